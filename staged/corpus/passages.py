@@ -1,0 +1,61 @@
+"""Documents → passages: cut at paragraph or sentence ends to a budget of tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from staged.records import Document
+
+# A sentence ends at . ! or ? with closing quotes, before white space and something that can begin a sentence.
+SENTENCE_END = re.compile(r"""(?<=[.!?])["')\]”’]*\s+(?=["'(\[“‘]?[A-Z0-9])""")
+ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|No|Nos|Gen|Col|Hon|Messrs|vs|[A-Z])\.$")
+PARAGRAPH_END = re.compile(r"\n\s*\n")
+
+
+def cut(document: Document, count_tokens: Callable[[list[str]], list[int]], *, budget: int, minimum: int) -> list[Document]:
+    """Passages of `minimum`…`budget` tokens, in reading order, none overlapping.
+
+    Whole sentences are added until the next would pass the budget. A sentence longer than the budget, and a remainder
+    shorter than the minimum, are left out.
+
+    Args:
+        count_tokens: number of tokens of each text given.
+        budget, minimum: in tokens.
+    """
+    sentences = list(_sentences(document.text))
+    first = count_tokens([sentence for _, sentence in sentences])
+    joined = count_tokens([joint + sentence for joint, sentence in sentences])
+    passages: list[str] = []
+    current, used = "", 0
+    for (joint, sentence), alone, length in zip(sentences, first, joined, strict=True):
+        if current and used + length <= budget:
+            current, used = current + joint + sentence, used + length
+            continue
+        if used >= minimum:
+            passages.append(current)
+        current, used = (sentence, alone) if alone <= budget else ("", 0)
+    if used >= minimum:
+        passages.append(current)
+    return [replace(document, id=f"{document.id}#{i:04d}", text=text) for i, text in enumerate(passages)]
+
+
+def _sentences(text: str) -> Iterator[tuple[str, str]]:
+    """(white space that joins it to the one before, sentence); a paragraph's first is joined by an empty line."""
+    for paragraph in PARAGRAPH_END.split(text):
+        joint = "\n\n"
+        for sentence in _split_paragraph(" ".join(paragraph.split())):
+            yield joint, sentence
+            joint = " "
+
+
+def _split_paragraph(paragraph: str) -> Iterator[str]:
+    start = 0
+    for end in SENTENCE_END.finditer(paragraph):
+        piece = paragraph[start : end.end()].rstrip()
+        if not ABBREVIATION.search(piece):
+            yield piece
+            start = end.end()
+    if paragraph[start:].strip():
+        yield paragraph[start:].strip()

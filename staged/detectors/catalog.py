@@ -1,0 +1,27 @@
+"""Every detector by name: how to train it and how to load it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from staged.detectors.contract import Detector
+from staged.errors import CheckpointError
+
+DETECTORS = ("tfidf", "roberta")
+
+
+def load_detector(folder: Path) -> Detector:
+    """A trained detector from its folder.
+
+    Raises:
+        CheckpointError: not a detector's folder, or damaged.
+    """
+    if (folder / "detector.json").is_file():
+        from staged.detectors.tfidf import load_tfidf
+
+        return load_tfidf(folder)
+    if (folder / "config.json").is_file():
+        from staged.detectors.roberta import load_roberta
+
+        return load_roberta(str(folder))
+    raise CheckpointError(f"{folder}: not a detector's folder; it holds neither detector.json nor config.json")

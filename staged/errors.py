@@ -1,0 +1,37 @@
+"""Every error that staged raises on purpose.
+
+StagedError                 one clear sentence; the command line prints it and exits with 2
+├── CorpusError             human text that cannot be read, or is too little
+├── PlanError               a plan or an option that is wrong
+├── CheckpointError         a model, tokenizer or detector folder that is wrong
+├── SamplingError           a generation request that cannot be met
+└── ArtifactError           a stage's folder that is damaged, foreign, or cannot be written
+"""
+
+from __future__ import annotations
+
+__all__ = ["ArtifactError", "CheckpointError", "CorpusError", "PlanError", "SamplingError", "StagedError"]
+
+
+class StagedError(Exception):
+    """Base of the tree; its text is one sentence: what is wrong, where, and what to do."""
+
+
+class CorpusError(StagedError):
+    """Human text that cannot be read, or is too little."""
+
+
+class PlanError(StagedError):
+    """A plan or an option that is wrong."""
+
+
+class CheckpointError(StagedError):
+    """A model, tokenizer or detector folder that is wrong."""
+
+
+class SamplingError(StagedError):
+    """A generation request that cannot be met."""
+
+
+class ArtifactError(StagedError):
+    """A stage's folder that is damaged, foreign, or cannot be written."""

@@ -1,0 +1,90 @@
+"""Shapes of GPT-2: the four released sizes and any other."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from staged.errors import CheckpointError
+
+HEAD_WIDTH = 64  # the released models all use 64 dimensions per head
+END_OF_TEXT = "<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class GPT2Config:
+    """One GPT-2 shape; field names are those of the released `hparams.json`.
+
+    Source: https://github.com/openai/gpt-2, src/model.py, default_hparams.
+    """
+
+    n_vocab: int = 50257
+    n_ctx: int = 1024
+    n_embd: int = 768
+    n_head: int = 12
+    n_layer: int = 12
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not isinstance(value, int) or value < 1:
+                raise CheckpointError(f"GPT-2 config: {name} must be a positive integer, not {value!r}")
+        if self.n_embd % self.n_head:
+            raise CheckpointError(f"GPT-2 config: n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights: one block holds 12n² + 13n, the head is tied to `wte`."""
+        n = self.n_embd
+        return (self.n_vocab + self.n_ctx) * n + self.n_layer * (12 * n * n + 13 * n) + 2 * n
+
+    def to_hub(self) -> dict[str, Any]:
+        """The `config.json` that transformers reads as GPT2LMHeadModel."""
+        return {
+            "architectures": ["GPT2LMHeadModel"],
+            "model_type": "gpt2",
+            "activation_function": "gelu_new",
+            "vocab_size": self.n_vocab,
+            "n_positions": self.n_ctx,
+            "n_ctx": self.n_ctx,
+            "n_embd": self.n_embd,
+            "n_head": self.n_head,
+            "n_layer": self.n_layer,
+            "layer_norm_epsilon": 1e-5,
+            "bos_token_id": self.n_vocab - 1,
+            "eos_token_id": self.n_vocab - 1,
+            "tie_word_embeddings": True,
+        }
+
+    @classmethod
+    def from_hub(cls, config: dict[str, Any], *, where: str) -> GPT2Config:
+        """Read a hub `config.json`.
+
+        Raises:
+            CheckpointError: another architecture, a missing key, or an option our model does not have.
+        """
+        if config.get("model_type") != "gpt2":
+            raise CheckpointError(
+                f"{where}: model_type is {config.get('model_type')!r}, expected 'gpt2'; give the folder of a GPT-2 model"
+            )
+        expected = {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "scale_attn_weights": True}
+        for key, value in expected.items():
+            if config.get(key, value) != value:
+                raise CheckpointError(f"{where}: {key} is {config[key]!r}; GPT-2 as released has {value!r}")
+        try:
+            return cls(
+                n_vocab=config["vocab_size"],
+                n_ctx=config["n_positions"],
+                n_embd=config["n_embd"],
+                n_head=config["n_head"],
+                n_layer=config["n_layer"],
+            )
+        except KeyError as missing:
+            raise CheckpointError(f"{where}: key {missing} is missing from the config") from None
+
+
+RELEASED = {
+    "gpt2": GPT2Config(),
+    "gpt2-medium": GPT2Config(n_embd=1024, n_head=16, n_layer=24),
+    "gpt2-large": GPT2Config(n_embd=1280, n_head=20, n_layer=36),
+    "gpt2-xl": GPT2Config(n_embd=1600, n_head=25, n_layer=48),
+}

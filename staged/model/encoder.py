@@ -1,0 +1,53 @@
+"""A small RoBERTa over our own BPE: architecture, tokenizer and head are transformers' own, so hub models take its place."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
+
+from staged.model.bpe import BPE
+from staged.model.config import END_OF_TEXT
+
+logging.getLogger("transformers").setLevel(logging.ERROR)
+
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # ids 0 … 4; the first four where RoBERTa has them
+
+
+def encoder_tokenizer(bpe: BPE, n_ctx: int) -> PreTrainedTokenizerFast:
+    """`<s> text </s>` over the same merges as `bpe`.
+
+    Args:
+        n_ctx: longest input in tokens, the two marks included.
+    """
+    vocabulary, merges = bpe.merges()
+    plain = sorted((token for token in vocabulary if token != END_OF_TEXT), key=vocabulary.__getitem__)
+    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate((*SPECIAL, *plain))}, merges, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
+    names = dict(zip(("bos_token", "pad_token", "eos_token", "unk_token", "mask_token"), SPECIAL, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", model_max_length=n_ctx, **names)
+
+
+def new_encoder(tokenizer: Any, *, width: int, heads: int, layers: int, n_ctx: int) -> RobertaForMaskedLM:
+    """A fresh RoBERTa with its masked-token head; dropout is 0, as passages are few epochs and the model small."""
+    return RobertaForMaskedLM(
+        RobertaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            num_attention_heads=heads,
+            num_hidden_layers=layers,
+            intermediate_size=4 * width,
+            max_position_embeddings=n_ctx + 2,
+            type_vocab_size=1,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            layer_norm_eps=1e-5,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )

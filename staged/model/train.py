@@ -1,0 +1,396 @@
+"""Training: a language model from scratch or fine-tuned, or a masked-token encoder; one process or many under `torchrun`.
+
+Everything a step does depends on the plan, the seed and the step number: its rows, its masks, its dropout, its learning rate.
+So a run killed anywhere goes on from its last checkpoint with the same loss curve, and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from staged.artifacts import build, write_atomic, write_json
+from staged.corpus.build import CorpusSettings, build_passages, split_documents
+from staged.errors import CheckpointError, PlanError
+from staged.model import data
+from staged.model.bpe import BPE, load_bpe, train_bpe
+from staged.model.checkpoints import load_model, model_folder, save_model
+from staged.model.config import GPT2Config
+from staged.model.gpt2 import GPT2, initialise
+from staged.settings import from_table, read_toml
+
+OBJECTIVES = ("causal", "masked")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """One training run.
+
+    Attributes:
+        objective: `causal` (GPT-2) or `masked` (RoBERTa).
+        init: a model to start from (fine-tuning); empty trains from scratch.
+        tokenizer: a model folder or shipped model whose tokenizer to use; empty learns one of `n_vocab` entries.
+        corpus: the human text; its `pretrain` split is trained on, its `valid` split measured.
+        steps: optimizer steps, each of `batch` passages, computed `micro_batch` at a time.
+        learning_rate: peak; linear warm-up, then a cosine down to a tenth of it.
+        dropout: rate on embeddings and residuals.
+        valid_rows: validation passages (all of the split if it has fewer).
+        precision: `bf16` (autocast) or `fp32`.
+    """
+
+    objective: str = "causal"
+    init: str = ""
+    tokenizer: str = ""
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
+    n_vocab: int = 4096
+    n_ctx: int = 256
+    n_embd: int = 128
+    n_head: int = 2
+    n_layer: int = 2
+    dropout: float = 0.0
+    steps: int = 1000
+    batch: int = 32
+    micro_batch: int = 16
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.1
+    beta_2: float = 0.98
+    clip_norm: float = 1.0
+    valid_every: int = 200
+    valid_rows: int = 256
+    checkpoint_every: int = 100
+    precision: str = "bf16"
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise PlanError(f"train: objective {self.objective!r}; known: {', '.join(OBJECTIVES)}")
+        if self.precision not in ("bf16", "fp32"):
+            raise PlanError(f"train: precision {self.precision!r}; known: bf16, fp32")
+        for name in ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise PlanError(f"train: {name} must be at least 1, not {getattr(self, name)}")
+        if self.batch % self.micro_batch:
+            raise PlanError(f"train: batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a training step reports: losses in nats per token, speed over all processes."""
+
+    step: int
+    steps: int
+    train_loss: float
+    valid_loss: float | None
+    tokens_per_s: float
+    eta_s: float
+
+
+Report = Callable[[Progress], None]
+
+
+class Task(Protocol):
+    """What differs between the objectives. `loss` sums cross-entropy over a micro-batch's targets."""
+
+    model: nn.Module
+    loss: nn.Module
+    rows: list[list[int]]
+    valid_rows: list[list[int]]
+
+    def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+class CausalLoss(nn.Module):
+    """Summed next-token cross-entropy in nats; logits only where there is a target."""
+
+    def __init__(self, model: GPT2) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        seen = targets_BT != data.IGNORED
+        logits = F.linear(self.model.hidden(inputs_BT)[seen], self.model.wte.weight)
+        return F.cross_entropy(logits, targets_BT[seen], reduction="sum")
+
+
+class CausalTask:
+    """Next-token prediction by our GPT-2, fresh or from `init`."""
+
+    def __init__(self, settings: TrainSettings, bpe: BPE, texts: Sequence[str], valid: Sequence[str]) -> None:
+        self.bpe = bpe
+        self.model = _causal_model(settings, bpe)
+        self.loss = CausalLoss(self.model)
+        n_ctx = self.model.config.n_ctx
+        self.rows, self.valid_rows = data.causal_rows(texts, bpe, n_ctx), data.causal_rows(valid, bpe, n_ctx)
+
+    def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]:
+        return data.causal_batch(rows, self.bpe.end_of_text)
+
+    def save(self, folder: Path) -> None:
+        save_model(folder, self.model, self.bpe)
+
+
+class MaskedLoss(nn.Module):
+    """Summed masked-token cross-entropy in nats; the head runs only where there is a target."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        seen = targets_BT != data.IGNORED
+        attended = (inputs_BT != self.model.config.pad_token_id).long()
+        hidden = self.model.roberta(inputs_BT, attention_mask=attended).last_hidden_state
+        return F.cross_entropy(self.model.lm_head(hidden[seen]), targets_BT[seen], reduction="sum")
+
+
+class MaskedTask:
+    """Masked-token prediction by transformers' RoBERTa."""
+
+    def __init__(self, settings: TrainSettings, bpe: BPE, texts: Sequence[str], valid: Sequence[str]) -> None:
+        from staged.model import encoder  # transformers takes seconds to import; only this objective needs it
+
+        self.tokenizer = encoder.encoder_tokenizer(bpe, settings.n_ctx)
+        shape = {"width": settings.n_embd, "heads": settings.n_head, "layers": settings.n_layer, "n_ctx": settings.n_ctx}
+        self.model = encoder.new_encoder(self.tokenizer, **shape)
+        self.loss = MaskedLoss(self.model)
+        self.rows, self.valid_rows = (
+            [list(ids) for ids in self.tokenizer(list(part), truncation=True, max_length=settings.n_ctx)["input_ids"]]
+            for part in (texts, valid)
+        )
+
+    def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]:
+        pad, mask = self.tokenizer.pad_token_id, self.tokenizer.mask_token_id
+        return data.masked_batch(rows, pad=pad, mask=mask, first_plain=mask + 1, n_vocab=len(self.tokenizer), key=key)
+
+    def save(self, folder: Path) -> None:
+        self.model.to(torch.bfloat16).save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+def _causal_model(settings: TrainSettings, bpe: BPE) -> GPT2:
+    if settings.init:
+        pretrained = load_model(settings.init)[0]
+        model = GPT2(pretrained.config, dropout=settings.dropout)
+        model.load_state_dict(pretrained.state_dict())
+        return model
+    shape = {name: getattr(settings, name) for name in ("n_ctx", "n_embd", "n_head", "n_layer")}
+    model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, **shape), dropout=settings.dropout)
+    initialise(model, torch.Generator().manual_seed(settings.seed))
+    return model
+
+
+def learning_rate(step: int, settings: TrainSettings) -> float:
+    """Linear warm-up to the peak, then a cosine down to a tenth of it at the last step."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    progress = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
+    return settings.learning_rate * (0.55 + 0.45 * math.cos(math.pi * progress))
+
+
+def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: None) -> bool:
+    """Train into `folder`: a model in the hub's layout, `loss.jsonl`, `training.json`, and the manifest last.
+
+    Under `torchrun` every process calls this; the first one writes. Killed at any moment and called again, it continues from
+    the last checkpoint in `folder.partial`.
+
+    Returns:
+        True when work was done, False when the folder was already complete.
+
+    Raises:
+        CorpusError, CheckpointError, PlanError: what the settings name is missing or does not fit.
+        CheckpointError: the loss stopped being a finite number.
+    """
+    if "RANK" in os.environ and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    work = lambda partial: _Run(partial, settings, report).train()  # noqa: E731
+    if _rank() == 0:
+        done = build(folder, work, settings=asdict(settings))
+    else:
+        done = True
+        work(folder.with_name(folder.name + ".partial"))
+    if dist.is_initialized():
+        dist.barrier()
+    return done
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def _world() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+class _Run:
+    """One training run over its folder under construction."""
+
+    def __init__(self, folder: Path, settings: TrainSettings, report: Report) -> None:
+        self.folder, self.settings, self.report = folder, settings, report
+        self.documents = split_documents(settings.corpus)
+        self.bpe = self._tokenizer()
+        passages, self.counts = build_passages(settings.corpus, self.bpe.count)
+        texts = {split: [p.text for p in passages if p.split == split] for split in ("pretrain", "valid")}
+        if not texts["pretrain"] or not texts["valid"]:
+            raise PlanError("train: the corpus needs the splits `pretrain` and `valid`; set their shares above 0")
+        self.sources = sorted({p.source for p in passages if p.split == "pretrain"})
+        torch.manual_seed(settings.seed)
+        kind: Callable[..., Task] = {"causal": CausalTask, "masked": MaskedTask}[settings.objective]
+        self.task: Task = kind(settings, self.bpe, texts["pretrain"], texts["valid"][: settings.valid_rows])
+        self.device = torch.device("cuda", _rank()) if torch.cuda.is_available() else torch.device("cpu")
+        self.task.loss.to(self.device)
+        self.loss: nn.Module = self.task.loss
+        if _world() > 1:
+            self.loss = nn.parallel.DistributedDataParallel(self.task.loss)
+        self.optimizer = _adamw(self.task.model, settings)
+        self.step, self.curve, self.tokens = 0, list[dict[str, float]](), 0
+
+    def _tokenizer(self) -> BPE:
+        name = self.settings.tokenizer or self.settings.init
+        if name:
+            return load_bpe(model_folder(name))
+        return train_bpe((d.text for d in self.documents if d.split == "pretrain"), self.settings.n_vocab)
+
+    def train(self) -> None:
+        self._resume()
+        started, first_tokens = time.monotonic(), self.tokens
+        while self.step < self.settings.steps:
+            loss = self._step()
+            if not math.isfinite(loss):
+                raise CheckpointError(f"training: the loss is {loss} at step {self.step}; lower learning_rate")
+            self.step += 1
+            valid = self._validate() if self._due(self.settings.valid_every) else None
+            self.curve.append({"step": self.step, "train": loss} | ({"valid": valid} if valid is not None else {}))
+            if self._due(self.settings.checkpoint_every) and _rank() == 0:
+                self._checkpoint()
+            speed = (self.tokens - first_tokens) / (time.monotonic() - started)
+            left = (self.settings.steps - self.step) * self.tokens / self.step / speed
+            self.report(Progress(self.step, self.settings.steps, loss, valid, speed, left))
+        if _rank() == 0:
+            self._finish()
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.settings.steps
+
+    def _step(self) -> float:
+        """One optimizer step over `batch` passages, shared among processes and split into micro-batches."""
+        settings = self.settings
+        torch.manual_seed(settings.seed + 1_000_003 * (self.step + 1) + 7919 * _rank())  # dropout's stream
+        chosen = data.step_rows(self.step, rows=len(self.task.rows), batch=settings.batch, seed=settings.seed)
+        micro = [chosen[i : i + settings.micro_batch] for i in range(0, settings.batch, settings.micro_batch)]
+        key = (settings.seed, self.step)
+        batches = [self.task.batch([self.task.rows[i] for i in part], (*key, n)) for n, part in enumerate(micro)]
+        targets = sum(int((wanted != data.IGNORED).sum()) for _, wanted in batches)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, settings)
+        mine = batches[_rank() :: _world()]
+        total = torch.zeros((), device=self.device)
+        for i, (inputs, wanted) in enumerate(mine):
+            last = i == len(mine) - 1 or _world() == 1
+            with nullcontext() if last else self.loss.no_sync():  # type: ignore[operator]
+                loss = self._forward(inputs, wanted) * (_world() / targets)  # DDP takes the mean over processes
+                loss.backward()
+            total += loss.detach()
+        nn.utils.clip_grad_norm_(self.task.model.parameters(), settings.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.tokens += targets
+        if _world() > 1:
+            dist.all_reduce(total)
+        return float(total) / _world()
+
+    def _forward(self, inputs: Tensor, wanted: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            loss: Tensor = self.loss(inputs.to(self.device), wanted.to(self.device))
+        return loss
+
+    @torch.no_grad()
+    def _validate(self) -> float:
+        """Mean loss over the validation rows, in nats per target token; masks are the same each time."""
+        self.task.model.eval()
+        size, rows = self.settings.micro_batch, self.task.valid_rows
+        total, targets = 0.0, 0
+        for n in range(0, len(rows), size):
+            inputs, wanted = self.task.batch(rows[n : n + size], (self.settings.seed, 0, n, 1))
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+                total += float(self.task.loss(inputs.to(self.device), wanted.to(self.device)))
+            targets += int((wanted != data.IGNORED).sum())
+        self.task.model.train()
+        return total / targets
+
+    def _checkpoint(self) -> None:
+        state = {"model": self.task.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        buffer = io.BytesIO()
+        torch.save(state | {"tokens": self.tokens, "curve": self.curve}, buffer)
+        write_atomic(self.folder / "checkpoint.pt", buffer.getvalue())
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if not path.is_file():
+            return
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+            self.task.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, KeyError, ValueError, OSError) as error:
+            raise CheckpointError(f"{path}: damaged checkpoint: {error}; delete it to start this run again") from None
+        self.step, self.tokens, self.curve = state["step"], state["tokens"], state["curve"]
+
+    def _finish(self) -> None:
+        self.task.save(self.folder)
+        write_atomic(self.folder / "loss.jsonl", "".join(json.dumps(row) + "\n" for row in self.curve).encode())
+        last = [row["valid"] for row in self.curve if "valid" in row][-1]
+        facts: dict[str, Any] = {
+            "parameters": sum(p.numel() for p in self.task.model.parameters()),
+            "valid_loss_nats_per_token": last,
+        }
+        facts |= {"steps": self.step, "tokens_seen": self.tokens, "sources": self.sources, "corpus": self.counts}
+        write_json(self.folder / "training.json", facts | {"settings": asdict(self.settings)})
+        (self.folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
+    """Weight decay on matrices only."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, settings.beta_2), fused=True)
+
+
+def read_plan(path: Path) -> dict[str, TrainSettings]:
+    """The runs of a training plan, by name: each table of the TOML file over what is under `[defaults]`.
+
+    Raises:
+        PlanError: unreadable, an unknown key, or no run.
+    """
+    tables = read_toml(path)
+    defaults = tables.pop("defaults", {})
+    runs: dict[str, TrainSettings] = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise PlanError(f"{path}: key {name!r} stands outside a table; put it under [defaults] or under a run's name")
+        merged = defaults | table
+        where = f"{path} [{name}]"
+        if "corpus" in merged:
+            merged["corpus"] = from_table(CorpusSettings, merged["corpus"], where=f"{where} corpus")
+        runs[name] = from_table(TrainSettings, merged, where=where)
+    if not runs:
+        raise PlanError(f"{path}: holds no run; add a table such as [my-model]")
+    return runs

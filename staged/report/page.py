@@ -1,0 +1,76 @@
+"""report.html: one self-contained page rendered from a study's JSON files; it measures nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from staged.artifacts import read_json, write_atomic
+from staged.errors import ArtifactError
+from staged.records import Cell
+from staged.report.curves import length_curve
+from staged.study.matrix import PUBLISHED, PUBLISHED_SIZES, by_method, by_size, load_cells, values
+
+METRICS = {
+    "accuracy": "Accuracy",
+    "auroc": "AUROC",
+    "tpr_at_fpr_1": "TPR at 1% FPR",
+    "tpr_at_fpr_5": "TPR at 5% FPR",
+}
+
+
+def write_report(folder: Path) -> None:
+    """Render `report.html` into a study's folder from the JSON files beside it.
+
+    Raises:
+        ArtifactError: one of them is missing or damaged.
+    """
+    cells, curve = load_cells(folder / "cells.json"), load_cells(folder / "lengths.json")
+    if not cells:
+        raise ArtifactError(f"{folder / 'cells.json'}: holds no cell; run the study again")
+    facts = read_json(folder / "study.json")
+    methods, detectors = values(cells, "tested_method"), values(cells, "detector")
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            facts=facts,
+            settings=facts["settings"],
+            metrics=METRICS,
+            sizes=[by_size(cells, detector, method) for detector in detectors for method in methods],
+            methods=[by_method(cells, detector, model) for detector in detectors for model in values(cells, "trained_on")],
+            published_sizes=PUBLISHED_SIZES,
+            published=PUBLISHED,
+            curves=[(d, m, length_curve(curve, d, m)) for d in detectors for m in methods],
+            gallery=_gallery(read_json(folder / "gallery.json")),
+            heat=heat,
+            **read_json(folder / "findings.json"),
+        )
+    )
+    write_atomic(folder / "report.html", page.encode())
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("staged.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["pct"] = lambda value: f"{100 * value:.1f}"
+    environment.filters["pvalue"] = lambda value: "<0.0001" if value < 1e-4 else f"{value:.4f}"
+    return environment
+
+
+def heat(cell: Cell, metric: str) -> int:
+    """A cell's shade, 0 (worst) … 10 (best): accuracy and AUROC count from even odds, rates from 0."""
+    value = getattr(cell, metric)
+    share = 2 * value - 1 if metric in ("accuracy", "auroc") else value
+    return round(10 * min(max(share, 0.0), 1.0))
+
+
+def _gallery(rows: list[dict[str, str]]) -> dict[str, Any]:
+    machine: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in rows:
+        if row["model"]:
+            machine.setdefault((row["model"], row["method"]), []).append(row)
+    return {"human": [row for row in rows if not row["model"]], "machine": machine}

@@ -1,0 +1,41 @@
+"""Prompts from a file or from standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from staged.errors import SamplingError
+
+
+def read_prompts(source: str) -> list[str]:
+    """One prompt a line; of a .jsonl file the string under "prompt" or "text".
+
+    Args:
+        source: a path, or `-` for standard input (plain lines).
+
+    Raises:
+        SamplingError: missing, not UTF-8, without a prompt, or a bad row (named by line).
+    """
+    try:
+        text = sys.stdin.buffer.read().decode() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SamplingError(f"prompts {source}: byte {error.start} is not UTF-8") from None
+    except OSError as error:
+        raise SamplingError(f"prompts {source}: cannot be read: {error.strerror}") from None
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise SamplingError(f"prompts {source}: holds no prompt; put one on each line")
+    return [_row(line, source, number) for number, line in enumerate(lines, 1)] if source.endswith(".jsonl") else lines
+
+
+def _row(line: str, source: str, number: int) -> str:
+    try:
+        row = json.loads(line)
+        found = row.get("prompt", row.get("text"))
+    except (ValueError, AttributeError):
+        found = None
+    if not isinstance(found, str):
+        raise SamplingError(f'prompts {source}, row {number}: no string under "prompt" or "text"')
+    return found

@@ -1,0 +1,79 @@
+"""Plans: one frozen dataclass per stage, read from TOML, with errors that name the nearest known key."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from staged.errors import PlanError
+
+__all__ = ["from_table", "nearest", "read_toml"]
+
+T = TypeVar("T")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse one TOML file.
+
+    Raises:
+        PlanError: the file is missing, unreadable or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PlanError(f"{path}: no such plan file; give the path of a TOML plan, for example plans/mini.toml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: cannot be read as a plan: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"{path}: not valid TOML: {error}") from None
+
+
+def from_table(cls: type[T], table: dict[str, Any], *, where: str) -> T:
+    """Build the dataclass `cls` from a TOML table.
+
+    Args:
+        table: key → value as tomllib gives them; arrays become tuples.
+        where: how errors call this table, such as `plans/mini.toml [corpus]`.
+
+    Raises:
+        PlanError: an unknown key, a missing one, or a value of another type.
+    """
+    known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in known:
+            raise PlanError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
+    for name, field in known.items():
+        if name not in table and field.default is MISSING and field.default_factory is MISSING:
+            raise PlanError(f"{where}: key {name!r} is missing")
+    hints = get_type_hints(cls)
+    return cls(**{key: _convert(value, hints[key], f"{where}: {key}") for key, value in table.items()})
+
+
+def nearest(word: str, known: Any) -> str:
+    """`did you mean 'x'?` when something known is close, else the list of what is known."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        hint = next(arg for arg in args if arg is not type(None))
+        return None if value is None else _convert(value, hint, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(item, args[0], where) for item in value)
+    if origin is dict and isinstance(value, dict):
+        return {key: _convert(item, args[1], f"{where}.{key}") for key, item in value.items()}
+    if hint is float and type(value) is int:
+        return float(value)
+    if hint is not Any and isinstance(hint, type) and isinstance(value, hint) and type(value) is not bool:
+        return value
+    if type(value) is not hint:
+        wanted = "a list" if origin is tuple else "a table" if origin is dict else f"of type {hint.__name__}"
+        raise PlanError(f"{where} must be {wanted}, not {value!r}")
+    return value

@@ -1,0 +1,121 @@
+"""Scores → cells: each detector against each set, at thresholds chosen on the valid split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from staged.detectors.calibrate import best_threshold, threshold_at_fpr
+from staged.errors import ArtifactError
+from staged.records import HUMAN, MACHINE, Cell
+from staged.study import metrics, sets
+from staged.study.plan import StudySettings
+from staged.study.stages import lengths_of, scores_stage
+
+Scores = dict[str, float]  # document id → score
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A cell with the decisions behind it: whether each human and each machine test text was called rightly, in test order."""
+
+    cell: Cell
+    human_right: np.ndarray
+    machine_right: np.ndarray
+
+
+def measure(root: Path, settings: StudySettings) -> list[Measured]:
+    """Every cell of the study, the matrix's and the length curve's, in a fixed order.
+
+    Raises:
+        ArtifactError: a scores file is damaged, or lacks a document.
+    """
+    found = []
+    texts = _Texts(root, settings)
+    for kind in settings.detectors:
+        for model in settings.models:
+            for name in settings.trained_methods:
+                path = root / scores_stage(kind, model, name) / "scores.parquet"
+                scores = _read_scores(path)
+                for tokens in lengths_of(settings, name):
+                    found += _detector_cells(texts, scores[tokens], path, (kind, model, name, tokens))
+    return found
+
+
+class _Texts:
+    """Document ids of each set, read once."""
+
+    def __init__(self, root: Path, settings: StudySettings) -> None:
+        self.settings = settings
+        self.human = {split: [d.id for d in sets.human(root, settings, split)] for split in ("valid", "test")}
+        self.machine = {
+            (model, name, split): [d.id for d in sets.machine(root, settings, model, name, split)]
+            for model in settings.models
+            for name in settings.trained_methods
+            for split in ("valid", "test")
+        }
+
+
+def _read_scores(path: Path) -> dict[int, Scores]:
+    by_length: dict[int, Scores] = {}
+    for row in pq.read_table(path).to_pylist():
+        by_length.setdefault(row["length_tokens"], {})[row["document"]] = row["score"]
+    return by_length
+
+
+def _detector_cells(texts: _Texts, scores: Scores, path: Path, key: tuple[str, str, str, int]) -> list[Measured]:
+    kind, model, name, tokens = key
+    settings = texts.settings
+
+    def of(ids: Sequence[str]) -> np.ndarray:
+        missing = [one for one in ids if one not in scores]
+        if missing:
+            raise ArtifactError(f"{path}: no score for document {missing[0]!r}; delete its folder and run the study again")
+        return np.array([scores[one] for one in ids])
+
+    human_valid, machine_valid = of(texts.human["valid"]), of(texts.machine[model, name, "valid"])
+    valid = np.concatenate([human_valid, machine_valid])
+    labels = [HUMAN] * len(human_valid) + [MACHINE] * len(machine_valid)
+    cuts = (best_threshold(valid, labels), threshold_at_fpr(human_valid, 0.01), threshold_at_fpr(human_valid, 0.05))  # type: ignore[arg-type]
+    tested = settings.models if tokens == settings.length_tokens else (model,)
+    human_test = of(texts.human["test"])
+    return [
+        _cell((kind, model, name, other, method, tokens), human_test, of(texts.machine[other, method, "test"]), cuts)
+        for other in tested
+        for method in settings.methods
+    ]
+
+
+def _cell(
+    key: tuple[str, str, str, str, str, int], human: np.ndarray, machine: np.ndarray, cuts: tuple[float, float, float]
+) -> Measured:
+    kind, trained_on, trained_method, tested_on, tested_method, tokens = key
+    trained_on, tested_on = Path(trained_on).name, Path(tested_on).name
+    best, at_1, at_5 = cuts
+    human_right, machine_right = human <= best, machine > best
+    right = int(human_right.sum() + machine_right.sum())
+    accuracy = metrics.rate(right, len(human) + len(machine))
+    area = metrics.auroc(human.tolist(), machine.tolist())
+    tpr_1, tpr_5 = (metrics.rate(int((machine > cut).sum()), len(machine)) for cut in (at_1, at_5))
+    cell = Cell(
+        id=f"{kind}/{trained_on}/{trained_method}/{tested_on}/{tested_method}/{tokens}",
+        detector=kind,
+        trained_on=trained_on,
+        trained_method=trained_method,
+        tested_on=tested_on,
+        tested_method=tested_method,
+        length_tokens=tokens,
+        n_human=len(human),
+        n_machine=len(machine),
+        **dict(zip(("accuracy", "accuracy_low", "accuracy_high"), accuracy, strict=True)),
+        **dict(zip(("auroc", "auroc_low", "auroc_high"), area, strict=True)),
+        **dict(zip(("tpr_at_fpr_1", "tpr_at_fpr_1_low", "tpr_at_fpr_1_high"), tpr_1, strict=True)),
+        **dict(zip(("tpr_at_fpr_5", "tpr_at_fpr_5_low", "tpr_at_fpr_5_high"), tpr_5, strict=True)),
+        fpr_1=float((human > at_1).mean()),
+        fpr_5=float((human > at_5).mean()),
+    )
+    return Measured(cell, human_right, machine_right)

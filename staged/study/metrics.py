@@ -1,0 +1,64 @@
+"""The study's statistics, each with its interval; the only home of AUROC, rates at a threshold, and paired tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+CONFIDENCE = 0.95
+
+
+def rate(hits: int, n: int) -> tuple[float, float, float]:
+    """A share with its 95% Wilson interval: (estimate, low, high), fractions.
+
+    Args:
+        hits, n: 0 ≤ hits ≤ n, n ≥ 1.
+    """
+    low, high = proportion_confint(hits, n, alpha=1 - CONFIDENCE, method="wilson")
+    return hits / n, float(low), float(high)
+
+
+def auroc(human: Sequence[float], machine: Sequence[float]) -> tuple[float, float, float]:
+    """Probability that a machine text scores above a human one, ties half: (estimate, low, high).
+
+    The 95% interval is DeLong's on the logit scale, which keeps it within [0, 1]. Where every pair is in order DeLong's variance is
+    0; then the bounds are those of the exact binomial with the smaller class's n.
+
+    Source: DeLong et al. 1988; mid-rank form of Sun and Xu 2014.
+    """
+    h, m = np.asarray(human, dtype=float), np.asarray(machine, dtype=float)
+    both = stats.rankdata(np.concatenate([m, h]))
+    above_h = (both[: len(m)] - stats.rankdata(m)) / len(h)  # share of human texts each machine text is above
+    below_m = 1 - (both[len(m) :] - stats.rankdata(h)) / len(m)  # share of machine texts each human text is below
+    area = float(above_h.mean())
+    if area in (0.0, 1.0):
+        low, high = proportion_confint(round(area * min(len(h), len(m))), min(len(h), len(m)), alpha=1 - CONFIDENCE, method="beta")
+        return area, float(low), float(high)
+    se = math.sqrt(np.var(above_h, ddof=1) / len(m) + np.var(below_m, ddof=1) / len(h))
+    centre, spread = math.log(area / (1 - area)), stats.norm.ppf((1 + CONFIDENCE) / 2) * se / (area * (1 - area))
+    return area, 1 / (1 + math.exp(-(centre - spread))), 1 / (1 + math.exp(-(centre + spread)))
+
+
+def mcnemar(right_a: Sequence[bool], right_b: Sequence[bool]) -> tuple[int, int, float]:
+    """Paired comparison of two accuracies: (pairs only a has right, pairs only b has right, two-sided exact p).
+
+    Args:
+        right_a, right_b: whether each of the same n pairs was decided rightly.
+
+    Source: McNemar 1947, in its exact binomial form.
+    """
+    a, b = np.asarray(right_a, dtype=bool), np.asarray(right_b, dtype=bool)
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    discordant = only_a + only_b
+    p = float(stats.binomtest(only_a, discordant, 0.5).pvalue) if discordant else 1.0
+    return only_a, only_b, p
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, for a family of tests read together."""
+    return [float(p) for p in multipletests(list(p_values), method="holm")[1]] if p_values else []

@@ -1,0 +1,83 @@
+"""What a study is: which models, methods, detectors and how many texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from staged.corpus.build import CorpusSettings
+from staged.detectors.catalog import DETECTORS
+from staged.detectors.roberta import RobertaSettings
+from staged.errors import PlanError
+from staged.samples.methods import method
+from staged.settings import from_table, nearest, read_toml
+
+MIX = "mix"
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """A release study.
+
+    Attributes:
+        title: the report's heading.
+        models: shipped names or folders, from the smallest to the largest.
+        methods: sampling methods; `mix` (equal parts of all) is always trained on as well.
+        detectors: `tfidf`, `roberta`.
+        n_train, n_valid, n_test: texts per class and set.
+        length_tokens: length of the texts in the matrix, and of training texts.
+        lengths: of the length curve, in tokens; test texts are generated at the longest.
+        seed: of everything drawn.
+        batch, precision: of generation.
+    """
+
+    models: tuple[str, ...]
+    title: str = "Release study"
+    methods: tuple[str, ...] = ("temperature-1", "top-k-40", "nucleus")
+    detectors: tuple[str, ...] = ("tfidf", "roberta")
+    n_train: int = 1000
+    n_valid: int = 250
+    n_test: int = 500
+    length_tokens: int = 64
+    lengths: tuple[int, ...] = (32, 64, 128, 256)
+    seed: int = 1
+    batch: int = 128
+    precision: str = ""
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
+    roberta: RobertaSettings = field(default_factory=RobertaSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("models", "methods", "detectors", "lengths"):
+            values = getattr(self, name)
+            if not values or len(set(values)) != len(values):
+                raise PlanError(f"study: {name} must list at least one, each once, not {list(values)}")
+        for name in self.detectors:
+            if name not in DETECTORS:
+                raise PlanError(f"study: unknown detector {name!r}; {nearest(name, DETECTORS)}")
+        for name in ("n_train", "n_valid", "n_test", "length_tokens", "batch"):
+            if getattr(self, name) < 1:
+                raise PlanError(f"study: {name} must be at least 1, not {getattr(self, name)}")
+        if self.length_tokens not in self.lengths or min(self.lengths) < 1:
+            raise PlanError(f"study: lengths {list(self.lengths)} must be positive and hold length_tokens {self.length_tokens}")
+        if MIX in self.methods:
+            raise PlanError(f"study: {MIX!r} is what detectors train on besides each method, not a sampling method")
+        for name in self.methods:
+            method(name)
+
+    @property
+    def trained_methods(self) -> tuple[str, ...]:
+        """Every method, then the mix."""
+        return (*self.methods, MIX)
+
+
+def read_study(path: Path, *, corpus: str = "") -> StudySettings:
+    """A study plan from TOML, with another corpus if one is named.
+
+    Raises:
+        PlanError: unreadable or wrong; the sentence names the key.
+    """
+    table = read_toml(path)
+    inner = dict(table.get("corpus", {})) | ({"source": corpus} if corpus else {})
+    table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
+    table["roberta"] = from_table(RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]")
+    return from_table(StudySettings, table, where=str(path))

@@ -1,0 +1,122 @@
+"""Runs a study's stages on all cores: each when what it needs is there, none twice.
+
+Every worker computes on one thread, so results don't depend on how many cores there are; a worker whose parent has died ends
+at once, so a killed study can be started again immediately.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from staged.artifacts import build, fingerprint, is_complete
+from staged.errors import ArtifactError
+from staged.study.stages import Stage
+
+# (stage, share done in [0, 1]); 1.0 comes exactly once a stage
+Report = Callable[[Stage, float], None]
+_messages: Any = None
+
+
+def run_stages(root: Path, stages: Sequence[Stage], *, workers: int, report: Report = lambda stage, share: None) -> int:
+    """Make every stage's folder below `root` that is not already complete and current.
+
+    Returns:
+        How many stages had work to do.
+
+    Raises:
+        StagedError: the first stage that fails; what is finished stays, and the next call continues from it.
+        ArtifactError: a worker process died, as when memory runs out.
+    """
+    waiting = {stage.name: stage for stage in stages}
+    finished: set[str] = set()
+    worked = 0
+    for name in _settle(root, waiting, finished):
+        report(waiting.pop(name), 1.0)
+    if not waiting:
+        return 0
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(messages,))
+    running: dict[Future[bool], Stage] = {}
+    by_name = dict(waiting)
+    try:
+        while waiting or running:
+            ready = [stage for stage in waiting.values() if finished.issuperset(stage.needs)]
+            for stage in ready[: workers - len(running)]:
+                running[pool.submit(_run, root, waiting.pop(stage.name))] = stage
+            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            _relay(messages, by_name, report)
+            for future in done:
+                stage = running.pop(future)
+                worked += future.result()
+                finished.add(stage.name)
+                report(stage, 1.0)
+    except BrokenProcessPool:
+        raise ArtifactError(
+            f"{root}: a worker process died, most likely for lack of memory; run the command again: it continues"
+        ) from None
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+    return worked
+
+
+def _settle(root: Path, waiting: dict[str, Stage], finished: set[str]) -> list[str]:
+    """Names of the stages that are complete and current already; found without starting a worker."""
+    settled = []
+    for name, stage in waiting.items():
+        complete = finished.issuperset(stage.needs) and is_complete(root / name)
+        if complete and is_complete(root / name, fingerprint(stage.settings, _inputs(root, stage))):
+            finished.add(name)
+            settled.append(name)
+    return settled
+
+
+def _inputs(root: Path, stage: Stage) -> dict[str, Path]:
+    return {name: root / name for name in stage.needs} | dict(stage.files)
+
+
+def _run(root: Path, stage: Stage) -> bool:
+    """In a worker: build one stage."""
+
+    def tell(done: int, total: int) -> None:
+        _messages.put((stage.name, min(done / total, 0.99)))
+
+    return build(root / stage.name, lambda folder: stage.write(folder, tell), settings=stage.settings, inputs=_inputs(root, stage))
+
+
+def _start_worker(messages: Any) -> None:
+    global _messages
+    _messages = messages
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+
+def _relay(messages: Any, stages: dict[str, Stage], report: Report) -> None:
+    while True:
+        try:
+            name, share = messages.get_nowait()
+        except queue.Empty:
+            return
+        report(stages[name], share)

@@ -1,0 +1,235 @@
+"""The stages of a study, each one folder in and one folder out, and which needs which.
+
+corpus ─┬──────────────┐
+        │              ▼
+models ─► samples ─► detectors ─► scores          (then, in the parent: cells, findings, report)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from staged.artifacts import write_json
+from staged.corpus.build import CorpusSettings, write_corpus
+from staged.corpus.duplicates import copied_share, word_runs
+from staged.detectors.catalog import load_detector
+from staged.errors import PlanError
+from staged.model.checkpoints import model_folder
+from staged.records import Document
+from staged.samples.dataset import SampleSettings, write_samples
+from staged.samples.methods import method
+from staged.samples.streams import derive
+from staged.study import sets
+from staged.study.plan import MIX, StudySettings
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One unit of work.
+
+    Attributes:
+        name: its folder below the study's.
+        write: fills the folder it is given, reporting (done, total).
+        settings: what determines its bytes besides its inputs.
+        needs: names of the stages it reads.
+        files: other files it reads, by name.
+        cost: expected seconds on one core, for scheduling and the progress bar only.
+    """
+
+    name: str
+    write: Callable[[Path, Progress], None]
+    settings: dict[str, Any]
+    needs: tuple[str, ...] = ()
+    files: tuple[tuple[str, Path], ...] = ()
+    cost: float = 1.0
+
+
+def all_stages(root: Path, settings: StudySettings) -> list[Stage]:
+    """Every stage, in an order in which each comes after what it needs.
+
+    Raises:
+        CheckpointError: a model that does not exist.
+        PlanError: two models whose folders have one name.
+    """
+    names = [Path(model).name for model in settings.models]
+    if len(set(names)) != len(names):
+        raise PlanError(f"study: two models are called the same: {', '.join(names)}; rename a folder")
+    stages = [_corpus(settings)]
+    stages += [_samples(root, settings, model, name) for model in reversed(settings.models) for name in settings.methods]
+    stages += [_copying(root, settings)]
+    for kind in sorted(settings.detectors):  # the slow kind first, so the last stages are short ones
+        for model in settings.models:
+            for name in settings.trained_methods:
+                stages += [_detector(root, settings, kind, model, name), _scores(root, settings, kind, model, name)]
+    return stages
+
+
+def samples_stage(model: str, method_name: str) -> str:
+    return sets.samples_folder(Path(), model, method_name).as_posix()
+
+
+def detector_stage(kind: str, model: str, method_name: str) -> str:
+    return f"detectors/{kind}/{Path(model).name}/{method_name}"
+
+
+def scores_stage(kind: str, model: str, method_name: str) -> str:
+    return f"scores/{kind}/{Path(model).name}/{method_name}"
+
+
+def _corpus(settings: StudySettings) -> Stage:
+    first = settings.models[0]
+    files = (("tokenizer", model_folder(first) / "tokenizer.json"),)
+    return Stage("corpus", partial(_write_corpus, settings.corpus, settings), asdict(settings.corpus), files=files, cost=15)
+
+
+def _write_corpus(corpus: CorpusSettings, settings: StudySettings, folder: Path, progress: Progress) -> None:
+    write_corpus(folder, corpus, sets.tokenizer(settings).count)
+
+
+def _samples(root: Path, settings: StudySettings, model: str, name: str) -> Stage:
+    made: dict[str, Any] = {
+        "model": Path(model).name,
+        "method": name,
+        "counts": sets.counts(settings),
+        "lengths": _lengths(settings),
+    }
+    made |= {"seed": settings.seed, "batch": settings.batch, "precision": settings.precision}
+    folder = model_folder(model)
+    files = tuple((file, folder / file) for file in ("config.json", "model.safetensors", "tokenizer.json"))
+    cost = (folder / "model.safetensors").stat().st_size / 1e6 + 4
+    return Stage(samples_stage(model, name), partial(_write_samples, settings, model, name), made, files=files, cost=cost)
+
+
+def _lengths(settings: StudySettings) -> dict[str, int]:
+    """split → tokens generated a text: the curve's longest wherever it is measured."""
+    return {"train": settings.length_tokens, "valid": max(settings.lengths), "test": max(settings.lengths)}
+
+
+def _write_samples(settings: StudySettings, model: str, name: str, folder: Path, progress: Progress) -> None:
+    counts, lengths = sets.counts(settings), _lengths(settings)
+    total, before = sum(counts.values()), 0
+    for split, count in counts.items():
+        out = folder / f"{split}.parquet"
+        wanted = SampleSettings(
+            model=model,
+            method=method(name),
+            count=count,
+            length=lengths[split],
+            seed=derive(settings.seed, name, split),
+            batch=settings.batch,
+            precision=settings.precision,
+        )
+        if not out.is_file():
+            write_samples(out, wanted, progress=lambda done, _, before=before: progress(before + done, total))  # type: ignore[misc]
+        before += count
+
+
+def _copying(root: Path, settings: StudySettings) -> Stage:
+    needs = ("corpus", *(samples_stage(model, name) for model in settings.models for name in settings.methods))
+    return Stage("copying", partial(_write_copying, root, settings), {"run_words": 12}, needs=needs, cost=15)
+
+
+def _write_copying(root: Path, settings: StudySettings, folder: Path, progress: Progress) -> None:
+    """How much of the samples, and of held-out human text, stands word for word in the text the models learned from."""
+    from staged.corpus.build import read_documents
+
+    learned = read_documents(root / "corpus" / "passages.parquet", split="pretrain")
+    known = {run for passage in learned for run in word_runs(passage.text)}
+    rows = []
+    for model in ("human", *settings.models):
+        for name in settings.methods if model != "human" else ("",):
+            texts = sets.machine(root, settings, model, name, "test") if name else sets.human(root, settings, "test")
+            share, runs = copied_share((document.text for document in texts), known)
+            rows.append({"text": Path(model).name, "method": name, "share": share if runs else None, "runs": runs})
+    write_json(folder / "copying.json", rows)
+
+
+def _detector(root: Path, settings: StudySettings, kind: str, model: str, name: str) -> Stage:
+    learned: dict[str, Any] = {"kind": kind, "n_train": settings.n_train, "n_valid": settings.n_valid, "seed": settings.seed}
+    learned |= {"length_tokens": settings.length_tokens, "model": Path(model).name, "method": name}
+    files: tuple[tuple[str, Path], ...] = ()
+    if kind == "roberta":
+        learned |= asdict(settings.roberta)
+        base = model_folder(settings.roberta.base) if settings.roberta.base.startswith("roberta-mini") else None
+        files = (("base", base / "model.safetensors"),) if base else ()
+    needs = ("corpus", *(samples_stage(model, one) for one in _parts(settings, name)))
+    write = partial(_write_detector, root, settings, kind, model, name)
+    return Stage(detector_stage(kind, model, name), write, learned, needs=needs, files=files, cost=25 if kind == "roberta" else 6)
+
+
+def _parts(settings: StudySettings, name: str) -> tuple[str, ...]:
+    return settings.methods if name == MIX else (name,)
+
+
+def _write_detector(
+    root: Path, settings: StudySettings, kind: str, model: str, name: str, folder: Path, progress: Progress
+) -> None:
+    train, valid = (_both(root, settings, model, name, split) for split in ("train", "valid"))
+    if kind == "tfidf":
+        from staged.detectors.tfidf import train_tfidf
+
+        train_tfidf(train, valid).save(folder)
+        return
+    from staged.detectors.roberta import train_roberta
+
+    checkpoint = folder / "checkpoint.pt"
+    train_roberta(train, valid, settings.roberta, checkpoint=checkpoint, progress=progress).save(folder)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _both(root: Path, settings: StudySettings, model: str, name: str, split: str) -> list[Document]:
+    """Human and machine texts of one split at the matrix's length."""
+    both = sets.human(root, settings, split) + sets.machine(root, settings, model, name, split)
+    return sets.cut_to(both, sets.tokenizer(settings), settings.length_tokens)
+
+
+def _scores(root: Path, settings: StudySettings, kind: str, model: str, name: str) -> Stage:
+    every = [samples_stage(other, one) for other in settings.models for one in settings.methods]
+    needs = ("corpus", detector_stage(kind, model, name), *every)
+    read: dict[str, Any] = {"n_valid": settings.n_valid, "n_test": settings.n_test, "length_tokens": settings.length_tokens}
+    read |= {"lengths": settings.lengths, "seed": settings.seed}
+    write = partial(_write_scores, root, settings, kind, model, name)
+    return Stage(scores_stage(kind, model, name), write, read, needs=needs, cost=20 if kind == "roberta" else 6)
+
+
+def scored_sets(root: Path, settings: StudySettings, model: str, name: str, tokens: int) -> list[Document]:
+    """What a detector trained on (model, method) is scored on at one length.
+
+    At the matrix's length: human valid and test, its own machine valid, and every model's and method's test. At the other
+    lengths of the curve, which follows the mix's detector on its own model: only that model's test sets.
+    """
+    own = tokens != settings.length_tokens
+    models = (model,) if own else settings.models
+    documents = [*sets.human(root, settings, "valid"), *sets.human(root, settings, "test")]
+    documents += sets.machine(root, settings, model, name, "valid")
+    documents += [one for other in models for m in settings.methods for one in sets.machine(root, settings, other, m, "test")]
+    return documents
+
+
+def lengths_of(settings: StudySettings, name: str) -> Sequence[int]:
+    """The lengths at which a detector is scored: the whole curve for those trained on the mix."""
+    return settings.lengths if name == MIX else (settings.length_tokens,)
+
+
+def _write_scores(root: Path, settings: StudySettings, kind: str, model: str, name: str, folder: Path, progress: Progress) -> None:
+    detector, bpe = load_detector(root / detector_stage(kind, model, name)), sets.tokenizer(settings)
+    rows = []
+    lengths = lengths_of(settings, name)
+    for done, tokens in enumerate(lengths):
+        documents = sets.cut_to(scored_sets(root, settings, model, name, tokens), bpe, tokens)
+        scores = detector.score([document.text for document in documents])
+        rows += [
+            {"document": document.id, "length_tokens": tokens, "score": score}
+            for document, score in zip(documents, scores, strict=True)
+        ]
+        progress(done + 1, len(lengths))
+    pq.write_table(pa.Table.from_pylist(rows), folder / "scores.parquet")

@@ -1,0 +1,149 @@
+"""The study from plan to report: stages on all cores, then cells, findings and pages from their scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from staged.artifacts import MANIFEST, disk_errors, fingerprint, is_complete, locked, read_json, versions, write_atomic, write_json
+from staged.corpus.build import split_documents
+from staged.errors import PlanError
+from staged.model.checkpoints import load_model, model_folder
+from staged.records import Cell
+from staged.study import sets
+from staged.study.cells import measure
+from staged.study.findings import findings, neighbours
+from staged.study.plan import StudySettings
+from staged.study.run import run_stages
+from staged.study.stages import Stage, all_stages
+
+# (all stages, the one that moved, its share done in [0, 1])
+Report = Callable[[Sequence[Stage], Stage, float], None]
+GALLERY = 4  # passages a kind in the report's gallery
+RESULTS = ("cells.json", "cells.csv", "lengths.json", "findings.json", "study.json", "gallery.json", "report.html")
+
+
+def run_study(
+    root: Path,
+    settings: StudySettings,
+    *,
+    render: Callable[[Path], None],
+    workers: int = 1,
+    report: Report = lambda stages, stage, share: None,
+) -> bool:
+    """Make or complete the study's folder.
+
+    Args:
+        root: receives `report.html`, `cells.json`, `cells.csv`, `lengths.json`, `findings.json`, `study.json`, `gallery.json`,
+            `manifest.json`, and one folder per stage.
+        render: writes the report into the folder, from the JSON files in it.
+        workers: processes at work; the results don't depend on it.
+
+    Returns:
+        True when work was done, False when everything was there.
+
+    Raises:
+        StagedError: of any stage; what is finished stays.
+    """
+    with disk_errors(root), locked(root):
+        stages = all_stages(root, settings)
+        _check_unseen(settings)
+        worked = run_stages(root, stages, workers=workers, report=lambda stage, share: report(stages, stage, share))
+        wanted = fingerprint(asdict(settings), {stage.name: root / stage.name for stage in stages})
+        if not worked and is_complete(root, wanted) and all((root / name).is_file() for name in RESULTS):
+            return False
+        (root / MANIFEST).unlink(missing_ok=True)
+        _write_results(root, settings)
+        render(root)
+        write_json(root / MANIFEST, wanted | {"versions": versions()})
+        return True
+
+
+def _check_unseen(settings: StudySettings) -> None:
+    """No model may have learned from a text it is tested against; loading also proves each model sound before the long work."""
+    split_of = {document.source: document.split for document in split_documents(settings.corpus)}
+    for name in settings.models:
+        load_model(name)
+        record = model_folder(name) / "training.json"
+        if not record.is_file():
+            continue
+        facts = read_json(record)
+        if facts["settings"]["corpus"]["source"] != settings.corpus.source:
+            continue
+        seen = [source for source in facts["sources"] if split_of.get(source, "pretrain") != "pretrain"]
+        if seen:
+            raise PlanError(
+                f"study: model {name!r} learned from {len(seen)} sources that this plan tests against, such as {seen[0]!r}; "
+                "use the corpus shares and seed it was trained with"
+            )
+
+
+def _write_results(root: Path, settings: StudySettings) -> None:
+    measured = measure(root, settings)
+    matrix = [one.cell for one in measured if one.cell.length_tokens == settings.length_tokens]
+    curve = [one.cell for one in measured if one.cell.trained_method == "mix"]
+    write_json(root / "cells.json", [asdict(cell) for cell in matrix])
+    write_atomic(root / "cells.csv", _csv(matrix))
+    write_json(root / "lengths.json", [asdict(cell) for cell in curve if cell.tested_on == cell.trained_on])
+    found = {
+        "findings": [asdict(one) for one in findings(measured, settings)],
+        "neighbours": [asdict(one) for one in neighbours(measured, settings)],
+    }
+    write_json(root / "findings.json", found)
+    write_json(root / "gallery.json", _gallery(root, settings))
+    write_json(root / "study.json", _facts(root, settings))
+
+
+def _csv(cells: Sequence[Cell]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(Cell.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(cell) for cell in cells)
+    return text.getvalue().encode()
+
+
+def _gallery(root: Path, settings: StudySettings) -> list[dict[str, str]]:
+    """The first test passages of each kind, at the matrix's length: not chosen by anyone."""
+    bpe = sets.tokenizer(settings)
+    rows = []
+    for model in ("", *settings.models):
+        for name in settings.methods if model else ("",):
+            texts = sets.machine(root, settings, model, name, "test") if model else sets.human(root, settings, "test")
+            shown = sets.cut_to(texts[: GALLERY * (1 if model else 3)], bpe, 2 * settings.length_tokens)
+            rows += [{"model": Path(model).name, "method": name, "id": one.id, "text": one.text} for one in shown]
+    return rows
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the report says of a model; None where its folder does not say."""
+
+    name: str
+    parameters: int
+    layers: int
+    width: int
+    valid_loss_nats_per_token: float | None
+
+
+def _facts(root: Path, settings: StudySettings) -> dict[str, Any]:
+    return {
+        "settings": asdict(settings) | {"models": [Path(model).name for model in settings.models]},
+        "versions": versions(),
+        "corpus": read_json(root / "corpus" / "counts.json"),
+        "copying": read_json(root / "copying" / "copying.json"),
+        "models": [asdict(_model_facts(name)) for name in settings.models],
+    }
+
+
+def _model_facts(name: str) -> ModelFacts:
+    from staged.model.config import GPT2Config
+
+    folder = model_folder(name)
+    config = GPT2Config.from_hub(read_json(folder / "config.json"), where=str(folder / "config.json"))
+    record = folder / "training.json"
+    loss = read_json(record)["valid_loss_nats_per_token"] if record.is_file() else None
+    return ModelFacts(Path(name).name, config.parameters, config.n_layer, config.n_embd, loss)
