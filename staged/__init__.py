@@ -1,0 +1,43 @@
+"""Release a language model the way GPT-2 1.5B was released: with its weights, its detector, its evidence and its card.
+
+The public verbs; each is imported when first used, so `import staged` is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BPE": "staged.model.bpe",
+    "Cell": "staged.records",
+    "Document": "staged.records",
+    "GPT2": "staged.model.gpt2",
+    "SampleSettings": "staged.samples.dataset",
+    "StagedError": "staged.errors",
+    "StudySettings": "staged.study.plan",
+    "TrainSettings": "staged.model.train",
+    "load_detector": "staged.detectors.catalog",
+    "load_model": "staged.model.checkpoints",
+    "method": "staged.samples.methods",
+    "read_study": "staged.study.plan",
+    "run_study": "staged.study.study",
+    "sample": "staged.samples.dataset",
+    "train": "staged.model.train",
+    "write_report": "staged.report.page",
+    "write_samples": "staged.samples.dataset",
+}
+
+__all__ = list(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'staged' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -36,11 +36,19 @@ def causal_batch(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tenso
 
 
 def masked_batch(
-    rows: Sequence[Sequence[int]], *, pad: int, mask: int, first_plain: int, n_vocab: int, key: Sequence[int]
+    rows: Sequence[Sequence[int]],
+    *,
+    share: float,
+    pad: int,
+    mask: int,
+    first_plain: int,
+    n_vocab: int,
+    key: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """RoBERTa's objective: 15% of the plain tokens are targets; of these 80% masked, 10% random, 10% left.
+    """RoBERTa's objective: a share of the plain tokens are targets; of these 80% are masked, 10% random, 10% left.
 
     Args:
+        share: of the tokens, 0.15 in RoBERTa.
         first_plain: the special tokens are 0 … first_plain − 1 and never chosen.
         key: what this batch's draws depend on.
 
@@ -51,7 +59,7 @@ def masked_batch(
     inputs = np.full((len(rows), width), pad)
     for i, row in enumerate(rows):
         inputs[i, : len(row)] = row
-    chosen = (stream.random(inputs.shape) < 0.15) & (inputs >= first_plain)
+    chosen = (stream.random(inputs.shape) < share) & (inputs >= first_plain)
     targets = np.where(chosen, inputs, IGNORED)
     fate = stream.random(inputs.shape)
     inputs = np.where(chosen & (fate < 0.8), mask, inputs)

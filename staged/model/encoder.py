@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
@@ -13,6 +14,7 @@ from staged.model.config import END_OF_TEXT
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
+OFFSETS = (-1, 1, -2, 2)  # places at which the heads of the first layer start to look
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # ids 0 … 4; the first four where RoBERTa has them
 
 
@@ -34,7 +36,7 @@ def encoder_tokenizer(bpe: BPE, n_ctx: int) -> PreTrainedTokenizerFast:
 
 def new_encoder(tokenizer: Any, *, width: int, heads: int, layers: int, n_ctx: int) -> RobertaForMaskedLM:
     """A fresh RoBERTa with its masked-token head; dropout is 0, as passages are few epochs and the model small."""
-    return RobertaForMaskedLM(
+    model = RobertaForMaskedLM(
         RobertaConfig(
             vocab_size=len(tokenizer),
             hidden_size=width,
@@ -51,3 +53,31 @@ def new_encoder(tokenizer: Any, *, width: int, heads: int, layers: int, n_ctx: i
             eos_token_id=tokenizer.eos_token_id,
         )
     )
+    _start_with_neighbours(model)
+    return model
+
+
+def _start_with_neighbours(model: Any) -> None:
+    """Let the first layer's heads look one or two places to the left and right from the start.
+
+    A masked objective must find out where a token's neighbours are before anything else can be learned; from random weights a
+    small model spends thousands of steps on that (docs/log.md). So the position embeddings start as sinusoids in the first
+    dimensions, as many as a head has, and query and key of the first layer as the rotation that shifts them by a fixed number of places.
+    All of it is trained on; the architecture is RoBERTa's.
+
+    Source: the shift by rotation is Vaswani et al. 2017, section 3.5.
+    """
+    places = model.base_model.embeddings.position_embeddings.weight
+    attention = model.base_model.encoder.layer[0].attention.self
+    head_width = attention.attention_head_size
+    waves = torch.logspace(0, -1, head_width // 2)  # radians per place
+    with torch.no_grad():
+        angles = torch.arange(len(places))[:, None] * waves
+        places.zero_()
+        places[:, :head_width] = 4 * model.config.initializer_range * torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
+        for head, offset in enumerate(OFFSETS[: model.config.num_attention_heads]):
+            rows = slice(head * head_width, (head + 1) * head_width)
+            cos, sin = torch.cos(offset * waves), torch.sin(offset * waves)
+            turn = torch.block_diag(*[torch.tensor([[c, s], [-s, c]]) for c, s in zip(cos, sin, strict=True)])
+            attention.query.weight[rows, :head_width] = 1.4 * turn
+            attention.key.weight[rows, :head_width] = 1.4 * torch.eye(head_width)

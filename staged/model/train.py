@@ -47,6 +47,7 @@ class TrainSettings:
         steps: optimizer steps, each of `batch` passages, computed `micro_batch` at a time.
         learning_rate: peak; linear warm-up, then a cosine down to a tenth of it.
         dropout: rate on embeddings and residuals.
+        mask_share: of the tokens that a masked objective predicts.
         valid_rows: validation passages (all of the split if it has fewer).
         precision: `bf16` (autocast) or `fp32`.
     """
@@ -61,6 +62,7 @@ class TrainSettings:
     n_head: int = 2
     n_layer: int = 2
     dropout: float = 0.0
+    mask_share: float = 0.15
     steps: int = 1000
     batch: int = 32
     micro_batch: int = 16
@@ -105,10 +107,17 @@ Report = Callable[[Progress], None]
 class Task(Protocol):
     """What differs between the objectives. `loss` sums cross-entropy over a micro-batch's targets."""
 
-    model: nn.Module
-    loss: nn.Module
-    rows: list[list[int]]
-    valid_rows: list[list[int]]
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def loss(self) -> nn.Module: ...
+
+    @property
+    def rows(self) -> list[list[int]]: ...
+
+    @property
+    def valid_rows(self) -> list[list[int]]: ...
 
     def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]: ...
 
@@ -155,7 +164,7 @@ class MaskedLoss(nn.Module):
     def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         seen = targets_BT != data.IGNORED
         attended = (inputs_BT != self.model.config.pad_token_id).long()
-        hidden = self.model.roberta(inputs_BT, attention_mask=attended).last_hidden_state
+        hidden = self.model.base_model(inputs_BT, attention_mask=attended).last_hidden_state
         return F.cross_entropy(self.model.lm_head(hidden[seen]), targets_BT[seen], reduction="sum")
 
 
@@ -169,6 +178,7 @@ class MaskedTask:
         shape = {"width": settings.n_embd, "heads": settings.n_head, "layers": settings.n_layer, "n_ctx": settings.n_ctx}
         self.model = encoder.new_encoder(self.tokenizer, **shape)
         self.loss = MaskedLoss(self.model)
+        self.mask_share = settings.mask_share
         self.rows, self.valid_rows = (
             [list(ids) for ids in self.tokenizer(list(part), truncation=True, max_length=settings.n_ctx)["input_ids"]]
             for part in (texts, valid)
@@ -176,7 +186,8 @@ class MaskedTask:
 
     def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]:
         pad, mask = self.tokenizer.pad_token_id, self.tokenizer.mask_token_id
-        return data.masked_batch(rows, pad=pad, mask=mask, first_plain=mask + 1, n_vocab=len(self.tokenizer), key=key)
+        sizes = {"first_plain": mask + 1, "n_vocab": len(self.tokenizer)}
+        return data.masked_batch(rows, share=self.mask_share, pad=pad, mask=mask, key=key, **sizes)
 
     def save(self, folder: Path) -> None:
         self.model.to(torch.bfloat16).save_pretrained(folder)
@@ -250,7 +261,7 @@ class _Run:
             raise PlanError("train: the corpus needs the splits `pretrain` and `valid`; set their shares above 0")
         self.sources = sorted({p.source for p in passages if p.split == "pretrain"})
         torch.manual_seed(settings.seed)
-        kind: Callable[..., Task] = {"causal": CausalTask, "masked": MaskedTask}[settings.objective]
+        kind = MaskedTask if settings.objective == "masked" else CausalTask
         self.task: Task = kind(settings, self.bpe, texts["pretrain"], texts["valid"][: settings.valid_rows])
         self.device = torch.device("cuda", _rank()) if torch.cuda.is_available() else torch.device("cpu")
         self.task.loss.to(self.device)

