@@ -16,7 +16,7 @@ import copy
 import io
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,8 @@ class RobertaSettings:
 class RobertaDetector:
     """Log-odds of machine against human: the difference of the two logits.
 
+    Few texts are scored in float32; a thousand or more at once in bfloat16 where the processor multiplies it natively.
+
     Args:
         model: a transformers sequence classifier with two labels.
         tokenizer: its tokenizer.
@@ -92,7 +94,8 @@ class RobertaDetector:
         ids = [one[: self.max_tokens] for one in ids]
         scores = np.zeros(len(ids))
         by_length = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
-        with torch.inference_mode():
+        native = best_dtype() == torch.bfloat16 and len(texts) >= BULK
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=native):
             for start in range(0, len(ids), SCORE_BATCH):
                 rows = by_length[start : start + SCORE_BATCH]
                 logits = self.model(**batch_of(self.tokenizer, [ids[i] for i in rows])).logits.float()
@@ -105,6 +108,7 @@ class RobertaDetector:
 
 
 SCORE_BATCH = 64
+BULK = 1000  # from so many texts on, bfloat16 where the processor has it: scores then agree within about 0.05
 
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
@@ -184,6 +188,7 @@ def train_roberta(
     torch.manual_seed(settings.seed)
     model, tokenizer = _load(settings.base, AutoModelForSequenceClassification, num_labels=2, id2label=LABELS)
     detector = RobertaDetector(model, tokenizer)
+    settings = replace(settings, max_tokens=min(settings.max_tokens, detector.max_tokens))
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     ids, labels = encode(tokenizer, [d.text for d in train]), torch.tensor([d.label for d in train])
     done, best, kept = 0, -1.0, model.state_dict()

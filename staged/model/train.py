@@ -10,6 +10,8 @@ import io
 import json
 import math
 import os
+import pickle
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -228,6 +230,7 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
         CheckpointError: the loss stopped being a finite number.
     """
     if "RANK" in os.environ and not dist.is_initialized():
+        threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     work = lambda partial: _Run(partial, settings, report).train()  # noqa: E731
     if _rank() == 0:
@@ -238,6 +241,13 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     if dist.is_initialized():
         dist.barrier()
     return done
+
+
+def _end_with_launcher(launcher: int) -> None:
+    """A worker whose torchrun was killed must not go on writing beside the one started next."""
+    while os.getppid() == launcher:
+        time.sleep(0.2)
+    os._exit(1)
 
 
 def _rank() -> int:
@@ -358,8 +368,8 @@ class _Run:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
             self.task.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, KeyError, ValueError, OSError) as error:
-            raise CheckpointError(f"{path}: damaged checkpoint: {error}; delete it to start this run again") from None
+        except (RuntimeError, KeyError, ValueError, OSError, pickle.UnpicklingError):
+            raise CheckpointError(f"{path}: damaged checkpoint; delete it to start this run again") from None
         self.step, self.tokens, self.curve = state["step"], state["tokens"], state["curve"]
 
     def _finish(self) -> None:

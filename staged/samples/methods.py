@@ -101,31 +101,32 @@ def keep_top_k(logits_BV: Tensor, k: int) -> Tensor:
 
 
 def _draw_nucleus(logits_BV: Tensor, u_B: Tensor, top_p_B: Tensor) -> Tensor:
-    """Exact and without sorting: draw from everything, keep a token of the nucleus, draw again for the others.
+    """Exact, and sorting only few rows: draw from everything, keep a token of the nucleus, sort and draw again for the others.
 
     A token belongs when the mass of all strictly likelier ones is below p. What is left of u inside a refused token's
-    interval is again uniform and serves the next draw.
+    interval is again uniform and serves the second draw, from the nucleus alone.
     """
     mass_BV = logits_BV.softmax(dim=1)
-    tokens = torch.empty(len(u_B), dtype=torch.int64, device=u_B.device)
-    open_B = torch.arange(len(u_B), device=u_B.device)
-    while True:
-        drawn = _invert(mass_BV, u_B)
-        mine = mass_BV.gather(1, drawn[:, None])
-        accepted = (mass_BV * (mass_BV > mine)).sum(dim=1) < top_p_B
-        tokens[open_B[accepted]] = drawn[accepted]
-        if bool(accepted.all()):
-            return tokens
-        mass_BV, top_p_B, open_B = mass_BV[~accepted], top_p_B[~accepted], open_B[~accepted]
-        u_B = _remainder(mass_BV, u_B[~accepted], drawn[~accepted])
+    tokens_B = _invert(mass_BV, u_B)
+    likelier = mass_BV * (mass_BV > mass_BV.gather(1, tokens_B[:, None]))
+    refused = likelier.sum(dim=1) >= top_p_B
+    if bool(refused.any()):
+        mass_BV, top_p_B = mass_BV[refused], top_p_B[refused]
+        again_B = _remainder(mass_BV, u_B[refused], tokens_B[refused])
+        ranked_BV, order_BV = mass_BV.sort(dim=1, descending=True, stable=True)
+        before_BV = ranked_BV.cumsum(dim=1) - ranked_BV
+        first_BV = before_BV.gather(1, torch.searchsorted(-ranked_BV, -ranked_BV))  # ties stand where the first of them does
+        nucleus_BV = ranked_BV.masked_fill(first_BV >= top_p_B[:, None], 0.0)
+        tokens_B[refused] = order_BV.gather(1, _invert(nucleus_BV, again_B)[:, None])[:, 0]
+    return tokens_B
 
 
 def _remainder(mass_BV: Tensor, u_B: Tensor, drawn_B: Tensor) -> Tensor:
     """Where u fell within the drawn token's interval, as a number in [0, 1)."""
-    cumulated = mass_BV.cumsum(dim=1, dtype=torch.float64)
-    width = mass_BV.gather(1, drawn_B[:, None])[:, 0].double()
-    below = cumulated.gather(1, drawn_B[:, None])[:, 0] - width
-    return ((u_B * cumulated[:, -1] - below) / width).clamp(0, 1 - 2**-53)
+    cumulated_BV = mass_BV.cumsum(dim=1, dtype=torch.float64)
+    width_B = mass_BV.gather(1, drawn_B[:, None])[:, 0].double()
+    below_B = cumulated_BV.gather(1, drawn_B[:, None])[:, 0] - width_B
+    return ((u_B * cumulated_BV[:, -1] - below_B) / width_B).clamp(0, 1 - 2**-53)
 
 
 def _invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:

@@ -136,11 +136,18 @@ def _larger_is_harder(table: dict[str, Measured], settings: StudySettings) -> Fi
     small, large = names(settings)[0], names(settings)[-1]
 
     def make(kind: str, method: str) -> list[Pair]:
-        a, b = (key(kind, size, method, size, method) for size in (small, large))
-        return [(f"{small} is easier than {large}", a, b)]
+        def under(trained_small: str, trained_large: str, how: str) -> Pair:
+            a, b = key(kind, trained_small, method, small, method), key(kind, trained_large, method, large, method)
+            return f"{small} is easier than {large}, {how}", a, b
+
+        return [
+            under(small, large, "each by its own detector"),
+            under(small, small, f"both by the one trained on {small}"),
+            under(large, large, f"both by the one trained on {large}"),
+        ]
 
     claim = "Larger models' outputs are harder to classify."
-    test = f"Accuracy on {small} minus accuracy on {large}, each by the detector trained on it."
+    test = f"Accuracy on {small} minus accuracy on {large}: each by the detector trained on it, and both by the same detector."
     return _finding(table, claim, test, _each(settings, make))
 
 

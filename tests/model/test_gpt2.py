@@ -98,10 +98,11 @@ def test_fresh_weights_predict_uniformly() -> None:
     model = GPT2(config)
     initialise(model, torch.Generator().manual_seed(0))
     tokens = torch.randint(0, 4096, (4, 64), generator=torch.Generator().manual_seed(1))
-    loss = torch.nn.functional.cross_entropy(model(tokens)[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+    with torch.no_grad():
+        loss = torch.nn.functional.cross_entropy(model(tokens)[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
     assert float(loss) == pytest.approx(8.318, abs=0.1)  # ln 4096
-    assert float(model.h[0].mlp.c_proj.weight.std()) == pytest.approx(0.02 / 6**0.5, rel=0.05)
-    assert float(model.wpe.weight.std()) == pytest.approx(0.01, rel=0.05)
+    assert model.h[0].mlp.c_proj.weight.std().item() == pytest.approx(0.02 / 6**0.5, rel=0.05)
+    assert model.wpe.weight.std().item() == pytest.approx(0.01, rel=0.05)
 
 
 def test_dropout_rate_and_scale() -> None:
@@ -109,7 +110,7 @@ def test_dropout_rate_and_scale() -> None:
     layer = Dropout(0.25).train()
     x = torch.ones(999, 33)
     y = layer(x)
-    assert set(y.unique().tolist()) == {0.0, pytest.approx(4 / 3)}
+    assert y.unique().tolist() == pytest.approx([0, 4 / 3])
     assert float((y == 0).float().mean()) == pytest.approx(0.25, abs=0.01)
     assert torch.equal(layer.eval()(x), x)
 

@@ -1,0 +1,30 @@
+# `make study` and `make test` set everything up on a fresh machine; the other targets are for work on staged itself.
+PYTHON ?= python3
+PLAN ?= plans/mini.toml
+OUT ?= out/mini
+READY = .venv/.ready
+
+.PHONY: study test check docs minis
+
+study: $(READY)
+	.venv/bin/staged study $(PLAN) --out $(OUT)
+
+test: $(READY)
+	.venv/bin/python -m pytest
+
+check: $(READY)
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+docs: $(READY)
+	.venv/bin/python docs/generate.py
+
+minis: $(READY)
+	.venv/bin/staged train plans/minis.toml --out out/minis --threads 1
+
+$(READY): pyproject.toml constraints.txt
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt torch
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,90 @@
+"""One suite over every detector: finite, deterministic, blind to order and batch, sound on odd texts, without side effects."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from tests.conftest import NOUNS, prose
+
+from staged.detectors.catalog import DETECTORS, load_detector
+from staged.detectors.contract import Detector
+from staged.detectors.roberta import RobertaSettings, train_roberta
+from staged.detectors.tfidf import train_tfidf
+from staged.errors import CheckpointError
+from staged.records import HUMAN, MACHINE, Document
+
+
+def documents(split: str, count: int, seed: int) -> list[Document]:
+    """Human prose against prose that knows one noun only: easy."""
+    human = [prose(seed + i, 4) for i in range(count)]
+    machine = [re.sub("|".join(NOUNS), "harbour", prose(seed + 500 + i, 4)) for i in range(count)]
+    labelled = [(HUMAN, text) for text in human] + [(MACHINE, text) for text in machine]
+    return [Document(f"{split}{i}", text, label, f"{split}{i}", split) for i, (label, text) in enumerate(labelled)]
+
+
+@pytest.fixture(scope="module", params=DETECTORS)
+def detector(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Detector:
+    train, valid = documents("train", 60, 0), documents("valid", 20, 2000)
+    if request.param == "tfidf":
+        return train_tfidf(train, valid)
+    settings = RobertaSettings(base=str(tiny_encoder), learning_rate=5e-3, epochs=3, max_tokens=48)
+    return train_roberta(train, valid, settings, checkpoint=tmp_path_factory.mktemp("checkpoint") / "c.pt")
+
+
+ODD = ["", "a", " ", "🎈👩‍🚀", "\u200b\u202e", "word " * 3000, prose(9, 200), "<s></s><mask>", "<|endoftext|>"]
+TEXTS = [prose(3000 + i, 1 + i % 6) for i in range(30)] + ODD
+
+
+def test_one_finite_number_a_text(detector: Detector) -> None:
+    scores = detector.score(TEXTS)
+    assert len(scores) == len(TEXTS)
+    assert all(isinstance(score, float) and math.isfinite(score) for score in scores)
+    assert detector.score([]) == []
+
+
+def test_deterministic(detector: Detector) -> None:
+    assert detector.score(TEXTS) == detector.score(TEXTS)
+
+
+def test_independent_of_order_and_batch(detector: Detector) -> None:
+    together = detector.score(TEXTS)
+    assert detector.score(TEXTS[::-1])[::-1] == pytest.approx(together, abs=1e-4)
+    assert [detector.score([text])[0] for text in TEXTS] == pytest.approx(together, abs=1e-4)
+
+
+def test_leaves_global_state_alone(detector: Detector) -> None:
+    torch.manual_seed(11)
+    before = torch.random.get_rng_state()
+    detector.score(TEXTS[:3])
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.is_grad_enabled()
+
+
+def test_higher_is_more_machine_like(detector: Detector) -> None:
+    test = documents("test", 30, 4000)
+    scores = detector.score([d.text for d in test])
+    right = sum((score > 0) == (d.label == MACHINE) for score, d in zip(scores, test, strict=True))
+    assert right >= 50
+
+
+def test_saved_and_loaded_scores_the_same(detector: Detector, tmp_path: Path) -> None:
+    detector.save(tmp_path)
+    assert load_detector(tmp_path).score(TEXTS) == pytest.approx(detector.score(TEXTS), abs=1e-5)
+
+
+def test_damaged_folder_is_one_clear_error(detector: Detector, tmp_path: Path) -> None:
+    detector.save(tmp_path)
+    for path in tmp_path.iterdir():
+        if path.suffix in (".npy", ".safetensors"):
+            path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(CheckpointError):
+        load_detector(tmp_path)
+
+
+def test_foreign_folder(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="not a detector's folder"):
+        load_detector(tmp_path)
