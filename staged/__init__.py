@@ -30,7 +30,7 @@ _HOMES = {
     "write_samples": "staged.samples.dataset",
 }
 
-__all__ = list(_HOMES)  # noqa: PLE0605
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

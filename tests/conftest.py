@@ -13,9 +13,9 @@ from staged.model.checkpoints import save_model
 from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, initialise
 
-NOUNS = "river harbour engine garden letter winter market ladder bridge window captain orchard".split()
-VERBS = "crosses follows keeps measures opens repairs carries remembers paints counts".split()
-PLACES = "by the old mill|near the station|under a grey sky|before noon|on the second day|without a word".split("|")
+NOUNS = ["river", "harbour", "engine", "garden", "letter", "winter", "market", "ladder", "bridge", "window", "captain", "orchard"]
+VERBS = ["crosses", "follows", "keeps", "measures", "opens", "repairs", "carries", "remembers", "paints", "counts"]
+PLACES = ["by the old mill", "near the station", "under a grey sky", "before noon", "on the second day", "without a word"]
 
 
 def prose(seed: int, sentences: int) -> str:

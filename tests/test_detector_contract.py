@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.conftest import NOUNS, prose
 
 from staged.detectors.catalog import DETECTORS, load_detector
 from staged.detectors.contract import Detector
@@ -16,6 +15,7 @@ from staged.detectors.roberta import RobertaSettings, train_roberta
 from staged.detectors.tfidf import train_tfidf
 from staged.errors import CheckpointError
 from staged.records import HUMAN, MACHINE, Document
+from tests.conftest import NOUNS, prose
 
 
 def documents(split: str, count: int, seed: int) -> list[Document]:

@@ -62,8 +62,8 @@ def _start_with_neighbours(model: Any) -> None:
 
     A masked objective must find out where a token's neighbours are before anything else can be learned; from random weights a
     small model spends thousands of steps on that (docs/log.md). So the position embeddings start as sinusoids in the first
-    dimensions, as many as a head has, and query and key of the first layer as the rotation that shifts them by a fixed number of places.
-    All of it is trained on; the architecture is RoBERTa's.
+    dimensions, as many as a head has, and query and key of the first layer as the rotation that shifts them by a fixed number
+    of places. All of it is trained on; the architecture is RoBERTa's.
 
     Source: the shift by rotation is Vaswani et al. 2017, section 3.5.
     """

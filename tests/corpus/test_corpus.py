@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import prose
 
 from staged.corpus.build import CorpusSettings, build_passages, read_documents, write_documents
 from staged.corpus.duplicates import copied_share, drop_duplicates, word_runs
@@ -21,6 +20,7 @@ from staged.corpus.splits import assign
 from staged.errors import ArtifactError, CorpusError, PlanError
 from staged.model.bpe import BPE
 from staged.records import HUMAN, SPLITS, Document
+from tests.conftest import prose
 
 SHARES = {"pretrain": 0.5, "train": 0.2, "valid": 0.1, "test": 0.2}
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.test_detector_contract import documents
 
 from staged.detectors import roberta, tfidf
 from staged.detectors.calibrate import best_threshold, threshold_at_fpr
 from staged.errors import CheckpointError, PlanError
 from staged.records import MACHINE
+from tests.test_detector_contract import documents
 
 
 class TestTfidf:
@@ -34,7 +34,7 @@ class TestTfidf:
         assert ours.score([d.text for d in valid]) == pytest.approx(expected.tolist(), abs=1e-9)
 
     def test_nothing_in_common(self) -> None:
-        train = [d for d in documents("train", 2, 0)][:2]
+        train = documents("train", 2, 0)[:2]
         with pytest.raises(CheckpointError, match="give more texts"):
             tfidf.train_tfidf(train, train)
 
@@ -70,7 +70,10 @@ class TestRoberta:
         starts = {roberta.training_view(ids, roberta.RobertaSettings(max_tokens=50), 3, stream)[0] for _ in range(400)}
         assert min(starts) < 105
         assert max(starts) > 245
-        lengths = [len(roberta.training_view(ids, roberta.RobertaSettings(max_tokens=50, random_length=True), 3, stream)) for _ in range(900)]
+        lengths = [
+            len(roberta.training_view(ids, roberta.RobertaSettings(max_tokens=50, random_length=True), 3, stream))
+            for _ in range(900)
+        ]
         assert (min(lengths), max(lengths)) == (10, 50)
         dropped = roberta.training_view(ids * 20, roberta.RobertaSettings(max_tokens=4000, token_dropout=0.3), 3, stream)
         assert dropped.count(3) / 4000 == pytest.approx(0.3, abs=0.03)

@@ -55,7 +55,7 @@ def test_learns_and_is_a_model_folder(trained: Path, settings: TrainSettings) ->
     assert train(trained, settings) is False
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -66,9 +66,9 @@ def test_killed_at_any_step_ends_with_the_same_bytes(trained: Path, settings: Tr
         def report(progress: Progress, start: list[int] = [], stop: int = stop) -> None:  # noqa: B006
             start.append(progress.step)
             if len(start) == stop:
-                raise Killed
+                raise KilledError
 
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             train(folder, settings, report=report)
         assert not folder.exists()
     assert train(folder, settings)
@@ -93,7 +93,9 @@ def torchrun(tmp_path: Path, folder: Path, settings: TrainSettings) -> subproces
     script = tmp_path / "run.py"
     script.write_text(TORCHRUN)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    return subprocess.Popen([*command, str(folder), pickle.dumps(settings).hex()], stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        [*command, str(folder), pickle.dumps(settings).hex()], stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def test_two_processes_give_the_same_curve_and_survive_a_kill(trained: Path, settings: TrainSettings, tmp_path: Path) -> None:
@@ -177,9 +179,9 @@ def test_diverging_loss_is_one_clear_error(settings: TrainSettings, tmp_path: Pa
 def test_damaged_checkpoint_is_named(settings: TrainSettings, tmp_path: Path) -> None:
     def stop(progress: Progress) -> None:
         if progress.step == 4:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(tmp_path / "m", settings, report=stop)
     (tmp_path / "m.partial" / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match=r"checkpoint\.pt: damaged"):

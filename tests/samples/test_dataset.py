@@ -53,18 +53,18 @@ def test_interrupted_it_continues_and_ends_with_the_same_bytes(tiny: Path, tmp_p
     whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
     write_samples(whole, wanted(tiny))
 
-    class Interrupt(Exception):
+    class InterruptError(Exception):
         pass
 
     def stop(done: int, total: int) -> None:
-        raise Interrupt
+        raise InterruptError
 
-    with pytest.raises(Interrupt):
+    with pytest.raises(InterruptError):
         write_samples(broken, wanted(tiny), progress=stop)
     block = tmp_path / "broken.jsonl.blocks" / "000000000.jsonl"
     finished = block.stat().st_mtime_ns
     assert not broken.exists()
-    with pytest.raises(Interrupt):
+    with pytest.raises(InterruptError):
         write_samples(broken, wanted(tiny), progress=stop)
     assert block.stat().st_mtime_ns == finished
     write_samples(broken, wanted(tiny))

@@ -1,0 +1,60 @@
+"""Documentation is true: generated pages are fresh, commands and links in the README exist, plans parse."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from staged.cli import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+assert spec is not None
+assert spec.loader is not None
+generate = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(generate)
+
+
+def test_cli_page_is_fresh() -> None:
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == generate.cli_page(), "run `make docs`"
+
+
+def test_every_option_is_explained() -> None:
+    assert "| None |" not in generate.cli_page()
+
+
+def test_readme_table_is_made_from_the_committed_cells() -> None:
+    assert generate.readme(README) == README, "run `make docs`"
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\.venv/bin/staged (.*?)(?:\s+#.*)?$", README, re.MULTILINE))
+def test_readme_commands_parse(line: str) -> None:
+    verb, *rest = shlex.split(line)
+    result = CliRunner().invoke(app, [verb, "--help"])
+    assert result.exit_code == 0
+    for word in rest:
+        if word.startswith("-"):
+            assert word in result.output, f"{word} is not an option of staged {verb}"
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)", README))
+def test_readme_links_exist(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+def test_committed_plans_parse() -> None:
+    from staged.model.train import read_plan
+    from staged.study.plan import read_study
+
+    assert set(read_plan(ROOT / "plans" / "minis.toml")) == {"mini-s", "mini-m", "mini-l", "mini-xl", "roberta-mini"}
+    for name in ("mini.toml", "mini-full.toml"):
+        settings = read_study(ROOT / "plans" / name)
+        assert settings.n_test >= 500
+    assert settings.n_test >= 2000
