@@ -50,7 +50,8 @@ def readme(text: str) -> str:
     cells = load_cells(RESULT / "cells.json")
     detector, method = SHOWN
     caption = (
-        f"Accuracy in % [95% interval] of the `{detector}` detector on `{method}` samples of {cells[0].length_tokens} tokens; "
+        f"Accuracy in % [95% interval] of the `{detector}` detector on `{method}` samples, "
+        f"both classes cut to at most {cells[0].length_tokens} tokens; "
         f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts a cell. Trained on the row, tested on the column."
     )
     block = f"{BEGIN}\n{matrix_table(by_size(cells, detector, method))}\n\n{caption}\n{END}"
@@ -69,7 +70,7 @@ def picture(path: Path) -> None:
     values = [[100 * cell.accuracy if cell else float("nan") for cell in row] for row in ours.cells]
     n = f"n = {cells[0].n_human:,} + {cells[0].n_machine:,} a cell"
     panels = [
-        (f"staged: the minis, {', '.join(SHOWN)}\n{cells[0].length_tokens} tokens, {n}", values, ours.columns),
+        (f"staged: the minis, {', '.join(SHOWN)}\nat most {cells[0].length_tokens} tokens, {n}", values, ours.columns),
         ("published in 2019: GPT-2, RoBERTa, nucleus\n510 tokens, n = 5,000 + 5,000 a cell", PUBLISHED, PUBLISHED_SIZES),
     ]
     figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.3), layout="constrained")

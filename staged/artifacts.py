@@ -28,6 +28,7 @@ from staged.errors import ArtifactError
 __all__ = ["build", "fingerprint", "is_complete", "locked", "read_json", "sha256_file", "write_atomic", "write_json"]
 
 MANIFEST = "manifest.json"
+MARK = "fingerprint.json"  # in a folder under construction: what it is to become
 VERSIONED = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy", "scipy")
 
 
@@ -55,10 +56,11 @@ def build(
     with disk_errors(folder), locked(partial):
         if is_complete(folder, wanted):  # another process finished it while this one waited for the lock
             return False
-        _keep_only_matching(partial, wanted)
-        write(partial)
-        (partial / "fingerprint.json").unlink()
-        write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
+        if not is_complete(partial, wanted):  # else it was killed between its manifest and its new name
+            _keep_only_matching(partial, wanted)
+            write(partial)
+            write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
+        (partial / MARK).unlink(missing_ok=True)
         if folder.exists():
             shutil.rmtree(folder)
         partial.replace(folder)
@@ -82,7 +84,7 @@ def is_complete(folder: Path, wanted: Mapping[str, Any] | None = None) -> bool:
 
 
 def _keep_only_matching(partial: Path, wanted: Mapping[str, Any]) -> None:
-    mark = partial / "fingerprint.json"
+    mark = partial / MARK
     if not mark.is_file() or read_json(mark) != wanted:
         for item in partial.iterdir():
             shutil.rmtree(item) if item.is_dir() else item.unlink()
@@ -90,7 +92,7 @@ def _keep_only_matching(partial: Path, wanted: Mapping[str, Any]) -> None:
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (MANIFEST, MARK))
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
 
@@ -118,7 +120,7 @@ def disk_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, BlockingIOError) or error.errno is None:
+        if isinstance(error, BlockingIOError):
             raise
         raise ArtifactError(f"{place}: cannot write: {error.strerror or error}; free space or choose another --out") from error
 

@@ -26,6 +26,7 @@ app = typer.Typer(
 screen = Console()
 errors = Console(stderr=True)
 
+INTERRUPTED = 130
 DEFAULT_PLAN = Path("plans/mini.toml")
 
 
@@ -207,7 +208,9 @@ def _print_study(folder: Path) -> None:
         for row, line in zip(matrix.rows, matrix.cells, strict=True):
             table.add_row(row, *(_percent(cell) for cell in line))
         screen.print(table)
-    screen.print(f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of {cells[0].length_tokens} tokens a cell")
+    screen.print(
+        f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most {cells[0].length_tokens} tokens a cell"
+    )
     for finding in read_json(folder / "findings.json")["findings"]:
         screen.print(f"{finding['verdict']}: {finding['claim']}", highlight=False, markup=False)
     screen.print(f"\nreport: {folder / 'report.html'}", highlight=False, soft_wrap=True)
@@ -222,13 +225,14 @@ def _percent(cell: Any) -> str:
 def main() -> None:
     """Run the command line; every StagedError becomes one sentence and exit code 2."""
     try:
-        app(standalone_mode=True)
+        app()
     except StagedError as error:
         errors.print(f"staged: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("staged: interrupted; the same command continues from here", highlight=False)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            errors.print("staged: interrupted; the same command continues from here", highlight=False)
+        raise
 
 
 if __name__ == "__main__":

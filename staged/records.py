@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["HUMAN", "MACHINE", "SPLITS", "Cell", "Document", "Score"]
+__all__ = ["HUMAN", "MACHINE", "SPLITS", "Cell", "Document"]
 
 HUMAN = 0
 MACHINE = 1
@@ -32,19 +32,12 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """What a detector says of one document; higher is more machine-like."""
-
-    document: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
 class Cell:
     """One detector measured on one set of machine texts against the human test texts; all rates are fractions in [0, 1].
 
     Every decision here uses a threshold chosen on the `valid` split: `accuracy` the one with the best accuracy there,
-    `tpr_at_fpr_1` and `tpr_at_fpr_5` the ones that 1% and 5% of human `valid` texts exceed. `fpr_1` and `fpr_5` are the
+    `tpr_at_fpr_1` and `tpr_at_fpr_5` the ones that at most 1% and 5% of human
+    `valid` texts reach (conformal; None where they are too few to certify the rate). `fpr_1` and `fpr_5` are the
     false-positive rates those thresholds achieve on the human test texts. `_low` and `_high` bound 95% intervals.
     """
 
@@ -63,11 +56,11 @@ class Cell:
     auroc: float
     auroc_low: float
     auroc_high: float
-    tpr_at_fpr_1: float
-    tpr_at_fpr_1_low: float
-    tpr_at_fpr_1_high: float
-    fpr_1: float
-    tpr_at_fpr_5: float
-    tpr_at_fpr_5_low: float
-    tpr_at_fpr_5_high: float
-    fpr_5: float
+    tpr_at_fpr_1: float | None
+    tpr_at_fpr_1_low: float | None
+    tpr_at_fpr_1_high: float | None
+    fpr_1: float | None
+    tpr_at_fpr_5: float | None
+    tpr_at_fpr_5_low: float | None
+    tpr_at_fpr_5_high: float | None
+    fpr_5: float | None

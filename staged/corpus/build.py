@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -53,6 +55,14 @@ def split_documents(settings: CorpusSettings) -> list[Document]:
     documents = read_corpus(settings.source)
     splits = assign(documents, settings.shares, seed=settings.seed)
     return [replace(document, split=splits[document.source]) for document in documents]
+
+
+def text_digest(settings: CorpusSettings) -> str:
+    """SHA-256 over the corpus's documents: what a stage records, so that changed human text is noticed."""
+    digest = hashlib.sha256()
+    for document in read_corpus(settings.source):
+        digest.update(json.dumps([document.id, document.source, document.text]).encode())
+    return digest.hexdigest()
 
 
 def build_passages(

@@ -48,7 +48,7 @@ def _read_file(path: Path, name: str) -> Iterable[Document]:
         if row.get("label", HUMAN) != HUMAN:
             continue  # a labelled set of both kinds: only its human half is a corpus
         if text.strip():
-            identity = name if path.suffix == ".txt" else f"{name}:{row.get('id', number)}"
+            identity = name if path.suffix == ".txt" else f"{name}:{number}"
             yield Document(id=identity, text=text, label=HUMAN, source=str(row.get("source") or identity))
 
 
@@ -62,7 +62,7 @@ def _read_txt(path: Path) -> Iterable[dict[str, Any]]:
 
 
 def _read_jsonl(path: Path) -> Iterable[dict[str, Any]]:
-    for number, line in enumerate(_read_txt(path)[0]["text"].splitlines(), start=1):  # type: ignore[index]
+    for number, line in enumerate(_read_txt(path)[0]["text"].split("\n"), start=1):  # type: ignore[index]
         if not line.strip():
             continue
         try:

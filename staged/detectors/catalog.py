@@ -10,8 +10,11 @@ from staged.errors import CheckpointError
 DETECTORS = ("tfidf", "roberta")
 
 
-def load_detector(folder: Path) -> Detector:
+def load_detector(folder: Path, *, bulk: bool = False) -> Detector:
     """A trained detector from its folder.
+
+    Args:
+        bulk: for thousands of texts: bfloat16 where the processor has it, see `RobertaDetector`.
 
     Raises:
         CheckpointError: not a detector's folder, or damaged.
@@ -22,6 +25,9 @@ def load_detector(folder: Path) -> Detector:
         return load_tfidf(folder)
     if (folder / "config.json").is_file():
         from staged.detectors.roberta import load_roberta
+        from staged.samples.engine import best_dtype
 
-        return load_roberta(str(folder))
+        detector = load_roberta(str(folder))
+        detector.dtype = best_dtype() if bulk else detector.dtype
+        return detector
     raise CheckpointError(f"{folder}: not a detector's folder; it holds neither detector.json nor config.json")

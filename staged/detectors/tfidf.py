@@ -9,6 +9,7 @@ Threshold 0 (even odds under equal priors); studies choose theirs on the valid s
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +54,9 @@ class TfidfDetector:
         write_json(folder / "detector.json", {"kind": "tfidf", "bias": self.bias, "facts": self.facts})
         terms = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
         write_atomic(folder / "terms.json", json.dumps(terms, ensure_ascii=False).encode())
-        np.save(folder / "weights.npy", np.stack([self.idf, self.weights]))
+        weights = io.BytesIO()
+        np.save(weights, np.stack([self.idf, self.weights]))
+        write_atomic(folder / "weights.npy", weights.getvalue())
 
 
 def load_tfidf(folder: Path) -> TfidfDetector:

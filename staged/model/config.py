@@ -62,11 +62,14 @@ class GPT2Config:
         Raises:
             CheckpointError: another architecture, a missing key, or an option our model does not have.
         """
+        if not isinstance(config, dict):
+            raise CheckpointError(f"{where}: not a JSON object")
         if config.get("model_type") != "gpt2":
             raise CheckpointError(
                 f"{where}: model_type is {config.get('model_type')!r}, expected 'gpt2'; give the folder of a GPT-2 model"
             )
-        expected = {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "scale_attn_weights": True}
+        expected: dict[str, Any] = {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "scale_attn_weights": True}
+        expected |= {"tie_word_embeddings": True, "scale_attn_by_inverse_layer_idx": False}
         for key, value in expected.items():
             if config.get(key, value) != value:
                 raise CheckpointError(f"{where}: {key} is {config[key]!r}; GPT-2 as released has {value!r}")

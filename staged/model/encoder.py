@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
@@ -32,6 +35,19 @@ def encoder_tokenizer(bpe: BPE, n_ctx: int) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
     names = dict(zip(("bos_token", "pad_token", "eos_token", "unk_token", "mask_token"), SPECIAL, strict=True))
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", model_max_length=n_ctx, **names)
+
+
+def save_pretrained(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Write a transformers model and its tokenizer.
+
+    Raises:
+        OSError: the disk is full (safetensors reports that as an error of its own).
+    """
+    try:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error)) from None
 
 
 def new_encoder(tokenizer: Any, *, width: int, heads: int, layers: int, n_ctx: int) -> RobertaForMaskedLM:

@@ -24,8 +24,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from staged.artifacts import build, write_atomic, write_json
-from staged.corpus.build import CorpusSettings, build_passages, split_documents
+from staged.artifacts import build, fingerprint, is_complete, read_json, write_atomic, write_json
+from staged.corpus.build import CorpusSettings, build_passages, split_documents, text_digest
 from staged.errors import CheckpointError, PlanError
 from staged.model import data
 from staged.model.bpe import BPE, load_bpe, train_bpe
@@ -87,6 +87,10 @@ class TrainSettings:
         for name in ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise PlanError(f"train: {name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 0.9 or not 0 < self.mask_share < 1 or self.seed < 0:
+            raise PlanError("train: dropout must lie in [0, 0.9), mask_share in (0, 1), and the seed must not be negative")
+        if self.objective == "masked" and (self.init or self.n_embd % (2 * self.n_head)):
+            raise PlanError("train: a masked run starts from scratch (no init), with n_embd an even multiple of n_head")
         if self.batch % self.micro_batch:
             raise PlanError(f"train: batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
 
@@ -192,8 +196,9 @@ class MaskedTask:
         return data.masked_batch(rows, share=self.mask_share, pad=pad, mask=mask, key=key, **sizes)
 
     def save(self, folder: Path) -> None:
-        self.model.to(torch.bfloat16).save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        from staged.model import encoder
+
+        encoder.save_pretrained(folder, self.model.to(torch.bfloat16), self.tokenizer)
 
 
 def _causal_model(settings: TrainSettings, bpe: BPE) -> GPT2:
@@ -206,6 +211,12 @@ def _causal_model(settings: TrainSettings, bpe: BPE) -> GPT2:
     model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, **shape), dropout=settings.dropout)
     initialise(model, torch.Generator().manual_seed(settings.seed))
     return model
+
+
+def _sources_of(name: str) -> list[str]:
+    """What a model given as `init` learned from, as far as its folder says."""
+    record = model_folder(name) / "training.json" if name else None
+    return list(read_json(record).get("sources", [])) if record and record.is_file() else []
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -232,15 +243,32 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     if "RANK" in os.environ and not dist.is_initialized():
         threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    work = lambda partial: _Run(partial, settings, report).train()  # noqa: E731
+    wanted = fingerprint(asdict(settings) | {"text": text_digest(settings.corpus)}, _model_files(settings))
+    if is_complete(folder, wanted):
+        return False
+    if _world() > 1:
+        dist.barrier()  # every process has seen that there is work before the first one can finish it
+
+    def work(partial: Path) -> None:
+        _Run(partial, settings, report).train()
+
     if _rank() == 0:
-        done = build(folder, work, settings=asdict(settings))
+        build(folder, work, settings=wanted["settings"], inputs=_model_files(settings))
     else:
-        done = True
         work(folder.with_name(folder.name + ".partial"))
-    if dist.is_initialized():
+    if _world() > 1:
         dist.barrier()
-    return done
+    return True
+
+
+def _model_files(settings: TrainSettings) -> dict[str, Path]:
+    """The files of other models that a run starts from."""
+    files: dict[str, Path] = {}
+    if settings.tokenizer:
+        files["tokenizer"] = model_folder(settings.tokenizer) / "tokenizer.json"
+    if settings.init:
+        files |= {name: model_folder(settings.init) / name for name in ("config.json", "model.safetensors", "tokenizer.json")}
+    return files
 
 
 def _end_with_launcher(launcher: int) -> None:
@@ -263,17 +291,23 @@ class _Run:
 
     def __init__(self, folder: Path, settings: TrainSettings, report: Report) -> None:
         self.folder, self.settings, self.report = folder, settings, report
+        if settings.batch // settings.micro_batch < _world():
+            raise PlanError(
+                f"train: {_world()} processes share {settings.batch // settings.micro_batch} micro-batches a step; "
+                "lower micro_batch so that each gets one"
+            )
         self.documents = split_documents(settings.corpus)
         self.bpe = self._tokenizer()
         passages, self.counts = build_passages(settings.corpus, self.bpe.count)
         texts = {split: [p.text for p in passages if p.split == split] for split in ("pretrain", "valid")}
         if not texts["pretrain"] or not texts["valid"]:
             raise PlanError("train: the corpus needs the splits `pretrain` and `valid`; set their shares above 0")
-        self.sources = sorted({p.source for p in passages if p.split == "pretrain"})
+        self.sources = sorted({p.source for p in passages if p.split == "pretrain"} | set(_sources_of(settings.init)))
         torch.manual_seed(settings.seed)
         kind = MaskedTask if settings.objective == "masked" else CausalTask
         self.task: Task = kind(settings, self.bpe, texts["pretrain"], texts["valid"][: settings.valid_rows])
-        self.device = torch.device("cuda", _rank()) if torch.cuda.is_available() else torch.device("cpu")
+        place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(place)
         self.task.loss.to(self.device)
         self.loss: nn.Module = self.task.loss
         if _world() > 1:
@@ -368,9 +402,9 @@ class _Run:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
             self.task.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.tokens, self.curve = state["step"], state["tokens"], state["curve"]
         except (RuntimeError, KeyError, ValueError, OSError, pickle.UnpicklingError):
             raise CheckpointError(f"{path}: damaged checkpoint; delete it to start this run again") from None
-        self.step, self.tokens, self.curve = state["step"], state["tokens"], state["curve"]
 
     def _finish(self) -> None:
         self.task.save(self.folder)

@@ -22,7 +22,7 @@ from staged.errors import PlanError, SamplingError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model, model_folder
 from staged.model.gpt2 import GPT2
-from staged.samples.engine import best_dtype, generate
+from staged.samples.engine import best_dtype, check_length, generate
 from staged.samples.methods import Method
 
 FORMATS = (".jsonl", ".parquet")
@@ -81,6 +81,7 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
     """
     if out.suffix not in FORMATS:
         raise PlanError(f"{out}: samples are written as .jsonl or .parquet; choose one of these endings")
+    _check_fit(settings)
     blocks = out.with_name(f"{out.name}.blocks")
     weights = sha256_file(model_folder(settings.model) / "model.safetensors")
     wanted = fingerprint(asdict(settings) | {"weights": weights, "dtype": str(_dtype(settings))}, {})
@@ -101,6 +102,13 @@ def sample(settings: SampleSettings) -> Iterator[dict[str, Any]]:
     model, bpe = load_model(settings.model, dtype=_dtype(settings))
     for first in range(0, settings.count, settings.batch):
         yield from _block(model, bpe, settings, first)
+
+
+def _check_fit(settings: SampleSettings) -> None:
+    """Refuse what cannot be generated before anything is written."""
+    model, bpe = load_model(settings.model)
+    longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
+    check_length(model, longest, settings.length)
 
 
 def _dtype(settings: SampleSettings) -> Any:
@@ -162,6 +170,6 @@ def read_samples(path: Path) -> list[dict[str, Any]]:
         if path.suffix == ".parquet":
             rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
             return rows
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     except (OSError, ValueError, pa.ArrowException) as error:
         raise SamplingError(f"{path}: not a readable sample file: {error}") from None

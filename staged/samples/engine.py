@@ -45,14 +45,10 @@ def generate(
     Raises:
         SamplingError: an empty prompt, or prompt and length that don't fit the model's context.
     """
-    n_ctx, longest, shortest = model.config.n_ctx, max(map(len, prompts)), min(map(len, prompts))
+    shortest = min(map(len, prompts))
     if shortest == 0:
         raise SamplingError("sample: an empty prompt; leave the prompt out for an unconditional sample")
-    if length < 1 or longest + length - 1 > n_ctx:
-        raise SamplingError(
-            f"sample: a prompt of {longest} tokens and a length of {length} don't fit the context of {n_ctx}; "
-            f"the length can be 1 to {max(n_ctx - longest + 1, 1)}"
-        )
+    check_length(model, max(map(len, prompts)), length)
     u = np.stack([uniforms(seed, first + row, length + 1) for row in range(len(prompts))])
     low, high = chosen.top_p
     state = _Rows(prompts, torch.from_numpy(u[:, 1:]), torch.from_numpy(low + (high - low) * u[:, 0]).float(), length, end)
@@ -68,6 +64,20 @@ def generate(
             tokens_B = tokens_B[alive]
             state.keep(alive)
         tokens_BT = tokens_B[:, None]
+
+
+def check_length(model: GPT2, prompt: int, length: int) -> None:
+    """Refuse a prompt and a length, in tokens, that don't fit the model's context.
+
+    Raises:
+        SamplingError: they don't fit, or the length is below 1.
+    """
+    n_ctx = model.config.n_ctx
+    if length < 1 or prompt + length - 1 > n_ctx:
+        raise SamplingError(
+            f"sample: a prompt of {prompt} tokens and a length of {length} don't fit the context of {n_ctx}; "
+            f"the length can be 1 to {max(n_ctx - prompt + 1, 1)}"
+        )
 
 
 class _Rows:

@@ -24,7 +24,7 @@ def read_prompts(source: str) -> list[str]:
         raise SamplingError(f"prompts {source}: byte {error.start} is not UTF-8") from None
     except OSError as error:
         raise SamplingError(f"prompts {source}: cannot be read: {error.strerror}") from None
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         raise SamplingError(f"prompts {source}: holds no prompt; put one on each line")
     return [_row(line, source, number) for number, line in enumerate(lines, 1)] if source.endswith(".jsonl") else lines

@@ -9,7 +9,7 @@ import numpy as np
 
 def uniforms(seed: int, sample: int, count: int) -> np.ndarray:
     """`count` numbers in [0, 1), float64, of sample `sample`: Philox keyed by (seed, sample)."""
-    return np.random.Generator(np.random.Philox(key=[seed, sample])).random(count)
+    return np.random.Generator(np.random.Philox(key=np.array([seed, sample], dtype=np.uint64))).random(count)
 
 
 def derive(seed: int, *names: str) -> int:

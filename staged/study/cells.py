@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from staged.detectors.calibrate import best_threshold, threshold_at_fpr
@@ -62,7 +65,11 @@ class _Texts:
 
 def _read_scores(path: Path) -> dict[int, Scores]:
     by_length: dict[int, Scores] = {}
-    for row in pq.read_table(path).to_pylist():
+    try:
+        rows = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise ArtifactError(f"{path}: damaged or missing: {error}; delete its folder and run the study again") from None
+    for row in rows:
         by_length.setdefault(row["length_tokens"], {})[row["document"]] = row["score"]
     return by_length
 
@@ -100,7 +107,7 @@ def _cell(
     right = int(human_right.sum() + machine_right.sum())
     accuracy = metrics.rate(right, len(human) + len(machine))
     area = metrics.auroc(human.tolist(), machine.tolist())
-    tpr_1, tpr_5 = (metrics.rate(int((machine > cut).sum()), len(machine)) for cut in (at_1, at_5))
+    (tpr_1, fpr_1), (tpr_5, fpr_5) = (_rates(human, machine, cut) for cut in (at_1, at_5))
     cell = Cell(
         id=f"{kind}/{trained_on}/{trained_method}/{tested_on}/{tested_method}/{tokens}",
         detector=kind,
@@ -115,7 +122,14 @@ def _cell(
         **dict(zip(("auroc", "auroc_low", "auroc_high"), area, strict=True)),
         **dict(zip(("tpr_at_fpr_1", "tpr_at_fpr_1_low", "tpr_at_fpr_1_high"), tpr_1, strict=True)),
         **dict(zip(("tpr_at_fpr_5", "tpr_at_fpr_5_low", "tpr_at_fpr_5_high"), tpr_5, strict=True)),
-        fpr_1=float((human > at_1).mean()),
-        fpr_5=float((human > at_5).mean()),
+        fpr_1=fpr_1,
+        fpr_5=fpr_5,
     )
     return Measured(cell, human_right, machine_right)
+
+
+def _rates(human: np.ndarray, machine: np.ndarray, cut: float) -> tuple[tuple[Any, ...], float | None]:
+    """(TPR with its interval, achieved FPR) at a threshold; all None when no threshold certifies the rate."""
+    if cut == math.inf:
+        return (None, None, None), None
+    return metrics.rate(int((machine > cut).sum()), len(machine)), float((human > cut).mean())

@@ -59,6 +59,17 @@ def mcnemar(right_a: Sequence[bool], right_b: Sequence[bool]) -> tuple[int, int,
     return only_a, only_b, p
 
 
+def paired_difference(only_a: int, only_b: int, n: int) -> tuple[float, float, float]:
+    """Difference of two accuracies on the same n pairs: (estimate, low, high), fractions; 95% by the normal approximation.
+
+    Source: Agresti 2013, section 11.1.
+    """
+    difference = (only_a - only_b) / n
+    se = math.sqrt(max(only_a + only_b - (only_a - only_b) ** 2 / n, 0)) / n
+    spread = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * se
+    return difference, max(difference - spread, -1.0), min(difference + spread, 1.0)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, for a family of tests read together."""
     return [float(p) for p in multipletests(list(p_values), method="holm")[1]] if p_values else []

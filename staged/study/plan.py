@@ -27,7 +27,7 @@ class StudySettings:
         n_train, n_valid, n_test: texts per class and set.
         length_tokens: length of the texts in the matrix, and of training texts.
         lengths: of the length curve, in tokens; test texts are generated at the longest.
-        seed: of everything drawn.
+        seed: of the samples and of which human passages are used; corpus and roberta have seeds of their own.
         batch, precision: of generation.
     """
 
@@ -59,6 +59,11 @@ class StudySettings:
                 raise PlanError(f"study: {name} must be at least 1, not {getattr(self, name)}")
         if self.length_tokens not in self.lengths or min(self.lengths) < 1:
             raise PlanError(f"study: lengths {list(self.lengths)} must be positive and hold length_tokens {self.length_tokens}")
+        if max(self.lengths) > self.corpus.budget_tokens:
+            raise PlanError(
+                f"study: the longest of lengths, {max(self.lengths)}, is above corpus.budget_tokens {self.corpus.budget_tokens}: "
+                "machine texts would be longer than any human one"
+            )
         if MIX in self.methods:
             raise PlanError(f"study: {MIX!r} is what detectors train on besides each method, not a sampling method")
         for name in self.methods:

@@ -7,6 +7,7 @@ models ─► samples ─► detectors ─► scores          (then, in the pare
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,12 +17,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from staged.artifacts import write_json
-from staged.corpus.build import CorpusSettings, write_corpus
+from staged.artifacts import read_json, write_json
+from staged.corpus.build import CorpusSettings, read_documents, text_digest, write_corpus
 from staged.corpus.duplicates import copied_share, word_runs
 from staged.detectors.catalog import load_detector
-from staged.errors import PlanError
-from staged.model.checkpoints import model_folder
+from staged.errors import CheckpointError, PlanError
+from staged.model.checkpoints import MINIS, model_folder
 from staged.records import Document
 from staged.samples.dataset import SampleSettings, write_samples
 from staged.samples.methods import method
@@ -88,7 +89,8 @@ def scores_stage(kind: str, model: str, method_name: str) -> str:
 def _corpus(settings: StudySettings) -> Stage:
     first = settings.models[0]
     files = (("tokenizer", model_folder(first) / "tokenizer.json"),)
-    return Stage("corpus", partial(_write_corpus, settings.corpus, settings), asdict(settings.corpus), files=files, cost=15)
+    made = asdict(settings.corpus) | {"text": text_digest(settings.corpus)}
+    return Stage("corpus", partial(_write_corpus, settings.corpus, settings), made, files=files, cost=15)
 
 
 def _write_corpus(corpus: CorpusSettings, settings: StudySettings, folder: Path, progress: Progress) -> None:
@@ -130,6 +132,7 @@ def _write_samples(settings: StudySettings, model: str, name: str, folder: Path,
         )
         if not out.is_file():
             write_samples(out, wanted, progress=lambda done, _, before=before: progress(before + done, total))  # type: ignore[misc]
+        shutil.rmtree(out.with_name(f"{out.name}.blocks"), ignore_errors=True)  # killed just before it was removed
         before += count
 
 
@@ -139,9 +142,10 @@ def _copying(root: Path, settings: StudySettings) -> Stage:
 
 
 def _write_copying(root: Path, settings: StudySettings, folder: Path, progress: Progress) -> None:
-    """How much of the samples, and of held-out human text, stands word for word in the text the models learned from."""
-    from staged.corpus.build import read_documents
+    """How much of the samples, and of held-out human text, stands word for word in the text the models learned from.
 
+    None where that is not known: a corpus without a `pretrain` split, or a model that learned from another one.
+    """
     learned = read_documents(root / "corpus" / "passages.parquet", split="pretrain")
     known = {run for passage in learned for run in word_runs(passage.text)}
     rows = []
@@ -149,8 +153,24 @@ def _write_copying(root: Path, settings: StudySettings, folder: Path, progress: 
         for name in settings.methods if model != "human" else ("",):
             texts = sets.machine(root, settings, model, name, "test") if name else sets.human(root, settings, "test")
             share, runs = copied_share((document.text for document in texts), known)
-            rows.append({"text": Path(model).name, "method": name, "share": share if runs else None, "runs": runs})
+            measured = runs > 0 and bool(known) and (model == "human" or learned_from(model) == settings.corpus.source)
+            rows.append({"text": Path(model).name, "method": name, "share": share if measured else None, "runs": runs})
     write_json(folder / "copying.json", rows)
+
+
+def learned_from(model: str) -> str | None:
+    """The corpus that a model's own record says it learned from, or None.
+
+    Raises:
+        CheckpointError: the record is not one of ours.
+    """
+    record = model_folder(model) / "training.json"
+    if not record.is_file():
+        return None
+    try:
+        return str(read_json(record)["settings"]["corpus"]["source"])
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{record}: does not say which corpus the model learned from; remove it or train again") from None
 
 
 def _detector(root: Path, settings: StudySettings, kind: str, model: str, name: str) -> Stage:
@@ -158,9 +178,10 @@ def _detector(root: Path, settings: StudySettings, kind: str, model: str, name: 
     learned |= {"length_tokens": settings.length_tokens, "model": Path(model).name, "method": name}
     files: tuple[tuple[str, Path], ...] = ()
     if kind == "roberta":
-        learned |= asdict(settings.roberta)
-        base = model_folder(settings.roberta.base) if settings.roberta.base.startswith("roberta-mini") else None
-        files = (("base", base / "model.safetensors"),) if base else ()
+        learned |= {"roberta": asdict(settings.roberta)}
+        base = Path(settings.roberta.base)
+        if base.name in MINIS or base.is_dir():  # else a name on the hub
+            files = (("base", model_folder(settings.roberta.base) / "model.safetensors"),)
     needs = ("corpus", *(samples_stage(model, one) for one in _parts(settings, name)))
     write = partial(_write_detector, root, settings, kind, model, name)
     return Stage(detector_stage(kind, model, name), write, learned, needs=needs, files=files, cost=25 if kind == "roberta" else 6)
@@ -221,7 +242,7 @@ def lengths_of(settings: StudySettings, name: str) -> Sequence[int]:
 
 
 def _write_scores(root: Path, settings: StudySettings, kind: str, model: str, name: str, folder: Path, progress: Progress) -> None:
-    detector, bpe = load_detector(root / detector_stage(kind, model, name)), sets.tokenizer(settings)
+    detector, bpe = load_detector(root / detector_stage(kind, model, name), bulk=True), sets.tokenizer(settings)
     rows = []
     lengths = lengths_of(settings, name)
     for done, tokens in enumerate(lengths):

@@ -11,15 +11,17 @@ from typing import Any
 
 from staged.artifacts import MANIFEST, disk_errors, fingerprint, is_complete, locked, read_json, versions, write_atomic, write_json
 from staged.corpus.build import split_documents
+from staged.corpus.embedded import EMBEDDED
 from staged.errors import PlanError
-from staged.model.checkpoints import load_model, model_folder
+from staged.model.checkpoints import MINIS, load_model, model_folder
 from staged.records import Cell
+from staged.samples.engine import check_length
 from staged.study import sets
 from staged.study.cells import measure
 from staged.study.findings import findings, neighbours
 from staged.study.plan import StudySettings
 from staged.study.run import run_stages
-from staged.study.stages import Stage, all_stages
+from staged.study.stages import Stage, all_stages, learned_from
 
 # (all stages, the one that moved, its share done in [0, 1])
 Report = Callable[[Sequence[Stage], Stage, float], None]
@@ -49,37 +51,44 @@ def run_study(
     Raises:
         StagedError: of any stage; what is finished stays.
     """
+    stages = all_stages(root, settings)
+    _check_models(settings)
     with disk_errors(root), locked(root):
-        stages = all_stages(root, settings)
-        _check_unseen(settings)
+        manifest = root / MANIFEST
+        if manifest.is_file() and read_json(manifest).get("settings") != fingerprint(asdict(settings), {})["settings"]:
+            manifest.unlink()  # of another plan: from here on the folder is on its way to this one
         worked = run_stages(root, stages, workers=workers, report=lambda stage, share: report(stages, stage, share))
         wanted = fingerprint(asdict(settings), {stage.name: root / stage.name for stage in stages})
         if not worked and is_complete(root, wanted) and all((root / name).is_file() for name in RESULTS):
             return False
-        (root / MANIFEST).unlink(missing_ok=True)
+        manifest.unlink(missing_ok=True)
         _write_results(root, settings)
         render(root)
-        write_json(root / MANIFEST, wanted | {"versions": versions()})
+        write_json(manifest, wanted | {"versions": versions()})
         return True
 
 
-def _check_unseen(settings: StudySettings) -> None:
-    """No model may have learned from a text it is tested against; loading also proves each model sound before the long work."""
+def _check_models(settings: StudySettings) -> None:
+    """Before the long work: every model loads, reaches the longest length, and has not learned from what it is tested against."""
     split_of = {document.source: document.split for document in split_documents(settings.corpus)}
     for name in settings.models:
-        load_model(name)
-        record = model_folder(name) / "training.json"
-        if not record.is_file():
+        check_length(load_model(name)[0], 1, max(settings.lengths))
+    encoders = [settings.roberta.base] if "roberta" in settings.detectors else []
+    for name in (*settings.models, *(base for base in encoders if base in MINIS or Path(base).is_dir())):
+        source = learned_from(name)
+        if source is None or not _same_corpus(source, settings.corpus.source):
             continue
-        facts = read_json(record)
-        if facts["settings"]["corpus"]["source"] != settings.corpus.source:
-            continue
-        seen = [source for source in facts["sources"] if split_of.get(source, "pretrain") != "pretrain"]
+        learned = read_json(model_folder(name) / "training.json").get("sources", [])
+        seen = [source for source in learned if split_of.get(source, "pretrain") != "pretrain"]
         if seen:
             raise PlanError(
                 f"study: model {name!r} learned from {len(seen)} sources that this plan tests against, such as {seen[0]!r}; "
                 "use the corpus shares and seed it was trained with"
             )
+
+
+def _same_corpus(one: str, other: str) -> bool:
+    return one == other or (one not in EMBEDDED and other not in EMBEDDED and Path(one).resolve() == Path(other).resolve())
 
 
 def _write_results(root: Path, settings: StudySettings) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from staged.study.metrics import auroc, holm, mcnemar, rate
+from staged.study.metrics import auroc, holm, mcnemar, paired_difference, rate
 
 SCORES = st.lists(st.integers(-6, 6).map(float), min_size=2, max_size=40)
 
@@ -57,3 +57,11 @@ def test_mcnemar_by_hand() -> None:
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
+
+
+def test_paired_difference_by_hand() -> None:
+    estimate, low, high = paired_difference(30, 10, 200)
+    assert estimate == 0.1
+    assert high - estimate == pytest.approx(1.96 * (40 - 400 / 200) ** 0.5 / 200, abs=1e-4)
+    assert low + high == pytest.approx(0.2)
+    assert paired_difference(0, 0, 5) == (0, 0, 0)
