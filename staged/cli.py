@@ -11,7 +11,16 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from staged.errors import PlanError, StagedError
@@ -138,23 +147,22 @@ def sample(
     screen.print(f"{count} samples: {out}", highlight=False, soft_wrap=True)
 
 
-def _bars(*columns: str) -> Progress:
-    texts = (TextColumn(column) for column in columns)
+def _bars(*columns: ProgressColumn) -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), *texts, TimeElapsedColumn(), TimeRemainingColumn(), console=errors
+        TextColumn("{task.description}"), BarColumn(), *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors
     )
 
 
 @contextmanager
 def _count_progress(what: str) -> Iterator[Any]:
-    with _bars("{task.completed:.0f}/{task.total:.0f}") as bars:
+    with _bars(MofNCompleteColumn()) as bars:
         task = bars.add_task(what, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 @contextmanager
 def _train_progress(name: str) -> Iterator[Any]:
-    with _bars("{task.completed:.0f}/{task.total:.0f}", "{task.fields[facts]}") as bars:
+    with _bars(MofNCompleteColumn(), TextColumn("{task.fields[facts]}")) as bars:
         task = bars.add_task(name, total=None, facts="")
         seen: dict[str, Any] = {"valid": None}
 
@@ -171,7 +179,7 @@ def _train_progress(name: str) -> Iterator[Any]:
 
 @contextmanager
 def _study_progress() -> Iterator[Any]:
-    with _bars("{task.percentage:>3.0f}%") as bars:
+    with _bars(TaskProgressColumn()) as bars:
         whole = bars.add_task("study", total=None)
         running: dict[str, Any] = {}
         done: dict[str, float] = {}

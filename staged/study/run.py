@@ -11,7 +11,7 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for
@@ -29,8 +29,18 @@ Report = Callable[[Stage, float], None]
 _messages: Any = None
 
 
-def run_stages(root: Path, stages: Sequence[Stage], *, workers: int, report: Report = lambda stage, share: None) -> int:
+def run_stages(
+    root: Path,
+    stages: Sequence[Stage],
+    *,
+    done: Collection[str] = (),
+    workers: int = 1,
+    report: Report = lambda stage, share: None,
+) -> int:
     """Make every stage's folder below `root` that is not already complete and current.
+
+    Args:
+        done: names of stages that are complete already.
 
     Returns:
         How many stages had work to do.
@@ -40,7 +50,7 @@ def run_stages(root: Path, stages: Sequence[Stage], *, workers: int, report: Rep
         ArtifactError: a worker process died, as when memory runs out.
     """
     waiting = {stage.name: stage for stage in stages}
-    finished: set[str] = set()
+    finished = set(done)
     worked = 0
     for name in _settle(root, waiting, finished):
         report(waiting.pop(name), 1.0)
@@ -56,9 +66,9 @@ def run_stages(root: Path, stages: Sequence[Stage], *, workers: int, report: Rep
             ready = [stage for stage in waiting.values() if finished.issuperset(stage.needs)]
             for stage in ready[: workers - len(running)]:
                 running[pool.submit(_run, root, waiting.pop(stage.name))] = stage
-            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            ended, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             _relay(messages, by_name, report)
-            for future in done:
+            for future in ended:
                 stage = running.pop(future)
                 worked += future.result()
                 finished.add(stage.name)
@@ -71,6 +81,18 @@ def run_stages(root: Path, stages: Sequence[Stage], *, workers: int, report: Rep
         for process in list((pool._processes or {}).values()):
             process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
+    return worked
+
+
+def run_here(root: Path, stage: Stage, *, report: Report = lambda stage, share: None) -> bool:
+    """Make one stage's folder in this process; True when there was work to do."""
+    worked = build(
+        root / stage.name,
+        lambda folder: stage.write(folder, lambda done, total: report(stage, min(done / total, 0.99))),
+        settings=stage.settings,
+        inputs=_inputs(root, stage),
+    )
+    report(stage, 1.0)
     return worked
 
 

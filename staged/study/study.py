@@ -20,7 +20,7 @@ from staged.study import sets
 from staged.study.cells import measure
 from staged.study.findings import findings, neighbours
 from staged.study.plan import StudySettings
-from staged.study.run import run_stages
+from staged.study.run import run_here, run_stages
 from staged.study.stages import Stage, all_stages, learned_from
 
 # (all stages, the one that moved, its share done in [0, 1])
@@ -57,7 +57,11 @@ def run_study(
         manifest = root / MANIFEST
         if manifest.is_file() and read_json(manifest).get("settings") != fingerprint(asdict(settings), {})["settings"]:
             manifest.unlink()  # of another plan: from here on the folder is on its way to this one
-        worked = run_stages(root, stages, workers=workers, report=lambda stage, share: report(stages, stage, share))
+        corpus, *others = stages
+        worked = run_here(root, corpus, report=lambda stage, share: report(stages, stage, share))
+        for split in sets.counts(settings):
+            sets.human(root, settings, split)  # too few passages are said now, not after an hour of sampling
+        worked |= run_stages(root, others, done={corpus.name}, workers=workers, report=lambda *moved: report(stages, *moved)) > 0
         wanted = fingerprint(asdict(settings), {stage.name: root / stage.name for stage in stages})
         if not worked and is_complete(root, wanted) and all((root / name).is_file() for name in RESULTS):
             return False
