@@ -31,7 +31,7 @@ def detector(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factor
     train, valid = documents("train", 60, 0), documents("valid", 20, 2000)
     if request.param == "tfidf":
         return train_tfidf(train, valid)
-    settings = RobertaSettings(base=str(tiny_encoder), learning_rate=5e-3, epochs=3, max_tokens=48)
+    settings = RobertaSettings(base=str(tiny_encoder), learning_rate=3e-3, epochs=12, max_tokens=60)
     return train_roberta(train, valid, settings, checkpoint=tmp_path_factory.mktemp("checkpoint") / "c.pt")
 
 

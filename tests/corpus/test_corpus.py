@@ -47,7 +47,7 @@ class TestReading:
         pq.write_table(pa.table({"text": ["cell"], "source": ["book"]}), tmp_path / "c.parquet")
         found = read_corpus(str(tmp_path))
         assert [d.text for d in found] == ["row one", "row two", "plain", "cell"]
-        assert [d.id for d in found] == ["a.jsonl:x", "a.jsonl:2", "b.txt", "c.parquet:1"]
+        assert [d.id for d in found] == ["a.jsonl:1", "a.jsonl:2", "b.txt", "c.parquet:1"]
         assert found[-1].source == "book"
 
     @pytest.mark.parametrize(
