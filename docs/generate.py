@@ -46,7 +46,9 @@ def matrix_table(matrix: Matrix) -> str:
 
 
 def readme(text: str) -> str:
-    """The README with its table made anew from the committed result."""
+    """The README with its table made anew from the committed result; as it is while there is none."""
+    if not (RESULT / "cells.json").is_file():
+        return text
     cells = load_cells(RESULT / "cells.json")
     detector, method = SHOWN
     caption = (
