@@ -18,7 +18,7 @@ _HOMES = {
     "SampleSettings": "staged.samples.dataset",
     "StagedError": "staged.errors",
     "StudySettings": "staged.study.plan",
-    "TrainSettings": "staged.model.train",
+    "TrainSettings": "staged.model.plan",
     "load_detector": "staged.detectors.catalog",
     "load_model": "staged.model.checkpoints",
     "method": "staged.samples.methods",

@@ -80,7 +80,7 @@ def train(
     """Pretrain or fine-tune models. Interrupted, it continues with the same loss curve; under torchrun, on many processes."""
     import torch
 
-    from staged.model.train import read_plan
+    from staged.model.plan import read_plan
     from staged.model.train import train as train_run
     from staged.settings import nearest
 

@@ -50,7 +50,7 @@ def test_readme_links_exist(link: str) -> None:
 
 
 def test_committed_plans_parse() -> None:
-    from staged.model.train import read_plan
+    from staged.model.plan import read_plan
     from staged.study.plan import read_study
 
     assert set(read_plan(ROOT / "plans" / "minis.toml")) == {"mini-s", "mini-m", "mini-l", "mini-xl", "roberta-mini"}

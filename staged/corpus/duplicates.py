@@ -77,7 +77,7 @@ def _fnv(word: str) -> int:
     return value
 
 
-def copied_share(texts: Iterable[str], known_runs: set[int]) -> tuple[float, int]:
-    """(share of 12-word runs of `texts` that are in `known_runs`, number of runs looked at); nan share when there are none."""
-    runs = [run for text in texts for run in word_runs(text)]
-    return (sum(run in known_runs for run in runs) / len(runs) if runs else float("nan")), len(runs)
+def copied_runs(text: str, known_runs: set[int]) -> tuple[int, int]:
+    """(how many 12-word runs of `text` are in `known_runs`, how many it has)."""
+    runs = word_runs(text)
+    return sum(run in known_runs for run in runs), len(runs)

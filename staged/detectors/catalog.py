@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from staged.detectors.contract import Detector
 from staged.errors import CheckpointError
 
@@ -27,7 +29,5 @@ def load_detector(folder: Path, *, bulk: bool = False) -> Detector:
         from staged.detectors.roberta import load_roberta
         from staged.samples.engine import best_dtype
 
-        detector = load_roberta(str(folder))
-        detector.dtype = best_dtype() if bulk else detector.dtype
-        return detector
+        return load_roberta(str(folder), dtype=best_dtype() if bulk else torch.float32)
     raise CheckpointError(f"{folder}: not a detector's folder; it holds neither detector.json nor config.json")

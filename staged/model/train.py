@@ -13,86 +13,24 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from staged.artifacts import build, fingerprint, is_complete, read_json, write_atomic, write_json
-from staged.corpus.build import CorpusSettings, build_passages, split_documents, text_digest
+from staged.corpus.build import build_passages, split_documents, text_digest
 from staged.errors import CheckpointError, PlanError
 from staged.model import data
 from staged.model.bpe import BPE, load_bpe, train_bpe
-from staged.model.checkpoints import load_model, model_folder, save_model
-from staged.model.config import GPT2Config
-from staged.model.gpt2 import GPT2, initialise
-from staged.settings import from_table, read_toml
-
-OBJECTIVES = ("causal", "masked")
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """One training run.
-
-    Attributes:
-        objective: `causal` (GPT-2) or `masked` (RoBERTa).
-        init: a model to start from (fine-tuning); empty trains from scratch.
-        tokenizer: a model folder or shipped model whose tokenizer to use; empty learns one of `n_vocab` entries.
-        corpus: the human text; its `pretrain` split is trained on, its `valid` split measured.
-        steps: optimizer steps, each of `batch` passages, computed `micro_batch` at a time.
-        learning_rate: peak; linear warm-up, then a cosine down to a tenth of it.
-        dropout: rate on embeddings and residuals.
-        mask_share: of the tokens that a masked objective predicts.
-        valid_rows: validation passages (all of the split if it has fewer).
-        precision: `bf16` (autocast) or `fp32`.
-    """
-
-    objective: str = "causal"
-    init: str = ""
-    tokenizer: str = ""
-    corpus: CorpusSettings = field(default_factory=CorpusSettings)
-    n_vocab: int = 4096
-    n_ctx: int = 256
-    n_embd: int = 128
-    n_head: int = 2
-    n_layer: int = 2
-    dropout: float = 0.0
-    mask_share: float = 0.15
-    steps: int = 1000
-    batch: int = 32
-    micro_batch: int = 16
-    learning_rate: float = 1e-3
-    warmup_steps: int = 100
-    weight_decay: float = 0.1
-    beta_2: float = 0.98
-    clip_norm: float = 1.0
-    valid_every: int = 200
-    valid_rows: int = 256
-    checkpoint_every: int = 100
-    precision: str = "bf16"
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise PlanError(f"train: objective {self.objective!r}; known: {', '.join(OBJECTIVES)}")
-        if self.precision not in ("bf16", "fp32"):
-            raise PlanError(f"train: precision {self.precision!r}; known: bf16, fp32")
-        for name in ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise PlanError(f"train: {name} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.dropout < 0.9 or not 0 < self.mask_share < 1 or self.seed < 0:
-            raise PlanError("train: dropout must lie in [0, 0.9), mask_share in (0, 1), and the seed must not be negative")
-        if self.objective == "masked" and (self.init or self.n_embd % (2 * self.n_head)):
-            raise PlanError("train: a masked run starts from scratch (no init), with n_embd an even multiple of n_head")
-        if self.batch % self.micro_batch:
-            raise PlanError(f"train: batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
+from staged.model.checkpoints import model_folder
+from staged.model.objectives import CausalTask, MaskedTask, Task
+from staged.model.plan import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -108,109 +46,6 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-
-
-class Task(Protocol):
-    """What differs between the objectives. `loss` sums cross-entropy over a micro-batch's targets."""
-
-    @property
-    def model(self) -> nn.Module: ...
-
-    @property
-    def loss(self) -> nn.Module: ...
-
-    @property
-    def rows(self) -> list[list[int]]: ...
-
-    @property
-    def valid_rows(self) -> list[list[int]]: ...
-
-    def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]: ...
-
-    def save(self, folder: Path) -> None: ...
-
-
-class CausalLoss(nn.Module):
-    """Summed next-token cross-entropy in nats; logits only where there is a target."""
-
-    def __init__(self, model: GPT2) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        seen = targets_BT != data.IGNORED
-        logits = F.linear(self.model.hidden(inputs_BT)[seen], self.model.wte.weight)
-        return F.cross_entropy(logits, targets_BT[seen], reduction="sum")
-
-
-class CausalTask:
-    """Next-token prediction by our GPT-2, fresh or from `init`."""
-
-    def __init__(self, settings: TrainSettings, bpe: BPE, texts: Sequence[str], valid: Sequence[str]) -> None:
-        self.bpe = bpe
-        self.model = _causal_model(settings, bpe)
-        self.loss = CausalLoss(self.model)
-        n_ctx = self.model.config.n_ctx
-        self.rows, self.valid_rows = data.causal_rows(texts, bpe, n_ctx), data.causal_rows(valid, bpe, n_ctx)
-
-    def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]:
-        return data.causal_batch(rows, self.bpe.end_of_text)
-
-    def save(self, folder: Path) -> None:
-        save_model(folder, self.model, self.bpe)
-
-
-class MaskedLoss(nn.Module):
-    """Summed masked-token cross-entropy in nats; the head runs only where there is a target."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        seen = targets_BT != data.IGNORED
-        attended = (inputs_BT != self.model.config.pad_token_id).long()
-        hidden = self.model.base_model(inputs_BT, attention_mask=attended).last_hidden_state
-        return F.cross_entropy(self.model.lm_head(hidden[seen]), targets_BT[seen], reduction="sum")
-
-
-class MaskedTask:
-    """Masked-token prediction by transformers' RoBERTa."""
-
-    def __init__(self, settings: TrainSettings, bpe: BPE, texts: Sequence[str], valid: Sequence[str]) -> None:
-        from staged.model import encoder  # transformers takes seconds to import; only this objective needs it
-
-        self.tokenizer = encoder.encoder_tokenizer(bpe, settings.n_ctx)
-        shape = {"width": settings.n_embd, "heads": settings.n_head, "layers": settings.n_layer, "n_ctx": settings.n_ctx}
-        self.model = encoder.new_encoder(self.tokenizer, **shape)
-        self.loss = MaskedLoss(self.model)
-        self.mask_share = settings.mask_share
-        self.rows, self.valid_rows = (
-            [list(ids) for ids in self.tokenizer(list(part), truncation=True, max_length=settings.n_ctx)["input_ids"]]
-            for part in (texts, valid)
-        )
-
-    def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]:
-        pad, mask = self.tokenizer.pad_token_id, self.tokenizer.mask_token_id
-        sizes = {"first_plain": mask + 1, "n_vocab": len(self.tokenizer)}
-        return data.masked_batch(rows, share=self.mask_share, pad=pad, mask=mask, key=key, **sizes)
-
-    def save(self, folder: Path) -> None:
-        from staged.model import encoder
-
-        encoder.save_pretrained(folder, self.model.to(torch.bfloat16), self.tokenizer)
-
-
-def _causal_model(settings: TrainSettings, bpe: BPE) -> GPT2:
-    if settings.init:
-        pretrained = load_model(settings.init)[0]
-        model = GPT2(pretrained.config, dropout=settings.dropout)
-        model.load_state_dict(pretrained.state_dict())
-        return model
-    shape = {name: getattr(settings, name) for name in ("n_ctx", "n_embd", "n_head", "n_layer")}
-    model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, **shape), dropout=settings.dropout)
-    initialise(model, torch.Generator().manual_seed(settings.seed))
-    return model
 
 
 def _sources_of(name: str) -> list[str]:
@@ -427,25 +262,3 @@ def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, settings.beta_2), fused=True)
-
-
-def read_plan(path: Path) -> dict[str, TrainSettings]:
-    """The runs of a training plan, by name: each table of the TOML file over what is under `[defaults]`.
-
-    Raises:
-        PlanError: unreadable, an unknown key, or no run.
-    """
-    tables = read_toml(path)
-    defaults = tables.pop("defaults", {})
-    runs: dict[str, TrainSettings] = {}
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise PlanError(f"{path}: key {name!r} stands outside a table; put it under [defaults] or under a run's name")
-        merged = defaults | table
-        where = f"{path} [{name}]"
-        if "corpus" in merged:
-            merged["corpus"] = from_table(CorpusSettings, merged["corpus"], where=f"{where} corpus")
-        runs[name] = from_table(TrainSettings, merged, where=where)
-    if not runs:
-        raise PlanError(f"{path}: holds no run; add a table such as [my-model]")
-    return runs

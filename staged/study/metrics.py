@@ -23,6 +23,26 @@ def rate(hits: int, n: int) -> tuple[float, float, float]:
     return hits / n, float(low), float(high)
 
 
+def ratio(hits: Sequence[int], counts: Sequence[int]) -> tuple[float, float, float]:
+    """A share of things that come in texts, such as 12-word runs: (estimate, low, high), fractions.
+
+    The 95% interval lets the things of one text depend on each other: the ratio estimator's linearised variance over texts.
+    That variance is 0 where no text has a hit; the upper bound is then the exact binomial's for the share of texts with one.
+
+    Args:
+        hits, counts: per text, 0 ≤ hits ≤ counts; at least one count above 0.
+
+    Source: Cochran 1977, section 2.11.
+    """
+    h, c = np.asarray(hits, dtype=float), np.asarray(counts, dtype=float)
+    if not h.any():
+        return 0.0, 0.0, float(proportion_confint(0, len(h), alpha=1 - CONFIDENCE, method="beta")[1])
+    share = float(h.sum() / c.sum())
+    spread = float(np.sqrt(len(h) * np.var(h - share * c, ddof=1)) / c.sum()) if len(h) > 1 else 1.0
+    spread *= float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    return share, max(share - spread, 0.0), min(share + spread, 1.0)
+
+
 def auroc(human: Sequence[float], machine: Sequence[float]) -> tuple[float, float, float]:
     """Probability that a machine text scores above a human one, ties half: (estimate, low, high).
 

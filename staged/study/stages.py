@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from staged.artifacts import read_json, write_json
 from staged.corpus.build import CorpusSettings, read_documents, text_digest, write_corpus
-from staged.corpus.duplicates import copied_share, word_runs
+from staged.corpus.duplicates import copied_runs, word_runs
 from staged.detectors.catalog import load_detector
 from staged.errors import CheckpointError, PlanError
 from staged.model.checkpoints import MINIS, model_folder
@@ -27,7 +27,7 @@ from staged.records import Document
 from staged.samples.dataset import SampleSettings, write_samples
 from staged.samples.methods import method
 from staged.samples.streams import derive
-from staged.study import sets
+from staged.study import metrics, sets
 from staged.study.plan import MIX, StudySettings
 
 Progress = Callable[[int, int], None]
@@ -152,9 +152,11 @@ def _write_copying(root: Path, settings: StudySettings, folder: Path, progress: 
     for model in ("human", *settings.models):
         for name in settings.methods if model != "human" else ("",):
             texts = sets.machine(root, settings, model, name, "test") if name else sets.human(root, settings, "test")
-            share, runs = copied_share((document.text for document in texts), known)
-            measured = runs > 0 and bool(known) and (model == "human" or learned_from(model) == settings.corpus.source)
-            rows.append({"text": Path(model).name, "method": name, "share": share if measured else None, "runs": runs})
+            hits, runs = zip(*(copied_runs(document.text, known) for document in texts), strict=True)
+            measured = sum(runs) > 0 and bool(known) and (model == "human" or learned_from(model) == settings.corpus.source)
+            share, low, high = metrics.ratio(hits, runs) if measured else (None, None, None)
+            row = {"text": Path(model).name, "method": name, "share": share, "share_low": low, "share_high": high}
+            rows.append(row | {"texts": len(texts), "runs": sum(runs)})
     write_json(folder / "copying.json", rows)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staged.corpus.build import CorpusSettings, build_passages, read_documents, write_documents
-from staged.corpus.duplicates import copied_share, drop_duplicates, word_runs
+from staged.corpus.duplicates import copied_runs, drop_duplicates, word_runs
 from staged.corpus.embedded import sotu
 from staged.corpus.files import read_corpus
 from staged.corpus.passages import cut
@@ -144,11 +144,11 @@ class TestDuplicates:
         assert [d.id for d in kept] == ["t", "p"]
         assert removed == {"verbatim": 2, "near": 1, "verbatim_across_splits": 1, "near_across_splits": 1}
 
-    def test_copied_share_by_hand(self) -> None:
+    def test_copied_runs_by_hand(self) -> None:
         known = set(word_runs(" ".join(f"w{i}" for i in range(20))))
         text = " ".join(f"w{i}" for i in range(13)) + " other"  # 3 runs of 12; the first two are known
-        assert copied_share([text], known) == (pytest.approx(2 / 3), 3)
-        assert copied_share(["too short"], known)[1] == 0
+        assert copied_runs(text, known) == (2, 3)
+        assert copied_runs("too short", known) == (0, 0)
 
     def test_runs_ignore_case_and_punctuation(self) -> None:
         text = "one two three four five six seven eight nine ten eleven twelve"

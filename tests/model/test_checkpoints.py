@@ -90,7 +90,7 @@ class TestShippedModels:
 
     def test_trained_as_the_committed_plan_says(self) -> None:
         from staged.corpus.build import CorpusSettings
-        from staged.model.train import TrainSettings, read_plan
+        from staged.model.plan import TrainSettings, read_plan
 
         plan = Path(__file__).parents[2] / "plans" / "minis.toml"
         for name, settings in read_plan(plan).items():

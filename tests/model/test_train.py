@@ -21,7 +21,8 @@ from staged.errors import CheckpointError, PlanError
 from staged.model import data
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
-from staged.model.train import Progress, TrainSettings, learning_rate, read_plan, train
+from staged.model.plan import TrainSettings, read_plan
+from staged.model.train import Progress, learning_rate, train
 
 
 @pytest.fixture(scope="module")

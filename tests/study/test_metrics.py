@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from staged.study.metrics import auroc, holm, mcnemar, paired_difference, rate
+from staged.study.metrics import auroc, holm, mcnemar, paired_difference, rate, ratio
 
 SCORES = st.lists(st.integers(-6, 6).map(float), min_size=2, max_size=40)
 
@@ -65,3 +67,24 @@ def test_paired_difference_by_hand() -> None:
     assert high - estimate == pytest.approx(1.96 * (40 - 400 / 200) ** 0.5 / 200, abs=1e-4)
     assert low + high == pytest.approx(0.2)
     assert paired_difference(0, 0, 5) == (0, 0, 0)
+
+
+def test_ratio_by_hand() -> None:
+    share, low, high = ratio([2, 0, 1, 1], [4, 4, 2, 6])
+    residuals = [2 - 1, 0 - 1, 1 - 0.5, 1 - 1.5]
+    mean = sum(residuals) / 4
+    spread = 1.959964 * math.sqrt(4 * sum((r - mean) ** 2 for r in residuals) / 3) / 16
+    assert share == 0.25
+    assert (low, high) == (pytest.approx(max(0, 0.25 - spread)), pytest.approx(0.25 + spread, rel=1e-5))
+    assert ratio([0] * 300, [50] * 300) == (0.0, 0.0, pytest.approx(1 - 0.025 ** (1 / 300)))
+
+
+def test_ratio_interval_covers_the_truth_when_texts_are_clumped() -> None:
+    stream = np.random.default_rng(3)
+    inside = 0
+    for _ in range(400):
+        rates = stream.beta(0.5, 4.5, 200)  # mean 0.1, very uneven over texts
+        counts = stream.integers(20, 200, 200)
+        _, low, high = ratio(stream.binomial(counts, rates).tolist(), counts.tolist())
+        inside += low <= 0.1 <= high
+    assert inside >= 366  # 95% of 400, less three standard deviations

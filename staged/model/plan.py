@@ -1,0 +1,92 @@
+"""What a training run is: its objective, its text, its shape and its schedule; and the plan, a TOML file of runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from staged.corpus.build import CorpusSettings
+from staged.errors import PlanError
+from staged.settings import from_table, read_toml
+
+OBJECTIVES = ("causal", "masked")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """One training run.
+
+    Attributes:
+        objective: `causal` (GPT-2) or `masked` (RoBERTa).
+        init: a model to start from (fine-tuning); empty trains from scratch.
+        tokenizer: a model folder or shipped model whose tokenizer to use; empty learns one of `n_vocab` entries.
+        corpus: the human text; its `pretrain` split is trained on, its `valid` split measured.
+        steps: optimizer steps, each of `batch` passages, computed `micro_batch` at a time.
+        learning_rate: peak; linear warm-up, then a cosine down to a tenth of it.
+        dropout: rate on embeddings and residuals.
+        mask_share: of the tokens that a masked objective predicts.
+        valid_rows: validation passages (all of the split if it has fewer).
+        precision: `bf16` (autocast) or `fp32`.
+    """
+
+    objective: str = "causal"
+    init: str = ""
+    tokenizer: str = ""
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
+    n_vocab: int = 4096
+    n_ctx: int = 256
+    n_embd: int = 128
+    n_head: int = 2
+    n_layer: int = 2
+    dropout: float = 0.0
+    mask_share: float = 0.15
+    steps: int = 1000
+    batch: int = 32
+    micro_batch: int = 16
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.1
+    beta_2: float = 0.98
+    clip_norm: float = 1.0
+    valid_every: int = 200
+    valid_rows: int = 256
+    checkpoint_every: int = 100
+    precision: str = "bf16"
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise PlanError(f"train: objective {self.objective!r}; known: {', '.join(OBJECTIVES)}")
+        if self.precision not in ("bf16", "fp32"):
+            raise PlanError(f"train: precision {self.precision!r}; known: bf16, fp32")
+        for name in ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise PlanError(f"train: {name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 0.9 or not 0 < self.mask_share < 1 or self.seed < 0:
+            raise PlanError("train: dropout must lie in [0, 0.9), mask_share in (0, 1), and the seed must not be negative")
+        if self.objective == "masked" and (self.init or self.n_embd % (2 * self.n_head)):
+            raise PlanError("train: a masked run starts from scratch (no init), with n_embd an even multiple of n_head")
+        if self.batch % self.micro_batch:
+            raise PlanError(f"train: batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
+
+
+def read_plan(path: Path) -> dict[str, TrainSettings]:
+    """The runs of a training plan, by name: each table of the TOML file over what is under `[defaults]`.
+
+    Raises:
+        PlanError: unreadable, an unknown key, or no run.
+    """
+    tables = read_toml(path)
+    defaults = tables.pop("defaults", {})
+    runs: dict[str, TrainSettings] = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise PlanError(f"{path}: key {name!r} stands outside a table; put it under [defaults] or under a run's name")
+        merged = defaults | table
+        where = f"{path} [{name}]"
+        if "corpus" in merged:
+            merged["corpus"] = from_table(CorpusSettings, merged["corpus"], where=f"{where} corpus")
+        runs[name] = from_table(TrainSettings, merged, where=where)
+    if not runs:
+        raise PlanError(f"{path}: holds no run; add a table such as [my-model]")
+    return runs
