@@ -87,14 +87,14 @@ class RobertaDetector:
         model: a transformers sequence classifier with two labels.
         tokenizer: its tokenizer.
         machine: which of the two outputs means machine-written.
-        dtype: float32 for scores that don't depend on the batch beyond 1e-4; bfloat16 to score in bulk where the processor
-            multiplies it natively (measured on roberta-mini, 128 tokens: 2.7 times as fast, scores within 0.006).
+        dtype: the model is converted to it: float32 for scores that don't depend on the batch beyond 1e-4; bfloat16 to score
+            in bulk where the processor multiplies it natively.
     """
 
     name = "roberta"
 
     def __init__(self, model: Any, tokenizer: Any, *, machine: int = MACHINE, dtype: torch.dtype = torch.float32) -> None:
-        self.model, self.tokenizer, self.machine, self.dtype = model.eval(), tokenizer, machine, dtype
+        self.model, self.tokenizer, self.machine = model.eval().to(dtype), tokenizer, machine
         self.max_tokens = model.config.max_position_embeddings - 4  # two positions are padding's, two tokens are marks
 
     def score(self, texts: Sequence[str]) -> list[float]:
@@ -102,7 +102,7 @@ class RobertaDetector:
         ids = [one[: self.max_tokens] for one in ids]
         scores = np.zeros(len(ids))
         by_length = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+        with torch.inference_mode():
             for start in range(0, len(ids), SCORE_BATCH):
                 rows = by_length[start : start + SCORE_BATCH]
                 logits = self.model(**batch_of(self.tokenizer, [ids[i] for i in rows])).logits.float()
@@ -193,8 +193,7 @@ def train_roberta(
     """
     torch.manual_seed(settings.seed)
     model, tokenizer = _load(settings.base, AutoModelForSequenceClassification, num_labels=2, id2label=LABELS)
-    detector = RobertaDetector(model, tokenizer, dtype=best_dtype())
-    settings = replace(settings, max_tokens=min(settings.max_tokens, detector.max_tokens))
+    settings = replace(settings, max_tokens=min(settings.max_tokens, RobertaDetector(model, tokenizer).max_tokens))
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     ids, labels = encode(tokenizer, [d.text for d in train]), torch.tensor([d.label for d in train])
     done, best, kept = 0, -1.0, model.state_dict()
@@ -208,7 +207,8 @@ def train_roberta(
             raise CheckpointError(f"{checkpoint}: damaged checkpoint; delete it to train this detector again") from None
     for epoch in range(done, settings.epochs):
         _epoch(model, tokenizer, optimizer, ids, labels, settings, epoch, progress)
-        scores = detector.score([d.text for d in valid])
+        quick = RobertaDetector(copy.deepcopy(model), tokenizer, dtype=best_dtype())
+        scores = quick.score([d.text for d in valid])
         accuracy = float(np.mean([(score > 0) == (d.label == MACHINE) for score, d in zip(scores, valid, strict=True)]))
         if accuracy > best:
             best, kept = accuracy, copy.deepcopy(model.state_dict())

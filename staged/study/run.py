@@ -6,6 +6,7 @@ at once, so a killed study can be started again immediately.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import queue
@@ -125,7 +126,16 @@ def _start_worker(messages: Any) -> None:
     _messages = messages
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     torch.set_num_threads(1)
+    _keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _keep_freed_memory() -> None:
+    """glibc gives large blocks back and gets them again, page by page, for every tensor: a fifth of the time of scoring."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(-4, 0)  # M_MMAP_MAX: no block of its own for any allocation
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: in effect never
 
 
 def _end_with_parent() -> None:
