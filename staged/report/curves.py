@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from html import escape
 
 from staged.records import Cell
 from staged.study.matrix import values
@@ -27,7 +28,7 @@ def length_curve(cells: Sequence[Cell], detector: str, method: str) -> str:
     for index, model in enumerate(values(chosen, "trained_on")):
         points = sorted((cell for cell in chosen if cell.trained_on == model), key=lambda cell: cell.length_tokens)
         parts.append(_line(scale, points, index, model, len(values(chosen, "trained_on"))))
-    label = f"Accuracy by length, {detector}, {method}"
+    label = escape(f"Accuracy by length, {detector}, {method}")
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" class="curve">{"".join(parts)}</svg>'
 
 
@@ -64,7 +65,7 @@ def _line(scale: _Scale, points: Sequence[Cell], index: int, model: str, models:
     bars = "".join(
         f'<line x1="{scale.x(c.length_tokens) + shift:.1f}" x2="{scale.x(c.length_tokens) + shift:.1f}" '
         f'y1="{scale.y(c.accuracy_low):.1f}" y2="{scale.y(c.accuracy_high):.1f}"/>'
-        f'<circle cx="{scale.x(c.length_tokens) + shift:.1f}" cy="{scale.y(c.accuracy):.1f}" r="3"><title>{model}, '
+        f'<circle cx="{scale.x(c.length_tokens) + shift:.1f}" cy="{scale.y(c.accuracy):.1f}" r="3"><title>{escape(model)}, '
         f"{c.length_tokens} tokens: {100 * c.accuracy:.1f}% [{100 * c.accuracy_low:.1f}, {100 * c.accuracy_high:.1f}], "
         f"n = {c.n_human} + {c.n_machine}</title></circle>"
         for c in points

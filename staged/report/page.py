@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from staged.artifacts import read_json, write_atomic
 from staged.errors import ArtifactError
@@ -25,14 +25,21 @@ def write_report(folder: Path) -> None:
     """Render `report.html` into a study's folder from the JSON files beside it.
 
     Raises:
-        ArtifactError: one of them is missing or damaged.
+        ArtifactError: one of them is missing, damaged, or of another version.
     """
     cells, curve = load_cells(folder / "cells.json"), load_cells(folder / "lengths.json")
     if not cells:
         raise ArtifactError(f"{folder / 'cells.json'}: holds no cell; run the study again")
-    facts = read_json(folder / "study.json")
+    try:
+        page = _render(cells, curve, read_json(folder / "study.json"), read_json(folder / "findings.json"), folder)
+    except (UndefinedError, KeyError) as missing:
+        raise ArtifactError(f"{folder}: written by another version of staged ({missing}); run the study again") from None
+    write_atomic(folder / "report.html", page.encode())
+
+
+def _render(cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: dict[str, Any], folder: Path) -> str:
     methods, detectors = values(cells, "tested_method"), values(cells, "detector")
-    page = (
+    return (
         _environment()
         .get_template("report.html")
         .render(
@@ -46,10 +53,9 @@ def write_report(folder: Path) -> None:
             curves=[(d, m, length_curve(curve, d, m)) for d in detectors for m in methods],
             gallery=_gallery(read_json(folder / "gallery.json")),
             heat=heat,
-            **read_json(folder / "findings.json"),
+            **found,
         )
     )
-    write_atomic(folder / "report.html", page.encode())
 
 
 def _environment() -> Environment:
