@@ -33,7 +33,7 @@ class Cache:
 
     def __init__(self, config: GPT2Config, batch: int, *, dtype: torch.dtype, device: torch.device) -> None:
         shape = (config.n_layer, 2, batch, config.n_head, config.n_ctx, config.n_embd // config.n_head)
-        self.kv = torch.zeros(shape, dtype=dtype, device=device)
+        self.kv = torch.empty(shape, dtype=dtype, device=device)
         self.length = 0
 
     def append(self, layer: int, k_BHTD: Tensor, v_BHTD: Tensor) -> tuple[Tensor, Tensor]:

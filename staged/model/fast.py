@@ -1,0 +1,222 @@
+"""GPT-2 packed for generation on a CPU: every weight matrix reordered once for oneDNN, in bfloat16 or int8.
+
+What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, GELU runs inside the matrix
+product, the vocabulary is padded to a multiple of 64, residuals stay in float32, keys and values are bfloat16.
+
+int8 is symmetric: a weight column has one scale; activations have one scale a batch behind a LayerNorm, whose rows are alike in size, and one a row
+elsewhere. So in int8, as in bfloat16, a row's numbers can depend on its batch in the last bits; float32 (`gpt2.GPT2`) is the exact one.
+
+Axes as in gpt2.py; N = B · T rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import warnings
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from staged.model.config import GPT2Config
+from staged.model.gpt2 import GPT2, Cache, causal_mask
+
+VOCABULARY_MULTIPLE = 64
+FEW_ROWS = 2
+PRECISIONS = ("fp32", "bf16", "int8")
+
+
+class Linear(Protocol):
+    """A packed x W + b: float32 (N, in) → (N, out)."""
+
+    def __call__(self, x_NI: Tensor) -> Tensor: ...
+
+
+def bf16_is_native() -> bool:
+    """Whether this processor multiplies bfloat16 matrices itself."""
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def int8_is_native() -> bool:
+    """Whether this processor multiplies int8 matrices itself and PyTorch has oneDNN's operation for it."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return capability.startswith("AVX512") and torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
+
+
+class Bf16Linear:
+    """x W + b in bfloat16 by oneDNN, with GELU fused in when asked."""
+
+    def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight_IO.t().to(torch.bfloat16).contiguous(), None)
+        self.bias = bias_O.to(torch.bfloat16)
+        self.after = ("gelu", [], "tanh") if gelu else ("none", [], "")
+
+    def __call__(self, x_NI: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x_NI.to(torch.bfloat16), self.weight, self.bias, *self.after)
+
+
+class Int8Linear:
+    """x W + b in int8 with one activation scale for the whole batch; for inputs that come out of a LayerNorm.
+
+    Args:
+        gelu: fused in.
+        out: dtype of the result.
+    """
+
+    def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False, out: torch.dtype = torch.bfloat16) -> None:
+        self.weight, self.scale, self.zero = quantize_columns(weight_IO)
+        self.bias, self.out = bias_O.float(), out
+        self.after = ("gelu", [], "tanh") if gelu else ("none", [], "")
+
+    def __call__(self, x_NI: Tensor) -> Tensor:
+        low, high = torch.aminmax(x_NI)
+        scale = max(-float(low), float(high), 1e-12) / 127
+        q_NI = torch.mul(x_NI, 1 / scale).round_().to(torch.int8)
+        weight = (self.weight, self.scale, self.zero, self.bias)
+        return torch.ops.onednn.qlinear_pointwise(q_NI, scale, 0, *weight, 1.0, 0, self.out, *self.after)
+
+
+class Int8RowLinear:
+    """x W + b in int8 with one activation scale a row; for inputs whose rows differ in size."""
+
+    def __init__(self, weight_IO: Tensor, bias_O: Tensor) -> None:
+        self.weight, self.scale, self.zero = quantize_columns(weight_IO)
+        self.bias = bias_O.float()
+
+    def __call__(self, x_NI: Tensor) -> Tensor:
+        x_NI = x_NI.float()
+        scale_N1 = x_NI.abs().amax(dim=1, keepdim=True).clamp_(min=1e-12).div_(127)
+        q_NI = torch.div(x_NI, scale_N1).round_().to(torch.int8)
+        weight = (self.weight, self.scale, self.zero, None)
+        y_NO = torch.ops.onednn.qlinear_pointwise(q_NI, 1.0, 0, *weight, 1.0, 0, torch.float32, "none", [], "")
+        return torch.addcmul(self.bias, y_NO, scale_N1)
+
+
+class Int8FewRowsLinear:
+    """x W + b in int8 by FBGEMM, which quantizes the input itself: the least overhead where one or two rows wait for memory."""
+
+    def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
+        q_OI, scale_O = round_columns(weight_IO)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch is to drop its quantized tensors; `int8_few_rows` sees when it has
+            stored = torch._make_per_channel_quantized_tensor(q_OI, scale_O.double(), torch.zeros(len(q_OI), dtype=torch.int64), 0)
+            self.weight = torch.ops.quantized.linear_prepack(stored, bias_O.float())
+        self.gelu = gelu
+
+    def __call__(self, x_NI: Tensor) -> Tensor:
+        y_NO = torch.ops.quantized.linear_dynamic(x_NI.float(), self.weight)
+        return F.gelu(y_NO, approximate="tanh") if self.gelu else y_NO
+
+
+def quantize_columns(weight_IO: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(packed int8 weight, float32 scale of each output, zeros): symmetric, the largest weight of a column is ±127."""
+    q_OI, scale_O = round_columns(weight_IO)
+    return torch.ops.onednn.qlinear_prepack(q_OI, None), scale_O, torch.zeros(len(scale_O), dtype=torch.int32)
+
+
+def round_columns(weight_IO: Tensor) -> tuple[Tensor, Tensor]:
+    """(int8 weight (O, I), float32 scale of each output)."""
+    w_OI = weight_IO.t().float()
+    scale_O = w_OI.abs().amax(dim=1).clamp(min=1e-12) / 127
+    return (w_OI / scale_O[:, None]).round_().to(torch.int8).contiguous(), scale_O
+
+
+class PackedBlock:
+    """h + attn(norm(h)), then h + mlp(norm(h)), on N rows of B sequences."""
+
+    def __init__(self, config: GPT2Config, layer: int, take: Callable[[str], Tensor], precision: str, rows: int) -> None:
+        self.n_head, self.layer = config.n_head, layer
+        name = f"h.{layer}."
+
+        def pack(norm: str, projection: str, *, gelu: bool = False) -> Linear:
+            weight, bias = take(f"{name}{projection}.weight"), take(f"{name}{projection}.bias")
+            if norm:
+                weight, bias = fold(take(f"{name}{norm}.weight"), take(f"{name}{norm}.bias"), weight, bias)
+            if precision == "bf16":
+                return Bf16Linear(weight, bias, gelu=gelu)
+            if rows <= FEW_ROWS:
+                return Int8FewRowsLinear(weight, bias, gelu=gelu)
+            return Int8Linear(weight, bias, gelu=gelu) if norm else Int8RowLinear(weight, bias)
+
+        self.c_attn, self.attn_proj = pack("ln_1", "attn.c_attn"), pack("", "attn.c_proj")
+        self.c_fc, self.mlp_proj = pack("ln_2", "mlp.c_fc", gelu=True), pack("", "mlp.c_proj")
+
+    def __call__(self, h_NC: Tensor, cache: Cache, batch: int) -> Tensor:
+        h_NC = h_NC + self.attn_proj(self._attend(self.c_attn(normalise(h_NC)), cache, batch))
+        return h_NC.add_(self.mlp_proj(self.c_fc(normalise(h_NC))))
+
+    def _attend(self, qkv_N3C: Tensor, cache: Cache, batch: int) -> Tensor:
+        tokens, past = len(qkv_N3C) // batch, cache.length
+        q, k, v = qkv_N3C.to(cache.kv.dtype).view(batch, tokens, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
+        k, v = cache.append(self.layer, k, v)
+        mask = None if past == 0 or tokens == 1 else causal_mask(tokens, past, q.device)
+        y_BHTD = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=past == 0 and tokens > 1)
+        return y_BHTD.transpose(1, 2).reshape(len(qkv_N3C), -1)
+
+
+def normalise(h_NC: Tensor) -> Tensor:
+    """LayerNorm without gain and shift, which are folded into the next projection."""
+    return F.layer_norm(h_NC, h_NC.shape[1:], eps=1e-5)
+
+
+def fold(gain_I: Tensor, shift_I: Tensor, weight_IO: Tensor, bias_O: Tensor) -> tuple[Tensor, Tensor]:
+    """(weight, bias) that do to a bare LayerNorm's output what gain, shift, weight and bias did."""
+    weight_IO = weight_IO.float()
+    return gain_I.float()[:, None] * weight_IO, bias_O.float() + shift_I.float() @ weight_IO
+
+
+class PackedGPT2:
+    """Generates like `GPT2` and keeps its surface: `config`, `new_cache`, calling it, `next_logits`.
+
+    Args:
+        config: the shape.
+        take: tensor of a hub name, read when called and forgotten after it is packed, so that loading never holds two copies.
+        precision: `bf16` or `int8`; ask `bf16_is_native`, `int8_is_native` first.
+        rows: how many sequences it will mostly run at once; int8 has another kernel for one or two.
+    """
+
+    @torch.no_grad()
+    def __init__(self, config: GPT2Config, take: Callable[[str], Tensor], *, precision: str, rows: int = 16) -> None:
+        self.config, self.precision = config, precision
+        self.wte, self.wpe = take("wte.weight").to(torch.bfloat16), take("wpe.weight").float()
+        self.blocks = [PackedBlock(config, layer, take, precision, rows) for layer in range(config.n_layer)]
+        n_vocab = -(-config.n_vocab // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
+        head_CV = F.pad(take("wte.weight").float(), (0, 0, 0, n_vocab - config.n_vocab)).t()
+        head_CV, bias_V = fold(take("ln_f.weight"), take("ln_f.bias"), head_CV, torch.zeros(n_vocab))
+        self.head: Linear
+        if precision == "bf16":
+            self.head = Bf16Linear(head_CV, bias_V)
+        elif rows <= FEW_ROWS:
+            self.head = Int8FewRowsLinear(head_CV, bias_V)
+        else:
+            self.head = Int8Linear(head_CV, bias_V, out=torch.float32)
+
+    def new_cache(self, batch: int) -> Cache:
+        """An empty cache for `batch` sequences."""
+        return Cache(self.config, batch, dtype=torch.bfloat16, device=self.wte.device)
+
+    def hidden(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
+        """Final hidden states (B, T, C), normalised without gain and shift; appends to the cache."""
+        batch, tokens = tokens_BT.shape
+        positions_T = torch.arange(cache.length, cache.length + tokens)
+        h_NC = (self.wte[tokens_BT].float() + self.wpe[positions_T]).view(batch * tokens, -1)
+        for block in self.blocks:
+            h_NC = block(h_NC, cache, batch)
+        cache.length += tokens
+        return normalise(h_NC).view(batch, tokens, -1)
+
+    def __call__(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
+        """Float32 logits (B, T, V) for the token after each position; appends to the cache."""
+        hidden_BTC = self.hidden(tokens_BT, cache)
+        return self.head(hidden_BTC.flatten(0, 1)).float()[:, : self.config.n_vocab].unflatten(0, tokens_BT.shape)
+
+    def next_logits(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
+        """Float32 logits (B, V) for the token after the last; appends to the cache."""
+        return self.head(self.hidden(tokens_BT, cache)[:, -1].contiguous()).float()[:, : self.config.n_vocab]
+
+
+def pack(model: GPT2, precision: str, *, rows: int = 16) -> PackedGPT2:
+    """A packed copy of a model."""
+    weights = model.state_dict()
+    return PackedGPT2(model.config, weights.__getitem__, precision=precision, rows=rows)

@@ -1,0 +1,153 @@
+"""Exact speculative decoding: a small model proposes tokens, the large one judges them all in one pass.
+
+A proposed token x is kept with probability min(1, p(x) / q(x)), p and q being what the method leaves of the large and the small model's
+distribution; at the first refusal the token is drawn from the remainder max(p − q, 0) instead, and where all are kept one more comes from
+the large model. So every token has the large model's distribution, whatever the small one is; only the speed depends on it.
+
+Axes: K proposed tokens · V vocabulary.
+Source: Leviathan et al. 2023, algorithm 1; Chen et al. 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from staged.errors import SamplingError
+from staged.model.config import GPT2Config
+from staged.samples.engine import Generated, check_length
+from staged.samples.methods import Method, distribution
+from staged.samples.streams import uniforms
+from staged.samples.two_level import invert
+
+AHEAD = 4  # tokens proposed a round
+
+
+class Judge(Protocol):
+    """What speculation needs of a model: logits of several positions at once, and a cache whose `length` may be set back."""
+
+    config: GPT2Config
+
+    def new_cache(self, batch: int) -> Any:
+        """An empty cache."""
+
+    def __call__(self, tokens_BT: Tensor, cache: Any) -> Tensor:
+        """Logits (B, T, V) for the token after each position; appends to the cache."""
+
+
+@dataclass(frozen=True)
+class Speculated:
+    """A continuation and how the proposals fared.
+
+    Attributes:
+        generated: as `generate` returns it.
+        rounds: passes of the large model.
+        proposed, kept: tokens of the small one.
+    """
+
+    generated: Generated
+    rounds: int
+    proposed: int
+    kept: int
+
+
+@torch.inference_mode()
+def speculate(
+    large: Judge,
+    small: Judge,
+    prompt: Sequence[int],
+    chosen: Method,
+    *,
+    length: int,
+    end: int,
+    seed: int,
+    sample: int = 0,
+    ahead: int = AHEAD,
+    watch: Callable[[int], None] = lambda token: None,
+) -> Speculated:
+    """Continue one prompt by up to `length` tokens or to `<|endoftext|>`.
+
+    Args:
+        prompt: token ids, at least one.
+        end: the id of `<|endoftext|>`.
+        seed, sample: the sample's random stream; its numbers are used in another order than `generate` uses them.
+        ahead: tokens proposed a round, at least 1.
+        watch: called with each new token but `<|endoftext|>`.
+
+    Raises:
+        SamplingError: prompt and length that don't fit a model's context, or two vocabularies.
+    """
+    if large.config.n_vocab != small.config.n_vocab:
+        raise SamplingError(
+            f"sample: the draft has {small.config.n_vocab} tokens and the model {large.config.n_vocab}; a draft needs the same tokenizer"
+        )
+    for model in (large, small):
+        check_length(model, len(prompt), length)
+    run = _Run(large, small, prompt, chosen, uniforms(seed, sample, 1 + length * (2 * ahead + 1)).tolist())
+    reason, out = "", run.text[len(prompt) :]
+    while not reason:
+        room = min(length - len(out), large.config.n_ctx - len(run.text) + 1, small.config.n_ctx - len(run.text) + 1)
+        for token in run.round(min(ahead, room - 1)):
+            if token == end:
+                reason = "end"
+                break
+            out.append(token)
+            watch(token)
+        reason = reason or ("length" if len(out) == length else "")
+    return Speculated(Generated(out, reason, run.top_p, [], 0), run.rounds, run.proposed, run.kept)
+
+
+class _Run:
+    """The text so far, both caches, and the random numbers left."""
+
+    def __init__(self, large: Judge, small: Judge, prompt: Sequence[int], chosen: Method, u: list[float]) -> None:
+        self.large, self.small, self.chosen, self.u = large, small, chosen, iter(u)
+        self.text = list(prompt)
+        low, high = chosen.top_p
+        self.top_p = low + (high - low) * next(self.u)
+        self.large_cache, self.small_cache = large.new_cache(1), small.new_cache(1)
+        self.rounds = self.proposed = self.kept = 0
+
+    def round(self, ahead: int) -> list[int]:
+        """Propose `ahead` tokens (0 is a plain step), judge them, and return the new ones: one at least."""
+        tokens, q_KV = self._propose(ahead)
+        p_KV = self._distributions(self.large, self.large_cache, self.text + tokens)[-1 - len(tokens) :]
+        new: list[int] = []
+        for token, p_V, q_V in zip(tokens, p_KV, q_KV, strict=False):
+            if next(self.u) * float(q_V[token]) >= float(p_V[token]):
+                new.append(self._draw(remainder(p_V, q_V)))
+                break
+            new.append(token)
+        else:
+            new.append(self._draw(p_KV[-1]))
+        self.rounds, self.proposed, self.kept = self.rounds + 1, self.proposed + len(tokens), self.kept + len(new) - 1
+        self.text += new
+        for cache in (self.large_cache, self.small_cache):  # forget what was refused
+            cache.length = min(cache.length, len(self.text) - 1)
+        return new
+
+    def _propose(self, ahead: int) -> tuple[list[int], list[Tensor]]:
+        tokens: list[int] = []
+        q_KV: list[Tensor] = []
+        for _ in range(ahead):
+            q_KV.append(self._distributions(self.small, self.small_cache, self.text + tokens)[-1])
+            tokens.append(self._draw(q_KV[-1]))
+        return tokens, q_KV
+
+    def _distributions(self, model: Judge, cache: Any, text: list[int]) -> Tensor:
+        """(T, V) after each token of the text that the cache doesn't hold yet."""
+        logits_TV = model(torch.tensor([text[cache.length :]]), cache)[0].float()
+        return distribution(logits_TV, self.chosen, torch.full((len(logits_TV),), self.top_p))
+
+    def _draw(self, mass_V: Tensor) -> int:
+        return int(invert(mass_V[None], torch.tensor([next(self.u)], dtype=torch.float64)))
+
+
+def remainder(p_V: Tensor, q_V: Tensor) -> Tensor:
+    """max(p − q, 0), from which the token after a refusal is drawn; p itself where rounding leaves nothing."""
+    left_V = (p_V - q_V).clamp_(min=0)
+    return left_V if bool((left_V > 0).any()) else p_V

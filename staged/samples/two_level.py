@@ -1,0 +1,89 @@
+"""Choosing among 50,257 logits without sorting them: groups first, then inside the few groups that matter. Exact.
+
+Axes: B rows · V vocabulary · G groups · W tokens in a group · K candidates.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LARGE = 8192  # vocabularies up to here are searched plainly: it is as fast
+WIDTH = 64
+SPARE = 16  # groups looked at beyond the k that top-k needs, so that ties at its edge seldom need a second look
+
+
+def argmax(logits_BV: Tensor) -> Tensor:
+    """(B,) the token with the largest logit, the first of equals."""
+    if logits_BV.size(1) <= LARGE:
+        return logits_BV.argmax(dim=1)
+    grouped_BGW, tail_BW = _groups(logits_BV, WIDTH)
+    group_B = grouped_BGW.amax(dim=2).argmax(dim=1)
+    rows = torch.arange(len(group_B))
+    tokens_B = group_B * WIDTH + grouped_BGW[rows, group_B].argmax(dim=1)
+    if tail_BW.size(1):
+        best_B, at_B = tail_BW.max(dim=1)
+        tokens_B = torch.where(best_B > logits_BV[rows, tokens_B], logits_BV.size(1) - tail_BW.size(1) + at_B, tokens_B)
+    return tokens_B
+
+
+def top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k most likely tokens and all ties with the k-th, as (logits (B, K) with −∞ for the others, token ids (B, K) ascending).
+
+    A value among the k largest lies in one of the k groups with the largest maxima; the groups are columns of the vocabulary
+    laid out in rows, so that walking the chosen ones row by row walks token ids upwards.
+    """
+    n_vocab, chosen = logits_BV.size(1), k + SPARE
+    columns = n_vocab // WIDTH
+    if n_vocab <= LARGE or chosen >= columns:
+        return _plain_top_k(logits_BV, k)
+    body_BWG = logits_BV[:, : columns * WIDTH].unflatten(1, (WIDTH, columns))
+    maxima_BK, groups_BK = body_BWG.amax(dim=1).topk(chosen, dim=1)
+    groups_BK = groups_BK.sort(dim=1).values
+    inside_BWK = body_BWG.gather(2, groups_BK[:, None, :].expand(-1, WIDTH, -1))
+    ids_BWK = torch.arange(WIDTH)[None, :, None] * columns + groups_BK[:, None, :]
+    tail = torch.arange(columns * WIDTH, n_vocab)
+    values_BK = torch.cat([inside_BWK.flatten(1), logits_BV[:, columns * WIDTH :]], dim=1)
+    ids_BK = torch.cat([ids_BWK.flatten(1), tail.expand(len(logits_BV), -1)], dim=1)
+    least_B1 = values_BK.topk(k, dim=1).values[:, -1:]
+    if bool((least_B1 <= maxima_BK[:, -1:]).any()):  # ties of the k-th may lie in groups that were not looked at
+        return _plain_top_k(logits_BV, k)
+    return values_BK.masked_fill(values_BK < least_B1, -torch.inf), ids_BK
+
+
+def _plain_top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    least_B1 = logits_BV.topk(min(k, logits_BV.size(1)), dim=1).values[:, -1:]
+    return logits_BV.masked_fill(logits_BV < least_B1, -torch.inf), torch.arange(logits_BV.size(1)).expand(logits_BV.shape)
+
+
+def invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
+    """(B,) the first column whose cumulated mass exceeds u times the total: never one without mass.
+
+    Args:
+        mass_BV: float32, ≥ 0, not all 0 in a row; need not sum to 1.
+        u_B: float64 in [0, 1).
+    """
+    if mass_BV.size(1) <= LARGE:
+        return _plain_invert(mass_BV, u_B)
+    grouped_BGW, tail_BW = _groups(mass_BV, WIDTH)
+    sums_BG = torch.cat([grouped_BGW.sum(dim=2), tail_BW.sum(dim=1, keepdim=True)], dim=1).double()
+    cumulated_BG = sums_BG.cumsum(dim=1)
+    at_B1 = u_B[:, None] * cumulated_BG[:, -1:]
+    group_B1 = torch.searchsorted(cumulated_BG, at_B1, right=True)
+    sum_B1 = sums_BG.gather(1, group_B1)
+    inside_B = ((at_B1 - cumulated_BG.gather(1, group_B1) + sum_B1) / sum_B1)[:, 0].clamp(0, 1 - 2**-53)
+    columns_BW = (group_B1 * WIDTH + torch.arange(WIDTH)).clamp(max=mass_BV.size(1) - 1)
+    inside_BW = mass_BV.gather(1, columns_BW)
+    inside_BW[:, 1:].masked_fill_(columns_BW[:, 1:] == columns_BW[:, :-1], 0.0)  # the tail is shorter than a group
+    return columns_BW.gather(1, _plain_invert(inside_BW, inside_B)[:, None])[:, 0]
+
+
+def _plain_invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
+    cumulated = mass_BV.cumsum(dim=1, dtype=torch.float64)
+    return torch.searchsorted(cumulated, u_B[:, None] * cumulated[:, -1:], right=True)[:, 0]
+
+
+def _groups(x_BV: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Whole groups (B, G, W) of neighbouring columns, and the columns left over."""
+    whole = x_BV.size(1) // width
+    return x_BV[:, : whole * width].unflatten(1, (whole, width)), x_BV[:, whole * width :]
