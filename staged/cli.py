@@ -102,12 +102,43 @@ def sample(
     method: Annotated[
         str, typer.Option(help="temperature-1, top-k-40, nucleus, greedy, or parts such as temperature-0.7+top-p-0.9.")
     ] = "temperature-1",
-    number: Annotated[int | None, typer.Option("-n", "--number", help="How many samples; by default 1, or one a prompt.")] = None,
+    number: Annotated[
+        int | None,
+        typer.Option("-n", "--number", help="How many samples in all, prompts taken in turn; by default 1, or one a prompt."),
+    ] = None,
+    per_prompt: Annotated[
+        int | None, typer.Option(help="In place of --number: so many samples of each prompt, standing together.")
+    ] = None,
     length: Annotated[int, typer.Option(help="New tokens at most.")] = 128,
     seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i.")] = 1,
     temperature: Annotated[float | None, typer.Option(help="In place of --method: divide the logits by this; 0 is greedy.")] = None,
     top_k: Annotated[int | None, typer.Option(help="In place of --method: keep the k most likely tokens.")] = None,
     top_p: Annotated[float | None, typer.Option(help="In place of --method: keep the smallest set with this mass.")] = None,
+    semantics: Annotated[
+        str,
+        typer.Option(
+            help="standard: the nucleus keeps the token that crosses p; released: it drops it, as the code released with GPT-2. "
+            "By default as the method's name says, else standard."
+        ),
+    ] = "",
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1, tokens of the prompt and of the sample become less likely (CTRL's form); 1 is off.")
+    ] = 1.0,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="End a sample at this text, and cut it before; may be given several times.")
+    ] = None,
+    logprobs: Annotated[
+        bool,
+        typer.Option(
+            "--logprobs", help="Rows also hold tokens and their log-probabilities; without --out, rows are printed as JSON."
+        ),
+    ] = False,
+    context: Annotated[
+        str,
+        typer.Option(
+            help="Where a text outgrows the context: refuse it beforehand, stop there, or slide (go on without the older half)."
+        ),
+    ] = "refuse",
     prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
     prompts: Annotated[
         str,
@@ -115,36 +146,77 @@ def sample(
             help='File with one prompt a line, or rows with "prompt" or "text" if .jsonl; - reads them from standard input.'
         ),
     ] = "",
-    out: Annotated[Path | None, typer.Option(help="File to write, .jsonl or .parquet; by default texts are printed.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write, .jsonl or .parquet; by default texts are printed, a single one while it is made."),
+    ] = None,
     batch: Annotated[int, typer.Option(help="Samples computed at once.")] = 128,
     precision: Annotated[str, typer.Option(help="bf16 or fp32; by default bf16 where the processor has it.")] = "",
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
     from staged.samples.dataset import FORMATS, SampleSettings, write_samples
-    from staged.samples.dataset import sample as generate
-    from staged.samples.methods import from_numbers
+    from staged.samples.methods import from_numbers, under
     from staged.samples.methods import method as by_name
-    from staged.samples.prompts import read_prompts
+    from staged.samples.prompts import how_many, read_prompts
 
     numbers = (temperature, top_k, top_p)
     chosen = by_name(method) if numbers == (None, None, None) else from_numbers(*numbers)
-    texts = (prompt,) if prompt else tuple(read_prompts(prompts)) if prompts else ()
     if prompt and prompts:
         raise PlanError("sample: give --prompt or --prompts, not both")
     if out is not None and out.suffix not in FORMATS:
         raise PlanError(f"{out}: samples are written as .jsonl or .parquet; choose one of these endings")
-    count = number if number is not None else max(1, len(texts))
+    texts = (prompt,) if prompt else tuple(read_prompts(prompts)) if prompts else ()
     settings = SampleSettings(
-        model=model, method=chosen, count=count, length=length, seed=seed, prompts=texts, batch=batch, precision=precision
+        model=model,
+        method=under(chosen, semantics) if semantics else chosen,
+        count=how_many(number, per_prompt, texts),
+        length=length,
+        seed=seed,
+        prompts=texts,
+        per_prompt=1 if per_prompt is None else per_prompt,
+        batch=batch,
+        precision=precision,
+        stop=tuple(stop or ()),
+        repetition_penalty=repetition_penalty,
+        logprobs=logprobs,
+        context=context,
     )
     if out is None:
-        for row in generate(settings):
-            screen.print(f"──── sample {row['id']} · {row['length']} tokens", style="dim", highlight=False)
-            screen.print(row["prompt"] + row["text"], markup=False, highlight=False, soft_wrap=True)
+        _print_samples(settings)
         return
     with _count_progress("samples") as progress:
         write_samples(out, settings, progress=progress)
-    screen.print(f"{count} samples: {out}", highlight=False, soft_wrap=True)
+    screen.print(f"{settings.count} samples: {out}", highlight=False, soft_wrap=True)
+
+
+def _print_samples(settings: Any) -> None:
+    """Samples on standard output: JSON rows with log-probabilities, one text as it is made, or several under headings."""
+    import json
+
+    from staged.samples.dataset import sample, speak
+
+    if settings.logprobs:
+        for row in sample(settings):
+            typer.echo(json.dumps(row, ensure_ascii=False))
+    elif settings.count == 1:
+        try:
+            row = speak(settings, lambda text: typer.echo(text, nl=False))
+        except KeyboardInterrupt:
+            typer.echo()  # so that whole lines are left
+            raise
+        typer.echo()
+        errors.print(f"──── {_ending(row)}", style="dim", highlight=False, markup=False)
+    else:
+        for row in sample(settings):
+            typer.secho(f"──── sample {row['id']} · {_ending(row)}", dim=True)
+            typer.echo(row["prompt"] + row["text"])
+
+
+def _ending(row: dict[str, Any]) -> str:
+    """How a sample came to its end, for a heading."""
+    why = {"end": "end of text", "length": "length reached", "stop": f"stop {row['stopped']!r}", "context": "end of the context"}
+    moved = f" · window moved {row['slides']} times" if row["slides"] else ""
+    return f"{row['length']} tokens · {why[row['reason']]}{moved}"
 
 
 def _bars(*columns: ProgressColumn) -> Progress:
@@ -239,7 +311,7 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            errors.print("staged: interrupted; the same command continues from here", highlight=False)
+            errors.print("staged: interrupted; a command that writes files continues when it is given again", highlight=False)
         raise
 
 

@@ -154,6 +154,10 @@ class GPT2(nn.Module):
         """Logits (B, T, V) for the token after each position."""
         return F.linear(self.hidden(tokens_BT, cache), self.wte.weight)
 
+    def new_cache(self, batch: int) -> Cache:
+        """An empty cache for this many rows, in the weights' type and place."""
+        return Cache(self.config, batch, dtype=self.wte.weight.dtype, device=self.wte.weight.device)
+
     def next_logits(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
         """Float32 logits (B, V) for the token after the last; appends to the cache."""
         return F.linear(self.hidden(tokens_BT, cache)[:, -1], self.wte.weight).float()

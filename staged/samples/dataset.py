@@ -22,8 +22,11 @@ from staged.errors import PlanError, SamplingError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model, model_folder
 from staged.model.gpt2 import GPT2
-from staged.samples.engine import best_dtype, check_length, generate
+from staged.samples.engine import CONTEXTS, Generated, Options, best_dtype, check_length, generate
 from staged.samples.methods import Method
+from staged.samples.prompts import check_prompts
+from staged.samples.stops import StopStrings, TextStream, check_stops
+from staged.settings import nearest
 
 FORMATS = (".jsonl", ".parquet")
 SCHEMA = pa.schema(
@@ -31,8 +34,11 @@ SCHEMA = pa.schema(
         *(("id", pa.int64()), ("ended", pa.bool_()), ("length", pa.int64()), ("text", pa.string())),  # the output dataset's
         *(("model", pa.string()), ("method", pa.string()), ("prompt", pa.string()), ("seed", pa.uint64())),
         *(("temperature", pa.float64()), ("top_k", pa.int64()), ("top_p", pa.float64())),
+        *(("semantics", pa.string()), ("repetition_penalty", pa.float64())),
+        *(("reason", pa.string()), ("stopped", pa.string()), ("slides", pa.int64())),
     ]
 )
+LOGPROBS = pa.schema([("tokens", pa.list_(pa.int64())), ("logprobs", pa.list_(pa.float32()))])  # after those, when asked for
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,16 @@ class SampleSettings:
     Attributes:
         model: shipped name or folder.
         method: how tokens are drawn.
-        count: number of samples; with prompts, sample i continues prompt i modulo their number.
+        count: number of samples.
         length: new tokens at most.
+        prompts: texts to continue; none, or an empty one, is an unconditional sample.
+        per_prompt: neighbouring samples that share a prompt: sample i continues prompt i // per_prompt, modulo their number.
         batch: samples computed at once; part of what determines the bytes in bf16.
         precision: `bf16` or `fp32`; empty takes bf16 where the processor has it.
+        stop: strings at which a sample ends; its text ends before them.
+        repetition_penalty: > 0; 1 is off.
+        logprobs: rows also hold their tokens and log-probabilities.
+        context: where a text outgrows the context: `refuse`, `stop` or `slide`.
     """
 
     model: str
@@ -54,18 +66,35 @@ class SampleSettings:
     length: int
     seed: int = 1
     prompts: tuple[str, ...] = ()
+    per_prompt: int = 1
     batch: int = 128
     precision: str = ""
+    stop: tuple[str, ...] = ()
+    repetition_penalty: float = 1.0
+    logprobs: bool = False
+    context: str = "refuse"
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.batch < 1:
-            raise SamplingError(f"sample: the number of samples must be at least 1, not {min(self.count, self.batch)}")
+        for name in ("count", "per_prompt", "batch"):
+            if getattr(self, name) < 1:
+                raise SamplingError(f"sample: {NUMBERS[name]} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**64:
             raise SamplingError(f"sample: the seed must be 0 … 2⁶⁴ − 1, not {self.seed}")
         if self.precision not in ("", "bf16", "fp32"):
             raise PlanError(f"sample: precision {self.precision!r}; known: bf16, fp32")
+        if not 0 < self.repetition_penalty < float("inf"):
+            raise SamplingError(f"sample: the repetition penalty must be more than 0, not {self.repetition_penalty:g}; 1 is off")
+        if self.context not in CONTEXTS:
+            raise PlanError(f"sample: context {self.context!r}; {nearest(self.context, CONTEXTS)}")
+        check_stops(self.stop)
+        check_prompts(self.prompts)
+
+    def prompt(self, i: int) -> str:
+        """The text that sample i continues."""
+        return self.prompts[i // self.per_prompt % len(self.prompts)] if self.prompts else ""
 
 
+NUMBERS = {"count": "the number of samples", "per_prompt": "the number of samples a prompt", "batch": "the batch"}
 Done = Callable[[int, int], None]
 
 
@@ -81,7 +110,8 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
     """
     if out.suffix not in FORMATS:
         raise PlanError(f"{out}: samples are written as .jsonl or .parquet; choose one of these endings")
-    _check_fit(settings)
+    model, bpe = load_model(settings.model, dtype=_dtype(settings))
+    _check_fit(model, bpe, settings)  # before anything is written
     blocks = out.with_name(f"{out.name}.blocks")
     weights = sha256_file(model_folder(settings.model) / "model.safetensors")
     wanted = fingerprint(asdict(settings) | {"weights": weights, "dtype": str(_dtype(settings))}, {})
@@ -92,23 +122,39 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
             write_json(blocks / "fingerprint.json", wanted)
         names = [blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.batch)]
         if not all(name.is_file() for name in names):
-            _fill(names, settings, progress)
-        write_atomic(out, _join(out.suffix, names))
+            _fill(names, model, bpe, settings, progress)
+        write_atomic(out, _join(out.suffix, names, settings))
         shutil.rmtree(blocks)
 
 
 def sample(settings: SampleSettings) -> Iterator[dict[str, Any]]:
     """The rows of all samples, in order, block after block."""
     model, bpe = load_model(settings.model, dtype=_dtype(settings))
+    _check_fit(model, bpe, settings)
     for first in range(0, settings.count, settings.batch):
         yield from _block(model, bpe, settings, first)
 
 
-def _check_fit(settings: SampleSettings) -> None:
-    """Refuse what cannot be generated before anything is written."""
-    model, bpe = load_model(settings.model)
+def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, Any]:
+    """Generate one sample and hand its prompt, then its text, to `write` piece by piece while it is made.
+
+    Raises:
+        SamplingError: more samples than one, or as `write_samples`.
+    """
+    if settings.count != 1:
+        raise SamplingError(f"sample: one sample can be written while it is made, not {settings.count}")
+    model, bpe = load_model(settings.model, dtype=_dtype(settings))
+    _check_fit(model, bpe, settings)
+    write(settings.prompt(0))
+    stream = TextStream(StopStrings(settings.stop, bpe.decode))
+    row = _block(model, bpe, settings, 0, watch=lambda _, token: write(stream.feed(token)))[0]
+    write(stream.finish())
+    return row
+
+
+def _check_fit(model: GPT2, bpe: BPE, settings: SampleSettings) -> None:
     longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
-    check_length(model, longest, settings.length)
+    check_length(model, max(longest, 1), settings.length, context=settings.context)
 
 
 def _dtype(settings: SampleSettings) -> Any:
@@ -117,8 +163,7 @@ def _dtype(settings: SampleSettings) -> Any:
     return {"": best_dtype(), "bf16": torch.bfloat16, "fp32": torch.float32}[settings.precision]
 
 
-def _fill(names: Sequence[Path], settings: SampleSettings, progress: Done) -> None:
-    model, bpe = load_model(settings.model, dtype=_dtype(settings))
+def _fill(names: Sequence[Path], model: GPT2, bpe: BPE, settings: SampleSettings, progress: Done) -> None:
     for number, name in enumerate(names):
         first = number * settings.batch
         if not name.is_file():
@@ -127,36 +172,51 @@ def _fill(names: Sequence[Path], settings: SampleSettings, progress: Done) -> No
         progress(min(first + settings.batch, settings.count), settings.count)
 
 
-def _block(model: GPT2, bpe: BPE, settings: SampleSettings, first: int) -> list[dict[str, Any]]:
-    chosen = settings.method
+def _block(
+    model: GPT2, bpe: BPE, settings: SampleSettings, first: int, watch: Callable[[int, int], None] | None = None
+) -> list[dict[str, Any]]:
     ids = range(first, min(first + settings.batch, settings.count))
-    texts = [settings.prompts[i % len(settings.prompts)] if settings.prompts else "" for i in ids]
-    prompts = [prompt or [bpe.end_of_text] for prompt in bpe.encode_batch(texts)]
-    found = generate(model, prompts, chosen, length=settings.length, end=bpe.end_of_text, seed=settings.seed, first=first)
-    return [
-        {
-            "id": i,
-            "ended": one.ended,
-            "length": len(one.tokens),
-            "text": bpe.decode(one.tokens),
-            "model": settings.model,
-            "method": chosen.name,
-            "prompt": text,
-            "seed": settings.seed,
-            "temperature": chosen.temperature,
-            "top_k": chosen.top_k,
-            "top_p": round(one.top_p, 6),
-        }
-        for i, text, one in zip(ids, texts, found, strict=True)
-    ]
+    prompts = [prompt or [bpe.end_of_text] for prompt in bpe.encode_batch([settings.prompt(i) for i in ids])]
+    stops = StopStrings(settings.stop, bpe.decode)
+    options = Options(settings.repetition_penalty, stops, settings.logprobs, settings.context, watch)
+    wanted = {"length": settings.length, "end": bpe.end_of_text, "seed": settings.seed, "first": first}
+    found = generate(model, prompts, settings.method, **wanted, options=options)
+    return [_row(i, one, settings, bpe, stops) for i, one in zip(ids, found, strict=True)]
 
 
-def _join(suffix: str, names: Sequence[Path]) -> bytes:
+def _row(i: int, one: Generated, settings: SampleSettings, bpe: BPE, stops: StopStrings) -> dict[str, Any]:
+    chosen = settings.method
+    text, stopped = stops.cut(bpe.decode(one.tokens))
+    row = {
+        "id": i,
+        "ended": one.ended,
+        "length": len(one.tokens),
+        "text": text,
+        "model": settings.model,
+        "method": chosen.name,
+        "prompt": settings.prompt(i),
+        "seed": settings.seed,
+        "temperature": chosen.temperature,
+        "top_k": chosen.top_k,
+        "top_p": round(one.top_p, 6),
+        "semantics": chosen.semantics,
+        "repetition_penalty": settings.repetition_penalty,
+        "reason": one.reason,
+        "stopped": stopped,
+        "slides": one.slides,
+    }
+    if settings.logprobs:
+        row |= {"tokens": [*one.tokens, *([bpe.end_of_text] if one.ended else [])], "logprobs": one.logprobs}
+    return row
+
+
+def _join(suffix: str, names: Sequence[Path], settings: SampleSettings) -> bytes:
     joined = b"".join(name.read_bytes() for name in names)
     if suffix == ".jsonl":
         return joined
+    schema = pa.unify_schemas([SCHEMA, LOGPROBS]) if settings.logprobs else SCHEMA
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([json.loads(line) for line in joined.splitlines()], schema=SCHEMA), buffer)
+    pq.write_table(pa.Table.from_pylist([json.loads(line) for line in joined.splitlines()], schema=schema), buffer)
     return buffer.getvalue()
 
 

@@ -1,27 +1,84 @@
-"""Batched generation with a key-value cache: prompts in, token ids out."""
+"""Batched generation with a key-value cache: prompts in, token ids out.
+
+Axes: B rows of the batch · T tokens · V vocabulary · L draws of a row. All rows stand at the same position of their texts: a
+shorter prompt's row starts to sample while a longer one is still being read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
-from staged.model.gpt2 import GPT2, Cache
-from staged.samples.methods import Method, draw
+from staged.model.config import GPT2Config
+from staged.samples.methods import Method, draw, penalise
+from staged.samples.stops import StopStrings
 from staged.samples.streams import uniforms
+from staged.settings import nearest
+
+CONTEXTS = ("refuse", "stop", "slide")
+LONGEST = 100_000  # new tokens of a sliding window; a row's random numbers are all drawn at the start
+
+
+class Decoder(Protocol):
+    """What generation needs of a model."""
+
+    config: GPT2Config
+
+    def new_cache(self, batch: int) -> Any:
+        """An empty cache; its `keep(rows)` drops all rows where the boolean (B,) tensor is false."""
+
+    def next_logits(self, tokens_BT: Tensor, cache: Any) -> Tensor:
+        """Float32 logits (B, V) for the token after the last; appends to the cache."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be asked beside the method; as it stands here, nothing.
+
+    Attributes:
+        repetition_penalty: over the tokens of a row's prompt and of what it has generated; 1 is off.
+        stops: texts at which a row ends.
+        logprobs: record each drawn token's natural log-probability under the model itself: a float32 log-softmax of the logits
+            at temperature 1, before the penalty and before anything is left out.
+        context: where a text outgrows the context, `refuse` beforehand, `stop` there, or `slide` (see `window_start`).
+        watch: called with (row, token) when a row's new token is chosen; not with `<|endoftext|>`.
+    """
+
+    repetition_penalty: float = 1.0
+    stops: StopStrings | None = None
+    logprobs: bool = False
+    context: str = "refuse"
+    watch: Callable[[int, int], None] | None = None
 
 
 @dataclass(frozen=True)
 class Generated:
-    """One continuation: new tokens without `<|endoftext|>`, whether that token ended it, and the top-p it drew."""
+    """One continuation.
+
+    Attributes:
+        tokens: the new ones, without `<|endoftext|>`.
+        reason: why it ended: `end` (the model drew `<|endoftext|>`), `length`, `stop` or `context`.
+        top_p: what its nucleus was.
+        logprobs: one a drawn token, `<|endoftext|>` included; empty when not asked for.
+        slides: how often its window had moved when its last token was drawn.
+    """
 
     tokens: list[int]
-    ended: bool
+    reason: str
     top_p: float
+    logprobs: list[float]
+    slides: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether `<|endoftext|>` ended it."""
+        return self.reason == "end"
 
 
 def best_dtype() -> torch.dtype:
@@ -32,91 +89,155 @@ def best_dtype() -> torch.dtype:
 
 @torch.inference_mode()
 def generate(
-    model: GPT2, prompts: Sequence[Sequence[int]], chosen: Method, *, length: int, end: int, seed: int, first: int = 0
+    model: Decoder,
+    prompts: Sequence[Sequence[int]],
+    chosen: Method,
+    *,
+    length: int,
+    end: int,
+    seed: int,
+    first: int = 0,
+    options: Options = Options(),
 ) -> list[Generated]:
-    """Continue each prompt by up to `length` tokens or to `<|endoftext|>`.
+    """Continue each prompt by up to `length` tokens, to `<|endoftext|>`, to a stop string or to the context's end.
 
     Args:
-        prompts: token ids, at least one each (an unconditional sample's prompt is `<|endoftext|>`); lengths may differ: a
-            shorter prompt's row starts to sample while a longer one is still being read.
+        prompts: token ids, at least one each (an unconditional sample's prompt is `<|endoftext|>`); lengths may differ.
         end: the id of `<|endoftext|>`.
         seed, first: row i draws from the stream of sample first + i.
 
     Raises:
         SamplingError: an empty prompt, or prompt and length that don't fit the model's context.
     """
-    shortest = min(map(len, prompts))
-    if shortest == 0:
+    if min(map(len, prompts)) == 0:
         raise SamplingError("sample: an empty prompt; leave the prompt out for an unconditional sample")
-    check_length(model, max(map(len, prompts)), length)
-    u = np.stack([uniforms(seed, first + row, length + 1) for row in range(len(prompts))])
+    n_ctx = model.config.n_ctx
+    check_length(model, max(map(len, prompts)), length, context=options.context)
+    draws = length if options.context == "slide" else min(length, n_ctx)
+    u = np.stack([uniforms(seed, first + row, draws + 1) for row in range(len(prompts))])
     low, high = chosen.top_p
-    state = _Rows(prompts, torch.from_numpy(u[:, 1:]), torch.from_numpy(low + (high - low) * u[:, 0]).float(), length, end)
-    cache = Cache(model.config, len(prompts), dtype=model.wte.weight.dtype, device=model.wte.weight.device)
-    tokens_BT = torch.tensor([list(prompt[:shortest]) for prompt in prompts])
+    top_p_B = torch.from_numpy(low + (high - low) * u[:, 0]).float()
+    rows = _Rows(prompts, torch.from_numpy(u[:, 1:]), top_p_B, length=length, end=end, n_ctx=n_ctx, options=options)
+    cache, start = model.new_cache(len(prompts)), window_start(rows.position, n_ctx)
+    tokens_BT = rows.text_BT[:, start : rows.position]
     while True:
-        logits_BV = model.next_logits(tokens_BT, cache)
-        tokens_B, alive = state.advance(logits_BV, chosen)
+        alive = rows.advance(model.next_logits(tokens_BT, cache), chosen)
         if not alive.any():
-            return state.results()
+            return rows.results()
         if alive.sum() <= 0.75 * len(alive):  # shrinking costs a copy of the cache
             cache.keep(alive)
-            tokens_B = tokens_B[alive]
-            state.keep(alive)
-        tokens_BT = tokens_B[:, None]
+            rows.keep(alive)
+        read = rows.position - 1
+        if window_start(rows.position, n_ctx) != start:  # every cached key was made at another position: read again
+            read = start = window_start(rows.position, n_ctx)
+            cache = model.new_cache(len(rows.live))
+        tokens_BT = rows.text_BT[:, read : rows.position]
 
 
-def check_length(model: GPT2, prompt: int, length: int) -> None:
-    """Refuse a prompt and a length, in tokens, that don't fit the model's context.
+def window_start(position: int, n_ctx: int) -> int:
+    """Where in a text of `position` tokens the window begins from which the next token is drawn: 0 while all of them fit.
+
+    Each time the window is full its older half is dropped, and the other n_ctx // 2 tokens are read again from position 0 on.
+    So it holds n_ctx // 2 + 1 to n_ctx tokens, and depends on the position in the text alone.
+    """
+    return slides(position, n_ctx) * (n_ctx - n_ctx // 2)
+
+
+def slides(position: int, n_ctx: int) -> int:
+    """How often the window has moved when the next token is drawn after `position` tokens."""
+    return -(-max(position - n_ctx, 0) // (n_ctx - n_ctx // 2))
+
+
+def check_length(model: Decoder, prompt: int, length: int, *, context: str = "refuse") -> None:
+    """Refuse a prompt and a length, in tokens, that the model's context can't hold and the options don't provide for.
 
     Raises:
-        SamplingError: they don't fit, or the length is below 1.
+        SamplingError: they don't fit, the length is below 1, or `context` is unknown.
     """
     n_ctx = model.config.n_ctx
-    if length < 1 or prompt + length - 1 > n_ctx:
+    if context not in CONTEXTS:
+        raise SamplingError(f"sample: context {context!r}; {nearest(context, CONTEXTS)}")
+    if context != "slide" and prompt > n_ctx:
         raise SamplingError(
-            f"sample: a prompt of {prompt} tokens and a length of {length} don't fit the context of {n_ctx}; "
-            f"the length can be 1 to {max(n_ctx - prompt + 1, 1)}"
+            f"sample: a prompt of {prompt} tokens doesn't fit the context of {n_ctx}; shorten it, or --context slide reads its end"
+        )
+    most = n_ctx - prompt + 1 if context == "refuse" else LONGEST
+    if length < 1 or (length > most and context != "refuse"):
+        raise SamplingError(f"sample: the length can be 1 to {most}, not {length}")
+    if length > most:
+        raise SamplingError(
+            f"sample: a prompt of {prompt} tokens and a length of {length} don't fit the context of {n_ctx}; the length can be "
+            f"1 to {most}, --context stop ends a sample where the context does, --context slide goes on without its oldest tokens"
         )
 
 
 class _Rows:
-    """What each live row has produced; `position` counts tokens consumed so far, prompt included."""
+    """The rows' texts so far; `position` counts the tokens that each has, prompt included."""
 
-    def __init__(self, prompts: Sequence[Sequence[int]], u_BL: Tensor, top_p_B: Tensor, length: int, end: int) -> None:
-        self.prompts, self.length, self.end = prompts, length, end
+    def __init__(
+        self,
+        prompts: Sequence[Sequence[int]],
+        u_BL: Tensor,
+        top_p_B: Tensor,
+        *,
+        length: int,
+        end: int,
+        n_ctx: int,
+        options: Options,
+    ) -> None:
+        self.prompts, self.length, self.end, self.n_ctx, self.options = prompts, length, end, n_ctx, options
         self.u_BL, self.top_p_B = u_BL, top_p_B
         self.position = min(map(len, prompts))
         self.live = torch.arange(len(prompts))  # row of the batch → index of its prompt
         self.prompt_lengths = torch.tensor([len(prompt) for prompt in prompts])
+        self.text_BT = torch.zeros(len(prompts), int(self.prompt_lengths.max()) + u_BL.size(1) + 1, dtype=torch.int64)
+        self.text_BT[:, : self.position] = torch.tensor([list(prompt[: self.position]) for prompt in prompts])
         self.produced: list[list[int]] = [[] for _ in prompts]
-        self.ended = [False] * len(prompts)
+        self.logprobs: list[list[float]] = [[] for _ in prompts]
+        self.reasons = [""] * len(prompts)  # empty while a row lives
+        self.slides = [0] * len(prompts)
 
-    def advance(self, logits_BV: Tensor, chosen: Method) -> tuple[Tensor, Tensor]:
-        """Choose each row's next token: from its prompt while that lasts, then by the method. Returns tokens and who lives."""
-        turn_B = (self.position - self.prompt_lengths[self.live]).clamp(min=0, max=self.length - 1)
-        u_B = self.u_BL[self.live, turn_B]
-        tokens = draw(logits_BV, u_B, chosen, self.top_p_B[self.live]).tolist()
-        alive = torch.ones(len(tokens), dtype=torch.bool)
+    def advance(self, logits_BV: Tensor, chosen: Method) -> Tensor:
+        """Choose each row's next token: from its prompt while that lasts, then by the method. Returns who lives."""
+        penalty, scores_BV = self.options.repetition_penalty, logits_BV
+        if penalty != 1:
+            scores_BV = penalise(logits_BV, self.text_BT[:, : self.position], penalty)
+        turn_B = (self.position - self.prompt_lengths[self.live]).clamp(min=0, max=self.u_BL.size(1) - 1)
+        tokens_B = draw(scores_BV, self.u_BL[self.live, turn_B], chosen, self.top_p_B[self.live])
+        logprobs = logits_BV.log_softmax(dim=1).gather(1, tokens_B[:, None])[:, 0].tolist() if self.options.logprobs else None
+        tokens = tokens_B.tolist()
         for row, index in enumerate(self.live.tolist()):
-            prompt, out = self.prompts[index], self.produced[index]
-            if self.position < len(prompt):
-                tokens[row] = prompt[self.position]
-            elif len(out) == self.length or self.ended[index]:
-                alive[row] = False  # finished earlier, still in the batch
-            elif tokens[row] == self.end:
-                self.ended[index], alive[row] = True, False
-            else:
-                out.append(tokens[row])
-                alive[row] = len(out) < self.length
+            if self.position < len(self.prompts[index]):
+                tokens[row] = self.prompts[index][self.position]
+            elif not self.reasons[index]:
+                if logprobs is not None:
+                    self.logprobs[index].append(logprobs[row])
+                self._take(index, tokens[row])
+        self.text_BT[:, self.position] = torch.tensor(tokens)
         self.position += 1
-        return torch.tensor(tokens), alive
+        return torch.tensor([not self.reasons[index] for index in self.live.tolist()])
+
+    def _take(self, index: int, token: int) -> None:
+        """One drawn token of one row: keep it, and note why the row ends if it does."""
+        self.slides[index] = slides(self.position, self.n_ctx)
+        if token == self.end:
+            self.reasons[index] = "end"
+            return
+        out = self.produced[index]
+        out.append(token)
+        if self.options.watch is not None:
+            self.options.watch(index, token)
+        if self.options.stops is not None and self.options.stops.reached(out):
+            self.reasons[index] = "stop"
+        elif len(out) == self.length:
+            self.reasons[index] = "length"
+        elif self.options.context == "stop" and self.position == self.n_ctx:
+            self.reasons[index] = "context"
 
     def keep(self, alive: Tensor) -> None:
-        self.live = self.live[alive]
+        """Drop the other rows from the batch; what they produced stays."""
+        self.live, self.text_BT = self.live[alive], self.text_BT[alive]
 
     def results(self) -> list[Generated]:
-        return [
-            Generated(tokens, ended, top_p)
-            for tokens, ended, top_p in zip(self.produced, self.ended, self.top_p_B.tolist(), strict=True)
-        ]
+        found = zip(self.produced, self.reasons, self.top_p_B.tolist(), self.logprobs, self.slides, strict=True)
+        return [Generated(*one) for one in found]

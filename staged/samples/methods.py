@@ -1,14 +1,16 @@
 """Sampling methods: from logits and one uniform number per row to the next token.
 
-Order as released: logits / temperature → top-k → top-p on what is left → one draw. Top-k keeps ties with the k-th largest;
-the nucleus is Holtzman et al.'s (the smallest set whose mass reaches p: the token that crosses p is kept), as in transformers.
-Source: https://github.com/openai/gpt-2/blob/master/src/sample.py; Holtzman et al. 2020, section 3.1.
+Order as released: logits / temperature → top-k → top-p on what is left → one draw. Top-k keeps ties with the k-th largest. The
+nucleus has two readings, `Method.semantics`: `standard` is Holtzman et al.'s (the smallest set whose mass reaches p: the token
+that crosses p is kept), as in transformers; `released` is that of the code released with GPT-2, which drops the token that crosses
+p, the likeliest ones apart. Both keep ties with the last token kept. A repetition penalty changes the logits before all this.
+Sources: https://github.com/openai/gpt-2/blob/master/src/sample.py; Holtzman et al. 2020, section 3.1; Keskar et al. 2019 (CTRL).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +19,8 @@ from staged.errors import SamplingError
 from staged.settings import nearest
 
 NUCLEUS_RANGE = (0.8, 1.0)  # the output dataset drew each document's top-p from here
+SEMANTICS = ("standard", "released")
+FLOAT = torch.finfo(torch.float32)
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,14 @@ class Method:
         temperature: > 0, or 0 for greedy.
         top_k: keep the k most likely tokens; 0 is off.
         top_p: (low, high): each document draws its p uniformly from here; (1, 1) is off.
+        semantics: `standard` or `released`: whether the nucleus keeps the token that crosses p.
     """
 
     name: str
     temperature: float = 1.0
     top_k: int = 0
     top_p: tuple[float, float] = (1.0, 1.0)
+    semantics: str = "standard"
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
@@ -42,6 +48,8 @@ class Method:
             raise SamplingError(f"method {self.name!r}: top-k must be 0 (off) or more, not {self.top_k}")
         if not 0 < self.top_p[0] <= self.top_p[1] <= 1:
             raise SamplingError(f"method {self.name!r}: top-p must lie in (0, 1], not {self.top_p[0]}")
+        if self.semantics not in SEMANTICS:
+            raise SamplingError(f"method {self.name!r}: semantics {self.semantics!r}; known: {', '.join(SEMANTICS)}")
 
 
 NAMED = {
@@ -50,15 +58,20 @@ NAMED = {
     "nucleus": Method("nucleus", top_p=NUCLEUS_RANGE),
     "greedy": Method("greedy", temperature=0.0),
 }
+RELEASED = "+released"  # at the end of a method's name
 PART = re.compile(r"(temperature|top-k|top-p)-(\d+(?:\.\d+)?)")
 
 
 def method(name: str) -> Method:
     """A method by name: `temperature-1`, `top-k-40`, `nucleus`, `greedy`, or parts joined by `+`: `temperature-0.7+top-p-0.9`.
 
+    Any of them with `+released` at the end has the released semantics.
+
     Raises:
         SamplingError: no such method.
     """
+    if name.endswith(RELEASED):
+        return under(method(name.removesuffix(RELEASED)), "released")
     if name in NAMED:
         return NAMED[name]
     values: dict[str, float] = {}
@@ -73,11 +86,34 @@ def method(name: str) -> Method:
     return Method(name, values.get("temperature", 1.0), int(values.get("top-k", 0)), (p, p))
 
 
+def under(chosen: Method, semantics: str) -> Method:
+    """The same method with other semantics, its name saying so.
+
+    Raises:
+        SamplingError: unknown semantics.
+    """
+    name = chosen.name.removesuffix(RELEASED)
+    return replace(chosen, name=name + RELEASED if semantics == "released" else name, semantics=semantics)
+
+
+def penalise(logits_BV: Tensor, seen_BT: Tensor, penalty: float) -> Tensor:
+    """Repetition penalty: the logits of tokens that stand in a row's text are divided by it if positive, else multiplied.
+
+    Args:
+        seen_BT: token ids, the prompt's included; how often one occurs does not matter.
+        penalty: > 0; 1 changes nothing.
+
+    Source: Keskar et al. 2019, section 4.1, in the form of transformers' RepetitionPenaltyLogitsProcessor.
+    """
+    logits_BT = logits_BV.gather(1, seen_BT)
+    return logits_BV.scatter(1, seen_BT, torch.where(logits_BT < 0, logits_BT * penalty, logits_BT / penalty))
+
+
 def draw(logits_BV: Tensor, u_B: Tensor, chosen: Method, top_p_B: Tensor) -> Tensor:
     """Next token of each row by inverse transform: the first token, in order of decreasing mass or id, whose sum exceeds u.
 
     Args:
-        logits_BV: float32.
+        logits_BV: float32, finite or −∞; left as they are.
         u_B: uniform in [0, 1), one a row.
         top_p_B: each row's p.
 
@@ -86,11 +122,13 @@ def draw(logits_BV: Tensor, u_B: Tensor, chosen: Method, top_p_B: Tensor) -> Ten
     """
     if chosen.temperature == 0:
         return logits_BV.argmax(dim=1)
-    logits_BV = logits_BV / chosen.temperature
-    if chosen.top_k:
+    if chosen.top_k:  # before the temperature: the same tokens, and no ties by rounding
         logits_BV = keep_top_k(logits_BV, chosen.top_k)
+    if chosen.temperature != 1:
+        # The largest logit becomes 0 first, so that no temperature makes it overflow.
+        logits_BV = (logits_BV - logits_BV.amax(dim=1, keepdim=True)) / min(max(chosen.temperature, FLOAT.tiny), FLOAT.max)
     if chosen.top_p[0] < 1:
-        return _draw_nucleus(logits_BV, u_B, top_p_B)
+        return _draw_nucleus(logits_BV, u_B, top_p_B, released=chosen.semantics == "released")
     return _invert(logits_BV.softmax(dim=1), u_B)
 
 
@@ -100,25 +138,34 @@ def keep_top_k(logits_BV: Tensor, k: int) -> Tensor:
     return logits_BV.masked_fill(logits_BV < least, -torch.inf)
 
 
-def _draw_nucleus(logits_BV: Tensor, u_B: Tensor, top_p_B: Tensor) -> Tensor:
+def _draw_nucleus(logits_BV: Tensor, u_B: Tensor, top_p_B: Tensor, *, released: bool) -> Tensor:
     """Exact, and sorting only few rows: draw from everything, keep a token of the nucleus, sort and draw again for the others.
 
-    A token belongs when the mass of all strictly likelier ones is below p. What is left of u inside a refused token's
-    interval is again uniform and serves the second draw, from the nucleus alone.
+    What is left of u inside a refused token's interval is again uniform and serves the second draw, from the nucleus alone.
     """
     mass_BV = logits_BV.softmax(dim=1)
     tokens_B = _invert(mass_BV, u_B)
-    likelier = mass_BV * (mass_BV > mass_BV.gather(1, tokens_B[:, None]))
-    refused = likelier.sum(dim=1) >= top_p_B
+    drawn_B1 = mass_BV.gather(1, tokens_B[:, None])
+    likelier_B1 = (mass_BV * (mass_BV > drawn_B1)).sum(dim=1, keepdim=True)
+    refused = _outside(likelier_B1, drawn_B1, top_p_B, released)[:, 0]
     if bool(refused.any()):
         mass_BV, top_p_B = mass_BV[refused], top_p_B[refused]
         again_B = _remainder(mass_BV, u_B[refused], tokens_B[refused])
         ranked_BV, order_BV = mass_BV.sort(dim=1, descending=True, stable=True)
         before_BV = ranked_BV.cumsum(dim=1) - ranked_BV
         first_BV = before_BV.gather(1, torch.searchsorted(-ranked_BV, -ranked_BV))  # ties stand where the first of them does
-        nucleus_BV = ranked_BV.masked_fill(first_BV >= top_p_B[:, None], 0.0)
+        nucleus_BV = ranked_BV.masked_fill(_outside(first_BV, ranked_BV, top_p_B, released), 0.0)
         tokens_B[refused] = order_BV.gather(1, _invert(nucleus_BV, again_B)[:, None])[:, 0]
     return tokens_B
+
+
+def _outside(likelier_BV: Tensor, mass_BV: Tensor, top_p_B: Tensor, released: bool) -> Tensor:
+    """Whether tokens of this mass are outside the nucleus, given the mass of all strictly likelier ones.
+
+    Standard: those reach p already. Released: they and one such token exceed p. The likeliest tokens are never outside.
+    """
+    reached_BV = likelier_BV + mass_BV > top_p_B[:, None] if released else likelier_BV >= top_p_B[:, None]
+    return reached_BV & (likelier_BV > 0)
 
 
 def _remainder(mass_BV: Tensor, u_B: Tensor, drawn_B: Tensor) -> Tensor:
@@ -136,7 +183,7 @@ def _invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
 
 
 def from_numbers(temperature: float | None, top_k: int | None, top_p: float | None) -> Method:
-    """A method from its numbers, those not given being off; its name spells them out."""
+    """A method of standard semantics from its numbers, those not given being off; its name spells them out."""
     values = {"temperature": 1.0 if temperature is None else temperature, "top-k": top_k or 0, "top-p": top_p or 1.0}
     if top_p == 0 or (top_p is not None and not 0 < top_p <= 1):
         raise SamplingError(f"sample: --top-p must lie in (0, 1], not {top_p}")

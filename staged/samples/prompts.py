@@ -1,12 +1,13 @@
-"""Prompts from a file or from standard input."""
+"""Prompts from a file or from standard input, and how many samples they ask for."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from staged.errors import SamplingError
+from staged.errors import PlanError, SamplingError
 
 
 def read_prompts(source: str) -> list[str]:
@@ -19,15 +20,41 @@ def read_prompts(source: str) -> list[str]:
         SamplingError: missing, not UTF-8, without a prompt, or a bad row (named by line).
     """
     try:
-        text = sys.stdin.buffer.read().decode() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
+        text = (sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SamplingError(f"prompts {source}: byte {error.start} is not UTF-8") from None
     except OSError as error:
         raise SamplingError(f"prompts {source}: cannot be read: {error.strerror}") from None
-    lines = [line for line in text.split("\n") if line.strip()]
+    lines = {number: line.removesuffix("\r") for number, line in enumerate(text.split("\n"), 1) if line.strip()}
     if not lines:
         raise SamplingError(f"prompts {source}: holds no prompt; put one on each line")
-    return [_row(line, source, number) for number, line in enumerate(lines, 1)] if source.endswith(".jsonl") else lines
+    if source.endswith(".jsonl"):
+        return [_row(line, source, number) for number, line in lines.items()]
+    return list(lines.values())
+
+
+def how_many(number: int | None, per_prompt: int | None, prompts: Sequence[str]) -> int:
+    """The number of samples: as many as said, so many a prompt, or one a prompt.
+
+    Raises:
+        PlanError: both numbers, or samples a prompt without a prompt.
+    """
+    if number is not None and per_prompt is not None:
+        raise PlanError("sample: give --number (in all) or --per-prompt, not both")
+    if per_prompt is not None and not prompts:
+        raise PlanError("sample: --per-prompt needs --prompt or --prompts; without them, --number says how many")
+    return number if number is not None else (per_prompt or 1) * max(1, len(prompts))
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Refuse texts that cannot be encoded.
+
+    Raises:
+        SamplingError: half of a surrogate pair, as a command line's bytes outside UTF-8 become.
+    """
+    for number, prompt in enumerate(prompts, 1):
+        if any("\ud800" <= letter <= "\udfff" for letter in prompt):
+            raise SamplingError(f"prompt {number}: {prompt[:40]!r} holds bytes that are no character; give it as UTF-8 text")
 
 
 def _row(line: str, source: str, number: int) -> str:

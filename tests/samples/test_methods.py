@@ -1,8 +1,6 @@
-"""Sampling methods against their exact distributions; the engine against itself at other batch sizes and prompts."""
+"""Sampling methods against their exact distributions, and against transformers."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,62 +8,111 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from transformers import RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
 
 from staged.errors import SamplingError
-from staged.model.checkpoints import load_model
-from staged.samples.engine import generate
-from staged.samples.methods import Method, draw, from_numbers, keep_top_k, method
+from staged.samples.methods import Method, draw, from_numbers, keep_top_k, method, penalise, under
 from staged.samples.streams import derive, uniforms
 
-DRAWS = 200_000
+DRAWS = 100_000
 REJECT_AT = 1e-4
 LOGITS = torch.tensor([2.0, 1.5, 1.5, 0.3, -0.2, -1.0, -1.0, -4.0])
+PENALTY, SEEN = 1.3, (0, 5, 5, 3)  # of the tests with a repetition penalty
 
 
-def exact(chosen: Method, p: float) -> np.ndarray:
-    """The distribution written out independently, in float64 with a sort."""
-    logits = LOGITS.double().numpy() / chosen.temperature
+def exact(chosen: Method, p: float, *, penalty: float = 1.0, seen: tuple[int, ...] = ()) -> np.ndarray:
+    """The distribution written out independently, in float64 with sorts; the released nucleus line by line as in sample.py."""
+    logits = LOGITS.double().numpy().copy()
+    for token in set(seen):
+        logits[token] *= penalty if logits[token] < 0 else 1 / penalty
+    if chosen.temperature == 0:
+        return (np.arange(len(logits)) == logits.argmax()).astype(float)
+    logits = logits / chosen.temperature
     if chosen.top_k:
         least = np.sort(logits)[::-1][min(chosen.top_k, len(logits)) - 1]
         logits = np.where(logits < least, -np.inf, logits)
-    mass = np.exp(logits - logits.max())
-    mass /= mass.sum()
-    if p < 1:
+    mass = softmax(logits)
+    if p < 1 and chosen.semantics == "standard":
         strictly_likelier = np.array([mass[mass > one].sum() for one in mass])
         mass = np.where(strictly_likelier < p, mass, 0)
-        mass /= mass.sum()
-    return mass
+    elif p < 1:
+        ranked = np.sort(logits)[::-1]
+        index = max(int((np.cumsum(softmax(ranked)) <= p).sum()) - 1, 0)
+        mass = np.where(logits < ranked[index], 0, mass)
+    return mass / mass.sum()
 
 
-@pytest.mark.parametrize(
-    ("name", "p"),
-    [
-        ("temperature-1", 1.0),
-        ("temperature-0.5", 1.0),
-        ("temperature-1.7", 1.0),
-        ("top-k-3", 1.0),
-        ("top-k-2", 1.0),  # a tie at the edge: three survive
-        ("top-k-100", 1.0),
-        ("top-p-0.6", 0.6),
-        ("top-p-0.9", 0.9),
-        ("temperature-0.8+top-k-5+top-p-0.85", 0.85),
-    ],
-)
-def test_draws_follow_the_exact_distribution(name: str, p: float) -> None:
-    u = torch.from_numpy(np.random.default_rng([1, len(name)]).random(DRAWS))
+def softmax(logits: np.ndarray) -> np.ndarray:
+    mass = np.exp(logits - logits.max())
+    return mass / mass.sum()
+
+
+NAMES = [
+    ("temperature-1", 1.0),
+    ("temperature-0.5", 1.0),
+    ("temperature-1.7", 1.0),
+    ("greedy", 1.0),
+    ("top-k-1", 1.0),
+    ("top-k-3", 1.0),
+    ("top-k-2", 1.0),  # a tie at the edge: three survive
+    ("top-k-6", 1.0),  # a tie of two at the edge
+    ("top-k-100", 1.0),
+    ("top-p-0.3", 0.3),
+    ("top-p-0.6", 0.6),
+    ("top-p-0.9", 0.9),
+    ("top-p-0.97", 0.97),
+    ("temperature-0.8+top-k-5+top-p-0.85", 0.85),
+    ("top-p-0.3+released", 0.3),  # nothing but the likeliest
+    ("top-p-0.6+released", 0.6),  # a tie of two, the second of which crosses p
+    ("top-p-0.9+released", 0.9),
+    ("top-p-0.97+released", 0.97),
+    ("temperature-0.8+top-k-5+top-p-0.85+released", 0.85),
+]
+
+
+@pytest.mark.parametrize("penalty", [1.0, PENALTY], ids=["plain", "penalty"])
+@pytest.mark.parametrize(("name", "p"), NAMES)
+def test_draws_follow_the_exact_distribution(name: str, p: float, penalty: float) -> None:
+    u = torch.from_numpy(np.random.default_rng([1, len(name), int(100 * p)]).random(DRAWS))
     rows = LOGITS.expand(DRAWS, -1)
+    if penalty != 1:
+        rows = penalise(rows, torch.tensor([SEEN]).expand(DRAWS, -1), penalty)
     tokens = draw(rows, u, method(name), torch.full((DRAWS,), p)).numpy()
-    expected = exact(method(name), p)
+    expected = exact(method(name), p, penalty=penalty, seen=SEEN)
     counts = np.bincount(tokens, minlength=len(LOGITS))
     assert counts[expected == 0].sum() == 0
     kept = expected > 0
-    assert stats.chisquare(counts[kept], expected[kept] * DRAWS).pvalue > REJECT_AT
+    assert kept.sum() == 1 or stats.chisquare(counts[kept], expected[kept] * DRAWS).pvalue > REJECT_AT
 
 
-def test_nucleus_keeps_the_crossing_token() -> None:
-    logits = torch.tensor([[0.5, 0.3, 0.2]]).log().expand(1000, -1)
-    u = torch.linspace(0, 1 - 1e-9, 1000, dtype=torch.float64)
-    assert set(draw(logits, u, method("top-p-0.6"), torch.full((1000,), 0.6)).tolist()) == {0, 1}
+def test_the_test_of_draws_can_fail() -> None:
+    u = torch.from_numpy(np.random.default_rng(3).random(DRAWS))
+    tokens = draw(LOGITS.expand(DRAWS, -1), u, method("temperature-1.05"), torch.ones(DRAWS)).numpy()
+    counts = np.bincount(tokens, minlength=len(LOGITS))
+    assert stats.chisquare(counts, exact(method("temperature-1"), 1.0) * DRAWS).pvalue < REJECT_AT
+
+
+def drawn(logits: torch.Tensor, name: str, p: float) -> set[int]:
+    """All tokens of one row that a fine grid of u, its ends included, can give."""
+    u = torch.cat([torch.linspace(0, 1, 4000, dtype=torch.float64)[:-1], torch.tensor([1 - 2**-53], dtype=torch.float64)])
+    return set(draw(logits.expand(len(u), -1), u, method(name), torch.full((len(u),), p)).tolist())
+
+
+@pytest.mark.parametrize(
+    ("mass", "p", "standard", "released"),
+    [
+        ([0.5, 0.3, 0.2], 0.6, {0, 1}, {0}),
+        ([0.5, 0.3, 0.2], 0.81, {0, 1, 2}, {0, 1}),
+        ([0.5, 0.3, 0.2], 0.1, {0}, {0}),  # the likeliest stays whatever p is
+        ([0.4, 0.3, 0.3], 0.75, {0, 1, 2}, {0, 1, 2}),  # the second 0.3 crosses, but ties with the first
+        ([0.4, 0.3, 0.3], 0.5, {0, 1, 2}, {0}),
+        ([0.25, 0.25, 0.25, 0.25], 0.1, {0, 1, 2, 3}, {0, 1, 2, 3}),
+    ],
+)
+def test_what_a_nucleus_keeps(mass: list[float], p: float, standard: set[int], released: set[int]) -> None:
+    logits = torch.tensor(mass).log()
+    assert drawn(logits, f"top-p-{p}", p) == standard
+    assert drawn(logits, f"top-p-{p}+released", p) == released
 
 
 def test_each_row_has_its_own_p() -> None:
@@ -82,16 +129,82 @@ def test_top_k_ties_survive() -> None:
     assert torch.isfinite(kept).tolist() == [[True, True, True, False]]
 
 
-@given(st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=50), st.floats(0, 1, exclude_max=True), st.floats(0.05, 1))
-@settings(max_examples=300, deadline=None)
-def test_any_row_gives_a_token_of_the_nucleus(logits: list[float], u: float, p: float) -> None:
+HOSTILE = st.one_of(
+    st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=50),
+    st.lists(st.sampled_from([-3.4e38, -1e4, -0.0, 0.0, 1e-45, 1.0, 1.0000001, 88.0, 3.4e38]), min_size=1, max_size=20),
+    st.integers(1, 60).map(lambda n: [0.1] * n),
+    st.integers(0, 9).map(lambda at: [float("-inf")] * at + [0.0] + [float("-inf")] * (9 - at)),
+    st.lists(st.floats(-5, 5, width=32) | st.just(float("-inf")), min_size=2, max_size=20).filter(lambda row: max(row) > -9),
+)
+U = st.floats(0, 1, exclude_max=True) | st.sampled_from([0.0, 5e-324, 2**-53, 0.5, 1 - 2**-53])
+P = st.floats(0.05, 1) | st.sampled_from([5e-324, 1e-46, 1e-30, 1e-7, 1 - 1e-7, 1 - 2**-53, 1.0])
+TEMPERATURE = st.sampled_from([5e-324, 1e-30, 0.01, 0.7, 1.0, 3.0, 1e30, 1e300])
+
+
+@given(HOSTILE, U, P, st.integers(0, 60), TEMPERATURE, st.sampled_from(["standard", "released"]))
+@settings(max_examples=1000, deadline=None)
+def test_any_row_gives_an_allowed_token(
+    logits: list[float], u: float, p: float, k: int, temperature: float, semantics: str
+) -> None:
     row = torch.tensor([logits])
-    token = int(draw(row, torch.tensor([u], dtype=torch.float64), Method("x", top_p=(p, p)), torch.tensor([p]))[0])
-    mass = row.softmax(dim=1)[0]
-    assert float(mass[mass > mass[token]].sum()) < p or token == int(mass.argmax())
+    before = row.clone()
+    chosen = Method("x", temperature, k, (p, p), semantics)
+    token = int(draw(row, torch.tensor([u], dtype=torch.float64), chosen, torch.tensor([p], dtype=torch.float32))[0])
+    assert torch.equal(row, before)
+    exactly = row[0].double()
+    assert exactly[token] > -torch.inf
+    rank = int((exactly > exactly[token]).sum())
+    assert k == 0 or rank < k
+    if p < 1 and rank:
+        logits_V = (exactly - exactly.max()) / temperature
+        if k:
+            logits_V = keep_top_k(logits_V[None], k)[0]
+        mass_V = logits_V.softmax(dim=0)
+        likelier = float(mass_V[mass_V > mass_V[token] * (1 + 1e-6)].sum())  # float32 may take neighbours for ties
+        assert likelier + (float(mass_V[token]) if semantics == "released" else 0) < p + 1e-5 or likelier == 0
 
 
-@pytest.mark.parametrize("name", ["top-k", "temprature-1", "top-p-0", "top-p-1.5", "top-k-2.5", "top-k-1+top-k-2", ""])
+@given(st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=40, unique=True), st.integers(1, 50), st.floats(0.05, 0.95))
+@settings(max_examples=200, deadline=None)
+def test_what_may_be_drawn_is_what_transformers_keeps(logits: list[float], k: int, p: float) -> None:
+    row = torch.tensor([logits])
+    by_k = TopKLogitsWarper(k)(torch.zeros(1, 1, dtype=torch.int64), row)
+    assert torch.equal(keep_top_k(row, k), by_k)
+    mass = row.double().softmax(dim=1)[0].sort(descending=True).values
+    if bool(((mass.cumsum(0) - p).abs() < 1e-5).any()) or bool((mass.diff().abs() < 1e-6 * mass[1:]).any()):
+        return  # rounding decides
+    kept = TopPLogitsWarper(p)(torch.zeros(1, 1, dtype=torch.int64), row)[0].isfinite()
+    cumulated = torch.cat([torch.zeros(1, dtype=torch.float64), row.double().softmax(dim=1)[0].cumsum(0)])
+    middles = ((cumulated[1:] + cumulated[:-1]) / 2).clamp(max=1 - 2**-53)  # one u in each token's interval
+    found = draw(row.expand(len(logits), -1), middles, Method("x", top_p=(p, p)), torch.full((len(logits),), p))
+    assert set(found.tolist()) <= set(kept.nonzero()[:, 0].tolist())
+    assert set(found[kept].tolist()) == set(kept.nonzero()[:, 0].tolist())
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=4, max_size=30), st.floats(0.1, 5), st.lists(st.integers(0, 3), max_size=9))
+@settings(max_examples=200, deadline=None)
+def test_repetition_penalty_equals_transformers(logits: list[float], penalty: float, seen: list[int]) -> None:
+    rows = torch.tensor([logits, logits[::-1]])
+    seen_BT = torch.tensor([[0, *seen], [1, *seen]])
+    theirs = RepetitionPenaltyLogitsProcessor(penalty)(seen_BT, rows.clone())
+    assert torch.equal(penalise(rows, seen_BT, penalty), theirs)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "top-k",
+        "temprature-1",
+        "top-p-0",
+        "top-p-1.5",
+        "top-k-2.5",
+        "top-k-1+top-k-2",
+        "released",
+        "+released",
+        "released+nucleus",
+        "",
+    ],
+)
 def test_bad_method_names(name: str) -> None:
     with pytest.raises(SamplingError):
         method(name)
@@ -105,6 +218,14 @@ def test_names_spell_out_the_numbers() -> None:
         from_numbers(None, None, 0.0)
 
 
+def test_semantics_are_part_of_the_name() -> None:
+    assert method("nucleus+released") == Method("nucleus+released", top_p=(0.8, 1.0), semantics="released")
+    assert under(from_numbers(0.7, None, 0.9), "released") == method("temperature-0.7+top-p-0.9+released")
+    assert under(method("nucleus+released"), "standard") == method("nucleus")
+    with pytest.raises(SamplingError, match="semantics 'relased'; known: standard, released"):
+        under(method("nucleus"), "relased")
+
+
 class TestStreams:
     def test_depend_on_seed_and_number_only(self) -> None:
         assert (uniforms(1, 5, 10)[:4] == uniforms(1, 5, 4)).all()
@@ -114,38 +235,3 @@ class TestStreams:
     def test_derived_seeds_differ_by_name(self) -> None:
         assert derive(1, "a", "b") != derive(1, "ab") != derive(2, "ab")
         assert 0 <= derive(1, "a") < 2**64
-
-
-class TestEngine:
-    PROMPTS = ("The river", "The captain keeps", "A", "Before noon the old garden engine")
-
-    @pytest.mark.parametrize("name", ["greedy", "temperature-1", "top-k-40", "nucleus"])
-    def test_same_at_any_batch_size(self, tiny: Path, name: str) -> None:
-        model, bpe = load_model(str(tiny))
-        prompts = bpe.encode_batch(self.PROMPTS)
-        kwargs = {"length": 30, "end": bpe.end_of_text, "seed": 4}
-        together = generate(model, prompts, method(name), **kwargs)
-        for i, prompt in enumerate(prompts):
-            assert generate(model, [prompt], method(name), first=i, **kwargs) == [together[i]]
-
-    def test_cached_tokens_are_the_likeliest_given_the_whole_text(self, tiny: Path) -> None:
-        model, bpe = load_model(str(tiny))
-        prompt = bpe.encode(self.PROMPTS[3])
-        out = generate(model, [prompt], method("greedy"), length=20, end=bpe.end_of_text, seed=1)[0]
-        logits = model(torch.tensor([prompt + out.tokens]))[0]
-        assert logits[len(prompt) - 1 : -1].argmax(dim=1).tolist()[: len(out.tokens)] == out.tokens
-
-    def test_ends_at_end_of_text_and_not_after(self, tiny: Path) -> None:
-        model, bpe = load_model(str(tiny))
-        found = generate(model, [[bpe.end_of_text]] * 64, method("temperature-1"), length=120, end=bpe.end_of_text, seed=2)
-        assert any(one.ended for one in found)
-        for one in found:
-            assert bpe.end_of_text not in one.tokens
-            assert one.ended == (len(one.tokens) < 120) or len(one.tokens) == 120
-
-    def test_what_does_not_fit_is_said(self, tiny: Path) -> None:
-        model, bpe = load_model(str(tiny))
-        with pytest.raises(SamplingError, match=r"don't fit the context of 128; the length can be 1 to 119"):
-            generate(model, [[1] * 10], method("greedy"), length=120, end=bpe.end_of_text, seed=1)
-        with pytest.raises(SamplingError, match="empty prompt"):
-            generate(model, [[]], method("greedy"), length=1, end=bpe.end_of_text, seed=1)
