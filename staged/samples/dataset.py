@@ -22,6 +22,7 @@ from staged.errors import PlanError, SamplingError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model, model_folder
 from staged.model.gpt2 import GPT2
+from staged.model.layouts import weight_files
 from staged.samples.engine import best_dtype, check_length, generate
 from staged.samples.methods import Method
 
@@ -83,7 +84,7 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
         raise PlanError(f"{out}: samples are written as .jsonl or .parquet; choose one of these endings")
     _check_fit(settings)
     blocks = out.with_name(f"{out.name}.blocks")
-    weights = sha256_file(model_folder(settings.model) / "model.safetensors")
+    weights = {path.name: sha256_file(path) for path in weight_files(model_folder(settings.model))}
     wanted = fingerprint(asdict(settings) | {"weights": weights, "dtype": str(_dtype(settings))}, {})
     with disk_errors(out), locked(blocks):
         if not (blocks / "fingerprint.json").is_file() or read_json(blocks / "fingerprint.json") != wanted:
