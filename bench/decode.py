@@ -49,7 +49,7 @@ class Workload:
     device: str = "cpu"
 
 
-QUICK = Workload("quick", GPT2Config(n_vocab=3000, n_ctx=64, n_embd=64, n_head=1, n_layer=2), 16, (1, 4), 2)
+QUICK = Workload("quick", GPT2Config(n_vocab=4096, n_ctx=64, n_embd=64, n_head=1, n_layer=2), 16, (1, 4), 2)
 
 
 class Engine(Protocol):

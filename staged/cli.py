@@ -98,7 +98,12 @@ def train(
 
 @app.command()
 def sample(
-    model: Annotated[str, typer.Argument(help="mini-s, mini-m, mini-l, mini-xl, or a model folder in the hub's layout.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="mini-s, mini-m, mini-l, mini-xl, 124M … 1558M, a model folder in any published layout, or a hub name."
+        ),
+    ],
     method: Annotated[
         str, typer.Option(help="temperature-1, top-k-40, nucleus, greedy, or parts such as temperature-0.7+top-p-0.9.")
     ] = "temperature-1",
@@ -217,6 +222,23 @@ def _ending(row: dict[str, Any]) -> str:
     why = {"end": "end of text", "length": "length reached", "stop": f"stop {row['stopped']!r}", "context": "end of the context"}
     moved = f" · window moved {row['slides']} times" if row["slides"] else ""
     return f"{row['length']} tokens · {why[row['reason']]}{moved}"
+
+
+@app.command()
+def convert(
+    src: Annotated[str, typer.Argument(help="A model folder in any published layout, 124M … 1558M, openai:124M, or a hub name.")],
+    dst: Annotated[Path, typer.Argument(help="A new folder in the hub's layout, or a file ending in .gguf.")],
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16; a .gguf also q8_0; keep takes the source's.")] = "keep",
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network; say what is missing.")] = False,
+) -> None:
+    """Write a model in another format, tensor by tensor: TensorFlow, safetensors or pickles to safetensors or GGUF."""
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    from staged.model.convert import convert as convert_model
+
+    with _count_progress("tensors") as progress:
+        worked = convert_model(src, dst, dtype=dtype, progress=progress)
+    screen.print(f"{dst}: {'written' if worked else 'already there, nothing to do'}", highlight=False, soft_wrap=True)
 
 
 def _bars(*columns: ProgressColumn) -> Progress:

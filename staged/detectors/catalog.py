@@ -27,7 +27,7 @@ def load_detector(folder: Path, *, bulk: bool = False) -> Detector:
         return load_tfidf(folder)
     if (folder / "config.json").is_file():
         from staged.detectors.roberta import load_roberta
-        from staged.samples.engine import best_dtype
+        from staged.samples.decoders import best_dtype
 
         return load_roberta(str(folder), dtype=best_dtype() if bulk else torch.float32)
     raise CheckpointError(f"{folder}: not a detector's folder; it holds neither detector.json nor config.json")

@@ -33,7 +33,7 @@ from staged.errors import CheckpointError, PlanError
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.encoder import save_pretrained
 from staged.records import HUMAN, MACHINE, Document
-from staged.samples.engine import best_dtype
+from staged.samples.decoders import best_dtype
 
 for _name in ("transformers", "huggingface_hub"):
     logging.getLogger(_name).setLevel(logging.ERROR)

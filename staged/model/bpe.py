@@ -15,6 +15,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from staged.artifacts import write_atomic, write_json
 from staged.errors import CheckpointError
 from staged.model.config import END_OF_TEXT
+from staged.model.layouts import tokenizer_files
+from staged.model.stored import refuse_foreign
 
 REPLACEMENT = "\ufffd"
 
@@ -112,18 +114,15 @@ def load_bpe(folder: Path) -> BPE:
     Raises:
         CheckpointError: no such files, damaged, or not GPT-2's kind of tokenizer.
     """
-    path = folder / "tokenizer.json"
+    paths = tokenizer_files(folder)
+    for path in paths:
+        refuse_foreign(path)
     try:
-        if path.is_file():
-            return BPE(Tokenizer.from_file(str(path)), where=str(path))
-        for vocabulary, merges in (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt")):
-            if (folder / vocabulary).is_file() and (folder / merges).is_file():
-                return _from_released(folder / vocabulary, folder / merges)
+        return BPE(Tokenizer.from_file(str(paths[0])), where=str(paths[0])) if len(paths) == 1 else _from_released(*paths)
     except CheckpointError:
         raise
     except Exception as error:  # tokenizers raises bare Exception for every damaged file
-        raise CheckpointError(f"{path}: not a readable tokenizer: {error}") from None
-    raise CheckpointError(f"{folder}: no tokenizer.json here; a model folder holds config.json, model.safetensors, tokenizer.json")
+        raise CheckpointError(f"{' and '.join(map(str, paths))}: not a readable tokenizer: {error}") from None
 
 
 def _from_released(vocabulary: Path, merges: Path) -> BPE:

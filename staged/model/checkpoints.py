@@ -1,98 +1,166 @@
-"""Model folders in the hub's layout: config.json, model.safetensors, tokenizer.json.
+"""Models by name: shipped, downloaded, or a folder in any published layout; and saving in the hub's.
 
 `transformers` loads what we save, unchanged, and we load what it saves.
 """
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
-from staged.artifacts import read_json, write_atomic, write_json
-from staged.errors import ArtifactError, CheckpointError
+from staged.artifacts import write_json
+from staged.errors import CheckpointError
 from staged.model.bpe import BPE, load_bpe
 from staged.model.config import GPT2Config
+from staged.model.download import hub_folder, openai_folder
 from staged.model.gpt2 import GPT2
+from staged.model.layouts import INDEX, config_file, read_object, weight_files
+from staged.model.names import BUCKET, aliases, is_repository, released
+from staged.model.pickled import read_pickled
+from staged.model.safetensors import read_safetensors, write_safetensors
+from staged.model.stored import AnyTensor, same_values
+from staged.model.tensorflow import read_tensorflow
 from staged.settings import nearest
 
 MINIS = ("mini-s", "mini-m", "mini-l", "mini-xl", "roberta-mini")
+MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")  # the causal mask, which early versions of transformers stored
+HEAD = "lm_head.weight"
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model: one of ours that ships in the package, or a local path.
+    """The folder of a model, downloaded where it has to be.
+
+    Args:
+        name: one of ours that ships in the package; a released size by any of its names (staged.model.names); `openai:SIZE` for
+            OpenAI's own files; a local path; a hub repository `owner/model`.
 
     Raises:
-        CheckpointError: neither.
+        CheckpointError: none of these, or it cannot be downloaded.
     """
     shipped = Path(str(files("staged") / "model" / "minis" / name))
     if name in MINIS:
         if not shipped.is_dir():
             raise CheckpointError(f"model {name!r}: not in this installation; reinstall, or train it with plans/minis.toml")
         return shipped
+    release = released(name.removeprefix(BUCKET))
+    if release is not None:
+        return openai_folder(release) if name.startswith(BUCKET) else hub_folder(release.hub)
     if Path(name).is_dir():
         return Path(name)
-    raise CheckpointError(f"model {name!r}: neither a shipped model nor a folder; {nearest(name, MINIS)}")
+    if is_repository(name) and not Path(name).exists():
+        return hub_folder(name)
+    raise CheckpointError(
+        f"model {name!r}: neither a shipped or released model nor a folder; {nearest(name, (*MINIS, *aliases()))}"
+    )
 
 
 def load_model(name: str, *, dtype: torch.dtype = torch.float32) -> tuple[GPT2, BPE]:
-    """A GPT-2 in evaluation mode and its tokenizer.
+    """A GPT-2 in evaluation mode and its tokenizer; beyond the weights in `dtype`, memory holds one piece of a tensor.
 
     Args:
-        name: `mini-s` … `mini-xl`, or a folder in the hub's layout.
+        name: as `model_folder` takes it.
         dtype: of the loaded weights.
 
     Raises:
-        CheckpointError: unknown name; a missing, truncated or foreign file; a tensor missing, misshapen or not finite; a
-            tokenizer of another size. The sentence names the file and the tensor.
+        CheckpointError: as `open_model`; or a tensor that is truncated, damaged or not finite.
     """
-    folder = model_folder(name)
-    try:
-        config = GPT2Config.from_hub(read_json(folder / "config.json"), where=str(folder / "config.json"))
-    except ArtifactError as error:
-        raise CheckpointError(f"{error}; a model folder holds config.json, model.safetensors, tokenizer.json") from None
-    bpe = load_bpe(folder)
-    if bpe.n_vocab != config.n_vocab:
-        raise CheckpointError(f"{folder}: the tokenizer has {bpe.n_vocab} entries but the model {config.n_vocab}")
+    config, bpe, stored = open_model(name)
     with torch.device("meta"):
         model = GPT2(config)
-    wanted = {key: tensor.shape for key, tensor in model.state_dict().items()}
-    model.load_state_dict(read_tensors(folder / "model.safetensors", wanted, dtype=dtype), assign=True)
+    model.load_state_dict({key: stored.pop(key).read(dtype) for key in list(stored)}, assign=True)
     return model.eval().requires_grad_(False), bpe
 
 
-def read_tensors(path: Path, wanted: dict[str, torch.Size], *, dtype: torch.dtype) -> dict[str, Tensor]:
-    """The wanted tensors of a safetensors file, with or without the `transformer.` prefix; mask buffers are skipped.
+def open_model(name: str) -> tuple[GPT2Config, BPE, dict[str, AnyTensor]]:
+    """A model's shape, tokenizer and tensors, these located and checked but not read.
 
     Raises:
-        CheckpointError: as `load_model`.
+        CheckpointError: unknown name; a missing or foreign file; a tensor missing or misshapen; a tokenizer of another size. The
+            sentence names the file and the tensor.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            stored = {key.removeprefix("transformer."): key for key in file.keys()}  # noqa: SIM118 (not a dict)
-            tensors = {}
-            for key, shape in wanted.items():
-                if key not in stored:
-                    raise CheckpointError(f"{path}: tensor {key!r} is missing")
-                tensor = file.get_tensor(stored[key])
-                if tensor.shape != shape:
-                    raise CheckpointError(f"{path}: tensor {key!r} has shape {list(tensor.shape)}, config.json says {list(shape)}")
-                if not torch.isfinite(tensor).all():
-                    raise CheckpointError(f"{path}: tensor {key!r} holds NaN or infinity; the checkpoint is damaged")
-                tensors[key] = tensor.to(dtype)
-            return tensors
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file, or truncated: {error}") from None
+    folder = model_folder(name)
+    config, bpe = read_config(folder), load_bpe(folder)
+    if bpe.n_vocab != config.n_vocab:
+        raise CheckpointError(f"{folder}: the tokenizer has {bpe.n_vocab} entries but the model {config.n_vocab}")
+    return config, bpe, open_weights(folder, config)
+
+
+def read_config(folder: Path) -> GPT2Config:
+    """The shape of a folder's model, from `config.json` or `hparams.json`.
+
+    Raises:
+        CheckpointError: missing, damaged, or of another architecture.
+    """
+    path = config_file(folder)
+    read = GPT2Config.from_hparams if path.name == "hparams.json" else GPT2Config.from_hub
+    return read(read_object(path), where=str(path))
+
+
+def open_weights(folder: Path, config: GPT2Config) -> dict[str, AnyTensor]:
+    """The model's tensors by our names, located and checked but not read.
+
+    Raises:
+        CheckpointError: a file that is not what its name says; a tensor that is missing, misshapen, there twice, or not a GPT-2's;
+            an output head that is not tied.
+    """
+    stored, wanted = _plain_names(folder), shapes(config)
+    found = {name: tensor for name, tensor in stored.items() if not MASK.fullmatch(name) and name != HEAD}
+    where = weight_files(folder)[0]
+    for key, shape in wanted.items():
+        if key not in found:
+            raise CheckpointError(f"{where}: tensor {key!r} is missing")
+        if found[key].shape != shape:
+            said = f"{config_file(folder).name} says {list(shape)}"
+            raise CheckpointError(f"{found[key].path}: tensor {key!r} has shape {list(found[key].shape)}, {said}")
+    for key in found.keys() - wanted.keys():
+        raise CheckpointError(
+            f"{found[key].path}: tensor {key!r} is not in a GPT-2 of the shape that {config_file(folder).name} says"
+        )
+    if HEAD in stored and not same_values(stored[HEAD], found["wte.weight"]):
+        raise CheckpointError(f"{stored[HEAD].path}: tensor {HEAD!r} is not the same as 'wte.weight'; GPT-2's output head is tied")
+    return {key: found[key] for key in wanted}
+
+
+def _plain_names(folder: Path) -> dict[str, AnyTensor]:
+    """Everything the folder's weight files hold, without the prefix `transformer.`."""
+    stored: dict[str, AnyTensor] = {}
+    for path, tensors in _opened(folder):
+        for name, tensor in tensors.items():
+            plain = name.removeprefix("transformer.")
+            if plain in stored:
+                raise CheckpointError(f"{path}: tensor {plain!r} is there twice, the first time in {stored[plain].path.name}")
+            stored[plain] = tensor
+    return stored
+
+
+def _opened(folder: Path) -> list[tuple[Path, dict[str, AnyTensor]]]:
+    paths = weight_files(folder)
+    if paths[0].suffix == ".index":
+        return [(paths[0], dict(read_tensorflow(paths[0].with_suffix(""))))]
+    shards = paths[1:] if paths[0].name.endswith(INDEX) else paths
+    return [(path, dict(read_safetensors(path)) if path.suffix == ".safetensors" else read_pickled(path)) for path in shards]
+
+
+def shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
+    """Name → shape of every tensor of a model, in the hub's layout."""
+    with torch.device("meta"):
+        return {key: tuple(tensor.shape) for key, tensor in GPT2(config).state_dict().items()}
 
 
 def save_model(folder: Path, model: GPT2, bpe: BPE, *, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write the three files of the hub's layout (the tied head is not stored twice)."""
+    """Write the hub's layout (the tied head is not stored twice); one tensor at a time is held in `dtype`."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {key: tensor.detach().to(dtype).contiguous() for key, tensor in model.state_dict().items()}
-    write_json(folder / "config.json", model.config.to_hub() | {"torch_dtype": str(dtype).removeprefix("torch.")})
+    weights = {key: tensor.detach() for key, tensor in model.state_dict().items()}
+    write_json(folder / "config.json", hub_config(model.config, dtype))
     bpe.save(folder)
-    write_atomic(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
+    sizes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    write_safetensors(folder / "model.safetensors", sizes, dtype, weights.__getitem__)
+
+
+def hub_config(config: GPT2Config, dtype: torch.dtype) -> dict[str, Any]:
+    """The `config.json` of weights stored in `dtype`."""
+    return config.to_hub() | {"torch_dtype": str(dtype).removeprefix("torch.")}

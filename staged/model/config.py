@@ -26,7 +26,7 @@ class GPT2Config:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not isinstance(value, int) or value < 1:
+            if type(value) is not int or value < 1:
                 raise CheckpointError(f"GPT-2 config: {name} must be a positive integer, not {value!r}")
         if self.n_embd % self.n_head:
             raise CheckpointError(f"GPT-2 config: n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
@@ -69,7 +69,9 @@ class GPT2Config:
                 f"{where}: model_type is {config.get('model_type')!r}, expected 'gpt2'; give the folder of a GPT-2 model"
             )
         expected: dict[str, Any] = {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "scale_attn_weights": True}
-        expected |= {"tie_word_embeddings": True, "scale_attn_by_inverse_layer_idx": False}
+        expected |= {"tie_word_embeddings": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False}
+        if config.get("n_inner") is not None:
+            expected["n_inner"] = 4 * config["n_embd"] if isinstance(config.get("n_embd"), int) else None
         for key, value in expected.items():
             if config.get(key, value) != value:
                 raise CheckpointError(f"{where}: {key} is {config[key]!r}; GPT-2 as released has {value!r}")
@@ -83,6 +85,19 @@ class GPT2Config:
             )
         except KeyError as missing:
             raise CheckpointError(f"{where}: key {missing} is missing from the config") from None
+
+    @classmethod
+    def from_hparams(cls, hparams: dict[str, Any], *, where: str) -> GPT2Config:
+        """Read the `hparams.json` of a TensorFlow folder.
+
+        Raises:
+            CheckpointError: a missing key.
+        """
+        names = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
+        for name in names:
+            if name not in hparams:
+                raise CheckpointError(f"{where}: key {name!r} is missing from the config")
+        return cls(**{name: hparams[name] for name in names})
 
 
 RELEASED = {

@@ -11,10 +11,10 @@ Axes as in gpt2.py; N = B · T rows.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Protocol
 
-import warnings
 import torch
 import torch.nn.functional as F
 from torch import Tensor

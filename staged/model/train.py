@@ -29,6 +29,7 @@ from staged.errors import CheckpointError, PlanError
 from staged.model import data
 from staged.model.bpe import BPE, load_bpe, train_bpe
 from staged.model.checkpoints import model_folder
+from staged.model.layouts import keyed, model_files, tokenizer_files
 from staged.model.objectives import CausalTask, MaskedTask, Task
 from staged.model.plan import TrainSettings
 
@@ -100,9 +101,9 @@ def _model_files(settings: TrainSettings) -> dict[str, Path]:
     """The files of other models that a run starts from."""
     files: dict[str, Path] = {}
     if settings.tokenizer:
-        files["tokenizer"] = model_folder(settings.tokenizer) / "tokenizer.json"
+        files |= keyed("tokenizer", tokenizer_files(model_folder(settings.tokenizer)))
     if settings.init:
-        files |= {name: model_folder(settings.init) / name for name in ("config.json", "model.safetensors", "tokenizer.json")}
+        files |= model_files(model_folder(settings.init))
     return files
 
 

@@ -20,9 +20,11 @@ import pyarrow.parquet as pq
 from staged.artifacts import disk_errors, fingerprint, locked, read_json, sha256_file, write_atomic, write_json
 from staged.errors import PlanError, SamplingError
 from staged.model.bpe import BPE
-from staged.model.checkpoints import load_model, model_folder
-from staged.model.gpt2 import GPT2
-from staged.samples.engine import CONTEXTS, Generated, Options, best_dtype, check_length, generate
+from staged.model.checkpoints import model_folder
+from staged.model.fast import PRECISIONS
+from staged.model.layouts import weight_files
+from staged.samples.decoders import best_precision, load_decoder
+from staged.samples.engine import CONTEXTS, Decoder, Generated, Options, check_length, generate
 from staged.samples.methods import Method
 from staged.samples.prompts import check_prompts
 from staged.samples.stops import StopStrings, TextStream, check_stops
@@ -53,7 +55,7 @@ class SampleSettings:
         prompts: texts to continue; none, or an empty one, is an unconditional sample.
         per_prompt: neighbouring samples that share a prompt: sample i continues prompt i // per_prompt, modulo their number.
         batch: samples computed at once; part of what determines the bytes in bf16.
-        precision: `bf16` or `fp32`; empty takes bf16 where the processor has it.
+        precision: `fp32`, `bf16` or `int8`; empty takes bf16 where the processor has it.
         stop: strings at which a sample ends; its text ends before them.
         repetition_penalty: > 0; 1 is off.
         logprobs: rows also hold their tokens and log-probabilities.
@@ -80,8 +82,8 @@ class SampleSettings:
                 raise SamplingError(f"sample: {NUMBERS[name]} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**64:
             raise SamplingError(f"sample: the seed must be 0 … 2⁶⁴ − 1, not {self.seed}")
-        if self.precision not in ("", "bf16", "fp32"):
-            raise PlanError(f"sample: precision {self.precision!r}; known: bf16, fp32")
+        if self.precision not in ("", *PRECISIONS):
+            raise PlanError(f"sample: precision {self.precision!r}; known: {', '.join(PRECISIONS)}")
         if not 0 < self.repetition_penalty < float("inf"):
             raise SamplingError(f"sample: the repetition penalty must be more than 0, not {self.repetition_penalty:g}; 1 is off")
         if self.context not in CONTEXTS:
@@ -110,11 +112,11 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
     """
     if out.suffix not in FORMATS:
         raise PlanError(f"{out}: samples are written as .jsonl or .parquet; choose one of these endings")
-    model, bpe = load_model(settings.model, dtype=_dtype(settings))
+    model, bpe = _load(settings)
     _check_fit(model, bpe, settings)  # before anything is written
     blocks = out.with_name(f"{out.name}.blocks")
-    weights = sha256_file(model_folder(settings.model) / "model.safetensors")
-    wanted = fingerprint(asdict(settings) | {"weights": weights, "dtype": str(_dtype(settings))}, {})
+    weights = {path.name: sha256_file(path) for path in weight_files(model_folder(settings.model))}
+    wanted = fingerprint(asdict(settings) | {"weights": weights, "computed_in": settings.precision or best_precision()}, {})
     with disk_errors(out), locked(blocks):
         if not (blocks / "fingerprint.json").is_file() or read_json(blocks / "fingerprint.json") != wanted:
             for stale in blocks.glob("*"):
@@ -129,7 +131,7 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
 
 def sample(settings: SampleSettings) -> Iterator[dict[str, Any]]:
     """The rows of all samples, in order, block after block."""
-    model, bpe = load_model(settings.model, dtype=_dtype(settings))
+    model, bpe = _load(settings)
     _check_fit(model, bpe, settings)
     for first in range(0, settings.count, settings.batch):
         yield from _block(model, bpe, settings, first)
@@ -143,7 +145,7 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
     """
     if settings.count != 1:
         raise SamplingError(f"sample: one sample can be written while it is made, not {settings.count}")
-    model, bpe = load_model(settings.model, dtype=_dtype(settings))
+    model, bpe = _load(settings)
     _check_fit(model, bpe, settings)
     write(settings.prompt(0))
     stream = TextStream(StopStrings(settings.stop, bpe.decode))
@@ -152,18 +154,16 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
     return row
 
 
-def _check_fit(model: GPT2, bpe: BPE, settings: SampleSettings) -> None:
+def _check_fit(model: Decoder, bpe: BPE, settings: SampleSettings) -> None:
     longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
     check_length(model, max(longest, 1), settings.length, context=settings.context)
 
 
-def _dtype(settings: SampleSettings) -> Any:
-    import torch
-
-    return {"": best_dtype(), "bf16": torch.bfloat16, "fp32": torch.float32}[settings.precision]
+def _load(settings: SampleSettings) -> tuple[Decoder, BPE]:
+    return load_decoder(settings.model, precision=settings.precision, rows=min(settings.batch, settings.count))
 
 
-def _fill(names: Sequence[Path], model: GPT2, bpe: BPE, settings: SampleSettings, progress: Done) -> None:
+def _fill(names: Sequence[Path], model: Decoder, bpe: BPE, settings: SampleSettings, progress: Done) -> None:
     for number, name in enumerate(names):
         first = number * settings.batch
         if not name.is_file():
@@ -173,7 +173,7 @@ def _fill(names: Sequence[Path], model: GPT2, bpe: BPE, settings: SampleSettings
 
 
 def _block(
-    model: GPT2, bpe: BPE, settings: SampleSettings, first: int, watch: Callable[[int, int], None] | None = None
+    model: Decoder, bpe: BPE, settings: SampleSettings, first: int, watch: Callable[[int, int], None] | None = None
 ) -> list[dict[str, Any]]:
     ids = range(first, min(first + settings.batch, settings.count))
     prompts = [prompt or [bpe.end_of_text] for prompt in bpe.encode_batch([settings.prompt(i) for i in ids])]

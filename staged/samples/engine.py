@@ -81,12 +81,6 @@ class Generated:
         return self.reason == "end"
 
 
-def best_dtype() -> torch.dtype:
-    """bfloat16 where this processor multiplies it natively, else float32."""
-    native = torch.ops.mkldnn._is_mkldnn_bf16_supported() if torch.backends.mkldnn.is_available() else False
-    return torch.bfloat16 if native else torch.float32
-
-
 @torch.inference_mode()
 def generate(
     model: Decoder,

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
+from staged.samples import two_level
 from staged.settings import nearest
 
 NUCLEUS_RANGE = (0.8, 1.0)  # the output dataset drew each document's top-p from here
 SEMANTICS = ("standard", "released")
+RANKED = 2048  # tokens among which a nucleus is looked for before all are ranked
 FLOAT = torch.finfo(torch.float32)
 
 
@@ -121,42 +123,65 @@ def draw(logits_BV: Tensor, u_B: Tensor, chosen: Method, top_p_B: Tensor) -> Ten
         (B,) int64.
     """
     if chosen.temperature == 0:
-        return logits_BV.argmax(dim=1)
+        return two_level.argmax(logits_BV)
+    ids_BK = None
     if chosen.top_k:  # before the temperature: the same tokens, and no ties by rounding
-        logits_BV = keep_top_k(logits_BV, chosen.top_k)
-    if chosen.temperature != 1:
-        # The largest logit becomes 0 first, so that no temperature makes it overflow.
-        logits_BV = (logits_BV - logits_BV.amax(dim=1, keepdim=True)) / min(max(chosen.temperature, FLOAT.tiny), FLOAT.max)
+        logits_BV, ids_BK = two_level.top_k(logits_BV, chosen.top_k)
+    mass_BV = _tempered(logits_BV, chosen.temperature).softmax(dim=1)
+    released = chosen.semantics == "released"
+    tokens_B = _draw_nucleus(mass_BV, u_B, top_p_B, released) if chosen.top_p[0] < 1 else two_level.invert(mass_BV, u_B)
+    return tokens_B if ids_BK is None else ids_BK.gather(1, tokens_B[:, None])[:, 0]
+
+
+def distribution(logits_BV: Tensor, chosen: Method, top_p_B: Tensor) -> Tensor:
+    """Float32 (B, V): what `draw` draws from, in full and in proportion (a nucleus does not sum to 1)."""
+    if chosen.temperature == 0:
+        return torch.zeros_like(logits_BV).scatter_(1, two_level.argmax(logits_BV)[:, None], 1.0)
+    if chosen.top_k:
+        kept_BK, ids_BK = two_level.top_k(logits_BV, chosen.top_k)
+        logits_BV = torch.full_like(logits_BV, -torch.inf).scatter_(1, ids_BK, kept_BK)
+    mass_BV = _tempered(logits_BV, chosen.temperature).softmax(dim=1)
     if chosen.top_p[0] < 1:
-        return _draw_nucleus(logits_BV, u_B, top_p_B, released=chosen.semantics == "released")
-    return _invert(logits_BV.softmax(dim=1), u_B)
+        nucleus_BK, order_BK = _nucleus(mass_BV, top_p_B, chosen.semantics == "released")
+        mass_BV = torch.zeros_like(mass_BV).scatter_(1, order_BK, nucleus_BK)
+    return mass_BV / mass_BV.sum(dim=1, keepdim=True)
 
 
-def keep_top_k(logits_BV: Tensor, k: int) -> Tensor:
-    """Logits below the row's k-th largest become −∞; ties with it survive."""
-    least = logits_BV.topk(min(k, logits_BV.size(1)), dim=1).values[:, -1:]
-    return logits_BV.masked_fill(logits_BV < least, -torch.inf)
+def _tempered(logits_BV: Tensor, temperature: float) -> Tensor:
+    """Logits over temperature; the largest becomes 0 first, so that no temperature makes it overflow."""
+    if temperature == 1:
+        return logits_BV
+    return (logits_BV - logits_BV.amax(dim=1, keepdim=True)) / min(max(temperature, FLOAT.tiny), FLOAT.max)
 
 
-def _draw_nucleus(logits_BV: Tensor, u_B: Tensor, top_p_B: Tensor, *, released: bool) -> Tensor:
-    """Exact, and sorting only few rows: draw from everything, keep a token of the nucleus, sort and draw again for the others.
+def _draw_nucleus(mass_BV: Tensor, u_B: Tensor, top_p_B: Tensor, released: bool) -> Tensor:
+    """Exact, and ranking only few rows: draw from everything, keep a token of the nucleus, rank and draw again for the others.
 
     What is left of u inside a refused token's interval is again uniform and serves the second draw, from the nucleus alone.
     """
-    mass_BV = logits_BV.softmax(dim=1)
-    tokens_B = _invert(mass_BV, u_B)
+    tokens_B = two_level.invert(mass_BV, u_B)
     drawn_B1 = mass_BV.gather(1, tokens_B[:, None])
     likelier_B1 = (mass_BV * (mass_BV > drawn_B1)).sum(dim=1, keepdim=True)
     refused = _outside(likelier_B1, drawn_B1, top_p_B, released)[:, 0]
     if bool(refused.any()):
-        mass_BV, top_p_B = mass_BV[refused], top_p_B[refused]
+        mass_BV = mass_BV[refused]
         again_B = _remainder(mass_BV, u_B[refused], tokens_B[refused])
-        ranked_BV, order_BV = mass_BV.sort(dim=1, descending=True, stable=True)
-        before_BV = ranked_BV.cumsum(dim=1) - ranked_BV
-        first_BV = before_BV.gather(1, torch.searchsorted(-ranked_BV, -ranked_BV))  # ties stand where the first of them does
-        nucleus_BV = ranked_BV.masked_fill(_outside(first_BV, ranked_BV, top_p_B, released), 0.0)
-        tokens_B[refused] = order_BV.gather(1, _invert(nucleus_BV, again_B)[:, None])[:, 0]
+        nucleus_BK, order_BK = _nucleus(mass_BV, top_p_B[refused], released)
+        tokens_B[refused] = order_BK.gather(1, two_level.invert(nucleus_BK, again_B)[:, None])[:, 0]
     return tokens_B
+
+
+def _nucleus(mass_BV: Tensor, top_p_B: Tensor, released: bool) -> tuple[Tensor, Tensor]:
+    """(mass, token ids) (B, K), likeliest first, 0 outside the nucleus: of few tokens where they hold it, else of all."""
+    for count in (RANKED, mass_BV.size(1)):
+        if count <= mass_BV.size(1):
+            ranked_BK, order_BK = mass_BV.topk(count, dim=1)
+            before_BK = ranked_BK.cumsum(dim=1) - ranked_BK
+            first_BK = before_BK.gather(1, torch.searchsorted(-ranked_BK, -ranked_BK))  # ties stand where the first of them does
+            outside_BK = _outside(first_BK, ranked_BK, top_p_B, released)
+            if bool(outside_BK[:, -1].all()):  # whatever ranks behind it is outside, too
+                break
+    return ranked_BK.masked_fill(outside_BK, 0.0), order_BK
 
 
 def _outside(likelier_BV: Tensor, mass_BV: Tensor, top_p_B: Tensor, released: bool) -> Tensor:
@@ -174,12 +199,6 @@ def _remainder(mass_BV: Tensor, u_B: Tensor, drawn_B: Tensor) -> Tensor:
     width_B = mass_BV.gather(1, drawn_B[:, None])[:, 0].double()
     below_B = cumulated_BV.gather(1, drawn_B[:, None])[:, 0] - width_B
     return ((u_B * cumulated_BV[:, -1] - below_B) / width_B).clamp(0, 1 - 2**-53)
-
-
-def _invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
-    """The first column whose cumulated mass exceeds u times the total: never one without mass."""
-    cumulated = mass_BV.cumsum(dim=1, dtype=torch.float64)
-    return torch.searchsorted(cumulated, u_B[:, None] * cumulated[:, -1:], right=True)[:, 0]
 
 
 def from_numbers(temperature: float | None, top_k: int | None, top_p: float | None) -> Method:

@@ -23,6 +23,7 @@ from staged.corpus.duplicates import copied_runs, word_runs
 from staged.detectors.catalog import load_detector
 from staged.errors import CheckpointError, PlanError
 from staged.model.checkpoints import MINIS, model_folder
+from staged.model.layouts import keyed, model_files, tokenizer_files, weight_files
 from staged.records import Document
 from staged.samples.dataset import SampleSettings, write_samples
 from staged.samples.methods import method
@@ -88,7 +89,7 @@ def scores_stage(kind: str, model: str, method_name: str) -> str:
 
 def _corpus(settings: StudySettings) -> Stage:
     first = settings.models[0]
-    files = (("tokenizer", model_folder(first) / "tokenizer.json"),)
+    files = tuple(keyed("tokenizer", tokenizer_files(model_folder(first))).items())
     made = asdict(settings.corpus) | {"text": text_digest(settings.corpus)}
     return Stage("corpus", partial(_write_corpus, settings.corpus, settings), made, files=files, cost=15)
 
@@ -106,8 +107,8 @@ def _samples(root: Path, settings: StudySettings, model: str, name: str) -> Stag
     }
     made |= {"seed": settings.seed, "batch": settings.batch, "precision": settings.precision}
     folder = model_folder(model)
-    files = tuple((file, folder / file) for file in ("config.json", "model.safetensors", "tokenizer.json"))
-    cost = (folder / "model.safetensors").stat().st_size / 1e6 + 4
+    files = tuple(model_files(folder).items())
+    cost = sum(path.stat().st_size for path in weight_files(folder)) / 1e6 + 4
     return Stage(samples_stage(model, name), partial(_write_samples, settings, model, name), made, files=files, cost=cost)
 
 
@@ -183,7 +184,7 @@ def _detector(root: Path, settings: StudySettings, kind: str, model: str, name: 
         learned |= {"roberta": asdict(settings.roberta)}
         base = Path(settings.roberta.base)
         if base.name in MINIS or base.is_dir():  # else a name on the hub
-            files = (("base", model_folder(settings.roberta.base) / "model.safetensors"),)
+            files = tuple(keyed("base", weight_files(model_folder(settings.roberta.base))).items())
     needs = ("corpus", *(samples_stage(model, one) for one in _parts(settings, name)))
     write = partial(_write_detector, root, settings, kind, model, name)
     return Stage(detector_stage(kind, model, name), write, learned, needs=needs, files=files, cost=25 if kind == "roberta" else 6)

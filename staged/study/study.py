@@ -13,7 +13,7 @@ from staged.artifacts import MANIFEST, disk_errors, fingerprint, is_complete, lo
 from staged.corpus.build import split_documents
 from staged.corpus.embedded import EMBEDDED
 from staged.errors import PlanError
-from staged.model.checkpoints import MINIS, load_model, model_folder
+from staged.model.checkpoints import MINIS, load_model, model_folder, read_config
 from staged.records import Cell
 from staged.samples.engine import check_length
 from staged.study import sets
@@ -153,10 +153,8 @@ def _facts(root: Path, settings: StudySettings) -> dict[str, Any]:
 
 
 def _model_facts(name: str) -> ModelFacts:
-    from staged.model.config import GPT2Config
-
     folder = model_folder(name)
-    config = GPT2Config.from_hub(read_json(folder / "config.json"), where=str(folder / "config.json"))
+    config = read_config(folder)
     record = folder / "training.json"
     loss = read_json(record)["valid_loss_nats_per_token"] if record.is_file() else None
     return ModelFacts(Path(name).name, config.parameters, config.n_layer, config.n_embd, loss)

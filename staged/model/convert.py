@@ -1,0 +1,105 @@
+"""`staged convert`: any model that loads here, written as a folder of the hub's layout or as a GGUF file.
+
+Tensor by tensor: a 1558M in float32 is converted in the memory of its largest tensor.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from staged.artifacts import MANIFEST, build, disk_errors, fingerprint, is_complete, write_json
+from staged.errors import CheckpointError, PlanError
+from staged.model.bpe import BPE, load_bpe
+from staged.model.checkpoints import hub_config, model_folder, open_weights, read_config, shapes
+from staged.model.config import GPT2Config
+from staged.model.gguf import write_gguf
+from staged.model.layouts import SAFETENSORS, model_files
+from staged.model.safetensors import write_safetensors
+from staged.model.stored import AnyTensor
+
+KEEP = "keep"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CARRIED = ("training.json",)  # what the model learned from: the study asks for it
+
+Done = Callable[[int, int], None]
+
+
+def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Done = lambda done, total: None) -> bool:
+    """Write `source` as `target`: a GGUF file where that is its ending, else a folder in the hub's layout.
+
+    Args:
+        source: a model as `model_folder` takes it.
+        dtype: float32, bfloat16 or float16 (GGUF also q8_0); `keep` takes what the source has.
+        progress: called with (tensors written, tensors).
+
+    Returns:
+        False when the folder was already there, made from the same files with the same settings.
+
+    Raises:
+        CheckpointError: the source is not a whole GPT-2, or a value does not fit the type.
+        PlanError: an unknown type, or something else stands at the target.
+        ArtifactError: the disk is full, or another process writes the same.
+    """
+    gguf = target.suffix == ".gguf"
+    if dtype not in (KEEP, *DTYPES) and not gguf:
+        raise PlanError(f"--dtype {dtype!r}: a model folder is written as {', '.join(DTYPES)}, or {KEEP}s what the source has")
+    folder = model_folder(source)
+    config, bpe = read_config(folder), load_bpe(folder)
+    if bpe.n_vocab != config.n_vocab:
+        raise CheckpointError(f"{folder}: the tokenizer has {bpe.n_vocab} entries but the model {config.n_vocab}")
+    weights = open_weights(folder, config)
+    kind = _stored_as(weights) if dtype == KEEP else dtype
+    if gguf:
+        if target.exists():
+            raise PlanError(f"{target}: already there; delete it or choose another name")
+        with disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_gguf(target, config, bpe, weights, dtype=kind, progress=progress)
+        return True
+    return _to_folder(folder, target, config, bpe, weights, kind, progress)
+
+
+def _stored_as(weights: dict[str, AnyTensor]) -> str:
+    """The type to keep: the token embedding's; float64, in which no GPT-2 is published, becomes float32."""
+    names = {value: name for name, value in DTYPES.items()}
+    return names.get(weights["wte.weight"].dtype or torch.float32, "float32")
+
+
+def _to_folder(
+    source: Path, target: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyTensor], dtype: str, progress: Done
+) -> bool:
+    inputs, settings = model_files(source), {"convert": {"dtype": dtype, "layout": "hub"}}
+    if target.exists() and not target.is_dir():
+        raise PlanError(f"{target}: a file stands there; choose another name")
+    if target.is_dir() and any(target.iterdir()):
+        if (target / MANIFEST).is_file() and is_complete(target, fingerprint(settings, inputs)):
+            return False
+        raise PlanError(f"{target}: holds other files; choose a new folder, or delete this one")
+
+    def write(partial: Path) -> None:
+        write_json(partial / "config.json", hub_config(config, DTYPES[dtype]))
+        bpe.save(partial)
+        for name in CARRIED:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, partial / name)
+        if not (partial / SAFETENSORS).is_file():
+            write_safetensors(partial / SAFETENSORS, shapes(config), DTYPES[dtype], _reader(weights, DTYPES[dtype], progress))
+
+    return build(target, write, settings=settings, inputs=inputs)
+
+
+def _reader(weights: dict[str, AnyTensor], dtype: torch.dtype, progress: Done) -> Callable[[str], Tensor]:
+    done: list[Any] = []
+
+    def read(name: str) -> Tensor:
+        done.append(name)
+        progress(len(done), len(weights))
+        return weights[name].read(dtype)
+
+    return read

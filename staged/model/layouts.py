@@ -1,0 +1,113 @@
+"""Which files of a folder make a model, in each of the published layouts.
+
+hub          config.json · model.safetensors or pytorch_model.bin, or either in shards with an index · tokenizer
+TensorFlow   hparams.json · checkpoint, model.ckpt.index, model.ckpt.data-* · encoder.json, vocab.bpe
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from staged.artifacts import read_json
+from staged.errors import ArtifactError, CheckpointError
+from staged.model.stored import refuse_foreign
+from staged.model.tensorflow import checkpoint_prefix, shard_files
+
+SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
+INDEX = ".index.json"
+TOKENIZERS = (("tokenizer.json",), ("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
+EXPECTED = "a model folder holds config.json, model.safetensors, tokenizer.json, or OpenAI's TensorFlow files"
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object of a model folder.
+
+    Raises:
+        CheckpointError: missing, damaged, a web page, or another kind of JSON.
+    """
+    try:
+        if path.is_file():
+            refuse_foreign(path)
+        found = read_json(path)
+    except ArtifactError as error:
+        raise CheckpointError(f"{error}; {EXPECTED}") from None
+    except RecursionError:
+        raise CheckpointError(f"{path}: damaged: nested too deeply; download it again") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: not a JSON object; {EXPECTED}")
+    return found
+
+
+def config_file(folder: Path) -> Path:
+    """`config.json`, or a TensorFlow folder's `hparams.json`; it need not exist."""
+    hparams = folder / "hparams.json"
+    return hparams if hparams.is_file() and not (folder / "config.json").is_file() else folder / "config.json"
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold a folder's weights, an index first; safetensors before pickles before TensorFlow.
+
+    Raises:
+        CheckpointError: none, or an index that names files which are not there.
+    """
+    for name in (SAFETENSORS, PICKLED):
+        if (folder / name).is_file():
+            return [folder / name]
+        if (folder / f"{name}{INDEX}").is_file():
+            return [folder / f"{name}{INDEX}", *_shards(folder / f"{name}{INDEX}")]
+    prefix = checkpoint_prefix(folder)
+    if prefix is not None:
+        return shard_files(prefix)
+    raise CheckpointError(f"{folder}: no weights here, such as {SAFETENSORS}, {PICKLED} or model.ckpt.index; {EXPECTED}")
+
+
+def _shards(index: Path) -> list[Path]:
+    names = read_object(index).get("weight_map")
+    if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
+        raise CheckpointError(f"{index}: has no weight_map of tensors and files; download it again")
+    for name in sorted(set(names.values())):
+        if Path(name).name != name or name in ("", ".", ".."):
+            raise CheckpointError(f"{index}: names the file {name!r} outside its folder; such a file is not opened")
+        if not (index.parent / name).is_file():
+            raise CheckpointError(f"{index.parent / name}: no such file, but {index.name} names it; the model is not complete")
+    return [index.parent / name for name in sorted(set(names.values()))]
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The files that `load_bpe` reads: `tokenizer.json`, or a vocabulary and its merges.
+
+    Raises:
+        CheckpointError: neither is whole.
+    """
+    for names in TOKENIZERS:
+        if all((folder / name).is_file() for name in names):
+            return [folder / name for name in names]
+    raise CheckpointError(f"{folder}: no tokenizer.json here, nor encoder.json and vocab.bpe; {EXPECTED}")
+
+
+def model_files(folder: Path) -> dict[str, Path]:
+    """File name → path of all that determines a model: shape, weights, tokenizer.
+
+    Raises:
+        CheckpointError: the folder is not complete.
+    """
+    return {path.name: path for path in (config_file(folder), *weight_files(folder), *tokenizer_files(folder))}
+
+
+def keyed(name: str, paths: list[Path]) -> dict[str, Path]:
+    """Files as inputs of a stage: the first by the name alone, the others by the name and their own."""
+    return {name if path is paths[0] else f"{name}/{path.name}": path for path in paths}
+
+
+def missing_files(folder: Path | None) -> list[str]:
+    """What a folder of the hub's layout lacks to be a model, by the usual names; all of it without a folder."""
+    lacks = []
+    for name, find in (("config.json", config_file), (SAFETENSORS, weight_files), ("tokenizer.json", tokenizer_files)):
+        try:
+            found = find(folder) if folder is not None else []
+        except CheckpointError:
+            found = []
+        if not found or (isinstance(found, Path) and not found.is_file()):
+            lacks.append(name)
+    return lacks

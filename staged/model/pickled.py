@@ -1,0 +1,62 @@
+"""`pytorch_model.bin`: a pickle, opened only by PyTorch's unpickler that runs no code.
+
+The archive's tensors are located, not loaded: under fake tensors `torch.load` notes where each storage lies in the file.
+Files from before PyTorch 1.6 are no archive; their tensors are loaded, and let go one by one.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from staged.errors import CheckpointError
+from staged.model.stored import AnyTensor, HeldTensor, StoredTensor, refuse_foreign
+
+ARCHIVE = b"PK\x03\x04"
+
+
+def read_pickled(path: Path) -> dict[str, AnyTensor]:
+    """What one file holds.
+
+    Raises:
+        CheckpointError: not such a file, truncated, damaged, with something else than tensors in it, or with code.
+    """
+    refuse_foreign(path)
+    with open(path, "rb") as file:
+        archive = file.read(4) == ARCHIVE
+    if archive:
+        with FakeTensorMode():
+            located = {name: _located(path, name, tensor) for name, tensor in _load(path).items()}
+        if all(one is not None for one in located.values()):
+            return {name: one for name, one in located.items() if one is not None}
+    return {name: HeldTensor(path, name, tensor) for name, tensor in _load(path, mmap=archive).items()}
+
+
+def _located(path: Path, name: str, tensor: Tensor) -> StoredTensor | None:
+    """None where the tensor does not lie in one piece, or this PyTorch does not say where."""
+    start = getattr(tensor.untyped_storage(), "_checkpoint_offset", None)
+    if start is None or not tensor.is_contiguous():
+        return None
+    offset = start + tensor.storage_offset() * tensor.dtype.itemsize
+    return StoredTensor(path, name, offset, tuple(tensor.shape), tensor.dtype)
+
+
+def _load(path: Path, *, mmap: bool = False) -> dict[str, Tensor]:
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error):
+            raise CheckpointError(
+                f"{path}: holds something else than tensors, which could run code when loaded; ask for a safetensors file"
+            ) from None
+        raise CheckpointError(f"{path}: not a readable PyTorch file, or damaged; download it again") from None
+    except Exception:  # a damaged archive shows as any of a dozen kinds
+        raise CheckpointError(f"{path}: not a readable PyTorch file, truncated or damaged; download it again") from None
+    if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in found.items()):
+        raise CheckpointError(f"{path}: does not hold names and tensors alone; save the model's state_dict by itself")
+    return found

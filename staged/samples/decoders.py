@@ -1,0 +1,42 @@
+"""Which decoder generates: the exact model in float32, or the packed one where the processor has what it needs."""
+
+from __future__ import annotations
+
+import torch
+
+from staged.errors import SamplingError
+from staged.model.bpe import BPE
+from staged.model.checkpoints import load_model, open_model
+from staged.model.fast import PackedGPT2, bf16_is_native, int8_is_native
+from staged.samples.engine import Decoder
+
+
+def best_precision() -> str:
+    """`bf16` where this processor multiplies it natively, else `fp32`."""
+    return "bf16" if bf16_is_native() else "fp32"
+
+
+def best_dtype() -> torch.dtype:
+    """The same as a dtype."""
+    return torch.bfloat16 if bf16_is_native() else torch.float32
+
+
+def load_decoder(name: str, *, precision: str = "", rows: int = 16) -> tuple[Decoder, BPE]:
+    """A model to generate with, and its tokenizer; `describe` says which kind it became.
+
+    Args:
+        name: as `load_model` takes it.
+        precision: `fp32`, `bf16`, `int8`; empty is `best_precision()`.
+        rows: how many samples it will compute at once.
+
+    Raises:
+        CheckpointError: as `load_model`.
+        SamplingError: int8 on a processor without it.
+    """
+    precision = precision or best_precision()
+    if precision == "int8" and not int8_is_native():
+        raise SamplingError("sample: this processor has no int8 matrix products that PyTorch knows; use --precision bf16 or fp32")
+    if precision == "fp32" or not (bf16_is_native() or precision == "int8"):
+        return load_model(name, dtype=torch.float32 if precision == "fp32" else torch.bfloat16)
+    config, bpe, stored = open_model(name)
+    return PackedGPT2(config, lambda key: stored[key].read(torch.float32), precision=precision, rows=rows), bpe
