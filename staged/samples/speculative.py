@@ -1,8 +1,9 @@
 """Exact speculative decoding: a small model proposes tokens, the large one judges them all in one pass.
 
-A proposed token x is kept with probability min(1, p(x) / q(x)), p and q being what the method leaves of the large and the small model's
-distribution; at the first refusal the token is drawn from the remainder max(p − q, 0) instead, and where all are kept one more comes from
-the large model. So every token has the large model's distribution, whatever the small one is; only the speed depends on it.
+A proposed token x is kept with probability min(1, p(x) / q(x)), p and q being what the method leaves of the large and the small
+model's distribution; at the first refusal the token is drawn from the remainder max(p − q, 0) instead, and where all are kept
+one more comes from the large model. So every token has the large model's distribution, whatever the small one is; only the
+speed depends on it.
 
 Axes: K proposed tokens · V vocabulary.
 Source: Leviathan et al. 2023, algorithm 1; Chen et al. 2023.
@@ -18,8 +19,7 @@ import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
-from staged.model.config import GPT2Config
-from staged.samples.engine import Generated, check_length
+from staged.samples.engine import Decoder, Generated, check_length
 from staged.samples.methods import Method, distribution
 from staged.samples.streams import uniforms
 from staged.samples.two_level import invert
@@ -27,13 +27,8 @@ from staged.samples.two_level import invert
 AHEAD = 4  # tokens proposed a round
 
 
-class Judge(Protocol):
-    """What speculation needs of a model: logits of several positions at once, and a cache whose `length` may be set back."""
-
-    config: GPT2Config
-
-    def new_cache(self, batch: int) -> Any:
-        """An empty cache."""
+class Judge(Decoder, Protocol):
+    """A decoder that gives logits of several positions at once, with a cache whose `length` may be set back."""
 
     def __call__(self, tokens_BT: Tensor, cache: Any) -> Tensor:
         """Logits (B, T, V) for the token after each position; appends to the cache."""
@@ -83,7 +78,7 @@ def speculate(
     """
     if large.config.n_vocab != small.config.n_vocab:
         raise SamplingError(
-            f"sample: the draft has {small.config.n_vocab} tokens and the model {large.config.n_vocab}; a draft needs the same tokenizer"
+            f"sample: the draft has {small.config.n_vocab} tokens and the model {large.config.n_vocab}; they need one tokenizer"
         )
     for model in (large, small):
         check_length(model, len(prompt), length)

@@ -59,7 +59,7 @@ def test_logprobs_are_the_same_in_both_formats(tiny: Path, tmp_path: Path) -> No
 
 
 def test_rows_say_why_they_ended(tiny: Path, bpe: BPE, tmp_path: Path) -> None:
-    write_samples(tmp_path / "s.jsonl", wanted(tiny, **ASKED | {"count": 40}))
+    write_samples(tmp_path / "s.jsonl", wanted(tiny, **ASKED | {"count": 120, "precision": "fp32"}))
     rows = read_samples(tmp_path / "s.jsonl")
     assert {row["reason"] for row in rows} == {"stop", "end"}
     for row in rows:

@@ -11,8 +11,9 @@ from scipy import stats
 from transformers import RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
 
 from staged.errors import SamplingError
-from staged.samples.methods import Method, draw, from_numbers, keep_top_k, method, penalise, under
+from staged.samples.methods import Method, draw, from_numbers, method, penalise, under
 from staged.samples.streams import derive, uniforms
+from staged.samples.two_level import top_k
 
 DRAWS = 100_000
 REJECT_AT = 1e-4
@@ -125,7 +126,7 @@ def test_each_row_has_its_own_p() -> None:
 
 
 def test_top_k_ties_survive() -> None:
-    kept = keep_top_k(torch.tensor([[3.0, 1.0, 1.0, 0.0]]), 2)
+    kept = top_k(torch.tensor([[3.0, 1.0, 1.0, 0.0]]), 2)[0]
     assert torch.isfinite(kept).tolist() == [[True, True, True, False]]
 
 
@@ -158,7 +159,7 @@ def test_any_row_gives_an_allowed_token(
     if p < 1 and rank:
         logits_V = (exactly - exactly.max()) / temperature
         if k:
-            logits_V = keep_top_k(logits_V[None], k)[0]
+            logits_V = top_k(logits_V[None], k)[0][0]
         mass_V = logits_V.softmax(dim=0)
         likelier = float(mass_V[mass_V > mass_V[token] * (1 + 1e-6)].sum())  # float32 may take neighbours for ties
         assert likelier + (float(mass_V[token]) if semantics == "released" else 0) < p + 1e-5 or likelier == 0
@@ -169,7 +170,7 @@ def test_any_row_gives_an_allowed_token(
 def test_what_may_be_drawn_is_what_transformers_keeps(logits: list[float], k: int, p: float) -> None:
     row = torch.tensor([logits])
     by_k = TopKLogitsWarper(k)(torch.zeros(1, 1, dtype=torch.int64), row)
-    assert torch.equal(keep_top_k(row, k), by_k)
+    assert torch.equal(top_k(row, k)[0], by_k)
     mass = row.double().softmax(dim=1)[0].sort(descending=True).values
     if bool(((mass.cumsum(0) - p).abs() < 1e-5).any()) or bool((mass.diff().abs() < 1e-6 * mass[1:]).any()):
         return  # rounding decides

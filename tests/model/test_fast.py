@@ -1,0 +1,142 @@
+"""The packed decoder computes what the model computes, within what its precision allows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from staged.errors import SamplingError
+from staged.model.checkpoints import load_model
+from staged.model.config import GPT2Config
+from staged.model.fast import FEW_ROWS, PackedGPT2, bf16_is_native, fold, int8_is_native, pack
+from staged.model.gpt2 import GPT2, initialise
+from staged.samples import decoders
+from staged.samples.engine import generate
+from staged.samples.methods import method
+
+NATIVE = {"bf16": bf16_is_native(), "int8": int8_is_native()}
+KINDS = [("bf16", 16), ("int8", 16), ("int8", FEW_ROWS)]
+# Mean KL from float32 in nats. bfloat16 rounds to 8 bits, int8 to 7 and a sign with one scale a column.
+ALLOWED = {"bf16": 2e-3, "int8": 2e-2}
+
+
+@pytest.fixture(scope="module")
+def mini() -> GPT2:
+    return load_model("mini-m")[0]
+
+
+@pytest.fixture(params=KINDS, ids=[f"{precision}-{rows}" for precision, rows in KINDS])
+def packed(request: pytest.FixtureRequest, mini: GPT2) -> PackedGPT2:
+    precision, rows = request.param
+    if not NATIVE[precision]:
+        pytest.skip(f"this processor has no {precision}")
+    return pack(mini, precision, rows=rows)
+
+
+def kl(exact: torch.Tensor, other: torch.Tensor) -> float:
+    p, q = exact.log_softmax(-1), other.log_softmax(-1)
+    return float((p.exp() * (p - q)).sum(-1).mean())
+
+
+def test_logits_are_close_to_float32(packed: PackedGPT2, mini: GPT2) -> None:
+    tokens = torch.randint(4096, (3, 40), generator=torch.Generator().manual_seed(1))
+    assert 0 <= kl(mini(tokens), packed(tokens, packed.new_cache(3))) < ALLOWED[packed.precision]
+
+
+def test_token_by_token_is_the_same_as_at_once(packed: PackedGPT2, mini: GPT2) -> None:
+    tokens = torch.randint(4096, (2, 12), generator=torch.Generator().manual_seed(2))
+    cache = packed.new_cache(2)
+    packed.next_logits(tokens[:, :5], cache)  # a prompt, two tokens with a past, then one at a time
+    packed(tokens[:, 5:7], cache)
+    steps = torch.stack([packed.next_logits(tokens[:, i : i + 1], cache) for i in range(7, 12)], dim=1)
+    assert kl(mini(tokens)[:, 7:], steps) < ALLOWED[packed.precision]
+    assert cache.length == 12
+
+
+def test_rows_can_leave_the_batch(packed: PackedGPT2) -> None:
+    tokens = torch.randint(4096, (4, 6), generator=torch.Generator().manual_seed(3))
+    cache = packed.new_cache(4)
+    packed.next_logits(tokens, cache)
+    keep = torch.tensor([True, False, True, False])
+    cache.keep(keep)
+    alone = packed.new_cache(2)
+    packed.next_logits(tokens[keep], alone)
+    step = tokens[keep][:, :1]
+    assert kl(packed.next_logits(step, alone), packed.next_logits(step, cache)) < ALLOWED[packed.precision]
+
+
+def test_folding_a_norm_into_a_projection_changes_nothing() -> None:
+    stream = torch.Generator().manual_seed(4)
+    x, gain, shift = (torch.randn(shape, generator=stream) for shape in ((7, 16), (16,), (16,)))
+    weight, bias = torch.randn(16, 24, generator=stream), torch.randn(24, generator=stream)
+    folded = fold(gain, shift, weight, bias)
+    expected = F.layer_norm(x, (16,), gain, shift) @ weight + bias
+    assert torch.allclose(F.layer_norm(x, (16,)) @ folded[0] + folded[1], expected, atol=1e-5)
+
+
+def test_vocabulary_of_any_size_comes_back_whole() -> None:
+    if not NATIVE["int8"]:
+        pytest.skip("this processor has no int8")
+    model = GPT2(GPT2Config(n_vocab=301, n_ctx=16, n_embd=64, n_head=1, n_layer=1)).eval()
+    initialise(model, torch.Generator().manual_seed(5))
+    assert pack(model, "int8").next_logits(torch.tensor([[7]]), pack(model, "int8").new_cache(1)).shape == (1, 301)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_loading_by_precision_generates(precision: str) -> None:
+    if not NATIVE.get(precision, True):
+        pytest.skip(f"this processor has no {precision}")
+    decoder, bpe = decoders.load_decoder("mini-s", precision=precision)
+    out = generate(decoder, [[bpe.end_of_text]] * 3, method("top-k-40"), length=20, end=bpe.end_of_text, seed=1)
+    assert all(one.tokens for one in out)
+
+
+def test_without_the_instructions_the_plain_path_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoders, "bf16_is_native", lambda: False)
+    monkeypatch.setattr(decoders, "int8_is_native", lambda: False)
+    assert decoders.best_precision() == "fp32"
+    assert isinstance(decoders.load_decoder("mini-s")[0], GPT2)
+    assert isinstance(decoders.load_decoder("mini-s", precision="bf16")[0], GPT2)
+    with pytest.raises(SamplingError, match="no int8"):
+        decoders.load_decoder("mini-s", precision="int8")
+
+
+@pytest.mark.slow
+def test_1558m_samples_in_int8_within_3_gb(tmp_path: Path) -> None:
+    """The largest size, its weights on disk in bfloat16, generates with a peak below 3,000 MB (checked by the kernel's count)."""
+    if not NATIVE["int8"]:
+        pytest.skip("this processor has no int8")
+    script = """
+import json, resource, sys
+import torch
+from staged.model.config import RELEASED
+from staged.model.fast import PackedGPT2
+from staged.model.safetensors import read_safetensors
+from pathlib import Path
+stored = read_safetensors(Path(sys.argv[1]))
+model = PackedGPT2(RELEASED["gpt2-xl"], lambda key: stored[key].read(torch.float32), precision="int8", rows=1)
+cache = model.new_cache(1)
+for token in range(20):
+    logits = model.next_logits(torch.tensor([[token]]), cache)
+print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, bool(torch.isfinite(logits).all())]))
+"""
+    from staged.model.checkpoints import shapes
+    from staged.model.config import RELEASED
+    from staged.model.safetensors import write_safetensors
+
+    stream = torch.Generator().manual_seed(6)
+    sizes = shapes(RELEASED["gpt2-xl"])
+    weights = lambda key: torch.randn(sizes[key], generator=stream) * 0.02  # noqa: E731
+    write_safetensors(tmp_path / "model.safetensors", sizes, torch.bfloat16, weights)
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "model.safetensors")], capture_output=True, text=True, check=True
+    )
+    peak_mb, finite = json.loads(run.stdout)
+    assert finite
+    assert peak_mb < 3000
