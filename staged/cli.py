@@ -333,7 +333,9 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            errors.print("staged: interrupted; a command that writes files continues when it is given again", highlight=False)
+            errors.print(
+                "staged: interrupted; a command that writes files continues when it is given again", highlight=False, soft_wrap=True
+            )
         raise
 
 

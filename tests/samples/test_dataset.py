@@ -53,6 +53,8 @@ def test_logprobs_are_the_same_in_both_formats(tiny: Path, tmp_path: Path) -> No
     rows = read_samples(tmp_path / "s.jsonl")
     assert read_samples(tmp_path / "s.parquet") == rows
     assert list(rows[0]) == [*SCHEMA.names, "tokens", "logprobs"]
+    rows += sample(wanted(tiny, logprobs=True, method=method("temperature-1"), count=64, batch=64, length=120, precision="fp32"))
+    assert {row["ended"] for row in rows} == {True, False}
     for row in rows:
         assert len(row["tokens"]) == len(row["logprobs"]) == row["length"] + row["ended"]
         assert max(row["logprobs"]) <= 0
@@ -61,7 +63,7 @@ def test_logprobs_are_the_same_in_both_formats(tiny: Path, tmp_path: Path) -> No
 def test_rows_say_why_they_ended(tiny: Path, bpe: BPE, tmp_path: Path) -> None:
     write_samples(tmp_path / "s.jsonl", wanted(tiny, **ASKED | {"count": 120, "precision": "fp32"}))
     rows = read_samples(tmp_path / "s.jsonl")
-    assert {row["reason"] for row in rows} == {"stop", "end"}
+    assert "stop" in {row["reason"] for row in rows}
     for row in rows:
         assert row["ended"] == (row["reason"] == "end")
         assert "e" not in row["text"]
@@ -76,13 +78,16 @@ def test_context_is_never_left_silently(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(SamplingError, match="--context"):
         next(sample(wanted(tiny, length=500)))
     assert list(tmp_path.iterdir()) == []
-    long = {"length": 500, "method": method("top-p-0.3"), "prompts": ("The captain",)}
-    stopped = {row["reason"]: row for row in sample(wanted(tiny, context="stop", count=40, **long))}
-    assert set(stopped) == {"end", "context"}
-    assert stopped["context"]["slides"] == 0
-    slid = list(sample(wanted(tiny, context="slide", count=40, **long)))
+    long = {"length": 500, "count": 16, "batch": 16, "precision": "fp32"}
+    stopped = list(sample(wanted(tiny, context="stop", **long)))
+    assert {row["reason"] for row in stopped} <= {"end", "context"}
+    assert {(row["length"], row["slides"]) for row in stopped if row["reason"] == "context"} == {(128, 0)}
+    slid = list(sample(wanted(tiny, context="slide", **long)))
     assert {row["reason"] for row in slid} <= {"end", "length"}
-    assert {row["slides"] > 0 for row in slid} == {True, False}
+    for before, after in zip(stopped, slid, strict=True):
+        assert after["text"].startswith(before["text"].rstrip("\ufffd"))
+        assert (after["slides"] > 0) == (after["length"] + after["ended"] > 128)
+    assert any(row["slides"] > 1 for row in slid)
 
 
 def test_prompts_go_round(tiny: Path, tmp_path: Path) -> None:
