@@ -72,28 +72,69 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished stu
 
 @app.command()
 def train(
-    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file with one table per run.")],
-    out: Annotated[Path, typer.Option(help="Folder that receives one model folder per run.")] = Path("out/models"),
+    plan: Annotated[
+        Path | None, typer.Argument(help="The plan, a TOML file with one table per run; without it, give --init.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With a plan, the folder that receives one model folder per run (out/models); else the model's folder."),
+    ] = None,
     run: Annotated[list[str] | None, typer.Option(help="Only this run of the plan; may be given several times.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of this process; 0 leaves it to PyTorch.")] = 0,
+    init: Annotated[str | None, typer.Option(help="Fine-tune this model: mini-s … mini-xl, or a model folder.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="Human text: a .txt, .jsonl or .parquet file, or a folder of these.")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="Longest passage that a text is cut into.")] = None,
+    minimum_tokens: Annotated[int | None, typer.Option(help="Shortest passage; what is shorter is left out.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Passages a step.")] = None,
+    micro_batch: Annotated[int | None, typer.Option(help="Passages computed at once: fewer need less memory.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Its peak, after the warm-up.")] = None,
+    warmup_steps: Annotated[int | None, typer.Option(help="Steps until the learning rate is at its peak.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Rate on embeddings and residuals.")] = None,
+    valid_every: Annotated[int | None, typer.Option(help="Measure the validation loss every so many steps.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Save every so many steps what a killed run continues from.")] = None,
+    precision: Annotated[str | None, typer.Option(help="bf16 (autocast) or fp32, while training.")] = None,
+    saved_precision: Annotated[str | None, typer.Option(help="bf16 or fp32, of the finished model's weights.")] = None,
+    checkpointing: Annotated[
+        bool | None, typer.Option(help="Compute each block again in the backward pass: less memory, more time, the same result.")
+    ] = None,
+    lora_rank: Annotated[
+        int | None, typer.Option(help="Train only LoRA matrices of this rank, merged when saved; 0 trains all.")
+    ] = None,
+    lora_alpha: Annotated[float | None, typer.Option(help="LoRA's scale: its product counts alpha / rank.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Everything random depends on it.")] = None,
 ) -> None:
-    """Pretrain or fine-tune models. Interrupted, it continues with the same loss curve; under torchrun, on many processes."""
+    """Pretrain or fine-tune models, by a plan or by flags; a flag outweighs the plan. Interrupted, the same command continues."""
+    flags = {name: value for name, value in locals().items() if name not in ("plan", "out", "run", "threads", "corpus")}
     import torch
 
-    from staged.model.plan import read_plan
+    from staged.model.plan import with_flags
+    from staged.model.train import peak_memory_mb
     from staged.model.train import train as train_run
-    from staged.settings import nearest
 
-    runs = read_plan(plan)
-    for name in run or []:
-        if name not in runs:
-            raise PlanError(f"{plan}: no run {name!r}; {nearest(name, runs)}")
     if threads:
         torch.set_num_threads(threads)
-    for name in run or list(runs):
-        with _train_progress(name) as report:
-            worked = train_run(out / name, runs[name], report=report)
-        screen.print(f"{out / name}: {'trained' if worked else 'already there, nothing to do'}", highlight=False, soft_wrap=True)
+    for folder, settings in _runs(plan, out, run or [], init, corpus).items():
+        with _train_progress(folder.name) as report:
+            worked = train_run(folder, with_flags(settings, flags | {"source": corpus}), report=report)
+        done = f"trained · peak memory {peak_memory_mb():,.0f} MB" if worked else "already there, nothing to do"
+        screen.print(f"{folder}: {done}", highlight=False, soft_wrap=True)
+
+
+def _runs(plan: Path | None, out: Path | None, names: list[str], init: str | None, corpus: str | None) -> dict[Path, Any]:
+    """Model folder → settings: of a plan's runs, or of the one that --init and --corpus describe."""
+    from staged.model.plan import FINE_TUNING, read_plan
+    from staged.settings import nearest
+
+    if plan is None:
+        if names or not (init and corpus and out):
+            raise PlanError("train: give a plan, or --init MODEL, --corpus FOLDER and --out FOLDER to fine-tune without one")
+        return {out: FINE_TUNING}
+    runs = read_plan(plan)
+    for name in names:
+        if name not in runs:
+            raise PlanError(f"{plan}: no run {name!r}; {nearest(name, runs)}")
+    return {(out or Path("out/models")) / name: runs[name] for name in names or runs}
 
 
 @app.command()
@@ -263,7 +304,8 @@ def _train_progress(name: str) -> Iterator[Any]:
         def report(progress: Any) -> None:
             seen["valid"] = progress.valid_loss or seen["valid"]
             valid = f" valid {seen['valid']:.3f}" if seen["valid"] else ""
-            facts = f"train {progress.train_loss:.3f}{valid} · {progress.tokens_per_s:,.0f} tok/s · ETA {progress.eta_s:,.0f} s"
+            facts = f"train {progress.train_loss:.3f}{valid} · {progress.tokens_per_s:,.0f} tok/s"
+            facts += f" · {progress.peak_memory_mb:,.0f} MB · ETA {progress.eta_s:,.0f} s"
             bars.update(task, completed=progress.step, total=progress.steps, facts=facts)
             if progress.valid_loss and not bars.console.is_terminal:
                 errors.print(f"{name} step {progress.step}/{progress.steps}: {facts}", highlight=False)

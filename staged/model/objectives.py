@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from staged.model import data
 from staged.model.bpe import BPE
-from staged.model.checkpoints import load_model, save_model
+from staged.model.checkpoints import save_model
 from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, initialise
+from staged.model.lora import add_low_rank, merge_low_rank
+from staged.model.loss import chunked_cross_entropy
 from staged.model.plan import TrainSettings
 
 
@@ -38,8 +42,14 @@ class Task(Protocol):
     def save(self, folder: Path) -> None: ...
 
 
+def recompute(blocks: Iterable[nn.Module]) -> None:
+    """Gradient checkpointing: a block keeps only its input and computes the rest again in the backward pass, same dropout."""
+    for block in blocks:
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=True)
+
+
 class CausalLoss(nn.Module):
-    """Summed next-token cross-entropy in nats; logits only where there is a target."""
+    """Summed next-token cross-entropy in nats; logits only where there is a target, and only for some rows at a time."""
 
     def __init__(self, model: GPT2) -> None:
         super().__init__()
@@ -47,16 +57,18 @@ class CausalLoss(nn.Module):
 
     def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         seen = targets_BT != data.IGNORED
-        logits = F.linear(self.model.hidden(inputs_BT)[seen], self.model.wte.weight)
-        return F.cross_entropy(logits, targets_BT[seen], reduction="sum")
+        return chunked_cross_entropy(self.model.hidden(inputs_BT)[seen], self.model.wte.weight, targets_BT[seen])
 
 
 class CausalTask:
-    """Next-token prediction by our GPT-2, fresh or from `init`."""
+    """Next-token prediction by our GPT-2, fresh or from the model that `init` names."""
 
-    def __init__(self, settings: TrainSettings, bpe: BPE, texts: Sequence[str], valid: Sequence[str]) -> None:
+    def __init__(
+        self, settings: TrainSettings, bpe: BPE, texts: Sequence[str], valid: Sequence[str], pretrained: GPT2 | None = None
+    ) -> None:
         self.bpe = bpe
-        self.model = _causal_model(settings, bpe)
+        self.saved_dtype = torch.float32 if settings.saved_precision == "fp32" else torch.bfloat16
+        self.model = _causal_model(settings, bpe, pretrained)
         self.loss = CausalLoss(self.model)
         n_ctx = self.model.config.n_ctx
         self.rows, self.valid_rows = data.causal_rows(texts, bpe, n_ctx), data.causal_rows(valid, bpe, n_ctx)
@@ -65,7 +77,8 @@ class CausalTask:
         return data.causal_batch(rows, self.bpe.end_of_text)
 
     def save(self, folder: Path) -> None:
-        save_model(folder, self.model, self.bpe)
+        merge_low_rank(self.model)
+        save_model(folder, self.model, self.bpe, dtype=self.saved_dtype)
 
 
 class MaskedLoss(nn.Module):
@@ -85,12 +98,16 @@ class MaskedLoss(nn.Module):
 class MaskedTask:
     """Masked-token prediction by transformers' RoBERTa."""
 
-    def __init__(self, settings: TrainSettings, bpe: BPE, texts: Sequence[str], valid: Sequence[str]) -> None:
+    def __init__(
+        self, settings: TrainSettings, bpe: BPE, texts: Sequence[str], valid: Sequence[str], pretrained: GPT2 | None = None
+    ) -> None:
         from staged.model import encoder  # transformers takes seconds to import; only this objective needs it
 
         self.tokenizer = encoder.encoder_tokenizer(bpe, settings.n_ctx)
         shape = {"width": settings.n_embd, "heads": settings.n_head, "layers": settings.n_layer, "n_ctx": settings.n_ctx}
         self.model = encoder.new_encoder(self.tokenizer, **shape)
+        if settings.checkpointing:
+            recompute(self.model.base_model.encoder.layer)
         self.loss = MaskedLoss(self.model)
         self.mask_share = settings.mask_share
         self.rows, self.valid_rows = (
@@ -109,13 +126,18 @@ class MaskedTask:
         encoder.save_pretrained(folder, self.model.to(torch.bfloat16), self.tokenizer)
 
 
-def _causal_model(settings: TrainSettings, bpe: BPE) -> GPT2:
-    if settings.init:
-        pretrained = load_model(settings.init)[0]
-        model = GPT2(pretrained.config, dropout=settings.dropout)
-        model.load_state_dict(pretrained.state_dict())
-        return model
-    shape = {name: getattr(settings, name) for name in ("n_ctx", "n_embd", "n_head", "n_layer")}
-    model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, **shape), dropout=settings.dropout)
-    initialise(model, torch.Generator().manual_seed(settings.seed))
+def _causal_model(settings: TrainSettings, bpe: BPE, pretrained: GPT2 | None) -> GPT2:
+    streams = torch.Generator().manual_seed(settings.seed)
+    if pretrained is not None:
+        with torch.device("meta"):
+            model = GPT2(pretrained.config, dropout=settings.dropout)
+        model.load_state_dict(pretrained.state_dict(), assign=True)  # the same memory: never two copies
+    else:
+        shape = {name: getattr(settings, name) for name in ("n_ctx", "n_embd", "n_head", "n_layer")}
+        model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, **shape), dropout=settings.dropout)
+        initialise(model, streams)
+    if settings.lora_rank:
+        add_low_rank(model, rank=settings.lora_rank, alpha=settings.lora_alpha, generator=streams)
+    if settings.checkpointing:
+        recompute(model.h)
     return model

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from staged.corpus.build import CorpusSettings
 from staged.errors import PlanError
@@ -19,7 +21,7 @@ class TrainSettings:
     Attributes:
         objective: `causal` (GPT-2) or `masked` (RoBERTa).
         init: a model to start from (fine-tuning); empty trains from scratch.
-        tokenizer: a model folder or shipped model whose tokenizer to use; empty learns one of `n_vocab` entries.
+        tokenizer: a model folder or shipped model whose tokenizer to use; empty learns one of `n_vocab` entries, or takes init's.
         corpus: the human text; its `pretrain` split is trained on, its `valid` split measured.
         steps: optimizer steps, each of `batch` passages, computed `micro_batch` at a time.
         learning_rate: peak; linear warm-up, then a cosine down to a tenth of it.
@@ -27,6 +29,10 @@ class TrainSettings:
         mask_share: of the tokens that a masked objective predicts.
         valid_rows: validation passages (all of the split if it has fewer).
         precision: `bf16` (autocast) or `fp32`.
+        saved_precision: of the finished model's weights; `bf16` halves the file, `fp32` keeps small changes to a float32 model.
+        checkpointing: compute each block again in the backward pass: less memory, about a third more time, the same result.
+        lora_rank: of the matrices that LoRA trains beside the frozen weights of `init`, merged when saved; 0 trains all weights.
+        lora_alpha: LoRA's scale; the product of its matrices counts alpha / rank.
     """
 
     objective: str = "causal"
@@ -52,13 +58,18 @@ class TrainSettings:
     valid_rows: int = 256
     checkpoint_every: int = 100
     precision: str = "bf16"
+    saved_precision: str = "bf16"
+    checkpointing: bool = False
+    lora_rank: int = 0
+    lora_alpha: float = 16.0
     seed: int = 1
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise PlanError(f"train: objective {self.objective!r}; known: {', '.join(OBJECTIVES)}")
-        if self.precision not in ("bf16", "fp32"):
-            raise PlanError(f"train: precision {self.precision!r}; known: bf16, fp32")
+        for name in ("precision", "saved_precision"):
+            if getattr(self, name) not in ("bf16", "fp32"):
+                raise PlanError(f"train: {name} {getattr(self, name)!r}; known: bf16, fp32")
         for name in ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise PlanError(f"train: {name} must be at least 1, not {getattr(self, name)}")
@@ -66,8 +77,40 @@ class TrainSettings:
             raise PlanError("train: dropout must lie in [0, 0.9), mask_share in (0, 1), and the seed must not be negative")
         if self.objective == "masked" and (self.init or self.n_embd % (2 * self.n_head)):
             raise PlanError("train: a masked run starts from scratch (no init), with n_embd an even multiple of n_head")
+        if self.init and self.tokenizer:
+            raise PlanError("train: a model given as init brings its own tokenizer; leave tokenizer empty")
+        if self.lora_rank < 0 or self.lora_alpha <= 0 or (self.lora_rank and not self.init):
+            raise PlanError("train: lora_rank must be 0 or more and needs a model to start from (init); lora_alpha must be above 0")
         if self.batch % self.micro_batch:
             raise PlanError(f"train: batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
+
+
+FINE_TUNING = TrainSettings(
+    corpus=CorpusSettings(shares={"pretrain": 0.9, "valid": 0.1}),
+    steps=200,
+    batch=8,
+    micro_batch=4,
+    learning_rate=1e-4,
+    warmup_steps=20,
+    valid_every=50,
+    checkpoint_every=50,
+    saved_precision="fp32",
+)
+"""What fine-tuning without a plan starts from: every text is learned from or validated on, in steps that fit a laptop."""
+
+
+def with_flags(settings: TrainSettings, given: Mapping[str, Any]) -> TrainSettings:
+    """The settings with what was given on the command line in place; `None` was not given.
+
+    Args:
+        given: field → value; `source`, `budget_tokens` and `minimum_tokens` are the corpus's.
+
+    Raises:
+        PlanError: a value that is wrong.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    corpus = {name: values.pop(name) for name in ("source", "budget_tokens", "minimum_tokens") if name in values}
+    return replace(settings, corpus=replace(settings.corpus, **corpus), **values)
 
 
 def read_plan(path: Path) -> dict[str, TrainSettings]:

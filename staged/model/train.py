@@ -6,11 +6,12 @@ So a run killed anywhere goes on from its last checkpoint with the same loss cur
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
 import pickle
+import resource
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,10 +26,11 @@ from torch import Tensor, nn
 
 from staged.artifacts import build, fingerprint, is_complete, read_json, write_atomic, write_json
 from staged.corpus.build import build_passages, split_documents, text_digest
-from staged.errors import CheckpointError, PlanError
+from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.model import data
 from staged.model.bpe import BPE, load_bpe, train_bpe
-from staged.model.checkpoints import model_folder
+from staged.model.checkpoints import load_model, model_folder
+from staged.model.gpt2 import GPT2
 from staged.model.layouts import keyed, model_files, tokenizer_files
 from staged.model.objectives import CausalTask, MaskedTask, Task
 from staged.model.plan import TrainSettings
@@ -36,7 +38,7 @@ from staged.model.plan import TrainSettings
 
 @dataclass(frozen=True)
 class Progress:
-    """What a training step reports: losses in nats per token, speed over all processes."""
+    """What a training step reports: losses in nats per token, speed over all processes, `peak_memory_mb` of this one."""
 
     step: int
     steps: int
@@ -44,9 +46,18 @@ class Progress:
     valid_loss: float | None
     tokens_per_s: float
     eta_s: float
+    peak_memory_mb: float
 
 
 Report = Callable[[Progress], None]
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has held, in MB of 10⁶ bytes: tensors on a GPU where there is one, else all it had in RAM."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def _sources_of(name: str) -> list[str]:
@@ -75,6 +86,7 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     Raises:
         CorpusError, CheckpointError, PlanError: what the settings name is missing or does not fit.
         CheckpointError: the loss stopped being a finite number.
+        ArtifactError: the folder holds something else, or cannot be written.
     """
     if "RANK" in os.environ and not dist.is_initialized():
         threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
@@ -82,6 +94,9 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     wanted = fingerprint(asdict(settings) | {"text": text_digest(settings.corpus)}, _model_files(settings))
     if is_complete(folder, wanted):
         return False
+    _refuse_other_files(folder)
+    if settings.init and folder.exists() and folder.samefile(model_folder(settings.init)):
+        raise PlanError(f"{folder}: is the model to start from and would be replaced by the tuned one; choose another --out")
     if _world() > 1:
         dist.barrier()  # every process has seen that there is work before the first one can finish it
 
@@ -97,8 +112,16 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     return True
 
 
+def _refuse_other_files(folder: Path) -> None:
+    """A finished run takes its folder's place, so nothing but a model that was made here may stand there."""
+    finished = is_complete(folder) and (folder / "training.json").is_file()
+    half_replaced = is_complete(folder.with_name(folder.name + ".partial"))  # killed while an older model was being removed
+    if folder.is_dir() and any(folder.iterdir()) and not finished and not half_replaced:
+        raise ArtifactError(f"{folder}: holds files that are no finished model of `staged train`; choose another --out")
+
+
 def _model_files(settings: TrainSettings) -> dict[str, Path]:
-    """The files of other models that a run starts from."""
+    """The files of other models that a run starts from, whatever their format."""
     files: dict[str, Path] = {}
     if settings.tokenizer:
         files |= keyed("tokenizer", tokenizer_files(model_folder(settings.tokenizer)))
@@ -133,7 +156,7 @@ class _Run:
                 "lower micro_batch so that each gets one"
             )
         self.documents = split_documents(settings.corpus)
-        self.bpe = self._tokenizer()
+        self.bpe, pretrained = self._start()
         passages, self.counts = build_passages(settings.corpus, self.bpe.count)
         texts = {split: [p.text for p in passages if p.split == split] for split in ("pretrain", "valid")}
         if not texts["pretrain"] or not texts["valid"]:
@@ -141,7 +164,7 @@ class _Run:
         self.sources = sorted({p.source for p in passages if p.split == "pretrain"} | set(_sources_of(settings.init)))
         torch.manual_seed(settings.seed)
         kind = MaskedTask if settings.objective == "masked" else CausalTask
-        self.task: Task = kind(settings, self.bpe, texts["pretrain"], texts["valid"][: settings.valid_rows])
+        self.task: Task = kind(settings, self.bpe, texts["pretrain"], texts["valid"][: settings.valid_rows], pretrained)
         place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(place)
         self.task.loss.to(self.device)
@@ -151,11 +174,14 @@ class _Run:
         self.optimizer = _adamw(self.task.model, settings)
         self.step, self.curve, self.tokens = 0, list[dict[str, float]](), 0
 
-    def _tokenizer(self) -> BPE:
-        name = self.settings.tokenizer or self.settings.init
-        if name:
-            return load_bpe(model_folder(name))
-        return train_bpe((d.text for d in self.documents if d.split == "pretrain"), self.settings.n_vocab)
+    def _start(self) -> tuple[BPE, GPT2 | None]:
+        """The tokenizer, and the model to start from if there is one."""
+        if self.settings.init:
+            model, bpe = load_model(self.settings.init)
+            return bpe, model
+        if self.settings.tokenizer:
+            return load_bpe(model_folder(self.settings.tokenizer)), None
+        return train_bpe((d.text for d in self.documents if d.split == "pretrain"), self.settings.n_vocab), None
 
     def train(self) -> None:
         self._resume()
@@ -171,7 +197,7 @@ class _Run:
                 self._checkpoint()
             speed = (self.tokens - first_tokens) / (time.monotonic() - started)
             left = (self.settings.steps - self.step) * self.tokens / self.step / speed
-            self.report(Progress(self.step, self.settings.steps, loss, valid, speed, left))
+            self.report(Progress(self.step, self.settings.steps, loss, valid, speed, left, peak_memory_mb()))
         if _rank() == 0:
             self._finish()
 
@@ -224,11 +250,13 @@ class _Run:
         self.task.model.train()
         return total / targets
 
+    def _trained(self) -> dict[str, Tensor]:
+        """The weights that training changes: all of them, or LoRA's."""
+        return {name: weight.data for name, weight in self.task.model.named_parameters() if weight.requires_grad}
+
     def _checkpoint(self) -> None:
-        state = {"model": self.task.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
-        buffer = io.BytesIO()
-        torch.save(state | {"tokens": self.tokens, "curve": self.curve}, buffer)
-        write_atomic(self.folder / "checkpoint.pt", buffer.getvalue())
+        state = {"weights": self._trained(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        _save_atomic(self.folder / "checkpoint.pt", state | {"tokens": self.tokens, "curve": self.curve})
 
     def _resume(self) -> None:
         path = self.folder / "checkpoint.pt"
@@ -236,7 +264,8 @@ class _Run:
             return
         try:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-            self.task.model.load_state_dict(state["model"])
+            for name, weight in self._trained().items():
+                weight.copy_(state["weights"][name])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.tokens, self.curve = state["step"], state["tokens"], state["curve"]
         except (RuntimeError, KeyError, ValueError, OSError, pickle.UnpicklingError):
@@ -253,6 +282,19 @@ class _Run:
         facts |= {"steps": self.step, "tokens_seen": self.tokens, "sources": self.sources, "corpus": self.counts}
         write_json(self.folder / "training.json", facts | {"settings": asdict(self.settings)})
         (self.folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _save_atomic(path: Path, state: dict[str, Any]) -> None:
+    """`torch.save` of a whole file or nothing, straight to the disk: a copy in memory would be as large as model and optimizer."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:

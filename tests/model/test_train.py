@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import typer.main
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForMaskedLM, AutoTokenizer
+from typer.testing import CliRunner
 
+from staged.cli import app
 from staged.corpus.build import CorpusSettings
-from staged.errors import CheckpointError, PlanError
-from staged.model import data
+from staged.errors import ArtifactError, CheckpointError, PlanError
+from staged.model import data, objectives
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
-from staged.model.plan import TrainSettings, read_plan
+from staged.model.config import GPT2Config
+from staged.model.gpt2 import GPT2, initialise
+from staged.model.plan import FINE_TUNING, TrainSettings, read_plan, with_flags
 from staged.model.train import Progress, learning_rate, train
 
 
@@ -89,8 +97,6 @@ train(Path(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2])))
 
 
 def torchrun(tmp_path: Path, folder: Path, settings: TrainSettings) -> subprocess.Popen[bytes]:
-    import pickle
-
     script = tmp_path / "run.py"
     script.write_text(TORCHRUN)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
@@ -122,6 +128,146 @@ def test_fine_tuning_starts_from_the_given_model(trained: Path, settings: TrainS
     folder = tmp_path / "tuned"
     train(folder, replace(settings, init=str(trained), steps=2, warmup_steps=0, learning_rate=1e-5))
     assert curve(folder)[0]["train"] < curve(trained)[4]["train"]
+
+
+def test_checkpointing_changes_no_byte(trained: Path, settings: TrainSettings, tmp_path: Path) -> None:
+    folder = tmp_path / "frugal"
+    calls = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objectives, "checkpoint", lambda *args, **options: (calls.append(1), checkpoint(*args, **options))[1])
+        train(folder, replace(settings, checkpointing=True))  # with dropout 0.1: drawn the same when computed again
+    assert len(calls) >= settings.steps * 2
+    assert (folder / "loss.jsonl").read_bytes() == (trained / "loss.jsonl").read_bytes()
+    assert (folder / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_checkpointing_a_masked_run_changes_no_byte(settings: TrainSettings, tmp_path: Path) -> None:
+    masked = replace(settings, objective="masked", n_ctx=66, steps=3)
+    for name, frugal in (("plain", False), ("frugal", True)):
+        train(tmp_path / name, replace(masked, checkpointing=frugal))
+    assert (tmp_path / "frugal" / "loss.jsonl").read_bytes() == (tmp_path / "plain" / "loss.jsonl").read_bytes()
+
+
+def test_checkpointing_keeps_fewer_tensors() -> None:
+    model = GPT2(GPT2Config(n_vocab=50, n_ctx=16, n_embd=8, n_head=2, n_layer=3), dropout=0.1)
+    initialise(model, torch.Generator().manual_seed(1))
+    kept: dict[bool, int] = {}
+    for frugal in (False, True):
+        if frugal:
+            objectives.recompute(model.h)
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, sizes=sizes: (sizes.append(x.numel()), x)[1], lambda x: x):
+            model.hidden(torch.arange(16)[None])
+        kept[frugal] = sum(sizes)
+    assert kept[True] < kept[False] / 4
+
+
+def test_lora_trains_little_and_saves_a_plain_model(trained: Path, settings: TrainSettings, tmp_path: Path) -> None:
+    tuning = replace(settings, init=str(trained), lora_rank=2, learning_rate=1e-2, steps=9, saved_precision="fp32", valid_every=9)
+
+    def stop(progress: Progress) -> None:
+        assert progress.peak_memory_mb > 50
+        if progress.step == 5:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(tmp_path / "killed", tuning, report=stop)
+    state = torch.load(tmp_path / "killed.partial" / "checkpoint.pt", weights_only=True)
+    assert {name.rsplit(".", 1)[1] for name in state["weights"]} == {"a", "b"}
+    moments = sum(x.numel() for one in state["optimizer"]["state"].values() for x in one.values() if x.dim())
+    assert (
+        moments == 2 * sum(weight.numel() for weight in state["weights"].values()) < load_model(str(trained))[0].config.parameters
+    )
+    train(tmp_path / "killed", tuning)
+    train(tmp_path / "whole", tuning)
+    for name in ("model.safetensors", "loss.jsonl", "training.json", "manifest.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    before, after = (load_model(str(folder))[0].state_dict() for folder in (trained, tmp_path / "whole"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if name.endswith(".weight") and ".c_" in name}
+    facts = json.loads((tmp_path / "whole" / "training.json").read_text())
+    assert facts["parameters"] == load_model(str(trained))[0].config.parameters
+
+
+def test_other_files_in_the_models_place_are_left_alone(settings: TrainSettings, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("not a model")
+    with pytest.raises(ArtifactError, match=r"mine: holds files that are no finished model.*choose another --out"):
+        train(tmp_path / "mine", settings)
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "not a model"
+
+
+def test_a_model_is_not_tuned_in_its_own_place(trained: Path, settings: TrainSettings) -> None:
+    with pytest.raises(PlanError, match="is the model to start from"):
+        train(trained, replace(settings, init=str(trained)))
+    assert (trained / "model.safetensors").is_file()
+
+
+def test_full_disk_while_checkpointing_leaves_the_last_one(settings: TrainSettings, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(FULL_DISK)
+    done = subprocess.run([sys.executable, script, tmp_path / "m", pickle.dumps(settings).hex()], capture_output=True, text=True)
+    assert done.stdout.strip() == "ArtifactError 3", done.stderr
+    assert {path.name for path in (tmp_path / "m.partial").iterdir()} == {"fingerprint.json", "checkpoint.pt"}
+
+
+FULL_DISK = """
+import pickle, resource, signal, sys
+from pathlib import Path
+import torch
+from staged.errors import ArtifactError
+from staged.model.train import train
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder = Path(sys.argv[1])
+def report(progress):
+    if progress.step == 4:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+try:
+    train(folder, pickle.loads(bytes.fromhex(sys.argv[2])), report=report)
+except ArtifactError as error:
+    print(type(error).__name__, torch.load(folder.with_name("m.partial") / "checkpoint.pt", weights_only=True)["step"])
+"""
+
+
+class TestCommand:
+    def test_one_short_command_fine_tunes(self, tiny: Path, human_folder: Path, tmp_path: Path) -> None:
+        out = tmp_path / "tuned"
+        command = ["train", "--init", str(tiny), "--corpus", str(human_folder), "--out", str(out), "--steps", "3"]
+        command += ["--budget-tokens", "40", "--minimum-tokens", "10", "--micro-batch", "2", "--lora-rank", "1", "--checkpointing"]
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, result.output
+        assert re.search(r"tuned: trained · peak memory [\d,]+ MB", result.output)
+        facts = json.loads((out / "training.json").read_text())
+        assert "peak" not in (out / "training.json").read_text()
+        expected = with_flags(
+            FINE_TUNING,
+            {"init": str(tiny), "source": str(human_folder), "budget_tokens": 40, "minimum_tokens": 10, "steps": 3}
+            | {"micro_batch": 2, "lora_rank": 1, "checkpointing": True, "dropout": None},
+        )
+        assert facts["settings"] == json.loads(json.dumps(asdict(expected)))
+        assert facts["corpus"]["passages"].keys() == {"pretrain", "valid"}
+        assert "nothing to do" in CliRunner().invoke(app, command).output
+
+    def test_a_flag_outweighs_the_plan(self, human_folder: Path, tmp_path: Path) -> None:
+        from staged.cli import _runs
+
+        plan = tmp_path / "plan.toml"
+        plan.write_text("[a]\nsteps = 5\nbatch = 4\nmicro_batch = 2\n[a.corpus]\nbudget_tokens = 99\n[b]")
+        runs = _runs(plan, tmp_path, ["a"], None, None)
+        assert list(runs) == [tmp_path / "a"]
+        changed = with_flags(runs[tmp_path / "a"], {"steps": 2, "batch": None, "source": "x"})
+        assert (changed.steps, changed.batch, changed.corpus.source, changed.corpus.budget_tokens) == (2, 4, "x", 99)
+
+    @pytest.mark.parametrize("flags", [[], ["--init", "mini-s", "--corpus", "x"], ["--corpus", "x", "--out", "y"]])
+    def test_without_a_plan_says_what_is_needed(self, flags: list[str]) -> None:
+        result = CliRunner().invoke(app, ["train", *flags])
+        assert isinstance(result.exception, PlanError)
+        assert "give a plan, or --init MODEL, --corpus FOLDER and --out FOLDER" in str(result.exception)
+
+    def test_every_flag_is_a_setting(self) -> None:
+        flags = {parameter.name for parameter in typer.main.get_command(app).commands["train"].params}  # type: ignore[attr-defined]
+        known = {one.name for cls in (TrainSettings, CorpusSettings) for one in fields(cls)}
+        assert flags - known == {"plan", "out", "run", "threads"}
 
 
 def test_masked_objective_saves_a_roberta_that_transformers_loads(settings: TrainSettings, tmp_path: Path) -> None:
@@ -200,6 +346,10 @@ def test_damaged_checkpoint_is_named(settings: TrainSettings, tmp_path: Path) ->
         ("[a]\n[a.corpus]\nsorce = 'x'", r"corpus: unknown key 'sorce'"),
         ("steps = 3", "stands outside a table"),
         ("[defaults]\nsteps = 3", "holds no run"),
+        ("[a]\ninit = 'mini-s'\ntokenizer = 'mini-s'", "brings its own tokenizer"),
+        ("[a]\nlora_rank = 4", "needs a model to start from"),
+        ("[a]\nsaved_precision = 'int8'", "saved_precision 'int8'; known: bf16, fp32"),
+        ("[a]\ncheckpointing = 1", "checkpointing must be of type bool"),
         ("[a", "not valid TOML"),
     ],
 )
