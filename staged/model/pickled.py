@@ -7,6 +7,7 @@ Files from before PyTorch 1.6 are no archive; their tensors are loaded, and let 
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ def _located(path: Path, name: str, tensor: Tensor) -> StoredTensor | None:
 
 def _load(path: Path, *, mmap: bool = False) -> dict[str, Tensor]:
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        with warnings.catch_warnings():  # about other versions of the pickle protocol, of which the errors below say enough
+            warnings.simplefilter("ignore")
+            found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error):
             raise CheckpointError(
