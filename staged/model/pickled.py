@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from staged.errors import CheckpointError
 from staged.model.stored import AnyTensor, HeldTensor, StoredTensor, refuse_foreign
@@ -31,6 +30,8 @@ def read_pickled(path: Path) -> dict[str, AnyTensor]:
     with open(path, "rb") as file:
         archive = file.read(4) == ARCHIVE
     if archive:
+        from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and rarely needed
+
         with FakeTensorMode():
             located = {name: _located(path, name, tensor) for name, tensor in _load(path).items()}
         if all(one is not None for one in located.values()):
