@@ -250,29 +250,34 @@ def test_what_we_read_is_what_the_library_reads(tiny: Path) -> None:
         assert torch.equal(ours[key].read(), tensor), key
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory, bpe: BPE) -> Path:
+    """A random model of about 200 MB as safetensors and as a pickle."""
+    folder = tmp_path_factory.mktemp("large") / "safetensors"
+    model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, n_ctx=128, n_embd=768, n_head=12, n_layer=7))
+    initialise(model, torch.Generator().manual_seed(1))
+    save_model(folder, model, bpe, dtype=torch.float32)
+    pickled = folder.with_name("pickled")
+    shutil.copytree(folder, pickled, ignore=shutil.ignore_patterns("*.safetensors"))
+    torch.save({f"transformer.{k}": t for k, t in model.state_dict().items()}, pickled / "pytorch_model.bin")
+    return folder.parent
+
+
 class TestMemory:
     """Peak growth of a process that loads a random model of about 200 MB, over what the loaded weights take."""
 
     SCRIPT = """
 import resource, sys, torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from staged.model.checkpoints import load_model
 load_model(sys.argv[1])  # what libraries set up is not the weights'
+with FakeTensorMode():
+    torch.empty(1)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
 model = load_model(sys.argv[2], dtype=getattr(torch, sys.argv[3]))[0]
 print((peak() - before) / sum(p.numel() * p.element_size() for p in model.parameters()))
 """
-
-    @pytest.fixture(scope="class")
-    def large(self, tmp_path_factory: pytest.TempPathFactory, bpe: BPE) -> Path:
-        folder = tmp_path_factory.mktemp("large") / "safetensors"
-        model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, n_ctx=128, n_embd=768, n_head=12, n_layer=7))
-        initialise(model, torch.Generator().manual_seed(1))
-        save_model(folder, model, bpe, dtype=torch.float32)
-        pickled = folder.with_name("pickled")
-        shutil.copytree(folder, pickled, ignore=shutil.ignore_patterns("*.safetensors"))
-        torch.save({f"transformer.{k}": t for k, t in model.state_dict().items()}, pickled / "pytorch_model.bin")
-        return folder.parent
 
     @pytest.mark.parametrize(
         ("layout", "dtype"),
