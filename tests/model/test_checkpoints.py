@@ -267,13 +267,16 @@ class TestMemory:
     """Peak growth of a process that loads a random model of about 200 MB, over what the loaded weights take."""
 
     SCRIPT = """
-import resource, sys, torch
+import sys, torch
+from pathlib import Path
 from torch._subclasses.fake_tensor import FakeTensorMode
 from staged.model.checkpoints import load_model
 load_model(sys.argv[1])  # what libraries set up is not the weights'
 with FakeTensorMode():
     torch.empty(1)
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# not ru_maxrss, which begins with the peak of the process that started this one
+peak = lambda: 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is held at present
 before = peak()
 model = load_model(sys.argv[2], dtype=getattr(torch, sys.argv[3]))[0]
 print((peak() - before) / sum(p.numel() * p.element_size() for p in model.parameters()))
