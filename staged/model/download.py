@@ -39,6 +39,7 @@ ATTEMPTS = 5  # connections in a row that bring nothing
 PAUSE_S = 2.0
 TIMEOUT_S = 30.0
 CHUNK = 2**20
+ENDED = "the connection ended early"
 
 
 def offline() -> bool:
@@ -53,7 +54,7 @@ def hub_folder(repository: str) -> Path:
         CheckpointError: offline and not in the cache; no such repository, no network, or no GPT-2 in it.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     cached = _cached(repository)
     lacks = missing_files(cached)
@@ -74,7 +75,7 @@ def hub_folder(repository: str) -> Path:
         raise CheckpointError(
             f"model {repository!r}: neither a folder here nor a repository on the hub (or a private one)"
         ) from None
-    except (HfHubHTTPError, HFValidationError, OSError, RuntimeError) as error:
+    except Exception as error:  # the hub's client and the HTTP library below it raise many kinds
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"model {repository!r}: no such folder, and the hub did not give it: {first}") from None
     lacks = missing_files(folder)
@@ -201,6 +202,8 @@ def _connection(url: str, partial: Path, bar: Any) -> tuple[str, dict[str, Any] 
         with open(partial, "r+b" if first else "wb") as file:
             file.seek(first)
             reason = _copy(response, file, bar)
+            if total is None and reason == ENDED:  # a server that did not say how much there is has sent it all
+                total = file.tell()
             file.flush()
             os.fsync(file.fileno())
     return reason, {"total": total, "md5": response.headers.get("Content-MD5")}
@@ -233,6 +236,6 @@ def _copy(response: HTTPResponse, file: Any, bar: Any) -> str:
         except (OSError, HTTPException) as error:
             return str(error) or type(error).__name__
         if not chunk:
-            return "the connection ended early"
+            return ENDED
         file.write(chunk)
         bar.update(len(chunk))

@@ -98,7 +98,7 @@ def _describe(writer: Any, gguf: Any, config: GPT2Config, bpe: BPE, *, name: str
     writer.add_file_type(gguf.LlamaFileType[FILE_TYPES[kind]])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     vocabulary, merges = bpe.merges()
-    tokens = sorted(vocabulary.keys() - {END_OF_TEXT}, key=vocabulary.__getitem__) + [END_OF_TEXT]  # always the last
+    tokens = [*sorted(vocabulary.keys() - {END_OF_TEXT}, key=vocabulary.__getitem__), END_OF_TEXT]  # always the last
     ordinary, special = int(gguf.TokenType.NORMAL), int(gguf.TokenType.CONTROL)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")

@@ -7,12 +7,12 @@ Files from before PyTorch 1.6 are no archive; their tensors are loaded, and let 
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from staged.errors import CheckpointError
 from staged.model.stored import AnyTensor, HeldTensor, StoredTensor, refuse_foreign
@@ -30,6 +30,8 @@ def read_pickled(path: Path) -> dict[str, AnyTensor]:
     with open(path, "rb") as file:
         archive = file.read(4) == ARCHIVE
     if archive:
+        from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and rarely needed
+
         with FakeTensorMode():
             located = {name: _located(path, name, tensor) for name, tensor in _load(path).items()}
         if all(one is not None for one in located.values()):
@@ -48,7 +50,9 @@ def _located(path: Path, name: str, tensor: Tensor) -> StoredTensor | None:
 
 def _load(path: Path, *, mmap: bool = False) -> dict[str, Tensor]:
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        with warnings.catch_warnings():  # about other versions of the pickle protocol, of which the errors below say enough
+            warnings.simplefilter("ignore")
+            found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error):
             raise CheckpointError(

@@ -26,7 +26,8 @@ from staged.model.stored import StoredTensor, masked, refuse_foreign
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48  # bytes: two block handles padded to 40, and the magic number
 TRAILER = 5  # bytes after each block: its compression and its checksum
-INDEX_LIMIT = 64 * 2**20  # bytes; GPT-2's largest index has 580 entries
+INDEX_LIMIT = 2**20  # bytes; GPT-2's largest index has 580 entries
+NAME_LIMIT = 1000  # bytes
 FLOAT = 1  # DT_FLOAT
 
 
@@ -56,9 +57,9 @@ def checkpoint_prefix(folder: Path) -> Path | None:
     record = folder / "checkpoint"
     if record.is_file():
         refuse_foreign(record)
-        found = re.search(
-            r'^model_checkpoint_path:\s*"([^"\n]+)"', record.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
-        )
+        with open(record, "rb") as file:
+            text = file.read(2**16).decode("utf-8", errors="replace")
+        found = re.search(r'^model_checkpoint_path:\s*"([^"\n]+)"', text, re.MULTILINE)
         if not found:
             raise CheckpointError(f'{record}: names no checkpoint; it must hold a line model_checkpoint_path: "model.ckpt"')
         prefix = folder / Path(found[1]).name  # TensorFlow may have stored the path of the machine it ran on
@@ -155,11 +156,14 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise _DamagedError("it does not end as a table does, so it is truncated or another file")
     _, _, at = _handle(data[-FOOTER:-8], 0)  # of the meta index, which TensorFlow leaves empty
     offset, size, _ = _handle(data[-FOOTER:-8], at)
-    previous = None
+    previous, seen = None, 0
     for _, handle in _block(data, offset, size):
         offset, size, _ = _handle(handle, 0)
+        seen += size + TRAILER
+        if seen > len(data):  # an index that names one block again and again would keep the reader busy for hours
+            raise _DamagedError("its blocks overlap")
         for key, value in _block(data, offset, size):
-            if previous is not None and key <= previous:  # also ends a table whose index points at one block again and again
+            if previous is not None and key <= previous:
                 raise _DamagedError("its keys are not in order")
             previous = key
             yield key, value
@@ -190,8 +194,8 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
         shared, at = _varint(content, at)
         fresh, at = _varint(content, at)
         length, at = _varint(content, at)
-        if shared > len(key) or at + fresh + length > end:
-            raise _DamagedError(f"an entry of the block at byte {offset} reaches beyond it")
+        if shared > len(key) or shared + fresh > NAME_LIMIT or at + fresh + length > end:
+            raise _DamagedError(f"an entry of the block at byte {offset} reaches beyond it, or has too long a name")
         key = key[:shared] + content[at : at + fresh]
         yield key, content[at + fresh : at + fresh + length]
         at += fresh + length
