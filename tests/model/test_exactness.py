@@ -40,5 +40,5 @@ def assert_same_logits(name: str) -> float:
     "name",
     ["gpt2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gpt2-medium", "gpt2-large", "gpt2-xl"))],
 )
-def test_logits_of_the_released_shapes_equal_transformers(name: str, record_property: pytest.RecordProperty) -> None:
-    record_property("largest_difference", assert_same_logits(name))
+def test_logits_of_the_released_shapes_equal_transformers(name: str) -> None:
+    assert 0 <= assert_same_logits(name) <= 1e-4
