@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -282,6 +284,28 @@ def convert(
     screen.print(f"{dst}: {'written' if worked else 'already there, nothing to do'}", highlight=False, soft_wrap=True)
 
 
+@app.command(name="evaluate-lm")
+def evaluate_lm(
+    model: Annotated[str, typer.Argument(help="mini-s, mini-m, mini-l, mini-xl, or a model folder in the hub's layout.")],
+    file: Annotated[
+        str, typer.Argument(help='Text: .txt, .jsonl or .parquet (rows with "text"), a folder of these, or - for standard input.')
+    ],
+    stride: Annotated[int | None, typer.Option(help="Tokens from one window to the next; by default half the context.")] = None,
+    batch: Annotated[int, typer.Option(help="Full windows computed at once.")] = 8,
+    precision: Annotated[str, typer.Option(help="fp32, or bf16 where speed matters more than the last digits.")] = "fp32",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """What a text costs a language model: nats and bits per token, byte and word, beside the paper's table."""
+    from staged.model.evaluate import evaluate
+
+    with _count_progress("tokens") as progress:
+        result = evaluate(model, file, stride=stride, batch=batch, precision=precision, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        _print_evaluation(result)
+
+
 def _bars(*columns: ProgressColumn) -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors
@@ -358,6 +382,53 @@ def _print_study(folder: Path) -> None:
     for finding in read_json(folder / "findings.json")["findings"]:
         screen.print(f"{finding['verdict']}: {finding['claim']}", highlight=False, markup=False)
     screen.print(f"\nreport: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _print_evaluation(result: Any) -> None:
+    """This text's figures, how its interval was made, and what the paper published."""
+    from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
+
+    rows = [
+        (f"per {unit}", f"{one['count']:,}", f"{one['nats']:.4f}", f"{one['bits']:.4f}", _perplexity(one["perplexity"]))
+        for unit, one in result.rates().items()
+    ]
+    _print_table(f"{result.model} on {result.file}", ("", "count", "nats", "bits", "perplexity"), rows)
+    facts = (
+        f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision}; documents: {result.documents:,}, "
+        "each scored by itself after <|endoftext|>; words are separated by white space"
+    )
+    screen.print(facts, markup=False, highlight=False, soft_wrap=True)
+    screen.print(f"95% interval of bits per byte: {_bits_interval(result.interval)}", markup=False, highlight=False, soft_wrap=True)
+    if result.documents_learned_from:
+        seen = f"the model was trained on {result.documents_learned_from:,} of these documents: this says little about new text"
+        screen.print(seen, style="bold", highlight=False, soft_wrap=True)
+    screen.print()
+    published = [(name, *(f"{value:g}" for value in values)) for name, values in PUBLISHED.items()]
+    _print_table("GPT-2 as published", ("", *PUBLISHED_SIZES), published)
+    screen.print(PUBLISHED_NOTE, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(title=escape(title), title_justify="left")
+    for i, name in enumerate(header):
+        table.add_column(name, justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*row)
+    screen.print(table)
+
+
+def _perplexity(value: float | None) -> str:
+    return "too large" if value is None else f"{value:,.2f}" if value < 1e6 else f"{value:.3g}"
+
+
+def _bits_interval(interval: Any) -> str:
+    if interval is None:
+        from staged.model.evaluate import BLOCK_TOKENS_AT_LEAST, UNITS_AT_LEAST
+
+        enough = f"{UNITS_AT_LEAST} documents of similar length, or {UNITS_AT_LEAST * BLOCK_TOKENS_AT_LEAST:,} tokens"
+        return f"none; the text is too short for one (it takes {enough})"
+    what = "documents" if interval.unit == "documents" else "blocks of consecutive tokens"
+    return f"{interval.low:.4f} … {interval.high:.4f}, from the spread over {interval.units:,} {what}"
 
 
 def _percent(cell: Any) -> str:

@@ -1,0 +1,259 @@
+"""Language-model evaluation: nats and bits per token, per byte and per original word, with an interval, beside the paper's table.
+
+Each document is scored by itself after `<|endoftext|>`. Totals are divided by what the text has of tokens, of UTF-8 bytes and of
+words (runs between white space); only the first depends on the tokenizer. Source: Radford et al. 2019, section 3.1.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import stats
+
+from staged.artifacts import read_json
+from staged.corpus.files import read_corpus
+from staged.errors import CorpusError, PlanError
+from staged.model.bpe import BPE
+from staged.model.checkpoints import load_model, model_folder
+from staged.model.gpt2 import GPT2
+from staged.model.likelihood import Ids, Nats, encode_document, score, sliding_windows
+from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
+from staged.records import HUMAN, Document
+
+CONFIDENCE = 0.95
+UNITS_AT_LEAST = 10  # fewer give no interval
+BLOCKS = 30  # few and long, so that neighbours hardly depend on each other
+BLOCK_TOKENS_AT_LEAST = 256
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+Totals = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """95% interval of bits per byte; `unit` is what it was drawn over: `documents` or `blocks` of consecutive tokens."""
+
+    low: float
+    high: float
+    unit: str
+    units: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one text costs one model; `nats` is the negative log-likelihood of all of it.
+
+    Attributes:
+        documents_learned_from: how many of the documents the model was trained on, as far as its `training.json` says.
+        interval: None where the text is too short for one.
+    """
+
+    model: str
+    file: str
+    precision: str
+    n_ctx: int
+    stride: int
+    documents: int
+    documents_learned_from: int
+    tokens: int
+    bytes: int
+    words: int
+    nats: float
+    interval: Interval | None
+
+    def rates(self) -> dict[str, dict[str, float | None]]:
+        """Per `token`, `byte` and `word`: count, nats, bits, and perplexity = exp(nats), None where that is beyond a float."""
+        counts = {"token": self.tokens, "byte": self.bytes, "word": self.words}
+        return {
+            unit: {
+                "count": count,
+                "nats": self.nats / count,
+                "bits": self.nats / count / math.log(2),
+                "perplexity": math.exp(self.nats / count) if self.nats / count < math.log(sys.float_info.max) else None,
+            }
+            for unit, count in counts.items()
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat object of this text's figures (`nats_per_token`, …), and the paper's under `published`."""
+        flat = {f"{name}_per_{unit}": one[name] for unit, one in self.rates().items() for name in ("nats", "bits", "perplexity")}
+        interval = {f"bits_per_byte_{bound}": getattr(self.interval, bound, None) for bound in ("low", "high")}
+        facts = asdict(self) | flat | interval
+        facts["interval"] = self.interval and {"level": CONFIDENCE, "unit": self.interval.unit, "units": self.interval.units}
+        sizes = [dict(zip(PUBLISHED_SIZES, values, strict=True)) for values in PUBLISHED.values()]
+        return facts | {"published": dict(zip(PUBLISHED, sizes, strict=True)), "published_note": PUBLISHED_NOTE}
+
+
+def evaluate(
+    model: str,
+    file: str,
+    *,
+    stride: int | None = None,
+    batch: int = 8,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Score a text, a set of documents or standard input (`-`).
+
+    Args:
+        model: shipped name or folder.
+        file: .txt (one document), .jsonl or .parquet (rows with `text`), a folder of these, or `-` for plain text.
+        stride: tokens from one window to the next, 1 … n_ctx; by default half of n_ctx.
+        batch: full windows computed at once; does not change the result beyond the last digits.
+        precision: of weights and arithmetic, `fp32` or `bf16`; probabilities are float32, their sum float64.
+        progress: called with (tokens scored, tokens in all).
+
+    Raises:
+        CheckpointError, CorpusError: the model, or the text.
+        PlanError: stride, batch or precision out of range.
+    """
+    if precision not in PRECISIONS:
+        raise PlanError(f"evaluate-lm: precision {precision!r}; known: {', '.join(PRECISIONS)}")
+    if batch < 1:
+        raise PlanError(f"evaluate-lm: the batch must be at least 1, not {batch}")
+    gpt2, bpe = load_model(model, dtype=PRECISIONS[precision])
+    chosen = _stride(stride, gpt2.config.n_ctx)
+    documents = read_documents(file)
+    sequences = [_encode(bpe, document) for document in documents]
+    nats = token_nats(gpt2, sequences, stride=chosen, batch=batch, progress=progress)
+    return Evaluation(
+        model=model,
+        file=file,
+        precision=precision,
+        n_ctx=gpt2.config.n_ctx,
+        stride=chosen,
+        documents=len(documents),
+        documents_learned_from=_learned_from(model, file, documents),
+        tokens=sum(map(len, nats)),
+        bytes=sum(len(document.text.encode()) for document in documents),
+        words=sum(len(document.text.split()) for document in documents),
+        nats=float(sum(one.sum(dtype=np.float64) for one in nats)),
+        interval=bits_per_byte_interval(nats, [token_bytes(bpe)[ids[1:]] for ids in sequences]),
+    )
+
+
+def _stride(asked: int | None, n_ctx: int) -> int:
+    stride = -(-n_ctx // 2) if asked is None else asked
+    if not 1 <= stride <= n_ctx:
+        raise PlanError(f"evaluate-lm: the stride must be 1 … {n_ctx} (the model's context), not {stride}")
+    return stride
+
+
+def read_documents(source: str) -> list[Document]:
+    """Documents of a file or folder, as every corpus is read, or one of standard input.
+
+    Raises:
+        CorpusError: missing, damaged, not UTF-8, or without text.
+    """
+    if source != "-":
+        return read_corpus(source)
+    try:
+        text = io.TextIOWrapper(io.BytesIO(sys.stdin.buffer.read()), encoding="utf-8-sig").read()
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"standard input: byte {error.start} is not UTF-8; convert the text to UTF-8") from None
+    if not text.strip():
+        raise CorpusError("standard input: holds no text; pipe some in, or name a file instead of -")
+    return [Document(id="-", text=text, label=HUMAN, source="-")]
+
+
+def _encode(bpe: BPE, document: Document) -> Ids:
+    try:
+        document.text.encode()
+    except UnicodeEncodeError as error:
+        raise CorpusError(
+            f"{document.id}: character {error.start} is half a surrogate pair, which is no text; repair what wrote the file"
+        ) from None
+    return encode_document(bpe, document.text)
+
+
+def token_nats(
+    model: GPT2,
+    sequences: Sequence[Ids],
+    *,
+    stride: int,
+    batch: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Nats]:
+    """Of each sequence the negative log-likelihood of each token but the first, in nats.
+
+    Args:
+        stride, batch, progress: as in `evaluate`.
+    """
+    n_ctx = model.config.n_ctx
+    windows = [window for i, ids in enumerate(sequences) for window in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=stride)]
+    found = [np.full(len(ids) - 1, np.nan, dtype=np.float32) for ids in sequences]
+    done, total = 0, sum(map(len, found))
+    for index, nats, _ in score(model, sequences, windows, batch=batch):
+        window = windows[index]
+        found[window.sequence][window.first - 1 : window.end] = nats
+        done += len(nats)
+        progress(done, total)
+    return found
+
+
+def token_bytes(bpe: BPE) -> npt.NDArray[np.int64]:
+    """(V,) number of bytes of each token; 0 for `<|endoftext|>`."""
+    lengths = np.zeros(bpe.n_vocab, dtype=np.int64)
+    for token, index in bpe.merges()[0].items():
+        lengths[index] = len(token)  # the vocabulary writes each byte as one character
+    lengths[bpe.end_of_text] = 0
+    return lengths
+
+
+def bits_per_byte_interval(nats: Sequence[Nats], sizes: Sequence[npt.NDArray[np.int64]]) -> Interval | None:
+    """95% interval of bits per byte, by the ratio estimator over units that are nearly independent of each other.
+
+    The units are the documents where these are worth at least 10 equal ones; it then speaks of other documents of this kind. Else
+    the text is cut into 30 equal runs of tokens (fewer, so that a run has 256); it then speaks of more text like this one.
+    Student's t has as many degrees of freedom as equal units would, (Σb)²/Σb² − 1.
+
+    Args:
+        nats, sizes: per document, the nats and the bytes of each token.
+
+    Returns:
+        None where there would be fewer than 10 units.
+
+    Source: Cochran 1977, section 2.11 (variance of a ratio); Kish 1965, section 8.2 (equal units); Schmeiser 1982 (batch means).
+    """
+    unit = "documents"
+    cost, width = _sums(nats), _sums(sizes)
+    if _equal_units(width) < UNITS_AT_LEAST:
+        unit, blocks = "blocks", min(BLOCKS, sum(map(len, nats)) // BLOCK_TOKENS_AT_LEAST)
+        if blocks < UNITS_AT_LEAST:
+            return None
+        cost, width = (_sums(np.array_split(np.concatenate(list(part)), blocks)) for part in (nats, sizes))
+    n, ratio = len(cost), cost.sum() / width.sum()
+    variance = n / (n - 1) * ((cost - ratio * width) ** 2).sum() / width.sum() ** 2
+    spread = stats.t.ppf((1 + CONFIDENCE) / 2, _equal_units(width) - 1) * math.sqrt(variance)
+    return Interval(float(ratio - spread) / math.log(2), float(ratio + spread) / math.log(2), unit, n)
+
+
+def _sums(parts: Sequence[npt.NDArray[Any]]) -> Totals:
+    return np.array([part.sum(dtype=np.float64) for part in parts])
+
+
+def _equal_units(width: Totals) -> float:
+    """How many units of equal size weigh as much as these."""
+    return float(width.sum() ** 2 / (width**2).sum())
+
+
+def _learned_from(model: str, file: str, documents: Sequence[Document]) -> int:
+    """How many documents are among the sources that the model's `training.json` names, if it was trained on this very corpus."""
+    record = model_folder(model) / "training.json"
+    if not record.is_file():
+        return 0
+    trained = read_json(record)
+    corpus = trained.get("settings", {}).get("corpus", {}).get("source", "")
+    if file != corpus and Path(file).resolve() != Path(corpus).resolve():
+        return 0
+    sources = set(trained.get("sources", ()))
+    return sum(document.source in sources for document in documents)

@@ -1,0 +1,204 @@
+"""Our GPT-2 as a model of EleutherAI's lm-evaluation-harness (`lm_eval`).
+
+    python -m staged.samples.harness --model staged --model_args model=mini-s --tasks TASK     the harness's own command line
+    lm_eval.simple_evaluate(model=StagedLM("mini-s"), tasks=[…])                                from Python
+
+It stands here, to the right of the model, because some tasks generate text.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+try:
+    from lm_eval.api.model import TemplateLM
+    from lm_eval.api.registry import register_model
+    from lm_eval.utils import get_rolling_token_windows
+except ImportError as error:
+    raise ImportError("staged.samples.harness needs EleutherAI's harness: pip install 'staged[lm-eval]'") from error
+
+import numpy as np
+
+from staged.errors import PlanError, SamplingError
+from staged.model.checkpoints import load_model
+from staged.model.evaluate import PRECISIONS
+from staged.model.likelihood import Ids, Window, score
+from staged.samples.engine import generate
+from staged.samples.methods import from_numbers
+
+log = logging.getLogger(__name__)
+
+LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")  # the harness's order
+
+
+@register_model("staged")
+class StagedLM(TemplateLM):  # type: ignore[misc]
+    """A GPT-2 that `lm_eval` can run.
+
+    Args:
+        model: shipped name or folder.
+        precision: `fp32` or `bf16`.
+        batch_size: full windows computed at once.
+        max_gen_toks: new tokens where a task doesn't say; by default a quarter of the context.
+        seed: of tasks that sample.
+        device, max_batch_size: the harness passes them; only the processor is known, and the second has no use.
+
+    Raises:
+        CheckpointError: the model.
+        PlanError: another precision, batch size or device.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        precision: str = "fp32",
+        batch_size: int | str | None = None,
+        max_gen_toks: int | None = None,
+        seed: int = 1,
+        device: str | None = None,
+        max_batch_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        if precision not in PRECISIONS:
+            raise PlanError(f"lm-eval: precision {precision!r}; known: {', '.join(PRECISIONS)}")
+        if device not in (None, "cpu"):
+            raise PlanError(f"lm-eval: device {device!r}; the staged model runs on cpu")
+        if not str(batch_size or 8).isdecimal():
+            raise PlanError(f"lm-eval: the batch size must be a number, not {batch_size!r}")
+        self.model, self.bpe = load_model(model, dtype=PRECISIONS[precision])
+        self.name, self.batch_size, self.seed = model, int(batch_size or 8), seed
+        self.max_gen_toks = max_gen_toks or max(1, self.max_length // 4)
+
+    @property
+    def max_length(self) -> int:
+        """The context in tokens."""
+        return self.model.config.n_ctx
+
+    @property
+    def eot_token_id(self) -> int:
+        """The id of `<|endoftext|>`, which stands before a text without context."""
+        return self.bpe.end_of_text
+
+    @property
+    def tokenizer_name(self) -> str:
+        """What the harness keys its cache of requests by."""
+        return f"staged-{self.name}"
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
+        """Token ids; nothing is ever added."""
+        return self.bpe.encode(string)
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **kwargs: Any
+    ) -> list[tuple[float, bool]]:
+        """Of each (key, context, continuation) the continuation's log-likelihood in nats, and whether greedy decoding gives it.
+
+        A context too long for the model loses its beginning.
+
+        Raises:
+            PlanError: a continuation that alone is too long.
+        """
+        pairs = [(context or [self.eot_token_id], continuation) for _, context, continuation in requests]
+        sequences = [np.array(context + continuation, dtype=np.int32) for context, continuation in pairs]
+        windows = [self._window(i, len(context), len(continuation)) for i, (context, continuation) in enumerate(pairs)]
+        answers = [(0.0, True)] * len(requests)  # an empty continuation is certain
+        scored = [window for window in windows if window.first <= window.end]
+        for index, nats, chosen in self._score(sequences, scored, disable_tqdm):
+            key = scored[index].sequence
+            answers[key] = (-float(nats.sum(dtype=np.float64)), bool(chosen.all()))
+            if requests[key][0] is not None:
+                self.cache_hook.add_partial("loglikelihood", requests[key][0], answers[key])
+        return answers
+
+    def _window(self, sequence: int, context: int, continuation: int) -> Window:
+        last = context + continuation - 1
+        if continuation > self.max_length:
+            raise PlanError(
+                f"lm-eval: a continuation of {continuation:,} tokens does not fit the model's context of {self.max_length:,}; "
+                "score it by a task of output type loglikelihood_rolling"
+            )
+        if last > self.max_length:
+            log.warning(
+                "a context of %d tokens and its continuation don't fit %d; its beginning is left out", context, self.max_length
+            )
+        return Window(sequence, start=max(0, last - self.max_length), end=last, first=context)
+
+    def _score(self, sequences: Sequence[Ids], windows: Sequence[Window], quiet: bool) -> Iterator[tuple[int, Any, Any]]:
+        with tqdm(total=len(windows), disable=quiet, desc="staged: loglikelihood") as bar:
+            for found in score(self.model, sequences, windows, batch=self.batch_size):
+                bar.update()
+                yield found
+
+    def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
+        """Log-likelihood of whole texts in nats, in the harness's windows: disjoint, but the last one reads a full context."""
+        sequences, windows = [], []
+        for i, request in enumerate(requests):
+            tokens = self.bpe.encode(request.args[0])
+            sequences.append(np.array([self.eot_token_id, *tokens], dtype=np.int32))
+            windows += list(self._rolling(i, tokens))
+        totals = [0.0] * len(requests)
+        for index, nats, _ in self._score(sequences, windows, disable_tqdm):
+            totals[windows[index].sequence] -= float(nats.sum(dtype=np.float64))
+        for request, total in zip(requests, totals, strict=True):
+            self.cache_hook.add_partial("loglikelihood_rolling", request.args, total)
+        return totals
+
+    def _rolling(self, sequence: int, tokens: list[int]) -> Iterator[Window]:
+        first = 1
+        for read, scored in get_rolling_token_windows(tokens, self.eot_token_id, self.max_length, context_len=1):
+            end = first + len(scored) - 1
+            yield Window(sequence, start=end - len(read), end=end, first=first)
+            first = end + 1
+
+    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
+        """Continuations, each cut before the first of its stop strings; greedy unless the task says `do_sample`.
+
+        Raises:
+            SamplingError: a task that asks for more new tokens than the context holds.
+        """
+        groups: dict[str, list[int]] = {}
+        for i, request in enumerate(requests):
+            groups.setdefault(json.dumps(request.args[1], sort_keys=True), []).append(i)
+        answers = [""] * len(requests)
+        with tqdm(total=len(requests), disable=disable_tqdm, desc="staged: generate_until") as bar:
+            for group in groups.values():
+                for first in range(0, len(group), self.batch_size):
+                    part = group[first : first + self.batch_size]
+                    asked = requests[part[0]].args[1]
+                    for i, text in zip(part, self._continue([requests[i].args[0] for i in part], asked, first), strict=True):
+                        answers[i] = text
+                        self.cache_hook.add_partial("generate_until", requests[i].args, text)
+                        bar.update()
+        return answers
+
+    def _continue(self, prompts: Sequence[str], asked: dict[str, Any], first: int) -> list[str]:
+        length = next((int(asked[name]) for name in LENGTH_NAMES if asked.get(name) is not None), self.max_gen_toks)
+        if length >= self.max_length:
+            raise SamplingError(f"lm-eval: {length} new tokens leave no room for a prompt in the context of {self.max_length}")
+        sampled = asked.get("do_sample", False)
+        numbers = (asked.get("temperature"), asked.get("top_k"), asked.get("top_p")) if sampled else (0.0, None, None)
+        rows = [(ids or [self.eot_token_id])[-(self.max_length - length) :] for ids in self.bpe.encode_batch(prompts)]
+        found = generate(
+            self.model, rows, from_numbers(*numbers), length=length, end=self.eot_token_id, seed=self.seed, first=first
+        )
+        until = asked.get("until") or []
+        return [_cut(self.bpe.decode(one.tokens), [until] if isinstance(until, str) else until) for one in found]
+
+
+def _cut(text: str, stops: Sequence[str]) -> str:
+    for stop in stops:
+        if stop:
+            text = text.split(stop)[0]
+    return text
+
+
+if __name__ == "__main__":
+    from lm_eval.__main__ import cli_evaluate
+
+    cli_evaluate()
