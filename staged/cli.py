@@ -199,10 +199,15 @@ def sample(
         typer.Option(help="File to write, .jsonl or .parquet; by default texts are printed, a single one while it is made."),
     ] = None,
     batch: Annotated[int, typer.Option(help="Samples computed at once.")] = 128,
-    precision: Annotated[str, typer.Option(help="bf16 or fp32; by default bf16 where the processor has it.")] = "",
+    precision: Annotated[str, typer.Option(help="fp32 (exact), bf16 or int8; by default bf16 where the processor has it.")] = "",
+    draft: Annotated[
+        str,
+        typer.Option(help="A smaller model with the same tokenizer that guesses ahead; the distribution stays the same."),
+    ] = "",
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
     from staged.samples.dataset import FORMATS, SampleSettings, write_samples
+    from staged.samples.decoders import path_taken
     from staged.samples.methods import from_numbers, under
     from staged.samples.methods import method as by_name
     from staged.samples.prompts import how_many, read_prompts
@@ -224,6 +229,7 @@ def sample(
         per_prompt=1 if per_prompt is None else per_prompt,
         batch=batch,
         precision=precision,
+        draft=draft,
         stop=tuple(stop or ()),
         repetition_penalty=repetition_penalty,
         logprobs=logprobs,
@@ -234,7 +240,7 @@ def sample(
         return
     with _count_progress("samples") as progress:
         write_samples(out, settings, progress=progress)
-    screen.print(f"{settings.count} samples: {out}", highlight=False, soft_wrap=True)
+    screen.print(f"{settings.count} samples ({path_taken(precision)}): {out}", highlight=False, soft_wrap=True)
 
 
 def _print_samples(settings: Any) -> None:

@@ -27,6 +27,7 @@ from staged.samples.decoders import best_precision, load_decoder
 from staged.samples.engine import CONTEXTS, Decoder, Generated, Options, check_length, generate
 from staged.samples.methods import Method
 from staged.samples.prompts import check_prompts
+from staged.samples.speculative import Pair, speculate_all
 from staged.samples.stops import StopStrings, TextStream, check_stops
 from staged.settings import nearest
 
@@ -55,6 +56,8 @@ class SampleSettings:
         prompts: texts to continue; none, or an empty one, is an unconditional sample.
         per_prompt: neighbouring samples that share a prompt: sample i continues prompt i // per_prompt, modulo their number.
         batch: samples computed at once; part of what determines the bytes in bf16.
+        draft: a smaller model of the same tokenizer that proposes tokens for `model` to judge (speculative decoding, exact);
+            empty is off. Samples then run one by one.
         precision: `fp32`, `bf16` or `int8`; empty takes bf16 where the processor has it.
         stop: strings at which a sample ends; its text ends before them.
         repetition_penalty: > 0; 1 is off.
@@ -71,6 +74,7 @@ class SampleSettings:
     per_prompt: int = 1
     batch: int = 128
     precision: str = ""
+    draft: str = ""
     stop: tuple[str, ...] = ()
     repetition_penalty: float = 1.0
     logprobs: bool = False
@@ -88,6 +92,8 @@ class SampleSettings:
             raise SamplingError(f"sample: the repetition penalty must be more than 0, not {self.repetition_penalty:g}; 1 is off")
         if self.context not in CONTEXTS:
             raise PlanError(f"sample: context {self.context!r}; {nearest(self.context, CONTEXTS)}")
+        if self.draft and (self.stop or self.logprobs or self.repetition_penalty != 1 or self.context != "refuse"):
+            raise PlanError("sample: a draft model goes without --stop, --logprobs, --repetition-penalty and --context")
         check_stops(self.stop)
         check_prompts(self.prompts)
 
@@ -115,7 +121,8 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
     model, bpe = _load(settings)
     _check_fit(model, bpe, settings)  # before anything is written
     blocks = out.with_name(f"{out.name}.blocks")
-    weights = {path.name: sha256_file(path) for path in weight_files(model_folder(settings.model))}
+    models = [name for name in (settings.model, settings.draft) if name]
+    weights = {name: [sha256_file(path) for path in weight_files(model_folder(name))] for name in models}
     wanted = fingerprint(asdict(settings) | {"weights": weights, "computed_in": settings.precision or best_precision()}, {})
     with disk_errors(out), locked(blocks):
         if not (blocks / "fingerprint.json").is_file() or read_json(blocks / "fingerprint.json") != wanted:
@@ -154,16 +161,20 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
     return row
 
 
-def _check_fit(model: Decoder, bpe: BPE, settings: SampleSettings) -> None:
+def _check_fit(model: Decoder | Pair, bpe: BPE, settings: SampleSettings) -> None:
     longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
-    check_length(model, max(longest, 1), settings.length, context=settings.context)
+    check_length(model.config, max(longest, 1), settings.length, context=settings.context)
 
 
-def _load(settings: SampleSettings) -> tuple[Decoder, BPE]:
-    return load_decoder(settings.model, precision=settings.precision, rows=min(settings.batch, settings.count))
+def _load(settings: SampleSettings) -> tuple[Decoder | Pair, BPE]:
+    rows = 1 if settings.draft else min(settings.batch, settings.count)
+    model, bpe = load_decoder(settings.model, precision=settings.precision, rows=rows)
+    if not settings.draft:
+        return model, bpe
+    return Pair(model, load_decoder(settings.draft, precision=settings.precision, rows=1)[0]), bpe
 
 
-def _fill(names: Sequence[Path], model: Decoder, bpe: BPE, settings: SampleSettings, progress: Done) -> None:
+def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: BPE, settings: SampleSettings, progress: Done) -> None:
     for number, name in enumerate(names):
         first = number * settings.batch
         if not name.is_file():
@@ -173,14 +184,17 @@ def _fill(names: Sequence[Path], model: Decoder, bpe: BPE, settings: SampleSetti
 
 
 def _block(
-    model: Decoder, bpe: BPE, settings: SampleSettings, first: int, watch: Callable[[int, int], None] | None = None
+    model: Decoder | Pair, bpe: BPE, settings: SampleSettings, first: int, watch: Callable[[int, int], None] | None = None
 ) -> list[dict[str, Any]]:
     ids = range(first, min(first + settings.batch, settings.count))
     prompts = [prompt or [bpe.end_of_text] for prompt in bpe.encode_batch([settings.prompt(i) for i in ids])]
     stops = StopStrings(settings.stop, bpe.decode)
-    options = Options(settings.repetition_penalty, stops, settings.logprobs, settings.context, watch)
     wanted = {"length": settings.length, "end": bpe.end_of_text, "seed": settings.seed, "first": first}
-    found = generate(model, prompts, settings.method, **wanted, options=options)
+    if isinstance(model, Pair):
+        found = [one.generated for one in speculate_all(model, prompts, settings.method, **wanted, watch=watch)]
+    else:
+        options = Options(settings.repetition_penalty, stops, settings.logprobs, settings.context, watch)
+        found = generate(model, prompts, settings.method, **wanted, options=options)
     return [_row(i, one, settings, bpe, stops) for i, one in zip(ids, found, strict=True)]
 
 

@@ -22,7 +22,7 @@ def best_dtype() -> torch.dtype:
 
 
 def load_decoder(name: str, *, precision: str = "", rows: int = 16) -> tuple[Decoder, BPE]:
-    """A model to generate with, and its tokenizer; `describe` says which kind it became.
+    """A model to generate with, and its tokenizer; `path_taken` says which kind it is.
 
     Args:
         name: as `load_model` takes it.
@@ -36,7 +36,17 @@ def load_decoder(name: str, *, precision: str = "", rows: int = 16) -> tuple[Dec
     precision = precision or best_precision()
     if precision == "int8" and not int8_is_native():
         raise SamplingError("sample: this processor has no int8 matrix products that PyTorch knows; use --precision bf16 or fp32")
-    if precision == "fp32" or not (bf16_is_native() or precision == "int8"):
+    if not _is_packed(precision):
         return load_model(name, dtype=torch.float32 if precision == "fp32" else torch.bfloat16)
     config, bpe, stored = open_model(name)
     return PackedGPT2(config, lambda key: stored[key].read(torch.float32), precision=precision, rows=rows), bpe
+
+
+def path_taken(precision: str = "") -> str:
+    """In words, what `load_decoder` makes of a precision on this processor."""
+    precision = precision or best_precision()
+    return f"{precision}, {'packed for oneDNN' if _is_packed(precision) else 'plain PyTorch'}"
+
+
+def _is_packed(precision: str) -> bool:
+    return precision == "int8" or (precision == "bf16" and bf16_is_native())

@@ -26,12 +26,15 @@ LONGEST = 100_000  # new tokens of a sliding window; a row's random numbers are 
 
 
 class Decoder(Protocol):
-    """What generation needs of a model."""
+    """What generation needs of a model; a cache's `length` may be set back to forget its last tokens."""
 
     config: GPT2Config
 
     def new_cache(self, batch: int) -> Any:
         """An empty cache; its `keep(rows)` drops all rows where the boolean (B,) tensor is false."""
+
+    def __call__(self, tokens_BT: Tensor, cache: Any) -> Tensor:
+        """Logits (B, T, V) for the token after each position; appends to the cache."""
 
     def next_logits(self, tokens_BT: Tensor, cache: Any) -> Tensor:
         """Float32 logits (B, V) for the token after the last; appends to the cache."""
@@ -106,7 +109,7 @@ def generate(
     if min(map(len, prompts)) == 0:
         raise SamplingError("sample: an empty prompt; leave the prompt out for an unconditional sample")
     n_ctx = model.config.n_ctx
-    check_length(model, max(map(len, prompts)), length, context=options.context)
+    check_length(model.config, max(map(len, prompts)), length, context=options.context)
     draws = length if options.context == "slide" else min(length, n_ctx)
     u = np.stack([uniforms(seed, first + row, draws + 1) for row in range(len(prompts))])
     low, high = chosen.top_p
@@ -142,13 +145,13 @@ def slides(position: int, n_ctx: int) -> int:
     return -(-max(position - n_ctx, 0) // (n_ctx - n_ctx // 2))
 
 
-def check_length(model: Decoder, prompt: int, length: int, *, context: str = "refuse") -> None:
+def check_length(config: GPT2Config, prompt: int, length: int, *, context: str = "refuse") -> None:
     """Refuse a prompt and a length, in tokens, that the model's context can't hold and the options don't provide for.
 
     Raises:
         SamplingError: they don't fit, the length is below 1, or `context` is unknown.
     """
-    n_ctx = model.config.n_ctx
+    n_ctx = config.n_ctx
     if context not in CONTEXTS:
         raise SamplingError(f"sample: context {context!r}; {nearest(context, CONTEXTS)}")
     if context != "slide" and prompt > n_ctx:

@@ -12,13 +12,15 @@ Source: Leviathan et al. 2023, algorithm 1; Chen et al. 2023.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
+from staged.model.config import GPT2Config
 from staged.samples.engine import Decoder, Generated, check_length
 from staged.samples.methods import Method, distribution
 from staged.samples.streams import uniforms
@@ -27,11 +29,26 @@ from staged.samples.two_level import invert
 AHEAD = 4  # tokens proposed a round
 
 
-class Judge(Decoder, Protocol):
-    """A decoder that gives logits of several positions at once, with a cache whose `length` may be set back."""
+@dataclass(frozen=True)
+class Pair:
+    """A model and the smaller one that drafts for it.
 
-    def __call__(self, tokens_BT: Tensor, cache: Any) -> Tensor:
-        """Logits (B, T, V) for the token after each position; appends to the cache."""
+    Raises:
+        SamplingError: they have two vocabularies.
+    """
+
+    large: Decoder
+    small: Decoder
+
+    def __post_init__(self) -> None:
+        large, small = self.large.config.n_vocab, self.small.config.n_vocab
+        if large != small:
+            raise SamplingError(f"sample: the draft has {small} tokens and the model {large}; they need one tokenizer")
+
+    @property
+    def config(self) -> GPT2Config:
+        """The large model's shape, with the shorter of the two contexts."""
+        return replace(self.large.config, n_ctx=min(self.large.config.n_ctx, self.small.config.n_ctx))
 
 
 @dataclass(frozen=True)
@@ -52,8 +69,7 @@ class Speculated:
 
 @torch.inference_mode()
 def speculate(
-    large: Judge,
-    small: Judge,
+    pair: Pair,
     prompt: Sequence[int],
     chosen: Method,
     *,
@@ -74,18 +90,14 @@ def speculate(
         watch: called with each new token but `<|endoftext|>`.
 
     Raises:
-        SamplingError: prompt and length that don't fit a model's context, or two vocabularies.
+        SamplingError: prompt and length that don't fit a model's context.
     """
-    if large.config.n_vocab != small.config.n_vocab:
-        raise SamplingError(
-            f"sample: the draft has {small.config.n_vocab} tokens and the model {large.config.n_vocab}; they need one tokenizer"
-        )
-    for model in (large, small):
-        check_length(model, len(prompt), length)
-    run = _Run(large, small, prompt, chosen, uniforms(seed, sample, 1 + length * (2 * ahead + 1)).tolist())
-    reason, out = "", run.text[len(prompt) :]
+    check_length(pair.config, len(prompt), length)
+    run = _Run(pair, prompt, chosen, uniforms(seed, sample, 1 + length * (2 * ahead + 1)).tolist())
+    reason = ""
+    out: list[int] = []
     while not reason:
-        room = min(length - len(out), large.config.n_ctx - len(run.text) + 1, small.config.n_ctx - len(run.text) + 1)
+        room = min(length - len(out), pair.config.n_ctx - len(run.text) + 1)
         for token in run.round(min(ahead, room - 1)):
             if token == end:
                 reason = "end"
@@ -96,15 +108,35 @@ def speculate(
     return Speculated(Generated(out, reason, run.top_p, [], 0), run.rounds, run.proposed, run.kept)
 
 
+def speculate_all(
+    pair: Pair,
+    prompts: Sequence[Sequence[int]],
+    chosen: Method,
+    *,
+    length: int,
+    end: int,
+    seed: int,
+    first: int = 0,
+    watch: Callable[[int, int], None] | None = None,
+) -> list[Speculated]:
+    """Continue each prompt, one after the other; arguments as of `generate`."""
+
+    def one(row: int, prompt: Sequence[int]) -> Speculated:
+        seen = partial(watch, row) if watch else lambda token: None
+        return speculate(pair, prompt, chosen, length=length, end=end, seed=seed, sample=first + row, watch=seen)
+
+    return [one(row, prompt) for row, prompt in enumerate(prompts)]
+
+
 class _Run:
     """The text so far, both caches, and the random numbers left."""
 
-    def __init__(self, large: Judge, small: Judge, prompt: Sequence[int], chosen: Method, u: list[float]) -> None:
-        self.large, self.small, self.chosen, self.u = large, small, chosen, iter(u)
+    def __init__(self, pair: Pair, prompt: Sequence[int], chosen: Method, u: list[float]) -> None:
+        self.large, self.small, self.chosen, self.u = pair.large, pair.small, chosen, iter(u)
         self.text = list(prompt)
         low, high = chosen.top_p
         self.top_p = low + (high - low) * next(self.u)
-        self.large_cache, self.small_cache = large.new_cache(1), small.new_cache(1)
+        self.large_cache, self.small_cache = pair.large.new_cache(1), pair.small.new_cache(1)
         self.rounds = self.proposed = self.kept = 0
 
     def round(self, ahead: int) -> list[int]:
@@ -133,7 +165,7 @@ class _Run:
             tokens.append(self._draw(q_KV[-1]))
         return tokens, q_KV
 
-    def _distributions(self, model: Judge, cache: Any, text: list[int]) -> Tensor:
+    def _distributions(self, model: Decoder, cache: Any, text: list[int]) -> Tensor:
         """(T, V) after each token of the text that the cache doesn't hold yet."""
         logits_TV = model(torch.tensor([text[cache.length :]]), cache)[0].float()
         return distribution(logits_TV, self.chosen, torch.full((len(logits_TV),), self.top_p))

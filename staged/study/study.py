@@ -76,7 +76,7 @@ def _check_models(settings: StudySettings) -> None:
     """Before the long work: every model loads, reaches the longest length, and has not learned from what it is tested against."""
     split_of = {document.source: document.split for document in split_documents(settings.corpus)}
     for name in settings.models:
-        check_length(load_model(name)[0], 1, max(settings.lengths))
+        check_length(load_model(name)[0].config, 1, max(settings.lengths))
     encoders = [settings.roberta.base] if "roberta" in settings.detectors else []
     for name in (*settings.models, *(base for base in encoders if base in MINIS or Path(base).is_dir())):
         source = learned_from(name)

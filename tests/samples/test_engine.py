@@ -150,14 +150,14 @@ class TestContext:
             run(loaded, [[]], "greedy", length=1)
         for context in ("refuse", "stop"):
             with pytest.raises(SamplingError, match=r"prompt of 129 tokens doesn't fit the context of 128; .*slide"):
-                check_length(loaded[0], 129, 1, context=context)
+                check_length(loaded[0].config, 129, 1, context=context)
         for context in ("refuse", "stop", "slide"):
             with pytest.raises(SamplingError, match="length can be 1 to"):
-                check_length(loaded[0], 1, 0, context=context)
+                check_length(loaded[0].config, 1, 0, context=context)
         with pytest.raises(SamplingError, match="1 to 100000"):
-            check_length(loaded[0], 1, 100_001, context="slide")
+            check_length(loaded[0].config, 1, 100_001, context="slide")
         with pytest.raises(SamplingError, match="did you mean 'slide'"):
-            check_length(loaded[0], 1, 1, context="slid")
+            check_length(loaded[0].config, 1, 1, context="slid")
 
     def test_stop_says_so(self, endless: tuple[GPT2, BPE]) -> None:
         prompts = [[1] * 10, [2] * 100, [3] * N_CTX]

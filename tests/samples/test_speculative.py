@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
 from scipy import stats
 
-from staged.errors import SamplingError
+from staged.errors import PlanError, SamplingError
 from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, initialise
+from staged.samples.dataset import SampleSettings, read_samples, sample, write_samples
 from staged.samples.engine import generate
 from staged.samples.methods import distribution, method
-from staged.samples.speculative import remainder, speculate
+from staged.samples.speculative import Pair, remainder, speculate
 
 END = 5
 
@@ -29,6 +31,7 @@ def model(seed: int, scale: float = 25.0) -> GPT2:
 
 
 LARGE, SMALL = model(1), model(2)
+BOTH = Pair(LARGE, SMALL)
 
 
 def test_keeping_and_remainder_make_up_the_large_distribution() -> None:
@@ -69,7 +72,7 @@ def test_texts_have_the_large_models_distribution(name: str, ahead: int) -> None
     expected, n = exact(name, [1, 2], 3), 3000
     counts: Counter[tuple[int, ...]] = Counter()
     for i in range(n):
-        one = speculate(LARGE, SMALL, [1, 2], method(name), length=3, end=END, seed=7, sample=i, ahead=ahead).generated
+        one = speculate(BOTH, [1, 2], method(name), length=3, end=END, seed=7, sample=i, ahead=ahead).generated
         counts[(*one.tokens, *([END] if one.ended else []))] += 1
     assert set(counts) <= set(expected)
     common = [text for text, mass in expected.items() if n * mass >= 5]
@@ -84,12 +87,12 @@ def test_texts_have_the_large_models_distribution(name: str, ahead: int) -> None
 def test_greedy_is_the_large_models_greedy_text() -> None:
     for first in range(5):
         out = generate(LARGE, [[first, 0]], method("greedy"), length=8, end=END, seed=1)[0]
-        assert speculate(LARGE, SMALL, [first, 0], method("greedy"), length=8, end=END, seed=1).generated.tokens == out.tokens
+        assert speculate(BOTH, [first, 0], method("greedy"), length=8, end=END, seed=1).generated.tokens == out.tokens
 
 
 def test_a_draft_equal_to_the_model_is_never_refused() -> None:
-    for sample in range(20):
-        one = speculate(LARGE, LARGE, [0], method("temperature-1"), length=11, end=-1, seed=2, sample=sample)
+    for i in range(20):
+        one = speculate(Pair(LARGE, LARGE), [0], method("temperature-1"), length=11, end=-1, seed=2, sample=i)
         assert one.kept == one.proposed > 0
         assert one.rounds == 3  # 5 + 5 + 1 tokens
 
@@ -98,7 +101,7 @@ def test_a_sample_depends_on_the_seed_and_its_number() -> None:
     def texts(seed: int) -> list[list[int]]:
         wanted = {"length": 8, "end": -1, "seed": seed}
         return [
-            speculate(LARGE, SMALL, [0], method("temperature-1"), **wanted, sample=i).generated.tokens  # type: ignore[arg-type]
+            speculate(BOTH, [0], method("temperature-1"), **wanted, sample=i).generated.tokens  # type: ignore[arg-type]
             for i in range(12)
         ]
 
@@ -108,7 +111,7 @@ def test_a_sample_depends_on_the_seed_and_its_number() -> None:
 
 
 def test_fills_the_context_to_its_end() -> None:
-    one = speculate(LARGE, SMALL, [0, 1], method("temperature-1"), length=11, end=-1, seed=3)
+    one = speculate(BOTH, [0, 1], method("temperature-1"), length=11, end=-1, seed=3)
     assert len(one.generated.tokens) == 11
     assert one.generated.reason == "length"
 
@@ -116,4 +119,20 @@ def test_fills_the_context_to_its_end() -> None:
 def test_another_vocabulary_is_refused() -> None:
     other = GPT2(GPT2Config(n_vocab=7, n_ctx=12, n_embd=16, n_head=2, n_layer=1))
     with pytest.raises(SamplingError, match="one tokenizer"):
-        speculate(LARGE, other, [0], method("greedy"), length=3, end=END, seed=1)
+        Pair(LARGE, other)
+
+
+def test_the_command_draws_through_a_draft(tmp_path: Path) -> None:
+    out = tmp_path / "s.jsonl"
+    wanted = SampleSettings(model="mini-m", draft="mini-s", method=method("top-k-40"), count=3, length=20, seed=2)
+    write_samples(out, wanted)
+    rows = read_samples(out)
+    assert [row["id"] for row in rows] == [0, 1, 2]
+    assert all(row["text"] and row["model"] == "mini-m" for row in rows)
+    again = list(sample(wanted))
+    assert rows == again
+
+
+def test_a_draft_goes_without_the_other_options() -> None:
+    with pytest.raises(PlanError, match="draft model goes without"):
+        SampleSettings(model="mini-m", draft="mini-s", method=method("greedy"), count=1, length=5, logprobs=True)
