@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -173,10 +175,18 @@ def test_sampled_generation_does_not_depend_on_the_batch(tiny: Path) -> None:
     assert len(set(one)) > 1
 
 
+def test_the_harness_own_command_line_runs_it(tiny: Path, tmp_path: Path) -> None:
+    write_task(tmp_path, "tiny_shell", "loglikelihood_rolling", ROLLING, [{"text": "The river keeps the bridge."}])
+    command = [sys.executable, "-m", "staged.samples.harness", "--model", "staged", "--model_args", f"model={tiny}"]
+    command += ["--tasks", "tiny_shell", "--include_path", str(tmp_path), "--batch_size", "8"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert "bits_per_byte" in answer.stdout
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"device": "cuda"}, "runs on cpu"),
         ({"batch_size": "auto"}, "must be a number"),
         ({"precision": "fp8"}, "known: fp32, bf16"),
     ],
