@@ -54,7 +54,7 @@ def model_folder(name: str) -> Path:
     if is_repository(name) and not Path(name).exists():
         return hub_folder(name)
     raise CheckpointError(
-        f"model {name!r}: neither a shipped or released model nor a folder; {nearest(name, (*MINIS, *aliases()))}"
+        f"model {name!r}: neither a shipped model nor a folder nor a released size; {nearest(name, (*MINIS, *aliases()))}"
     )
 
 

@@ -116,6 +116,10 @@ def test_safetensors_header(tiny: Path) -> None:
 
 
 @pytest.mark.slow
-def test_many_mutations(tmp_path: Path, tiny: Path, record_property: Callable[[str, object], None]) -> None:
-    record_property("tensorflow_refused", fuzz_tensorflow(tmp_path / "m", FULL))
-    record_property("safetensors_refused", fuzz_safetensors(tiny, FULL))
+def test_tensorflow_index_at_length(tmp_path: Path) -> None:
+    assert 0.5 * len(FULL) < fuzz_tensorflow(tmp_path / "m", FULL) < len(FULL)
+
+
+@pytest.mark.slow
+def test_safetensors_header_at_length(tiny: Path) -> None:
+    assert 0.5 * len(FULL) < fuzz_safetensors(tiny, FULL) < len(FULL)
