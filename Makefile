@@ -4,7 +4,7 @@ PLAN ?= plans/mini.toml
 OUT ?= out/mini
 READY = .venv/.ready
 
-.PHONY: study test check docs minis
+.PHONY: study test check docs minis bench
 
 study: $(READY)
 	.venv/bin/staged study $(PLAN) --out $(OUT)
@@ -19,6 +19,11 @@ check: $(READY)
 
 docs: $(READY)
 	.venv/bin/python docs/generate.py
+
+bench: $(READY)  # builds llama.cpp: minutes
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	.venv/bin/python bench/decode.py --out out/bench/decode.json
+	.venv/bin/python bench/train.py --out out/bench/train.json
 
 minis: $(READY)
 	.venv/bin/staged train plans/minis.toml --out out/minis --threads 1
