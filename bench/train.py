@@ -32,9 +32,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from staged.artifacts import write_json
-from staged.model.checkpoints import read_tensors
 from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, initialise
+from staged.model.safetensors import read_safetensors
 
 LossOf = Callable[[Tensor], Tensor]
 
@@ -63,8 +63,8 @@ def staged_engine(folder: Path, shape: GPT2Config) -> tuple[nn.Module, LossOf]:
 
     with torch.device("meta"):
         model = GPT2(shape)
-    wanted = {key: tensor.shape for key, tensor in model.state_dict().items()}
-    model.load_state_dict(read_tensors(folder / "model.safetensors", wanted, dtype=torch.float32), assign=True)
+    stored = read_safetensors(folder / "model.safetensors")
+    model.load_state_dict({key: tensor.read(torch.float32) for key, tensor in stored.items()}, assign=True)
     loss = CausalLoss(model.train())
     return model, lambda ids: loss(ids, F.pad(ids[:, 1:], (0, 1), value=IGNORED)) / ids[:, 1:].numel()
 
