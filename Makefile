@@ -23,6 +23,7 @@ docs: $(READY)
 bench: $(READY)  # builds llama.cpp: minutes
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	.venv/bin/python bench/decode.py --out out/bench/decode.json
+	.venv/bin/python bench/speculate.py --out out/bench/speculate.json
 	.venv/bin/python bench/train.py --out out/bench/train.json
 
 minis: $(READY)
