@@ -26,7 +26,10 @@ def cli_page() -> str:
     for name, command in sorted(commands.items()):
         lines += [f"## staged {name}", "", command.help or "", "", "| argument | default | what |", "|---|---|---|"]
         lines += [_row(parameter) for parameter in command.params] + [""]
-    lines += ["Exit codes: 0 done · 2 bad input, said in one sentence · 130 interrupted; the same command continues.", ""]
+    lines += [
+        "Exit codes: 0 done · 2 bad input, said in one sentence · 130 interrupted; a command that writes files continues when it is given again.",
+        "",
+    ]
     return "\n".join(lines)
 
 

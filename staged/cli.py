@@ -1,31 +1,26 @@
-"""The command line: parses, calls one verb, prints. Nothing else in staged prints."""
+"""The command line: parses, calls one verb, and shows what came of it through screen.py."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 
 from staged.errors import PlanError, StagedError
+from staged.screen import (
+    count_progress,
+    errors,
+    print_evaluation,
+    print_samples,
+    print_study,
+    screen,
+    study_progress,
+    train_progress,
+)
 
 app = typer.Typer(
     help="Release a language model the way GPT-2 1.5B was released: with its weights, its detector, its evidence and its card.",
@@ -34,8 +29,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-screen = Console()
-errors = Console(stderr=True)
 
 INTERRUPTED = 130
 DEFAULT_PLAN = Path("plans/mini.toml")
@@ -58,9 +51,9 @@ def study(
     settings = read_study(plan, corpus=corpus)
     if workers < 0:
         raise PlanError(f"--workers must be 0 or more, not {workers}")
-    with _study_progress() as progress:
+    with study_progress() as progress:
         run_study(out, settings, render=write_report, workers=workers or os.cpu_count() or 1, report=progress)
-    _print_study(out)
+    print_study(out)
 
 
 @app.command()
@@ -117,7 +110,7 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     for folder, settings in _runs(plan, out, run or [], init, corpus).items():
-        with _train_progress(folder.name) as report:
+        with train_progress(folder.name) as report:
             worked = train_run(folder, with_flags(settings, flags | {"source": corpus}), report=report)
         done = f"trained · peak memory {peak_memory_mb():,.0f} MB" if worked else "already there, nothing to do"
         screen.print(f"{folder}: {done}", highlight=False, soft_wrap=True)
@@ -236,41 +229,11 @@ def sample(
         context=context,
     )
     if out is None:
-        _print_samples(settings)
+        print_samples(settings)
         return
-    with _count_progress("samples") as progress:
+    with count_progress("samples") as progress:
         write_samples(out, settings, progress=progress)
     screen.print(f"{settings.count} samples ({path_taken(precision)}): {out}", highlight=False, soft_wrap=True)
-
-
-def _print_samples(settings: Any) -> None:
-    """Samples on standard output: JSON rows with log-probabilities, one text as it is made, or several under headings."""
-    import json
-
-    from staged.samples.dataset import sample, speak
-
-    if settings.logprobs:
-        for row in sample(settings):
-            typer.echo(json.dumps(row, ensure_ascii=False))
-    elif settings.count == 1:
-        try:
-            row = speak(settings, lambda text: typer.echo(text, nl=False))
-        except KeyboardInterrupt:
-            typer.echo()  # so that whole lines are left
-            raise
-        typer.echo()
-        errors.print(f"──── {_ending(row)}", style="dim", highlight=False, markup=False)
-    else:
-        for row in sample(settings):
-            typer.secho(f"──── sample {row['id']} · {_ending(row)}", dim=True)
-            typer.echo(row["prompt"] + row["text"])
-
-
-def _ending(row: dict[str, Any]) -> str:
-    """How a sample came to its end, for a heading."""
-    why = {"end": "end of text", "length": "length reached", "stop": f"stop {row['stopped']!r}", "context": "end of the context"}
-    moved = f" · window moved {row['slides']} times" if row["slides"] else ""
-    return f"{row['length']} tokens · {why[row['reason']]}{moved}"
 
 
 @app.command()
@@ -285,7 +248,7 @@ def convert(
         os.environ["HF_HUB_OFFLINE"] = "1"
     from staged.model.convert import convert as convert_model
 
-    with _count_progress("tensors") as progress:
+    with count_progress("tensors") as progress:
         worked = convert_model(src, dst, dtype=dtype, progress=progress)
     screen.print(f"{dst}: {'written' if worked else 'already there, nothing to do'}", highlight=False, soft_wrap=True)
 
@@ -304,143 +267,12 @@ def evaluate_lm(
     """What a text costs a language model: nats and bits per token, byte and word, beside the paper's table."""
     from staged.model.evaluate import evaluate
 
-    with _count_progress("tokens") as progress:
+    with count_progress("tokens") as progress:
         result = evaluate(model, file, stride=stride, batch=batch, precision=precision, progress=progress)
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        _print_evaluation(result)
-
-
-def _bars(*columns: ProgressColumn) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors
-    )
-
-
-@contextmanager
-def _count_progress(what: str) -> Iterator[Any]:
-    with _bars(MofNCompleteColumn()) as bars:
-        task = bars.add_task(what, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
-
-
-@contextmanager
-def _train_progress(name: str) -> Iterator[Any]:
-    with _bars(MofNCompleteColumn(), TextColumn("{task.fields[facts]}")) as bars:
-        task = bars.add_task(name, total=None, facts="")
-        seen: dict[str, Any] = {"valid": None}
-
-        def report(progress: Any) -> None:
-            seen["valid"] = progress.valid_loss or seen["valid"]
-            valid = f" valid {seen['valid']:.3f}" if seen["valid"] else ""
-            facts = f"train {progress.train_loss:.3f}{valid} · {progress.tokens_per_s:,.0f} tok/s"
-            facts += f" · {progress.peak_memory_mb:,.0f} MB · ETA {progress.eta_s:,.0f} s"
-            bars.update(task, completed=progress.step, total=progress.steps, facts=facts)
-            if progress.valid_loss and not bars.console.is_terminal:
-                errors.print(f"{name} step {progress.step}/{progress.steps}: {facts}", highlight=False)
-
-        yield report
-
-
-@contextmanager
-def _study_progress() -> Iterator[Any]:
-    with _bars(TaskProgressColumn()) as bars:
-        whole = bars.add_task("study", total=None)
-        running: dict[str, Any] = {}
-        done: dict[str, float] = {}
-
-        def report(stages: Any, stage: Any, share: float) -> None:
-            done[stage.name] = share * stage.cost
-            bars.update(whole, completed=sum(done.values()), total=sum(one.cost for one in stages))
-            if share < 1:
-                if stage.name not in running:
-                    running[stage.name] = bars.add_task(f"  {stage.name}", total=1.0, visible=bars.console.is_terminal)
-                bars.update(running[stage.name], completed=share)
-            elif stage.name in running:
-                bars.remove_task(running.pop(stage.name))
-            if share == 1 and not bars.console.is_terminal:
-                finished = sum(one.name in done and done[one.name] == one.cost for one in stages)
-                errors.print(f"[{finished}/{len(stages)}] {stage.name}", highlight=False, markup=False)
-
-        yield report
-
-
-def _print_study(folder: Path) -> None:
-    """The transfer matrix by size on the post's method, the findings in a line each, and where the report is."""
-    from staged.artifacts import read_json
-    from staged.study.matrix import by_size, load_cells, values
-
-    cells = load_cells(folder / "cells.json")
-    methods = values(cells, "tested_method")
-    for detector in values(cells, "detector"):
-        matrix = by_size(cells, detector, "nucleus" if "nucleus" in methods else methods[0])
-        table = Table(title=f"{detector}, {matrix.fixed}: accuracy in % [95% interval]", title_justify="left")
-        table.add_column("trained on ↓  tested on →")
-        for column in matrix.columns:
-            table.add_column(column, justify="right")
-        for row, line in zip(matrix.rows, matrix.cells, strict=True):
-            table.add_row(row, *(_percent(cell) for cell in line))
-        screen.print(table)
-    screen.print(
-        f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most {cells[0].length_tokens} tokens a cell"
-    )
-    for finding in read_json(folder / "findings.json")["findings"]:
-        screen.print(f"{finding['verdict']}: {finding['claim']}", highlight=False, markup=False)
-    screen.print(f"\nreport: {folder / 'report.html'}", highlight=False, soft_wrap=True)
-
-
-def _print_evaluation(result: Any) -> None:
-    """This text's figures, how its interval was made, and what the paper published."""
-    from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
-
-    rows = [
-        (f"per {unit}", f"{one['count']:,}", f"{one['nats']:.4f}", f"{one['bits']:.4f}", _perplexity(one["perplexity"]))
-        for unit, one in result.rates().items()
-    ]
-    _print_table(f"{result.model} on {result.file}", ("", "count", "nats", "bits", "perplexity"), rows)
-    facts = (
-        f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision}; documents: {result.documents:,}, "
-        "each scored by itself after <|endoftext|>; words are separated by white space"
-    )
-    screen.print(facts, markup=False, highlight=False, soft_wrap=True)
-    screen.print(f"95% interval of bits per byte: {_bits_interval(result.interval)}", markup=False, highlight=False, soft_wrap=True)
-    if result.documents_learned_from:
-        seen = f"the model was trained on {result.documents_learned_from:,} of these documents: this says little about new text"
-        screen.print(seen, style="bold", highlight=False, soft_wrap=True)
-    screen.print()
-    published = [(name, *(f"{value:g}" for value in values)) for name, values in PUBLISHED.items()]
-    _print_table("GPT-2 as published", ("", *PUBLISHED_SIZES), published)
-    screen.print(PUBLISHED_NOTE, markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(title=escape(title), title_justify="left")
-    for i, name in enumerate(header):
-        table.add_column(name, justify="right" if i else "left")
-    for row in rows:
-        table.add_row(*row)
-    screen.print(table)
-
-
-def _perplexity(value: float | None) -> str:
-    return "too large" if value is None else f"{value:,.2f}" if value < 1e6 else f"{value:.3g}"
-
-
-def _bits_interval(interval: Any) -> str:
-    if interval is None:
-        from staged.model.evaluate import BLOCK_TOKENS_AT_LEAST, UNITS_AT_LEAST
-
-        enough = f"{UNITS_AT_LEAST} documents of similar length, or {UNITS_AT_LEAST * BLOCK_TOKENS_AT_LEAST:,} tokens"
-        return f"none; the text is too short for one (it takes {enough})"
-    what = "documents" if interval.unit == "documents" else "blocks of consecutive tokens"
-    return f"{interval.low:.4f} … {interval.high:.4f}, from the spread over {interval.units:,} {what}"
-
-
-def _percent(cell: Any) -> str:
-    if cell is None:
-        return "–"
-    return f"{100 * cell.accuracy:.1f} \\[{100 * cell.accuracy_low:.1f}, {100 * cell.accuracy_high:.1f}]"
+        print_evaluation(result)
 
 
 def main() -> None:
