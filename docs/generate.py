@@ -26,10 +26,8 @@ def cli_page() -> str:
     for name, command in sorted(commands.items()):
         lines += [f"## staged {name}", "", command.help or "", "", "| argument | default | what |", "|---|---|---|"]
         lines += [_row(parameter) for parameter in command.params] + [""]
-    lines += [
-        "Exit codes: 0 done · 2 bad input, said in one sentence · 130 interrupted; a command that writes files continues when it is given again.",
-        "",
-    ]
+    codes = "0 done · 2 bad input, said in one sentence · 130 interrupted; a command that writes files continues when given again."
+    lines += [f"Exit codes: {codes}", ""]
     return "\n".join(lines)
 
 
