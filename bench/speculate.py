@@ -36,7 +36,7 @@ LENGTH = 100
 
 def minis(samples: int, repeats: int) -> list[dict[str, Any]]:
     """mini-xl with and without a draft, on top-k 40 and temperature 1."""
-    large, bpe = load_decoder("mini-xl", rows=1)
+    large, bpe = load_decoder("mini-xl", rows=AHEAD + 1)
     drafts = {name: load_decoder(name, rows=1)[0] for name in ("mini-s", "mini-m")}
     rows = []
     for sampling in ("top-k-40", "temperature-1"):
@@ -65,10 +65,10 @@ def minis(samples: int, repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
-def random_decoder(size: str) -> Decoder:
+def random_decoder(size: str, rows: int) -> Decoder:
     """A released shape in int8 with random weights, made tensor by tensor."""
     stream, sizes = torch.Generator().manual_seed(1), shapes(RELEASED[size])
-    return PackedGPT2(RELEASED[size], lambda key: torch.randn(sizes[key], generator=stream).mul_(0.02), precision="int8", rows=1)
+    return PackedGPT2(RELEASED[size], lambda key: torch.randn(sizes[key], generator=stream).mul_(0.02), precision="int8", rows=rows)
 
 
 def seconds(act: Callable[[], object], repeats: int) -> float:
@@ -85,7 +85,7 @@ def seconds(act: Callable[[], object], repeats: int) -> float:
 @torch.inference_mode()
 def released(repeats: int) -> dict[str, float]:
     """Seconds of the passes that speculation with 1558M and 124M is made of."""
-    large, small = random_decoder("gpt2-xl"), random_decoder("gpt2")
+    large, small = random_decoder("gpt2-xl", AHEAD + 1), random_decoder("gpt2", 1)
     cost = {}
     for name, decoder, tokens in (("large", large, 1), ("large_ahead", large, AHEAD + 1), ("small", small, 1)):
         cache = decoder.new_cache(1)

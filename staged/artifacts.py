@@ -109,7 +109,7 @@ def locked(folder: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise ArtifactError(f"{folder}: another staged process is writing here; wait for it or choose another --out") from None
+        raise ArtifactError(f"{folder}: another staged process is writing here; wait for it or choose another place") from None
     finally:
         os.close(handle)
 
@@ -122,7 +122,7 @@ def disk_errors(place: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, BlockingIOError):
             raise
-        raise ArtifactError(f"{place}: cannot write: {error.strerror or error}; free space or choose another --out") from error
+        raise ArtifactError(f"{place}: cannot write: {error.strerror or error}; free space or choose another place") from error
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -32,6 +32,7 @@ app = typer.Typer(
 
 INTERRUPTED = 130
 DEFAULT_PLAN = Path("plans/mini.toml")
+MODELS = "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, or a hub name (docs/models.md)"
 
 
 @app.command()
@@ -76,7 +77,7 @@ def train(
     ] = None,
     run: Annotated[list[str] | None, typer.Option(help="Only this run of the plan; may be given several times.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of this process; 0 leaves it to PyTorch.")] = 0,
-    init: Annotated[str | None, typer.Option(help="Fine-tune this model: mini-s … mini-xl, or a model folder.")] = None,
+    init: Annotated[str | None, typer.Option(help=f"Fine-tune this model: {MODELS}.")] = None,
     corpus: Annotated[str | None, typer.Option(help="Human text: a .txt, .jsonl or .parquet file, or a folder of these.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Longest passage that a text is cut into.")] = None,
     minimum_tokens: Annotated[int | None, typer.Option(help="Shortest passage; what is shorter is left out.")] = None,
@@ -107,6 +108,8 @@ def train(
     from staged.model.train import peak_memory_mb
     from staged.model.train import train as train_run
 
+    if threads < 0:
+        raise PlanError(f"--threads must be 0 or more, not {threads}")
     if threads:
         torch.set_num_threads(threads)
     for folder, settings in _runs(plan, out, run or [], init, corpus).items():
@@ -136,13 +139,12 @@ def _runs(plan: Path | None, out: Path | None, names: list[str], init: str | Non
 def sample(
     model: Annotated[
         str,
-        typer.Argument(
-            help="mini-s, mini-m, mini-l, mini-xl, 124M … 1558M, a model folder in any published layout, or a hub name."
-        ),
+        typer.Argument(help=f"{MODELS}."),
     ],
     method: Annotated[
-        str, typer.Option(help="temperature-1, top-k-40, nucleus, greedy, or parts such as temperature-0.7+top-p-0.9.")
-    ] = "temperature-1",
+        str | None,
+        typer.Option(help="temperature-1 (the default), top-k-40, nucleus, greedy, or parts such as temperature-0.7+top-p-0.9."),
+    ] = None,
     number: Annotated[
         int | None,
         typer.Option("-n", "--number", help="How many samples in all, prompts taken in turn; by default 1, or one a prompt."),
@@ -206,7 +208,9 @@ def sample(
     from staged.samples.prompts import how_many, read_prompts
 
     numbers = (temperature, top_k, top_p)
-    chosen = by_name(method) if numbers == (None, None, None) else from_numbers(*numbers)
+    if method and numbers != (None, None, None):
+        raise PlanError("sample: give --method or the numbers --temperature, --top-k, --top-p, not both")
+    chosen = by_name(method or "temperature-1") if numbers == (None, None, None) else from_numbers(*numbers)
     if prompt and prompts:
         raise PlanError("sample: give --prompt or --prompts, not both")
     if out is not None and out.suffix not in FORMATS:
@@ -255,7 +259,7 @@ def convert(
 
 @app.command(name="evaluate-lm")
 def evaluate_lm(
-    model: Annotated[str, typer.Argument(help="mini-s, mini-m, mini-l, mini-xl, or a model folder in the hub's layout.")],
+    model: Annotated[str, typer.Argument(help=f"{MODELS}.")],
     file: Annotated[
         str, typer.Argument(help='Text: .txt, .jsonl or .parquet (rows with "text"), a folder of these, or - for standard input.')
     ],

@@ -203,7 +203,7 @@ def train_roberta(
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             done, best, kept = state["epochs"], state["best"], state["kept"]
-        except (RuntimeError, KeyError, ValueError, OSError, pickle.UnpicklingError):
+        except (RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError, pickle.UnpicklingError):
             raise CheckpointError(f"{checkpoint}: damaged checkpoint; delete it to train this detector again") from None
     for epoch in range(done, settings.epochs):
         _epoch(model, tokenizer, optimizer, ids, labels, settings, epoch, progress)

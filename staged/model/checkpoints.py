@@ -53,6 +53,8 @@ def model_folder(name: str) -> Path:
         return Path(name)
     if is_repository(name) and not Path(name).exists():
         return hub_folder(name)
+    if Path(name).is_file():
+        raise CheckpointError(f"model {name!r}: is a file; give the folder that holds the model (GGUF files are written, not read)")
     raise CheckpointError(
         f"model {name!r}: neither a shipped model nor a folder nor a released size; {nearest(name, (*MINIS, *aliases()))}"
     )

@@ -3,9 +3,9 @@
 What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, GELU runs inside
 the matrix product, the vocabulary is padded to a multiple of 64, residuals stay float32, keys and values are bfloat16.
 
-int8 is symmetric: a weight column has one scale; activations have one scale a batch behind a LayerNorm, whose rows are alike in
-size, and one a row elsewhere. So in int8, as in bfloat16, a row's numbers can depend on its batch in the last bits; float32
-(`gpt2.GPT2`) is the exact one.
+int8 is symmetric: a weight column has one scale, and so has a row of activations, so that a position's numbers depend neither on
+its neighbours nor on its batch beyond rounding. One exception: a packed model for one row at a time (`rows=1`) reads several
+tokens at once, a prompt, with one scale for all of them. float32 (`gpt2.GPT2`) is the exact one.
 
 Axes as in gpt2.py; N = B · T rows.
 """
@@ -24,7 +24,6 @@ from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, Cache, causal_mask
 
 VOCABULARY_MULTIPLE = 64
-FEW_ROWS = 2
 PRECISIONS = ("fp32", "bf16", "int8")
 After = tuple[str, list[None], str]  # what oneDNN does to a product: its name, scalars, kind
 
@@ -59,32 +58,12 @@ class Bf16Linear:
 
 
 class Int8Linear:
-    """x W + b in int8 with one activation scale for the whole batch; for inputs that come out of a LayerNorm.
+    """x W + b in int8 by oneDNN with one activation scale a row, then GELU when asked."""
 
-    Args:
-        gelu: fused in.
-        out: dtype of the result.
-    """
-
-    def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False, out: torch.dtype = torch.bfloat16) -> None:
-        self.weight, self.scale, self.zero = quantize_columns(weight_IO)
-        self.bias, self.out = bias_O.float(), out
-        self.after: After = ("gelu", [], "tanh") if gelu else ("none", [], "")
-
-    def __call__(self, x_NI: Tensor) -> Tensor:
-        low, high = torch.aminmax(x_NI)
-        scale = max(-float(low), float(high), 1e-12) / 127
-        q_NI = torch.mul(x_NI, 1 / scale).round_().to(torch.int8)
-        weight = (self.weight, self.scale, self.zero, self.bias)
-        return torch.ops.onednn.qlinear_pointwise(q_NI, scale, 0, *weight, 1.0, 0, self.out, *self.after)
-
-
-class Int8RowLinear:
-    """x W + b in int8 with one activation scale a row; for inputs whose rows differ in size."""
-
-    def __init__(self, weight_IO: Tensor, bias_O: Tensor) -> None:
-        self.weight, self.scale, self.zero = quantize_columns(weight_IO)
-        self.bias = bias_O.float()
+    def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
+        q_OI, self.scale = round_columns(weight_IO)
+        self.weight = torch.ops.onednn.qlinear_prepack(q_OI, None)
+        self.zero, self.bias, self.gelu = torch.zeros(len(q_OI), dtype=torch.int32), bias_O.float(), gelu
 
     def __call__(self, x_NI: Tensor) -> Tensor:
         x_NI = x_NI.float()
@@ -92,16 +71,17 @@ class Int8RowLinear:
         q_NI = torch.div(x_NI, scale_N1).round_().to(torch.int8)
         weight = (self.weight, self.scale, self.zero, None)
         y_NO = torch.ops.onednn.qlinear_pointwise(q_NI, 1.0, 0, *weight, 1.0, 0, torch.float32, "none", [], "")
-        return torch.addcmul(self.bias, y_NO, scale_N1)
+        y_NO = torch.addcmul(self.bias, y_NO, scale_N1)
+        return F.gelu(y_NO, approximate="tanh") if self.gelu else y_NO
 
 
-class Int8FewRowsLinear:
-    """x W + b in int8 by FBGEMM, which quantizes the input itself: the least overhead where one or two rows wait for memory."""
+class Int8OneRowLinear:
+    """x W + b in int8 by FBGEMM, which quantizes the input itself: the least overhead for one row, which waits for memory."""
 
     def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
         q_OI, scale_O = round_columns(weight_IO)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch is to drop its quantized tensors; `int8_few_rows` sees when it has
+            warnings.simplefilter("ignore")  # PyTorch is to drop its quantized tensors; the oneDNN class can serve one row, too
             stored = torch._make_per_channel_quantized_tensor(q_OI, scale_O.double(), torch.zeros(len(q_OI), dtype=torch.int64), 0)
             self.weight = torch.ops.quantized.linear_prepack(stored, bias_O.float())
         self.gelu = gelu
@@ -109,12 +89,6 @@ class Int8FewRowsLinear:
     def __call__(self, x_NI: Tensor) -> Tensor:
         y_NO = torch.ops.quantized.linear_dynamic(x_NI.float(), self.weight)
         return F.gelu(y_NO, approximate="tanh") if self.gelu else y_NO
-
-
-def quantize_columns(weight_IO: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(packed int8 weight, float32 scale of each output, zeros): symmetric, the largest weight of a column is ±127."""
-    q_OI, scale_O = round_columns(weight_IO)
-    return torch.ops.onednn.qlinear_prepack(q_OI, None), scale_O, torch.zeros(len(scale_O), dtype=torch.int32)
 
 
 def round_columns(weight_IO: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,9 +111,9 @@ class PackedBlock:
                 weight, bias = fold(take(f"{name}{norm}.weight"), take(f"{name}{norm}.bias"), weight, bias)
             if precision == "bf16":
                 return Bf16Linear(weight, bias, gelu=gelu)
-            if rows <= FEW_ROWS:
-                return Int8FewRowsLinear(weight, bias, gelu=gelu)
-            return Int8Linear(weight, bias, gelu=gelu) if norm else Int8RowLinear(weight, bias)
+            if rows == 1:
+                return Int8OneRowLinear(weight, bias, gelu=gelu)
+            return Int8Linear(weight, bias, gelu=gelu)
 
         self.c_attn, self.attn_proj = pack("ln_1", "attn.c_attn"), pack("", "attn.c_proj")
         self.c_fc, self.mlp_proj = pack("ln_2", "mlp.c_fc", gelu=True), pack("", "mlp.c_proj")
@@ -175,7 +149,7 @@ class PackedGPT2:
         config: the shape.
         take: tensor of a hub name, read when called and forgotten after it is packed, so that loading never holds two copies.
         precision: `bf16` or `int8`; ask `bf16_is_native`, `int8_is_native` first.
-        rows: how many sequences it will mostly run at once; int8 has another kernel for one or two.
+        rows: how many sequences it will mostly run at once; int8 has another kernel for one.
     """
 
     @torch.no_grad()
@@ -189,10 +163,10 @@ class PackedGPT2:
         self.head: Linear
         if precision == "bf16":
             self.head = Bf16Linear(head_CV, bias_V)
-        elif rows <= FEW_ROWS:
-            self.head = Int8FewRowsLinear(head_CV, bias_V)
+        elif rows == 1:
+            self.head = Int8OneRowLinear(head_CV, bias_V)
         else:
-            self.head = Int8Linear(head_CV, bias_V, out=torch.float32)
+            self.head = Int8Linear(head_CV, bias_V)
 
     def new_cache(self, batch: int) -> Cache:
         """An empty cache for `batch` sequences."""
@@ -209,7 +183,7 @@ class PackedGPT2:
         return normalise(h_NC).view(batch, tokens, -1)
 
     def __call__(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
-        """Float32 logits (B, T, V) for the token after each position; appends to the cache."""
+        """Logits in float32 (in bfloat16 rounded to it first) (B, T, V) for the token after each position; appends to the cache."""
         hidden_BTC = self.hidden(tokens_BT, cache)
         return self.head(hidden_BTC.flatten(0, 1)).float()[:, : self.config.n_vocab].unflatten(0, tokens_BT.shape)
 

@@ -6,6 +6,7 @@ So a run killed anywhere goes on from its last checkpoint with the same loss cur
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -116,6 +117,8 @@ def _refuse_other_files(folder: Path) -> None:
     """A finished run takes its folder's place, so nothing but a model that was made here may stand there."""
     finished = is_complete(folder) and (folder / "training.json").is_file()
     half_replaced = is_complete(folder.with_name(folder.name + ".partial"))  # killed while an older model was being removed
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder}: is a file, and a model needs a folder; choose another --out")
     if folder.is_dir() and any(folder.iterdir()) and not finished and not half_replaced:
         raise ArtifactError(f"{folder}: holds files that are no finished model of `staged train`; choose another --out")
 
@@ -268,7 +271,7 @@ class _Run:
                 weight.copy_(state["weights"][name])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.tokens, self.curve = state["step"], state["tokens"], state["curve"]
-        except (RuntimeError, KeyError, ValueError, OSError, pickle.UnpicklingError):
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, EOFError, OSError, pickle.UnpicklingError):
             raise CheckpointError(f"{path}: damaged checkpoint; delete it to start this run again") from None
 
     def _finish(self) -> None:
@@ -289,7 +292,10 @@ def _save_atomic(path: Path, state: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "wb") as file:
-            torch.save(state, file)
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:  # how torch.save tells of a disk that is full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

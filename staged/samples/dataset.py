@@ -27,7 +27,7 @@ from staged.samples.decoders import best_precision, load_decoder
 from staged.samples.engine import CONTEXTS, Decoder, Generated, Options, check_length, generate
 from staged.samples.methods import Method
 from staged.samples.prompts import check_prompts
-from staged.samples.speculative import Pair, speculate_all
+from staged.samples.speculative import AHEAD, Pair, speculate_all
 from staged.samples.stops import StopStrings, TextStream, check_stops
 from staged.settings import nearest
 
@@ -116,8 +116,8 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
         CheckpointError, SamplingError: the model, or what is asked of it.
         ArtifactError: the file cannot be written.
     """
-    if out.suffix not in FORMATS:
-        raise PlanError(f"{out}: samples are written as .jsonl or .parquet; choose one of these endings")
+    if out.suffix not in FORMATS or out.is_dir():
+        raise PlanError(f"{out}: samples are written into a .jsonl or .parquet file; choose such a name that is not a folder's")
     model, bpe = _load(settings)
     _check_fit(model, bpe, settings)  # before anything is written
     blocks = out.with_name(f"{out.name}.blocks")
@@ -126,7 +126,7 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
     wanted = fingerprint(asdict(settings) | {"weights": weights, "computed_in": settings.precision or best_precision()}, {})
     with disk_errors(out), locked(blocks):
         if not (blocks / "fingerprint.json").is_file() or read_json(blocks / "fingerprint.json") != wanted:
-            for stale in blocks.glob("*"):
+            for stale in blocks.glob("?????????.jsonl"):
                 stale.unlink()
             write_json(blocks / "fingerprint.json", wanted)
         names = [blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.batch)]
@@ -167,7 +167,7 @@ def _check_fit(model: Decoder | Pair, bpe: BPE, settings: SampleSettings) -> Non
 
 
 def _load(settings: SampleSettings) -> tuple[Decoder | Pair, BPE]:
-    rows = 1 if settings.draft else min(settings.batch, settings.count)
+    rows = AHEAD + 1 if settings.draft else min(settings.batch, settings.count)
     model, bpe = load_decoder(settings.model, precision=settings.precision, rows=rows)
     if not settings.draft:
         return model, bpe

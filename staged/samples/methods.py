@@ -204,7 +204,7 @@ def _remainder(mass_BV: Tensor, u_B: Tensor, drawn_B: Tensor) -> Tensor:
 def from_numbers(temperature: float | None, top_k: int | None, top_p: float | None) -> Method:
     """A method of standard semantics from its numbers, those not given being off; its name spells them out."""
     values = {"temperature": 1.0 if temperature is None else temperature, "top-k": top_k or 0, "top-p": top_p or 1.0}
-    if top_p == 0 or (top_p is not None and not 0 < top_p <= 1):
+    if top_p is not None and not 0 < top_p <= 1:
         raise SamplingError(f"sample: --top-p must lie in (0, 1], not {top_p}")
     name = "+".join(f"{key}-{value:g}" for key, value in values.items() if value != {"top-k": 0}.get(key, 1.0))
     p = float(values["top-p"])

@@ -142,7 +142,7 @@ class _Run:
     def round(self, ahead: int) -> list[int]:
         """Propose `ahead` tokens (0 is a plain step), judge them, and return the new ones: one at least."""
         tokens, q_KV = self._propose(ahead)
-        p_KV = self._distributions(self.large, self.large_cache, self.text + tokens)[-1 - len(tokens) :]
+        p_KV = self._distributions(self.large, self.large_cache, self.text + tokens, last=1 + len(tokens))
         new: list[int] = []
         for token, p_V, q_V in zip(tokens, p_KV, q_KV, strict=False):
             if next(self.u) * float(q_V[token]) >= float(p_V[token]):
@@ -161,14 +161,16 @@ class _Run:
         tokens: list[int] = []
         q_KV: list[Tensor] = []
         for _ in range(ahead):
-            q_KV.append(self._distributions(self.small, self.small_cache, self.text + tokens)[-1])
+            q_KV.append(self._distributions(self.small, self.small_cache, self.text + tokens, last=1)[0])
             tokens.append(self._draw(q_KV[-1]))
         return tokens, q_KV
 
-    def _distributions(self, model: Decoder, cache: Any, text: list[int]) -> Tensor:
-        """(T, V) after each token of the text that the cache doesn't hold yet."""
-        logits_TV = model(torch.tensor([text[cache.length :]]), cache)[0].float()
-        return distribution(logits_TV, self.chosen, torch.full((len(logits_TV),), self.top_p))
+    def _distributions(self, model: Decoder, cache: Any, text: list[int], *, last: int) -> Tensor:
+        """(last, V) after each of the text's last tokens; none of which the cache holds yet."""
+        if len(text) - cache.length > last:  # a prompt: read without the head
+            model.next_logits(torch.tensor([text[cache.length : -last]]), cache)
+        logits_TV = model(torch.tensor([text[cache.length :]]), cache)[0, -last:].float()
+        return distribution(logits_TV, self.chosen, torch.full((last,), self.top_p))
 
     def _draw(self, mass_V: Tensor) -> int:
         return int(invert(mass_V[None], torch.tensor([next(self.u)], dtype=torch.float64)))

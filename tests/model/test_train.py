@@ -330,9 +330,17 @@ def test_damaged_checkpoint_is_named(settings: TrainSettings, tmp_path: Path) ->
 
     with pytest.raises(KilledError):
         train(tmp_path / "m", settings, report=stop)
-    (tmp_path / "m.partial" / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(CheckpointError, match=r"checkpoint\.pt: damaged"):
+    for damaged in (b"not a checkpoint", b""):
+        (tmp_path / "m.partial" / "checkpoint.pt").write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"checkpoint\.pt: damaged"):
+            train(tmp_path / "m", settings)
+
+
+def test_a_file_where_the_model_should_go_is_said_at_once(settings: TrainSettings, tmp_path: Path) -> None:
+    (tmp_path / "m").write_text("mine")
+    with pytest.raises(ArtifactError, match="is a file"):
         train(tmp_path / "m", settings)
+    assert (tmp_path / "m").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -347,6 +355,11 @@ def test_damaged_checkpoint_is_named(settings: TrainSettings, tmp_path: Path) ->
         ("steps = 3", "stands outside a table"),
         ("[defaults]\nsteps = 3", "holds no run"),
         ("[a]\ninit = 'mini-s'\ntokenizer = 'mini-s'", "brings its own tokenizer"),
+        ("[a]\nlearning_rate = -1.0", "learning_rate must be above 0 and finite"),
+        ("[a]\nlora_alpha = nan", "lora_alpha must be above 0 and finite"),
+        ("[a]\nweight_decay = inf", "weight_decay must be 0 or more and finite"),
+        ("[a]\nwarmup_steps = -5", "warmup_steps from 0"),
+        ("[a]\nseed = 99999999999999999999999", "seed in"),
         ("[a]\nlora_rank = 4", "needs a model to start from"),
         ("[a]\nsaved_precision = 'int8'", "saved_precision 'int8'; known: bf16, fp32"),
         ("[a]\ncheckpointing = 1", "checkpointing must be of type bool"),

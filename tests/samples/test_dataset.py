@@ -176,7 +176,7 @@ def test_sigkill_at_random_moments(tiny: Path, tmp_path: Path) -> None:
     [
         ({"count": 0}, SamplingError, "at least 1"),
         ({"seed": -1}, SamplingError, "seed must be"),
-        ({"precision": "int3"}, PlanError, "bf16, fp32"),
+        ({"precision": "int3"}, PlanError, "fp32, bf16, int8"),
         ({"batch": 0}, SamplingError, "batch must be at least 1"),
         ({"per_prompt": 0}, SamplingError, "a prompt must be at least 1"),
         ({"stop": ("x", "")}, SamplingError, "stop string is empty"),

@@ -67,6 +67,7 @@ def test_stop_strings(tiny: Path) -> None:
         (["--per-prompt", "2"], "--per-prompt needs"),
         (["--per-prompt", "0", "--prompt", "x"], "must be at least 1"),
         (["--prompt", "a", "--prompts", "b"], "not both"),
+        (["--method", "greedy", "--temperature", "0.7"], "--method or the numbers"),
         (["--prompt", "word " * 200, "--context", "stop"], "doesn't fit the context"),
     ],
 )
