@@ -4,13 +4,16 @@ PLAN ?= plans/mini.toml
 OUT ?= out/mini
 READY = .venv/.ready
 
-.PHONY: study test check docs minis bench
+.PHONY: study test slow check docs minis bench
 
 study: $(READY)
 	.venv/bin/staged study $(PLAN) --out $(OUT)
 
 test: $(READY)
 	.venv/bin/python -m pytest
+
+slow: $(READY)
+	.venv/bin/python -m pytest -m slow -n 1
 
 check: $(READY)
 	.venv/bin/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from staged.model.bpe import BPE, train_bpe
 from staged.model.checkpoints import save_model
 from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, initialise
+
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start: two test workers share two cores
+torch.set_num_threads(1)
 
 NOUNS = ["river", "harbour", "engine", "garden", "letter", "winter", "market", "ladder", "bridge", "window", "captain", "orchard"]
 VERBS = ["crosses", "follows", "keeps", "measures", "opens", "repairs", "carries", "remembers", "paints", "counts"]

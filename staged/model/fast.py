@@ -98,6 +98,13 @@ def round_columns(weight_IO: Tensor) -> tuple[Tensor, Tensor]:
     return (w_OI / scale_O[:, None]).round_().to(torch.int8).contiguous(), scale_O
 
 
+def packed(weight_IO: Tensor, bias_O: Tensor, precision: str, rows: int, *, gelu: bool = False) -> Linear:
+    """The kind of projection for a precision and a number of rows."""
+    if precision == "bf16":
+        return Bf16Linear(weight_IO, bias_O, gelu=gelu)
+    return (Int8OneRowLinear if rows == 1 else Int8Linear)(weight_IO, bias_O, gelu=gelu)
+
+
 class PackedBlock:
     """h + attn(norm(h)), then h + mlp(norm(h)), on N rows of B sequences."""
 
@@ -109,11 +116,7 @@ class PackedBlock:
             weight, bias = take(f"{name}{projection}.weight"), take(f"{name}{projection}.bias")
             if norm:
                 weight, bias = fold(take(f"{name}{norm}.weight"), take(f"{name}{norm}.bias"), weight, bias)
-            if precision == "bf16":
-                return Bf16Linear(weight, bias, gelu=gelu)
-            if rows == 1:
-                return Int8OneRowLinear(weight, bias, gelu=gelu)
-            return Int8Linear(weight, bias, gelu=gelu)
+            return packed(weight, bias, precision, rows, gelu=gelu)
 
         self.c_attn, self.attn_proj = pack("ln_1", "attn.c_attn"), pack("", "attn.c_proj")
         self.c_fc, self.mlp_proj = pack("ln_2", "mlp.c_fc", gelu=True), pack("", "mlp.c_proj")
@@ -142,6 +145,14 @@ def fold(gain_I: Tensor, shift_I: Tensor, weight_IO: Tensor, bias_O: Tensor) -> 
     return gain_I.float()[:, None] * weight_IO, bias_O.float() + shift_I.float() @ weight_IO
 
 
+def packed_head(config: GPT2Config, take: Callable[[str], Tensor], precision: str, rows: int) -> Linear:
+    """The output head, tied to `wte`, with `ln_f` folded in and the vocabulary padded."""
+    n_vocab = -(-config.n_vocab // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
+    head_CV = F.pad(take("wte.weight").float(), (0, 0, 0, n_vocab - config.n_vocab)).t()
+    head_CV, bias_V = fold(take("ln_f.weight"), take("ln_f.bias"), head_CV, torch.zeros(n_vocab))
+    return packed(head_CV, bias_V, precision, rows)
+
+
 class PackedGPT2:
     """Generates like `GPT2` and keeps its surface: `config`, `new_cache`, calling it, `next_logits`.
 
@@ -156,17 +167,8 @@ class PackedGPT2:
     def __init__(self, config: GPT2Config, take: Callable[[str], Tensor], *, precision: str, rows: int = 16) -> None:
         self.config, self.precision = config, precision
         self.wte, self.wpe = take("wte.weight").to(torch.bfloat16), take("wpe.weight").float()
+        self.head = packed_head(config, take, precision, rows)  # first: making it needs the most memory beside the result
         self.blocks = [PackedBlock(config, layer, take, precision, rows) for layer in range(config.n_layer)]
-        n_vocab = -(-config.n_vocab // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
-        head_CV = F.pad(take("wte.weight").float(), (0, 0, 0, n_vocab - config.n_vocab)).t()
-        head_CV, bias_V = fold(take("ln_f.weight"), take("ln_f.bias"), head_CV, torch.zeros(n_vocab))
-        self.head: Linear
-        if precision == "bf16":
-            self.head = Bf16Linear(head_CV, bias_V)
-        elif rows == 1:
-            self.head = Int8OneRowLinear(head_CV, bias_V)
-        else:
-            self.head = Int8Linear(head_CV, bias_V)
 
     def new_cache(self, batch: int) -> Cache:
         """An empty cache for `batch` sequences."""
