@@ -25,7 +25,7 @@ from typing import Any
 
 from staged.errors import ArtifactError
 
-__all__ = ["build", "fingerprint", "is_complete", "locked", "read_json", "sha256_file", "write_atomic", "write_json"]
+__all__ = ["build", "fingerprint", "is_complete", "locked", "read_json", "replacing", "sha256_file", "write_atomic", "write_json"]
 
 MANIFEST = "manifest.json"
 MARK = "fingerprint.json"  # in a folder under construction: what it is to become
@@ -126,12 +126,18 @@ def disk_errors(place: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: to a temporary name, flushed to disk, then renamed."""
+    """Write a whole file or nothing."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write a file under; at the end it is flushed to disk and renamed, or removed where writing failed."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
+        yield temporary
+        with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:

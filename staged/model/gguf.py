@@ -6,6 +6,7 @@ positions stay float32 as there; q8_0 stores 32 weights in 34 bytes.
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from staged.artifacts import replacing
 from staged.errors import CheckpointError, PlanError
 from staged.model.bpe import BPE
 from staged.model.config import END_OF_TEXT, GPT2Config
@@ -57,9 +59,7 @@ def write_gguf(path: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyT
     if dtype not in TYPES:
         raise PlanError(f"--dtype {dtype!r}: GGUF files are written as {', '.join(TYPES)}")
     gguf = _library()
-    temporary = path.with_name(f".{path.name}.tmp")
-    writer = gguf.GGUFWriter(temporary, "gpt2")
-    try:
+    with replacing(path) as temporary, closing(gguf.GGUFWriter(temporary, "gpt2")) as writer:
         _describe(writer, gguf, config, bpe, name=path.stem, kind=TYPES[dtype])
         kinds = {name: _kind(gguf, name, tensor.shape, TYPES[dtype]) for name, tensor in weights.items()}
         for name, tensor in weights.items():
@@ -70,12 +70,6 @@ def write_gguf(path: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyT
         for number, (name, tensor) in enumerate(weights.items(), 1):
             writer.write_tensor_data(gguf.quants.quantize(_array(name, tensor.read(torch.float32)), kinds[name]))
             progress(number, len(weights))
-        writer.close()
-        temporary.replace(path)
-    except BaseException:
-        writer.close()
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _library() -> Any:

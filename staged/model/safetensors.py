@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from staged.artifacts import replacing
 from staged.errors import CheckpointError
 from staged.model.stored import StoredTensor, refuse_foreign
 
@@ -121,15 +121,7 @@ def write_safetensors(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: 
         header[name] = {"dtype": code, "shape": list(shapes[name]), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for name in sorted(shapes):
-                file.write(read(name).detach().to("cpu", dtype).contiguous().view(-1).view(torch.uint8).numpy().data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name in sorted(shapes):
+            file.write(read(name).detach().to("cpu", dtype).contiguous().view(-1).view(torch.uint8).numpy().data)

@@ -25,7 +25,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from staged.artifacts import build, fingerprint, is_complete, read_json, write_atomic, write_json
+from staged.artifacts import build, fingerprint, is_complete, read_json, replacing, write_atomic, write_json
 from staged.corpus.build import build_passages, split_documents, text_digest
 from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.model import data
@@ -289,18 +289,11 @@ class _Run:
 
 def _save_atomic(path: Path, state: dict[str, Any]) -> None:
     """`torch.save` of a whole file or nothing, straight to the disk: a copy in memory would be as large as model and optimizer."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            try:
-                torch.save(state, file)
-            except RuntimeError as error:  # how torch.save tells of a disk that is full
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # how torch.save tells of a disk that is full
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
