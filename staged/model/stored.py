@@ -1,6 +1,6 @@
 """A tensor that lies in a file: where, how large, of what type; read piece by piece, straight into the type that is wanted.
 
-A file is never read or mapped as a whole: 16 MB at a time pass through one buffer, so that loading holds the weights once whatever
+A file is never read or mapped as a whole: 4 MB at a time pass through one buffer, so that loading holds the weights once whatever
 type they are stored in, and a file on a failing disk or a network is an error and not a signal.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import mmap
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from staged.errors import CheckpointError
 
-PIECE = 4 * 2**20  # elements read at once
+PIECE = 2**20  # elements read at once
 MASK_DELTA = 0xA282EAD8  # how TensorFlow and LevelDB mask a CRC that is itself stored beside data
 LFS = b"version https://git-lfs"
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -53,7 +54,7 @@ class StoredTensor:
             raise CheckpointError(f"{self.path}: tensor {self.name!r} is not of a floating-point type; GPT-2's weights are")
         result = torch.empty(self.shape, dtype=dtype or self.dtype)
         flat, crc = result.view(-1), 0
-        buffer = torch.empty(min(PIECE, flat.numel()), dtype=self.dtype) if result.dtype != self.dtype else None
+        buffer = _buffer(min(PIECE, flat.numel()), self.dtype) if result.dtype != self.dtype else None
         try:
             with open(self.path, "rb", buffering=0) as file:
                 file.seek(self.offset)
@@ -91,6 +92,11 @@ class StoredTensor:
     def size_bytes(self) -> int:
         """Length of the stored bytes."""
         return math.prod(self.shape) * (self.dtype.itemsize if self.dtype else 0)
+
+
+def _buffer(count: int, dtype: torch.dtype) -> Tensor:
+    """A tensor outside the heap: freed between the results, it would leave holes there that stay resident."""
+    return torch.frombuffer(mmap.mmap(-1, max(count, 1) * dtype.itemsize), dtype=dtype, count=max(count, 1))
 
 
 @dataclass(frozen=True)
