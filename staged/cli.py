@@ -1,26 +1,24 @@
-"""The command line: parses, calls one verb, and shows what came of it through screen.py."""
+"""The command line: one sub-command a verb, in `commands/`; each parses, calls its verb, and shows what came of it.
+
+studies    study, report
+models     train, sample, convert, evaluate-lm
+"""
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from pathlib import Path
-from typing import Annotated, Any
 
 import typer
 
-from staged.errors import PlanError, StagedError
-from staged.screen import (
-    count_progress,
-    errors,
-    print_evaluation,
-    print_samples,
-    print_study,
-    screen,
-    study_progress,
-    train_progress,
+from staged.commands import models, studies
+from staged.errors import StagedError
+from staged.screen import errors
+
+COMMANDS = (
+    *(studies.study, studies.report),
+    *(models.train, models.sample, models.convert, models.evaluate_lm),
 )
+INTERRUPTED = 130
 
 app = typer.Typer(
     help="Release a language model the way GPT-2 1.5B was released: with its weights, its detector, its evidence and its card.",
@@ -29,254 +27,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-
-INTERRUPTED = 130
-DEFAULT_PLAN = Path("plans/mini.toml")
-MODELS = "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, or a hub name (docs/models.md)"
-
-
-@app.command()
-def study(
-    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")] = DEFAULT_PLAN,
-    out: Annotated[Path, typer.Option(help="Folder of the study; a finished stage in it is never done again.")] = Path("out/study"),
-    corpus: Annotated[
-        str, typer.Option(help="Human text instead of the plan's: a .txt, .jsonl or .parquet file, or a folder.")
-    ] = "",
-    workers: Annotated[int, typer.Option(help="Processes at work, one thread each; 0 takes one a core.")] = 0,
-) -> None:
-    """Run a release study: corpus, samples, detectors, cells, report. Interrupted, it continues where it was."""
-    from staged.report.page import write_report
-    from staged.study.plan import read_study
-    from staged.study.study import run_study
-
-    settings = read_study(plan, corpus=corpus)
-    if workers < 0:
-        raise PlanError(f"--workers must be 0 or more, not {workers}")
-    with study_progress() as progress:
-        run_study(out, settings, render=write_report, workers=workers or os.cpu_count() or 1, report=progress)
-    print_study(out)
-
-
-@app.command()
-def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")]) -> None:
-    """Write report.html again from a study's JSON files, computing nothing."""
-    from staged.report.page import write_report
-
-    write_report(folder)
-    screen.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
-
-
-@app.command()
-def train(
-    plan: Annotated[
-        Path | None, typer.Argument(help="The plan, a TOML file with one table per run; without it, give --init.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="With a plan, the folder that receives one model folder per run (out/models); else the model's folder."),
-    ] = None,
-    run: Annotated[list[str] | None, typer.Option(help="Only this run of the plan; may be given several times.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of this process; 0 leaves it to PyTorch.")] = 0,
-    init: Annotated[str | None, typer.Option(help=f"Fine-tune this model: {MODELS}.")] = None,
-    corpus: Annotated[str | None, typer.Option(help="Human text: a .txt, .jsonl or .parquet file, or a folder of these.")] = None,
-    budget_tokens: Annotated[int | None, typer.Option(help="Longest passage that a text is cut into.")] = None,
-    minimum_tokens: Annotated[int | None, typer.Option(help="Shortest passage; what is shorter is left out.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Passages a step.")] = None,
-    micro_batch: Annotated[int | None, typer.Option(help="Passages computed at once: fewer need less memory.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Its peak, after the warm-up.")] = None,
-    warmup_steps: Annotated[int | None, typer.Option(help="Steps until the learning rate is at its peak.")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Rate on embeddings and residuals.")] = None,
-    valid_every: Annotated[int | None, typer.Option(help="Measure the validation loss every so many steps.")] = None,
-    checkpoint_every: Annotated[int | None, typer.Option(help="Save every so many steps what a killed run continues from.")] = None,
-    precision: Annotated[str | None, typer.Option(help="bf16 (autocast) or fp32, while training.")] = None,
-    saved_precision: Annotated[str | None, typer.Option(help="bf16 or fp32, of the finished model's weights.")] = None,
-    checkpointing: Annotated[
-        bool | None, typer.Option(help="Compute each block again in the backward pass: less memory, more time, the same result.")
-    ] = None,
-    lora_rank: Annotated[
-        int | None, typer.Option(help="Train only LoRA matrices of this rank, merged when saved; 0 trains all.")
-    ] = None,
-    lora_alpha: Annotated[float | None, typer.Option(help="LoRA's scale: its product counts alpha / rank.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Everything random depends on it.")] = None,
-) -> None:
-    """Pretrain or fine-tune models, by a plan or by flags; a flag outweighs the plan. Interrupted, the same command continues."""
-    flags = {name: value for name, value in locals().items() if name not in ("plan", "out", "run", "threads", "corpus")}
-    import torch
-
-    from staged.model.plan import with_flags
-    from staged.model.train import peak_memory_mb
-    from staged.model.train import train as train_run
-
-    if threads < 0:
-        raise PlanError(f"--threads must be 0 or more, not {threads}")
-    if threads:
-        torch.set_num_threads(threads)
-    for folder, settings in _runs(plan, out, run or [], init, corpus).items():
-        with train_progress(folder.name) as report:
-            worked = train_run(folder, with_flags(settings, flags | {"source": corpus}), report=report)
-        done = f"trained · peak memory {peak_memory_mb():,.0f} MB" if worked else "already there, nothing to do"
-        screen.print(f"{folder}: {done}", highlight=False, soft_wrap=True)
-
-
-def _runs(plan: Path | None, out: Path | None, names: list[str], init: str | None, corpus: str | None) -> dict[Path, Any]:
-    """Model folder → settings: of a plan's runs, or of the one that --init and --corpus describe."""
-    from staged.model.plan import FINE_TUNING, read_plan
-    from staged.settings import nearest
-
-    if plan is None:
-        if names or not (init and corpus and out):
-            raise PlanError("train: give a plan, or --init MODEL, --corpus FOLDER and --out FOLDER to fine-tune without one")
-        return {out: FINE_TUNING}
-    runs = read_plan(plan)
-    for name in names:
-        if name not in runs:
-            raise PlanError(f"{plan}: no run {name!r}; {nearest(name, runs)}")
-    return {(out or Path("out/models")) / name: runs[name] for name in names or runs}
-
-
-@app.command()
-def sample(
-    model: Annotated[
-        str,
-        typer.Argument(help=f"{MODELS}."),
-    ],
-    method: Annotated[
-        str | None,
-        typer.Option(help="temperature-1 (the default), top-k-40, nucleus, greedy, or parts such as temperature-0.7+top-p-0.9."),
-    ] = None,
-    number: Annotated[
-        int | None,
-        typer.Option("-n", "--number", help="How many samples in all, prompts taken in turn; by default 1, or one a prompt."),
-    ] = None,
-    per_prompt: Annotated[
-        int | None, typer.Option(help="In place of --number: so many samples of each prompt, standing together.")
-    ] = None,
-    length: Annotated[int, typer.Option(help="New tokens at most.")] = 128,
-    seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i.")] = 1,
-    temperature: Annotated[float | None, typer.Option(help="In place of --method: divide the logits by this; 0 is greedy.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="In place of --method: keep the k most likely tokens.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="In place of --method: keep the smallest set with this mass.")] = None,
-    semantics: Annotated[
-        str,
-        typer.Option(
-            help="standard: the nucleus keeps the token that crosses p; released: it drops it, as the code released with GPT-2. "
-            "By default as the method's name says, else standard."
-        ),
-    ] = "",
-    repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1, tokens of the prompt and of the sample become less likely (CTRL's form); 1 is off.")
-    ] = 1.0,
-    stop: Annotated[
-        list[str] | None, typer.Option(help="End a sample at this text, and cut it before; may be given several times.")
-    ] = None,
-    logprobs: Annotated[
-        bool,
-        typer.Option(
-            "--logprobs", help="Rows also hold tokens and their log-probabilities; without --out, rows are printed as JSON."
-        ),
-    ] = False,
-    context: Annotated[
-        str,
-        typer.Option(
-            help="Where a text outgrows the context: refuse it beforehand, stop there, or slide (go on without the older half)."
-        ),
-    ] = "refuse",
-    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
-    prompts: Annotated[
-        str,
-        typer.Option(
-            help='File with one prompt a line, or rows with "prompt" or "text" if .jsonl; - reads them from standard input.'
-        ),
-    ] = "",
-    out: Annotated[
-        Path | None,
-        typer.Option(help="File to write, .jsonl or .parquet; by default texts are printed, a single one while it is made."),
-    ] = None,
-    batch: Annotated[int, typer.Option(help="Samples computed at once.")] = 128,
-    precision: Annotated[str, typer.Option(help="fp32 (exact), bf16 or int8; by default bf16 where the processor has it.")] = "",
-    draft: Annotated[
-        str,
-        typer.Option(help="A smaller model with the same tokenizer that guesses ahead; the distribution stays the same."),
-    ] = "",
-) -> None:
-    """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
-    from staged.samples.dataset import FORMATS, SampleSettings, write_samples
-    from staged.samples.decoders import path_taken
-    from staged.samples.methods import from_numbers, under
-    from staged.samples.methods import method as by_name
-    from staged.samples.prompts import how_many, read_prompts
-
-    numbers = (temperature, top_k, top_p)
-    if method and numbers != (None, None, None):
-        raise PlanError("sample: give --method or the numbers --temperature, --top-k, --top-p, not both")
-    chosen = by_name(method or "temperature-1") if numbers == (None, None, None) else from_numbers(*numbers)
-    if prompt and prompts:
-        raise PlanError("sample: give --prompt or --prompts, not both")
-    if out is not None and out.suffix not in FORMATS:
-        raise PlanError(f"{out}: samples are written as .jsonl or .parquet; choose one of these endings")
-    texts = (prompt,) if prompt else tuple(read_prompts(prompts)) if prompts else ()
-    settings = SampleSettings(
-        model=model,
-        method=under(chosen, semantics) if semantics else chosen,
-        count=how_many(number, per_prompt, texts),
-        length=length,
-        seed=seed,
-        prompts=texts,
-        per_prompt=1 if per_prompt is None else per_prompt,
-        batch=batch,
-        precision=precision,
-        draft=draft,
-        stop=tuple(stop or ()),
-        repetition_penalty=repetition_penalty,
-        logprobs=logprobs,
-        context=context,
-    )
-    if out is None:
-        print_samples(settings)
-        return
-    with count_progress("samples") as progress:
-        write_samples(out, settings, progress=progress)
-    screen.print(f"{settings.count} samples ({path_taken(precision)}): {out}", highlight=False, soft_wrap=True)
-
-
-@app.command()
-def convert(
-    src: Annotated[str, typer.Argument(help="A model folder in any published layout, 124M … 1558M, openai:124M, or a hub name.")],
-    dst: Annotated[Path, typer.Argument(help="A new folder in the hub's layout, or a file ending in .gguf.")],
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16; a .gguf also q8_0; keep takes the source's.")] = "keep",
-    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network; say what is missing.")] = False,
-) -> None:
-    """Write a model in another format, tensor by tensor: TensorFlow, safetensors or pickles to safetensors or GGUF."""
-    if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-    from staged.model.convert import convert as convert_model
-
-    with count_progress("tensors") as progress:
-        worked = convert_model(src, dst, dtype=dtype, progress=progress)
-    screen.print(f"{dst}: {'written' if worked else 'already there, nothing to do'}", highlight=False, soft_wrap=True)
-
-
-@app.command(name="evaluate-lm")
-def evaluate_lm(
-    model: Annotated[str, typer.Argument(help=f"{MODELS}.")],
-    file: Annotated[
-        str, typer.Argument(help='Text: .txt, .jsonl or .parquet (rows with "text"), a folder of these, or - for standard input.')
-    ],
-    stride: Annotated[int | None, typer.Option(help="Tokens from one window to the next; by default half the context.")] = None,
-    batch: Annotated[int, typer.Option(help="Full windows computed at once.")] = 8,
-    precision: Annotated[str, typer.Option(help="fp32, or bf16 where speed matters more than the last digits.")] = "fp32",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
-) -> None:
-    """What a text costs a language model: nats and bits per token, byte and word, beside the paper's table."""
-    from staged.model.evaluate import evaluate
-
-    with count_progress("tokens") as progress:
-        result = evaluate(model, file, stride=stride, batch=batch, precision=precision, progress=progress)
-    if as_json:
-        typer.echo(json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
-    else:
-        print_evaluation(result)
+for command in COMMANDS:
+    app.command(name=command.__name__.replace("_", "-"))(command)
 
 
 def main() -> None:

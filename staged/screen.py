@@ -1,4 +1,4 @@
-"""What the command line shows: progress bars, tables, texts. Only this file and cli.py print."""
+"""What the command line shows: progress bars, tables, texts. Only this file and commands/ print."""
 
 from __future__ import annotations
 

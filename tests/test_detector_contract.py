@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from staged.detectors.catalog import DETECTORS, load_detector
-from staged.detectors.contract import Detector
+from staged.detectors.contract import Trained
 from staged.detectors.roberta import RobertaSettings, train_roberta
 from staged.detectors.tfidf import train_tfidf
 from staged.errors import CheckpointError
@@ -27,7 +27,7 @@ def documents(split: str, count: int, seed: int) -> list[Document]:
 
 
 @pytest.fixture(scope="module", params=DETECTORS)
-def detector(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Detector:
+def detector(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     train, valid = documents("train", 60, 0), documents("valid", 20, 2000)
     if request.param == "tfidf":
         return train_tfidf(train, valid)
@@ -39,24 +39,24 @@ ODD = ["", "a", " ", "🎈👩‍🚀", "\u200b\u202e", "word " * 3000, prose(9,
 TEXTS = [prose(3000 + i, 1 + i % 6) for i in range(30)] + ODD
 
 
-def test_one_finite_number_a_text(detector: Detector) -> None:
+def test_one_finite_number_a_text(detector: Trained) -> None:
     scores = detector.score(TEXTS)
     assert len(scores) == len(TEXTS)
     assert all(isinstance(score, float) and math.isfinite(score) for score in scores)
     assert detector.score([]) == []
 
 
-def test_deterministic(detector: Detector) -> None:
+def test_deterministic(detector: Trained) -> None:
     assert detector.score(TEXTS) == detector.score(TEXTS)
 
 
-def test_independent_of_order_and_batch(detector: Detector) -> None:
+def test_independent_of_order_and_batch(detector: Trained) -> None:
     together = detector.score(TEXTS)
     assert detector.score(TEXTS[::-1])[::-1] == pytest.approx(together, abs=1e-4)
     assert [detector.score([text])[0] for text in TEXTS] == pytest.approx(together, abs=1e-4)
 
 
-def test_leaves_global_state_alone(detector: Detector) -> None:
+def test_leaves_global_state_alone(detector: Trained) -> None:
     torch.manual_seed(11)
     before = torch.random.get_rng_state()
     detector.score(TEXTS[:3])
@@ -64,19 +64,19 @@ def test_leaves_global_state_alone(detector: Detector) -> None:
     assert torch.is_grad_enabled()
 
 
-def test_higher_is_more_machine_like(detector: Detector) -> None:
+def test_higher_is_more_machine_like(detector: Trained) -> None:
     test = documents("test", 30, 4000)
     scores = detector.score([d.text for d in test])
     right = sum((score > 0) == (d.label == MACHINE) for score, d in zip(scores, test, strict=True))
     assert right >= 50
 
 
-def test_saved_and_loaded_scores_the_same(detector: Detector, tmp_path: Path) -> None:
+def test_saved_and_loaded_scores_the_same(detector: Trained, tmp_path: Path) -> None:
     detector.save(tmp_path)
     assert load_detector(tmp_path).score(TEXTS) == pytest.approx(detector.score(TEXTS), abs=1e-5)
 
 
-def test_damaged_folder_is_one_clear_error(detector: Detector, tmp_path: Path) -> None:
+def test_damaged_folder_is_one_clear_error(detector: Trained, tmp_path: Path) -> None:
     detector.save(tmp_path)
     for path in tmp_path.iterdir():
         if path.suffix in (".npy", ".safetensors"):

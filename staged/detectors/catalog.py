@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from staged.detectors.contract import Detector
+from staged.detectors.contract import Trained
 from staged.errors import CheckpointError
 
 DETECTORS = ("tfidf", "roberta")
 
 
-def load_detector(folder: Path, *, bulk: bool = False) -> Detector:
+def load_detector(folder: Path, *, bulk: bool = False) -> Trained:
     """A trained detector from its folder.
 
     Args:

@@ -1,4 +1,4 @@
-"""What every detector is: texts in, one finite score a text out, higher is more machine-like.
+"""What every detector is: texts in, one finite score a text out, higher is more machine-like; and what is said of a text.
 
 `tests/test_detector_contract.py` runs over every detector: finite, deterministic, independent of order and batch, empty,
 one-token and over-long text, no change to global gradient or random state.
@@ -7,8 +7,12 @@ one-token and over-long text, no change to global gradient or random state.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+MACHINE_WRITTEN, HUMAN_LIKE, NOT_ENOUGH = "machine", "human-like", "not enough evidence"
+VERDICTS = (MACHINE_WRITTEN, HUMAN_LIKE, NOT_ENOUGH)
 
 
 class Detector(Protocol):
@@ -20,6 +24,75 @@ class Detector(Protocol):
         """One finite number a text; 0 is the detector's own even odds."""
         ...
 
+
+class Trained(Detector, Protocol):
+    """A detector that we trained, and that can be kept."""
+
     def save(self, folder: Path) -> None:
         """Write what `detectors.catalog.load_detector` reads."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One kind of thing that normalisation changed: `count` places, and what a reader would call it."""
+
+    what: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a detector says of one text.
+
+    Attributes:
+        score: higher is more machine-like; None where the text cannot be scored (it is empty).
+        p_value: conformal: the share of human calibration texts of like length, this one counted, that score as high or higher;
+            None where calibration has none.
+        verdict: `machine` when p_value ≤ fpr; `human-like` when the score is as ordinary for human text as for the machine's;
+            `not enough evidence` otherwise.
+        reason: one sentence for a person: what the p-value means here, or why there is not enough evidence.
+        fpr: the false-positive rate asked for, in (0, 1).
+        words: words of the text after normalisation.
+        n_human: human calibration texts of like length that the p-value rests on.
+        changes: what normalisation changed.
+    """
+
+    id: str
+    score: float | None
+    p_value: float | None
+    verdict: str
+    detector: str
+    reason: str
+    fpr: float
+    words: int
+    n_human: int
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a text, scored by itself: characters start … end − 1 of the normalised text."""
+
+    start: int
+    end: int
+    score: float | None
+    p_value: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvidence:
+    """One token of a text under a language model: characters start … end − 1 of the normalised text.
+
+    Attributes:
+        rank: 1 is the model's first choice; None for a first token that nothing stands before.
+        probability: in [0, 1], of this token in its place.
+        alternatives: the model's likeliest tokens there, with their probabilities.
+    """
+
+    start: int
+    end: int
+    rank: int | None
+    probability: float | None
+    alternatives: tuple[tuple[str, float], ...]

@@ -1,0 +1,43 @@
+"""Commands that run studies and show them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from staged.errors import PlanError
+from staged.screen import print_study, screen, study_progress
+
+DEFAULT_PLAN = Path("plans/mini.toml")
+
+
+def study(
+    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")] = DEFAULT_PLAN,
+    out: Annotated[Path, typer.Option(help="Folder of the study; a finished stage in it is never done again.")] = Path("out/study"),
+    corpus: Annotated[
+        str, typer.Option(help="Human text instead of the plan's: a .txt, .jsonl or .parquet file, or a folder.")
+    ] = "",
+    workers: Annotated[int, typer.Option(help="Processes at work, one thread each; 0 takes one a core.")] = 0,
+) -> None:
+    """Run a release study: corpus, samples, detectors, cells, report. Interrupted, it continues where it was."""
+    from staged.report.page import write_report
+    from staged.study.plan import read_study
+    from staged.study.study import run_study
+
+    settings = read_study(plan, corpus=corpus)
+    if workers < 0:
+        raise PlanError(f"--workers must be 0 or more, not {workers}")
+    with study_progress() as progress:
+        run_study(out, settings, render=write_report, workers=workers or os.cpu_count() or 1, report=progress)
+    print_study(out)
+
+
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")]) -> None:
+    """Write report.html again from a study's JSON files, computing nothing."""
+    from staged.report.page import write_report
+
+    write_report(folder)
+    screen.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
