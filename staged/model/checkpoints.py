@@ -20,6 +20,7 @@ from staged.model.download import hub_folder, openai_folder
 from staged.model.gpt2 import GPT2
 from staged.model.layouts import INDEX, config_file, read_object, weight_files
 from staged.model.names import BUCKET, aliases, is_repository, released
+from staged.model.packaged import PACKAGES, packaged_folder
 from staged.model.pickled import read_pickled
 from staged.model.safetensors import read_safetensors, write_safetensors
 from staged.model.stored import AnyTensor, same_values
@@ -35,8 +36,8 @@ def model_folder(name: str) -> Path:
     """The folder of a model, downloaded where it has to be.
 
     Args:
-        name: one of ours that ships in the package; a released size by any of its names (staged.model.names); `openai:SIZE` for
-            OpenAI's own files; a local path; a hub repository `owner/model`.
+        name: one of ours that ships in the package; one that another package holds (staged.model.packaged); a released size
+            by any of its names (staged.model.names); `openai:SIZE` for OpenAI's own files; a local path; a hub repository `owner/model`.
 
     Raises:
         CheckpointError: none of these, or it cannot be downloaded.
@@ -46,6 +47,8 @@ def model_folder(name: str) -> Path:
         if not shipped.is_dir():
             raise CheckpointError(f"model {name!r}: not in this installation; reinstall, or train it with plans/minis.toml")
         return shipped
+    if name in PACKAGES:
+        return packaged_folder(name)
     release = released(name.removeprefix(BUCKET))
     if release is not None:
         return openai_folder(release) if name.startswith(BUCKET) else hub_folder(release.hub)
@@ -56,7 +59,8 @@ def model_folder(name: str) -> Path:
     if Path(name).is_file():
         raise CheckpointError(f"model {name!r}: is a file; give the folder that holds the model (GGUF files are written, not read)")
     raise CheckpointError(
-        f"model {name!r}: neither a shipped model nor a folder nor a released size; {nearest(name, (*MINIS, *aliases()))}"
+        f"model {name!r}: neither a shipped model nor a folder nor a released size; "
+        f"{nearest(name, (*MINIS, *PACKAGES, *aliases()))}"
     )
 
 

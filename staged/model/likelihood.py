@@ -65,7 +65,7 @@ def score(model: GPT2, sequences: Sequence[Ids], windows: Sequence[Window], *, b
         Of each window its index, its tokens' negative log-likelihoods in nats, (first … end), and of each token
         whether it is the model's first choice.
     """
-    for indices in _batches(windows, batch * model.config.n_ctx):
+    for indices in batches(windows, batch * model.config.n_ctx):
         group = [windows[index] for index in indices]
         nats_M, chosen_M = _score_batch(model, sequences, group)
         sizes = [window.end - window.first + 1 for window in group]
@@ -73,7 +73,7 @@ def score(model: GPT2, sequences: Sequence[Ids], windows: Sequence[Window], *, b
             yield index, nats.numpy(), chosen
 
 
-def _batches(windows: Sequence[Window], budget_tokens: int) -> Iterator[list[int]]:
+def batches(windows: Sequence[Window], budget_tokens: int) -> Iterator[list[int]]:
     """Indices of windows of similar length, whose padded tokens are at most the budget (but always one window)."""
     group: list[int] = []
     widest = 0

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from staged.artifacts import disk_errors, fingerprint, locked, read_json, sha256_file, write_atomic, write_json
 from staged.errors import PlanError, SamplingError
-from staged.model.bpe import BPE
+from staged.model.causal import TextTokenizer
 from staged.model.checkpoints import model_folder
 from staged.model.fast import PRECISIONS
 from staged.model.layouts import weight_files
@@ -161,12 +161,12 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
     return row
 
 
-def _check_fit(model: Decoder | Pair, bpe: BPE, settings: SampleSettings) -> None:
+def _check_fit(model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings) -> None:
     longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
     check_length(model.config, max(longest, 1), settings.length, context=settings.context)
 
 
-def _load(settings: SampleSettings) -> tuple[Decoder | Pair, BPE]:
+def _load(settings: SampleSettings) -> tuple[Decoder | Pair, TextTokenizer]:
     rows = AHEAD + 1 if settings.draft else min(settings.batch, settings.count)
     model, bpe = load_decoder(settings.model, precision=settings.precision, rows=rows)
     if not settings.draft:
@@ -174,7 +174,7 @@ def _load(settings: SampleSettings) -> tuple[Decoder | Pair, BPE]:
     return Pair(model, load_decoder(settings.draft, precision=settings.precision, rows=1)[0]), bpe
 
 
-def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: BPE, settings: SampleSettings, progress: Done) -> None:
+def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, progress: Done) -> None:
     for number, name in enumerate(names):
         first = number * settings.batch
         if not name.is_file():
@@ -184,7 +184,7 @@ def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: BPE, settings: Samp
 
 
 def _block(
-    model: Decoder | Pair, bpe: BPE, settings: SampleSettings, first: int, watch: Callable[[int, int], None] | None = None
+    model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, first: int, watch: Callable[[int, int], None] | None = None
 ) -> list[dict[str, Any]]:
     ids = range(first, min(first + settings.batch, settings.count))
     prompts = [prompt or [bpe.end_of_text] for prompt in bpe.encode_batch([settings.prompt(i) for i in ids])]
@@ -198,7 +198,7 @@ def _block(
     return [_row(i, one, settings, bpe, stops) for i, one in zip(ids, found, strict=True)]
 
 
-def _row(i: int, one: Generated, settings: SampleSettings, bpe: BPE, stops: StopStrings) -> dict[str, Any]:
+def _row(i: int, one: Generated, settings: SampleSettings, bpe: TextTokenizer, stops: StopStrings) -> dict[str, Any]:
     chosen = settings.method
     text, stopped = stops.cut(bpe.decode(one.tokens))
     row = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from staged.errors import SamplingError
-from staged.model.bpe import BPE
-from staged.model.checkpoints import load_model, open_model
+from staged.model.causal import TextTokenizer, is_outside
+from staged.model.checkpoints import load_model, model_folder, open_model
 from staged.model.fast import PackedGPT2, bf16_is_native, int8_is_native
+from staged.model.outside import load_outside
 from staged.samples.engine import Decoder
 
 
@@ -21,7 +22,7 @@ def best_dtype() -> torch.dtype:
     return torch.bfloat16 if bf16_is_native() else torch.float32
 
 
-def load_decoder(name: str, *, precision: str = "", rows: int = 16) -> tuple[Decoder, BPE]:
+def load_decoder(name: str, *, precision: str = "", rows: int = 16) -> tuple[Decoder, TextTokenizer]:
     """A model to generate with, and its tokenizer; `path_taken` says which kind it is.
 
     Args:
@@ -34,6 +35,12 @@ def load_decoder(name: str, *, precision: str = "", rows: int = 16) -> tuple[Dec
         SamplingError: int8 on a processor without it.
     """
     precision = precision or best_precision()
+    folder = model_folder(name)
+    if is_outside(folder):
+        if precision == "int8":
+            raise SamplingError(f"sample: {name} runs through transformers, in bf16 or fp32; int8 is for GPT-2")
+        other = load_outside(folder, dtype=torch.float32 if precision == "fp32" else torch.bfloat16)
+        return other, other.tokenizer
     if precision == "int8" and not int8_is_native():
         raise SamplingError("sample: this processor has no int8 matrix products that PyTorch knows; use --precision bf16 or fp32")
     if not _is_packed(precision):

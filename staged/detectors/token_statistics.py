@@ -1,0 +1,123 @@
+"""What a language model says of every token of a text: the numbers that all zero-shot scores are made of.
+
+One forward pass over windows sorted by length; logits exist only for a few hundred positions at a time.
+Axes: B windows · T tokens · C hidden width · M positions · V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from staged.model.causal import CausalLM
+from staged.model.likelihood import batches, sliding_windows
+
+LOGITS_AT_ONCE = 2**22  # 16 MB of float32: read several times, so it should stay near the processor
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TokenStatistics:
+    """Of a text of N tokens, the N − 1 that have one before them; in nats, each array (N − 1,).
+
+    Attributes:
+        ids: (N,) all token ids.
+        logprob: log p(yₜ | y₍<ₜ₎).
+        mean, variance: of log p(v), v drawn from the reference model (the scorer itself without one); −mean is the entropy, or
+            the cross-entropy of the two.
+        rank: of yₜ, 1 the likeliest, of equals the first.
+        after: the mean for the token that would follow the text; NaN where the window has no room for it.
+    """
+
+    ids: Ints
+    logprob: Floats
+    mean: Floats
+    variance: Floats
+    rank: Ints
+    after: float
+
+
+@torch.inference_mode()
+def token_statistics(
+    scorer: CausalLM,
+    sequences: Sequence[Sequence[int]],
+    *,
+    reference: CausalLM | None = None,
+    batch_tokens: int = 4096,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[TokenStatistics]:
+    """Statistics of token sequences under a model, in the order given.
+
+    A sequence longer than the context is read in windows that overlap by half; one of fewer than two tokens has none.
+
+    Args:
+        sequences: token ids, as the scorer's tokenizer gives them.
+        reference: over whose distribution mean and variance are taken; it must share the tokenizer.
+        batch_tokens: tokens read at once, padding counted.
+        progress: called with (tokens read, all).
+    """
+    models = [scorer, *([reference] if reference else [])]
+    n_ctx = min(model.n_ctx for model in models)
+    windows = [w for i, ids in enumerate(sequences) for w in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=-(-n_ctx // 2))]
+    columns = [np.zeros((4, max(len(ids) - 1, 0))) for ids in sequences]
+    after = [float("nan")] * len(sequences)
+    done, total = 0, sum(w.end - w.start for w in windows)
+    for indices in batches(windows, batch_tokens):
+        group = [windows[i] for i in indices]
+        reads = [sequences[w.sequence][w.start : min(w.end + 1, w.start + n_ctx)] for w in group]
+        for w, read, values_4T in zip(group, reads, _statistics(models, reads), strict=True):
+            columns[w.sequence][:, w.first - 1 : w.end] = values_4T[:, w.first - 1 - w.start : w.end - w.start]
+            if len(read) == w.end + 1 - w.start == len(sequences[w.sequence]) - w.start:
+                after[w.sequence] = float(values_4T[1, -1])
+        done += sum(w.end - w.start for w in group)
+        progress(done, total)
+    return [
+        TokenStatistics(np.asarray(ids, dtype=np.int64), c[0], c[1], c[2], c[3].astype(np.int64), last)
+        for ids, c, last in zip(sequences, columns, after, strict=True)
+    ]
+
+
+def _statistics(models: Sequence[CausalLM], reads: Sequence[Sequence[int]]) -> list[Floats]:
+    """Of each window (4, T): log-probability, mean, variance and rank after each of its tokens; the targets are the next ones.
+
+    After a window's last token there is no target: its log-probability and rank are without meaning.
+    """
+    tokens_BT = torch.zeros(len(reads), max(map(len, reads)), dtype=torch.int64)  # causal: padding is not seen
+    for row, ids in enumerate(reads):
+        tokens_BT[row, : len(ids)] = torch.as_tensor(ids)
+    lengths = [len(ids) for ids in reads]
+    real = torch.arange(tokens_BT.size(1))[None] < torch.tensor(lengths)[:, None]
+    device = models[0].head.device
+    hidden = [model.hidden(tokens_BT.to(device))[real.to(device)] for model in models]
+    targets_M = F.pad(tokens_BT[:, 1:], (0, 1))[real]
+    rows = max(1, LOGITS_AT_ONCE // models[0].head.size(0))
+    parts = [
+        _of_logits([F.linear(h, model.head).float() for h, model in zip(chunk, models, strict=True)], targets.to(device))
+        for *chunk, targets in zip(*(h.split(rows) for h in hidden), targets_M.split(rows), strict=True)
+    ]
+    values_4M = torch.cat(parts, dim=1).cpu().double().numpy()
+    return np.split(values_4M, np.cumsum(lengths)[:-1], axis=1)
+
+
+def _of_logits(logits: Sequence[Tensor], targets_M: Tensor) -> Tensor:
+    """(4, M) of one piece: the scorer's logits (M, V) first, the reference's second where there is one.
+
+    Logits are shifted by their logsumexp in place, so log-probabilities and their powers need no second matrix but one.
+    """
+    scores_MV = logits[0]
+    target_M1 = scores_MV.gather(1, targets_M[:, None])
+    rank_M = (scores_MV > target_M1).sum(1) + 1
+    total_M1 = scores_MV.logsumexp(1, keepdim=True)
+    scores_MV -= total_M1
+    p_MV = logits[-1].softmax(1) if len(logits) > 1 else scores_MV.exp()
+    mean_M = (p_MV * scores_MV).sum(1)
+    variance_M = (p_MV.mul_(scores_MV).mul_(scores_MV)).sum(1) - mean_M**2
+    return torch.stack([(target_M1 - total_M1)[:, 0], mean_M, variance_M.clamp(min=0), rank_M.float()])

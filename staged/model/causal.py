@@ -1,0 +1,91 @@
+"""Any causal language model by name, ready to read texts with: our GPT-2, or another family through transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from staged.errors import CheckpointError
+from staged.model.checkpoints import load_model, model_folder
+from staged.model.layouts import config_file, read_object
+from staged.model.outside import load_outside
+
+
+class TextTokenizer(Protocol):
+    """What reading and generating need of a tokenizer: `BPE` is one, `OutsideTokenizer` another."""
+
+    n_vocab: int
+    end_of_text: int
+    before: list[int]
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]: ...
+
+    def spans(self, text: str) -> list[tuple[int, int]]: ...
+
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+    def vocabulary(self) -> dict[str, int]: ...
+
+
+@dataclass(frozen=True)
+class CausalLM:
+    """A language model as scores see it.
+
+    Attributes:
+        name: as it was asked for.
+        tokenizer: text ↔ ids.
+        n_ctx: tokens it reads at once.
+        hidden: token ids (B, T) → final hidden states (B, T, C).
+        head: (V, C), hidden state → logits over the tokenizer's vocabulary.
+    """
+
+    name: str
+    tokenizer: TextTokenizer
+    n_ctx: int
+    hidden: Callable[[Tensor], Tensor]
+    head: Tensor
+
+
+def is_outside(folder: Path) -> bool:
+    """Whether a folder's model is of another family than GPT-2."""
+    path = config_file(folder)
+    return path.name == "config.json" and read_object(path).get("model_type") not in (None, "gpt2")
+
+
+def load_causal(name: str, *, dtype: torch.dtype = torch.float32) -> CausalLM:
+    """A model by name.
+
+    Args:
+        name: as `model_folder` takes it, of any family: `mini-s`, `gpt2`, `smollm2-135m`, a folder, a hub name.
+        dtype: of its weights.
+
+    Raises:
+        CheckpointError: as `load_model` and `load_outside`.
+    """
+    folder = model_folder(name)
+    if is_outside(folder):
+        other = load_outside(folder, dtype=dtype)
+        return CausalLM(name, other.tokenizer, other.config.n_ctx, other.hidden, other.head_VC)
+    model, bpe = load_model(name, dtype=dtype)
+    return CausalLM(name, bpe, model.config.n_ctx, model.hidden, model.wte.weight)
+
+
+def same_tokenizer(a: CausalLM, b: CausalLM) -> None:
+    """Refuse two models whose token ids mean different things.
+
+    Raises:
+        CheckpointError: they have different vocabularies.
+    """
+    first, second = a.tokenizer.vocabulary(), b.tokenizer.vocabulary()
+    if first != second:
+        raise CheckpointError(
+            f"{a.name} and {b.name}: their tokenizers differ ({len(first)} and {len(second)} entries); this score compares two "
+            "models token by token, so choose two of one family"
+        )

