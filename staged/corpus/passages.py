@@ -59,3 +59,20 @@ def _split_paragraph(paragraph: str) -> Iterator[str]:
             start = end.end()
     if paragraph[start:].strip():
         yield paragraph[start:].strip()
+
+
+def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Characters start … end − 1 of each sentence, white space around it left out; paragraphs end sentences."""
+    start = 0
+    for end in [*(match.end() for match in PARAGRAPH_END.finditer(text)), len(text)]:
+        yield from _spans(text, start, end)
+        start = end
+
+
+def _spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for match in SENTENCE_END.finditer(text, start, end):
+        if not ABBREVIATION.search(text[start : match.end()].rstrip()):
+            yield start, start + len(text[start : match.end()].rstrip())
+            start = match.end()
+    if text[start:end].strip():
+        yield start + len(text[start:end]) - len(text[start:end].lstrip()), start + len(text[start:end].rstrip())

@@ -40,11 +40,10 @@ class EvidenceSettings:
     Attributes:
         human: corpora of human text (names or paths) that are split into train, calibrate and test.
         held_out: corpora that only test.
-        generators: language models that write.
+        generators: language models that write, and how many texts each.
         methods: sampling method → its share of each generator's texts; `penalised` is temperature 1 with `repetition_penalty`.
         words: lengths of the texts, in words; each an equal share.
         n_human: passages a corpus, of all splits and lengths together.
-        n_machine: texts a generator, likewise.
         prompt_words: words of a human passage that a machine text begins with.
         repetition_penalty: of `penalised`.
         scorer: the model whose zero-shot features are used.
@@ -53,11 +52,10 @@ class EvidenceSettings:
 
     human: tuple[str, ...]
     held_out: tuple[str, ...]
-    generators: tuple[str, ...]
+    generators: dict[str, int]
     methods: dict[str, float]
     words: tuple[int, ...] = (75, 150, 250, 400)
     n_human: int = 1600
-    n_machine: int = 800
     prompt_words: int = 25
     repetition_penalty: float = 1.2
     scorer: str = "smollm2-135m"
@@ -69,8 +67,8 @@ class EvidenceSettings:
                 raise PlanError(f"evidence: {name} must list at least one")
         for name in self.methods:
             _method(name)
-        if min(*self.words, self.n_human, self.n_machine, self.prompt_words) < 1:
-            raise PlanError("evidence: words, n_human, n_machine and prompt_words must be at least 1")
+        if min(*self.words, self.n_human, self.prompt_words) < 1:
+            raise PlanError("evidence: words, n_human and prompt_words must be at least 1")
 
 
 def read_evidence(path: Path) -> EvidenceSettings:
@@ -149,10 +147,9 @@ class Cell:
 def cells(settings: EvidenceSettings) -> list[Cell]:
     """All that is to be generated."""
     total = sum(settings.methods.values())
-    share = settings.n_machine / len(settings.words) / total
     return [
-        Cell(model, name, words, max(1, round(share * weight)))
-        for model in settings.generators
+        Cell(model, name, words, max(1, round(number * weight / total / len(settings.words))))
+        for model, number in settings.generators.items()
         for name, weight in settings.methods.items()
         for words in settings.words
     ]

@@ -108,16 +108,19 @@ def _statistics(models: Sequence[CausalLM], reads: Sequence[Sequence[int]]) -> l
 
 
 def _of_logits(logits: Sequence[Tensor], targets_M: Tensor) -> Tensor:
-    """(4, M) of one piece: the scorer's logits (M, V) first, the reference's second where there is one.
+    """(4, M) of one piece: the scorer's logits (M, V) first, the reference's second where there is one; they are overwritten.
 
-    Logits are shifted by their logsumexp in place, so log-probabilities and their powers need no second matrix but one.
+    Everything is done in two matrices: reductions over them are what scoring costs beside the model itself.
     """
-    scores_MV = logits[0]
-    target_M1 = scores_MV.gather(1, targets_M[:, None])
-    rank_M = (scores_MV > target_M1).sum(1) + 1
-    total_M1 = scores_MV.logsumexp(1, keepdim=True)
-    scores_MV -= total_M1
-    p_MV = logits[-1].softmax(1) if len(logits) > 1 else scores_MV.exp()
-    mean_M = (p_MV * scores_MV).sum(1)
-    variance_M = (p_MV.mul_(scores_MV).mul_(scores_MV)).sum(1) - mean_M**2
-    return torch.stack([(target_M1 - total_M1)[:, 0], mean_M, variance_M.clamp(min=0), rank_M.float()])
+    scores_MV, p_MV = logits[0], torch.empty_like(logits[0])
+    rank_M = torch.gt(scores_MV, scores_MV.gather(1, targets_M[:, None]), out=p_MV).sum(1) + 1
+    scores_MV -= scores_MV.amax(1, keepdim=True)
+    torch.exp(scores_MV, out=p_MV)
+    total_M = p_MV.sum(1)
+    if len(logits) > 1:
+        torch.softmax(logits[1], 1, out=p_MV)
+    mass_M = torch.ones_like(total_M) if len(logits) > 1 else total_M
+    mean_M = torch.linalg.vecdot(p_MV, scores_MV) / mass_M
+    variance_M = torch.linalg.vecdot(p_MV.mul_(scores_MV), scores_MV) / mass_M - mean_M**2
+    logprob_M = scores_MV.gather(1, targets_M[:, None])[:, 0] - total_M.log()
+    return torch.stack([logprob_M, mean_M - total_M.log(), variance_M.clamp(min=0), rank_M])

@@ -37,7 +37,8 @@ def model_folder(name: str) -> Path:
 
     Args:
         name: one of ours that ships in the package; one that another package holds (staged.model.packaged); a released size
-            by any of its names (staged.model.names); `openai:SIZE` for OpenAI's own files; a local path; a hub repository `owner/model`.
+            by any of its names (staged.model.names); `openai:SIZE` for OpenAI's own files; a local
+            path; a hub repository `owner/model`.
 
     Raises:
         CheckpointError: none of these, or it cannot be downloaded.

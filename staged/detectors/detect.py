@@ -1,0 +1,186 @@
+"""`staged detect`: a text in hand → normalised, scored, and set against the human texts of its length."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from staged.artifacts import disk_errors, locked, write_atomic
+from staged.corpus.passages import sentence_spans
+from staged.detectors.calibrate import Calibration, load_calibration
+from staged.detectors.catalog import calibration_file, open_detector
+from staged.detectors.contract import NOT_ENOUGH, Change, Segment, TokenEvidence, Verdict
+from staged.detectors.evidence import EvidenceDetector
+from staged.detectors.normalize import normalize
+from staged.detectors.token_evidence import token_evidence
+from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
+from staged.errors import CheckpointError, PlanError
+from staged.model.causal import CausalLM, load_causal
+
+AT_ONCE = 64  # texts scored together
+SEGMENT_WORDS = 75  # of a segment at least, where the text has them: what is shorter says nothing
+
+
+class Examiner:
+    """A detector with its calibration, ready to be shown texts.
+
+    Args:
+        detector_name: as `open_detector` takes it.
+        fpr: the share of human texts that may be called machine-written, in (0, 1).
+        calibration: the file to judge by; without it, the detector's own if it has one, else every p-value is None.
+
+    Raises:
+        CheckpointError: no such detector; a calibration of another detector.
+        PlanError: fpr out of range.
+    """
+
+    def __init__(self, detector_name: str = "evidence", *, fpr: float = 0.01, calibration: Path | None = None) -> None:
+        if not 0 < fpr < 1:
+            raise PlanError(f"detect: the false-positive rate must lie between 0 and 1, not {fpr:g}; 0.01 is 1 in 100")
+        self.name, self.fpr = detector_name, fpr
+        self.detector = open_detector(detector_name)
+        file = calibration or calibration_file(detector_name)
+        self.calibration: Calibration | None = load_calibration(file) if file else None
+        if self.calibration and self.calibration.detector != self.detector.name:
+            raise CheckpointError(
+                f"{file}: calibrates the detector {self.calibration.detector!r}, not {self.detector.name!r}; run `staged calibrate`"
+            )
+        self._reader: CausalLM | None = None
+
+    def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
+        """Judge (id, text) pairs, in order."""
+        cleaned = [normalize(text) for _, text in texts]
+        full = [i for i, one in enumerate(cleaned) if one.text.strip()]
+        scores = dict(zip(full, self.detector.score([cleaned[i].text for i in full]), strict=True))
+        return [
+            self._verdict(name, scores.get(i), len(one.text.split()), one.changes)
+            for i, ((name, _), one) in enumerate(zip(texts, cleaned, strict=True))
+        ]
+
+    def _verdict(self, name: str, score: float | None, words: int, changes: tuple[Change, ...]) -> Verdict:
+        verdict, p, n, reason = self._judge(score, words)
+        return Verdict(name, score, p, verdict, self.name, reason, self.fpr, words, n, changes)
+
+    def _judge(self, score: float | None, words: int) -> tuple[str, float | None, int, str]:
+        if score is None:
+            return NOT_ENOUGH, None, 0, "The text is empty."
+        if self.calibration is None:
+            said = f"The detector {self.name} has not been calibrated on human text here: `staged calibrate` does that."
+            return NOT_ENOUGH, None, 0, said
+        return self.calibration.verdict(score, words, self.fpr)
+
+    def segments(self, text: str) -> list[Segment]:
+        """Whole sentences in parts of at least `SEGMENT_WORDS` words, each judged by itself, of the normalised text.
+
+        Of k parts of a human text about k times fpr are called machine-written by chance.
+        """
+        clean = normalize(text).text
+        parts = segment_spans(clean)
+        judged = self.examine([(str(i), clean[a:b]) for i, (a, b) in enumerate(parts)])
+        return [Segment(a, b, one.score, one.p_value, one.verdict) for (a, b), one in zip(parts, judged, strict=True)]
+
+    def tokens(self, text: str) -> list[TokenEvidence]:
+        """Token by token, of the normalised text, under the detector's own model or, where it has none, `SCORER`.
+
+        Raises:
+            CheckpointError: that model is not installed.
+        """
+        if self._reader is None:
+            own = isinstance(self.detector, EvidenceDetector | ZeroShotDetector)
+            self._reader = self.detector.scorer if own else load_causal(SCORER)  # type: ignore[attr-defined]
+        return token_evidence(self._reader, normalize(text).text, most_tokens=MOST_TOKENS)
+
+    def normalized(self, text: str) -> tuple[str, tuple[Change, ...]]:
+        """The text that is judged, and what was changed."""
+        one = normalize(text)
+        return one.text, one.changes
+
+    def distributions(self, words: int) -> tuple[list[float], list[float]]:
+        """Scores of human and of machine calibration texts of this length; empty where there are none."""
+        return self.calibration.scores(words) if self.calibration else ([], [])
+
+    def token_counts(self, text: str) -> tuple[int, int]:
+        """(all tokens, tokens that count), by the tokenizer of the model that reads."""
+        if isinstance(self.detector, EvidenceDetector | ZeroShotDetector):
+            total = len(self.detector.scorer.tokenizer.encode(normalize(text).text))
+            return total, min(total, MOST_TOKENS)
+        words = len(normalize(text).text.split())
+        return words, words
+
+    def machine_probability(self, verdict: Verdict) -> float:
+        """The score as a probability under even odds, in [0, 1]; 0.5 without a score."""
+        return 0.5 if verdict.score is None else 1 / (1 + math.exp(-max(min(verdict.score, 500.0), -500.0)))
+
+
+def segment_spans(text: str) -> list[tuple[int, int]]:
+    """Characters start … end − 1 of parts of whole sentences; a short rest joins the part before it."""
+    parts: list[tuple[int, int]] = []
+    start, words = None, 0
+    for a, b in sentence_spans(text):
+        start = a if start is None else start
+        words += len(text[a:b].split())
+        if words >= SEGMENT_WORDS:
+            parts.append((start, b))
+            start, words = None, 0
+    if start is not None:
+        end = len(text.rstrip())
+        parts = [*parts[:-1], (parts[-1][0], end)] if parts else [(start, end)]
+    return parts
+
+
+def judged(
+    examiner: Examiner, texts: Iterable[tuple[str, str]], *, segments: bool = False, at_once: int = AT_ONCE
+) -> Iterator[dict[str, Any]]:
+    """Verdicts as JSON objects, in the order of the texts, which are read as they are needed.
+
+    Args:
+        segments: each object also has its text's parts under `segments`.
+        at_once: texts scored together.
+    """
+    waiting = iter(texts)
+    while some := list(islice(waiting, at_once)):
+        for verdict, (_, text) in zip(examiner.examine(some), some, strict=True):
+            row = asdict(verdict)
+            if segments:
+                row["segments"] = [asdict(part) for part in examiner.segments(text)]
+            yield row
+
+
+def write_judged(
+    out: Path,
+    examiner: Examiner,
+    texts: Sequence[tuple[str, str]],
+    *,
+    segments: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Verdicts into a .jsonl file that appears when whole; what a killed run has judged is kept in `OUT.blocks` and used.
+
+    Raises:
+        ArtifactError: the place cannot be written.
+    """
+    blocks = out.with_name(f"{out.name}.blocks")
+    judge = examiner.calibration.fingerprint if examiner.calibration else ""
+    with disk_errors(out), locked(blocks):
+        files = []
+        for start in range(0, len(texts), AT_ONCE):
+            some = texts[start : start + AT_ONCE]
+            file = blocks / f"{start:09d}-{_digest([examiner.name, repr(examiner.fpr), judge, str(segments), *chain(*some)])}.jsonl"
+            if not file.is_file():
+                rows = judged(examiner, some, segments=segments)
+                write_atomic(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+            files.append(file)
+            progress(start + len(some), len(texts))
+        write_atomic(out, b"".join(file.read_bytes() for file in files))
+        shutil.rmtree(blocks)
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
