@@ -3,7 +3,7 @@
 Measures  TPR at fixed false-positive rates, achieved FPR and AUROC, over everything and by domain, model, decoding, repetition
           penalty and attack; each with n and a 95% interval. What each figure is of: `raid_cells`.
 Fails     where a domain has few human texts: 1% needs 99 of them on the calibration side; such cells are blank.
-Cost      the detector's; reading is about as fast as the disk, and 8 million rows take about 1 GB.
+Cost      the detector's; the file is read twice, a block at a time; memory goes by rows, not by text.
 Source    Dugan et al. 2024, arXiv 2405.07940; https://github.com/liamdugan/raid
 """
 

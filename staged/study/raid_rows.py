@@ -1,7 +1,7 @@
 """Rows of a RAID-format file: .csv, .csv.gz, .jsonl or .parquet, read a block at a time, without its texts or only them.
 
-RAID's train.csv holds 11 GB, nearly all of it text. What decides a figure (ids, sources, labels) is read first and kept as codes,
-about 60 bytes a row; texts are read a second time, in order, when they are scored.
+RAID's train.csv holds 11 GB, nearly all of it text. What decides a figure (ids, sources, labels) is read first and kept as codes;
+texts are read a second time, in order, when they are scored.
 
 Format    https://github.com/liamdugan/raid, Dugan et al. 2024: id, adv_source_id, source_id, model, decoding, repetition_penalty,
           attack, domain, title, prompt, generation; `model` is `human` for human text; the test file has only id and generation.
