@@ -22,6 +22,7 @@ _HOMES = {
     "load_detector": "staged.detectors.catalog",
     "load_model": "staged.model.checkpoints",
     "method": "staged.samples.methods",
+    "raid_detector": "staged.study.raid",
     "read_study": "staged.study.plan",
     "run_study": "staged.study.study",
     "sample": "staged.samples.dataset",

@@ -2,6 +2,8 @@
 
 studies    study, report
 models     train, sample, convert, evaluate-lm
+detect     detect, train-detector
+    raid       evaluate
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ import sys
 
 import typer
 
-from staged.commands import models, studies
+from staged.commands import detect, models, raid, studies
 from staged.errors import StagedError
 from staged.screen import errors
 
 COMMANDS = (
     *(studies.study, studies.report),
     *(models.train, models.sample, models.convert, models.evaluate_lm),
+    *(detect.detect, detect.train_detector, raid.evaluate),
 )
 INTERRUPTED = 130
 

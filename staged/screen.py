@@ -158,6 +158,42 @@ def print_evaluation(result: Any) -> None:
     screen.print(PUBLISHED_NOTE, markup=False, highlight=False, soft_wrap=True)
 
 
+def print_raid(result: dict[str, Any]) -> None:
+    """One table a rate, at per-domain thresholds, with what was left unscored; what the columns mean stands under them."""
+    counts = result["counts"]
+    facts = ", ".join(f"{name} {counts[name]:,}" for name in ("rows", "scored", "missing", "nan", "infinite", "extra"))
+    if not result["labelled"]:
+        screen.print(f"{result['note']}\n{facts}", markup=False, highlight=False, soft_wrap=True)
+        return
+    header = ("", "value", "machine texts", "unscored", "TPR in %", "TPR of scored", "human texts", "achieved FPR in %", "AUROC")
+    for number, fpr in enumerate(result["settings"]["fprs"]):  # the first cuts of a cell are per domain, in this order
+        rows = [_raid_row(cell, cell["rates"][number]) for cell in result["cells"]]
+        _print_table(f"{result['detector'] or result['predictions']} on {result['file']}, nominal FPR {100 * fpr:g}%", header, rows)
+    human, sources, held = result["calibration"]["human"]["rows"], result["calibration"]["sources"], result["reported"]
+    said = (
+        f"{facts}; thresholds per domain from {human:,} human texts ({sources:,} sources), figures "
+        f"of {held['human']:,} human + {held['machine']:,} machine texts of other sources; [95% interval]; – where n is below "
+        f"{result['settings']['minimum']} or too few human texts certify the rate; an unscored text counts as not detected"
+    )
+    screen.print(said, markup=False, highlight=False, soft_wrap=True)
+
+
+def _raid_row(cell: dict[str, Any], rates: dict[str, Any]) -> tuple[str, ...]:
+    machine, tpr, scored, fpr = cell["machine"], rates["tpr"], rates["tpr_scored"], rates["fpr_achieved"]
+    unscored = machine["rows"] - machine["scored"]
+    shown = (_figure(tpr, 100, 1), _figure(scored, 100, 1) if unscored else "", f"{fpr['n']:,}", _figure(fpr, 100, 2))
+    names = (cell["by"], escape(cell["value"]) or "(empty)")
+    return (*names, f"{machine['rows']:,}", f"{unscored:,}", *shown, _figure(cell["auroc"], 1, 3))
+
+
+def _figure(one: dict[str, Any], scale: float, digits: int) -> str:
+    """An estimate with its interval, for a table's cell; – where it is blank."""
+    if one["value"] is None:
+        return "–"
+    value, low, high = (f"{scale * one[name]:.{digits}f}" for name in ("value", "low", "high"))
+    return f"{value} \\[{low}, {high}]"
+
+
 def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(title=escape(title), title_justify="left")
     for i, name in enumerate(header):

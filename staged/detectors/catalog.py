@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from staged.detectors.contract import Trained
+from staged.detectors.contract import Detector, Trained
 from staged.errors import CheckpointError
 
 DETECTORS = ("tfidf", "roberta")
@@ -31,3 +31,12 @@ def load_detector(folder: Path, *, bulk: bool = False) -> Trained:
 
         return load_roberta(str(folder), dtype=best_dtype() if bulk else torch.float32)
     raise CheckpointError(f"{folder}: not a detector's folder; it holds neither detector.json nor config.json")
+
+
+def open_detector(name: str) -> Detector:
+    """A detector ready to score, by the name of its folder.
+
+    Raises:
+        CheckpointError: not a detector's folder, or damaged.
+    """
+    return load_detector(Path(name))

@@ -51,17 +51,88 @@ def auroc(human: Sequence[float], machine: Sequence[float]) -> tuple[float, floa
 
     Source: DeLong et al. 1988; mid-rank form of Sun and Xu 2014.
     """
-    h, m = np.asarray(human, dtype=float), np.asarray(machine, dtype=float)
-    both = stats.rankdata(np.concatenate([m, h]))
-    above_h = (both[: len(m)] - stats.rankdata(m)) / len(h)  # share of human texts each machine text is above
-    below_m = 1 - (both[len(m) :] - stats.rankdata(h)) / len(m)  # share of machine texts each human text is below
+    above_h, below_m = _placements(human, machine)
     area = float(above_h.mean())
     if area in (0.0, 1.0):
-        low, high = proportion_confint(round(area * min(len(h), len(m))), min(len(h), len(m)), alpha=1 - CONFIDENCE, method="beta")
-        return area, float(low), float(high)
-    se = math.sqrt(np.var(above_h, ddof=1) / len(m) + np.var(below_m, ddof=1) / len(h))
+        return area, *_one_sided(area, min(len(human), len(machine)))
+    return area, *_on_logits(area, math.sqrt(np.var(above_h, ddof=1) / len(above_h) + np.var(below_m, ddof=1) / len(below_m)))
+
+
+def clustered_auroc(
+    human: Sequence[float], machine: Sequence[float], human_clusters: Sequence[int], machine_clusters: Sequence[int]
+) -> tuple[float, float, float]:
+    """`auroc` of texts that come in clusters, such as all that was made from one source: (estimate, low, high).
+
+    Texts of one cluster may depend on each other, within a class and across; clusters are independent. The variance sums each
+    text's placement over its cluster. Without two texts in any cluster it is `auroc`.
+
+    Args:
+        human_clusters, machine_clusters: the cluster of each text; the same number means the same cluster in both.
+
+    Source: Obuchowski 1997, with DeLong's placements.
+    """
+    clusters = np.concatenate([np.asarray(machine_clusters), np.asarray(human_clusters)])
+    named, place = np.unique(clusters, return_inverse=True)
+    if len(named) == len(clusters):
+        return auroc(human, machine)
+    above_h, below_m = _placements(human, machine)
+    area = float(above_h.mean())
+    fewest = min(len(np.unique(human_clusters)), len(np.unique(machine_clusters)))
+    if area in (0.0, 1.0):
+        return area, *_one_sided(area, fewest)
+    if len(named) == 1:
+        return area, 0.0, 1.0  # nothing to see a spread in
+    parts = np.concatenate([(above_h - area) / len(above_h), (below_m - area) / len(below_m)])
+    return area, *_on_logits(area, math.sqrt(_variance_over(place, parts)))
+
+
+def clustered_rate(hits: Sequence[bool], clusters: Sequence[int]) -> tuple[float, float, float]:
+    """A share of texts that come in clusters: (estimate, low, high), fractions.
+
+    The 95% interval is Wilson's for the number of independent texts that would be as uncertain: n divided by the design effect,
+    corrected for few clusters by Student's t. Where all texts agree that number is the clusters'. Without two texts in any
+    cluster it is `rate`.
+
+    Args:
+        hits, clusters: of each text, at least one, whether it is counted, and the cluster it belongs to.
+
+    Source: Korn and Graubard 1998; with Wilson's interval, Franco et al. 2019.
+    """
+    h = np.asarray(hits, dtype=float)
+    named, place = np.unique(clusters, return_inverse=True)
+    share = float(h.mean())
+    if len(named) == len(h):
+        return rate(int(h.sum()), len(h))
+    effective = float(len(named))
+    if 0 < share < 1 and len(named) > 1:
+        variance = _variance_over(place, (h - share) / len(h))
+        effective = min(share * (1 - share) / variance, len(h)) if variance else len(h)
+        effective *= float(stats.norm.ppf((1 + CONFIDENCE) / 2) / stats.t.ppf((1 + CONFIDENCE) / 2, len(named) - 1)) ** 2
+    low, high = proportion_confint(share * effective, effective, alpha=1 - CONFIDENCE, method="wilson")
+    return share, float(low), float(high)
+
+
+def _variance_over(place: np.ndarray, parts: np.ndarray) -> float:
+    """Variance of a sum of parts, each of mean 0, that are independent from cluster to cluster only."""
+    sums = np.bincount(place, weights=parts)
+    return float(len(sums) / (len(sums) - 1) * (sums**2).sum())
+
+
+def _placements(human: Sequence[float], machine: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """The share of human texts that each machine text is above, and of machine texts that each human text is below; ties half."""
+    h, m = np.asarray(human, dtype=float), np.asarray(machine, dtype=float)
+    both = stats.rankdata(np.concatenate([m, h]))
+    return (both[: len(m)] - stats.rankdata(m)) / len(h), 1 - (both[len(m) :] - stats.rankdata(h)) / len(m)
+
+
+def _one_sided(area: float, n: int) -> tuple[float, float]:
+    low, high = proportion_confint(round(area * n), n, alpha=1 - CONFIDENCE, method="beta")
+    return float(low), float(high)
+
+
+def _on_logits(area: float, se: float) -> tuple[float, float]:
     centre, spread = math.log(area / (1 - area)), stats.norm.ppf((1 + CONFIDENCE) / 2) * se / (area * (1 - area))
-    return area, 1 / (1 + math.exp(-(centre - spread))), 1 / (1 + math.exp(-(centre + spread)))
+    return 1 / (1 + math.exp(-(centre - spread))), 1 / (1 + math.exp(-(centre + spread)))
 
 
 def mcnemar(right_a: Sequence[bool], right_b: Sequence[bool]) -> tuple[int, int, float]:

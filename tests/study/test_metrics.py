@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from staged.study.metrics import auroc, holm, mcnemar, paired_difference, rate, ratio
+from staged.study.metrics import auroc, clustered_auroc, clustered_rate, holm, mcnemar, paired_difference, rate, ratio
 
 SCORES = st.lists(st.integers(-6, 6).map(float), min_size=2, max_size=40)
 
@@ -88,3 +88,47 @@ def test_ratio_interval_covers_the_truth_when_texts_are_clumped() -> None:
         _, low, high = ratio(stream.binomial(counts, rates).tolist(), counts.tolist())
         inside += low <= 0.1 <= high
     assert inside >= 366  # 95% of 400, less three standard deviations
+
+
+class TestClusters:
+    """Figures of texts that come in clusters."""
+
+    def test_single_texts_are_the_plain_figures(self) -> None:
+        stream = np.random.default_rng(1)
+        human, machine = stream.normal(0, 1, 40), stream.normal(1, 1, 60)
+        plain = auroc(human.tolist(), machine.tolist())
+        assert clustered_auroc(human, machine, np.arange(40), np.arange(40, 100)) == plain  # type: ignore[arg-type]
+        assert clustered_rate([True] * 3 + [False] * 7, range(10)) == rate(3, 10)
+
+    def test_copies_of_a_text_say_nothing_new(self) -> None:
+        """Each text five times over: about the interval of one copy, and far from that of five times as many texts."""
+        stream = np.random.default_rng(2)
+        hits = stream.random(200) < 0.3
+        share, low, high = clustered_rate(np.repeat(hits, 5), np.repeat(np.arange(200), 5))  # type: ignore[arg-type]
+        assert (share, low, high) == pytest.approx(rate(int(hits.sum()), 200), abs=0.003)
+        human, machine = stream.normal(0, 1, 100), stream.normal(1, 1, 100)
+        found = clustered_auroc(
+            np.repeat(human, 5),  # type: ignore[arg-type]
+            np.repeat(machine, 5),  # type: ignore[arg-type]
+            np.repeat(np.arange(100), 5),  # type: ignore[arg-type]
+            np.repeat(np.arange(100, 200), 5),  # type: ignore[arg-type]
+        )
+        assert found == pytest.approx(auroc(human.tolist(), machine.tolist()), abs=0.003)
+
+    @pytest.mark.parametrize("hits", [[True] * 12, [False] * 12])
+    def test_where_all_agree_clusters_count(self, hits: list[bool]) -> None:
+        assert clustered_rate(hits, [i // 3 for i in range(12)])[1:] == pytest.approx(rate(sum(hits) // 3, 4)[1:])
+
+    def test_coverage(self) -> None:
+        """Of 400 draws of 40 clusters with a shared effect about 95% of intervals hold the truth; Wilson's over rows do not."""
+        stream = np.random.default_rng(3)
+        clusters = np.repeat(np.arange(40), 8)
+        held = plain = 0
+        for _ in range(400):
+            hits = stream.random(320) < np.repeat(stream.beta(1, 3, 40), 8)
+            _, low, high = clustered_rate(hits, clusters)  # type: ignore[arg-type]
+            held += low <= 0.25 <= high
+            _, low, high = rate(int(hits.sum()), 320)
+            plain += low <= 0.25 <= high
+        assert 0.92 <= held / 400 <= 0.98
+        assert plain / 400 < 0.88

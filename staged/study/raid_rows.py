@@ -1,0 +1,218 @@
+"""Rows of a RAID-format file: .csv, .csv.gz, .jsonl or .parquet, read a block at a time, without its texts or only them.
+
+RAID's train.csv holds 11 GB, nearly all of it text. What decides a figure (ids, sources, labels) is read first and kept as codes;
+texts are read a second time, in order, when they are scored.
+
+Format    https://github.com/liamdugan/raid, Dugan et al. 2024: id, adv_source_id, source_id, model, decoding, repetition_penalty,
+          attack, domain, title, prompt, generation; `model` is `human` for human text; the test file has only id and generation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from staged.errors import CorpusError
+from staged.settings import nearest
+
+HUMAN_MODEL, UNATTACKED = "human", "none"
+GROUPS = ("domain", "model", "decoding", "repetition_penalty", "attack")
+LABELS = ("source_id", *GROUPS)
+SUFFIXES = (".csv", ".csv.gz", ".jsonl", ".parquet")
+BLOCK_BYTES = 1 << 24  # longer than any row
+BLOCK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of few values: row i holds values[codes[i]]."""
+
+    codes: np.ndarray
+    values: tuple[str, ...]
+
+    def is_in(self, wanted: Iterable[str]) -> np.ndarray:
+        """Of each row, whether it holds one of these values."""
+        return np.isin(self.codes, [self.values.index(one) for one in wanted if one in self.values])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A file without its texts.
+
+    Attributes:
+        ids: strings, all different, in the file's order.
+        columns: name → what the rows hold; empty for a file without labels.
+    """
+
+    path: Path
+    ids: pa.Array
+    columns: dict[str, Column]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the file says who wrote each text."""
+        return bool(self.columns)
+
+    @property
+    def human(self) -> np.ndarray:
+        """Of each row, whether a person wrote it."""
+        return self.columns["model"].is_in([HUMAN_MODEL])
+
+
+def read_rows(path: Path, *, also: Sequence[str] = (), texts: bool = True) -> Rows:
+    """Ids and labels of a RAID-format file.
+
+    Args:
+        also: further columns to keep, beside RAID's own.
+        texts: whether the file must hold the texts too.
+
+    Raises:
+        CorpusError: no such file or kind of file, a missing column, an id that is empty or there twice, damage.
+    """
+    names = column_names(path)
+    labels = _labels(path, names, also)
+    for name in ("id", *(["generation"] if texts else []), *labels):
+        if name not in names:
+            raise CorpusError(f"{path}: column {name!r} is missing; RAID's columns are id, generation, {', '.join(LABELS)}")
+    ids: list[pa.Array] = []
+    coded: dict[str, list[pa.Array]] = {name: [] for name in labels}
+    for block in _blocks(path, ["id", *labels]):
+        ids.append(_strings(block["id"]))
+        for name in labels:
+            coded[name].append(_strings(block[name]).dictionary_encode())
+    if not sum(map(len, ids)):
+        raise CorpusError(f"{path}: holds no rows; give a file with texts")
+    whole = pa.concat_arrays(ids)
+    _check_ids(path, whole)
+    return Rows(path, whole, {name: _column(parts) for name, parts in coded.items()})
+
+
+def _labels(path: Path, names: Sequence[str], also: Sequence[str]) -> list[str]:
+    """The label columns to read: all of RAID's, or none where the file has none of them."""
+    if not set(LABELS) & set(names):
+        return []
+    for name in also:
+        if name not in names:
+            raise CorpusError(f"{path}: no column {name!r} to calibrate on; {nearest(name, names)}")
+    return list(dict.fromkeys([*LABELS, *also]))
+
+
+def _check_ids(path: Path, ids: pa.Array) -> None:
+    if (empty := pc.index(ids, "").as_py()) >= 0:
+        raise CorpusError(f"{path}, row {empty + 1}: the id is empty; every row needs its own")
+    if pc.count_distinct(ids).as_py() < len(ids):
+        counts = ids.value_counts()
+        twice = counts.field(0).filter(pc.greater(counts.field(1), 1))
+        raise CorpusError(
+            f"{path}: id {twice[0].as_py()!r} is there more than once ({len(twice)} such ids); every row needs its own"
+        )
+
+
+def _column(parts: Sequence[pa.Array]) -> Column:
+    whole = pa.chunked_array(parts).unify_dictionaries().combine_chunks()
+    whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+    return Column(whole.indices.to_numpy(), tuple(whole.dictionary.to_pylist()))
+
+
+def _strings(column: pa.Array) -> pa.Array:
+    return pc.fill_null(column.cast(pa.string()), "")
+
+
+def texts_in_blocks(path: Path, *, first: int, size: int) -> Iterator[list[str]]:
+    """The texts from row `first` on, `size` at a time; a missing text is the empty one."""
+    flat = (text for block in _blocks(path, ["generation"]) for text in _strings(block["generation"]).to_pylist())
+    rest = islice(flat, first, None)
+    while texts := list(islice(rest, size)):
+        yield texts
+
+
+def column_names(path: Path) -> list[str]:
+    """Names of a file's columns, read from its beginning.
+
+    Raises:
+        CorpusError: no such file, another kind of file, or damage.
+    """
+    if not path.is_file():
+        raise CorpusError(f"{path}: no such file; give a RAID-format file ({', '.join(SUFFIXES)})")
+    try:
+        if _kind(path) == ".parquet":
+            return list(pq.read_schema(path).names)
+        if _kind(path) == ".jsonl":
+            return list(next(iter(_json_rows(path)), {}))
+        return list(pacsv.open_csv(path, read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES), parse_options=_PARSE).schema.names)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def _kind(path: Path) -> str:
+    kind = next((one for one in SUFFIXES if path.name.lower().endswith(one)), None)
+    if kind is None:
+        raise CorpusError(f"{path}: unknown kind of file; a RAID-format file ends in {', '.join(SUFFIXES)}")
+    return kind
+
+
+_PARSE = pacsv.ParseOptions(newlines_in_values=True)
+
+
+def _blocks(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """These columns of the file, in blocks of rows."""
+    readers = {".parquet": _parquet_blocks, ".jsonl": _json_blocks}
+    try:
+        yield from readers.get(_kind(path), _csv_blocks)(path, names)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from None
+
+
+def _csv_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    convert = pacsv.ConvertOptions(include_columns=list(names), column_types={name: pa.string() for name in names})
+    yield from pacsv.open_csv(
+        path, read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES), parse_options=_PARSE, convert_options=convert
+    )
+
+
+def _parquet_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(batch_size=BLOCK_ROWS, columns=list(names))
+
+
+def _json_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    rows = enumerate(_json_rows(path), start=1)
+    while part := list(islice(rows, BLOCK_ROWS)):
+        for number, row in part:
+            if lacking := [name for name in names if name not in row]:
+                raise CorpusError(f"{path}, row {number}: column {lacking[0]!r} is missing; every row needs it")
+        yield pa.RecordBatch.from_pydict({name: [_text(row[name]) for _, row in part] for name in names})
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _json_rows(path: Path) -> Iterator[dict[str, object]]:
+    with open(path, encoding="utf-8-sig", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise CorpusError(f"{path}, line {number}: not JSON: {error}; each line is one object") from None
+            if not isinstance(row, dict):
+                raise CorpusError(f'{path}, line {number}: must be an object like {{"id": "…", "generation": "…"}}')
+            yield row
+
+
+def _damaged(path: Path, error: Exception) -> CorpusError:
+    return CorpusError(f"{path}: cannot be read as a RAID-format file: {str(error).splitlines()[0]}; repair or export it again")
