@@ -106,6 +106,7 @@ def test_any_string_twice_is_once(text: str) -> None:
     assert normalize(once.text) == type(once)(once.text, ())
     once.text.encode()
     assert unicodedata.is_normalized("NFC", once.text)
+    assert bool(once.changes) == (once.text != text)
     assert all(change.count > 0 for change in once.changes)
 
 
