@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,14 +21,19 @@ def study(
     corpus: Annotated[
         str, typer.Option(help="Human text instead of the plan's: a .txt, .jsonl or .parquet file, or a folder.")
     ] = "",
+    attacks: Annotated[
+        bool, typer.Option("--attacks", help="Also score attacked test texts, under every attack of docs/robustness.md.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes at work, one thread each; 0 takes one a core.")] = 0,
 ) -> None:
     """Run a release study: corpus, samples, detectors, cells, report. Interrupted, it continues where it was."""
     from staged.report.page import write_report
+    from staged.study.attacks import ATTACKS
     from staged.study.plan import read_study
     from staged.study.study import run_study
 
     settings = read_study(plan, corpus=corpus)
+    settings = replace(settings, attacks=tuple(ATTACKS)) if attacks else settings
     if workers < 0:
         raise PlanError(f"--workers must be 0 or more, not {workers}")
     with study_progress() as progress:

@@ -35,7 +35,7 @@ ACCENTS = "letters joined with their accents"
 LOOKALIKE = "look-alike letters of other alphabets read as Latin"
 LINE_ENDS = "unusual line ends made ordinary"
 SPACES = "unusual spaces made ordinary"
-RUNS = "runs of spaces and of empty lines shortened, also at line ends"
+RUNS = "needless spaces and empty lines removed"
 
 _SURROGATE = regex.compile("[\ud800-\udfff]")
 _DIRECTION = regex.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -60,6 +60,7 @@ _JOINER = regex.compile(f"[{_JOINING}]")
 _LINE_END = regex.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _ODD_SPACE = regex.compile(r"[[\p{Zs}\t\u2800]--[ ]]", regex.V1)
 _RUN = regex.compile(r" +(?=\n)|(?<= ) +")
+_AROUND = regex.compile(r"\A[ \n]+|[ \n]+\Z")
 _EMPTY_LINES = regex.compile(r"(?<=\n\n)\n+")
 _CLUSTER = regex.compile(r"\P{M}\p{M}*")
 
@@ -107,7 +108,8 @@ def normalize(text: str) -> Normalized:
         text = _visible(text, counts)
     text = _sub(_LINE_END, "\n", text, LINE_ENDS, counts)
     text = _sub(_ODD_SPACE, " ", text, SPACES, counts)
-    text = _sub(_EMPTY_LINES, "", _sub(_RUN, "", text, RUNS, counts), RUNS, counts).strip(" \n")
+    for needless in (_RUN, _EMPTY_LINES, _AROUND):
+        text = _sub(needless, "", text, RUNS, counts)
     if not text.isascii():
         text, letters = read_as_latin(_composed(text, counts))
         counts[LOOKALIKE] = letters
@@ -116,7 +118,7 @@ def normalize(text: str) -> Normalized:
 
 
 def _sub(pattern: regex.Pattern[str], new: object, text: str, what: str, counts: dict[str, int]) -> str:
-    text, count = pattern.subn(new, text)  # type: ignore[call-overload]
+    text, count = pattern.subn(new, text)
     counts[what] = counts.get(what, 0) + count
     return text
 

@@ -51,6 +51,7 @@ def _render(cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: 
             published_sizes=PUBLISHED_SIZES,
             published=PUBLISHED,
             curves=[(d, m, length_curve(curve, d, m)) for d in detectors for m in methods],
+            attacks=_attacks(folder) if facts["settings"].get("attacks") else [],
             gallery=_gallery(read_json(folder / "gallery.json")),
             heat=heat,
             **found,
@@ -72,6 +73,18 @@ def heat(cell: Cell, metric: str) -> int:
     value = getattr(cell, metric)
     share = 2 * value - 1 if metric in ("accuracy", "auroc") else value
     return round(10 * min(max(share, 0.0), 1.0))
+
+
+def _attacks(folder: Path) -> list[dict[str, Any]]:
+    """The tables of attacks.json: one a detector and threshold, in each line an attack as it is and normalised."""
+    tables: dict[tuple[str, str, float], dict[str, dict[bool, Any]]] = {}
+    for row in read_json(folder / "attacks.json"):
+        table = tables.setdefault((row["detector"], row["trained_on"], row["fpr_wanted"]), {})
+        table.setdefault(row["attack"], {})[row["normalised"]] = row
+    return [
+        {"detector": detector, "trained_on": model, "fpr": fpr, "lines": list(lines.items())}
+        for (detector, model, fpr), lines in tables.items()
+    ]
 
 
 def _gallery(rows: list[dict[str, str]]) -> dict[str, Any]:

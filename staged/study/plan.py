@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from staged.corpus.build import CorpusSettings
 from staged.detectors.catalog import DETECTORS
@@ -11,6 +12,7 @@ from staged.detectors.roberta import RobertaSettings
 from staged.errors import PlanError
 from staged.samples.methods import method
 from staged.settings import from_table, nearest, read_toml
+from staged.study.attacks import ATTACKS
 
 MIX = "mix"
 
@@ -29,6 +31,7 @@ class StudySettings:
         lengths: of the length curve, in tokens; test texts are generated at the longest.
         seed: of the samples and of which human passages are used; corpus and roberta have seeds of their own.
         batch, precision: of generation.
+        attacks: on test texts, for the detectors trained on the mix, see study/robustness.py.
     """
 
     models: tuple[str, ...]
@@ -43,6 +46,7 @@ class StudySettings:
     seed: int = 1
     batch: int = 128
     precision: str = ""
+    attacks: tuple[str, ...] = ()
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     roberta: RobertaSettings = field(default_factory=RobertaSettings)
 
@@ -54,6 +58,10 @@ class StudySettings:
         for name in self.detectors:
             if name not in DETECTORS:
                 raise PlanError(f"study: unknown detector {name!r}; {nearest(name, DETECTORS)}")
+        for name in self.attacks:
+            if name not in ATTACKS or self.attacks.count(name) > 1:
+                why = "lists it twice" if name in ATTACKS else f"unknown; {nearest(name, ATTACKS)}"
+                raise PlanError(f"study: attacks: {name!r}: {why}")
         for name in ("n_train", "n_valid", "n_test", "length_tokens", "batch"):
             if getattr(self, name) < 1:
                 raise PlanError(f"study: {name} must be at least 1, not {getattr(self, name)}")
@@ -73,6 +81,10 @@ class StudySettings:
     def trained_methods(self) -> tuple[str, ...]:
         """Every method, then the mix."""
         return (*self.methods, MIX)
+
+    def recorded(self) -> dict[str, Any]:
+        """The settings as results record them; without `attacks` where there are none, as before there were any."""
+        return {key: value for key, value in asdict(self).items() if key != "attacks" or value}
 
 
 def read_study(path: Path, *, corpus: str = "") -> StudySettings:

@@ -20,6 +20,7 @@ from staged.study import sets
 from staged.study.cells import measure
 from staged.study.findings import findings, neighbours
 from staged.study.plan import StudySettings
+from staged.study.robustness import as_rows, attack_stages, attack_table
 from staged.study.run import run_here, run_stages
 from staged.study.stages import Stage, all_stages, learned_from
 
@@ -27,6 +28,7 @@ from staged.study.stages import Stage, all_stages, learned_from
 Report = Callable[[Sequence[Stage], Stage, float], None]
 GALLERY = 4  # passages a kind in the report's gallery
 RESULTS = ("cells.json", "cells.csv", "lengths.json", "findings.json", "study.json", "gallery.json", "report.html")
+ATTACK_RESULT = "attacks.json"
 
 
 def run_study(
@@ -41,7 +43,7 @@ def run_study(
 
     Args:
         root: receives `report.html`, `cells.json`, `cells.csv`, `lengths.json`, `findings.json`, `study.json`, `gallery.json`,
-            `manifest.json`, and one folder per stage.
+            `manifest.json`, and one folder per stage; `attacks.json` where the plan names attacks.
         render: writes the report into the folder, from the JSON files in it.
         workers: processes at work; the results don't depend on it.
 
@@ -51,19 +53,19 @@ def run_study(
     Raises:
         StagedError: of any stage; what is finished stays.
     """
-    stages = all_stages(root, settings)
+    stages = [*all_stages(root, settings), *attack_stages(root, settings)]
     _check_models(settings)
     with disk_errors(root), locked(root):
         manifest = root / MANIFEST
-        if manifest.is_file() and read_json(manifest).get("settings") != fingerprint(asdict(settings), {})["settings"]:
+        if manifest.is_file() and read_json(manifest).get("settings") != fingerprint(settings.recorded(), {})["settings"]:
             manifest.unlink()  # of another plan: from here on the folder is on its way to this one
         corpus, *others = stages
         worked = run_here(root, corpus, report=lambda stage, share: report(stages, stage, share))
         for split in sets.counts(settings):
             sets.human(root, settings, split)  # too few passages are said now, not after an hour of sampling
         worked |= run_stages(root, others, done={corpus.name}, workers=workers, report=lambda *moved: report(stages, *moved)) > 0
-        wanted = fingerprint(asdict(settings), {stage.name: root / stage.name for stage in stages})
-        if not worked and is_complete(root, wanted) and all((root / name).is_file() for name in RESULTS):
+        wanted = fingerprint(settings.recorded(), {stage.name: root / stage.name for stage in stages})
+        if not worked and is_complete(root, wanted) and all((root / name).is_file() for name in _results(settings)):
             return False
         manifest.unlink(missing_ok=True)
         _write_results(root, settings)
@@ -95,6 +97,10 @@ def _same_corpus(one: str, other: str) -> bool:
     return one == other or (one not in EMBEDDED and other not in EMBEDDED and Path(one).resolve() == Path(other).resolve())
 
 
+def _results(settings: StudySettings) -> tuple[str, ...]:
+    return (*RESULTS, ATTACK_RESULT) if settings.attacks else RESULTS
+
+
 def _write_results(root: Path, settings: StudySettings) -> None:
     measured = measure(root, settings)
     matrix = [one.cell for one in measured if one.cell.length_tokens == settings.length_tokens]
@@ -108,6 +114,10 @@ def _write_results(root: Path, settings: StudySettings) -> None:
     }
     write_json(root / "findings.json", found)
     write_json(root / "gallery.json", _gallery(root, settings))
+    if settings.attacks:
+        write_json(root / ATTACK_RESULT, as_rows(attack_table(root, settings)))
+    else:
+        (root / ATTACK_RESULT).unlink(missing_ok=True)  # of another plan
     write_json(root / "study.json", _facts(root, settings))
 
 
@@ -144,7 +154,7 @@ class ModelFacts:
 
 def _facts(root: Path, settings: StudySettings) -> dict[str, Any]:
     return {
-        "settings": asdict(settings) | {"models": [Path(model).name for model in settings.models]},
+        "settings": settings.recorded() | {"models": [Path(model).name for model in settings.models]},
         "versions": versions(),
         "corpus": read_json(root / "corpus" / "counts.json"),
         "copying": read_json(root / "copying" / "copying.json"),
