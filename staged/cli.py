@@ -1,8 +1,8 @@
 """The command line: one sub-command a verb, in `commands/`; each parses, calls its verb, and shows what came of it.
 
-studies    study, report
-models     train, sample, convert, evaluate-lm
-detect     detect, train-detector
+    studies    study, report
+    models     train, sample, convert, evaluate-lm
+    detect     detect, train-detector
     raid       evaluate
 """
 
