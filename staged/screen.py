@@ -142,7 +142,7 @@ def print_evaluation(result: Any) -> None:
         (f"per {unit}", f"{one['count']:,}", f"{one['nats']:.4f}", f"{one['bits']:.4f}", _perplexity(one["perplexity"]))
         for unit, one in result.rates().items()
     ]
-    _print_table(f"{result.model} on {result.file}", ("", "count", "nats", "bits", "perplexity"), rows)
+    print_table(f"{result.model} on {result.file}", ("", "count", "nats", "bits", "perplexity"), rows)
     facts = (
         f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision}; documents: {result.documents:,}, "
         "each scored by itself after <|endoftext|>; words are separated by white space"
@@ -154,16 +154,17 @@ def print_evaluation(result: Any) -> None:
         screen.print(seen, style="bold", highlight=False, soft_wrap=True)
     screen.print()
     published = [(name, *(f"{value:g}" for value in values)) for name, values in PUBLISHED.items()]
-    _print_table("GPT-2 as published", ("", *PUBLISHED_SIZES), published)
+    print_table("GPT-2 as published", ("", *PUBLISHED_SIZES), published)
     screen.print(PUBLISHED_NOTE, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """One table; the first column is aligned left, the others right."""
     table = Table(title=escape(title), title_justify="left")
     for i, name in enumerate(header):
         table.add_column(name, justify="right" if i else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     screen.print(table)
 
 
