@@ -29,7 +29,7 @@ def open_detector(name: str) -> Detector:
     if name in NAMED:
         return NAMED[name](name)
     path = Path(name)
-    if path.is_dir():
+    if name and path.is_dir():
         return load_detector(path)
     if path.is_file():
         return _original(path)
