@@ -74,14 +74,22 @@ def _print_fitted(facts: dict[str, Any]) -> None:
             f"{one['n']:,}",
             f"{one['false_positives']:,}",
             _percent(one["rate"], one["low"], one["high"]),
-            _against(one["within"], one["off_by"], nominal),
+            _against(one["within"], one["off_by"]),
         )
         for one in facts["achieved"]
     ]
-    print_table("on held-out human text", ("domain", "length", "n", "flagged", "rate [95% interval]", "nominal rate"), measured)
+    print_table(
+        "on held-out human text", ("domain", "length", "n", "flagged", "rate [95% interval]", f"nominal {nominal}"), measured
+    )
     abstained = next((one["abstained"] for one in facts["achieved"]), 0)
     screen.print(
         f"n: held-out texts that could be flagged; {abstained:,} could not, being too short or of a length with too few texts",
+        highlight=False,
+        soft_wrap=True,
+    )
+    screen.print(
+        "off by: percentage points from the nominal rate to the interval's nearer end; rows over all lengths count a document once "
+        "a length, so their true uncertainty is larger",
         highlight=False,
         soft_wrap=True,
     )
@@ -93,8 +101,8 @@ def _percent(rate: float | None, low: float | None, high: float | None) -> str:
     return f"{100 * rate:.2f}% [{100 * low:.2f}, {100 * high:.2f}]"
 
 
-def _against(within: bool | None, off_by: float, nominal: str) -> str:
-    if within is None:
+def _against(within: bool | None, off_by: float | None) -> str:
+    """Where the interval lies from the nominal rate."""
+    if within is None or off_by is None:
         return "not measured"
-    where = "within" if within else f"outside by {100 * off_by:+.2f} points"
-    return f"{nominal} is {where}"
+    return "within" if within else f"off by {100 * off_by:+.2f}"
