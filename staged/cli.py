@@ -1,9 +1,10 @@
 """The command line: one sub-command a verb, in `commands/`; each parses, calls its verb, and shows what came of it.
 
-    studies    study, report
-    models     train, sample, convert, evaluate-lm
-    detect     detect, train-detector
-    raid       evaluate
+studies    study, report
+models     train, sample, convert, evaluate-lm
+detect     detect, train-detector
+calibrate  calibrate
+raid       evaluate
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import sys
 
 import typer
 
-from staged.commands import detect, models, raid, studies
+from staged.commands import calibrate, detect, models, raid, studies
 from staged.errors import StagedError
 from staged.screen import errors
 
 COMMANDS = (
     *(studies.study, studies.report),
     *(models.train, models.sample, models.convert, models.evaluate_lm),
-    *(detect.detect, detect.train_detector, raid.evaluate),
+    *(detect.detect, detect.train_detector, calibrate.calibrate, raid.evaluate),
 )
 INTERRUPTED = 130
 

@@ -142,7 +142,7 @@ def print_evaluation(result: Any) -> None:
         (f"per {unit}", f"{one['count']:,}", f"{one['nats']:.4f}", f"{one['bits']:.4f}", _perplexity(one["perplexity"]))
         for unit, one in result.rates().items()
     ]
-    _print_table(f"{result.model} on {result.file}", ("", "count", "nats", "bits", "perplexity"), rows)
+    print_table(f"{result.model} on {result.file}", ("", "count", "nats", "bits", "perplexity"), rows)
     facts = (
         f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision}; documents: {result.documents:,}, "
         "each scored by itself after <|endoftext|>; words are separated by white space"
@@ -154,7 +154,7 @@ def print_evaluation(result: Any) -> None:
         screen.print(seen, style="bold", highlight=False, soft_wrap=True)
     screen.print()
     published = [(name, *(f"{value:g}" for value in values)) for name, values in PUBLISHED.items()]
-    _print_table("GPT-2 as published", ("", *PUBLISHED_SIZES), published)
+    print_table("GPT-2 as published", ("", *PUBLISHED_SIZES), published)
     screen.print(PUBLISHED_NOTE, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -168,7 +168,7 @@ def print_raid(result: dict[str, Any]) -> None:
     header = ("", "value", "machine texts", "unscored", "TPR in %", "TPR of scored", "human texts", "achieved FPR in %", "AUROC")
     for number, fpr in enumerate(result["settings"]["fprs"]):  # the first cuts of a cell are per domain, in this order
         rows = [_raid_row(cell, cell["rates"][number]) for cell in result["cells"]]
-        _print_table(f"{result['detector'] or result['predictions']} on {result['file']}, nominal FPR {100 * fpr:g}%", header, rows)
+        print_table(f"{result['detector'] or result['predictions']} on {result['file']}, nominal FPR {100 * fpr:g}%", header, rows)
     human, sources, held = result["calibration"]["human"]["rows"], result["calibration"]["sources"], result["reported"]
     said = (
         f"{facts}; thresholds per domain from {human:,} human texts ({sources:,} sources), figures "
@@ -194,12 +194,13 @@ def _figure(one: dict[str, Any], scale: float, digits: int) -> str:
     return f"{value} \\[{low}, {high}]"
 
 
-def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """One table; the first column is aligned left, the others right."""
     table = Table(title=escape(title), title_justify="left")
     for i, name in enumerate(header):
         table.add_column(name, justify="right" if i else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     screen.print(table)
 
 

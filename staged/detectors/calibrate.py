@@ -1,16 +1,37 @@
-"""Score → decision: thresholds, always chosen on other texts than those a rate is reported on.
+"""Score → decision: thresholds and conformal p-values, always from other texts than those a rate is reported on.
 
-A decision is `score > threshold` → machine.
+Measures  how unusual a score is among human texts of the same length: the p-value of "drawn like the calibration's human texts".
+Fails     on human text unlike the calibration's (another domain, another time, learners' English, edited or attacked text): the
+          rate holds for texts drawn as those were, not for all that people write. `detectors/achieved.py` measures by how much.
+Cost      O(log n) a text.
+Source    Vovk, Gammerman, Shafer 2005, Algorithmic Learning in a Random World, chapters 2 and 4.
+
+Length bins double: a mean over tokens spreads like 1 / √length, so within a bin the spread differs by at most √2. The last one is
+open, as an encoder reads about 400 words (510 tokens) and no further. Below 50 words no detector tells much, and nothing is said.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
+from staged.artifacts import disk_errors, read_json, write_json
+from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
+from staged.errors import ArtifactError, CheckpointError
 from staged.records import MACHINE
+
+EDGES_WORDS = (50, 100, 200, 400)
+MACHINE_P = 0.05  # at most this share of machine texts scores as low as one that is called human-like
+HUMAN_P = 0.5  # without machine texts: a score that half of the human ones reach
+KIND = "calibration"
 
 
 def threshold_at_fpr(human_scores: Sequence[float], fpr: float) -> float:
@@ -50,3 +71,194 @@ def best_threshold(scores: Sequence[float], labels: Sequence[int]) -> float:
     best = np.flatnonzero(possible == possible.max())
     cut = best[np.argmax(gaps[best])]
     return float((edges[cut] + edges[cut + 1]) / 2)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Scores of texts whose author is known, by length: what a new text's score is compared with.
+
+    A bin is named by its shortest length: bin i holds texts of edges_words[i] … edges_words[i + 1] − 1 words, the last one all
+    longer texts. Below the first edge nothing is said.
+
+    Attributes:
+        detector: whose scores these are; scores of another detector mean something else.
+        edges_words: ascending, words of the normalised text.
+        human, machine: scores of each bin, ascending; machine's may be empty.
+        domains: what kinds of human text went in, as the user calls them.
+    """
+
+    detector: str
+    edges_words: tuple[int, ...]
+    human: tuple[tuple[float, ...], ...]
+    machine: tuple[tuple[float, ...], ...]
+    domains: tuple[str, ...] = ()
+
+    def bin_of(self, words: int) -> int | None:
+        """Which bin a text of so many words belongs to; None below the shortest."""
+        return bisect_right(self.edges_words, words) - 1 if words >= self.edges_words[0] else None
+
+    def bin_name(self, index: int) -> str:
+        """A bin's lengths for a person: `50–99 words`."""
+        last = index + 1 == len(self.edges_words)
+        return f"{self.edges_words[index]}" + ("+ words" if last else f"–{self.edges_words[index + 1] - 1} words")
+
+    def p_value(self, score: float | None, words: int) -> tuple[float | None, int]:
+        """Conformal p-value: (1 + #{human ≥ score}) / (n + 1) among the n human texts of like length; ties count against the text.
+
+        For a human text drawn as the calibration texts were, P(p ≤ a) ≤ a for every a.
+
+        Args:
+            score: finite, of this calibration's detector; None where the text could not be scored.
+            words: of the normalised text.
+
+        Returns:
+            p in (0, 1] and n; p is None without a score, below the shortest length, and in an empty bin.
+
+        Source: Vovk et al. 2005, chapter 2; by bin: Mondrian conformal prediction, section 4.5 there.
+        """
+        index = self.bin_of(words)
+        if index is None:
+            return None, 0
+        human = self.human[index]
+        if score is None or not human:
+            return None, len(human)
+        return (1 + len(human) - bisect_left(human, score)) / (len(human) + 1), len(human)
+
+    def machine_p_value(self, score: float, words: int) -> float | None:
+        """(1 + #{machine ≤ score}) / (n + 1) in the text's bin: how usual so low a score is for machine text; None without any."""
+        index = self.bin_of(words)
+        machine = self.machine[index] if index is not None else ()
+        return (1 + bisect_right(machine, score)) / (len(machine) + 1) if machine else None
+
+    def verdict(self, score: float | None, words: int, fpr: float) -> tuple[str, float | None, int, str]:
+        """What may be said of a text: (one of contract.VERDICTS, p, n, one sentence for a person).
+
+        `machine` when p ≤ fpr. `human-like` when at most 5% of machine texts score so low or, without machine texts, when at least
+        half of the human ones score as high. A bin of too few human texts for fpr says nothing. A higher score never moves the
+        verdict away from `machine`.
+
+        Args:
+            score, words: as `p_value`.
+            fpr: the share of human texts that may be called machine-written, in (0, 1).
+        """
+        p, n = self.p_value(score, words)
+        if p is None or score is None or n < humans_needed(fpr):
+            return NOT_ENOUGH, p, n, self._why_nothing(score, words, n, fpr)
+        low = self.machine_p_value(score, words)
+        human_like = p >= HUMAN_P if low is None else low <= MACHINE_P
+        found = MACHINE_WRITTEN if p <= fpr else HUMAN_LIKE if human_like else NOT_ENOUGH
+        return found, p, n, _reason(found, p, low, fpr)
+
+    def threshold(self, index: int, fpr: float) -> float:
+        """The score above which bin `index` says `machine`; infinity where it has too few human texts."""
+        return threshold_at_fpr(self.human[index], fpr)
+
+    def save(self, path: Path) -> None:
+        """Write one JSON file, whole or not at all.
+
+        Raises:
+            ArtifactError: the place cannot be written.
+        """
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, {"kind": KIND, **asdict(self), "fingerprint": self.fingerprint})
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything it holds: two calibrations are the same when these are."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    def _why_nothing(self, score: float | None, words: int, n: int, fpr: float) -> str:
+        index = self.bin_of(words)
+        if index is None:
+            return f"The text has {words:,} words; below {self.edges_words[0]} words there is too little to judge by."
+        if score is None:
+            return "The text could not be scored."
+        length = self.bin_name(index).replace(" words", "")
+        return (
+            f"There are {n:,} human texts of this length ({length} words) to compare with; "
+            f"a false-positive rate of {fpr:.3g} takes at least {humans_needed(fpr):,}."
+        )
+
+
+def _reason(found: str, p: float, low: float | None, fpr: float) -> str:
+    """What the p-values mean, in the words a person counts in."""
+    facts = f"Of 1,000 human texts of this length {_of_1000(p)} as high"
+    if low is not None:
+        facts += f", and of 1,000 machine texts {_of_1000(low)} as low"
+    if found == MACHINE_WRITTEN:
+        return f"{facts}."
+    if found == HUMAN_LIKE:
+        return f"{facts}: a usual score for human text, which does not show who wrote it."
+    return f"{facts}: too close to both to say, at a false-positive rate of {fpr:.3g}."
+
+
+def _of_1000(share: float) -> str:
+    count = round(1000 * share)
+    return f"about {count:,} score{'s' if count == 1 else ''}" if count else "fewer than 1 scores"
+
+
+def humans_needed(fpr: float) -> int:
+    """The fewest human texts that let a p-value reach `fpr`: n + 1 ≥ 1 / fpr."""
+    return math.ceil(1 / fpr - 1e-9) - 1
+
+
+def fit_calibration(
+    detector_name: str,
+    human: Sequence[tuple[float, int]],
+    machine: Sequence[tuple[float, int]] = (),
+    *,
+    domains: Sequence[str] = (),
+    edges_words: Sequence[int] = EDGES_WORDS,
+) -> Calibration:
+    """A calibration from scored texts.
+
+    Args:
+        human, machine: (finite score, words of the normalised text) of each; none of them may have trained the detector. Texts
+            below the shortest length are left out.
+        domains: what kinds of human text these are.
+
+    Raises:
+        CheckpointError: no human text long enough, a score that is not finite, or edges that do not ascend.
+    """
+    edges = tuple(edges_words)
+    if not edges or edges[0] < 1 or any(a >= b for a, b in pairwise(edges)):
+        raise CheckpointError(f"calibration of {detector_name!r}: lengths must ascend from at least 1 word, not {list(edges)}")
+    if not all(math.isfinite(score) for score, _ in (*human, *machine)):
+        raise CheckpointError(f"calibration of {detector_name!r}: a score is not finite; the detector is broken")
+    if all(words < edges[0] for _, words in human):
+        raise CheckpointError(
+            f"calibration of {detector_name!r}: none of {len(human):,} human texts has {edges[0]} words; give longer ones"
+        )
+    return Calibration(detector_name, edges, _binned(human, edges), _binned(machine, edges), tuple(sorted(set(domains))))
+
+
+def _binned(scored: Sequence[tuple[float, int]], edges: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
+    bins: list[list[float]] = [[] for _ in edges]
+    for score, words in scored:
+        if words >= edges[0]:
+            bins[bisect_right(edges, words) - 1].append(float(score))
+    return tuple(tuple(sorted(one)) for one in bins)
+
+
+def load_calibration(path: Path) -> Calibration:
+    """Read what `Calibration.save` wrote.
+
+    Raises:
+        ArtifactError: missing, not a calibration, or not what was written (its fingerprint differs).
+    """
+    try:
+        found = read_json(path)
+        if found["kind"] != KIND:
+            raise ValueError(f"it is of kind {found['kind']!r}")
+        human, machine = (tuple(tuple(map(float, one)) for one in found[name]) for name in ("human", "machine"))
+        edges = tuple(map(int, found["edges_words"]))
+        if not len(human) == len(machine) == len(edges) > 0 or any(list(one) != sorted(one) for one in (edges, *human, *machine)):
+            raise ValueError("its lengths or scores are not in order")
+        calibration = Calibration(found["detector"], edges, human, machine, tuple(found["domains"]))
+        if calibration.fingerprint != found["fingerprint"]:
+            raise ValueError("its content does not match its fingerprint")
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        said = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ArtifactError(f"{path}: not a readable calibration: {said}; run `staged calibrate` again") from None
+    return calibration

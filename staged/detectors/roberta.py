@@ -125,7 +125,8 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 
 def batch_of(tokenizer: Any, ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
     """Padded `input_ids` and `attention_mask`, each row <s> … </s>."""
-    rows = [[tokenizer.bos_token_id, *one, tokenizer.eos_token_id] for one in ids]
+    begin, end = _marks(tokenizer)
+    rows = [[begin, *one, end] for one in ids]
     width = max(map(len, rows))
     inputs = torch.full((len(rows), width), tokenizer.pad_token_id)
     mask = torch.zeros((len(rows), width), dtype=torch.int64)
@@ -135,13 +136,24 @@ def batch_of(tokenizer: Any, ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
     return {"input_ids": inputs, "attention_mask": mask}
 
 
+def _marks(tokenizer: Any) -> tuple[Any, Any]:
+    """The ids around a text: RoBERTa's <s> and </s>, or BERT's [CLS] and [SEP]."""
+    if tokenizer.bos_token_id is not None:
+        return tokenizer.bos_token_id, tokenizer.eos_token_id
+    return tokenizer.cls_token_id, tokenizer.sep_token_id
+
+
 def load_roberta(name: str, *, dtype: torch.dtype = torch.float32) -> RobertaDetector:
     """A fine-tuned detector: a folder saved by us, or any two-label classifier from the hub or a local folder.
 
     Raises:
         CheckpointError: not there, damaged, not two labels, or labels that don't say which means machine.
     """
-    model, tokenizer = _load(name, AutoModelForSequenceClassification)
+    (model, told), tokenizer = _load(name, AutoModelForSequenceClassification, output_loading_info=True)
+    if told["missing_keys"]:  # transformers has started them at random
+        raise CheckpointError(f"{name}: tensor {min(told['missing_keys'])!r} is missing; it is not a fine-tuned classifier")
+    if None in (*_marks(tokenizer), tokenizer.pad_token_id):
+        raise CheckpointError(f"{name}: its tokenizer has no marks for beginning, end and padding; it is not an encoder's")
     return RobertaDetector(model, tokenizer, machine=machine_index(model.config.id2label, name), dtype=dtype)
 
 

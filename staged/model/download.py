@@ -12,6 +12,8 @@ import re
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ ATTEMPTS = 5  # connections in a row that bring nothing
 PAUSE_S = 2.0
 TIMEOUT_S = 30.0
 CHUNK = 2**20
+SHA256 = re.compile(r"[0-9a-f]{64}")
 ENDED = "the connection ended early"
 
 
@@ -51,10 +54,9 @@ def hub_folder(repository: str) -> Path:
     """The local snapshot of a repository's needed files; one that is complete in the cache is used without asking the network.
 
     Raises:
-        CheckpointError: offline and not in the cache; no such repository, no network, or no GPT-2 in it.
+        CheckpointError: offline and not in the cache; no such repository, no network, or no model in the hub's layout in it.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError
 
     cached = _cached(repository)
     lacks = missing_files(cached)
@@ -66,11 +68,37 @@ def hub_folder(repository: str) -> Path:
             f"model {repository!r}: HF_HUB_OFFLINE is set and the hub's cache lacks {', '.join(lacks)}; "
             "put these files into a folder and give its path as the model, or run once with HF_HUB_OFFLINE=0"
         )
-    try:
+    with _hub_errors(repository):
         for weights in WEIGHTS:
             folder = Path(snapshot_download(repository, allow_patterns=[*SMALL, *weights]))
             if SAFETENSORS not in missing_files(folder):
                 break
+    lacks = missing_files(folder)
+    if lacks:
+        raise CheckpointError(
+            f"model {repository!r}: the repository has no {', '.join(lacks)}; choose one in the hub's layout (docs/models.md)"
+        )
+    return folder
+
+
+def hub_files(repository: str, names: Sequence[str]) -> Path:
+    """The local snapshot of some of a repository's files, by name; those that it does not have are not there.
+
+    Raises:
+        CheckpointError: no such repository, or no network.
+    """
+    from huggingface_hub import snapshot_download
+
+    with _hub_errors(repository):
+        return Path(snapshot_download(repository, allow_patterns=list(names)))
+
+
+@contextmanager
+def _hub_errors(repository: str) -> Iterator[None]:
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        yield
     except RepositoryNotFoundError:
         raise CheckpointError(
             f"model {repository!r}: neither a folder here nor a repository on the hub (or a private one)"
@@ -78,10 +106,6 @@ def hub_folder(repository: str) -> Path:
     except Exception as error:  # the hub's client and the HTTP library below it raise many kinds
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"model {repository!r}: no such folder, and the hub did not give it: {first}") from None
-    lacks = missing_files(folder)
-    if lacks:
-        raise CheckpointError(f"model {repository!r}: the repository has no {', '.join(lacks)}; choose a GPT-2 in the hub's layout")
-    return folder
 
 
 def _cached(repository: str) -> Path | None:
@@ -98,10 +122,28 @@ def _cached(repository: str) -> Path | None:
         return None
 
 
-def openai_cache(release: Release) -> Path:
-    """Where OpenAI's files of a size are kept: under XDG_CACHE_HOME, by default ~/.cache."""
+def check_hub_sums(folder: Path) -> None:
+    """Compare a snapshot's large files with the SHA-256 that the hub states, which is their name in its cache.
+
+    huggingface_hub itself compares sizes only.
+
+    Raises:
+        CheckpointError: a file is another; it is removed from the cache, so that the next run downloads it again.
+    """
+    for path in sorted(folder.iterdir()):
+        blob = path.resolve()
+        if path.is_symlink() and SHA256.fullmatch(blob.name) and sha256_file(blob) != blob.name:
+            path.unlink()
+            blob.unlink()
+            raise CheckpointError(
+                f"{path}: does not match the SHA-256 that the hub states; it was thrown away, run the command again"
+            )
+
+
+def openai_cache(name: str) -> Path:
+    """Where files from OpenAI's bucket are kept, by model: under XDG_CACHE_HOME, by default ~/.cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "staged" / "openai" / release.size
+    return Path(cache) / "staged" / "openai" / name
 
 
 def openai_folder(release: Release) -> Path:
@@ -114,7 +156,7 @@ def openai_folder(release: Release) -> Path:
         CheckpointError: offline and not there; the server does not answer, or not with the file.
         ArtifactError: the disk is full, or another process downloads the same.
     """
-    folder = openai_cache(release)
+    folder = openai_cache(release.size)
     lacks = [name for name in FILES if not (folder / name).is_file()]
     if lacks and offline():
         raise CheckpointError(

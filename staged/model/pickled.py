@@ -1,4 +1,4 @@
-"""`pytorch_model.bin`: a pickle, opened only by PyTorch's unpickler that runs no code.
+"""`pytorch_model.bin`, and a training's checkpoint: pickles, opened only by PyTorch's unpickler that runs no code.
 
 The archive's tensors are located, not loaded: under fake tensors `torch.load` notes where each storage lies in the file.
 Files from before PyTorch 1.6 are no archive; their tensors are loaded, and let go one by one.
@@ -6,13 +6,16 @@ Files from before PyTorch 1.6 are no archive; their tensors are loaded, and let 
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.serialization import safe_globals
 
 from staged.errors import CheckpointError
 from staged.model.stored import AnyTensor, HeldTensor, StoredTensor, refuse_foreign
@@ -26,6 +29,27 @@ def read_pickled(path: Path) -> dict[str, AnyTensor]:
     Raises:
         CheckpointError: not such a file, truncated, damaged, with something else than tensors in it, or with code.
     """
+    return _read(path, lambda found: _tensors(path, found))
+
+
+def read_pickled_entry(path: Path, entry: str) -> dict[str, AnyTensor]:
+    """The tensors under one entry of a training's checkpoint, such as `model_state_dict`; the rest of it is not kept.
+
+    What else may stand beside them is plain values, tensors, and the options of a command line (`argparse.Namespace`).
+
+    Raises:
+        CheckpointError: as `read_pickled`; or no such entry.
+    """
+
+    def under(found: Any) -> dict[str, Tensor]:
+        if not isinstance(found, dict) or entry not in found:
+            raise CheckpointError(f"{path}: has no entry {entry!r}; it is not a checkpoint of this training")
+        return _tensors(path, found[entry])
+
+    return _read(path, under)
+
+
+def _read(path: Path, choose: Callable[[Any], dict[str, Tensor]]) -> dict[str, AnyTensor]:
     refuse_foreign(path)
     with open(path, "rb") as file:
         archive = file.read(4) == ARCHIVE
@@ -33,10 +57,10 @@ def read_pickled(path: Path) -> dict[str, AnyTensor]:
         from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and rarely needed
 
         with FakeTensorMode():
-            located = {name: _located(path, name, tensor) for name, tensor in _load(path).items()}
+            located = {name: _located(path, name, tensor) for name, tensor in choose(_load(path)).items()}
         if all(one is not None for one in located.values()):
             return {name: one for name, one in located.items() if one is not None}
-    return {name: HeldTensor(path, name, tensor) for name, tensor in _load(path, mmap=archive).items()}
+    return {name: HeldTensor(path, name, tensor) for name, tensor in choose(_load(path, mmap=archive)).items()}
 
 
 def _located(path: Path, name: str, tensor: Tensor) -> StoredTensor | None:
@@ -48,11 +72,11 @@ def _located(path: Path, name: str, tensor: Tensor) -> StoredTensor | None:
     return StoredTensor(path, name, offset, tuple(tensor.shape), tensor.dtype)
 
 
-def _load(path: Path, *, mmap: bool = False) -> dict[str, Tensor]:
+def _load(path: Path, *, mmap: bool = False) -> Any:
     try:
-        with warnings.catch_warnings():  # about other versions of the pickle protocol, of which the errors below say enough
-            warnings.simplefilter("ignore")
-            found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        with warnings.catch_warnings(), safe_globals([argparse.Namespace]):
+            warnings.simplefilter("ignore")  # about other versions of the pickle protocol, of which the errors below say enough
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error):
             raise CheckpointError(
@@ -61,6 +85,9 @@ def _load(path: Path, *, mmap: bool = False) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a readable PyTorch file, or damaged; download it again") from None
     except Exception:  # a damaged archive shows as any of a dozen kinds
         raise CheckpointError(f"{path}: not a readable PyTorch file, truncated or damaged; download it again") from None
+
+
+def _tensors(path: Path, found: Any) -> dict[str, Tensor]:
     if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in found.items()):
         raise CheckpointError(f"{path}: does not hold names and tensors alone; save the model's state_dict by itself")
     return found

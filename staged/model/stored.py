@@ -32,7 +32,7 @@ class StoredTensor:
     Attributes:
         path, name: what errors call it; the name is the one in the file.
         offset: of its first byte.
-        dtype: None for a type that no GPT-2 has, which is refused when read.
+        dtype: None for a type that no weight has, which is refused when read.
         crc32c: masked checksum of its bytes, where the format has one.
     """
 
@@ -51,7 +51,7 @@ class StoredTensor:
                 stored type is not a floating-point one.
         """
         if self.dtype not in FLOATS:
-            raise CheckpointError(f"{self.path}: tensor {self.name!r} is not of a floating-point type; GPT-2's weights are")
+            raise CheckpointError(f"{self.path}: tensor {self.name!r} is not of a floating-point type; a model's weights are")
         result = torch.empty(self.shape, dtype=dtype or self.dtype)
         flat, crc = result.view(-1), 0
         buffer = _buffer(min(PIECE, flat.numel()), self.dtype) if result.dtype != self.dtype else None
@@ -120,7 +120,7 @@ class HeldTensor:
     def read(self, dtype: torch.dtype | None = None) -> Tensor:
         """As StoredTensor.read; shares memory with the held one where the type is the same."""
         if self.held.dtype not in FLOATS:
-            raise CheckpointError(f"{self.path}: tensor {self.name!r} is not of a floating-point type; GPT-2's weights are")
+            raise CheckpointError(f"{self.path}: tensor {self.name!r} is not of a floating-point type; a model's weights are")
         result = self.held.to(dtype or self.held.dtype).contiguous()
         if not torch.isfinite(result).all():
             raise CheckpointError(f"{self.path}: tensor {self.name!r} holds NaN or infinity; the checkpoint is damaged")

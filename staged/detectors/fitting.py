@@ -1,0 +1,159 @@
+"""From human texts to a calibration: cut to every length, split by source, scored, fitted on one part, measured on the other."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import PurePosixPath
+from typing import Any
+
+from staged.corpus.passages import cut
+from staged.corpus.splits import assign
+from staged.detectors.achieved import Achieved, achieved_rates, promised
+from staged.detectors.calibrate import EDGES_WORDS, Calibration, fit_calibration
+from staged.detectors.contract import Detector
+from staged.errors import CorpusError, PlanError
+from staged.records import Document
+
+HELD_OUT = 0.3  # share of the human text, by characters, that a calibration is measured on
+SHORTEST_BUDGET = 1.25  # times a bin's shortest length: room for whole sentences
+ROW = re.compile(r"(.+):\d+(?:#\d+)?")  # the id of a file's row, or of a passage of it
+CHUNK = 64  # texts scored between two looks at the progress bar
+
+Progress = Callable[[int, int], None]
+Scored = tuple[float, int, str]  # score, words, domain
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A calibration, the rate it was made for, and what it achieved on texts that it never saw."""
+
+    calibration: Calibration
+    fpr: float
+    achieved: tuple[Achieved, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Thresholds by length and achieved rates, JSON values; what was not measured, or cannot be, is null."""
+        mine = self.calibration
+        lengths = [_length(mine, index, self.fpr) for index in range(len(mine.edges_words))]
+        facts = {"detector": mine.detector, "fpr": self.fpr, "domains": list(mine.domains), "fingerprint": mine.fingerprint}
+        return facts | {"lengths": lengths, "achieved": [asdict(one) for one in self.achieved]}
+
+
+def _length(calibration: Calibration, index: int, fpr: float) -> dict[str, Any]:
+    n = len(calibration.human[index])
+    rate = promised(n, fpr)
+    mean, low, high = rate or (None, None, None)
+    facts = {"length": calibration.bin_name(index), "n_human": n, "n_machine": len(calibration.machine[index])}
+    return facts | {
+        "threshold": calibration.threshold(index, fpr) if rate else None,
+        "rate": mean,
+        "rate_low": low,
+        "rate_high": high,
+    }
+
+
+def calibrate(
+    name: str,
+    detector: Detector,
+    human: Sequence[Document],
+    *,
+    fpr: float,
+    machine: Sequence[Document] = (),
+    held_out: Sequence[Document] | None = None,
+    seed: int = 1,
+    progress: Progress = lambda done, total: None,
+) -> Fitted:
+    """Fit a calibration on human documents and measure it on others.
+
+    Documents are cut by `passages`. Without `held_out`, 30% of the human text is held out; a source never straddles the two.
+
+    Args:
+        name: the detector's, as `open_detector` takes it.
+        human, machine, held_out: documents that did not train the detector.
+        fpr: the false-positive rate to measure at; the calibration itself serves any.
+        seed: of the split, and of the lengths and places of passages.
+        progress: called with (texts scored, all).
+
+    Raises:
+        PlanError: fpr is not in (0, 1) or seed below 0.
+        CorpusError: a single source and no `held_out`; or a text that stands in both.
+        CheckpointError: no text is long enough.
+    """
+    check_options(fpr, seed)
+    if held_out is None:
+        part = assign(human, {"valid": 1 - HELD_OUT, "test": HELD_OUT}, seed=seed)
+        human, held_out = ([one for one in human if part[one.source] == split] for split in ("valid", "test"))
+    elif both := {one.text for one in human} & {one.text for one in held_out}:
+        raise CorpusError(f"{len(both):,} of the held-out texts are among the human texts to fit on; hold out others")
+    parts = [[passage for one in part for passage in passages(one, seed=seed)] for part in (human, machine, held_out)]
+    scored = _score(detector, parts, progress)
+    fit_on, fit_machine = ([(score, words) for score, words, _ in part] for part in scored[:2])
+    calibration = fit_calibration(name, fit_on, fit_machine, domains=[domain for _, _, domain in scored[0]])
+    return Fitted(calibration, fpr, tuple(achieved_rates(calibration, scored[2], fpr)))
+
+
+def check_options(fpr: float, seed: int) -> None:
+    """Refuse what `calibrate` cannot work with, before anything is loaded.
+
+    Raises:
+        PlanError: fpr is not in (0, 1) or seed below 0.
+    """
+    if not 0 < fpr < 1:
+        raise PlanError(f"the false-positive rate must lie between 0 and 1, such as 0.01 for 1%, not {fpr:g}")
+    if seed < 0:
+        raise PlanError(f"the seed must be 0 or more, not {seed}")
+
+
+def passages(document: Document, *, seed: int, edges_words: Sequence[int] = EDGES_WORDS) -> list[Document]:
+    """A document at every length it has: at most one text a bin.
+
+    In its own bin a document stands whole (beyond twice the last edge, as a passage of up to that); in each shorter one as a
+    passage of whole sentences, of random length and from a random place. Passages of different bins may overlap: they are never
+    compared with each other.
+    """
+    words = count_words(document.text)
+    texts = []
+    for low, high in pairwise((*edges_words, 2 * edges_words[-1] + 1)):
+        if low <= words < high:
+            texts.append(document)
+        elif words >= high:
+            stream = random.Random(f"{seed} {low} {document.id}")
+            found = cut(document, _count_all, budget=stream.randint(int(low * SHORTEST_BUDGET), high - 1), minimum=low)
+            texts += [stream.choice(found)] if found else []
+    return texts
+
+
+def domain_of(document: Document) -> str:
+    """What a document is grouped by: the folder it lies in below the corpus's own, or the .jsonl or .parquet file; else `text`."""
+    row = ROW.fullmatch(document.id)
+    path = PurePosixPath(row[1] if row else document.id)
+    if len(path.parts) > 1:
+        return path.parts[0]
+    return path.stem if row else "text"
+
+
+def count_words(text: str) -> int:
+    """Words as calibration counts them: what white space separates."""
+    return len(text.split())
+
+
+def _count_all(texts: list[str]) -> list[int]:
+    return [count_words(text) for text in texts]
+
+
+def _score(detector: Detector, parts: Sequence[Sequence[Document]], progress: Progress) -> list[list[Scored]]:
+    """Each part's scores, all parts under one count."""
+    total, done = sum(map(len, parts)), 0
+    scored: list[list[Scored]] = []
+    for part in parts:
+        scored.append([])
+        for start in range(0, len(part), CHUNK):
+            chunk = part[start : start + CHUNK]
+            scores = detector.score([one.text for one in chunk])
+            scored[-1] += [(score, count_words(one.text), domain_of(one)) for score, one in zip(scores, chunk, strict=True)]
+            progress(done := done + len(chunk), total)
+    return scored

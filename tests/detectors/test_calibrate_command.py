@@ -1,0 +1,181 @@
+"""`staged calibrate`: passages of every length, sources kept whole, what it prints, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from staged.cli import app
+from staged.corpus.files import read_corpus
+from staged.detectors import catalog, fitting
+from staged.detectors.calibrate import load_calibration
+from staged.errors import CorpusError, PlanError, StagedError
+from staged.records import HUMAN, MACHINE, Document
+from tests.conftest import prose
+
+
+class Counting:
+    """A detector that needs no model: the share of letters that are e."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def score(self, texts: Sequence[str]) -> list[float]:
+        self.seen += texts
+        return [text.count("e") / max(len(text), 1) for text in texts]
+
+
+def document(seed: int, sentences: int, name: str = "") -> Document:
+    return Document(name or f"news/{seed}.txt", prose(seed, sentences), HUMAN, name or str(seed))
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    detector = Counting()
+    monkeypatch.setitem(catalog.NAMED, "counting", lambda name: detector)
+    return detector
+
+
+class TestPassages:
+    @pytest.mark.parametrize(("sentences", "bins"), [(2, []), (8, [50]), (15, [50, 100]), (200, [50, 100, 200, 400])])
+    def test_one_text_for_every_length_that_the_document_has(self, sentences: int, bins: list[int]) -> None:
+        whole = document(1, sentences)
+        found = fitting.passages(whole, seed=1)
+        words = [fitting.count_words(one.text) for one in found]
+        assert len(words) == len(bins)
+        assert all(low <= n < (2 * low if low < 400 else 801) for low, n in zip(bins, words, strict=True))
+        assert all(" ".join(one.text.split()) in " ".join(whole.text.split()) for one in found)
+
+    def test_in_its_own_bin_a_document_stands_as_it_is(self) -> None:
+        whole = document(1, 15)
+        assert fitting.passages(whole, seed=1)[-1] is whole
+
+    def test_lengths_vary_and_depend_on_the_seed_alone(self) -> None:
+        texts = [document(seed, 200) for seed in range(12)]
+        once, again, other = ([p.text for one in texts for p in fitting.passages(one, seed=seed)] for seed in (1, 1, 2))
+        assert once == again != other
+        assert len({fitting.count_words(text) for text in once[::4]}) > 3
+
+    def test_domains(self) -> None:
+        named = {
+            "news/a/1.txt": "news",
+            "1.txt": "text",
+            "wiki.jsonl:3": "wiki",
+            "news/x.jsonl:3#0001": "news",
+            "w.jsonl:3#0001": "w",
+        }
+        assert {one: fitting.domain_of(document(1, 1, one)) for one in named} == named
+
+
+class TestCalibrate:
+    def test_a_source_never_stands_on_both_sides(self) -> None:
+        texts = [document(seed, 60) for seed in range(40)]
+        texts = [Document(one.id, one.text, HUMAN, f"author {i // 4}") for i, one in enumerate(texts)]
+        detector = Counting()
+        fitted = fitting.calibrate("counting", detector, texts, fpr=0.1)
+        n_fit = sum(map(len, fitted.calibration.human))
+        held_out = set(detector.seen[n_fit:])
+        authors = [
+            {one.source for one in texts if set(fitted_texts(one)) & part} for part in (set(detector.seen[:n_fit]), held_out)
+        ]
+        assert authors[0] & authors[1] == set()
+        assert all(authors)
+        assert 0.15 < len(held_out) / len(detector.seen) < 0.5
+
+    def test_held_out_texts_of_ones_own(self) -> None:
+        texts = [document(seed, 60) for seed in range(8)]
+        fitted = fitting.calibrate("c", Counting(), texts[:5], fpr=0.2, held_out=texts[5:])
+        assert [len(one) for one in fitted.calibration.human] == [5, 5, 5, 5]
+        assert fitted.achieved[0].n == 12
+        with pytest.raises(CorpusError, match="2 of the held-out texts are among the human texts"):
+            fitting.calibrate("c", Counting(), texts[:5], fpr=0.2, held_out=texts[3:])
+
+    def test_one_source_cannot_be_split(self) -> None:
+        with pytest.raises(CorpusError, match="never straddles two splits"):
+            fitting.calibrate("c", Counting(), [document(1, 60)], fpr=0.2)
+
+    def test_bad_options(self) -> None:
+        for fpr, seed in ((0.0, 1), (1.0, 1), (float("nan"), 1), (0.1, -1)):
+            with pytest.raises(PlanError, match="must"):
+                fitting.check_options(fpr, seed)
+
+
+def fitted_texts(one: Document) -> list[str]:
+    return [passage.text for passage in fitting.passages(one, seed=1)]
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["calibrate", *arguments])
+    if isinstance(result.exception, StagedError):
+        return str(result.exception)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+class TestCommand:
+    def test_json_and_the_file(self, counting: Counting, human_folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(human_folder, tmp_path / "h" / "news")
+        shutil.copytree(human_folder, tmp_path / "h" / "wiki")
+        out = tmp_path / "c.json"
+        arguments = ("--human", str(tmp_path / "h"), "--detector", "counting", "--fpr", "0.1", "--out", str(out))
+        facts = json.loads(run(*arguments, "--json"))
+        first = out.read_bytes()
+        mine = load_calibration(out)
+        assert (facts["detector"], facts["fpr"], facts["domains"]) == ("counting", 0.1, ["news", "wiki"])
+        assert [one["n_human"] for one in facts["lengths"]] == [len(one) for one in mine.human]
+        assert facts["lengths"][0]["threshold"] == mine.threshold(0, 0.1)
+        assert facts["lengths"][0]["rate_low"] < facts["lengths"][0]["rate"] < facts["lengths"][0]["rate_high"]
+        groups = {(one["domain"], one["length"]): one for one in facts["achieved"]}
+        assert groups["all", "all"]["n"] == groups["news", "all"]["n"] + groups["wiki", "all"]["n"] > 0
+        assert facts["fingerprint"] == mine.fingerprint
+        run(*arguments)
+        assert out.read_bytes() == first
+
+    def test_tables(self, counting: Counting, human_folder: Path, tmp_path: Path) -> None:
+        rows = tmp_path / "m.jsonl"
+        rows.write_text("".join(json.dumps({"text": prose(i, 30), "label": i % 2}) + "\n" for i in range(10)))
+        out = tmp_path / "c.json"
+        shown = run(
+            "--human", str(human_folder), "--machine", str(rows), "--detector", "counting", "--out", str(out), "--fpr", "0.01"
+        )
+        assert "too few texts" in shown
+        assert "not measured" in shown
+        assert sum(map(len, load_calibration(out).machine)) == 3 * 5  # the rows labelled machine, at three lengths
+
+    def test_refused_before_anything_is_scored(self, counting: Counting, human_folder: Path, tmp_path: Path) -> None:
+        human = ("--human", str(human_folder), "--detector", "counting", "--out", str(tmp_path / "c.json"))
+        assert "between 0 and 1" in run(*human, "--fpr", "0")
+        assert "is a folder" in run("--human", str(human_folder), "--out", str(tmp_path))
+        assert "no such file, folder" in run("--human", str(tmp_path / "none"))
+        assert "did you mean 'counting'?" in run("--human", str(human_folder), "--detector", "countin")
+        assert counting.seen == []
+        assert not (tmp_path / "c.json").exists()
+
+    def test_interrupted_leaves_the_old_file(
+        self, counting: Counting, human_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        out = tmp_path / "c.json"
+        out.write_text("old")
+
+        def stop(texts: Sequence[str]) -> list[float]:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(counting, "score", stop)
+        result = CliRunner().invoke(app, ["calibrate", "--human", str(human_folder), "--detector", "counting", "--out", str(out)])
+        assert result.exit_code == 130
+        assert out.read_text() == "old"
+        assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+
+
+def test_machine_rows_are_read_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "h", "label": 0}\n{"text": "m", "label": 1}\n{"text": "unsaid"}\n')
+    found = read_corpus(str(tmp_path), label=MACHINE)
+    assert [(one.text, one.label) for one in found] == [("m", MACHINE), ("unsaid", MACHINE)]
+    assert [one.text for one in read_corpus(str(tmp_path))] == ["h", "unsaid"]
