@@ -2,6 +2,7 @@
 
 studies    study, report
 models     train, sample, convert, evaluate-lm
+detection  serve
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import sys
 
 import typer
 
-from staged.commands import models, studies
+from staged.commands import detection, models, studies
 from staged.errors import StagedError
 from staged.screen import errors
 
 COMMANDS = (
     *(studies.study, studies.report),
     *(models.train, models.sample, models.convert, models.evaluate_lm),
+    *(detection.serve,),
 )
 INTERRUPTED = 130
 
