@@ -21,7 +21,7 @@ def serve(
     from staged.web import missing_libraries
 
     if missing := missing_libraries():
-        raise ServeError(f"staged serve needs {', '.join(missing)}; install them with: pip install 'staged[serve]'")
+        raise ServeError(f"staged serve needs {', '.join(missing)}; install with: pip install 'staged[serve]'")
     if not 0 < fpr < 1:
         raise PlanError(f"--fpr must lie between 0 and 1, not {fpr:g}")
     if root_path and (not root_path.startswith("/") or root_path.endswith("/")):

@@ -169,9 +169,11 @@ def check_length(named: Sequence[tuple[str, str]], limits: Limits) -> None:
     """Each text within the limits, and all of them together.
 
     Raises:
-        RefusedError: 400 for an empty one, 413 for too much.
+        RefusedError: 400 for an empty one or half a character, 413 for too much.
     """
     for name, text in named:
+        if not is_unicode(text):
+            raise RefusedError(400, f"{name} holds half of a surrogate pair, which is no character; send whole ones.")
         if not text.strip():
             raise RefusedError(400, f"{name} is empty: there is nothing to examine.")
         if len(text) > (most := limits.text_characters):
@@ -180,6 +182,15 @@ def check_length(named: Sequence[tuple[str, str]], limits: Limits) -> None:
         raise RefusedError(
             413, f"These texts have {total:,} characters together; at most {limits.request_characters:,} fit in one request."
         )
+
+
+def is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8; JSON's escapes can spell halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def query_text(request: Request) -> str:

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.telemetry import TelemetryConfig
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response
@@ -74,7 +74,10 @@ def _add_pages(app: FastAPI, examiner: Examiner, worker: Worker, limits: Limits)
             if not text.strip():
                 raise RefusedError(400, "There is no text to examine: paste one, or choose a file.")
             api.check_length([("This text", text)], limits)
-        except RefusedError as refusal:  # with the text, so that it can be shortened in its place
+        except RefusedError as refusal:
+            if data or not wants_page(request.scope):
+                raise
+            # with the text, so that it can be shortened in its place
             return HTMLResponse(pages.page(root=root, limits=limits, text=text, error=str(refusal)), refusal.status)
 
         def work(still_wanted: Check) -> str:
@@ -85,7 +88,7 @@ def _add_pages(app: FastAPI, examiner: Examiner, worker: Worker, limits: Limits)
 
     @app.get("/docs", include_in_schema=False)
     async def reference(request: Request) -> HTMLResponse:
-        return HTMLResponse(pages.reference(root=root_of(request.scope), schema=app.openapi()))
+        return HTMLResponse(pages.reference(root=root_of(request.scope), address=str(request.base_url), schema=app.openapi()))
 
 
 async def read_form(request: Request) -> tuple[str, str, bytes]:
@@ -135,8 +138,8 @@ def _add_errors(app: FastAPI, limits: Limits) -> None:
 
 
 def sentence_of(problems: Sequence[Any]) -> str:
-    """The first thing that is wrong with a request's JSON, without quoting it."""
-    first = problems[0]
+    """The most exact of the things that are wrong with a request's JSON, without quoting it."""
+    first = max(problems, key=lambda problem: len(problem["loc"]))
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "str", "Text"))
     if first["type"] == "json_invalid":
         return f"The request is not valid JSON (at character {first['loc'][-1]})."
@@ -145,12 +148,16 @@ def sentence_of(problems: Sequence[Any]) -> str:
 
 def refuse(scope: Scope, refusal: RefusedError, limits: Limits) -> Response:
     """A refusal as a page for whoever asks for HTML, else as {"error"}."""
-    headers = dict(scope["headers"])
-    path = scope["path"].removeprefix(root_of(scope))
-    if b"text/html" in headers.get(b"accept", b"") and not path.startswith(("/api/", "/openai-detector")):
+    if wants_page(scope):
         body = pages.page(root=root_of(scope), limits=limits, error=str(refusal))
         return HTMLResponse(body, refusal.status, refusal.headers)
     return JSONResponse({"error": str(refusal)}, refusal.status, refusal.headers)
+
+
+def wants_page(scope: Scope) -> bool:
+    """Whether a person's browser asks, at an address that is not a program's."""
+    path = scope["path"].removeprefix(root_of(scope))
+    return "text/html" in Headers(scope=scope).get("accept", "") and not path.startswith(("/api/", "/openai-detector"))
 
 
 def root_of(scope: Scope) -> str:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from staged.detectors.calibrate import threshold_at_fpr
-from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, Segment, TokenEvidence, Verdict
+from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, VERDICTS, Segment, TokenEvidence, Verdict
 from staged.study.metrics import rate
 from staged.web.drawing import score_picture
 from staged.web.examination import Examination
@@ -44,9 +44,9 @@ def page(*, root: str, limits: Limits, **values: Any) -> str:
     return _environment().get_template("page.html").render(empty | values | {"root": root, "limits": limits})
 
 
-def reference(*, root: str, schema: dict[str, Any]) -> str:
-    """The API's documentation, from its OpenAPI schema."""
-    return _environment().get_template("api.html").render(root=root, schema=schema)
+def reference(*, root: str, address: str, schema: dict[str, Any]) -> str:
+    """The API's documentation, from its OpenAPI schema; `address` is the server's, for an example."""
+    return _environment().get_template("api.html").render(root=root, address=address, schema=schema)
 
 
 def found(seen: Examination, limits: Limits) -> dict[str, Any]:
@@ -66,7 +66,8 @@ def found(seen: Examination, limits: Limits) -> dict[str, Any]:
         "legend": legend(shown),
         "tokens": len(seen.tokens),
         "tokens_shown": len(shown),
-        "segments": [segment_view(seen.text, segment) for segment in seen.segments] if len(seen.segments) > 1 else [],
+        "segments": list(parts(seen.text, seen.segments)) if len(seen.segments) > 1 else [],
+        "kinds": kinds(seen.segments),
     }
 
 
@@ -127,16 +128,21 @@ def pieces(text: str, tokens: Sequence[TokenEvidence]) -> Iterator[Piece]:
     for token in tokens:
         if token.start > at:
             yield Piece(text[at : token.start], None, "")
-        if token.end > max(at, token.start):
-            yield Piece(text[max(at, token.start) : token.end], bucket_of(token.rank), title_of(token))
+        shown = text[max(at, token.start) : token.end]
+        if word := shown.lstrip():  # a colour that begins with the space would hang over the line's end
+            if space := shown[: -len(word)]:
+                yield Piece(space, None, "")
+            shown = word
+        if shown:
+            yield Piece(shown, bucket_of(token.rank), title_of(token))
         at = max(at, token.end)
 
 
 def title_of(token: TokenEvidence) -> str:
-    """Rank, probability, alternatives: a line each; empty for a token without a rank."""
+    """Rank and probability, then the alternatives on a second line; empty for a token without a rank."""
     if token.rank is None or token.probability is None:
         return ""
-    lines = [f"rank {token.rank:,}", f"probability {percent(token.probability)}"]
+    lines = [f"rank {token.rank:,} · probability {percent(token.probability)}"]
     if token.alternatives:
         lines.append("likeliest: " + " · ".join(f"“{word}” {percent(share)}" for word, share in token.alternatives[:5]))
     return "\n".join(lines)
@@ -156,15 +162,21 @@ def legend(tokens: Sequence[TokenEvidence]) -> list[tuple[int, str, int, str]]:
     return [(i, name, counts[i], percent(counts[i] / ranked) if counts[i] else "0%") for i, name in enumerate(BUCKET_NAMES)]
 
 
-def segment_view(text: str, segment: Segment) -> dict[str, Any]:
-    """One part: its text and its own verdict."""
-    return {
-        "text": text[segment.start : segment.end].strip(),
-        "verdict": segment.verdict,
-        "kind": CSS_NAMES[segment.verdict],
-        "score": segment.score,
-        "p_value": segment.p_value,
-    }
+def parts(text: str, segments: Sequence[Segment]) -> Iterator[dict[str, Any]]:
+    """Each part's text with its own verdict, and the white space after it; where windows overlap, the first one speaks."""
+    at = 0
+    for segment in segments:
+        whole = text[max(at, segment.start) : segment.end]
+        at = max(at, segment.end)
+        if shown := whole.rstrip():
+            known = {"verdict": segment.verdict, "kind": CSS_NAMES[segment.verdict], "score": segment.score}
+            yield known | {"text": shown, "space": whole[len(shown) :] or " ", "p_value": segment.p_value}
+
+
+def kinds(segments: Sequence[Segment]) -> list[tuple[str, str, int]]:
+    """(CSS name, verdict, parts) for each verdict that occurs."""
+    counts = Counter(segment.verdict for segment in segments)
+    return [(CSS_NAMES[verdict], verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict]]
 
 
 @cache

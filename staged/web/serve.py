@@ -51,12 +51,14 @@ def url_of(sock: socket.socket, root_path: str) -> str:
 
 
 def run(app: ASGIApp, sock: socket.socket, *, root_path: str = "", limits: Limits | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; requests at work then have ten seconds to finish.
+    """Serve until SIGINT or SIGTERM; requests at work then have ten seconds to finish."""
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(configured(app, root_path=root_path, limits=limits or Limits())).run(sockets=[sock])
 
-    Access logs are off: the original demo's addresses hold texts.
-    """
-    limits = limits or Limits()
-    config = uvicorn.Config(
+
+def configured(app: ASGIApp, *, root_path: str, limits: Limits) -> uvicorn.Config:
+    """uvicorn's settings. Access logs are off: the original demo's addresses hold texts."""
+    return uvicorn.Config(
         app,
         http=Deadline,
         ws="none",
@@ -67,8 +69,6 @@ def run(app: ASGIApp, sock: socket.socket, *, root_path: str = "", limits: Limit
         limit_concurrency=limits.connections,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
-    with sock, suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[sock])
 
 
 class Deadline(H11Protocol):

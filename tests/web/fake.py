@@ -1,4 +1,4 @@
-"""An examiner that computes in closed form, and a server around it: `python -m tests.web.fake PORT`.
+"""An examiner that computes in closed form, and a server around it: `python -m tests.web.fake PORT [SECONDS A BATCH]`.
 
 A text's score is 8 × (the share of its words that begin with m) − 2, so that tests can say what to expect.
 """
@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, Change, Segment, TokenEvidence, Verdict
 
 LEAST_WORDS = 5
 
 
+@cache
 def gauss(seed: int, mean: float, n: int) -> list[float]:
     stream = random.Random(seed)
     return [stream.gauss(mean, 1.0) for _ in range(n)]
@@ -59,8 +61,9 @@ class FakeExaminer:
         return Verdict(**known, score=score, p_value=p, verdict=verdict, reason=reason, n_human=len(human))  # type: ignore[arg-type]
 
     def segments(self, text: str) -> list[Segment]:
-        parts = [match.span() for match in re.finditer(r"[^.]+\.?\s*", self.normalized(text)[0])]
-        verdicts = [self._verdict("", self.normalized(text)[0][start:end]) for start, end in parts]
+        normal = self.normalized(text)[0]
+        parts = [match.span() for match in re.finditer(r"[^.]+\.?\s*", normal)]
+        verdicts = [self._verdict("", normal[start:end]) for start, end in parts]
         return [Segment(*part, one.score, one.p_value, one.verdict) for part, one in zip(parts, verdicts, strict=True)]
 
     def tokens(self, text: str) -> list[TokenEvidence]:
@@ -102,4 +105,4 @@ if __name__ == "__main__":
     with listen("127.0.0.1", int(sys.argv[1])) as sock:
         sys.stdout.write(url_of(sock, "") + "\n")
         sys.stdout.flush()
-        run(create_app(FakeExaminer()), sock)
+        run(create_app(FakeExaminer(seconds=float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)), sock)

@@ -56,6 +56,8 @@ if (form) {
       if (answer.ok) {
         text.value = page.getElementById("text").value;
         file.value = "";
+        document.getElementById("ask").replaceWith(page.getElementById("ask"));
+        document.querySelector(".ask .lead")?.remove();
       }
       say();
     } catch {
@@ -101,7 +103,7 @@ function explain(tokens, detail) {
     one.tabIndex = 0;
     const name = document.createElement("strong");
     name.textContent = `“${one.textContent.trim() || one.textContent}”`;
-    detail.replaceChildren(name, ` ${one.dataset.says}`);
+    detail.replaceChildren(name, ` · ${one.dataset.says}`);
   };
   tokens.addEventListener("pointerover", (event) => point(event.target.closest("span")));
   tokens.addEventListener("click", (event) => point(event.target.closest("span")));
@@ -113,7 +115,6 @@ function explain(tokens, detail) {
     event.preventDefault();
     all[Math.max(0, Math.min(to, all.length - 1))].focus();
   });
-  if (all.length) detail.textContent = "Point at a token to read about it.";
 }
 
 show();
