@@ -81,7 +81,8 @@ def wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
 
 def text_of(client: int, i: int, words: int) -> str:
     """Another text for every request, so that no answer can be remembered."""
-    return " ".join(WORDS[(client + i * (j + 1) + j) % len(WORDS)] for j in range(words)) + f", {client} times {i}."
+    known = SENTENCE.split()
+    return " ".join(known[(client + i * (j + 1) + j) % len(known)] for j in range(words)) + f", {client} times {i}."
 
 
 def run_client(address: str, number: int, until: float, words: int, seen: Seen) -> None:
