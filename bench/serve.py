@@ -39,7 +39,7 @@ from staged.artifacts import write_json
 SERVE = f"{shlex.quote(sys.executable)} -m staged.cli serve --port {{port}} --detector {{detector}}"
 STARTING_S = 120
 WARM_UP_S = 5.0
-WORDS = "the river crosses an old garden before noon and nobody in the harbour remembers who planted it or why".split()
+SENTENCE = "the river crosses an old garden before noon and nobody in the harbour remembers who planted it or why"
 RUDE_EVERY = 10
 
 
@@ -95,7 +95,7 @@ def run_client(address: str, number: int, until: float, words: int, seen: Seen) 
                     be_rude(http, address, number + i // RUDE_EVERY, seen)
                 else:
                     ask(http, address, text_of(number, i, words), seen)
-            except httpx2.HTTPError as error:
+            except (httpx2.HTTPError, OSError) as error:
                 seen.errors.append(type(error).__name__)
 
 
@@ -156,7 +156,9 @@ def memory_mb(process: psutil.Process) -> float:
 
 def summary(seen: list[Seen], before_mb: float, after_mb: float) -> dict[str, Any]:
     times = sorted(second for one in seen for second in one.seconds)
-    cuts = statistics.quantiles(times, n=100, method="inclusive") if len(times) > 1 else [float("nan")] * 99
+    if len(times) < 2:
+        raise SystemExit("too few answers to speak of; give it more --seconds")
+    cuts = statistics.quantiles(times, n=100, method="inclusive")
     answers = sum((one.answers for one in seen), Counter[str]())
     errors = [error for one in seen for error in one.errors]
     found: dict[str, Any] = {"requests": answers.total(), "answers": dict(sorted(answers.items())), "examined": len(times)}

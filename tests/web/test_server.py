@@ -176,7 +176,7 @@ def test_url_is_one_that_a_browser_can_open() -> None:
 
 
 def test_stops_when_told_and_finishes_what_it_does() -> None:
-    """SIGTERM while a request is at work: it is answered, the process ends, and standard error is empty: not even an address is logged."""
+    """SIGTERM while a request is at work: it is answered, the process ends, and nothing was logged, not even an address."""
     command = [sys.executable, "-m", "tests.web.fake", "0", "1"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment)

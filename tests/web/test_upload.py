@@ -137,7 +137,8 @@ def test_hostile_files_get_one_sentence() -> None:
     hostile = {
         "unpacks to more than 64 MiB": ("a.docx", zip_bomb()),
         "not a Word file": ("a.docx", archive_of("archive/data.pkl")),
-        "Word file is damaged": ("a.docx", word_file()[:2000]),
+        "This Word file is damaged": ("a.docx", word_file()[:2000]),
+        "Word file is damaged": ("laughs.docx", entity_bomb()),  # libxml2 stops at the amplification
         "locked with a password": ("a.pdf", pdf_file(password="secret")),
         "probably a scan": ("a.pdf", pdf_file(text="")),
         "PDF is damaged": ("a.pdf", b"%PDF-1.7 and nothing more"),
@@ -151,11 +152,6 @@ def test_hostile_files_get_one_sentence() -> None:
         assert isinstance(refusal, RefusedError), (sentence, refusal)
         assert sentence in str(refusal)
         assert refusal.status == 422
-
-
-def test_entities_are_not_expanded() -> None:
-    """lxml leaves an entity where it stands, so nothing of the billion is made."""
-    assert text_of("laughs.docx", entity_bomb()) == text_of("essay.docx", word_file()).removesuffix("\n\nLast.")
 
 
 def test_too_many_pages() -> None:
