@@ -57,12 +57,13 @@ def run(app: ASGIApp, sock: socket.socket, *, root_path: str = "", limits: Limit
 
 
 def configured(app: ASGIApp, *, root_path: str, limits: Limits) -> uvicorn.Config:
-    """uvicorn's settings. Access logs are off: the original demo's addresses hold texts."""
+    """uvicorn's settings. Of what it could log, access lines and traces are off: the original demo's addresses hold texts."""
     return uvicorn.Config(
         app,
         http=Deadline,
         ws="none",
         access_log=False,
+        log_level="warning",
         log_config=None,
         server_header=False,
         root_path=root_path,

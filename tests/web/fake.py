@@ -5,6 +5,7 @@ A text's score is 8 × (the share of its words that begin with m) − 2, so that
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 import sys
@@ -102,6 +103,7 @@ if __name__ == "__main__":
     from staged.web.app import create_app
     from staged.web.serve import listen, run, url_of
 
+    logging.basicConfig(level=1)  # everything that is ever logged, to standard error
     with listen("127.0.0.1", int(sys.argv[1])) as sock:
         sys.stdout.write(url_of(sock, "") + "\n")
         sys.stdout.flush()
