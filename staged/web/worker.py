@@ -1,0 +1,107 @@
+"""One thread that examines texts, and a bounded queue before it; the event loop never waits for a model.
+
+A thread cannot be stopped from outside. So work is given a function `still_wanted` to call between its steps; it raises when
+whoever asked has left or has been told that time is up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from staged.web.limits import ClientGoneError, Limits, RefusedError, busy
+
+T = TypeVar("T")
+Check = Callable[[], None]
+
+
+class Job:
+    """One piece of work and what becomes of it."""
+
+    def __init__(self, work: Callable[[Check], Any]) -> None:
+        self.work = work
+        self.result: Future[Any] = Future()
+        self.abandoned = threading.Event()
+
+    def still_wanted(self) -> None:
+        """Raises ClientGoneError when nobody waits for the result."""
+        if self.abandoned.is_set():
+            raise ClientGoneError("nobody waits for this")
+
+
+class Worker:
+    """Runs jobs one after the other, in the order they came."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.waiting = 0
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    async def run(self, work: Callable[[Check], T], gone: Callable[[], Awaitable[None]]) -> T:
+        """What `work` returns.
+
+        Args:
+            work: called in the thread.
+            gone: returns when the client has left.
+
+        Raises:
+            RefusedError: 503 when the queue is full, 504 when time is up.
+            ClientGoneError: the client left first.
+            Whatever `work` raises.
+        """
+        job = self._enqueue(Job(work))
+        answer, leaving = asyncio.wrap_future(job.result), asyncio.ensure_future(gone())
+        try:
+            await asyncio.wait({answer, leaving}, timeout=self.limits.answer_s, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            if leaving.done():
+                raise ClientGoneError("the client left")
+            raise RefusedError(
+                504, f"This took longer than {self.limits.answer_s:g} seconds; send a shorter text, or fewer at once."
+            )
+        finally:
+            job.abandoned.set()
+            answer.cancel()
+            leaving.cancel()
+
+    def stop(self) -> None:
+        """Let the thread end after what it is doing."""
+        self._jobs.put(None)
+
+    def _enqueue(self, job: Job) -> Job:
+        with self._lock:
+            if self.waiting >= self.limits.waiting:
+                raise busy(5)
+            self.waiting += 1
+            if self._thread is None:  # a daemon: a process that is told to stop does not wait for a model
+                self._thread = threading.Thread(target=self._work, name="examiner", daemon=True)
+                self._thread.start()
+        self._jobs.put(job)
+        return job
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                if job.result.set_running_or_notify_cancel():
+                    _do(job)
+            finally:
+                with self._lock:
+                    self.waiting -= 1
+                del job  # a text should not wait here for the next one
+
+
+def _do(job: Job) -> None:
+    try:
+        job.still_wanted()
+        result = job.work(job.still_wanted)
+    except BaseException as error:  # whatever it is belongs to whoever waits for the result
+        job.result.set_exception(error)
+    else:
+        job.result.set_result(result)

@@ -1,0 +1,110 @@
+"""An examiner that computes in closed form, and a server around it: `python -m tests.web.fake PORT [SECONDS A BATCH]`.
+
+A text's score is 8 × (the share of its words that begin with m) − 2, so that tests can say what to expect.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, Change, Segment, TokenEvidence, Verdict
+
+LEAST_WORDS = 5
+
+
+@cache
+def gauss(seed: int, mean: float, n: int) -> list[float]:
+    stream = random.Random(seed)
+    return [stream.gauss(mean, 1.0) for _ in range(n)]
+
+
+@dataclass
+class FakeExaminer:
+    name: str = "fake"
+    fpr: float = 0.01
+    seconds: float = 0.0
+    held: threading.Event | None = None
+    error: Exception | None = None
+    seen: list[str] = field(default_factory=list)
+    batches: int = 0
+
+    def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
+        self.batches += 1
+        time.sleep(self.seconds)
+        if self.held is not None:
+            self.held.wait(20)
+        if self.error is not None:
+            raise self.error
+        self.seen += [identity for identity, _ in texts]
+        return [self._verdict(identity, text) for identity, text in texts]
+
+    def _verdict(self, identity: str, text: str) -> Verdict:
+        normal, changes = self.normalized(text)
+        words = len(normal.split())
+        known = {"id": identity, "detector": self.name, "fpr": self.fpr, "words": words, "changes": changes}
+        if words < LEAST_WORDS:
+            reason = f"{words} words are too few to say anything."
+            score = score_of(normal) if words else None
+            return Verdict(**known, score=score, p_value=None, verdict=NOT_ENOUGH, reason=reason, n_human=0)  # type: ignore[arg-type]
+        score = score_of(normal)
+        human, _ = self.distributions(words)
+        p = (1 + sum(other >= score for other in human)) / (len(human) + 1)
+        verdict = MACHINE_WRITTEN if p <= self.fpr else HUMAN_LIKE if p > 0.2 else NOT_ENOUGH
+        reason = f"About {1000 * p:.0f} of 1,000 human texts score as high."
+        return Verdict(**known, score=score, p_value=p, verdict=verdict, reason=reason, n_human=len(human))  # type: ignore[arg-type]
+
+    def segments(self, text: str) -> list[Segment]:
+        normal = self.normalized(text)[0]
+        parts = [match.span() for match in re.finditer(r"[^.]+\.?\s*", normal)]
+        verdicts = [self._verdict("", normal[start:end]) for start, end in parts]
+        return [Segment(*part, one.score, one.p_value, one.verdict) for part, one in zip(parts, verdicts, strict=True)]
+
+    def tokens(self, text: str) -> list[TokenEvidence]:
+        found = []
+        for i, match in enumerate(re.finditer(r"\s*\S+", self.normalized(text)[0])):
+            rank = None if i == 0 else (1, 7, 3, 40, 2, 400, 9, 5000)[sum(map(ord, match.group())) % 8]
+            likely = (("the", 0.21), ("of", 0.09), ("and", 0.031))
+            found.append(TokenEvidence(*match.span(), rank, None if rank is None else 0.3 / rank, likely if i else ()))
+        return found
+
+    def normalized(self, text: str) -> tuple[str, tuple[Change, ...]]:
+        hidden = text.count("\u200b")
+        return text.replace("\u200b", ""), (Change("zero-width characters removed", hidden),) if hidden else ()
+
+    def distributions(self, words: int) -> tuple[list[float], list[float]]:
+        return gauss(1, -1.5, 999), gauss(2, 2.5, 600)
+
+    def token_counts(self, text: str) -> tuple[int, int]:
+        tokens = len(text.split())
+        return tokens, min(tokens, 510)
+
+    def machine_probability(self, verdict: Verdict) -> float:
+        return 0.5 if verdict.score is None else min(max((verdict.score + 2) / 8, 0.0), 1.0)
+
+
+def score_of(text: str) -> float:
+    words = text.split()
+    return 8 * sum(word.lower().startswith("m") for word in words) / len(words) - 2
+
+
+HUMAN_TEXT = "The river crosses an old garden before noon, and nobody in the harbour remembers who planted it. " * 8
+MACHINE_TEXT = "Many machines make more music: my mother met most men monthly, meanwhile. " * 8
+
+
+if __name__ == "__main__":
+    from staged.web.app import create_app
+    from staged.web.serve import listen, run, url_of
+
+    logging.basicConfig(level=1)  # everything that is ever logged, to standard error
+    with listen("127.0.0.1", int(sys.argv[1])) as sock:
+        sys.stdout.write(url_of(sock, "") + "\n")
+        sys.stdout.flush()
+        run(create_app(FakeExaminer(seconds=float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)), sock)
