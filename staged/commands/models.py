@@ -52,8 +52,8 @@ def train(
     flags = {name: value for name, value in locals().items() if name not in ("plan", "out", "run", "threads", "corpus")}
     import torch
 
+    from staged.model.memory import peak_memory_mb
     from staged.model.plan import with_flags
-    from staged.model.train import peak_memory_mb
     from staged.model.train import train as train_run
 
     if threads < 0:
