@@ -12,6 +12,7 @@ from staged.cli import app
 from staged.errors import PlanError, SamplingError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
+from staged.model.gpt2 import GPT2
 from staged.model.static import StaticGPT2, static_is_native
 from staged.samples import decoders, two_level
 from staged.samples.decoders import chosen_device, load_decoder, path_taken
@@ -65,19 +66,19 @@ class TestDevice:
     "options", [Options(), Options(context="slide", logprobs=True, repetition_penalty=1.2)], ids=["plain", "all"]
 )
 @pytest.mark.parametrize("name", METHODS)
-def test_static_places_generate_what_the_exact_model_does(
-    tiny: Path, static: StaticGPT2, bpe: BPE, name: str, options: Options
-) -> None:
-    """The same random numbers, and rows that end at different times, and a window that slides."""
+def test_static_places_generate_what_the_exact_model_does(tiny: Path, bpe: BPE, name: str, options: Options) -> None:
+    """The same random numbers, rows that end at different times, a window that slides; in float64, so that no edge is near."""
     found = []
-    for model in (load_model(str(tiny))[0], static):
+    for model in (double(tiny), StaticGPT2(double(tiny))):
         prompts, length = bpe.encode_batch(TEXTS * 2), 200 if options.context == "slide" else 60
         found.append(generate(model, prompts, method(name), length=length, end=bpe.end_of_text, seed=2, options=options))
-    alike = [(exact, other) for exact, other in zip(*found, strict=True) if exact.tokens == other.tokens]
-    assert len(alike) >= (8 if name == "greedy" else 7)  # a draw may fall on the very edge between two tokens
-    for exact, other in alike:
-        assert (exact.reason, exact.top_p, exact.slides) == (other.reason, other.top_p, other.slides)
+    for exact, other in zip(*found, strict=True):
+        assert (exact.tokens, exact.reason, exact.top_p, exact.slides) == (other.tokens, other.reason, other.top_p, other.slides)
         assert other.logprobs == pytest.approx(exact.logprobs, abs=1e-4)
+
+
+def double(folder: Path) -> GPT2:
+    return load_model(str(folder))[0].double()
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8])
