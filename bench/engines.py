@@ -124,6 +124,8 @@ class CTranslate2:
 class LlamaCpp:
     """llama.cpp through llama-cpp-python's low-level calls: all sequences in one batch, one sampler a sequence."""
 
+    repacked = True
+
     def __init__(self, precision: str, folder: Path, work: Workload, batch: int) -> None:
         import llama_cpp
 
@@ -132,7 +134,9 @@ class LlamaCpp:
         place = gguf_file(precision, folder)
         llama_cpp.llama_log_set(silent, None)
         llama_cpp.llama_backend_init()
-        self.model = llama_cpp.llama_model_load_from_file(str(place).encode(), llama_cpp.llama_model_default_params())
+        wanted = llama_cpp.llama_model_default_params()
+        wanted.use_extra_bufts = self.repacked
+        self.model = llama_cpp.llama_model_load_from_file(str(place).encode(), wanted)
         self.vocabulary = llama_cpp.llama_model_get_vocab(self.model)
         self.samplers = [self._sampler(row) for row in range(batch)]
         self.context = self._context(batch)
@@ -177,6 +181,12 @@ class LlamaCpp:
         return torch.stack(found)
 
 
+class LlamaCppPlain(LlamaCpp):
+    """The same without weights repacked for AMX, with which builds of 2026 die (github.com/ggml-org/llama.cpp/issues/20824)."""
+
+    repacked = False
+
+
 def ctranslate2_folder(precision: str, folder: Path) -> Path:
     return folder.with_name(f"{folder.name}-ct2-{precision}")
 
@@ -218,4 +228,5 @@ ENGINES = {
     "transformers-static bf16": Entry(TransformersStatic, "bf16", "transformers", ("cuda",)),
     "ctranslate2 int8": Entry(CTranslate2, "int8", "ctranslate2", ("cpu",), convert_to_ctranslate2),
     "llama.cpp q8_0": Entry(LlamaCpp, "q8_0", "llama_cpp", ("cpu",), convert_to_gguf),
+    "llama.cpp-plain q8_0": Entry(LlamaCppPlain, "q8_0", "llama_cpp", ("cpu",), convert_to_gguf),
 }
