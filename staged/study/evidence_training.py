@@ -33,6 +33,7 @@ from staged.study.metrics import auroc
 BLOCK = 128  # texts whose features are one file
 FOLDS = 2
 RATES = (0.01, 0.05)
+FEWEST = 10  # machine texts of a group that a figure is given for
 STRENGTH = 0.003  # inverse of the penalty on the weights (docs/log.md)
 RARER = 2.0  # nats: how much rarer the rough way is taken to be; it is the one that honest odd text also takes
 ENCODER = RobertaSettings(base="roberta-mini", learning_rate=3e-4, epochs=2, batch=24, max_tokens=128)
@@ -120,12 +121,13 @@ def balance(documents: Sequence[Document]) -> Matrix:
     return np.asarray([1 / (kinds[one.label] * counts[one.label, group]) for one, group in zip(documents, groups, strict=True)])
 
 
-def fit_weights(columns: Matrix, documents: Sequence[Document], smooth: Sequence[str]) -> Weights:
+def fit_weights(columns: Matrix, documents: Sequence[Document], smooth: Sequence[str], *, strength: float = STRENGTH) -> Weights:
     """Two logistic regressions on the standardised columns: human text against each of the two ways to differ from it.
 
     Args:
         columns: (texts, `COLUMNS`).
         smooth: the sampling methods whose texts are the smooth way; all others are the rough one.
+        strength: inverse of the penalty on the weights.
     """
     human = np.asarray([one.label != MACHINE for one in documents])
     careful = np.asarray([one.label == MACHINE and method_of(one) in smooth for one in documents])
@@ -135,7 +137,7 @@ def fit_weights(columns: Matrix, documents: Sequence[Document], smooth: Sequence
     for machine in (careful, ~human & ~careful):
         rows = human | machine
         weight = np.where(machine, importance / importance[machine].sum(), importance / importance[human].sum())[rows]
-        model = LogisticRegression(C=STRENGTH, max_iter=5000)
+        model = LogisticRegression(C=strength, max_iter=5000)
         model.fit(z[rows], machine[rows], sample_weight=weight * rows.sum() / 2)
         sides.append((model.coef_[0], float(model.intercept_[0])))
     (smooth_weights, a), (rough_weights, b) = sides
@@ -206,6 +208,7 @@ def report(scored: Scored, scores: Sequence[float], calibration: Calibration) ->
         {"machine": name, "score": column, "n_human": len(human), "n_machine": len(rows)}
         | dict(zip(("auroc", "low", "high"), auroc(values[human].tolist(), values[rows].tolist()), strict=True))
         for name, rows in groups.items()
+        if len(rows) >= FEWEST
         for column, values in columns.items()
     ]
     held = [i for i, one in enumerate(scored.documents) if one.split == "test" and one.label == HUMAN]
