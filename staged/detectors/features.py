@@ -27,6 +27,18 @@ FEATURES = (
     *(f"rank-{rank}" for rank in RANKS),
 )
 
+# Which way a feature moves in text that is smoother than people write; of the others neither way is a sign of it.
+SMOOTHER = {
+    "fast-detectgpt": 1,
+    "surprise-spread": -1,
+    "surprise-jump": -1,
+    f"z-q{LOW:g}": 1,
+    "surprise-q0.9": -1,
+    "surprise-q0.97": -1,
+    "rank-100": 1,
+    "rank-1000": 1,
+}
+
 
 def feature_matrix(statistics: Sequence[TokenStatistics]) -> npt.NDArray[np.float64]:
     """(texts, `len(FEATURES)`), all finite; a row of zeros for a text of fewer than `FEWEST_TOKENS` scored tokens."""

@@ -43,6 +43,7 @@ class EvidenceSettings:
         generators: language models that write, and how many texts each.
         methods: sampling method → its share of each generator's texts; `penalised` is temperature 1 with `repetition_penalty`.
         smooth: those methods whose texts are smoother than people write; of the others they are rougher.
+        rough: those generators whose texts are rougher than people write by any method.
         words: lengths of the texts, in words; each an equal share.
         n_human, n_held_out: passages a corpus, of all splits and lengths together.
         prompt_words: words of a human passage that a machine text begins with.
@@ -56,6 +57,7 @@ class EvidenceSettings:
     generators: dict[str, int]
     methods: dict[str, float]
     smooth: tuple[str, ...]
+    rough: tuple[str, ...] = ()
     words: tuple[int, ...] = (75, 150, 250, 400)
     n_human: int = 1600
     n_held_out: int = 800
@@ -73,6 +75,9 @@ class EvidenceSettings:
         for name in self.smooth:
             if name not in self.methods:
                 raise PlanError(f"evidence: smooth names {name!r}; {nearest(name, self.methods)}")
+        for name in self.rough:
+            if name not in self.generators:
+                raise PlanError(f"evidence: rough names {name!r}; {nearest(name, self.generators)}")
         if min(*self.words, self.n_human, self.prompt_words) < 1:
             raise PlanError("evidence: words, n_human and prompt_words must be at least 1")
 

@@ -1,6 +1,6 @@
 """`staged train-detector`: from a plan to the folder of an `evidence` detector.
 
-    human, samples ──► features (a block a file) ──► out-of-fold TF-IDF and encoder ──► weights ──► calibration ──► facts
+    human, samples ──► features (a block a file) ──► weights ──► calibration ──► facts
 
 A killed run continues. Everything is chosen on `train`, calibrated on `valid`; `test` and the held-out corpora are only reported.
 """
@@ -10,20 +10,22 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from staged.artifacts import disk_errors, locked, replacing, write_json
 from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, fit_calibration
 from staged.detectors.evidence import EvidenceDetector, Matrix, Weights, plain, scored_features, standardised
-from staged.detectors.features import FEATURES
-from staged.detectors.roberta import RobertaDetector, RobertaSettings, train_roberta
-from staged.detectors.tfidf import TfidfDetector, train_tfidf
+from staged.detectors.features import FEATURES, SMOOTHER
+from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.decoders import best_dtype
@@ -31,12 +33,10 @@ from staged.study.evidence_data import EvidenceSettings, build_human, build_mach
 from staged.study.metrics import auroc
 
 BLOCK = 128  # texts whose features are one file
-FOLDS = 2
 RATES = (0.01, 0.05)
 FEWEST = 10  # machine texts of a group that a figure is given for
-STRENGTH = 0.003  # inverse of the penalty on the weights (docs/log.md)
-RARER = 2.0  # nats: how much rarer the rough way is taken to be; it is the one that honest odd text also takes
-ENCODER = RobertaSettings(base="roberta-mini", learning_rate=3e-4, epochs=2, batch=24, max_tokens=128)
+RIDGE = (1.0, 0.03)  # penalties of the smooth and of the rough way (docs/log.md)
+RARER = 3.0  # nats: how much rarer the rough way is taken to be; odd honest text takes it too
 Progress = Callable[[str, int, int], None]
 
 
@@ -78,76 +78,88 @@ def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def fit(scored: Scored, scorer: CausalLM, folder: Path, settings: EvidenceSettings, *, progress: Progress) -> EvidenceDetector:
-    """The detector of the `train` split.
-
-    TF-IDF and the encoder are trained twice, each time without a part of the sources; what they say of that part is what the
-    weights are fitted on. The detector gets a third pair, trained on everything.
-
-    Args:
-        folder: keeps the encoders' checkpoints, so that a killed run continues.
-    """
-    train = scored.where(lambda one: one.split == "train")
-    fold = np.asarray([int(_digest([one.source]), 16) % FOLDS for one in train.documents])
-    trained = np.zeros((len(fold), 2))
-    for part in range(FOLDS):
-        inside = [one for one, where in zip(train.documents, fold, strict=True) if where != part]
-        outside = [plain(one.text) for one, where in zip(train.documents, fold, strict=True) if where == part]
-        tfidf, encoder = train_parts(inside, folder / f"encoder-{part}.pt", settings, progress=progress)
-        trained[fold == part] = np.stack([tfidf.score(outside), encoder.score(outside)], axis=1)
-    weights = fit_weights(np.hstack([train.features, trained]), train.documents, settings.smooth)
-    tfidf, encoder = train_parts(train.documents, folder / f"encoder-{FOLDS}.pt", settings, progress=progress)
-    return EvidenceDetector(scorer, weights, tfidf, encoder)
-
-
-def train_parts(
-    documents: Sequence[Document], checkpoint: Path, settings: EvidenceSettings, *, progress: Progress
-) -> tuple[TfidfDetector, RobertaDetector]:
-    """TF-IDF and the encoder on documents; a sixth of their sources chooses what they have to choose."""
-    read = [replace(one, text=plain(one.text)) for one in documents]
-    choose = [one for one in read if int(_digest(["choose", one.source]), 16) % 6 == 0]
-    learn = [one for one in read if int(_digest(["choose", one.source]), 16) % 6]
-    encoder = train_roberta(
-        learn, choose, ENCODER, checkpoint=checkpoint, progress=lambda done, total: progress("encoder", done, total)
-    )
-    return train_tfidf(learn, choose), encoder
-
-
 def balance(documents: Sequence[Document]) -> Matrix:
     """(documents,) a weight each: both labels count the same, and within a label every corpus or every generator does."""
-    groups = [corpus_of(one) if one.label != MACHINE else one.id.split(".")[0] for one in documents]
+    groups = [corpus_of(one) if one.label != MACHINE else generator_of(one) for one in documents]
     counts = Counter(zip((one.label for one in documents), groups, strict=True))
     kinds = Counter(label for label, _ in counts)
     return np.asarray([1 / (kinds[one.label] * counts[one.label, group]) for one, group in zip(documents, groups, strict=True)])
 
 
-def fit_weights(columns: Matrix, documents: Sequence[Document], smooth: Sequence[str], *, strength: float = STRENGTH) -> Weights:
-    """Two logistic regressions on the standardised columns: human text against each of the two ways to differ from it.
+def fit_weights(features: Matrix, documents: Sequence[Document], smooth: Sequence[str], rough: Sequence[str] = ()) -> Weights:
+    """Two regressions on the standardised features: human text against each of the two ways to differ from it.
+
+    The smooth way may only use `SMOOTHER`, each feature in its own direction: what a free regression finds beyond that tells
+    these generators from people, not machines (docs/log.md). Its texts are those of careful samplers; the rough way's all others,
+    and all of a generator whose texts are rougher than people write however they are sampled.
 
     Args:
-        columns: (texts, `COLUMNS`).
-        smooth: the sampling methods whose texts are the smooth way; all others are the rough one.
-        strength: inverse of the penalty on the weights.
+        features: (texts, `FEATURES`).
+        smooth: the careful sampling methods.
+        rough: generators whose texts are rough under any method.
+
+    Raises:
+        PlanError: no text of one of the two ways.
     """
-    human = np.asarray([one.label != MACHINE for one in documents])
-    careful = np.asarray([one.label == MACHINE and method_of(one) in smooth for one in documents])
-    mean, scale = columns[human].mean(axis=0), np.maximum(columns[human].std(axis=0), 1e-6)
-    z, importance = standardised(columns, mean, scale), balance(documents)
-    sides = []
-    for machine in (careful, ~human & ~careful):
+    human = np.asarray([one.label == HUMAN for one in documents])
+    careful = ~human & np.asarray([method_of(one) in smooth and generator_of(one) not in rough for one in documents])
+    mean, scale = features[human].mean(axis=0), np.maximum(features[human].std(axis=0), 1e-6)
+    z, importance = standardised(features, mean, scale), balance(documents)
+    signs = np.asarray([SMOOTHER.get(name, 0) for name in FEATURES])
+    if not careful.any() or not (~human & ~careful).any():
+        raise PlanError(
+            "evidence: the plan needs machine texts of both ways: some by `smooth` methods, and others"
+        )
+    found = []
+    for machine, penalty, bounds in ((careful, RIDGE[0], signs), (~human & ~careful, RIDGE[1], None)):
         rows = human | machine
-        weight = np.where(machine, importance / importance[machine].sum(), importance / importance[human].sum())[rows]
-        model = LogisticRegression(C=strength, max_iter=5000)
-        model.fit(z[rows], machine[rows], sample_weight=weight * rows.sum() / 2)
-        sides.append((model.coef_[0], float(model.intercept_[0])))
-    (smooth_weights, a), (rough_weights, b) = sides
+        share = np.where(machine, importance / importance[machine].sum(), importance / importance[human].sum())[rows] / 2
+        found.append(ridge_logistic(z[rows], machine[rows], share, penalty=penalty, signs=bounds))
+    (smooth_weights, a), (rough_weights, b) = found
     return Weights(mean, scale, smooth_weights, rough_weights, (a, b - RARER))
 
 
+def ridge_logistic(
+    z: Matrix, machine: npt.NDArray[np.bool_], share: Matrix, *, penalty: float, signs: npt.NDArray[np.int64] | None = None
+) -> tuple[Matrix, float]:
+    """Weights and intercept of a logistic regression with a ridge penalty, scaled back to calibrated log-odds afterwards.
+
+    A strong penalty makes the weights of features that say the same alike; by itself it would also make them too small.
+
+    Args:
+        share: of each text in the loss; sums to 1.
+        penalty: times half the squared weights.
+        signs: +1 or −1 where a weight may only be positive or negative, 0 where it is none; without it all are free.
+    """
+    direction = np.ones(z.shape[1]) if signs is None else signs
+    bounds = [(None, None) if signs is None else (0, None) if sign else (0, 0) for sign in direction]
+    free = z * direction
+
+    def loss(t: Matrix) -> tuple[float, Matrix]:
+        odds = free @ t[:-1] + t[-1]
+        gradient = share * (expit(odds) - machine)
+        value = share @ np.logaddexp(0, np.where(machine, -odds, odds)) + penalty / 2 * t[:-1] @ t[:-1]
+        return float(value), np.append(free.T @ gradient + penalty * t[:-1], gradient.sum())
+
+    fit = minimize(loss, np.zeros(z.shape[1] + 1), jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)]).x
+    odds = (free @ fit[:-1] + fit[-1])[:, None]
+    scaled = LogisticRegression(C=1e6).fit(odds, machine, sample_weight=share * len(share))
+    slope = float(scaled.coef_[0, 0])
+    return fit[:-1] * direction * slope, float(fit[-1] * slope + scaled.intercept_[0])
+
+
+def generator_of(machine: Document) -> str:
+    """The generator of a machine text of the plan, from its id `generator.method.words.number`; a dot ends its name."""
+    return machine.id.rsplit(".", 2)[0].partition(".")[0] if machine.label == MACHINE else ""
+
+
 def method_of(machine: Document) -> str:
-    """The sampling method of a machine text of the plan, from its id `generator.method.words.number`."""
-    generator, _, rest = machine.id.partition(".")
-    return rest.rsplit(".", 2)[0] if generator else ""
+    """The sampling method, likewise; empty for a human text."""
+    return machine.id.rsplit(".", 2)[0].partition(".")[2] if machine.label == MACHINE else ""
+
+
+def _name(model: str) -> str:
+    return Path(model).name.partition(".")[0]
 
 
 def train_evidence(out: Path, settings: EvidenceSettings, *, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
@@ -160,12 +172,12 @@ def train_evidence(out: Path, settings: EvidenceSettings, *, progress: Progress 
     out.mkdir(parents=True, exist_ok=True)
     with disk_errors(out), locked(out):
         scored = gather(out, settings, progress=progress)
-        detector = fit(scored, load_causal(settings.scorer, dtype=best_dtype()), out, settings, progress=progress)
+        train = scored.where(lambda one: one.split == "train")
+        weights = fit_weights(train.features, train.documents, settings.smooth, [_name(one) for one in settings.rough])
         place = out / "detector"
-        for folder in (place, place / "tfidf", place / "encoder"):
-            folder.mkdir(exist_ok=True)
-        detector.save(place)
-        scores = detector.log_odds(scored.features, [plain(one.text) for one in scored.documents])
+        place.mkdir(exist_ok=True)
+        EvidenceDetector(load_causal(settings.scorer, dtype=best_dtype()), weights).save(place)
+        scores = [float(one) for one in weights.log_odds(scored.features)]
         calibration = calibrated(scored.documents, scores)
         calibration.save(place / "calibration.json")
         facts = {"settings": asdict(settings)} | report(scored, scores, calibration)
@@ -201,7 +213,7 @@ def report(scored: Scored, scores: Sequence[float], calibration: Calibration) ->
     groups: dict[str, list[int]] = {"all": [i for i in test if scored.documents[i].label == MACHINE]}
     for i in groups["all"]:
         one = scored.documents[i]
-        groups.setdefault(one.id.split(".")[0], []).append(i)
+        groups.setdefault(generator_of(one), []).append(i)
         groups.setdefault(method_of(one), []).append(i)
     columns = {"evidence": np.asarray(scores)} | _sided(scored)
     rows = [

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -109,7 +110,7 @@ class TestSegments:
         assert len(spans) > 3
         assert spans[0][0] == 0
         assert spans[-1][1] == len(text)
-        for (_, before), (start, _) in zip(spans, spans[1:], strict=False):
+        for (_, before), (start, _) in pairwise(spans):
             assert not text[before:start].strip()
             assert text[before - 1] in ".!?"
         assert all(len(text[a:b].split()) >= detect.SEGMENT_WORDS for a, b in spans)

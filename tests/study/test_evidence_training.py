@@ -12,13 +12,13 @@ import pytest
 
 from staged.detectors import evidence
 from staged.detectors.catalog import load_detector
-from staged.detectors.features import FEATURES, feature_matrix
+from staged.detectors.features import FEATURES, SMOOTHER, feature_matrix
 from staged.detectors.token_statistics import TokenStatistics
 from staged.errors import CheckpointError, PlanError
 from staged.records import HUMAN, MACHINE, Document
 from staged.study import evidence_data, evidence_training
 from staged.study.evidence_data import PENALISED, EvidenceSettings, cells, first_words, read_evidence
-from staged.study.evidence_training import fit_weights, train_evidence
+from staged.study.evidence_training import fit_weights, ridge_logistic, train_evidence
 
 METHODS = {"temperature-1": 1.0, "top-k-40": 2.0, PENALISED: 1.0}
 
@@ -44,8 +44,7 @@ def settings(tiny: Path, human_folder: Path, tmp_path: Path) -> EvidenceSettings
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch, tiny_encoder: Path) -> None:
-    monkeypatch.setattr(evidence_training, "ENCODER", replace(evidence_training.ENCODER, base=str(tiny_encoder), epochs=1))
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence_training, "fit_calibration", _short(evidence_training.fit_calibration))
     monkeypatch.setattr(evidence_training, "BLOCK", 32)
     monkeypatch.setattr(evidence_training, "FEWEST", 2)
@@ -88,7 +87,7 @@ class TestTraining:
         path.write_text(json.dumps(made | {"smooth": [1.0]}), encoding="utf-8")
         with pytest.raises(CheckpointError, match="another length"):
             load_detector(path.parent)
-        path.write_text(json.dumps(made | {"columns": ["x"]}), encoding="utf-8")
+        path.write_text(json.dumps(made | {"features": ["x"]}), encoding="utf-8")
         with pytest.raises(CheckpointError, match="other features"):
             load_detector(path.parent)
 
@@ -141,25 +140,47 @@ class TestWeights:
         return human + [Document(f"{name}.{i}", "", MACHINE, "a:x", "train") for name in names for i in range(n)]
 
     def test_both_sides_of_human_text_score_high(self) -> None:
-        """Human text in the middle of one column, one machine kind below, one above: a single line could not tell them."""
-        stream = np.random.default_rng(5)
-        n, width = 300, len(evidence.COLUMNS)
-        columns = stream.normal(size=(3 * n, width))
-        columns[n : 2 * n, 0] -= 4
-        columns[2 * n :, 0] += 4
-        weights = fit_weights(columns, self.documents(n), ("nucleus",), strength=1.0)
-        odds = weights.log_odds(columns)
-        human, low, high = odds[:n], odds[n : 2 * n], odds[2 * n :]
-        assert np.mean(low[:, None] > human[None]) > 0.95
-        assert np.mean(high[:, None] > human[None]) > 0.95
+        """Human text in the middle of one feature, one machine kind below, one above: a single line could not tell them."""
+        stream, at = np.random.default_rng(5), FEATURES.index("surprise-spread")
+        n = 300
+        features = stream.normal(size=(3 * n, len(FEATURES)))
+        features[n : 2 * n, at] -= 4
+        features[2 * n :, at] += 4
+        odds = fit_weights(features, self.documents(n), ("nucleus",)).log_odds(features)
+        human, smooth, rough = odds[:n], odds[n : 2 * n], odds[2 * n :]
+        assert np.mean(smooth[:, None] > human[None]) > 0.95
+        assert np.mean(rough[:, None] > human[None]) > 0.95
 
-    def test_one_wild_column_cannot_decide_alone(self) -> None:
-        stream = np.random.default_rng(6)
-        columns = stream.normal(size=(90, len(evidence.COLUMNS)))
-        weights = fit_weights(columns, self.documents(30), ("nucleus",))
-        wild = np.zeros((1, len(evidence.COLUMNS)))
+    def test_the_smooth_way_keeps_to_its_directions(self) -> None:
+        """A feature that moves the wrong way in these generators' text gets no weight, nor does one without a direction."""
+        stream, n = np.random.default_rng(7), 200
+        features = stream.normal(size=(3 * n, len(FEATURES)))
+        features[n : 2 * n, FEATURES.index("fast-detectgpt")] -= 3
+        features[n : 2 * n, FEATURES.index("entropy")] += 3
+        features[n : 2 * n, FEATURES.index("rank-100")] += 1
+        smooth = dict(zip(FEATURES, fit_weights(features, self.documents(n), ("nucleus",)).smooth, strict=True))
+        assert smooth["fast-detectgpt"] == smooth["entropy"] == 0
+        assert smooth["rank-100"] > 0
+        assert all(weight * SMOOTHER.get(name, 0) >= 0 for name, weight in smooth.items())
+
+    def test_rough_generators_are_rough_by_any_method(self) -> None:
+        features = np.random.default_rng(8).normal(size=(90, len(FEATURES)))
+        with pytest.raises(PlanError, match="both ways"):  # nothing is left for the smooth way
+            fit_weights(features, self.documents(30), ("nucleus",), ("g",))
+
+    def test_log_odds_are_calibrated(self) -> None:
+        """Gaussian classes one feature apart by d have log-odds d·x − d²/2; a strong ridge must not shrink them."""
+        stream, n, d = np.random.default_rng(9), 4000, 1.5
+        x = np.concatenate([stream.normal(size=n), stream.normal(d, size=n)])[:, None]
+        weights, bias = ridge_logistic(x, np.arange(2 * n) >= n, np.full(2 * n, 1 / (2 * n)), penalty=1.0)
+        assert weights[0] == pytest.approx(d, rel=0.08)
+        assert bias == pytest.approx(-(d**2) / 2, rel=0.1)
+
+    def test_one_wild_feature_cannot_decide_alone(self) -> None:
+        features = np.random.default_rng(6).normal(size=(90, len(FEATURES)))
+        wild = np.zeros((1, len(FEATURES)))
         wild[0, 3] = 1e12
-        assert abs(weights.log_odds(wild)[0]) < 50
+        assert abs(fit_weights(features, self.documents(30), ("nucleus",)).log_odds(wild)[0]) < 50
 
 
 class TestFeatures:
