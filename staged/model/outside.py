@@ -16,6 +16,7 @@ from torch import Tensor
 
 from staged.errors import CheckpointError
 from staged.model.config import END_OF_TEXT, GPT2Config
+from staged.model.packaged import quiet
 
 
 class OutsideTokenizer:
@@ -169,7 +170,8 @@ def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Ou
     from transformers import AutoModelForCausalLM
 
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, trust_remote_code=False)
+        with quiet():
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds for a folder that is not what it seems
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{folder}: transformers cannot load it as a causal language model: {first}") from None

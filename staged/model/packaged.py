@@ -80,7 +80,7 @@ def _convert(name: str, files: list[Path], sha256: str, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with _joined(files) as gguf, _quiet():
+    with _joined(files) as gguf, quiet():
         if sha256_file(gguf) != sha256:
             raise CheckpointError(f"model {name!r}: the file in its package is not the known one; install the package again")
         place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
@@ -113,7 +113,7 @@ def _joined(files: list[Path]) -> Iterator[Path]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' bars and warnings."""
     from transformers.utils import logging
 
