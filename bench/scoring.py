@@ -67,7 +67,7 @@ def staged_engine(folder: Path, shape: GPT2Config, dtype: torch.dtype) -> Score:
 
 
 def transformers_engine(folder: Path, shape: GPT2Config, dtype: torch.dtype) -> Score:
-    """transformers' model as its users call it, and the analytic curvature of fast-detect-gpt's `get_sampling_discrepancy_analytic`."""
+    """transformers' model as its users call it, and fast-detect-gpt's `get_sampling_discrepancy_analytic`."""
     import transformers
 
     transformers.utils.logging.disable_progress_bar()

@@ -58,7 +58,7 @@ def fast_detectgpt(s: TokenStatistics) -> float:
 
 
 def binoculars(s: TokenStatistics) -> float:
-    """Minus the performer's log-perplexity over its cross-entropy with the observer; the latter over all positions, the last too."""
+    """Minus the performer's log-perplexity over its cross-entropy with the observer, the latter over all positions."""
     expected = s.mean if np.isnan(s.after) else np.append(s.mean, s.after)
     return float(s.logprob.mean() / max(-float(expected.mean()), TINY))
 

@@ -105,7 +105,7 @@ class Outside:
         head_VC: the output head, only as high as the tokenizer's vocabulary.
 
     Raises:
-        CheckpointError: a tokenizer larger than the model's head, or logits that pass through more than a head: a bias, a scale, a cap.
+        CheckpointError: a tokenizer larger than the model's head, or logits that pass through more than a head (bias, scale, cap).
     """
 
     def __init__(self, model: Any, tokenizer: OutsideTokenizer, *, where: str) -> None:

@@ -140,5 +140,5 @@ def test_a_damaged_file_is_one_clear_error(corpus: str, file: str, damage: Calla
 def test_a_damaged_dump_is_one_clear_error(site: Path) -> None:
     put_wikipedia(site, {"Harbour": PROSE})
     cut(site / "gensim/test/test_data" / WIKIPEDIA)
-    with pytest.raises(CorpusError, match="corpus 'wikipedia': .*install it again"):
+    with pytest.raises(CorpusError, match=r"corpus 'wikipedia': .*install it again"):
         read_corpus("wikipedia")
