@@ -49,9 +49,11 @@ def load_decoder(name: str, *, precision: str = "", rows: int = 16) -> tuple[Dec
     return PackedGPT2(config, lambda key: stored[key].read(torch.float32), precision=precision, rows=rows), bpe
 
 
-def path_taken(precision: str = "") -> str:
-    """In words, what `load_decoder` makes of a precision on this processor."""
+def path_taken(name: str, precision: str = "") -> str:
+    """In words, what `load_decoder` makes of a model and a precision on this processor."""
     precision = precision or best_precision()
+    if is_outside(model_folder(name)):
+        return f"{precision}, through transformers"
     return f"{precision}, {'packed for oneDNN' if _is_packed(precision) else 'plain PyTorch'}"
 
 
