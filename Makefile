@@ -28,6 +28,7 @@ bench: $(READY)  # builds llama.cpp for this processor: minutes
 	.venv/bin/python bench/decode.py --out out/bench/decode.json
 	.venv/bin/python bench/speculate.py --out out/bench/speculate.json
 	.venv/bin/python bench/train.py --out out/bench/train.json
+	.venv/bin/python bench/scoring.py --out out/bench/scoring.json
 	.venv/bin/python bench/serve.py --out out/bench/serve.json
 
 minis: $(READY)

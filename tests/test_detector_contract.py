@@ -6,17 +6,25 @@ import math
 import re
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 
 from staged.detectors.catalog import DETECTORS, load_detector
-from staged.detectors.contract import Trained
+from staged.detectors.contract import Detector, Trained
 from staged.detectors.released import load_original
 from staged.detectors.roberta import RobertaSettings, train_roberta
 from staged.detectors.tfidf import train_tfidf
+from staged.detectors.zero_shot import MODELS, SCORES, ZeroShotDetector, load_zero_shot
 from staged.errors import CheckpointError
+from staged.model.bpe import BPE
+from staged.model.checkpoints import save_model
+from staged.model.config import GPT2Config
+from staged.model.gpt2 import GPT2, initialise
+from staged.model.likelihood import encode_document
 from staged.records import HUMAN, MACHINE, Document
+from staged.study.metrics import auroc
 from tests.conftest import NOUNS, prose
 
 
@@ -28,8 +36,13 @@ def documents(split: str, count: int, seed: int) -> list[Document]:
     return [Document(f"{split}{i}", text, label, f"{split}{i}", split) for i, (label, text) in enumerate(labelled)]
 
 
-@pytest.fixture(scope="module", params=[*DETECTORS, "released"])
-def detector(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+@pytest.fixture(scope="module", params=[*DETECTORS, "released", *SCORES])
+def detector(
+    request: pytest.FixtureRequest, tiny_encoder: Path, harbour_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Detector:
+    if request.param in SCORES:
+        models = ",".join([str(harbour_model)] * max(MODELS.get(request.param, (1,))))
+        return load_zero_shot(f"{request.param}@{models}", dtype=torch.float32)
     if request.param == "released":
         return released_kind(tiny_encoder, tmp_path_factory.mktemp("released"))
     train, valid = documents("train", 60, 0), documents("valid", 20, 2000)
@@ -37,6 +50,25 @@ def detector(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factor
         return train_tfidf(train, valid)
     settings = RobertaSettings(base=str(tiny_encoder), learning_rate=3e-3, epochs=12, max_tokens=60)
     return train_roberta(train, valid, settings, checkpoint=tmp_path_factory.mktemp("checkpoint") / "c.pt")
+
+
+@pytest.fixture(scope="module")
+def harbour_model(bpe: BPE, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny GPT-2 that has learned to write what `documents` calls machine-written: prose with one noun."""
+    model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, n_ctx=64, n_embd=32, n_head=2, n_layer=1))
+    initialise(model, torch.Generator().manual_seed(1))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    ids = torch.cat([torch.from_numpy(encode_document(bpe, d.text)).long() for d in documents("p", 60, 7000) if d.label == MACHINE])
+    batches = ids[: len(ids) // 65 * 65].view(-1, 65)
+    for _ in range(12):
+        for rows in batches.split(8):
+            loss = torch.nn.functional.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    folder = tmp_path_factory.mktemp("harbour")
+    save_model(folder, model, bpe, dtype=torch.float32)
+    return folder
 
 
 def released_kind(tiny_encoder: Path, folder: Path) -> Trained:
@@ -52,24 +84,24 @@ ODD = ["", "a", " ", "🎈👩‍🚀", "\u200b\u202e", "word " * 3000, prose(9,
 TEXTS = [prose(3000 + i, 1 + i % 6) for i in range(30)] + ODD
 
 
-def test_one_finite_number_a_text(detector: Trained) -> None:
+def test_one_finite_number_a_text(detector: Detector) -> None:
     scores = detector.score(TEXTS)
     assert len(scores) == len(TEXTS)
     assert all(isinstance(score, float) and math.isfinite(score) for score in scores)
     assert detector.score([]) == []
 
 
-def test_deterministic(detector: Trained) -> None:
+def test_deterministic(detector: Detector) -> None:
     assert detector.score(TEXTS) == detector.score(TEXTS)
 
 
-def test_independent_of_order_and_batch(detector: Trained) -> None:
+def test_independent_of_order_and_batch(detector: Detector) -> None:
     together = detector.score(TEXTS)
     assert detector.score(TEXTS[::-1])[::-1] == pytest.approx(together, abs=1e-4)
     assert [detector.score([text])[0] for text in TEXTS] == pytest.approx(together, abs=1e-4)
 
 
-def test_leaves_global_state_alone(detector: Trained) -> None:
+def test_leaves_global_state_alone(detector: Detector) -> None:
     torch.manual_seed(11)
     before = torch.random.get_rng_state()
     detector.score(TEXTS[:3])
@@ -77,22 +109,38 @@ def test_leaves_global_state_alone(detector: Trained) -> None:
     assert torch.is_grad_enabled()
 
 
-def test_higher_is_more_machine_like(detector: Trained, request: pytest.FixtureRequest) -> None:
-    if request.node.callspec.params["detector"] == "released":
+def test_higher_is_more_machine_like(detector: Detector, request: pytest.FixtureRequest) -> None:
+    name = request.node.callspec.params["detector"]
+    if name == "released":
         pytest.skip("random weights know nothing; which output is Fake is tested in detectors/test_released.py")
+    if name == "entropy":
+        pytest.skip("which side is the machine's depends on how the text was sampled")
+    if name == "lrr":
+        pytest.skip("a ratio of two numbers that both are lower for machine text; which one falls faster depends on the model")
     test = documents("test", 30, 4000)
     scores = detector.score([d.text for d in test])
-    right = sum((score > 0) == (d.label == MACHINE) for score, d in zip(scores, test, strict=True))
-    assert right >= 50
+    by_label = {label: [s for s, d in zip(scores, test, strict=True) if d.label == label] for label in (HUMAN, MACHINE)}
+    assert auroc(by_label[HUMAN], by_label[MACHINE])[0] > 0.9
+    if name not in SCORES:  # these have no even odds
+        assert sum(score > 0 for score in by_label[MACHINE]) + sum(score <= 0 for score in by_label[HUMAN]) >= 50
 
 
-def test_saved_and_loaded_scores_the_same(detector: Trained, tmp_path: Path) -> None:
-    detector.save(tmp_path)
-    assert load_detector(tmp_path).score(TEXTS) == pytest.approx(detector.score(TEXTS), abs=1e-5)
+def kept(detector: Detector, folder: Path) -> Trained:
+    """The detector, saved, where it can be."""
+    if isinstance(detector, ZeroShotDetector):
+        pytest.skip("nothing was trained, so nothing is saved")
+    trained = cast(Trained, detector)
+    trained.save(folder)
+    return trained
 
 
-def test_damaged_folder_is_one_clear_error(detector: Trained, tmp_path: Path) -> None:
-    detector.save(tmp_path)
+def test_saved_and_loaded_scores_the_same(detector: Detector, tmp_path: Path) -> None:
+    trained = kept(detector, tmp_path)
+    assert load_detector(tmp_path).score(TEXTS) == pytest.approx(trained.score(TEXTS), abs=1e-5)
+
+
+def test_damaged_folder_is_one_clear_error(detector: Detector, tmp_path: Path) -> None:
+    kept(detector, tmp_path)
     for path in tmp_path.iterdir():
         if path.suffix in (".npy", ".safetensors"):
             path.write_bytes(path.read_bytes()[:50])

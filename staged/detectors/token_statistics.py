@@ -6,19 +6,20 @@ Axes: B windows · T tokens · C hidden width · M positions · V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from staged.model.causal import CausalLM
 from staged.model.likelihood import batches, sliding_windows
 
-LOGITS_AT_ONCE = 2**22  # 16 MB of float32: read several times, so it should stay near the processor
+LOGITS_AT_ONCE = 2**25  # 128 MB of float32: so many rows that reading the head costs little
+NEAR = 2**18  # numbers whose statistics are taken together: 1 MB, they are read several times and should stay near the processor
+PIECE = 8192  # of the vocabulary in one matrix product: oneDNN is up to twice as fast as over all of it
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -51,7 +52,7 @@ def token_statistics(
     sequences: Sequence[Sequence[int]],
     *,
     reference: CausalLM | None = None,
-    batch_tokens: int = 4096,
+    batch_tokens: int = 2048,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[TokenStatistics]:
     """Statistics of token sequences under a model, in the order given.
@@ -72,10 +73,10 @@ def token_statistics(
     done, total = 0, sum(w.end - w.start for w in windows)
     for indices in batches(windows, batch_tokens):
         group = [windows[i] for i in indices]
-        reads = [sequences[w.sequence][w.start : min(w.end + 1, w.start + n_ctx)] for w in group]
-        for w, read, values_4T in zip(group, reads, _statistics(models, reads), strict=True):
+        texts = [sequences[w.sequence][w.start : w.end + 1] for w in group]
+        for w, text, values_4T in zip(group, texts, _statistics(models, texts, n_ctx), strict=True):
             columns[w.sequence][:, w.first - 1 : w.end] = values_4T[:, w.first - 1 - w.start : w.end - w.start]
-            if len(read) == w.end + 1 - w.start == len(sequences[w.sequence]) - w.start:
+            if w.end + 1 == len(sequences[w.sequence]) and len(text) <= n_ctx:
                 after[w.sequence] = float(values_4T[1, -1])
         done += sum(w.end - w.start for w in group)
         progress(done, total)
@@ -85,26 +86,40 @@ def token_statistics(
     ]
 
 
-def _statistics(models: Sequence[CausalLM], reads: Sequence[Sequence[int]]) -> list[Floats]:
-    """Of each window (4, T): log-probability, mean, variance and rank after each of its tokens; the targets are the next ones.
+def _statistics(models: Sequence[CausalLM], texts: Sequence[Sequence[int]], n_ctx: int) -> list[Floats]:
+    """Of each text (4, T): log-probability, mean, variance and rank after each of its first n_ctx tokens; the targets are the next.
 
-    After a window's last token there is no target: its log-probability and rank are without meaning.
+    After a text's last token there is no target: its log-probability and rank are without meaning.
     """
-    tokens_BT = torch.zeros(len(reads), max(map(len, reads)), dtype=torch.int64)  # causal: padding is not seen
-    for row, ids in enumerate(reads):
-        tokens_BT[row, : len(ids)] = torch.as_tensor(ids)
-    lengths = [len(ids) for ids in reads]
+    longest = max(map(len, texts))
+    ids_BT = torch.zeros(len(texts), longest + 1, dtype=torch.int64)  # causal: padding is not seen
+    for row, ids in enumerate(texts):
+        ids_BT[row, : len(ids)] = torch.as_tensor(ids)
+    tokens_BT = ids_BT[:, : min(longest, n_ctx)]
+    lengths = [min(len(ids), n_ctx) for ids in texts]
     real = torch.arange(tokens_BT.size(1))[None] < torch.tensor(lengths)[:, None]
     device = models[0].head.device
     hidden = [model.hidden(tokens_BT.to(device))[real.to(device)] for model in models]
-    targets_M = F.pad(tokens_BT[:, 1:], (0, 1))[real]
-    rows = max(1, LOGITS_AT_ONCE // models[0].head.size(0))
-    parts = [
-        _of_logits([F.linear(h, model.head).float() for h, model in zip(chunk, models, strict=True)], targets.to(device))
-        for *chunk, targets in zip(*(h.split(rows) for h in hidden), targets_M.split(rows), strict=True)
-    ]
-    values_4M = torch.cat(parts, dim=1).cpu().double().numpy()
+    targets_M = ids_BT[:, 1 : tokens_BT.size(1) + 1][real]
+    values_4M = torch.cat(list(_of_hidden(models, hidden, targets_M.to(device))), dim=1).cpu().double().numpy()
     return np.split(values_4M, np.cumsum(lengths)[:-1], axis=1)
+
+
+def _of_hidden(models: Sequence[CausalLM], hidden: Sequence[Tensor], targets_M: Tensor) -> Iterator[Tensor]:
+    """(4, some of M) after (4, some of M); logits are written over those before them: fresh memory costs as much as the product."""
+    n_vocab = models[0].head.size(0)
+    rows, few = max(1, LOGITS_AT_ONCE // n_vocab), max(1, NEAR // n_vocab)
+    buffers = [h.new_empty(min(rows, len(h)), n_vocab) for h in hidden]
+    for *chunk, targets in zip(*(h.split(rows) for h in hidden), targets_M.split(rows), strict=True):
+        logits = [_logits(h, model.head, out[: len(h)]) for h, model, out in zip(chunk, models, buffers, strict=True)]
+        for *near, some in zip(*(one.split(few) for one in logits), targets.split(few), strict=True):
+            yield _of_logits([one.float() for one in near], some)
+
+
+def _logits(hidden_MC: Tensor, head_VC: Tensor, out_MV: Tensor) -> Tensor:
+    for head, out in zip(head_VC.split(PIECE), out_MV.split(PIECE, dim=1), strict=True):
+        torch.mm(hidden_MC, head.t(), out=out)
+    return out_MV
 
 
 def _of_logits(logits: Sequence[Tensor], targets_M: Tensor) -> Tensor:

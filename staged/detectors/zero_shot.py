@@ -58,9 +58,9 @@ def fast_detectgpt(s: TokenStatistics) -> float:
 
 
 def binoculars(s: TokenStatistics) -> float:
-    """Minus the performer's perplexity over its cross-entropy with the observer (both in nats); the latter over all positions."""
-    expected = -np.append(s.mean, s.after if np.isfinite(s.after) else s.mean[-1:].mean())
-    return float(s.logprob.mean() / max(float(expected.mean()), TINY))
+    """Minus the performer's log-perplexity over its cross-entropy with the observer, the latter over all positions."""
+    expected = s.mean if np.isnan(s.after) else np.append(s.mean, s.after)
+    return float(s.logprob.mean() / max(-float(expected.mean()), TINY))
 
 
 def gltr(s: TokenStatistics) -> float:
@@ -85,6 +85,7 @@ SCORES: dict[str, Callable[[TokenStatistics], float]] = {
     "binoculars": binoculars,
     "gltr": gltr,
 }
+MODELS = {"fast-detectgpt": (1, 2), "binoculars": (2,)}  # how many a score takes, where not one
 
 
 class ZeroShotDetector:
@@ -127,10 +128,10 @@ def load_zero_shot(name: str, *, dtype: torch.dtype | None = None) -> ZeroShotDe
     """
     score, _, models = name.partition("@")
     chosen = [part for part in (models or (PAIR if score == "binoculars" else SCORER)).split(",") if part]
-    if score not in SCORES or len(chosen) > 2 or (score == "binoculars" and len(chosen) != 2):
+    if score not in SCORES or len(chosen) not in MODELS.get(score, (1,)):
         raise CheckpointError(
-            f"detector {name!r}: a score of {', '.join(SCORES)}, then @ and one model, or two joined by a comma where the score "
-            "compares two (binoculars@OBSERVER,PERFORMER; fast-detectgpt@REFERENCE,SCORER)"
+            f"detector {name!r}: write a score ({', '.join(SCORES)}), then @ and one model; two joined by a comma only where the "
+            "score compares two (binoculars@OBSERVER,PERFORMER; fast-detectgpt@REFERENCE,SCORER)"
         )
     loaded = [load_causal(one, dtype=dtype or best_dtype()) for one in chosen]
     return ZeroShotDetector(score, loaded[-1], loaded[0] if len(loaded) == 2 else None)

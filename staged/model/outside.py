@@ -36,14 +36,15 @@ class OutsideTokenizer:
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self.n_vocab = self._tokenizer.get_vocab_size()
+        self.n_vocab = max(self._tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
         self.specials = sorted(i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special)
         found = self._tokenizer.token_to_id(END_OF_TEXT)
-        if found is None and end is None:
+        chosen = end if found is None else found
+        if chosen is None or not 0 <= chosen < self.n_vocab:
             raise CheckpointError(
-                f"{folder}: the tokenizer has no {END_OF_TEXT} and config.json no eos_token_id: no text would end"
+                f"{folder}: the tokenizer has no {END_OF_TEXT}, and config.json no eos_token_id that it knows: no text would end"
             )
-        self.end_of_text: int = end if found is None else found  # type: ignore[assignment]
+        self.end_of_text = chosen
         self.before = list(self._tokenizer.encode("").ids)
 
     def encode(self, text: str) -> list[int]:
@@ -86,7 +87,7 @@ class OutsideCache:
     @length.setter
     def length(self, tokens: int) -> None:
         if tokens < self.length:
-            self.kept.crop(tokens)
+            self.kept.crop(tokens - self.length)  # how many to remove, as a negative number
 
     def keep(self, rows: Tensor) -> None:
         self.kept.batch_select_indices(rows.nonzero()[:, 0])
@@ -105,7 +106,7 @@ class Outside:
         head_VC: the output head, only as high as the tokenizer's vocabulary.
 
     Raises:
-        CheckpointError: a tokenizer larger than the model's head, or logits that pass through more than a head.
+        CheckpointError: a tokenizer larger than the model's head, or logits that pass through more than a head (bias, scale, cap).
     """
 
     def __init__(self, model: Any, tokenizer: OutsideTokenizer, *, where: str) -> None:
@@ -125,6 +126,17 @@ class Outside:
             n_layer=c.num_hidden_layers,
         )
         self.head_VC: Tensor = head.weight[: tokenizer.n_vocab]
+        if not self._head_is_all():
+            raise CheckpointError(f"{where}: its logits are not the head's product with the hidden states; choose another model")
+
+    @torch.inference_mode()
+    def _head_is_all(self) -> bool:
+        """Whether the model scales or caps its logits nowhere, seen on two tokens."""
+        probe_BT = torch.arange(2, device=self.head_VC.device)[None] % self.config.n_vocab
+        theirs = self.model(probe_BT, use_cache=False).logits[..., : self.config.n_vocab]
+        return torch.allclose(
+            F.linear(self.hidden(probe_BT), self.head_VC), theirs, rtol=0.02, atol=float(theirs.abs().max()) / 100
+        )
 
     @property
     def device(self) -> torch.device:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from staged.artifacts import build, is_complete, sha256_file
+from staged.artifacts import build, fingerprint, is_complete, sha256_file
 from staged.errors import CheckpointError
 
 
@@ -59,10 +59,11 @@ def packaged_folder(name: str) -> Path:
     """
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     folder, package = Path(cache) / "staged" / "packaged" / name, PACKAGES[name]
-    if not is_complete(folder):
+    settings = {"sha256": package.sha256}
+    if not is_complete(folder, fingerprint(settings, {})):
         folder.parent.mkdir(parents=True, exist_ok=True)
         files = [_locate(name, distribution, path, package.install) for distribution, path in package.parts]
-        build(folder, lambda partial: _convert(name, files, package.sha256, partial), settings={"sha256": package.sha256})
+        build(folder, lambda partial: _convert(name, files, package.sha256, partial), settings=settings)
     return folder
 
 

@@ -124,7 +124,7 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
     _check_fit(model, bpe, settings)  # before anything is written
     models = [name for name in (settings.model, settings.draft) if name]
     weights = {name: [sha256_file(path) for path in weight_files(model_folder(name))] for name in models}
-    how = {"weights": weights, "computed_by": path_taken(settings.precision, settings.device)}
+    how = {"weights": weights, "computed_by": path_taken(settings.model, settings.precision, settings.device)}
     with continued(out, fingerprint(asdict(settings) | how, {}), pieces="?????????.jsonl") as blocks:
         names = [blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.batch)]
         if not all(name.is_file() for name in names):

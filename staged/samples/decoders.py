@@ -77,10 +77,12 @@ def load_decoder(name: str, *, precision: str = "", rows: int = 16, device: str 
     return PackedGPT2(config, lambda key: stored[key].read(torch.float32), precision=precision, rows=rows), bpe
 
 
-def path_taken(precision: str = "", device: str = "cpu") -> str:
-    """In words, what `load_decoder` makes of a precision and a device here."""
+def path_taken(name: str, precision: str = "", device: str = "cpu") -> str:
+    """In words, what `load_decoder` makes of a model, a precision and a device here."""
     device = chosen_device(device, precision)
     precision = precision or best_precision(device)
+    if is_outside(model_folder(name)):
+        return f"{precision}, through transformers"
     if device == "cuda":
         return f"{precision}, CUDA graphs on {torch.cuda.get_device_name()}"
     return f"{precision}, {'packed for oneDNN' if _is_packed(precision) else 'plain PyTorch'}"

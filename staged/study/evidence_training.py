@@ -107,9 +107,7 @@ def fit_weights(features: Matrix, documents: Sequence[Document], smooth: Sequenc
     z, importance = standardised(features, mean, scale), balance(documents)
     signs = np.asarray([SMOOTHER.get(name, 0) for name in FEATURES])
     if not careful.any() or not (~human & ~careful).any():
-        raise PlanError(
-            "evidence: the plan needs machine texts of both ways: some by `smooth` methods, and others"
-        )
+        raise PlanError("evidence: the plan needs machine texts of both ways: some by `smooth` methods, and others")
     found = []
     for machine, penalty, bounds in ((careful, RIDGE[0], signs), (~human & ~careful, RIDGE[1], None)):
         rows = human | machine

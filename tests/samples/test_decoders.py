@@ -58,8 +58,8 @@ class TestDevice:
     def test_the_gpu_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(decoders, "static_is_native", lambda: True)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
-        assert path_taken("", "auto") == "bf16, CUDA graphs on a GPU"
-        assert "CUDA" not in path_taken("fp32", "cpu")
+        assert path_taken("mini-s", "", "auto") == "bf16, CUDA graphs on a GPU"
+        assert "CUDA" not in path_taken("mini-s", "fp32", "cpu")
 
 
 @pytest.mark.parametrize(
