@@ -8,17 +8,21 @@ import shutil
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 
 from staged.detectors.catalog import DETECTORS, load_detector
 from staged.detectors.contract import Detector, Trained
+from staged.detectors.evidence import EvidenceDetector, Weights
+from staged.detectors.features import FEATURES
 from staged.detectors.released import load_original
 from staged.detectors.roberta import RobertaSettings, train_roberta
 from staged.detectors.tfidf import train_tfidf
 from staged.detectors.zero_shot import MODELS, SCORES, ZeroShotDetector, load_zero_shot
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE
+from staged.model.causal import load_causal
 from staged.model.checkpoints import save_model
 from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, initialise
@@ -36,13 +40,15 @@ def documents(split: str, count: int, seed: int) -> list[Document]:
     return [Document(f"{split}{i}", text, label, f"{split}{i}", split) for i, (label, text) in enumerate(labelled)]
 
 
-@pytest.fixture(scope="module", params=[*DETECTORS, "released", *SCORES])
+@pytest.fixture(scope="module", params=[*DETECTORS, "released", "evidence", *SCORES])
 def detector(
     request: pytest.FixtureRequest, tiny_encoder: Path, harbour_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Detector:
     if request.param in SCORES:
         models = ",".join([str(harbour_model)] * max(MODELS.get(request.param, (1,))))
         return load_zero_shot(f"{request.param}@{models}", dtype=torch.float32)
+    if request.param == "evidence":
+        return evidence_kind(harbour_model)
     if request.param == "released":
         return released_kind(tiny_encoder, tmp_path_factory.mktemp("released"))
     train, valid = documents("train", 60, 0), documents("valid", 20, 2000)
@@ -69,6 +75,14 @@ def harbour_model(bpe: BPE, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("harbour")
     save_model(folder, model, bpe, dtype=torch.float32)
     return folder
+
+
+def evidence_kind(scorer: Path) -> Trained:
+    """The shipped detector's kind, with weights that say: the likelier, the more machine-like."""
+    n = len(FEATURES)
+    likelier = np.asarray([float(name == "likelihood") for name in FEATURES])
+    weights = Weights(np.full(n, -1.9), np.full(n, 0.3), likelier, np.zeros(n), (0.0, -50.0))
+    return EvidenceDetector(load_causal(str(scorer)), weights)
 
 
 def released_kind(tiny_encoder: Path, folder: Path) -> Trained:
@@ -142,7 +156,7 @@ def test_saved_and_loaded_scores_the_same(detector: Detector, tmp_path: Path) ->
 def test_damaged_folder_is_one_clear_error(detector: Detector, tmp_path: Path) -> None:
     kept(detector, tmp_path)
     for path in tmp_path.iterdir():
-        if path.suffix in (".npy", ".safetensors"):
+        if path.suffix in (".npy", ".safetensors") or path.name == "evidence.json":
             path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(CheckpointError):
         load_detector(tmp_path)

@@ -113,8 +113,9 @@ def load_detector(folder: Path, *, bulk: bool = False) -> Trained:
     """
     if (folder / "evidence.json").is_file():
         from staged.detectors.evidence import load_evidence
+        from staged.samples.decoders import best_dtype
 
-        return load_evidence(folder)
+        return load_evidence(folder, dtype=best_dtype() if bulk else torch.float32)
     if (folder / "detector.json").is_file():
         from staged.detectors.tfidf import load_tfidf
 

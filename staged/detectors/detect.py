@@ -48,7 +48,7 @@ class Examiner:
         self.detector = open_detector(detector_name)
         file = calibration or calibration_file(detector_name)
         self.calibration: Calibration | None = load_calibration(file) if file else None
-        if self.calibration and self.calibration.detector != self.detector.name:
+        if self.calibration and self.calibration.detector not in (detector_name, self.detector.name):
             raise CheckpointError(
                 f"{file}: calibrates the detector {self.calibration.detector!r}, not {self.detector.name!r}; run `staged calibrate`"
             )

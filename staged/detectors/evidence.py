@@ -18,14 +18,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from staged.artifacts import read_json, write_json
+from staged.artifacts import write_json
 from staged.detectors.features import FEATURES, feature_matrix
 from staged.detectors.normalize import normalize
 from staged.detectors.token_statistics import token_statistics
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
-from staged.samples.decoders import best_dtype
+from staged.model.layouts import read_object
 
 MOST_TOKENS = 1024  # of a text's beginning
 CLIP = 4.0  # standard deviations beyond which a feature counts no more
@@ -104,13 +105,17 @@ def scored_features(
     return feature_matrix(token_statistics(scorer, ids, progress=progress))
 
 
-def load_evidence(folder: Path) -> EvidenceDetector:
+def load_evidence(folder: Path, *, dtype: torch.dtype = torch.float32) -> EvidenceDetector:
     """Read what `EvidenceDetector.save` wrote; nothing in it is executed.
+
+    Args:
+        dtype: of the scorer. In float32 a score does not depend on the batch beyond 1e-4; in bfloat16, three times as fast, it
+            moves by up to about 0.1 with it, and by 0.03 on average from float32's.
 
     Raises:
         CheckpointError: a file is missing or damaged, or the scorer is not installed.
     """
-    made: dict[str, Any] = read_json(folder / "evidence.json")
+    made: dict[str, Any] = read_object(folder / "evidence.json")
     try:
         if made["features"] != list(FEATURES):
             raise CheckpointError(f"{folder}: was trained with other features than this version's; train it again or update staged")
@@ -120,4 +125,4 @@ def load_evidence(folder: Path) -> EvidenceDetector:
         weights, scorer = Weights(**vectors, biases=(float(made["biases"][0]), float(made["biases"][1]))), str(made["scorer"])
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'evidence.json'}: not a readable evidence detector: {error}") from None
-    return EvidenceDetector(load_causal(scorer, dtype=best_dtype()), weights)
+    return EvidenceDetector(load_causal(scorer, dtype=dtype), weights)

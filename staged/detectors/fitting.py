@@ -15,6 +15,7 @@ from staged.corpus.splits import assign
 from staged.detectors.achieved import Achieved, achieved_rates, promised
 from staged.detectors.calibrate import EDGES_WORDS, Calibration, fit_calibration
 from staged.detectors.contract import Detector
+from staged.detectors.normalize import normalize
 from staged.errors import CorpusError, PlanError
 from staged.records import Document
 
@@ -153,7 +154,8 @@ def _score(detector: Detector, parts: Sequence[Sequence[Document]], progress: Pr
         scored.append([])
         for start in range(0, len(part), CHUNK):
             chunk = part[start : start + CHUNK]
-            scores = detector.score([one.text for one in chunk])
-            scored[-1] += [(score, count_words(one.text), domain_of(one)) for score, one in zip(scores, chunk, strict=True)]
+            texts = [normalize(one.text).text for one in chunk]
+            found = zip(detector.score(texts), texts, chunk, strict=True)
+            scored[-1] += [(score, count_words(text), domain_of(one)) for score, text, one in found]
             progress(done := done + len(chunk), total)
     return scored

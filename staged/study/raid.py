@@ -18,6 +18,7 @@ import numpy as np
 
 from staged.artifacts import disk_errors, locked, write_json
 from staged.detectors import catalog
+from staged.detectors.normalize import normalize
 from staged.errors import PlanError
 from staged.study.raid_cells import Conditions, Cut, Reported, calibration_side, choose_cuts, eligible_rows
 from staged.study.raid_results import raid_results
@@ -59,7 +60,7 @@ class RaidSettings:
 def raid_detector(name: str) -> Callable[[Sequence[str]], list[float]]:
     """A detector as `raid.run_detection(f, df)` takes it: texts in, one score a text out, higher is more machine-like.
 
-    A text that is not a string (pandas reads an empty one as NaN) counts as the empty text.
+    Texts are normalised first. A text that is not a string (pandas reads an empty one as NaN) counts as the empty text.
 
     Args:
         name: as `detectors.catalog.open_detector` takes it.
@@ -70,7 +71,7 @@ def raid_detector(name: str) -> Callable[[Sequence[str]], list[float]]:
     detector = catalog.open_detector(name)
 
     def score(texts: Sequence[str]) -> list[float]:
-        return [float(value) for value in detector.score([text if isinstance(text, str) else "" for text in texts])]
+        return detector.score([normalize(text).text if isinstance(text, str) else "" for text in texts])
 
     return score
 

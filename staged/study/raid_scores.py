@@ -21,6 +21,7 @@ import numpy as np
 from staged import __version__
 from staged.artifacts import disk_errors, read_json, replacing, sha256_file, write_json
 from staged.detectors.contract import Detector
+from staged.detectors.normalize import normalize
 from staged.errors import CheckpointError, CorpusError
 from staged.study.raid_rows import Rows, texts_in_blocks
 
@@ -111,7 +112,7 @@ def _append(path: Path, rows: Rows, detector: Detector, first: int, progress: Do
 
 def _score_blocks(rows: Rows, detector: Detector, *, first: int) -> Iterator[list[float | None]]:
     for texts in texts_in_blocks(rows.path, first=first, size=BLOCK_TEXTS):
-        scores: list[float | None] = list(detector.score(texts))
+        scores: list[float | None] = list(detector.score([normalize(text).text for text in texts]))
         if len(scores) != len(texts):
             raise CheckpointError(
                 f"detector {detector.name}: gave {len(scores)} scores for {len(texts)} texts; it must give one a text"

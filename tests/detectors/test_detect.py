@@ -43,6 +43,7 @@ class CountsHarbours:
 def detector(monkeypatch: pytest.MonkeyPatch) -> CountsHarbours:
     one = CountsHarbours()
     monkeypatch.setattr(detect, "open_detector", lambda name: one)
+    monkeypatch.setattr(detect, "calibration_file", lambda name: None)
     return one
 
 
