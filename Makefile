@@ -23,8 +23,8 @@ check: $(READY)
 docs: $(READY)
 	.venv/bin/python docs/generate.py
 
-bench: $(READY)  # builds llama.cpp: minutes
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+bench: $(READY)  # builds llama.cpp for this processor: minutes
+	CMAKE_ARGS="-DGGML_NATIVE=ON" .venv/bin/python -m pip install --quiet --constraint constraints.txt --no-binary llama-cpp-python --editable '.[dev,bench]'
 	.venv/bin/python bench/decode.py --out out/bench/decode.json
 	.venv/bin/python bench/speculate.py --out out/bench/speculate.json
 	.venv/bin/python bench/train.py --out out/bench/train.json

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
-import resource
 import statistics
 import tempfile
 import time
@@ -34,6 +32,7 @@ from torch import Tensor, nn
 from staged.artifacts import write_json
 from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, initialise
+from staged.model.memory import forget_peak, peak_memory_mb
 from staged.model.safetensors import read_safetensors
 
 LossOf = Callable[[Tensor], Tensor]
@@ -82,11 +81,6 @@ def transformers_engine(folder: Path, shape: GPT2Config) -> tuple[nn.Module, Los
 ENGINES = {"staged": staged_engine, "transformers": transformers_engine}
 
 
-def resident_mb() -> float:
-    """Resident memory of this process now, in MB of 10⁶ bytes (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 def worker(pipe: Connection, engine: str, folder: Path, work: Workload) -> None:
     """One engine's process: does as many steps as it is told, answers (seconds, first loss); told 0, its peak memory."""
     if work.threads:
@@ -94,7 +88,8 @@ def worker(pipe: Connection, engine: str, folder: Path, work: Workload) -> None:
     import transformers  # noqa: F401  in both processes, so that neither model pays for imports
 
     numbers = torch.Generator().manual_seed(1)
-    before_mb = resident_mb()
+    forget_peak()
+    before_mb = peak_memory_mb("cpu")
     model, loss_of = ENGINES[engine](folder, work.shape)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     while steps := pipe.recv():
@@ -102,7 +97,7 @@ def worker(pipe: Connection, engine: str, folder: Path, work: Workload) -> None:
         started = time.perf_counter()
         losses = [train_step(loss_of, optimizer, ids) for ids in batches]
         pipe.send((time.perf_counter() - started, losses[0]))
-    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6 - before_mb)
+    pipe.send(peak_memory_mb("cpu") - before_mb)
 
 
 def train_step(loss_of: LossOf, optimizer: torch.optim.Optimizer, ids: Tensor) -> float:

@@ -25,7 +25,18 @@ from typing import Any
 
 from staged.errors import ArtifactError
 
-__all__ = ["build", "fingerprint", "is_complete", "locked", "read_json", "replacing", "sha256_file", "write_atomic", "write_json"]
+__all__ = [
+    "build",
+    "continued",
+    "fingerprint",
+    "is_complete",
+    "locked",
+    "read_json",
+    "replacing",
+    "sha256_file",
+    "write_atomic",
+    "write_json",
+]
 
 MANIFEST = "manifest.json"
 MARK = "fingerprint.json"  # in a folder under construction: what it is to become
@@ -112,6 +123,27 @@ def locked(folder: Path) -> Iterator[None]:
         raise ArtifactError(f"{folder}: another staged process is writing here; wait for it or choose another place") from None
     finally:
         os.close(handle)
+
+
+@contextmanager
+def continued(out: Path, wanted: Mapping[str, Any], *, pieces: str) -> Iterator[Path]:
+    """The folder `OUT.blocks` of finished pieces of a file: held by this process alone, removed at the end, left after a kill.
+
+    Args:
+        wanted: JSON values that determine the pieces' bytes; pieces of anything else are removed.
+        pieces: the pattern of their names.
+
+    Raises:
+        ArtifactError: the disk is full, the place cannot be written, or another process writes the same file.
+    """
+    folder = out.with_name(f"{out.name}.blocks")
+    with disk_errors(out), locked(folder):
+        if not (folder / MARK).is_file() or read_json(folder / MARK) != wanted:
+            for stale in folder.glob(pieces):
+                stale.unlink()
+            write_json(folder / MARK, wanted)
+        yield folder
+        shutil.rmtree(folder)
 
 
 @contextmanager

@@ -1,21 +1,25 @@
-"""Commands for a text in hand: detect, train-detector."""
+"""Commands for a text in hand: detect, and train-detector, which makes the detector that it uses by default."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from staged.errors import PlanError
-from staged.screen import count_progress, print_evidence, print_verdicts, screen, staged_progress
+from staged.screen import count_progress, print_table, screen
 
 DETECTOR = "evidence, a zero-shot score such as fast-detectgpt@gpt2, a released detector, a detector's folder (docs/detectors.md)"
 COLUMNS = ("id", "verdict", "score", "p_value", "fpr", "words", "n_human", "detector", "reason")
+STYLES = {"machine": "bold magenta", "human-like": "cyan", "not enough evidence": "dim"}
+WARNING = "A score alone is no ground to accuse anybody."
 
 
 def detect(
@@ -36,37 +40,49 @@ def detect(
         bool, typer.Option("--segments", help="Judge the parts of each text as well, for texts of several authors.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page that shows one text with its tokens and segments coloured.")
+        Path | None, typer.Option(help="Write a page that shows one text with its tokens and its parts coloured.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the JSON objects into this .jsonl file; interrupted, the same command continues it.")
     ] = None,
 ) -> None:
     """Is this text machine-written, how sure, and why. Nobody should be accused on a score alone."""
-    if sum((as_json, as_csv, out is not None)) > 1:
-        raise PlanError("detect: give one of --json, --csv and --out")
+    if sum((as_json, as_csv, html is not None, out is not None)) > 1:
+        raise PlanError("detect: give one of --json, --csv, --html and --out")
     if out is not None and out.suffix != ".jsonl":
         raise PlanError(f"{out}: verdicts are written as JSON Lines; choose a name that ends in .jsonl")
     from staged.detectors.detect import Examiner, judged, write_judged
     from staged.detectors.inputs import read_texts
 
+    texts = list(read_texts(places))  # before the models are read: what is wrong with them is said at once
     examiner = Examiner(detector, fpr=fpr, calibration=calibration)
-    if out is not None:
-        with count_progress("texts") as progress:
-            write_judged(out, examiner, list(read_texts(places)), segments=segments, progress=progress)
-        screen.print(f"verdicts: {out}", highlight=False, soft_wrap=True)
-        return
-    texts = read_texts(places)
     if html is not None:
-        texts = iter(_page(html, examiner, list(texts)))
-    rows = judged(examiner, texts, segments=segments)
-    if as_json:
-        for row in rows:
+        _write_page(html, examiner, texts)
+    elif out is not None:
+        with count_progress("texts") as progress:
+            write_judged(out, examiner, texts, segments=segments, progress=progress)
+        screen.print(f"verdicts: {out}", highlight=False, markup=False, soft_wrap=True)
+    elif as_json:
+        for row in judged(examiner, texts, segments=segments):
             typer.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
     elif as_csv:
-        _print_csv(rows)
+        _print_csv(judged(examiner, texts, segments=segments))
     else:
-        print_verdicts(rows)
+        _print_verdicts(judged(examiner, texts, segments=segments))
+
+
+def _write_page(html: Path, examiner: Any, texts: list[tuple[str, str]]) -> None:
+    if len(texts) != 1:
+        raise PlanError(f"detect: --html shows one text, and here are {len(texts)}; give one file, or use --out")
+    from staged.artifacts import disk_errors, write_atomic
+    from staged.web.examination import examine_text
+    from staged.web.pages import saved
+
+    name, text = texts[0]
+    page = saved(examine_text(examiner, text, lambda: None), name=name)
+    with disk_errors(html):
+        write_atomic(html, page.encode())
+    screen.print(f"page: {html}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_csv(rows: Iterator[dict[str, Any]]) -> None:
@@ -76,17 +92,67 @@ def _print_csv(rows: Iterator[dict[str, Any]]) -> None:
         table.writerow(row)
 
 
+def _print_verdicts(rows: Iterable[dict[str, Any]]) -> None:
+    """One text in words, several in a table; parts as coloured text under their verdicts."""
+    found = list(rows)
+    if len(found) == 1:
+        _print_one(found[0])
+    else:
+        table = Table("text", "verdict", "p", "score", "words")
+        for row in found:
+            numbers = (_number(row["p_value"], 4), _number(row["score"], 2), f"{row['words']:,}")
+            table.add_row(Text(row["id"]), Text(row["verdict"], style=STYLES[row["verdict"]]), *numbers)
+        screen.print(table)
+        for row in found:
+            if "segments" in row:
+                screen.print(Text(f"\n{row['id']}", style="bold"))
+                _print_parts(row)
+    screen.print(WARNING, style="dim", highlight=False)
+
+
+def _print_one(row: dict[str, Any]) -> None:
+    screen.print(Text(row["verdict"], style=STYLES[row["verdict"]]), Text(f"· {row['words']:,} words · {row['detector']}"))
+    screen.print(row["reason"], markup=False, highlight=False, soft_wrap=True)
+    screen.print(f"score {_number(row['score'], 3)} · p-value {_number(row['p_value'], 4)}", highlight=False)
+    for change in row["changes"]:
+        screen.print(f"cleaned first: {change['count']} × {change['what']}", markup=False, highlight=False, soft_wrap=True)
+    if "segments" in row:
+        _print_parts(row)
+
+
+def _print_parts(row: dict[str, Any]) -> None:
+    text, parts, at = Text(), row["segments"], 0
+    for part in parts:
+        text.append(row["normalized"][at : part["start"]])
+        text.append(row["normalized"][part["start"] : part["end"]], style=STYLES[part["verdict"]])
+        text.append(f" [{part['verdict']}, p {_number(part['p_value'], 3)}]", style="bold")
+        at = part["end"]
+    screen.print(text, soft_wrap=True)
+    chance = len(parts) * row["fpr"]
+    screen.print(f"{len(parts)} parts; of a human text about {chance:.2g} would be called machine by chance", highlight=False)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
 def train_detector(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")] = Path("plans/evidence.toml"),
-    out: Annotated[Path, typer.Option(help="Folder of all that is made; the detector stands in its `detector`.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder of all that is made; the finished detector is its `detector`.")] = Path(
         "out/evidence"
     ),
 ) -> None:
     """Train the detector `evidence` on the plan's corpora and generators. Interrupted, the same command continues."""
-    from staged.detectors.evidence_data import read_evidence
-    from staged.detectors.evidence_training import train_evidence
+    from staged.study.evidence_data import read_evidence
+    from staged.study.evidence_training import train_evidence
 
-    with staged_progress() as progress:
-        facts = train_evidence(out, read_evidence(plan), progress=progress)
-    print_evidence(facts)
-    screen.print(f"detector: {out / 'detector'}", highlight=False, soft_wrap=True)
+    settings = read_evidence(plan)
+    with count_progress("texts") as progress:
+        facts = train_evidence(out, settings, progress=lambda what, done, total: progress(done, total))
+    rows = [
+        (row["machine"], row["score"], f"{row['n_machine']:,}", f"{row['auroc']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
+        for row in facts["auroc"]
+        if row["score"] in ("evidence", "fast-detectgpt")
+    ]
+    print_table("Held-out sources: AUROC [95% interval]", ("machine texts", "score", "n machine", "AUROC"), rows)
+    screen.print(f"detector: {out / 'detector'}", highlight=False, markup=False, soft_wrap=True)

@@ -52,8 +52,8 @@ def train(
     flags = {name: value for name, value in locals().items() if name not in ("plan", "out", "run", "threads", "corpus")}
     import torch
 
+    from staged.model.memory import peak_memory_mb
     from staged.model.plan import with_flags
-    from staged.model.train import peak_memory_mb
     from staged.model.train import train as train_run
 
     if threads < 0:
@@ -142,30 +142,22 @@ def sample(
     ] = None,
     batch: Annotated[int, typer.Option(help="Samples computed at once.")] = 128,
     precision: Annotated[str, typer.Option(help="fp32 (exact), bf16 or int8; by default bf16 where the processor has it.")] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where PyTorch finds one.")] = "auto",
     draft: Annotated[
         str,
         typer.Option(help="A smaller model with the same tokenizer that guesses ahead; the distribution stays the same."),
     ] = "",
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
-    from staged.samples.dataset import FORMATS, SampleSettings, write_samples
+    from staged.samples.dataset import SampleSettings, write_samples
     from staged.samples.decoders import path_taken
-    from staged.samples.methods import from_numbers, under
-    from staged.samples.methods import method as by_name
-    from staged.samples.prompts import how_many, read_prompts
+    from staged.samples.methods import choose
+    from staged.samples.prompts import chosen_prompts, how_many
 
-    numbers = (temperature, top_k, top_p)
-    if method and numbers != (None, None, None):
-        raise PlanError("sample: give --method or the numbers --temperature, --top-k, --top-p, not both")
-    chosen = by_name(method or "temperature-1") if numbers == (None, None, None) else from_numbers(*numbers)
-    if prompt and prompts:
-        raise PlanError("sample: give --prompt or --prompts, not both")
-    if out is not None and out.suffix not in FORMATS:
-        raise PlanError(f"{out}: samples are written as .jsonl or .parquet; choose one of these endings")
-    texts = (prompt,) if prompt else tuple(read_prompts(prompts)) if prompts else ()
+    texts = chosen_prompts(prompt, prompts)
     settings = SampleSettings(
         model=model,
-        method=under(chosen, semantics) if semantics else chosen,
+        method=choose(method, temperature, top_k, top_p, semantics),
         count=how_many(number, per_prompt, texts),
         length=length,
         seed=seed,
@@ -173,6 +165,7 @@ def sample(
         per_prompt=1 if per_prompt is None else per_prompt,
         batch=batch,
         precision=precision,
+        device=device,
         draft=draft,
         stop=tuple(stop or ()),
         repetition_penalty=repetition_penalty,
@@ -184,7 +177,7 @@ def sample(
         return
     with count_progress("samples") as progress:
         write_samples(out, settings, progress=progress)
-    screen.print(f"{settings.count} samples ({path_taken(precision)}): {out}", highlight=False, soft_wrap=True)
+    screen.print(f"{settings.count} samples ({path_taken(precision, device)}): {out}", highlight=False, soft_wrap=True)
 
 
 def convert(
@@ -212,12 +205,13 @@ def evaluate_lm(
     batch: Annotated[int, typer.Option(help="Full windows computed at once.")] = 8,
     precision: Annotated[str, typer.Option(help="fp32, or bf16 where speed matters more than the last digits.")] = "fp32",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    out: Annotated[Path | None, typer.Option(help="A .json file that receives the object; a killed run then continues.")] = None,
 ) -> None:
     """What a text costs a language model: nats and bits per token, byte and word, beside the paper's table."""
     from staged.model.evaluate import evaluate
 
     with count_progress("tokens") as progress:
-        result = evaluate(model, file, stride=stride, batch=batch, precision=precision, progress=progress)
+        result = evaluate(model, file, stride=stride, batch=batch, precision=precision, out=out, progress=progress)
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
     else:

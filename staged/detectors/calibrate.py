@@ -124,6 +124,11 @@ class Calibration:
             return None, len(human)
         return (1 + len(human) - bisect_left(human, score)) / (len(human) + 1), len(human)
 
+    def scores(self, words: int) -> tuple[list[float], list[float]]:
+        """Scores of the human and of the machine texts of this length, ascending; empty below the shortest."""
+        index = self.bin_of(words)
+        return ([], []) if index is None else (list(self.human[index]), list(self.machine[index]))
+
     def machine_p_value(self, score: float, words: int) -> float | None:
         """(1 + #{machine ≤ score}) / (n + 1) in the text's bin: how usual so low a score is for machine text; None without any."""
         index = self.bin_of(words)

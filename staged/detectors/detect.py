@@ -141,7 +141,7 @@ def judged(
     """Verdicts as JSON objects, in the order of the texts, which are read as they are needed.
 
     Args:
-        segments: each object also has its text's parts under `segments`.
+        segments: each object also has its text's parts under `segments`; they count characters of `normalized`.
         at_once: texts scored together.
     """
     waiting = iter(texts)
@@ -149,6 +149,7 @@ def judged(
         for verdict, (_, text) in zip(examiner.examine(some), some, strict=True):
             row = asdict(verdict)
             if segments:
+                row["normalized"] = examiner.normalized(text)[0]
                 row["segments"] = [asdict(part) for part in examiner.segments(text)]
             yield row
 

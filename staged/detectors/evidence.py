@@ -32,29 +32,34 @@ from staged.samples.decoders import best_dtype
 MOST_TOKENS = 1024  # of a text's beginning
 CLIP = 4.0  # standard deviations beyond which a feature counts no more
 COLUMNS = (*FEATURES, "tfidf", "encoder")
+VECTORS = ("mean", "scale", "smooth", "rough")
 
 Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Log-odds of machine against human = bias + linear · z + square · z², z the standardised, clipped columns.
+    """Log-odds of machine against human = ln(exp(smooth · z + a) + exp(rough · z + b)), z the standardised, clipped columns.
+
+    Two ways lead away from human text: smoother than people write, as text sampled with care is, and rougher, as text is that a
+    small model drew from its whole distribution, or a repetition penalty drove off its course. Their odds add up.
 
     Attributes:
         mean, scale: of each of `COLUMNS` on the training texts.
-        linear, square: a weight each.
+        smooth, rough: a weight each.
+        biases: a and b.
     """
 
     mean: Matrix
     scale: Matrix
-    linear: Matrix
-    square: Matrix
-    bias: float
+    smooth: Matrix
+    rough: Matrix
+    biases: tuple[float, float]
 
     def log_odds(self, columns: Matrix) -> Matrix:
         """(texts, columns) → (texts,)."""
         z = standardised(columns, self.mean, self.scale)
-        odds: Matrix = z @ self.linear + z**2 @ self.square + self.bias
+        odds: Matrix = np.logaddexp(z @ self.smooth + self.biases[0], z @ self.rough + self.biases[1])
         return odds
 
 
@@ -87,15 +92,18 @@ class EvidenceDetector:
 
     def score(self, texts: Sequence[str]) -> list[float]:
         read = [plain(text) for text in texts]
+        return self.log_odds(scored_features(self.scorer, read), read)
+
+    def log_odds(self, features: Matrix, read: Sequence[str]) -> list[float]:
+        """Scores of texts as `plain` leaves them, whose features are known."""
         trained = [np.asarray(part.score(read)).reshape(-1, 1) for part in (self.tfidf, self.encoder)]
-        columns = np.hstack([scored_features(self.scorer, read), *trained])
-        return [float(one) for one in self.weights.log_odds(columns)]
+        return [float(one) for one in self.weights.log_odds(np.hstack([features, *trained]))]
 
     def save(self, folder: Path) -> None:
         self.tfidf.save(folder / "tfidf")
         self.encoder.save(folder / "encoder")
-        numbers = {name: getattr(self.weights, name).tolist() for name in ("mean", "scale", "linear", "square")}
-        made = {"kind": "evidence", "scorer": self.scorer.name, "columns": COLUMNS, "bias": self.weights.bias}
+        numbers = {name: getattr(self.weights, name).tolist() for name in VECTORS}
+        made = {"kind": "evidence", "scorer": self.scorer.name, "columns": COLUMNS, "biases": self.weights.biases}
         write_json(folder / "evidence.json", made | numbers)
 
 
@@ -117,11 +125,11 @@ def load_evidence(folder: Path) -> EvidenceDetector:
     try:
         if made["columns"] != list(COLUMNS):
             raise CheckpointError(f"{folder}: was trained with other features than this version's; train it again or update staged")
-        vectors = {name: np.asarray(made[name], dtype=float) for name in ("mean", "scale", "linear", "square")}
+        vectors = {name: np.asarray(made[name], dtype=float) for name in VECTORS}
         if {vector.shape for vector in vectors.values()} != {(len(COLUMNS),)}:
             raise ValueError("vectors of another length")
-        weights, scorer = Weights(**vectors, bias=float(made["bias"])), str(made["scorer"])
-    except (KeyError, TypeError, ValueError) as error:
+        weights, scorer = Weights(**vectors, biases=(float(made["biases"][0]), float(made["biases"][1]))), str(made["scorer"])
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'evidence.json'}: not a readable evidence detector: {error}") from None
     parts = load_tfidf(folder / "tfidf"), load_roberta(str(folder / "encoder"))
     return EvidenceDetector(load_causal(scorer, dtype=best_dtype()), weights, *parts)

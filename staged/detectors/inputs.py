@@ -77,7 +77,7 @@ def _decoded(data: bytes, where: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CorpusError(
-            f"{where}: byte {error.start} is not UTF-8; save it as UTF-8 text (a .docx or .pdf can be dropped on the page of `staged serve`)"
+            f"{where}: byte {error.start} is not UTF-8; save it as UTF-8, or drop a .docx or .pdf on the page of `staged serve`"
         ) from None
 
 

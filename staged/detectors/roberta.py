@@ -13,9 +13,7 @@ length and random tokens replaced by <unk>. A small encoder wants a higher learn
 from __future__ import annotations
 
 import copy
-import io
 import logging
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,10 +26,10 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from staged.artifacts import write_atomic
 from staged.errors import CheckpointError, PlanError
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.encoder import save_pretrained
+from staged.model.snapshots import opened_snapshot, save_snapshot
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.decoders import best_dtype
 
@@ -210,13 +208,10 @@ def train_roberta(
     ids, labels = encode(tokenizer, [d.text for d in train]), torch.tensor([d.label for d in train])
     done, best, kept = 0, -1.0, model.state_dict()
     if checkpoint.is_file():
-        try:
-            state = torch.load(checkpoint, weights_only=True)
+        with opened_snapshot(checkpoint) as state:
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             done, best, kept = state["epochs"], state["best"], state["kept"]
-        except (RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError, pickle.UnpicklingError):
-            raise CheckpointError(f"{checkpoint}: damaged checkpoint; delete it to train this detector again") from None
     for epoch in range(done, settings.epochs):
         _epoch(model, tokenizer, optimizer, ids, labels, settings, epoch, progress)
         quick = RobertaDetector(copy.deepcopy(model), tokenizer, dtype=best_dtype())
@@ -224,10 +219,8 @@ def train_roberta(
         accuracy = float(np.mean([(score > 0) == (d.label == MACHINE) for score, d in zip(scores, valid, strict=True)]))
         if accuracy > best:
             best, kept = accuracy, copy.deepcopy(model.state_dict())
-        buffer = io.BytesIO()
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "kept": kept}
-        torch.save(state | {"epochs": epoch + 1, "best": best}, buffer)
-        write_atomic(checkpoint, buffer.getvalue())
+        save_snapshot(checkpoint, state | {"epochs": epoch + 1, "best": best})
     model.load_state_dict(kept)
     return RobertaDetector(model, tokenizer)
 

@@ -6,10 +6,12 @@ words (runs between white space); only the first depends on the tokenizer. Sourc
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,14 @@ import numpy.typing as npt
 import torch
 from scipy import stats
 
-from staged.artifacts import read_json
+from staged.artifacts import continued, read_json, replacing, sha256_file, write_json
 from staged.corpus.files import read_corpus
 from staged.errors import CorpusError, PlanError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model, model_folder
 from staged.model.gpt2 import GPT2
-from staged.model.likelihood import Ids, Nats, encode_document, score, sliding_windows
+from staged.model.layouts import weight_files
+from staged.model.likelihood import Ids, Nats, Window, batches, encode_document, score_batch, sliding_windows
 from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
 from staged.records import HUMAN, Document
 
@@ -100,6 +103,7 @@ def evaluate(
     stride: int | None = None,
     batch: int = 8,
     precision: str = "fp32",
+    out: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Score a text, a set of documents or standard input (`-`).
@@ -110,35 +114,53 @@ def evaluate(
         stride: tokens from one window to the next, 1 … n_ctx; by default half of n_ctx.
         batch: full windows computed at once; does not change the result beyond the last digits.
         precision: of weights and arithmetic, `fp32` or `bf16`; probabilities are float32, their sum float64.
+        out: a .json file that receives `to_json()`; killed at any moment and called again, the work continues from `OUT.blocks`
+            and ends with the same bytes.
         progress: called with (tokens scored, tokens in all).
 
     Raises:
         CheckpointError, CorpusError: the model, or the text.
-        PlanError: stride, batch or precision out of range.
+        PlanError: stride, batch or precision out of range, or `out` is no .json file.
+        ArtifactError: the file cannot be written.
     """
     if precision not in PRECISIONS:
         raise PlanError(f"evaluate-lm: precision {precision!r}; known: {', '.join(PRECISIONS)}")
     if batch < 1:
         raise PlanError(f"evaluate-lm: the batch must be at least 1, not {batch}")
+    if out is not None and (out.suffix != ".json" or out.is_dir()):
+        raise PlanError(f"{out}: a result is written into a .json file; choose such a name that is not a folder's")
     gpt2, bpe = load_model(model, dtype=PRECISIONS[precision])
     chosen = _stride(stride, gpt2.config.n_ctx)
     documents = read_documents(file)
     sequences = [_encode(bpe, document) for document in documents]
-    nats = token_nats(gpt2, sequences, stride=chosen, batch=batch, progress=progress)
-    return Evaluation(
-        model=model,
-        file=file,
-        precision=precision,
-        n_ctx=gpt2.config.n_ctx,
-        stride=chosen,
-        documents=len(documents),
-        documents_learned_from=_learned_from(model, file, documents),
-        tokens=sum(map(len, nats)),
-        bytes=sum(len(document.text.encode()) for document in documents),
-        words=sum(len(document.text.split()) for document in documents),
-        nats=float(sum(one.sum(dtype=np.float64) for one in nats)),
-        interval=bits_per_byte_interval(nats, [token_bytes(bpe)[ids[1:]] for ids in sequences]),
-    )
+    wanted = {"stride": chosen, "batch": batch, "precision": precision}
+    with nullcontext() if out is None else continued(out, wanted | _digests(model, sequences), pieces="?????????.npy") as blocks:
+        nats = token_nats(gpt2, sequences, stride=chosen, batch=batch, blocks=blocks, progress=progress)
+        found = Evaluation(
+            model=model,
+            file=file,
+            precision=precision,
+            n_ctx=gpt2.config.n_ctx,
+            stride=chosen,
+            documents=len(documents),
+            documents_learned_from=_learned_from(model, file, documents),
+            tokens=sum(map(len, nats)),
+            bytes=sum(len(document.text.encode()) for document in documents),
+            words=sum(len(document.text.split()) for document in documents),
+            nats=float(sum(one.sum(dtype=np.float64) for one in nats)),
+            interval=bits_per_byte_interval(nats, [token_bytes(bpe)[ids[1:]] for ids in sequences]),
+        )
+        if out is not None:
+            write_json(out, found.to_json())
+    return found
+
+
+def _digests(model: str, sequences: Sequence[Ids]) -> dict[str, Any]:
+    """What else a block's bytes depend on: the weights and the tokens."""
+    ids = hashlib.sha256()
+    for one in sequences:
+        ids.update(len(one).to_bytes(8, "big") + one.tobytes())
+    return {"weights": [sha256_file(path) for path in weight_files(model_folder(model))], "tokens": ids.hexdigest()}
 
 
 def _stride(asked: int | None, n_ctx: int) -> int:
@@ -181,23 +203,39 @@ def token_nats(
     *,
     stride: int,
     batch: int,
+    blocks: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Nats]:
     """Of each sequence the negative log-likelihood of each token but the first, in nats.
 
     Args:
         stride, batch, progress: as in `evaluate`.
+        blocks: a folder that receives each batch's result, and from which those already there are read.
     """
     n_ctx = model.config.n_ctx
     windows = [window for i, ids in enumerate(sequences) for window in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=stride)]
     found = [np.full(len(ids) - 1, np.nan, dtype=np.float32) for ids in sequences]
     done, total = 0, sum(map(len, found))
-    for index, nats, _ in score(model, sequences, windows, batch=batch):
-        window = windows[index]
-        found[window.sequence][window.first - 1 : window.end] = nats
-        done += len(nats)
+    for number, indices in enumerate(batches(windows, batch * n_ctx)):
+        group = [windows[index] for index in indices]
+        nats_M = _block(model, sequences, group, blocks and blocks / f"{number:09d}.npy")
+        for window, nats in zip(group, np.split(nats_M, np.cumsum([window.scored for window in group])[:-1]), strict=True):
+            found[window.sequence][window.first - 1 : window.end] = nats
+        done += len(nats_M)
         progress(done, total)
     return found
+
+
+def _block(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window], place: Path | None) -> Nats:
+    """(M,) nats of one batch, window after window, kept at `place`."""
+    if place is not None and place.is_file():
+        kept: Nats = np.load(place)
+        return kept
+    nats_M: Nats = score_batch(model, sequences, group)[0].numpy()
+    if place is not None:
+        with replacing(place) as temporary, open(temporary, "wb") as file:
+            np.save(file, nats_M)
+    return nats_M
 
 
 def token_bytes(bpe: BPE) -> npt.NDArray[np.int64]:

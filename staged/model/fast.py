@@ -154,7 +154,7 @@ def packed_head(config: GPT2Config, take: Callable[[str], Tensor], precision: st
 
 
 class PackedGPT2:
-    """Generates like `GPT2` and keeps its surface: `config`, `new_cache`, calling it, `next_logits`.
+    """Generates like `GPT2` and keeps its surface: `config`, `device`, `new_cache`, calling it, `next_logits`.
 
     Args:
         config: the shape.
@@ -165,14 +165,14 @@ class PackedGPT2:
 
     @torch.no_grad()
     def __init__(self, config: GPT2Config, take: Callable[[str], Tensor], *, precision: str, rows: int = 16) -> None:
-        self.config, self.precision = config, precision
+        self.config, self.precision, self.device = config, precision, torch.device("cpu")
         self.wte, self.wpe = take("wte.weight").to(torch.bfloat16), take("wpe.weight").float()
         self.head = packed_head(config, take, precision, rows)  # first: making it needs the most memory beside the result
         self.blocks = [PackedBlock(config, layer, take, precision, rows) for layer in range(config.n_layer)]
 
     def new_cache(self, batch: int) -> Cache:
         """An empty cache for `batch` sequences."""
-        return Cache(self.config, batch, dtype=torch.bfloat16, device=self.wte.device)
+        return Cache(self.config, batch, dtype=torch.bfloat16, device=self.device)
 
     def hidden(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
         """Final hidden states (B, T, C), normalised without gain and shift; appends to the cache."""

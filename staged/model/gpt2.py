@@ -139,6 +139,11 @@ class GPT2(nn.Module):
         self.h = nn.ModuleList(Block(config, layer, dropout) for layer in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, eps=1e-5)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.wte.weight.device
+
     def hidden(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
         """Final hidden states (B, T, C), after `ln_f`; appends to the cache when given one."""
         past = cache.length if cache is not None else 0
@@ -156,7 +161,7 @@ class GPT2(nn.Module):
 
     def new_cache(self, batch: int) -> Cache:
         """An empty cache for this many rows, in the weights' type and place."""
-        return Cache(self.config, batch, dtype=self.wte.weight.dtype, device=self.wte.weight.device)
+        return Cache(self.config, batch, dtype=self.wte.weight.dtype, device=self.device)
 
     def next_logits(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
         """Float32 logits (B, V) for the token after the last; appends to the cache."""

@@ -35,6 +35,11 @@ class Window(NamedTuple):
     end: int
     first: int
 
+    @property
+    def scored(self) -> int:
+        """How many tokens."""
+        return self.end - self.first + 1
+
 
 def sliding_windows(sequence: int, length: int, *, n_ctx: int, stride: int) -> Iterator[Window]:
     """Windows over a sequence of `length` tokens that score each token but the first exactly once.
@@ -67,14 +72,14 @@ def score(model: GPT2, sequences: Sequence[Ids], windows: Sequence[Window], *, b
     """
     for indices in batches(windows, batch * model.config.n_ctx):
         group = [windows[index] for index in indices]
-        nats_M, chosen_M = _score_batch(model, sequences, group)
-        sizes = [window.end - window.first + 1 for window in group]
+        nats_M, chosen_M = score_batch(model, sequences, group)
+        sizes = [window.scored for window in group]
         for index, nats, chosen in zip(indices, nats_M.split(sizes), chosen_M.split(sizes), strict=True):
             yield index, nats.numpy(), chosen
 
 
 def batches(windows: Sequence[Window], budget_tokens: int) -> Iterator[list[int]]:
-    """Indices of windows of similar length, whose padded tokens are at most the budget (but always one window)."""
+    """Indices of windows of similar length, longest first, whose padded tokens are at most the budget (but always one window)."""
     group: list[int] = []
     widest = 0
     for index in sorted(range(len(windows)), key=lambda i: windows[i].start - windows[i].end):
@@ -89,9 +94,9 @@ def batches(windows: Sequence[Window], budget_tokens: int) -> Iterator[list[int]
 
 
 @torch.inference_mode()
-def _score_batch(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window]) -> tuple[Tensor, Tensor]:
+def score_batch(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window]) -> tuple[Tensor, Tensor]:
     """(M,) nats and (M,) first choices of one batch, window after window."""
-    device = model.wte.weight.device
+    device = model.device
     tokens_BT = torch.zeros(len(group), max(w.end - w.start for w in group), dtype=torch.int64)  # causal: padding is not seen
     for row, w in enumerate(group):
         tokens_BT[row, : w.end - w.start] = torch.from_numpy(sequences[w.sequence][w.start : w.end])

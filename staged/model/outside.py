@@ -125,6 +125,11 @@ class Outside:
         )
         self.head_VC: Tensor = head.weight[: tokenizer.n_vocab]
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.head_VC.device
+
     def hidden(self, tokens_BT: Tensor, cache: OutsideCache | None = None) -> Tensor:
         """Final hidden states (B, T, C); appends to the cache when given one."""
         kept = None if cache is None else cache.kept
@@ -153,7 +158,7 @@ class Outside:
         return logits
 
 
-def load_outside(folder: Path, *, dtype: torch.dtype) -> Outside:
+def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Outside:
     """A causal language model of any family that transformers knows, from a local folder in the hub's layout.
 
     Code that a folder brings along is never run.
@@ -170,4 +175,4 @@ def load_outside(folder: Path, *, dtype: torch.dtype) -> Outside:
         raise CheckpointError(f"{folder}: transformers cannot load it as a causal language model: {first}") from None
     end = model.config.eos_token_id
     tokenizer = OutsideTokenizer(folder, end[0] if isinstance(end, list) else end)
-    return Outside(model.eval().requires_grad_(False), tokenizer, where=str(folder))
+    return Outside(model.to(device).eval().requires_grad_(False), tokenizer, where=str(folder))

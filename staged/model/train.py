@@ -6,14 +6,9 @@ So a run killed anywhere goes on from its last checkpoint with the same loss cur
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
-import pickle
-import resource
-import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -25,16 +20,19 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from staged.artifacts import build, fingerprint, is_complete, read_json, replacing, write_atomic, write_json
+from staged.artifacts import build, fingerprint, is_complete, read_json, write_atomic, write_json
 from staged.corpus.build import build_passages, split_documents, text_digest
 from staged.errors import ArtifactError, CheckpointError, PlanError
-from staged.model import data
+from staged.model import data, processes
 from staged.model.bpe import BPE, load_bpe, train_bpe
 from staged.model.checkpoints import load_model, model_folder
 from staged.model.gpt2 import GPT2
 from staged.model.layouts import keyed, model_files, tokenizer_files
+from staged.model.memory import peak_memory_mb
 from staged.model.objectives import CausalTask, MaskedTask, Task
 from staged.model.plan import TrainSettings
+from staged.model.processes import rank, world
+from staged.model.snapshots import opened_snapshot, save_snapshot
 
 
 @dataclass(frozen=True)
@@ -51,14 +49,6 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-
-
-def peak_memory_mb() -> float:
-    """The most memory this process has held, in MB of 10⁶ bytes: tensors on a GPU where there is one, else all it had in RAM."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def _sources_of(name: str) -> list[str]:
@@ -89,27 +79,23 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
         CheckpointError: the loss stopped being a finite number.
         ArtifactError: the folder holds something else, or cannot be written.
     """
-    if "RANK" in os.environ and not dist.is_initialized():
-        threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    processes.join()
     wanted = fingerprint(asdict(settings) | {"text": text_digest(settings.corpus)}, _model_files(settings))
     if is_complete(folder, wanted):
         return False
     _refuse_other_files(folder)
     if settings.init and folder.exists() and folder.samefile(model_folder(settings.init)):
         raise PlanError(f"{folder}: is the model to start from and would be replaced by the tuned one; choose another --out")
-    if _world() > 1:
-        dist.barrier()  # every process has seen that there is work before the first one can finish it
+    processes.barrier()  # every process has seen that there is work before the first one can finish it
 
     def work(partial: Path) -> None:
         _Run(partial, settings, report).train()
 
-    if _rank() == 0:
+    if rank() == 0:
         build(folder, work, settings=wanted["settings"], inputs=_model_files(settings))
     else:
         work(folder.with_name(folder.name + ".partial"))
-    if _world() > 1:
-        dist.barrier()
+    processes.barrier()
     return True
 
 
@@ -133,29 +119,14 @@ def _model_files(settings: TrainSettings) -> dict[str, Path]:
     return files
 
 
-def _end_with_launcher(launcher: int) -> None:
-    """A worker whose torchrun was killed must not go on writing beside the one started next."""
-    while os.getppid() == launcher:
-        time.sleep(0.2)
-    os._exit(1)
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def _world() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
 class _Run:
     """One training run over its folder under construction."""
 
     def __init__(self, folder: Path, settings: TrainSettings, report: Report) -> None:
         self.folder, self.settings, self.report = folder, settings, report
-        if settings.batch // settings.micro_batch < _world():
+        if settings.batch // settings.micro_batch < world():
             raise PlanError(
-                f"train: {_world()} processes share {settings.batch // settings.micro_batch} micro-batches a step; "
+                f"train: {world()} processes share {settings.batch // settings.micro_batch} micro-batches a step; "
                 "lower micro_batch so that each gets one"
             )
         self.documents = split_documents(settings.corpus)
@@ -172,7 +143,7 @@ class _Run:
         self.device = torch.device(place)
         self.task.loss.to(self.device)
         self.loss: nn.Module = self.task.loss
-        if _world() > 1:
+        if world() > 1:
             self.loss = nn.parallel.DistributedDataParallel(self.task.loss)
         self.optimizer = _adamw(self.task.model, settings)
         self.step, self.curve, self.tokens = 0, list[dict[str, float]](), 0
@@ -196,12 +167,12 @@ class _Run:
             self.step += 1
             valid = self._validate() if self._due(self.settings.valid_every) else None
             self.curve.append({"step": self.step, "train": loss} | ({"valid": valid} if valid is not None else {}))
-            if self._due(self.settings.checkpoint_every) and _rank() == 0:
+            if self._due(self.settings.checkpoint_every) and rank() == 0:
                 self._checkpoint()
             speed = (self.tokens - first_tokens) / (time.monotonic() - started)
             left = (self.settings.steps - self.step) * self.tokens / self.step / speed
             self.report(Progress(self.step, self.settings.steps, loss, valid, speed, left, peak_memory_mb()))
-        if _rank() == 0:
+        if rank() == 0:
             self._finish()
 
     def _due(self, every: int) -> bool:
@@ -210,7 +181,7 @@ class _Run:
     def _step(self) -> float:
         """One optimizer step over `batch` passages, shared among processes and split into micro-batches."""
         settings = self.settings
-        torch.manual_seed(settings.seed + 1_000_003 * (self.step + 1) + 7919 * _rank())  # dropout's stream
+        torch.manual_seed(settings.seed + 1_000_003 * (self.step + 1) + 7919 * rank())  # dropout's stream
         chosen = data.step_rows(self.step, rows=len(self.task.rows), batch=settings.batch, seed=settings.seed)
         micro = [chosen[i : i + settings.micro_batch] for i in range(0, settings.batch, settings.micro_batch)]
         key = (settings.seed, self.step)
@@ -218,21 +189,21 @@ class _Run:
         targets = sum(int((wanted != data.IGNORED).sum()) for _, wanted in batches)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, settings)
-        mine = batches[_rank() :: _world()]
+        mine = batches[rank() :: world()]
         total = torch.zeros((), device=self.device)
         for i, (inputs, wanted) in enumerate(mine):
-            last = i == len(mine) - 1 or _world() == 1
+            last = i == len(mine) - 1 or world() == 1
             with nullcontext() if last else self.loss.no_sync():  # type: ignore[operator]
-                loss = self._forward(inputs, wanted) * (_world() / targets)  # DDP takes the mean over processes
+                loss = self._forward(inputs, wanted) * (world() / targets)  # DDP takes the mean over processes
                 loss.backward()
             total += loss.detach()
         nn.utils.clip_grad_norm_(self.task.model.parameters(), settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.tokens += targets
-        if _world() > 1:
+        if world() > 1:
             dist.all_reduce(total)
-        return float(total) / _world()
+        return float(total) / world()
 
     def _forward(self, inputs: Tensor, wanted: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
@@ -259,20 +230,17 @@ class _Run:
 
     def _checkpoint(self) -> None:
         state = {"weights": self._trained(), "optimizer": self.optimizer.state_dict(), "step": self.step}
-        _save_atomic(self.folder / "checkpoint.pt", state | {"tokens": self.tokens, "curve": self.curve})
+        save_snapshot(self.folder / "checkpoint.pt", state | {"tokens": self.tokens, "curve": self.curve})
 
     def _resume(self) -> None:
         path = self.folder / "checkpoint.pt"
         if not path.is_file():
             return
-        try:
-            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        with opened_snapshot(path, device=self.device) as state:
             for name, weight in self._trained().items():
                 weight.copy_(state["weights"][name])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.tokens, self.curve = state["step"], state["tokens"], state["curve"]
-        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, EOFError, OSError, pickle.UnpicklingError):
-            raise CheckpointError(f"{path}: damaged checkpoint; delete it to start this run again") from None
 
     def _finish(self) -> None:
         self.task.save(self.folder)
@@ -285,15 +253,6 @@ class _Run:
         facts |= {"steps": self.step, "tokens_seen": self.tokens, "sources": self.sources, "corpus": self.counts}
         write_json(self.folder / "training.json", facts | {"settings": asdict(self.settings)})
         (self.folder / "checkpoint.pt").unlink(missing_ok=True)
-
-
-def _save_atomic(path: Path, state: dict[str, Any]) -> None:
-    """`torch.save` of a whole file or nothing, straight to the disk: a copy in memory would be as large as model and optimizer."""
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        try:
-            torch.save(state, file)
-        except RuntimeError as error:  # how torch.save tells of a disk that is full
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from staged.artifacts import disk_errors, fingerprint, locked, read_json, sha256_file, write_atomic, write_json
+from staged.artifacts import continued, fingerprint, sha256_file, write_atomic
 from staged.errors import PlanError, SamplingError
 from staged.model.causal import TextTokenizer
 from staged.model.checkpoints import model_folder
 from staged.model.fast import PRECISIONS
 from staged.model.layouts import weight_files
-from staged.samples.decoders import best_precision, load_decoder
+from staged.samples.decoders import load_decoder, path_taken
 from staged.samples.engine import CONTEXTS, Decoder, Generated, Options, check_length, generate
 from staged.samples.methods import Method
 from staged.samples.prompts import check_prompts
@@ -63,6 +63,7 @@ class SampleSettings:
         repetition_penalty: > 0; 1 is off.
         logprobs: rows also hold their tokens and log-probabilities.
         context: where a text outgrows the context: `refuse`, `stop` or `slide`.
+        device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
     """
 
     model: str
@@ -79,6 +80,7 @@ class SampleSettings:
     repetition_penalty: float = 1.0
     logprobs: bool = False
     context: str = "refuse"
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for name in ("count", "per_prompt", "batch"):
@@ -120,20 +122,14 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
         raise PlanError(f"{out}: samples are written into a .jsonl or .parquet file; choose such a name that is not a folder's")
     model, bpe = _load(settings)
     _check_fit(model, bpe, settings)  # before anything is written
-    blocks = out.with_name(f"{out.name}.blocks")
     models = [name for name in (settings.model, settings.draft) if name]
     weights = {name: [sha256_file(path) for path in weight_files(model_folder(name))] for name in models}
-    wanted = fingerprint(asdict(settings) | {"weights": weights, "computed_in": settings.precision or best_precision()}, {})
-    with disk_errors(out), locked(blocks):
-        if not (blocks / "fingerprint.json").is_file() or read_json(blocks / "fingerprint.json") != wanted:
-            for stale in blocks.glob("?????????.jsonl"):
-                stale.unlink()
-            write_json(blocks / "fingerprint.json", wanted)
+    how = {"weights": weights, "computed_by": path_taken(settings.precision, settings.device)}
+    with continued(out, fingerprint(asdict(settings) | how, {}), pieces="?????????.jsonl") as blocks:
         names = [blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.batch)]
         if not all(name.is_file() for name in names):
             _fill(names, model, bpe, settings, progress)
         write_atomic(out, _join(out.suffix, names, settings))
-        shutil.rmtree(blocks)
 
 
 def sample(settings: SampleSettings) -> Iterator[dict[str, Any]]:
@@ -163,15 +159,14 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
 
 def _check_fit(model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings) -> None:
     longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
-    check_length(model.config, max(longest, 1), settings.length, context=settings.context)
+    check_length(model.config, max(longest, 1), settings.length, context=settings.context, draft=bool(settings.draft))
 
 
 def _load(settings: SampleSettings) -> tuple[Decoder | Pair, TextTokenizer]:
     rows = AHEAD + 1 if settings.draft else min(settings.batch, settings.count)
-    model, bpe = load_decoder(settings.model, precision=settings.precision, rows=rows)
-    if not settings.draft:
-        return model, bpe
-    return Pair(model, load_decoder(settings.draft, precision=settings.precision, rows=1)[0]), bpe
+    load = partial(load_decoder, precision=settings.precision, device=settings.device)
+    model, bpe = load(settings.model, rows=rows)
+    return (Pair(model, load(settings.draft, rows=1)[0]), bpe) if settings.draft else (model, bpe)
 
 
 def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, progress: Done) -> None:

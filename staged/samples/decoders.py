@@ -1,57 +1,88 @@
-"""Which decoder generates: the exact model in float32, or the packed one where the processor has what it needs."""
+"""Which decoder generates: the exact model in float32, the packed one for a CPU, or the one of fixed places for a GPU."""
 
 from __future__ import annotations
 
 import torch
 
-from staged.errors import SamplingError
+from staged.errors import PlanError, SamplingError
 from staged.model.causal import TextTokenizer, is_outside
 from staged.model.checkpoints import load_model, model_folder, open_model
 from staged.model.fast import PackedGPT2, bf16_is_native, int8_is_native
 from staged.model.outside import load_outside
+from staged.model.static import StaticGPT2, static_is_native
 from staged.samples.engine import Decoder
+from staged.settings import nearest
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
-def best_precision() -> str:
-    """`bf16` where this processor multiplies it natively, else `fp32`."""
-    return "bf16" if bf16_is_native() else "fp32"
+def best_precision(device: str = "cpu") -> str:
+    """`bf16` where this processor, or the GPU, multiplies it natively, else `fp32`."""
+    return "bf16" if device == "cuda" or bf16_is_native() else "fp32"
 
 
 def best_dtype() -> torch.dtype:
-    """The same as a dtype."""
+    """The same as a dtype, of the processor."""
     return torch.bfloat16 if bf16_is_native() else torch.float32
 
 
-def load_decoder(name: str, *, precision: str = "", rows: int = 16) -> tuple[Decoder, TextTokenizer]:
+def chosen_device(device: str, precision: str = "") -> str:
+    """`cpu` or `cuda`; `auto` takes a GPU where there is one, and the processor for int8, which is made for it.
+
+    Raises:
+        PlanError: unknown device.
+        SamplingError: a GPU that is not there, or int8 on one.
+    """
+    if device not in DEVICES:
+        raise PlanError(f"sample: device {device!r}; {nearest(device, DEVICES)}")
+    if device == "auto":
+        return "cuda" if static_is_native() and precision != "int8" else "cpu"
+    if device == "cuda" and not static_is_native():
+        raise SamplingError("sample: PyTorch finds no GPU that computes in bfloat16; use --device cpu, or auto")
+    if device == "cuda" and precision == "int8":
+        raise SamplingError("sample: int8 is for processors; use --precision bf16 or fp32 on a GPU, or --device cpu")
+    return device
+
+
+def load_decoder(name: str, *, precision: str = "", rows: int = 16, device: str = "cpu") -> tuple[Decoder, TextTokenizer]:
     """A model to generate with, and its tokenizer; `path_taken` says which kind it is.
 
     Args:
         name: as `load_model` takes it.
         precision: `fp32`, `bf16`, `int8`; empty is `best_precision()`.
         rows: how many samples it will compute at once.
+        device: as `chosen_device` takes it.
 
     Raises:
         CheckpointError: as `load_model`.
-        SamplingError: int8 on a processor without it.
+        PlanError, SamplingError: as `chosen_device`; int8 on a processor without it.
     """
-    precision = precision or best_precision()
+    device = chosen_device(device, precision)
+    precision = precision or best_precision(device)
+    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     folder = model_folder(name)
     if is_outside(folder):
         if precision == "int8":
             raise SamplingError(f"sample: {name} runs through transformers, in bf16 or fp32; int8 is for GPT-2")
-        other = load_outside(folder, dtype=torch.float32 if precision == "fp32" else torch.bfloat16)
+        other = load_outside(folder, dtype=dtype, device=device)
         return other, other.tokenizer
+    if device == "cuda":
+        model, bpe = load_model(name, dtype=dtype)
+        return StaticGPT2(model.to(device)), bpe
     if precision == "int8" and not int8_is_native():
         raise SamplingError("sample: this processor has no int8 matrix products that PyTorch knows; use --precision bf16 or fp32")
     if not _is_packed(precision):
-        return load_model(name, dtype=torch.float32 if precision == "fp32" else torch.bfloat16)
+        return load_model(name, dtype=dtype)
     config, bpe, stored = open_model(name)
     return PackedGPT2(config, lambda key: stored[key].read(torch.float32), precision=precision, rows=rows), bpe
 
 
-def path_taken(precision: str = "") -> str:
-    """In words, what `load_decoder` makes of a precision on this processor."""
-    precision = precision or best_precision()
+def path_taken(precision: str = "", device: str = "cpu") -> str:
+    """In words, what `load_decoder` makes of a precision and a device here."""
+    device = chosen_device(device, precision)
+    precision = precision or best_precision(device)
+    if device == "cuda":
+        return f"{precision}, CUDA graphs on {torch.cuda.get_device_name()}"
     return f"{precision}, {'packed for oneDNN' if _is_packed(precision) else 'plain PyTorch'}"
 
 

@@ -30,6 +30,10 @@ class Decoder(Protocol):
 
     config: GPT2Config
 
+    @property
+    def device(self) -> torch.device:
+        """Where it takes tokens and leaves logits."""
+
     def new_cache(self, batch: int) -> Any:
         """An empty cache; its `keep(rows)` drops all rows where the boolean (B,) tensor is false."""
 
@@ -113,8 +117,10 @@ def generate(
     draws = length if options.context == "slide" else min(length, n_ctx)
     u = np.stack([uniforms(seed, first + row, draws + 1) for row in range(len(prompts))])
     low, high = chosen.top_p
-    top_p_B = torch.from_numpy(low + (high - low) * u[:, 0]).float()
-    rows = _Rows(prompts, torch.from_numpy(u[:, 1:]), top_p_B, length=length, end=end, n_ctx=n_ctx, options=options)
+    top_p_B = torch.from_numpy(low + (high - low) * u[:, 0]).float().to(model.device)
+    rows = _Rows(
+        prompts, torch.from_numpy(u[:, 1:]).to(model.device), top_p_B, length=length, end=end, n_ctx=n_ctx, options=options
+    )
     cache, start = model.new_cache(len(prompts)), window_start(rows.position, n_ctx)
     tokens_BT = rows.text_BT[:, start : rows.position]
     while True:
@@ -145,18 +151,23 @@ def slides(position: int, n_ctx: int) -> int:
     return -(-max(position - n_ctx, 0) // (n_ctx - n_ctx // 2))
 
 
-def check_length(config: GPT2Config, prompt: int, length: int, *, context: str = "refuse") -> None:
+def check_length(config: GPT2Config, prompt: int, length: int, *, context: str = "refuse", draft: bool = False) -> None:
     """Refuse a prompt and a length, in tokens, that the model's context can't hold and the options don't provide for.
+
+    Args:
+        draft: a draft model is at work, with which `context` cannot be chosen.
 
     Raises:
         SamplingError: they don't fit, the length is below 1, or `context` is unknown.
     """
     n_ctx = config.n_ctx
+    instead = "leave out --draft: then " if draft else ""
     if context not in CONTEXTS:
         raise SamplingError(f"sample: context {context!r}; {nearest(context, CONTEXTS)}")
     if context != "slide" and prompt > n_ctx:
         raise SamplingError(
-            f"sample: a prompt of {prompt} tokens doesn't fit the context of {n_ctx}; shorten it, or --context slide reads its end"
+            f"sample: a prompt of {prompt} tokens doesn't fit the context of {n_ctx}; shorten it, "
+            f"or {instead}--context slide reads its end"
         )
     most = n_ctx - prompt + 1 if context == "refuse" else LONGEST
     if length < 1 or (length > most and context != "refuse"):
@@ -164,12 +175,13 @@ def check_length(config: GPT2Config, prompt: int, length: int, *, context: str =
     if length > most:
         raise SamplingError(
             f"sample: a prompt of {prompt} tokens and a length of {length} don't fit the context of {n_ctx}; the length can be "
-            f"1 to {most}, --context stop ends a sample where the context does, --context slide goes on without its oldest tokens"
+            f"1 to {most}, or {instead}--context stop ends a sample where the context does, --context slide goes on without its "
+            "oldest tokens"
         )
 
 
 class _Rows:
-    """The rows' texts so far; `position` counts the tokens that each has, prompt included."""
+    """The rows' texts so far, on the decoder's device; `position` counts the tokens that each has, prompt included."""
 
     def __init__(
         self,
@@ -183,16 +195,20 @@ class _Rows:
         options: Options,
     ) -> None:
         self.prompts, self.length, self.end, self.n_ctx, self.options = prompts, length, end, n_ctx, options
-        self.u_BL, self.top_p_B = u_BL, top_p_B
+        self.u_BL, self.top_p_B, self.device = u_BL, top_p_B, u_BL.device
         self.position = min(map(len, prompts))
-        self.live = torch.arange(len(prompts))  # row of the batch → index of its prompt
-        self.prompt_lengths = torch.tensor([len(prompt) for prompt in prompts])
-        self.text_BT = torch.zeros(len(prompts), int(self.prompt_lengths.max()) + u_BL.size(1) + 1, dtype=torch.int64)
-        self.text_BT[:, : self.position] = torch.tensor([list(prompt[: self.position]) for prompt in prompts])
+        self.live = torch.arange(len(prompts), device=self.device)  # row of the batch → index of its prompt
+        self.prompt_lengths = self._tensor([len(prompt) for prompt in prompts])
+        longest = int(self.prompt_lengths.max())
+        self.text_BT = torch.zeros(len(prompts), longest + u_BL.size(1) + 1, dtype=torch.int64, device=self.device)
+        self.text_BT[:, : self.position] = self._tensor([list(prompt[: self.position]) for prompt in prompts])
         self.produced: list[list[int]] = [[] for _ in prompts]
         self.logprobs: list[list[float]] = [[] for _ in prompts]
         self.reasons = [""] * len(prompts)  # empty while a row lives
         self.slides = [0] * len(prompts)
+
+    def _tensor(self, values: Sequence[object]) -> Tensor:
+        return torch.tensor(values, device=self.device)
 
     def advance(self, logits_BV: Tensor, chosen: Method) -> Tensor:
         """Choose each row's next token: from its prompt while that lasts, then by the method. Returns who lives."""
@@ -210,9 +226,9 @@ class _Rows:
                 if logprobs is not None:
                     self.logprobs[index].append(logprobs[row])
                 self._take(index, tokens[row])
-        self.text_BT[:, self.position] = torch.tensor(tokens)
+        self.text_BT[:, self.position] = self._tensor(tokens)
         self.position += 1
-        return torch.tensor([not self.reasons[index] for index in self.live.tolist()])
+        return self._tensor([not self.reasons[index] for index in self.live.tolist()])
 
     def _take(self, index: int, token: int) -> None:
         """One drawn token of one row: keep it, and note why the row ends if it does."""

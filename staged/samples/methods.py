@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from staged.errors import SamplingError
+from staged.errors import PlanError, SamplingError
 from staged.samples import two_level
 from staged.settings import nearest
 
@@ -61,7 +61,7 @@ NAMED = {
     "greedy": Method("greedy", temperature=0.0),
 }
 RELEASED = "+released"  # at the end of a method's name
-PART = re.compile(r"(temperature|top-k|top-p)-(\d+(?:\.\d+)?)")
+PART = re.compile(r"(temperature|top-k|top-p)-(\d+(?:\.\d+)?(?:e-?\d+)?)")
 
 
 def method(name: str) -> Method:
@@ -72,14 +72,14 @@ def method(name: str) -> Method:
     Raises:
         SamplingError: no such method.
     """
-    if name.endswith(RELEASED):
+    if name.endswith(RELEASED) and not name.endswith(2 * RELEASED):
         return under(method(name.removesuffix(RELEASED)), "released")
     if name in NAMED:
         return NAMED[name]
     values: dict[str, float] = {}
     for part in name.split("+"):
         match = PART.fullmatch(part)
-        if not match or match[1] in values or (match[1] == "top-k" and "." in match[2]):
+        if not match or match[1] in values or (match[1] == "top-k" and not match[2].isdigit()):
             raise SamplingError(
                 f"method {name!r}: unknown; {nearest(name, NAMED)} or parts joined by +, such as temperature-0.7+top-k-40"
             )
@@ -202,10 +202,32 @@ def _remainder(mass_BV: Tensor, u_B: Tensor, drawn_B: Tensor) -> Tensor:
 
 
 def from_numbers(temperature: float | None, top_k: int | None, top_p: float | None) -> Method:
-    """A method of standard semantics from its numbers, those not given being off; its name spells them out."""
+    """A method of standard semantics from its numbers, those not given being off; `method` reads its name back exactly."""
     values = {"temperature": 1.0 if temperature is None else temperature, "top-k": top_k or 0, "top-p": top_p or 1.0}
     if top_p is not None and not 0 < top_p <= 1:
         raise SamplingError(f"sample: --top-p must lie in (0, 1], not {top_p}")
-    name = "+".join(f"{key}-{value:g}" for key, value in values.items() if value != {"top-k": 0}.get(key, 1.0))
+    name = "+".join(f"{key}-{_digits(value)}" for key, value in values.items() if value != {"top-k": 0}.get(key, 1.0))
     p = float(values["top-p"])
     return Method(name or "temperature-1", float(values["temperature"]), int(values["top-k"]), (p, p))
+
+
+def _digits(value: float) -> str:
+    """The fewest that give the same number back, without the + that joins the parts of a name."""
+    return repr(value + 0.0 if isinstance(value, float) else value).removesuffix(".0").replace("e+", "e")
+
+
+def choose(name: str | None, temperature: float | None, top_k: int | None, top_p: float | None, semantics: str) -> Method:
+    """The method that a command line asks for: by name or by numbers, by default temperature 1.
+
+    Args:
+        semantics: outweighs the name's; empty is as the name says.
+
+    Raises:
+        PlanError: a name and numbers.
+        SamplingError: no such method or semantics, or a number out of range.
+    """
+    numbers = (temperature, top_k, top_p)
+    if name and numbers != (None, None, None):
+        raise PlanError("sample: give --method or the numbers --temperature, --top-k, --top-p, not both")
+    chosen = method(name or "temperature-1") if numbers == (None, None, None) else from_numbers(*numbers)
+    return under(chosen, semantics) if semantics else chosen

@@ -33,6 +33,18 @@ def read_prompts(source: str) -> list[str]:
     return list(lines.values())
 
 
+def chosen_prompts(prompt: str, source: str) -> tuple[str, ...]:
+    """The prompts that a command line asks for: one, those of a file, or none.
+
+    Raises:
+        PlanError: one and a file.
+        SamplingError: as `read_prompts`.
+    """
+    if prompt and source:
+        raise PlanError("sample: give --prompt or --prompts, not both")
+    return (prompt,) if prompt else tuple(read_prompts(source)) if source else ()
+
+
 def how_many(number: int | None, per_prompt: int | None, prompts: Sequence[str]) -> int:
     """The number of samples: as many as said, so many a prompt, or one a prompt.
 

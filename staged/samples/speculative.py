@@ -92,7 +92,7 @@ def speculate(
     Raises:
         SamplingError: prompt and length that don't fit a model's context.
     """
-    check_length(pair.config, len(prompt), length)
+    check_length(pair.config, len(prompt), length, draft=True)
     run = _Run(pair, prompt, chosen, uniforms(seed, sample, 1 + length * (2 * ahead + 1)).tolist())
     reason = ""
     out: list[int] = []
@@ -168,12 +168,12 @@ class _Run:
     def _distributions(self, model: Decoder, cache: Any, text: list[int], *, last: int) -> Tensor:
         """(last, V) after each of the text's last tokens; none of which the cache holds yet."""
         if len(text) - cache.length > last:  # a prompt: read without the head
-            model.next_logits(torch.tensor([text[cache.length : -last]]), cache)
-        logits_TV = model(torch.tensor([text[cache.length :]]), cache)[0, -last:].float()
-        return distribution(logits_TV, self.chosen, torch.full((last,), self.top_p))
+            model.next_logits(torch.tensor([text[cache.length : -last]], device=model.device), cache)
+        logits_TV = model(torch.tensor([text[cache.length :]], device=model.device), cache)[0, -last:].float()
+        return distribution(logits_TV, self.chosen, torch.full((last,), self.top_p, device=model.device))
 
     def _draw(self, mass_V: Tensor) -> int:
-        return int(invert(mass_V[None], torch.tensor([next(self.u)], dtype=torch.float64)))
+        return int(invert(mass_V[None], torch.tensor([next(self.u)], dtype=torch.float64, device=mass_V.device)))
 
 
 def remainder(p_V: Tensor, q_V: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ def argmax(logits_BV: Tensor) -> Tensor:
         return logits_BV.argmax(dim=1)
     grouped_BGW, tail_BW = _groups(logits_BV, WIDTH)
     group_B = grouped_BGW.amax(dim=2).argmax(dim=1)
-    rows = torch.arange(len(group_B))
+    rows = torch.arange(len(group_B), device=logits_BV.device)
     tokens_B = group_B * WIDTH + grouped_BGW[rows, group_B].argmax(dim=1)
     if tail_BW.size(1):
         best_B, at_B = tail_BW.max(dim=1)
@@ -41,8 +41,8 @@ def top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     maxima_BK, groups_BK = body_BWG.amax(dim=1).topk(chosen, dim=1)
     groups_BK = groups_BK.sort(dim=1).values
     inside_BWK = body_BWG.gather(2, groups_BK[:, None, :].expand(-1, WIDTH, -1))
-    ids_BWK = torch.arange(WIDTH)[None, :, None] * columns + groups_BK[:, None, :]
-    tail = torch.arange(columns * WIDTH, n_vocab)
+    ids_BWK = torch.arange(WIDTH, device=logits_BV.device)[None, :, None] * columns + groups_BK[:, None, :]
+    tail = torch.arange(columns * WIDTH, n_vocab, device=logits_BV.device)
     values_BK = torch.cat([inside_BWK.flatten(1), logits_BV[:, columns * WIDTH :]], dim=1)
     ids_BK = torch.cat([ids_BWK.flatten(1), tail.expand(len(logits_BV), -1)], dim=1)
     least_B1 = values_BK.topk(k, dim=1).values[:, -1:]
@@ -53,7 +53,9 @@ def top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 def _plain_top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     least_B1 = logits_BV.topk(min(k, logits_BV.size(1)), dim=1).values[:, -1:]
-    return logits_BV.masked_fill(logits_BV < least_B1, -torch.inf), torch.arange(logits_BV.size(1)).expand(logits_BV.shape)
+    return logits_BV.masked_fill(logits_BV < least_B1, -torch.inf), torch.arange(logits_BV.size(1), device=logits_BV.device).expand(
+        logits_BV.shape
+    )
 
 
 def invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
@@ -72,7 +74,7 @@ def invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
     group_B1 = torch.searchsorted(cumulated_BG, at_B1, right=True)
     sum_B1 = sums_BG.gather(1, group_B1)
     inside_B = ((at_B1 - cumulated_BG.gather(1, group_B1) + sum_B1) / sum_B1)[:, 0].clamp(0, 1 - 2**-53)
-    columns_BW = (group_B1 * WIDTH + torch.arange(WIDTH)).clamp(max=mass_BV.size(1) - 1)
+    columns_BW = (group_B1 * WIDTH + torch.arange(WIDTH, device=u_B.device)).clamp(max=mass_BV.size(1) - 1)
     inside_BW = mass_BV.gather(1, columns_BW)
     inside_BW[:, 1:].masked_fill_(columns_BW[:, 1:] == columns_BW[:, :-1], 0.0)  # the tail is shorter than a group
     return columns_BW.gather(1, _plain_invert(inside_BW, inside_B)[:, None])[:, 0]

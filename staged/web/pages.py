@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -42,6 +43,13 @@ def page(*, root: str, limits: Limits, **values: Any) -> str:
     """The page with its form; values as the template names them: found, text, source, error."""
     empty = {"found": None, "text": "", "source": "", "error": ""}
     return _environment().get_template("page.html").render(empty | values | {"root": root, "limits": limits})
+
+
+def saved(seen: Examination, *, name: str) -> str:
+    """One examination as a page that stands alone: a file to keep, without a server."""
+    style = files("staged.web").joinpath("static", "style.css").read_text(encoding="utf-8")
+    values = {"found": found(seen, Limits()), "source": name, "style": Markup(style)}
+    return _environment().get_template("saved.html").render(values)
 
 
 def reference(*, root: str, address: str, schema: dict[str, Any]) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -311,3 +314,62 @@ def test_command_line_names_the_stride_and_the_interval(tiny: Path, tmp_path: Pa
     assert "44.575" in answer.stdout
     short = CliRunner().invoke(app, ["evaluate-lm", str(tiny), "-"], input="too short")
     assert "too short for one" in short.stdout
+
+
+class TestResuming:
+    KILLED = """
+import os, signal, sys
+from pathlib import Path
+from staged.model.evaluate import evaluate
+count = 0
+def progress(done, total):
+    global count
+    count += 1
+    if count == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+evaluate(sys.argv[1], sys.argv[2], batch=1, out=Path(sys.argv[3]), progress=progress)
+"""
+
+    def test_killed_it_continues_to_the_same_bytes(
+        self, tiny: Path, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole, again = tmp_path / "whole.json", tmp_path / "again.json"
+        batches = self.scored(monkeypatch)
+        evaluate(str(tiny), file, batch=1, out=whole)
+        all_batches = len(batches)
+        killed = subprocess.run([sys.executable, "-c", self.KILLED, str(tiny), file, str(again)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert not again.exists()
+        assert len(list((tmp_path / "again.json.blocks").glob("*.npy"))) == 3
+        batches.clear()
+        evaluate(str(tiny), file, batch=1, out=again)
+        assert len(batches) == all_batches - 3
+        assert again.read_bytes() == whole.read_bytes()
+        assert not (tmp_path / "again.json.blocks").exists()
+
+    def test_blocks_of_another_question_are_not_used(
+        self, tiny: Path, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stop(done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(str(tiny), file, batch=1, stride=50, out=tmp_path / "x.json", progress=stop)
+        Path(file).write_text(Path(file).read_text() + " And then?")
+        evaluate(str(tiny), file, batch=1, stride=50, out=tmp_path / "x.json")
+        expected = evaluate(str(tiny), file, batch=1, stride=50)
+        assert json.loads((tmp_path / "x.json").read_text()) == expected.to_json()
+
+    def test_on_the_command_line(self, tiny: Path, file: str, tmp_path: Path) -> None:
+        done = CliRunner().invoke(app, ["evaluate-lm", str(tiny), file, "--json", "--out", str(tmp_path / "x.json")])
+        assert json.loads(done.stdout) == json.loads((tmp_path / "x.json").read_text())
+        refused = CliRunner().invoke(app, ["evaluate-lm", str(tiny), file, "--out", str(tmp_path / "x.txt")])
+        assert "is written into a .json file" in str(refused.exception)
+
+    @staticmethod
+    def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """A list that grows with every batch computed."""
+        seen: list[int] = []
+        real = likelihood.score_batch
+        monkeypatch.setattr("staged.model.evaluate.score_batch", lambda *a: seen.append(1) or real(*a))
+        return seen

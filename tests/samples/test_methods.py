@@ -11,7 +11,7 @@ from scipy import stats
 from transformers import RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
 
 from staged.errors import SamplingError
-from staged.samples.methods import Method, draw, from_numbers, method, penalise, under
+from staged.samples.methods import SEMANTICS, Method, draw, from_numbers, method, penalise, under
 from staged.samples.streams import derive, uniforms
 from staged.samples.two_level import top_k
 
@@ -236,3 +236,29 @@ class TestStreams:
     def test_derived_seeds_differ_by_name(self) -> None:
         assert derive(1, "a", "b") != derive(1, "ab") != derive(2, "ab")
         assert 0 <= derive(1, "a") < 2**64
+
+
+@given(
+    temperature=st.none() | st.floats(0, allow_infinity=False, allow_nan=False),
+    top_k=st.none() | st.integers(0, 10**9),
+    top_p=st.none() | st.floats(0, 1, exclude_min=True),
+    semantics=st.sampled_from(SEMANTICS),
+)
+def test_a_name_gives_its_numbers_back_exactly(
+    temperature: float | None, top_k: int | None, top_p: float | None, semantics: str
+) -> None:
+    made = under(from_numbers(temperature, top_k, top_p), semantics)
+    assert method(made.name) == made
+    assert (made.temperature, made.top_k, made.top_p[0]) == (1.0 if temperature is None else temperature, top_k or 0, top_p or 1.0)
+
+
+@pytest.mark.parametrize("numbers", [(1e-07, None, None), (0.123456789, 7, 0.95), (1e16, None, None), (-0.0, None, None)])
+def test_names_are_short(numbers: tuple[float | None, int | None, float | None]) -> None:
+    names = {1e-07: "temperature-1e-07", 0.123456789: "temperature-0.123456789+top-k-7+top-p-0.95", 1e16: "temperature-1e16"}
+    assert from_numbers(*numbers).name == names.get(numbers[0] or 0, "temperature-0")
+
+
+@pytest.mark.parametrize("name", ["greedy+released+released", "top-k-1e2", "temperature-1e", "temperature--1", "top-p-0.9e+0"])
+def test_what_is_no_name(name: str) -> None:
+    with pytest.raises(SamplingError, match="unknown"):
+        method(name)

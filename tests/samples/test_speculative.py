@@ -136,3 +136,13 @@ def test_the_command_draws_through_a_draft(tmp_path: Path) -> None:
 def test_a_draft_goes_without_the_other_options() -> None:
     with pytest.raises(PlanError, match="draft model goes without"):
         SampleSettings(model="mini-m", draft="mini-s", method=method("greedy"), count=1, length=5, logprobs=True)
+
+
+@pytest.mark.parametrize(("prompt", "length"), [("The river " * 200, 5), ("The river", 10_000)])
+def test_what_does_not_fit_says_what_can_be_done(prompt: str, length: int) -> None:
+    """Not --context alone, which a draft forbids."""
+    settings = SampleSettings(
+        model="mini-m", draft="mini-s", method=method("greedy"), count=1, length=length, prompts=(prompt,), precision="fp32"
+    )
+    with pytest.raises(SamplingError, match="or leave out --draft: then --context"):
+        list(sample(settings))

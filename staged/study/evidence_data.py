@@ -26,7 +26,7 @@ from staged.records import MACHINE, Document
 from staged.samples.dataset import SampleSettings, read_samples, write_samples
 from staged.samples.methods import method
 from staged.samples.streams import derive
-from staged.settings import from_table, read_toml
+from staged.settings import from_table, nearest, read_toml
 
 SPLITS = {"train": 0.5, "valid": 0.4, "test": 0.1}  # `valid` calibrates
 TOKENS_A_WORD = 1.6  # generous: what a sample has too much is cut off
@@ -42,8 +42,9 @@ class EvidenceSettings:
         held_out: corpora that only test.
         generators: language models that write, and how many texts each.
         methods: sampling method → its share of each generator's texts; `penalised` is temperature 1 with `repetition_penalty`.
+        smooth: those methods whose texts are smoother than people write; of the others they are rougher.
         words: lengths of the texts, in words; each an equal share.
-        n_human: passages a corpus, of all splits and lengths together.
+        n_human, n_held_out: passages a corpus, of all splits and lengths together.
         prompt_words: words of a human passage that a machine text begins with.
         repetition_penalty: of `penalised`.
         scorer: the model whose zero-shot features are used.
@@ -54,8 +55,10 @@ class EvidenceSettings:
     held_out: tuple[str, ...]
     generators: dict[str, int]
     methods: dict[str, float]
+    smooth: tuple[str, ...]
     words: tuple[int, ...] = (75, 150, 250, 400)
     n_human: int = 1600
+    n_held_out: int = 800
     prompt_words: int = 25
     repetition_penalty: float = 1.2
     scorer: str = "smollm2-135m"
@@ -67,6 +70,9 @@ class EvidenceSettings:
                 raise PlanError(f"evidence: {name} must list at least one")
         for name in self.methods:
             _method(name)
+        for name in self.smooth:
+            if name not in self.methods:
+                raise PlanError(f"evidence: smooth names {name!r}; {nearest(name, self.methods)}")
         if min(*self.words, self.n_human, self.prompt_words) < 1:
             raise PlanError("evidence: words, n_human and prompt_words must be at least 1")
 
@@ -98,15 +104,15 @@ def human_passages(settings: EvidenceSettings) -> list[Document]:
             replace(one, split=splits.get(one.source, "test"), source=f"{Path(corpus).name}:{one.source}") for one in documents
         ]
         stream = random.Random(derive(settings.seed, "passages", Path(corpus).name))
-        found += _chosen(marked, settings, stream)
+        number = settings.n_human if corpus in settings.human else settings.n_held_out
+        found += _chosen(marked, settings.words, number // len(settings.words), stream)
     return found
 
 
-def _chosen(documents: Sequence[Document], settings: EvidenceSettings, stream: random.Random) -> list[Document]:
+def _chosen(documents: Sequence[Document], lengths: Sequence[int], want: int, stream: random.Random) -> list[Document]:
     """Equal numbers of every length, dealt out among a shuffled corpus's documents, one passage a document at a time."""
-    want = settings.n_human // len(settings.words)
     by_length: dict[int, list[Document]] = defaultdict(list)
-    for words in settings.words:
+    for words in lengths:
         piles = [list(_passages(one, words)) for one in documents]
         for pile in piles:
             stream.shuffle(pile)
@@ -114,7 +120,7 @@ def _chosen(documents: Sequence[Document], settings: EvidenceSettings, stream: r
         while any(piles) and len(by_length[words]) < want:
             by_length[words] += [pile.pop() for pile in piles if pile]
             piles = [pile for pile in piles if pile]
-    return [passage for words in settings.words for passage in by_length[words][:want]]
+    return [passage for words in lengths for passage in by_length[words][:want]]
 
 
 def _passages(document: Document, words: int) -> Iterator[Document]:
@@ -125,7 +131,7 @@ def _passages(document: Document, words: int) -> Iterator[Document]:
 def build_human(folder: Path, settings: EvidenceSettings) -> list[Document]:
     """The human passages, kept in a stage's folder."""
     made: dict[str, Any] = {"human": settings.human, "held_out": settings.held_out, "words": settings.words}
-    made |= {"n_human": settings.n_human, "seed": settings.seed}
+    made |= {"n_human": settings.n_human, "n_held_out": settings.n_held_out, "seed": settings.seed}
     build(folder, lambda partial: write_documents(partial / "passages.parquet", human_passages(settings)), settings=made)
     return read_documents(folder / "passages.parquet")
 

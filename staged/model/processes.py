@@ -1,0 +1,67 @@
+"""One process or many under `torchrun`: who this one is, and that it ends with the launcher."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+
+import torch
+import torch.distributed as dist
+
+from staged.errors import ArtifactError
+
+PATIENCE_S = 30.0
+
+
+def join() -> None:
+    """Under `torchrun` meet the other processes; else nothing.
+
+    Raises:
+        ArtifactError: the launcher has died already.
+    """
+    if "RANK" not in os.environ or dist.is_initialized():
+        return
+    threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
+    _refuse_dead_launcher()
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def rank() -> int:
+    """0 … world() − 1; the first one writes."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    """The number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    if world() > 1:
+        dist.barrier()
+
+
+def _end_with_launcher(launcher: int) -> None:
+    """A worker whose torchrun was killed must not go on writing beside the one started next."""
+    while os.getppid() == launcher:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+def _refuse_dead_launcher() -> None:
+    """A launcher that died while this process imported has no parent's id to watch any more, but its store is closed.
+
+    PyTorch would ask for that store again and again, for half an hour.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":  # the store is not the launcher's, and may open later
+        return
+    place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    try:
+        socket.create_connection(place, timeout=PATIENCE_S).close()
+    except OSError as error:
+        raise ArtifactError(
+            f"train: torchrun is gone ({place[0]}:{place[1]}: {error.strerror or error}); start it again, and training continues"
+        ) from None

@@ -1,0 +1,264 @@
+"""`staged detect`, from the command line to the verdict: inputs, outputs, resuming, odd texts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from staged.cli import app
+from staged.detectors import detect
+from staged.detectors.calibrate import fit_calibration
+from staged.detectors.detect import Examiner, judged, segment_spans, write_judged
+from staged.detectors.inputs import read_texts
+from staged.errors import CheckpointError, CorpusError, PlanError
+from tests.conftest import prose
+
+WORDS = 60
+
+
+class CountsHarbours:
+    """Scores the share of the word harbour, in percent."""
+
+    name = "harbours"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def score(self, texts: Sequence[str]) -> list[float]:
+        self.asked += len(texts)
+        return [100 * text.count("harbour") / max(len(text.split()), 1) for text in texts]
+
+
+@pytest.fixture
+def detector(monkeypatch: pytest.MonkeyPatch) -> CountsHarbours:
+    one = CountsHarbours()
+    monkeypatch.setattr(detect, "open_detector", lambda name: one)
+    return one
+
+
+@pytest.fixture
+def calibration(tmp_path: Path) -> Path:
+    """Two hundred human scores 0 … 2 and as many of machines, 1 … 6, at every length."""
+    human = [(i / 100, words) for i in range(200) for words in (WORDS, 150, 300, 500)]
+    machine = [(1 + i / 40, words) for i in range(200) for words in (WORDS, 150, 300, 500)]
+    path = tmp_path / "calibration.json"
+    fit_calibration("harbours", human, machine).save(path)
+    return path
+
+
+def text_with(harbours: int, words: int = WORDS) -> str:
+    return " ".join(["harbour"] * harbours + ["window"] * (words - harbours))
+
+
+def run(*arguments: str, stdin: str | bytes | None = None) -> str:
+    result = CliRunner().invoke(app, ["detect", *arguments], input=stdin, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+class TestVerdicts:
+    def test_three_verdicts(self, detector: CountsHarbours, calibration: Path) -> None:
+        examiner = Examiner("harbours", calibration=calibration)
+        texts = [("m", text_with(6)), ("h", text_with(0)), ("o", text_with(1)), ("short", "harbour " * 9), ("empty", " \u200b ")]
+        found = {one.id: one for one in examiner.examine(texts)}
+        assert [found[i].verdict for i in ("m", "h")] == ["machine", "human-like"]
+        assert all(found[i].verdict == "not enough evidence" for i in ("o", "short", "empty"))
+        assert found["m"].p_value == pytest.approx(1 / 201)
+        assert found["m"].n_human == 200
+        assert found["empty"].score is None
+        assert found["empty"].p_value is None
+
+    def test_normalised_before_it_is_scored(self, detector: CountsHarbours, calibration: Path) -> None:
+        plain = text_with(6)
+        hidden = plain.replace("harbour", "h\u200barb\u043eur")  # a zero-width space and a Cyrillic о
+        before, after = Examiner("harbours", calibration=calibration).examine([("a", plain), ("b", hidden)])
+        assert after.score == before.score
+        assert {change.count for change in after.changes} == {6}
+        assert not before.changes
+
+    def test_without_a_calibration_nothing_is_claimed(self, detector: CountsHarbours) -> None:
+        (one,) = Examiner("harbours").examine([("m", text_with(6))])
+        assert (one.verdict, one.p_value) == ("not enough evidence", None)
+        assert "staged calibrate" in one.reason
+
+    def test_another_detectors_calibration(self, detector: CountsHarbours, tmp_path: Path) -> None:
+        path = tmp_path / "other.json"
+        fit_calibration("other", [(0.0, WORDS)]).save(path)
+        with pytest.raises(CheckpointError, match="calibrates the detector 'other'"):
+            Examiner("harbours", calibration=path)
+
+    @pytest.mark.parametrize("fpr", [0.0, 1.0, -0.1, float("nan")])
+    def test_rate_out_of_range(self, detector: CountsHarbours, fpr: float) -> None:
+        with pytest.raises(PlanError, match="between 0 and 1"):
+            Examiner("harbours", fpr=fpr)
+
+
+class TestSegments:
+    def test_cover_the_text_in_whole_sentences(self) -> None:
+        text = prose(3, 80)
+        spans = segment_spans(text)
+        assert len(spans) > 3
+        assert spans[0][0] == 0
+        assert spans[-1][1] == len(text)
+        for (_, before), (start, _) in zip(spans, spans[1:], strict=False):
+            assert not text[before:start].strip()
+            assert text[before - 1] in ".!?"
+        assert all(len(text[a:b].split()) >= detect.SEGMENT_WORDS for a, b in spans)
+
+    def test_short_and_empty_texts(self) -> None:
+        assert segment_spans("") == []
+        assert segment_spans("One. Two.") == [(0, 9)]
+        assert segment_spans("no end in sight " * 200) == [(0, 3199)]
+
+    def test_two_authors(self, detector: CountsHarbours, calibration: Path) -> None:
+        human = " ".join(f"The window opens {i} times." for i in range(40))
+        machine = " ".join(f"The harbour opens {i} times." for i in range(40))
+        examiner = Examiner("harbours", calibration=calibration)
+        verdicts = [part.verdict for part in examiner.segments(human + "\n\n" + machine)]
+        assert verdicts[0] == "human-like"
+        assert verdicts[-1] == "machine"
+
+
+class TestInputs:
+    def test_files_folders_rows(self, tmp_path: Path) -> None:
+        (tmp_path / "f").mkdir()
+        (tmp_path / "f" / "b.txt").write_text("two", encoding="utf-8-sig")
+        (tmp_path / "f" / "a.md").write_text("one", encoding="utf-8")
+        rows = [{"id": "x", "text": "three"}, {"text": "four\u2028still four"}]
+        (tmp_path / "r.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+        pq.write_table(pa.Table.from_pylist([{"id": 7, "text": "five"}]), tmp_path / "p.parquet")
+        found = list(read_texts([str(tmp_path / "f"), str(tmp_path / "r.jsonl"), str(tmp_path / "p.parquet")]))
+        assert [text for _, text in found] == ["one", "two", "three", "four\u2028still four", "five"]
+        assert [name for name, _ in found[2:]] == ["x", "2", "7"]
+
+    @pytest.mark.parametrize(
+        ("name", "data", "said"),
+        [
+            ("a.txt", b"caf\xe9", "byte 3 is not UTF-8"),
+            ("a.jsonl", b'{"id": 1}', "line 1"),
+            ("a.jsonl", b'{"text": "a"}\n{"text": 3}', "line 2"),
+            ("a.jsonl", b'{"text": "a"}\nnot json', "line 2: not JSON"),
+            ("a.parquet", b"PAR1 no", "not a readable Parquet file"),
+        ],
+    )
+    def test_bad_files_say_where(self, tmp_path: Path, name: str, data: bytes, said: str) -> None:
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(CorpusError, match=said):
+            list(read_texts([str(tmp_path / name)]))
+
+    def test_nothing_there(self, tmp_path: Path) -> None:
+        with pytest.raises(CorpusError, match="no such file"):
+            list(read_texts([str(tmp_path / "none")]))
+        with pytest.raises(CorpusError, match="empty folder"):
+            list(read_texts([str(tmp_path)]))
+
+
+class TestCommand:
+    def test_json_lines_in_input_order(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
+        rows = [{"id": f"t{i}", "text": text_with(i % 7)} for i in range(150)]
+        path = tmp_path / "texts.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        lines = run(str(path), "--json", "--calibration", str(calibration)).splitlines()
+        found = [json.loads(line) for line in lines]
+        assert [one["id"] for one in found] == [row["id"] for row in rows]
+        assert {"id", "score", "p_value", "verdict", "detector"} <= found[0].keys()
+
+    def test_standard_input_as_text_and_as_rows(self, detector: CountsHarbours, calibration: Path) -> None:
+        one = json.loads(run("-", "--json", "--calibration", str(calibration), stdin=text_with(6)))
+        assert (one["id"], one["verdict"]) == ("-", "machine")
+        rows = "".join(json.dumps({"id": i, "text": text_with(i)}) + "\n" for i in range(3))
+        assert [json.loads(line)["id"] for line in run("-", "--json", stdin=rows).splitlines()] == ["0", "1", "2"]
+
+    def test_csv(self, detector: CountsHarbours, calibration: Path) -> None:
+        rows = list(csv.DictReader(io.StringIO(run("-", "--csv", "--calibration", str(calibration), stdin=text_with(6)))))
+        assert rows[0]["verdict"] == "machine"
+        assert float(rows[0]["p_value"]) == pytest.approx(1 / 201)
+
+    def test_words_and_table_and_parts(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
+        shown = run("-", "--segments", "--calibration", str(calibration), stdin=text_with(6))
+        assert "machine" in shown
+        assert "no ground to accuse" in shown
+        assert "by chance" in shown
+        for name in "ab":
+            (tmp_path / f"{name}.txt").write_text(text_with(6), encoding="utf-8")
+        assert run(str(tmp_path / "a.txt"), str(tmp_path / "b.txt")).count("not enough evidence") == 2
+
+    def test_page(self, detector: CountsHarbours, calibration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Examiner, "tokens", lambda self, text: [])
+        page = tmp_path / "page.html"
+        run("-", "--html", str(page), "--calibration", str(calibration), stdin=text_with(6) + " <script>alert(1)</script>")
+        html = page.read_text(encoding="utf-8")
+        assert "scores like machine-written text" in html
+        assert "<script>alert" not in html
+        assert "What this cannot tell" in html
+        assert "/static/" not in html
+
+    @pytest.mark.parametrize(
+        ("flags", "said"),
+        [(["--json", "--csv"], "one of"), (["--out", "a.txt"], "ends in .jsonl"), (["--fpr", "2"], "between 0 and 1")],
+    )
+    def test_bad_flags(self, detector: CountsHarbours, flags: list[str], said: str) -> None:
+        result = CliRunner().invoke(app, ["detect", "-", *flags], input="text")
+        assert isinstance(result.exception, PlanError)
+        assert said in str(result.exception)
+
+
+class TestResuming:
+    def test_continues_with_what_is_missing(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
+        texts = [(f"t{i}", text_with(i % 7)) for i in range(200)]
+        examiner = Examiner("harbours", calibration=calibration)
+        whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+        write_judged(whole, examiner, texts)
+        detector.asked = 0
+
+        def stop(done: int, total: int) -> None:
+            if done >= 128:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            write_judged(out, examiner, texts, progress=stop)
+        assert not out.exists()
+        write_judged(out, examiner, texts)
+        assert detector.asked == len(texts)
+        assert out.read_bytes() == whole.read_bytes()
+        assert not out.with_name("out.jsonl.blocks").exists()
+
+    def test_other_texts_are_not_taken_for_these(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out.jsonl"
+        examiner = Examiner("harbours", calibration=calibration)
+        with pytest.raises(KeyboardInterrupt):
+            write_judged(out, examiner, [("a", text_with(6))], progress=_interrupt)
+        write_judged(out, examiner, [("a", text_with(0))])
+        assert json.loads(out.read_text(encoding="utf-8"))["verdict"] == "human-like"
+
+
+def _interrupt(done: int, total: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_judged_reads_as_it_goes(detector: CountsHarbours) -> None:
+    taken = []
+
+    def texts() -> object:
+        for i in range(10):
+            taken.append(i)
+            yield str(i), text_with(1)
+
+    rows = judged(Examiner("harbours"), texts(), at_once=2)  # type: ignore[arg-type]
+    next(rows)
+    assert taken == [0, 1]
+
+
+def test_no_models_for_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detect, "open_detector", lambda name: sys.exit("a model was loaded"))
+    result = CliRunner().invoke(app, ["detect", str(tmp_path / "none.txt")])
+    assert isinstance(result.exception, CorpusError)

@@ -1,0 +1,193 @@
+"""From a plan to an `evidence` detector at tiny size: data, resuming, what is learned, what is saved."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from staged.detectors import evidence
+from staged.detectors.catalog import load_detector
+from staged.detectors.features import FEATURES, feature_matrix
+from staged.detectors.token_statistics import TokenStatistics
+from staged.errors import CheckpointError, PlanError
+from staged.records import HUMAN, MACHINE, Document
+from staged.study import evidence_data, evidence_training
+from staged.study.evidence_data import PENALISED, EvidenceSettings, cells, first_words, read_evidence
+from staged.study.evidence_training import fit_weights, train_evidence
+
+METHODS = {"temperature-1": 1.0, "top-k-40": 2.0, PENALISED: 1.0}
+
+
+@pytest.fixture
+def settings(tiny: Path, human_folder: Path, tmp_path: Path) -> EvidenceSettings:
+    held = tmp_path / "held"
+    held.mkdir()
+    for path in list(human_folder.iterdir())[:3]:
+        (held / path.name).write_text(path.read_text(encoding="utf-8").replace("harbour", "lighthouse"), encoding="utf-8")
+    return EvidenceSettings(
+        human=(str(human_folder),),
+        held_out=(str(held),),
+        generators={str(tiny): 160},
+        methods=METHODS,
+        smooth=("top-k-40",),
+        words=(15, 25),
+        n_human=96,
+        n_held_out=8,
+        prompt_words=5,
+        scorer=str(tiny),
+    )
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tiny_encoder: Path) -> None:
+    monkeypatch.setattr(evidence_training, "ENCODER", replace(evidence_training.ENCODER, base=str(tiny_encoder), epochs=1))
+    monkeypatch.setattr(evidence_training, "fit_calibration", _short(evidence_training.fit_calibration))
+    monkeypatch.setattr(evidence_training, "BLOCK", 32)
+    monkeypatch.setattr(evidence_training, "FEWEST", 2)
+
+
+def _short(fit):  # type: ignore[no-untyped-def]
+    """Calibration of texts this short."""
+    return lambda *arguments, **options: fit(*arguments, **options, edges_words=(5,))
+
+
+@pytest.mark.usefixtures("small")
+class TestTraining:
+    def test_whole_and_again_and_after_a_kill(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        def stop(what: str, done: int, total: int) -> None:
+            if what == "features" and done >= 64:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train_evidence(tmp_path / "killed", settings, progress=stop)
+        facts = train_evidence(tmp_path / "killed", settings)
+        assert facts == train_evidence(tmp_path / "whole", settings)
+        detector = tmp_path / "whole" / "detector"
+        for path in sorted(detector.rglob("*")):
+            if path.is_file():
+                assert path.read_bytes() == (tmp_path / "killed" / "detector" / path.relative_to(detector)).read_bytes(), path
+        self._check(facts, detector)
+
+    def _check(self, facts: dict, folder: Path) -> None:  # type: ignore[type-arg]
+        assert {row["machine"] for row in facts["auroc"]} == {"all", "tiny", *METHODS}
+        assert {row["score"] for row in facts["auroc"]} == {"evidence", *FEATURES}
+        assert all(0 <= row["low"] <= row["auroc"] <= row["high"] <= 1 for row in facts["auroc"])
+        assert facts["achieved"]["0.05"][0]["n"] > 0
+        scores = load_detector(folder).score(["The harbour opens the window.", "", "a " * 4000])
+        assert all(math.isfinite(score) for score in scores)
+
+    def test_damage_is_one_sentence(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        train_evidence(tmp_path / "out", settings)
+        path = tmp_path / "out" / "detector" / "evidence.json"
+        made = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(made | {"smooth": [1.0]}), encoding="utf-8")
+        with pytest.raises(CheckpointError, match="another length"):
+            load_detector(path.parent)
+        path.write_text(json.dumps(made | {"columns": ["x"]}), encoding="utf-8")
+        with pytest.raises(CheckpointError, match="other features"):
+            load_detector(path.parent)
+
+
+class TestData:
+    def test_no_source_in_two_splits_and_held_out_only_tests(self, settings: EvidenceSettings) -> None:
+        found = evidence_data.human_passages(settings)
+        splits: dict[str, set[str]] = {}
+        for one in found:
+            splits.setdefault(one.source, set()).add(one.split)
+        assert all(len(those) == 1 for those in splits.values())
+        held = {one.split for one in found if one.source.startswith("held:")}
+        assert held == {"test"}
+        assert {one.split for one in found} == {"train", "valid", "test"}
+
+    def test_a_machine_text_shares_its_sources_beginning_length_and_split(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        human = evidence_data.build_human(tmp_path / "human", settings)
+        machine = evidence_data.build_machine(tmp_path / "samples", human, settings, progress=lambda done, total: None)
+        assert len(machine) == sum(cell.count for cell in cells(settings))
+        by_start = {(one.source, tuple(one.text.split()[:4])): one for one in human}  # the fifth word may go on
+        for one in machine:
+            source = by_start[one.source, tuple(one.text.split()[:4])]
+            assert (one.label, one.split) == (MACHINE, source.split)
+            assert len(one.text.split()) <= len(source.text.split())
+            assert not one.source.startswith("held:")
+
+    @pytest.mark.parametrize(
+        ("text", "words", "cut"),
+        [("a  b\n c d", 3, "a  b\n c"), (" a b", 9, " a b"), ("", 3, ""), ("a b ", 2, "a b"), ("  ", 1, "")],
+    )
+    def test_first_words(self, text: str, words: int, cut: str) -> None:
+        assert first_words(text, words) == cut
+
+    def test_the_committed_plan_reads(self) -> None:
+        plan = read_evidence(Path("plans/evidence.toml"))
+        assert sum(cell.count for cell in cells(plan)) == pytest.approx(sum(plan.generators.values()), rel=0.05)
+
+    @pytest.mark.parametrize(
+        "wrong", [{"human": ()}, {"smooth": ("nucleus",)}, {"words": (0,)}, {"methods": {}}, {"prompt_words": 0}]
+    )
+    def test_wrong_plans(self, settings: EvidenceSettings, wrong: dict) -> None:  # type: ignore[type-arg]
+        with pytest.raises(PlanError):
+            replace(settings, **wrong)
+
+
+class TestWeights:
+    def documents(self, n: int) -> list[Document]:
+        human = [Document(f"h{i}", "", HUMAN, "a:x", "train") for i in range(n)]
+        names = ["g.nucleus.75", "g.temperature-1.75"]
+        return human + [Document(f"{name}.{i}", "", MACHINE, "a:x", "train") for name in names for i in range(n)]
+
+    def test_both_sides_of_human_text_score_high(self) -> None:
+        """Human text in the middle of one column, one machine kind below, one above: a single line could not tell them."""
+        stream = np.random.default_rng(5)
+        n, width = 300, len(evidence.COLUMNS)
+        columns = stream.normal(size=(3 * n, width))
+        columns[n : 2 * n, 0] -= 4
+        columns[2 * n :, 0] += 4
+        weights = fit_weights(columns, self.documents(n), ("nucleus",), strength=1.0)
+        odds = weights.log_odds(columns)
+        human, low, high = odds[:n], odds[n : 2 * n], odds[2 * n :]
+        assert np.mean(low[:, None] > human[None]) > 0.95
+        assert np.mean(high[:, None] > human[None]) > 0.95
+
+    def test_one_wild_column_cannot_decide_alone(self) -> None:
+        stream = np.random.default_rng(6)
+        columns = stream.normal(size=(90, len(evidence.COLUMNS)))
+        weights = fit_weights(columns, self.documents(30), ("nucleus",))
+        wild = np.zeros((1, len(evidence.COLUMNS)))
+        wild[0, 3] = 1e12
+        assert abs(weights.log_odds(wild)[0]) < 50
+
+
+class TestFeatures:
+    def test_short_texts_have_no_sign(self) -> None:
+        short = TokenStatistics(np.arange(3), np.zeros(2), np.zeros(2), np.ones(2), np.ones(2, dtype=np.int64), 0.0)
+        assert not feature_matrix([short]).any()
+        assert feature_matrix([]).shape == (0, len(FEATURES))
+
+    def test_known_values(self) -> None:
+        n = 20
+        logprob, mean = -np.arange(1.0, n + 1), np.full(n, -2.0)
+        rank = np.array([1, 11, 101, 1001] * 5, dtype=np.int64)
+        row = feature_matrix([TokenStatistics(np.arange(n + 1), logprob, mean, np.full(n, 4.0), rank, 0.0)])[0]
+        value = dict(zip(FEATURES, row, strict=True))
+        assert value["likelihood"] == pytest.approx(-10.5)
+        assert value["entropy"] == pytest.approx(2.0)
+        assert value["fast-detectgpt"] == pytest.approx((-210 + 40) / math.sqrt(80))
+        assert value["surprise-spread"] == pytest.approx(math.sqrt((n**2 - 1) / 12))
+        assert value["surprise-jump"] == pytest.approx(1.0)
+        assert [value[f"rank-{k}"] for k in (10, 100, 1000)] == pytest.approx([0.25, 0.5, 0.75])
+        assert value["surprise-q0.5"] == pytest.approx(10.5)
+
+    @pytest.mark.parametrize("fill", [0.0, -1e6])
+    def test_always_finite(self, fill: float) -> None:
+        n = 30
+        same = TokenStatistics(np.arange(n + 1), np.full(n, fill), np.full(n, fill), np.zeros(n), np.ones(n, dtype=np.int64), 0.0)
+        assert np.isfinite(feature_matrix([same])).all()
+
+
+def test_plain_text_is_one_line() -> None:
+    assert evidence.plain("a\n\n b\u00a0c\t\u200bd ") == "a b c d"
