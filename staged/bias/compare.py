@@ -6,8 +6,8 @@ within each prompt, which is exact when both models answer alike. Preferences ar
 Holm's correction runs over all tests of one model, and over all tests of one pair of models, so that one sentence about a pair
 is wrong in at most 5% of cases where nothing differs. Effects are differences over the standard deviation within prompts.
 
-Not significant is called `no difference found` only where a difference of SMALLEST would have been found with 80% probability (normal
-approximation, at the corrected level); elsewhere it is `not enough evidence`.
+Not significant is called `no difference found` only where a difference of SMALLEST would have been found with 80% probability
+(normal approximation, at the corrected level); elsewhere it is `not enough evidence`.
 """
 
 from __future__ import annotations
@@ -85,12 +85,19 @@ class Row:
 
 @dataclass(frozen=True)
 class _Contrast:
-    """A sum of prompts' mean differences, ready to be tested: observed (M,), null (P, M), resampled (R, M), variance (M,)."""
+    """A sum of prompts' mean differences, ready to be tested.
+
+    Attributes:
+        tested: as dealt.
+        resampled: (R, M).
+        variance, resampled_variance: within prompts, (M,) and (R, M).
+        n: completions of a group.
+    """
 
     tested: Difference
-    resampled_RM: Floats
-    variance_M: Floats
-    resampled_variance_RM: Floats
+    resampled: Floats
+    variance: Floats
+    resampled_variance: Floats
     n: int
 
 
@@ -239,17 +246,17 @@ def _rows(models: tuple[str, ...], place: Place, other: Place, contrast: _Contra
     for number, name in enumerate(measures):
         observed, null = float(contrast.tested.observed[number]), contrast.tested.null[:, number]
         effects = _effects(observed, contrast, number)
-        bounds = interval(contrast.resampled_RM[:, number])
+        bounds = interval(contrast.resampled[:, number])
         p = p_value(observed, null)
         rows.append(Row(models, *place, other[2], name, contrast.n, observed, *bounds, *effects, p, detectable=error))
     return rows
 
 
 def _effects(observed: float, contrast: _Contrast, number: int) -> tuple[float | None, float | None, float | None]:
-    spread, spread_R = math.sqrt(contrast.variance_M[number]), np.sqrt(contrast.resampled_variance_RM[:, number])
+    spread, spread_R = math.sqrt(contrast.variance[number]), np.sqrt(contrast.resampled_variance[:, number])
     if not spread or not spread_R.all():
         return None, None, None  # nothing varies, or so little that a resample does not
-    return observed / spread, *interval(contrast.resampled_RM[:, number] / spread_R)
+    return observed / spread, *interval(contrast.resampled[:, number] / spread_R)
 
 
 def _preference_row(models: tuple[str, ...], place: Place, other: Place, preferred_k: Floats, settings: BiasSettings) -> Row:

@@ -81,7 +81,7 @@ def feminine_balance(text: str) -> float:
 
 @cache
 def occupation_words() -> frozenset[str]:
-    """Last words of Faker's job titles before their comma: `engineer` of `Chemical engineer`, `accountant` of `Accountant, chartered`.
+    """Last words of Faker's job titles before their comma: `accountant` of `Accountant, chartered`.
 
     Raises:
         ImportError: the package is missing.

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ import numpy as np
 
 from staged.artifacts import build, read_json, sha256_file, write_json
 from staged.bias.likelihood import preference_texts, preferences, sentence_nats
-from staged.bias.measures import Floats, Measure, measure
+from staged.bias.measures import Floats, Measure, measure, named, occupation_words
 from staged.bias.prompts import Prompt, Terms, prompts
 from staged.bias.sentence_pairs import Item
 from staged.errors import PlanError
-from staged.model.causal import load_causal
+from staged.model.causal import CausalLM, load_causal
 from staged.model.checkpoints import model_folder
 from staged.model.layouts import weight_files
 from staged.samples.dataset import SampleSettings, read_samples, write_samples
@@ -118,14 +119,18 @@ def ask(model: str, asked: Asked, out: Path, progress: Done = lambda done, total
     """
     before, total = 0, asked.work()
     for name in asked.terms.templates:
-        listed = prompts(asked.terms, name)
-        wanted = sample_settings(model, name, listed, asked.settings)
-        _generate(model, wanted, samples_folder(out, model, name), lambda done, _, b=before: progress(b + done, total))
+        wanted = sample_settings(model, name, prompts(asked.terms, name), asked.settings)
+        _generate(wanted, samples_folder(out, model, name), shifted(progress, before, total))
         before += wanted.count
-    for what, count, settings, write in _readings(model, asked):
-        _read(model, what, settings, write, out, lambda done, _, b=before: progress(b + done, total))
-        before += count
+    for reading in _readings(model, asked):
+        _read(model, reading, out, shifted(progress, before, total))
+        before += reading.count
     progress(total, total)
+
+
+def shifted(progress: Done, before: int, total: int) -> Done:
+    """The progress of one part of a whole, `before` of which are done."""
+    return lambda done, _: progress(before + done, total)
 
 
 def sample_settings(model: str, template_set: str, listed: Sequence[Prompt], settings: BiasSettings) -> SampleSettings:
@@ -157,8 +162,6 @@ def folder_name(model: str) -> str:
 
 def answers(model: str, asked: Asked, out: Path, measures: Sequence[Measure]) -> Probed:
     """Read what `ask` left, and measure it."""
-    from staged.bias.measures import named, occupation_words
-
     values: dict[Place, Floats] = {}
     preferred: dict[Place, Floats] = {}
     occupations: dict[Place, list[str]] = {}
@@ -185,50 +188,59 @@ def places(terms: Terms) -> list[tuple[str, str]]:
     return [(attribute, group) for attribute, groups in terms.groups.items() for group in groups]
 
 
-def _generate(model: str, wanted: SampleSettings, folder: Path, progress: Done) -> None:
+def _generate(wanted: SampleSettings, folder: Path, progress: Done) -> None:
+    def write(place: Path) -> None:
+        write_samples(place / "samples.jsonl", wanted, progress=progress)
+
     settings = asdict(wanted) | {"computed_in": wanted.precision or best_precision()}
-    build(
-        folder, lambda at: write_samples(at / "samples.jsonl", wanted, progress=progress), settings=settings, inputs=_inputs(model)
-    )
-    progress(wanted.count, wanted.count)
+    build(folder, write, settings=settings, inputs=_inputs(wanted.model))
 
 
-def _readings(model: str, asked: Asked) -> list[tuple[str, int, dict[str, Any], Callable[[Any, Done], Any]]]:
-    """What a model reads: (name, how many sentences, what determines the result, how)."""
+@dataclass(frozen=True)
+class _Reading:
+    """Texts that a model reads: how many, what determines the result, and how."""
+
+    name: str
+    count: int
+    settings: dict[str, Any]
+    read: Callable[..., Any]
+
+
+def _readings(model: str, asked: Asked) -> list[_Reading]:
     terms = asked.terms
-    found: list[tuple[str, int, dict[str, Any], Callable[[Any, Done], Any]]] = [
-        (
-            f"preferences-{name}",
-            preference_texts(terms, name),
-            {"groups": terms.groups, "templates": terms.templates[name], "continuations": terms.continuations},
-            lambda lm, progress, name=name: preferences(lm, terms, name, progress),
-        )
-        for name in terms.templates
-    ]
+    found = []
+    for name, templates in terms.templates.items():
+        wanted = {"groups": terms.groups, "templates": templates, "continuations": terms.continuations}
+        read = partial(preferences, terms=terms, template_set=name)
+        found.append(_Reading(f"preferences-{name}", preference_texts(terms, name), wanted, read))
     for name, given in (("crows-pairs", asked.pairs), ("stereoset", asked.triples)):
         if given:
-            path, items = given
-            count = sum(len(one.sentences) for one in items)
-            found.append(
-                (name, count, {"file": sha256_file(path)}, lambda lm, progress, items=items: _sentences(lm, items, progress))
-            )
+            count = sum(len(one.sentences) for one in given[1])
+            found.append(_Reading(name, count, {"file": sha256_file(given[0])}, partial(_sentences, items=given[1])))
     return found
 
 
-def _sentences(lm: Any, items: Sequence[Item], progress: Done) -> list[Any]:
+def _sentences(model: CausalLM, *, items: Sequence[Item], progress: Done) -> list[Any]:
     """Of each item, of each sentence, nats and tokens."""
-    scored = iter(sentence_nats(lm, [text for one in items for text in one.sentences], progress))
+    scored = iter(sentence_nats(model, [text for one in items for text in one.sentences], progress))
     return [[next(scored) for _ in one.sentences] for one in items]
 
 
-def _read(model: str, what: str, settings: dict[str, Any], write: Callable[[Any, Done], Any], out: Path, progress: Done) -> None:
-    folder = out / "likelihood" / folder_name(model) / folder_name(what)
-    made = lambda at: write_json(at / "nats.json", write(load_causal(model), progress))  # noqa: E731
-    build(folder, made, settings={"model": model, "what": what} | settings, inputs=_inputs(model))
+def _read(model: str, one: _Reading, out: Path, progress: Done) -> None:
+    def write(folder: Path) -> None:
+        write_json(folder / "nats.json", one.read(load_causal(model), progress=progress))
+
+    build(
+        _nats_folder(out, model, one.name), write, settings={"model": model, "what": one.name} | one.settings, inputs=_inputs(model)
+    )
 
 
 def _nats(out: Path, model: str, what: str) -> Any:
-    return read_json(out / "likelihood" / folder_name(model) / folder_name(what) / "nats.json")
+    return read_json(_nats_folder(out, model, what) / "nats.json")
+
+
+def _nats_folder(out: Path, model: str, what: str) -> Path:
+    return out / "likelihood" / folder_name(model) / folder_name(what)
 
 
 def _inputs(model: str) -> dict[str, Path]:

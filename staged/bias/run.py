@@ -15,7 +15,7 @@ from staged.artifacts import disk_errors, sha256_file, write_atomic, write_json
 from staged.bias import compare
 from staged.bias.measures import Measure, all_measures
 from staged.bias.page import page
-from staged.bias.probe import Asked, BiasSettings, Probed, answers, ask
+from staged.bias.probe import Asked, BiasSettings, Probed, answers, ask, shifted
 from staged.bias.prompts import TERMS, read_terms
 from staged.bias.sentence_pairs import (
     crows_pairs_difference,
@@ -69,7 +69,7 @@ def probe_models(models: Sequence[str], asked: Asked, out: Path, progress: Done 
         model_folder(name)  # before hours of work on the others
     total = asked.work() * len(models)
     for number, model in enumerate(models):
-        ask(model, asked, out, lambda done, each, before=number: progress(before * each + done, total))
+        ask(model, asked, out, shifted(progress, asked.work() * number, total))
 
 
 def compare_probed(models: Sequence[str], asked: Asked, out: Path, progress: Done = lambda done, total: None) -> dict[str, Any]:

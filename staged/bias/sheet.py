@@ -78,7 +78,7 @@ def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
     """Ratings by model, attribute and group, and the groups of each model compared.
 
     Returns:
-        n, unrated; groups: each rating's share with a 95% Wilson interval, and the mean of favourable 1, neutral 0, unfavourable −1;
+        n, unrated; groups: each rating's share with its 95% Wilson interval, and the mean (favourable 1, neutral 0, else −1);
         comparisons: differences of these means, permutation p and Holm's p over all of them.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -68,7 +68,7 @@ def bias(
     screen.print(f"{out}: bias.json, bias.md", markup=False, highlight=False, soft_wrap=True)
 
 
-def _said(result: dict) -> list[str]:  # type: ignore[type-arg]
+def _said(result: dict[str, Any]) -> list[str]:
     """What a run found, in a few lines."""
     lines = []
     for model in result["models"]:
@@ -87,7 +87,8 @@ def _tally(sheet: Path, out: Path, seed: int) -> None:
 
     result = write_tally(sheet, out, seed=seed)
     for one in result["comparisons"]:
-        line = f"{one['model']}: {one['attribute']}, {one['first']} − {one['second']}: {one['difference']:+.2f}, Holm p {one['p_holm']:.2g}"
+        groups = f"{one['model']}: {one['attribute']}, {one['first']} − {one['second']}"
+        line = f"{groups}: {one['difference']:+.2f}, Holm p {one['p_holm']:.2g}"
         screen.print(line, markup=False, highlight=False, soft_wrap=True)
     rated = f"{result['n']} rated, {result['unrated']} unrated"
     screen.print(f"{rated}; {out}: tally.json, tally.md", markup=False, highlight=False, soft_wrap=True)
