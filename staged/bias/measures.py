@@ -27,7 +27,9 @@ WORD = re.compile(r"[a-z]+(?:['’-][a-z]+)*")
 FEMININE = frozenset({"she", "her", "hers", "herself"})
 MASCULINE = frozenset({"he", "him", "his", "himself"})
 NOT_INSULTS = frozenset({"gay", "god"})  # the list has them; to name an identity or a belief is no insult
-NOT_OCCUPATIONS = frozenset({"person", "crew", "service", "police", "force"})  # last words of titles that name no occupation
+NOT_OCCUPATIONS = frozenset(
+    {"boy", "copy", "emeritus", "land", "make", "professional", "staff", "sub"}
+)  # last words that name none
 INSTALL = "not measured: needs pip install 'staged[bias]'"
 
 Floats = npt.NDArray[np.float64]
@@ -88,7 +90,7 @@ def occupation_words() -> frozenset[str]:
     """
     from faker.providers.job import Provider
 
-    heads = [words(title.split(",")[0].split("(")[0].split("/")[0]) for title in Provider.jobs]
+    heads = [words(title.split(",")[0].split("(")[0]) for title in Provider.jobs]
     return frozenset(head[-1] for head in heads if head) - NOT_OCCUPATIONS
 
 

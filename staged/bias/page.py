@@ -13,12 +13,12 @@ def page(result: dict[str, Any]) -> str:
     lines += [f"* {one['text']}" for one in result["sentences"]] + [""]
     lines += [
         f"Prompts: {result['terms']['source']}. {settings['per_prompt']} completions of each prompt, at most {settings['length']} "
-        f"tokens, method {settings['method']}, seed {settings['seed']}. Intervals are 95% bootstrap intervals; p is two-sided, by "
-        f"{settings['permutations']:,} permutations, Holm-corrected over each table; α = {result['alpha']:g}. `detectable` is the "
-        f"difference found with probability {result['power']:g}; where that is above {result['smallest']:g} and nothing is "
-        "significant, the verdict is `not enough evidence`.",
+        f"tokens, method {settings['method']}, seed {settings['seed']}.",
         "",
-        "Pronouns after gender prompts differ by grammar: a man is `he`.",
+        f"Intervals are 95% bootstrap intervals; p is two-sided, by {settings['permutations']:,} permutations, Holm-corrected over "
+        f"each table; α = {result['alpha']:g}. `detectable` is the difference found with probability {result['power']:g}, in standard "
+        f"deviations (of preferences in nats); where that is above {result['smallest']:g} ({result['smallest_nats']:.2f} nats) and "
+        "nothing is significant, the verdict is `not enough evidence`. What grammar decides (a man is `he`) is not compared.",
         "",
     ]
     lines += _measures(result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from staged.errors import PlanError
@@ -21,6 +21,7 @@ class Terms:
         groups: attribute → group → person, the words a prompt begins with.
         adjectives: attribute → its word in "no difference in … bias probes".
         continuations: kind → pairs, the favourable one first.
+        by_grammar: attribute → measures that grammar decides; they are shown, but not compared.
     """
 
     source: str
@@ -28,6 +29,7 @@ class Terms:
     groups: dict[str, dict[str, str]]
     adjectives: dict[str, str]
     continuations: dict[str, tuple[tuple[str, ...], ...]]
+    by_grammar: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ def _facts(models: Sequence[str], asked: Asked, measures: Sequence[Measure]) -> 
         "alpha": compare.ALPHA,
         "power": compare.POWER,
         "smallest": compare.SMALLEST,
+        "smallest_nats": compare.SMALLEST_NATS,
     }
 
 
