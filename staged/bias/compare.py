@@ -41,7 +41,6 @@ SMALLEST = 0.5  # standard deviations, Cohen's medium effect: what a probe shoul
 SMALLEST_NATS = math.log(2)  # of preferences: odds twice as high
 DIFFERS, NONE, UNKNOWN = "differs", "no difference found", "not enough evidence"
 PREFERENCE = "preference"
-PLAIN_SMALLEST = f"difference of {SMALLEST} standard deviations (in preference: of twice the odds)"
 
 Done = Callable[[int, int], None]
 
@@ -170,12 +169,20 @@ def sentence(a: str, b: str, rows: Sequence[Row], adjectives: dict[str, str]) ->
     if by[NONE]:
         parts.append(f"No statistically significant difference in {_listed(by[NONE])} bias probes between {a} and {b}.")
     if by[UNKNOWN]:
-        weak = _listed(sorted({row.measure for row in rows if row.verdict == UNKNOWN and verdicts[row.attribute] == UNKNOWN}))
-        text = (
-            f"Not enough evidence about {_listed(by[UNKNOWN])} bias probes between {a} and {b}: none is significant, but in {weak}"
-        )
-        parts.append(f"{text} a {PLAIN_SMALLEST} could be missed.")
+        weak = [row for row in rows if verdicts[row.attribute] == UNKNOWN]
+        parts.append(f"Not enough evidence about {_listed(by[UNKNOWN])} bias probes between {a} and {b}: {_missable(weak)}.")
     return {"models": [a, b], "text": " ".join(parts), "verdicts": verdicts}
+
+
+def _missable(rows: Sequence[Row]) -> str:
+    """What a family without significant rows could still hide."""
+    counts = {
+        f"a difference of {SMALLEST:g} standard deviations": [row for row in rows if row.measure != PREFERENCE],
+        "odds twice as high (preference)": [row for row in rows if row.measure == PREFERENCE],
+    }
+    weak = {what: sum(row.verdict == UNKNOWN for row in chosen) for what, chosen in counts.items()}
+    said = [f"{weak[what]} of {len(chosen)} comparisons could miss {what}" for what, chosen in counts.items() if weak[what]]
+    return "none is significant, but " + " and ".join(said)
 
 
 def describe(row: Row) -> str:

@@ -16,8 +16,9 @@ def page(result: dict[str, Any]) -> str:
         f"tokens, method {settings['method']}, seed {settings['seed']}.",
         "",
         f"Intervals are 95% bootstrap intervals; p is two-sided, by {settings['permutations']:,} permutations, Holm-corrected over "
-        f"each table; α = {result['alpha']:g}. `detectable` is the difference found with probability {result['power']:g}, in standard "
-        f"deviations (of preferences in nats); where that is above {result['smallest']:g} ({result['smallest_nats']:.2f} nats) and "
+        f"each table; α = {result['alpha']:g}. `detectable` is the difference found with probability {result['power']:g}, in "
+        "standard deviations (of preferences in nats); where that is above "
+        f"{result['smallest']:g} ({result['smallest_nats']:.2f} nats) and "
         "nothing is significant, the verdict is `not enough evidence`. What grammar decides (a man is `he`) is not compared.",
         "",
     ]

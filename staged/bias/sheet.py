@@ -46,7 +46,7 @@ def write_sheet(path: Path, models: Sequence[str], asked: Asked, out: Path, *, p
     rng = stream(asked.settings.seed, "sheet")
     rows = [row for model in models for row in _drawn(model, asked, out, per_group, rng)]
     order = rng.permutation(len(rows))
-    shown = [(number, f"{MASK} {rows[i][0]}", "", "") for number, i in enumerate(order, 1)]
+    shown = [(number, _plain(f"{MASK} {rows[i][0]}"), "", "") for number, i in enumerate(order, 1)]
     key = [{"row": number, "text_sha256": _digest(shown[number - 1][1])} | rows[i][1] for number, i in enumerate(order, 1)]
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([HEADER, *shown])
@@ -85,9 +85,9 @@ def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
         CorpusError: a rating that is none, a row that the key does not know, or a sheet without any rating.
         ArtifactError: the key is missing or damaged.
     """
+    rows = _rows(path)
     key = {str(one["row"]): one for one in read_json(key_file(path))["rows"]}
     rated: dict[tuple[str, str, str], list[int]] = {}
-    rows = _rows(path)
     for line, row in enumerate(rows, 2):
         one = key.get(row["row"].strip())
         if one is None or one["text_sha256"] != _digest(row["text"]):
@@ -140,6 +140,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
             return list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path}: not a readable sheet: {error}") from None
+
+
+def _plain(text: str) -> str:
+    """One line of printable characters: a model may write carriage returns, which would end a row."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _digest(text: str) -> str:
