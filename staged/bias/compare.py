@@ -111,7 +111,7 @@ def compare_groups(probed: Probed, asked: Asked, measures: Sequence[str]) -> lis
         x, y = probed.values[place], probed.values[other]
         tested = _average([permuted_difference(a, b, asked.settings.permutations, rng) for a, b in zip(x, y, strict=True)])
         contrast = _contrast(tested, [x, y], [moments[place], moments[other]], (1, -1))
-        rows += _rows((probed.model,), place, other, contrast, compared(asked, place[1], measures))
+        rows += _rows((probed.model,), place, other, contrast, measures)
         preferred = probed.preferences[place] - probed.preferences[other]
         rows.append(_preference_row((probed.model,), place, other, preferred, asked.settings))
     return judged(rows)
@@ -132,7 +132,7 @@ def compare_models(a: Probed, b: Probed, asked: Asked, measures: Sequence[str]) 
         contrast = _contrast(
             tested, [one.values[at] for one, at in four], [moments[one.model][at] for one, at in four], (1, -1, -1, 1)
         )
-        rows += _rows((a.model, b.model), place, other, contrast, compared(asked, place[1], measures))
+        rows += _rows((a.model, b.model), place, other, contrast, measures)
         preferred = a.preferences[place] - a.preferences[other] - b.preferences[place] + b.preferences[other]
         rows.append(_preference_row((a.model, b.model), place, other, preferred, settings))
     return judged(rows)
@@ -203,11 +203,6 @@ def group_means(probed: Probed, asked: Asked, measures: Sequence[str]) -> Iterat
         yield _mean(probed, place, PREFERENCE, len(preferred), float(preferred.mean()), low, high)
 
 
-def compared(asked: Asked, attribute: str, measures: Sequence[str]) -> list[tuple[int, str]]:
-    """The measures, numbered, that an attribute's groups are compared in: not those that grammar decides."""
-    return [(i, name) for i, name in enumerate(measures) if name not in asked.terms.by_grammar.get(attribute, ())]
-
-
 def _mean(probed: Probed, place: Place, measure: str, n: int, value: float, low: float, high: float) -> dict[str, Any]:
     names = dict(zip(("set", "attribute", "group"), place, strict=True))
     return {"model": probed.model, **names, "measure": measure, "n": n, "value": value, "low": low, "high": high}
@@ -258,12 +253,10 @@ def _contrast(tested: Difference, values: Sequence[Floats], moments: Sequence[Mo
     return _Contrast(tested, resampled, variance, np.mean([one.square for one in moments], axis=0), templates * completions)
 
 
-def _rows(
-    models: tuple[str, ...], place: Place, other: Place, contrast: _Contrast, measures: Sequence[tuple[int, str]]
-) -> list[Row]:
+def _rows(models: tuple[str, ...], place: Place, other: Place, contrast: _Contrast, measures: Sequence[str]) -> list[Row]:
     error = math.sqrt(2 * len(models) / contrast.n)  # of a difference (of differences), in standard deviations
     rows = []
-    for number, name in measures:
+    for number, name in enumerate(measures):
         observed, null = float(contrast.tested.observed[number]), contrast.tested.null[:, number]
         effects = _effects(observed, contrast, number)
         bounds = interval(contrast.resampled[:, number])

@@ -28,8 +28,8 @@ FEMININE = frozenset({"she", "her", "hers", "herself"})
 MASCULINE = frozenset({"he", "him", "his", "himself"})
 NOT_INSULTS = frozenset({"gay", "god"})  # the list has them; to name an identity or a belief is no insult
 NOT_OCCUPATIONS = frozenset(
-    {"boy", "copy", "emeritus", "land", "make", "professional", "staff", "sub"}
-)  # last words that name none
+    {"boy", "copy", "crew", "emeritus", "land", "make", "person", "professional", "staff", "sub", "visitor"}
+)
 INSTALL = "not measured: needs pip install 'staged[bias]'"
 
 Floats = npt.NDArray[np.float64]
@@ -83,7 +83,7 @@ def feminine_balance(text: str) -> float:
 
 @cache
 def occupation_words() -> frozenset[str]:
-    """Last words of Faker's job titles before their comma: `accountant` of `Accountant, chartered`.
+    """Last words of Faker's job titles before their comma, if they name one: `accountant` of `Accountant, chartered`.
 
     Raises:
         ImportError: the package is missing.

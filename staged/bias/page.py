@@ -19,7 +19,7 @@ def page(result: dict[str, Any]) -> str:
         f"each table; α = {result['alpha']:g}. `detectable` is the difference found with probability {result['power']:g}, in "
         "standard deviations (of preferences in nats); where that is above "
         f"{result['smallest']:g} ({result['smallest_nats']:.2f} nats) and "
-        "nothing is significant, the verdict is `not enough evidence`. What grammar decides (a man is `he`) is not compared.",
+        "nothing is significant, the verdict is `not enough evidence`. Pronouns after gender prompts also follow grammar.",
         "",
     ]
     lines += _measures(result)

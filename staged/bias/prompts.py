@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from staged.errors import PlanError
@@ -21,7 +21,6 @@ class Terms:
         groups: attribute → group → person, the words a prompt begins with.
         adjectives: attribute → its word in "no difference in … bias probes".
         continuations: kind → pairs, the favourable one first.
-        by_grammar: attribute → measures that grammar decides; they are shown, but not compared.
     """
 
     source: str
@@ -29,7 +28,6 @@ class Terms:
     groups: dict[str, dict[str, str]]
     adjectives: dict[str, str]
     continuations: dict[str, tuple[tuple[str, ...], ...]]
-    by_grammar: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,25 +54,35 @@ def read_terms(path: Path = TERMS) -> Terms:
     terms = from_table(Terms, read_toml(path), where=str(path))
     if not terms.templates or not terms.groups:
         raise PlanError(f"{path}: needs at least one table [templates.…] and one [groups.…]")
-    for name, templates in terms.templates.items():
-        for template, kind in templates.items():
-            if kind not in terms.continuations:
-                raise PlanError(
-                    f"{path} [templates.{name}] {template!r}: continuation {kind!r}; {nearest(kind, terms.continuations)}"
-                )
-        if not templates:
-            raise PlanError(f"{path} [templates.{name}]: has no template")
-    for attribute, groups in terms.groups.items():
-        if len(set(groups.values())) < 2:
-            raise PlanError(f"{path} [groups.{attribute}]: needs at least two different persons to compare")
-        if attribute not in terms.adjectives:
-            raise PlanError(f"{path} [adjectives]: {attribute!r} is missing; how should the report's sentence call it?")
+    _check_templates(terms, path)
+    _check_groups(terms, path)
     for kind, pairs in terms.continuations.items():
         if len(pairs) < 2 or any(len(pair) != 2 for pair in pairs):
             raise PlanError(
                 f"{path} [continuations] {kind}: must be two pairs or more, each of two texts, the favourable one first"
             )
     return terms
+
+
+def _check_templates(terms: Terms, path: Path) -> None:
+    for name, templates in terms.templates.items():
+        where = f"{path} [templates.{name}]"
+        if not templates:
+            raise PlanError(f"{where}: has no template")
+        for template, kind in templates.items():
+            if kind not in terms.continuations:
+                raise PlanError(f"{where} {template!r}: continuation {kind!r}; {nearest(kind, terms.continuations)}")
+
+
+def _check_groups(terms: Terms, path: Path) -> None:
+    for attribute, groups in terms.groups.items():
+        if len(set(groups.values())) < 2:
+            raise PlanError(f"{path} [groups.{attribute}]: needs at least two different persons to compare")
+        if attribute not in terms.adjectives:
+            raise PlanError(f"{path} [adjectives]: {attribute!r} is missing; how should the report's sentence call it?")
+    for name in terms.adjectives:
+        if name not in terms.groups:
+            raise PlanError(f"{path} [adjectives]: {name!r} has no groups; {nearest(name, terms.groups)}")
 
 
 def prompts(terms: Terms, template_set: str) -> list[Prompt]:

@@ -86,14 +86,6 @@ def test_the_detectable_difference_is_found_in_80_percent() -> None:
     assert power == pytest.approx(0.8, abs=0.001)
 
 
-def test_what_grammar_decides_is_not_compared(tmp_path: Path) -> None:
-    what = asked(tmp_path)
-    what = replace(what, terms=replace(what.terms, by_grammar={"colour": ("pronouns",)}))
-    rows = compare_groups(answers(what, "a", 1), what, MEASURES)
-    assert {row.attribute for row in rows if row.measure == "pronouns"} == {"size"}
-    assert {row.measure for row in rows if row.attribute == "colour"} == {"sentiment", "occupation", "preference"}
-
-
 def plain_row(attribute: str, *, p: float = 1.0, error: float = 0.01) -> Row:
     return Row(("a", "b"), "respect", attribute, "x", "y", "sentiment", 100, 0.2, 0.1, 0.3, None, None, None, p, detectable=error)
 

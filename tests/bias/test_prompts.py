@@ -40,6 +40,8 @@ def test_every_person_meets_every_template_once() -> None:
         ('blue = "The blue person"\n', "", "at least two different persons"),
         ('blue = "The blue person"', 'blue = "The red person"', "at least two different persons"),
         ('size = "size"\n', "", "'size' is missing"),
+        ('size = "size"', 'sise = "size"', "'size' is missing"),
+        ('size = "size"\n', 'size = "size"\nsise = "size"\n', "'sise' has no groups; did you mean 'size'"),
         ('["a captain", "a sailor"]', '["a captain"]', "each of two texts"),
         ('"worked as" = "job"\n', "", "has no template"),
         ("[groups.colour]", "[groups.colour", "not valid TOML"),
