@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BPE": "staged.model.bpe",
+    "BiasSettings": "staged.bias.probe",
     "Cell": "staged.records",
     "Document": "staged.records",
     "GPT2": "staged.model.gpt2",
@@ -19,9 +20,11 @@ _HOMES = {
     "StagedError": "staged.errors",
     "StudySettings": "staged.study.plan",
     "TrainSettings": "staged.model.plan",
+    "compare_probed": "staged.bias.run",
     "load_detector": "staged.detectors.catalog",
     "load_model": "staged.model.checkpoints",
     "method": "staged.samples.methods",
+    "probe_models": "staged.bias.run",
     "raid_detector": "staged.study.raid",
     "read_study": "staged.study.plan",
     "run_study": "staged.study.study",

@@ -5,6 +5,7 @@ models     train, sample, convert, evaluate-lm
 detect     detect, train-detector
 calibrate  calibrate
 raid       evaluate
+bias       bias
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 
 import typer
 
-from staged.commands import calibrate, detect, models, raid, serve, studies
+from staged.commands import bias, calibrate, detect, models, raid, serve, studies
 from staged.errors import StagedError
 from staged.screen import errors
 
@@ -21,6 +22,7 @@ COMMANDS = (
     *(studies.study, studies.report),
     *(models.train, models.sample, models.convert, models.evaluate_lm),
     *(detect.detect, detect.train_detector, calibrate.calibrate, raid.evaluate, serve.serve),
+    bias.bias,
 )
 INTERRUPTED = 130
 

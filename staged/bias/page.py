@@ -1,0 +1,155 @@
+"""bias.md and tally.md: the same numbers as their JSON, as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+
+def page(result: dict[str, Any]) -> str:
+    """bias.md from what bias.json holds."""
+    settings = result["settings"]
+    lines = [f"# Bias probes: {', '.join(result['models'])}", "", f"**{result['note']}**", ""]
+    lines += [f"* {one['text']}" for one in result["sentences"]] + [""]
+    lines += [
+        f"Prompts: {result['terms']['source']}. {settings['per_prompt']} completions of each prompt, at most {settings['length']} "
+        f"tokens, method {settings['method']}, seed {settings['seed']}.",
+        "",
+        f"Intervals are 95% bootstrap intervals; p is two-sided, by {settings['permutations']:,} permutations, Holm-corrected over "
+        f"each table; α = {result['alpha']:g}. `detectable` is the difference found with probability {result['power']:g}, in "
+        "standard deviations (of preferences in nats); where that is above "
+        f"{result['smallest']:g} ({result['smallest_nats']:.2f} nats) and "
+        "nothing is significant, the verdict is `not enough evidence`. Pronouns after gender prompts also follow grammar.",
+        "",
+    ]
+    lines += _measures(result)
+    for names in [one["models"] for one in result["sentences"]]:
+        title = f"{names[0]} against {names[1]}: difference of two groups in the first less that in the second"
+        lines += _comparisons(title, [row for row in result["between_models"] if row["models"] == names])
+    for model in result["models"]:
+        title = f"{model}: first group less second"
+        lines += _comparisons(title, [row for row in result["between_groups"] if row["models"] == [model]])
+    lines += _means(result) + _occupations(result) + _sentence_pairs(result["sentence_pairs"])
+    return "\n".join(lines)
+
+
+def tally_page(result: dict[str, Any]) -> str:
+    """tally.md from what tally.json holds."""
+    words = ("favourable", "neutral", "unfavourable")
+    shares = [
+        (one["model"], one["attribute"], one["group"], one["n"], *(_share(one[word]) for word in words), f"{one['mean']:+.2f}")
+        for one in result["groups"]
+    ]
+    rows = [
+        (
+            one["model"],
+            one["attribute"],
+            f"{one['first']} − {one['second']}",
+            one["n"],
+            f"{one['difference']:+.2f}",
+            _p(one["p_holm"]),
+        )
+        for one in result["comparisons"]
+    ]
+    lines = ["# Ratings of the blinded sheet", "", f"n = {result['n']} rated, {result['unrated']} left unrated.", ""]
+    lines += _table(("model", "attribute", "group", "n", *(f"{word}, %" for word in words), "mean"), shares)
+    lines += _table(("model", "attribute", "groups", "n", "difference of means", "p (Holm)"), rows)
+    return "\n".join(lines)
+
+
+def _measures(result: dict[str, Any]) -> list[str]:
+    rows = [(one["name"], one["blank"] or one["unit"], one["source"]) for one in result["measures"]]
+    return ["## What is measured", "", *_table(("measure", "unit", "by"), rows)]
+
+
+def _comparisons(title: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """One family; what differs stands first."""
+    shown = [
+        (
+            *(row["set"], row["attribute"], f"{row['first']} − {row['second']}", row["measure"], row["n"]),
+            _figure(row["difference"], row["low"], row["high"]),
+            _figure(row["effect"], row["effect_low"], row["effect_high"]),
+            *(_p(row["p"]), _p(row["p_holm"]), f"{row['detectable']:.2f}"),
+            f"**{row['verdict']}**" if row["verdict"] == "differs" else row["verdict"],
+        )
+        for row in sorted(rows, key=lambda row: row["p_holm"])
+    ]
+    header = ("set", "attribute", "groups", "measure", "n", "difference", "effect, SD", "p", "p (Holm)", "detectable", "verdict")
+    return [f"## {title}", "", *_table(header, shown)]
+
+
+def _means(result: dict[str, Any]) -> list[str]:
+    rows = [
+        (
+            *(one[name] for name in ("model", "set", "attribute", "group", "measure", "n")),
+            _figure(one["value"], one["low"], one["high"]),
+        )
+        for one in result["groups"]
+    ]
+    return ["## Means", "", *_table(("model", "set", "attribute", "group", "measure", "n", "mean"), rows)]
+
+
+def _occupations(result: dict[str, Any]) -> list[str]:
+    rows = [
+        (*(one[name] for name in ("model", "set", "attribute", "group", "n")), ", ".join(f"{w} {n}" for w, n in one["most"]) or "–")
+        for one in result["occupations"]
+        if one["set"] == "occupation"
+    ]
+    if not rows:
+        return []
+    return ["## Occupations named most often", "", *_table(("model", "set", "attribute", "group", "words", "most often"), rows)]
+
+
+def _sentence_pairs(found: dict[str, Any]) -> list[str]:
+    lines = ["## Sentence pairs", ""]
+    if found["crows_pairs"]:
+        rows = [
+            (model, one["kind"], one["n"], one["neutral"], f"{one['percent']:.1f} [{one['low']:.1f}, {one['high']:.1f}]")
+            for model, scores in found["crows_pairs"]["models"].items()
+            for one in scores
+        ]
+        lines += ["CrowS-Pairs: how often the more stereotyping sentence is the likelier one; 50 is unbiased by this measure.", ""]
+        lines += _table(("model", "kind", "pairs", "neutral", "%"), rows)
+        between = [
+            (" − ".join(one["models"]), _figure(one["difference"], one["low"], one["high"]), _p(one["p"]))
+            for one in found["crows_pairs"]["between"]
+        ]
+        lines += _table(("models", "difference, percentage points", "p"), between) if between else []
+    if found["stereoset"]:
+        scores = ("lms", "ss", "icat")
+        rows = [
+            (model, one["kind"], one["n"], one["targets"], *(_percent(one[name]) for name in scores))
+            for model, listed in found["stereoset"]["models"].items()
+            for one in listed
+        ]
+        lines += ["StereoSet, intrasentence: 100, 50 and 100 would be ideal.", ""]
+        lines += _table(("model", "kind", "examples", "targets", *scores), rows)
+    missing = [flag for name, flag in (("crows_pairs", "--crows-pairs"), ("stereoset", "--stereoset")) if not found[name]]
+    return lines + ([f"Not measured: give {' and '.join(missing)} with the published file.", ""] if missing else [])
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    return [*_lines([header, ["---"] * len(header), *rows]), ""]
+
+
+def _lines(rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+    for row in rows:
+        yield "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|") for cell in row) + " |"
+
+
+def _figure(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:+.3f}" if low is None or high is None else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _percent(one: dict[str, float]) -> str:
+    return f"{one['percent']:.1f} [{one['low']:.1f}, {one['high']:.1f}]"
+
+
+def _share(one: dict[str, float]) -> str:
+    return f"{100 * one['share']:.1f} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
+
+
+def _p(value: float) -> str:
+    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"

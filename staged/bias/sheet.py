@@ -1,0 +1,174 @@
+"""A sheet of completions for people to rate without knowing whose they are, and the tally of their ratings.
+
+The person of each prompt stands as XYZ, as in Sheng et al. 2019; model, group and prompt are in a key file beside the sheet
+(`out.key.json`), which a rater should not open. A completion may still give its group away by its own words.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+from staged.artifacts import disk_errors, read_json, write_atomic, write_json
+from staged.bias.page import tally_page
+from staged.bias.probe import Asked, samples_folder
+from staged.bias.prompts import prompts
+from staged.bias.resampling import p_value, permuted_difference, stream
+from staged.errors import CorpusError, PlanError
+from staged.samples.dataset import read_samples
+
+HEADER = ("row", "text", "rating", "remarks")
+RATINGS = {"favourable": 1, "neutral": 0, "unfavourable": -1}
+MASK = "XYZ"
+PERMUTATIONS = 9999
+
+
+def write_sheet(path: Path, models: Sequence[str], asked: Asked, out: Path, *, per_group: int) -> int:
+    """Write `path` (.csv) and its key: completions drawn and shuffled by the run's seed, as many of each model, set and group.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        PlanError: not a .csv name, or more than there are.
+        ArtifactError: cannot be written.
+    """
+    check_sheet(path, asked, per_group)
+    rng = stream(asked.settings.seed, "sheet")
+    rows = [row for model in models for row in _drawn(model, asked, out, per_group, rng)]
+    order = rng.permutation(len(rows))
+    shown = [(number, _plain(f"{MASK} {rows[i][0]}"), "", "") for number, i in enumerate(order, 1)]
+    key = [{"row": number, "text_sha256": _digest(shown[number - 1][1])} | rows[i][1] for number, i in enumerate(order, 1)]
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([HEADER, *shown])
+    with disk_errors(path):
+        write_json(key_file(path), {"rows": key, "seed": asked.settings.seed})
+        write_atomic(path, text.getvalue().encode())
+    return len(rows)
+
+
+def check_sheet(path: Path, asked: Asked, per_group: int) -> None:
+    """Refuse a sheet that could not be written, before anything is generated."""
+    least = min(map(len, asked.terms.templates.values())) * asked.settings.per_prompt
+    if path.suffix != ".csv":
+        raise PlanError(f"{path}: a sheet is a .csv file; choose such a name")
+    if not path.parent.is_dir():
+        raise PlanError(f"{path.parent}: no such folder for the sheet; make it or choose another place")
+    if path.exists() and any(row["rating"].strip() for row in _rows(path)):
+        raise PlanError(f"{path}: holds ratings already; choose another name for a new sheet")
+    if not 1 <= per_group <= least:
+        raise PlanError(f"bias: a sheet takes 1 … {least} completions of each group and set, not {per_group}")
+
+
+def key_file(sheet: Path) -> Path:
+    """The key's place beside its sheet."""
+    return sheet.with_suffix(".key.json")
+
+
+def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
+    """Ratings by model, attribute and group, and the groups of each model compared.
+
+    Returns:
+        n, unrated; groups: each rating's share with its 95% Wilson interval, and the mean (favourable 1, neutral 0, else −1);
+        comparisons: differences of these means, permutation p and Holm's p over all of them.
+
+    Raises:
+        CorpusError: a rating that is none, a row that the key does not know, or a sheet without any rating.
+        ArtifactError: the key is missing or damaged.
+    """
+    rows = _rows(path)
+    key = {str(one["row"]): one for one in read_json(key_file(path))["rows"]}
+    rated: dict[tuple[str, str, str], list[int]] = {}
+    for line, row in enumerate(rows, 2):
+        one = key.get(row["row"].strip())
+        if one is None or one["text_sha256"] != _digest(row["text"]):
+            raise CorpusError(
+                f"{path}, row {line}: not the text that {key_file(path).name} knows; restore the row as it was written"
+            )
+        word = row["rating"].strip().lower()
+        if word and word not in RATINGS:
+            raise CorpusError(f"{path}, row {line}: rating {row['rating']!r}; write {', '.join(RATINGS)}, or leave it empty")
+        if word:
+            rated.setdefault((one["model"], one["attribute"], one["group"]), []).append(RATINGS[word])
+    if not rated:
+        raise CorpusError(f"{path}: holds no rating; write {', '.join(RATINGS)} into its column rating")
+    n = sum(map(len, rated.values()))
+    groups = [_group(*place, values) for place, values in sorted(rated.items())]
+    return {"n": n, "unrated": len(key) - n, "groups": groups, "comparisons": _comparisons(rated, seed)}
+
+
+def write_tally(path: Path, out: Path, *, seed: int = 1) -> dict[str, Any]:
+    """`tally` of a sheet, written as tally.json and tally.md into `out`."""
+    result = tally(path, seed=seed)
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / "tally.json", result)
+        write_atomic(out / "tally.md", tally_page(result).encode())
+    return result
+
+
+def _drawn(model: str, asked: Asked, out: Path, per_group: int, rng: np.random.Generator) -> list[tuple[str, dict[str, Any]]]:
+    """(template and completion, key) of one model's rows."""
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for name, templates in asked.terms.templates.items():
+        texts = [row["text"] for row in read_samples(samples_folder(out, model, name) / "samples.jsonl")]
+        listed, each = prompts(asked.terms, name), asked.settings.per_prompt
+        size = len(templates) * each
+        for first in range(0, len(texts), size):
+            for i in sorted(first + rng.choice(size, per_group, replace=False)):
+                prompt = listed[i // each]
+                known = {"model": model, "set": name, "attribute": prompt.attribute, "group": prompt.group, "sample": int(i)}
+                rows.append((prompt.template + texts[i], known))
+    return rows
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            if not set(HEADER) <= set(reader.fieldnames or []):
+                raise CorpusError(f"{path}: not a sheet of staged bias: its columns must be {', '.join(HEADER)}")
+            return list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{path}: not a readable sheet: {error}") from None
+
+
+def _plain(text: str) -> str:
+    """One line of printable characters: a model may write carriage returns, which would end a row."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def _digest(text: str) -> str:
+    """Of a text's words: spreadsheets may change white space."""
+    return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()
+
+
+def _group(model: str, attribute: str, group: str, values: Sequence[int]) -> dict[str, Any]:
+    row: dict[str, Any] = {"model": model, "attribute": attribute, "group": group, "n": len(values), "mean": float(np.mean(values))}
+    for word, value in RATINGS.items():
+        hits = sum(one == value for one in values)
+        low, high = proportion_confint(hits, len(values), method="wilson")
+        row[word] = {"share": hits / len(values), "low": float(low), "high": float(high)}
+    return row
+
+
+def _comparisons(rated: dict[tuple[str, str, str], list[int]], seed: int) -> list[dict[str, Any]]:
+    found = []
+    for a, b in combinations(sorted(rated), 2):
+        if a[:2] == b[:2]:
+            x, y = (np.array(rated[place], dtype=float)[:, None] for place in (a, b))
+            tested = permuted_difference(x, y, PERMUTATIONS, stream(seed, "tally", *a, b[2]))
+            names = {"model": a[0], "attribute": a[1], "first": a[2], "second": b[2]}
+            p = p_value(float(tested.observed[0]), tested.null[:, 0])
+            found.append(names | {"n": len(x) + len(y), "difference": float(tested.observed[0]), "p": p})
+    adjusted = multipletests([one["p"] for one in found], method="holm")[1] if found else []
+    return [one | {"p_holm": float(p)} for one, p in zip(found, adjusted, strict=True)]

@@ -1,0 +1,94 @@
+"""Commands about what a model associates with people: bias."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from staged.commands.models import MODELS
+from staged.errors import PlanError
+from staged.screen import count_progress, screen
+
+
+def bias(
+    models: Annotated[list[str] | None, typer.Argument(help=f"One model or several to compare: {MODELS}.")] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for bias.json, bias.md and what models answered; a killed run continues.")
+    ] = Path("out/bias"),
+    number: Annotated[int, typer.Option("--number", "-n", help="Completions of each prompt.")] = 100,
+    length: Annotated[int, typer.Option(help="Tokens of a completion at most; it ends at a line break.")] = 24,
+    method: Annotated[str, typer.Option(help="How tokens are drawn, as in staged sample.")] = "temperature-1",
+    seed: Annotated[int, typer.Option(help="Everything random depends on it.")] = 1,
+    permutations: Annotated[int, typer.Option(help="Of each permutation test.")] = 9999,
+    batch: Annotated[int, typer.Option(help="Completions computed at once.")] = 128,
+    precision: Annotated[str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")] = "",
+    terms: Annotated[
+        Path | None, typer.Option(help="Templates and groups of your own, laid out as staged/bias/terms.toml.")
+    ] = None,
+    crows_pairs: Annotated[Path | None, typer.Option(help="CrowS-Pairs' CSV file as published: score it too.")] = None,
+    stereoset: Annotated[
+        Path | None, typer.Option(help="StereoSet's JSON file as published: score its intrasentence part too.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Also write completions for blind rating into this .csv, and their key beside it.")
+    ] = None,
+    sheet_rows: Annotated[int, typer.Option(help="Rows of the sheet for each model, template set and group.")] = 10,
+    tally: Annotated[
+        Path | None, typer.Option(help="In place of models: count a rated sheet's ratings, into tally.json and tally.md.")
+    ] = None,
+) -> None:
+    """Probe models for differences between groups of people, and compare these between models. The probes are not comprehensive."""
+    from staged.bias.probe import BiasSettings
+    from staged.bias.run import compare_probed, probe_models, read_asked
+    from staged.bias.sheet import check_sheet, write_sheet
+
+    if (tally is not None) == bool(models):
+        raise PlanError("bias: give models to probe, or --tally with a rated sheet")
+    if tally is not None:
+        _tally(tally, out, seed)
+        return
+    named = list(models or [])
+    settings = BiasSettings(number, length, method, seed, permutations, batch=batch, precision=precision)
+    asked = read_asked(settings, terms=terms, crows_pairs=crows_pairs, stereoset=stereoset)
+    if sheet is not None:
+        check_sheet(sheet, asked, sheet_rows)
+    with count_progress("completions and sentences") as progress:
+        probe_models(named, asked, out, progress)
+    with count_progress("comparisons") as progress:
+        result = compare_probed(named, asked, out, progress)
+    for line in _said(result):
+        screen.print(line, markup=False, highlight=False, soft_wrap=True)
+    if sheet is not None:
+        rows = write_sheet(sheet, named, asked, out, per_group=sheet_rows)
+        screen.print(
+            f"{sheet}: {rows} completions to rate; its key stands beside it", markup=False, highlight=False, soft_wrap=True
+        )
+    screen.print(f"{out}: bias.json, bias.md", markup=False, highlight=False, soft_wrap=True)
+
+
+def _said(result: dict[str, Any]) -> list[str]:
+    """What a run found, in a few lines."""
+    lines = []
+    for model in result["models"]:
+        rows = [row for row in result["between_groups"] if row["models"] == [model]]
+        counts = {
+            verdict: sum(row["verdict"] == verdict for row in rows) for verdict in dict.fromkeys(row["verdict"] for row in rows)
+        }
+        lines.append(f"{model}, between groups: " + ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items())))
+    lines += [one["text"] for one in result["sentences"]]
+    lines += [f"{one['name']}: {one['blank']}" for one in result["measures"] if one["blank"]]
+    return [*lines, result["note"]]
+
+
+def _tally(sheet: Path, out: Path, seed: int) -> None:
+    from staged.bias.sheet import write_tally
+
+    result = write_tally(sheet, out, seed=seed)
+    for one in result["comparisons"]:
+        groups = f"{one['model']}: {one['attribute']}, {one['first']} − {one['second']}"
+        line = f"{groups}: {one['difference']:+.2f}, Holm p {one['p_holm']:.2g}"
+        screen.print(line, markup=False, highlight=False, soft_wrap=True)
+    rated = f"{result['n']} rated, {result['unrated']} unrated"
+    screen.print(f"{rated}; {out}: tally.json, tally.md", markup=False, highlight=False, soft_wrap=True)
