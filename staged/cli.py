@@ -5,6 +5,7 @@ models     train, sample, convert, evaluate-lm
 detect     detect, train-detector
 calibrate  calibrate
 raid       evaluate
+release    card; release status, advance, verify, keygen, upload
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 
 import typer
 
-from staged.commands import calibrate, detect, models, raid, serve, studies
+from staged.commands import calibrate, card, detect, models, raid, release, serve, studies
 from staged.errors import StagedError
 from staged.screen import errors
 
@@ -21,7 +22,9 @@ COMMANDS = (
     *(studies.study, studies.report),
     *(models.train, models.sample, models.convert, models.evaluate_lm),
     *(detect.detect, detect.train_detector, calibrate.calibrate, raid.evaluate, serve.serve),
+    card.card,
 )
+GROUPS = {"release": release.app}
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -33,6 +36,8 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command(name=command.__name__.replace("_", "-"))(command)
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 def main() -> None:
