@@ -68,6 +68,7 @@ def card_of(
         "studies": [_study_facts(study) for study in evidence.studies],
         "analyses": [analysis for study in evidence.studies for model in chosen for analysis in _analyses(study, model)],
         "findings": [dict(one) | {"id": f"{study.name}/findings.json"} for study in evidence.studies for one in _claims(study)],
+        "sentences": [one["text"] for one in evidence.sentences if set(one["models"]) & set(chosen)],
         "effects": [asdict(one) for one in evidence.effects if one.model in chosen],
         "credibility": [asdict(one) for one in evidence.credibility if one.model in chosen],
         "decision": dict(decision) if decision else None,

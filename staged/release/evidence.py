@@ -35,7 +35,10 @@ class Study:
 
 @dataclass(frozen=True)
 class Effect:
-    """One group difference that a bias probe measured on one model; `low` and `high` bound its 95% interval."""
+    """One difference between two groups that a bias probe measured on one model.
+
+    `effect` is in standard deviations, or in the measure's own unit where the probe gives none; `low` and `high`: its 95% interval.
+    """
 
     id: str
     model: str
@@ -46,6 +49,7 @@ class Effect:
     high: float | None
     n: int | None
     p_holm: float | None
+    verdict: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Evidence:
 
     studies: tuple[Study, ...] = ()
     effects: tuple[Effect, ...] = ()
+    sentences: tuple[Mapping[str, Any], ...] = ()  # of bias.json: `models`, two of them, and `text`, what the probes say of both
     credibility: tuple[Credibility, ...] = ()
     folders: tuple[Path, ...] = ()
 
@@ -102,6 +107,7 @@ def read_evidence(folders: Iterable[Path]) -> Evidence:
     """
     studies: list[Study] = []
     effects: list[Effect] = []
+    sentences: list[Mapping[str, Any]] = []
     credibility: list[Credibility] = []
     folders = tuple(folders)
     for folder in folders:
@@ -112,9 +118,10 @@ def read_evidence(folders: Iterable[Path]) -> Evidence:
             )
         studies += [_study(folder)] if CELLS in held else []
         effects += _effects(folder / BIAS) if BIAS in held else []
+        sentences += _sentences(folder / BIAS) if BIAS in held else []
         credibility += _credibility(folder / SURVEY) if SURVEY in held else []
     _refuse_doubles(studies)
-    return Evidence(tuple(studies), tuple(effects), tuple(credibility), folders)
+    return Evidence(tuple(studies), tuple(effects), tuple(sentences), tuple(credibility), folders)
 
 
 def _study(folder: Path) -> Study:
@@ -137,27 +144,36 @@ def _refuse_doubles(studies: Sequence[Study]) -> None:
 
 
 def _effects(path: Path) -> list[Effect]:
-    """Rows of `bias.json`: of `effects`, else `comparisons`, else `differences`."""
-    rows = _rows(path, ("effects", "comparisons", "differences"))
-    found = [
-        Effect(
-            id=str(row.get("id") or f"bias/{number}"),
-            model=str(_field(row, "model") or ""),
-            probe=str(_field(row, "probe", "measure", "metric") or ""),
-            groups=str(_field(row, "groups", "group", "contrast") or f"{row.get('a', '')} – {row.get('b', '')}"),
-            effect=_field(row, "effect", "effect_size", "difference"),
-            low=_field(row, "low", "effect_low", "effect_size_low", "difference_low"),
-            high=_field(row, "high", "effect_high", "effect_size_high", "difference_high"),
-            n=_field(row, "n", "n_pairs", "n_texts"),
-            p_holm=_field(row, "p_holm"),
-        )
-        for number, row in enumerate(rows)
-    ]
+    """Rows of `bias.json` between groups of one model."""
+    found = [_effect(row) for row in _rows(path, "between_groups")]
     return [one for one in found if one.model and isinstance(one.effect, (int, float))]
 
 
+def _effect(row: Mapping[str, Any]) -> Effect:
+    model = Path(str((row.get("models") or [""])[0])).name
+    probe, groups = f"{row.get('set')}, {row.get('measure')}", f"{row.get('first')} − {row.get('second')}"
+    unit = "effect_" if row.get("effect") is not None else ""
+    return Effect(
+        id=f"bias/{model}/{row.get('set')}/{row.get('attribute')}/{row.get('first')}-{row.get('second')}/{row.get('measure')}",
+        model=model,
+        probe=probe,
+        groups=groups,
+        effect=_field(row, "effect", "difference"),
+        low=row.get(f"{unit}low"),
+        high=row.get(f"{unit}high"),
+        n=row.get("n"),
+        p_holm=row.get("p_holm"),
+        verdict=str(row.get("verdict", "")),
+    )
+
+
+def _sentences(path: Path) -> list[dict[str, Any]]:
+    rows = [row for row in _rows(path, "sentences") if row.get("text")]
+    return [{"models": [Path(str(one)).name for one in row.get("models", [])], "text": row["text"]} for row in rows]
+
+
 def _credibility(path: Path) -> list[Credibility]:
-    """Rows of `survey.json`: of `models`, else `credibility`."""
+    """Rows of `survey.json`: one a model."""
     found = [
         Credibility(
             id=str(row.get("id") or f"survey/{row.get('model')}"),
@@ -167,12 +183,12 @@ def _credibility(path: Path) -> list[Credibility]:
             high=_field(row, "high", "index_high", "credibility_high", "mean_high"),
             n=_field(row, "n", "n_responses", "respondents"),
         )
-        for row in _rows(path, ("models", "credibility"))
+        for row in _rows(path, "models", "credibility")
     ]
     return [one for one in found if one.model and isinstance(one.index, (int, float))]
 
 
-def _rows(path: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+def _rows(path: Path, *names: str) -> list[dict[str, Any]]:
     table = read_json(path)
     rows = table if isinstance(table, list) else next((table[name] for name in names if isinstance(table.get(name), list)), [])
     return [row for row in rows if isinstance(row, dict)]

@@ -28,7 +28,7 @@ from staged.release.decision import DECISION, RECORD, decision_markdown
 from staged.release.evidence import BIAS, CELLS, SURVEY
 from staged.release.plan import Release, Stage
 from staged.release.render import card_html, card_markdown
-from staged.release.signing import PUBLIC, SIGNATURE, SUMS, is_private_key, public_half, sign
+from staged.release.signing import ATTRIBUTES, PUBLIC, SIGNATURE, SUMS, is_private_key, public_half, sign
 from staged.release.verify import verify
 from staged.release.words import WORDS, read_words
 
@@ -145,7 +145,7 @@ def _write_generated(folder: Path, release: Release, stage: Stage, decision: Map
     write_json(folder / DECISION, decision)
     write_atomic(folder / RECORD, decision_markdown(decision).encode())
     write_atomic(folder / PUBLIC, public)
-    write_atomic(folder / ".gitattributes", HUB_ATTRIBUTES)
+    write_atomic(folder / ATTRIBUTES, HUB_ATTRIBUTES)
     written = {SBOM, MARK, MANIFEST, SIGNATURE, SUMS}
     files = {name: sha256_file(folder / name) for name in files_of(folder) if name not in written}
     date = datetime.date.fromisoformat(decision["date"])

@@ -1,7 +1,8 @@
 """Signatures of package folders: OpenSSF Model Signing with a local elliptic-curve key, offline.
 
-The signature covers every file of the package but itself and SHA256SUMS; SHA256SUMS covers every file but itself, the
-signature too. So no file can change alone, and all together only with the private key. https://github.com/sigstore/model-transparency
+The signature covers every file of the package but itself, SHA256SUMS, and `.gitattributes`, which model-signing's own program
+leaves out; the signed SBOM holds that one's sum. SHA256SUMS covers every file but itself, the signature too. So no file can
+change alone, and all together only with the private key. https://github.com/sigstore/model-transparency
 """
 
 from __future__ import annotations
@@ -13,9 +14,21 @@ from typing import Any
 from staged.artifacts import replacing, write_atomic
 from staged.errors import ReleaseError
 
-__all__ = ["PUBLIC", "SIGNATURE", "SUMS", "check_signature", "is_private_key", "make_keys", "public_half", "sign"]
+__all__ = [
+    "ATTRIBUTES",
+    "NOT_SIGNED",
+    "PUBLIC",
+    "SIGNATURE",
+    "SUMS",
+    "check_signature",
+    "is_private_key",
+    "make_keys",
+    "public_half",
+    "sign",
+]
 
-SIGNATURE, SUMS, PUBLIC = "model.sig", "SHA256SUMS", "release.pub"
+SIGNATURE, SUMS, PUBLIC, ATTRIBUTES = "model.sig", "SHA256SUMS", "release.pub", ".gitattributes"
+NOT_SIGNED = (SIGNATURE, SUMS, ATTRIBUTES)
 MISSING = "signing needs the extra: pip install 'staged[release]'"
 OWNER_ONLY = 0o600
 
@@ -100,7 +113,7 @@ def is_private_key(path: Path) -> bool:
 
 def _hashing(*temporary: str) -> Any:
     config = _model_signing("hashing").Config().use_file_serialization(max_workers=1)
-    return config.set_ignored_paths(paths=[SIGNATURE, SUMS, *temporary], ignore_git_paths=False)
+    return config.set_ignored_paths(paths=[*NOT_SIGNED, *temporary], ignore_git_paths=False)
 
 
 def _model_signing(part: str) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from staged.artifacts import disk_errors, locked, read_json, write_atomic, write
 from staged.errors import ArtifactError
 from staged.release.decision import DECISION, REFUSED, decide, decision_markdown
 from staged.release.evidence import Evidence, read_evidence
-from staged.release.gates import Outcome, judge
+from staged.release.gates import AT_ADVANCE, MET, NOT_MET, Outcome, judge
 from staged.release.package import build_package
 from staged.release.plan import Release
-from staged.release.verify import verify
+from staged.release.verify import Problem, verify
 from staged.release.words import read_words
 
 __all__ = ["DECISIONS", "Advance", "Standing", "advance", "status"]
@@ -57,7 +57,7 @@ def status(release: Release, root: Path, *, public: Path | None = None) -> list[
         folder = root / stage.name
         if folder.is_dir():
             decision = read_json(folder / DECISION)
-            found.append(Standing(stage.name, True, decision, _recorded(decision, folder)))
+            found.append(Standing(stage.name, True, decision, _recorded(decision, folder, verify(folder, public))))
         else:
             found.append(Standing(stage.name, False, None, _judged(release, number, root, evidence, public)))
     return found
@@ -109,11 +109,14 @@ def _broken(release: Release, number: int, root: Path, public: Path | None) -> l
     return [name for name in earlier if verify(root / name, public)]
 
 
-def _recorded(decision: Mapping[str, Any], folder: Path) -> tuple[Outcome, ...]:
+def _recorded(decision: Mapping[str, Any], folder: Path, problems: Sequence[Problem]) -> tuple[Outcome, ...]:
+    """The gates as they were when it was decided; what was left to the building is answered by the package as it is now."""
+    now = (MET, "the package is whole") if not problems else (NOT_MET, f"{problems[0].file}: {problems[0].what}")
     try:
-        return tuple(Outcome(**row | {"cells": tuple(row["cells"])}) for row in decision["gates"])
+        rows = [Outcome(**row | {"cells": tuple(row["cells"])}) for row in decision["gates"]]
     except (KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / DECISION}: damaged ({error}); run `staged release verify {folder}`") from None
+    return tuple(replace(one, state=now[0], numbers=now[1]) if one.state == AT_ADVANCE else one for one in rows)
 
 
 def _write_records(release: Release, root: Path) -> None:

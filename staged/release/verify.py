@@ -11,7 +11,7 @@ from staged.errors import StagedError
 from staged.records import Cell
 from staged.release import traced
 from staged.release.contents import REQUIRED, SBOM, files_of, oddities, package_evidence, parse_sums, sums_text
-from staged.release.signing import PUBLIC, SIGNATURE, SUMS, check_signature, is_private_key
+from staged.release.signing import NOT_SIGNED, PUBLIC, SIGNATURE, SUMS, check_signature, is_private_key
 
 __all__ = ["Problem", "verify"]
 
@@ -89,7 +89,7 @@ def _against_sums(folder: Path, digests: Mapping[str, str], *, trusted: bool) ->
     for name in sorted(set(listed) | set(found)):
         if listed.get(name) == found.get(name):
             continue
-        if trusted and name != SIGNATURE:
+        if trusted and name not in NOT_SIGNED:
             problems.append(
                 Problem(SUMS, "changed", f"its sum of {name} is wrong or missing, and the signature vouches for that file")
             )
