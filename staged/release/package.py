@@ -15,6 +15,7 @@ from __future__ import annotations
 import datetime
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ def build_package(root: Path, release: Release, stage: Stage, decision: Mapping[
                 f"{work}: the package does not verify: {problems[0].file}: {problems[0].what}; delete it and advance again"
             )
         work.replace(folder)
+    with suppress(OSError):  # something else of another run may lie there
         work.parent.rmdir()
     return folder
 
