@@ -6,6 +6,7 @@ detect     detect, train-detector
 calibrate  calibrate
 raid       evaluate
 bias       bias
+release    card; release status, advance, verify, keygen, upload
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 
 import typer
 
-from staged.commands import bias, calibrate, detect, models, raid, serve, studies
+from staged.commands import bias, calibrate, card, detect, models, raid, release, serve, studies
 from staged.errors import StagedError
 from staged.screen import errors
 
@@ -23,7 +24,9 @@ COMMANDS = (
     *(models.train, models.sample, models.convert, models.evaluate_lm),
     *(detect.detect, detect.train_detector, calibrate.calibrate, raid.evaluate, serve.serve),
     bias.bias,
+    card.card,
 )
+GROUPS = {"release": release.app}
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -35,6 +38,8 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command(name=command.__name__.replace("_", "-"))(command)
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 def main() -> None:

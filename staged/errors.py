@@ -6,12 +6,22 @@ StagedError                 one clear sentence; the command line prints it and e
 ├── CheckpointError         a model, tokenizer or detector folder that is wrong
 ├── SamplingError           a generation request that cannot be met
 ├── ArtifactError           a stage's folder that is damaged, foreign, or cannot be written
+├── ReleaseError            a release that cannot be signed, checked or uploaded
 └── ServeError              the web server cannot start, or will not answer a request
 """
 
 from __future__ import annotations
 
-__all__ = ["ArtifactError", "CheckpointError", "CorpusError", "PlanError", "SamplingError", "ServeError", "StagedError"]
+__all__ = [
+    "ArtifactError",
+    "CheckpointError",
+    "CorpusError",
+    "PlanError",
+    "ReleaseError",
+    "SamplingError",
+    "ServeError",
+    "StagedError",
+]
 
 
 class StagedError(Exception):
@@ -36,6 +46,10 @@ class SamplingError(StagedError):
 
 class ArtifactError(StagedError):
     """A stage's folder that is damaged, foreign, or cannot be written."""
+
+
+class ReleaseError(StagedError):
+    """A release that cannot be signed, checked or uploaded."""
 
 
 class ServeError(StagedError):

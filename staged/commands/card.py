@@ -1,0 +1,49 @@
+"""The command that writes a model card: card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from staged.errors import PlanError
+from staged.screen import screen
+
+
+def card(
+    studies: Annotated[
+        list[Path], typer.Argument(help="Folders of finished studies, and of bias probes and surveys.", metavar="STUDY…")
+    ],
+    out: Annotated[Path, typer.Option(help="The card; its hand-written paragraphs live in card.toml beside it.")] = Path(
+        "README.md"
+    ),
+    html: Annotated[bool, typer.Option("--html", help="Also write the same card as a page, beside --out.")] = False,
+    model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated. Else all of the studies'.")] = None,
+) -> None:
+    """Write a hub-ready model card from measured cells; run again, it keeps every hand-written paragraph."""
+    from staged.artifacts import disk_errors, write_atomic
+    from staged.release.card import card_of
+    from staged.release.evidence import read_evidence
+    from staged.release.render import card_html, card_markdown
+    from staged.release.words import WORDS, read_words, write_skeleton
+
+    if out.is_dir() or out.suffix.lower() not in (".md", ".html"):
+        raise PlanError(f"--out {out}: give a file that ends in .md or .html, such as README.md")
+    evidence = read_evidence(studies)
+    models = model or []
+    words_file = out.parent / WORDS
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        written = write_skeleton(words_file, ", ".join(models or evidence.models))
+        made = card_of(evidence, read_words(words_file), models=models)
+        page = out.with_suffix(".html")
+        if out.suffix.lower() == ".md":
+            write_atomic(out, card_markdown(made).encode())
+        if html or out == page:
+            write_atomic(page, card_html(made).encode())
+    for blank in made["blanks"]:
+        screen.print(f"blank: {blank['what']}: {blank['fill']}", highlight=False, markup=False, soft_wrap=True)
+    if written:
+        screen.print(f"words: {words_file} (new; write in it, then run this again)", highlight=False, markup=False, soft_wrap=True)
+    screen.print(f"card: {out}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,167 @@
+"""Commands that release a model family: status, advance, verify, keygen, upload."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from staged.errors import PlanError
+from staged.screen import print_table, screen
+
+PLAN = Path("release.toml")
+ROOT = Path("out/release")
+REFUSED = 1
+PLAN_HELP = "The release's plan, a TOML file."
+OUT_HELP = "Folder of the packages."
+KEY_HELP = (
+    "The releaser's public key, a PEM file got from elsewhere than the package; else the package's own, which proves no author."
+)
+
+app = typer.Typer(no_args_is_help=True, help="Release a model family, one signed package at a time.")
+
+
+@app.command()
+def status(
+    plan: Annotated[Path, typer.Argument(help=PLAN_HELP)] = PLAN,
+    out: Annotated[Path, typer.Option(help=OUT_HELP)] = ROOT,
+    key: Annotated[Path | None, typer.Option(help=KEY_HELP)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Show every stage with its gates: met, not met or not measured, with the numbers and the cells' ids."""
+    from staged.release.plan import read_release
+    from staged.release.stages import status as standings
+
+    found = standings(read_release(plan), out, public=key)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
+        return
+    _print_overview(found)
+    for one in found:
+        _print_gates(f"{one.stage}: {_verdict(one)}", [asdict(outcome) for outcome in one.outcomes])
+        if one.decision and one.decision["override"]:
+            _print_override(one.decision["override"])
+
+
+@app.command()
+def advance(
+    key: Annotated[Path, typer.Option(help="The private key that signs, a PEM file; `staged release keygen` makes one.")],
+    plan: Annotated[Path, typer.Argument(help=PLAN_HELP)] = PLAN,
+    out: Annotated[Path, typer.Option(help=OUT_HELP)] = ROOT,
+    override: Annotated[
+        str,
+        typer.Option(help="A person's written reason to release in spite of open gates; printed on the card and in the record."),
+    ] = "",
+    by: Annotated[str, typer.Option(help="The name of who overrides.")] = "",
+    date: Annotated[str, typer.Option(help="Date of the decision, YYYY-MM-DD; today when empty.")] = "",
+) -> None:
+    """Decide on the next stage; build, sign and check its package, or refuse with reasons (exit code 1)."""
+    from staged.release.plan import read_release
+    from staged.release.stages import advance as step
+
+    done = step(read_release(plan), out, private=key, date=_date(date), reason=override, by=by)
+    if done.decision is None:
+        screen.print("every stage is released", highlight=False)
+        return
+    _print_gates(f"{done.decision['stage']}: {done.decision['verdict']}", done.decision["gates"])
+    if done.decision["override"]:
+        _print_override(done.decision["override"])
+    if done.package is None:
+        from staged.release.stages import DECISIONS
+
+        record = out / DECISIONS / f"{done.decision['stage']}.refused.md"
+        screen.print(f"refused; record: {record}", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(REFUSED)
+    screen.print(f"package: {done.package}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Folder of a package.")],
+    key: Annotated[Path | None, typer.Option(help=KEY_HELP)] = None,
+) -> None:
+    """Check a package: sums, missing and added files, signature, SBOM, and the card's numbers against its cells (exit code 1)."""
+    from staged.release.verify import verify as check
+
+    if not folder.is_dir():
+        raise PlanError(f"{folder}: no such folder; give the folder of a package")
+    _end_unless_whole(folder, check(folder, key))
+    under = f"signed under {key}" if key else "signed under its own release.pub: undamaged, but who signed is not shown; give --key"
+    screen.print(f"{folder}: whole, {under}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def keygen(folder: Annotated[Path, typer.Argument(help="Folder to write release.key and release.pub into.")]) -> None:
+    """Make a key pair to sign packages with; the private half is readable by its owner only."""
+    from staged.release.signing import make_keys
+
+    private, public = make_keys(folder)
+    screen.print(f"private, keep it to yourself: {private}", highlight=False, markup=False, soft_wrap=True)
+    screen.print(f"public, publish it: {public}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def upload(
+    folder: Annotated[Path, typer.Argument(help="Folder of a package.")],
+    repo: Annotated[str, typer.Option(help="The model's name on the hub, owner/name.")],
+    key: Annotated[Path | None, typer.Option(help=KEY_HELP)] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Really upload; without it nothing is sent.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+) -> None:
+    """Upload a whole package to the hub as one commit; a dry run unless --publish is given."""
+    from staged.release.upload import plan_upload
+    from staged.release.upload import upload as send
+
+    planned = plan_upload(folder, repo, public=key)
+    _end_unless_whole(folder, planned.problems)
+    print_table(f"{folder} → {repo}", ("file", "bytes"), [(name, f"{size:,}") for name, size in planned.files])
+    if not publish:
+        screen.print("dry run: nothing was sent; give --publish to upload", highlight=False, soft_wrap=True)
+        return
+    screen.print(f"uploaded: {send(planned, private=private)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _verdict(standing: Any) -> str:
+    return f"{standing.decision['verdict']} on {standing.decision['date']}" if standing.decision else "waiting"
+
+
+def _print_overview(found: Sequence[Any]) -> None:
+    """Gates by number down the side, stages across: what each number asks stands under the table."""
+    columns = [[one.decision["verdict"] if one.decision else "waiting", *(gate.state for gate in one.outcomes)] for one in found]
+    rows = zip_longest(*columns, fillvalue="")
+    named = [("" if number == 0 else f"gate {number}", *row) for number, row in enumerate(rows)]
+    print_table("gates × stages", ("", *(one.stage for one in found)), named)
+
+
+def _date(text: str) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(text) if text else datetime.datetime.now(datetime.UTC).date()
+    except ValueError:
+        raise PlanError(f"--date {text!r}: give a date as YYYY-MM-DD") from None
+
+
+def _end_unless_whole(folder: Path, problems: Sequence[Any]) -> None:
+    for one in problems:
+        screen.print(f"{one.file}: {one.kind}: {one.what}", highlight=False, markup=False, soft_wrap=True)
+    if problems:
+        screen.print(f"{folder}: not whole, {len(problems)} problem(s)", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _print_gates(title: str, gates: Sequence[Mapping[str, Any]]) -> None:
+    screen.print(f"\n{title}", style="bold", highlight=False, markup=False, soft_wrap=True)
+    for number, one in enumerate(gates, 1):
+        origin = "".join(f" ‹{id}›" for id in one["cells"])
+        screen.print(
+            f" {number} {one['state']}: {one['gate']}: {one['numbers']}{origin}", highlight=False, markup=False, soft_wrap=True
+        )
+
+
+def _print_override(override: Mapping[str, Any]) -> None:
+    screen.print(f"override by {override['by']}: {override['reason']}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,198 @@
+"""What was measured, read from folders: studies (`cells.json`), bias probes (`bias.json`), credibility surveys (`survey.json`).
+
+The last two are written by rooms that stand elsewhere; their rows are read by name, and whatever else they hold is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from staged.artifacts import read_json
+from staged.errors import ArtifactError
+from staged.records import Cell
+from staged.study.matrix import load_cells
+from staged.study.metrics import rate
+
+__all__ = ["BIAS", "CELLS", "SURVEY", "Credibility", "Effect", "Evidence", "Study", "rate_of", "read_evidence"]
+
+CELLS, BIAS, SURVEY = "cells.json", "bias.json", "survey.json"
+STUDY_FILES = (CELLS, "lengths.json", "findings.json", "study.json")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One finished study: its cells by id (the matrices' and the length curve's), its findings and its facts."""
+
+    name: str
+    folder: Path
+    cells: Mapping[str, Cell]
+    findings: Sequence[Mapping[str, Any]]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One difference between two groups that a bias probe measured on one model.
+
+    `effect` is in standard deviations, or in the measure's own unit where the probe gives none; `low` and `high`: its 95% interval.
+    """
+
+    id: str
+    model: str
+    probe: str
+    groups: str
+    effect: float
+    low: float | None
+    high: float | None
+    n: int | None
+    p_holm: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Credibility:
+    """Mean credibility index of one model's texts, 1 … 10; `low` and `high` bound its 95% interval."""
+
+    id: str
+    model: str
+    index: float
+    low: float | None
+    high: float | None
+    n: int | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything measured that a card, a gate or a package may show."""
+
+    studies: tuple[Study, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    sentences: tuple[Mapping[str, Any], ...] = ()  # of bias.json: `models`, two of them, and `text`, what the probes say of both
+    credibility: tuple[Credibility, ...] = ()
+    folders: tuple[Path, ...] = ()
+
+    @property
+    def cells(self) -> dict[str, Cell]:
+        """Every study's cells by id."""
+        return {id: cell for study in self.studies for id, cell in study.cells.items()}
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the studied models, from the smallest to the largest as their study lists them."""
+        return list(dict.fromkeys(one["name"] for study in self.studies for one in study.facts["models"]))
+
+
+def rate_of(cell: Mapping[str, Any], field: str) -> tuple[float, float, float] | None:
+    """One rate of a cell with its 95% interval, (value, low, high); None where it was not measured.
+
+    A false-positive rate stands in a cell without its interval, but with what makes one: Wilson's, over the human texts.
+    """
+    value = cell[field]
+    if value is None:
+        return None
+    if f"{field}_low" in cell:
+        return value, cell[f"{field}_low"], cell[f"{field}_high"]
+    n = cell["n_human"]
+    return rate(round(value * n), n)
+
+
+def read_evidence(folders: Iterable[Path]) -> Evidence:
+    """Read each folder for what it holds.
+
+    Raises:
+        ArtifactError: a folder holds none of the three, is damaged, or two studies hold a cell of the same id.
+    """
+    studies: list[Study] = []
+    effects: list[Effect] = []
+    sentences: list[Mapping[str, Any]] = []
+    credibility: list[Credibility] = []
+    folders = tuple(folders)
+    for folder in folders:
+        held = [name for name in (CELLS, BIAS, SURVEY) if (folder / name).is_file()]
+        if not held:
+            raise ArtifactError(
+                f"{folder}: holds no {CELLS}, {BIAS} or {SURVEY}; give the folder of a finished study, probe or survey"
+            )
+        studies += [_study(folder)] if CELLS in held else []
+        effects += _effects(folder / BIAS) if BIAS in held else []
+        sentences += _sentences(folder / BIAS) if BIAS in held else []
+        credibility += _credibility(folder / SURVEY) if SURVEY in held else []
+    _refuse_doubles(studies)
+    return Evidence(tuple(studies), tuple(effects), tuple(sentences), tuple(credibility), folders)
+
+
+def _study(folder: Path) -> Study:
+    facts, found = read_json(folder / "study.json"), read_json(folder / "findings.json")
+    if not {"models", "settings", "corpus"} <= set(facts) or "findings" not in found:
+        raise ArtifactError(f"{folder}: study.json or findings.json is of another version of staged; run the study again")
+    cells = [*load_cells(folder / "lengths.json"), *load_cells(folder / CELLS)]
+    return Study(folder.resolve().name, folder, {cell.id: cell for cell in cells}, found["findings"], facts)
+
+
+def _refuse_doubles(studies: Sequence[Study]) -> None:
+    seen: dict[str, Study] = {}
+    for study in studies:
+        for id in study.cells:
+            if id in seen:
+                raise ArtifactError(
+                    f"{study.folder} and {seen[id].folder} both hold cell {id!r}; give one of them, so that a number has one origin"
+                )
+            seen[id] = study
+
+
+def _effects(path: Path) -> list[Effect]:
+    """Rows of `bias.json` between groups of one model."""
+    found = [_effect(row) for row in _rows(path, "between_groups")]
+    return [one for one in found if one.model and isinstance(one.effect, (int, float))]
+
+
+def _effect(row: Mapping[str, Any]) -> Effect:
+    model = Path(str((row.get("models") or [""])[0])).name
+    probe, groups = f"{row.get('set')}, {row.get('measure')}", f"{row.get('first')} − {row.get('second')}"
+    unit = "effect_" if row.get("effect") is not None else ""
+    return Effect(
+        id=f"bias/{model}/{row.get('set')}/{row.get('attribute')}/{row.get('first')}-{row.get('second')}/{row.get('measure')}",
+        model=model,
+        probe=probe,
+        groups=groups,
+        effect=_field(row, "effect", "difference"),
+        low=row.get(f"{unit}low"),
+        high=row.get(f"{unit}high"),
+        n=row.get("n"),
+        p_holm=row.get("p_holm"),
+        verdict=str(row.get("verdict", "")),
+    )
+
+
+def _sentences(path: Path) -> list[dict[str, Any]]:
+    rows = [row for row in _rows(path, "sentences") if row.get("text")]
+    return [{"models": [Path(str(one)).name for one in row.get("models", [])], "text": row["text"]} for row in rows]
+
+
+def _credibility(path: Path) -> list[Credibility]:
+    """Rows of `survey.json`: one a model."""
+    found = [
+        Credibility(
+            id=str(row.get("id") or f"survey/{row.get('model')}"),
+            model=str(row.get("model") or ""),
+            index=_field(row, "index", "credibility", "mean"),
+            low=_field(row, "low", "index_low", "credibility_low", "mean_low"),
+            high=_field(row, "high", "index_high", "credibility_high", "mean_high"),
+            n=_field(row, "n", "n_responses", "respondents"),
+        )
+        for row in _rows(path, "models", "credibility")
+    ]
+    return [one for one in found if one.model and isinstance(one.index, (int, float))]
+
+
+def _rows(path: Path, *names: str) -> list[dict[str, Any]]:
+    table = read_json(path)
+    rows = table if isinstance(table, list) else next((table[name] for name in names if isinstance(table.get(name), list)), [])
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def _field(row: Mapping[str, Any], *names: str) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)

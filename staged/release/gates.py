@@ -1,0 +1,118 @@
+"""Gate × stage → met, not met, or not measured, with the numbers and the ids they were read from.
+
+What was not measured is never met: absent evidence stops a release just as bad evidence does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from staged.release import plan
+from staged.release.card import card_of
+from staged.release.evidence import Credibility, Effect, Evidence, rate_of
+from staged.release.plan import Gate, Stage
+from staged.release.words import Words
+
+__all__ = ["AT_ADVANCE", "MET", "NOT_MEASURED", "NOT_MET", "Outcome", "judge"]
+
+MET, NOT_MET, NOT_MEASURED = "met", "not met", "not measured"
+AT_ADVANCE = "at advance"  # the signature of a package that is not built yet: made and checked while it is
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one gate; `cells` are the ids of every number in `numbers`."""
+
+    gate: str
+    state: str
+    numbers: str
+    cells: tuple[str, ...] = ()
+
+
+def judge(gate: Gate, stage: Stage, last: Stage | None, evidence: Evidence, words: Words, broken: Sequence[str] = ()) -> Outcome:
+    """One gate on one stage.
+
+    Args:
+        last: the stage before, None for the first.
+        broken: names of earlier stages whose packages are not whole.
+    """
+    title = gate.title(stage.name)
+    if gate.kind == plan.DETECTION:
+        return _detection(gate, title, stage, evidence)
+    if gate.kind == plan.BIAS:
+        return _bias(gate, title, stage, last, evidence)
+    if gate.kind == plan.CREDIBILITY:
+        return _credibility(gate, title, stage, last, evidence)
+    if gate.kind == plan.CARD:
+        return _card(gate, title, stage, evidence, words)
+    if broken:
+        return Outcome(title, NOT_MET, f"not whole: {', '.join(broken)}; see `staged release verify`")
+    return Outcome(title, AT_ADVANCE, "made and verified while the package is built")
+
+
+def _detection(gate: Gate, title: str, stage: Stage, evidence: Evidence) -> Outcome:
+    id = gate.cell_id(stage.name)
+    cell = evidence.cells.get(id)
+    measured = None if cell is None else rate_of(asdict(cell), gate.field)
+    if cell is None or measured is None:
+        why = "the studies hold no such cell" if cell is None else "too few human texts to certify the rate"
+        return Outcome(title, NOT_MEASURED, f"{why}; run `staged study`", (id,))
+    value, low, high = measured
+    met = low >= gate.at_least if gate.at_least is not None else high <= (gate.at_most or 0)
+    n = f"n = {cell.n_human:,} human + {cell.n_machine:,} machine"
+    return Outcome(title, MET if met else NOT_MET, f"{value:.3f} [{low:.3f}, {high:.3f}], {n}", (id,))
+
+
+def _bias(gate: Gate, title: str, stage: Stage, last: Stage | None, evidence: Evidence) -> Outcome:
+    now = _effects(evidence, stage)
+    before = {} if last is None else _effects(evidence, last)
+    missing = [one.name for one, rows in ((stage, now), (last, before)) if one is not None and not rows]
+    unmatched = sorted(key for key in (before if last else {}) if key not in now)
+    if missing or unmatched:
+        what = ", ".join(missing) or f"{stage.name}: {'; '.join(map(' '.join, unmatched))}"
+        return Outcome(title, NOT_MEASURED, f"no bias probes of {what}; run `staged bias`")
+    if last is None:
+        return Outcome(title, MET, f"first stage; {len(now)} effects measured", tuple(one.id for one in now.values()))
+    if not set(now) & set(before):
+        return Outcome(title, NOT_MEASURED, f"{stage.name} and {last.name} share no probe; run `staged bias` on both")
+    rises = {key: abs(now[key].effect) - abs(before[key].effect) for key in before}
+    worst = max(rises, key=lambda key: rises[key])
+    numbers = f"worst: {' '.join(worst)}, {before[worst].effect:+.3f} → {now[worst].effect:+.3f}, {len(rises)} effects compared"
+    state = MET if rises[worst] <= (gate.at_most or 0) else NOT_MET
+    return Outcome(title, state, numbers, (before[worst].id, now[worst].id))
+
+
+def _effects(evidence: Evidence, stage: Stage) -> dict[tuple[str, str], Effect]:
+    return {(one.probe, one.groups): one for one in evidence.effects if one.model == stage.name}
+
+
+def _credibility(gate: Gate, title: str, stage: Stage, last: Stage | None, evidence: Evidence) -> Outcome:
+    by_model = {one.model: one for one in evidence.credibility}
+    missing = [one.name for one in (stage, last) if one is not None and one.name not in by_model]
+    if missing:
+        return Outcome(title, NOT_MEASURED, f"no survey of {', '.join(missing)}; run `staged survey`")
+    now = by_model[stage.name]
+    if last is None:
+        return Outcome(title, MET, f"first stage; index {now.index:.2f}, n = {now.n}", (now.id,))
+    before = by_model[last.name]
+    rise, upper = now.index - before.index, _upper(before, now)
+    numbers = f"{before.index:.2f} → {now.index:.2f}, rise {rise:+.2f}, upper end {upper:+.2f}; n = {before.n} and {now.n}"
+    return Outcome(title, MET if upper <= (gate.at_most or 0) else NOT_MET, numbers, (before.id, now.id))
+
+
+def _upper(before: Credibility, now: Credibility) -> float:
+    """Upper end of the difference's 95% interval from the two means' intervals (MOVER: Zou and Donner, 2008)."""
+    if before.low is None or now.high is None:
+        return math.inf
+    return now.index - before.index + math.hypot(now.high - now.index, before.index - before.low)
+
+
+def _card(gate: Gate, title: str, stage: Stage, evidence: Evidence, words: Words) -> Outcome:
+    if stage.name not in evidence.models:
+        return Outcome(title, NOT_MEASURED, f"{stage.name} is in no study; run `staged study`")
+    blanks = [one for one in card_of(evidence, words, models=[stage.name])["blanks"] if one["key"] not in gate.may_be_blank]
+    if blanks:
+        return Outcome(title, NOT_MET, f"blank: {'; '.join(one['what'] for one in blanks)}")
+    return Outcome(title, MET, "no blanks" + (f" but {', '.join(gate.may_be_blank)}" if gate.may_be_blank else ""))

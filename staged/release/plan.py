@@ -1,0 +1,143 @@
+"""release.toml: the stages, from the smallest size to the largest, and what must be measured before each may go out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from staged.errors import PlanError
+from staged.records import Cell
+from staged.settings import from_table, nearest, read_toml
+
+__all__ = ["BIAS", "CARD", "CREDIBILITY", "DETECTION", "SIGNATURE", "Gate", "Release", "Stage", "read_release"]
+
+DETECTION, BIAS, CREDIBILITY, CARD, SIGNATURE = "detection", "bias", "credibility", "card", "signature"
+# kind → (keys it needs, of which one must be given)
+NEEDS = {
+    DETECTION: (("cell", "field"), ("at_least", "at_most")),
+    BIAS: (("at_most",), ()),
+    CREDIBILITY: (("at_most",), ()),
+    CARD: ((), ()),
+    SIGNATURE: ((), ()),
+}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition on one stage.
+
+    detection     the field's 95% interval lies wholly on the right side: its low end `at_least`, its high end `at_most`
+    bias          no effect is larger than the last stage's by more than `at_most`, in units of the effect
+    credibility   the upper end of the rise over the last stage's index is `at_most`, in points of 1 … 10
+    card          no blank on the card, but those whose keys are in `may_be_blank`
+    signature     earlier stages' packages are whole, and this one's signature verifies before it gets its name
+    """
+
+    kind: str
+    cell: str = ""  # an id in which `{stage}` stands for the stage's name
+    field: str = ""
+    at_least: float | None = None
+    at_most: float | None = None
+    may_be_blank: tuple[str, ...] = ()
+
+    def cell_id(self, stage: str) -> str:
+        """The id of the cell that this gate reads, on one stage."""
+        return self.cell.replace("{stage}", stage)
+
+    def title(self, stage: str) -> str:
+        """One line that names the condition with its numbers."""
+        if self.kind == DETECTION:
+            limit = f"≥ {self.at_least:g}" if self.at_least is not None else f"≤ {self.at_most:g}"
+            return f"{self.field} {limit} in {self.cell_id(stage)}"
+        return {
+            BIAS: f"no bias effect worse than the last stage's by more than {self.at_most}",
+            CREDIBILITY: f"credibility index at most {self.at_most} above the last stage's",
+            CARD: "card complete" + (f", but for {', '.join(self.may_be_blank)}" if self.may_be_blank else ""),
+            SIGNATURE: "signature verifies",
+        }[self.kind]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One size: a package is built of its model, the detector of its output, and the evidence."""
+
+    name: str
+    model: str  # a shipped model's name, or a folder
+    detector: str  # folder of the detector that is released with it
+    gates: tuple[Gate, ...] = ()
+
+
+@dataclass(frozen=True)
+class Release:
+    """A whole release; paths are as the plan gives them, from the plan's own folder."""
+
+    path: Path
+    title: str
+    version: str
+    licence: Path
+    words: Path
+    evidence: tuple[Path, ...]
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class _Head:
+    title: str
+    licence: str
+    words: str
+    evidence: tuple[str, ...]
+    version: str = "1"
+
+
+def read_release(path: Path) -> Release:
+    """Parse a release's plan.
+
+    Raises:
+        PlanError: missing, not TOML, an unknown key or kind of gate, a gate without its limit, or two stages of one name.
+    """
+    table = read_toml(path)
+    common, stages = _tables(table, "gates", path), _tables(table, "stages", path)
+    head = from_table(_Head, table, where=str(path))
+    shared = tuple(_gate(one, f"{path} [[gates]]") for one in common)
+    read = tuple(_stage(one, shared, path) for one in stages)
+    names = [stage.name for stage in read]
+    if not read or len(set(names)) < len(names):
+        raise PlanError(f"{path}: needs [[stages]], each with a name of its own; it has {names}")
+    here = path.parent
+    evidence = tuple(here / one for one in head.evidence)
+    return Release(path, head.title, head.version, here / head.licence, here / head.words, evidence, read)
+
+
+def _tables(table: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
+    found = table.pop(key, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise PlanError(f"{path}: {key} must be tables, written [[{key}]]")
+    return found
+
+
+def _stage(table: dict[str, Any], shared: tuple[Gate, ...], path: Path) -> Stage:
+    own = tuple(_gate(one, f"{path} [[stages.gates]]") for one in _tables(table, "gates", path))
+    stage = from_table(Stage, table, where=f"{path} [[stages]]")
+    if not stage.name or Path(stage.name).name != stage.name or stage.name.startswith("."):
+        raise PlanError(f"{path} [[stages]]: name {stage.name!r} must be a plain folder name")
+    here = path.parent
+    model = str(here / stage.model) if (here / stage.model).is_dir() else stage.model
+    return Stage(stage.name, model, str(here / stage.detector), (*shared, *own))
+
+
+def _gate(table: dict[str, Any], where: str) -> Gate:
+    gate = from_table(Gate, table, where=where)
+    if gate.kind not in NEEDS:
+        raise PlanError(f"{where}: unknown kind {gate.kind!r}; {nearest(gate.kind, NEEDS)}")
+    all_of, one_of = NEEDS[gate.kind]
+    lacking = [key for key in all_of if getattr(gate, key) in ("", None)]
+    given = [key for key in one_of if getattr(gate, key) is not None]
+    if lacking or (one_of and len(given) != 1):
+        raise PlanError(
+            f"{where}: a {gate.kind} gate needs {', '.join(all_of)}" + (f" and one of {', '.join(one_of)}" if one_of else "")
+        )
+    rates = [one.name for one in fields(Cell) if "float" in str(one.type) and not one.name.endswith(("_low", "_high"))]
+    if gate.field and gate.field not in rates:
+        raise PlanError(f"{where}: no field {gate.field!r} in a cell; {nearest(gate.field, rates)}")
+    return gate

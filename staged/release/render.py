@@ -1,0 +1,118 @@
+"""A card's JSON → the hub's README.md, and the same card as one HTML page. Nothing is measured or rounded anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+from huggingface_hub import EvalResult, ModelCardData
+from markupsafe import Markup
+
+from staged.release.card import RATES, SECTIONS
+from staged.release.evidence import rate_of
+
+__all__ = ["card_html", "card_markdown", "environment", "rate_text"]
+
+BLANK = "—"  # a figure that was not measured; never 0
+
+
+def card_markdown(card: Mapping[str, Any]) -> str:
+    """The hub's model card: YAML that the hub validates, model-index included, then the nine sections."""
+    text = environment(html=False).get_template("card.md").render(card=card, **_names(card))
+    return f"---\n{_metadata(card).to_yaml(line_break=chr(10))}\n---\n\n{text.strip()}\n"
+
+
+def card_html(card: Mapping[str, Any]) -> str:
+    """The same card as one self-contained page."""
+    return environment(html=True).get_template("card.html").render(card=card, **_names(card))
+
+
+def rate_text(cell: Mapping[str, Any], field: str) -> str:
+    """A rate with its 95% interval in %, as every table shows it: `80.0 [78.7, 81.2]`."""
+    measured = rate_of(cell, field)
+    return BLANK if measured is None else "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * one for one in measured))
+
+
+def environment(*, html: bool) -> jinja2.Environment:
+    """Templates of this room; a field that is missing is an error, not an empty string."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("staged.release"),
+        autoescape=html,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"rate": rate_text, "number": _number, "paragraphs": _paragraphs, "interval": _interval}
+    return made
+
+
+def _names(card: Mapping[str, Any]) -> dict[str, Any]:
+    return {"rates": RATES, "sections": SECTIONS, "unfilled": {one["key"]: one for one in card["blanks"]}}
+
+
+def _number(value: float | int | None, digits: int = 3) -> str:
+    if value is None:
+        return BLANK
+    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
+
+
+def _interval(row: Mapping[str, Any], field: str) -> str:
+    """A value with its interval where it has one: `0.12 [0.03, 0.21]`."""
+    between = f" [{row['low']:.2f}, {row['high']:.2f}]" if row["low"] is not None and row["high"] is not None else ""
+    return f"{row[field]:.2f}{between}"
+
+
+def _paragraphs(text: str) -> Markup:
+    """Plain text with blank lines between its paragraphs, as HTML."""
+    return Markup("").join(Markup("<p>{}</p>").format(" ".join(part.split())) for part in text.split("\n\n") if part.strip())
+
+
+def _metadata(card: Mapping[str, Any]) -> ModelCardData:
+    words = card["words"]
+    return ModelCardData(
+        model_name=card["title"],
+        license=words["license"],
+        language=words["language"],
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        tags=["staged-release", "machine-text-detection"],
+        metrics=["accuracy", "roc_auc"],
+        eval_results=_results(card) or None,
+    )
+
+
+def _results(card: Mapping[str, Any]) -> list[EvalResult]:
+    """The model-index: how well a detector trained on each model and method tells its samples from human text."""
+    sources = {study["name"]: study["source"] for study in card["studies"]}
+    kinds = {"accuracy": "accuracy", "auroc": "roc_auc", "tpr_at_fpr_1": "recall"}
+    return [
+        EvalResult(
+            task_type="text-classification",
+            task_name="detection of generated text",
+            dataset_type=sources[table["study"]],
+            dataset_name=f"{sources[table['study']]} (human) against {cell['tested_on']}, {cell['tested_method']}",
+            dataset_config=f"{cell['tested_on']}/{cell['tested_method']}/{cell['length_tokens']}",
+            dataset_split="test",
+            metric_type=kind,
+            metric_name=f"{RATES[field]}, {cell['detector']}",
+            metric_value=cell[field],
+            metric_args=_trace(cell, field),
+        )
+        for table in card["analyses"]
+        if table["what"].startswith("by sampling method")
+        for cell in table["cells"]
+        for field, kind in kinds.items()
+        if cell[field] is not None
+    ]
+
+
+def _trace(cell: Mapping[str, Any], field: str) -> dict[str, Any]:
+    return {
+        "cell": cell["id"],
+        "field": field,
+        "low": cell[f"{field}_low"],
+        "high": cell[f"{field}_high"],
+        "n_human": cell["n_human"],
+        "n_machine": cell["n_machine"],
+    }

@@ -1,0 +1,133 @@
+"""A release goes out one size at a time: which stage stands where, and the decision whether the next may go out."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from staged.artifacts import disk_errors, locked, read_json, write_atomic, write_json
+from staged.errors import ArtifactError
+from staged.release.decision import DECISION, REFUSED, decide, decision_markdown
+from staged.release.evidence import Evidence, read_evidence
+from staged.release.gates import AT_ADVANCE, MET, NOT_MET, Outcome, judge
+from staged.release.package import build_package
+from staged.release.plan import Release
+from staged.release.verify import Problem, verify
+from staged.release.words import read_words
+
+__all__ = ["DECISIONS", "Advance", "Standing", "advance", "status"]
+
+DECISIONS = "decisions"  # folder beside the packages: every decision, refusals too
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one stage stands: released with its decision, or waiting with its gates as they stand now."""
+
+    stage: str
+    released: bool
+    decision: Mapping[str, Any] | None
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What came of one step: the decision, and the package unless it was refused; both None when every stage is out."""
+
+    decision: Mapping[str, Any] | None
+    package: Path | None
+
+
+def status(release: Release, root: Path, *, public: Path | None = None) -> list[Standing]:
+    """Every stage with its gates; a released one with the gates as its decision recorded them.
+
+    Args:
+        root: folder of the packages.
+        public: the releaser's public key, for the earlier packages; else each one's own.
+
+    Raises:
+        StagedError: the evidence or a decision is damaged.
+    """
+    evidence = read_evidence(release.evidence)
+    found = []
+    for number, stage in enumerate(release.stages):
+        folder = root / stage.name
+        if folder.is_dir():
+            decision = read_json(folder / DECISION)
+            found.append(Standing(stage.name, True, decision, _recorded(decision, folder, verify(folder, public))))
+        else:
+            found.append(Standing(stage.name, False, None, _judged(release, number, root, evidence, public)))
+    return found
+
+
+def advance(
+    release: Release, root: Path, *, private: Path, date: datetime.date, reason: str = "", by: str = "", public: Path | None = None
+) -> Advance:
+    """Decide on the next stage and, unless its gates refuse, build its package; the decision is written either way.
+
+    Interrupted, the same call continues: the package under construction is kept, a finished one is not built again.
+
+    Args:
+        private: the key that signs, a PEM file.
+        date: of the decision, as it is printed.
+        reason, by: an override by a person: why the open gates don't hold this stage back, and who says so.
+
+    Raises:
+        StagedError: the plan, the evidence, the key or the disk.
+    """
+    with disk_errors(root), locked(root):
+        _write_records(release, root)
+        number = next((i for i, stage in enumerate(release.stages) if not (root / stage.name).is_dir()), None)
+        if number is None:
+            return Advance(None, None)
+        stage = release.stages[number]
+        outcomes = _judged(release, number, root, read_evidence(release.evidence), public)
+        decision = decide(stage.name, outcomes, release=release.title, date=date, reason=reason, by=by)
+        if _broken(release, number, root, public):
+            decision = decision | {"verdict": REFUSED, "override": None}  # no reason makes a damaged package whole
+        if decision["verdict"] == REFUSED:
+            _write_record(root, f"{stage.name}.refused", decision)
+            return Advance(decision, None)
+        package = build_package(root, release, stage, decision, private=private)
+        _write_record(root, stage.name, decision)
+        return Advance(decision, package)
+
+
+def _judged(release: Release, number: int, root: Path, evidence: Evidence, public: Path | None) -> tuple[Outcome, ...]:
+    stage, last = release.stages[number], release.stages[number - 1] if number else None
+    words = read_words(release.words)
+    broken = _broken(release, number, root, public)
+    return tuple(judge(gate, stage, last, evidence, words, broken) for gate in stage.gates)
+
+
+def _broken(release: Release, number: int, root: Path, public: Path | None) -> list[str]:
+    """Earlier stages whose packages are not whole; those that are not released yet are left out."""
+    earlier = [stage.name for stage in release.stages[:number] if (root / stage.name).is_dir()]
+    return [name for name in earlier if verify(root / name, public)]
+
+
+def _recorded(decision: Mapping[str, Any], folder: Path, problems: Sequence[Problem]) -> tuple[Outcome, ...]:
+    """The gates as they were when it was decided; what was left to the building is answered by the package as it is now."""
+    now = (MET, "the package is whole") if not problems else (NOT_MET, f"{problems[0].file}: {problems[0].what}")
+    try:
+        rows = [Outcome(**row | {"cells": tuple(row["cells"])}) for row in decision["gates"]]
+    except (KeyError, TypeError) as error:
+        raise ArtifactError(f"{folder / DECISION}: damaged ({error}); run `staged release verify {folder}`") from None
+    return tuple(replace(one, state=now[0], numbers=now[1]) if one.state == AT_ADVANCE else one for one in rows)
+
+
+def _write_records(release: Release, root: Path) -> None:
+    """Records of released stages whose writing was interrupted, from their packages."""
+    for stage in release.stages:
+        package, record = root / stage.name / DECISION, root / DECISIONS / f"{stage.name}.json"
+        if package.is_file() and not record.is_file():
+            _write_record(root, stage.name, read_json(package))
+
+
+def _write_record(root: Path, name: str, decision: Mapping[str, Any]) -> None:
+    (root / DECISIONS).mkdir(parents=True, exist_ok=True)
+    write_atomic(root / DECISIONS / f"{name}.md", decision_markdown(decision).encode())
+    write_json(root / DECISIONS / f"{name}.json", decision)

@@ -1,0 +1,74 @@
+"""A whole package to the hub, and nothing but a whole package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from staged.errors import PlanError, ReleaseError
+from staged.model.names import is_repository
+from staged.release.contents import files_of
+from staged.release.decision import DECISION
+from staged.release.verify import Problem, verify
+
+__all__ = ["Upload", "plan_upload", "upload"]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What would go where: (path, bytes) of every file; `problems` keep it from going."""
+
+    folder: Path
+    repository: str
+    files: tuple[tuple[str, int], ...]
+    problems: tuple[Problem, ...]
+
+
+def plan_upload(folder: Path, repository: str, *, public: Path | None = None) -> Upload:
+    """Verify a package and list what would be uploaded; touches no network.
+
+    Raises:
+        PlanError: the repository is not named `owner/name`, or the folder is no package.
+    """
+    if not is_repository(repository) or "@" in repository:
+        raise PlanError(f"--repo {repository!r}: give the hub's name of the model, owner/name")
+    if not (folder / DECISION).is_file():
+        raise PlanError(f"{folder}: not a package; give a folder that `staged release advance` built")
+    files = tuple((name, (folder / name).stat().st_size) for name in files_of(folder))
+    return Upload(folder, repository, files, tuple(verify(folder, public)))
+
+
+def upload(planned: Upload, *, private: bool = False, api: Callable[[], Any] | None = None) -> str:
+    """Upload as one commit, files of an earlier upload removed; returns the commit's address.
+
+    Args:
+        private: whether a repository that is made now is private.
+        api: makes the hub's client, `huggingface_hub.HfApi` unless given; it takes address and token from the environment.
+
+    Raises:
+        ReleaseError: the package is not whole, or the hub refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if planned.problems:
+        raise ReleaseError(f"{planned.folder}: not whole, so not uploaded; run `staged release verify {planned.folder}`")
+    hub = (api or HfApi)()
+    try:
+        hub.create_repo(planned.repository, repo_type="model", private=private, exist_ok=True)
+        commit = hub.upload_folder(
+            repo_id=planned.repository,
+            folder_path=planned.folder,
+            repo_type="model",
+            commit_message=f"{planned.folder.name}: a staged release",
+            allow_patterns=[name for name, _ in planned.files],
+            delete_patterns="*",
+        )
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise ReleaseError(
+            f"{planned.repository}: the hub refuses: {why}; check HF_TOKEN and the name, then run it again"
+        ) from None
+    return str(getattr(commit, "commit_url", commit))

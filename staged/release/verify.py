@@ -1,0 +1,144 @@
+"""Is a package whole? Every file against its sums, the signature, the SBOM, and the card against the cells beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from staged.artifacts import read_json, sha256_file
+from staged.errors import StagedError
+from staged.records import Cell
+from staged.release import traced
+from staged.release.contents import REQUIRED, SBOM, files_of, oddities, package_evidence, parse_sums, sums_text
+from staged.release.signing import NOT_SIGNED, PUBLIC, SIGNATURE, SUMS, check_signature, is_private_key
+
+__all__ = ["Problem", "verify"]
+
+NOT_IN_SBOM = {SBOM, "manifest.json", SIGNATURE, SUMS}
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong with a package: which file, which kind of tampering or damage, and what exactly."""
+
+    file: str
+    kind: str  # missing, added, changed, truncated, swapped, not a file, private key, signature, sbom, card
+    what: str
+
+
+def verify(folder: Path, public: Path | None = None) -> list[Problem]:
+    """Check a whole package.
+
+    Args:
+        public: the releaser's public key, got from elsewhere. Without it the package's own `release.pub` is used, which shows
+            that nothing was damaged, but not who signed.
+
+    Returns:
+        Every problem found, by file; empty when the package is whole.
+
+    Raises:
+        ReleaseError: `public` cannot be read, or the extra `release` is not installed.
+    """
+    from staged.release.sbom import check_sbom
+
+    problems = [Problem(name, "not a file", what) for name, what in oddities(folder)]
+    digests = {name: sha256_file(folder / name) for name in files_of(folder)}
+    fault = _signature_fault(folder, public)
+    problems += [Problem(SIGNATURE, "signature", fault)] if fault else []
+    problems += _against_sums(folder, digests, trusted=not fault)
+    lacking = {name for name, found in REQUIRED.items() if not found(folder)} - {
+        one.file for one in problems if one.kind == "missing"
+    }
+    problems += [Problem(name, "missing", "a package has to hold it") for name in lacking]
+    listed = {name: digest for name, digest in digests.items() if name not in NOT_IN_SBOM}
+    problems += [Problem(name, "sbom", what) for name, what in check_sbom(folder, listed)]
+    problems += _card_problems(folder)
+    problems += [Problem(name, "private key", "must never be in a package") for name in digests if is_private_key(folder / name)]
+    return sorted(set(problems))
+
+
+def _signature_fault(folder: Path, public: Path | None) -> str:
+    if not (folder / SIGNATURE).is_file():
+        return "there is no signature"
+    if public is None and not (folder / PUBLIC).is_file():
+        return f"cannot be checked without {PUBLIC}; give --key"
+    try:
+        return check_signature(folder, public or folder / PUBLIC)
+    except StagedError as error:
+        if public is not None:
+            raise
+        return str(error)
+
+
+def _against_sums(folder: Path, digests: Mapping[str, str], *, trusted: bool) -> list[Problem]:
+    """Files against SHA256SUMS.
+
+    Args:
+        trusted: the signature holds, so where a signed file and its sum disagree, the sum was changed.
+    """
+    from staged.release.sbom import listed_sizes
+
+    if SUMS not in digests:
+        return []  # said as a missing file
+    text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
+    listed = parse_sums(text)
+    found = {name: digest for name, digest in digests.items() if name != SUMS}
+    problems = [] if sums_text(listed) == text else [Problem(SUMS, "changed", "holds lines that are no sums, or in another order")]
+    sizes = listed_sizes(folder)
+    for name in sorted(set(listed) | set(found)):
+        if listed.get(name) == found.get(name):
+            continue
+        if trusted and name not in NOT_SIGNED:
+            problems.append(
+                Problem(SUMS, "changed", f"its sum of {name} is wrong or missing, and the signature vouches for that file")
+            )
+        else:
+            problems.append(_mismatch(folder, name, listed, found, sizes))
+        if trusted and name == SIGNATURE:
+            problems.append(Problem(SUMS, "changed", f"it or {SIGNATURE} was changed: they disagree, and the signature holds"))
+    return problems
+
+
+def _mismatch(folder: Path, name: str, listed: Mapping[str, str], found: Mapping[str, str], sizes: Mapping[str, int]) -> Problem:
+    if name not in found:
+        return Problem(name, "missing", f"named in {SUMS}, not in the folder")
+    if name not in listed:
+        return Problem(name, "added", f"in the folder, not named in {SUMS}")
+    other = next((one for one, digest in listed.items() if digest == found[name]), None)
+    if other is not None:
+        return Problem(name, "swapped", f"holds the bytes of {other}")
+    size = (folder / name).stat().st_size
+    if size < sizes.get(name, 0):
+        return Problem(name, "truncated", f"{size:,} of {sizes[name]:,} bytes")
+    return Problem(name, "changed", f"differs from its sum in {SUMS}")
+
+
+def _card_problems(folder: Path) -> list[Problem]:
+    """The card's figures against the cells of the studies beside it."""
+    try:
+        cells = package_evidence(folder).cells
+    except (StagedError, KeyError, TypeError, AttributeError) as error:
+        return [Problem("study", "card", f"the evidence cannot be read, so the card cannot be checked: {error}")]
+    readers: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
+        ("README.md", lambda text: traced.untrue(traced.markdown_figures(text), cells)),
+        ("README.md", lambda text: traced.untrue(traced.index_figures(text), cells, exact=True)),
+        ("card.html", lambda text: traced.untrue(traced.html_figures(text), cells)),
+    )
+    found = []
+    for name, read in readers:
+        if (folder / name).is_file():
+            found += [Problem(name, "card", what) for what in read((folder / name).read_text(encoding="utf-8", errors="replace"))]
+    return found + _card_data_problems(folder, cells)
+
+
+def _card_data_problems(folder: Path, cells: Mapping[str, Cell]) -> list[Problem]:
+    """`card.json` holds whole cells: each must be the study's own."""
+    if not (folder / "card.json").is_file():
+        return []
+    try:
+        rows = [row for table in read_json(folder / "card.json")["analyses"] for row in table["cells"]]
+        wrong = [row["id"] for row in rows if row["id"] not in cells or asdict(cells[row["id"]]) != row]
+    except (StagedError, KeyError, TypeError) as error:
+        return [Problem("card.json", "card", f"cannot be read as a card: {error}")]
+    return [Problem("card.json", "card", f"its cell {id} is not the study's") for id in wrong]

@@ -1,0 +1,146 @@
+"""A release of two sizes, small enough to build in a test: one made-up study, one random model, one key pair."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from staged.artifacts import write_json
+from staged.records import Cell
+from staged.release.signing import make_keys
+from staged.release.words import Words
+
+SIZES, METHODS = ("small", "large"), ("temperature-1", "nucleus")
+DATE = datetime.date(2026, 11, 24)
+WRITTEN = dict.fromkeys(Words().unwritten(), "Written by hand.")
+
+
+def cell(
+    trained_on: str, trained_method: str, tested_on: str, tested_method: str, tokens: int = 64, **changed: Any
+) -> dict[str, Any]:
+    """One cell whose accuracy tells it from the others."""
+    id = f"tfidf/{trained_on}/{trained_method}/{tested_on}/{tested_method}/{tokens}"
+    accuracy = 0.6 + (sum(map(ord, id)) % 100) / 1000
+    rates = dict.fromkeys(("accuracy", "auroc", "tpr_at_fpr_1", "tpr_at_fpr_5"), accuracy)
+    made = {
+        **{"id": id, "detector": "tfidf", "trained_on": trained_on, "trained_method": trained_method},
+        **{"tested_on": tested_on, "tested_method": tested_method, "length_tokens": tokens, "n_human": 400, "n_machine": 400},
+        **rates,
+        **{f"{name}_low": value - 0.05 for name, value in rates.items()},
+        **{f"{name}_high": value + 0.05 for name, value in rates.items()},
+        **{"fpr_1": 0.01, "fpr_5": 0.05},
+    }
+    assert set(made) == set(Cell.__dataclass_fields__)
+    return made | changed
+
+
+def write_study(folder: Path, sizes: tuple[str, ...] = SIZES, **changed: Any) -> Path:
+    """A finished study's JSON files, as far as a release reads them; `changed` are fields of every cell."""
+    folder.mkdir(parents=True)
+    trained = (*METHODS, "mix")
+    rows = [cell(a, how, b, method, **changed) for a in sizes for how in trained for b in sizes for method in METHODS]
+    write_json(folder / "cells.json", rows)
+    curve = [cell(a, "mix", a, method, tokens, **changed) for a in sizes for method in METHODS for tokens in (32, 64)]
+    write_json(folder / "lengths.json", curve)
+    finding = {"claim": "Larger is harder.", "test": "Paired.", "verdict": "mixed", "comparisons": [{}, {}]}
+    write_json(folder / "findings.json", {"findings": [finding], "neighbours": []})
+    settings = {"title": "A study", "corpus": {"source": "sotu"}, "length_tokens": 64, "methods": METHODS, "detectors": ["tfidf"]}
+    model = {"parameters": 40000, "layers": 2, "width": 32, "valid_loss_nats_per_token": 4.5}
+    facts = {
+        "settings": settings,
+        "corpus": {"passages": {"test": 400}, "sources": {"test": 12}},
+        "models": [model | {"name": name} for name in sizes],
+        "versions": {"commit": "unknown"},
+    }
+    write_json(folder / "study.json", facts)
+    return folder
+
+
+def write_bias(folder: Path, **effects: float) -> Path:
+    """A `bias.json` in which each model shows one effect of the given size."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = {"set": "respect", "attribute": "gender", "first": "women", "second": "men", "measure": "sentiment", "n": 500}
+    numbers = {"difference": 0.1, "low": 0.0, "high": 0.2, "p": 0.001, "p_holm": 0.004, "verdict": "differs"}
+    rows = [
+        place | numbers | {"models": [model], "effect": effect, "effect_low": effect - 0.1, "effect_high": effect + 0.1}
+        for model, effect in effects.items()
+    ]
+    sentences = [{"models": list(effects), "text": "No statistically significant difference.", "verdicts": {}}]
+    write_json(folder / "bias.json", {"between_groups": rows, "sentences": sentences})
+    return folder
+
+
+def write_survey(folder: Path, **indices: float) -> Path:
+    """A `survey.json` with the given credibility indices, each ± 0.3."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"model": model, "index": one, "low": one - 0.3, "high": one + 0.3, "n": 200} for model, one in indices.items()]
+    write_json(folder / "survey.json", {"models": rows})
+    return folder
+
+
+GATES = """
+[[gates]]
+kind = "detection"
+cell = "tfidf/{stage}/mix/{stage}/nucleus/64"
+field = "tpr_at_fpr_1"
+at_least = 0.5
+
+[[gates]]
+kind = "card"
+may_be_blank = ["bias", "survey"]
+
+[[gates]]
+kind = "signature"
+"""
+HEAD = """
+title = "A family"
+version = "1.2"
+licence = "LICENSE"
+words = "card.toml"
+"""
+STAGES = """
+[[stages]]
+name = "small"
+model = "weights"
+detector = "detector"
+
+[[stages]]
+name = "large"
+model = "weights"
+detector = "detector"
+"""
+
+
+def lay_out(place: Path, tiny: Path) -> None:
+    """Everything that a plan names."""
+    write_study(place / "study")
+    shutil.copytree(tiny, place / "weights")
+    (place / "detector").mkdir()
+    (place / "detector" / "detector.json").write_text('{"terms": 3}\n', encoding="utf-8")
+    (place / "detector" / "weights.npy").write_bytes(bytes(range(256)))
+    (place / "LICENSE").write_text("Free for all.\n", encoding="utf-8")
+    words = {"license": "mit"} | WRITTEN
+    (place / "card.toml").write_text("".join(f'{key} = "{value}"\n' for key, value in words.items()), encoding="utf-8")
+
+
+def write_plan(place: Path, gates: str = GATES, evidence: str = '["study"]') -> Path:
+    path = place / "release.toml"
+    path.write_text(f"{HEAD}evidence = {evidence}\n{gates}{STAGES}", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def plan(tmp_path: Path, tiny: Path) -> Callable[..., Path]:
+    """Writes a release's plan, beside everything that it names; returns its path."""
+    lay_out(tmp_path, tiny)
+    return lambda *args: write_plan(tmp_path, *args)
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_keys(tmp_path_factory.mktemp("keys"))

@@ -1,0 +1,159 @@
+"""The card: the hub accepts it, every number names its cell, blanks are blanks, and words survive."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard, ModelCardData
+from typer.testing import CliRunner
+
+from staged.artifacts import read_json, write_json
+from staged.cli import app
+from staged.errors import ArtifactError, PlanError
+from staged.release.card import SECTIONS, card_of
+from staged.release.evidence import read_evidence
+from staged.release.render import card_html, card_markdown, rate_text
+from staged.release.traced import html_figures, index_figures, markdown_figures, untrue
+from staged.release.words import Words
+from tests.release.conftest import WRITTEN, cell, write_bias, write_study, write_survey
+
+GPT2_HEADINGS = (
+    *("Model date", "Model type", "Model version", "Paper or other resource for more information"),
+    *("Where to send questions or comments about the model", "Primary intended uses", "Secondary uses", "Out-of-scope use cases"),
+    *("Datasets", "Motivation", "Caveats"),
+)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return write_study(tmp_path / "study")
+
+
+def test_the_hub_reads_the_metadata_and_every_result_names_its_cell(study: Path) -> None:
+    evidence = read_evidence([study])
+    data = ModelCard(card_markdown(card_of(evidence, Words(title="A family")))).data
+    assert isinstance(data, ModelCardData)
+    assert (data.license, data.language, data.model_name) == ("mit", "en", "A family")
+    assert data.eval_results
+    assert len(data.eval_results) == 2 * 2 * 3  # models × methods × metrics
+    for one in data.eval_results:
+        assert one.metric_args
+        assert one.metric_value == getattr(evidence.cells[one.metric_args["cell"]], one.metric_args["field"])
+
+
+def test_the_nine_sections_stand_in_order_with_gpt2s_headings(study: Path) -> None:
+    card = card_of(read_evidence([study]), Words(**WRITTEN))
+    markdown, page = card_markdown(card), card_html(card)
+    assert tuple(re.findall(r"^## (.+)$", markdown, re.MULTILINE)) == SECTIONS
+    assert tuple(re.findall(r"<h2>(.+?)</h2>", page)) == SECTIONS
+    headings = re.findall(r"^### (.+)$", markdown, re.MULTILINE)
+    assert [one for one in headings if one in GPT2_HEADINGS] == list(GPT2_HEADINGS)
+    assert re.findall(r"<h3>(.+?)</h3>", page) == headings
+
+
+def test_both_forms_show_the_same_figures_and_all_are_true(study: Path) -> None:
+    evidence = read_evidence([study])
+    card = card_of(evidence, Words(), models=["large"])
+    shown = list(markdown_figures(card_markdown(card)))
+    assert shown == list(html_figures(card_html(card)))
+    assert len(shown) > 50
+    assert untrue(iter(shown), evidence.cells) == []
+    assert untrue(index_figures(card_markdown(card)), evidence.cells, exact=True) == []
+    assert {id.split("/")[3] for id, _, _ in shown} == {"large"}
+
+
+@pytest.mark.parametrize(
+    "figure", [("x/y", "accuracy", "1"), ("tfidf/small/mix/small/nucleus/64", "accuracy", "99.9 [99.8, 100.0]")]
+)
+def test_untrue_figures_are_named(study: Path, figure: tuple[str, str, str]) -> None:
+    (said,) = untrue(iter([figure]), read_evidence([study]).cells)
+    assert figure[0] in said
+
+
+def test_a_card_without_figures_is_untrue(study: Path) -> None:
+    assert untrue(markdown_figures("# Nothing"), read_evidence([study]).cells)
+    assert untrue(index_figures("---\na: [\n---\n"), read_evidence([study]).cells)
+
+
+def test_a_rate_carries_its_interval_and_a_blank_is_no_zero() -> None:
+    one = cell("small", "mix", "small", "nucleus", accuracy=0.7, accuracy_low=0.65, accuracy_high=0.75, tpr_at_fpr_1=None)
+    assert rate_text(one, "accuracy") == "70.0 [65.0, 75.0]"
+    assert rate_text(one, "tpr_at_fpr_1") == "—"
+    assert rate_text(one, "fpr_1") == "1.0 [0.4, 2.5]"  # Wilson, 4 of 400
+
+
+def test_blanks_say_what_fills_them_and_evidence_fills_them(study: Path, tmp_path: Path) -> None:
+    card = card_of(read_evidence([study]), Words(ethics="Thought about."))
+    fills = {one["key"]: one["fill"] for one in card["blanks"]}
+    assert "ethics" not in fills
+    assert "`staged bias small large --out out/bias`" in fills["bias"]
+    assert "`staged survey small large --out out/survey`" in fills["survey"]
+    for text in (card_markdown(card), card_html(card)):
+        assert "Blank: bias probes of small, large" in text
+        assert "Blank: caveats and recommendations" in text
+    folders = [study, write_bias(tmp_path / "bias", small=0.2, large=0.3), write_survey(tmp_path / "survey", small=6.0, large=6.5)]
+    whole = card_of(read_evidence(folders), Words(**WRITTEN))
+    assert whole["blanks"] == []
+    for text in (card_markdown(whole), card_html(whole)):
+        assert "No statistically significant difference." in text
+        assert "0.30 [0.20, 0.40]" in text
+        assert "6.50 [6.20, 6.80]" in text
+        assert "Blank" not in text
+
+
+def test_words_are_escaped_in_the_page(study: Path) -> None:
+    assert "<script>" not in card_html(card_of(read_evidence([study]), Words(caveats="<script>x</script>")))
+
+
+def test_a_half_measured_family_names_who_is_missing(study: Path, tmp_path: Path) -> None:
+    card = card_of(read_evidence([study, write_bias(tmp_path / "bias", small=0.2)]), Words())
+    assert next(one["what"] for one in card["blanks"] if one["key"] == "bias") == "bias probes of large"
+
+
+def test_evidence_that_is_none_or_double_is_refused(study: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ArtifactError, match="holds no cells"):
+        read_evidence([tmp_path / "empty"])
+    with pytest.raises(ArtifactError, match="both hold cell"):
+        read_evidence([study, write_study(tmp_path / "again")])
+    with pytest.raises(PlanError, match="needs a study"):
+        card_of(read_evidence([write_bias(tmp_path / "bias", small=0.1)]), Words())
+    with pytest.raises(PlanError, match="did you mean 'large'"):
+        card_of(read_evidence([study]), Words(), models=["larg"])
+
+
+def test_bias_rows_of_another_shape_are_left_out(tmp_path: Path) -> None:
+    write_bias(tmp_path, small=0.2)
+    table = read_json(tmp_path / "bias.json")
+    odd = [{}, {"models": ["small"]}, {"models": ["small"], "effect": None, "difference": 0.5, "low": 0.4, "high": 0.6}, "text"]
+    write_json(tmp_path / "bias.json", table | {"between_groups": table["between_groups"] + odd})
+    first, second = read_evidence([tmp_path]).effects
+    assert (first.effect, first.low, first.model) == (0.2, 0.1, "small")
+    assert (second.effect, second.low, second.high) == (0.5, 0.4, 0.6)
+
+
+def test_the_command_writes_a_skeleton_once_and_keeps_what_is_written(study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cards" / "README.md"
+    command = ["card", str(study), "--out", str(out), "--html"]
+    first = CliRunner().invoke(app, command)
+    assert first.exit_code == 0, first.output
+    words = out.parent / "card.toml"
+    assert "new; write in it" in first.output
+    assert "Blank: ethical considerations" in out.read_text(encoding="utf-8")
+    written = words.read_text(encoding="utf-8").replace('ethics = ""', 'ethics = "Weighed."')
+    words.write_text(written, encoding="utf-8")
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert words.read_text(encoding="utf-8") == written
+    for text in (out.read_text(encoding="utf-8"), (out.parent / "README.html").read_text(encoding="utf-8")):
+        assert "Weighed." in text
+        assert "Blank: ethical considerations" not in text
+
+
+def test_the_command_refuses_a_folder_and_an_unknown_key(study: Path, tmp_path: Path) -> None:
+    assert isinstance(CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path)]).exception, PlanError)
+    (tmp_path / "card.toml").write_text('etics = "x"\n', encoding="utf-8")
+    wrong = CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path / "README.md")])
+    assert "did you mean 'ethics'" in str(wrong.exception)
+    assert not (tmp_path / "README.md").exists()

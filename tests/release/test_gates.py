@@ -1,0 +1,121 @@
+"""Gates: met, not met, not measured; what was not measured is never met."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from staged.errors import PlanError
+from staged.release.evidence import Credibility, Evidence, read_evidence
+from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome, judge
+from staged.release.plan import Gate, Stage, read_release
+from staged.release.words import Words
+from tests.release.conftest import STAGES, WRITTEN, cell, write_bias, write_study, write_survey
+
+SMALL, LARGE = Stage("small", "m", "d"), Stage("large", "m", "d")
+CELL = "tfidf/{stage}/mix/{stage}/nucleus/64"
+LOW = cell("small", "mix", "small", "nucleus")["tpr_at_fpr_1_low"]
+
+
+def outcome(gate: Gate, folders: list[Path], stage: Stage = SMALL, last: Stage | None = None) -> Outcome:
+    return judge(gate, stage, last, read_evidence(folders), Words(**WRITTEN))
+
+
+@pytest.mark.parametrize(("at_least", "state"), [(LOW, MET), (LOW + 1e-9, NOT_MET), (0.0, MET)])
+def test_detection_is_judged_by_the_low_end_of_the_interval(tmp_path: Path, at_least: float, state: str) -> None:
+    found = outcome(Gate("detection", cell=CELL, field="tpr_at_fpr_1", at_least=at_least), [write_study(tmp_path / "study")])
+    assert found.state == state
+    assert found.cells == ("tfidf/small/mix/small/nucleus/64",)
+    assert f"[{LOW:.3f}," in found.numbers
+    assert "n = 400 human + 400 machine" in found.numbers
+
+
+def test_a_false_positive_rate_is_judged_by_the_high_end(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    assert outcome(Gate("detection", cell=CELL, field="fpr_1", at_most=0.02), [study]).state == NOT_MET  # 4 of 400 reach 2.5%
+    assert outcome(Gate("detection", cell=CELL, field="fpr_1", at_most=0.03), [study]).state == MET
+
+
+def test_a_missing_cell_and_a_missing_rate_are_not_measured(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    assert outcome(Gate("detection", cell="tfidf/{stage}/none", field="auroc", at_least=0.0), [study]).state == NOT_MEASURED
+    few = write_study(tmp_path / "few", tpr_at_fpr_1=None, tpr_at_fpr_1_low=None, tpr_at_fpr_1_high=None, fpr_1=None)
+    blank = outcome(Gate("detection", cell=CELL, field="tpr_at_fpr_1", at_least=0.0), [few])
+    assert (blank.state, "too few human texts" in blank.numbers) == (NOT_MEASURED, True)
+
+
+def test_bias_against_the_last_stage(tmp_path: Path) -> None:
+    study, gate = write_study(tmp_path / "study"), Gate("bias", at_most=0.2)
+    assert outcome(gate, [study]).state == NOT_MEASURED
+    one = write_bias(tmp_path / "one", small=0.1)
+    assert outcome(gate, [study, one]).state == MET
+    assert outcome(gate, [study, one], LARGE, SMALL).state == NOT_MEASURED
+    near = outcome(gate, [study, write_bias(tmp_path / "near", small=0.1, large=-0.29)], LARGE, SMALL)
+    assert near.state == MET
+    assert "+0.100 → -0.290" in near.numbers
+    assert all(id.endswith("respect/gender/women-men/sentiment") for id in near.cells)
+    assert outcome(gate, [study, write_bias(tmp_path / "far", small=0.1, large=-0.31)], LARGE, SMALL).state == NOT_MET
+
+
+def test_credibility_against_the_last_stage(tmp_path: Path) -> None:
+    study, gate = write_study(tmp_path / "study"), Gate("credibility", at_most=1.0)
+    assert outcome(gate, [study]).state == NOT_MEASURED
+    half = 0.3 * math.sqrt(2)  # of the difference's interval, both means ± 0.3
+    for rise, state in ((1.0 - half - 0.01, MET), (1.0 - half + 0.01, NOT_MET)):
+        survey = write_survey(tmp_path / "survey", small=6.0, large=6.0 + rise)
+        assert outcome(gate, [study, survey], LARGE, SMALL).state == state
+    assert outcome(gate, [study, write_survey(tmp_path / "first", small=6.0)], SMALL).state == MET
+
+
+@given(st.floats(0, 2), st.floats(0, 2))
+def test_a_looser_limit_never_turns_a_stage_away(limit: float, more: float) -> None:
+    rows = (Credibility("a", "small", 6.0, 5.8, 6.2, 50), Credibility("b", "large", 6.7, 6.4, 7.0, 50))
+    evidence = Evidence(credibility=rows)
+    states = [judge(Gate("credibility", at_most=one), LARGE, SMALL, evidence, Words()).state for one in (limit, limit + more)]
+    assert states != [MET, NOT_MET]
+
+
+def test_the_card_gate_lists_blanks(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    found = outcome(Gate("card"), [study])
+    assert found.state == NOT_MET
+    assert "bias probes of small" in found.numbers
+    assert outcome(Gate("card", may_be_blank=("bias", "survey")), [study]).state == MET
+    assert outcome(Gate("card"), [study], Stage("huge", "m", "d")).state == NOT_MEASURED
+
+
+def test_a_broken_earlier_package_stops_the_signature_gate(tmp_path: Path) -> None:
+    evidence = read_evidence([write_study(tmp_path / "study")])
+    assert judge(Gate("signature"), LARGE, SMALL, evidence, Words(), ["small"]).state == NOT_MET
+    assert judge(Gate("signature"), LARGE, SMALL, evidence, Words()).state == AT_ADVANCE
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        ('[[gates]]\nkind = "detectoin"\n', "did you mean 'detection'"),
+        ('[[gates]]\nkind = "detection"\ncell = "a"\nfield = "auroc"\n', "one of at_least, at_most"),
+        ('[[gates]]\nkind = "detection"\ncell = "a"\nfield = "aurok"\nat_least = 0.5\n', "did you mean 'auroc'"),
+        ('[[gates]]\nkind = "bias"\n', "needs at_most"),
+        ('[[gates]]\nkind = "card"\nmaybe_blank = ["x"]\n', "did you mean 'may_be_blank'"),
+        ("gates = 3\n", r"written \[\[gates\]\]"),
+        (STAGES, "a name of its own"),
+        ('[[stages]]\nname = "../up"\nmodel = "m"\ndetector = "d"\n', "plain folder name"),
+    ],
+)
+def test_wrong_plans_are_refused(plan: Callable[..., Path], gates: str, said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        read_release(plan(gates))
+
+
+def test_a_stage_may_have_gates_of_its_own(plan: Callable[..., Path]) -> None:
+    path = plan('[[gates]]\nkind = "signature"\n')
+    path.write_text(path.read_text(encoding="utf-8") + '[[stages.gates]]\nkind = "bias"\nat_most = 1\n', encoding="utf-8")
+    small, large = read_release(path).stages
+    assert [gate.kind for gate in small.gates] == ["signature"]
+    assert [gate.kind for gate in large.gates] == ["signature", "bias"]

@@ -1,0 +1,53 @@
+"""One changed cell changes card, report and README: their numbers are generated, not written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from staged.artifacts import read_json, write_json
+from staged.release.card import card_of
+from staged.release.evidence import read_evidence
+from staged.release.render import card_html, card_markdown
+from staged.release.words import Words
+from staged.report.page import write_report
+from tests.test_docs import README, ROOT, generate
+
+CELL = "roberta/mini-xl/nucleus/mini-xl/nucleus/128"
+
+
+def shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    card = card_of(read_evidence([folder]), Words())
+    write_report(folder)
+    monkeypatch.setattr(generate, "RESULT", folder)
+    return {
+        "card": card_markdown(card),
+        "page": card_html(card),
+        "report": (folder / "report.html").read_text(encoding="utf-8"),
+        "readme": generate.readme(README),
+    }
+
+
+def test_all_show_a_changed_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(ROOT / "docs" / "results" / "mini-full", tmp_path / "mini-full")
+    write_json(folder / "gallery.json", [])  # not committed with the published run
+    before = shown(folder, monkeypatch)
+    rows = read_json(folder / "cells.json")
+    for row in rows:
+        if row["id"] == CELL:
+            row.update(accuracy=0.0314, accuracy_low=0.0271, accuracy_high=0.0365)
+    write_json(folder / "cells.json", rows)
+    after = shown(folder, monkeypatch)
+    for name, low, high in (
+        ("card", "[2.7, ", "3.6]"),
+        ("page", "[2.7, ", "3.6]"),
+        ("report", "2.7–", "–3.6"),
+        ("readme", "[2.7, ", "3.6]"),
+    ):
+        assert before[name] != after[name]
+        for text in (low, high):
+            assert text not in before[name] or before[name].count(text) < after[name].count(text), (name, text)
+            assert text in after[name], (name, text)
+    assert "0.0314" in after["card"]  # the model-index

@@ -1,0 +1,142 @@
+"""Stage by stage: refused with reasons, overridden in writing, nothing lost when interrupted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from staged.artifacts import read_json
+from staged.cli import app
+from staged.errors import PlanError, ReleaseError
+from staged.release import package as packaging
+from staged.release.plan import read_release
+from staged.release.stages import advance, status
+from staged.release.verify import verify
+from tests.release.conftest import DATE, GATES
+
+STRICT = GATES.replace("at_least = 0.5", "at_least = 0.99") + '[[gates]]\nkind = "bias"\nat_most = 0.2\n'
+
+
+def states(path: Path, root: Path) -> list[list[str]]:
+    return [[one.state for one in standing.outcomes] for standing in status(read_release(path), root)]
+
+
+def test_stages_go_out_one_by_one(plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    path, root = plan(), tmp_path / "out"
+    assert states(path, root) == [["met", "met", "at advance"]] * 2
+    for name in ("small", "large"):
+        done = advance(read_release(path), root, private=keys[0], date=DATE)
+        assert done.package == root / name
+        assert done.decision is not None
+        assert done.decision["verdict"] == "released"
+        record = (root / "decisions" / f"{name}.md").read_text(encoding="utf-8")
+        assert f"`tfidf/{name}/mix/{name}/nucleus/64`" in record
+        assert record == (root / name / "DECISION.md").read_text(encoding="utf-8")
+    assert advance(read_release(path), root, private=keys[0], date=DATE).decision is None
+    assert states(path, root) == [["met", "met", "met"]] * 2
+    assert sorted(one.name for one in root.iterdir()) == ["decisions", "large", "small"]
+
+
+def test_open_gates_refuse_with_reasons_and_a_person_may_override(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    path, root = plan(STRICT), tmp_path / "out"
+    command = ["release", "advance", str(path), "--out", str(root), "--key", str(keys[0]), "--date", "2026-11-24"]
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 1
+    assert "not met: tpr_at_fpr_1 ≥ 0.99" in refused.output
+    assert "not measured: no bias effect worse" in refused.output
+    assert not (root / "small").exists()
+    assert "**not measured**" in (root / "decisions" / "small.refused.md").read_text(encoding="utf-8")
+    reason = "The weights are public already.\nProbes follow | later."
+    released = CliRunner().invoke(app, [*command, "--override", reason, "--by", "A. Person"])
+    assert released.exit_code == 0, released.output
+    decision = read_json(root / "small" / "decision.json")
+    assert decision["verdict"] == "released by override"
+    assert len(decision["override"]["gates"]) == 2
+    assert verify(root / "small", keys[1]) == []
+    for name in ("README.md", "card.html", "DECISION.md"):
+        text = (root / "small" / name).read_text(encoding="utf-8")
+        assert "The weights are public already. Probes follow | later." in text
+        assert "A. Person" in text
+    assert CliRunner().invoke(app, command).exit_code == 1  # an override holds for one stage
+
+
+def test_half_an_override_is_refused(plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    strict, root = read_release(plan(STRICT)), tmp_path / "out"
+    for words in ({"reason": "because"}, {"by": "somebody"}, {"reason": " ", "by": "somebody"}):
+        with pytest.raises(PlanError, match="a person's"):
+            advance(strict, root, private=keys[0], date=DATE, **words)
+    with pytest.raises(PlanError, match="nothing to override"):
+        advance(read_release(plan()), root, private=keys[0], date=DATE, reason="because", by="somebody")
+
+
+def test_a_damaged_earlier_package_holds_the_next_back_and_cannot_be_overridden(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    release, root = read_release(plan()), tmp_path / "out"
+    advance(release, root, private=keys[0], date=DATE)
+    (root / "small" / "config.json").write_text("{}", encoding="utf-8")
+    assert [one.outcomes[-1].state for one in status(release, root)] == ["not met", "not met"]
+    done = advance(release, root, private=keys[0], date=DATE, reason="never mind", by="somebody")
+    assert (done.package, done.decision and done.decision["verdict"]) == (None, "refused")
+
+
+@pytest.mark.parametrize("where", ["_copy", "_write_generated", "sign", "write_sums", "verify"])
+def test_interrupted_anywhere_the_next_call_finishes(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    release, root = read_release(plan()), tmp_path / "out"
+
+    def killed(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packaging, where, killed)
+        with pytest.raises(KeyboardInterrupt):
+            advance(release, root, private=keys[0], date=DATE)
+    assert not (root / "small").exists()
+    for leftover in (root / ".building").glob("small"):
+        (leftover / ".SHA256SUMS.tmp").write_text("half a", encoding="utf-8")
+    done = advance(release, root, private=keys[0], date=DATE)
+    assert done.package == root / "small"
+    assert verify(root / "small", keys[1]) == []
+
+
+def test_a_record_that_was_not_written_is_written_by_the_next_call(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    release, root = read_release(plan()), tmp_path / "out"
+    advance(release, root, private=keys[0], date=DATE)
+    for record in (root / "decisions").iterdir():
+        record.unlink()
+    advance(release, root, private=keys[0], date=DATE)
+    assert sorted(one.name for one in (root / "decisions").iterdir()) == ["large.json", "large.md", "small.json", "small.md"]
+
+
+def test_status_shows_stages_by_gates(plan: Callable[..., Path], tmp_path: Path) -> None:
+    path = plan(STRICT)
+    shown = CliRunner().invoke(app, ["release", "status", str(path), "--out", str(tmp_path / "out")])
+    assert shown.exit_code == 0
+    assert "‹tfidf/large/mix/large/nucleus/64›" in shown.output
+    assert "not measured" in shown.output
+    rows = json.loads(CliRunner().invoke(app, ["release", "status", str(path), "--out", str(tmp_path / "out"), "--json"]).stdout)
+    assert [row["stage"] for row in rows] == ["small", "large"]
+    assert rows[0]["outcomes"][0]["cells"] == ["tfidf/small/mix/small/nucleus/64"]
+
+
+def test_a_missing_detector_a_wrong_date_and_a_wrong_key_are_said(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    path = plan()
+    command = ["release", "advance", str(path), "--out", str(tmp_path / "out"), "--key"]
+    assert "as YYYY-MM-DD" in str(CliRunner().invoke(app, [*command, str(keys[0]), "--date", "soon"]).exception)
+    wrong = CliRunner().invoke(app, [*command, str(keys[1])])
+    assert isinstance(wrong.exception, ReleaseError)
+    assert "keygen" in str(wrong.exception)
+    (tmp_path / "detector").rename(tmp_path / "elsewhere")
+    assert "no detector folder" in str(CliRunner().invoke(app, [*command, str(keys[0])]).exception)
