@@ -114,10 +114,12 @@ def test_invalid_http_is_refused(port: int) -> None:
 def test_busy_server_says_when_to_come_again_and_forgets_who_left(port: int, examiner: FakeExaminer) -> None:
     address = f"http://127.0.0.1:{port}/api/detect"
     body = json.dumps({"texts": [{"id": "abandoned", "text": HUMAN_TEXT}]}).encode()
-    examiner.held = threading.Event()
+    examiner.held, begun = threading.Event(), examiner.batches
     first, second = connect(port), connect(port)
     for client in (first, second):
         client.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        while examiner.batches == begun:  # the first is being examined before the second comes
+            time.sleep(0.01)
     wait_for_503(address)
     assert is_healthy(port)  # the event loop is free
     second.close()
