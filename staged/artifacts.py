@@ -17,7 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,9 @@ from staged.errors import ArtifactError
 
 __all__ = [
     "build",
+    "cache_folder",
     "continued",
+    "digest",
     "fingerprint",
     "is_complete",
     "locked",
@@ -203,6 +205,16 @@ def sha256_file(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def cache_folder() -> Path:
+    """Where what can be made or downloaded again is kept: under XDG_CACHE_HOME, by default ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")) / "staged"
+
+
+def digest(parts: Iterable[str]) -> str:
+    """24 hexadecimal digits of SHA-256 over texts in their order: a name for what was computed from them."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
 @cache

@@ -45,20 +45,10 @@ def _sentences(text: str) -> Iterator[tuple[str, str]]:
     """(white space that joins it to the one before, sentence); a paragraph's first is joined by an empty line."""
     for paragraph in PARAGRAPH_END.split(text):
         joint = "\n\n"
-        for sentence in _split_paragraph(" ".join(paragraph.split())):
-            yield joint, sentence
+        line = " ".join(paragraph.split())
+        for start, end in _spans(line, 0, len(line)):
+            yield joint, line[start:end]
             joint = " "
-
-
-def _split_paragraph(paragraph: str) -> Iterator[str]:
-    start = 0
-    for end in SENTENCE_END.finditer(paragraph):
-        piece = paragraph[start : end.end()].rstrip()
-        if not ABBREVIATION.search(piece):
-            yield piece
-            start = end.end()
-    if paragraph[start:].strip():
-        yield paragraph[start:].strip()
 
 
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import shutil
@@ -12,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import disk_errors, locked, write_atomic
+from staged.artifacts import digest, disk_errors, locked, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, load_calibration
 from staged.detectors.catalog import calibration_file, open_detector
@@ -173,7 +172,7 @@ def write_judged(
         files = []
         for start in range(0, len(texts), AT_ONCE):
             some = texts[start : start + AT_ONCE]
-            file = blocks / f"{start:09d}-{_digest([examiner.name, repr(examiner.fpr), judge, str(segments), *chain(*some)])}.jsonl"
+            file = blocks / f"{start:09d}-{digest([examiner.name, repr(examiner.fpr), judge, str(segments), *chain(*some)])}.jsonl"
             if not file.is_file():
                 rows = judged(examiner, some, segments=segments)
                 write_atomic(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
@@ -181,7 +180,3 @@ def write_judged(
             progress(start + len(some), len(texts))
         write_atomic(out, b"".join(file.read_bytes() for file in files))
         shutil.rmtree(blocks)
-
-
-def _digest(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]

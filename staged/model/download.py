@@ -20,7 +20,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from staged.artifacts import disk_errors, locked, sha256_file
+from staged.artifacts import cache_folder, disk_errors, locked, sha256_file
 from staged.errors import CheckpointError
 from staged.model.layouts import INDEX, PICKLED, SAFETENSORS, missing_files
 from staged.model.names import Release
@@ -141,9 +141,8 @@ def check_hub_sums(folder: Path) -> None:
 
 
 def openai_cache(name: str) -> Path:
-    """Where files from OpenAI's bucket are kept, by model: under XDG_CACHE_HOME, by default ~/.cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "staged" / "openai" / name
+    """Where files from OpenAI's bucket are kept, by model."""
+    return cache_folder() / "openai" / name
 
 
 def openai_folder(release: Release) -> Path:

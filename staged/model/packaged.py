@@ -6,14 +6,13 @@ The packages' code is never imported: their files are located through `importlib
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from staged.artifacts import build, fingerprint, is_complete, sha256_file
+from staged.artifacts import build, cache_folder, fingerprint, is_complete, sha256_file
 from staged.errors import CheckpointError
 
 
@@ -57,8 +56,7 @@ def packaged_folder(name: str) -> Path:
         CheckpointError: the package is not installed, or its file is not the known one.
         ArtifactError: the cache cannot be written.
     """
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder, package = Path(cache) / "staged" / "packaged" / name, PACKAGES[name]
+    folder, package = cache_folder() / "packaged" / name, PACKAGES[name]
     settings = {"sha256": package.sha256}
     if not is_complete(folder, fingerprint(settings, {})):
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,8 @@ A killed run continues. Everything is chosen on `train`, calibrated on `valid`; 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from staged.artifacts import disk_errors, locked, replacing, write_json
+from staged.artifacts import digest, disk_errors, locked, replacing, write_json
 from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, fit_calibration
 from staged.detectors.evidence import EvidenceDetector, Matrix, Weights, plain, scored_features, standardised
@@ -64,7 +63,7 @@ def gather(folder: Path, settings: EvidenceSettings, *, progress: Progress) -> S
     parts = []
     for start in range(0, len(documents), BLOCK):
         texts = [plain(one.text) for one in documents[start : start + BLOCK]]
-        file = place / f"{_digest([settings.scorer, *texts])}.npy"
+        file = place / f"{digest([settings.scorer, *texts])}.npy"
         if not file.is_file():
             scorer = scorer or load_causal(settings.scorer, dtype=best_dtype())
             with replacing(file) as temporary, open(temporary, "wb") as out:
@@ -72,10 +71,6 @@ def gather(folder: Path, settings: EvidenceSettings, *, progress: Progress) -> S
         parts.append(np.load(file, allow_pickle=False))
         progress("features", min(start + BLOCK, len(documents)), len(documents))
     return Scored(documents, np.concatenate(parts))
-
-
-def _digest(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
 def balance(documents: Sequence[Document]) -> Matrix:
