@@ -166,8 +166,7 @@ def _draw_nucleus(mass_BV: Tensor, u_B: Tensor, top_p_B: Tensor, released: bool)
     if mass_BV.is_cuda:  # ranks them all: to ask who was refused would be to wait for the answer
         return torch.where(refused_B, _draw_again(mass_BV, u_B, tokens_B, top_p_B, released), tokens_B)
     if bool(refused_B.any()):
-        rows = (one[refused_B] for one in (mass_BV, u_B, tokens_B, top_p_B))
-        tokens_B[refused_B] = _draw_again(*rows, released)
+        tokens_B[refused_B] = _draw_again(mass_BV[refused_B], u_B[refused_B], tokens_B[refused_B], top_p_B[refused_B], released)
     return tokens_B
 
 
