@@ -24,6 +24,7 @@ from staged.bias.sentence_pairs import (
     read_stereoset,
     stereoset_scores,
 )
+from staged.comparing import ALPHA, POWER
 from staged.errors import PlanError
 from staged.model.checkpoints import model_folder
 
@@ -113,8 +114,8 @@ def _facts(models: Sequence[str], asked: Asked, measures: Sequence[Measure]) -> 
         "settings": asdict(asked.settings),
         "terms": asdict(asked.terms),
         "measures": said,
-        "alpha": compare.ALPHA,
-        "power": compare.POWER,
+        "alpha": ALPHA,
+        "power": POWER,
         "smallest": compare.SMALLEST,
         "smallest_nats": compare.SMALLEST_NATS,
     }
