@@ -24,7 +24,7 @@ from staged.model.causal import CausalLM, load_causal
 from staged.model.checkpoints import model_folder
 from staged.model.layouts import weight_files
 from staged.model.names import folder_name
-from staged.samples.dataset import SampleSettings, read_samples, write_samples
+from staged.samples.dataset import SampleSettings, read_samples, shifted, write_samples
 from staged.samples.decoders import best_precision
 from staged.samples.methods import method
 from staged.samples.streams import derive
@@ -125,11 +125,6 @@ def ask(model: str, asked: Asked, out: Path, progress: Done = lambda done, total
         _read(model, reading, out, shifted(progress, before, total))
         before += reading.count
     progress(total, total)
-
-
-def shifted(progress: Done, before: int, total: int) -> Done:
-    """The progress of one part of a whole, `before` of which are done."""
-    return lambda done, _: progress(before + done, total)
 
 
 def sample_settings(model: str, template_set: str, listed: Sequence[Prompt], settings: BiasSettings) -> SampleSettings:
