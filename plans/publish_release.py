@@ -45,7 +45,10 @@ def index(release: Release, found: Sequence[Standing]) -> str:
         rows.append((gate.title("STAGE"), *(shown.get(one.outcomes[number].state, one.outcomes[number].state) for one in found)))
     rows.append(("verdict", *(one.decision["verdict"] if one.decision else "refused" for one in found)))
     record = {True: "DECISION.md", False: "REFUSED.md"}
-    links = (f"[card]({one.stage}/README.md), [page]({one.stage}/card.html), [record]({one.stage}/{record[one.released]})" for one in found)
+    links = (
+        f"[card]({one.stage}/README.md), [page]({one.stage}/card.html), [record]({one.stage}/{record[one.released]})"
+        for one in found
+    )
     rows.append(("", *links))
     return INDEX.format(version=release.version, table="\n".join(f"| {' | '.join(row)} |" for row in rows))
 

@@ -73,7 +73,9 @@ def _bias(gate: Gate, title: str, stage: Stage, last: Stage | None, evidence: Ev
         what = ", ".join(missing) or f"{stage.name}: {'; '.join(map(' '.join, unmatched))}"
         return Outcome(title, NOT_MEASURED, f"no bias probes of {what}; run `staged bias`")
     if last is None:
-        return Outcome(title, MET, f"first stage; {len(now)} effects measured", tuple(one.id for one in now.values()))
+        largest = max(now.values(), key=lambda one: abs(one.effect))
+        numbers = f"first stage; {len(now)} effects measured, largest: {largest.probe} {largest.groups}, {largest.effect:+.3f}"
+        return Outcome(title, MET, numbers, (largest.id,))
     if not set(now) & set(before):
         return Outcome(title, NOT_MEASURED, f"{stage.name} and {last.name} share no probe; run `staged bias` on both")
     rises = {key: abs(now[key].effect) - abs(before[key].effect) for key in before}

@@ -70,7 +70,9 @@ def _interval(row: Mapping[str, Any], field: str) -> str:
 
 def _paragraphs(text: str) -> Markup:
     """Paragraphs of Markdown, as HTML: blank lines between them, and inside what `_inline` knows."""
-    return Markup("").join(Markup("<p>{}</p>").format(_inline(" ".join(part.split()))) for part in text.split("\n\n") if part.strip())
+    return Markup("").join(
+        Markup("<p>{}</p>").format(_inline(" ".join(part.split()))) for part in text.split("\n\n") if part.strip()
+    )
 
 
 def _inline(text: str) -> Markup:
@@ -81,11 +83,15 @@ def _inline(text: str) -> Markup:
     return Markup(shown)
 
 
-def _summary(decision: Mapping[str, Any]) -> str:
-    """How many gates are in each state, and which are open."""
+def _summary(decision: Mapping[str, Any]) -> list[str]:
+    """How many gates are in each state, and which are open: a line each."""
     gates = {state: [one["gate"] for one in decision["gates"] if one["state"] == state] for state in STATES}
-    said = [f"{len(found)} {state}" + (f" ({'; '.join(found)})" if state != MET else "") for state, found in gates.items() if found]
-    return f"Of {len(decision['gates'])} gates: {', '.join(said)}."
+    shown = {AT_ADVANCE: "left to the building of the package"}
+    return [
+        f"{len(found)} {shown.get(state, state)}" + (f": {'; '.join(found)}" if state != MET else "")
+        for state, found in gates.items()
+        if found
+    ]
 
 
 def _metadata(card: Mapping[str, Any]) -> ModelCardData:

@@ -50,8 +50,8 @@ def markdown_figures(text: str) -> Iterator[Figure]:
 
 
 def html_figures(text: str) -> Iterator[Figure]:
-    """Figures in table cells marked with `data-cell` and `data-field`."""
-    return ((unescape(id), field, unescape(shown)) for id, field, shown in CELL_TAG.findall(text))
+    """Figures in table cells marked with `data-cell` and `data-field`; bounds may be held together by a no-break space."""
+    return ((unescape(id), field, unescape(shown).replace("\u00a0", " ")) for id, field, shown in CELL_TAG.findall(text))
 
 
 def index_figures(text: str) -> Iterator[Figure]:

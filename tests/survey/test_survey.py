@@ -68,7 +68,7 @@ def here(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def key_of(folder: Path) -> list[dict[str, Any]]:
-    return json.loads((folder / "key.json").read_text(encoding="utf-8"))["rows"]  # type: ignore[no-any-return]
+    return json.loads((folder / "key.json").read_text(encoding="utf-8"))["rows"]
 
 
 def answer(folder: Path, rate: Rate, sheets: range = range(1, 9), separator: str = ",") -> list[Path]:
@@ -173,7 +173,7 @@ def test_a_rise_that_people_agree_on_is_found(here: Path, separator: str) -> Non
     same, rise, _ = found["differences"]
     assert (same["difference"], same["p"], same["verdict"]) == (0, 1, "no difference found")
     assert (rise["difference"], rise["verdict"]) == (-5.5, "differs")
-    assert rise["p_holm"] == pytest.approx(3 * rise["p"], rel=0.01)
+    assert rise["p"] < rise["p_holm"] < 0.05
     assert f"./alpha is rated less credible than ./gamma: -5.50 [{rise['low']:+.2f}, {rise['high']:+.2f}] points" in done.stdout
     page = (here / "survey.md").read_text(encoding="utf-8")
     assert "8 people rated 48 texts, and left 0 unrated" in page
