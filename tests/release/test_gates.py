@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from staged.artifacts import read_json, write_json
 from staged.errors import PlanError
+from staged.release.card import card_of
+from staged.release.decision import decide, decision_markdown
 from staged.release.evidence import Credibility, Evidence, read_evidence
 from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome, judge
 from staged.release.plan import Gate, Stage, read_release
+from staged.release.render import card_html, card_markdown
 from staged.release.words import Words
-from tests.release.conftest import STAGES, WRITTEN, cell, write_bias, write_study, write_survey
+from tests.release.conftest import DATE, STAGES, WRITTEN, cell, write_bias, write_study, write_survey
 
 SMALL, LARGE = Stage("small", "m", "d"), Stage("large", "m", "d")
 CELL = "tfidf/{stage}/mix/{stage}/nucleus/64"
@@ -130,3 +133,16 @@ def test_a_stage_may_have_gates_of_its_own(plan: Callable[..., Path]) -> None:
     small, large = read_release(path).stages
     assert [gate.kind for gate in small.gates] == ["signature"]
     assert [gate.kind for gate in large.gates] == ["signature", "bias"]
+
+
+def test_a_card_says_which_gates_are_open_state_by_state(tmp_path: Path) -> None:
+    evidence = read_evidence([write_study(tmp_path / "study")])
+    gates = (Gate("bias", at_most=0.2), Gate("credibility", at_most=1.0), Gate("card", may_be_blank=("bias", "survey")))
+    outcomes = [judge(gate, SMALL, None, evidence, Words(**WRITTEN)) for gate in (*gates, Gate("signature"))]
+    decision = decide("small", outcomes, release="A family", date=DATE)
+    card = card_of(evidence, Words(**WRITTEN), models=["small"], decision=decision)
+    for text in (card_markdown(card), card_html(card), decision_markdown(decision)):
+        assert "Its 4 gates:" in text
+        assert "1 met" in text
+        assert "2 not measured: no bias effect worse than" in text.replace("&#39;", "'")
+        assert "1 left to the building of the package: signature verifies" in text
