@@ -167,3 +167,12 @@ def test_the_command_refuses_a_folder_and_an_unknown_key(study: Path, tmp_path: 
     wrong = CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path / "README.md")])
     assert "did you mean 'ethics'" in str(wrong.exception)
     assert not (tmp_path / "README.md").exists()
+
+
+def test_rows_of_bias_and_surveys_are_no_figures_of_cells(study: Path, tmp_path: Path) -> None:
+    others = [write_bias(tmp_path / "bias", small=0.2, large=0.3), write_survey(tmp_path / "survey", small=6.0, large=6.5)]
+    evidence = read_evidence([study, *others])
+    card = card_of(evidence, Words())
+    assert "`bias/small/respect/gender/women-men/sentiment`" in card_markdown(card)
+    assert untrue(markdown_figures(card_markdown(card)), evidence.cells) == []
+    assert list(markdown_figures(card_markdown(card))) == list(html_figures(card_html(card)))
