@@ -1,7 +1,8 @@
 """GPT-2 packed for generation on a CPU: every weight matrix reordered once for oneDNN, in bfloat16 or int8.
 
 What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, GELU runs inside
-the matrix product, the vocabulary is padded to a multiple of 64, residuals stay float32, keys and values are bfloat16.
+the matrix product, the vocabulary is padded to a multiple of 64, residuals stay float32, keys and values are bfloat16 where the
+processor has AMX and float32 where it has not.
 
 int8 is symmetric: a weight column has one scale, and so has a row of activations, so that a position's numbers depend neither on
 its neighbours nor on its batch beyond rounding. One exception: a packed model for one row at a time (`rows=1`) reads several
@@ -24,6 +25,7 @@ from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, Cache, causal_mask
 
 VOCABULARY_MULTIPLE = 64
+SHIFT = 128
 PRECISIONS = ("fp32", "bf16", "int8")
 After = tuple[str, list[None], str]  # what oneDNN does to a product: its name, scalars, kind
 
@@ -45,6 +47,11 @@ def int8_is_native() -> bool:
     return capability.startswith("AVX512") and torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
+def cached_dtype() -> torch.dtype:
+    """Of keys and values: without AMX PyTorch's attention is 3 to 6 times slower in bfloat16 than in float32."""
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+
+
 class Bf16Linear:
     """x W + b in bfloat16 by oneDNN, with GELU fused in when asked."""
 
@@ -58,7 +65,11 @@ class Bf16Linear:
 
 
 class Int8Linear:
-    """x W + b in int8 by oneDNN with one activation scale a row, then GELU when asked."""
+    """x W + b in int8 by oneDNN with one activation scale a row, then GELU when asked.
+
+    The rounded input is shifted by 128 into unsigned bytes: with two signed factors oneDNN falls back to its reference code on
+    processors without AMX, a hundred times slower. It takes the shift back exactly.
+    """
 
     def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
         q_OI, self.scale = round_columns(weight_IO)
@@ -68,9 +79,9 @@ class Int8Linear:
     def __call__(self, x_NI: Tensor) -> Tensor:
         x_NI = x_NI.float()
         scale_N1 = x_NI.abs().amax(dim=1, keepdim=True).clamp_(min=1e-12).div_(127)
-        q_NI = torch.div(x_NI, scale_N1).round_().to(torch.int8)
+        q_NI = torch.div(x_NI, scale_N1).round_().add_(SHIFT).to(torch.uint8)
         weight = (self.weight, self.scale, self.zero, None)
-        y_NO = torch.ops.onednn.qlinear_pointwise(q_NI, 1.0, 0, *weight, 1.0, 0, torch.float32, "none", [], "")
+        y_NO = torch.ops.onednn.qlinear_pointwise(q_NI, 1.0, SHIFT, *weight, 1.0, 0, torch.float32, "none", [], "")
         y_NO = torch.addcmul(self.bias, y_NO, scale_N1)
         return F.gelu(y_NO, approximate="tanh") if self.gelu else y_NO
 
@@ -172,7 +183,7 @@ class PackedGPT2:
 
     def new_cache(self, batch: int) -> Cache:
         """An empty cache for `batch` sequences."""
-        return Cache(self.config, batch, dtype=torch.bfloat16, device=self.device)
+        return Cache(self.config, batch, dtype=cached_dtype(), device=self.device)
 
     def hidden(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
         """Final hidden states (B, T, C), normalised without gain and shift; appends to the cache."""

@@ -10,7 +10,7 @@ import time
 import torch
 import torch.distributed as dist
 
-from staged.errors import ArtifactError
+from staged.errors import ArtifactError, PlanError
 
 PATIENCE_S = 30.0
 
@@ -19,10 +19,14 @@ def join() -> None:
     """Under `torchrun` meet the other processes; else nothing.
 
     Raises:
+        PlanError: more processes than GPUs on a machine that has any.
         ArtifactError: the launcher has died already.
     """
     if "RANK" not in os.environ or dist.is_initialized():
         return
+    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if 0 < gpus < here:
+        raise PlanError(f"torchrun: {here} processes on {gpus} GPU(s), and each needs its own; give --nproc-per-node {gpus}")
     threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
     _refuse_dead_launcher()
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")

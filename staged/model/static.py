@@ -127,7 +127,8 @@ class StaticGPT2:
     def _hidden(self, tokens_BT: Tensor, position: Tensor, kv: Tensor, span: int) -> Tensor:
         """Final hidden states (B, T, C) of tokens that stand at `position` (a number on the device) and after it."""
         positions_T = position + torch.arange(tokens_BT.size(1), device=self.device)
-        mask_TS = torch.arange(span, device=self.device) <= positions_T[:, None]
+        later_TS = torch.arange(span, device=self.device) > positions_T[:, None]
+        mask_TS = torch.zeros(later_TS.shape, dtype=self.wte.dtype, device=self.device).masked_fill(later_TS, -torch.inf)
         x_BTC = F.embedding(tokens_BT, self.wte) + F.embedding(positions_T, self.wpe)
         for layer, block in enumerate(self.blocks):
             x_BTC = x_BTC + attend(block.attn, block.ln_1(x_BTC), kv[layer], positions_T, mask_TS)
@@ -166,13 +167,16 @@ class StaticGPT2:
 
 
 def attend(attention: Attention, x_BTC: Tensor, kv: Tensor, positions_T: Tensor, mask_TS: Tensor) -> Tensor:
-    """Self-attention (B, T, C) over the first S places of one layer's (2, B, H, n_ctx, D) keys and values, written into them."""
+    """Self-attention (B, T, C) over the first S places of one layer's (2, B, H, n_ctx, D) keys and values, written into them.
+
+    Args:
+        mask_TS: 0 where a token may look, −∞ elsewhere, in the precision of x: made of booleans, it would be made in every layer.
+    """
     B, T, C = x_BTC.shape
-    q, k, v = attention.c_attn(x_BTC).view(B, T, 3, attention.n_head, -1).permute(2, 0, 3, 1, 4)
-    kv[0].index_copy_(2, positions_T, k)
-    kv[1].index_copy_(2, positions_T, v)
+    qkv = attention.c_attn(x_BTC).view(B, T, 3, attention.n_head, -1).permute(2, 0, 3, 1, 4)
+    kv.index_copy_(3, positions_T, qkv[1:])
     keys, values = kv[:, :, :, : mask_TS.size(1)]
-    y_BHTD = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask_TS)
+    y_BHTD = F.scaled_dot_product_attention(qkv[0], keys, values, attn_mask=mask_TS)
     y_BTC: Tensor = attention.c_proj(y_BHTD.transpose(1, 2).reshape(B, T, C))
     return y_BTC
 

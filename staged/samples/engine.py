@@ -125,11 +125,12 @@ def generate(
     tokens_BT = rows.text_BT[:, start : rows.position]
     while True:
         alive = rows.advance(model.next_logits(tokens_BT, cache), chosen)
-        if not alive.any():
+        if not any(alive):
             return rows.results()
-        if alive.sum() <= 0.75 * len(alive):  # shrinking costs a copy of the cache
-            cache.keep(alive)
-            rows.keep(alive)
+        if sum(alive) <= 0.75 * len(alive):  # shrinking costs a copy of the cache
+            kept = torch.tensor(alive, device=rows.device)
+            cache.keep(kept)
+            rows.keep(kept)
         read = rows.position - 1
         if window_start(rows.position, n_ctx) != start:  # every cached key was made at another position: read again
             read = start = window_start(rows.position, n_ctx)
@@ -181,7 +182,10 @@ def check_length(config: GPT2Config, prompt: int, length: int, *, context: str =
 
 
 class _Rows:
-    """The rows' texts so far, on the decoder's device; `position` counts the tokens that each has, prompt included."""
+    """The rows' texts so far, on the decoder's device; `position` counts the tokens that each has, prompt included.
+
+    The host learns of a step what was drawn, and no more: each further look at the device would wait for it.
+    """
 
     def __init__(
         self,
@@ -197,38 +201,38 @@ class _Rows:
         self.prompts, self.length, self.end, self.n_ctx, self.options = prompts, length, end, n_ctx, options
         self.u_BL, self.top_p_B, self.device = u_BL, top_p_B, u_BL.device
         self.position = min(map(len, prompts))
-        self.live = torch.arange(len(prompts), device=self.device)  # row of the batch → index of its prompt
-        self.prompt_lengths = self._tensor([len(prompt) for prompt in prompts])
-        longest = int(self.prompt_lengths.max())
-        self.text_BT = torch.zeros(len(prompts), longest + u_BL.size(1) + 1, dtype=torch.int64, device=self.device)
-        self.text_BT[:, : self.position] = self._tensor([list(prompt[: self.position]) for prompt in prompts])
+        self.live = list(range(len(prompts)))  # row of the batch → index of its prompt
+        self.live_B = torch.arange(len(prompts), device=self.device)  # the same
+        self.longest = max(map(len, prompts))
+        self.prompt_lengths_B = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
+        texts = np.zeros((len(prompts), self.longest + u_BL.size(1) + 1), np.int64)
+        for row, prompt in enumerate(prompts):
+            texts[row, : len(prompt)] = prompt
+        self.text_BT = torch.from_numpy(texts).to(self.device)
         self.produced: list[list[int]] = [[] for _ in prompts]
         self.logprobs: list[list[float]] = [[] for _ in prompts]
         self.reasons = [""] * len(prompts)  # empty while a row lives
         self.slides = [0] * len(prompts)
 
-    def _tensor(self, values: Sequence[object]) -> Tensor:
-        return torch.tensor(values, device=self.device)
-
-    def advance(self, logits_BV: Tensor, chosen: Method) -> Tensor:
+    def advance(self, logits_BV: Tensor, chosen: Method) -> list[bool]:
         """Choose each row's next token: from its prompt while that lasts, then by the method. Returns who lives."""
         penalty, scores_BV = self.options.repetition_penalty, logits_BV
         if penalty != 1:
             scores_BV = penalise(logits_BV, self.text_BT[:, : self.position], penalty)
-        turn_B = (self.position - self.prompt_lengths[self.live]).clamp(min=0, max=self.u_BL.size(1) - 1)
-        tokens_B = draw(scores_BV, self.u_BL[self.live, turn_B], chosen, self.top_p_B[self.live])
+        turn_B = (self.position - self.prompt_lengths_B).clamp(min=0, max=self.u_BL.size(1) - 1)
+        tokens_B = draw(scores_BV, self.u_BL[self.live_B, turn_B], chosen, self.top_p_B[self.live_B])
         logprobs = logits_BV.log_softmax(dim=1).gather(1, tokens_B[:, None])[:, 0].tolist() if self.options.logprobs else None
-        tokens = tokens_B.tolist()
-        for row, index in enumerate(self.live.tolist()):
-            if self.position < len(self.prompts[index]):
-                tokens[row] = self.prompts[index][self.position]
-            elif not self.reasons[index]:
+        text_B = tokens_B
+        if self.position < self.longest:
+            text_B = torch.where(self.position < self.prompt_lengths_B, self.text_BT[:, self.position], tokens_B)
+        self.text_BT[:, self.position] = text_B
+        for row, (index, token) in enumerate(zip(self.live, tokens_B.tolist(), strict=True)):
+            if self.position >= len(self.prompts[index]) and not self.reasons[index]:
                 if logprobs is not None:
                     self.logprobs[index].append(logprobs[row])
-                self._take(index, tokens[row])
-        self.text_BT[:, self.position] = self._tensor(tokens)
+                self._take(index, token)
         self.position += 1
-        return self._tensor([not self.reasons[index] for index in self.live.tolist()])
+        return [not self.reasons[index] for index in self.live]
 
     def _take(self, index: int, token: int) -> None:
         """One drawn token of one row: keep it, and note why the row ends if it does."""
@@ -247,9 +251,10 @@ class _Rows:
         elif self.options.context == "stop" and self.position == self.n_ctx:
             self.reasons[index] = "context"
 
-    def keep(self, alive: Tensor) -> None:
+    def keep(self, kept_B: Tensor) -> None:
         """Drop the other rows from the batch; what they produced stays."""
-        self.live, self.text_BT = self.live[alive], self.text_BT[alive]
+        self.live_B, self.text_BT, self.prompt_lengths_B = self.live_B[kept_B], self.text_BT[kept_B], self.prompt_lengths_B[kept_B]
+        self.live = self.live_B.tolist()
 
     def results(self) -> list[Generated]:
         found = zip(self.produced, self.reasons, self.top_p_B.tolist(), self.logprobs, self.slides, strict=True)

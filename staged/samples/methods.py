@@ -162,24 +162,30 @@ def _draw_nucleus(mass_BV: Tensor, u_B: Tensor, top_p_B: Tensor, released: bool)
     tokens_B = two_level.invert(mass_BV, u_B)
     drawn_B1 = mass_BV.gather(1, tokens_B[:, None])
     likelier_B1 = (mass_BV * (mass_BV > drawn_B1)).sum(dim=1, keepdim=True)
-    refused = _outside(likelier_B1, drawn_B1, top_p_B, released)[:, 0]
-    if bool(refused.any()):
-        mass_BV = mass_BV[refused]
-        again_B = _remainder(mass_BV, u_B[refused], tokens_B[refused])
-        nucleus_BK, order_BK = _nucleus(mass_BV, top_p_B[refused], released)
-        tokens_B[refused] = order_BK.gather(1, two_level.invert(nucleus_BK, again_B)[:, None])[:, 0]
+    refused_B = _outside(likelier_B1, drawn_B1, top_p_B, released)[:, 0]
+    if mass_BV.is_cuda:  # ranks them all: to ask who was refused would be to wait for the answer
+        return torch.where(refused_B, _draw_again(mass_BV, u_B, tokens_B, top_p_B, released), tokens_B)
+    if bool(refused_B.any()):
+        tokens_B[refused_B] = _draw_again(mass_BV[refused_B], u_B[refused_B], tokens_B[refused_B], top_p_B[refused_B], released)
     return tokens_B
+
+
+def _draw_again(mass_BV: Tensor, u_B: Tensor, refused_B: Tensor, top_p_B: Tensor, released: bool) -> Tensor:
+    """(B,) tokens of the nucleus, drawn with what is left of u inside the refused tokens' intervals."""
+    nucleus_BK, order_BK = _nucleus(mass_BV, top_p_B, released)
+    return order_BK.gather(1, two_level.invert(nucleus_BK, _remainder(mass_BV, u_B, refused_B))[:, None])[:, 0]
 
 
 def _nucleus(mass_BV: Tensor, top_p_B: Tensor, released: bool) -> tuple[Tensor, Tensor]:
     """(mass, token ids) (B, K), likeliest first, 0 outside the nucleus: of few tokens where they hold it, else of all."""
-    for count in (RANKED, mass_BV.size(1)):
-        if count <= mass_BV.size(1):
+    everything = mass_BV.size(1)
+    for count in (everything,) if mass_BV.is_cuda else (RANKED, everything):
+        if count <= everything:
             ranked_BK, order_BK = mass_BV.topk(count, dim=1)
             before_BK = ranked_BK.cumsum(dim=1) - ranked_BK
             first_BK = before_BK.gather(1, torch.searchsorted(-ranked_BK, -ranked_BK))  # ties stand where the first of them does
             outside_BK = _outside(first_BK, ranked_BK, top_p_B, released)
-            if bool(outside_BK[:, -1].all()):  # whatever ranks behind it is outside, too
+            if count < everything and bool(outside_BK[:, -1].all()):  # whatever ranks behind it is outside, too
                 break
     return ranked_BK.masked_fill(outside_BK, 0.0), order_BK
 

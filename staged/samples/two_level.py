@@ -1,5 +1,7 @@
 """Choosing among 50,257 logits without sorting them: groups first, then inside the few groups that matter. Exact.
 
+On a GPU one pass over everything is quicker than many small ones, and nothing here may look at a result: that would wait for it.
+
 Axes: B rows · V vocabulary · G groups · W tokens in a group · K candidates.
 """
 
@@ -15,7 +17,7 @@ SPARE = 16  # groups looked at beyond the k that top-k needs, so that ties at it
 
 def argmax(logits_BV: Tensor) -> Tensor:
     """(B,) the token with the largest logit, the first of equals."""
-    if logits_BV.size(1) <= LARGE:
+    if _plainly(logits_BV):
         return logits_BV.argmax(dim=1)
     grouped_BGW, tail_BW = _groups(logits_BV, WIDTH)
     group_B = grouped_BGW.amax(dim=2).argmax(dim=1)
@@ -35,7 +37,7 @@ def top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     n_vocab, chosen = logits_BV.size(1), k + SPARE
     columns = n_vocab // WIDTH
-    if n_vocab <= LARGE or chosen >= columns:
+    if _plainly(logits_BV) or chosen >= columns:
         return _plain_top_k(logits_BV, k)
     body_BWG = logits_BV[:, : columns * WIDTH].unflatten(1, (WIDTH, columns))
     maxima_BK, groups_BK = body_BWG.amax(dim=1).topk(chosen, dim=1)
@@ -65,7 +67,7 @@ def invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
         mass_BV: float32, ≥ 0, not all 0 in a row; need not sum to 1.
         u_B: float64 in [0, 1).
     """
-    if mass_BV.size(1) <= LARGE:
+    if _plainly(mass_BV):
         return _plain_invert(mass_BV, u_B)
     grouped_BGW, tail_BW = _groups(mass_BV, WIDTH)
     sums_BG = torch.cat([grouped_BGW.sum(dim=2), tail_BW.sum(dim=1, keepdim=True)], dim=1).double()
@@ -83,6 +85,10 @@ def invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
 def _plain_invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
     cumulated = mass_BV.cumsum(dim=1, dtype=torch.float64)
     return torch.searchsorted(cumulated, u_B[:, None] * cumulated[:, -1:], right=True)[:, 0]
+
+
+def _plainly(x_BV: Tensor) -> bool:
+    return x_BV.size(1) <= LARGE or x_BV.is_cuda
 
 
 def _groups(x_BV: Tensor, width: int) -> tuple[Tensor, Tensor]:

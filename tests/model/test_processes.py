@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from staged.errors import ArtifactError
+from staged.errors import ArtifactError, PlanError
 from staged.model import processes
 
 WORKER = """
@@ -74,3 +74,11 @@ def alive(process: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(processes.torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(PlanError, match=r"2 processes on 1 GPU.*--nproc-per-node 1"):
+        processes.join()

@@ -105,6 +105,7 @@ def torchrun(tmp_path: Path, folder: Path, settings: TrainSettings) -> subproces
     )
 
 
+@pytest.mark.skipif(torch.cuda.device_count() == 1, reason="each process would need a GPU of its own")
 def test_two_processes_give_the_same_curve_and_survive_a_kill(trained: Path, settings: TrainSettings, tmp_path: Path) -> None:
     folder = tmp_path / "pair"
     plain = replace(settings, dropout=0.0)

@@ -11,7 +11,7 @@ from scipy import stats
 from transformers import RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
 
 from staged.errors import SamplingError
-from staged.samples.methods import SEMANTICS, Method, draw, from_numbers, method, penalise, under
+from staged.samples.methods import SEMANTICS, Method, distribution, draw, from_numbers, method, penalise, under
 from staged.samples.streams import derive, uniforms
 from staged.samples.two_level import top_k
 
@@ -262,3 +262,22 @@ def test_names_are_short(numbers: tuple[float | None, int | None, float | None])
 def test_what_is_no_name(name: str) -> None:
     with pytest.raises(SamplingError, match="unknown"):
         method(name)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU; none is here")
+@pytest.mark.parametrize("name", ["greedy", "temperature-1", "top-k-40", "top-p-0.9", "top-p-0.9+released", "top-k-40+top-p-0.8"])
+def test_a_gpu_draws_the_same_and_never_waits(name: str) -> None:
+    chosen = method(name)
+    numbers = torch.Generator().manual_seed(4)
+    logits_BV = torch.randn(512, 50_257, generator=numbers) * 3
+    u_B, top_p_B = torch.rand(512, dtype=torch.float64, generator=numbers), torch.full((512,), chosen.top_p[0])
+    there = [one.to("cuda") for one in (logits_BV, u_B, top_p_B)]
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        drawn_B = draw(there[0], there[1], chosen, there[2])
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert (distribution(*there[:1], chosen, there[2]).gather(1, drawn_B[:, None]) > 0).all()
+    same = (drawn_B.cpu() == draw(logits_BV, u_B, chosen, top_p_B)).float().mean()
+    assert same >= 0.95  # rounding decides where u is on an edge, and what is left of it inside a refused token's narrow interval
