@@ -1,68 +1,92 @@
-"""Copies the records of the minis' release, without weights, from out/release into docs/results/release; see docs/release.md."""
+"""Writes docs/results/release/VERSION: what plans/release.toml says of each stage today; see docs/release.md.
+
+A stage that was released shows its package's records, without weights, from out/release; one that was not shows its card and the
+refusal that `staged release advance` would write.
+"""
 
 from __future__ import annotations
 
+import datetime
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from staged.artifacts import write_atomic
+from staged.release.card import card_of
+from staged.release.decision import decide, decision_markdown
+from staged.release.evidence import read_evidence
 from staged.release.plan import Release, read_release
+from staged.release.render import card_html, card_markdown
 from staged.release.stages import DECISIONS, Standing, status
+from staged.release.words import read_words
 
 ROOT = Path(__file__).parents[1]
 PACKAGES, PUBLISHED = ROOT / "out" / "release", ROOT / "docs" / "results" / "release"
 RECORDS = ("README.md", "card.html", "DECISION.md", "decision.json", "sbom.cdx.json", "manifest.json", "model.sig", "SHA256SUMS")
 
-INDEX = """# The minis, released in stages
+INDEX = """# The minis {version}
 
-Made by `plans/release.toml` from the study in [mini-full](../mini-full): its [report](../mini-full/report.html) (download
-it to open it) and its [cells](../mini-full/cells.csv) are in every package. The weights lie in `staged/model/minis`; here are each
-stage's card, decision, SBOM, signature and sums, as they are in its package. [release.pub](release.pub) is the public key.
-
-Every stage was refused at first ([mini-s](mini-s/REFUSED.md)): its gates on bias, credibility and samples at temperature 1 are
-open. What follows is released by override, as a worked example that no person has put a name to: the weights had shipped inside
-`staged` before there were gates.
+Judged by `plans/release.toml` from the study in [mini-full](../../mini-full) ([cells](../../mini-full/cells.csv); its
+[report](../../mini-full/report.html) has to be downloaded to be opened) and the bias probes in [bias](../../bias/bias.md).
+The weights lie in `staged/model/minis`. What nobody has measured is said to be so, and holds a stage back like what failed.
 
 {table}
 
-{gates}
+Behind each state stand its numbers, n and the ids they were read from, in the stage's record.
 """
 
 
 def index(release: Release, found: Sequence[Standing]) -> str:
-    """The table of stages × gates as Markdown, from the decisions."""
-    lines = [
-        "| stage | verdict | "
-        + " | ".join(f"gate {i}" for i in range(1, len(release.stages[0].gates) + 1))
-        + " | card | decision |"
-    ]
-    lines.append("|---" * (lines[0].count("|") - 1) + "|")
-    for one in found:
-        verdict = f"{one.decision['verdict']}, {one.decision['date']}" if one.decision else "waiting"
-        links = f"[card]({one.stage}/README.md), [page]({one.stage}/card.html) | [record]({one.stage}/DECISION.md)"
-        lines.append(
-            f"| {one.stage} | {verdict} | "
-            + " | ".join(gate.state for gate in one.outcomes)
-            + f" | {links if one.released else ' | '} |"
-        )
-    gates = [f"{i}. {gate.title('STAGE')}" for i, gate in enumerate(release.stages[0].gates, 1)]
-    return INDEX.format(table="\n".join(lines), gates="\n".join(gates))
+    """Gates × stages as Markdown; what is not met stands out from what is not measured."""
+    shown = {"not met": "**not met**", "not measured": "*not measured*"}
+    rows = [("gate", *(one.stage for one in found)), ("---",) * (len(found) + 1)]
+    for number, gate in enumerate(release.stages[0].gates):
+        rows.append((gate.title("STAGE"), *(shown.get(one.outcomes[number].state, one.outcomes[number].state) for one in found)))
+    rows.append(("verdict", *(one.decision["verdict"] if one.decision else "refused" for one in found)))
+    record = {True: "DECISION.md", False: "REFUSED.md"}
+    links = (
+        f"[card]({one.stage}/README.md), [page]({one.stage}/card.html), [record]({one.stage}/{record[one.released]})"
+        for one in found
+    )
+    rows.append(("", *links))
+    return INDEX.format(version=release.version, table="\n".join(f"| {' | '.join(row)} |" for row in rows))
+
+
+def publish_package(stage: str, folder: Path) -> None:
+    """Copy a package's records, and the refusal before it where there was one."""
+    for name in RECORDS:
+        shutil.copyfile(PACKAGES / stage / name, folder / name)
+    shutil.copyfile(PACKAGES / stage / "release.pub", folder.parent / "release.pub")
+    refusal = PACKAGES / DECISIONS / f"{stage}.refused.md"
+    if refusal.is_file():
+        shutil.copyfile(refusal, folder / "REFUSED.md")
+
+
+def publish_refusal(release: Release, one: Standing, folder: Path) -> None:
+    """Write a stage's card and the decision on it as things stand."""
+    date = datetime.datetime.now(datetime.UTC).date()
+    decision = decide(one.stage, one.outcomes, release=f"{release.title} {release.version}", date=date)
+    words = replace(read_words(release.words), title=one.stage)
+    card = card_of(read_evidence(release.evidence), words, models=[one.stage], decision=decision)
+    write_atomic(folder / "README.md", card_markdown(card).replace("(DECISION.md)", "(REFUSED.md)").encode())
+    write_atomic(folder / "card.html", card_html(card).encode())
+    write_atomic(folder / "REFUSED.md", decision_markdown(decision).encode())
 
 
 def main() -> None:
-    """Write docs/results/release anew."""
+    """Write the version's folder anew."""
     release = read_release(ROOT / "plans" / "release.toml")
     found = status(release, PACKAGES)
-    shutil.rmtree(PUBLISHED, ignore_errors=True)
+    folder = PUBLISHED / release.version
+    shutil.rmtree(folder, ignore_errors=True)
     for one in found:
+        (folder / one.stage).mkdir(parents=True)
         if one.released:
-            (PUBLISHED / one.stage).mkdir(parents=True)
-            for name in RECORDS:
-                shutil.copyfile(PACKAGES / one.stage / name, PUBLISHED / one.stage / name)
-            shutil.copyfile(PACKAGES / one.stage / "release.pub", PUBLISHED / "release.pub")
-            shutil.copyfile(PACKAGES / DECISIONS / f"{one.stage}.refused.md", PUBLISHED / one.stage / "REFUSED.md")
-    write_atomic(PUBLISHED / "README.md", index(release, found).encode())
+            publish_package(one.stage, folder / one.stage)
+        else:
+            publish_refusal(release, one, folder / one.stage)
+    write_atomic(folder / "README.md", index(release, found).encode())
 
 
 if __name__ == "__main__":

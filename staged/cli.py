@@ -6,6 +6,7 @@ detect     detect, train-detector
 calibrate  calibrate
 raid       evaluate
 bias       bias
+survey     survey make, survey tally
 release    card; release status, advance, verify, keygen, upload
 """
 
@@ -15,7 +16,7 @@ import sys
 
 import typer
 
-from staged.commands import bias, calibrate, card, detect, models, raid, release, serve, studies
+from staged.commands import bias, calibrate, card, detect, models, raid, release, serve, studies, survey
 from staged.errors import StagedError
 from staged.screen import errors
 
@@ -26,7 +27,7 @@ COMMANDS = (
     bias.bias,
     card.card,
 )
-GROUPS = {"release": release.app}
+GROUPS = {"survey": survey.app, "release": release.app}
 INTERRUPTED = 130
 
 app = typer.Typer(

@@ -23,7 +23,12 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from staged.bias.probe import Asked, BiasSettings, Place, Probed, places
-from staged.bias.resampling import (
+from staged.comparing import (
+    ALPHA,
+    DIFFERS,
+    NONE,
+    POWER,
+    UNKNOWN,
     Difference,
     Floats,
     Moments,
@@ -34,12 +39,11 @@ from staged.bias.resampling import (
     resampled_moments,
     sign_flips,
     stream,
+    verdict,
 )
 
-ALPHA, POWER = 0.05, 0.8
 SMALLEST = 0.5  # standard deviations, Cohen's medium effect: what a probe should not miss
 SMALLEST_NATS = math.log(2)  # of preferences: odds twice as high
-DIFFERS, NONE, UNKNOWN = "differs", "no difference found", "not enough evidence"
 PREFERENCE = "preference"
 
 Done = Callable[[int, int], None]
@@ -107,7 +111,7 @@ def compare_groups(probed: Probed, asked: Asked, measures: Sequence[str]) -> lis
     moments = {place: _moments(probed, place, asked.settings) for place in probed.values}
     rows = []
     for place, other in _pairs(asked):
-        rng = stream(asked.settings.seed, "groups", probed.model, *place, other[2])
+        rng = stream(asked.settings.seed, "bias", "groups", probed.model, *place, other[2])
         x, y = probed.values[place], probed.values[other]
         tested = _average([permuted_difference(a, b, asked.settings.permutations, rng) for a, b in zip(x, y, strict=True)])
         contrast = _contrast(tested, [x, y], [moments[place], moments[other]], (1, -1))
@@ -148,8 +152,7 @@ def judged(rows: Sequence[Row]) -> list[Row]:
 def _judge(row: Row, p_holm: float, quantiles: float) -> Row:
     detectable = quantiles * row.detectable  # until now the standard error
     smallest = SMALLEST_NATS if row.measure == PREFERENCE else SMALLEST
-    verdict = DIFFERS if p_holm < ALPHA else NONE if detectable <= smallest else UNKNOWN
-    return replace(row, p_holm=p_holm, detectable=detectable, verdict=verdict)
+    return replace(row, p_holm=p_holm, detectable=detectable, verdict=verdict(p_holm, detectable, smallest))
 
 
 def sentence(a: str, b: str, rows: Sequence[Row], adjectives: dict[str, str]) -> dict[str, Any]:
@@ -159,9 +162,7 @@ def sentence(a: str, b: str, rows: Sequence[Row], adjectives: dict[str, str]) ->
         text, and for each attribute its verdict: the rows that differ, else whether the probes could have found anything.
     """
     verdicts = {attribute: _verdict([row for row in rows if row.attribute == attribute]) for attribute in adjectives}
-    by = {
-        verdict: [adjectives[name] for name, found in verdicts.items() if found == verdict] for verdict in (DIFFERS, NONE, UNKNOWN)
-    }
+    by = {one: [adjectives[name] for name, found in verdicts.items() if found == one] for one in (DIFFERS, NONE, UNKNOWN)}
     parts = []
     if by[DIFFERS]:
         shown = "; ".join(describe(row) for row in rows if row.verdict == DIFFERS)
@@ -210,7 +211,7 @@ def _mean(probed: Probed, place: Place, measure: str, n: int, value: float, low:
 
 def _verdict(rows: Sequence[Row]) -> str:
     found = {row.verdict for row in rows}
-    return next(verdict for verdict in (DIFFERS, UNKNOWN, NONE) if verdict in found)
+    return next(one for one in (DIFFERS, UNKNOWN, NONE) if one in found)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -225,7 +226,7 @@ def _pairs(asked: Asked) -> Iterator[tuple[Place, Place]]:
 
 
 def _stream(settings: BiasSettings, model: str, place: Place) -> np.random.Generator:
-    return stream(settings.seed, "bootstrap", model, *place)
+    return stream(settings.seed, "bias", "bootstrap", model, *place)
 
 
 def _moments(probed: Probed, place: Place, settings: BiasSettings) -> Moments:
@@ -237,7 +238,7 @@ def _moments(probed: Probed, place: Place, settings: BiasSettings) -> Moments:
 
 
 def _between(a: Probed, b: Probed, place: Place, settings: BiasSettings) -> Difference:
-    rng = stream(settings.seed, "models", a.model, b.model, *place)
+    rng = stream(settings.seed, "bias", "models", a.model, b.model, *place)
     prompts = zip(a.values[place], b.values[place], strict=True)
     return _average([permuted_difference(x, y, settings.permutations, rng) for x, y in prompts])
 
@@ -273,7 +274,7 @@ def _effects(observed: float, contrast: _Contrast, number: int) -> tuple[float |
 
 
 def _preference_row(models: tuple[str, ...], place: Place, other: Place, preferred_k: Floats, settings: BiasSettings) -> Row:
-    rng = stream(settings.seed, "preference", *models, *place, other[2])
+    rng = stream(settings.seed, "bias", "preference", *models, *place, other[2])
     bounds = interval(resampled_means(preferred_k, settings.resamples, rng))
     p = sign_flips(preferred_k, settings.permutations, rng)
     k, mean = len(preferred_k), float(preferred_k.mean())

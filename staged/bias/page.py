@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from staged.markdown import figure, p_text, table
 
 
 def page(result: dict[str, Any]) -> str:
@@ -47,19 +49,19 @@ def tally_page(result: dict[str, Any]) -> str:
             f"{one['first']} − {one['second']}",
             one["n"],
             f"{one['difference']:+.2f}",
-            _p(one["p_holm"]),
+            p_text(one["p_holm"]),
         )
         for one in result["comparisons"]
     ]
     lines = ["# Ratings of the blinded sheet", "", f"n = {result['n']} rated, {result['unrated']} left unrated.", ""]
-    lines += _table(("model", "attribute", "group", "n", *(f"{word}, %" for word in words), "mean"), shares)
-    lines += _table(("model", "attribute", "groups", "n", "difference of means", "p (Holm)"), rows)
+    lines += table(("model", "attribute", "group", "n", *(f"{word}, %" for word in words), "mean"), shares)
+    lines += table(("model", "attribute", "groups", "n", "difference of means", "p (Holm)"), rows)
     return "\n".join(lines)
 
 
 def _measures(result: dict[str, Any]) -> list[str]:
     rows = [(one["name"], one["blank"] or one["unit"], one["source"]) for one in result["measures"]]
-    return ["## What is measured", "", *_table(("measure", "unit", "by"), rows)]
+    return ["## What is measured", "", *table(("measure", "unit", "by"), rows)]
 
 
 def _comparisons(title: str, rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -67,26 +69,26 @@ def _comparisons(title: str, rows: Sequence[dict[str, Any]]) -> list[str]:
     shown = [
         (
             *(row["set"], row["attribute"], f"{row['first']} − {row['second']}", row["measure"], row["n"]),
-            _figure(row["difference"], row["low"], row["high"]),
-            _figure(row["effect"], row["effect_low"], row["effect_high"]),
-            *(_p(row["p"]), _p(row["p_holm"]), f"{row['detectable']:.2f}"),
+            figure(row["difference"], row["low"], row["high"]),
+            figure(row["effect"], row["effect_low"], row["effect_high"]),
+            *(p_text(row["p"]), p_text(row["p_holm"]), f"{row['detectable']:.2f}"),
             f"**{row['verdict']}**" if row["verdict"] == "differs" else row["verdict"],
         )
         for row in sorted(rows, key=lambda row: row["p_holm"])
     ]
     header = ("set", "attribute", "groups", "measure", "n", "difference", "effect, SD", "p", "p (Holm)", "detectable", "verdict")
-    return [f"## {title}", "", *_table(header, shown)]
+    return [f"## {title}", "", *table(header, shown)]
 
 
 def _means(result: dict[str, Any]) -> list[str]:
     rows = [
         (
             *(one[name] for name in ("model", "set", "attribute", "group", "measure", "n")),
-            _figure(one["value"], one["low"], one["high"]),
+            figure(one["value"], one["low"], one["high"]),
         )
         for one in result["groups"]
     ]
-    return ["## Means", "", *_table(("model", "set", "attribute", "group", "measure", "n", "mean"), rows)]
+    return ["## Means", "", *table(("model", "set", "attribute", "group", "measure", "n", "mean"), rows)]
 
 
 def _occupations(result: dict[str, Any]) -> list[str]:
@@ -97,7 +99,7 @@ def _occupations(result: dict[str, Any]) -> list[str]:
     ]
     if not rows:
         return []
-    return ["## Occupations named most often", "", *_table(("model", "set", "attribute", "group", "words", "most often"), rows)]
+    return ["## Occupations named most often", "", *table(("model", "set", "attribute", "group", "words", "most often"), rows)]
 
 
 def _sentence_pairs(found: dict[str, Any]) -> list[str]:
@@ -109,12 +111,12 @@ def _sentence_pairs(found: dict[str, Any]) -> list[str]:
             for one in scores
         ]
         lines += ["CrowS-Pairs: how often the more stereotyping sentence is the likelier one; 50 is unbiased by this measure.", ""]
-        lines += _table(("model", "kind", "pairs", "neutral", "%"), rows)
+        lines += table(("model", "kind", "pairs", "neutral", "%"), rows)
         between = [
-            (" − ".join(one["models"]), _figure(one["difference"], one["low"], one["high"]), _p(one["p"]))
+            (" − ".join(one["models"]), figure(one["difference"], one["low"], one["high"]), p_text(one["p"]))
             for one in found["crows_pairs"]["between"]
         ]
-        lines += _table(("models", "difference, percentage points", "p"), between) if between else []
+        lines += table(("models", "difference, percentage points", "p"), between) if between else []
     if found["stereoset"]:
         scores = ("lms", "ss", "icat")
         rows = [
@@ -123,24 +125,9 @@ def _sentence_pairs(found: dict[str, Any]) -> list[str]:
             for one in listed
         ]
         lines += ["StereoSet, intrasentence: 100, 50 and 100 would be ideal.", ""]
-        lines += _table(("model", "kind", "examples", "targets", *scores), rows)
+        lines += table(("model", "kind", "examples", "targets", *scores), rows)
     missing = [flag for name, flag in (("crows_pairs", "--crows-pairs"), ("stereoset", "--stereoset")) if not found[name]]
     return lines + ([f"Not measured: give {' and '.join(missing)} with the published file.", ""] if missing else [])
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    return [*_lines([header, ["---"] * len(header), *rows]), ""]
-
-
-def _lines(rows: Sequence[Sequence[Any]]) -> Iterator[str]:
-    for row in rows:
-        yield "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|") for cell in row) + " |"
-
-
-def _figure(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:+.3f}" if low is None or high is None else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def _percent(one: dict[str, float]) -> str:
@@ -149,7 +136,3 @@ def _percent(one: dict[str, float]) -> str:
 
 def _share(one: dict[str, float]) -> str:
     return f"{100 * one['share']:.1f} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
-
-
-def _p(value: float) -> str:
-    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"

@@ -6,8 +6,6 @@ DIR/likelihood/<model>/<what>/nats.json       preferences, or a sentence file's 
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,7 +23,8 @@ from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.model.checkpoints import model_folder
 from staged.model.layouts import weight_files
-from staged.samples.dataset import SampleSettings, read_samples, write_samples
+from staged.model.names import folder_name
+from staged.samples.dataset import SampleSettings, read_samples, shifted, write_samples
 from staged.samples.decoders import best_precision
 from staged.samples.methods import method
 from staged.samples.streams import derive
@@ -128,11 +127,6 @@ def ask(model: str, asked: Asked, out: Path, progress: Done = lambda done, total
     progress(total, total)
 
 
-def shifted(progress: Done, before: int, total: int) -> Done:
-    """The progress of one part of a whole, `before` of which are done."""
-    return lambda done, _: progress(before + done, total)
-
-
 def sample_settings(model: str, template_set: str, listed: Sequence[Prompt], settings: BiasSettings) -> SampleSettings:
     """How one model's completions of one set are drawn: streams of their own, so that no two models share luck."""
     return SampleSettings(
@@ -152,12 +146,6 @@ def sample_settings(model: str, template_set: str, listed: Sequence[Prompt], set
 def samples_folder(out: Path, model: str, template_set: str) -> Path:
     """Where a model's completions of one set stand."""
     return out / "samples" / folder_name(model) / folder_name(template_set)
-
-
-def folder_name(model: str) -> str:
-    """A model's name as one folder's: unchanged where it can be, else with a digest that keeps two names apart."""
-    plain = re.sub(r"[^\w.-]+", "-", model).strip("-.")
-    return plain if plain == model else f"{plain[-40:]}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
 
 
 def answers(model: str, asked: Asked, out: Path, measures: Sequence[Measure]) -> Probed:

@@ -15,7 +15,7 @@ from staged.artifacts import disk_errors, sha256_file, write_atomic, write_json
 from staged.bias import compare
 from staged.bias.measures import Measure, all_measures
 from staged.bias.page import page
-from staged.bias.probe import Asked, BiasSettings, Probed, answers, ask, shifted
+from staged.bias.probe import Asked, BiasSettings, Probed, answers, ask
 from staged.bias.prompts import TERMS, read_terms
 from staged.bias.sentence_pairs import (
     crows_pairs_difference,
@@ -24,8 +24,10 @@ from staged.bias.sentence_pairs import (
     read_stereoset,
     stereoset_scores,
 )
+from staged.comparing import ALPHA, POWER
 from staged.errors import PlanError
 from staged.model.checkpoints import model_folder
+from staged.samples.dataset import shifted
 
 Done = Callable[[int, int], None]
 NOT_COMPREHENSIVE = (
@@ -113,8 +115,8 @@ def _facts(models: Sequence[str], asked: Asked, measures: Sequence[Measure]) -> 
         "settings": asdict(asked.settings),
         "terms": asdict(asked.terms),
         "measures": said,
-        "alpha": compare.ALPHA,
-        "power": compare.POWER,
+        "alpha": ALPHA,
+        "power": POWER,
         "smallest": compare.SMALLEST,
         "smallest_nats": compare.SMALLEST_NATS,
     }

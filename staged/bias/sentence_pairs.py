@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
-from staged.bias.resampling import Floats, interval, p_value, resampled_means, stream
+from staged.comparing import Floats, interval, p_value, resampled_means, stream
 from staged.errors import CorpusError
 
 COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
@@ -127,7 +127,7 @@ def crows_pairs_difference(a: Floats, b: Floats, settings: Any) -> dict[str, Any
     """
     preferred = [(np.round(one[:, 0], ROUNDED) > np.round(one[:, 1], ROUNDED)).astype(float) for one in (a, b)]
     per_pair = 100 * (preferred[0] - preferred[1])
-    rng = stream(settings.seed, "crows-pairs")
+    rng = stream(settings.seed, "bias", "crows-pairs")
     low, high = interval(resampled_means(per_pair, settings.resamples, rng))
     discordant = per_pair[per_pair != 0]  # the others are 0 under either sign
     null = rng.binomial(len(discordant), 0.5, size=settings.permutations) * 200.0 - 100.0 * len(discordant)
@@ -152,7 +152,7 @@ def _stereoset_row(kind: str, items: Sequence[Item], nats: Floats, settings: Any
     chosen = [i for i, one in enumerate(items) if kind in ("all", one.kind)]
     targets = sorted({items[i].target for i in chosen})
     means_T2 = np.array([_target(nats[[i for i in chosen if items[i].target == target]]) for target in targets])
-    rng = stream(settings.seed, "stereoset", kind)
+    rng = stream(settings.seed, "bias", "stereoset", kind)
     drawn_RT = rng.integers(len(targets), size=(settings.resamples, len(targets)))
     resampled_R2 = means_T2[drawn_RT].mean(axis=1)
     row: dict[str, Any] = {"kind": kind, "n": len(chosen), "targets": len(targets)}

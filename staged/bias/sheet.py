@@ -6,9 +6,6 @@ The person of each prompt stands as XYZ, as in Sheng et al. 2019; model, group a
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -22,12 +19,14 @@ from staged.artifacts import disk_errors, read_json, write_atomic, write_json
 from staged.bias.page import tally_page
 from staged.bias.probe import Asked, samples_folder
 from staged.bias.prompts import prompts
-from staged.bias.resampling import p_value, permuted_difference, stream
+from staged.comparing import p_value, permuted_difference, stream
 from staged.errors import CorpusError, PlanError
 from staged.samples.dataset import read_samples
+from staged.sheets import one_line, read_sheet, words_digest, write_sheet_file
 
 HEADER = ("row", "text", "rating", "remarks")
 RATINGS = {"favourable": 1, "neutral": 0, "unfavourable": -1}
+OF = "staged bias"
 MASK = "XYZ"
 PERMUTATIONS = 9999
 
@@ -43,16 +42,14 @@ def write_sheet(path: Path, models: Sequence[str], asked: Asked, out: Path, *, p
         ArtifactError: cannot be written.
     """
     check_sheet(path, asked, per_group)
-    rng = stream(asked.settings.seed, "sheet")
+    rng = stream(asked.settings.seed, "bias", "sheet")
     rows = [row for model in models for row in _drawn(model, asked, out, per_group, rng)]
     order = rng.permutation(len(rows))
-    shown = [(number, _plain(f"{MASK} {rows[i][0]}"), "", "") for number, i in enumerate(order, 1)]
-    key = [{"row": number, "text_sha256": _digest(shown[number - 1][1])} | rows[i][1] for number, i in enumerate(order, 1)]
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([HEADER, *shown])
+    shown = [(number, one_line(f"{MASK} {rows[i][0]}"), "", "") for number, i in enumerate(order, 1)]
+    key = [{"row": number, "text_sha256": words_digest(shown[number - 1][1])} | rows[i][1] for number, i in enumerate(order, 1)]
     with disk_errors(path):
         write_json(key_file(path), {"rows": key, "seed": asked.settings.seed})
-        write_atomic(path, text.getvalue().encode())
+        write_sheet_file(path, HEADER, shown)
     return len(rows)
 
 
@@ -63,7 +60,7 @@ def check_sheet(path: Path, asked: Asked, per_group: int) -> None:
         raise PlanError(f"{path}: a sheet is a .csv file; choose such a name")
     if not path.parent.is_dir():
         raise PlanError(f"{path.parent}: no such folder for the sheet; make it or choose another place")
-    if path.exists() and any(row["rating"].strip() for row in _rows(path)):
+    if path.exists() and any(row["rating"].strip() for row in read_sheet(path, HEADER, of=OF)):
         raise PlanError(f"{path}: holds ratings already; choose another name for a new sheet")
     if not 1 <= per_group <= least:
         raise PlanError(f"bias: a sheet takes 1 … {least} completions of each group and set, not {per_group}")
@@ -85,12 +82,12 @@ def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
         CorpusError: a rating that is none, a row that the key does not know, or a sheet without any rating.
         ArtifactError: the key is missing or damaged.
     """
-    rows = _rows(path)
+    rows = read_sheet(path, HEADER, of=OF)
     key = {str(one["row"]): one for one in read_json(key_file(path))["rows"]}
     rated: dict[tuple[str, str, str], list[int]] = {}
     for line, row in enumerate(rows, 2):
         one = key.get(row["row"].strip())
-        if one is None or one["text_sha256"] != _digest(row["text"]):
+        if one is None or one["text_sha256"] != words_digest(row["text"]):
             raise CorpusError(
                 f"{path}, row {line}: not the text that {key_file(path).name} knows; restore the row as it was written"
             )
@@ -131,27 +128,6 @@ def _drawn(model: str, asked: Asked, out: Path, per_group: int, rng: np.random.G
     return rows
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            if not set(HEADER) <= set(reader.fieldnames or []):
-                raise CorpusError(f"{path}: not a sheet of staged bias: its columns must be {', '.join(HEADER)}")
-            return list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path}: not a readable sheet: {error}") from None
-
-
-def _plain(text: str) -> str:
-    """One line of printable characters: a model may write carriage returns, which would end a row."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-
-
-def _digest(text: str) -> str:
-    """Of a text's words: spreadsheets may change white space."""
-    return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()
-
-
 def _group(model: str, attribute: str, group: str, values: Sequence[int]) -> dict[str, Any]:
     row: dict[str, Any] = {"model": model, "attribute": attribute, "group": group, "n": len(values), "mean": float(np.mean(values))}
     for word, value in RATINGS.items():
@@ -166,7 +142,7 @@ def _comparisons(rated: dict[tuple[str, str, str], list[int]], seed: int) -> lis
     for a, b in combinations(sorted(rated), 2):
         if a[:2] == b[:2]:
             x, y = (np.array(rated[place], dtype=float)[:, None] for place in (a, b))
-            tested = permuted_difference(x, y, PERMUTATIONS, stream(seed, "tally", *a, b[2]))
+            tested = permuted_difference(x, y, PERMUTATIONS, stream(seed, "bias", "tally", *a, b[2]))
             names = {"model": a[0], "attribute": a[1], "first": a[2], "second": b[2]}
             p = p_value(float(tested.observed[0]), tested.null[:, 0])
             found.append(names | {"n": len(x) + len(y), "difference": float(tested.observed[0]), "p": p})

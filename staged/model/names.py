@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -52,3 +53,9 @@ def aliases() -> list[str]:
 def is_repository(name: str) -> bool:
     """Whether a name has the form of a repository on the hub, `owner/model`."""
     return REPOSITORY.fullmatch(name) is not None
+
+
+def folder_name(model: str) -> str:
+    """A model's name as one folder's: unchanged where it can be, else with a digest that keeps two names apart."""
+    plain = re.sub(r"[^\w.-]+", "-", model).strip("-.")
+    return plain if plain == model else f"{plain[-40:]}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"

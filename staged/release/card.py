@@ -71,6 +71,7 @@ def card_of(
         "sentences": [one["text"] for one in evidence.sentences if set(one["models"]) & set(chosen)],
         "effects": [asdict(one) for one in evidence.effects if one.model in chosen],
         "credibility": [asdict(one) for one in evidence.credibility if one.model in chosen],
+        "compared": [one["text"] for one in evidence.compared if set(one["models"]) & set(chosen)],
         "decision": dict(decision) if decision else None,
     }
     return card | {"blanks": _blanks(card, words, chosen)}
@@ -152,9 +153,17 @@ def _blanks(card: Mapping[str, Any], words: Words, models: Sequence[str]) -> lis
 
 def _unprobed(card: Mapping[str, Any], models: Sequence[str]) -> list[dict[str, str]]:
     found = []
-    for key, what, command in (("effects", "bias probes", "bias"), ("credibility", "human credibility", "survey")):
+    for key, what, name, command in (
+        ("effects", "bias probes", "bias", "`staged bias {} --out out/bias`"),
+        (
+            "credibility",
+            "human credibility",
+            "survey",
+            "`staged survey make {} --out out/survey`, people's answers, `staged survey tally`",
+        ),
+    ):
         missing = [model for model in models if model not in {row["model"] for row in card[key]}]
         if missing:
-            fill = f"`staged {command} {' '.join(missing)} --out out/{command}`, then name out/{command} among the card's folders"
-            found.append({"key": command, "what": f"{what} of {', '.join(missing)}", "fill": fill})
+            fill = f"{command.format(' '.join(missing))}, then name out/{name} among the card's folders"
+            found.append({"key": name, "what": f"{what} of {', '.join(missing)}", "fill": fill})
     return found

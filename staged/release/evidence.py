@@ -1,6 +1,6 @@
 """What was measured, read from folders: studies (`cells.json`), bias probes (`bias.json`), credibility surveys (`survey.json`).
 
-The last two are written by rooms that stand elsewhere; their rows are read by name, and whatever else they hold is left alone.
+The last two are written by `staged bias` and `staged survey`; their rows are read by name, and what else they hold is left alone.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class Credibility:
     index: float
     low: float | None
     high: float | None
-    n: int | None
+    respondents: int
+    texts: int
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Evidence:
     effects: tuple[Effect, ...] = ()
     sentences: tuple[Mapping[str, Any], ...] = ()  # of bias.json: `models`, two of them, and `text`, what the probes say of both
     credibility: tuple[Credibility, ...] = ()
+    differences: tuple[Mapping[str, Any], ...] = ()  # of survey.json: `first` less `second`, by the same people
+    compared: tuple[Mapping[str, Any], ...] = ()  # of survey.json, as `sentences`
     folders: tuple[Path, ...] = ()
 
     @property
@@ -103,12 +106,12 @@ def read_evidence(folders: Iterable[Path]) -> Evidence:
     """Read each folder for what it holds.
 
     Raises:
-        ArtifactError: a folder holds none of the three, is damaged, or two studies hold a cell of the same id.
+        ArtifactError: a folder holds none of the three, is damaged, two studies hold a cell of the same id, or two are surveys.
     """
     studies: list[Study] = []
     effects: list[Effect] = []
     sentences: list[Mapping[str, Any]] = []
-    credibility: list[Credibility] = []
+    surveys: list[Path] = []
     folders = tuple(folders)
     for folder in folders:
         held = [name for name in (CELLS, BIAS, SURVEY) if (folder / name).is_file()]
@@ -119,9 +122,12 @@ def read_evidence(folders: Iterable[Path]) -> Evidence:
         studies += [_study(folder)] if CELLS in held else []
         effects += _effects(folder / BIAS) if BIAS in held else []
         sentences += _sentences(folder / BIAS) if BIAS in held else []
-        credibility += _credibility(folder / SURVEY) if SURVEY in held else []
+        surveys += [folder / SURVEY] if SURVEY in held else []
     _refuse_doubles(studies)
-    return Evidence(tuple(studies), tuple(effects), tuple(sentences), tuple(credibility), folders)
+    if len(surveys) > 1:
+        raise ArtifactError(f"{surveys[0]} and {surveys[1]}: two surveys; give one, as people's ratings compare only within it")
+    asked = _survey(surveys[0]) if surveys else {}
+    return Evidence(tuple(studies), tuple(effects), tuple(sentences), folders=folders, **asked)
 
 
 def _study(folder: Path) -> Study:
@@ -150,7 +156,7 @@ def _effects(path: Path) -> list[Effect]:
 
 
 def _effect(row: Mapping[str, Any]) -> Effect:
-    model = Path(str((row.get("models") or [""])[0])).name
+    model = _name(str((row.get("models") or [""])[0]))
     probe, groups = f"{row.get('set')}, {row.get('measure')}", f"{row.get('first')} − {row.get('second')}"
     unit = "effect_" if row.get("effect") is not None else ""
     return Effect(
@@ -169,29 +175,36 @@ def _effect(row: Mapping[str, Any]) -> Effect:
 
 def _sentences(path: Path) -> list[dict[str, Any]]:
     rows = [row for row in _rows(path, "sentences") if row.get("text")]
-    return [{"models": [Path(str(one)).name for one in row.get("models", [])], "text": row["text"]} for row in rows]
+    return [{"models": [_name(str(one)) for one in row.get("models", [])], "text": row["text"]} for row in rows]
 
 
-def _credibility(path: Path) -> list[Credibility]:
-    """Rows of `survey.json`: one a model."""
-    found = [
-        Credibility(
-            id=str(row.get("id") or f"survey/{row.get('model')}"),
-            model=str(row.get("model") or ""),
-            index=_field(row, "index", "credibility", "mean"),
-            low=_field(row, "low", "index_low", "credibility_low", "mean_low"),
-            high=_field(row, "high", "index_high", "credibility_high", "mean_high"),
-            n=_field(row, "n", "n_responses", "respondents"),
-        )
-        for row in _rows(path, "models", "credibility")
-    ]
-    return [one for one in found if one.model and isinstance(one.index, (int, float))]
-
-
-def _rows(path: Path, *names: str) -> list[dict[str, Any]]:
+def _survey(path: Path) -> dict[str, Any]:
+    """What `staged survey tally` found: indices, differences of pairs, and what to say of these."""
     table = read_json(path)
-    rows = table if isinstance(table, list) else next((table[name] for name in names if isinstance(table.get(name), list)), [])
-    return [row for row in rows if isinstance(row, dict)]
+    try:
+        return {
+            "credibility": tuple(_credibility(row) for row in table["models"]),
+            "differences": tuple(
+                {**row, "first": _name(row["first"]), "second": _name(row["second"])} for row in table["differences"]
+            ),
+            "compared": tuple({"models": [_name(one) for one in row["models"]], "text": row["text"]} for row in table["sentences"]),
+        }
+    except (KeyError, TypeError):
+        raise ArtifactError(f"{path}: not as `staged survey tally` writes it; tally the answers again") from None
+
+
+def _credibility(row: Mapping[str, Any]) -> Credibility:
+    names = ("index", "low", "high", "respondents", "texts")
+    return Credibility(f"survey/{_name(row['model'])}", _name(row["model"]), **{name: row[name] for name in names})
+
+
+def _name(model: str) -> str:
+    """A model given as a folder goes by the folder's name, as in studies."""
+    return Path(model).name
+
+
+def _rows(path: Path, name: str) -> list[dict[str, Any]]:
+    return [row for row in read_json(path).get(name, []) if isinstance(row, dict)]
 
 
 def _field(row: Mapping[str, Any], *names: str) -> Any:

@@ -5,13 +5,12 @@ What was not measured is never met: absent evidence stops a release just as bad 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from staged.release import plan
 from staged.release.card import card_of
-from staged.release.evidence import Credibility, Effect, Evidence, rate_of
+from staged.release.evidence import Effect, Evidence, rate_of
 from staged.release.plan import Gate, Stage
 from staged.release.words import Words
 
@@ -74,7 +73,9 @@ def _bias(gate: Gate, title: str, stage: Stage, last: Stage | None, evidence: Ev
         what = ", ".join(missing) or f"{stage.name}: {'; '.join(map(' '.join, unmatched))}"
         return Outcome(title, NOT_MEASURED, f"no bias probes of {what}; run `staged bias`")
     if last is None:
-        return Outcome(title, MET, f"first stage; {len(now)} effects measured", tuple(one.id for one in now.values()))
+        largest = max(now.values(), key=lambda one: abs(one.effect))
+        numbers = f"first stage; {len(now)} effects measured, largest: {largest.probe} {largest.groups}, {largest.effect:+.3f}"
+        return Outcome(title, MET, numbers, (largest.id,))
     if not set(now) & set(before):
         return Outcome(title, NOT_MEASURED, f"{stage.name} and {last.name} share no probe; run `staged bias` on both")
     rises = {key: abs(now[key].effect) - abs(before[key].effect) for key in before}
@@ -95,18 +96,26 @@ def _credibility(gate: Gate, title: str, stage: Stage, last: Stage | None, evide
         return Outcome(title, NOT_MEASURED, f"no survey of {', '.join(missing)}; run `staged survey`")
     now = by_model[stage.name]
     if last is None:
-        return Outcome(title, MET, f"first stage; index {now.index:.2f}, n = {now.n}", (now.id,))
+        return Outcome(title, MET, f"first stage; index {now.index:.2f}, n = {now.respondents} people", (now.id,))
     before = by_model[last.name]
-    rise, upper = now.index - before.index, _upper(before, now)
-    numbers = f"{before.index:.2f} → {now.index:.2f}, rise {rise:+.2f}, upper end {upper:+.2f}; n = {before.n} and {now.n}"
-    return Outcome(title, MET if upper <= (gate.at_most or 0) else NOT_MET, numbers, (before.id, now.id))
+    rise = _rise(evidence, stage.name, last.name)
+    if rise is None:
+        return Outcome(
+            title, NOT_MEASURED, f"too few people rated both {last.name} and {stage.name} for an interval", (before.id, now.id)
+        )
+    value, low, high, n = rise
+    numbers = f"{before.index:.2f} → {now.index:.2f}, rise {value:+.2f} [{low:+.2f}, {high:+.2f}], n = {n} people"
+    return Outcome(title, MET if high <= (gate.at_most or 0) else NOT_MET, numbers, (before.id, now.id))
 
 
-def _upper(before: Credibility, now: Credibility) -> float:
-    """Upper end of the difference's 95% interval from the two means' intervals (MOVER: Zou and Donner, 2008)."""
-    if before.low is None or now.high is None:
-        return math.inf
-    return now.index - before.index + math.hypot(now.high - now.index, before.index - before.low)
+def _rise(evidence: Evidence, now: str, before: str) -> tuple[float, float, float, int] | None:
+    """How much more credible people find `now`, with its 95% interval and how many people rated both."""
+    for row in evidence.differences:
+        if {row["first"], row["second"]} == {now, before} and row["low"] is not None:
+            sign = 1 if row["first"] == now else -1
+            low, high = sorted((sign * row["low"], sign * row["high"]))
+            return sign * row["difference"], low, high, row["respondents"]
+    return None
 
 
 def _card(gate: Gate, title: str, stage: Stage, evidence: Evidence, words: Words) -> Outcome:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import MANIFEST, MARK, build, disk_errors, replacing, sha256_file, write_atomic, write_json
+from staged.artifacts import MANIFEST, MARK, build, disk_errors, read_json, replacing, sha256_file, write_atomic, write_json
 from staged.errors import ArtifactError, CheckpointError, ReleaseError
 from staged.model.checkpoints import model_folder
 from staged.release.card import card_of
@@ -92,6 +92,7 @@ def members(release: Release, stage: Stage) -> dict[str, Path]:
         raise CheckpointError(
             f"{release.path}: stage {stage.name!r}: no detector folder at {detector}; run the study that trains it"
         )
+    _check_origin(release, stage, detector)
     found |= {f"detector/{path.name}": path for path in _plain_files(detector)}
     for folder in release.evidence:
         found |= {f"study/{folder.resolve().name}/{name}": folder / name for name in STUDY_FILES if (folder / CELLS).is_file()}
@@ -105,6 +106,17 @@ def members(release: Release, stage: Stage) -> dict[str, Path]:
         if is_private_key(path):
             raise ReleaseError(f"{path}: is a private key, which must not get into a package; move it elsewhere")
     return found
+
+
+def _check_origin(release: Release, stage: Stage, detector: Path) -> None:
+    """Refuse a detector that another run trained than the one whose cells the card shows: even equal plans differ by machine."""
+    studies = [folder / MANIFEST for folder in release.evidence if (folder / CELLS).is_file() and (folder / MANIFEST).is_file()]
+    trained = {digest for path in studies for name, digest in read_json(path)["inputs"].items() if name.startswith("detectors/")}
+    if trained and (detector / MANIFEST).is_file() and sha256_file(detector / MANIFEST) not in trained:
+        raise ReleaseError(
+            f"{release.path}: stage {stage.name!r}: the detector at {detector} is of another run than the studies in evidence; "
+            "release the evidence of the run that trained it"
+        )
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:

@@ -29,7 +29,7 @@ class Gate:
 
     detection     the field's 95% interval lies wholly on the right side: its low end `at_least`, its high end `at_most`
     bias          no effect is larger than the last stage's by more than `at_most`, in units of the effect
-    credibility   the upper end of the rise over the last stage's index is `at_most`, in points of 1 … 10
+    credibility   the upper end of the rise over the last stage's index, by the same people, is `at_most`, in points of 1 … 10
     card          no blank on the card, but those whose keys are in `may_be_blank`
     signature     earlier stages' packages are whole, and this one's signature verifies before it gets its name
     """

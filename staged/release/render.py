@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import jinja2
 from huggingface_hub import EvalResult, ModelCardData
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from staged.release.card import RATES, SECTIONS
 from staged.release.evidence import rate_of
+from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET
 
 __all__ = ["card_html", "card_markdown", "environment", "rate_text"]
 
 BLANK = "—"  # a figure that was not measured; never 0
+STATES = (MET, NOT_MET, NOT_MEASURED, AT_ADVANCE)
+INLINE = ((r"`([^`]+)`", "code"), (r"\*\*([^*]+)\*\*", "b"), (r"\*([^*]+)\*", "em"))
 
 
 def card_markdown(card: Mapping[str, Any]) -> str:
@@ -44,6 +48,7 @@ def environment(*, html: bool) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"rate": rate_text, "number": _number, "paragraphs": _paragraphs, "interval": _interval}
+    made.filters |= {"inline": _inline, "summary": _summary}
     return made
 
 
@@ -64,8 +69,29 @@ def _interval(row: Mapping[str, Any], field: str) -> str:
 
 
 def _paragraphs(text: str) -> Markup:
-    """Plain text with blank lines between its paragraphs, as HTML."""
-    return Markup("").join(Markup("<p>{}</p>").format(" ".join(part.split())) for part in text.split("\n\n") if part.strip())
+    """Paragraphs of Markdown, as HTML: blank lines between them, and inside what `_inline` knows."""
+    return Markup("").join(
+        Markup("<p>{}</p>").format(_inline(" ".join(part.split()))) for part in text.split("\n\n") if part.strip()
+    )
+
+
+def _inline(text: str) -> Markup:
+    """A line of Markdown as HTML: code, bold, emphasis; everything else stays text."""
+    shown = str(escape(text))
+    for mark, tag in INLINE:
+        shown = re.sub(mark, rf"<{tag}>\1</{tag}>", shown)
+    return Markup(shown)
+
+
+def _summary(decision: Mapping[str, Any]) -> list[str]:
+    """How many gates are in each state, and which are open: a line each."""
+    gates = {state: [one["gate"] for one in decision["gates"] if one["state"] == state] for state in STATES}
+    shown = {AT_ADVANCE: "left to the building of the package"}
+    return [
+        f"{len(found)} {shown.get(state, state)}" + (f": {'; '.join(found)}" if state != MET else "")
+        for state, found in gates.items()
+        if found
+    ]
 
 
 def _metadata(card: Mapping[str, Any]) -> ModelCardData:

@@ -41,17 +41,18 @@ def untrue(figures: Iterator[Figure], cells: Mapping[str, Cell], *, exact: bool 
 
 def markdown_figures(text: str) -> Iterator[Figure]:
     """Figures in the tables whose last column is `cell`."""
-    shown = len(RATES)
+    shown, inside = len(RATES), False
     for line in text.splitlines():
         parts = [part.strip() for part in line.strip().strip("|").split(" | ")]
         last = parts[-1].strip()
-        if line.startswith("| ") and len(parts) > shown and last.startswith("`") and last.count("/") == 5:
+        inside = line.startswith("|") and (inside or last == "cell")
+        if inside and len(parts) > shown and last.startswith("`"):
             yield from ((last.strip("`"), field, value) for field, value in zip(RATES, parts[-1 - shown : -1], strict=True))
 
 
 def html_figures(text: str) -> Iterator[Figure]:
-    """Figures in table cells marked with `data-cell` and `data-field`."""
-    return ((unescape(id), field, unescape(shown)) for id, field, shown in CELL_TAG.findall(text))
+    """Figures in table cells marked with `data-cell` and `data-field`; bounds may be held together by a no-break space."""
+    return ((unescape(id), field, unescape(shown).replace("\u00a0", " ")) for id, field, shown in CELL_TAG.findall(text))
 
 
 def index_figures(text: str) -> Iterator[Figure]:

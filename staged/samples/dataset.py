@@ -157,6 +157,11 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
     return row
 
 
+def shifted(progress: Done, before: int, total: int) -> Done:
+    """The progress of one part of a whole, `before` of which are done."""
+    return lambda done, _: progress(before + done, total)
+
+
 def _check_fit(model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings) -> None:
     longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
     check_length(model.config, max(longest, 1), settings.length, context=settings.context, draft=bool(settings.draft))

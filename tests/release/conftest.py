@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shutil
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,18 @@ def write_bias(folder: Path, **effects: float) -> Path:
     return folder
 
 
-def write_survey(folder: Path, **indices: float) -> Path:
-    """A `survey.json` with the given credibility indices, each ± 0.3."""
+def write_survey(folder: Path, half: float = 0.3, **indices: float) -> Path:
+    """A `survey.json` with the given credibility indices; their intervals and those of their differences are ± `half`."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{"model": model, "index": one, "low": one - 0.3, "high": one + 0.3, "n": 200} for model, one in indices.items()]
-    write_json(folder / "survey.json", {"models": rows})
+    counts = {"respondents": 40, "texts": 80}
+    rows = [{"model": model, "index": one, "low": one - half, "high": one + half} | counts for model, one in indices.items()]
+    pairs = [
+        {"first": a, "second": b, "difference": indices[a] - indices[b], "respondents": 40}
+        | {"low": indices[a] - indices[b] - half, "high": indices[a] - indices[b] + half}
+        for a, b in combinations(indices, 2)
+    ]
+    sentences = [{"models": [one["first"], one["second"]], "text": "Not enough evidence about credibility."} for one in pairs]
+    write_json(folder / "survey.json", {"models": rows, "differences": pairs, "sentences": sentences})
     return folder
 
 

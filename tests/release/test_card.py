@@ -89,7 +89,7 @@ def test_blanks_say_what_fills_them_and_evidence_fills_them(study: Path, tmp_pat
     fills = {one["key"]: one["fill"] for one in card["blanks"]}
     assert "ethics" not in fills
     assert "`staged bias small large --out out/bias`" in fills["bias"]
-    assert "`staged survey small large --out out/survey`" in fills["survey"]
+    assert "`staged survey make small large --out out/survey`" in fills["survey"]
     for text in (card_markdown(card), card_html(card)):
         assert "Blank: bias probes of small, large" in text
         assert "Blank: caveats and recommendations" in text
@@ -100,6 +100,7 @@ def test_blanks_say_what_fills_them_and_evidence_fills_them(study: Path, tmp_pat
         assert "No statistically significant difference." in text
         assert "0.30 [0.20, 0.40]" in text
         assert "6.50 [6.20, 6.80]" in text
+        assert "Not enough evidence about credibility." in text
         assert "Blank" not in text
 
 
@@ -122,6 +123,15 @@ def test_evidence_that_is_none_or_double_is_refused(study: Path, tmp_path: Path)
         card_of(read_evidence([write_bias(tmp_path / "bias", small=0.1)]), Words())
     with pytest.raises(PlanError, match="did you mean 'large'"):
         card_of(read_evidence([study]), Words(), models=["larg"])
+
+
+def test_two_surveys_and_one_of_another_shape_are_refused(study: Path, tmp_path: Path) -> None:
+    surveys = [write_survey(tmp_path / name, small=6.0, large=6.5) for name in ("one", "two")]
+    with pytest.raises(ArtifactError, match="two surveys; give one"):
+        read_evidence([study, *surveys])
+    write_json(surveys[0] / "survey.json", {"models": [{"model": "small", "mean": 6.0}]})
+    with pytest.raises(ArtifactError, match="tally the answers again"):
+        read_evidence([study, surveys[0]])
 
 
 def test_bias_rows_of_another_shape_are_left_out(tmp_path: Path) -> None:
@@ -157,3 +167,12 @@ def test_the_command_refuses_a_folder_and_an_unknown_key(study: Path, tmp_path: 
     wrong = CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path / "README.md")])
     assert "did you mean 'ethics'" in str(wrong.exception)
     assert not (tmp_path / "README.md").exists()
+
+
+def test_rows_of_bias_and_surveys_are_no_figures_of_cells(study: Path, tmp_path: Path) -> None:
+    others = [write_bias(tmp_path / "bias", small=0.2, large=0.3), write_survey(tmp_path / "survey", small=6.0, large=6.5)]
+    evidence = read_evidence([study, *others])
+    card = card_of(evidence, Words())
+    assert "`bias/small/respect/gender/women-men/sentiment`" in card_markdown(card)
+    assert untrue(markdown_figures(card_markdown(card)), evidence.cells) == []
+    assert list(markdown_figures(card_markdown(card))) == list(html_figures(card_html(card)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from staged.artifacts import read_json, write_json
 from staged.errors import PlanError
+from staged.release.card import card_of
+from staged.release.decision import decide, decision_markdown
 from staged.release.evidence import Credibility, Evidence, read_evidence
 from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome, judge
 from staged.release.plan import Gate, Stage, read_release
+from staged.release.render import card_html, card_markdown
 from staged.release.words import Words
-from tests.release.conftest import STAGES, WRITTEN, cell, write_bias, write_study, write_survey
+from tests.release.conftest import DATE, STAGES, WRITTEN, cell, write_bias, write_study, write_survey
 
 SMALL, LARGE = Stage("small", "m", "d"), Stage("large", "m", "d")
 CELL = "tfidf/{stage}/mix/{stage}/nucleus/64"
@@ -65,17 +68,28 @@ def test_bias_against_the_last_stage(tmp_path: Path) -> None:
 def test_credibility_against_the_last_stage(tmp_path: Path) -> None:
     study, gate = write_study(tmp_path / "study"), Gate("credibility", at_most=1.0)
     assert outcome(gate, [study]).state == NOT_MEASURED
-    half = 0.3 * math.sqrt(2)  # of the difference's interval, both means ± 0.3
-    for rise, state in ((1.0 - half - 0.01, MET), (1.0 - half + 0.01, NOT_MET)):
-        survey = write_survey(tmp_path / "survey", small=6.0, large=6.0 + rise)
-        assert outcome(gate, [study, survey], LARGE, SMALL).state == state
+    for rise, state in ((0.69, MET), (0.71, NOT_MET)):  # ± 0.3
+        for name, indices in (("up", {"small": 6.0, "large": 6.0 + rise}), ("down", {"large": 6.0 + rise, "small": 6.0})):
+            found = outcome(gate, [study, write_survey(tmp_path / name, **indices)], LARGE, SMALL)
+            assert found.state == state
+            assert f"rise +{rise:.2f} [{rise - 0.3:+.2f}, {rise + 0.3:+.2f}], n = 40 people" in found.numbers
     assert outcome(gate, [study, write_survey(tmp_path / "first", small=6.0)], SMALL).state == MET
+    assert outcome(gate, [study, write_survey(tmp_path / "first", small=6.0)], LARGE, SMALL).state == NOT_MEASURED
+
+
+def test_a_difference_without_interval_is_not_measured(tmp_path: Path) -> None:
+    folder = write_survey(tmp_path / "survey", small=6.0, large=6.1)
+    table = read_json(folder / "survey.json")
+    write_json(folder / "survey.json", table | {"differences": [one | {"low": None, "high": None} for one in table["differences"]]})
+    found = outcome(Gate("credibility", at_most=1.0), [write_study(tmp_path / "study"), folder], LARGE, SMALL)
+    assert (found.state, "too few people rated both small and large" in found.numbers) == (NOT_MEASURED, True)
 
 
 @given(st.floats(0, 2), st.floats(0, 2))
 def test_a_looser_limit_never_turns_a_stage_away(limit: float, more: float) -> None:
-    rows = (Credibility("a", "small", 6.0, 5.8, 6.2, 50), Credibility("b", "large", 6.7, 6.4, 7.0, 50))
-    evidence = Evidence(credibility=rows)
+    rows = (Credibility("a", "small", 6.0, 5.8, 6.2, 50, 100), Credibility("b", "large", 6.7, 6.4, 7.0, 50, 100))
+    row = {"first": "small", "second": "large", "difference": -0.7, "low": -1.1, "high": -0.3, "respondents": 50}
+    evidence = Evidence(credibility=rows, differences=(row,))
     states = [judge(Gate("credibility", at_most=one), LARGE, SMALL, evidence, Words()).state for one in (limit, limit + more)]
     assert states != [MET, NOT_MET]
 
@@ -119,3 +133,16 @@ def test_a_stage_may_have_gates_of_its_own(plan: Callable[..., Path]) -> None:
     small, large = read_release(path).stages
     assert [gate.kind for gate in small.gates] == ["signature"]
     assert [gate.kind for gate in large.gates] == ["signature", "bias"]
+
+
+def test_a_card_says_which_gates_are_open_state_by_state(tmp_path: Path) -> None:
+    evidence = read_evidence([write_study(tmp_path / "study")])
+    gates = (Gate("bias", at_most=0.2), Gate("credibility", at_most=1.0), Gate("card", may_be_blank=("bias", "survey")))
+    outcomes = [judge(gate, SMALL, None, evidence, Words(**WRITTEN)) for gate in (*gates, Gate("signature"))]
+    decision = decide("small", outcomes, release="A family", date=DATE)
+    card = card_of(evidence, Words(**WRITTEN), models=["small"], decision=decision)
+    for text in (card_markdown(card), card_html(card), decision_markdown(decision)):
+        assert "Its 4 gates:" in text
+        assert "1 met" in text
+        assert "2 not measured: no bias effect worse than" in text.replace("&#39;", "'")
+        assert "1 left to the building of the package: signature verifies" in text

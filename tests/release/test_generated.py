@@ -42,7 +42,7 @@ def test_all_show_a_changed_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     after = shown(folder, monkeypatch)
     for name, low, high in (
         ("card", "[2.7, ", "3.6]"),
-        ("page", "[2.7, ", "3.6]"),
+        ("page", "[2.7,\u00a0", "3.6]"),
         ("report", "2.7–", "–3.6"),
         ("readme", "[2.7, ", "3.6]"),
     ):

@@ -226,3 +226,14 @@ NAMES = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs
 @given(st.dictionaries(NAMES, st.text("0123456789abcdef", min_size=64, max_size=64), max_size=5))
 def test_sums_come_back(sums: dict[str, str]) -> None:
     assert parse_sums(sums_text(sums)) == sums
+
+
+def test_a_detector_of_another_run_than_the_evidence_is_refused(plan: Callable[..., Path], tmp_path: Path) -> None:
+    release = read_release(plan())
+    (tmp_path / "detector" / "manifest.json").write_text('{"made": "here"}\n', encoding="utf-8")
+    trained = {"detectors/tfidf/small/mix": sha256_file(tmp_path / "detector" / "manifest.json")}
+    write_json(tmp_path / "study" / "manifest.json", {"inputs": trained})
+    assert "detector/manifest.json" in members(release, release.stages[0])
+    write_json(tmp_path / "study" / "manifest.json", {"inputs": dict.fromkeys(trained, "0" * 64)})
+    with pytest.raises(ReleaseError, match="is of another run than the studies in evidence"):
+        members(release, release.stages[0])

@@ -7,7 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from staged.bias.resampling import interval, p_value, permuted_difference, resampled_means, resampled_moments, sign_flips, stream
+from staged.comparing import interval, p_value, permuted_difference, resampled_means, resampled_moments, sign_flips, stream
 
 P = 20000
 

@@ -1,19 +1,24 @@
-"""Permutations, bootstraps and sign flips: the tests and intervals that bias comparisons are made of.
+"""Permutations, bootstraps, sign flips and verdicts: what comparisons of bias probes and of surveys are made of.
 
 Axes: n completions of one prompt · M measures · P permutations · R resamples.
-Sources: Phipson and Smyth 2010 (a permutation p-value is never 0); Efron and Tibshirani 1993 (percentile bootstrap).
+Sources: Phipson and Smyth 2010 (a permutation p-value is never 0); Efron and Tibshirani 1993 (percentile bootstrap);
+Hesterberg 2015, What Teachers Should Know About the Bootstrap (its percentiles with few values).
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from staged.samples.streams import derive
 
 CONFIDENCE = 0.95
+ALPHA, POWER = 0.05, 0.8
+DIFFERS, NONE, UNKNOWN = "differs", "no difference found", "not enough evidence"
 TOLERANCE = 1e-12  # sums of the same numbers in another order are still equal
 
 AT_ONCE = 1000  # permutations held in memory; part of what determines the bytes
@@ -37,7 +42,7 @@ class Moments(NamedTuple):
 
 def stream(seed: int, *names: str) -> np.random.Generator:
     """The random numbers of one named part of a run."""
-    return np.random.default_rng(derive(seed, "bias", *names))
+    return np.random.default_rng(derive(seed, *names))
 
 
 def permuted_difference(x_nM: Floats, y_nM: Floats, permutations: int, rng: np.random.Generator) -> Difference:
@@ -85,3 +90,16 @@ def interval(resampled_R: Floats) -> tuple[float, float]:
     """The middle 95% of a bootstrap."""
     low, high = np.quantile(resampled_R, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
+
+
+def widened_interval(resampled_R: Floats, n: int) -> tuple[float, float]:
+    """The middle 95% of a bootstrap of n values, its percentiles moved outwards to make up for few (Hesterberg 2015, §4.3)."""
+    t = float(stats.t.isf((1 - CONFIDENCE) / 2, n - 1)) * math.sqrt(n / (n - 1))
+    outside = float(stats.norm.sf(t))
+    low, high = np.quantile(resampled_R, [outside, 1 - outside])
+    return float(low), float(high)
+
+
+def verdict(p_holm: float, detectable: float, smallest: float) -> str:
+    """Not significant is `no difference found` only where a difference of `smallest` would have been found."""
+    return DIFFERS if p_holm < ALPHA else NONE if detectable <= smallest else UNKNOWN

@@ -1,0 +1,58 @@
+"""Commands that ask people: survey make, survey tally."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from staged.commands.models import MODELS
+from staged.screen import count_progress, screen
+
+app = typer.Typer(no_args_is_help=True, help="Ask people how credible models' texts are, without telling them whose they are.")
+
+
+@app.command()
+def make(
+    models: Annotated[list[str], typer.Argument(help=f"Models to compare, smallest first: {MODELS}.", metavar="MODEL…")],
+    out: Annotated[Path, typer.Option(help="Folder for sheets, their key and the texts; a killed run continues.")] = Path(
+        "out/survey"
+    ),
+    sheets: Annotated[int, typer.Option(help="People who will answer, one sheet each.")] = 20,
+    each: Annotated[int, typer.Option(help="Texts of each model on a sheet.")] = 2,
+    length: Annotated[int, typer.Option(help="Tokens that a model adds at most; its last unfinished sentence is cut off.")] = 150,
+    method: Annotated[str, typer.Option(help="How tokens are drawn, as in staged sample.")] = "nucleus",
+    sentences: Annotated[
+        str, typer.Option(help="Opening sentences of your own, one a line; else from presidential messages kept for tests.")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Everything random depends on it.")] = 1,
+    batch: Annotated[int, typer.Option(help="Texts computed at once.")] = 64,
+    precision: Annotated[str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")] = "",
+) -> None:
+    """Make a blinded questionnaire: one sheet a person, as CSV and for print, and the key that nobody who rates should see."""
+    from staged.survey.design import KEY, SurveySettings, make_survey
+
+    settings = SurveySettings(tuple(models), sheets, each, length, method, sentences, seed, batch, precision)
+    with count_progress("texts") as progress:
+        made = make_survey(settings, out, progress)
+    said = f"{out / 'sheets'}: {made} sheets of {settings.texts} texts; keep {out / KEY} from those who rate"
+    screen.print(said, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def tally(
+    folder: Annotated[Path, typer.Argument(help="Folder of a questionnaire.", metavar="DIR")],
+    answers: Annotated[list[Path], typer.Argument(help="Filled-in sheets, CSV files.", metavar="ANSWERS.csv…")],
+) -> None:
+    """Count people's ratings into survey.json and survey.md, which cards and release gates read."""
+    from staged.survey.analyse import SURVEY, write_tally
+
+    result = write_tally(folder, answers)
+    for one in result["models"]:
+        between = "" if one["low"] is None else f" [{one['low']:.2f}, {one['high']:.2f}]"
+        line = f"{one['model']}: {one['index']:.2f}{between}, n = {one['respondents']} people, {one['texts']} texts"
+        screen.print(line, markup=False, highlight=False, soft_wrap=True)
+    for one in result["sentences"]:
+        screen.print(one["text"], markup=False, highlight=False, soft_wrap=True)
+    screen.print(f"{folder}: {SURVEY}, survey.md", markup=False, highlight=False, soft_wrap=True)

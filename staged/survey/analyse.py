@@ -1,0 +1,168 @@
+"""People's ratings → each model's credibility index, and the models compared.
+
+A text's index is believable + accurate + clear − 2, so 1 … 10, as in the 2019 release. A person counts once: a model's index is the
+mean over people of each one's mean. Intervals resample people, not ratings (cluster bootstrap); with few people its percentiles are
+widened as Hesterberg (2015, What Teachers Should Know About the Bootstrap) says, as plain ones would be too narrow. Two models are
+compared within people, by flipping the signs of whole people's differences (p) and resampling them (interval), with Holm's
+correction over all pairs. A difference that is not significant is `no difference found` only where SMALLEST would have been found
+with 80% probability; elsewhere it is `not enough evidence`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from staged.artifacts import disk_errors, read_json, write_atomic, write_json
+from staged.comparing import ALPHA, POWER, Floats, resampled_means, sign_flips, stream, verdict, widened_interval
+from staged.errors import CorpusError
+from staged.sheets import read_sheet, words_digest
+from staged.survey.design import HEADER, KEY, OF, SCALES
+from staged.survey.page import result_page, sentence
+
+__all__ = ["SURVEY", "tally", "write_tally"]
+
+SURVEY = "survey.json"
+RATINGS = ("1", "2", "3", "4")
+SMALLEST = 0.84  # points: what 1.5B lies above 355M in the 2019 release, 6.91 − 6.07
+PERMUTATIONS, RESAMPLES = 9999, 9999
+
+Rated = dict[str, dict[str, Floats]]  # model → sheet → (texts, scales)
+
+
+def tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
+    """What survey.json holds: an index a model and a difference a pair, each with n and a 95% interval.
+
+    Args:
+        folder: a questionnaire.
+        answers: filled-in sheets; the sheets of several people may stand in one file.
+
+    Raises:
+        CorpusError: a rating that is none, half a rating, a row that the key does not know, a sheet answered twice, or no rating.
+        ArtifactError: the key is missing or damaged.
+    """
+    key = read_json(folder / KEY)
+    settings = key["settings"]
+    rated, rows = _read(answers, {(str(one["sheet"]), str(one["row"])): one for one in key["rows"]}, settings["models"])
+    texts = sum(len(one) for sheets in rated.values() for one in sheets.values())
+    if not texts:
+        raise CorpusError(f"{', '.join(map(str, answers))}: no rating; write 1, 2, 3 or 4 into {', '.join(SCALES)}")
+    means = {model: {sheet: _index(one) for sheet, one in sheets.items()} for model, sheets in rated.items()}
+    differences = _judged([_difference(means, a, b, settings["seed"]) for a, b in combinations(settings["models"], 2)])
+    return {
+        "models": [_model(model, rated[model], means[model], settings["seed"]) for model in settings["models"] if means[model]],
+        "differences": differences,
+        "sentences": [{"models": [one["first"], one["second"]], "text": sentence(one, SMALLEST)} for one in differences],
+        "respondents": len({sheet for sheets in rated.values() for sheet in sheets}),
+        "texts": texts,
+        "unrated": rows - texts,
+        "settings": settings | {"permutations": PERMUTATIONS, "resamples": RESAMPLES},
+        "alpha": ALPHA,
+        "power": POWER,
+        "smallest": SMALLEST,
+    }
+
+
+def write_tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
+    """`tally`, written as survey.json and survey.md into the questionnaire's folder."""
+    result = tally(folder, answers)
+    with disk_errors(folder):
+        write_json(folder / SURVEY, result)
+        write_atomic(folder / "survey.md", result_page(result).encode())
+    return result
+
+
+def _read(answers: Sequence[Path], known: Mapping[tuple[str, str], Any], models: Sequence[str]) -> tuple[Rated, int]:
+    """All ratings, and how many rows there were."""
+    found: dict[str, dict[str, list[list[float]]]] = {model: {} for model in models}
+    origin: dict[str, Path] = {}
+    seen: set[tuple[str, str]] = set()
+    for path in answers:
+        for line, row in enumerate(read_sheet(path, HEADER, of=OF), 2):
+            where, place = f"{path}, row {line}", (row["sheet"].strip(), row["row"].strip())
+            one = known.get(place)
+            if one is None or one["text_sha256"] != words_digest(row["text"]):
+                raise CorpusError(f"{where}: not a text that {KEY} knows; restore the row as it was written")
+            if origin.setdefault(place[0], path) != path:
+                raise CorpusError(
+                    f"{where}: sheet {place[0]} is answered in {origin[place[0]]} too; one sheet is one person's, so leave one out"
+                )
+            if place in seen:
+                raise CorpusError(f"{where}: sheet {place[0]}, row {place[1]} stands here twice; leave one out")
+            seen.add(place)
+            if ratings := _ratings(row, where):
+                found[one["model"]].setdefault(place[0], []).append(ratings)
+    return {model: {sheet: np.array(one) for sheet, one in sheets.items()} for model, sheets in found.items()}, len(seen)
+
+
+def _ratings(row: Mapping[str, str], where: str) -> list[float]:
+    """A text's ratings in the order of SCALES; none where nothing is filled in."""
+    given = {scale: row[scale].strip() for scale in SCALES}
+    if not any(given.values()):
+        return []
+    for scale, text in given.items():
+        if not text:
+            raise CorpusError(f"{where}: {scale} is empty; rate all of {', '.join(SCALES)}, or none of them")
+        if text not in RATINGS:
+            raise CorpusError(f"{where}: {scale} is {text!r}; write 1, 2, 3 or 4, or leave the whole row empty")
+    return [float(text) for text in given.values()]
+
+
+def _index(ratings_ts: Floats) -> float:
+    """One person's mean over texts, of the three ratings' sum mapped from 3 … 12 onto 1 … 10."""
+    return float(ratings_ts.sum(axis=1).mean()) - 2
+
+
+def _model(model: str, sheets: Mapping[str, Floats], means: Mapping[str, float], seed: int) -> dict[str, Any]:
+    values_k = np.array(list(means.values()))
+    low, high = _interval(values_k, seed, model)
+    scales = np.mean([one.mean(axis=0) for one in sheets.values()], axis=0)
+    row = {"model": model, "index": float(values_k.mean()), "low": low, "high": high, "respondents": len(values_k)}
+    return row | {"texts": sum(map(len, sheets.values()))} | dict(zip(SCALES, map(float, scales), strict=True))
+
+
+def _difference(means: Mapping[str, Mapping[str, float]], a: str, b: str, seed: int) -> dict[str, Any]:
+    """First less second, over the people who rated both; a blank where there is none."""
+    both = [sheet for sheet in means[a] if sheet in means[b]]
+    values_k = np.array([means[a][sheet] - means[b][sheet] for sheet in both])
+    row: dict[str, Any] = {"first": a, "second": b, "difference": None, "low": None, "high": None, "respondents": len(both)}
+    row |= {"p": 1.0, "error": math.inf}
+    if len(both):
+        row |= {"difference": float(values_k.mean())}
+        row |= dict(zip(("low", "high"), _interval(values_k, seed, a, b), strict=True))
+        row |= {"p": sign_flips(values_k, PERMUTATIONS, stream(seed, "survey", "signs", a, b))}
+    if len(both) > 1:
+        row |= {"error": float(values_k.std(ddof=1)) / math.sqrt(len(both))}
+    return row
+
+
+def _interval(values_k: Floats, seed: int, *names: str) -> tuple[float | None, float | None]:
+    if len(values_k) < 2:
+        return None, None
+    drawn = resampled_means(values_k, RESAMPLES, stream(seed, "survey", "bootstrap", *names))
+    return widened_interval(drawn, len(values_k))
+
+
+def _judged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The family with Holm's p, the smallest difference found with 80% probability (None: none could be), and the verdict."""
+    adjusted = multipletests([row["p"] for row in rows], method="holm")[1] if rows else []
+    judged = []
+    for row, p in zip(rows, map(float, adjusted), strict=True):
+        found = _detectable(row.pop("error"), row["respondents"], ALPHA / len(rows))
+        kept = None if math.isinf(found) else found
+        judged.append(row | {"p_holm": p, "detectable": kept, "verdict": verdict(p, found, SMALLEST)})
+    return judged
+
+
+def _detectable(error: float, people: int, alpha: float) -> float:
+    """In points; infinite where so few people could not give a p below alpha whatever they said."""
+    if people < 2 or 2 / 2**people >= alpha:
+        return math.inf
+    return error * float(stats.t.isf(alpha / 2, people - 1) + stats.t.ppf(POWER, people - 1))

@@ -1,0 +1,79 @@
+"""A sheet for print, and survey.md: the same numbers as survey.json, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from staged.comparing import DIFFERS, UNKNOWN
+from staged.markdown import figure, p_text, table
+
+__all__ = ["result_page", "sentence", "sheet_page"]
+
+SCALES_SHOWN = {"believable": "not at all believable … very believable", "accurate": "not at all accurate … very accurate"}
+SCALES_SHOWN |= {"clear": "not at all clear … very clear"}
+
+
+def sheet_page(sheet: int, texts: Sequence[str], scales: Sequence[str]) -> str:
+    """One person's sheet as a self-contained page to print: texts, and boxes to tick."""
+    made = Environment(
+        loader=PackageLoader("staged.survey"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return made.get_template("sheet.html").render(sheet=sheet, texts=texts, scales={one: SCALES_SHOWN[one] for one in scales})
+
+
+def sentence(row: Mapping[str, Any], smallest: float) -> str:
+    """A pair of models in words, from its row and nothing else."""
+    a, b, n = row["first"], row["second"], row["respondents"]
+    if row["difference"] is None:
+        return f"Not enough evidence about the credibility of {a} and {b}: nobody rated both."
+    said = (
+        f"{figure(row['difference'], row['low'], row['high'], form='+.2f')} points, n = {n} people, Holm p {p_text(row['p_holm'])}"
+    )
+    if row["verdict"] == DIFFERS:
+        return f"{a} is rated {'more' if row['difference'] > 0 else 'less'} credible than {b}: {said}."
+    if row["verdict"] == UNKNOWN:
+        return f"Not enough evidence about the credibility of {a} and {b}: {said}; {smallest:g} points could have been missed."
+    return f"No statistically significant difference in credibility between {a} and {b}: {said}."
+
+
+def result_page(result: Mapping[str, Any]) -> str:
+    """survey.md from what survey.json holds."""
+    settings = result["settings"]
+    models = [
+        (
+            one["model"],
+            figure(one["index"], one["low"], one["high"], form=".2f"),
+            *(one["respondents"], one["texts"]),
+            *(f"{one[scale]:.2f}" for scale in SCALES_SHOWN),
+        )
+        for one in result["models"]
+    ]
+    pairs = [
+        (
+            f"{one['first']} − {one['second']}",
+            figure(one["difference"], one["low"], one["high"], form="+.2f"),
+            *(one["respondents"], p_text(one["p"]), p_text(one["p_holm"])),
+            "–" if one["detectable"] is None else f"{one['detectable']:.2f}",
+            one["verdict"],
+        )
+        for one in result["differences"]
+    ]
+    lines = [f"# Credibility: {', '.join(settings['models'])}", ""]
+    lines += [f"* {one['text']}" for one in result["sentences"]] + [""] * bool(result["sentences"])
+    lines += [
+        f"{result['respondents']} people rated {result['texts']} texts, and left {result['unrated']} unrated. The texts continue "
+        f"sentences of people by at most {settings['length']} tokens, method {settings['method']}, seed {settings['seed']}. "
+        "The index is believable + accurate + clear − 2, so 1 … 10.",
+        "",
+        f"Intervals are 95% and resample people; p is two-sided, by {settings['permutations']:,} sign flips of people's "
+        f"differences, Holm-corrected; α = {result['alpha']:g}. `detectable` is the difference found with probability "
+        f"{result['power']:g}, in points; where it is above {result['smallest']:g} and nothing is significant, the verdict is "
+        "`not enough evidence`.",
+        "",
+    ]
+    lines += table(("model", "index", "people", "texts", *(f"{scale}, 1 … 4" for scale in SCALES_SHOWN)), models)
+    header = ("models", "difference, points", "people", "p", "p (Holm)", "detectable", "verdict")
+    return "\n".join(lines + (table(header, pairs) if pairs else []))
