@@ -120,7 +120,13 @@ def rows_of(found: dict[str, dict[str, Any]], work: Workload, batch: int) -> lis
     for name, one in found.items():
         engine, precision = name.rsplit(" ", 1)
         row: dict[str, Any] = {"workload": f"decode {work.length} tokens, top-k {TOP_K}", "model": work.model}
-        row |= {"device": torch.cuda.get_device_name() if work.device == "cuda" else "cpu", "batch": batch, "engine": engine, "precision": precision, "tokens_per_s": medians.get(name)}
+        row |= {
+            "device": torch.cuda.get_device_name() if work.device == "cuda" else "cpu",
+            "batch": batch,
+            "engine": engine,
+            "precision": precision,
+            "tokens_per_s": medians.get(name),
+        }
         row |= {"tokens_per_s_range": [min(one["speeds"]), max(one["speeds"])] if name in medians else None}
         row |= {"ratio_to_best_peer": medians[name] / max(peers) if name in medians and peers else None}
         row |= {"kl_from_fp32": kl(exact, one.get("logprobs")), "peak_memory_mb": one.get("peak_memory_mb")}

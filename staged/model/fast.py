@@ -1,8 +1,8 @@
 """GPT-2 packed for generation on a CPU: every weight matrix reordered once for oneDNN, in bfloat16 or int8.
 
 What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, GELU runs inside
-the matrix product, the vocabulary is padded to a multiple of 64, residuals stay float32, keys and values are bfloat16 where the
-processor has AMX and float32 where it has not.
+the matrix product, the vocabulary is padded to a multiple of 64, residuals stay float32, keys and values are bfloat16 (for few
+rows float32 where the processor has no AMX).
 
 int8 is symmetric: a weight column has one scale, and so has a row of activations, so that a position's numbers depend neither on
 its neighbours nor on its batch beyond rounding. One exception: a packed model for one row at a time (`rows=1`) reads several
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -26,6 +27,7 @@ from staged.model.gpt2 import GPT2, Cache, causal_mask
 
 VOCABULARY_MULTIPLE = 64
 SHIFT = 128
+FEW_ROWS = 8
 PRECISIONS = ("fp32", "bf16", "int8")
 After = tuple[str, list[None], str]  # what oneDNN does to a product: its name, scalars, kind
 
@@ -47,9 +49,10 @@ def int8_is_native() -> bool:
     return capability.startswith("AVX512") and torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
-def cached_dtype() -> torch.dtype:
-    """Of keys and values: without AMX PyTorch's attention is 3 to 6 times slower in bfloat16 than in float32."""
-    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+@cache
+def amx_is_there() -> bool:
+    """Whether this processor has AMX: without it PyTorch's attention is 3 to 6 times slower in bfloat16 than in float32."""
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 class Bf16Linear:
@@ -82,7 +85,7 @@ class Int8Linear:
         q_NI = torch.div(x_NI, scale_N1).round_().add_(SHIFT).to(torch.uint8)
         weight = (self.weight, self.scale, self.zero, None)
         y_NO = torch.ops.onednn.qlinear_pointwise(q_NI, 1.0, SHIFT, *weight, 1.0, 0, torch.float32, "none", [], "")
-        y_NO = torch.addcmul(self.bias, y_NO, scale_N1)
+        torch.addcmul(self.bias, y_NO, scale_N1, out=y_NO)
         return F.gelu(y_NO, approximate="tanh") if self.gelu else y_NO
 
 
@@ -140,9 +143,19 @@ class PackedBlock:
         tokens, past = len(qkv_N3C) // batch, cache.length
         q, k, v = qkv_N3C.to(cache.kv.dtype).view(batch, tokens, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
         k, v = cache.append(self.layer, k, v)
-        mask = None if past == 0 or tokens == 1 else causal_mask(tokens, past, q.device)
-        y_BHTD = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=past == 0 and tokens > 1)
+        if tokens == 1 and k.dtype == torch.bfloat16 and not amx_is_there():
+            y_BHTD = attend_once(q, k, v)
+        else:
+            mask = None if past == 0 or tokens == 1 else causal_mask(tokens, past, q.device)
+            y_BHTD = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=past == 0 and tokens > 1)
         return y_BHTD.transpose(1, 2).reshape(len(qkv_N3C), -1)
+
+
+def attend_once(q_BHTD: Tensor, k_BHSD: Tensor, v_BHSD: Tensor) -> Tensor:
+    """Attention (B, H, 1, D) of one new token by two plain products, its weights in float32."""
+    logits_BHST = k_BHSD @ q_BHTD.transpose(2, 3)  # not q kᵀ, for which oneDNN would turn all keys round
+    weights_BHTS = logits_BHST.transpose(2, 3).float().mul_(q_BHTD.size(3) ** -0.5).softmax(dim=3)
+    return weights_BHTS.to(v_BHSD.dtype) @ v_BHSD
 
 
 def normalise(h_NC: Tensor) -> Tensor:
@@ -183,7 +196,8 @@ class PackedGPT2:
 
     def new_cache(self, batch: int) -> Cache:
         """An empty cache for `batch` sequences."""
-        return Cache(self.config, batch, dtype=cached_dtype(), device=self.device)
+        dtype = torch.bfloat16 if amx_is_there() or batch > FEW_ROWS else torch.float32
+        return Cache(self.config, batch, dtype=dtype, device=self.device)
 
     def hidden(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
         """Final hidden states (B, T, C), normalised without gain and shift; appends to the cache."""
