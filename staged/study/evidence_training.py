@@ -7,6 +7,7 @@ A killed run continues. Everything is chosen on `train`, calibrated on `valid`; 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,12 +16,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from staged.artifacts import digest, disk_errors, locked, replacing, write_json
+from staged.artifacts import digest, disk_errors, locked, replacing, write_atomic, write_json
 from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, fit_calibration
 from staged.detectors.evidence import EvidenceDetector, Matrix, Weights, plain, scored_features, standardised
@@ -63,7 +63,7 @@ def gather(folder: Path, settings: EvidenceSettings, *, progress: Progress) -> S
         texts = [plain(one.text) for one in documents[start : start + BLOCK]]
         file = place / f"{digest([settings.scorer, *texts])}.npy"
         if not file.is_file():
-            scorer = scorer or load_causal(settings.scorer, dtype=torch.float32)
+            scorer = scorer or load_causal(settings.scorer)
             with replacing(file) as temporary, open(temporary, "wb") as out:
                 np.save(out, scored_features(scorer, texts))
         parts.append(np.load(file, allow_pickle=False))
@@ -157,6 +157,8 @@ def _name(model: str) -> str:
 def train_evidence(out: Path, settings: EvidenceSettings, *, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
     """Everything from the plan to `out/detector`: the detector, its calibration, and `facts.json`, which is returned.
 
+    `out/test` receives the texts that none of these were made of.
+
     Raises:
         CorpusError, CheckpointError, SamplingError: a corpus or a model of the plan.
         ArtifactError: the place cannot be written.
@@ -168,13 +170,27 @@ def train_evidence(out: Path, settings: EvidenceSettings, *, progress: Progress 
         weights = fit_weights(train.features, train.documents, settings)
         place = out / "detector"
         place.mkdir(exist_ok=True)
-        EvidenceDetector(load_causal(settings.scorer, dtype=torch.float32), weights).save(place)
+        EvidenceDetector(load_causal(settings.scorer), weights).save(place)
+        keep_test(out / "test", scored.documents)
         scores = [float(one) for one in weights.log_odds(scored.features)]
         calibration = calibrated(scored.documents, scores)
         calibration.save(place / "calibration.json")
         facts = {"settings": asdict(settings)} | report(scored, scores, calibration)
         write_json(place / "facts.json", facts)
     return facts
+
+
+def keep_test(folder: Path, documents: Sequence[Document]) -> None:
+    """The texts that neither trained nor calibrated, as corpora: `human/CORPUS.jsonl`, `machine/GENERATOR.jsonl`."""
+    files: dict[Path, list[str]] = {}
+    for one in documents:
+        if one.split == "test":
+            name = Path("machine", generator_of(one)) if one.label == MACHINE else Path("human", corpus_of(one))
+            row = json.dumps({"text": one.text, "source": one.source, "label": one.label}, ensure_ascii=False)
+            files.setdefault(folder / f"{name}.jsonl", []).append(row + "\n")
+    for path, rows in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, "".join(rows).encode())
 
 
 def calibrated(documents: Sequence[Document], scores: Sequence[float]) -> Calibration:
