@@ -138,14 +138,14 @@ def _undressed(detector: Detector) -> tuple[Detector, Callable[[str], str]]:
 
 
 def chosen(documents: Sequence[Document], settings: StressSettings) -> list[Document]:
-    """At most `most` documents of each domain, in their order."""
+    """At most `most` documents of each domain, in their order; a larger number takes these and others."""
     domains: dict[str, list[int]] = {}
     for i, one in enumerate(documents):
         domains.setdefault(domain_of(one), []).append(i)
     kept: set[int] = set()
     for domain, places in domains.items():
-        stream = random.Random(derive(settings.seed, "stress", domain))
-        kept |= set(stream.sample(places, min(settings.most or len(places), len(places))))
+        random.Random(derive(settings.seed, "stress", domain)).shuffle(places)
+        kept |= set(places[: settings.most or None])
     return [one for i, one in enumerate(documents) if i in kept]
 
 

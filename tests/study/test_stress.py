@@ -131,6 +131,7 @@ def test_at_most_so_many_texts_of_each_domain() -> None:
     kept = stress.chosen(HUMANS, StressSettings(most=20))
     assert [stress.domain_of(one) for one in kept] == ["news"] * 20 + ["wiki"] * 20
     assert kept == stress.chosen(HUMANS, StressSettings(most=20)) != stress.chosen(HUMANS, StressSettings(most=20, seed=2))
+    assert {one.id for one in kept} < {one.id for one in stress.chosen(HUMANS, StressSettings(most=30))}
     assert stress.chosen(HUMANS, StressSettings()) == HUMANS
 
 
