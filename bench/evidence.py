@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/bench/evidence.json"))
     options = parser.parse_args()
     folder = options.detector or EVIDENCE
-    detector = load_detector(folder, bulk=True)
+    detector = load_detector(folder)
     assert isinstance(detector, EvidenceDetector)
     results = []
     for file in options.files:

@@ -3,7 +3,7 @@
 studies    study, report
 models     train, sample, convert, evaluate-lm
 detect     detect, train-detector
-calibrate  calibrate
+calibrate  calibrate, stress
 raid       evaluate
 bias       bias
 survey     survey make, survey tally
@@ -23,7 +23,7 @@ from staged.screen import errors
 COMMANDS = (
     *(studies.study, studies.report),
     *(models.train, models.sample, models.convert, models.evaluate_lm),
-    *(detect.detect, detect.train_detector, calibrate.calibrate, raid.evaluate, serve.serve),
+    *(detect.detect, detect.train_detector, calibrate.calibrate, calibrate.stress, raid.evaluate, serve.serve),
     bias.bias,
     card.card,
 )

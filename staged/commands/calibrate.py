@@ -1,4 +1,4 @@
-"""The command that fits a detector to human text: calibrate."""
+"""Commands about a detector's error rates: calibrate, and stress, which measures them under attack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.errors import PlanError
+from staged.errors import CheckpointError, PlanError
 from staged.records import MACHINE
 from staged.screen import count_progress, print_table, screen
 
@@ -106,3 +106,63 @@ def _against(within: bool | None, off_by: float | None) -> str:
     if within is None or off_by is None:
         return "not measured"
     return "within" if within else f"off by {100 * off_by:+.2f}"
+
+
+def stress(
+    human: Annotated[str, typer.Option(help="Human text that did not calibrate the detector: a file or a folder, as `calibrate`.")],
+    machine: Annotated[str | None, typer.Option(help="Machine-written text, likewise: how much of it is still found.")] = None,
+    attack: Annotated[list[str] | None, typer.Option(help="One of RAID's; may be given several times; all by default.")] = None,
+    fpr: Annotated[
+        list[float] | None,
+        typer.Option(help="A nominal false-positive rate; may be given several times; 0.01 and 0.05 by default."),
+    ] = None,
+    detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "evidence",
+    calibration: Annotated[Path | None, typer.Option(help="Judge by this calibration, not by the detector's own.")] = None,
+    most: Annotated[int, typer.Option(help="Texts of each domain, chosen at random; 0 takes all.")] = 200,
+    without_normalisation: Annotated[bool, typer.Option(help="Also as it would be if texts were not normalised first.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the choice of texts and of the attacks.")] = 1,
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("stress.json"),
+) -> None:
+    """How often a detector accuses human text that went through an attack, and how much machine text it still finds. Interrupted,
+    the same command continues."""
+    from staged.detectors.detect import Examiner
+    from staged.study.attacks import ATTACKS
+    from staged.study.stress import StressSettings
+    from staged.study.stress import stress as measure
+
+    settings = StressSettings(tuple(attack or ATTACKS), tuple(fpr or (0.01, 0.05)), most, without_normalisation, seed)
+    if out.is_dir():
+        raise PlanError(f"{out}: is a folder; give --out a file, such as {out / 'stress.json'}")
+    from staged.corpus.files import read_corpus
+
+    texts, others = read_corpus(human), read_corpus(machine, label=MACHINE) if machine else []
+    examiner = Examiner(detector, fpr=settings.fprs[0], calibration=calibration)
+    if examiner.calibration is None:
+        raise CheckpointError(f"detector {detector!r}: has no calibration to judge by; make one with `staged calibrate`")
+    with count_progress("texts") as progress:
+        found = measure(out, examiner.detector, examiner.calibration, texts, others, settings, progress=progress)
+    _print_stressed(found)
+    screen.print(f"\nall groups: {out}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_stressed(found: dict[str, Any]) -> None:
+    """Attacks down, nominal rates across; over all domains and lengths."""
+    fprs = found["settings"]["fprs"]
+    header = ("attack", "changed", *(f"called machine at {100 * fpr:.3g}%" for fpr in fprs))
+    rows = [row for row in found["rows"] if row["domain"] == row["length"] == "all"]
+    for written_by, normalised in dict.fromkeys((row["written_by"], row["normalised"]) for row in rows):
+        cells: dict[str, list[str]] = {}
+        mine = [row for row in rows if (row["written_by"], row["normalised"]) == (written_by, normalised)]
+        for row in mine:
+            changed = "–" if row["changed"] is None else f"{100 * row['changed']:.0f}%"
+            rate = _percent(row["rate"], row["rate_low"], row["rate_high"])
+            mark = "*" if row["p_holm"] is not None and row["p_holm"] < 0.01 else ""
+            cells.setdefault(row["attack"], [changed]).append(rate + mark)
+        reading = "normalised" if normalised else "not normalised"
+        title = f"{found['detector']}: {written_by} texts, {reading}, n {mine[0]['n']:,}"
+        print_table(title, header, [(attack, *those) for attack, those in cells.items()])
+    screen.print(
+        "[95% interval]; *: differs from the clean texts, p < 0.01 by McNemar's test after Holm's correction over the whole table",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -22,13 +22,13 @@ def serve(
 
     if missing := missing_libraries():
         raise ServeError(f"staged serve needs {', '.join(missing)}; install with: pip install 'staged[serve]'")
-    if not 0 < fpr < 1:
-        raise PlanError(f"--fpr must lie between 0 and 1, not {fpr:g}")
     if root_path and (not root_path.startswith("/") or root_path.endswith("/")):
         raise PlanError(f"--root-path must begin with a slash and not end with one, as /detector, not {root_path!r}")
+    from staged.detectors.calibrate import check_fpr
     from staged.web.app import create_app
     from staged.web.serve import listen, run, url_of
 
+    check_fpr(fpr)
     with listen(host, port) as sock:  # before the models are read: a port in use is said at once
         from staged.detectors.detect import Examiner
 

@@ -71,19 +71,28 @@ def achieved_rates(calibration: Calibration, held_out: Sequence[tuple[float, int
     Returns:
         The groups that hold a text: all; lengths; domains; domains by length. With one domain only the former two.
     """
-    groups: dict[tuple[int, str, int], list[bool | None]] = defaultdict(list)
-    names = {"": ALL} | {domain: domain for _, _, domain in held_out}
-    several = len({domain for _, _, domain in held_out}) > 1
-    for score, words, domain in held_out:
-        called, length = _called(calibration, score, words, fpr), calibration.bin_of(words)
+    flags = [called(calibration, score, words, fpr) for score, words, _ in held_out]
+    found = grouped(calibration, [(words, domain) for _, words, domain in held_out])
+    return [_achieved(domain, length, [flags[i] for i in places], fpr) for (domain, length), places in found.items()]
+
+
+def grouped(calibration: Calibration, texts: Sequence[tuple[int, str]]) -> dict[tuple[str, str], list[int]]:
+    """(domain, length) → which of the texts: all; lengths; domains; domains by length. With one domain only the former two.
+
+    Args:
+        texts: (words, domain) of each.
+    """
+    groups: dict[tuple[int, str, int], list[int]] = defaultdict(list)
+    several = len({domain for _, domain in texts}) > 1
+    for i, (words, domain) in enumerate(texts):
+        length = calibration.bin_of(words)
         bin_number = -1 if length is None else length
-        keys = [(0, "", -2), (1, "", bin_number)] + [(2, domain, -2), (3, domain, bin_number)] * several
-        for key in keys:
-            groups[key].append(called)
-    return [_achieved(names[key[1]], _length_name(calibration, key[2]), groups[key], fpr) for key in sorted(groups)]
+        for key in [(0, "", -2), (1, "", bin_number)] + [(2, domain, -2), (3, domain, bin_number)] * several:
+            groups[key].append(i)
+    return {(key[1] or ALL, _length_name(calibration, key[2])): groups[key] for key in sorted(groups)}
 
 
-def _called(calibration: Calibration, score: float, words: int, fpr: float) -> bool | None:
+def called(calibration: Calibration, score: float, words: int, fpr: float) -> bool | None:
     """Whether a text is called machine-written; None where it could not be, whatever its score."""
     verdict, _, n, _ = calibration.verdict(score, words, fpr)
     return verdict == MACHINE_WRITTEN if n >= humans_needed(fpr) else None

@@ -25,13 +25,23 @@ import numpy as np
 
 from staged.artifacts import disk_errors, read_json, write_json
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
-from staged.errors import ArtifactError, CheckpointError
+from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.records import MACHINE
 
 EDGES_WORDS = (50, 100, 200, 400)
 MACHINE_P = 0.05  # at most this share of machine texts scores as low as one that is called human-like
 HUMAN_P = 0.5  # without machine texts: a score that half of the human ones reach
 KIND = "calibration"
+
+
+def check_fpr(fpr: float) -> None:
+    """Refuse a false-positive rate that is none.
+
+    Raises:
+        PlanError: not in (0, 1).
+    """
+    if not 0 < fpr < 1:
+        raise PlanError(f"the false-positive rate must lie between 0 and 1, such as 0.01 for 1%, not {fpr:g}")
 
 
 def threshold_at_fpr(human_scores: Sequence[float], fpr: float) -> float:

@@ -106,16 +106,15 @@ def load_detector(folder: Path, *, bulk: bool = False) -> Trained:
     """A trained detector from its folder.
 
     Args:
-        bulk: for thousands of texts: bfloat16 where the processor has it, see `RobertaDetector`.
+        bulk: for thousands of texts: an encoder in bfloat16 where the processor has it, see `RobertaDetector`.
 
     Raises:
         CheckpointError: not a detector's folder, or damaged.
     """
     if (folder / "evidence.json").is_file():
         from staged.detectors.evidence import load_evidence
-        from staged.samples.decoders import best_dtype
 
-        return load_evidence(folder, dtype=best_dtype() if bulk else torch.float32)
+        return load_evidence(folder)
     if (folder / "detector.json").is_file():
         from staged.detectors.tfidf import load_tfidf
 

@@ -13,14 +13,14 @@ from typing import Any
 
 from staged.artifacts import digest, disk_errors, locked, write_atomic
 from staged.corpus.passages import sentence_spans
-from staged.detectors.calibrate import Calibration, load_calibration
+from staged.detectors.calibrate import Calibration, check_fpr, load_calibration
 from staged.detectors.catalog import calibration_file, open_detector
 from staged.detectors.contract import NOT_ENOUGH, Change, Segment, TokenEvidence, Verdict
 from staged.detectors.evidence import EvidenceDetector
 from staged.detectors.normalize import normalize
 from staged.detectors.token_evidence import token_evidence
 from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
-from staged.errors import CheckpointError, PlanError
+from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
 
 AT_ONCE = 64  # texts scored together
@@ -41,8 +41,7 @@ class Examiner:
     """
 
     def __init__(self, detector_name: str = "evidence", *, fpr: float = 0.01, calibration: Path | None = None) -> None:
-        if not 0 < fpr < 1:
-            raise PlanError(f"detect: the false-positive rate must lie between 0 and 1, not {fpr:g}; 0.01 is 1 in 100")
+        check_fpr(fpr)
         self.name, self.fpr = detector_name, fpr
         self.detector = open_detector(detector_name)
         file = calibration or calibration_file(detector_name)

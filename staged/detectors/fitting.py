@@ -13,7 +13,7 @@ from typing import Any
 from staged.corpus.passages import cut
 from staged.corpus.splits import assign
 from staged.detectors.achieved import Achieved, achieved_rates, promised
-from staged.detectors.calibrate import EDGES_WORDS, Calibration, fit_calibration
+from staged.detectors.calibrate import EDGES_WORDS, Calibration, check_fpr, fit_calibration
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.errors import CorpusError, PlanError
@@ -103,8 +103,7 @@ def check_options(fpr: float, seed: int) -> None:
     Raises:
         PlanError: fpr is not in (0, 1) or seed below 0.
     """
-    if not 0 < fpr < 1:
-        raise PlanError(f"the false-positive rate must lie between 0 and 1, such as 0.01 for 1%, not {fpr:g}")
+    check_fpr(fpr)
     if seed < 0:
         raise PlanError(f"the seed must be 0 or more, not {seed}")
 

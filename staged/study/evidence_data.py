@@ -44,6 +44,8 @@ class EvidenceSettings:
         methods: sampling method → its share of each generator's texts; `penalised` is temperature 1 with `repetition_penalty`.
         smooth: those methods whose texts are smoother than people write; of the others they are rougher.
         rough: those generators whose texts are rougher than people write by any method.
+        smooth_penalty, rough_penalty: ridge penalties of the regressions of the two ways.
+        rarer: nats by which the rough way is taken to be rarer than the smooth one; odd honest text takes it too.
         words: lengths of the texts, in words; each an equal share.
         n_human, n_held_out: passages a corpus, of all splits and lengths together.
         prompt_words: words of a human passage that a machine text begins with.
@@ -58,6 +60,9 @@ class EvidenceSettings:
     methods: dict[str, float]
     smooth: tuple[str, ...]
     rough: tuple[str, ...] = ()
+    smooth_penalty: float = 1.0
+    rough_penalty: float = 0.03
+    rarer: float = 3.0
     words: tuple[int, ...] = (75, 150, 250, 400)
     n_human: int = 1600
     n_held_out: int = 800
@@ -78,6 +83,8 @@ class EvidenceSettings:
         for name in self.rough:
             if name not in self.generators:
                 raise PlanError(f"evidence: rough names {name!r}; {nearest(name, self.generators)}")
+        if min(self.smooth_penalty, self.rough_penalty) < 0:
+            raise PlanError("evidence: smooth_penalty and rough_penalty must be at least 0")
         if min(*self.words, self.n_human, self.prompt_words) < 1:
             raise PlanError("evidence: words, n_human and prompt_words must be at least 1")
 

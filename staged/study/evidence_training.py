@@ -7,6 +7,7 @@ A killed run continues. Everything is chosen on `train`, calibrated on `valid`; 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from staged.artifacts import digest, disk_errors, locked, replacing, write_json
+from staged.artifacts import digest, disk_errors, locked, replacing, write_atomic, write_json
 from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, fit_calibration
 from staged.detectors.evidence import EvidenceDetector, Matrix, Weights, plain, scored_features, standardised
@@ -27,15 +28,12 @@ from staged.detectors.features import FEATURES, SMOOTHER
 from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.records import HUMAN, MACHINE, Document
-from staged.samples.decoders import best_dtype
 from staged.study.evidence_data import EvidenceSettings, build_human, build_machine
 from staged.study.metrics import auroc
 
 BLOCK = 128  # texts whose features are one file
 RATES = (0.01, 0.05)
 FEWEST = 10  # machine texts of a group that a figure is given for
-RIDGE = (1.0, 0.03)  # penalties of the smooth and of the rough way (docs/log.md)
-RARER = 3.0  # nats: how much rarer the rough way is taken to be; odd honest text takes it too
 Progress = Callable[[str, int, int], None]
 
 
@@ -65,7 +63,7 @@ def gather(folder: Path, settings: EvidenceSettings, *, progress: Progress) -> S
         texts = [plain(one.text) for one in documents[start : start + BLOCK]]
         file = place / f"{digest([settings.scorer, *texts])}.npy"
         if not file.is_file():
-            scorer = scorer or load_causal(settings.scorer, dtype=best_dtype())
+            scorer = scorer or load_causal(settings.scorer)
             with replacing(file) as temporary, open(temporary, "wb") as out:
                 np.save(out, scored_features(scorer, texts))
         parts.append(np.load(file, allow_pickle=False))
@@ -81,7 +79,7 @@ def balance(documents: Sequence[Document]) -> Matrix:
     return np.asarray([1 / (kinds[one.label] * counts[one.label, group]) for one, group in zip(documents, groups, strict=True)])
 
 
-def fit_weights(features: Matrix, documents: Sequence[Document], smooth: Sequence[str], rough: Sequence[str] = ()) -> Weights:
+def fit_weights(features: Matrix, documents: Sequence[Document], settings: EvidenceSettings) -> Weights:
     """Two regressions on the standardised features: human text against each of the two ways to differ from it.
 
     The smooth way may only use `SMOOTHER`, each feature in its own direction: what a free regression finds beyond that tells
@@ -90,26 +88,27 @@ def fit_weights(features: Matrix, documents: Sequence[Document], smooth: Sequenc
 
     Args:
         features: (texts, `FEATURES`).
-        smooth: the careful sampling methods.
-        rough: generators whose texts are rough under any method.
+        settings: its `smooth`, `rough`, penalties and `rarer` are used.
 
     Raises:
         PlanError: no text of one of the two ways.
     """
     human = np.asarray([one.label == HUMAN for one in documents])
-    careful = ~human & np.asarray([method_of(one) in smooth and generator_of(one) not in rough for one in documents])
+    rough = {_name(one) for one in settings.rough}
+    careful = ~human & np.asarray([method_of(one) in settings.smooth and generator_of(one) not in rough for one in documents])
     mean, scale = features[human].mean(axis=0), np.maximum(features[human].std(axis=0), 1e-6)
     z, importance = standardised(features, mean, scale), balance(documents)
     signs = np.asarray([SMOOTHER.get(name, 0) for name in FEATURES])
     if not careful.any() or not (~human & ~careful).any():
         raise PlanError("evidence: the plan needs machine texts of both ways: some by `smooth` methods, and others")
     found = []
-    for machine, penalty, bounds in ((careful, RIDGE[0], signs), (~human & ~careful, RIDGE[1], None)):
+    ways = ((careful, settings.smooth_penalty, signs), (~human & ~careful, settings.rough_penalty, None))
+    for machine, penalty, bounds in ways:
         rows = human | machine
         share = np.where(machine, importance / importance[machine].sum(), importance / importance[human].sum())[rows] / 2
         found.append(ridge_logistic(z[rows], machine[rows], share, penalty=penalty, signs=bounds))
     (smooth_weights, a), (rough_weights, b) = found
-    return Weights(mean, scale, smooth_weights, rough_weights, (a, b - RARER))
+    return Weights(mean, scale, smooth_weights, rough_weights, (a, b - settings.rarer))
 
 
 def ridge_logistic(
@@ -158,6 +157,8 @@ def _name(model: str) -> str:
 def train_evidence(out: Path, settings: EvidenceSettings, *, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
     """Everything from the plan to `out/detector`: the detector, its calibration, and `facts.json`, which is returned.
 
+    `out/test` receives the texts that none of these were made of.
+
     Raises:
         CorpusError, CheckpointError, SamplingError: a corpus or a model of the plan.
         ArtifactError: the place cannot be written.
@@ -166,16 +167,30 @@ def train_evidence(out: Path, settings: EvidenceSettings, *, progress: Progress 
     with disk_errors(out), locked(out):
         scored = gather(out, settings, progress=progress)
         train = scored.where(lambda one: one.split == "train")
-        weights = fit_weights(train.features, train.documents, settings.smooth, [_name(one) for one in settings.rough])
+        weights = fit_weights(train.features, train.documents, settings)
         place = out / "detector"
         place.mkdir(exist_ok=True)
-        EvidenceDetector(load_causal(settings.scorer, dtype=best_dtype()), weights).save(place)
+        EvidenceDetector(load_causal(settings.scorer), weights).save(place)
+        keep_test(out / "test", scored.documents)
         scores = [float(one) for one in weights.log_odds(scored.features)]
         calibration = calibrated(scored.documents, scores)
         calibration.save(place / "calibration.json")
         facts = {"settings": asdict(settings)} | report(scored, scores, calibration)
         write_json(place / "facts.json", facts)
     return facts
+
+
+def keep_test(folder: Path, documents: Sequence[Document]) -> None:
+    """The texts that neither trained nor calibrated, as corpora: `human/CORPUS.jsonl`, `machine/GENERATOR.jsonl`."""
+    files: dict[Path, list[str]] = {}
+    for one in documents:
+        if one.split == "test":
+            name = Path("machine", generator_of(one)) if one.label == MACHINE else Path("human", corpus_of(one))
+            row = json.dumps({"text": one.text, "source": one.source, "label": one.label}, ensure_ascii=False)
+            files.setdefault(folder / f"{name}.jsonl", []).append(row + "\n")
+    for path, rows in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, "".join(rows).encode())
 
 
 def calibrated(documents: Sequence[Document], scores: Sequence[float]) -> Calibration:

@@ -18,6 +18,7 @@ import numpy as np
 
 from staged.artifacts import disk_errors, locked, write_json
 from staged.detectors import catalog
+from staged.detectors.calibrate import check_fpr
 from staged.detectors.normalize import normalize
 from staged.errors import PlanError
 from staged.study.raid_cells import Conditions, Cut, Reported, calibration_side, choose_cuts, eligible_rows
@@ -47,8 +48,7 @@ class RaidSettings:
 
     def __post_init__(self) -> None:
         for fpr in self.fprs:
-            if not 0 < fpr < 1:
-                raise PlanError(f"evaluate: a false-positive rate lies between 0 and 1, not {fpr:g}; 0.01 is 1%")
+            check_fpr(fpr)
         if not self.fprs or len(set(self.fprs)) < len(self.fprs):
             raise PlanError("evaluate: give each false-positive rate once")
         if not 0 < self.share <= 1:

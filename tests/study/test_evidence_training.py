@@ -126,11 +126,15 @@ class TestData:
         assert sum(cell.count for cell in cells(plan)) == pytest.approx(sum(plan.generators.values()), rel=0.05)
 
     @pytest.mark.parametrize(
-        "wrong", [{"human": ()}, {"smooth": ("nucleus",)}, {"words": (0,)}, {"methods": {}}, {"prompt_words": 0}]
+        "wrong",
+        [{"human": ()}, {"smooth": ("nucleus",)}, {"words": (0,)}, {"methods": {}}, {"prompt_words": 0}, {"smooth_penalty": -1.0}],
     )
     def test_wrong_plans(self, settings: EvidenceSettings, wrong: dict) -> None:  # type: ignore[type-arg]
         with pytest.raises(PlanError):
             replace(settings, **wrong)
+
+
+PLAN = EvidenceSettings(("a",), (), {"g": 1}, {"nucleus": 1.0, "temperature-1": 1.0}, ("nucleus",))
 
 
 class TestWeights:
@@ -146,7 +150,7 @@ class TestWeights:
         features = stream.normal(size=(3 * n, len(FEATURES)))
         features[n : 2 * n, at] -= 4
         features[2 * n :, at] += 4
-        odds = fit_weights(features, self.documents(n), ("nucleus",)).log_odds(features)
+        odds = fit_weights(features, self.documents(n), PLAN).log_odds(features)
         human, smooth, rough = odds[:n], odds[n : 2 * n], odds[2 * n :]
         assert np.mean(smooth[:, None] > human[None]) > 0.95
         assert np.mean(rough[:, None] > human[None]) > 0.95
@@ -158,7 +162,7 @@ class TestWeights:
         features[n : 2 * n, FEATURES.index("fast-detectgpt")] -= 3
         features[n : 2 * n, FEATURES.index("entropy")] += 3
         features[n : 2 * n, FEATURES.index("rank-100")] += 1
-        smooth = dict(zip(FEATURES, fit_weights(features, self.documents(n), ("nucleus",)).smooth, strict=True))
+        smooth = dict(zip(FEATURES, fit_weights(features, self.documents(n), PLAN).smooth, strict=True))
         assert smooth["fast-detectgpt"] == smooth["entropy"] == 0
         assert smooth["rank-100"] > 0
         assert all(weight * SMOOTHER.get(name, 0) >= 0 for name, weight in smooth.items())
@@ -166,7 +170,12 @@ class TestWeights:
     def test_rough_generators_are_rough_by_any_method(self) -> None:
         features = np.random.default_rng(8).normal(size=(90, len(FEATURES)))
         with pytest.raises(PlanError, match="both ways"):  # nothing is left for the smooth way
-            fit_weights(features, self.documents(30), ("nucleus",), ("g",))
+            fit_weights(features, self.documents(30), replace(PLAN, rough=("g",)))
+
+    def test_the_rough_way_is_rarer_by_so_much(self) -> None:
+        features = np.random.default_rng(10).normal(size=(90, len(FEATURES)))
+        one, other = (fit_weights(features, self.documents(30), replace(PLAN, rarer=rarer)) for rarer in (0.0, 2.0))
+        assert np.subtract(one.biases, other.biases) == pytest.approx((0.0, 2.0))
 
     def test_log_odds_are_calibrated(self) -> None:
         """Gaussian classes one feature apart by d have log-odds d·x − d²/2; a strong ridge must not shrink them."""
@@ -180,7 +189,7 @@ class TestWeights:
         features = np.random.default_rng(6).normal(size=(90, len(FEATURES)))
         wild = np.zeros((1, len(FEATURES)))
         wild[0, 3] = 1e12
-        assert abs(fit_weights(features, self.documents(30), ("nucleus",)).log_odds(wild)[0]) < 50
+        assert abs(fit_weights(features, self.documents(30), PLAN).log_odds(wild)[0]) < 50
 
 
 class TestFeatures:

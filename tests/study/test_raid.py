@@ -397,8 +397,8 @@ class TestPlugIn:
         [
             ([], "give --detector NAME"),
             (["--detector", "x", "--predictions", "y"], "give --detector NAME"),
-            (["--detector", "x", "--fpr", "1"], "lies between 0 and 1"),
-            (["--detector", "x", "--fpr", "nan"], "lies between 0 and 1"),
+            (["--detector", "x", "--fpr", "1"], "lie between 0 and 1"),
+            (["--detector", "x", "--fpr", "nan"], "lie between 0 and 1"),
             (["--detector", "x", "--fpr", "0.1", "--fpr", "0.1"], "each false-positive rate once"),
             (["--detector", "x", "--calibrate-on", "news"], "must be column=value"),
             (["--detector", "x", "--calibrate-on", "domian=news"], "did you mean 'domain'"),
