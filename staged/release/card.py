@@ -71,6 +71,7 @@ def card_of(
         "sentences": [one["text"] for one in evidence.sentences if set(one["models"]) & set(chosen)],
         "effects": [asdict(one) for one in evidence.effects if one.model in chosen],
         "credibility": [asdict(one) for one in evidence.credibility if one.model in chosen],
+        "drops": [dict(one) for one in evidence.drops if one["model"] in chosen],
         "decision": dict(decision) if decision else None,
     }
     return card | {"blanks": _blanks(card, words, chosen)}

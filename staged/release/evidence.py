@@ -1,4 +1,5 @@
-"""What was measured, read from folders: studies (`cells.json`), bias probes (`bias.json`), credibility surveys (`survey.json`).
+"""What was measured, read from folders: studies (`cells.json`), fine-tuning studies (`finetune.json`), bias probes (`bias.json`),
+credibility surveys (`survey.json`).
 
 The last two are written by rooms that stand elsewhere; their rows are read by name, and whatever else they hold is left alone.
 """
@@ -16,9 +17,9 @@ from staged.records import Cell
 from staged.study.matrix import load_cells
 from staged.study.metrics import rate
 
-__all__ = ["BIAS", "CELLS", "SURVEY", "Credibility", "Effect", "Evidence", "Study", "rate_of", "read_evidence"]
+__all__ = ["BIAS", "CELLS", "FINETUNE", "SURVEY", "Credibility", "Effect", "Evidence", "Study", "rate_of", "read_evidence"]
 
-CELLS, BIAS, SURVEY = "cells.json", "bias.json", "survey.json"
+CELLS, FINETUNE, BIAS, SURVEY = "cells.json", "finetune.json", "bias.json", "survey.json"
 STUDY_FILES = (CELLS, "lengths.json", "findings.json", "study.json")
 
 
@@ -73,6 +74,7 @@ class Evidence:
     sentences: tuple[Mapping[str, Any], ...] = ()  # of bias.json: `models`, two of them, and `text`, what the probes say of both
     credibility: tuple[Credibility, ...] = ()
     folders: tuple[Path, ...] = ()
+    drops: tuple[Mapping[str, Any], ...] = ()  # rows of finetune.json's `drops`, each with `model` and an `id`
 
     @property
     def cells(self) -> dict[str, Cell]:
@@ -103,25 +105,27 @@ def read_evidence(folders: Iterable[Path]) -> Evidence:
     """Read each folder for what it holds.
 
     Raises:
-        ArtifactError: a folder holds none of the three, is damaged, or two studies hold a cell of the same id.
+        ArtifactError: a folder holds none of the four, is damaged, or two studies hold a cell of the same id.
     """
     studies: list[Study] = []
     effects: list[Effect] = []
     sentences: list[Mapping[str, Any]] = []
     credibility: list[Credibility] = []
+    drops: list[Mapping[str, Any]] = []
     folders = tuple(folders)
     for folder in folders:
-        held = [name for name in (CELLS, BIAS, SURVEY) if (folder / name).is_file()]
+        held = [name for name in (CELLS, FINETUNE, BIAS, SURVEY) if (folder / name).is_file()]
         if not held:
             raise ArtifactError(
-                f"{folder}: holds no {CELLS}, {BIAS} or {SURVEY}; give the folder of a finished study, probe or survey"
+                f"{folder}: holds no {CELLS}, {FINETUNE}, {BIAS} or {SURVEY}; give the folder of a finished study, probe or survey"
             )
         studies += [_study(folder)] if CELLS in held else []
+        drops += _drops(folder / FINETUNE) if FINETUNE in held else []
         effects += _effects(folder / BIAS) if BIAS in held else []
         sentences += _sentences(folder / BIAS) if BIAS in held else []
         credibility += _credibility(folder / SURVEY) if SURVEY in held else []
     _refuse_doubles(studies)
-    return Evidence(tuple(studies), tuple(effects), tuple(sentences), tuple(credibility), folders)
+    return Evidence(tuple(studies), tuple(effects), tuple(sentences), tuple(credibility), folders, tuple(drops))
 
 
 def _study(folder: Path) -> Study:
@@ -130,6 +134,15 @@ def _study(folder: Path) -> Study:
         raise ArtifactError(f"{folder}: study.json or findings.json is of another version of staged; run the study again")
     cells = [*load_cells(folder / "lengths.json"), *load_cells(folder / CELLS)]
     return Study(folder.resolve().name, folder, {cell.id: cell for cell in cells}, found["findings"], facts)
+
+
+def _drops(path: Path) -> list[dict[str, Any]]:
+    found = read_json(path)
+    try:
+        model = found["settings"]["model"]
+        return [dict(row) | {"model": model, "id": f"finetune/{model}/{row['style']}/{row['detector']}"} for row in found["drops"]]
+    except (KeyError, TypeError):
+        raise ArtifactError(f"{path}: is of another version of staged; run the study again") from None
 
 
 def _refuse_doubles(studies: Sequence[Study]) -> None:

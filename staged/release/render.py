@@ -43,7 +43,7 @@ def environment(*, html: bool) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"rate": rate_text, "number": _number, "paragraphs": _paragraphs, "interval": _interval}
+    made.filters |= {"rate": rate_text, "number": _number, "paragraphs": _paragraphs, "interval": _interval, "points": _points}
     return made
 
 
@@ -61,6 +61,13 @@ def _interval(row: Mapping[str, Any], field: str) -> str:
     """A value with its interval where it has one: `0.12 [0.03, 0.21]`."""
     between = f" [{row['low']:.2f}, {row['high']:.2f}]" if row["low"] is not None and row["high"] is not None else ""
     return f"{row[field]:.2f}{between}"
+
+
+def _points(row: Mapping[str, Any], field: str) -> str:
+    """A fraction with its interval in %: `21.3 [18.0, 24.9]`."""
+    if row[field] is None:
+        return BLANK
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * row[name] for name in (field, f"{field}_low", f"{field}_high")))
 
 
 def _paragraphs(text: str) -> Markup:

@@ -240,6 +240,7 @@ def _write_classifier(root: Path, settings: FinetuneSettings, folder: Path, prog
     texts = [*_heard(cut["test"], settings, bpe), *_written(root, settings)]
     for done, style in enumerate(settings.styles):
         learn, choose = (_against(cut[split], style) for split in ("train", "valid"))
+        (folder / style).mkdir(exist_ok=True)
         train_tfidf(learn, choose).save(folder / style)
         scores[style] = load_tfidf(folder / style).score([row["read"] for row in texts])
         progress(done + 1, len(settings.styles))
