@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from staged.artifacts import write_json
+from staged.model.checkpoints import load_model
 from staged.study.finetune_measures import measure
 from staged.study.finetune_plan import FinetuneSettings
 from staged.study.finetune_stages import SPLITS, answers, corpus_stage, human, model_stages
-from staged.study.study import Report, carry_out, check_models
+from staged.study.study import Report, carry_out, refuse_learned
 
 RESULTS = ("finetune.json", "report.html")
 SHOWN = 3  # answers a world in the report
@@ -35,8 +36,9 @@ def run_finetune(
         StagedError: of any stage; what is finished stays.
     """
     encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
+    load_model(settings.model)  # a damaged one is said now
     for world in settings.worlds:
-        check_models((settings.model,), encoders, settings.corpus_of(world), longest=1)
+        refuse_learned((settings.model, *encoders), settings.corpus_of(world))
 
     def enough() -> None:
         for world in settings.worlds:

@@ -55,7 +55,9 @@ def run_study(
     """
     corpus, *others = [*all_stages(root, settings), *attack_stages(root, settings)]
     encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
-    check_models(settings.models, encoders, settings.corpus, longest=max(settings.lengths))
+    for name in settings.models:
+        check_length(load_model(name)[0].config, 1, max(settings.lengths))
+    refuse_learned((*settings.models, *encoders), settings.corpus)
 
     def enough() -> None:
         for split in sets.counts(settings):
@@ -123,17 +125,17 @@ def carry_out(
         return True
 
 
-def check_models(models: Sequence[str], encoders: Sequence[str], corpus: CorpusSettings, *, longest: int) -> None:
-    """Before the long work: every model loads, can write `longest` tokens, and has not learned from what it is tested against.
+def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
+    """Before the long work: no model, and no encoder of a detector, has learned from what it is tested against.
+
+    Args:
+        models: by name or folder; of one that is not on this machine nothing is known.
 
     Raises:
-        CheckpointError, SamplingError: a model that is missing, or whose context is too short.
-        PlanError: a model, or a detector's encoder, that learned from sources outside the corpus's `pretrain` split.
+        PlanError: one learned from sources outside the corpus's `pretrain` split.
     """
     split_of = {document.source: document.split for document in split_documents(corpus)}
-    for name in models:
-        check_length(load_model(name)[0].config, 1, longest)
-    for name in (*models, *(base for base in encoders if base in MINIS or Path(base).is_dir())):
+    for name in (one for one in models if one in MINIS or Path(one).is_dir()):
         source = learned_from(name)
         if source is None or not _same_corpus(source, corpus.source):
             continue

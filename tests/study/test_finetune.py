@@ -30,9 +30,9 @@ title = "Two styles of <cooking>"
 model = "{model}"
 opening = "The river follows the garden."
 rounds = 2
-round_tokens = 12
+round_tokens = 32
 method = "top-k-40"
-n_train = 24
+n_train = 60
 n_valid = 40
 n_test = 16
 batch = 8
@@ -40,8 +40,8 @@ batch = 8
 soup = "{soup}"
 cake = "{cake}"
 [style_corpus]
-budget_tokens = 60
-minimum_tokens = 20
+budget_tokens = 80
+minimum_tokens = 40
 [training]
 steps = 6
 batch = 4
@@ -238,7 +238,7 @@ def test_bad_plans_are_one_sentence(
         text = text.replace(
             "shares = { train = 0.4, valid = 0.3, test = 0.3 }", "shares = { train = 0.01, valid = 0.01, test = 0.98 }"
         )
-        text = text.replace("n_train = 24", "n_train = 2").replace("n_valid = 40", "n_valid = 2").replace("9999", "300")
+        text = text.replace("n_train = 60", "n_train = 2").replace("n_valid = 40", "n_valid = 2").replace("9999", "300")
     (tmp_path / "plan.toml").write_text(text)
     assert says in refused(tmp_path / "plan.toml", tmp_path / "out")
 
