@@ -134,6 +134,40 @@ def print_study(folder: Path) -> None:
     screen.print(f"\nreport: {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
+def print_finetune(folder: Path) -> None:
+    """Detection before and after fine-tuning beside what was published, the style classifier, and where the report is."""
+    from staged.artifacts import read_json
+
+    found = read_json(folder / "finetune.json")
+    header = ("", "before", "same, at the lengths of after", "after", "drop", "of it by length", "retrained", "verdict")
+    again = {(cell["detector"], cell["tested_on"]): cell for cell in found["cells"] if cell["trained_on"] == "fine-tuned"}
+    for detector in found["settings"]["detectors"]:
+        rows = []
+        for row in (one for one in found["drops"] if one["detector"] == detector):
+            shown = [_points(row, name) for name in ("before", "matched", "after", "drop")]
+            cell = again.get((detector, row["style"]))
+            retrained = _points(cell, "accuracy") if cell else ""
+            share = "–" if row["share_by_length"] is None else _points(row, "share_by_length", 0)
+            rows.append((row["style"], *shown, share, retrained, row["verdict"]))
+        rows += [("published (GPT-2 1.5B)", "92.7", "", "70.2", "22.5", "about half", "", "")] if detector == "tfidf" else []
+        print_table(f"{detector}: accuracy in % [95% interval]", header, rows)
+    n, whole = found["drops"][0]["n_machine"], [one for one in found["styles"] if one["part"] == "whole"]
+    screen.print(f"n = {n} human + {n} machine texts before, and for each style", highlight=False)
+    right = [(one["text"], one["style"], str(one["n"]), _points(one, "accuracy")) for one in whole if one["style"]]
+    print_table("style classifier, whole texts: called rightly, in %", ("text", "style", "n", "accuracy"), right)
+    chance = f"{100 / len(found['settings']['styles']):.0f}"
+    for one in (one for one in whole if not one["style"]):
+        shares = ", ".join(f"{name} {100 * count / one['n']:.0f}" for name, count in one["called"].items())
+        screen.print(f"the untuned model's texts are called, in %: {shares}; chance {chance} (n = {one['n']})", highlight=False)
+    screen.print(f"\nreport: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _points(row: Any, name: str, digits: int = 1) -> str:
+    """A fraction with its interval in per cent; it is escaped by `print_table`."""
+    value, low, high = (f"{100 * row[key]:.{digits}f}" for key in (name, f"{name}_low", f"{name}_high"))
+    return f"{value} [{low}, {high}]"
+
+
 def print_evaluation(result: Any) -> None:
     """This text's figures, how its interval was made, and what the paper published."""
     from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES

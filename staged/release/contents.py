@@ -70,4 +70,4 @@ def package_evidence(folder: Path) -> Evidence:
         ArtifactError: it holds none, or it is damaged.
     """
     studies = sorted(path.parent for path in folder.glob(f"study/*/{CELLS}"))
-    return read_evidence([*studies, *(folder / name for name in ("bias", "survey") if (folder / name).is_dir())])
+    return read_evidence([*studies, *(folder / name for name in ("finetune", "bias", "survey") if (folder / name).is_dir())])

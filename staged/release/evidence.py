@@ -1,4 +1,5 @@
-"""What was measured, read from folders: studies (`cells.json`), bias probes (`bias.json`), credibility surveys (`survey.json`).
+"""What was measured, read from folders: studies (`cells.json`), fine-tuning studies (`finetune.json`), bias probes (`bias.json`),
+credibility surveys (`survey.json`).
 
 The last two are written by `staged bias` and `staged survey`; their rows are read by name, and what else they hold is left alone.
 """
@@ -16,9 +17,9 @@ from staged.records import Cell
 from staged.study.matrix import load_cells
 from staged.study.metrics import rate
 
-__all__ = ["BIAS", "CELLS", "SURVEY", "Credibility", "Effect", "Evidence", "Study", "rate_of", "read_evidence"]
+__all__ = ["BIAS", "CELLS", "FINETUNE", "SURVEY", "Credibility", "Effect", "Evidence", "Study", "rate_of", "read_evidence"]
 
-CELLS, BIAS, SURVEY = "cells.json", "bias.json", "survey.json"
+CELLS, FINETUNE, BIAS, SURVEY = "cells.json", "finetune.json", "bias.json", "survey.json"
 STUDY_FILES = (CELLS, "lengths.json", "findings.json", "study.json")
 
 
@@ -76,6 +77,7 @@ class Evidence:
     differences: tuple[Mapping[str, Any], ...] = ()  # of survey.json: `first` less `second`, by the same people
     compared: tuple[Mapping[str, Any], ...] = ()  # of survey.json, as `sentences`
     folders: tuple[Path, ...] = ()
+    drops: tuple[Mapping[str, Any], ...] = ()  # rows of finetune.json's `drops`, each with `model` and an `id`
 
     @property
     def cells(self) -> dict[str, Cell]:
@@ -106,20 +108,22 @@ def read_evidence(folders: Iterable[Path]) -> Evidence:
     """Read each folder for what it holds.
 
     Raises:
-        ArtifactError: a folder holds none of the three, is damaged, two studies hold a cell of the same id, or two are surveys.
+        ArtifactError: a folder holds none of the four, is damaged, two studies hold a cell of the same id, or two are surveys.
     """
     studies: list[Study] = []
     effects: list[Effect] = []
     sentences: list[Mapping[str, Any]] = []
     surveys: list[Path] = []
+    drops: list[Mapping[str, Any]] = []
     folders = tuple(folders)
     for folder in folders:
-        held = [name for name in (CELLS, BIAS, SURVEY) if (folder / name).is_file()]
+        held = [name for name in (CELLS, FINETUNE, BIAS, SURVEY) if (folder / name).is_file()]
         if not held:
             raise ArtifactError(
-                f"{folder}: holds no {CELLS}, {BIAS} or {SURVEY}; give the folder of a finished study, probe or survey"
+                f"{folder}: holds no {CELLS}, {FINETUNE}, {BIAS} or {SURVEY}; give the folder of a finished study, probe or survey"
             )
         studies += [_study(folder)] if CELLS in held else []
+        drops += _drops(folder / FINETUNE) if FINETUNE in held else []
         effects += _effects(folder / BIAS) if BIAS in held else []
         sentences += _sentences(folder / BIAS) if BIAS in held else []
         surveys += [folder / SURVEY] if SURVEY in held else []
@@ -127,7 +131,7 @@ def read_evidence(folders: Iterable[Path]) -> Evidence:
     if len(surveys) > 1:
         raise ArtifactError(f"{surveys[0]} and {surveys[1]}: two surveys; give one, as people's ratings compare only within it")
     asked = _survey(surveys[0]) if surveys else {}
-    return Evidence(tuple(studies), tuple(effects), tuple(sentences), folders=folders, **asked)
+    return Evidence(tuple(studies), tuple(effects), tuple(sentences), folders=folders, drops=tuple(drops), **asked)
 
 
 def _study(folder: Path) -> Study:
@@ -136,6 +140,15 @@ def _study(folder: Path) -> Study:
         raise ArtifactError(f"{folder}: study.json or findings.json is of another version of staged; run the study again")
     cells = [*load_cells(folder / "lengths.json"), *load_cells(folder / CELLS)]
     return Study(folder.resolve().name, folder, {cell.id: cell for cell in cells}, found["findings"], facts)
+
+
+def _drops(path: Path) -> list[dict[str, Any]]:
+    found = read_json(path)
+    try:
+        model = found["settings"]["model"]
+        return [dict(row) | {"model": model, "id": f"finetune/{model}/{row['style']}/{row['detector']}"} for row in found["drops"]]
+    except (KeyError, TypeError):
+        raise ArtifactError(f"{path}: is of another version of staged; run the study again") from None
 
 
 def _refuse_doubles(studies: Sequence[Study]) -> None:

@@ -26,7 +26,7 @@ from staged.model.checkpoints import model_folder
 from staged.release.card import card_of
 from staged.release.contents import SBOM, files_of, package_evidence, sums_text
 from staged.release.decision import DECISION, RECORD, decision_markdown
-from staged.release.evidence import BIAS, CELLS, SURVEY
+from staged.release.evidence import BIAS, CELLS, FINETUNE, SURVEY
 from staged.release.plan import Release, Stage
 from staged.release.render import card_html, card_markdown
 from staged.release.signing import ATTRIBUTES, PUBLIC, SIGNATURE, SUMS, is_private_key, public_half, sign
@@ -97,8 +97,9 @@ def members(release: Release, stage: Stage) -> dict[str, Path]:
     for folder in release.evidence:
         found |= {f"study/{folder.resolve().name}/{name}": folder / name for name in STUDY_FILES if (folder / CELLS).is_file()}
         found |= {f"bias/{BIAS}": folder / BIAS, f"survey/{SURVEY}": folder / SURVEY}
+        found |= {f"finetune/{FINETUNE}": folder / FINETUNE}
     found |= {"LICENSE": release.licence, WORDS: release.words}
-    optional = {name for name in found if name.startswith(("study/", "bias/", "survey/"))}
+    optional = {name for name in found if name.startswith(("study/", "finetune/", "bias/", "survey/"))}
     found = {name: path for name, path in found.items() if name not in optional or path.is_file()}
     for name, path in found.items():
         if not path.is_file():

@@ -48,7 +48,7 @@ def environment(*, html: bool) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"rate": rate_text, "number": _number, "paragraphs": _paragraphs, "interval": _interval}
-    made.filters |= {"inline": _inline, "summary": _summary}
+    made.filters |= {"inline": _inline, "summary": _summary, "points": _points}
     return made
 
 
@@ -66,6 +66,13 @@ def _interval(row: Mapping[str, Any], field: str) -> str:
     """A value with its interval where it has one: `0.12 [0.03, 0.21]`."""
     between = f" [{row['low']:.2f}, {row['high']:.2f}]" if row["low"] is not None and row["high"] is not None else ""
     return f"{row[field]:.2f}{between}"
+
+
+def _points(row: Mapping[str, Any], field: str) -> str:
+    """A fraction with its interval in %: `21.3 [18.0, 24.9]`."""
+    if row[field] is None:
+        return BLANK
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * row[name] for name in (field, f"{field}_low", f"{field}_high")))
 
 
 def _paragraphs(text: str) -> Markup:

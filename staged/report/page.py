@@ -40,7 +40,7 @@ def write_report(folder: Path) -> None:
 def _render(cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: dict[str, Any], folder: Path) -> str:
     methods, detectors = values(cells, "tested_method"), values(cells, "detector")
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             facts=facts,
@@ -59,13 +59,14 @@ def _render(cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: 
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of this room; a field that is missing is an error, not an empty string."""
+    made = Environment(
         loader=PackageLoader("staged.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["pct"] = lambda value: f"{100 * value:.1f}"
-    environment.filters["pvalue"] = lambda value: "<0.0001" if value < 1e-4 else f"{value:.4f}"
-    return environment
+    made.filters["pct"] = lambda value: f"{100 * value:.1f}"
+    made.filters["pvalue"] = lambda value: "<0.0001" if value < 1e-4 else f"{value:.4f}"
+    return made
 
 
 def heat(cell: Cell, metric: str) -> int:

@@ -84,22 +84,33 @@ def _detector_cells(texts: _Texts, scores: Scores, path: Path, key: tuple[str, s
             raise ArtifactError(f"{path}: no score for document {missing[0]!r}; delete its folder and run the study again")
         return np.array([scores[one] for one in ids])
 
-    human_valid, machine_valid = of(texts.human["valid"]), of(texts.machine[model, name, "valid"])
-    valid = np.concatenate([human_valid, machine_valid])
-    labels = [HUMAN] * len(human_valid) + [MACHINE] * len(machine_valid)
-    cuts = (best_threshold(valid, labels), threshold_at_fpr(human_valid, 0.01), threshold_at_fpr(human_valid, 0.05))  # type: ignore[arg-type]
+    cuts = thresholds(of(texts.human["valid"]), of(texts.machine[model, name, "valid"]))
     tested = settings.models if tokens == settings.length_tokens else (model,)
     human_test = of(texts.human["test"])
     return [
-        _cell((kind, model, name, other, method, tokens), human_test, of(texts.machine[other, method, "test"]), cuts)
+        cell_of((kind, model, name, other, method, tokens), human_test, of(texts.machine[other, method, "test"]), cuts)
         for other in tested
         for method in settings.methods
     ]
 
 
-def _cell(
+def thresholds(human_valid: np.ndarray, machine_valid: np.ndarray) -> tuple[float, float, float]:
+    """What a detector's decisions rest on: the threshold of best accuracy, and those that certify a FPR of 1% and 5%."""
+    valid = np.concatenate([human_valid, machine_valid])
+    labels = [HUMAN] * len(human_valid) + [MACHINE] * len(machine_valid)
+    return best_threshold(valid, labels), threshold_at_fpr(human_valid, 0.01), threshold_at_fpr(human_valid, 0.05)  # type: ignore[arg-type]
+
+
+def cell_of(
     key: tuple[str, str, str, str, str, int], human: np.ndarray, machine: np.ndarray, cuts: tuple[float, float, float]
 ) -> Measured:
+    """One cell from its scores.
+
+    Args:
+        key: detector, model and method trained on, model and method tested on, tokens.
+        human, machine: scores of the test texts.
+        cuts: as `thresholds` gives them.
+    """
     kind, trained_on, trained_method, tested_on, tested_method, tokens = key
     trained_on, tested_on = Path(trained_on).name, Path(tested_on).name
     best, at_1, at_5 = cuts

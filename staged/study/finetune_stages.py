@@ -1,0 +1,281 @@
+"""The texts and the stages of a fine-tuning study. Each world, the untuned model's and every style's, has human text and answers.
+
+All answers start from one opening phrase, and each later round continues the model's own answer.
+
+base/corpus ───────────────► detectors on base ─────────┐
+base/answers ─────────────▲                             ▼
+STYLE/corpus ─► STYLE/tuned ─► STYLE/answers ─► scores: before, cut to the same lengths, after
+     └───────► classifier of styles ◄──┘  └─► detectors on fine-tuned ▲
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from staged.corpus.build import text_digest, write_corpus
+from staged.detectors.catalog import load_detector
+from staged.detectors.tfidf import load_tfidf, train_tfidf
+from staged.model.bpe import BPE, REPLACEMENT, load_bpe
+from staged.model.checkpoints import model_folder
+from staged.model.layouts import keyed, model_files, tokenizer_files
+from staged.model.plan import TrainSettings
+from staged.model.train import train
+from staged.records import HUMAN, MACHINE, Document
+from staged.samples.dataset import SampleSettings, read_samples, write_samples
+from staged.samples.methods import method
+from staged.samples.streams import derive
+from staged.study import sets
+from staged.study.finetune_plan import BASE, FinetuneSettings
+from staged.study.stages import Progress, Stage, encoder_files, train_detector
+
+TUNED = "fine-tuned"
+TRAINED = (BASE, TUNED)  # what detectors learn from: the untuned model, or the fine-tuned ones of all styles together
+SPLITS = ("train", "valid", "test")
+CLASSIFIER = "classifier"
+Pairs = tuple[list[Document], list[Document]]
+
+
+def tokenizer(settings: FinetuneSettings) -> BPE:
+    return load_bpe(model_folder(settings.model))
+
+
+def human(root: Path, settings: FinetuneSettings, world: str, split: str) -> list[Document]:
+    """A world's human passages of a split, a seeded draw.
+
+    Raises:
+        PlanError: there are fewer than the plan asks for; the sentence names the style.
+    """
+    table = "corpus" if world == BASE else f"style_corpus (style {world!r})"
+    passages = root / world / "corpus" / "passages.parquet"
+    return sets.drawn(passages, split, settings.count(world, split), seed=settings.seed, table=table)
+
+
+def answers(root: Path, settings: FinetuneSettings, world: str, split: str, *, only_round: int = 0) -> list[Document]:
+    """What the world's model wrote after the opening, in all rounds or in one of them alone."""
+    rows = read_samples(root / world / "answers" / f"{split}-{only_round or settings.rounds}.parquet")
+    whole = [row["prompt"] + row["text"] for row in rows]
+    texts = [row["text"] for row in rows] if only_round else [text.removeprefix(settings.opening) for text in whole]
+    texts = [text.rstrip(REPLACEMENT).strip() for text in texts]
+    return [Document(f"{world}/{split}/{i}", text, MACHINE, world, split) for i, text in enumerate(texts)]
+
+
+def paired(human: Sequence[Document], machine: Sequence[Document], bpe: BPE, limits: Sequence[int] = ()) -> Pairs:
+    """Human and machine text i, both cut to the shorter one's tokens (and to limit i): no pair is told apart by its length."""
+    sizes = [list(bpe.count([one.text for one in part])) for part in (human, machine)]
+    lengths = [max(1, min(found)) for found in zip(*sizes, *([limits] if limits else []), strict=True)]
+    h, m = ([sets.cut_to([one], bpe, length)[0] for one, length in zip(part, lengths, strict=True)] for part in (human, machine))
+    return h, m
+
+
+def learned_pairs(root: Path, settings: FinetuneSettings, trained: str, split: str) -> Pairs:
+    """What a detector learns from or chooses its thresholds on."""
+    bpe = tokenizer(settings)
+    worlds = (BASE,) if trained == BASE else tuple(settings.styles)
+    parts = [paired(human(root, settings, one, split), answers(root, settings, one, split), bpe) for one in worlds]
+    return [h for part in parts for h in part[0]], [m for part in parts for m in part[1]]
+
+
+def pairs_to_test(root: Path, settings: FinetuneSettings) -> dict[str, Pairs]:
+    """Name → pairs: `before`; per style `matched/STYLE`, the same pairs cut to that style's lengths, and `after/STYLE`."""
+    bpe = tokenizer(settings)
+    base = human(root, settings, BASE, "test"), answers(root, settings, BASE, "test")
+    found = {"before": paired(*base, bpe)}
+    for style in settings.styles:
+        after = paired(human(root, settings, style, "test"), answers(root, settings, style, "test"), bpe)
+        found |= {f"matched/{style}": paired(*base, bpe, bpe.count([one.text for one in after[1]])), f"after/{style}": after}
+    return found
+
+
+def model_stages(root: Path, settings: FinetuneSettings) -> list[Stage]:
+    """Every stage but the corpora, those that others wait for first."""
+    stages = [_tuned(root, settings, style) for style in settings.styles]
+    stages += [_answers(root, settings, world) for world in settings.worlds]
+    stages += [_classifier(root, settings)]
+    for kind in sorted(settings.detectors):
+        for trained in TRAINED:
+            stages += [_detector(root, settings, kind, trained), _scores(root, settings, kind, trained)]
+    return stages
+
+
+def corpus_stage(settings: FinetuneSettings, world: str) -> Stage:
+    corpus = settings.corpus_of(world)
+    files = tuple(keyed("tokenizer", tokenizer_files(model_folder(settings.model))).items())
+
+    def write(folder: Path, progress: Progress) -> None:
+        write_corpus(folder, corpus, tokenizer(settings).count)
+
+    return Stage(f"{world}/corpus", write, asdict(corpus) | {"text": text_digest(corpus)}, files=files, cost=8)
+
+
+def _training(settings: FinetuneSettings, style: str) -> TrainSettings:
+    return replace(settings.training, init=settings.model, corpus=settings.corpus_of(style))
+
+
+def _tuned(root: Path, settings: FinetuneSettings, style: str) -> Stage:
+    made = asdict(_training(settings, style)) | {"init": Path(settings.model).name}
+    files = tuple(model_files(model_folder(settings.model)).items())
+    cost = settings.training.steps * settings.training.batch / 16
+    write = partial(_write_tuned, settings, style)
+    return Stage(f"{style}/tuned", write, made, needs=(f"{style}/corpus",), files=files, cost=cost)
+
+
+def _write_tuned(settings: FinetuneSettings, style: str, folder: Path, progress: Progress) -> None:
+    train(folder / "model", _training(settings, style), report=lambda at: progress(at.step, at.steps))
+
+
+def model_of(root: Path, settings: FinetuneSettings, world: str) -> str:
+    return settings.model if world == BASE else str(root / world / "tuned" / "model")
+
+
+def _answers(root: Path, settings: FinetuneSettings, world: str) -> Stage:
+    counts = {split: settings.count(world, split) for split in SPLITS}
+    made = {name: getattr(settings, name) for name in ("opening", "rounds", "round_tokens", "method", "seed", "batch", "precision")}
+    needs, files = ((f"{world}/tuned",), ()) if world != BASE else ((), tuple(model_files(model_folder(settings.model)).items()))
+    write = partial(_write_answers, root, settings, world)
+    cost = sum(counts.values()) * settings.rounds * settings.round_tokens / 3000
+    return Stage(f"{world}/answers", write, made | {"counts": counts}, needs=needs, files=files, cost=cost)
+
+
+def _write_answers(root: Path, settings: FinetuneSettings, world: str, folder: Path, progress: Progress) -> None:
+    done, total = 0, settings.rounds * sum(settings.count(world, split) for split in SPLITS)
+    for split in SPLITS:
+        count, prompts = settings.count(world, split), (settings.opening,)
+        for number in range(1, settings.rounds + 1):
+            out = folder / f"{split}-{number}.parquet"
+            wanted = SampleSettings(
+                model=model_of(root, settings, world),
+                method=method(settings.method),
+                count=count,
+                length=settings.round_tokens,
+                seed=derive(settings.seed, split, str(number)),  # the same numbers for every world
+                prompts=prompts,
+                batch=settings.batch,
+                precision=settings.precision,
+                context="slide",
+            )
+            if not out.is_file():
+                write_samples(out, wanted, progress=lambda at, _, before=done: progress(before + at, total))  # type: ignore[misc]
+            prompts = tuple((row["prompt"] + row["text"]).rstrip(REPLACEMENT) for row in read_samples(out))
+            done += count
+
+
+def detector_stage(kind: str, trained: str) -> str:
+    return f"detectors/{kind}/{trained}"
+
+
+def scores_stage(kind: str, trained: str) -> str:
+    return f"scores/{kind}/{trained}"
+
+
+def _needs(worlds: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{world}/{what}" for world in worlds for what in ("corpus", "answers"))
+
+
+def _detector(root: Path, settings: FinetuneSettings, kind: str, trained: str) -> Stage:
+    learned: dict[str, Any] = {name: getattr(settings, name) for name in ("n_train", "n_valid", "seed")}
+    learned |= {"kind": kind, "trained": trained} | ({"roberta": asdict(settings.roberta)} if kind == "roberta" else {})
+    needs = _needs((BASE,) if trained == BASE else tuple(settings.styles))
+    files, cost = encoder_files(kind, settings.roberta), 60 if kind == "roberta" else 8
+    write = partial(_write_detector, root, settings, kind, trained)
+    return Stage(detector_stage(kind, trained), write, learned, needs=needs, files=files, cost=cost)
+
+
+def _write_detector(root: Path, settings: FinetuneSettings, kind: str, trained: str, folder: Path, progress: Progress) -> None:
+    learn, choose = ([*h, *m] for h, m in (learned_pairs(root, settings, trained, split) for split in ("train", "valid")))
+    train_detector(kind, learn, choose, settings.roberta, folder, progress)
+
+
+def _scores(root: Path, settings: FinetuneSettings, kind: str, trained: str) -> Stage:
+    read = {name: getattr(settings, name) for name in ("n_valid", "n_test", "seed")}
+    needs = (detector_stage(kind, trained), *_needs(settings.worlds))
+    write = partial(_write_scores, root, settings, kind, trained)
+    return Stage(scores_stage(kind, trained), write, read, needs=needs, cost=30 if kind == "roberta" else 6)
+
+
+def _write_scores(root: Path, settings: FinetuneSettings, kind: str, trained: str, folder: Path, progress: Progress) -> None:
+    """Rows of `set`, `label`, `source`, `tokens`, `score`; row i of a set's human texts and of its machine texts are a pair."""
+    detector, bpe = load_detector(root / detector_stage(kind, trained), bulk=True), tokenizer(settings)
+    pairs = {"valid": learned_pairs(root, settings, trained, "valid")} | pairs_to_test(root, settings)
+    rows: list[dict[str, Any]] = []
+    for done, (name, both) in enumerate(pairs.items()):
+        for part in both:
+            texts = [one.text for one in part]
+            measured = zip(part, bpe.count(texts), detector.score(texts), strict=True)
+            rows += [
+                {"set": name, "label": one.label, "source": one.source, "tokens": tokens, "score": score}
+                for one, tokens, score in measured
+            ]
+        progress(done + 1, len(pairs))
+    pq.write_table(pa.Table.from_pylist(rows), folder / "scores.parquet")
+
+
+def _classifier(root: Path, settings: FinetuneSettings) -> Stage:
+    read = {name: getattr(settings, name) for name in ("n_train", "n_valid", "n_test", "seed", "rounds", "round_tokens")}
+    write = partial(_write_classifier, root, settings)
+    return Stage(CLASSIFIER, write, read, needs=_needs(settings.worlds), cost=15)
+
+
+def _write_classifier(root: Path, settings: FinetuneSettings, folder: Path, progress: Progress) -> None:
+    """One TF-IDF detector a style, trained on human text of that style against the others'; a text is called by the highest score.
+
+    Writes rows of `text` (human, base, fine-tuned), `style` (empty for base), `part`, `source`, `called`.
+    """
+    bpe, whole = tokenizer(settings), settings.rounds * settings.round_tokens
+    cut = {
+        split: [
+            one
+            for style in settings.styles
+            for one in _of_style(sets.cut_to(human(root, settings, style, split), bpe, whole), style)
+        ]
+        for split in SPLITS
+    }
+    scores: dict[str, list[float]] = {}
+    texts = [*_heard(cut["test"], settings, bpe), *_written(root, settings)]
+    for done, style in enumerate(settings.styles):
+        learn, choose = (_against(cut[split], style) for split in ("train", "valid"))
+        (folder / style).mkdir(exist_ok=True)
+        train_tfidf(learn, choose).save(folder / style)
+        scores[style] = load_tfidf(folder / style).score([row["read"] for row in texts])
+        progress(done + 1, len(settings.styles))
+    called = [
+        max(settings.styles, key=dict(zip(scores, row, strict=True)).__getitem__) for row in zip(*scores.values(), strict=True)
+    ]
+    rows = [{key: row[key] for key in row if key != "read"} | {"called": name} for row, name in zip(texts, called, strict=True)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "called.parquet")
+
+
+def _of_style(documents: Sequence[Document], style: str) -> list[Document]:
+    return [replace(one, id=f"{style}/{one.id}", source=f"{style}:{one.source}") for one in documents]
+
+
+def _against(documents: Sequence[Document], style: str) -> list[Document]:
+    return [replace(one, label=MACHINE if one.id.startswith(f"{style}/") else HUMAN) for one in documents]
+
+
+def _heard(documents: Sequence[Document], settings: FinetuneSettings, bpe: BPE) -> list[dict[str, str]]:
+    """Human test texts, whole and as short as a round."""
+    rows = []
+    for part, shown in (("whole", documents), ("first round's length", sets.cut_to(documents, bpe, settings.round_tokens))):
+        rows += [
+            {"text": "human", "style": one.id.split("/")[0], "part": part, "source": one.source, "read": one.text} for one in shown
+        ]
+    return rows
+
+
+def _written(root: Path, settings: FinetuneSettings) -> list[dict[str, str]]:
+    """Every model's test answers, whole and round by round."""
+    rows = []
+    for world in settings.worlds:
+        kind, style = ("base", "") if world == BASE else (TUNED, world)
+        for number in range(settings.rounds + 1):
+            part = f"round {number}" if number else "whole"
+            found = answers(root, settings, world, "test", only_round=number)
+            rows += [{"text": kind, "style": style, "part": part, "source": one.id, "read": one.text} for one in found]
+    return rows
