@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from staged.errors import SamplingError
+from staged.model import fast
 from staged.model.checkpoints import load_model
 from staged.model.config import GPT2Config
 from staged.model.fast import PackedGPT2, bf16_is_native, fold, int8_is_native, pack
@@ -49,7 +50,13 @@ def test_logits_are_close_to_float32(packed: PackedGPT2, mini: GPT2) -> None:
     assert 0 <= kl(mini(tokens), packed(tokens, packed.new_cache(3))) < ALLOWED[packed.precision]
 
 
-def test_token_by_token_is_the_same_as_at_once(packed: PackedGPT2, mini: GPT2) -> None:
+@pytest.mark.parametrize("amx", [True, False], ids=["with AMX", "without"])
+@pytest.mark.parametrize("few_rows", [1, 8], ids=["many rows", "few rows"])
+def test_token_by_token_is_the_same_as_at_once(
+    packed: PackedGPT2, mini: GPT2, amx: bool, few_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast, "amx_is_there", lambda: amx)
+    monkeypatch.setattr(fast, "FEW_ROWS", few_rows)
     tokens = torch.randint(4096, (2, 12), generator=torch.Generator().manual_seed(2))
     cache = packed.new_cache(2)
     packed.next_logits(tokens[:, :5], cache)  # a prompt, two tokens with a past, then one at a time
