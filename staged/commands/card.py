@@ -13,7 +13,10 @@ from staged.screen import screen
 
 def card(
     studies: Annotated[
-        list[Path], typer.Argument(help="Folders of finished studies, release or fine-tuning, and of bias probes and surveys.", metavar="STUDY…")
+        list[Path],
+        typer.Argument(
+            help="Folders of finished studies, release or fine-tuning, and of bias probes and surveys.", metavar="STUDY…"
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The card; its hand-written paragraphs live in card.toml beside it.")] = Path(
         "README.md"

