@@ -139,18 +139,20 @@ def print_finetune(folder: Path) -> None:
     from staged.artifacts import read_json
 
     found = read_json(folder / "finetune.json")
-    header = ("", "before", "same, at the lengths of after", "after", "drop", "of it by length", "retrained", "verdict")
+    header = ("", "before", "after", "drop", "of it by length", "retrained")
     again = {(cell["detector"], cell["tested_on"]): cell for cell in found["cells"] if cell["trained_on"] == "fine-tuned"}
     for detector in found["settings"]["detectors"]:
         rows = []
         for row in (one for one in found["drops"] if one["detector"] == detector):
-            shown = [_points(row, name) for name in ("before", "matched", "after", "drop")]
             cell = again.get((detector, row["style"]))
-            retrained = _points(cell, "accuracy") if cell else ""
             share = "–" if row["share_by_length"] is None else _points(row, "share_by_length", 0)
-            rows.append((row["style"], *shown, share, retrained, row["verdict"]))
-        rows += [("published (GPT-2 1.5B)", "92.7", "", "70.2", "22.5", "about half", "", "")] if detector == "tfidf" else []
+            shown = [_points(row, name) for name in ("before", "after", "drop")]
+            rows.append((row["style"], *shown, share, _points(cell, "accuracy") if cell else ""))
+        rows += [("published, GPT-2 1.5B", "92.7", "70.2", "22.5", "about half", "")] if detector == "tfidf" else []
         print_table(f"{detector}: accuracy in % [95% interval]", header, rows)
+        for verdict in dict.fromkeys(row["verdict"] for row in found["drops"] if row["detector"] == detector):
+            these = [row["style"] for row in found["drops"] if (row["detector"], row["verdict"]) == (detector, verdict)]
+            screen.print(f"{verdict}: {', '.join(these)}", highlight=False, markup=False)
     n, whole = found["drops"][0]["n_machine"], [one for one in found["styles"] if one["part"] == "whole"]
     screen.print(f"n = {n} human + {n} machine texts before, and for each style", highlight=False)
     right = [(one["text"], one["style"], str(one["n"]), _points(one, "accuracy")) for one in whole if one["style"]]

@@ -170,10 +170,9 @@ def _styles(rows: Sequence[Row], settings: FinetuneSettings) -> list[Row]:
     Texts of one source are clusters. Of the untuned model's text there is no right answer: its counts are the control.
     """
     groups: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row["text"], row["part"], row["style"]), []).append(row)
-        if row["style"]:
-            groups.setdefault((row["text"], row["part"], ALL), []).append(row)
+    for style, these in ((None, rows), (ALL, [row for row in rows if row["style"]])):
+        for row in these:
+            groups.setdefault((row["text"], row["part"], style or row["style"]), []).append(row)
     found = []
     for (text, part, style), these in groups.items():
         called = {name: sum(row["called"] == name for row in these) for name in settings.styles}

@@ -144,11 +144,7 @@ def test_no_document_is_learned_from_and_tested(finished: Path, plan: Path) -> N
         assert set(record["sources"]) == {one.source for one in passages if one.split == "pretrain"}
 
 
-def test_pairs_have_one_length(finished: Path, plan: Path, bpe: BPE) -> None:
-    for name, (human, machine) in pairs_to_test(finished, read_finetune(plan)).items():
-        sizes = [bpe.count([one.text for one in part]) for part in (human, machine)]
-        assert max(abs(a - b) for a, b in zip(*sizes, strict=True)) <= 2, name  # a text cut anew may be tokenised otherwise
-
+def test_pairs_have_one_length(bpe: BPE) -> None:
     def text(words: int, label: int) -> Document:
         return Document("x", "river " * words, label, "x")
 
