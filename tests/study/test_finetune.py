@@ -146,7 +146,7 @@ def test_no_document_is_learned_from_and_tested(finished: Path, plan: Path) -> N
 
 def test_pairs_have_one_length(bpe: BPE) -> None:
     def text(words: int, label: int) -> Document:
-        return Document("x", "river " * words, label, "x")
+        return Document("x", " ".join(["river"] * words), label, "x")
 
     pairs = paired([text(9, HUMAN), text(5, HUMAN)], [text(4, MACHINE), text(8, MACHINE)], bpe)
     assert [one.text.split() for one in pairs[0]] == [one.text.split() for one in pairs[1]]
