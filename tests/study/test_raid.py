@@ -252,7 +252,7 @@ class TestFiles:
             ("head.csv", b"id,generation\n", "holds no rows"),
             ("short.csv", b"id,generation\na,b\nc\n", "cannot be read"),
             ("latin.csv", b"id,generation\na,\xe9\n", "cannot be read"),
-            ("cut.csv.gz", gzip.compress(b"id,generation\na,b\n" * 99)[:-12], "cannot be read"),
+            ("cut.csv.gz", gzip.compress(b"id,generation\na,b\n" * 99, mtime=0)[:-12], "cannot be read"),
             ("damaged.parquet", b"PAR1", "cannot be read"),
             ("damaged.jsonl", b'{"id": "a", "generation": "b"}\n{', "line 2: not JSON"),
             ("uneven.jsonl", b'{"id": "a", "generation": "b"}\n{"id": "c"}', "row 2: column 'generation' is missing"),
