@@ -126,18 +126,18 @@ def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Row]:
 def _drop(kind: str, style: str, point: dict[str, float], drawn: dict[str, np.ndarray], n: int) -> Row:
     row: Row = {"detector": kind, "style": style, "n_human": n, "n_machine": n}
     for what, name in (("before", "before"), ("matched", f"matched/{style}"), ("after", f"after/{style}")):
-        row |= _named(what, float(point[name]), metrics.percentile_interval(drawn[name]))
+        row |= metrics.named(what, (float(point[name]), *metrics.percentile_interval(drawn[name])))
     for what, first, then in (
         ("drop", "before", f"after/{style}"),
         ("by_length", "before", f"matched/{style}"),
         ("rest", f"matched/{style}", f"after/{style}"),
     ):
-        row |= _named(what, float(point[first] - point[then]), metrics.percentile_interval(drawn[first] - drawn[then]))
+        row |= metrics.named(what, (float(point[first] - point[then]), *metrics.percentile_interval(drawn[first] - drawn[then])))
     drops, by_length = drawn["before"] - drawn[f"after/{style}"], drawn["before"] - drawn[f"matched/{style}"]
     row |= {"share_by_length": None, "share_by_length_low": None, "share_by_length_high": None}
     if not row["drop_low"] <= 0 <= row["drop_high"]:
         shares = metrics.percentile_interval(by_length / np.where(drops == 0, np.inf, drops))
-        row |= _named("share_by_length", row["by_length"] / row["drop"], shares)
+        row |= metrics.named("share_by_length", (row["by_length"] / row["drop"], *shares))
     spread = float(drops.std())
     return row | {"drop_p": float(2 * stats.norm.sf(abs(row["drop"]) / spread)) if spread else 1.0}
 
@@ -150,7 +150,7 @@ def _regained(before: _Scored, after: _Scored, settings: FinetuneSettings) -> li
         only_new, only_old, p = metrics.mcnemar(new.astype(bool).tolist(), old.astype(bool).tolist())
         gain, low, high = metrics.paired_difference(only_new, only_old, len(old))
         row = {"detector": before.kind, "style": style, "n_pairs": len(old), "only_new": only_new, "only_old": only_old}
-        rows.append(row | _named("gain", gain, (low, high)) | {"gain_p": p})
+        rows.append(row | metrics.named("gain", (gain, low, high)) | {"gain_p": p})
     return rows
 
 
@@ -203,10 +203,6 @@ def _copying(root: Path, settings: FinetuneSettings) -> list[Row]:
 def _training(root: Path, style: str) -> Row:
     record = read_json(root / style / "tuned" / "model" / "training.json")
     return {"style": style} | {key: record[key] for key in ("steps", "tokens_seen", "valid_loss_nats_per_token", "corpus")}
-
-
-def _named(what: str, value: float, bounds: tuple[float, float]) -> Row:
-    return {what: value, f"{what}_low": bounds[0], f"{what}_high": bounds[1]}
 
 
 def _table(path: Path) -> list[Row]:

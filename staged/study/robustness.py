@@ -191,15 +191,11 @@ def _measured(
     found: dict[str, float] = {}
     for what, part in (("fpr", human), ("tpr", machine)) if cut != math.inf else ():
         flagged, flagged_before = [row["score"] > cut for row in part], [before[row["document"]] for row in part]
-        found |= _named(what, metrics.rate(sum(flagged), len(part)))
+        found |= metrics.named(what, metrics.rate(sum(flagged), len(part)))
         if key[2] != CLEAN:
             only, only_before, found[f"{what}_p"] = metrics.mcnemar(flagged, flagged_before)
-            found |= _named(f"{what}_change", metrics.paired_difference(only, only_before, len(part)))
+            found |= metrics.named(f"{what}_change", metrics.paired_difference(only, only_before, len(part)))
     return Attacked(*key, len(human), len(machine), *changed, **found)  # type: ignore[arg-type]
-
-
-def _named(what: str, interval: tuple[float, float, float]) -> dict[str, float]:
-    return dict(zip((what, f"{what}_low", f"{what}_high"), interval, strict=True))
 
 
 def corrected(rows: Sequence[Attacked]) -> list[Attacked]:

@@ -206,17 +206,13 @@ def _measured(row: Stressed, changed: int, before: Sequence[bool], after: Sequen
     """The row with its rates."""
     if not row.n:
         return row
-    found: dict[str, float] = {"changed": changed / row.n} | _named("rate", metrics.rate(sum(after), row.n))
+    found: dict[str, float] = {"changed": changed / row.n} | metrics.named("rate", metrics.rate(sum(after), row.n))
     if row.attack != CLEAN:
         only_after, only_before, p = metrics.mcnemar(after, before)
-        found |= _named("change", metrics.paired_difference(only_after, only_before, row.n))
+        found |= metrics.named("change", metrics.paired_difference(only_after, only_before, row.n))
         if row.length == ALL:
             found["p"] = p
     return replace(row, **found)  # type: ignore[arg-type]
-
-
-def _named(what: str, interval: tuple[float, float, float]) -> dict[str, float]:
-    return dict(zip((what, f"{what}_low", f"{what}_high"), interval, strict=True))
 
 
 def corrected(rows: Sequence[Stressed]) -> list[Stressed]:
