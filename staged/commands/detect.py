@@ -141,6 +141,7 @@ def train_detector(
     out: Annotated[Path, typer.Option(help="Folder of all that is made; the finished detector is its `detector`.")] = Path(
         "out/evidence"
     ),
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto, which takes a GPU where there is one.")] = "auto",
 ) -> None:
     """Train the detector `evidence` on the plan's corpora and generators. Interrupted, the same command continues."""
     from staged.study.evidence_data import read_evidence
@@ -148,7 +149,7 @@ def train_detector(
 
     settings = read_evidence(plan)
     with count_progress("texts") as progress:
-        facts = train_evidence(out, settings, progress=lambda what, done, total: progress(done, total))
+        facts = train_evidence(out, settings, device=device, progress=lambda what, done, total: progress(done, total))
     rows = [
         (row["machine"], row["score"], f"{row['n_machine']:,}", f"{row['auroc']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
         for row in facts["auroc"]

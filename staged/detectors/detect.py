@@ -108,7 +108,7 @@ class Examiner:
         """(all tokens, tokens that count), by the tokenizer of the model that reads."""
         if isinstance(self.detector, EvidenceDetector | ZeroShotDetector):
             total = len(self.detector.scorer.tokenizer.encode(normalize(text).text))
-            return total, min(total, MOST_TOKENS)
+            return total, min(total, self.detector.most_tokens)
         words = len(normalize(text).text.split())
         return words, words
 

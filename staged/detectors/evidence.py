@@ -1,10 +1,10 @@
 """The detector that ships: how a small language model's surprises at a text are spread.
 
-Measures  17 zero-shot features (`features.py`), weighed in two directions: smoother than people write, and rougher.
-Fails     on texts below about 50 words; on people's text full of misspellings, which is rough; on text that a person has edited or
-          translated; on generators that it does not know; on kinds of human text far from its calibration corpora (old novels are
+Measures  18 zero-shot features (`features.py`), weighed in two directions: smoother than people write, and rougher.
+Fails     on texts below about 50 words; on text that a person has edited or translated; on machine text that was misspelt on
+          purpose; on generators that it does not know; on kinds of human text far from its calibration corpora (old novels are
           rough). It says nothing about who wrote a text.
-Cost      one forward pass of SmolLM2-135M over at most 1,024 tokens.
+Cost      one forward pass of SmolLM2-135M over at most 512 tokens.
 Source    features: zero_shot.py; combination: ours, `plans/evidence.toml`. Word counts and an encoder were tried as further
           features and left out: they learn the generators and the topics they saw (docs/log.md).
 Threshold conformal, on human calibration texts of like length (`calibration.json` beside it).
@@ -21,15 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from staged.artifacts import write_json
-from staged.detectors.features import FEATURES, feature_matrix
+from staged.detectors.features import FEATURES, feature_matrix, inside_words
 from staged.detectors.normalize import normalize
 from staged.detectors.token_statistics import token_statistics
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
 from staged.model.layouts import read_object
 
-MOST_TOKENS = 1024  # of a text's beginning
-CLIP = 4.0  # standard deviations beyond which a feature counts no more
+MOST_TOKENS = 512  # of a text's beginning, about 380 words: longer texts score like the longest that calibrate
+CLIP = 6.0  # standard deviations beyond which a feature counts no more
 VECTORS = ("mean", "scale", "smooth", "rough")
 
 Matrix = npt.NDArray[np.float64]
@@ -88,7 +88,7 @@ class EvidenceDetector:
         read: what of a text is read; weights and calibration are those of `plain` texts.
     """
 
-    name = "evidence"
+    name, most_tokens = "evidence", MOST_TOKENS
 
     def __init__(self, scorer: CausalLM, weights: Weights, *, read: Callable[[str], str] = plain) -> None:
         self.scorer, self.weights, self.read = scorer, weights, read
@@ -108,7 +108,8 @@ def scored_features(
 ) -> Matrix:
     """(texts, features) of texts as a detector reads them."""
     ids = [one[:MOST_TOKENS] for one in scorer.tokenizer.encode_batch(texts)]
-    return feature_matrix(token_statistics(scorer, ids, progress=progress))
+    inside = [inside_words(text, scorer.tokenizer.spans(text)[:MOST_TOKENS]) for text in texts]
+    return feature_matrix(token_statistics(scorer, ids, progress=progress), inside)
 
 
 def load_evidence(folder: Path) -> EvidenceDetector:

@@ -3,11 +3,16 @@
 Machine text differs from human text less in how likely it is on average than in how its surprises are spread: sampled text
 stays close to what the model expects everywhere, human text is now plain, now full of names. So beside the known scores there
 are quantiles and spreads, and a detector may use each of them on both sides.
+
+All are taken over the tokens that begin a word, a number or a mark. Inside a word, surprise tells of spelling: a misspelt word is
+a rare series of pieces. It is a feature of its own, which tells careless human text from machine text that is odd in its choice of
+words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +20,7 @@ import numpy.typing as npt
 from staged.detectors import zero_shot
 from staged.detectors.token_statistics import TokenStatistics
 
-FEWEST_TOKENS = 8  # below, a text's numbers say nothing: it counts as a text without any sign
+FEWEST_TOKENS = 8  # that begin a word; below, a text's numbers say nothing: it counts as a text without any sign
 RANKS = (10, 100, 1000)
 HIGH = (0.5, 0.9, 0.97)  # quantiles of the surprise
 LOW = 0.1  # quantile of how much likelier than expected a token was
@@ -25,6 +30,7 @@ FEATURES = (
     *("surprise-spread", "surprise-jump", "variance", "z-spread", f"z-q{LOW:g}"),
     *(f"surprise-q{q:g}" for q in HIGH),
     *(f"rank-{rank}" for rank in RANKS),
+    "surprise-inside",
 )
 
 # Which way a feature moves in text that is smoother than people write; of the others neither way is a sign of it.
@@ -40,13 +46,33 @@ SMOOTHER = {
 }
 
 
-def feature_matrix(statistics: Sequence[TokenStatistics]) -> npt.NDArray[np.float64]:
-    """(texts, `len(FEATURES)`), all finite; a row of zeros for a text of fewer than `FEWEST_TOKENS` scored tokens."""
-    rows = [_features(one) if len(one.rank) >= FEWEST_TOKENS else [0.0] * len(FEATURES) for one in statistics]
+def feature_matrix(statistics: Sequence[TokenStatistics], inside: Sequence[npt.NDArray[np.bool_]]) -> npt.NDArray[np.float64]:
+    """(texts, `len(FEATURES)`), all finite; a row of zeros for a text in which fewer than `FEWEST_TOKENS` tokens begin a word.
+
+    Args:
+        inside: of each text, as `inside_words` gives it.
+    """
+    rows = [
+        _features(one, within) if (~within).sum() >= FEWEST_TOKENS else [0.0] * len(FEATURES)
+        for one, within in zip(statistics, inside, strict=True)
+    ]
     return np.asarray(rows, dtype=float).reshape(len(rows), len(FEATURES))
 
 
-def _features(s: TokenStatistics) -> list[float]:
+def inside_words(text: str, spans: Sequence[tuple[int, int]]) -> npt.NDArray[np.bool_]:
+    """(N − 1,) of every token but the first, whether it goes on with a word: a letter that follows a letter.
+
+    Args:
+        spans: the characters start … end − 1 of the text's N tokens.
+    """
+    return np.asarray(
+        [text[start - 1 : start].isalpha() and text[start : start + 1].isalpha() for start, _ in spans[1:]], dtype=bool
+    )
+
+
+def _features(text: TokenStatistics, inside: npt.NDArray[np.bool_]) -> list[float]:
+    begins = ~inside
+    s = replace(text, logprob=text.logprob[begins], mean=text.mean[begins], variance=text.variance[begins], rank=text.rank[begins])
     surprise = -s.logprob
     z = (s.logprob - s.mean) / np.sqrt(s.variance + 1e-3)
     return [
@@ -56,4 +82,5 @@ def _features(s: TokenStatistics) -> list[float]:
         *(float(z.std()), float(np.quantile(z, LOW))),
         *(float(q) for q in np.quantile(surprise, HIGH)),
         *(float((s.rank <= rank).mean()) for rank in RANKS),
+        -float(text.logprob[inside].sum()) / len(inside),
     ]

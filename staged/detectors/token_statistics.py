@@ -18,7 +18,8 @@ from staged.model.causal import CausalLM
 from staged.model.likelihood import batches, sliding_windows
 
 LOGITS_AT_ONCE = 2**25  # 128 MB of float32: so many rows that reading the head costs little
-NEAR = 2**18  # numbers whose statistics are taken together: 1 MB, they are read several times and should stay near the processor
+NEAR = 2**18  # numbers whose statistics a processor takes together: 1 MB, they are read several times and should stay near it
+BATCH_TOKENS = {"cpu": 2**11, "cuda": 2**15}  # read at once, padding counted
 PIECE = 8192  # of the vocabulary in one matrix product: oneDNN is up to twice as fast as over all of it
 
 Floats = npt.NDArray[np.float64]
@@ -52,7 +53,7 @@ def token_statistics(
     sequences: Sequence[Sequence[int]],
     *,
     reference: CausalLM | None = None,
-    batch_tokens: int = 2048,
+    batch_tokens: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[TokenStatistics]:
     """Statistics of token sequences under a model, in the order given.
@@ -62,7 +63,7 @@ def token_statistics(
     Args:
         sequences: token ids, as the scorer's tokenizer gives them.
         reference: over whose distribution mean and variance are taken; it must share the tokenizer.
-        batch_tokens: tokens read at once, padding counted.
+        batch_tokens: tokens read at once, padding counted; by default as `BATCH_TOKENS` has it for where the model is.
         progress: called with (tokens read, all).
     """
     models = [scorer, *([reference] if reference else [])]
@@ -71,7 +72,7 @@ def token_statistics(
     columns = [np.zeros((4, max(len(ids) - 1, 0))) for ids in sequences]
     after = [float("nan")] * len(sequences)
     done, total = 0, sum(w.end - w.start for w in windows)
-    for indices in batches(windows, batch_tokens):
+    for indices in batches(windows, batch_tokens or BATCH_TOKENS[scorer.head.device.type]):
         group = [windows[i] for i in indices]
         texts = [sequences[w.sequence][w.start : w.end + 1] for w in group]
         for w, text, values_4T in zip(group, texts, _statistics(models, texts, n_ctx), strict=True):
@@ -108,7 +109,8 @@ def _statistics(models: Sequence[CausalLM], texts: Sequence[Sequence[int]], n_ct
 def _of_hidden(models: Sequence[CausalLM], hidden: Sequence[Tensor], targets_M: Tensor) -> Iterator[Tensor]:
     """(4, some of M) after (4, some of M); logits are written over those before them: fresh memory costs as much as the product."""
     n_vocab = models[0].head.size(0)
-    rows, few = max(1, LOGITS_AT_ONCE // n_vocab), max(1, NEAR // n_vocab)
+    rows = max(1, LOGITS_AT_ONCE // n_vocab)
+    few = max(1, NEAR // n_vocab) if targets_M.device.type == "cpu" else rows
     buffers = [h.new_empty(min(rows, len(h)), n_vocab) for h in hidden]
     for *chunk, targets in zip(*(h.split(rows) for h in hidden), targets_M.split(rows), strict=True):
         logits = [_logits(h, model.head, out[: len(h)]) for h, model, out in zip(chunk, models, buffers, strict=True)]

@@ -97,8 +97,13 @@ class ZeroShotDetector:
         reference: whose distribution expectations are taken over (Binoculars: the observer; Fast-DetectGPT: the sampling
             model); the scorer itself without one.
 
-    A text of fewer than two tokens scores 0. Of a longer text the first `MOST_TOKENS` tokens count.
+    Attributes:
+        most_tokens: of a text's beginning, how many count.
+
+    A text of fewer than two tokens scores 0. Of a longer text the first `most_tokens` count.
     """
+
+    most_tokens = MOST_TOKENS
 
     def __init__(self, name: str, scorer: CausalLM, reference: CausalLM | None = None) -> None:
         if reference is not None:

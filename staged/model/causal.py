@@ -59,21 +59,23 @@ def is_outside(folder: Path) -> bool:
     return path.name == "config.json" and read_object(path).get("model_type") not in (None, "gpt2")
 
 
-def load_causal(name: str, *, dtype: torch.dtype = torch.float32) -> CausalLM:
+def load_causal(name: str, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> CausalLM:
     """A model by name.
 
     Args:
         name: as `model_folder` takes it, of any family: `mini-s`, `gpt2`, `smollm2-135m`, a folder, a hub name.
         dtype: of its weights.
+        device: where it reads, `cpu` or `cuda`.
 
     Raises:
         CheckpointError: as `load_model` and `load_outside`.
     """
     folder = model_folder(name)
     if is_outside(folder):
-        other = load_outside(folder, dtype=dtype)
+        other = load_outside(folder, dtype=dtype, device=device)
         return CausalLM(name, other.tokenizer, other.config.n_ctx, other.hidden, other.head_VC)
     model, bpe = load_model(name, dtype=dtype)
+    model.to(device)
     return CausalLM(name, bpe, model.config.n_ctx, model.hidden, model.wte.weight)
 
 

@@ -1,6 +1,7 @@
 """The texts that `evidence` learns from: human passages of several corpora, and what models write from their first words.
 
-    human ──► passages.parquet ──► prompts ──► samples (a file per model, method and length) ──► machine.parquet
+    human ──► passages.parquet ──┬──► prompts ──► samples (a file per model, method and length)
+                                 └──► attacked
 
 A machine text begins with the first words of a human passage and is cut to that passage's number of words, so neither topic
 nor length tells the two apart. Sources never straddle a split: `train`, `valid` (which calibrates), `test`; held-out corpora are
@@ -23,14 +24,16 @@ from staged.corpus.passages import cut
 from staged.corpus.splits import assign
 from staged.errors import PlanError
 from staged.records import MACHINE, Document
-from staged.samples.dataset import SampleSettings, read_samples, write_samples
+from staged.samples.dataset import SampleSettings, read_samples, shifted, write_samples
 from staged.samples.methods import method
 from staged.samples.streams import derive
 from staged.settings import from_table, nearest, read_toml
+from staged.study.attacks import attack, check_attacks
 
 SPLITS = {"train": 0.5, "valid": 0.4, "test": 0.1}  # `valid` calibrates
 TOKENS_A_WORD = 1.6  # generous: what a sample has too much is cut off
 PENALISED = "penalised"
+UNDER = " under "  # between a corpus and the attack on it
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,12 @@ class EvidenceSettings:
         methods: sampling method → its share of each generator's texts; `penalised` is temperature 1 with `repetition_penalty`.
         smooth: those methods whose texts are smoother than people write; of the others they are rougher.
         rough: those generators whose texts are rougher than people write by any method.
+        attacks: human texts are also read under each of these (`attacks.py`): careless human text, which is not to count as rough.
+        attacked_share: how much a corpus under an attack counts beside the clean one; more spares careless writers, and finds less.
         smooth_penalty, rough_penalty: ridge penalties of the regressions of the two ways.
         rarer: nats by which the rough way is taken to be rarer than the smooth one; odd honest text takes it too.
         words: lengths of the texts, in words; each an equal share.
+        edges_words: the shortest length of each of the calibration's bins.
         n_human, n_held_out: passages a corpus, of all splits and lengths together.
         prompt_words: words of a human passage that a machine text begins with.
         repetition_penalty: of `penalised`.
@@ -60,10 +66,13 @@ class EvidenceSettings:
     methods: dict[str, float]
     smooth: tuple[str, ...]
     rough: tuple[str, ...] = ()
+    attacks: tuple[str, ...] = ()
+    attacked_share: float = 0.1
     smooth_penalty: float = 1.0
     rough_penalty: float = 0.03
     rarer: float = 3.0
     words: tuple[int, ...] = (75, 150, 250, 400)
+    edges_words: tuple[int, ...] = (50, 100, 200, 300)
     n_human: int = 1600
     n_held_out: int = 800
     prompt_words: int = 25
@@ -83,8 +92,9 @@ class EvidenceSettings:
         for name in self.rough:
             if name not in self.generators:
                 raise PlanError(f"evidence: rough names {name!r}; {nearest(name, self.generators)}")
-        if min(self.smooth_penalty, self.rough_penalty) < 0:
-            raise PlanError("evidence: smooth_penalty and rough_penalty must be at least 0")
+        check_attacks(self.attacks)
+        if min(self.smooth_penalty, self.rough_penalty, self.attacked_share) < 0:
+            raise PlanError("evidence: smooth_penalty, rough_penalty and attacked_share must be at least 0")
         if min(*self.words, self.n_human, self.prompt_words) < 1:
             raise PlanError("evidence: words, n_human and prompt_words must be at least 1")
 
@@ -148,6 +158,18 @@ def build_human(folder: Path, settings: EvidenceSettings) -> list[Document]:
     return read_documents(folder / "passages.parquet")
 
 
+def attacked(human: Sequence[Document], settings: EvidenceSettings) -> list[Document]:
+    """The human texts that train and test once more under each of the plan's attacks, each attack a corpus of its own."""
+    found = []
+    for name in settings.attacks:
+        for one in human:
+            if one.split != "valid":
+                corpus, _, rest = one.source.partition(":")
+                text = attack(name, one.text, seed=settings.seed, id=one.id)
+                found.append(replace(one, id=f"{one.id}~{name}", text=text, source=f"{corpus}{UNDER}{name}:{rest}"))
+    return found
+
+
 @dataclass(frozen=True)
 class Cell:
     """Samples of one generator, one method and one length."""
@@ -174,12 +196,18 @@ def cells(settings: EvidenceSettings) -> list[Cell]:
 
 
 def build_machine(
-    folder: Path, human: Sequence[Document], settings: EvidenceSettings, *, progress: Callable[[int, int], None]
+    folder: Path,
+    human: Sequence[Document],
+    settings: EvidenceSettings,
+    *,
+    device: str = "cpu",
+    progress: Callable[[int, int], None],
 ) -> list[Document]:
     """Every cell's texts; a killed run continues with the first block that is missing.
 
     Args:
         folder: receives one sample file a cell.
+        device: where texts are generated, `cpu` or `cuda`.
         progress: called with (texts written, all).
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -189,7 +217,7 @@ def build_machine(
         sources = _prompted(human, cell, settings)
         out = folder / f"{cell.name}.jsonl"
         if not out.is_file():
-            write_samples(out, _sampling(cell, sources, settings), progress=lambda done, _, b=before: progress(b + done, total))  # type: ignore[misc]
+            write_samples(out, _sampling(cell, sources, settings, device), progress=shifted(progress, before, total))
         before += cell.count
         progress(before, total)
         texts += [_machine(cell, source, row) for source, row in zip(sources, read_samples(out), strict=True)]
@@ -207,7 +235,7 @@ def _stem(corpus: str) -> str:
     return Path(corpus).name
 
 
-def _sampling(cell: Cell, sources: Sequence[Document], settings: EvidenceSettings) -> SampleSettings:
+def _sampling(cell: Cell, sources: Sequence[Document], settings: EvidenceSettings, device: str) -> SampleSettings:
     prompts = tuple(" ".join(one.text.split()[: settings.prompt_words]) for one in sources)
     return SampleSettings(
         model=cell.model,
@@ -219,6 +247,7 @@ def _sampling(cell: Cell, sources: Sequence[Document], settings: EvidenceSetting
         batch=64,
         repetition_penalty=settings.repetition_penalty if cell.method == PENALISED else 1.0,
         context="stop",
+        device=device,
     )
 
 

@@ -1,6 +1,6 @@
 """`staged train-detector`: from a plan to the folder of an `evidence` detector.
 
-    human, samples ──► features (a block a file) ──► weights ──► calibration ──► facts
+    human, attacked, samples ──► features (a block a file) ──► weights ──► calibration ──► facts
 
 A killed run continues. Everything is chosen on `train`, calibrated on `valid`; `test` and the held-out corpora are only reported.
 """
@@ -28,7 +28,8 @@ from staged.detectors.features import FEATURES, SMOOTHER
 from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.records import HUMAN, MACHINE, Document
-from staged.study.evidence_data import EvidenceSettings, build_human, build_machine
+from staged.samples.decoders import chosen_device
+from staged.study.evidence_data import UNDER, EvidenceSettings, attacked, build_human, build_machine
 from staged.study.metrics import auroc
 
 BLOCK = 128  # texts whose features are one file
@@ -50,20 +51,22 @@ class Scored:
         return Scored([self.documents[i] for i in rows], self.features[rows])
 
 
-def gather(folder: Path, settings: EvidenceSettings, *, progress: Progress) -> Scored:
+def gather(folder: Path, settings: EvidenceSettings, *, device: str, progress: Progress) -> Scored:
     """All texts of the plan with their features; what is on disk already is read."""
     human = build_human(folder / "human", settings)
-    machine = build_machine(folder / "samples", human, settings, progress=lambda done, total: progress("samples", done, total))
-    documents = human + machine
+    machine = build_machine(
+        folder / "samples", human, settings, device=device, progress=lambda done, total: progress("samples", done, total)
+    )
+    documents = human + attacked(human, settings) + machine
     place = folder / "features"
     place.mkdir(parents=True, exist_ok=True)
     scorer: CausalLM | None = None
     parts = []
     for start in range(0, len(documents), BLOCK):
         texts = [plain(one.text) for one in documents[start : start + BLOCK]]
-        file = place / f"{digest([settings.scorer, *texts])}.npy"
+        file = place / f"{digest([settings.scorer, *FEATURES, *texts])}.npy"
         if not file.is_file():
-            scorer = scorer or load_causal(settings.scorer)
+            scorer = scorer or load_causal(settings.scorer, device=device)
             with replacing(file) as temporary, open(temporary, "wb") as out:
                 np.save(out, scored_features(scorer, texts))
         parts.append(np.load(file, allow_pickle=False))
@@ -84,7 +87,8 @@ def fit_weights(features: Matrix, documents: Sequence[Document], settings: Evide
 
     The smooth way may only use `SMOOTHER`, each feature in its own direction: what a free regression finds beyond that tells
     these generators from people, not machines (docs/log.md). Its texts are those of careful samplers; the rough way's all others,
-    and all of a generator whose texts are rougher than people write however they are sampled.
+    and all of a generator whose texts are rougher than people write however they are sampled. The rough way is told from attacked
+    human text too, so that careless spelling is no sign of a machine.
 
     Args:
         features: (texts, `FEATURES`).
@@ -94,18 +98,21 @@ def fit_weights(features: Matrix, documents: Sequence[Document], settings: Evide
         PlanError: no text of one of the two ways.
     """
     human = np.asarray([one.label == HUMAN for one in documents])
+    clean = np.asarray([is_clean(one) for one in documents])
     rough = {_name(one) for one in settings.rough}
     careful = ~human & np.asarray([method_of(one) in settings.smooth and generator_of(one) not in rough for one in documents])
-    mean, scale = features[human].mean(axis=0), np.maximum(features[human].std(axis=0), 1e-6)
-    z, importance = standardised(features, mean, scale), balance(documents)
+    mean, scale = features[clean].mean(axis=0), np.maximum(features[clean].std(axis=0), 1e-6)
+    z = standardised(features, mean, scale)
+    importance = balance(documents) * np.where(human & ~clean, settings.attacked_share, 1.0)
     signs = np.asarray([SMOOTHER.get(name, 0) for name in FEATURES])
-    if not careful.any() or not (~human & ~careful).any():
+    rest = ~human & ~careful
+    if not careful.any() or not rest.any():
         raise PlanError("evidence: the plan needs machine texts of both ways: some by `smooth` methods, and others")
     found = []
-    ways = ((careful, settings.smooth_penalty, signs), (~human & ~careful, settings.rough_penalty, None))
-    for machine, penalty, bounds in ways:
-        rows = human | machine
-        share = np.where(machine, importance / importance[machine].sum(), importance / importance[human].sum())[rows] / 2
+    ways = ((clean, careful, settings.smooth_penalty, signs), (human, rest, settings.rough_penalty, None))
+    for people, machine, penalty, bounds in ways:
+        rows = people | machine
+        share = np.where(machine, importance / importance[machine].sum(), importance / importance[people].sum())[rows] / 2
         found.append(ridge_logistic(z[rows], machine[rows], share, penalty=penalty, signs=bounds))
     (smooth_weights, a), (rough_weights, b) = found
     return Weights(mean, scale, smooth_weights, rough_weights, (a, b - settings.rarer))
@@ -154,18 +161,28 @@ def _name(model: str) -> str:
     return Path(model).name.partition(".")[0]
 
 
-def train_evidence(out: Path, settings: EvidenceSettings, *, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
+def train_evidence(
+    out: Path,
+    settings: EvidenceSettings,
+    *,
+    device: str = "cpu",
+    progress: Progress = lambda what, done, total: None,
+) -> dict[str, Any]:
     """Everything from the plan to `out/detector`: the detector, its calibration, and `facts.json`, which is returned.
 
     `out/test` receives the texts that none of these were made of.
+
+    Args:
+        device: where texts are generated and read: `cpu`, `cuda`, or `auto` for a GPU where there is one.
 
     Raises:
         CorpusError, CheckpointError, SamplingError: a corpus or a model of the plan.
         ArtifactError: the place cannot be written.
     """
+    device = chosen_device(device)
     out.mkdir(parents=True, exist_ok=True)
     with disk_errors(out), locked(out):
-        scored = gather(out, settings, progress=progress)
+        scored = gather(out, settings, device=device, progress=progress)
         train = scored.where(lambda one: one.split == "train")
         weights = fit_weights(train.features, train.documents, settings)
         place = out / "detector"
@@ -173,7 +190,7 @@ def train_evidence(out: Path, settings: EvidenceSettings, *, progress: Progress 
         EvidenceDetector(load_causal(settings.scorer), weights).save(place)
         keep_test(out / "test", scored.documents)
         scores = [float(one) for one in weights.log_odds(scored.features)]
-        calibration = calibrated(scored.documents, scores)
+        calibration = calibrated(scored.documents, scores, settings.edges_words)
         calibration.save(place / "calibration.json")
         facts = {"settings": asdict(settings)} | report(scored, scores, calibration)
         write_json(place / "facts.json", facts)
@@ -184,7 +201,7 @@ def keep_test(folder: Path, documents: Sequence[Document]) -> None:
     """The texts that neither trained nor calibrated, as corpora: `human/CORPUS.jsonl`, `machine/GENERATOR.jsonl`."""
     files: dict[Path, list[str]] = {}
     for one in documents:
-        if one.split == "test":
+        if one.split == "test" and (one.label == MACHINE or is_clean(one)):
             name = Path("machine", generator_of(one)) if one.label == MACHINE else Path("human", corpus_of(one))
             row = json.dumps({"text": one.text, "source": one.source, "label": one.label}, ensure_ascii=False)
             files.setdefault(folder / f"{name}.jsonl", []).append(row + "\n")
@@ -193,14 +210,19 @@ def keep_test(folder: Path, documents: Sequence[Document]) -> None:
         write_atomic(path, "".join(rows).encode())
 
 
-def calibrated(documents: Sequence[Document], scores: Sequence[float]) -> Calibration:
+def calibrated(documents: Sequence[Document], scores: Sequence[float], edges_words: Sequence[int]) -> Calibration:
     """Human and machine texts of `valid`, by their lengths."""
     found: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
     for one, score in zip(documents, scores, strict=True):
         if one.split == "valid":
             found[one.label].append((score, len(one.text.split())))
     domains = [corpus_of(one) for one in documents if one.split == "valid"]
-    return fit_calibration("evidence", found[HUMAN], found[MACHINE], domains=domains)
+    return fit_calibration("evidence", found[HUMAN], found[MACHINE], domains=domains, edges_words=edges_words)
+
+
+def is_clean(document: Document) -> bool:
+    """Whether a person wrote it and no attack changed it."""
+    return document.label == HUMAN and UNDER not in corpus_of(document)
 
 
 def corpus_of(document: Document) -> str:
@@ -213,7 +235,7 @@ def report(scored: Scored, scores: Sequence[float], calibration: Calibration) ->
 
     `auroc`: each generator's and method's machine texts against the human `test` texts of the calibrated corpora, by the
     detector and by each zero-shot feature, whose better side is taken on `train`. `achieved`: false-positive rates at a nominal
-    1% and 5%, by corpus and length.
+    1% and 5%, by corpus and length; `attacked` the same of human texts under the plan's attacks.
     """
     corpora = set(calibration.domains)
     test = [i for i, one in enumerate(scored.documents) if one.split == "test" and corpus_of(one) in corpora]
@@ -231,15 +253,20 @@ def report(scored: Scored, scores: Sequence[float], calibration: Calibration) ->
         if len(rows) >= FEWEST
         for column, values in columns.items()
     ]
-    held = [i for i, one in enumerate(scored.documents) if one.split == "test" and one.label == HUMAN]
-    triples = [(scores[i], len(scored.documents[i].text.split()), corpus_of(scored.documents[i])) for i in held]
-    achieved = {f"{fpr:g}": [asdict(one) for one in achieved_rates(calibration, triples, fpr)] for fpr in RATES}
-    return {"auroc": rows, "achieved": achieved, "calibrated_on": list(calibration.domains)}
+    held: dict[bool, list[tuple[float, int, str]]] = {True: [], False: []}
+    for one, score in zip(scored.documents, scores, strict=True):
+        if one.split == "test" and one.label == HUMAN:
+            held[is_clean(one)].append((score, len(one.text.split()), corpus_of(one)))
+    clean, changed = (
+        {f"{fpr:g}": [asdict(row) for row in achieved_rates(calibration, those, fpr)] for fpr in RATES} for those in held.values()
+    )
+    return {"auroc": rows, "achieved": clean, "attacked": changed, "calibrated_on": list(calibration.domains)}
 
 
 def _sided(scored: Scored) -> dict[str, Matrix]:
     """Each feature, turned so that machine texts of `train` lie above human ones."""
     train = scored.where(lambda one: one.split == "train")
     machine = np.asarray([one.label == MACHINE for one in train.documents])
-    signs = [auroc(column[~machine].tolist(), column[machine].tolist())[0] >= 0.5 for column in train.features.T]
+    clean = np.asarray([is_clean(one) for one in train.documents])
+    signs = [auroc(column[clean].tolist(), column[machine].tolist())[0] >= 0.5 for column in train.features.T]
     return {name: column if up else -column for name, column, up in zip(FEATURES, scored.features.T, signs, strict=True)}

@@ -12,7 +12,7 @@ import pytest
 
 from staged.detectors import evidence
 from staged.detectors.catalog import load_detector
-from staged.detectors.features import FEATURES, SMOOTHER, feature_matrix
+from staged.detectors.features import FEATURES, SMOOTHER, feature_matrix, inside_words
 from staged.detectors.token_statistics import TokenStatistics
 from staged.errors import CheckpointError, PlanError
 from staged.records import HUMAN, MACHINE, Document
@@ -35,7 +35,9 @@ def settings(tiny: Path, human_folder: Path, tmp_path: Path) -> EvidenceSettings
         generators={str(tiny): 160},
         methods=METHODS,
         smooth=("top-k-40",),
+        attacks=("misspelling",),
         words=(15, 25),
+        edges_words=(5,),
         n_human=96,
         n_held_out=8,
         prompt_words=5,
@@ -45,14 +47,8 @@ def settings(tiny: Path, human_folder: Path, tmp_path: Path) -> EvidenceSettings
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence_training, "fit_calibration", _short(evidence_training.fit_calibration))
     monkeypatch.setattr(evidence_training, "BLOCK", 32)
     monkeypatch.setattr(evidence_training, "FEWEST", 2)
-
-
-def _short(fit):  # type: ignore[no-untyped-def]
-    """Calibration of texts this short."""
-    return lambda *arguments, **options: fit(*arguments, **options, edges_words=(5,))
 
 
 @pytest.mark.usefixtures("small")
@@ -76,7 +72,7 @@ class TestTraining:
         assert {row["machine"] for row in facts["auroc"]} == {"all", "tiny", *METHODS}
         assert {row["score"] for row in facts["auroc"]} == {"evidence", *FEATURES}
         assert all(0 <= row["low"] <= row["auroc"] <= row["high"] <= 1 for row in facts["auroc"])
-        assert facts["achieved"]["0.05"][0]["n"] > 0
+        assert facts["achieved"]["0.05"][0]["n"] > facts["attacked"]["0.05"][0]["n"] - 1 > 0
         scores = load_detector(folder).score(["The harbour opens the window.", "", "a " * 4000])
         assert all(math.isfinite(score) for score in scores)
 
@@ -191,18 +187,34 @@ class TestWeights:
         wild[0, 3] = 1e12
         assert abs(fit_weights(features, self.documents(30), PLAN).log_odds(wild)[0]) < 50
 
+    def test_careless_spelling_is_no_sign_of_a_machine(self) -> None:
+        """Attacked human text lies where rough text does, but for one feature; told so, the rough way leaves it alone."""
+        stream, n, inside = np.random.default_rng(11), 300, FEATURES.index("surprise-inside")
+        features = stream.normal(size=(4 * n, len(FEATURES)))
+        features[n : 2 * n, FEATURES.index("surprise-spread")] -= 4
+        features[2 * n :, FEATURES.index("surprise-spread")] += 4
+        features[3 * n :, inside] += 4
+        people = self.documents(n)
+        careless = [replace(one, id=f"{one.id}~misspelling", source="a under misspelling:x") for one in people[:n]]
+        told = fit_weights(features, people + careless, replace(PLAN, attacked_share=1.0)).log_odds(features)
+        untold = fit_weights(features[: 3 * n], people, PLAN).log_odds(features)
+        cut = [np.quantile(odds[:n], 0.95) for odds in (told, untold)]
+        assert np.mean(told[3 * n :] > cut[0]) < 0.1 < 0.9 < np.mean(untold[3 * n :] > cut[1])
+        assert np.mean(told[2 * n : 3 * n] > cut[0]) > 0.75
+
 
 class TestFeatures:
     def test_short_texts_have_no_sign(self) -> None:
         short = TokenStatistics(np.arange(3), np.zeros(2), np.zeros(2), np.ones(2), np.ones(2, dtype=np.int64), 0.0)
-        assert not feature_matrix([short]).any()
-        assert feature_matrix([]).shape == (0, len(FEATURES))
+        assert not feature_matrix([short], [np.zeros(2, dtype=bool)]).any()
+        assert feature_matrix([], []).shape == (0, len(FEATURES))
 
     def test_known_values(self) -> None:
         n = 20
         logprob, mean = -np.arange(1.0, n + 1), np.full(n, -2.0)
         rank = np.array([1, 11, 101, 1001] * 5, dtype=np.int64)
-        row = feature_matrix([TokenStatistics(np.arange(n + 1), logprob, mean, np.full(n, 4.0), rank, 0.0)])[0]
+        text = TokenStatistics(np.arange(n + 1), logprob, mean, np.full(n, 4.0), rank, 0.0)
+        row = feature_matrix([text], [np.zeros(n, dtype=bool)])[0]
         value = dict(zip(FEATURES, row, strict=True))
         assert value["likelihood"] == pytest.approx(-10.5)
         assert value["entropy"] == pytest.approx(2.0)
@@ -211,12 +223,39 @@ class TestFeatures:
         assert value["surprise-jump"] == pytest.approx(1.0)
         assert [value[f"rank-{k}"] for k in (10, 100, 1000)] == pytest.approx([0.25, 0.5, 0.75])
         assert value["surprise-q0.5"] == pytest.approx(10.5)
+        assert value["surprise-inside"] == 0
 
     @pytest.mark.parametrize("fill", [0.0, -1e6])
     def test_always_finite(self, fill: float) -> None:
         n = 30
         same = TokenStatistics(np.arange(n + 1), np.full(n, fill), np.full(n, fill), np.zeros(n), np.ones(n, dtype=np.int64), 0.0)
-        assert np.isfinite(feature_matrix([same])).all()
+        assert np.isfinite(feature_matrix([same], [np.arange(n) % 2 == 0])).all()
+
+    def test_tokens_inside_words_count_in_one_feature_only(self) -> None:
+        """Pieces of misspelt words between the others change nothing but the surprise inside words."""
+        stream, n = np.random.default_rng(1), 30
+
+        def text(logprob: np.ndarray, fill: float) -> TokenStatistics:
+            m = len(logprob)
+            return TokenStatistics(np.arange(m + 1), logprob, np.full(m, fill), np.full(m, 2.0), np.ones(m, dtype=np.int64), 0.0)
+
+        logprob, inside = -stream.gamma(2, 2, n), np.arange(2 * n) % 2 == 1
+        mixed = np.where(inside, -9.0, np.repeat(logprob, 2))
+        plain, pieces = feature_matrix([text(logprob, -3.0), text(mixed, -3.0)], [np.zeros(n, dtype=bool), inside])
+        assert np.flatnonzero(plain != pieces).tolist() == [FEATURES.index("surprise-inside")]
+        assert pieces[-1] == pytest.approx(4.5)
+
+    def test_inside_words(self) -> None:
+        text = "It's a glo-rious 1st day, naïve"
+        pieces = ["It", "'", "s", " a", " g", "lo", "-", "ri", "ous", " 1", "st", " day", ",", " na", "ïve"]
+        ends = np.cumsum([len(piece) for piece in pieces]).tolist()
+        spans = list(zip([0, *ends[:-1]], ends, strict=True))
+        assert [piece for piece, within in zip(pieces[1:], inside_words(text, spans), strict=True) if within] == [
+            "lo",
+            "ous",
+            "ïve",
+        ]
+        assert len(inside_words("a", [(0, 1)])) == len(inside_words("", [])) == 0
 
 
 def test_plain_text_is_one_line() -> None:
