@@ -11,6 +11,7 @@ import typer.main
 
 from staged.artifacts import read_json
 from staged.cli import app
+from staged.figures import percent
 from staged.study.matrix import PUBLISHED, PUBLISHED_SIZES, Matrix, by_size, load_cells
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +52,7 @@ def matrix_table(matrix: Matrix) -> str:
     """One transfer matrix as Markdown: accuracy in % with its 95% interval; blank where nothing was measured."""
     lines = ["| trained ↓ tested → | " + " | ".join(matrix.columns) + " |", "|---|" + "---|" * len(matrix.columns)]
     for name, row in zip(matrix.rows, matrix.cells, strict=True):
-        cells = [f"{100 * c.accuracy:.1f} [{100 * c.accuracy_low:.1f}, {100 * c.accuracy_high:.1f}]" if c else "" for c in row]
+        cells = [percent(c.accuracy, c.accuracy_low, c.accuracy_high) if c else "" for c in row]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

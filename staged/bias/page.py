@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from staged.markdown import figure, p_text, table
+from staged.figures import figure, p_text, percent
+from staged.markdown import table
 
 
 def page(result: dict[str, Any]) -> str:
@@ -39,7 +40,14 @@ def tally_page(result: dict[str, Any]) -> str:
     """tally.md from what tally.json holds."""
     words = ("favourable", "neutral", "unfavourable")
     shares = [
-        (one["model"], one["attribute"], one["group"], one["n"], *(_share(one[word]) for word in words), f"{one['mean']:+.2f}")
+        (
+            one["model"],
+            one["attribute"],
+            one["group"],
+            one["n"],
+            *(percent(*_three(one[word], "share")) for word in words),
+            f"{one['mean']:+.2f}",
+        )
         for one in result["groups"]
     ]
     rows = [
@@ -106,7 +114,7 @@ def _sentence_pairs(found: dict[str, Any]) -> list[str]:
     lines = ["## Sentence pairs", ""]
     if found["crows_pairs"]:
         rows = [
-            (model, one["kind"], one["n"], one["neutral"], f"{one['percent']:.1f} [{one['low']:.1f}, {one['high']:.1f}]")
+            (model, one["kind"], one["n"], one["neutral"], figure(*_three(one, "percent"), form=".1f"))
             for model, scores in found["crows_pairs"]["models"].items()
             for one in scores
         ]
@@ -120,7 +128,7 @@ def _sentence_pairs(found: dict[str, Any]) -> list[str]:
     if found["stereoset"]:
         scores = ("lms", "ss", "icat")
         rows = [
-            (model, one["kind"], one["n"], one["targets"], *(_percent(one[name]) for name in scores))
+            (model, one["kind"], one["n"], one["targets"], *(figure(*_three(one[name], "percent"), form=".1f") for name in scores))
             for model, listed in found["stereoset"]["models"].items()
             for one in listed
         ]
@@ -130,9 +138,5 @@ def _sentence_pairs(found: dict[str, Any]) -> list[str]:
     return lines + ([f"Not measured: give {' and '.join(missing)} with the published file.", ""] if missing else [])
 
 
-def _percent(one: dict[str, float]) -> str:
-    return f"{one['percent']:.1f} [{one['low']:.1f}, {one['high']:.1f}]"
-
-
-def _share(one: dict[str, float]) -> str:
-    return f"{100 * one['share']:.1f} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
+def _three(one: dict[str, float], what: str) -> tuple[float, float, float]:
+    return one[what], one["low"], one["high"]

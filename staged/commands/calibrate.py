@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from staged.errors import CheckpointError, PlanError
+from staged.figures import estimate, percent
 from staged.records import MACHINE
 from staged.screen import count_progress, print_table, screen
 
@@ -61,7 +62,7 @@ def _print_fitted(facts: dict[str, Any]) -> None:
             f"{one['n_human']:,}",
             f"{one['n_machine']:,}",
             "too few texts" if one["threshold"] is None else f"{one['threshold']:.4g}",
-            _percent(one["rate"], one["rate_low"], one["rate_high"]),
+            percent(*estimate(one, "rate"), digits=2, unit="%"),
         )
         for one in facts["lengths"]
     ]
@@ -73,7 +74,7 @@ def _print_fitted(facts: dict[str, Any]) -> None:
             one["length"],
             f"{one['n']:,}",
             f"{one['false_positives']:,}",
-            _percent(one["rate"], one["low"], one["high"]),
+            percent(one["rate"], one["low"], one["high"], digits=2, unit="%"),
             _against(one["within"], one["off_by"]),
         )
         for one in facts["achieved"]
@@ -93,12 +94,6 @@ def _print_fitted(facts: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
-
-
-def _percent(rate: float | None, low: float | None, high: float | None) -> str:
-    if rate is None or low is None or high is None:
-        return "–"
-    return f"{100 * rate:.2f}% [{100 * low:.2f}, {100 * high:.2f}]"
 
 
 def _against(within: bool | None, off_by: float | None) -> str:
@@ -155,7 +150,7 @@ def _print_stressed(found: dict[str, Any]) -> None:
         mine = [row for row in rows if (row["written_by"], row["normalised"]) == (written_by, normalised)]
         for row in mine:
             changed = "–" if row["changed"] is None else f"{100 * row['changed']:.0f}%"
-            rate = _percent(row["rate"], row["rate_low"], row["rate_high"])
+            rate = percent(*estimate(row, "rate"), digits=2, unit="%")
             mark = "*" if row["p_holm"] is not None and row["p_holm"] < 0.01 else ""
             cells.setdefault(row["attack"], [changed]).append(rate + mark)
         reading = "normalised" if normalised else "not normalised"

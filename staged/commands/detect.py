@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from staged.errors import PlanError
+from staged.figures import figure
 from staged.screen import count_progress, print_table, screen
 
 DETECTOR = "evidence, a zero-shot score such as fast-detectgpt@gpt2, a released detector, a detector's folder (docs/detectors.md)"
@@ -150,7 +151,7 @@ def train_detector(
     with count_progress("texts") as progress:
         facts = train_evidence(out, settings, progress=lambda what, done, total: progress(done, total))
     rows = [
-        (row["machine"], row["score"], f"{row['n_machine']:,}", f"{row['auroc']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
+        (row["machine"], row["score"], f"{row['n_machine']:,}", figure(row["auroc"], row["low"], row["high"], form=".3f"))
         for row in facts["auroc"]
         if row["score"] in ("evidence", "fast-detectgpt")
     ]

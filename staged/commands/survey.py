@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from staged.commands.models import MODELS
+from staged.figures import figure
 from staged.screen import count_progress, screen
 
 app = typer.Typer(no_args_is_help=True, help="Ask people how credible models' texts are, without telling them whose they are.")
@@ -50,8 +51,8 @@ def tally(
 
     result = write_tally(folder, answers)
     for one in result["models"]:
-        between = "" if one["low"] is None else f" [{one['low']:.2f}, {one['high']:.2f}]"
-        line = f"{one['model']}: {one['index']:.2f}{between}, n = {one['respondents']} people, {one['texts']} texts"
+        index = figure(one["index"], one["low"], one["high"], form=".2f")
+        line = f"{one['model']}: {index}, n = {one['respondents']} people, {one['texts']} texts"
         screen.print(line, markup=False, highlight=False, soft_wrap=True)
     for one in result["sentences"]:
         screen.print(one["text"], markup=False, highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 from markupsafe import Markup, escape
 
+from staged.figures import estimate, figure, percent
 from staged.release.card import RATES, SECTIONS
 from staged.release.evidence import rate_of
 from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET
@@ -35,7 +36,7 @@ def card_html(card: Mapping[str, Any]) -> str:
 def rate_text(cell: Mapping[str, Any], field: str) -> str:
     """A rate with its 95% interval in %, as every table shows it: `80.0 [78.7, 81.2]`."""
     measured = rate_of(cell, field)
-    return BLANK if measured is None else "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * one for one in measured))
+    return BLANK if measured is None else percent(*measured)
 
 
 def environment(*, html: bool) -> jinja2.Environment:
@@ -64,15 +65,12 @@ def _number(value: float | int | None, digits: int = 3) -> str:
 
 def _interval(row: Mapping[str, Any], field: str) -> str:
     """A value with its interval where it has one: `0.12 [0.03, 0.21]`."""
-    between = f" [{row['low']:.2f}, {row['high']:.2f}]" if row["low"] is not None and row["high"] is not None else ""
-    return f"{row[field]:.2f}{between}"
+    return figure(row[field], row["low"], row["high"], form=".2f")
 
 
 def _points(row: Mapping[str, Any], field: str) -> str:
     """A fraction with its interval in %: `21.3 [18.0, 24.9]`."""
-    if row[field] is None:
-        return BLANK
-    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * row[name] for name in (field, f"{field}_low", f"{field}_high")))
+    return BLANK if row[field] is None else percent(*estimate(row, field))
 
 
 def _paragraphs(text: str) -> Markup:

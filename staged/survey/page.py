@@ -8,7 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from staged.comparing import DIFFERS, UNKNOWN
-from staged.markdown import figure, p_text, table
+from staged.figures import figure, p_text
+from staged.markdown import table
 
 __all__ = ["result_page", "sentence", "sheet_page"]
 
