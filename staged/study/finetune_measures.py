@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from staged.artifacts import read_json, versions
+from staged.comparing import interval
 from staged.corpus.build import read_documents
 from staged.corpus.duplicates import copied_runs, word_runs
 from staged.errors import ArtifactError
@@ -108,7 +109,7 @@ def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Row]:
     parts += [([one], scored.right(one, HUMAN)[:, None], scored.sources(one)) for one in names if one not in base]
     point, drawn = dict.fromkeys(names, 0.0), {name: np.zeros(DRAWS) for name in names}
     for number, (columns, values, clusters) in enumerate(parts):
-        means = metrics.resampled_means(values, clusters, draws=DRAWS, seed=settings.seed + number)
+        means = metrics.clustered_means(values, clusters, draws=DRAWS, seed=settings.seed + number)
         for i, name in enumerate(columns):
             point[name] += values[:, i].mean() / 2
             drawn[name] += means[:, i] / 2
@@ -126,17 +127,17 @@ def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Row]:
 def _drop(kind: str, style: str, point: dict[str, float], drawn: dict[str, np.ndarray], n: int) -> Row:
     row: Row = {"detector": kind, "style": style, "n_human": n, "n_machine": n}
     for what, name in (("before", "before"), ("matched", f"matched/{style}"), ("after", f"after/{style}")):
-        row |= metrics.named(what, (float(point[name]), *metrics.percentile_interval(drawn[name])))
+        row |= metrics.named(what, (float(point[name]), *interval(drawn[name])))
     for what, first, then in (
         ("drop", "before", f"after/{style}"),
         ("by_length", "before", f"matched/{style}"),
         ("rest", f"matched/{style}", f"after/{style}"),
     ):
-        row |= metrics.named(what, (float(point[first] - point[then]), *metrics.percentile_interval(drawn[first] - drawn[then])))
+        row |= metrics.named(what, (float(point[first] - point[then]), *interval(drawn[first] - drawn[then])))
     drops, by_length = drawn["before"] - drawn[f"after/{style}"], drawn["before"] - drawn[f"matched/{style}"]
     row |= {"share_by_length": None, "share_by_length_low": None, "share_by_length_high": None}
     if not row["drop_low"] <= 0 <= row["drop_high"]:
-        shares = metrics.percentile_interval(by_length / np.where(drops == 0, np.inf, drops))
+        shares = interval(by_length / np.where(drops == 0, np.inf, drops))
         row |= metrics.named("share_by_length", (row["by_length"] / row["drop"], *shares))
     spread = float(drops.std())
     return row | {"drop_p": float(2 * stats.norm.sf(abs(row["drop"]) / spread)) if spread else 1.0}
