@@ -84,10 +84,7 @@ def _runs(plan: Path | None, out: Path | None, names: list[str], init: str | Non
 
 
 def sample(
-    model: Annotated[
-        str,
-        typer.Argument(help=f"{MODELS}."),
-    ],
+    model: Annotated[str, typer.Argument(help=f"{MODELS}.")],
     method: Annotated[
         str | None,
         typer.Option(help="temperature-1 (the default), top-k-40, nucleus, greedy, or parts such as temperature-0.7+top-p-0.9."),
@@ -149,35 +146,17 @@ def sample(
     ] = "",
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
-    from staged.samples.dataset import SampleSettings, write_samples
-    from staged.samples.decoders import path_taken
-    from staged.samples.methods import choose
-    from staged.samples.prompts import chosen_prompts, how_many
+    options = locals()
+    from staged.samples.asked import asked
+    from staged.samples.dataset import write_samples
 
-    texts = chosen_prompts(prompt, prompts)
-    settings = SampleSettings(
-        model=model,
-        method=choose(method, temperature, top_k, top_p, semantics),
-        count=how_many(number, per_prompt, texts),
-        length=length,
-        seed=seed,
-        prompts=texts,
-        per_prompt=1 if per_prompt is None else per_prompt,
-        batch=batch,
-        precision=precision,
-        device=device,
-        draft=draft,
-        stop=tuple(stop or ()),
-        repetition_penalty=repetition_penalty,
-        logprobs=logprobs,
-        context=context,
-    )
+    settings = asked(options)
     if out is None:
         print_samples(settings)
         return
     with count_progress("samples") as progress:
-        write_samples(out, settings, progress=progress)
-    screen.print(f"{settings.count} samples ({path_taken(model, precision, device)}): {out}", highlight=False, soft_wrap=True)
+        path = write_samples(out, settings, progress=progress)
+    screen.print(f"{settings.count} samples ({path}): {out}", highlight=False, soft_wrap=True)
 
 
 def convert(
