@@ -21,7 +21,8 @@ from staged.records import HUMAN, MACHINE
 from staged.study import metrics
 from staged.study.cells import Measured, cell_of, thresholds
 from staged.study.finetune_plan import BASE, FinetuneSettings
-from staged.study.finetune_stages import CLASSIFIER, TRAINED, TUNED, answers, human, scores_stage
+from staged.study.finetune_stages import CLASSIFIER, TRAINED, TUNED, scores_stage
+from staged.study.finetune_texts import answers, human
 
 DRAWS = 10_000
 ALPHA = 0.01

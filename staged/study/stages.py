@@ -7,7 +7,6 @@ models ─► samples ─► detectors ─► scores          (then, in the pare
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,10 +22,12 @@ from staged.corpus.duplicates import copied_runs, word_runs
 from staged.detectors.catalog import load_detector
 from staged.detectors.roberta import RobertaSettings
 from staged.errors import CheckpointError, PlanError
+from staged.model.bpe import load_bpe
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.layouts import keyed, model_files, tokenizer_files, weight_files
 from staged.records import Document
-from staged.samples.dataset import SampleSettings, write_samples
+from staged.samples.dataset import SampleSettings, shifted
+from staged.samples.kept import keep_file
 from staged.samples.methods import method
 from staged.samples.streams import derive
 from staged.study import metrics, sets
@@ -66,8 +67,8 @@ def all_stages(root: Path, settings: StudySettings) -> list[Stage]:
     names = [Path(model).name for model in settings.models]
     if len(set(names)) != len(names):
         raise PlanError(f"study: two models are called the same: {', '.join(names)}; rename a folder")
-    stages = [_corpus(settings)]
-    stages += [_samples(root, settings, model, name) for model in reversed(settings.models) for name in settings.methods]
+    stages = [corpus_stage("corpus", settings.corpus, settings.models[0], cost=15)]
+    stages += [_samples(settings, model, name) for model in reversed(settings.models) for name in settings.methods]
     stages += [_copying(root, settings)]
     for kind in sorted(settings.detectors):  # the slow kind first, so the last stages are short ones
         for model in settings.models:
@@ -88,18 +89,18 @@ def scores_stage(kind: str, model: str, method_name: str) -> str:
     return f"scores/{kind}/{Path(model).name}/{method_name}"
 
 
-def _corpus(settings: StudySettings) -> Stage:
-    first = settings.models[0]
-    files = tuple(keyed("tokenizer", tokenizer_files(model_folder(first))).items())
-    made = asdict(settings.corpus) | {"text": text_digest(settings.corpus)}
-    return Stage("corpus", partial(_write_corpus, settings.corpus, settings), made, files=files, cost=15)
+def corpus_stage(name: str, corpus: CorpusSettings, model: str, *, cost: float) -> Stage:
+    """Human text in passages, their lengths counted in the model's tokens."""
+    files = tuple(keyed("tokenizer", tokenizer_files(model_folder(model))).items())
+    made = asdict(corpus) | {"text": text_digest(corpus)}
+    return Stage(name, partial(_write_corpus, corpus, model), made, files=files, cost=cost)
 
 
-def _write_corpus(corpus: CorpusSettings, settings: StudySettings, folder: Path, progress: Progress) -> None:
-    write_corpus(folder, corpus, sets.tokenizer(settings).count)
+def _write_corpus(corpus: CorpusSettings, model: str, folder: Path, progress: Progress) -> None:
+    write_corpus(folder, corpus, load_bpe(model_folder(model)).count)
 
 
-def _samples(root: Path, settings: StudySettings, model: str, name: str) -> Stage:
+def _samples(settings: StudySettings, model: str, name: str) -> Stage:
     made: dict[str, Any] = {
         "model": Path(model).name,
         "method": name,
@@ -122,7 +123,6 @@ def _write_samples(settings: StudySettings, model: str, name: str, folder: Path,
     counts, lengths = sets.counts(settings), _lengths(settings)
     total, before = sum(counts.values()), 0
     for split, count in counts.items():
-        out = folder / f"{split}.parquet"
         wanted = SampleSettings(
             model=model,
             method=method(name),
@@ -132,9 +132,7 @@ def _write_samples(settings: StudySettings, model: str, name: str, folder: Path,
             batch=settings.batch,
             precision=settings.precision,
         )
-        if not out.is_file():
-            write_samples(out, wanted, progress=lambda done, _, before=before: progress(before + done, total))  # type: ignore[misc]
-        shutil.rmtree(out.with_name(f"{out.name}.blocks"), ignore_errors=True)  # killed just before it was removed
+        keep_file(folder / f"{split}.parquet", wanted, progress=shifted(progress, before, total))
         before += count
 
 

@@ -23,7 +23,7 @@ from staged.records import HUMAN, MACHINE, Document
 from staged.report.finetune import write_finetune_report
 from staged.study.finetune_measures import _drop
 from staged.study.finetune_plan import read_finetune
-from staged.study.finetune_stages import answers, paired, pairs_to_test
+from staged.study.finetune_texts import answers, paired, pairs_to_test
 from staged.study.metrics import clustered_means
 
 PLAN = """
