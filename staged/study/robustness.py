@@ -29,7 +29,6 @@ from staged.errors import ArtifactError
 from staged.records import HUMAN, LABELS, Document
 from staged.study import sets
 from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, scored, under
-from staged.study.attacks import check_attacks
 from staged.study.plan import MIX, StudySettings
 from staged.study.stages import Progress, Stage, detector_stage, samples_stage
 
@@ -46,12 +45,7 @@ class Attacked(Row):
 
 
 def attack_stages(root: Path, settings: StudySettings) -> list[Stage]:
-    """The stages that the plan's attacks take; none where it names none.
-
-    Raises:
-        PlanError: an attack whose word list is not installed.
-    """
-    check_attacks(settings.attacks)
+    """The stages that the plan's attacks take; none where it names none."""
     kinds = sorted(settings.detectors) if settings.attacks else ()
     return [_stage(root, settings, kind, model) for kind in kinds for model in settings.models]
 

@@ -218,8 +218,8 @@ def test_the_flag_takes_every_attack(tiny: Path, human_folder: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("attacks", "says"),
     [
-        ('attacks = ["homoglif"]', "study: attacks: 'homoglif': unknown; did you mean 'homoglyph'?"),
-        ('attacks = ["number", "number"]', "study: attacks: 'number': lists it twice"),
+        ('attacks = ["homoglif"]', "unknown attack 'homoglif'; did you mean 'homoglyph'?"),
+        ('attacks = ["number", "number"]', "attack 'number' is named twice"),
         ('attacks = "number"', "attacks must be a list"),
     ],
 )
