@@ -29,6 +29,11 @@ screen = Console()
 errors = Console(stderr=True)
 
 
+def say(text: str, *, style: str = "") -> None:
+    """A line as it is, whatever brackets it holds, broken by the terminal alone."""
+    screen.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def count_progress(what: str) -> Iterator[Any]:
     with _bars(MofNCompleteColumn()) as bars:
@@ -127,12 +132,10 @@ def print_study(folder: Path) -> None:
         ]
         title = f"{detector}, {matrix.fixed}: accuracy in % [95% interval]"
         print_table(title, ("trained on ↓  tested on →", *matrix.columns), rows)
-    screen.print(
-        f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most {cells[0].length_tokens} tokens a cell"
-    )
+    say(f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most {cells[0].length_tokens} tokens a cell")
     for finding in read_json(folder / "findings.json")["findings"]:
-        screen.print(f"{finding['verdict']}: {finding['claim']}", highlight=False, markup=False)
-    screen.print(f"\nreport: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+        say(f"{finding['verdict']}: {finding['claim']}")
+    say(f"\nreport: {folder / 'report.html'}")
 
 
 def print_finetune(folder: Path) -> None:
@@ -153,16 +156,16 @@ def print_finetune(folder: Path) -> None:
         print_table(f"{detector}: accuracy in % [95% interval]", header, rows)
         for verdict in dict.fromkeys(row["verdict"] for row in found["drops"] if row["detector"] == detector):
             these = [row["style"] for row in found["drops"] if (row["detector"], row["verdict"]) == (detector, verdict)]
-            screen.print(f"{verdict}: {', '.join(these)}", highlight=False, markup=False)
+            say(f"{verdict}: {', '.join(these)}")
     n, whole = found["drops"][0]["n_machine"], [one for one in found["styles"] if one["part"] == "whole"]
-    screen.print(f"n = {n} human + {n} machine texts before, and for each style", highlight=False)
+    say(f"n = {n} human + {n} machine texts before, and for each style")
     right = [(one["text"], one["style"], str(one["n"]), percent(*estimate(one, "accuracy"))) for one in whole if one["style"]]
     print_table("style classifier, whole texts: called rightly, in %", ("text", "style", "n", "accuracy"), right)
     chance = f"{100 / len(found['settings']['styles']):.0f}"
     for one in (one for one in whole if not one["style"]):
         shares = ", ".join(f"{name} {100 * count / one['n']:.0f}" for name, count in one["called"].items())
-        screen.print(f"the untuned model's texts are called, in %: {shares}; chance {chance} (n = {one['n']})", highlight=False)
-    screen.print(f"\nreport: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+        say(f"the untuned model's texts are called, in %: {shares}; chance {chance} (n = {one['n']})")
+    say(f"\nreport: {folder / 'report.html'}")
 
 
 def print_evaluation(result: Any) -> None:
@@ -178,15 +181,15 @@ def print_evaluation(result: Any) -> None:
         f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision}; documents: {result.documents:,}, "
         "each scored by itself after <|endoftext|>; words are separated by white space"
     )
-    screen.print(facts, markup=False, highlight=False, soft_wrap=True)
-    screen.print(f"95% interval of bits per byte: {_bits_interval(result.interval)}", markup=False, highlight=False, soft_wrap=True)
+    say(facts)
+    say(f"95% interval of bits per byte: {_bits_interval(result.interval)}")
     if result.documents_learned_from:
         seen = f"the model was trained on {result.documents_learned_from:,} of these documents: this says little about new text"
-        screen.print(seen, style="bold", highlight=False, soft_wrap=True)
-    screen.print()
+        say(seen, style="bold")
+    say("")
     published = [(name, *(f"{value:g}" for value in values)) for name, values in PUBLISHED.items()]
     print_table("GPT-2 as published", ("", *PUBLISHED_SIZES), published)
-    screen.print(PUBLISHED_NOTE, markup=False, highlight=False, soft_wrap=True)
+    say(PUBLISHED_NOTE)
 
 
 def print_raid(result: dict[str, Any]) -> None:
@@ -194,7 +197,7 @@ def print_raid(result: dict[str, Any]) -> None:
     counts = result["counts"]
     facts = ", ".join(f"{name} {counts[name]:,}" for name in ("rows", "scored", "missing", "nan", "infinite", "extra"))
     if not result["labelled"]:
-        screen.print(f"{result['note']}\n{facts}", markup=False, highlight=False, soft_wrap=True)
+        say(f"{result['note']}\n{facts}")
         return
     header = ("", "value", "machine texts", "unscored", "TPR in %", "TPR of scored", "human texts", "achieved FPR in %", "AUROC")
     for number, fpr in enumerate(result["settings"]["fprs"]):  # the first cuts of a cell are per domain, in this order
@@ -206,7 +209,7 @@ def print_raid(result: dict[str, Any]) -> None:
         f"of {held['human']:,} human + {held['machine']:,} machine texts of other sources; [95% interval]; – where n is below "
         f"{result['settings']['minimum']} or too few human texts certify the rate; an unscored text counts as not detected"
     )
-    screen.print(said, markup=False, highlight=False, soft_wrap=True)
+    say(said)
 
 
 def _raid_row(cell: dict[str, Any], rates: dict[str, Any]) -> tuple[str, ...]:

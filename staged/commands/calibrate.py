@@ -11,7 +11,7 @@ import typer
 from staged.errors import CheckpointError, PlanError
 from staged.figures import estimate, percent
 from staged.records import MACHINE
-from staged.screen import count_progress, print_table, screen
+from staged.screen import count_progress, print_table, say
 
 DETECTOR_HELP = "A detector by name (docs/detectors.md), its folder, a detector-*.pt file, or a two-label classifier on the hub."
 
@@ -32,8 +32,7 @@ def calibrate(
     from staged.detectors import fitting
 
     fitting.check_options(fpr, seed)
-    if out.is_dir():
-        raise PlanError(f"{out}: is a folder; give --out a file, such as {out / 'calibration.json'}")
+    _refuse_folder(out, "calibration.json")
     from staged.corpus.files import read_corpus
     from staged.detectors.catalog import open_detector
 
@@ -50,7 +49,12 @@ def calibrate(
         typer.echo(json.dumps(fitted.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
         return
     _print_fitted(fitted.to_json())
-    screen.print(f"\ncalibration: {out}", highlight=False, markup=False, soft_wrap=True)
+    say(f"\ncalibration: {out}")
+
+
+def _refuse_folder(out: Path, name: str) -> None:
+    if out.is_dir():
+        raise PlanError(f"{out}: is a folder; give --out a file, such as {out / name}")
 
 
 def _print_fitted(facts: dict[str, Any]) -> None:
@@ -83,16 +87,10 @@ def _print_fitted(facts: dict[str, Any]) -> None:
         "on held-out human text", ("domain", "length", "n", "flagged", "rate [95% interval]", f"nominal {nominal}"), measured
     )
     abstained = next((one["abstained"] for one in facts["achieved"]), 0)
-    screen.print(
-        f"n: held-out texts that could be flagged; {abstained:,} could not, being too short or of a length with too few texts",
-        highlight=False,
-        soft_wrap=True,
-    )
-    screen.print(
+    say(f"n: held-out texts that could be flagged; {abstained:,} could not, being too short or of a length with too few texts")
+    say(
         "off by: percentage points from the nominal rate to the interval's nearer end; rows over all lengths count a document once "
-        "a length, so their true uncertainty is larger",
-        highlight=False,
-        soft_wrap=True,
+        "a length, so their true uncertainty is larger"
     )
 
 
@@ -126,8 +124,7 @@ def stress(
     from staged.study.stress import stress as measure
 
     settings = StressSettings(tuple(attack or ATTACKS), tuple(fpr or (0.01, 0.05)), most, without_normalisation, seed)
-    if out.is_dir():
-        raise PlanError(f"{out}: is a folder; give --out a file, such as {out / 'stress.json'}")
+    _refuse_folder(out, "stress.json")
     from staged.corpus.files import read_corpus
 
     texts, others = read_corpus(human), read_corpus(machine, label=MACHINE) if machine else []
@@ -137,7 +134,7 @@ def stress(
     with count_progress("texts") as progress:
         found = measure(out, examiner.detector, examiner.calibration, texts, others, settings, progress=progress)
     _print_stressed(found)
-    screen.print(f"\nall groups: {out}", highlight=False, markup=False, soft_wrap=True)
+    say(f"\nall groups: {out}")
 
 
 def _print_stressed(found: dict[str, Any]) -> None:
@@ -156,8 +153,4 @@ def _print_stressed(found: dict[str, Any]) -> None:
         reading = "normalised" if normalised else "not normalised"
         title = f"{found['detector']}: {written_by} texts, {reading}, n {mine[0]['n']:,}"
         print_table(title, header, [(attack, *those) for attack, those in cells.items()])
-    screen.print(
-        "[95% interval]; *: differs from the clean texts, p < 0.01 by McNemar's test after Holm's correction over the whole table",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say("[95% interval]; *: differs from the clean texts, p < 0.01 by McNemar's test after Holm's correction over the whole table")

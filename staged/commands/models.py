@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from staged.errors import PlanError
-from staged.screen import count_progress, print_evaluation, print_samples, screen, train_progress
+from staged.screen import count_progress, print_evaluation, print_samples, say, train_progress
 
 MODELS = "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, or a hub name (docs/models.md)"
 
@@ -64,7 +64,7 @@ def train(
         with train_progress(folder.name) as report:
             worked = train_run(folder, with_flags(settings, flags | {"source": corpus}), report=report)
         done = f"trained · peak memory {peak_memory_mb():,.0f} MB" if worked else "already there, nothing to do"
-        screen.print(f"{folder}: {done}", highlight=False, soft_wrap=True)
+        say(f"{folder}: {done}")
 
 
 def _runs(plan: Path | None, out: Path | None, names: list[str], init: str | None, corpus: str | None) -> dict[Path, Any]:
@@ -156,7 +156,7 @@ def sample(
         return
     with count_progress("samples") as progress:
         path = write_samples(out, settings, progress=progress)
-    screen.print(f"{settings.count} samples ({path}): {out}", highlight=False, soft_wrap=True)
+    say(f"{settings.count} samples ({path}): {out}")
 
 
 def convert(
@@ -172,7 +172,7 @@ def convert(
 
     with count_progress("tensors") as progress:
         worked = convert_model(src, dst, dtype=dtype, progress=progress)
-    screen.print(f"{dst}: {'written' if worked else 'already there, nothing to do'}", highlight=False, soft_wrap=True)
+    say(f"{dst}: {'written' if worked else 'already there, nothing to do'}")
 
 
 def evaluate_lm(
