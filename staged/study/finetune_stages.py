@@ -16,9 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from staged.detectors.catalog import load_detector
 from staged.detectors.tfidf import load_tfidf, train_tfidf
 from staged.model.bpe import BPE, REPLACEMENT
@@ -35,6 +32,7 @@ from staged.study import sets
 from staged.study.finetune_plan import BASE, FinetuneSettings
 from staged.study.finetune_texts import SPLITS, answers, human, learned_pairs, pairs_to_test, tokenizer
 from staged.study.stages import Progress, Stage, encoder_files, train_detector
+from staged.study.tables import write_table
 
 TUNED = "fine-tuned"
 TRAINED = (BASE, TUNED)  # what detectors learn from: the untuned model, or the fine-tuned ones of all styles together
@@ -150,7 +148,7 @@ def _write_scores(root: Path, settings: FinetuneSettings, kind: str, trained: st
                 for one, tokens, score in measured
             ]
         progress(done + 1, len(pairs))
-    pq.write_table(pa.Table.from_pylist(rows), folder / "scores.parquet")
+    write_table(folder / "scores.parquet", rows)
 
 
 def _classifier(root: Path, settings: FinetuneSettings) -> Stage:
@@ -185,7 +183,7 @@ def _write_classifier(root: Path, settings: FinetuneSettings, folder: Path, prog
         max(settings.styles, key=dict(zip(scores, row, strict=True)).__getitem__) for row in zip(*scores.values(), strict=True)
     ]
     rows = [{key: row[key] for key in row if key != "read"} | {"called": name} for row, name in zip(texts, called, strict=True)]
-    pq.write_table(pa.Table.from_pylist(rows), folder / "called.parquet")
+    write_table(folder / "called.parquet", rows)
 
 
 def _of_style(documents: Sequence[Document], style: str) -> list[Document]:

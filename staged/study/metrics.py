@@ -162,7 +162,7 @@ def paired_difference(only_a: int, only_b: int, n: int) -> tuple[float, float, f
     return difference, max(difference - spread, -1.0), min(difference + spread, 1.0)
 
 
-def named(what: str, interval: tuple[float, float, float]) -> dict[str, float]:
+def named(what: str, interval: tuple[float | None, float | None, float | None]) -> dict[str, Any]:
     """(value, low, high) under the names that a row's fields have: `what`, `what_low`, `what_high`."""
     return dict(zip((what, f"{what}_low", f"{what}_high"), interval, strict=True))
 

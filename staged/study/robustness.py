@@ -18,19 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from staged.artifacts import continued
 from staged.detectors.calibrate import threshold_at_fpr
 from staged.detectors.catalog import load_detector
 from staged.detectors.contract import Detector
-from staged.errors import ArtifactError
 from staged.records import HUMAN, LABELS, Document
 from staged.study import sets
 from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, scored, under
 from staged.study.plan import MIX, StudySettings
 from staged.study.stages import Progress, Stage, detector_stage, samples_stage
+from staged.study.tables import read_table, write_table
 
 FPRS = (0.05, 0.01)
 MEASURED = ("rate", "rate_low", "rate_high", "change", "change_low", "change_high", "p", "p_holm")
@@ -73,7 +70,7 @@ def _write(root: Path, settings: StudySettings, kind: str, model: str, folder: P
     detector = load_detector(root / detector_stage(kind, model, MIX), bulk=True)
     with continued(scores, {}, pieces="*.json") as pieces:
         rows = attacked_scores(pieces, detector, valid, [*human, *machine], settings.attacks, settings.seed, progress)
-        pq.write_table(pa.Table.from_pylist(rows), scores)
+        write_table(scores, rows)
 
 
 def attacked_scores(
@@ -117,11 +114,7 @@ def attack_table(root: Path, settings: StudySettings) -> list[Attacked]:
     found: list[Attacked] = []
     for kind in settings.detectors:
         for model in settings.models:
-            path = root / attack_stage(kind, model) / "scores.parquet"
-            try:
-                rows = pq.read_table(path).to_pylist()
-            except (OSError, pa.ArrowException) as error:
-                raise ArtifactError(f"{path}: damaged or missing: {error}; delete its folder and run the study again") from None
+            rows = read_table(root / attack_stage(kind, model) / "scores.parquet")
             found += tabulate(rows, kind, Path(model).name)
     return corrected(found)
 
