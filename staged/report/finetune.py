@@ -12,7 +12,7 @@ from jinja2 import UndefinedError
 from staged.artifacts import read_json, write_atomic
 from staged.errors import ArtifactError
 from staged.figures import estimate, percent
-from staged.report.page import environment
+from staged.report.page import templates
 
 WIDTH, LEFT, RIGHT, TOP, LINE = 640, 120, 16, 34, 46
 KINDS = (("before", "before"), ("matched", "untuned, at these lengths"), ("after", "after"))
@@ -28,7 +28,7 @@ def write_finetune_report(folder: Path) -> None:
     found = read_json(folder / "finetune.json")
     try:
         plots = {kind: dots([row for row in found["drops"] if row["detector"] == kind]) for kind in found["settings"]["detectors"]}
-        page = environment().get_template("finetune.html").render(**found, metrics={}, plots=plots, kinds=KINDS)
+        page = templates().get_template("finetune.html").render(**found, metrics={}, plots=plots, kinds=KINDS)
     except (UndefinedError, KeyError) as missing:
         raise ArtifactError(f"{folder}: written by another version of staged ({missing}); run the study again") from None
     write_atomic(folder / "report.html", page.encode())
