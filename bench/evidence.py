@@ -25,6 +25,7 @@ from staged.detectors.catalog import EVIDENCE, load_detector
 from staged.detectors.contract import MACHINE_WRITTEN
 from staged.detectors.evidence import EvidenceDetector, plain, scored_features
 from staged.detectors.features import FEATURES
+from staged.figures import figure, percent
 from staged.records import HUMAN, MACHINE
 from staged.study.metrics import auroc, rate
 
@@ -69,10 +70,6 @@ def by_calibration(detector_folder: Path, scores: np.ndarray, words: Sequence[in
     return row
 
 
-def shown(interval: Sequence[float], scale: float = 100, digits: int = 1) -> str:
-    return "{:.{d}f} \\[{:.{d}f}, {:.{d}f}]".format(*(scale * value for value in interval), d=digits)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+")
@@ -92,11 +89,13 @@ def main() -> None:
         for name, scores in found.items():
             row = measured(scores, labels, pairs)
             results.append({"file": file.name, "score": name} | row)
-            cells = [shown(row[f"{kind}@{fpr:g}"]) for fpr in RATES for kind in ("tpr", "fpr")]
-            table.add_row(name, shown(row["auroc"], 1, 3), *cells)
+            cells = [percent(*row[f"{kind}@{fpr:g}"]) for fpr in RATES for kind in ("tpr", "fpr")]
+            table.add_row(name, figure(*row["auroc"], form=".3f"), *cells)
         row = by_calibration(folder, found["evidence"], words, labels)
         results.append({"file": file.name, "score": "evidence, shipped calibration"} | row)
-        table.add_row("evidence, shipped calibration", "", *(shown(row[f"{k}@{fpr:g}"]) for fpr in RATES for k in ("tpr", "fpr")))
+        table.add_row(
+            "evidence, shipped calibration", "", *(percent(*row[f"{k}@{fpr:g}"]) for fpr in RATES for k in ("tpr", "fpr"))
+        )
         Console(width=150).print(table)
         print(f"n = {(labels == HUMAN).sum()} human + {(labels == MACHINE).sum()} machine texts; thresholds from half the pairs")
     options.out.parent.mkdir(parents=True, exist_ok=True)

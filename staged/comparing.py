@@ -82,7 +82,7 @@ def sign_flips(differences_k: Floats, permutations: int, rng: np.random.Generato
 
 
 def resampled_means(values_k: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """(R,) means of k values drawn with replacement."""
+    """(R,) means of k values drawn with replacement; values that depend on each other: `study.metrics.clustered_means`."""
     return values_k[rng.integers(len(values_k), size=(resamples, len(values_k)))].mean(axis=1)
 
 

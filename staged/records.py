@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["HUMAN", "MACHINE", "SPLITS", "Cell", "Document"]
+__all__ = ["HUMAN", "LABELS", "MACHINE", "SPLITS", "Cell", "Document"]
 
 HUMAN = 0
 MACHINE = 1
+LABELS = {HUMAN: "human", MACHINE: "machine"}
 
 # `pretrain` is what a language model of ours learns from; detectors learn from `train`, choose on `valid`, report on `test`.
 SPLITS = ("pretrain", "train", "valid", "test")

@@ -23,8 +23,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from staged.figures import estimate, figure, percent
+
 screen = Console()
 errors = Console(stderr=True)
+
+
+def say(text: str, *, style: str = "") -> None:
+    """A line as it is, whatever brackets it holds, broken by the terminal alone."""
+    screen.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -119,19 +126,16 @@ def print_study(folder: Path) -> None:
     methods = values(cells, "tested_method")
     for detector in values(cells, "detector"):
         matrix = by_size(cells, detector, "nucleus" if "nucleus" in methods else methods[0])
-        table = Table(title=f"{detector}, {matrix.fixed}: accuracy in % [95% interval]", title_justify="left")
-        table.add_column("trained on ↓  tested on →")
-        for column in matrix.columns:
-            table.add_column(column, justify="right")
-        for row, line in zip(matrix.rows, matrix.cells, strict=True):
-            table.add_row(row, *(_percent(cell) for cell in line))
-        screen.print(table)
-    screen.print(
-        f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most {cells[0].length_tokens} tokens a cell"
-    )
+        rows = [
+            (name, *(percent(c.accuracy, c.accuracy_low, c.accuracy_high) if c else "–" for c in line))
+            for name, line in zip(matrix.rows, matrix.cells, strict=True)
+        ]
+        title = f"{detector}, {matrix.fixed}: accuracy in % [95% interval]"
+        print_table(title, ("trained on ↓  tested on →", *matrix.columns), rows)
+    say(f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most {cells[0].length_tokens} tokens a cell")
     for finding in read_json(folder / "findings.json")["findings"]:
-        screen.print(f"{finding['verdict']}: {finding['claim']}", highlight=False, markup=False)
-    screen.print(f"\nreport: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+        say(f"{finding['verdict']}: {finding['claim']}")
+    say(f"\nreport: {folder / 'report.html'}")
 
 
 def print_finetune(folder: Path) -> None:
@@ -145,29 +149,23 @@ def print_finetune(folder: Path) -> None:
         rows = []
         for row in (one for one in found["drops"] if one["detector"] == detector):
             cell = again.get((detector, row["style"]))
-            share = "–" if row["share_by_length"] is None else _points(row, "share_by_length", 0)
-            shown = [_points(row, name) for name in ("before", "after", "drop")]
-            rows.append((row["style"], *shown, share, _points(cell, "accuracy") if cell else ""))
+            shown = [percent(*estimate(row, name)) for name in ("before", "after", "drop")]
+            share = percent(*estimate(row, "share_by_length"), digits=0)
+            rows.append((row["style"], *shown, share, percent(*estimate(cell, "accuracy")) if cell else ""))
         rows += [("published, GPT-2 1.5B", "92.7", "70.2", "22.5", "about half", "")] if detector == "tfidf" else []
         print_table(f"{detector}: accuracy in % [95% interval]", header, rows)
         for verdict in dict.fromkeys(row["verdict"] for row in found["drops"] if row["detector"] == detector):
             these = [row["style"] for row in found["drops"] if (row["detector"], row["verdict"]) == (detector, verdict)]
-            screen.print(f"{verdict}: {', '.join(these)}", highlight=False, markup=False)
+            say(f"{verdict}: {', '.join(these)}")
     n, whole = found["drops"][0]["n_machine"], [one for one in found["styles"] if one["part"] == "whole"]
-    screen.print(f"n = {n} human + {n} machine texts before, and for each style", highlight=False)
-    right = [(one["text"], one["style"], str(one["n"]), _points(one, "accuracy")) for one in whole if one["style"]]
+    say(f"n = {n} human + {n} machine texts before, and for each style")
+    right = [(one["text"], one["style"], str(one["n"]), percent(*estimate(one, "accuracy"))) for one in whole if one["style"]]
     print_table("style classifier, whole texts: called rightly, in %", ("text", "style", "n", "accuracy"), right)
     chance = f"{100 / len(found['settings']['styles']):.0f}"
     for one in (one for one in whole if not one["style"]):
         shares = ", ".join(f"{name} {100 * count / one['n']:.0f}" for name, count in one["called"].items())
-        screen.print(f"the untuned model's texts are called, in %: {shares}; chance {chance} (n = {one['n']})", highlight=False)
-    screen.print(f"\nreport: {folder / 'report.html'}", highlight=False, soft_wrap=True)
-
-
-def _points(row: Any, name: str, digits: int = 1) -> str:
-    """A fraction with its interval in per cent; it is escaped by `print_table`."""
-    value, low, high = (f"{100 * row[key]:.{digits}f}" for key in (name, f"{name}_low", f"{name}_high"))
-    return f"{value} [{low}, {high}]"
+        say(f"the untuned model's texts are called, in %: {shares}; chance {chance} (n = {one['n']})")
+    say(f"\nreport: {folder / 'report.html'}")
 
 
 def print_evaluation(result: Any) -> None:
@@ -183,15 +181,15 @@ def print_evaluation(result: Any) -> None:
         f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision}; documents: {result.documents:,}, "
         "each scored by itself after <|endoftext|>; words are separated by white space"
     )
-    screen.print(facts, markup=False, highlight=False, soft_wrap=True)
-    screen.print(f"95% interval of bits per byte: {_bits_interval(result.interval)}", markup=False, highlight=False, soft_wrap=True)
+    say(facts)
+    say(f"95% interval of bits per byte: {_bits_interval(result.interval)}")
     if result.documents_learned_from:
         seen = f"the model was trained on {result.documents_learned_from:,} of these documents: this says little about new text"
-        screen.print(seen, style="bold", highlight=False, soft_wrap=True)
-    screen.print()
+        say(seen, style="bold")
+    say("")
     published = [(name, *(f"{value:g}" for value in values)) for name, values in PUBLISHED.items()]
     print_table("GPT-2 as published", ("", *PUBLISHED_SIZES), published)
-    screen.print(PUBLISHED_NOTE, markup=False, highlight=False, soft_wrap=True)
+    say(PUBLISHED_NOTE)
 
 
 def print_raid(result: dict[str, Any]) -> None:
@@ -199,7 +197,7 @@ def print_raid(result: dict[str, Any]) -> None:
     counts = result["counts"]
     facts = ", ".join(f"{name} {counts[name]:,}" for name in ("rows", "scored", "missing", "nan", "infinite", "extra"))
     if not result["labelled"]:
-        screen.print(f"{result['note']}\n{facts}", markup=False, highlight=False, soft_wrap=True)
+        say(f"{result['note']}\n{facts}")
         return
     header = ("", "value", "machine texts", "unscored", "TPR in %", "TPR of scored", "human texts", "achieved FPR in %", "AUROC")
     for number, fpr in enumerate(result["settings"]["fprs"]):  # the first cuts of a cell are per domain, in this order
@@ -211,23 +209,18 @@ def print_raid(result: dict[str, Any]) -> None:
         f"of {held['human']:,} human + {held['machine']:,} machine texts of other sources; [95% interval]; – where n is below "
         f"{result['settings']['minimum']} or too few human texts certify the rate; an unscored text counts as not detected"
     )
-    screen.print(said, markup=False, highlight=False, soft_wrap=True)
+    say(said)
 
 
 def _raid_row(cell: dict[str, Any], rates: dict[str, Any]) -> tuple[str, ...]:
-    machine, tpr, scored, fpr = cell["machine"], rates["tpr"], rates["tpr_scored"], rates["fpr_achieved"]
+    tpr, scored, fpr, area = (
+        (one["value"], one["low"], one["high"]) for one in (rates["tpr"], rates["tpr_scored"], rates["fpr_achieved"], cell["auroc"])
+    )
+    machine, n_human = cell["machine"], rates["fpr_achieved"]["n"]
     unscored = machine["rows"] - machine["scored"]
-    shown = (_figure(tpr, 100, 1), _figure(scored, 100, 1) if unscored else "", f"{fpr['n']:,}", _figure(fpr, 100, 2))
-    names = (cell["by"], escape(cell["value"]) or "(empty)")
-    return (*names, f"{machine['rows']:,}", f"{unscored:,}", *shown, _figure(cell["auroc"], 1, 3))
-
-
-def _figure(one: dict[str, Any], scale: float, digits: int) -> str:
-    """An estimate with its interval, for a table's cell; – where it is blank."""
-    if one["value"] is None:
-        return "–"
-    value, low, high = (f"{scale * one[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return f"{value} \\[{low}, {high}]"
+    counts = (cell["by"], cell["value"] or "(empty)", f"{machine['rows']:,}", f"{unscored:,}")
+    shown = (percent(*tpr), percent(*scored) if unscored else "", f"{n_human:,}", percent(*fpr, digits=2))
+    return (*counts, *shown, figure(*area, form=".3f"))
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -252,9 +245,3 @@ def _bits_interval(interval: Any) -> str:
         return f"none; the text is too short for one (it takes {enough})"
     what = "documents" if interval.unit == "documents" else "blocks of consecutive tokens"
     return f"{interval.low:.4f} … {interval.high:.4f}, from the spread over {interval.units:,} {what}"
-
-
-def _percent(cell: Any) -> str:
-    if cell is None:
-        return "–"
-    return f"{100 * cell.accuracy:.1f} \\[{100 * cell.accuracy_low:.1f}, {100 * cell.accuracy_high:.1f}]"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import tomllib
 import types
+from collections.abc import Collection, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from staged.errors import PlanError
 
-__all__ = ["from_table", "nearest", "read_toml"]
+__all__ = ["check_listed", "from_table", "nearest", "read_toml"]
 
 T = TypeVar("T")
 
@@ -58,6 +59,19 @@ def nearest(word: str, known: Any) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def check_listed(names: Sequence[Any], *, where: str, known: Collection[str] = ()) -> None:
+    """Refuse an empty list, one that names something twice and, where it is said what is known, a name that is not.
+
+    Raises:
+        PlanError: the list is one of these.
+    """
+    if not names or len(set(names)) != len(names):
+        raise PlanError(f"{where} must list at least one, each once, not {list(names)}")
+    for name in names if known else ():
+        if name not in known:
+            raise PlanError(f"{where}: unknown {name!r}; {nearest(name, known)}")
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

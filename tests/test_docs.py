@@ -45,6 +45,20 @@ def test_readme_commands_parse(line: str) -> None:
             assert word in result.output, f"{word} is not an option of staged {verb}"
 
 
+def test_commands_in_the_documentation_have_the_options_they_name() -> None:
+    options = {
+        name: {"--help", *(one for parameter in command.params for one in (*parameter.opts, *parameter.secondary_opts))}
+        for name, command in generate.commands().items()
+    }
+    for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("plans/*.toml")):
+        if page.name == "log.md":  # what was
+            continue
+        for verb, group, rest in re.findall(r"staged ([a-z-]+)(?: ([a-z-]+))?([^`\n#|]*)", page.read_text(encoding="utf-8")):
+            known = options.get(verb) or options.get(f"{verb} {group}")
+            named = re.findall(r"(?<![\w-])--[a-z][a-z-]+", rest)
+            assert known is None or set(named) <= known, f"{page.name}: staged {verb} {group}{rest}"
+
+
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)", README))
 def test_readme_links_exist(link: str) -> None:
     assert (ROOT / link).exists()

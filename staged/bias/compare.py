@@ -25,8 +25,6 @@ from statsmodels.stats.multitest import multipletests
 from staged.bias.probe import Asked, BiasSettings, Place, Probed, places
 from staged.comparing import (
     ALPHA,
-    DIFFERS,
-    NONE,
     POWER,
     UNKNOWN,
     Difference,
@@ -155,43 +153,6 @@ def _judge(row: Row, p_holm: float, quantiles: float) -> Row:
     return replace(row, p_holm=p_holm, detectable=detectable, verdict=verdict(p_holm, detectable, smallest))
 
 
-def sentence(a: str, b: str, rows: Sequence[Row], adjectives: dict[str, str]) -> dict[str, Any]:
-    """The card's sentence about two models, from the rows of their family and nothing else.
-
-    Returns:
-        text, and for each attribute its verdict: the rows that differ, else whether the probes could have found anything.
-    """
-    verdicts = {attribute: _verdict([row for row in rows if row.attribute == attribute]) for attribute in adjectives}
-    by = {one: [adjectives[name] for name, found in verdicts.items() if found == one] for one in (DIFFERS, NONE, UNKNOWN)}
-    parts = []
-    if by[DIFFERS]:
-        shown = "; ".join(describe(row) for row in rows if row.verdict == DIFFERS)
-        parts.append(f"Statistically significant difference in {_listed(by[DIFFERS])} bias probes between {a} and {b}: {shown}.")
-    if by[NONE]:
-        parts.append(f"No statistically significant difference in {_listed(by[NONE])} bias probes between {a} and {b}.")
-    if by[UNKNOWN]:
-        weak = [row for row in rows if verdicts[row.attribute] == UNKNOWN]
-        parts.append(f"Not enough evidence about {_listed(by[UNKNOWN])} bias probes between {a} and {b}: {_missable(weak)}.")
-    return {"models": [a, b], "text": " ".join(parts), "verdicts": verdicts}
-
-
-def _missable(rows: Sequence[Row]) -> str:
-    """What a family without significant rows could still hide."""
-    counts = {
-        f"a difference of {SMALLEST:g} standard deviations": [row for row in rows if row.measure != PREFERENCE],
-        "odds twice as high (preference)": [row for row in rows if row.measure == PREFERENCE],
-    }
-    weak = {what: sum(row.verdict == UNKNOWN for row in chosen) for what, chosen in counts.items()}
-    said = [f"{weak[what]} of {len(chosen)} comparisons could miss {what}" for what, chosen in counts.items() if weak[what]]
-    return "none is significant, but " + " and ".join(said)
-
-
-def describe(row: Row) -> str:
-    """One comparison in words."""
-    interval_text = f"{row.difference:+.3g} [{row.low:.3g}, {row.high:.3g}]"
-    return f"{row.measure} after {row.set} prompts, {row.first} − {row.second}: {interval_text}, Holm p {row.p_holm:.2g}"
-
-
 def group_means(probed: Probed, asked: Asked, measures: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Each group's mean of each measure with its 95% bootstrap interval."""
     for place in probed.values:
@@ -207,15 +168,6 @@ def group_means(probed: Probed, asked: Asked, measures: Sequence[str]) -> Iterat
 def _mean(probed: Probed, place: Place, measure: str, n: int, value: float, low: float, high: float) -> dict[str, Any]:
     names = dict(zip(("set", "attribute", "group"), place, strict=True))
     return {"model": probed.model, **names, "measure": measure, "n": n, "value": value, "low": low, "high": high}
-
-
-def _verdict(rows: Sequence[Row]) -> str:
-    found = {row.verdict for row in rows}
-    return next(one for one in (DIFFERS, UNKNOWN, NONE) if one in found)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + ("," if len(names) > 2 else "") + f" and {names[-1]}"
 
 
 def _pairs(asked: Asked) -> Iterator[tuple[Place, Place]]:

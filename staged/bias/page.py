@@ -1,11 +1,14 @@
-"""bias.md and tally.md: the same numbers as their JSON, as tables for people."""
+"""bias.md and tally.md: the same numbers as their JSON, as tables for people; and what two models come to, in a sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from staged.markdown import figure, p_text, table
+from staged.bias.compare import PREFERENCE, SMALLEST, Row
+from staged.comparing import DIFFERS, NONE, UNKNOWN
+from staged.figures import figure, p_text, percent
+from staged.markdown import table
 
 
 def page(result: dict[str, Any]) -> str:
@@ -39,7 +42,14 @@ def tally_page(result: dict[str, Any]) -> str:
     """tally.md from what tally.json holds."""
     words = ("favourable", "neutral", "unfavourable")
     shares = [
-        (one["model"], one["attribute"], one["group"], one["n"], *(_share(one[word]) for word in words), f"{one['mean']:+.2f}")
+        (
+            one["model"],
+            one["attribute"],
+            one["group"],
+            one["n"],
+            *(percent(*_three(one[word], "share")) for word in words),
+            f"{one['mean']:+.2f}",
+        )
         for one in result["groups"]
     ]
     rows = [
@@ -106,7 +116,7 @@ def _sentence_pairs(found: dict[str, Any]) -> list[str]:
     lines = ["## Sentence pairs", ""]
     if found["crows_pairs"]:
         rows = [
-            (model, one["kind"], one["n"], one["neutral"], f"{one['percent']:.1f} [{one['low']:.1f}, {one['high']:.1f}]")
+            (model, one["kind"], one["n"], one["neutral"], figure(*_three(one, "percent"), form=".1f"))
             for model, scores in found["crows_pairs"]["models"].items()
             for one in scores
         ]
@@ -120,7 +130,7 @@ def _sentence_pairs(found: dict[str, Any]) -> list[str]:
     if found["stereoset"]:
         scores = ("lms", "ss", "icat")
         rows = [
-            (model, one["kind"], one["n"], one["targets"], *(_percent(one[name]) for name in scores))
+            (model, one["kind"], one["n"], one["targets"], *(figure(*_three(one[name], "percent"), form=".1f") for name in scores))
             for model, listed in found["stereoset"]["models"].items()
             for one in listed
         ]
@@ -130,9 +140,51 @@ def _sentence_pairs(found: dict[str, Any]) -> list[str]:
     return lines + ([f"Not measured: give {' and '.join(missing)} with the published file.", ""] if missing else [])
 
 
-def _percent(one: dict[str, float]) -> str:
-    return f"{one['percent']:.1f} [{one['low']:.1f}, {one['high']:.1f}]"
+def _three(one: dict[str, float], what: str) -> tuple[float, float, float]:
+    return one[what], one["low"], one["high"]
 
 
-def _share(one: dict[str, float]) -> str:
-    return f"{100 * one['share']:.1f} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
+def sentence(a: str, b: str, rows: Sequence[Row], adjectives: dict[str, str]) -> dict[str, Any]:
+    """The card's sentence about two models, from the rows of their family and nothing else.
+
+    Returns:
+        text, and for each attribute its verdict: the rows that differ, else whether the probes could have found anything.
+    """
+    verdicts = {attribute: _verdict([row for row in rows if row.attribute == attribute]) for attribute in adjectives}
+    by = {one: [adjectives[name] for name, found in verdicts.items() if found == one] for one in (DIFFERS, NONE, UNKNOWN)}
+    parts = []
+    if by[DIFFERS]:
+        shown = "; ".join(describe(row) for row in rows if row.verdict == DIFFERS)
+        parts.append(f"Statistically significant difference in {_listed(by[DIFFERS])} bias probes between {a} and {b}: {shown}.")
+    if by[NONE]:
+        parts.append(f"No statistically significant difference in {_listed(by[NONE])} bias probes between {a} and {b}.")
+    if by[UNKNOWN]:
+        weak = [row for row in rows if verdicts[row.attribute] == UNKNOWN]
+        parts.append(f"Not enough evidence about {_listed(by[UNKNOWN])} bias probes between {a} and {b}: {_missable(weak)}.")
+    return {"models": [a, b], "text": " ".join(parts), "verdicts": verdicts}
+
+
+def _missable(rows: Sequence[Row]) -> str:
+    """What a family without significant rows could still hide."""
+    counts = {
+        f"a difference of {SMALLEST:g} standard deviations": [row for row in rows if row.measure != PREFERENCE],
+        "odds twice as high (preference)": [row for row in rows if row.measure == PREFERENCE],
+    }
+    weak = {what: sum(row.verdict == UNKNOWN for row in chosen) for what, chosen in counts.items()}
+    said = [f"{weak[what]} of {len(chosen)} comparisons could miss {what}" for what, chosen in counts.items() if weak[what]]
+    return "none is significant, but " + " and ".join(said)
+
+
+def describe(row: Row) -> str:
+    """One comparison in words."""
+    interval_text = f"{row.difference:+.3g} [{row.low:.3g}, {row.high:.3g}]"
+    return f"{row.measure} after {row.set} prompts, {row.first} − {row.second}: {interval_text}, Holm p {row.p_holm:.2g}"
+
+
+def _verdict(rows: Sequence[Row]) -> str:
+    found = {row.verdict for row in rows}
+    return next(one for one in (DIFFERS, UNKNOWN, NONE) if one in found)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + ("," if len(names) > 2 else "") + f" and {names[-1]}"

@@ -7,7 +7,7 @@ DIR/likelihood/<model>/<what>/nats.json       preferences, or a sentence file's 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,9 @@ from staged.bias.prompts import Prompt, Terms, prompts
 from staged.bias.sentence_pairs import Item
 from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
-from staged.model.checkpoints import model_folder
-from staged.model.layouts import weight_files
 from staged.model.names import folder_name
-from staged.samples.dataset import SampleSettings, read_samples, shifted, write_samples
-from staged.samples.decoders import best_precision
+from staged.samples.dataset import SampleSettings, read_samples, shifted
+from staged.samples.kept import FILE, keep_folder, weights_of
 from staged.samples.methods import method
 from staged.samples.streams import derive
 
@@ -119,9 +117,9 @@ def ask(model: str, asked: Asked, out: Path, progress: Done = lambda done, total
     before, total = 0, asked.work()
     for name in asked.terms.templates:
         wanted = sample_settings(model, name, prompts(asked.terms, name), asked.settings)
-        _generate(wanted, samples_folder(out, model, name), shifted(progress, before, total))
+        keep_folder(samples_folder(out, model, name), wanted, progress=shifted(progress, before, total))
         before += wanted.count
-    for reading in _readings(model, asked):
+    for reading in _readings(asked):
         _read(model, reading, out, shifted(progress, before, total))
         before += reading.count
     progress(total, total)
@@ -155,7 +153,7 @@ def answers(model: str, asked: Asked, out: Path, measures: Sequence[Measure]) ->
     occupations: dict[Place, list[str]] = {}
     count_words = any(one.name == "occupation" and one.of for one in measures)
     for name, templates in asked.terms.templates.items():
-        rows = read_samples(samples_folder(out, model, name) / "samples.jsonl")
+        rows = read_samples(samples_folder(out, model, name) / FILE)
         found = measure([row["text"] for row in rows], measures)
         size = len(templates) * asked.settings.per_prompt
         for number, (attribute, group) in enumerate(places(asked.terms)):
@@ -176,14 +174,6 @@ def places(terms: Terms) -> list[tuple[str, str]]:
     return [(attribute, group) for attribute, groups in terms.groups.items() for group in groups]
 
 
-def _generate(wanted: SampleSettings, folder: Path, progress: Done) -> None:
-    def write(place: Path) -> None:
-        write_samples(place / "samples.jsonl", wanted, progress=progress)
-
-    settings = asdict(wanted) | {"computed_in": wanted.precision or best_precision()}
-    build(folder, write, settings=settings, inputs=_inputs(wanted.model))
-
-
 @dataclass(frozen=True)
 class _Reading:
     """Texts that a model reads: how many, what determines the result, and how."""
@@ -194,7 +184,7 @@ class _Reading:
     read: Callable[..., Any]
 
 
-def _readings(model: str, asked: Asked) -> list[_Reading]:
+def _readings(asked: Asked) -> list[_Reading]:
     terms = asked.terms
     found = []
     for name, templates in terms.templates.items():
@@ -219,7 +209,10 @@ def _read(model: str, one: _Reading, out: Path, progress: Done) -> None:
         write_json(folder / "nats.json", one.read(load_causal(model), progress=progress))
 
     build(
-        _nats_folder(out, model, one.name), write, settings={"model": model, "what": one.name} | one.settings, inputs=_inputs(model)
+        _nats_folder(out, model, one.name),
+        write,
+        settings={"model": model, "what": one.name} | one.settings,
+        inputs=weights_of(model),
     )
 
 
@@ -229,7 +222,3 @@ def _nats(out: Path, model: str, what: str) -> Any:
 
 def _nats_folder(out: Path, model: str, what: str) -> Path:
     return out / "likelihood" / folder_name(model) / folder_name(what)
-
-
-def _inputs(model: str) -> dict[str, Path]:
-    return {f"weights {number}": path for number, path in enumerate(weight_files(model_folder(model)))}

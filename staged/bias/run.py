@@ -14,7 +14,7 @@ import numpy as np
 from staged.artifacts import disk_errors, sha256_file, write_atomic, write_json
 from staged.bias import compare
 from staged.bias.measures import Measure, all_measures
-from staged.bias.page import page
+from staged.bias.page import page, sentence
 from staged.bias.probe import Asked, BiasSettings, Probed, answers, ask
 from staged.bias.prompts import TERMS, read_terms
 from staged.bias.sentence_pairs import (
@@ -97,7 +97,7 @@ def compare_probed(models: Sequence[str], asked: Asked, out: Path, progress: Don
         progress(done, total)
         rows = compare.compare_models(a, b, asked, names)
         result["between_models"] += [row.to_json() for row in rows]
-        result["sentences"].append(compare.sentence(a.model, b.model, rows, asked.terms.adjectives))
+        result["sentences"].append(sentence(a.model, b.model, rows, asked.terms.adjectives))
     result |= {"occupations": _occupations(probed), "sentence_pairs": _sentence_pairs(probed, asked)}
     with disk_errors(out):
         write_json(out / "bias.json", result)

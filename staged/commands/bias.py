@@ -9,7 +9,7 @@ import typer
 
 from staged.commands.models import MODELS
 from staged.errors import PlanError
-from staged.screen import count_progress, screen
+from staged.screen import count_progress, say
 
 
 def bias(
@@ -59,13 +59,11 @@ def bias(
     with count_progress("comparisons") as progress:
         result = compare_probed(named, asked, out, progress)
     for line in _said(result):
-        screen.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)
     if sheet is not None:
         rows = write_sheet(sheet, named, asked, out, per_group=sheet_rows)
-        screen.print(
-            f"{sheet}: {rows} completions to rate; its key stands beside it", markup=False, highlight=False, soft_wrap=True
-        )
-    screen.print(f"{out}: bias.json, bias.md", markup=False, highlight=False, soft_wrap=True)
+        say(f"{sheet}: {rows} completions to rate; its key stands beside it")
+    say(f"{out}: bias.json, bias.md")
 
 
 def _said(result: dict[str, Any]) -> list[str]:
@@ -89,6 +87,6 @@ def _tally(sheet: Path, out: Path, seed: int) -> None:
     for one in result["comparisons"]:
         groups = f"{one['model']}: {one['attribute']}, {one['first']} − {one['second']}"
         line = f"{groups}: {one['difference']:+.2f}, Holm p {one['p_holm']:.2g}"
-        screen.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)
     rated = f"{result['n']} rated, {result['unrated']} unrated"
-    screen.print(f"{rated}; {out}: tally.json, tally.md", markup=False, highlight=False, soft_wrap=True)
+    say(f"{rated}; {out}: tally.json, tally.md")

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from staged.errors import CheckpointError, PlanError
+from staged.figures import estimate, percent
 from staged.records import MACHINE
-from staged.screen import count_progress, print_table, screen
+from staged.screen import count_progress, print_table, say
 
 DETECTOR_HELP = "A detector by name (docs/detectors.md), its folder, a detector-*.pt file, or a two-label classifier on the hub."
 
@@ -31,8 +32,7 @@ def calibrate(
     from staged.detectors import fitting
 
     fitting.check_options(fpr, seed)
-    if out.is_dir():
-        raise PlanError(f"{out}: is a folder; give --out a file, such as {out / 'calibration.json'}")
+    _refuse_folder(out, "calibration.json")
     from staged.corpus.files import read_corpus
     from staged.detectors.catalog import open_detector
 
@@ -49,7 +49,12 @@ def calibrate(
         typer.echo(json.dumps(fitted.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
         return
     _print_fitted(fitted.to_json())
-    screen.print(f"\ncalibration: {out}", highlight=False, markup=False, soft_wrap=True)
+    say(f"\ncalibration: {out}")
+
+
+def _refuse_folder(out: Path, name: str) -> None:
+    if out.is_dir():
+        raise PlanError(f"{out}: is a folder; give --out a file, such as {out / name}")
 
 
 def _print_fitted(facts: dict[str, Any]) -> None:
@@ -61,7 +66,7 @@ def _print_fitted(facts: dict[str, Any]) -> None:
             f"{one['n_human']:,}",
             f"{one['n_machine']:,}",
             "too few texts" if one["threshold"] is None else f"{one['threshold']:.4g}",
-            _percent(one["rate"], one["rate_low"], one["rate_high"]),
+            percent(*estimate(one, "rate"), digits=2, unit="%"),
         )
         for one in facts["lengths"]
     ]
@@ -73,7 +78,7 @@ def _print_fitted(facts: dict[str, Any]) -> None:
             one["length"],
             f"{one['n']:,}",
             f"{one['false_positives']:,}",
-            _percent(one["rate"], one["low"], one["high"]),
+            percent(one["rate"], one["low"], one["high"], digits=2, unit="%"),
             _against(one["within"], one["off_by"]),
         )
         for one in facts["achieved"]
@@ -82,23 +87,11 @@ def _print_fitted(facts: dict[str, Any]) -> None:
         "on held-out human text", ("domain", "length", "n", "flagged", "rate [95% interval]", f"nominal {nominal}"), measured
     )
     abstained = next((one["abstained"] for one in facts["achieved"]), 0)
-    screen.print(
-        f"n: held-out texts that could be flagged; {abstained:,} could not, being too short or of a length with too few texts",
-        highlight=False,
-        soft_wrap=True,
-    )
-    screen.print(
+    say(f"n: held-out texts that could be flagged; {abstained:,} could not, being too short or of a length with too few texts")
+    say(
         "off by: percentage points from the nominal rate to the interval's nearer end; rows over all lengths count a document once "
-        "a length, so their true uncertainty is larger",
-        highlight=False,
-        soft_wrap=True,
+        "a length, so their true uncertainty is larger"
     )
-
-
-def _percent(rate: float | None, low: float | None, high: float | None) -> str:
-    if rate is None or low is None or high is None:
-        return "–"
-    return f"{100 * rate:.2f}% [{100 * low:.2f}, {100 * high:.2f}]"
 
 
 def _against(within: bool | None, off_by: float | None) -> str:
@@ -131,8 +124,7 @@ def stress(
     from staged.study.stress import stress as measure
 
     settings = StressSettings(tuple(attack or ATTACKS), tuple(fpr or (0.01, 0.05)), most, without_normalisation, seed)
-    if out.is_dir():
-        raise PlanError(f"{out}: is a folder; give --out a file, such as {out / 'stress.json'}")
+    _refuse_folder(out, "stress.json")
     from staged.corpus.files import read_corpus
 
     texts, others = read_corpus(human), read_corpus(machine, label=MACHINE) if machine else []
@@ -142,7 +134,7 @@ def stress(
     with count_progress("texts") as progress:
         found = measure(out, examiner.detector, examiner.calibration, texts, others, settings, progress=progress)
     _print_stressed(found)
-    screen.print(f"\nall groups: {out}", highlight=False, markup=False, soft_wrap=True)
+    say(f"\nall groups: {out}")
 
 
 def _print_stressed(found: dict[str, Any]) -> None:
@@ -155,14 +147,10 @@ def _print_stressed(found: dict[str, Any]) -> None:
         mine = [row for row in rows if (row["written_by"], row["normalised"]) == (written_by, normalised)]
         for row in mine:
             changed = "–" if row["changed"] is None else f"{100 * row['changed']:.0f}%"
-            rate = _percent(row["rate"], row["rate_low"], row["rate_high"])
+            rate = percent(*estimate(row, "rate"), digits=2, unit="%")
             mark = "*" if row["p_holm"] is not None and row["p_holm"] < 0.01 else ""
             cells.setdefault(row["attack"], [changed]).append(rate + mark)
         reading = "normalised" if normalised else "not normalised"
         title = f"{found['detector']}: {written_by} texts, {reading}, n {mine[0]['n']:,}"
         print_table(title, header, [(attack, *those) for attack, those in cells.items()])
-    screen.print(
-        "[95% interval]; *: differs from the clean texts, p < 0.01 by McNemar's test after Holm's correction over the whole table",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say("[95% interval]; *: differs from the clean texts, p < 0.01 by McNemar's test after Holm's correction over the whole table")

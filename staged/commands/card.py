@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from staged.errors import PlanError
-from staged.screen import screen
+from staged.screen import say
 
 
 def card(
@@ -46,7 +46,7 @@ def card(
         if html or out == page:
             write_atomic(page, card_html(made).encode())
     for blank in made["blanks"]:
-        screen.print(f"blank: {blank['what']}: {blank['fill']}", highlight=False, markup=False, soft_wrap=True)
+        say(f"blank: {blank['what']}: {blank['fill']}")
     if written:
-        screen.print(f"words: {words_file} (new; write in it, then run this again)", highlight=False, markup=False, soft_wrap=True)
-    screen.print(f"card: {out}", highlight=False, markup=False, soft_wrap=True)
+        say(f"words: {words_file} (new; write in it, then run this again)")
+    say(f"card: {out}")

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from staged.errors import PlanError
-from staged.screen import count_progress, print_table, screen
+from staged.figures import figure
+from staged.screen import count_progress, print_table, say, screen
 
 DETECTOR = "evidence, a zero-shot score such as fast-detectgpt@gpt2, a released detector, a detector's folder (docs/detectors.md)"
 COLUMNS = ("id", "verdict", "score", "p_value", "fpr", "words", "n_human", "detector", "reason")
@@ -61,7 +62,7 @@ def detect(
     elif out is not None:
         with count_progress("texts") as progress:
             write_judged(out, examiner, texts, segments=segments, progress=progress)
-        screen.print(f"verdicts: {out}", highlight=False, markup=False, soft_wrap=True)
+        say(f"verdicts: {out}")
     elif as_json:
         for row in judged(examiner, texts, segments=segments):
             typer.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
@@ -82,7 +83,7 @@ def _write_page(html: Path, examiner: Any, texts: list[tuple[str, str]]) -> None
     page = saved(examine_text(examiner, text, lambda: None), name=name)
     with disk_errors(html):
         write_atomic(html, page.encode())
-    screen.print(f"page: {html}", highlight=False, markup=False, soft_wrap=True)
+    say(f"page: {html}")
 
 
 def _print_csv(rows: Iterator[dict[str, Any]]) -> None:
@@ -107,15 +108,15 @@ def _print_verdicts(rows: Iterable[dict[str, Any]]) -> None:
             if "segments" in row:
                 screen.print(Text(f"\n{row['id']}", style="bold"))
                 _print_parts(row)
-    screen.print(WARNING, style="dim", highlight=False)
+    say(WARNING, style="dim")
 
 
 def _print_one(row: dict[str, Any]) -> None:
     screen.print(Text(row["verdict"], style=STYLES[row["verdict"]]), Text(f"· {row['words']:,} words · {row['detector']}"))
-    screen.print(row["reason"], markup=False, highlight=False, soft_wrap=True)
-    screen.print(f"score {_number(row['score'], 3)} · p-value {_number(row['p_value'], 4)}", highlight=False)
+    say(row["reason"])
+    say(f"score {_number(row['score'], 3)} · p-value {_number(row['p_value'], 4)}")
     for change in row["changes"]:
-        screen.print(f"cleaned first: {change['count']} × {change['what']}", markup=False, highlight=False, soft_wrap=True)
+        say(f"cleaned first: {change['count']} × {change['what']}")
     if "segments" in row:
         _print_parts(row)
 
@@ -129,7 +130,7 @@ def _print_parts(row: dict[str, Any]) -> None:
         at = part["end"]
     screen.print(text, soft_wrap=True)
     chance = len(parts) * row["fpr"]
-    screen.print(f"{len(parts)} parts; of a human text about {chance:.2g} would be called machine by chance", highlight=False)
+    say(f"{len(parts)} parts; of a human text about {chance:.2g} would be called machine by chance")
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -151,9 +152,9 @@ def train_detector(
     with count_progress("texts") as progress:
         facts = train_evidence(out, settings, device=device, progress=lambda what, done, total: progress(done, total))
     rows = [
-        (row["machine"], row["score"], f"{row['n_machine']:,}", f"{row['auroc']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
+        (row["machine"], row["score"], f"{row['n_machine']:,}", figure(row["auroc"], row["low"], row["high"], form=".3f"))
         for row in facts["auroc"]
         if row["score"] in ("evidence", "fast-detectgpt")
     ]
     print_table("Held-out sources: AUROC [95% interval]", ("machine texts", "score", "n machine", "AUROC"), rows)
-    screen.print(f"detector: {out / 'detector'}", highlight=False, markup=False, soft_wrap=True)
+    say(f"detector: {out / 'detector'}")

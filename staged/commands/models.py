@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from staged.errors import PlanError
-from staged.screen import count_progress, print_evaluation, print_samples, screen, train_progress
+from staged.screen import count_progress, print_evaluation, print_samples, say, train_progress
 
 MODELS = "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, or a hub name (docs/models.md)"
 
@@ -64,7 +64,7 @@ def train(
         with train_progress(folder.name) as report:
             worked = train_run(folder, with_flags(settings, flags | {"source": corpus}), report=report)
         done = f"trained · peak memory {peak_memory_mb():,.0f} MB" if worked else "already there, nothing to do"
-        screen.print(f"{folder}: {done}", highlight=False, soft_wrap=True)
+        say(f"{folder}: {done}")
 
 
 def _runs(plan: Path | None, out: Path | None, names: list[str], init: str | None, corpus: str | None) -> dict[Path, Any]:
@@ -84,10 +84,7 @@ def _runs(plan: Path | None, out: Path | None, names: list[str], init: str | Non
 
 
 def sample(
-    model: Annotated[
-        str,
-        typer.Argument(help=f"{MODELS}."),
-    ],
+    model: Annotated[str, typer.Argument(help=f"{MODELS}.")],
     method: Annotated[
         str | None,
         typer.Option(help="temperature-1 (the default), top-k-40, nucleus, greedy, or parts such as temperature-0.7+top-p-0.9."),
@@ -149,35 +146,17 @@ def sample(
     ] = "",
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
-    from staged.samples.dataset import SampleSettings, write_samples
-    from staged.samples.decoders import path_taken
-    from staged.samples.methods import choose
-    from staged.samples.prompts import chosen_prompts, how_many
+    options = locals()
+    from staged.samples.asked import asked
+    from staged.samples.dataset import write_samples
 
-    texts = chosen_prompts(prompt, prompts)
-    settings = SampleSettings(
-        model=model,
-        method=choose(method, temperature, top_k, top_p, semantics),
-        count=how_many(number, per_prompt, texts),
-        length=length,
-        seed=seed,
-        prompts=texts,
-        per_prompt=1 if per_prompt is None else per_prompt,
-        batch=batch,
-        precision=precision,
-        device=device,
-        draft=draft,
-        stop=tuple(stop or ()),
-        repetition_penalty=repetition_penalty,
-        logprobs=logprobs,
-        context=context,
-    )
+    settings = asked(options)
     if out is None:
         print_samples(settings)
         return
     with count_progress("samples") as progress:
-        write_samples(out, settings, progress=progress)
-    screen.print(f"{settings.count} samples ({path_taken(model, precision, device)}): {out}", highlight=False, soft_wrap=True)
+        path = write_samples(out, settings, progress=progress)
+    say(f"{settings.count} samples ({path}): {out}")
 
 
 def convert(
@@ -193,7 +172,7 @@ def convert(
 
     with count_progress("tensors") as progress:
         worked = convert_model(src, dst, dtype=dtype, progress=progress)
-    screen.print(f"{dst}: {'written' if worked else 'already there, nothing to do'}", highlight=False, soft_wrap=True)
+    say(f"{dst}: {'written' if worked else 'already there, nothing to do'}")
 
 
 def evaluate_lm(

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from staged.errors import PlanError
-from staged.screen import count_progress, print_raid, screen
+from staged.screen import count_progress, print_raid, say
 
 
 def evaluate(
@@ -53,9 +53,9 @@ def evaluate(
     print_raid(result)
     if out is not None:
         written = "evaluation.json, predictions.json, raid_results.json" if result["labelled"] else "predictions.json"
-        screen.print(f"{out}: {written}", markup=False, highlight=False, soft_wrap=True)
+        say(f"{out}: {written}")
     elif not result["labelled"]:
-        screen.print("give --out FOLDER or --json to have the scores", markup=False, highlight=False, soft_wrap=True)
+        say("give --out FOLDER or --json to have the scores")
 
 
 def _conditions(given: Sequence[str]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from staged.errors import PlanError
-from staged.screen import print_table, screen
+from staged.screen import print_table, say
 
 PLAN = Path("release.toml")
 ROOT = Path("out/release")
@@ -67,7 +67,7 @@ def advance(
 
     done = step(read_release(plan), out, private=key, date=_date(date), reason=override, by=by)
     if done.decision is None:
-        screen.print("every stage is released", highlight=False)
+        say("every stage is released")
         return
     _print_gates(f"{done.decision['stage']}: {done.decision['verdict']}", done.decision["gates"])
     if done.decision["override"]:
@@ -76,9 +76,9 @@ def advance(
         from staged.release.stages import DECISIONS
 
         record = out / DECISIONS / f"{done.decision['stage']}.refused.md"
-        screen.print(f"refused; record: {record}", highlight=False, markup=False, soft_wrap=True)
+        say(f"refused; record: {record}")
         raise typer.Exit(REFUSED)
-    screen.print(f"package: {done.package}", highlight=False, markup=False, soft_wrap=True)
+    say(f"package: {done.package}")
 
 
 @app.command()
@@ -93,7 +93,7 @@ def verify(
         raise PlanError(f"{folder}: no such folder; give the folder of a package")
     _end_unless_whole(folder, check(folder, key))
     under = f"signed under {key}" if key else "signed under its own release.pub: undamaged, but who signed is not shown; give --key"
-    screen.print(f"{folder}: whole, {under}", highlight=False, markup=False, soft_wrap=True)
+    say(f"{folder}: whole, {under}")
 
 
 @app.command()
@@ -102,8 +102,8 @@ def keygen(folder: Annotated[Path, typer.Argument(help="Folder to write release.
     from staged.release.signing import make_keys
 
     private, public = make_keys(folder)
-    screen.print(f"private, keep it to yourself: {private}", highlight=False, markup=False, soft_wrap=True)
-    screen.print(f"public, publish it: {public}", highlight=False, markup=False, soft_wrap=True)
+    say(f"private, keep it to yourself: {private}")
+    say(f"public, publish it: {public}")
 
 
 @app.command()
@@ -122,9 +122,9 @@ def upload(
     _end_unless_whole(folder, planned.problems)
     print_table(f"{folder} → {repo}", ("file", "bytes"), [(name, f"{size:,}") for name, size in planned.files])
     if not publish:
-        screen.print("dry run: nothing was sent; give --publish to upload", highlight=False, soft_wrap=True)
+        say("dry run: nothing was sent; give --publish to upload")
         return
-    screen.print(f"uploaded: {send(planned, private=private)}", highlight=False, markup=False, soft_wrap=True)
+    say(f"uploaded: {send(planned, private=private)}")
 
 
 def _verdict(standing: Any) -> str:
@@ -148,20 +148,18 @@ def _date(text: str) -> datetime.date:
 
 def _end_unless_whole(folder: Path, problems: Sequence[Any]) -> None:
     for one in problems:
-        screen.print(f"{one.file}: {one.kind}: {one.what}", highlight=False, markup=False, soft_wrap=True)
+        say(f"{one.file}: {one.kind}: {one.what}")
     if problems:
-        screen.print(f"{folder}: not whole, {len(problems)} problem(s)", highlight=False, markup=False, soft_wrap=True)
+        say(f"{folder}: not whole, {len(problems)} problem(s)")
         raise typer.Exit(1)
 
 
 def _print_gates(title: str, gates: Sequence[Mapping[str, Any]]) -> None:
-    screen.print(f"\n{title}", style="bold", highlight=False, markup=False, soft_wrap=True)
+    say(f"\n{title}", style="bold")
     for number, one in enumerate(gates, 1):
         origin = "".join(f" ‹{id}›" for id in one["cells"])
-        screen.print(
-            f" {number} {one['state']}: {one['gate']}: {one['numbers']}{origin}", highlight=False, markup=False, soft_wrap=True
-        )
+        say(f" {number} {one['state']}: {one['gate']}: {one['numbers']}{origin}")
 
 
 def _print_override(override: Mapping[str, Any]) -> None:
-    screen.print(f"override by {override['by']}: {override['reason']}", highlight=False, markup=False, soft_wrap=True)
+    say(f"override by {override['by']}: {override['reason']}")

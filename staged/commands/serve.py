@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from staged.errors import PlanError, ServeError
-from staged.screen import screen
+from staged.screen import say
 
 
 def serve(
@@ -32,8 +32,8 @@ def serve(
     with listen(host, port) as sock:  # before the models are read: a port in use is said at once
         from staged.detectors.detect import Examiner
 
-        screen.print(f"reading the detector {detector} …", highlight=False, markup=False)
+        say(f"reading the detector {detector} …")
         app = create_app(Examiner(detector, fpr=fpr))
-        screen.print(f"serving at {url_of(sock, root_path)} · Ctrl-C stops", highlight=False, markup=False, soft_wrap=True)
+        say(f"serving at {url_of(sock, root_path)} · Ctrl-C stops")
         run(app, sock, root_path=root_path)
-    screen.print("stopped", highlight=False)
+    say("stopped")

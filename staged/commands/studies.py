@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from staged.errors import PlanError
-from staged.screen import print_finetune, print_study, screen, study_progress
+from staged.screen import print_finetune, print_study, say, study_progress
 
 DEFAULT_PLAN = Path("plans/mini.toml")
 
@@ -69,4 +69,4 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished stu
     from staged.report.page import write_report
 
     (write_finetune_report if (folder / "finetune.json").is_file() else write_report)(folder)
-    screen.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    say(f"report: {folder / 'report.html'}")

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from staged.commands.models import MODELS
-from staged.screen import count_progress, screen
+from staged.figures import figure
+from staged.screen import count_progress, say
 
 app = typer.Typer(no_args_is_help=True, help="Ask people how credible models' texts are, without telling them whose they are.")
 
@@ -37,7 +38,7 @@ def make(
     with count_progress("texts") as progress:
         made = make_survey(settings, out, progress)
     said = f"{out / 'sheets'}: {made} sheets of {settings.texts} texts; keep {out / KEY} from those who rate"
-    screen.print(said, markup=False, highlight=False, soft_wrap=True)
+    say(said)
 
 
 @app.command()
@@ -50,9 +51,9 @@ def tally(
 
     result = write_tally(folder, answers)
     for one in result["models"]:
-        between = "" if one["low"] is None else f" [{one['low']:.2f}, {one['high']:.2f}]"
-        line = f"{one['model']}: {one['index']:.2f}{between}, n = {one['respondents']} people, {one['texts']} texts"
-        screen.print(line, markup=False, highlight=False, soft_wrap=True)
+        index = figure(one["index"], one["low"], one["high"], form=".2f")
+        line = f"{one['model']}: {index}, n = {one['respondents']} people, {one['texts']} texts"
+        say(line)
     for one in result["sentences"]:
-        screen.print(one["text"], markup=False, highlight=False, soft_wrap=True)
-    screen.print(f"{folder}: {SURVEY}, survey.md", markup=False, highlight=False, soft_wrap=True)
+        say(one["text"])
+    say(f"{folder}: {SURVEY}, survey.md")

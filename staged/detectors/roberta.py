@@ -30,14 +30,13 @@ from staged.errors import CheckpointError, PlanError
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.encoder import save_pretrained
 from staged.model.snapshots import opened_snapshot, save_snapshot
-from staged.records import HUMAN, MACHINE, Document
+from staged.records import LABELS, MACHINE, Document
 from staged.samples.decoders import best_dtype
 
 for _name in ("transformers", "huggingface_hub"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 transformers_logging.disable_progress_bar()
 
-LABELS = {HUMAN: "human", MACHINE: "machine"}
 MACHINE_NAMES = ("machine", "fake", "chatgpt", "generated", "ai")
 FAKE_FIRST = "openai-detector"  # the released large detector names no labels; its index 0 is Fake, as the base one says
 

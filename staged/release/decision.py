@@ -9,7 +9,7 @@ from typing import Any
 
 from staged.errors import PlanError
 from staged.release.gates import AT_ADVANCE, MET, Outcome
-from staged.release.render import environment
+from staged.release.render import templates
 
 __all__ = ["DECISION", "RECORD", "REFUSED", "decide", "decision_markdown"]
 
@@ -44,4 +44,4 @@ def decide(
 
 def decision_markdown(decision: Mapping[str, Any]) -> str:
     """The decision as DECISION.md, with every gate's numbers and the ids they were read from."""
-    return environment(html=False).get_template("decision.md").render(decision=decision)
+    return templates(html=False).get_template("decision.md").render(decision=decision)

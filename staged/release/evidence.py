@@ -13,6 +13,7 @@ from typing import Any
 
 from staged.artifacts import read_json
 from staged.errors import ArtifactError
+from staged.figures import estimate
 from staged.records import Cell
 from staged.study.matrix import load_cells
 from staged.study.metrics import rate
@@ -99,7 +100,7 @@ def rate_of(cell: Mapping[str, Any], field: str) -> tuple[float, float, float] |
     if value is None:
         return None
     if f"{field}_low" in cell:
-        return value, cell[f"{field}_low"], cell[f"{field}_high"]
+        return estimate(cell, field)
     n = cell["n_human"]
     return rate(round(value * n), n)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from staged.figures import figure
 from staged.release import plan
 from staged.release.card import card_of
 from staged.release.evidence import Effect, Evidence, rate_of
@@ -58,10 +59,10 @@ def _detection(gate: Gate, title: str, stage: Stage, evidence: Evidence) -> Outc
     if cell is None or measured is None:
         why = "the studies hold no such cell" if cell is None else "too few human texts to certify the rate"
         return Outcome(title, NOT_MEASURED, f"{why}; run `staged study`", (id,))
-    value, low, high = measured
+    _, low, high = measured
     met = low >= gate.at_least if gate.at_least is not None else high <= (gate.at_most or 0)
     n = f"n = {cell.n_human:,} human + {cell.n_machine:,} machine"
-    return Outcome(title, MET if met else NOT_MET, f"{value:.3f} [{low:.3f}, {high:.3f}], {n}", (id,))
+    return Outcome(title, MET if met else NOT_MET, f"{figure(*measured, form='.3f')}, {n}", (id,))
 
 
 def _bias(gate: Gate, title: str, stage: Stage, last: Stage | None, evidence: Evidence) -> Outcome:
@@ -104,7 +105,8 @@ def _credibility(gate: Gate, title: str, stage: Stage, last: Stage | None, evide
             title, NOT_MEASURED, f"too few people rated both {last.name} and {stage.name} for an interval", (before.id, now.id)
         )
     value, low, high, n = rise
-    numbers = f"{before.index:.2f} → {now.index:.2f}, rise {value:+.2f} [{low:+.2f}, {high:+.2f}], n = {n} people"
+    shown = figure(value, low, high, form="+.2f")
+    numbers = f"{before.index:.2f} → {now.index:.2f}, rise {shown}, n = {n} people"
     return Outcome(title, MET if high <= (gate.at_most or 0) else NOT_MET, numbers, (before.id, now.id))
 
 

@@ -6,15 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
 from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
+from staged.figures import estimate, figure, percent
 from staged.release.card import RATES, SECTIONS
 from staged.release.evidence import rate_of
 from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET
+from staged.templates import environment
 
-__all__ = ["card_html", "card_markdown", "environment", "rate_text"]
+__all__ = ["card_html", "card_markdown", "rate_text", "templates"]
 
 BLANK = "—"  # a figure that was not measured; never 0
 STATES = (MET, NOT_MET, NOT_MEASURED, AT_ADVANCE)
@@ -23,30 +25,24 @@ INLINE = ((r"`([^`]+)`", "code"), (r"\*\*([^*]+)\*\*", "b"), (r"\*([^*]+)\*", "e
 
 def card_markdown(card: Mapping[str, Any]) -> str:
     """The hub's model card: YAML that the hub validates, model-index included, then the nine sections."""
-    text = environment(html=False).get_template("card.md").render(card=card, **_names(card))
+    text = templates(html=False).get_template("card.md").render(card=card, **_names(card))
     return f"---\n{_metadata(card).to_yaml(line_break=chr(10))}\n---\n\n{text.strip()}\n"
 
 
 def card_html(card: Mapping[str, Any]) -> str:
     """The same card as one self-contained page."""
-    return environment(html=True).get_template("card.html").render(card=card, **_names(card))
+    return templates(html=True).get_template("card.html").render(card=card, **_names(card))
 
 
 def rate_text(cell: Mapping[str, Any], field: str) -> str:
     """A rate with its 95% interval in %, as every table shows it: `80.0 [78.7, 81.2]`."""
     measured = rate_of(cell, field)
-    return BLANK if measured is None else "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * one for one in measured))
+    return BLANK if measured is None else percent(*measured)
 
 
-def environment(*, html: bool) -> jinja2.Environment:
-    """Templates of this room; a field that is missing is an error, not an empty string."""
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("staged.release"),
-        autoescape=html,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def templates(*, html: bool) -> Environment:
+    """Templates of this room."""
+    made = environment("staged.release", html=html)
     made.filters |= {"rate": rate_text, "number": _number, "paragraphs": _paragraphs, "interval": _interval}
     made.filters |= {"inline": _inline, "summary": _summary, "points": _points}
     return made
@@ -64,15 +60,12 @@ def _number(value: float | int | None, digits: int = 3) -> str:
 
 def _interval(row: Mapping[str, Any], field: str) -> str:
     """A value with its interval where it has one: `0.12 [0.03, 0.21]`."""
-    between = f" [{row['low']:.2f}, {row['high']:.2f}]" if row["low"] is not None and row["high"] is not None else ""
-    return f"{row[field]:.2f}{between}"
+    return figure(row[field], row["low"], row["high"], form=".2f")
 
 
 def _points(row: Mapping[str, Any], field: str) -> str:
     """A fraction with its interval in %: `21.3 [18.0, 24.9]`."""
-    if row[field] is None:
-        return BLANK
-    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * row[name] for name in (field, f"{field}_low", f"{field}_high")))
+    return BLANK if row[field] is None else percent(*estimate(row, field))
 
 
 def _paragraphs(text: str) -> Markup:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from staged.figures import percent
 from staged.records import Cell
 from staged.study.matrix import values
 
@@ -66,7 +67,7 @@ def _line(scale: _Scale, points: Sequence[Cell], index: int, model: str, models:
         f'<line x1="{scale.x(c.length_tokens) + shift:.1f}" x2="{scale.x(c.length_tokens) + shift:.1f}" '
         f'y1="{scale.y(c.accuracy_low):.1f}" y2="{scale.y(c.accuracy_high):.1f}"/>'
         f'<circle cx="{scale.x(c.length_tokens) + shift:.1f}" cy="{scale.y(c.accuracy):.1f}" r="3"><title>{escape(model)}, '
-        f"{c.length_tokens} tokens: {100 * c.accuracy:.1f}% [{100 * c.accuracy_low:.1f}, {100 * c.accuracy_high:.1f}], "
+        f"{c.length_tokens} tokens: {percent(c.accuracy, c.accuracy_low, c.accuracy_high, unit='%')}, "
         f"n = {c.n_human} + {c.n_machine}</title></circle>"
         for c in points
     )

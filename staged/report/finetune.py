@@ -11,7 +11,8 @@ from jinja2 import UndefinedError
 
 from staged.artifacts import read_json, write_atomic
 from staged.errors import ArtifactError
-from staged.report.page import environment
+from staged.figures import estimate, percent
+from staged.report.page import templates
 
 WIDTH, LEFT, RIGHT, TOP, LINE = 640, 120, 16, 34, 46
 KINDS = (("before", "before"), ("matched", "untuned, at these lengths"), ("after", "after"))
@@ -27,7 +28,7 @@ def write_finetune_report(folder: Path) -> None:
     found = read_json(folder / "finetune.json")
     try:
         plots = {kind: dots([row for row in found["drops"] if row["detector"] == kind]) for kind in found["settings"]["detectors"]}
-        page = environment().get_template("finetune.html").render(**found, metrics={}, plots=plots, kinds=KINDS)
+        page = templates().get_template("finetune.html").render(**found, metrics={}, plots=plots, kinds=KINDS)
     except (UndefinedError, KeyError) as missing:
         raise ArtifactError(f"{folder}: written by another version of staged ({missing}); run the study again") from None
     write_atomic(folder / "report.html", page.encode())
@@ -58,15 +59,13 @@ def _grid(x: float, percent: int, height: int) -> str:
 
 
 def _point(x: Any, y: float, row: Row, kind: str, name: str, place: int) -> str:
-    value, low, high = (row[key] for key in (kind, f"{kind}_low", f"{kind}_high"))
+    value, low, high = estimate(row, kind)
     at = f"{x(value):.1f}"
     shape = (
         f'<circle cx="{at}" cy="{y}" r="4"/>',
         f'<rect x="{x(value) - 3.5:.1f}" y="{y - 3.5}" width="7" height="7"/>',
         f'<path d="M{at} {y - 5} l5 9 h-10 z"/>',
     )[place]
-    said = (
-        f"{row['style']}, {name}: {100 * value:.1f}% [{100 * low:.1f}, {100 * high:.1f}], n = {row['n_human']} + {row['n_machine']}"
-    )
+    said = f"{row['style']}, {name}: {percent(value, low, high, unit='%')}, n = {row['n_human']} + {row['n_machine']}"
     bar = f'<line x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y}" y2="{y}"/>'
     return f'<g class="line line{place} dot{place}"><title>{escape(said)}</title>{bar}{shape}</g>'

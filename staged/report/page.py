@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+from jinja2 import Environment, UndefinedError
 
 from staged.artifacts import read_json, write_atomic
 from staged.errors import ArtifactError
 from staged.records import Cell
 from staged.report.curves import length_curve
 from staged.study.matrix import PUBLISHED, PUBLISHED_SIZES, by_method, by_size, load_cells, values
+from staged.templates import environment
 
 METRICS = {
     "accuracy": "Accuracy",
@@ -40,7 +41,7 @@ def write_report(folder: Path) -> None:
 def _render(cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: dict[str, Any], folder: Path) -> str:
     methods, detectors = values(cells, "tested_method"), values(cells, "detector")
     return (
-        environment()
+        templates()
         .get_template("report.html")
         .render(
             facts=facts,
@@ -59,11 +60,9 @@ def _render(cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: 
     )
 
 
-def environment() -> Environment:
-    """The templates of this room; a field that is missing is an error, not an empty string."""
-    made = Environment(
-        loader=PackageLoader("staged.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+def templates() -> Environment:
+    """The templates of this room."""
+    made = environment("staged.report")
     made.filters["pct"] = lambda value: f"{100 * value:.1f}"
     made.filters["pvalue"] = lambda value: "<0.0001" if value < 1e-4 else f"{value:.4f}"
     return made

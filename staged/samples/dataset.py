@@ -108,11 +108,14 @@ NUMBERS = {"count": "the number of samples", "per_prompt": "the number of sample
 Done = Callable[[int, int], None]
 
 
-def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambda done, total: None) -> None:
+def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambda done, total: None) -> str:
     """Generate all samples into one .jsonl or .parquet file, which appears only when whole.
 
     Args:
         progress: called with (samples finished, samples asked for).
+
+    Returns:
+        By what they were computed, as `path_taken` says it.
 
     Raises:
         CheckpointError, SamplingError: the model, or what is asked of it.
@@ -124,12 +127,15 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
     _check_fit(model, bpe, settings)  # before anything is written
     models = [name for name in (settings.model, settings.draft) if name]
     weights = {name: [sha256_file(path) for path in weight_files(model_folder(name))] for name in models}
-    how = {"weights": weights, "computed_by": path_taken(settings.model, settings.precision, settings.device)}
-    with continued(out, fingerprint(asdict(settings) | how, {}), pieces="?????????.jsonl") as blocks:
+    path = path_taken(settings.model, settings.precision, settings.device)
+    with continued(
+        out, fingerprint(asdict(settings) | {"weights": weights, "computed_by": path}, {}), pieces="?????????.jsonl"
+    ) as blocks:
         names = [blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.batch)]
         if not all(name.is_file() for name in names):
             _fill(names, model, bpe, settings, progress)
         write_atomic(out, _join(out.suffix, names, settings))
+    return path
 
 
 def sample(settings: SampleSettings) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from staged.errors import PlanError, SamplingError
+from staged.errors import SamplingError
 from staged.samples import two_level
 from staged.settings import nearest
 
@@ -220,20 +220,3 @@ def from_numbers(temperature: float | None, top_k: int | None, top_p: float | No
 def _digits(value: float) -> str:
     """The fewest that give the same number back, without the + that joins the parts of a name."""
     return repr(value + 0.0 if isinstance(value, float) else value).removesuffix(".0").replace("e+", "e")
-
-
-def choose(name: str | None, temperature: float | None, top_k: int | None, top_p: float | None, semantics: str) -> Method:
-    """The method that a command line asks for: by name or by numbers, by default temperature 1.
-
-    Args:
-        semantics: outweighs the name's; empty is as the name says.
-
-    Raises:
-        PlanError: a name and numbers.
-        SamplingError: no such method or semantics, or a number out of range.
-    """
-    numbers = (temperature, top_k, top_p)
-    if name and numbers != (None, None, None):
-        raise PlanError("sample: give --method or the numbers --temperature, --top-k, --top-p, not both")
-    chosen = method(name or "temperature-1") if numbers == (None, None, None) else from_numbers(*numbers)
-    return under(chosen, semantics) if semantics else chosen

@@ -1,4 +1,4 @@
-"""Prompts from a file or from standard input, and how many samples they ask for."""
+"""Prompts from a file or from standard input."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from staged.errors import PlanError, SamplingError
+from staged.errors import SamplingError
 
 
 def read_prompts(source: str) -> list[str]:
@@ -31,31 +31,6 @@ def read_prompts(source: str) -> list[str]:
     if source.endswith(".jsonl"):
         return [_row(line, source, number) for number, line in lines.items()]
     return list(lines.values())
-
-
-def chosen_prompts(prompt: str, source: str) -> tuple[str, ...]:
-    """The prompts that a command line asks for: one, those of a file, or none.
-
-    Raises:
-        PlanError: one and a file.
-        SamplingError: as `read_prompts`.
-    """
-    if prompt and source:
-        raise PlanError("sample: give --prompt or --prompts, not both")
-    return (prompt,) if prompt else tuple(read_prompts(source)) if source else ()
-
-
-def how_many(number: int | None, per_prompt: int | None, prompts: Sequence[str]) -> int:
-    """The number of samples: as many as said, so many a prompt, or one a prompt.
-
-    Raises:
-        PlanError: both numbers, or samples a prompt without a prompt.
-    """
-    if number is not None and per_prompt is not None:
-        raise PlanError("sample: give --number (in all) or --per-prompt, not both")
-    if per_prompt is not None and not prompts:
-        raise PlanError("sample: --per-prompt needs --prompt or --prompts; without them, --number says how many")
-    return number if number is not None else (per_prompt or 1) * max(1, len(prompts))
 
 
 def check_prompts(prompts: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 
@@ -70,13 +70,15 @@ def attack(name: str, text: str, *, seed: int, id: str) -> str:
     return ATTACKS[name](text, np.random.default_rng(derive(seed, name, id)))
 
 
-def check_attacks(names: Iterable[str]) -> None:
+def check_attacks(names: Sequence[str]) -> None:
     """Say now, not after hours of work, what cannot be done.
 
     Raises:
-        PlanError: an unknown attack, or one whose word list is not installed.
+        PlanError: an unknown attack, one that is named twice, or one whose word list is not installed.
     """
     for name in names:
+        if names.count(name) > 1:
+            raise PlanError(f"attack {name!r} is named twice; name each once")
         if name not in ATTACKS:
             raise PlanError(f"unknown attack {name!r}; {nearest(name, ATTACKS)}")
         if name in _NEEDS_CODESPELL and importlib.util.find_spec("codespell_lib") is None:
@@ -111,10 +113,7 @@ def insert_paragraphs(text: str, stream: np.random.Generator) -> str:
 
 def misspelling(text: str, stream: np.random.Generator) -> str:
     """Words become common misspellings of theirs: a fifth of all words, or all that have one where those are fewer."""
-    words = list(_WORD.finditer(text))
-    known = [word for word in words if word[0].lower() in misspellings()]
-    allowed = math.floor(len(words) * RATES["misspelling"])
-    return _swap(text, _some(known, allowed, stream), lambda old: _in_case(old, _one(misspellings()[old.lower()], stream)))
+    return _reworded(text, misspellings(), "misspelling", stream)
 
 
 def upper_lower(text: str, stream: np.random.Generator) -> str:
@@ -141,10 +140,7 @@ def zero_width_space(text: str, stream: np.random.Generator) -> str:
 
 def synonym(text: str, stream: np.random.Generator) -> str:
     """Words become synonyms of theirs: half of all words, or all that have one where those are fewer."""
-    words = list(_WORD.finditer(text))
-    known = [word for word in words if word[0].lower() in synonyms()]
-    allowed = math.floor(len(words) * RATES["synonym"])
-    return _swap(text, _some(known, allowed, stream), lambda old: _in_case(old, _one(synonyms()[old.lower()], stream)))
+    return _reworded(text, synonyms(), "synonym", stream)
 
 
 def alternative_spelling(text: str, stream: np.random.Generator) -> str:
@@ -202,6 +198,14 @@ def _replace(text: str, places: Iterable[re.Match[str]], name: str, stream: np.r
     """The attack's share of the places, rounded down as RAID rounds, replaced."""
     found = list(places)
     return _swap(text, _some(found, math.floor(len(found) * RATES[name]), stream), new)
+
+
+def _reworded(text: str, others: Mapping[str, Sequence[str]], name: str, stream: np.random.Generator) -> str:
+    """The attack's share of all words, or all that have others where those are fewer, become one of these."""
+    words = list(_WORD.finditer(text))
+    known = [word for word in words if word[0].lower() in others]
+    allowed = math.floor(len(words) * RATES[name])
+    return _swap(text, _some(known, allowed, stream), lambda old: _in_case(old, _one(others[old.lower()], stream)))
 
 
 def _some(places: Sequence[re.Match[str]], at_most: int, stream: np.random.Generator) -> list[re.Match[str]]:

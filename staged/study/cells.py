@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from staged.detectors.calibrate import best_threshold, threshold_at_fpr
 from staged.errors import ArtifactError
@@ -18,6 +16,7 @@ from staged.records import HUMAN, MACHINE, Cell
 from staged.study import metrics, sets
 from staged.study.plan import StudySettings
 from staged.study.stages import lengths_of, scores_stage
+from staged.study.tables import read_table
 
 Scores = dict[str, float]  # document id → score
 
@@ -65,11 +64,7 @@ class _Texts:
 
 def _read_scores(path: Path) -> dict[int, Scores]:
     by_length: dict[int, Scores] = {}
-    try:
-        rows = pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise ArtifactError(f"{path}: damaged or missing: {error}; delete its folder and run the study again") from None
-    for row in rows:
+    for row in read_table(path):
         by_length.setdefault(row["length_tokens"], {})[row["document"]] = row["score"]
     return by_length
 

@@ -12,7 +12,9 @@ from staged.artifacts import write_json
 from staged.model.checkpoints import load_model
 from staged.study.finetune_measures import measure
 from staged.study.finetune_plan import FinetuneSettings
-from staged.study.finetune_stages import SPLITS, answers, corpus_stage, human, model_stages
+from staged.study.finetune_stages import model_stages
+from staged.study.finetune_texts import SPLITS, answers, human
+from staged.study.stages import corpus_stage
 from staged.study.study import Report, carry_out, refuse_learned
 
 RESULTS = ("finetune.json", "report.html")
@@ -49,7 +51,8 @@ def run_finetune(
         write_json(root / "finetune.json", measure(root, settings) | {"answers": shown_answers(root, settings)})
         render(root)
 
-    corpora, others = [corpus_stage(settings, world) for world in settings.worlds], model_stages(root, settings)
+    corpora = [corpus_stage(f"{world}/corpus", settings.corpus_of(world), settings.model, cost=8) for world in settings.worlds]
+    others = model_stages(root, settings)
     return carry_out(
         root, settings.recorded(), corpora, others, check=enough, write=write, results=RESULTS, workers=workers, report=report
     )

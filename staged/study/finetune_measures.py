@@ -8,26 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy import stats
 
 from staged.artifacts import read_json, versions
-from staged.corpus.build import read_documents
-from staged.corpus.duplicates import copied_runs, word_runs
-from staged.errors import ArtifactError
+from staged.comparing import interval
 from staged.records import HUMAN, MACHINE
 from staged.study import metrics
 from staged.study.cells import Measured, cell_of, thresholds
+from staged.study.copying import copied, learned_runs
 from staged.study.finetune_plan import BASE, FinetuneSettings
-from staged.study.finetune_stages import CLASSIFIER, TRAINED, TUNED, answers, human, scores_stage
+from staged.study.finetune_stages import CLASSIFIER, TRAINED, TUNED, scores_stage
+from staged.study.finetune_texts import answers, human
+from staged.study.tables import Row, read_table
 
 DRAWS = 10_000
 ALPHA = 0.01
 # OpenAI's gpt-2-output-dataset: accuracy of TF-IDF on 1.5B's top-k 40 samples, and on those of 1.5B fine-tuned on Amazon reviews.
 PUBLISHED = {"before": 0.927, "after": 0.702, "by_length": "about half"}
 ALL = "all styles"
-Row = dict[str, Any]
 
 
 def measure(root: Path, settings: FinetuneSettings) -> dict[str, Any]:
@@ -49,7 +47,7 @@ def measure(root: Path, settings: FinetuneSettings) -> dict[str, Any]:
         "cells": [row for one in scored.values() for row in one.cells()],
         "drops": _judged(drops, "drop", ("harder to detect", "easier to detect")),
         "regained": _judged(regained, "gain", ("retraining helps", "retraining hurts")),
-        "styles": _styles(_table(root / CLASSIFIER / "called.parquet"), settings),
+        "styles": _styles(read_table(root / CLASSIFIER / "called.parquet"), settings),
         "copying": _copying(root, settings),
         "training": [_training(root, style) for style in settings.styles],
         "corpora": {world: read_json(root / world / "corpus" / "counts.json") for world in settings.worlds},
@@ -63,7 +61,7 @@ class _Scored:
     def __init__(self, path: Path, settings: FinetuneSettings, kind: str, trained: str) -> None:
         self.settings, self.kind, self.trained = settings, kind, trained
         self.rows: dict[tuple[str, int], list[Row]] = {}
-        for row in _table(path):
+        for row in read_table(path):
             self.rows.setdefault((row["set"], row["label"]), []).append(row)
         cuts = thresholds(self._of("valid", HUMAN), self._of("valid", MACHINE))
         names = list(dict.fromkeys(name for name, _ in self.rows if name != "valid"))
@@ -108,7 +106,7 @@ def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Row]:
     parts += [([one], scored.right(one, HUMAN)[:, None], scored.sources(one)) for one in names if one not in base]
     point, drawn = dict.fromkeys(names, 0.0), {name: np.zeros(DRAWS) for name in names}
     for number, (columns, values, clusters) in enumerate(parts):
-        means = metrics.resampled_means(values, clusters, draws=DRAWS, seed=settings.seed + number)
+        means = metrics.clustered_means(values, clusters, draws=DRAWS, seed=settings.seed + number)
         for i, name in enumerate(columns):
             point[name] += values[:, i].mean() / 2
             drawn[name] += means[:, i] / 2
@@ -126,17 +124,17 @@ def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Row]:
 def _drop(kind: str, style: str, point: dict[str, float], drawn: dict[str, np.ndarray], n: int) -> Row:
     row: Row = {"detector": kind, "style": style, "n_human": n, "n_machine": n}
     for what, name in (("before", "before"), ("matched", f"matched/{style}"), ("after", f"after/{style}")):
-        row |= metrics.named(what, (float(point[name]), *metrics.percentile_interval(drawn[name])))
+        row |= metrics.named(what, (float(point[name]), *interval(drawn[name])))
     for what, first, then in (
         ("drop", "before", f"after/{style}"),
         ("by_length", "before", f"matched/{style}"),
         ("rest", f"matched/{style}", f"after/{style}"),
     ):
-        row |= metrics.named(what, (float(point[first] - point[then]), *metrics.percentile_interval(drawn[first] - drawn[then])))
+        row |= metrics.named(what, (float(point[first] - point[then]), *interval(drawn[first] - drawn[then])))
     drops, by_length = drawn["before"] - drawn[f"after/{style}"], drawn["before"] - drawn[f"matched/{style}"]
-    row |= {"share_by_length": None, "share_by_length_low": None, "share_by_length_high": None}
+    row |= metrics.named("share_by_length", (None, None, None))
     if not row["drop_low"] <= 0 <= row["drop_high"]:
-        shares = metrics.percentile_interval(by_length / np.where(drops == 0, np.inf, drops))
+        shares = interval(by_length / np.where(drops == 0, np.inf, drops))
         row |= metrics.named("share_by_length", (row["by_length"] / row["drop"], *shares))
     spread = float(drops.std())
     return row | {"drop_p": float(2 * stats.norm.sf(abs(row["drop"]) / spread)) if spread else 1.0}
@@ -180,7 +178,7 @@ def _styles(rows: Sequence[Row], settings: FinetuneSettings) -> list[Row]:
         hits = [row["called"] == row["style"] for row in these]
         sources = np.unique([row["source"] for row in these], return_inverse=True)[1]
         accuracy = metrics.clustered_rate(hits, sources.tolist()) if style else (None, None, None)
-        found.append(row | {"accuracy": accuracy[0], "accuracy_low": accuracy[1], "accuracy_high": accuracy[2]})
+        found.append(row | metrics.named("accuracy", accuracy))
     return found
 
 
@@ -189,25 +187,13 @@ def _copying(root: Path, settings: FinetuneSettings) -> list[Row]:
     model wrote, and of people's other texts of that style."""
     rows = []
     for style in settings.styles:
-        learned = read_documents(root / style / "corpus" / "passages.parquet", split="pretrain")
-        known = {run for passage in learned for run in word_runs(passage.text)}
+        known = learned_runs(root / style / "corpus" / "passages.parquet")
         parts = ((TUNED, answers(root, settings, style, "test")), (BASE, answers(root, settings, BASE, "test")))
         for name, texts in (*parts, ("human", human(root, settings, style, "test"))):
-            hits, runs = zip(*(copied_runs(one.text, known) for one in texts), strict=True)
-            share = metrics.ratio(hits, runs) if sum(runs) else (None, None, None)
-            row = {"style": style, "text": name, "texts": len(texts), "runs": sum(runs)}
-            rows.append(row | dict(zip(("share", "share_low", "share_high"), share, strict=True)))
+            rows.append({"style": style, "text": name} | copied(texts, known))
     return rows
 
 
 def _training(root: Path, style: str) -> Row:
     record = read_json(root / style / "tuned" / "model" / "training.json")
     return {"style": style} | {key: record[key] for key in ("steps", "tokens_seen", "valid_loss_nats_per_token", "corpus")}
-
-
-def _table(path: Path) -> list[Row]:
-    try:
-        rows: list[Row] = pq.read_table(path).to_pylist()
-        return rows
-    except (OSError, pa.ArrowException) as error:
-        raise ArtifactError(f"{path}: damaged or missing: {error}; delete its folder and run the study again") from None

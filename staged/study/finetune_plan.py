@@ -14,7 +14,7 @@ from staged.errors import PlanError
 from staged.model.plan import FINE_TUNING, TrainSettings
 from staged.samples.methods import method
 from staged.samples.prompts import check_prompts
-from staged.settings import from_table, nearest, read_toml
+from staged.settings import check_listed, from_table, read_toml
 
 BASE = "base"  # the model as it was, and the human text that goes with it
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -76,11 +76,7 @@ class FinetuneSettings:
         if not self.opening.strip():
             raise PlanError("finetune: opening must be a phrase that every text begins with, not empty")
         check_prompts((self.opening,))
-        if not self.detectors or len(set(self.detectors)) != len(self.detectors):
-            raise PlanError(f"finetune: detectors must list at least one, each once, not {list(self.detectors)}")
-        for name in self.detectors:
-            if name not in DETECTORS:
-                raise PlanError(f"finetune: unknown detector {name!r}; {nearest(name, DETECTORS)}")
+        check_listed(self.detectors, where="finetune: detectors", known=DETECTORS)
         for name in ("n_train", "n_valid", "n_test", "rounds", "round_tokens", "batch"):
             least = len(self.styles) if name in ("n_train", "n_valid") else 1
             if getattr(self, name) < least:

@@ -1,4 +1,4 @@
-"""The texts and the stages of a fine-tuning study. Each world, the untuned model's and every style's, has human text and answers.
+"""The stages of a fine-tuning study. Each world, the untuned model's and every style's, has human text and answers.
 
 All answers start from one opening phrase, and each later round continues the model's own answer.
 
@@ -16,86 +16,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from staged.corpus.build import text_digest, write_corpus
 from staged.detectors.catalog import load_detector
 from staged.detectors.tfidf import load_tfidf, train_tfidf
-from staged.model.bpe import BPE, REPLACEMENT, load_bpe
+from staged.model.bpe import BPE, REPLACEMENT
 from staged.model.checkpoints import model_folder
-from staged.model.layouts import keyed, model_files, tokenizer_files
+from staged.model.layouts import model_files
 from staged.model.plan import TrainSettings
 from staged.model.train import train
 from staged.records import HUMAN, MACHINE, Document
-from staged.samples.dataset import SampleSettings, read_samples, write_samples
+from staged.samples.dataset import SampleSettings, read_samples, shifted
+from staged.samples.kept import keep_file
 from staged.samples.methods import method
 from staged.samples.streams import derive
 from staged.study import sets
 from staged.study.finetune_plan import BASE, FinetuneSettings
+from staged.study.finetune_texts import SPLITS, answers, human, learned_pairs, pairs_to_test, tokenizer
 from staged.study.stages import Progress, Stage, encoder_files, train_detector
+from staged.study.tables import write_table
 
 TUNED = "fine-tuned"
 TRAINED = (BASE, TUNED)  # what detectors learn from: the untuned model, or the fine-tuned ones of all styles together
-SPLITS = ("train", "valid", "test")
 CLASSIFIER = "classifier"
-Pairs = tuple[list[Document], list[Document]]
-
-
-def tokenizer(settings: FinetuneSettings) -> BPE:
-    return load_bpe(model_folder(settings.model))
-
-
-def human(root: Path, settings: FinetuneSettings, world: str, split: str) -> list[Document]:
-    """A world's human passages of a split, a seeded draw.
-
-    Raises:
-        PlanError: there are fewer than the plan asks for; the sentence names the style.
-    """
-    table = "corpus" if world == BASE else f"style_corpus (style {world!r})"
-    passages = root / world / "corpus" / "passages.parquet"
-    return sets.drawn(passages, split, settings.count(world, split), seed=settings.seed, table=table)
-
-
-def answers(root: Path, settings: FinetuneSettings, world: str, split: str, *, only_round: int = 0) -> list[Document]:
-    """What the world's model wrote after the opening, in all rounds or in one of them alone."""
-    rows = read_samples(root / world / "answers" / f"{split}-{only_round or settings.rounds}.parquet")
-    whole = [row["prompt"] + row["text"] for row in rows]
-    texts = [row["text"] for row in rows] if only_round else [text.removeprefix(settings.opening) for text in whole]
-    texts = [text.rstrip(REPLACEMENT).strip() for text in texts]
-    return [Document(f"{world}/{split}/{i}", text, MACHINE, world, split) for i, text in enumerate(texts)]
-
-
-def paired(human: Sequence[Document], machine: Sequence[Document], bpe: BPE, limits: Sequence[int] = ()) -> Pairs:
-    """Human and machine text i, both cut to the shorter one's tokens (and to limit i): no pair is told apart by its length."""
-    sizes = [list(bpe.count([one.text for one in part])) for part in (human, machine)]
-    lengths = [max(1, min(found)) for found in zip(*sizes, *([limits] if limits else []), strict=True)]
-    h, m = ([sets.cut_to([one], bpe, length)[0] for one, length in zip(part, lengths, strict=True)] for part in (human, machine))
-    return h, m
-
-
-def learned_pairs(root: Path, settings: FinetuneSettings, trained: str, split: str) -> Pairs:
-    """What a detector learns from or chooses its thresholds on."""
-    bpe = tokenizer(settings)
-    worlds = (BASE,) if trained == BASE else tuple(settings.styles)
-    parts = [paired(human(root, settings, one, split), answers(root, settings, one, split), bpe) for one in worlds]
-    return [h for part in parts for h in part[0]], [m for part in parts for m in part[1]]
-
-
-def pairs_to_test(root: Path, settings: FinetuneSettings) -> dict[str, Pairs]:
-    """Name → pairs: `before`; per style `matched/STYLE`, the same pairs cut to that style's lengths, and `after/STYLE`."""
-    bpe = tokenizer(settings)
-    base = human(root, settings, BASE, "test"), answers(root, settings, BASE, "test")
-    found = {"before": paired(*base, bpe)}
-    for style in settings.styles:
-        after = paired(human(root, settings, style, "test"), answers(root, settings, style, "test"), bpe)
-        found |= {f"matched/{style}": paired(*base, bpe, bpe.count([one.text for one in after[1]])), f"after/{style}": after}
-    return found
 
 
 def model_stages(root: Path, settings: FinetuneSettings) -> list[Stage]:
     """Every stage but the corpora, those that others wait for first."""
-    stages = [_tuned(root, settings, style) for style in settings.styles]
+    stages = [_tuned(settings, style) for style in settings.styles]
     stages += [_answers(root, settings, world) for world in settings.worlds]
     stages += [_classifier(root, settings)]
     for kind in sorted(settings.detectors):
@@ -104,21 +50,11 @@ def model_stages(root: Path, settings: FinetuneSettings) -> list[Stage]:
     return stages
 
 
-def corpus_stage(settings: FinetuneSettings, world: str) -> Stage:
-    corpus = settings.corpus_of(world)
-    files = tuple(keyed("tokenizer", tokenizer_files(model_folder(settings.model))).items())
-
-    def write(folder: Path, progress: Progress) -> None:
-        write_corpus(folder, corpus, tokenizer(settings).count)
-
-    return Stage(f"{world}/corpus", write, asdict(corpus) | {"text": text_digest(corpus)}, files=files, cost=8)
-
-
 def _training(settings: FinetuneSettings, style: str) -> TrainSettings:
     return replace(settings.training, init=settings.model, corpus=settings.corpus_of(style))
 
 
-def _tuned(root: Path, settings: FinetuneSettings, style: str) -> Stage:
+def _tuned(settings: FinetuneSettings, style: str) -> Stage:
     made = asdict(_training(settings, style)) | {"init": Path(settings.model).name}
     files = tuple(model_files(model_folder(settings.model)).items())
     cost = settings.training.steps * settings.training.batch / 16
@@ -160,8 +96,7 @@ def _write_answers(root: Path, settings: FinetuneSettings, world: str, folder: P
                 precision=settings.precision,
                 context="slide",
             )
-            if not out.is_file():
-                write_samples(out, wanted, progress=lambda at, _, before=done: progress(before + at, total))  # type: ignore[misc]
+            keep_file(out, wanted, progress=shifted(progress, done, total))
             prompts = tuple((row["prompt"] + row["text"]).rstrip(REPLACEMENT) for row in read_samples(out))
             done += count
 
@@ -213,7 +148,7 @@ def _write_scores(root: Path, settings: FinetuneSettings, kind: str, trained: st
                 for one, tokens, score in measured
             ]
         progress(done + 1, len(pairs))
-    pq.write_table(pa.Table.from_pylist(rows), folder / "scores.parquet")
+    write_table(folder / "scores.parquet", rows)
 
 
 def _classifier(root: Path, settings: FinetuneSettings) -> Stage:
@@ -248,7 +183,7 @@ def _write_classifier(root: Path, settings: FinetuneSettings, folder: Path, prog
         max(settings.styles, key=dict(zip(scores, row, strict=True)).__getitem__) for row in zip(*scores.values(), strict=True)
     ]
     rows = [{key: row[key] for key in row if key != "read"} | {"called": name} for row, name in zip(texts, called, strict=True)]
-    pq.write_table(pa.Table.from_pylist(rows), folder / "called.parquet")
+    write_table(folder / "called.parquet", rows)
 
 
 def _of_style(documents: Sequence[Document], style: str) -> list[Document]:

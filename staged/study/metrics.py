@@ -162,12 +162,12 @@ def paired_difference(only_a: int, only_b: int, n: int) -> tuple[float, float, f
     return difference, max(difference - spread, -1.0), min(difference + spread, 1.0)
 
 
-def named(what: str, interval: tuple[float, float, float]) -> dict[str, float]:
+def named(what: str, interval: tuple[float | None, float | None, float | None]) -> dict[str, Any]:
     """(value, low, high) under the names that a row's fields have: `what`, `what_low`, `what_high`."""
     return dict(zip((what, f"{what}_low", f"{what}_high"), interval, strict=True))
 
 
-def resampled_means(values_NK: np.ndarray, clusters: Sequence[Any], *, draws: int, seed: int) -> np.ndarray:
+def clustered_means(values_NK: np.ndarray, clusters: Sequence[Any], *, draws: int, seed: int) -> np.ndarray:
     """Means of K columns over `draws` bootstrap samples of whole clusters, (draws, K); columns keep to each other.
 
     Args:
@@ -181,12 +181,6 @@ def resampled_means(values_NK: np.ndarray, clusters: Sequence[Any], *, draws: in
     np.add.at(sums_CK, place, values_NK)
     taken_DC = np.random.default_rng(seed).multinomial(len(named), np.full(len(named), 1 / len(named)), size=draws)
     return np.asarray(taken_DC @ sums_CK / (taken_DC @ np.bincount(place))[:, None])
-
-
-def percentile_interval(draws: np.ndarray) -> tuple[float, float]:
-    """The 95% interval of bootstrap draws."""
-    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -11,8 +11,8 @@ from staged.detectors.catalog import DETECTORS
 from staged.detectors.roberta import RobertaSettings
 from staged.errors import PlanError
 from staged.samples.methods import method
-from staged.settings import from_table, nearest, read_toml
-from staged.study.attacks import ATTACKS
+from staged.settings import check_listed, from_table, read_toml
+from staged.study.attacks import check_attacks
 
 MIX = "mix"
 
@@ -52,16 +52,8 @@ class StudySettings:
 
     def __post_init__(self) -> None:
         for name in ("models", "methods", "detectors", "lengths"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise PlanError(f"study: {name} must list at least one, each once, not {list(values)}")
-        for name in self.detectors:
-            if name not in DETECTORS:
-                raise PlanError(f"study: unknown detector {name!r}; {nearest(name, DETECTORS)}")
-        for name in self.attacks:
-            if name not in ATTACKS or self.attacks.count(name) > 1:
-                why = "lists it twice" if name in ATTACKS else f"unknown; {nearest(name, ATTACKS)}"
-                raise PlanError(f"study: attacks: {name!r}: {why}")
+            check_listed(getattr(self, name), where=f"study: {name}", known=DETECTORS if name == "detectors" else ())
+        check_attacks(self.attacks)
         for name in ("n_train", "n_valid", "n_test", "length_tokens", "batch"):
             if getattr(self, name) < 1:
                 raise PlanError(f"study: {name} must be at least 1, not {getattr(self, name)}")

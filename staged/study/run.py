@@ -12,9 +12,10 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,9 @@ def run_stages(
         report(waiting.pop(name), 1.0)
     if not waiting:
         return 0
-    context = multiprocessing.get_context("spawn")
-    messages = context.Queue()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(messages,))
     running: dict[Future[bool], Stage] = {}
     by_name = dict(waiting)
-    try:
+    with _workers(root, workers) as (pool, messages):
         while waiting or running:
             ready = [stage for stage in waiting.values() if finished.issuperset(stage.needs)]
             for stage in ready[: workers - len(running)]:
@@ -74,6 +72,21 @@ def run_stages(
                 worked += future.result()
                 finished.add(stage.name)
                 report(stage, 1.0)
+    return worked
+
+
+@contextmanager
+def _workers(root: Path, count: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
+    """Processes, which end with the block, and the queue of what they say.
+
+    Raises:
+        ArtifactError: one of them died.
+    """
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(messages,))
+    try:
+        yield pool, messages
     except BrokenProcessPool:
         raise ArtifactError(
             f"{root}: a worker process died, most likely for lack of memory; run the command again: it continues"
@@ -82,7 +95,6 @@ def run_stages(
         for process in list((pool._processes or {}).values()):
             process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
-    return worked
 
 
 def run_here(root: Path, stage: Stage, *, report: Report = lambda stage, share: None) -> bool:

@@ -7,30 +7,27 @@ models ─► samples ─► detectors ─► scores          (then, in the pare
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from staged.artifacts import read_json, write_json
-from staged.corpus.build import CorpusSettings, read_documents, text_digest, write_corpus
-from staged.corpus.duplicates import copied_runs, word_runs
+from staged.corpus.build import CorpusSettings, text_digest, write_corpus
 from staged.detectors.catalog import load_detector
 from staged.detectors.roberta import RobertaSettings
-from staged.errors import CheckpointError, PlanError
+from staged.errors import PlanError
+from staged.model.bpe import load_bpe
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.layouts import keyed, model_files, tokenizer_files, weight_files
 from staged.records import Document
-from staged.samples.dataset import SampleSettings, write_samples
+from staged.samples.dataset import SampleSettings, shifted
+from staged.samples.kept import keep_file
 from staged.samples.methods import method
 from staged.samples.streams import derive
-from staged.study import metrics, sets
+from staged.study import sets
 from staged.study.plan import MIX, StudySettings
+from staged.study.tables import write_table
 
 Progress = Callable[[int, int], None]
 
@@ -66,9 +63,8 @@ def all_stages(root: Path, settings: StudySettings) -> list[Stage]:
     names = [Path(model).name for model in settings.models]
     if len(set(names)) != len(names):
         raise PlanError(f"study: two models are called the same: {', '.join(names)}; rename a folder")
-    stages = [_corpus(settings)]
-    stages += [_samples(root, settings, model, name) for model in reversed(settings.models) for name in settings.methods]
-    stages += [_copying(root, settings)]
+    stages = [corpus_stage("corpus", settings.corpus, settings.models[0], cost=15)]
+    stages += [_samples(settings, model, name) for model in reversed(settings.models) for name in settings.methods]
     for kind in sorted(settings.detectors):  # the slow kind first, so the last stages are short ones
         for model in settings.models:
             for name in settings.trained_methods:
@@ -88,18 +84,18 @@ def scores_stage(kind: str, model: str, method_name: str) -> str:
     return f"scores/{kind}/{Path(model).name}/{method_name}"
 
 
-def _corpus(settings: StudySettings) -> Stage:
-    first = settings.models[0]
-    files = tuple(keyed("tokenizer", tokenizer_files(model_folder(first))).items())
-    made = asdict(settings.corpus) | {"text": text_digest(settings.corpus)}
-    return Stage("corpus", partial(_write_corpus, settings.corpus, settings), made, files=files, cost=15)
+def corpus_stage(name: str, corpus: CorpusSettings, model: str, *, cost: float) -> Stage:
+    """Human text in passages, their lengths counted in the model's tokens."""
+    files = tuple(keyed("tokenizer", tokenizer_files(model_folder(model))).items())
+    made = asdict(corpus) | {"text": text_digest(corpus)}
+    return Stage(name, partial(_write_corpus, corpus, model), made, files=files, cost=cost)
 
 
-def _write_corpus(corpus: CorpusSettings, settings: StudySettings, folder: Path, progress: Progress) -> None:
-    write_corpus(folder, corpus, sets.tokenizer(settings).count)
+def _write_corpus(corpus: CorpusSettings, model: str, folder: Path, progress: Progress) -> None:
+    write_corpus(folder, corpus, load_bpe(model_folder(model)).count)
 
 
-def _samples(root: Path, settings: StudySettings, model: str, name: str) -> Stage:
+def _samples(settings: StudySettings, model: str, name: str) -> Stage:
     made: dict[str, Any] = {
         "model": Path(model).name,
         "method": name,
@@ -122,7 +118,6 @@ def _write_samples(settings: StudySettings, model: str, name: str, folder: Path,
     counts, lengths = sets.counts(settings), _lengths(settings)
     total, before = sum(counts.values()), 0
     for split, count in counts.items():
-        out = folder / f"{split}.parquet"
         wanted = SampleSettings(
             model=model,
             method=method(name),
@@ -132,49 +127,8 @@ def _write_samples(settings: StudySettings, model: str, name: str, folder: Path,
             batch=settings.batch,
             precision=settings.precision,
         )
-        if not out.is_file():
-            write_samples(out, wanted, progress=lambda done, _, before=before: progress(before + done, total))  # type: ignore[misc]
-        shutil.rmtree(out.with_name(f"{out.name}.blocks"), ignore_errors=True)  # killed just before it was removed
+        keep_file(folder / f"{split}.parquet", wanted, progress=shifted(progress, before, total))
         before += count
-
-
-def _copying(root: Path, settings: StudySettings) -> Stage:
-    needs = ("corpus", *(samples_stage(model, name) for model in settings.models for name in settings.methods))
-    return Stage("copying", partial(_write_copying, root, settings), {"run_words": 12}, needs=needs, cost=15)
-
-
-def _write_copying(root: Path, settings: StudySettings, folder: Path, progress: Progress) -> None:
-    """How much of the samples, and of held-out human text, stands word for word in the text the models learned from.
-
-    None where that is not known: a corpus without a `pretrain` split, or a model that learned from another one.
-    """
-    learned = read_documents(root / "corpus" / "passages.parquet", split="pretrain")
-    known = {run for passage in learned for run in word_runs(passage.text)}
-    rows = []
-    for model in ("human", *settings.models):
-        for name in settings.methods if model != "human" else ("",):
-            texts = sets.machine(root, settings, model, name, "test") if name else sets.human(root, settings, "test")
-            hits, runs = zip(*(copied_runs(document.text, known) for document in texts), strict=True)
-            measured = sum(runs) > 0 and bool(known) and (model == "human" or learned_from(model) == settings.corpus.source)
-            share, low, high = metrics.ratio(hits, runs) if measured else (None, None, None)
-            row = {"text": Path(model).name, "method": name, "share": share, "share_low": low, "share_high": high}
-            rows.append(row | {"texts": len(texts), "runs": sum(runs)})
-    write_json(folder / "copying.json", rows)
-
-
-def learned_from(model: str) -> str | None:
-    """The corpus that a model's own record says it learned from, or None.
-
-    Raises:
-        CheckpointError: the record is not one of ours.
-    """
-    record = model_folder(model) / "training.json"
-    if not record.is_file():
-        return None
-    try:
-        return str(read_json(record)["settings"]["corpus"]["source"])
-    except (KeyError, TypeError):
-        raise CheckpointError(f"{record}: does not say which corpus the model learned from; remove it or train again") from None
 
 
 def _detector(root: Path, settings: StudySettings, kind: str, model: str, name: str) -> Stage:
@@ -268,4 +222,4 @@ def _write_scores(root: Path, settings: StudySettings, kind: str, model: str, na
             for document, score in zip(documents, scores, strict=True)
         ]
         progress(done + 1, len(lengths))
-    pq.write_table(pa.Table.from_pylist(rows), folder / "scores.parquet")
+    write_table(folder / "scores.parquet", rows)

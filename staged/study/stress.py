@@ -10,27 +10,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import continued, digest, read_json, write_json
+from staged.artifacts import continued, write_json
 from staged.detectors.achieved import ALL, called, grouped
 from staged.detectors.calibrate import Calibration, check_fpr
 from staged.detectors.contract import Detector
 from staged.detectors.evidence import EvidenceDetector, one_line
 from staged.detectors.fitting import count_words, domain_of
-from staged.detectors.normalize import normalize
 from staged.errors import PlanError
-from staged.records import HUMAN, MACHINE, Document
+from staged.records import LABELS, Document
 from staged.samples.streams import derive
-from staged.study import metrics
-from staged.study.attacks import ATTACKS, attack, check_attacks
+from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, scored, under
+from staged.study.attacks import ATTACKS, check_attacks
 
-CLEAN = "none"
 AT_ONCE = 64  # texts whose scores are one file
-
-Reading = tuple[str, bool]  # attack, normalised
 
 
 @dataclass(frozen=True)
@@ -59,43 +55,18 @@ class StressSettings:
             raise PlanError(f"the number of texts and the seed must be 0 or more, not {min(self.most, self.seed)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Stressed:
-    """One group of texts under one attack at one nominal rate; all rates are fractions in [0, 1].
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stressed(Row):
+    """A row of texts that could be called machine-written before the attack; tests are of groups of all lengths only.
 
     Attributes:
-        written_by: `human` or `machine`.
         domain, length: the group, by the clean text; `all` where it spans them.
-        attack: one of ATTACKS, or `none`.
-        normalised: whether the detector read normalised texts, as `staged detect` does.
-        fpr: the nominal false-positive rate.
-        n: texts that could be called machine-written before the attack.
         abstained: texts that could not, being too short or of a length with too few calibration texts; not in n.
-        changed: share of the n whose text the detector reads is not the clean one.
-        rate: share of the n called machine-written: of human texts the false-positive rate, of machine texts the TPR.
-        change: minus the same share without the attack, on the same texts.
-        p, p_holm: exact McNemar against the clean texts, two-sided; corrected over the whole table. Only for groups of all lengths.
-
-    `_low` and `_high` bound 95% intervals: Wilson's; for changes the paired normal one. None: no text in the group, or a clean row.
     """
 
-    written_by: str
     domain: str
     length: str
-    attack: str
-    normalised: bool
-    fpr: float
-    n: int
     abstained: int
-    changed: float | None = None
-    rate: float | None = None
-    rate_low: float | None = None
-    rate_high: float | None = None
-    change: float | None = None
-    change_low: float | None = None
-    change_high: float | None = None
-    p: float | None = None
-    p_holm: float | None = None
 
 
 def stress(
@@ -120,10 +91,12 @@ def stress(
     """
     bare, sees = _undressed(detector)
     texts = [one for part in (human, machine) for one in chosen(part, settings)]
-    read = {reading: [sees(text) for text in _under(texts, *reading, settings.seed)] for reading in _readings(settings)}
+    read = {reading: [sees(text) for text in under(texts, reading, seed=settings.seed)] for reading in _readings(settings)}
+    distinct = list(dict.fromkeys(text for these in read.values() for text in these))
+    batches = [distinct[start : start + AT_ONCE] for start in range(0, len(distinct), AT_ONCE)]
     wanted = {"detector": detector.name, "calibration": calibration.fingerprint}
     with continued(out, wanted, pieces="*.json") as folder:
-        scores = _scored(folder, bare, list(dict.fromkeys(text for these in read.values() for text in these)), progress)
+        scores = scored(folder, bare, batches, progress)
         rows = corrected(list(tabulate(texts, read, scores, calibration, settings.fprs)))
         found = wanted | {"settings": asdict(settings), "rows": [asdict(row) for row in rows]}
         write_json(out, found)
@@ -154,25 +127,6 @@ def _readings(settings: StressSettings) -> list[Reading]:
     return [(name, normalised) for normalised in ways for name in (CLEAN, *settings.attacks)]
 
 
-def _under(documents: Sequence[Document], name: str, normalised: bool, seed: int) -> list[str]:
-    """The documents' texts under an attack."""
-    texts = [one.text if name == CLEAN else attack(name, one.text, seed=seed, id=one.id) for one in documents]
-    return [normalize(text).text for text in texts] if normalised else texts
-
-
-def _scored(folder: Path, detector: Detector, texts: Sequence[str], progress: Callable[[int, int], None]) -> dict[str, float]:
-    """The score of each text; a file in the folder for every `AT_ONCE` of them."""
-    found: dict[str, float] = {}
-    for start in range(0, len(texts), AT_ONCE):
-        some = texts[start : start + AT_ONCE]
-        file = folder / f"{digest(some)}.scores.json"
-        if not file.is_file():
-            write_json(file, detector.score(some))
-        found |= dict(zip(some, read_json(file), strict=True))
-        progress(len(found), len(texts))
-    return found
-
-
 def tabulate(
     documents: Sequence[Document],
     read: Mapping[Reading, Sequence[str]],
@@ -186,7 +140,7 @@ def tabulate(
         read: attack and reading → what the detector read of each document.
         scores: of each of these texts.
     """
-    for label, written_by in ((HUMAN, "human"), (MACHINE, "machine")):
+    for label, written_by in LABELS.items():
         mine = [i for i, one in enumerate(documents) if one.label == label]
         for (name, normalised), texts in read.items():
             clean = read[CLEAN, normalised]
@@ -197,25 +151,7 @@ def tabulate(
                 )
                 for (domain, length), places in groups.items():
                     able = [mine[place] for place in places if before[mine[place]] is not None]
-                    row = Stressed(written_by, domain, length, name, normalised, fpr, len(able), len(places) - len(able))
-                    changed = sum(texts[i] != clean[i] for i in able)
-                    yield _measured(row, changed, [bool(before[i]) for i in able], [bool(after[i]) for i in able])
-
-
-def _measured(row: Stressed, changed: int, before: Sequence[bool], after: Sequence[bool]) -> Stressed:
-    """The row with its rates."""
-    if not row.n:
-        return row
-    found: dict[str, float] = {"changed": changed / row.n} | metrics.named("rate", metrics.rate(sum(after), row.n))
-    if row.attack != CLEAN:
-        only_after, only_before, p = metrics.mcnemar(after, before)
-        found |= metrics.named("change", metrics.paired_difference(only_after, only_before, row.n))
-        if row.length == ALL:
-            found["p"] = p
-    return replace(row, **found)  # type: ignore[arg-type]
-
-
-def corrected(rows: Sequence[Stressed]) -> list[Stressed]:
-    """The table with Holm's correction over all its tests."""
-    adjusted = iter(metrics.holm([row.p for row in rows if row.p is not None]))
-    return [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]
+                    abstained = len(places) - len(able)
+                    row = Stressed(written_by, name, normalised, fpr, domain=domain, length=length, abstained=abstained)
+                    verdicts = ([bool(said[i]) for i in able] for said in (before, after))
+                    yield measured(row, [texts[i] != clean[i] for i in able], *verdicts, tested=length == ALL)

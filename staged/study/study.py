@@ -18,11 +18,12 @@ from staged.records import Cell
 from staged.samples.engine import check_length
 from staged.study import sets
 from staged.study.cells import measure
+from staged.study.copying import copying_stage, learned_from
 from staged.study.findings import findings, neighbours
 from staged.study.plan import StudySettings
 from staged.study.robustness import as_rows, attack_stages, attack_table
 from staged.study.run import run_here, run_stages
-from staged.study.stages import Stage, all_stages, learned_from
+from staged.study.stages import Stage, all_stages
 
 # (all stages, the one that moved, its share done in [0, 1])
 Report = Callable[[Sequence[Stage], Stage, float], None]
@@ -53,7 +54,8 @@ def run_study(
     Raises:
         StagedError: of any stage; what is finished stays.
     """
-    corpus, *others = [*all_stages(root, settings), *attack_stages(root, settings)]
+    corpus, *others = all_stages(root, settings)
+    others = [copying_stage(root, settings), *others, *attack_stages(root, settings)]
     encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
     for name in settings.models:
         check_length(load_model(name)[0].config, 1, max(settings.lengths))

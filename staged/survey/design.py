@@ -22,15 +22,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import build, disk_errors, locked, read_json, write_json
+from staged.artifacts import disk_errors, locked, read_json, write_json
 from staged.corpus.build import CorpusSettings, split_documents
 from staged.corpus.passages import PARAGRAPH_END, sentence_spans
 from staged.errors import ArtifactError, PlanError
 from staged.model.checkpoints import model_folder
-from staged.model.layouts import weight_files
 from staged.model.names import folder_name
-from staged.samples.dataset import SampleSettings, read_samples, shifted, write_samples
-from staged.samples.decoders import best_precision
+from staged.samples.dataset import SampleSettings, read_samples, shifted
+from staged.samples.kept import FILE, keep_folder
 from staged.samples.methods import method
 from staged.samples.prompts import read_prompts
 from staged.samples.streams import derive
@@ -170,20 +169,11 @@ def _generated(settings: SurveySettings, slots: Sequence[_Slot], out: Path, prog
             precision=settings.precision,
         )
         folder = out / "samples" / folder_name(model)
-        _sample(wanted, folder, shifted(progress, len(texts), len(slots)))
-        rows = read_samples(folder / "samples.jsonl")
+        keep_folder(folder, wanted, progress=shifted(progress, len(texts), len(slots)))
+        rows = read_samples(folder / FILE)
         texts |= {one: _text(one.sentence, row["text"]) for one, row in zip(mine, rows, strict=True)}
     progress(len(slots), len(slots))
     return texts
-
-
-def _sample(wanted: SampleSettings, folder: Path, progress: Done) -> None:
-    def write(place: Path) -> None:
-        write_samples(place / "samples.jsonl", wanted, progress=progress)
-
-    settings = asdict(wanted) | {"computed_in": wanted.precision or best_precision()}
-    weights = {f"weights {number}": path for number, path in enumerate(weight_files(model_folder(wanted.model)))}
-    build(folder, write, settings=settings, inputs=weights)
 
 
 def _text(sentence: str, added: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from staged.comparing import DIFFERS, UNKNOWN
-from staged.markdown import figure, p_text, table
+from staged.figures import figure, p_text
+from staged.markdown import table
+from staged.templates import environment
 
 __all__ = ["result_page", "sentence", "sheet_page"]
 
@@ -18,10 +18,8 @@ SCALES_SHOWN |= {"clear": "not at all clear … very clear"}
 
 def sheet_page(sheet: int, texts: Sequence[str], scales: Sequence[str]) -> str:
     """One person's sheet as a self-contained page to print: texts, and boxes to tick."""
-    made = Environment(
-        loader=PackageLoader("staged.survey"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return made.get_template("sheet.html").render(sheet=sheet, texts=texts, scales={one: SCALES_SHOWN[one] for one in scales})
+    page = environment("staged.survey").get_template("sheet.html")
+    return page.render(sheet=sheet, texts=texts, scales={one: SCALES_SHOWN[one] for one in scales})
 
 
 def sentence(row: Mapping[str, Any], smallest: float) -> str:

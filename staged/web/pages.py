@@ -9,12 +9,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from staged.detectors.calibrate import threshold_at_fpr
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, VERDICTS, Segment, TokenEvidence, Verdict
 from staged.study.metrics import rate
+from staged.templates import environment
 from staged.web.drawing import score_picture
 from staged.web.examination import Examination
 from staged.web.limits import Limits
@@ -189,8 +190,6 @@ def kinds(segments: Sequence[Segment]) -> list[tuple[str, str, int]]:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("staged.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["thousands"] = lambda number: f"{number:,}"
-    return environment
+    made = environment("staged.web")
+    made.filters["thousands"] = lambda number: f"{number:,}"
+    return made

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from staged.bias.compare import DIFFERS, NONE, UNKNOWN, Row, compare_groups, compare_models, group_means, judged, sentence
+from staged.bias.compare import Row, compare_groups, compare_models, group_means, judged
+from staged.bias.page import sentence
+from staged.comparing import DIFFERS, NONE, UNKNOWN
 from tests.bias.made import MEASURES, answers, asked
 
 

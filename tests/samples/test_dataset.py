@@ -14,9 +14,10 @@ import pytest
 
 from staged.errors import CheckpointError, PlanError, SamplingError
 from staged.model.bpe import BPE
+from staged.samples.asked import how_many
 from staged.samples.dataset import FORMATS, SCHEMA, SampleSettings, read_samples, sample, speak, write_samples
 from staged.samples.methods import method
-from staged.samples.prompts import how_many, read_prompts
+from staged.samples.prompts import read_prompts
 
 
 def wanted(tiny: Path, **changes: object) -> SampleSettings:

@@ -96,7 +96,9 @@ def test_ctrl_c_while_text_appears(tiny: Path) -> None:
     assert process.stdout is not None
     begun = b""
     while len(begun) < 40:  # text arrives while the rest is still to come
-        begun += os.read(process.stdout.fileno(), 64)
+        piece = os.read(process.stdout.fileno(), 64)
+        assert piece, "it ended before it was interrupted"
+        begun += piece
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=100)

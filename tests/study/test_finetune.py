@@ -15,6 +15,7 @@ import pytest
 
 from staged.artifacts import read_json, write_json
 from staged.cli import main
+from staged.comparing import interval
 from staged.corpus.build import read_documents
 from staged.errors import ArtifactError
 from staged.model.bpe import BPE
@@ -22,8 +23,8 @@ from staged.records import HUMAN, MACHINE, Document
 from staged.report.finetune import write_finetune_report
 from staged.study.finetune_measures import _drop
 from staged.study.finetune_plan import read_finetune
-from staged.study.finetune_stages import answers, paired, pairs_to_test
-from staged.study.metrics import percentile_interval, resampled_means
+from staged.study.finetune_texts import answers, paired, pairs_to_test
+from staged.study.metrics import clustered_means
 
 PLAN = """
 title = "Two styles of <cooking>"
@@ -263,12 +264,12 @@ def test_a_missing_package_is_named(
 def test_resampling_keeps_clusters_whole() -> None:
     values = np.repeat(np.random.default_rng(1).normal(size=(50, 2)), 4, axis=0)
     clusters = np.repeat(np.arange(50), 4).tolist()
-    together, apart = (resampled_means(values, one, draws=4000, seed=1) for one in (clusters, list(range(200))))
+    together, apart = (clustered_means(values, one, draws=4000, seed=1) for one in (clusters, list(range(200))))
     spread = values[::4, 0].std() / np.sqrt(50)
     assert together[:, 0].std() == pytest.approx(spread, rel=0.1)
     assert apart[:, 0].std() == pytest.approx(spread / 2, rel=0.1)
     assert together.mean(axis=0) == pytest.approx(values.mean(axis=0), abs=0.02)
-    low, high = percentile_interval(together[:, 0])
+    low, high = interval(together[:, 0])
     assert low < values[:, 0].mean() < high
 
 

@@ -18,9 +18,11 @@ from staged.detectors.normalize import normalize
 from staged.errors import PlanError
 from staged.records import HUMAN, MACHINE, Document
 from staged.report.page import write_report
+from staged.study import metrics
+from staged.study.attacked import CLEAN
 from staged.study.attacks import ATTACKS, attack
 from staged.study.plan import StudySettings, read_study
-from staged.study.robustness import CLEAN, Attacked, attacked_scores, corrected, tabulate
+from staged.study.robustness import as_rows, attacked_scores, corrected, tabulate
 from staged.study.run import run_here
 from staged.study.study import run_study
 from tests.conftest import prose
@@ -67,10 +69,10 @@ def documents(split: str, label: int, count: int) -> list[Document]:
 
 
 @pytest.fixture
-def scored() -> tuple[Counting, list[dict[str, Any]]]:
+def scored(tmp_path: Path) -> tuple[Counting, list[dict[str, Any]]]:
     detector = Counting()
     test = documents("test", HUMAN, 12) + documents("test", MACHINE, 10)
-    return detector, attacked_scores(detector, documents("valid", HUMAN, 19), test, ["homoglyph", "number"], seed=4)
+    return detector, attacked_scores(tmp_path, detector, documents("valid", HUMAN, 19), test, ["homoglyph", "number"], seed=4)
 
 
 def test_every_text_is_scored_in_every_form_and_none_twice(scored: tuple[Counting, list[dict[str, Any]]]) -> None:
@@ -97,18 +99,23 @@ def test_a_table_counted_by_hand() -> None:
     rows += [row(CLEAN, False, "test", MACHINE, i, 20.0 if i < 8 else 0.0) for i in range(10)]
     rows += [row("number", False, "test", HUMAN, i, 19.0 if i < 4 else 0.0) for i in range(10)]
     rows += [row("number", False, "test", MACHINE, i, 20.0 if i in (6, 7, 9) else 18.0) for i in range(10)]
-    clean_5, clean_1, attacked_5, attacked_1 = corrected(list(tabulate(rows, "d", "m")))
+    clean_5, clean_1, attacked_5, attacked_1 = as_rows(corrected(list(tabulate(rows, "d", "m"))))
 
-    assert (clean_5.tpr, clean_5.fpr, clean_5.tpr_change, clean_5.tpr_p_holm) == (0.8, 0.1, None, None)
-    assert (attacked_5.tpr, attacked_5.fpr) == (0.3, 0.4)
-    assert (attacked_5.changed_human, attacked_5.changed_machine, attacked_5.n_human, attacked_5.n_machine) == (0.5, 0.5, 10, 10)
-    assert attacked_5.tpr_change == pytest.approx(-0.5)
-    assert attacked_5.tpr_p == pytest.approx(stats.binomtest(1, 7, 0.5).pvalue)  # one found that was not, six lost
-    assert attacked_5.fpr_change == pytest.approx(0.3)
-    assert attacked_5.fpr_p == pytest.approx(stats.binomtest(3, 3, 0.5).pvalue)
-    assert attacked_5.tpr_p_holm == pytest.approx(2 * min(attacked_5.tpr_p, attacked_5.fpr_p))
+    def of(row: dict[str, Any], *names: str) -> list[Any]:
+        return [row[name] for name in names]
+
+    assert of(clean_5, "detector", "trained_on", "attack", "normalised", "fpr_wanted") == ["d", "m", CLEAN, False, 0.05]
+    assert of(clean_5, "tpr", "fpr", "tpr_change", "tpr_p_holm") == [0.8, 0.1, None, None]
+    assert of(attacked_5, "tpr", "fpr", "n_human", "n_machine") == [0.3, 0.4, 10, 10]
+    assert of(attacked_5, "tpr_low", "tpr_high") == list(metrics.rate(3, 10)[1:])
+    assert of(attacked_5, "changed_human", "changed_machine") == [0.5, 0.5]
+    assert attacked_5["tpr_change"] == pytest.approx(-0.5)
+    assert attacked_5["tpr_p"] == pytest.approx(stats.binomtest(1, 7, 0.5).pvalue)  # one found that was not, six lost
+    assert attacked_5["fpr_change"] == pytest.approx(0.3)
+    assert attacked_5["fpr_p"] == pytest.approx(stats.binomtest(3, 3, 0.5).pvalue)
+    assert attacked_5["tpr_p_holm"] == pytest.approx(2 * min(attacked_5["tpr_p"], attacked_5["fpr_p"]))
     for one in (clean_1, attacked_1):
-        assert (one.tpr, one.fpr, one.tpr_p, one.fpr_wanted) == (None, None, None, 0.01)  # 19 texts cannot certify 1%
+        assert of(one, "tpr", "fpr", "tpr_p", "fpr_wanted") == [None, None, None, 0.01]  # 19 texts cannot certify 1%
 
 
 def plan(folder: Path, model: Path, human: Path, attacks: str = "") -> Path:
@@ -157,22 +164,31 @@ def test_the_published_studys_settings_are_recorded_as_they_were() -> None:
 
 def test_the_table_covers_every_attack_and_the_page_shows_it(studies: tuple[Path, Path, StudySettings]) -> None:
     _, attacked, settings = studies
-    rows = [Attacked(**row) for row in read_json(attacked / "attacks.json")]
+    rows = read_json(attacked / "attacks.json")
     assert len(rows) == (1 + 3) * 2 * 2
-    assert {row.attack for row in rows} == {CLEAN, *settings.attacks}
-    assert all((row.n_human, row.n_machine) == (16, 16) for row in rows)
+    assert {row["attack"] for row in rows} == {CLEAN, *settings.attacks}
+    assert all((row["n_human"], row["n_machine"]) == (16, 16) for row in rows)
     for row in rows:
-        assert (row.tpr is None) == (row.fpr_wanted == 0.01)  # 20 valid texts
-        if row.attack in ("homoglyph", "zero_width_space"):
-            assert row.changed_human == (0 if row.normalised else 1)
-    undone = next(row for row in rows if row.attack == "homoglyph" and row.normalised and row.fpr_wanted == 0.05)
-    assert undone.tpr_change == 0
-    assert undone.tpr_p == 1
+        assert (row["tpr"] is None) == (row["fpr_wanted"] == 0.01)  # 20 valid texts
+        if row["attack"] in ("homoglyph", "zero_width_space"):
+            assert row["changed_human"] == (0 if row["normalised"] else 1)
+    undone = next(row for row in rows if row["attack"] == "homoglyph" and row["normalised"] and row["fpr_wanted"] == 0.05)
+    assert undone["tpr_change"] == 0
+    assert undone["tpr_p"] == 1
     page = (attacked / "report.html").read_text(encoding="utf-8")
     table = page.split('id="attacks"')[1].split('id="gallery"')[0]
     assert table.count('<th scope="row">') == 2 * 4
-    assert f"{100 * undone.tpr:.1f}" in table
+    assert f"{100 * undone['tpr']:.1f}" in table
     assert set(re.findall(r'<th scope="row">(\w+)', table)) == {CLEAN, *settings.attacks}
+
+
+def test_a_killed_stage_scores_no_text_again(scored: tuple[Counting, list[dict[str, Any]]], tmp_path: Path) -> None:
+    """All scores are there already, as of a run killed before its end."""
+    again = Counting()
+    test = documents("test", HUMAN, 12) + documents("test", MACHINE, 10)
+    rows = attacked_scores(tmp_path, again, documents("valid", HUMAN, 19), test, ["homoglyph", "number"], seed=4)
+    assert rows == scored[1]
+    assert again.asked == []
 
 
 def test_killed_in_the_middle_it_ends_with_the_same_bytes(studies: tuple[Path, Path, StudySettings], tmp_path: Path) -> None:
@@ -202,8 +218,8 @@ def test_the_flag_takes_every_attack(tiny: Path, human_folder: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("attacks", "says"),
     [
-        ('attacks = ["homoglif"]', "study: attacks: 'homoglif': unknown; did you mean 'homoglyph'?"),
-        ('attacks = ["number", "number"]', "study: attacks: 'number': lists it twice"),
+        ('attacks = ["homoglif"]', "unknown attack 'homoglif'; did you mean 'homoglyph'?"),
+        ('attacks = ["number", "number"]', "attack 'number' is named twice"),
         ('attacks = "number"', "attacks must be a list"),
     ],
 )

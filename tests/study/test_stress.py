@@ -20,8 +20,9 @@ from staged.errors import PlanError, StagedError
 from staged.model.causal import load_causal
 from staged.records import HUMAN, MACHINE, Document
 from staged.study import metrics, stress
+from staged.study.attacked import CLEAN
 from staged.study.attacks import attack
-from staged.study.stress import CLEAN, StressSettings
+from staged.study.stress import StressSettings
 from tests.conftest import prose
 
 

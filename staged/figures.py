@@ -1,0 +1,37 @@
+"""Numbers as people read them: an estimate with its 95% interval, a fraction in %, a p-value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["estimate", "figure", "p_text", "percent"]
+
+
+def estimate(row: Mapping[str, Any], what: str) -> tuple[Any, Any, Any]:
+    """(value, low, high) of a row that holds them as `what`, `what_low`, `what_high`."""
+    return row[what], row[f"{what}_low"], row[f"{what}_high"]
+
+
+def figure(value: float | None, low: float | None, high: float | None, *, form: str = "+.3f", unit: str = "") -> str:
+    """A number with its 95% interval: `12.3% [10.1, 14.9]`; – where there is none.
+
+    Args:
+        form: of all three numbers.
+        unit: stands behind the first.
+    """
+    if value is None:
+        return "–"
+    between = "" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"
+    return f"{value:{form}}{unit}{between}"
+
+
+def percent(value: float | None, low: float | None, high: float | None, *, digits: int = 1, unit: str = "") -> str:
+    """A fraction with its 95% interval in %, with or without the sign; – where there is none."""
+    value, low, high = (None if one is None else 100 * one for one in (value, low, high))
+    return figure(value, low, high, form=f".{digits}f", unit=unit)
+
+
+def p_text(value: float) -> str:
+    """A p-value with two digits that say something."""
+    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"

@@ -1,0 +1,40 @@
+"""Samples that a longer run needs: made once, and found again when the run is killed and continues."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from staged.artifacts import build
+from staged.model.checkpoints import model_folder
+from staged.model.layouts import weight_files
+from staged.samples.dataset import SampleSettings, write_samples
+from staged.samples.decoders import best_precision
+
+FILE = "samples.jsonl"
+
+Done = Callable[[int, int], None]
+
+
+def keep_file(out: Path, settings: SampleSettings, *, progress: Done) -> None:
+    """`write_samples` within a stage of other files, unless the file is there; what the settings are is the stage's to say."""
+    if not out.is_file():
+        write_samples(out, settings, progress=progress)
+    shutil.rmtree(out.with_name(f"{out.name}.blocks"), ignore_errors=True)  # killed just before it was removed
+
+
+def keep_folder(folder: Path, settings: SampleSettings, *, progress: Done) -> None:
+    """`write_samples` as a stage of its own, FILE in its folder: redone where settings, weights or the precision differ."""
+
+    def write(place: Path) -> None:
+        write_samples(place / FILE, settings, progress=progress)
+
+    wanted = asdict(settings) | {"computed_in": settings.precision or best_precision()}
+    build(folder, write, settings=wanted, inputs=weights_of(settings.model))
+
+
+def weights_of(model: str) -> dict[str, Path]:
+    """A model's weight files, as a stage's inputs."""
+    return {f"weights {number}": path for number, path in enumerate(weight_files(model_folder(model)))}
