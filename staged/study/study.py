@@ -55,7 +55,7 @@ def run_study(
         StagedError: of any stage; what is finished stays.
     """
     corpus, *others = all_stages(root, settings)
-    others = [copying_stage(root, settings), *others, *attack_stages(root, settings)]
+    others += [copying_stage(root, settings), *attack_stages(root, settings)]
     encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
     for name in settings.models:
         check_length(load_model(name)[0].config, 1, max(settings.lengths))
