@@ -80,7 +80,7 @@ def weighted_rows(table: Tensor, bags: tuple[Tensor, Tensor], weights: Tensor) -
 
 @lru_cache(maxsize=16)
 def bags(blocks: int, rows: int, size: int) -> tuple[Tensor, Tensor]:
-    """Which rows of a (blocks · rows · size) table a (rows · blocks) of bags hold, `size` each, and where a bag begins among these."""
+    """Which rows of a (blocks · rows · size) table each of rows · blocks bags holds, and where a bag begins among these."""
     ids = torch.arange(blocks * rows * size, dtype=torch.int32)
     return ids.view(blocks, rows, size).transpose(0, 1).flatten(), ids[::size].contiguous()
 

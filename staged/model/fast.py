@@ -1,12 +1,11 @@
 """GPT-2 packed for generation on a CPU: every weight matrix reordered once for oneDNN, in bfloat16 or int8.
 
-What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, GELU runs inside
-the matrix product, the vocabulary is padded to a multiple of 64, residuals stay float32, keys and values are bfloat16 (for few
-rows float32 where the processor has no AMX).
+What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, and the scale of
+queries into theirs, GELU runs inside the matrix product (bfloat16), the vocabulary is padded to a multiple of 64, residuals stay
+float32, keys and values are bfloat16 and attention of one token is sums of their rows (`bags.py`).
 
-int8 is symmetric: a weight column has one scale, and so has a row of activations, so that a position's numbers depend neither on
-its neighbours nor on its batch beyond rounding. One exception: a packed model for one row at a time (`rows=1`) reads several
-tokens at once, a prompt, with one scale for all of them. float32 (`gpt2.GPT2`) is the exact one.
+int8 rounds weights, and for many rows activations, each row of them by itself: a position's numbers depend neither on its
+neighbours nor on its batch beyond rounding. float32 (`gpt2.GPT2`) is the exact one.
 
 Axes as in gpt2.py; N = B · T rows.
 """
@@ -25,8 +24,8 @@ from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, causal_mask
 
 VOCABULARY_MULTIPLE = 64
-FEW_ROWS = 8
-WIDEST_PART = 448
+FEW_ROWS = 8  # up to here a table is read once a row, above it is unpacked, which takes as long as reading it some eight times
+WIDEST_PART = 448  # outputs whose sums FBGEMM holds in registers
 SUM_BYTES = torch.ops.quantized.embedding_bag_byte_rowwise_offsets.default
 PRECISIONS = ("fp32", "bf16", "int8")
 After = tuple[str, list[None], str]  # what oneDNN does to a product: its name, scalars, kind
@@ -76,7 +75,8 @@ class Int8Linear:
 
     def __call__(self, x_NI: Tensor) -> Tensor:
         rounded = torch.ops.quantized.embedding_bag_byte_prepack(x_NI.float())  # a row: bytes, their scale, the least number
-        q_NI, (scale_N1, least_N1) = rounded[:, :-8].contiguous(), rounded[:, -8:].view(torch.float32).split(1, dim=1)
+        q_NI = rounded[:, :-8].contiguous()
+        scale_N1, least_N1 = rounded[:, -8:].contiguous().view(torch.float32).split(1, dim=1)
         weight = (self.weight, self.scale, self.zero, None)
         y_NO = torch.ops.onednn.qlinear_pointwise(q_NI, 1.0, 0, *weight, 1.0, 0, torch.float32, "none", [], "")
         torch.addcmul(self.bias, y_NO, scale_N1, out=y_NO).addcmul_(least_N1, self.sum_O)
@@ -140,10 +140,10 @@ class PackedBlock:
             weight, bias = take(f"{name}{projection}.weight"), take(f"{name}{projection}.bias")
             if norm:
                 weight, bias = fold(take(f"{name}{norm}.weight"), take(f"{name}{norm}.bias"), weight, bias)
-            if projection == "attn.c_attn":  # queries are scaled once and for all
-                scale = torch.ones(3, config.n_embd)
-                scale[0] = (config.n_embd / config.n_head) ** -0.5
-                weight, bias = weight * scale.flatten(), bias * scale.flatten()
+            if projection == "attn.c_attn":
+                scale_3C = torch.ones(3, config.n_embd)
+                scale_3C[0] = (config.n_embd / config.n_head) ** -0.5  # of queries
+                weight, bias = weight * scale_3C.flatten(), bias * scale_3C.flatten()
             return packed(weight, bias, precision, rows, gelu=gelu)
 
         self.c_attn, self.attn_proj = pack("ln_1", "attn.c_attn"), pack("", "attn.c_proj")
@@ -192,7 +192,7 @@ class PackedGPT2:
         config: the shape.
         take: tensor of a hub name, read when called and forgotten after it is packed, so that loading never holds two copies.
         precision: `bf16` or `int8`; ask `bf16_is_native`, `int8_is_native` first.
-        rows: how many sequences it will mostly run at once; int8 has another kernel for one.
+        rows: how many sequences it will mostly run at once; int8 keeps its weights in another form for one.
     """
 
     @torch.no_grad()
