@@ -16,7 +16,7 @@ from torch import Tensor
 
 from staged.model.config import GPT2Config
 
-BLOCK = 64  # positions
+BLOCK = 32  # positions: keys are read in whole blocks
 
 
 class BlockCache:
