@@ -5,7 +5,8 @@ queries into theirs, GELU runs inside the matrix product (bfloat16), the vocabul
 float32, keys and values are bfloat16 and attention of one token is sums of their rows (`bags.py`).
 
 int8 rounds weights, and for many rows activations, each row of them by itself: a position's numbers depend neither on its
-neighbours nor on its batch beyond rounding. float32 (`gpt2.GPT2`) is the exact one.
+neighbours nor on its batch beyond rounding. A packed model for one row at a time (`rows=1`) leaves activations as they are, and
+rounds them to bfloat16 where it reads more than 8 tokens at once. float32 (`gpt2.GPT2`) is the exact one.
 
 Axes as in gpt2.py; N = B · T rows.
 """
@@ -68,9 +69,8 @@ class Int8Linear:
     """
 
     def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
-        q_OI, self.scale = round_columns(weight_IO)
+        q_OI, self.scale, self.sum_O = round_columns(weight_IO)
         self.weight = torch.ops.onednn.qlinear_prepack(q_OI, None)
-        self.sum_O = q_OI.sum(dim=1) * self.scale
         self.zero, self.bias, self.gelu = torch.zeros(len(q_OI), dtype=torch.int32), bias_O.float(), gelu
 
     def __call__(self, x_NI: Tensor) -> Tensor:
@@ -115,11 +115,12 @@ class Int8FewRowsLinear:
         return torch.cat([x_NI @ table_IO.to(torch.bfloat16) for table_IO in unpacked], dim=1).float()
 
 
-def round_columns(weight_IO: Tensor) -> tuple[Tensor, Tensor]:
-    """(int8 weight (O, I), float32 scale of each output)."""
+def round_columns(weight_IO: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(int8 weight (O, I), float32 scale of each output, sum of each output's weights once rounded)."""
     w_OI = weight_IO.t().float()
     scale_O = w_OI.abs().amax(dim=1).clamp(min=1e-12) / 127
-    return (w_OI / scale_O[:, None]).round_().to(torch.int8).contiguous(), scale_O
+    rounded_OI = (w_OI / scale_O[:, None]).round_()
+    return rounded_OI.to(torch.int8).contiguous(), scale_O, rounded_OI.sum(dim=1) * scale_O
 
 
 def packed(weight_IO: Tensor, bias_O: Tensor, precision: str, rows: int, *, gelu: bool = False) -> Linear:

@@ -66,11 +66,14 @@ def test_token_by_token_is_the_same_as_at_once(
     assert cache.length == 12
 
 
-@pytest.mark.parametrize(("precision", "rows"), [("bf16", 5), ("int8", 5), ("int8", 1)])
-def test_a_position_knows_nothing_of_what_comes_later_or_beside_it(mini: GPT2, precision: str, rows: int) -> None:
+@pytest.mark.parametrize(("precision", "rows", "few_rows"), [("bf16", 5, 8), ("int8", 5, 8), ("int8", 1, 1), ("int8", 1, 99)])
+def test_a_position_knows_nothing_of_what_comes_later_or_beside_it(
+    mini: GPT2, precision: str, rows: int, few_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What speculation needs to be exact: judging four guesses at once gives the first one the same numbers as alone."""
     if not NATIVE[precision]:
         pytest.skip(f"this processor has no {precision}")
+    monkeypatch.setattr(fast, "FEW_ROWS", few_rows)
     packed = pack(mini, precision, rows=rows)
     tokens = torch.randint(4096, (4, 12), generator=torch.Generator().manual_seed(7))
     alone = packed(tokens[:1, :8], packed.new_cache(1))[0]
