@@ -1,33 +1,33 @@
 """GPT-2 packed for generation on a CPU: every weight matrix reordered once for oneDNN, in bfloat16 or int8.
 
-What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, GELU runs inside
-the matrix product, the vocabulary is padded to a multiple of 64, residuals stay float32, keys and values are bfloat16 (for few
-rows float32 where the processor has no AMX).
+What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, and the scale of
+queries into theirs, GELU runs inside the matrix product (bfloat16), the vocabulary is padded to a multiple of 64, residuals stay
+float32, keys and values are bfloat16 and attention of one token is sums of their rows (`bags.py`).
 
-int8 is symmetric: a weight column has one scale, and so has a row of activations, so that a position's numbers depend neither on
-its neighbours nor on its batch beyond rounding. One exception: a packed model for one row at a time (`rows=1`) reads several
-tokens at once, a prompt, with one scale for all of them. float32 (`gpt2.GPT2`) is the exact one.
+int8 rounds weights, and for many rows activations, each row of them by itself: a position's numbers depend neither on its
+neighbours nor on its batch beyond rounding. A packed model for one row at a time (`rows=1`) leaves activations as they are, and
+rounds them to bfloat16 where it reads more than 8 tokens at once. float32 (`gpt2.GPT2`) is the exact one.
 
 Axes as in gpt2.py; N = B · T rows.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from functools import cache
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from staged.model.bags import BlockCache, bags
 from staged.model.config import GPT2Config
-from staged.model.gpt2 import GPT2, Cache, causal_mask
+from staged.model.gpt2 import GPT2, causal_mask
 
 VOCABULARY_MULTIPLE = 64
-SHIFT = 128
-FEW_ROWS = 8
+FEW_ROWS = 8  # up to here a table is read once a row, above it is unpacked, which takes as long as reading it some eight times
+WIDEST_PART = 448  # outputs whose sums FBGEMM holds in registers
+SUM_BYTES = torch.ops.quantized.embedding_bag_byte_rowwise_offsets.default
 PRECISIONS = ("fp32", "bf16", "int8")
 After = tuple[str, list[None], str]  # what oneDNN does to a product: its name, scalars, kind
 
@@ -49,12 +49,6 @@ def int8_is_native() -> bool:
     return capability.startswith("AVX512") and torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
-@cache
-def amx_is_there() -> bool:
-    """Whether this processor has AMX: without it PyTorch's attention is 3 to 6 times slower in bfloat16 than in float32."""
-    return bool(torch.cpu._is_amx_tile_supported())
-
-
 class Bf16Linear:
     """x W + b in bfloat16 by oneDNN, with GELU fused in when asked."""
 
@@ -68,55 +62,72 @@ class Bf16Linear:
 
 
 class Int8Linear:
-    """x W + b in int8 by oneDNN with one activation scale a row, then GELU when asked.
+    """x W + b in int8 by oneDNN, then GELU when asked.
 
-    The rounded input is shifted by 128 into unsigned bytes: with two signed factors oneDNN falls back to its reference code on
-    processors without AMX, a hundred times slower. It takes the shift back exactly.
+    Each row of x is rounded to unsigned bytes between its least and its largest number: with two signed factors oneDNN falls back
+    to its reference code on processors without AMX, a hundred times slower. What the least number adds is known beforehand.
     """
 
     def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
-        q_OI, self.scale = round_columns(weight_IO)
+        q_OI, self.scale, self.sum_O = round_columns(weight_IO)
         self.weight = torch.ops.onednn.qlinear_prepack(q_OI, None)
         self.zero, self.bias, self.gelu = torch.zeros(len(q_OI), dtype=torch.int32), bias_O.float(), gelu
 
     def __call__(self, x_NI: Tensor) -> Tensor:
-        x_NI = x_NI.float()
-        scale_N1 = x_NI.abs().amax(dim=1, keepdim=True).clamp_(min=1e-12).div_(127)
-        q_NI = torch.div(x_NI, scale_N1).round_().add_(SHIFT).to(torch.uint8)
+        rounded = torch.ops.quantized.embedding_bag_byte_prepack(x_NI.float())  # a row: bytes, their scale, the least number
+        q_NI = rounded[:, :-8].contiguous()
+        scale_N1, least_N1 = rounded[:, -8:].contiguous().view(torch.float32).split(1, dim=1)
         weight = (self.weight, self.scale, self.zero, None)
-        y_NO = torch.ops.onednn.qlinear_pointwise(q_NI, 1.0, SHIFT, *weight, 1.0, 0, torch.float32, "none", [], "")
-        torch.addcmul(self.bias, y_NO, scale_N1, out=y_NO)
+        y_NO = torch.ops.onednn.qlinear_pointwise(q_NI, 1.0, 0, *weight, 1.0, 0, torch.float32, "none", [], "")
+        torch.addcmul(self.bias, y_NO, scale_N1, out=y_NO).addcmul_(least_N1, self.sum_O)
         return F.gelu(y_NO, approximate="tanh") if self.gelu else y_NO
 
 
-class Int8OneRowLinear:
-    """x W + b in int8 by FBGEMM, which quantizes the input itself: the least overhead for one row, which waits for memory."""
+class Int8FewRowsLinear:
+    """x W + b as an embedding bag over a table of bytes, for few rows, which wait for memory; x stays as it is.
+
+    The outputs are cut into parts, each a table of its own: a row holds what one input gives to a part's outputs, as bytes between
+    its least and its largest number. Many rows are a product with the table unpacked.
+    """
 
     def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
-        q_OI, scale_O = round_columns(weight_IO)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch is to drop its quantized tensors; the oneDNN class can serve one row, too
-            stored = torch._make_per_channel_quantized_tensor(q_OI, scale_O.double(), torch.zeros(len(q_OI), dtype=torch.int64), 0)
-            self.weight = torch.ops.quantized.linear_prepack(stored, bias_O.float())
-        self.gelu = gelu
+        inputs, outputs = weight_IO.shape
+        part = max((width for width in range(16, WIDEST_PART + 1, 16) if outputs % width == 0), default=outputs)
+        self.parts, self.bias, self.gelu = outputs // part, bias_O.float(), gelu
+        table_PIO = weight_IO.float().view(inputs, self.parts, part).transpose(0, 1)
+        self.table = torch.ops.quantized.embedding_bag_byte_prepack(table_PIO.reshape(-1, part))
 
     def __call__(self, x_NI: Tensor) -> Tensor:
-        y_NO = torch.ops.quantized.linear_dynamic(x_NI.float(), self.weight)
+        y_NO = self._few(x_NI.float()) if len(x_NI) <= FEW_ROWS else self._many(x_NI.to(torch.bfloat16))
+        y_NO.add_(self.bias)
         return F.gelu(y_NO, approximate="tanh") if self.gelu else y_NO
 
+    def _few(self, x_NI: Tensor) -> Tensor:
+        rows, inputs = x_NI.shape
+        ids, starts = bags(1, self.parts, inputs)
+        if rows > 1:
+            ids, starts = ids.repeat(rows), bags(1, rows * self.parts, inputs)[1]
+        weights = x_NI.unsqueeze(1).expand(rows, self.parts, inputs).reshape(-1)
+        return SUM_BYTES(self.table, ids, starts, False, 0, False, weights, None, False).view(rows, -1)
 
-def round_columns(weight_IO: Tensor) -> tuple[Tensor, Tensor]:
-    """(int8 weight (O, I), float32 scale of each output)."""
+    def _many(self, x_NI: Tensor) -> Tensor:
+        unpacked = torch.ops.quantized.embedding_bag_byte_unpack(self.table).chunk(self.parts)
+        return torch.cat([x_NI @ table_IO.to(torch.bfloat16) for table_IO in unpacked], dim=1).float()
+
+
+def round_columns(weight_IO: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(int8 weight (O, I), float32 scale of each output, sum of each output's weights once rounded)."""
     w_OI = weight_IO.t().float()
     scale_O = w_OI.abs().amax(dim=1).clamp(min=1e-12) / 127
-    return (w_OI / scale_O[:, None]).round_().to(torch.int8).contiguous(), scale_O
+    rounded_OI = (w_OI / scale_O[:, None]).round_()
+    return rounded_OI.to(torch.int8).contiguous(), scale_O, rounded_OI.sum(dim=1) * scale_O
 
 
 def packed(weight_IO: Tensor, bias_O: Tensor, precision: str, rows: int, *, gelu: bool = False) -> Linear:
     """The kind of projection for a precision and a number of rows."""
     if precision == "bf16":
         return Bf16Linear(weight_IO, bias_O, gelu=gelu)
-    return (Int8OneRowLinear if rows == 1 else Int8Linear)(weight_IO, bias_O, gelu=gelu)
+    return (Int8FewRowsLinear if rows == 1 else Int8Linear)(weight_IO, bias_O, gelu=gelu)
 
 
 class PackedBlock:
@@ -130,32 +141,30 @@ class PackedBlock:
             weight, bias = take(f"{name}{projection}.weight"), take(f"{name}{projection}.bias")
             if norm:
                 weight, bias = fold(take(f"{name}{norm}.weight"), take(f"{name}{norm}.bias"), weight, bias)
+            if projection == "attn.c_attn":
+                scale_3C = torch.ones(3, config.n_embd)
+                scale_3C[0] = (config.n_embd / config.n_head) ** -0.5  # of queries
+                weight, bias = weight * scale_3C.flatten(), bias * scale_3C.flatten()
             return packed(weight, bias, precision, rows, gelu=gelu)
 
         self.c_attn, self.attn_proj = pack("ln_1", "attn.c_attn"), pack("", "attn.c_proj")
         self.c_fc, self.mlp_proj = pack("ln_2", "mlp.c_fc", gelu=True), pack("", "mlp.c_proj")
 
-    def __call__(self, h_NC: Tensor, cache: Cache, batch: int) -> Tensor:
+    def __call__(self, h_NC: Tensor, cache: BlockCache, batch: int) -> Tensor:
         h_NC = h_NC + self.attn_proj(self._attend(self.c_attn(normalise(h_NC)), cache, batch))
         return h_NC.add_(self.mlp_proj(self.c_fc(normalise(h_NC))))
 
-    def _attend(self, qkv_N3C: Tensor, cache: Cache, batch: int) -> Tensor:
+    def _attend(self, qkv_N3C: Tensor, cache: BlockCache, batch: int) -> Tensor:
         tokens, past = len(qkv_N3C) // batch, cache.length
-        q, k, v = qkv_N3C.to(cache.kv.dtype).view(batch, tokens, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
-        k, v = cache.append(self.layer, k, v)
-        if tokens == 1 and k.dtype == torch.bfloat16 and not amx_is_there():
-            y_BHTD = attend_once(q, k, v)
-        else:
-            mask = None if past == 0 or tokens == 1 else causal_mask(tokens, past, q.device)
-            y_BHTD = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=past == 0 and tokens > 1)
+        qkv_N3C = qkv_N3C.to(torch.bfloat16)
+        if tokens == 1:
+            return cache.attend_once(self.layer, *qkv_N3C.view(batch, 3, self.n_head, -1).unbind(1)).view(batch, -1)
+        q, k, v = qkv_N3C.view(batch, tokens, 3, self.n_head, -1).unbind(2)
+        cache.append(self.layer, k, v)
+        k, v = cache.read(self.layer, past + tokens) if past else (k.transpose(1, 2), v.transpose(1, 2))
+        mask = causal_mask(tokens, past, q.device) if past else None
+        y_BHTD = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, attn_mask=mask, is_causal=past == 0, scale=1.0)
         return y_BHTD.transpose(1, 2).reshape(len(qkv_N3C), -1)
-
-
-def attend_once(q_BHTD: Tensor, k_BHSD: Tensor, v_BHSD: Tensor) -> Tensor:
-    """Attention (B, H, 1, D) of one new token by two plain products, its weights in float32."""
-    logits_BHST = k_BHSD @ q_BHTD.transpose(2, 3)  # not q kᵀ, for which oneDNN would turn all keys round
-    weights_BHTS = logits_BHST.transpose(2, 3).float().mul_(q_BHTD.size(3) ** -0.5).softmax(dim=3)
-    return weights_BHTS.to(v_BHSD.dtype) @ v_BHSD
 
 
 def normalise(h_NC: Tensor) -> Tensor:
@@ -184,7 +193,7 @@ class PackedGPT2:
         config: the shape.
         take: tensor of a hub name, read when called and forgotten after it is packed, so that loading never holds two copies.
         precision: `bf16` or `int8`; ask `bf16_is_native`, `int8_is_native` first.
-        rows: how many sequences it will mostly run at once; int8 has another kernel for one.
+        rows: how many sequences it will mostly run at once; int8 keeps its weights in another form for one.
     """
 
     @torch.no_grad()
@@ -194,27 +203,28 @@ class PackedGPT2:
         self.head = packed_head(config, take, precision, rows)  # first: making it needs the most memory beside the result
         self.blocks = [PackedBlock(config, layer, take, precision, rows) for layer in range(config.n_layer)]
 
-    def new_cache(self, batch: int) -> Cache:
+    def new_cache(self, batch: int) -> BlockCache:
         """An empty cache for `batch` sequences."""
-        dtype = torch.bfloat16 if amx_is_there() or batch > FEW_ROWS else torch.float32
-        return Cache(self.config, batch, dtype=dtype, device=self.device)
+        return BlockCache(self.config, batch)
 
-    def hidden(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
+    def hidden(self, tokens_BT: Tensor, cache: BlockCache) -> Tensor:
         """Final hidden states (B, T, C), normalised without gain and shift; appends to the cache."""
         batch, tokens = tokens_BT.shape
         positions_T = torch.arange(cache.length, cache.length + tokens)
         h_NC = (self.wte[tokens_BT].float() + self.wpe[positions_T]).view(batch * tokens, -1)
+        if tokens == 1:
+            cache.begin_token()
         for block in self.blocks:
             h_NC = block(h_NC, cache, batch)
         cache.length += tokens
         return normalise(h_NC).view(batch, tokens, -1)
 
-    def __call__(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
+    def __call__(self, tokens_BT: Tensor, cache: BlockCache) -> Tensor:
         """Logits in float32 (in bfloat16 rounded to it first) (B, T, V) for the token after each position; appends to the cache."""
         hidden_BTC = self.hidden(tokens_BT, cache)
         return self.head(hidden_BTC.flatten(0, 1)).float()[:, : self.config.n_vocab].unflatten(0, tokens_BT.shape)
 
-    def next_logits(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
+    def next_logits(self, tokens_BT: Tensor, cache: BlockCache) -> Tensor:
         """Float32 logits (B, V) for the token after the last; appends to the cache."""
         return self.head(self.hidden(tokens_BT, cache)[:, -1].contiguous()).float()[:, : self.config.n_vocab]
 

@@ -8,6 +8,7 @@ Axes: B rows · V vocabulary · G groups · W tokens in a group · K candidates.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 LARGE = 8192  # vocabularies up to here are searched plainly: it is as fast
@@ -32,24 +33,23 @@ def argmax(logits_BV: Tensor) -> Tensor:
 def top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k most likely tokens and all ties with the k-th, as (logits (B, K) with −∞ for the others, token ids (B, K) ascending).
 
-    A value among the k largest lies in one of the k groups with the largest maxima; the groups are columns of the vocabulary
-    laid out in rows, so that walking the chosen ones row by row walks token ids upwards.
+    A value among the k largest lies in one of the k groups with the largest maxima.
     """
-    n_vocab, chosen = logits_BV.size(1), k + SPARE
-    columns = n_vocab // WIDTH
-    if _plainly(logits_BV) or chosen >= columns:
+    chosen = k + SPARE
+    grouped_BGW, tail_BW = _groups(logits_BV, WIDTH)
+    if _plainly(logits_BV) or chosen >= grouped_BGW.size(1):
         return _plain_top_k(logits_BV, k)
-    body_BWG = logits_BV[:, : columns * WIDTH].unflatten(1, (WIDTH, columns))
-    maxima_BK, groups_BK = body_BWG.amax(dim=1).topk(chosen, dim=1)
-    groups_BK = groups_BK.sort(dim=1).values
-    inside_BWK = body_BWG.gather(2, groups_BK[:, None, :].expand(-1, WIDTH, -1))
-    ids_BWK = torch.arange(WIDTH, device=logits_BV.device)[None, :, None] * columns + groups_BK[:, None, :]
-    tail = torch.arange(columns * WIDTH, n_vocab, device=logits_BV.device)
-    values_BK = torch.cat([inside_BWK.flatten(1), logits_BV[:, columns * WIDTH :]], dim=1)
-    ids_BK = torch.cat([ids_BWK.flatten(1), tail.expand(len(logits_BV), -1)], dim=1)
-    least_B1 = values_BK.topk(k, dim=1).values[:, -1:]
-    if bool((least_B1 <= maxima_BK[:, -1:]).any()):  # ties of the k-th may lie in groups that were not looked at
+    groups_BK = grouped_BGW.amax(dim=2).topk(chosen, dim=1).indices.sort(dim=1).values
+    rows_B1 = torch.arange(len(logits_BV))[:, None]
+    inside_BK = torch.cat([grouped_BGW[rows_B1, groups_BK].flatten(1), tail_BW], dim=1)
+    best_BK, places_BK = inside_BK.topk(chosen, dim=1)
+    least_B1 = best_BK[:, k - 1 : k]
+    if bool((best_BK[:, -1:] == least_B1).any()):  # there may be more ties of the k-th, also in groups that were not looked at
         return _plain_top_k(logits_BV, k)
+    places_BK = places_BK.sort(dim=1).values
+    groups_BK = F.pad(groups_BK, (0, 1), value=grouped_BGW.size(1))  # the tail counts as one
+    ids_BK = groups_BK.gather(1, places_BK // WIDTH) * WIDTH + places_BK % WIDTH
+    values_BK = inside_BK.gather(1, places_BK)
     return values_BK.masked_fill(values_BK < least_B1, -torch.inf), ids_BK
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from staged.errors import SamplingError
-from staged.model import fast
+from staged.model import bags, fast
 from staged.model.checkpoints import load_model
 from staged.model.config import GPT2Config
 from staged.model.fast import PackedGPT2, bf16_is_native, fold, int8_is_native, pack
@@ -50,12 +50,12 @@ def test_logits_are_close_to_float32(packed: PackedGPT2, mini: GPT2) -> None:
     assert 0 <= kl(mini(tokens), packed(tokens, packed.new_cache(3))) < ALLOWED[packed.precision]
 
 
-@pytest.mark.parametrize("amx", [True, False], ids=["with AMX", "without"])
+@pytest.mark.parametrize("block", [3, 32], ids=["many blocks", "one block"])
 @pytest.mark.parametrize("few_rows", [1, 8], ids=["many rows", "few rows"])
 def test_token_by_token_is_the_same_as_at_once(
-    packed: PackedGPT2, mini: GPT2, amx: bool, few_rows: int, monkeypatch: pytest.MonkeyPatch
+    packed: PackedGPT2, mini: GPT2, block: int, few_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fast, "amx_is_there", lambda: amx)
+    monkeypatch.setattr(bags, "BLOCK", block)
     monkeypatch.setattr(fast, "FEW_ROWS", few_rows)
     tokens = torch.randint(4096, (2, 12), generator=torch.Generator().manual_seed(2))
     cache = packed.new_cache(2)
@@ -66,19 +66,24 @@ def test_token_by_token_is_the_same_as_at_once(
     assert cache.length == 12
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
-def test_a_position_knows_nothing_of_what_comes_later_or_beside_it(mini: GPT2, precision: str) -> None:
+@pytest.mark.parametrize(("precision", "rows", "few_rows"), [("bf16", 5, 8), ("int8", 5, 8), ("int8", 1, 1), ("int8", 1, 99)])
+def test_a_position_knows_nothing_of_what_comes_later_or_beside_it(
+    mini: GPT2, precision: str, rows: int, few_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What speculation needs to be exact: judging four guesses at once gives the first one the same numbers as alone."""
     if not NATIVE[precision]:
         pytest.skip(f"this processor has no {precision}")
-    packed = pack(mini, precision, rows=5)
+    monkeypatch.setattr(fast, "FEW_ROWS", few_rows)
+    packed = pack(mini, precision, rows=rows)
     tokens = torch.randint(4096, (4, 12), generator=torch.Generator().manual_seed(7))
     alone = packed(tokens[:1, :8], packed.new_cache(1))[0]
     among = packed(tokens, packed.new_cache(4))[0, :8]
     assert float((alone - among).abs().max()) < 0.02  # the model's logits differ from float32's by 0.1 and more in int8
 
 
-def test_rows_can_leave_the_batch(packed: PackedGPT2) -> None:
+@pytest.mark.parametrize("block", [4, 32], ids=["two blocks", "one block"])
+def test_rows_can_leave_the_batch(packed: PackedGPT2, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bags, "BLOCK", block)
     tokens = torch.randint(4096, (4, 6), generator=torch.Generator().manual_seed(3))
     cache = packed.new_cache(4)
     packed.next_logits(tokens, cache)
@@ -88,6 +93,22 @@ def test_rows_can_leave_the_batch(packed: PackedGPT2) -> None:
     packed.next_logits(tokens[keep], alone)
     step = tokens[keep][:, :1]
     assert kl(packed.next_logits(step, alone), packed.next_logits(step, cache)) < ALLOWED[packed.precision]
+
+
+@pytest.mark.parametrize("end", [1, 4, 7, 12])
+def test_sums_of_rows_are_attention(end: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against PyTorch's attention in float32, of the last of `end` tokens; what was set back does not count."""
+    monkeypatch.setattr(bags, "BLOCK", 4)
+    q, k, v = torch.randn(3, 2, 14, 3, 8, generator=torch.Generator().manual_seed(8)).bfloat16()  # (B, T, H, D)
+    cache = bags.BlockCache(GPT2Config(n_vocab=9, n_ctx=14, n_embd=24, n_head=3, n_layer=2), 2)
+    cache.append(1, k.flip(1), v.flip(1))
+    cache.append(1, k[:, : end - 1], v[:, : end - 1])
+    cache.length = end - 1
+    cache.begin_token()
+    got = cache.attend_once(1, q[:, end - 1], k[:, end - 1], v[:, end - 1]).view(2, 3, 1, 8)
+    last, keys, values = (part.float().transpose(1, 2) for part in (q[:, end - 1 : end], k[:, :end], v[:, :end]))
+    assert torch.allclose(got.float(), F.scaled_dot_product_attention(last, keys, values, scale=1.0), atol=0.03)
+    assert [torch.equal(a.float(), b) for a, b in zip(cache.read(1, end), (keys, values), strict=True)] == [True, True]
 
 
 def test_folding_a_norm_into_a_projection_changes_nothing() -> None:
