@@ -14,6 +14,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,8 @@ class EvidenceSettings:
             raise PlanError("evidence: smooth_penalty, rough_penalty and attacked_share must be at least 0")
         if min(*self.words, self.n_human, self.prompt_words) < 1:
             raise PlanError("evidence: words, n_human and prompt_words must be at least 1")
+        if not self.edges_words or self.edges_words[0] < 1 or any(a >= b for a, b in pairwise(self.edges_words)):
+            raise PlanError(f"evidence: edges_words must ascend from at least 1 word, not {list(self.edges_words)}")
 
 
 def read_evidence(path: Path) -> EvidenceSettings:

@@ -76,6 +76,11 @@ class TestTraining:
         scores = load_detector(folder).score(["The harbour opens the window.", "", "a " * 4000])
         assert all(math.isfinite(score) for score in scores)
 
+    def test_an_unknown_device_is_said_before_anything_is_made(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        with pytest.raises(PlanError, match="device 'tpu'"):
+            train_evidence(tmp_path / "out", settings, device="tpu")
+        assert not (tmp_path / "out").exists()
+
     def test_damage_is_one_sentence(self, settings: EvidenceSettings, tmp_path: Path) -> None:
         train_evidence(tmp_path / "out", settings)
         path = tmp_path / "out" / "detector" / "evidence.json"
@@ -123,7 +128,16 @@ class TestData:
 
     @pytest.mark.parametrize(
         "wrong",
-        [{"human": ()}, {"smooth": ("nucleus",)}, {"words": (0,)}, {"methods": {}}, {"prompt_words": 0}, {"smooth_penalty": -1.0}],
+        [
+            {"human": ()},
+            {"smooth": ("nucleus",)},
+            {"words": (0,)},
+            {"methods": {}},
+            {"prompt_words": 0},
+            {"smooth_penalty": -1.0},
+            {"edges_words": (50, 50)},
+            {"attacks": ("x",)},
+        ],
     )
     def test_wrong_plans(self, settings: EvidenceSettings, wrong: dict) -> None:  # type: ignore[type-arg]
         with pytest.raises(PlanError):
