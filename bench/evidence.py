@@ -24,14 +24,13 @@ from staged.detectors.calibrate import load_calibration, threshold_at_fpr
 from staged.detectors.catalog import EVIDENCE, load_detector
 from staged.detectors.contract import MACHINE_WRITTEN
 from staged.detectors.evidence import EvidenceDetector, plain, scored_features
-from staged.detectors.features import FEATURES
+from staged.detectors.features import FEATURES, SMOOTHER
 from staged.figures import figure, percent
 from staged.records import HUMAN, MACHINE
 from staged.study.metrics import auroc, rate
 
 RATES = (0.01, 0.05)
-SIDES = {"entropy": -1, "log-length": 1, "variance": -1}  # features that are not turned to machine-high by their meaning
-LOW_IS_MACHINE = ("surprise", "z-spread")
+LOW_IS_MACHINE = ("entropy", "variance", "z-spread", "surprise-q0.5", "surprise-inside")  # of those that `SMOOTHER` does not turn
 
 
 def columns(detector: EvidenceDetector, texts: Sequence[str]) -> dict[str, np.ndarray]:
@@ -39,7 +38,7 @@ def columns(detector: EvidenceDetector, texts: Sequence[str]) -> dict[str, np.nd
     features = scored_features(detector.scorer, [plain(text) for text in texts])
     found = {"evidence": detector.weights.log_odds(features)}
     for name, column in zip(FEATURES, features.T, strict=True):
-        sign = SIDES.get(name, -1 if name.startswith(LOW_IS_MACHINE) else 1)
+        sign = SMOOTHER.get(name, -1 if name in LOW_IS_MACHINE else 1)
         found[f"{'−' if sign < 0 else ''}{name}"] = sign * column
     return found
 

@@ -1,6 +1,6 @@
 """The detector that ships: how a small language model's surprises at a text are spread.
 
-Measures  18 zero-shot features (`features.py`), weighed in two directions: smoother than people write, and rougher.
+Measures  23 zero-shot features (`features.py`), weighed in two directions: smoother than people write, and rougher.
 Fails     on texts below about 50 words; on text that a person has edited or translated; on machine text that was misspelt on
           purpose; on generators that it does not know; on kinds of human text far from its calibration corpora (old novels are
           rough). It says nothing about who wrote a text.

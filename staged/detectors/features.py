@@ -7,6 +7,9 @@ are quantiles and spreads, and a detector may use each of them on both sides.
 All are taken over the tokens that begin a word, a number or a mark. Inside a word, surprise tells of spelling: a misspelt word is
 a rare series of pieces. It is a feature of its own, which tells careless human text from machine text that is odd in its choice of
 words.
+
+Where the scorer is sure, most writers follow it, and how closely a generator does is its own habit; where it is unsure, people
+go further afield than sampled text of any generator. So some are taken once more over the tokens of high entropy alone.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ FEWEST_TOKENS = 8  # that begin a word; below, a text's numbers say nothing: it 
 RANKS = (10, 100, 1000)
 HIGH = (0.5, 0.9, 0.97)  # quantiles of the surprise
 LOW = 0.1  # quantile of how much likelier than expected a token was
+UNSURE = 3.0  # nats of entropy from which the scorer counts as unsure: about half of the tokens that begin a word
 
 FEATURES = (
     *("likelihood", "log-rank", "entropy", "lrr", "fast-detectgpt", "log-length"),
@@ -31,6 +35,7 @@ FEATURES = (
     *(f"surprise-q{q:g}" for q in HIGH),
     *(f"rank-{rank}" for rank in RANKS),
     "surprise-inside",
+    *("unsure-z", "unsure-low", "unsure-q0.9", "unsure-spread", "unsure-jump"),
 )
 
 # Which way a feature moves in text that is smoother than people write; of the others neither way is a sign of it.
@@ -43,6 +48,11 @@ SMOOTHER = {
     "surprise-q0.97": -1,
     "rank-100": 1,
     "rank-1000": 1,
+    "unsure-z": 1,
+    "unsure-low": -1,
+    "unsure-q0.9": -1,
+    "unsure-spread": -1,
+    "unsure-jump": -1,
 }
 
 
@@ -71,16 +81,33 @@ def inside_words(text: str, spans: Sequence[tuple[int, int]]) -> npt.NDArray[np.
 
 
 def _features(text: TokenStatistics, inside: npt.NDArray[np.bool_]) -> list[float]:
-    begins = ~inside
-    s = replace(text, logprob=text.logprob[begins], mean=text.mean[begins], variance=text.variance[begins], rank=text.rank[begins])
-    surprise = -s.logprob
-    z = (s.logprob - s.mean) / np.sqrt(s.variance + 1e-3)
+    s = _where(text, ~inside)
+    z, surprise = _z(s), -s.logprob
+    unsure = -s.mean >= UNSURE
+    u = _where(s, unsure) if unsure.sum() >= FEWEST_TOKENS else s
     return [
         *(zero_shot.likelihood(s), zero_shot.log_rank(s), zero_shot.entropy(s), min(zero_shot.lrr(s), 10.0)),
         *(zero_shot.fast_detectgpt(s), float(np.log(len(s.rank)))),
-        *(float(surprise.std()), float(np.abs(np.diff(surprise)).mean()), float(s.variance.mean())),
+        *(float(surprise.std()), _jump(surprise), float(s.variance.mean())),
         *(float(z.std()), float(np.quantile(z, LOW))),
         *(float(q) for q in np.quantile(surprise, HIGH)),
         *(float((s.rank <= rank).mean()) for rank in RANKS),
         -float(text.logprob[inside].sum()) / len(inside),
+        *(float(_z(u).mean()), float((_z(u) < -1).mean())),
+        *(float(np.quantile(-u.logprob, 0.9)), float(u.logprob.std()), _jump(u.logprob)),
     ]
+
+
+def _where(s: TokenStatistics, kept: npt.NDArray[np.bool_]) -> TokenStatistics:
+    """The numbers of those tokens alone."""
+    return replace(s, logprob=s.logprob[kept], mean=s.mean[kept], variance=s.variance[kept], rank=s.rank[kept])
+
+
+def _z(s: TokenStatistics) -> npt.NDArray[np.float64]:
+    """Of each token, by how many standard deviations it was likelier than the scorer expected."""
+    return (s.logprob - s.mean) / np.sqrt(s.variance + 1e-3)
+
+
+def _jump(values: npt.NDArray[np.float64]) -> float:
+    """Mean distance between neighbours."""
+    return float(np.abs(np.diff(values)).mean())

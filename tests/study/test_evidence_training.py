@@ -257,7 +257,30 @@ class TestFeatures:
         mixed = np.where(inside, -9.0, np.repeat(logprob, 2))
         plain, pieces = feature_matrix([text(logprob, -3.0), text(mixed, -3.0)], [np.zeros(n, dtype=bool), inside])
         assert np.flatnonzero(plain != pieces).tolist() == [FEATURES.index("surprise-inside")]
-        assert pieces[-1] == pytest.approx(4.5)
+        assert pieces[FEATURES.index("surprise-inside")] == pytest.approx(4.5)
+
+    def test_unsure_features_read_the_tokens_of_high_entropy_alone(self) -> None:
+        stream, n = np.random.default_rng(3), 40
+        unsure = np.arange(n) % 2 == 0
+
+        def value(surprise: np.ndarray, entropy: np.ndarray) -> dict[str, float]:
+            m = len(surprise)
+            text = TokenStatistics(np.arange(m + 1), -surprise, -entropy, np.full(m, 4.0), np.ones(m, dtype=np.int64), 0.0)
+            return dict(zip(FEATURES, feature_matrix([text], [np.zeros(m, dtype=bool)])[0], strict=True))
+
+        surprise = stream.gamma(2, 2, n)
+        found = value(surprise, np.where(unsure, 5.0, 1.0))
+        z = (5.0 - surprise[unsure]) / 2
+        assert found["unsure-z"] == pytest.approx(z.mean(), rel=1e-3)
+        assert found["unsure-low"] == pytest.approx((z < -1).mean())
+        assert found["unsure-q0.9"] == pytest.approx(np.quantile(surprise[unsure], 0.9))
+        assert found["unsure-spread"] == pytest.approx(surprise[unsure].std())
+        assert found["unsure-jump"] == pytest.approx(np.abs(np.diff(surprise[unsure])).mean())
+        other = value(np.where(unsure, surprise, 0.5), np.where(unsure, 5.0, 1.0))
+        same = [name for name in FEATURES if name.startswith("unsure-")]
+        assert [found[name] for name in same] == [other[name] for name in same]
+        everywhere = value(surprise, np.full(n, 1.0))  # nowhere unsure: all tokens count
+        assert everywhere["unsure-spread"] == everywhere["surprise-spread"]
 
     def test_inside_words(self) -> None:
         text = "It's a glo-rious 1st day, naïve"
