@@ -58,6 +58,7 @@ class BlockCache:
         self.new_keys, self.new_values = self.keys[:, block, ..., at].unbind(), self.values[:, block, :, :, at].unbind()
         self.tables = [part[:, : block + 1].flatten(1, 4).unbind() for part in (self.keys, self.values)]
         self.key_bags = bags(block + 1, rows, head)
+        self.queries = torch.empty((*self.keys.shape[2:4], block + 1, head), dtype=torch.bfloat16)  # once for each block
         places, end = bags(block + 1, rows, BLOCK)[0].view(rows, -1), self.length + 1
         self.value_bags = places[:, :end].flatten(), torch.arange(0, rows * end, end, dtype=torch.int32)
 
@@ -65,9 +66,8 @@ class BlockCache:
         """Attention (B · H, D) of the new token, whose query is scaled already, to itself and everything before it."""
         self.new_keys[layer].copy_(k_BHD)
         self.new_values[layer].copy_(v_BHD)
-        B, H, D = q_BHD.shape
-        weights = q_BHD[:, :, None].expand(B, H, self.length // BLOCK + 1, D).flatten()
-        scores = weighted_rows(self.tables[0][layer], self.key_bags, weights).view(B * H, -1)
+        self.queries.copy_(q_BHD.unsqueeze(2))
+        scores = weighted_rows(self.tables[0][layer], self.key_bags, self.queries.view(-1)).view(-1, self.queries.size(2) * BLOCK)
         weights = scores[:, : self.length + 1].softmax(dim=1).flatten()
         return weighted_rows(self.tables[1][layer], self.value_bags, weights)
 

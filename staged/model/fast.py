@@ -27,6 +27,8 @@ from staged.model.gpt2 import GPT2, causal_mask
 VOCABULARY_MULTIPLE = 64
 FEW_ROWS = 8  # up to here a table is read once a row, above it is unpacked, which takes as long as reading it some eight times
 WIDEST_PART = 448  # outputs whose sums FBGEMM holds in registers
+PACK_BYTES = torch.ops.quantized.embedding_bag_byte_prepack.default  # a row: its bytes, their scale, the least number
+UNPACK_BYTES = torch.ops.quantized.embedding_bag_byte_unpack.default
 SUM_BYTES = torch.ops.quantized.embedding_bag_byte_rowwise_offsets.default
 PRECISIONS = ("fp32", "bf16", "int8")
 After = tuple[str, list[None], str]  # what oneDNN does to a product: its name, scalars, kind
@@ -74,7 +76,7 @@ class Int8Linear:
         self.zero, self.bias, self.gelu = torch.zeros(len(q_OI), dtype=torch.int32), bias_O.float(), gelu
 
     def __call__(self, x_NI: Tensor) -> Tensor:
-        rounded = torch.ops.quantized.embedding_bag_byte_prepack(x_NI.float())  # a row: bytes, their scale, the least number
+        rounded = PACK_BYTES(x_NI.float())
         q_NI = rounded[:, :-8].contiguous()
         scale_N1, least_N1 = rounded[:, -8:].contiguous().view(torch.float32).split(1, dim=1)
         weight = (self.weight, self.scale, self.zero, None)
@@ -87,32 +89,40 @@ class Int8FewRowsLinear:
     """x W + b as an embedding bag over a table of bytes, for few rows, which wait for memory; x stays as it is.
 
     The outputs are cut into parts, each a table of its own: a row holds what one input gives to a part's outputs, as bytes between
-    its least and its largest number. Many rows are a product with the table unpacked.
+    its least and its largest number. Two more rows, always of weight 1, hold the bias and what rounding that to bytes left of it.
+    Many rows are a product with the table unpacked.
     """
 
     def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
         inputs, outputs = weight_IO.shape
         part = max((width for width in range(16, WIDEST_PART + 1, 16) if outputs % width == 0), default=outputs)
         self.parts, self.bias, self.gelu = outputs // part, bias_O.float(), gelu
-        table_PIO = weight_IO.float().view(inputs, self.parts, part).transpose(0, 1)
-        self.table = torch.ops.quantized.embedding_bag_byte_prepack(table_PIO.reshape(-1, part))
+        bias_P1O = self.bias.view(self.parts, 1, part)
+        rest_P1O = bias_P1O - UNPACK_BYTES(PACK_BYTES(bias_P1O[:, 0]))[:, None]
+        table_PIO = torch.cat([weight_IO.float().view(inputs, self.parts, part).transpose(0, 1), bias_P1O, rest_P1O], dim=1)
+        self.table = PACK_BYTES(table_PIO.flatten(0, 1))
+        self.one_row = self._bags(1, inputs)
 
     def __call__(self, x_NI: Tensor) -> Tensor:
-        y_NO = self._few(x_NI.float()) if len(x_NI) <= FEW_ROWS else self._many(x_NI.to(torch.bfloat16))
-        y_NO.add_(self.bias)
+        y_NO = self._few(x_NI) if len(x_NI) <= FEW_ROWS else self._many(x_NI.to(torch.bfloat16))
         return F.gelu(y_NO, approximate="tanh") if self.gelu else y_NO
 
-    def _few(self, x_NI: Tensor) -> Tensor:
-        rows, inputs = x_NI.shape
-        ids, starts = bags(1, self.parts, inputs)
+    def _bags(self, rows: int, inputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of so many rows' bags: what each holds, where it begins, the weights (flat), and of these the part (N, P, I) for x."""
+        ids, starts = bags(1, self.parts, inputs + 2)
+        weights_NPI = torch.ones(rows, self.parts, inputs + 2)
         if rows > 1:
-            ids, starts = ids.repeat(rows), bags(1, rows * self.parts, inputs)[1]
-        weights = x_NI.unsqueeze(1).expand(rows, self.parts, inputs).reshape(-1)
-        return SUM_BYTES(self.table, ids, starts, False, 0, False, weights, None, False).view(rows, -1)
+            ids, starts = ids.repeat(rows), bags(1, rows * self.parts, inputs + 2)[1]
+        return ids, starts, weights_NPI.flatten(), weights_NPI[:, :, :-2]
+
+    def _few(self, x_NI: Tensor) -> Tensor:
+        ids, starts, weights, inputs_NPI = self.one_row if len(x_NI) == 1 else self._bags(*x_NI.shape)
+        inputs_NPI.copy_(x_NI.unsqueeze(1))
+        return SUM_BYTES(self.table, ids, starts, False, 0, False, weights, None, False).view(len(x_NI), -1)
 
     def _many(self, x_NI: Tensor) -> Tensor:
-        unpacked = torch.ops.quantized.embedding_bag_byte_unpack(self.table).chunk(self.parts)
-        return torch.cat([x_NI @ table_IO.to(torch.bfloat16) for table_IO in unpacked], dim=1).float()
+        unpacked = UNPACK_BYTES(self.table).unflatten(0, (self.parts, -1))[:, :-2]
+        return torch.cat([x_NI @ table_IO.to(torch.bfloat16) for table_IO in unpacked], dim=1).float().add_(self.bias)
 
 
 def round_columns(weight_IO: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -151,15 +161,14 @@ class PackedBlock:
         self.c_fc, self.mlp_proj = pack("ln_2", "mlp.c_fc", gelu=True), pack("", "mlp.c_proj")
 
     def __call__(self, h_NC: Tensor, cache: BlockCache, batch: int) -> Tensor:
-        h_NC = h_NC + self.attn_proj(self._attend(self.c_attn(normalise(h_NC)), cache, batch))
+        h_NC = self.attn_proj(self._attend(self.c_attn(normalise(h_NC)), cache, batch)) + h_NC
         return h_NC.add_(self.mlp_proj(self.c_fc(normalise(h_NC))))
 
     def _attend(self, qkv_N3C: Tensor, cache: BlockCache, batch: int) -> Tensor:
         tokens, past = len(qkv_N3C) // batch, cache.length
-        qkv_N3C = qkv_N3C.to(torch.bfloat16)
         if tokens == 1:
             return cache.attend_once(self.layer, *qkv_N3C.view(batch, 3, self.n_head, -1).unbind(1)).view(batch, -1)
-        q, k, v = qkv_N3C.view(batch, tokens, 3, self.n_head, -1).unbind(2)
+        q, k, v = qkv_N3C.to(torch.bfloat16).view(batch, tokens, 3, self.n_head, -1).unbind(2)
         cache.append(self.layer, k, v)
         k, v = cache.read(self.layer, past + tokens) if past else (k.transpose(1, 2), v.transpose(1, 2))
         mask = causal_mask(tokens, past, q.device) if past else None

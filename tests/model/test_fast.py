@@ -120,6 +120,18 @@ def test_folding_a_norm_into_a_projection_changes_nothing() -> None:
     assert torch.allclose(F.layer_norm(x, (16,)) @ folded[0] + folded[1], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 20])
+def test_a_bias_far_from_zero_is_not_rounded_like_a_weight(rows: int) -> None:
+    """Two rows of bytes hold it: 0.01 of its spread would be lost in one."""
+    stream = torch.Generator().manual_seed(9)
+    x, weight = torch.randn(rows, 32, generator=stream), torch.randn(32, 48, generator=stream)
+    bias = 100 * torch.randn(48, generator=stream)
+    got = fast.Int8FewRowsLinear(weight, bias)(x)
+    scale = (weight.amax(dim=1) - weight.amin(dim=1)) / 255  # of each input's bytes
+    rounding = (x.abs() * scale).sum(dim=1, keepdim=True) / 2 + 0.02 * (rows > fast.FEW_ROWS) * (x.abs() @ weight.abs())
+    assert ((got - x @ weight - bias).abs() <= rounding + 0.02).all()
+
+
 def test_vocabulary_of_any_size_comes_back_whole() -> None:
     if not NATIVE["int8"]:
         pytest.skip("this processor has no int8")
