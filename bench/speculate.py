@@ -4,9 +4,9 @@
     python bench/speculate.py --quick    the minis alone, few samples
 
 First: mini-xl, whose weights are real, alone and with smaller minis as drafts, same prompts, taking turns; tokens per second,
-and tokens a round of the large model. Second: seconds of one int8 pass of 1558M (one token, and `ahead` + 1 tokens) and of
-124M, weights random. From these and the minis' tokens a round the gain of 1558M with 124M as draft is *computed*, not
-measured: no released weights are at hand.
+and tokens a round of the large model. Second: seconds of one int8 pass of 1558M (one token, packed for one; `ahead` + 1 tokens,
+packed for so many) and of 124M, weights random. From these and the minis' tokens a round the gain of 1558M with 124M as draft is
+*computed*, not measured: no released weights are at hand.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ def seconds(act: Callable[[], object], repeats: int) -> float:
 @torch.inference_mode()
 def released(repeats: int) -> dict[str, float]:
     """Seconds of the passes that speculation with 1558M and 124M is made of."""
-    large, small = random_decoder("gpt2-xl", AHEAD + 1), random_decoder("gpt2", 1)
     cost = {}
-    for name, decoder, tokens in (("large", large, 1), ("large_ahead", large, AHEAD + 1), ("small", small, 1)):
+    for name, size, tokens in (("large", "gpt2-xl", 1), ("large_ahead", "gpt2-xl", AHEAD + 1), ("small", "gpt2", 1)):
+        decoder = random_decoder(size, rows=tokens)
         cache = decoder.new_cache(1)
         decoder.next_logits(torch.zeros(1, 64, dtype=torch.int64), cache)
 
