@@ -13,7 +13,7 @@ found with 80% probability (normal approximation, at the corrected level); elsew
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -43,8 +43,6 @@ from staged.comparing import (
 SMALLEST = 0.5  # standard deviations, Cohen's medium effect: what a probe should not miss
 SMALLEST_NATS = math.log(2)  # of preferences: odds twice as high
 PREFERENCE = "preference"
-
-Done = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def check_options(fpr: float, seed: int) -> None:
         raise PlanError(f"the seed must be 0 or more, not {seed}")
 
 
-def passages(document: Document, *, seed: int, edges_words: Sequence[int] = EDGES_WORDS) -> list[Document]:
+def passages(document: Document, *, seed: int) -> list[Document]:
     """A document at every length it has: at most one text a bin.
 
     In its own bin a document stands whole (beyond twice the last edge, as a passage of up to that); in each shorter one as a
@@ -117,7 +117,7 @@ def passages(document: Document, *, seed: int, edges_words: Sequence[int] = EDGE
     """
     words = count_words(document.text)
     texts = []
-    for low, high in pairwise((*edges_words, 2 * edges_words[-1] + 1)):
+    for low, high in pairwise((*EDGES_WORDS, 2 * EDGES_WORDS[-1] + 1)):
         if low <= words < high:
             texts.append(document)
         elif words >= high:

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from staged.errors import CorpusError
 
-ROWS = (".jsonl", ".parquet")
 STDIN = "-"
 
 

@@ -63,10 +63,6 @@ class OutsideTokenizer:
         """Text of token ids, special ones left out."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each text."""
-        return [len(ids) for ids in self.encode_batch(texts)]
-
     def vocabulary(self) -> dict[str, int]:
         """Token → id."""
         return dict(self._tokenizer.get_vocab())

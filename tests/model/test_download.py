@@ -23,7 +23,7 @@ from staged.model.names import Release
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tensorflow" / "one"
 BODY = bytes(range(256)) * 40
-TINY = Release("124M", "nobody/none", (), GPT2Config(260, 16, 8, 2, 2), 28)
+TINY = Release("124M", "nobody/none", (), GPT2Config(260, 16, 8, 2, 2))
 
 
 class Server:
