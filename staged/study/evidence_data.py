@@ -85,6 +85,12 @@ class EvidenceSettings:
         for name in ("human", "generators", "methods", "words"):
             if not getattr(self, name):
                 raise PlanError(f"evidence: {name} must list at least one")
+        for corpus in (*self.human, *self.held_out):
+            for mark in (":", UNDER):
+                if mark in Path(corpus).name:
+                    raise PlanError(
+                        f"evidence: corpus {corpus!r} has {mark!r} in its name, which ends a corpus's name in a source; rename it"
+                    )
         for name in self.methods:
             _method(name)
         for name in self.smooth:

@@ -143,6 +143,14 @@ class TestData:
         with pytest.raises(PlanError):
             replace(settings, **wrong)
 
+    @pytest.mark.parametrize("name", ["letters under fire", "a:b"])
+    @pytest.mark.parametrize("where", ["human", "held_out"])
+    def test_a_corpus_whose_name_would_be_misread_is_refused(self, settings: EvidenceSettings, where: str, name: str) -> None:
+        """`letters under fire` would count as letters under an attack called fire."""
+        with pytest.raises(PlanError, match="rename it"):
+            replace(settings, **{where: (f"texts under here/{name}",)})  # type: ignore[arg-type]
+        assert replace(settings, **{where: ("texts under here/letters",)})  # type: ignore[arg-type]
+
 
 PLAN = EvidenceSettings(("a",), (), {"g": 1}, {"nucleus": 1.0, "temperature-1": 1.0}, ("nucleus",))
 
