@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from staged.bias.probe import Asked, BiasSettings, Place, Probed, places
 from staged.comparing import (
@@ -30,6 +29,7 @@ from staged.comparing import (
     Difference,
     Floats,
     Moments,
+    holm,
     interval,
     p_value,
     permuted_difference,
@@ -140,9 +140,9 @@ def compare_models(a: Probed, b: Probed, asked: Asked, measures: Sequence[str]) 
 
 def judged(rows: Sequence[Row]) -> list[Row]:
     """The rows of one family with Holm's p, what it could have found, and the verdict."""
-    adjusted = multipletests([row.p for row in rows], method="holm")[1]
+    adjusted = holm([row.p for row in rows])
     quantiles = float(stats.norm.isf(ALPHA / 2 / len(rows)) + stats.norm.ppf(POWER))
-    return [_judge(row, float(p), quantiles) for row, p in zip(rows, adjusted, strict=True)]
+    return [_judge(row, p, quantiles) for row, p in zip(rows, adjusted, strict=True)]
 
 
 def _judge(row: Row, p_holm: float, quantiles: float) -> Row:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from staged.artifacts import digest, read_json, write_json
+from staged.comparing import holm
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.records import Document
@@ -113,5 +114,5 @@ def measured(row: AnyRow, changed: Sequence[bool], before: Sequence[bool], after
 
 def corrected(rows: Sequence[AnyRow]) -> list[AnyRow]:
     """The table with Holm's correction over all its tests."""
-    adjusted = iter(metrics.holm([row.p for row in rows if row.p is not None]))
+    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
     return [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from staged.cli import app
+from staged.comparing import holm
 from staged.detectors import catalog
 from staged.detectors.achieved import ALL
 from staged.detectors.calibrate import Calibration, fit_calibration
@@ -103,7 +104,7 @@ class TestRates:
         tested = [row for row in found["rows"] if row["p"] is not None]
         assert {row["length"] for row in tested} == {ALL}
         assert CLEAN not in {row["attack"] for row in tested}
-        assert [row["p_holm"] for row in tested] == metrics.holm([row["p"] for row in tested])
+        assert [row["p_holm"] for row in tested] == holm([row["p"] for row in tested])
 
 
 def test_killed_and_continued(calibration: Calibration, tmp_path: Path) -> None:
