@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from staged.artifacts import MANIFEST, build, disk_errors, fingerprint, is_complete, write_json
-from staged.errors import CheckpointError, PlanError
-from staged.model.bpe import BPE, load_bpe
-from staged.model.checkpoints import hub_config, model_folder, open_weights, read_config, shapes
+from staged.errors import PlanError
+from staged.model.bpe import BPE
+from staged.model.checkpoints import hub_config, model_folder, open_folder, shapes
 from staged.model.config import GPT2Config
 from staged.model.gguf import write_gguf
 from staged.model.layouts import SAFETENSORS, model_files
@@ -50,10 +50,7 @@ def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Done = la
     if dtype not in (KEEP, *DTYPES) and not gguf:
         raise PlanError(f"--dtype {dtype!r}: a model folder is written as {', '.join(DTYPES)}, or {KEEP}s what the source has")
     folder = model_folder(source)
-    config, bpe = read_config(folder), load_bpe(folder)
-    if bpe.n_vocab != config.n_vocab:
-        raise CheckpointError(f"{folder}: the tokenizer has {bpe.n_vocab} entries but the model {config.n_vocab}")
-    weights = open_weights(folder, config)
+    config, bpe, weights = open_folder(folder)
     kind = _stored_as(weights) if dtype == KEEP else dtype
     if gguf:
         if target.exists():
