@@ -123,8 +123,7 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
     """
     if out.suffix not in FORMATS or out.is_dir():
         raise PlanError(f"{out}: samples are written into a .jsonl or .parquet file; choose such a name that is not a folder's")
-    model, bpe = _load(settings)
-    _check_fit(model, bpe, settings)  # before anything is written
+    model, bpe = _load(settings)  # before anything is written
     models = [name for name in (settings.model, settings.draft) if name]
     weights = {name: [sha256_file(path) for path in weight_files(model_folder(name))] for name in models}
     path = path_taken(settings.model, settings.precision, settings.device)
@@ -141,7 +140,6 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
 def sample(settings: SampleSettings) -> Iterator[dict[str, Any]]:
     """The rows of all samples, in order, block after block."""
     model, bpe = _load(settings)
-    _check_fit(model, bpe, settings)
     for first in range(0, settings.count, settings.batch):
         yield from _block(model, bpe, settings, first)
 
@@ -155,7 +153,6 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
     if settings.count != 1:
         raise SamplingError(f"sample: one sample can be written while it is made, not {settings.count}")
     model, bpe = _load(settings)
-    _check_fit(model, bpe, settings)
     write(settings.prompt(0))
     stream = TextStream(StopStrings(settings.stop, bpe.decode))
     row = _block(model, bpe, settings, 0, watch=lambda _, token: write(stream.feed(token)))[0]
@@ -168,16 +165,15 @@ def shifted(progress: Done, before: int, total: int) -> Done:
     return lambda done, _: progress(before + done, total)
 
 
-def _check_fit(model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings) -> None:
-    longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
-    check_length(model.config, max(longest, 1), settings.length, context=settings.context, draft=bool(settings.draft))
-
-
 def _load(settings: SampleSettings) -> tuple[Decoder | Pair, TextTokenizer]:
+    """What generates, with its tokenizer; prompts and length fit its context."""
     rows = AHEAD + 1 if settings.draft else min(settings.batch, settings.count)
     load = partial(load_decoder, precision=settings.precision, device=settings.device)
-    model, bpe = load(settings.model, rows=rows)
-    return (Pair(model, load(settings.draft, rows=1)[0]), bpe) if settings.draft else (model, bpe)
+    large, bpe = load(settings.model, rows=rows)
+    model = Pair(large, load(settings.draft, rows=1)[0]) if settings.draft else large
+    longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
+    check_length(model.config, max(longest, 1), settings.length, context=settings.context, draft=bool(settings.draft))
+    return model, bpe
 
 
 def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, progress: Done) -> None:
