@@ -90,7 +90,6 @@ def _bars(*columns: ProgressColumn) -> Progress:
 
 def print_samples(settings: Any) -> None:
     """Samples on standard output: JSON rows with log-probabilities, one text as it is made, or several under headings."""
-
     from staged.samples.dataset import sample, speak
 
     if settings.logprobs:

@@ -1,4 +1,4 @@
-"""Commands of the model itself: train, sample, convert, evaluate."""
+"""Commands of the model itself: train, sample, convert, evaluate-lm."""
 
 from __future__ import annotations
 

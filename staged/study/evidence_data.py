@@ -235,13 +235,9 @@ def build_machine(
 
 def _prompted(human: Sequence[Document], cell: Cell, settings: EvidenceSettings) -> list[Document]:
     """The human passages that a cell's texts begin like: others for every model and method, as long as there are some."""
-    held_out = {_stem(corpus) for corpus in settings.held_out}
+    held_out = {Path(corpus).name for corpus in settings.held_out}
     own = [one for one in human if one.id.endswith(f"@{cell.words}") and one.source.split(":")[0] not in held_out]
     return random.Random(derive(settings.seed, cell.name)).sample(own, cell.count)
-
-
-def _stem(corpus: str) -> str:
-    return Path(corpus).name
 
 
 def _sampling(cell: Cell, sources: Sequence[Document], settings: EvidenceSettings, device: str) -> SampleSettings:
