@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import digest, disk_errors, locked, write_atomic
+from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, load_calibration
 from staged.detectors.catalog import calibration_file, open_detector
@@ -165,17 +164,16 @@ def write_judged(
     Raises:
         ArtifactError: the place cannot be written.
     """
-    blocks = out.with_name(f"{out.name}.blocks")
-    judge = examiner.calibration.fingerprint if examiner.calibration else ""
-    with disk_errors(out), locked(blocks):
+    calibration = examiner.calibration.fingerprint if examiner.calibration else None
+    wanted = {"detector": examiner.name, "fpr": examiner.fpr, "calibration": calibration, "segments": segments}
+    with continued(out, wanted, pieces="*.jsonl") as blocks:
         files = []
         for start in range(0, len(texts), AT_ONCE):
             some = texts[start : start + AT_ONCE]
-            file = blocks / f"{start:09d}-{digest([examiner.name, repr(examiner.fpr), judge, str(segments), *chain(*some)])}.jsonl"
+            file = blocks / f"{start:09d}-{digest(chain(*some))}.jsonl"
             if not file.is_file():
                 rows = judged(examiner, some, segments=segments)
                 write_atomic(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
             files.append(file)
             progress(start + len(some), len(texts))
         write_atomic(out, b"".join(file.read_bytes() for file in files))
-        shutil.rmtree(blocks)
