@@ -23,7 +23,8 @@ from transformers import RobertaConfig, RobertaForSequenceClassification, Robert
 from staged.artifacts import disk_errors, locked, write_atomic
 from staged.detectors.roberta import RobertaDetector
 from staged.errors import CheckpointError
-from staged.model.download import check_hub_sums, fetch, hub_files, hub_folder, offline, openai_cache
+from staged.model.download import check_hub_sums, hub_files, hub_folder, offline, openai_cache
+from staged.model.fetch import fetch
 from staged.model.layouts import INDEX, read_object, weight_files
 from staged.model.pickled import read_pickled, read_pickled_entry
 from staged.model.safetensors import read_safetensors
