@@ -15,7 +15,7 @@ from typing import Any
 
 from staged.corpus.build import CorpusSettings, text_digest, write_corpus
 from staged.detectors.catalog import load_detector
-from staged.detectors.roberta import RobertaSettings
+from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
 from staged.model.bpe import load_bpe
 from staged.model.checkpoints import MINIS, model_folder
@@ -161,7 +161,7 @@ def train_detector(
 
         train_tfidf(train, valid).save(folder)
         return
-    from staged.detectors.roberta import train_roberta
+    from staged.detectors.roberta_training import train_roberta
 
     checkpoint = folder / "checkpoint.pt"
     train_roberta(train, valid, roberta, checkpoint=checkpoint, progress=progress).save(folder)
