@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from staged.errors import CheckpointError
+from staged.errors import CheckpointError, first_line
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.encoder import save_pretrained
 from staged.records import MACHINE
@@ -144,5 +144,4 @@ def load_classifier(name: str, **options: Any) -> tuple[Any, Any]:
     try:
         return AutoModelForSequenceClassification.from_pretrained(place, **options), AutoTokenizer.from_pretrained(place)
     except Exception as error:  # transformers raises many kinds for a folder that is not what it seems
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{name}: cannot be loaded as a RoBERTa classifier or its base: {first}") from None
+        raise CheckpointError(f"{name}: cannot be loaded as a RoBERTa classifier or its base: {first_line(error)}") from None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from staged.artifacts import cache_folder, disk_errors, locked, sha256_file
-from staged.errors import CheckpointError
+from staged.errors import CheckpointError, first_line
 from staged.model.fetch import fetch
 from staged.model.layouts import INDEX, PICKLED, SAFETENSORS, missing_files
 from staged.model.names import Release
@@ -91,8 +91,7 @@ def _hub_errors(repository: str) -> Iterator[None]:
             f"model {repository!r}: neither a folder here nor a repository on the hub (or a private one)"
         ) from None
     except Exception as error:  # the hub's client and the HTTP library below it raise many kinds
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"model {repository!r}: no such folder, and the hub did not give it: {first}") from None
+        raise CheckpointError(f"model {repository!r}: no such folder, and the hub did not give it: {first_line(error)}") from None
 
 
 def _cached(repository: str) -> Path | None:
