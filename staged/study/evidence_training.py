@@ -29,7 +29,17 @@ from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.decoders import chosen_device
-from staged.study.evidence_data import UNDER, EvidenceSettings, attacked, build_human, build_machine
+from staged.study.evidence_data import (
+    attacked,
+    build_human,
+    build_machine,
+    corpus_of,
+    generator_name,
+    generator_of,
+    is_clean,
+    method_of,
+)
+from staged.study.evidence_plan import EvidenceSettings
 from staged.study.metrics import auroc
 
 BLOCK = 128  # texts whose features are one file
@@ -99,7 +109,7 @@ def fit_weights(features: Matrix, documents: Sequence[Document], settings: Evide
     """
     human = np.asarray([one.label == HUMAN for one in documents])
     clean = np.asarray([is_clean(one) for one in documents])
-    rough = {_name(one) for one in settings.rough}
+    rough = {generator_name(one) for one in settings.rough}
     careful = ~human & np.asarray([method_of(one) in settings.smooth and generator_of(one) not in rough for one in documents])
     mean, scale = features[clean].mean(axis=0), np.maximum(features[clean].std(axis=0), 1e-6)
     z = standardised(features, mean, scale)
@@ -145,20 +155,6 @@ def ridge_logistic(
     scaled = LogisticRegression(C=1e6).fit(odds, machine, sample_weight=share * len(share))
     slope = float(scaled.coef_[0, 0])
     return fit[:-1] * direction * slope, float(fit[-1] * slope + scaled.intercept_[0])
-
-
-def generator_of(machine: Document) -> str:
-    """The generator of a machine text of the plan, from its id `generator.method.words.number`; a dot ends its name."""
-    return machine.id.rsplit(".", 2)[0].partition(".")[0] if machine.label == MACHINE else ""
-
-
-def method_of(machine: Document) -> str:
-    """The sampling method, likewise; empty for a human text."""
-    return machine.id.rsplit(".", 2)[0].partition(".")[2] if machine.label == MACHINE else ""
-
-
-def _name(model: str) -> str:
-    return Path(model).name.partition(".")[0]
 
 
 def train_evidence(
@@ -218,16 +214,6 @@ def calibrated(documents: Sequence[Document], scores: Sequence[float], edges_wor
             found[one.label].append((score, len(one.text.split())))
     domains = [corpus_of(one) for one in documents if one.split == "valid"]
     return fit_calibration("evidence", found[HUMAN], found[MACHINE], domains=domains, edges_words=edges_words)
-
-
-def is_clean(document: Document) -> bool:
-    """Whether a person wrote it and no attack changed it."""
-    return document.label == HUMAN and UNDER not in corpus_of(document)
-
-
-def corpus_of(document: Document) -> str:
-    """The corpus that a text is from, or that its first words are from."""
-    return document.source.split(":")[0]
 
 
 def report(scored: Scored, scores: Sequence[float], calibration: Calibration) -> dict[str, Any]:

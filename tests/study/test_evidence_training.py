@@ -17,7 +17,8 @@ from staged.detectors.token_statistics import TokenStatistics
 from staged.errors import CheckpointError, PlanError
 from staged.records import HUMAN, MACHINE, Document
 from staged.study import evidence_data, evidence_training
-from staged.study.evidence_data import PENALISED, EvidenceSettings, cells, first_words, read_evidence
+from staged.study.evidence_data import cells, first_words
+from staged.study.evidence_plan import PENALISED, EvidenceSettings, read_evidence
 from staged.study.evidence_training import fit_weights, ridge_logistic, train_evidence
 
 METHODS = {"temperature-1": 1.0, "top-k-40": 2.0, PENALISED: 1.0}
