@@ -19,7 +19,8 @@ from staged.records import HUMAN, MACHINE, Document
 from staged.study import evidence_data, evidence_training
 from staged.study.evidence_data import cells, first_words
 from staged.study.evidence_plan import PENALISED, EvidenceSettings, read_evidence
-from staged.study.evidence_training import fit_weights, ridge_logistic, train_evidence
+from staged.study.evidence_training import train_evidence
+from staged.study.evidence_weights import fit_weights, ridge_logistic
 
 METHODS = {"temperature-1": 1.0, "top-k-40": 2.0, PENALISED: 1.0}
 
