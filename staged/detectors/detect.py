@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from staged.detectors.token_evidence import token_evidence
 from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
+from staged.progress import Progress, silent
 
 AT_ONCE = 64  # texts scored together
 SEGMENT_WORDS = 75  # of a segment at least, where the text has them: what is shorter says nothing
@@ -157,7 +158,7 @@ def write_judged(
     texts: Sequence[tuple[str, str]],
     *,
     segments: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> None:
     """Verdicts into a .jsonl file that appears when whole; what a killed run has judged is kept in `OUT.blocks` and used.
 

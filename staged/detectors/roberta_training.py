@@ -9,7 +9,7 @@ Source: https://github.com/openai/gpt-2-output-dataset/tree/master/detector
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch import Tensor
 from staged.detectors.roberta import RobertaDetector, batch_of, encode, load_classifier
 from staged.errors import CheckpointError, PlanError
 from staged.model.snapshots import opened_snapshot, save_snapshot
+from staged.progress import Progress, silent
 from staged.records import LABELS, MACHINE, Document
 from staged.samples.decoders import best_dtype
 
@@ -68,7 +69,7 @@ def train_roberta(
     settings: RobertaSettings,
     *,
     checkpoint: Path,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> RobertaDetector:
     """Fine-tune `settings.base` and return the epoch with the best accuracy on `valid` (the earliest of equals).
 
@@ -111,7 +112,7 @@ def _epoch(
     labels: Tensor,
     settings: RobertaSettings,
     epoch: int,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> None:
     stream = np.random.default_rng([settings.seed, epoch])
     torch.manual_seed(settings.seed + epoch)  # the base's own dropout

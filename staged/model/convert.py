@@ -22,15 +22,14 @@ from staged.model.gguf import write_gguf
 from staged.model.layouts import SAFETENSORS, model_files
 from staged.model.safetensors import write_safetensors
 from staged.model.stored import AnyTensor
+from staged.progress import Progress, silent
 
 KEEP = "keep"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CARRIED = ("training.json",)  # what the model learned from: the study asks for it
 
-Done = Callable[[int, int], None]
 
-
-def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Done = lambda done, total: None) -> bool:
+def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Progress = silent) -> bool:
     """Write `source` as `target`: a GGUF file where that is its ending, else a folder in the hub's layout.
 
     Args:
@@ -69,7 +68,7 @@ def _stored_as(weights: dict[str, AnyTensor]) -> str:
 
 
 def _to_folder(
-    source: Path, target: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyTensor], dtype: str, progress: Done
+    source: Path, target: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyTensor], dtype: str, progress: Progress
 ) -> bool:
     inputs, settings = model_files(source), {"convert": {"dtype": dtype, "layout": "hub"}}
     if target.exists() and not target.is_dir():
@@ -91,7 +90,7 @@ def _to_folder(
     return build(target, write, settings=settings, inputs=inputs)
 
 
-def _reader(weights: dict[str, AnyTensor], dtype: torch.dtype, progress: Done) -> Callable[[str], Tensor]:
+def _reader(weights: dict[str, AnyTensor], dtype: torch.dtype, progress: Progress) -> Callable[[str], Tensor]:
     done: list[Any] = []
 
     def read(name: str) -> Tensor:

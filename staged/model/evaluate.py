@@ -10,7 +10,7 @@ import hashlib
 import io
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from staged.model.gpt2 import GPT2
 from staged.model.layouts import weight_files
 from staged.model.likelihood import Ids, Nats, Window, batches, encode_document, score_batch, sliding_windows
 from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
+from staged.progress import Progress, silent
 from staged.records import HUMAN, Document
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -88,7 +89,7 @@ def evaluate(
     batch: int = 8,
     precision: str = "fp32",
     out: Path | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Score a text, a set of documents or standard input (`-`).
 
@@ -188,7 +189,7 @@ def token_nats(
     stride: int,
     batch: int,
     blocks: Path | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> list[Nats]:
     """Of each sequence the negative log-likelihood of each token but the first, in nats.
 

@@ -23,6 +23,7 @@ from staged.model.causal import TextTokenizer
 from staged.model.checkpoints import model_folder
 from staged.model.fast import PRECISIONS
 from staged.model.layouts import weight_files
+from staged.progress import Progress, silent
 from staged.samples.decoders import load_decoder, path_taken
 from staged.samples.engine import CONTEXTS, Decoder, Generated, Options, check_length, generate
 from staged.samples.methods import Method
@@ -105,10 +106,9 @@ class SampleSettings:
 
 
 NUMBERS = {"count": "the number of samples", "per_prompt": "the number of samples a prompt", "batch": "the batch"}
-Done = Callable[[int, int], None]
 
 
-def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambda done, total: None) -> str:
+def write_samples(out: Path, settings: SampleSettings, *, progress: Progress = silent) -> str:
     """Generate all samples into one .jsonl or .parquet file, which appears only when whole.
 
     Args:
@@ -160,11 +160,6 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
     return row
 
 
-def shifted(progress: Done, before: int, total: int) -> Done:
-    """The progress of one part of a whole, `before` of which are done."""
-    return lambda done, _: progress(before + done, total)
-
-
 def _load(settings: SampleSettings) -> tuple[Decoder | Pair, TextTokenizer]:
     """What generates, with its tokenizer; prompts and length fit its context."""
     rows = AHEAD + 1 if settings.draft else min(settings.batch, settings.count)
@@ -176,7 +171,7 @@ def _load(settings: SampleSettings) -> tuple[Decoder | Pair, TextTokenizer]:
     return model, bpe
 
 
-def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, progress: Done) -> None:
+def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, progress: Progress) -> None:
     for number, name in enumerate(names):
         first = number * settings.batch
         if not name.is_file():

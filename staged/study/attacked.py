@@ -8,7 +8,7 @@ thresholds and its groups.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from staged.artifacts import digest, read_json, write_json
 from staged.comparing import holm
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
+from staged.progress import Progress, silent
 from staged.records import Document
 from staged.study import metrics
 from staged.study.attacks import attack
@@ -74,7 +75,7 @@ def scored(
     folder: Path,
     detector: Detector,
     batches: Sequence[Sequence[str]],
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, float]:
     """The score of each text; of each batch a file in the folder, which a killed run finds again.
 

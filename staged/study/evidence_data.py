@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from staged.corpus.build import read_documents, write_documents
 from staged.corpus.files import read_corpus
 from staged.corpus.passages import cut
 from staged.corpus.splits import assign
+from staged.progress import Progress, shifted
 from staged.records import HUMAN, MACHINE, Document
-from staged.samples.dataset import SampleSettings, read_samples, shifted, write_samples
+from staged.samples.dataset import SampleSettings, read_samples, write_samples
 from staged.samples.streams import derive
 from staged.study.attacks import attack
 from staged.study.evidence_plan import PENALISED, UNDER, EvidenceSettings, sampling
@@ -121,7 +122,7 @@ def build_machine(
     settings: EvidenceSettings,
     *,
     device: str = "cpu",
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> list[Document]:
     """Every cell's texts; a killed run continues with the first block that is missing.
 

@@ -20,16 +20,15 @@ from staged.errors import PlanError
 from staged.model.bpe import load_bpe
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.layouts import keyed, model_files, tokenizer_files, weight_files
+from staged.progress import Progress, shifted
 from staged.records import Document
-from staged.samples.dataset import SampleSettings, shifted
+from staged.samples.dataset import SampleSettings
 from staged.samples.kept import keep_file
 from staged.samples.methods import method
 from staged.samples.streams import derive
 from staged.study import sets
 from staged.study.plan import MIX, StudySettings
 from staged.study.tables import write_table
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
