@@ -94,7 +94,7 @@ def evaluate(
     """Score a text, a set of documents or standard input (`-`).
 
     Args:
-        model: shipped name or folder.
+        model: as `load_model` takes it.
         file: .txt (one document), .jsonl or .parquet (rows with `text`), a folder of these, or `-` for plain text.
         stride: tokens from one window to the next, 1 … n_ctx; by default half of n_ctx.
         batch: full windows computed at once; does not change the result beyond the last digits.

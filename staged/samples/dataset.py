@@ -50,7 +50,7 @@ class SampleSettings:
     """What to generate.
 
     Attributes:
-        model: shipped name or folder.
+        model: as `model_folder` takes it, of any family.
         method: how tokens are drawn.
         count: number of samples.
         length: new tokens at most.
