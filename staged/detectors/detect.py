@@ -91,8 +91,8 @@ class Examiner:
             CheckpointError: that model is not installed.
         """
         if self._reader is None:
-            own = isinstance(self.detector, EvidenceDetector | ZeroShotDetector)
-            self._reader = self.detector.scorer if own else load_causal(SCORER)  # type: ignore[attr-defined]
+            own = self.detector if isinstance(self.detector, EvidenceDetector | ZeroShotDetector) else None
+            self._reader = own.scorer if own else load_causal(SCORER)
         return token_evidence(self._reader, normalize(text).text, most_tokens=MOST_TOKENS)
 
     def normalized(self, text: str) -> tuple[str, tuple[Change, ...]]:
