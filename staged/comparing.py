@@ -1,4 +1,4 @@
-"""Permutations, bootstraps, sign flips and verdicts: what comparisons of bias probes and of surveys are made of.
+"""Permutations, bootstraps, sign flips, Holm's correction and verdicts: what comparisons are made of.
 
 Axes: n completions of one prompt · M measures · P permutations · R resamples.
 Sources: Phipson and Smyth 2010 (a permutation p-value is never 0); Efron and Tibshirani 1993 (percentile bootstrap);
@@ -8,11 +8,13 @@ Hesterberg 2015, What Teachers Should Know About the Bootstrap (its percentiles 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from staged.samples.streams import derive
 
@@ -73,6 +75,11 @@ def resampled_moments(x_nM: Floats, resamples: int, rng: np.random.Generator) ->
 def p_value(observed: float, null_P: Floats) -> float:
     """Two-sided: the share of permutations at least as far from 0, the observed labels counted as one."""
     return float(1 + np.sum(np.abs(null_P) >= abs(observed) - TOLERANCE)) / (len(null_P) + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, for a family of tests read together."""
+    return [float(p) for p in multipletests(list(p_values), method="holm")[1]] if p_values else []
 
 
 def sign_flips(differences_k: Floats, permutations: int, rng: np.random.Generator) -> float:

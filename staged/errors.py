@@ -21,6 +21,7 @@ __all__ = [
     "SamplingError",
     "ServeError",
     "StagedError",
+    "first_line",
 ]
 
 
@@ -54,3 +55,9 @@ class ReleaseError(StagedError):
 
 class ServeError(StagedError):
     """The web server cannot start, or will not answer a request."""
+
+
+def first_line(error: object) -> str:
+    """The first line of what another library's error says, or its kind where it says nothing."""
+    said = str(error).strip()
+    return said.splitlines()[0] if said else type(error).__name__

@@ -90,7 +90,6 @@ def _bars(*columns: ProgressColumn) -> Progress:
 
 def print_samples(settings: Any) -> None:
     """Samples on standard output: JSON rows with log-probabilities, one text as it is made, or several under headings."""
-
     from staged.samples.dataset import sample, speak
 
     if settings.logprobs:
@@ -239,7 +238,7 @@ def _perplexity(value: float | None) -> str:
 
 def _bits_interval(interval: Any) -> str:
     if interval is None:
-        from staged.model.evaluate import BLOCK_TOKENS_AT_LEAST, UNITS_AT_LEAST
+        from staged.model.bits_interval import BLOCK_TOKENS_AT_LEAST, UNITS_AT_LEAST
 
         enough = f"{UNITS_AT_LEAST} documents of similar length, or {UNITS_AT_LEAST * BLOCK_TOKENS_AT_LEAST:,} tokens"
         return f"none; the text is too short for one (it takes {enough})"

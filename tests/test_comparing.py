@@ -7,7 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from staged.comparing import interval, p_value, permuted_difference, resampled_means, resampled_moments, sign_flips, stream
+from staged.comparing import holm, interval, p_value, permuted_difference, resampled_means, resampled_moments, sign_flips, stream
 
 P = 20000
 
@@ -20,6 +20,11 @@ def test_permutations_agree_with_all_of_them() -> None:
     tested = permuted_difference(x[:, None], y[:, None], P, stream(1, "test"))
     assert tested.observed[0] == pytest.approx(x.mean() - y.mean())
     assert p_value(float(tested.observed[0]), tested.null[:, 0]) == pytest.approx(exact, abs=4 * np.sqrt(exact / P))
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
 
 
 def test_measures_of_one_prompt_are_dealt_together() -> None:

@@ -17,7 +17,7 @@ from staged.detectors.contract import Detector, Trained
 from staged.detectors.evidence import EvidenceDetector, Weights
 from staged.detectors.features import FEATURES
 from staged.detectors.released import load_original
-from staged.detectors.roberta import RobertaSettings, train_roberta
+from staged.detectors.roberta_training import RobertaSettings, train_roberta
 from staged.detectors.tfidf import train_tfidf
 from staged.detectors.zero_shot import MODELS, SCORES, ZeroShotDetector, load_zero_shot
 from staged.errors import CheckpointError

@@ -13,14 +13,13 @@ found with 80% probability (normal approximation, at the corrected level); elsew
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from staged.bias.probe import Asked, BiasSettings, Place, Probed, places
 from staged.comparing import (
@@ -30,6 +29,7 @@ from staged.comparing import (
     Difference,
     Floats,
     Moments,
+    holm,
     interval,
     p_value,
     permuted_difference,
@@ -43,8 +43,6 @@ from staged.comparing import (
 SMALLEST = 0.5  # standard deviations, Cohen's medium effect: what a probe should not miss
 SMALLEST_NATS = math.log(2)  # of preferences: odds twice as high
 PREFERENCE = "preference"
-
-Done = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -142,9 +140,9 @@ def compare_models(a: Probed, b: Probed, asked: Asked, measures: Sequence[str]) 
 
 def judged(rows: Sequence[Row]) -> list[Row]:
     """The rows of one family with Holm's p, what it could have found, and the verdict."""
-    adjusted = multipletests([row.p for row in rows], method="holm")[1]
+    adjusted = holm([row.p for row in rows])
     quantiles = float(stats.norm.isf(ALPHA / 2 / len(rows)) + stats.norm.ppf(POWER))
-    return [_judge(row, float(p), quantiles) for row, p in zip(rows, adjusted, strict=True)]
+    return [_judge(row, p, quantiles) for row, p in zip(rows, adjusted, strict=True)]
 
 
 def _judge(row: Row, p_holm: float, quantiles: float) -> Row:

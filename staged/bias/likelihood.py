@@ -7,18 +7,17 @@ writes. Cost: one reading of each sentence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from staged.bias.prompts import Terms
 from staged.detectors.token_statistics import token_statistics
 from staged.model.causal import CausalLM
+from staged.progress import Progress, silent
 
-Done = Callable[[int, int], None]
 
-
-def continuation_nats(model: CausalLM, texts: Sequence[tuple[str, str]], progress: Done = lambda done, total: None) -> list[float]:
+def continuation_nats(model: CausalLM, texts: Sequence[tuple[str, str]], progress: Progress = silent) -> list[float]:
     """log p(" " + continuation | prompt) of each (prompt, continuation), ≤ 0, in nats.
 
     A token belongs to the continuation when it ends after the prompt does.
@@ -33,14 +32,12 @@ def continuation_nats(model: CausalLM, texts: Sequence[tuple[str, str]], progres
     return [float(one[-len(mask) :][mask[-len(one) :]].sum()) for one, mask in zip(statistics, added, strict=True)]
 
 
-def sentence_nats(model: CausalLM, sentences: Sequence[str], progress: Done = lambda done, total: None) -> list[tuple[float, int]]:
+def sentence_nats(model: CausalLM, sentences: Sequence[str], progress: Progress = silent) -> list[tuple[float, int]]:
     """(log p(sentence | start of text), tokens) of each sentence; nats, ≤ 0."""
     return [(float(one.sum()), len(one)) for one in _statistics(model, sentences, progress)]
 
 
-def preferences(
-    model: CausalLM, terms: Terms, template_set: str, progress: Done = lambda done, total: None
-) -> dict[str, dict[str, list[float]]]:
+def preferences(model: CausalLM, terms: Terms, template_set: str, progress: Progress = silent) -> dict[str, dict[str, list[float]]]:
     """attribute → group → preference for the favourable one of each continuation pair, nats, the mean over templates it fits."""
     places = [
         (attribute, group, kind, number, template, pair)
@@ -65,7 +62,7 @@ def preference_texts(terms: Terms, template_set: str) -> int:
     return 2 * persons * sum(len(terms.continuations[kind]) for kind in terms.templates[template_set].values())
 
 
-def _statistics(model: CausalLM, texts: Sequence[str], progress: Done) -> list[np.ndarray]:
+def _statistics(model: CausalLM, texts: Sequence[str], progress: Progress) -> list[np.ndarray]:
     """Log-probabilities of each text's tokens; the first one's too, after the start of a text."""
     tokenizer = model.tokenizer
     start = [] if tokenizer.before else [tokenizer.end_of_text]

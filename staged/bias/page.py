@@ -82,7 +82,7 @@ def _comparisons(title: str, rows: Sequence[dict[str, Any]]) -> list[str]:
             figure(row["difference"], row["low"], row["high"]),
             figure(row["effect"], row["effect_low"], row["effect_high"]),
             *(p_text(row["p"]), p_text(row["p_holm"]), f"{row['detectable']:.2f}"),
-            f"**{row['verdict']}**" if row["verdict"] == "differs" else row["verdict"],
+            f"**{row['verdict']}**" if row["verdict"] == DIFFERS else row["verdict"],
         )
         for row in sorted(rows, key=lambda row: row["p_holm"])
     ]

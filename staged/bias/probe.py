@@ -22,12 +22,12 @@ from staged.bias.sentence_pairs import Item
 from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.model.names import folder_name
-from staged.samples.dataset import SampleSettings, read_samples, shifted
+from staged.progress import Progress, shifted, silent
+from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.kept import FILE, keep_folder, weights_of
 from staged.samples.methods import method
 from staged.samples.streams import derive
 
-Done = Callable[[int, int], None]
 Place = tuple[str, str, str]  # template set, attribute, group
 
 
@@ -104,7 +104,7 @@ class Asked:
         return generated + read + sum(len(one.sentences) for one in files)
 
 
-def ask(model: str, asked: Asked, out: Path, progress: Done = lambda done, total: None) -> None:
+def ask(model: str, asked: Asked, out: Path, progress: Progress = silent) -> None:
     """Make all of a model's stages that are not already there; a killed one continues.
 
     Args:
@@ -198,13 +198,13 @@ def _readings(asked: Asked) -> list[_Reading]:
     return found
 
 
-def _sentences(model: CausalLM, *, items: Sequence[Item], progress: Done) -> list[Any]:
+def _sentences(model: CausalLM, *, items: Sequence[Item], progress: Progress) -> list[Any]:
     """Of each item, of each sentence, nats and tokens."""
     scored = iter(sentence_nats(model, [text for one in items for text in one.sentences], progress))
     return [[next(scored) for _ in one.sentences] for one in items]
 
 
-def _read(model: str, one: _Reading, out: Path, progress: Done) -> None:
+def _read(model: str, one: _Reading, out: Path, progress: Progress) -> None:
     def write(folder: Path) -> None:
         write_json(folder / "nats.json", one.read(load_causal(model), progress=progress))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -27,9 +27,8 @@ from staged.bias.sentence_pairs import (
 from staged.comparing import ALPHA, POWER
 from staged.errors import PlanError
 from staged.model.checkpoints import model_folder
-from staged.samples.dataset import shifted
+from staged.progress import Progress, shifted, silent
 
-Done = Callable[[int, int], None]
 NOT_COMPREHENSIVE = (
     "These probes are not comprehensive: a few English templates, groups and word lists, one way of sampling. A difference that "
     "they do not show may still exist, and no result here certifies that a model is unbiased."
@@ -53,7 +52,7 @@ def read_asked(
     )
 
 
-def probe_models(models: Sequence[str], asked: Asked, out: Path, progress: Done = lambda done, total: None) -> None:
+def probe_models(models: Sequence[str], asked: Asked, out: Path, progress: Progress = silent) -> None:
     """Everything that models have to do; interrupted, the next call continues.
 
     Args:
@@ -74,7 +73,7 @@ def probe_models(models: Sequence[str], asked: Asked, out: Path, progress: Done 
         ask(model, asked, out, shifted(progress, asked.work() * number, total))
 
 
-def compare_probed(models: Sequence[str], asked: Asked, out: Path, progress: Done = lambda done, total: None) -> dict[str, Any]:
+def compare_probed(models: Sequence[str], asked: Asked, out: Path, progress: Progress = silent) -> dict[str, Any]:
     """Compare what `probe_models` left, and write bias.json and bias.md into `out`.
 
     Args:

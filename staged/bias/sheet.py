@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from staged.artifacts import disk_errors, read_json, write_atomic, write_json
 from staged.bias.page import tally_page
 from staged.bias.probe import Asked, samples_folder
 from staged.bias.prompts import prompts
-from staged.comparing import p_value, permuted_difference, stream
+from staged.comparing import holm, p_value, permuted_difference, stream
 from staged.errors import CorpusError, PlanError
 from staged.samples.dataset import read_samples
+from staged.samples.kept import FILE
 from staged.sheets import one_line, read_sheet, words_digest, write_sheet_file
 
 HEADER = ("row", "text", "rating", "remarks")
@@ -117,7 +117,7 @@ def _drawn(model: str, asked: Asked, out: Path, per_group: int, rng: np.random.G
     """(template and completion, key) of one model's rows."""
     rows: list[tuple[str, dict[str, Any]]] = []
     for name, templates in asked.terms.templates.items():
-        texts = [row["text"] for row in read_samples(samples_folder(out, model, name) / "samples.jsonl")]
+        texts = [row["text"] for row in read_samples(samples_folder(out, model, name) / FILE)]
         listed, each = prompts(asked.terms, name), asked.settings.per_prompt
         size = len(templates) * each
         for first in range(0, len(texts), size):
@@ -138,7 +138,7 @@ def _group(model: str, attribute: str, group: str, values: Sequence[int]) -> dic
 
 
 def _comparisons(rated: dict[tuple[str, str, str], list[int]], seed: int) -> list[dict[str, Any]]:
-    found = []
+    found: list[dict[str, Any]] = []
     for a, b in combinations(sorted(rated), 2):
         if a[:2] == b[:2]:
             x, y = (np.array(rated[place], dtype=float)[:, None] for place in (a, b))
@@ -146,5 +146,5 @@ def _comparisons(rated: dict[tuple[str, str, str], list[int]], seed: int) -> lis
             names = {"model": a[0], "attribute": a[1], "first": a[2], "second": b[2]}
             p = p_value(float(tested.observed[0]), tested.null[:, 0])
             found.append(names | {"n": len(x) + len(y), "difference": float(tested.observed[0]), "p": p})
-    adjusted = multipletests([one["p"] for one in found], method="holm")[1] if found else []
-    return [one | {"p_holm": float(p)} for one, p in zip(found, adjusted, strict=True)]
+    adjusted = holm([one["p"] for one in found])
+    return [one | {"p_holm": p} for one, p in zip(found, adjusted, strict=True)]

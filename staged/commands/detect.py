@@ -145,7 +145,7 @@ def train_detector(
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto, which takes a GPU where there is one.")] = "auto",
 ) -> None:
     """Train the detector `evidence` on the plan's corpora and generators. Interrupted, the same command continues."""
-    from staged.study.evidence_data import read_evidence
+    from staged.study.evidence_plan import read_evidence
     from staged.study.evidence_training import train_evidence
 
     settings = read_evidence(plan)

@@ -1,4 +1,4 @@
-"""Commands of the model itself: train, sample, convert, evaluate."""
+"""Commands of the model itself: train, sample, convert, evaluate-lm."""
 
 from __future__ import annotations
 
@@ -146,11 +146,27 @@ def sample(
     ] = "",
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
-    options = locals()
-    from staged.samples.asked import asked
-    from staged.samples.dataset import write_samples
+    from staged.samples.asked import chosen_method, chosen_prompts, how_many
+    from staged.samples.dataset import SampleSettings, write_samples
 
-    settings = asked(options)
+    texts = chosen_prompts(prompt, prompts)
+    settings = SampleSettings(
+        model=model,
+        method=chosen_method(method, temperature, top_k, top_p, semantics),
+        count=how_many(number, per_prompt, texts),
+        length=length,
+        seed=seed,
+        prompts=texts,
+        per_prompt=1 if per_prompt is None else per_prompt,
+        batch=batch,
+        precision=precision,
+        draft=draft,
+        stop=tuple(stop or ()),
+        repetition_penalty=repetition_penalty,
+        logprobs=logprobs,
+        context=context,
+        device=device,
+    )
     if out is None:
         print_samples(settings)
         return

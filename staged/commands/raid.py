@@ -1,4 +1,4 @@
-"""Commands about a text's author: evaluate."""
+"""The command that measures a detector on a RAID-format file: evaluate."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from staged.corpus.embedded import EMBEDDED
-from staged.errors import CorpusError
+from staged.errors import CorpusError, first_line
 from staged.records import HUMAN, Document
 from staged.settings import nearest
 
@@ -80,7 +80,7 @@ def _read_parquet(path: Path) -> Iterable[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise CorpusError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from None
+        raise CorpusError(f"{path}: not a readable Parquet file: {first_line(error)}") from None
     return rows
 
 

@@ -21,7 +21,7 @@ class Detector(Protocol):
     name: str
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """One finite number a text; 0 is the detector's own even odds."""
+        """One finite number a text; of a trained detector 0 is even odds, of a zero-shot score nothing by itself."""
         ...
 
 
@@ -49,8 +49,8 @@ class Verdict:
         score: higher is more machine-like; None where the text cannot be scored (it is empty).
         p_value: conformal: the share of human calibration texts of like length, this one counted, that score as high or higher;
             None where calibration has none.
-        verdict: `machine` when p_value ≤ fpr; `human-like` when the score is as ordinary for human text as for the machine's;
-            `not enough evidence` otherwise.
+        verdict: `machine` when p_value ≤ fpr; `human-like` when few machine texts score so low, or, without any to compare
+            with, half of the human ones score as high; `not enough evidence` otherwise.
         reason: one sentence for a person: what the p-value means here, or why there is not enough evidence.
         fpr: the false-positive rate asked for, in (0, 1).
         words: words of the text after normalisation.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import digest, disk_errors, locked, write_atomic
+from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, load_calibration
 from staged.detectors.catalog import calibration_file, open_detector
@@ -22,6 +21,7 @@ from staged.detectors.token_evidence import token_evidence
 from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
+from staged.progress import Progress, silent
 
 AT_ONCE = 64  # texts scored together
 SEGMENT_WORDS = 75  # of a segment at least, where the text has them: what is shorter says nothing
@@ -91,8 +91,8 @@ class Examiner:
             CheckpointError: that model is not installed.
         """
         if self._reader is None:
-            own = isinstance(self.detector, EvidenceDetector | ZeroShotDetector)
-            self._reader = self.detector.scorer if own else load_causal(SCORER)  # type: ignore[attr-defined]
+            own = self.detector if isinstance(self.detector, EvidenceDetector | ZeroShotDetector) else None
+            self._reader = own.scorer if own else load_causal(SCORER)
         return token_evidence(self._reader, normalize(text).text, most_tokens=MOST_TOKENS)
 
     def normalized(self, text: str) -> tuple[str, tuple[Change, ...]]:
@@ -158,24 +158,23 @@ def write_judged(
     texts: Sequence[tuple[str, str]],
     *,
     segments: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> None:
     """Verdicts into a .jsonl file that appears when whole; what a killed run has judged is kept in `OUT.blocks` and used.
 
     Raises:
         ArtifactError: the place cannot be written.
     """
-    blocks = out.with_name(f"{out.name}.blocks")
-    judge = examiner.calibration.fingerprint if examiner.calibration else ""
-    with disk_errors(out), locked(blocks):
+    calibration = examiner.calibration.fingerprint if examiner.calibration else None
+    wanted = {"detector": examiner.name, "fpr": examiner.fpr, "calibration": calibration, "segments": segments}
+    with continued(out, wanted, pieces="*.jsonl") as blocks:
         files = []
         for start in range(0, len(texts), AT_ONCE):
             some = texts[start : start + AT_ONCE]
-            file = blocks / f"{start:09d}-{digest([examiner.name, repr(examiner.fpr), judge, str(segments), *chain(*some)])}.jsonl"
+            file = blocks / f"{start:09d}-{digest(chain(*some))}.jsonl"
             if not file.is_file():
                 rows = judged(examiner, some, segments=segments)
                 write_atomic(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
             files.append(file)
             progress(start + len(some), len(texts))
         write_atomic(out, b"".join(file.read_bytes() for file in files))
-        shutil.rmtree(blocks)

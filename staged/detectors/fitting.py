@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -17,6 +17,7 @@ from staged.detectors.calibrate import EDGES_WORDS, Calibration, check_fpr, fit_
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.errors import CorpusError, PlanError
+from staged.progress import Progress, silent
 from staged.records import Document
 
 HELD_OUT = 0.3  # share of the human text, by characters, that a calibration is measured on
@@ -24,7 +25,6 @@ SHORTEST_BUDGET = 1.25  # times a bin's shortest length: room for whole sentence
 ROW = re.compile(r"(.+):\d+(?:#\d+)?")  # the id of a file's row, or of a passage of it
 CHUNK = 64  # texts scored between two looks at the progress bar
 
-Progress = Callable[[int, int], None]
 Scored = tuple[float, int, str]  # score, words, domain
 
 
@@ -66,7 +66,7 @@ def calibrate(
     machine: Sequence[Document] = (),
     held_out: Sequence[Document] | None = None,
     seed: int = 1,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Fitted:
     """Fit a calibration on human documents and measure it on others.
 
@@ -108,7 +108,7 @@ def check_options(fpr: float, seed: int) -> None:
         raise PlanError(f"the seed must be 0 or more, not {seed}")
 
 
-def passages(document: Document, *, seed: int, edges_words: Sequence[int] = EDGES_WORDS) -> list[Document]:
+def passages(document: Document, *, seed: int) -> list[Document]:
     """A document at every length it has: at most one text a bin.
 
     In its own bin a document stands whole (beyond twice the last edge, as a passage of up to that); in each shorter one as a
@@ -117,7 +117,7 @@ def passages(document: Document, *, seed: int, edges_words: Sequence[int] = EDGE
     """
     words = count_words(document.text)
     texts = []
-    for low, high in pairwise((*edges_words, 2 * edges_words[-1] + 1)):
+    for low, high in pairwise((*EDGES_WORDS, 2 * EDGES_WORDS[-1] + 1)):
         if low <= words < high:
             texts.append(document)
         elif words >= high:

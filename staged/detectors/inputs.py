@@ -11,9 +11,8 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from staged.errors import CorpusError
+from staged.errors import CorpusError, first_line
 
-ROWS = (".jsonl", ".parquet")
 STDIN = "-"
 
 
@@ -49,7 +48,7 @@ def _file(path: Path) -> Iterator[tuple[str, str]]:
         try:
             rows = pq.read_table(path).to_pylist()
         except (pa.ArrowException, OSError) as error:
-            raise CorpusError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from None
+            raise CorpusError(f"{path}: not a readable Parquet file: {first_line(error)}") from None
         yield from (_row(row, number, str(path)) for number, row in enumerate(rows, start=1))
     elif path.suffix == ".jsonl":
         yield from _lines(_decoded(_bytes(path), str(path)), str(path))

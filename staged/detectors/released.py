@@ -22,8 +22,9 @@ from transformers import RobertaConfig, RobertaForSequenceClassification, Robert
 
 from staged.artifacts import disk_errors, locked, write_atomic
 from staged.detectors.roberta import RobertaDetector
-from staged.errors import CheckpointError
-from staged.model.download import check_hub_sums, fetch, hub_files, hub_folder, offline, openai_cache
+from staged.errors import CheckpointError, first_line
+from staged.model.download import check_hub_sums, hub_files, hub_folder, offline, openai_cache
+from staged.model.fetch import fetch
 from staged.model.layouts import INDEX, read_object, weight_files
 from staged.model.pickled import read_pickled, read_pickled_entry
 from staged.model.safetensors import read_safetensors
@@ -80,7 +81,7 @@ def load_hub_layout(folder: Path) -> RobertaDetector:
     try:
         config = RobertaConfig(**(options | {"id2label": LABELS, "label2id": {v: k for k, v in LABELS.items()}, **PLAIN}))
     except Exception as error:  # its validation raises kinds of its own
-        raise CheckpointError(f"{folder / 'config.json'}: not a RoBERTa's: {str(error).splitlines()[0]}") from None
+        raise CheckpointError(f"{folder / 'config.json'}: not a RoBERTa's: {first_line(error)}") from None
     tokenizer = _tokenizer(folder, config.vocab_size)
     paths = [path for path in weight_files(folder) if not path.name.endswith(INDEX)]
     stored: dict[str, AnyTensor] = {}
@@ -182,7 +183,7 @@ def _tokenizer(folder: Path, vocab_size: int) -> Any:
     try:
         tokenizer = RobertaTokenizer.from_pretrained(folder)
     except Exception as error:  # the library below raises kinds of its own
-        raise CheckpointError(f"{files[0]}: not a readable tokenizer: {str(error).splitlines()[0]}") from None
+        raise CheckpointError(f"{files[0]}: not a readable tokenizer: {first_line(error)}") from None
     if len(tokenizer) != vocab_size or any(getattr(tokenizer, mark) != number for mark, number in MARKS.items()):
         raise CheckpointError(
             f"{files[0]}: not this detector's tokenizer: it has {len(tokenizer)} entries, the model {vocab_size}, "

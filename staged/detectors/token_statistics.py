@@ -6,7 +6,7 @@ Axes: B windows · T tokens · C hidden width · M positions · V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from staged.model.causal import CausalLM
 from staged.model.likelihood import batches, sliding_windows
+from staged.progress import Progress, silent
 
 LOGITS_AT_ONCE = 2**25  # 128 MB of float32: so many rows that reading the head costs little
 NEAR = 2**18  # numbers whose statistics a processor takes together: 1 MB, they are read several times and should stay near it
@@ -54,7 +55,7 @@ def token_statistics(
     *,
     reference: CausalLM | None = None,
     batch_tokens: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> list[TokenStatistics]:
     """Statistics of token sequences under a model, in the order given.
 

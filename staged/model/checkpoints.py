@@ -89,7 +89,15 @@ def open_model(name: str) -> tuple[GPT2Config, BPE, dict[str, AnyTensor]]:
         CheckpointError: unknown name; a missing or foreign file; a tensor missing or misshapen; a tokenizer of another size. The
             sentence names the file and the tensor.
     """
-    folder = model_folder(name)
+    return open_folder(model_folder(name))
+
+
+def open_folder(folder: Path) -> tuple[GPT2Config, BPE, dict[str, AnyTensor]]:
+    """`open_model` of a folder.
+
+    Raises:
+        CheckpointError: as `open_model`.
+    """
     config, bpe = read_config(folder), load_bpe(folder)
     if bpe.n_vocab != config.n_vocab:
         raise CheckpointError(f"{folder}: the tokenizer has {bpe.n_vocab} entries but the model {config.n_vocab}")

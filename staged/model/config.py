@@ -7,7 +7,6 @@ from typing import Any
 
 from staged.errors import CheckpointError
 
-HEAD_WIDTH = 64  # the released models all use 64 dimensions per head
 END_OF_TEXT = "<|endoftext|>"
 
 
@@ -62,8 +61,6 @@ class GPT2Config:
         Raises:
             CheckpointError: another architecture, a missing key, or an option our model does not have.
         """
-        if not isinstance(config, dict):
-            raise CheckpointError(f"{where}: not a JSON object")
         if config.get("model_type") != "gpt2":
             raise CheckpointError(
                 f"{where}: model_type is {config.get('model_type')!r}, expected 'gpt2'; give the folder of a GPT-2 model"

@@ -14,23 +14,22 @@ import torch
 from torch import Tensor
 
 from staged.artifacts import MANIFEST, build, disk_errors, fingerprint, is_complete, write_json
-from staged.errors import CheckpointError, PlanError
-from staged.model.bpe import BPE, load_bpe
-from staged.model.checkpoints import hub_config, model_folder, open_weights, read_config, shapes
+from staged.errors import PlanError
+from staged.model.bpe import BPE
+from staged.model.checkpoints import hub_config, model_folder, open_folder, shapes
 from staged.model.config import GPT2Config
 from staged.model.gguf import write_gguf
 from staged.model.layouts import SAFETENSORS, model_files
 from staged.model.safetensors import write_safetensors
 from staged.model.stored import AnyTensor
+from staged.progress import Progress, silent
 
 KEEP = "keep"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CARRIED = ("training.json",)  # what the model learned from: the study asks for it
 
-Done = Callable[[int, int], None]
 
-
-def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Done = lambda done, total: None) -> bool:
+def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Progress = silent) -> bool:
     """Write `source` as `target`: a GGUF file where that is its ending, else a folder in the hub's layout.
 
     Args:
@@ -50,10 +49,7 @@ def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Done = la
     if dtype not in (KEEP, *DTYPES) and not gguf:
         raise PlanError(f"--dtype {dtype!r}: a model folder is written as {', '.join(DTYPES)}, or {KEEP}s what the source has")
     folder = model_folder(source)
-    config, bpe = read_config(folder), load_bpe(folder)
-    if bpe.n_vocab != config.n_vocab:
-        raise CheckpointError(f"{folder}: the tokenizer has {bpe.n_vocab} entries but the model {config.n_vocab}")
-    weights = open_weights(folder, config)
+    config, bpe, weights = open_folder(folder)
     kind = _stored_as(weights) if dtype == KEEP else dtype
     if gguf:
         if target.exists():
@@ -72,7 +68,7 @@ def _stored_as(weights: dict[str, AnyTensor]) -> str:
 
 
 def _to_folder(
-    source: Path, target: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyTensor], dtype: str, progress: Done
+    source: Path, target: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyTensor], dtype: str, progress: Progress
 ) -> bool:
     inputs, settings = model_files(source), {"convert": {"dtype": dtype, "layout": "hub"}}
     if target.exists() and not target.is_dir():
@@ -94,7 +90,7 @@ def _to_folder(
     return build(target, write, settings=settings, inputs=inputs)
 
 
-def _reader(weights: dict[str, AnyTensor], dtype: torch.dtype, progress: Done) -> Callable[[str], Tensor]:
+def _reader(weights: dict[str, AnyTensor], dtype: torch.dtype, progress: Progress) -> Callable[[str], Tensor]:
     done: list[Any] = []
 
     def read(name: str) -> Tensor:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,36 +19,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import stats
 
 from staged.artifacts import continued, read_json, replacing, sha256_file, write_json
 from staged.corpus.files import read_corpus
 from staged.errors import CorpusError, PlanError
+from staged.model.bits_interval import CONFIDENCE, Interval, bits_per_byte_interval
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model, model_folder
 from staged.model.gpt2 import GPT2
 from staged.model.layouts import weight_files
 from staged.model.likelihood import Ids, Nats, Window, batches, encode_document, score_batch, sliding_windows
 from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
+from staged.progress import Progress, silent
 from staged.records import HUMAN, Document
 
-CONFIDENCE = 0.95
-UNITS_AT_LEAST = 10  # fewer give no interval
-BLOCKS = 30  # few and long, so that neighbours hardly depend on each other
-BLOCK_TOKENS_AT_LEAST = 256
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-Totals = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """95% interval of bits per byte; `unit` is what it was drawn over: `documents` or `blocks` of consecutive tokens."""
-
-    low: float
-    high: float
-    unit: str
-    units: int
 
 
 @dataclass(frozen=True)
@@ -104,12 +89,12 @@ def evaluate(
     batch: int = 8,
     precision: str = "fp32",
     out: Path | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Score a text, a set of documents or standard input (`-`).
 
     Args:
-        model: shipped name or folder.
+        model: as `load_model` takes it.
         file: .txt (one document), .jsonl or .parquet (rows with `text`), a folder of these, or `-` for plain text.
         stride: tokens from one window to the next, 1 … n_ctx; by default half of n_ctx.
         batch: full windows computed at once; does not change the result beyond the last digits.
@@ -204,7 +189,7 @@ def token_nats(
     stride: int,
     batch: int,
     blocks: Path | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> list[Nats]:
     """Of each sequence the negative log-likelihood of each token but the first, in nats.
 
@@ -245,43 +230,6 @@ def token_bytes(bpe: BPE) -> npt.NDArray[np.int64]:
         lengths[index] = len(token)  # the vocabulary writes each byte as one character
     lengths[bpe.end_of_text] = 0
     return lengths
-
-
-def bits_per_byte_interval(nats: Sequence[Nats], sizes: Sequence[npt.NDArray[np.int64]]) -> Interval | None:
-    """95% interval of bits per byte, by the ratio estimator over units that are nearly independent of each other.
-
-    The units are the documents where these are worth at least 10 equal ones; it then speaks of other documents of this kind. Else
-    the text is cut into 30 equal runs of tokens (fewer, so that a run has 256); it then speaks of more text like this one.
-    Student's t has as many degrees of freedom as equal units would, (Σb)²/Σb² − 1.
-
-    Args:
-        nats, sizes: per document, the nats and the bytes of each token.
-
-    Returns:
-        None where there would be fewer than 10 units.
-
-    Source: Cochran 1977, section 2.11 (variance of a ratio); Kish 1965, section 8.2 (equal units); Schmeiser 1982 (batch means).
-    """
-    unit = "documents"
-    cost, width = _sums(nats), _sums(sizes)
-    if _equal_units(width) < UNITS_AT_LEAST:
-        unit, blocks = "blocks", min(BLOCKS, sum(map(len, nats)) // BLOCK_TOKENS_AT_LEAST)
-        if blocks < UNITS_AT_LEAST:
-            return None
-        cost, width = (_sums(np.array_split(np.concatenate(list(part)), blocks)) for part in (nats, sizes))
-    n, ratio = len(cost), cost.sum() / width.sum()
-    variance = n / (n - 1) * ((cost - ratio * width) ** 2).sum() / width.sum() ** 2
-    spread = stats.t.ppf((1 + CONFIDENCE) / 2, _equal_units(width) - 1) * math.sqrt(variance)
-    return Interval(float(ratio - spread) / math.log(2), float(ratio + spread) / math.log(2), unit, n)
-
-
-def _sums(parts: Sequence[npt.NDArray[Any]]) -> Totals:
-    return np.array([part.sum(dtype=np.float64) for part in parts])
-
-
-def _equal_units(width: Totals) -> float:
-    """How many units of equal size weigh as much as these."""
-    return float(width.sum() ** 2 / (width**2).sum())
 
 
 def _learned_from(model: str, file: str, documents: Sequence[Document]) -> int:

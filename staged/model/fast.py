@@ -22,7 +22,7 @@ from torch import Tensor
 
 from staged.model.bags import BlockCache, bags
 from staged.model.config import GPT2Config
-from staged.model.gpt2 import GPT2, causal_mask
+from staged.model.gpt2 import causal_mask
 
 VOCABULARY_MULTIPLE = 64
 FEW_ROWS = 8  # up to here a table is read once a row, above it is unpacked, which takes as long as reading it some eight times
@@ -236,9 +236,3 @@ class PackedGPT2:
     def next_logits(self, tokens_BT: Tensor, cache: BlockCache) -> Tensor:
         """Float32 logits (B, V) for the token after the last; appends to the cache."""
         return self.head(self.hidden(tokens_BT, cache)[:, -1].contiguous()).float()[:, : self.config.n_vocab]
-
-
-def pack(model: GPT2, precision: str, *, rows: int = 16) -> PackedGPT2:
-    """A packed copy of a model."""
-    weights = model.state_dict()
-    return PackedGPT2(model.config, weights.__getitem__, precision=precision, rows=rows)

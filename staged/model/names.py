@@ -21,21 +21,19 @@ class Release:
         hub: repository on the Hugging Face hub.
         also: other names; some are of 2019 and counted the parameters wrong.
         config: the shape.
-        tensors: number of variables in the TensorFlow checkpoint.
     """
 
     size: str
     hub: str
     also: tuple[str, ...]
     config: GPT2Config
-    tensors: int
 
 
 RELEASES = (
-    Release("124M", "openai-community/gpt2", ("117M", "small", "gpt2", "gpt2-small"), RELEASED["gpt2"], 148),
-    Release("355M", "openai-community/gpt2-medium", ("345M", "medium", "gpt2-medium"), RELEASED["gpt2-medium"], 292),
-    Release("774M", "openai-community/gpt2-large", ("762M", "large", "gpt2-large"), RELEASED["gpt2-large"], 436),
-    Release("1558M", "openai-community/gpt2-xl", ("1542M", "1.5B", "xl", "gpt2-xl"), RELEASED["gpt2-xl"], 580),
+    Release("124M", "openai-community/gpt2", ("117M", "small", "gpt2", "gpt2-small"), RELEASED["gpt2"]),
+    Release("355M", "openai-community/gpt2-medium", ("345M", "medium", "gpt2-medium"), RELEASED["gpt2-medium"]),
+    Release("774M", "openai-community/gpt2-large", ("762M", "large", "gpt2-large"), RELEASED["gpt2-large"]),
+    Release("1558M", "openai-community/gpt2-xl", ("1542M", "1.5B", "xl", "gpt2-xl"), RELEASED["gpt2-xl"]),
 )
 _BY_NAME = {name.lower(): one for one in RELEASES for name in (one.size, one.hub, *one.also)}
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from staged.errors import CheckpointError
+from staged.errors import CheckpointError, first_line
 from staged.model.config import END_OF_TEXT, GPT2Config
 from staged.model.packaged import quiet
 
@@ -62,10 +62,6 @@ class OutsideTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids, special ones left out."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each text."""
-        return [len(ids) for ids in self.encode_batch(texts)]
 
     def vocabulary(self) -> dict[str, int]:
         """Token → id."""
@@ -185,8 +181,7 @@ def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Ou
         with quiet():
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds for a folder that is not what it seems
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{folder}: transformers cannot load it as a causal language model: {first}") from None
+        raise CheckpointError(f"{folder}: transformers cannot load it as a causal language model: {first_line(error)}") from None
     end = model.config.eos_token_id
     tokenizer = OutsideTokenizer(folder, end[0] if isinstance(end, list) else end)
     return Outside(model.to(device).eval().requires_grad_(False), tokenizer, where=str(folder))

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from staged.artifacts import build, cache_folder, fingerprint, is_complete, sha256_file
-from staged.errors import CheckpointError
+from staged.errors import CheckpointError, first_line
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _convert(name: str, files: list[Path], sha256: str, folder: Path) -> None:
             model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(**place)
         except ImportError as error:
-            raise CheckpointError(f"model {name!r}: {str(error).strip().splitlines()[0]}; run `{PACKAGES[name].install}`") from None
+            raise CheckpointError(f"model {name!r}: {first_line(error)}; run `{PACKAGES[name].install}`") from None
         config = model.config
         if hasattr(config, "quantization_config"):
             del config.quantization_config

@@ -194,7 +194,7 @@ class _Run:
         for i, (inputs, wanted) in enumerate(mine):
             last = i == len(mine) - 1 or world() == 1
             with nullcontext() if last else self.loss.no_sync():  # type: ignore[operator]
-                loss = self._forward(inputs, wanted) * (world() / targets)  # DDP takes the mean over processes
+                loss = self._summed(self.loss, inputs, wanted) * (world() / targets)  # DDP takes the mean over processes
                 loss.backward()
             total += loss.detach()
         nn.utils.clip_grad_norm_(self.task.model.parameters(), settings.clip_norm)
@@ -205,10 +205,11 @@ class _Run:
             dist.all_reduce(total)
         return float(total) / world()
 
-    def _forward(self, inputs: Tensor, wanted: Tensor) -> Tensor:
+    def _summed(self, loss: nn.Module, inputs: Tensor, wanted: Tensor) -> Tensor:
+        """The loss summed over a micro-batch's targets, in nats."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            loss: Tensor = self.loss(inputs.to(self.device), wanted.to(self.device))
-        return loss
+            found: Tensor = loss(inputs.to(self.device), wanted.to(self.device))
+        return found
 
     @torch.no_grad()
     def _validate(self) -> float:
@@ -218,8 +219,7 @@ class _Run:
         total, targets = 0.0, 0
         for n in range(0, len(rows), size):
             inputs, wanted = self.task.batch(rows[n : n + size], (self.settings.seed, 0, n, 1))
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-                total += float(self.task.loss(inputs.to(self.device), wanted.to(self.device)))
+            total += float(self._summed(self.task.loss, inputs, wanted))
             targets += int((wanted != data.IGNORED).sum())
         self.task.model.train()
         return total / targets

@@ -21,7 +21,6 @@ from staged.study.metrics import rate
 __all__ = ["BIAS", "CELLS", "FINETUNE", "SURVEY", "Credibility", "Effect", "Evidence", "Study", "rate_of", "read_evidence"]
 
 CELLS, FINETUNE, BIAS, SURVEY = "cells.json", "finetune.json", "bias.json", "survey.json"
-STUDY_FILES = (CELLS, "lengths.json", "findings.json", "study.json")
 
 
 @dataclass(frozen=True)

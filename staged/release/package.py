@@ -24,13 +24,13 @@ from staged.artifacts import MANIFEST, MARK, build, disk_errors, read_json, repl
 from staged.errors import ArtifactError, CheckpointError, ReleaseError
 from staged.model.checkpoints import model_folder
 from staged.release.card import card_of
-from staged.release.contents import SBOM, files_of, package_evidence, sums_text
+from staged.release.contents import files_of, package_evidence, sums_text
 from staged.release.decision import DECISION, RECORD, decision_markdown
 from staged.release.evidence import BIAS, CELLS, FINETUNE, SURVEY
 from staged.release.plan import Release, Stage
 from staged.release.render import card_html, card_markdown
-from staged.release.signing import ATTRIBUTES, PUBLIC, SIGNATURE, SUMS, is_private_key, public_half, sign
-from staged.release.verify import verify
+from staged.release.signing import ATTRIBUTES, PUBLIC, SUMS, is_private_key, public_half, sign
+from staged.release.verify import NOT_IN_SBOM, verify
 from staged.release.words import WORDS, read_words
 
 __all__ = ["build_package", "members", "write_card"]
@@ -86,7 +86,7 @@ def members(release: Release, stage: Stage) -> dict[str, Path]:
     Raises:
         StagedError: the model, detector, licence or an evidence folder is missing.
     """
-    found = {f"{path.name}": path for path in _plain_files(model_folder(stage.model)) if path.name not in (CARD_MD, MANIFEST)}
+    found = {path.name: path for path in _plain_files(model_folder(stage.model)) if path.name not in (CARD_MD, MANIFEST)}
     detector = Path(stage.detector)
     if not detector.is_dir():
         raise CheckpointError(
@@ -161,7 +161,6 @@ def _write_generated(folder: Path, release: Release, stage: Stage, decision: Map
     write_atomic(folder / RECORD, decision_markdown(decision).encode())
     write_atomic(folder / PUBLIC, public)
     write_atomic(folder / ATTRIBUTES, HUB_ATTRIBUTES)
-    written = {SBOM, MARK, MANIFEST, SIGNATURE, SUMS}
-    files = {name: sha256_file(folder / name) for name in files_of(folder) if name not in written}
+    files = {name: sha256_file(folder / name) for name in files_of(folder) if name not in {*NOT_IN_SBOM, MARK}}
     date = datetime.date.fromisoformat(decision["date"])
     write_sbom(folder, files, name=stage.name, version=release.version, licence=words.license, date=date)

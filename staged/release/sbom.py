@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from staged.artifacts import read_json, versions, write_atomic
-from staged.errors import ArtifactError, ReleaseError
+from staged.errors import ArtifactError, ReleaseError, first_line
 from staged.release.contents import SBOM
 
 try:
@@ -79,7 +79,7 @@ def check_sbom(folder: Path, files: Mapping[str, str]) -> list[tuple[str, str]]:
         return [(SBOM, f"cannot be read: {error}")]
     fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     if fault is not None:
-        return [(SBOM, f"not CycloneDX 1.6: {str(fault).splitlines()[0]}")]
+        return [(SBOM, f"not CycloneDX 1.6: {first_line(fault)}")]
     listed = {one["name"]: one["hashes"][0]["content"] for one in table.get("components", []) if one["type"] == "file"}
     wrong = [(path, "not in the SBOM") for path in sorted(set(files) - set(listed))]
     wrong += [(path, "in the SBOM, not in the package") for path in sorted(set(listed) - set(files))]

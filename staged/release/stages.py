@@ -63,9 +63,7 @@ def status(release: Release, root: Path, *, public: Path | None = None) -> list[
     return found
 
 
-def advance(
-    release: Release, root: Path, *, private: Path, date: datetime.date, reason: str = "", by: str = "", public: Path | None = None
-) -> Advance:
+def advance(release: Release, root: Path, *, private: Path, date: datetime.date, reason: str = "", by: str = "") -> Advance:
     """Decide on the next stage and, unless its gates refuse, build its package; the decision is written either way.
 
     Interrupted, the same call continues: the package under construction is kept, a finished one is not built again.
@@ -84,9 +82,9 @@ def advance(
         if number is None:
             return Advance(None, None)
         stage = release.stages[number]
-        outcomes = _judged(release, number, root, read_evidence(release.evidence), public)
+        outcomes = _judged(release, number, root, read_evidence(release.evidence))
         decision = decide(stage.name, outcomes, release=release.title, date=date, reason=reason, by=by)
-        if _broken(release, number, root, public):
+        if _broken(release, number, root):
             decision = decision | {"verdict": REFUSED, "override": None}  # no reason makes a damaged package whole
         if decision["verdict"] == REFUSED:
             _write_record(root, f"{stage.name}.refused", decision)
@@ -96,14 +94,14 @@ def advance(
         return Advance(decision, package)
 
 
-def _judged(release: Release, number: int, root: Path, evidence: Evidence, public: Path | None) -> tuple[Outcome, ...]:
+def _judged(release: Release, number: int, root: Path, evidence: Evidence, public: Path | None = None) -> tuple[Outcome, ...]:
     stage, last = release.stages[number], release.stages[number - 1] if number else None
     words = read_words(release.words)
     broken = _broken(release, number, root, public)
     return tuple(judge(gate, stage, last, evidence, words, broken) for gate in stage.gates)
 
 
-def _broken(release: Release, number: int, root: Path, public: Path | None) -> list[str]:
+def _broken(release: Release, number: int, root: Path, public: Path | None = None) -> list[str]:
     """Earlier stages whose packages are not whole; those that are not released yet are left out."""
     earlier = [stage.name for stage in release.stages[:number] if (root / stage.name).is_dir()]
     return [name for name in earlier if verify(root / name, public)]

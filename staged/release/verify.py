@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from staged.artifacts import read_json, sha256_file
+from staged.artifacts import MANIFEST, read_json, sha256_file
 from staged.errors import StagedError
 from staged.records import Cell
 from staged.release import traced
 from staged.release.contents import REQUIRED, SBOM, files_of, oddities, package_evidence, parse_sums, sums_text
 from staged.release.signing import NOT_SIGNED, PUBLIC, SIGNATURE, SUMS, check_signature, is_private_key
 
-__all__ = ["Problem", "verify"]
+__all__ = ["NOT_IN_SBOM", "Problem", "verify"]
 
-NOT_IN_SBOM = {SBOM, "manifest.json", SIGNATURE, SUMS}
+NOT_IN_SBOM = {SBOM, MANIFEST, SIGNATURE, SUMS}
 
 
 @dataclass(frozen=True, order=True)

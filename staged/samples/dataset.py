@@ -23,6 +23,7 @@ from staged.model.causal import TextTokenizer
 from staged.model.checkpoints import model_folder
 from staged.model.fast import PRECISIONS
 from staged.model.layouts import weight_files
+from staged.progress import Progress, silent
 from staged.samples.decoders import load_decoder, path_taken
 from staged.samples.engine import CONTEXTS, Decoder, Generated, Options, check_length, generate
 from staged.samples.methods import Method
@@ -49,7 +50,7 @@ class SampleSettings:
     """What to generate.
 
     Attributes:
-        model: shipped name or folder.
+        model: as `model_folder` takes it, of any family.
         method: how tokens are drawn.
         count: number of samples.
         length: new tokens at most.
@@ -105,10 +106,9 @@ class SampleSettings:
 
 
 NUMBERS = {"count": "the number of samples", "per_prompt": "the number of samples a prompt", "batch": "the batch"}
-Done = Callable[[int, int], None]
 
 
-def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambda done, total: None) -> str:
+def write_samples(out: Path, settings: SampleSettings, *, progress: Progress = silent) -> str:
     """Generate all samples into one .jsonl or .parquet file, which appears only when whole.
 
     Args:
@@ -123,8 +123,7 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
     """
     if out.suffix not in FORMATS or out.is_dir():
         raise PlanError(f"{out}: samples are written into a .jsonl or .parquet file; choose such a name that is not a folder's")
-    model, bpe = _load(settings)
-    _check_fit(model, bpe, settings)  # before anything is written
+    model, bpe = _load(settings)  # before anything is written
     models = [name for name in (settings.model, settings.draft) if name]
     weights = {name: [sha256_file(path) for path in weight_files(model_folder(name))] for name in models}
     path = path_taken(settings.model, settings.precision, settings.device)
@@ -141,7 +140,6 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Done = lambd
 def sample(settings: SampleSettings) -> Iterator[dict[str, Any]]:
     """The rows of all samples, in order, block after block."""
     model, bpe = _load(settings)
-    _check_fit(model, bpe, settings)
     for first in range(0, settings.count, settings.batch):
         yield from _block(model, bpe, settings, first)
 
@@ -155,7 +153,6 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
     if settings.count != 1:
         raise SamplingError(f"sample: one sample can be written while it is made, not {settings.count}")
     model, bpe = _load(settings)
-    _check_fit(model, bpe, settings)
     write(settings.prompt(0))
     stream = TextStream(StopStrings(settings.stop, bpe.decode))
     row = _block(model, bpe, settings, 0, watch=lambda _, token: write(stream.feed(token)))[0]
@@ -163,24 +160,18 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
     return row
 
 
-def shifted(progress: Done, before: int, total: int) -> Done:
-    """The progress of one part of a whole, `before` of which are done."""
-    return lambda done, _: progress(before + done, total)
-
-
-def _check_fit(model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings) -> None:
-    longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
-    check_length(model.config, max(longest, 1), settings.length, context=settings.context, draft=bool(settings.draft))
-
-
 def _load(settings: SampleSettings) -> tuple[Decoder | Pair, TextTokenizer]:
+    """What generates, with its tokenizer; prompts and length fit its context."""
     rows = AHEAD + 1 if settings.draft else min(settings.batch, settings.count)
     load = partial(load_decoder, precision=settings.precision, device=settings.device)
-    model, bpe = load(settings.model, rows=rows)
-    return (Pair(model, load(settings.draft, rows=1)[0]), bpe) if settings.draft else (model, bpe)
+    large, bpe = load(settings.model, rows=rows)
+    model = Pair(large, load(settings.draft, rows=1)[0]) if settings.draft else large
+    longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
+    check_length(model.config, max(longest, 1), settings.length, context=settings.context, draft=bool(settings.draft))
+    return model, bpe
 
 
-def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, progress: Done) -> None:
+def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, progress: Progress) -> None:
     for number, name in enumerate(names):
         first = number * settings.batch
         if not name.is_file():

@@ -48,13 +48,13 @@ def load_decoder(name: str, *, precision: str = "", rows: int = 16, device: str 
     """A model to generate with, and its tokenizer; `path_taken` says which kind it is.
 
     Args:
-        name: as `load_model` takes it.
+        name: as `model_folder` takes it, of any family.
         precision: `fp32`, `bf16`, `int8`; empty is `best_precision()`.
         rows: how many samples it will compute at once.
         device: as `chosen_device` takes it.
 
     Raises:
-        CheckpointError: as `load_model`.
+        CheckpointError: as `load_model` and `load_outside`.
         PlanError, SamplingError: as `chosen_device`; int8 on a processor without it.
     """
     device = chosen_device(device, precision)

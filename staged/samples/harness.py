@@ -41,7 +41,7 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
     """A GPT-2 that `lm_eval` can run.
 
     Args:
-        model: shipped name or folder.
+        model: as `load_model` takes it.
         precision: `fp32` or `bf16`.
         batch_size: full windows computed at once.
         max_gen_toks: new tokens where a task doesn't say; by default a quarter of the context.

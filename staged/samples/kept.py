@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from staged.artifacts import build
 from staged.model.checkpoints import model_folder
 from staged.model.layouts import weight_files
+from staged.progress import Progress
 from staged.samples.dataset import SampleSettings, write_samples
 from staged.samples.decoders import best_precision
 
 FILE = "samples.jsonl"
 
-Done = Callable[[int, int], None]
 
-
-def keep_file(out: Path, settings: SampleSettings, *, progress: Done) -> None:
+def keep_file(out: Path, settings: SampleSettings, *, progress: Progress) -> None:
     """`write_samples` within a stage of other files, unless the file is there; what the settings are is the stage's to say."""
     if not out.is_file():
         write_samples(out, settings, progress=progress)
     shutil.rmtree(out.with_name(f"{out.name}.blocks"), ignore_errors=True)  # killed just before it was removed
 
 
-def keep_folder(folder: Path, settings: SampleSettings, *, progress: Done) -> None:
+def keep_folder(folder: Path, settings: SampleSettings, *, progress: Progress) -> None:
     """`write_samples` as a stage of its own, FILE in its folder: redone where settings, weights or the precision differ."""
 
     def write(place: Path) -> None:

@@ -20,7 +20,7 @@ def argmax(logits_BV: Tensor) -> Tensor:
     """(B,) the token with the largest logit, the first of equals."""
     if _plainly(logits_BV):
         return logits_BV.argmax(dim=1)
-    grouped_BGW, tail_BW = _groups(logits_BV, WIDTH)
+    grouped_BGW, tail_BW = _groups(logits_BV)
     group_B = grouped_BGW.amax(dim=2).argmax(dim=1)
     rows = torch.arange(len(group_B), device=logits_BV.device)
     tokens_B = group_B * WIDTH + grouped_BGW[rows, group_B].argmax(dim=1)
@@ -36,7 +36,7 @@ def top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     A value among the k largest lies in one of the k groups with the largest maxima.
     """
     chosen = k + SPARE
-    grouped_BGW, tail_BW = _groups(logits_BV, WIDTH)
+    grouped_BGW, tail_BW = _groups(logits_BV)
     if _plainly(logits_BV) or chosen >= grouped_BGW.size(1):
         return _plain_top_k(logits_BV, k)
     groups_BK = grouped_BGW.amax(dim=2).topk(chosen, dim=1).indices.sort(dim=1).values
@@ -69,7 +69,7 @@ def invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
     """
     if _plainly(mass_BV):
         return _plain_invert(mass_BV, u_B)
-    grouped_BGW, tail_BW = _groups(mass_BV, WIDTH)
+    grouped_BGW, tail_BW = _groups(mass_BV)
     sums_BG = torch.cat([grouped_BGW.sum(dim=2), tail_BW.sum(dim=1, keepdim=True)], dim=1).double()
     cumulated_BG = sums_BG.cumsum(dim=1)
     at_B1 = u_B[:, None] * cumulated_BG[:, -1:]
@@ -91,7 +91,7 @@ def _plainly(x_BV: Tensor) -> bool:
     return x_BV.size(1) <= LARGE or x_BV.is_cuda
 
 
-def _groups(x_BV: Tensor, width: int) -> tuple[Tensor, Tensor]:
+def _groups(x_BV: Tensor) -> tuple[Tensor, Tensor]:
     """Whole groups (B, G, W) of neighbouring columns, and the columns left over."""
-    whole = x_BV.size(1) // width
-    return x_BV[:, : whole * width].unflatten(1, (whole, width)), x_BV[:, whole * width :]
+    whole = x_BV.size(1) // WIDTH
+    return x_BV[:, : whole * WIDTH].unflatten(1, (whole, WIDTH)), x_BV[:, whole * WIDTH :]

@@ -8,14 +8,16 @@ thresholds and its groups.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from staged.artifacts import digest, read_json, write_json
+from staged.comparing import holm
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
+from staged.progress import Progress, silent
 from staged.records import Document
 from staged.study import metrics
 from staged.study.attacks import attack
@@ -73,7 +75,7 @@ def scored(
     folder: Path,
     detector: Detector,
     batches: Sequence[Sequence[str]],
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, float]:
     """The score of each text; of each batch a file in the folder, which a killed run finds again.
 
@@ -113,5 +115,5 @@ def measured(row: AnyRow, changed: Sequence[bool], before: Sequence[bool], after
 
 def corrected(rows: Sequence[AnyRow]) -> list[AnyRow]:
     """The table with Holm's correction over all its tests."""
-    adjusted = iter(metrics.holm([row.p for row in rows if row.p is not None]))
+    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
     return [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]

@@ -12,10 +12,11 @@ from staged.corpus.build import read_documents
 from staged.corpus.duplicates import RUN_WORDS, copied_runs, word_runs
 from staged.errors import CheckpointError
 from staged.model.checkpoints import model_folder
+from staged.progress import Progress
 from staged.records import Document
 from staged.study import metrics, sets
 from staged.study.plan import StudySettings
-from staged.study.stages import Progress, Stage, samples_stage
+from staged.study.stages import Stage, samples_stage
 
 
 def copying_stage(root: Path, settings: StudySettings) -> Stage:

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,96 +22,15 @@ from staged.corpus.build import read_documents, write_documents
 from staged.corpus.files import read_corpus
 from staged.corpus.passages import cut
 from staged.corpus.splits import assign
-from staged.errors import PlanError
-from staged.records import MACHINE, Document
-from staged.samples.dataset import SampleSettings, read_samples, shifted, write_samples
-from staged.samples.methods import method
+from staged.progress import Progress, shifted
+from staged.records import HUMAN, MACHINE, Document
+from staged.samples.dataset import SampleSettings, read_samples, write_samples
 from staged.samples.streams import derive
-from staged.settings import from_table, nearest, read_toml
-from staged.study.attacks import attack, check_attacks
+from staged.study.attacks import attack
+from staged.study.evidence_plan import PENALISED, UNDER, EvidenceSettings, sampling
 
 SPLITS = {"train": 0.5, "valid": 0.4, "test": 0.1}  # `valid` calibrates
 TOKENS_A_WORD = 1.6  # generous: what a sample has too much is cut off
-PENALISED = "penalised"
-UNDER = " under "  # between a corpus and the attack on it
-
-
-@dataclass(frozen=True)
-class EvidenceSettings:
-    """What `evidence` learns from.
-
-    Attributes:
-        human: corpora of human text (names or paths) that are split into train, calibrate and test.
-        held_out: corpora that only test.
-        generators: language models that write, and how many texts each.
-        methods: sampling method → its share of each generator's texts; `penalised` is temperature 1 with `repetition_penalty`.
-        smooth: those methods whose texts are smoother than people write; of the others they are rougher.
-        rough: those generators whose texts are rougher than people write by any method.
-        attacks: human texts are also read under each of these (`attacks.py`): careless human text, which is not to count as rough.
-        attacked_share: how much a corpus under an attack counts beside the clean one; more spares careless writers, and finds less.
-        smooth_penalty, rough_penalty: ridge penalties of the regressions of the two ways.
-        rarer: nats by which the rough way is taken to be rarer than the smooth one; odd honest text takes it too.
-        words: lengths of the texts, in words; each an equal share.
-        edges_words: the shortest length of each of the calibration's bins.
-        n_human, n_held_out: passages a corpus, of all splits and lengths together.
-        prompt_words: words of a human passage that a machine text begins with.
-        repetition_penalty: of `penalised`.
-        scorer: the model whose zero-shot features are used.
-        seed: of all draws.
-    """
-
-    human: tuple[str, ...]
-    held_out: tuple[str, ...]
-    generators: dict[str, int]
-    methods: dict[str, float]
-    smooth: tuple[str, ...]
-    rough: tuple[str, ...] = ()
-    attacks: tuple[str, ...] = ()
-    attacked_share: float = 0.1
-    smooth_penalty: float = 1.0
-    rough_penalty: float = 0.03
-    rarer: float = 3.0
-    words: tuple[int, ...] = (75, 150, 250, 400)
-    edges_words: tuple[int, ...] = (50, 100, 200, 300)
-    n_human: int = 1600
-    n_held_out: int = 800
-    prompt_words: int = 25
-    repetition_penalty: float = 1.2
-    scorer: str = "smollm2-135m"
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("human", "generators", "methods", "words"):
-            if not getattr(self, name):
-                raise PlanError(f"evidence: {name} must list at least one")
-        for name in self.methods:
-            _method(name)
-        for name in self.smooth:
-            if name not in self.methods:
-                raise PlanError(f"evidence: smooth names {name!r}; {nearest(name, self.methods)}")
-        for name in self.rough:
-            if name not in self.generators:
-                raise PlanError(f"evidence: rough names {name!r}; {nearest(name, self.generators)}")
-        check_attacks(self.attacks)
-        if min(self.smooth_penalty, self.rough_penalty, self.attacked_share) < 0:
-            raise PlanError("evidence: smooth_penalty, rough_penalty and attacked_share must be at least 0")
-        if min(*self.words, self.n_human, self.prompt_words) < 1:
-            raise PlanError("evidence: words, n_human and prompt_words must be at least 1")
-        if not self.edges_words or self.edges_words[0] < 1 or any(a >= b for a, b in pairwise(self.edges_words)):
-            raise PlanError(f"evidence: edges_words must ascend from at least 1 word, not {list(self.edges_words)}")
-
-
-def read_evidence(path: Path) -> EvidenceSettings:
-    """Read a plan.
-
-    Raises:
-        PlanError: missing, not TOML, an unknown or wrong key.
-    """
-    return from_table(EvidenceSettings, read_toml(path), where=str(path))
-
-
-def _method(name: str) -> str:
-    return method("temperature-1" if name == PENALISED else name).name
 
 
 def human_passages(settings: EvidenceSettings) -> list[Document]:
@@ -204,7 +122,7 @@ def build_machine(
     settings: EvidenceSettings,
     *,
     device: str = "cpu",
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> list[Document]:
     """Every cell's texts; a killed run continues with the first block that is missing.
 
@@ -229,20 +147,16 @@ def build_machine(
 
 def _prompted(human: Sequence[Document], cell: Cell, settings: EvidenceSettings) -> list[Document]:
     """The human passages that a cell's texts begin like: others for every model and method, as long as there are some."""
-    held_out = {_stem(corpus) for corpus in settings.held_out}
-    own = [one for one in human if one.id.endswith(f"@{cell.words}") and one.source.split(":")[0] not in held_out]
+    held_out = {Path(corpus).name for corpus in settings.held_out}
+    own = [one for one in human if one.id.endswith(f"@{cell.words}") and corpus_of(one) not in held_out]
     return random.Random(derive(settings.seed, cell.name)).sample(own, cell.count)
-
-
-def _stem(corpus: str) -> str:
-    return Path(corpus).name
 
 
 def _sampling(cell: Cell, sources: Sequence[Document], settings: EvidenceSettings, device: str) -> SampleSettings:
     prompts = tuple(" ".join(one.text.split()[: settings.prompt_words]) for one in sources)
     return SampleSettings(
         model=cell.model,
-        method=method(_method(cell.method)),
+        method=sampling(cell.method),
         count=cell.count,
         length=round(TOKENS_A_WORD * cell.words),
         prompts=prompts,
@@ -273,3 +187,28 @@ def first_words(text: str, words: int) -> str:
         while end < len(text) and not text[end].isspace():
             end += 1
     return text[:end]
+
+
+def is_clean(document: Document) -> bool:
+    """Whether a person wrote it and no attack changed it."""
+    return document.label == HUMAN and UNDER not in corpus_of(document)
+
+
+def corpus_of(document: Document) -> str:
+    """The corpus that a text is from, or that its first words are from."""
+    return document.source.split(":")[0]
+
+
+def generator_of(machine: Document) -> str:
+    """The generator of a machine text of the plan, from its id `generator.method.words.number`; a dot ends its name."""
+    return machine.id.rsplit(".", 2)[0].partition(".")[0] if machine.label == MACHINE else ""
+
+
+def method_of(machine: Document) -> str:
+    """The sampling method, likewise; empty for a human text."""
+    return machine.id.rsplit(".", 2)[0].partition(".")[2] if machine.label == MACHINE else ""
+
+
+def generator_name(model: str) -> str:
+    """What `generator_of` calls a model of the plan."""
+    return Path(model).name.partition(".")[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from staged.comparing import holm
 from staged.study import metrics
 from staged.study.cells import Measured
 from staged.study.plan import MIX, StudySettings
@@ -95,7 +96,7 @@ def _id(stem: str, settings: StudySettings) -> str:
 
 def _family(table: dict[str, Measured], pairs: Sequence[Pair]) -> list[Comparison]:
     raw = [_compare(table[a], table[b]) for _, a, b in pairs]
-    adjusted = metrics.holm([p for *_, p in raw])
+    adjusted = holm([p for *_, p in raw])
     return [
         Comparison(
             *(what, a, b, n, only_a, only_b),

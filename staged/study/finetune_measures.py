@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from staged.artifacts import read_json, versions
-from staged.comparing import interval
+from staged.comparing import holm, interval
 from staged.records import HUMAN, MACHINE
 from staged.study import metrics
 from staged.study.cells import Measured, cell_of, thresholds
@@ -154,7 +154,7 @@ def _regained(before: _Scored, after: _Scored, settings: FinetuneSettings) -> li
 
 def _judged(rows: Sequence[Row], what: str, words: tuple[str, str]) -> list[Row]:
     """The rows with Holm's correction over all of them, and a verdict each."""
-    adjusted = metrics.holm([row[f"{what}_p"] for row in rows])
+    adjusted = holm([row[f"{what}_p"] for row in rows])
     found = []
     for row, p in zip(rows, adjusted, strict=True):
         verdict = words[0 if row[what] > 0 else 1] if p < ALPHA else "not enough evidence"

@@ -9,7 +9,7 @@ from typing import Any
 
 from staged.corpus.build import CorpusSettings
 from staged.detectors.catalog import DETECTORS
-from staged.detectors.roberta import RobertaSettings
+from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
 from staged.model.plan import FINE_TUNING, TrainSettings
 from staged.samples.methods import method

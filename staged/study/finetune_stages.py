@@ -23,15 +23,16 @@ from staged.model.checkpoints import model_folder
 from staged.model.layouts import model_files
 from staged.model.plan import TrainSettings
 from staged.model.train import train
+from staged.progress import Progress, shifted
 from staged.records import HUMAN, MACHINE, Document
-from staged.samples.dataset import SampleSettings, read_samples, shifted
+from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.kept import keep_file
 from staged.samples.methods import method
 from staged.samples.streams import derive
 from staged.study import sets
 from staged.study.finetune_plan import BASE, FinetuneSettings
 from staged.study.finetune_texts import SPLITS, answers, human, learned_pairs, pairs_to_test, tokenizer
-from staged.study.stages import Progress, Stage, encoder_files, train_detector
+from staged.study.stages import Stage, encoder_files, train_detector
 from staged.study.tables import write_table
 
 TUNED = "fine-tuned"

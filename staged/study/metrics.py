@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 CONFIDENCE = 0.95
@@ -181,8 +180,3 @@ def clustered_means(values_NK: np.ndarray, clusters: Sequence[Any], *, draws: in
     np.add.at(sums_CK, place, values_NK)
     taken_DC = np.random.default_rng(seed).multinomial(len(named), np.full(len(named), 1 / len(named)), size=draws)
     return np.asarray(taken_DC @ sums_CK / (taken_DC @ np.bincount(place))[:, None])
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, for a family of tests read together."""
-    return [float(p) for p in multipletests(list(p_values), method="holm")[1]] if p_values else []

@@ -21,10 +21,11 @@ from staged.detectors import catalog
 from staged.detectors.calibrate import check_fpr
 from staged.detectors.normalize import normalize
 from staged.errors import PlanError
+from staged.progress import Progress, silent
 from staged.study.raid_cells import Conditions, Cut, Reported, calibration_side, choose_cuts, eligible_rows
 from staged.study.raid_results import raid_results
 from staged.study.raid_rows import Rows, read_rows
-from staged.study.raid_scores import Done, Scores, predictions, read_predictions, score_into, score_rows, write_predictions
+from staged.study.raid_scores import Scores, predictions, read_predictions, score_into, score_rows, write_predictions
 
 UNLABELLED = "the file has no labels (RAID's test set): it was scored, and nothing can be measured on it here"
 
@@ -83,7 +84,7 @@ def evaluate_raid(
     detector: str = "",
     predicted: Path | None = None,
     out: Path | None = None,
-    progress: Done = lambda done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Score a RAID-format file, or join the scores it was given, and measure.
 
@@ -120,7 +121,7 @@ def evaluate_raid(
 
 
 def _into(
-    out: Path, rows: Rows, settings: RaidSettings, head: dict[str, Any], predicted: Path | None, progress: Done
+    out: Path, rows: Rows, settings: RaidSettings, head: dict[str, Any], predicted: Path | None, progress: Progress
 ) -> dict[str, Any]:
     if predicted:
         scores = read_predictions(predicted, rows)

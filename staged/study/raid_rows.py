@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from staged.errors import CorpusError
+from staged.errors import CorpusError, first_line
 from staged.settings import nearest
 
 HUMAN_MODEL, UNATTACKED = "human", "none"
@@ -215,4 +215,4 @@ def _json_rows(path: Path) -> Iterator[dict[str, object]]:
 
 
 def _damaged(path: Path, error: Exception) -> CorpusError:
-    return CorpusError(f"{path}: cannot be read as a RAID-format file: {str(error).splitlines()[0]}; repair or export it again")
+    return CorpusError(f"{path}: cannot be read as a RAID-format file: {first_line(error)}; repair or export it again")

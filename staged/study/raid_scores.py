@@ -23,12 +23,12 @@ from staged.artifacts import disk_errors, read_json, replacing, sha256_file, wri
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.errors import CheckpointError, CorpusError
+from staged.progress import Progress
 from staged.study.raid_rows import Rows, texts_in_blocks
 
 BLOCK_TEXTS = 256
 FINITE, MISSING, NOT_A_NUMBER, INFINITE = range(4)
 KINDS = ("scored", "missing", "nan", "infinite")
-Done = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def collect(found: list[float | None], extra: tuple[str, ...] = ()) -> Scores:
     return Scores(np.where(kinds == FINITE, values, math.nan), kinds, extra)
 
 
-def score_rows(rows: Rows, detector: Detector, *, progress: Done) -> Scores:
+def score_rows(rows: Rows, detector: Detector, *, progress: Progress) -> Scores:
     """Every text's score, kept in memory alone."""
     found: list[float | None] = []
     for block in _score_blocks(rows, detector, first=0):
@@ -74,7 +74,7 @@ def score_rows(rows: Rows, detector: Detector, *, progress: Done) -> Scores:
     return collect(found)
 
 
-def score_into(folder: Path, rows: Rows, open_named: Callable[[str], Detector], name: str, *, progress: Done) -> Scores:
+def score_into(folder: Path, rows: Rows, open_named: Callable[[str], Detector], name: str, *, progress: Progress) -> Scores:
     """Every text's score, kept in `folder` as they come; killed and started again, it goes on behind the last whole block.
 
     Args:
@@ -97,7 +97,7 @@ def score_into(folder: Path, rows: Rows, open_named: Callable[[str], Detector], 
     return collect(found)
 
 
-def _append(path: Path, rows: Rows, detector: Detector, first: int, progress: Done) -> list[float | None]:
+def _append(path: Path, rows: Rows, detector: Detector, first: int, progress: Progress) -> list[float | None]:
     found: list[float | None] = []
     with open(path, "ab") as file:
         for block in _score_blocks(rows, detector, first=first):

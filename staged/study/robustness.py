@@ -22,11 +22,12 @@ from staged.artifacts import continued
 from staged.detectors.calibrate import threshold_at_fpr
 from staged.detectors.catalog import load_detector
 from staged.detectors.contract import Detector
+from staged.progress import Progress, silent
 from staged.records import HUMAN, LABELS, Document
 from staged.study import sets
 from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, scored, under
 from staged.study.plan import MIX, StudySettings
-from staged.study.stages import Progress, Stage, detector_stage, samples_stage
+from staged.study.stages import Stage, detector_stage, samples_stage
 from staged.study.tables import read_table, write_table
 
 FPRS = (0.05, 0.01)
@@ -80,7 +81,7 @@ def attacked_scores(
     test: Sequence[Document],
     attacks: Sequence[str],
     seed: int,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> list[dict[str, Any]]:
     """Score the valid texts clean and the test texts clean and attacked, each as it is and normalised.
 

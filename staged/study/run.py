@@ -99,12 +99,7 @@ def _workers(root: Path, count: int) -> Iterator[tuple[ProcessPoolExecutor, Any]
 
 def run_here(root: Path, stage: Stage, *, report: Report = lambda stage, share: None) -> bool:
     """Make one stage's folder in this process; True when there was work to do."""
-    worked = build(
-        root / stage.name,
-        lambda folder: stage.write(folder, lambda done, total: report(stage, min(done / total, 0.99))),
-        settings=stage.settings,
-        inputs=_inputs(root, stage),
-    )
+    worked = _make(root, stage, lambda share: report(stage, share))
     report(stage, 1.0)
     return worked
 
@@ -125,12 +120,17 @@ def _inputs(root: Path, stage: Stage) -> dict[str, Path]:
 
 
 def _run(root: Path, stage: Stage) -> bool:
-    """In a worker: build one stage."""
+    """In a worker: make one stage's folder."""
+    return _make(root, stage, lambda share: _messages.put((stage.name, share)))
 
-    def tell(done: int, total: int) -> None:
-        _messages.put((stage.name, min(done / total, 0.99)))
 
-    return build(root / stage.name, lambda folder: stage.write(folder, tell), settings=stage.settings, inputs=_inputs(root, stage))
+def _make(root: Path, stage: Stage, tell: Callable[[float], None]) -> bool:
+    def progress(done: int, total: int) -> None:
+        tell(min(done / total, 0.99))
+
+    return build(
+        root / stage.name, lambda folder: stage.write(folder, progress), settings=stage.settings, inputs=_inputs(root, stage)
+    )
 
 
 def _start_worker(messages: Any) -> None:

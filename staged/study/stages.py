@@ -15,21 +15,20 @@ from typing import Any
 
 from staged.corpus.build import CorpusSettings, text_digest, write_corpus
 from staged.detectors.catalog import load_detector
-from staged.detectors.roberta import RobertaSettings
+from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
 from staged.model.bpe import load_bpe
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.layouts import keyed, model_files, tokenizer_files, weight_files
+from staged.progress import Progress, shifted
 from staged.records import Document
-from staged.samples.dataset import SampleSettings, shifted
+from staged.samples.dataset import SampleSettings
 from staged.samples.kept import keep_file
 from staged.samples.methods import method
 from staged.samples.streams import derive
 from staged.study import sets
 from staged.study.plan import MIX, StudySettings
 from staged.study.tables import write_table
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def train_detector(
 
         train_tfidf(train, valid).save(folder)
         return
-    from staged.detectors.roberta import train_roberta
+    from staged.detectors.roberta_training import train_roberta
 
     checkpoint = folder / "checkpoint.pt"
     train_roberta(train, valid, roberta, checkpoint=checkpoint, progress=progress).save(folder)

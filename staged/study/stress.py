@@ -21,6 +21,7 @@ from staged.detectors.contract import Detector
 from staged.detectors.evidence import EvidenceDetector, one_line
 from staged.detectors.fitting import count_words, domain_of
 from staged.errors import PlanError
+from staged.progress import Progress, silent
 from staged.records import LABELS, Document
 from staged.samples.streams import derive
 from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, scored, under
@@ -77,7 +78,7 @@ def stress(
     machine: Sequence[Document],
     settings: StressSettings,
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Measure, write `out`, a JSON file, and return what it holds; a killed run continues with what it has not scored.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from staged.study import sets
 from staged.study.cells import measure
 from staged.study.copying import copying_stage, learned_from
 from staged.study.findings import findings, neighbours
-from staged.study.plan import StudySettings
+from staged.study.plan import MIX, StudySettings
 from staged.study.robustness import as_rows, attack_stages, attack_table
 from staged.study.run import run_here, run_stages
 from staged.study.stages import Stage, all_stages
@@ -161,7 +161,7 @@ def _results(settings: StudySettings) -> tuple[str, ...]:
 def _write_results(root: Path, settings: StudySettings) -> None:
     measured = measure(root, settings)
     matrix = [one.cell for one in measured if one.cell.length_tokens == settings.length_tokens]
-    curve = [one.cell for one in measured if one.cell.trained_method == "mix"]
+    curve = [one.cell for one in measured if one.cell.trained_method == MIX]
     write_json(root / "cells.json", [asdict(cell) for cell in matrix])
     write_atomic(root / "cells.csv", _csv(matrix))
     write_json(root / "lengths.json", [asdict(cell) for cell in curve if cell.tested_on == cell.trained_on])
@@ -198,30 +198,21 @@ def _gallery(root: Path, settings: StudySettings) -> list[dict[str, str]]:
     return rows
 
 
-@dataclass(frozen=True)
-class ModelFacts:
-    """What the report says of a model; None where its folder does not say."""
-
-    name: str
-    parameters: int
-    layers: int
-    width: int
-    valid_loss_nats_per_token: float | None
-
-
 def _facts(root: Path, settings: StudySettings) -> dict[str, Any]:
     return {
         "settings": settings.recorded() | {"models": [Path(model).name for model in settings.models]},
         "versions": versions(),
         "corpus": read_json(root / "corpus" / "counts.json"),
         "copying": read_json(root / "copying" / "copying.json"),
-        "models": [asdict(_model_facts(name)) for name in settings.models],
+        "models": [_model_facts(name) for name in settings.models],
     }
 
 
-def _model_facts(name: str) -> ModelFacts:
+def _model_facts(name: str) -> dict[str, Any]:
+    """What the report says of a model; the loss is None where its folder does not say."""
     folder = model_folder(name)
     config = read_config(folder)
     record = folder / "training.json"
     loss = read_json(record)["valid_loss_nats_per_token"] if record.is_file() else None
-    return ModelFacts(Path(name).name, config.parameters, config.n_layer, config.n_embd, loss)
+    shape = {"parameters": config.parameters, "layers": config.n_layer, "width": config.n_embd}
+    return {"name": Path(name).name, **shape, "valid_loss_nats_per_token": loss}

@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from staged.artifacts import disk_errors, read_json, write_atomic, write_json
-from staged.comparing import ALPHA, POWER, Floats, resampled_means, sign_flips, stream, verdict, widened_interval
+from staged.comparing import ALPHA, POWER, Floats, holm, resampled_means, sign_flips, stream, verdict, widened_interval
 from staged.errors import CorpusError
 from staged.sheets import read_sheet, words_digest
 from staged.survey.design import HEADER, KEY, OF, SCALES
@@ -152,9 +151,9 @@ def _interval(values_k: Floats, seed: int, *names: str) -> tuple[float | None, f
 
 def _judged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The family with Holm's p, the smallest difference found with 80% probability (None: none could be), and the verdict."""
-    adjusted = multipletests([row["p"] for row in rows], method="holm")[1] if rows else []
+    adjusted = holm([row["p"] for row in rows])
     judged = []
-    for row, p in zip(rows, map(float, adjusted), strict=True):
+    for row, p in zip(rows, adjusted, strict=True):
         found = _detectable(row.pop("error"), row["respondents"], ALPHA / len(rows))
         kept = None if math.isinf(found) else found
         judged.append(row | {"p_holm": p, "detectable": kept, "verdict": verdict(p, found, SMALLEST)})

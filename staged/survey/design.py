@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from staged.corpus.passages import PARAGRAPH_END, sentence_spans
 from staged.errors import ArtifactError, PlanError
 from staged.model.checkpoints import model_folder
 from staged.model.names import folder_name
-from staged.samples.dataset import SampleSettings, read_samples, shifted
+from staged.progress import Progress, shifted, silent
+from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.kept import FILE, keep_folder
 from staged.samples.methods import method
 from staged.samples.prompts import read_prompts
@@ -38,7 +39,6 @@ from staged.survey.page import sheet_page
 
 __all__ = ["HEADER", "KEY", "OF", "SCALES", "SurveySettings", "make_survey"]
 
-Done = Callable[[int, int], None]
 SCALES = ("believable", "accurate", "clear")
 HEADER = ("sheet", "row", "text", *SCALES, "remarks")
 KEY, OF = "key.json", "staged survey"
@@ -97,7 +97,7 @@ class _Slot:
     sentence: str
 
 
-def make_survey(settings: SurveySettings, out: Path, progress: Done = lambda done, total: None) -> int:
+def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent) -> int:
     """Generate the texts and write sheets and key; killed, the next call continues, and a finished questionnaire is left alone.
 
     Args:
@@ -153,7 +153,7 @@ def _slots(settings: SurveySettings, openings: Sequence[str]) -> list[_Slot]:
     return slots
 
 
-def _generated(settings: SurveySettings, slots: Sequence[_Slot], out: Path, progress: Done) -> dict[_Slot, str]:
+def _generated(settings: SurveySettings, slots: Sequence[_Slot], out: Path, progress: Progress) -> dict[_Slot, str]:
     """Slot → the whole text: the sentence and what the model adds."""
     texts: dict[_Slot, str] = {}
     for model in settings.models:

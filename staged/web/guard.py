@@ -20,7 +20,6 @@ from staged.web.limits import ClientGoneError, Limits, RefusedError, busy
 
 LOG = logging.getLogger("staged.web")
 LINGER_S = 5.0
-RETRY_AFTER_S = 5
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -62,7 +61,7 @@ class Guard:
 
     async def _serve(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         if self.active > self.limits.requests:
-            raise busy(RETRY_AFTER_S)
+            raise busy()
         body = await self._body(scope, receive)
         await self.app(scope, _replay(body, receive), answer.send)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from staged.errors import ServeError
 
+RETRY_AFTER_S = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -48,7 +50,7 @@ class ClientGoneError(ServeError):
     """Nobody waits for the answer any more."""
 
 
-def busy(retry_after_s: int) -> RefusedError:
+def busy() -> RefusedError:
     """Too much at once: 503, and when to come again."""
-    sentence = f"The server is busy with other texts; try again in {retry_after_s} seconds."
-    return RefusedError(503, sentence, {"Retry-After": str(retry_after_s)})
+    sentence = f"The server is busy with other texts; try again in {RETRY_AFTER_S} seconds."
+    return RefusedError(503, sentence, {"Retry-After": str(RETRY_AFTER_S)})

@@ -50,10 +50,10 @@ def url_of(sock: socket.socket, root_path: str) -> str:
     return f"http://{host}:{port}{root_path}/"
 
 
-def run(app: ASGIApp, sock: socket.socket, *, root_path: str = "", limits: Limits | None = None) -> None:
+def run(app: ASGIApp, sock: socket.socket, *, root_path: str = "") -> None:
     """Serve until SIGINT or SIGTERM; requests at work then have ten seconds to finish."""
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(configured(app, root_path=root_path, limits=limits or Limits())).run(sockets=[sock])
+        uvicorn.Server(configured(app, root_path=root_path, limits=Limits())).run(sockets=[sock])
 
 
 def configured(app: ASGIApp, *, root_path: str, limits: Limits) -> uvicorn.Config:

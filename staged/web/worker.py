@@ -78,7 +78,7 @@ class Worker:
     def _enqueue(self, job: Job) -> Job:
         with self._lock:
             if self.waiting >= self.limits.waiting:
-                raise busy(5)
+                raise busy()
             self.waiting += 1
             if self._thread is None:  # a daemon: a process that is told to stop does not wait for a model
                 self._thread = threading.Thread(target=self._work, name="examiner", daemon=True)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from staged.detectors import roberta, tfidf
 from staged.detectors.calibrate import best_threshold, threshold_at_fpr
+from staged.detectors.roberta_training import RobertaSettings, train_roberta, training_view
 from staged.errors import CheckpointError, PlanError
 from staged.records import MACHINE
 from tests.test_detector_contract import documents
@@ -65,43 +66,40 @@ class TestRoberta:
     def test_training_views(self) -> None:
         ids = list(range(100, 300))
         stream = np.random.default_rng(1)
-        plain = roberta.RobertaSettings(crop=False, max_tokens=50)
-        assert roberta.training_view(ids, plain, 3, stream) == ids[:50]
-        starts = {roberta.training_view(ids, roberta.RobertaSettings(max_tokens=50), 3, stream)[0] for _ in range(400)}
+        plain = RobertaSettings(crop=False, max_tokens=50)
+        assert training_view(ids, plain, 3, stream) == ids[:50]
+        starts = {training_view(ids, RobertaSettings(max_tokens=50), 3, stream)[0] for _ in range(400)}
         assert min(starts) < 105
         assert max(starts) > 245
-        lengths = [
-            len(roberta.training_view(ids, roberta.RobertaSettings(max_tokens=50, random_length=True), 3, stream))
-            for _ in range(900)
-        ]
+        lengths = [len(training_view(ids, RobertaSettings(max_tokens=50, random_length=True), 3, stream)) for _ in range(900)]
         assert (min(lengths), max(lengths)) == (10, 50)
-        dropped = roberta.training_view(ids * 20, roberta.RobertaSettings(max_tokens=4000, token_dropout=0.3), 3, stream)
+        dropped = training_view(ids * 20, RobertaSettings(max_tokens=4000, token_dropout=0.3), 3, stream)
         assert dropped.count(3) / 4000 == pytest.approx(0.3, abs=0.03)
-        assert roberta.training_view([], roberta.RobertaSettings(random_length=True), 3, stream) == []
+        assert training_view([], RobertaSettings(random_length=True), 3, stream) == []
 
     def test_killed_between_epochs_ends_the_same(self, tiny_encoder: Path, tmp_path: Path) -> None:
         train, valid = documents("train", 30, 0), documents("valid", 10, 2000)
-        settings = roberta.RobertaSettings(base=str(tiny_encoder), epochs=3, learning_rate=3e-3)
-        whole = roberta.train_roberta(train, valid, settings, checkpoint=tmp_path / "a.pt")
+        settings = RobertaSettings(base=str(tiny_encoder), epochs=3, learning_rate=3e-3)
+        whole = train_roberta(train, valid, settings, checkpoint=tmp_path / "a.pt")
 
         def stop(done: int, total: int) -> None:
             if done == total - 1:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            roberta.train_roberta(train, valid, settings, checkpoint=tmp_path / "b.pt", progress=stop)
-        again = roberta.train_roberta(train, valid, settings, checkpoint=tmp_path / "b.pt")
+            train_roberta(train, valid, settings, checkpoint=tmp_path / "b.pt", progress=stop)
+        again = train_roberta(train, valid, settings, checkpoint=tmp_path / "b.pt")
         texts = [d.text for d in valid]
         assert again.score(texts) == whole.score(texts)
 
     def test_unknown_base(self, tmp_path: Path) -> None:
-        settings = roberta.RobertaSettings(base=str(tmp_path))
+        settings = RobertaSettings(base=str(tmp_path))
         with pytest.raises(CheckpointError, match="cannot be loaded"):
-            roberta.train_roberta([], [], settings, checkpoint=tmp_path / "c.pt")
+            train_roberta([], [], settings, checkpoint=tmp_path / "c.pt")
 
     def test_bad_settings(self) -> None:
         with pytest.raises(PlanError, match="token_dropout"):
-            roberta.RobertaSettings(token_dropout=1.0)
+            RobertaSettings(token_dropout=1.0)
 
 
 class TestThresholds:

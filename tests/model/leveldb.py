@@ -7,7 +7,7 @@ import struct
 import google_crc32c
 
 from staged.model.stored import masked
-from staged.model.tensorflow import MAGIC
+from staged.model.tensor_index import MAGIC
 
 
 def varint(value: int) -> bytes:

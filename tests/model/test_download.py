@@ -18,12 +18,13 @@ from staged.errors import CheckpointError
 from staged.model import download
 from staged.model.checkpoints import load_model, model_folder
 from staged.model.config import GPT2Config
-from staged.model.download import fetch, openai_folder
+from staged.model.download import openai_folder
+from staged.model.fetch import fetch
 from staged.model.names import Release
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tensorflow" / "one"
 BODY = bytes(range(256)) * 40
-TINY = Release("124M", "nobody/none", (), GPT2Config(260, 16, 8, 2, 2), 28)
+TINY = Release("124M", "nobody/none", (), GPT2Config(260, 16, 8, 2, 2))
 
 
 class Server:
@@ -73,7 +74,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         def log_message(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(download, "PAUSE_S", 0.0)
+    monkeypatch.setattr("staged.model.fetch.PAUSE_S", 0.0)
     monkeypatch.setenv("no_proxy", "*")
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})

@@ -22,9 +22,10 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.errors import CorpusError, PlanError
 from staged.model import likelihood
+from staged.model.bits_interval import bits_per_byte_interval
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
-from staged.model.evaluate import Evaluation, bits_per_byte_interval, evaluate, token_bytes, token_nats
+from staged.model.evaluate import Evaluation, evaluate, token_bytes, token_nats
 from staged.model.likelihood import encode_document, sliding_windows
 from tests.conftest import prose
 

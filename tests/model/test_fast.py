@@ -15,7 +15,7 @@ from staged.errors import SamplingError
 from staged.model import bags, fast
 from staged.model.checkpoints import load_model
 from staged.model.config import GPT2Config
-from staged.model.fast import PackedGPT2, bf16_is_native, fold, int8_is_native, pack
+from staged.model.fast import PackedGPT2, bf16_is_native, fold, int8_is_native
 from staged.model.gpt2 import GPT2, initialise
 from staged.samples import decoders
 from staged.samples.engine import generate
@@ -25,6 +25,10 @@ NATIVE = {"bf16": bf16_is_native(), "int8": int8_is_native()}
 KINDS = [("bf16", 16), ("int8", 16), ("int8", 1)]
 # Mean KL from float32 in nats. bfloat16 rounds to 8 bits, int8 to 7 and a sign with one scale a column.
 ALLOWED = {"bf16": 2e-3, "int8": 2e-2}
+
+
+def pack(model: GPT2, precision: str, *, rows: int = 16) -> PackedGPT2:
+    return PackedGPT2(model.config, model.state_dict().__getitem__, precision=precision, rows=rows)
 
 
 @pytest.fixture(scope="module")

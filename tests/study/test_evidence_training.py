@@ -17,8 +17,10 @@ from staged.detectors.token_statistics import TokenStatistics
 from staged.errors import CheckpointError, PlanError
 from staged.records import HUMAN, MACHINE, Document
 from staged.study import evidence_data, evidence_training
-from staged.study.evidence_data import PENALISED, EvidenceSettings, cells, first_words, read_evidence
-from staged.study.evidence_training import fit_weights, ridge_logistic, train_evidence
+from staged.study.evidence_data import cells, first_words
+from staged.study.evidence_plan import PENALISED, EvidenceSettings, read_evidence
+from staged.study.evidence_training import train_evidence
+from staged.study.evidence_weights import fit_weights, ridge_logistic
 
 METHODS = {"temperature-1": 1.0, "top-k-40": 2.0, PENALISED: 1.0}
 
@@ -142,6 +144,14 @@ class TestData:
     def test_wrong_plans(self, settings: EvidenceSettings, wrong: dict) -> None:  # type: ignore[type-arg]
         with pytest.raises(PlanError):
             replace(settings, **wrong)
+
+    @pytest.mark.parametrize("name", ["letters under fire", "a:b"])
+    @pytest.mark.parametrize("where", ["human", "held_out"])
+    def test_a_corpus_whose_name_would_be_misread_is_refused(self, settings: EvidenceSettings, where: str, name: str) -> None:
+        """`letters under fire` would count as letters under an attack called fire."""
+        with pytest.raises(PlanError, match="rename it"):
+            replace(settings, **{where: (f"texts under here/{name}",)})  # type: ignore[arg-type]
+        assert replace(settings, **{where: ("texts under here/letters",)})  # type: ignore[arg-type]
 
 
 PLAN = EvidenceSettings(("a",), (), {"g": 1}, {"nucleus": 1.0, "temperature-1": 1.0}, ("nucleus",))

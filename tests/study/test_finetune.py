@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +10,6 @@ import numpy as np
 import pytest
 
 from staged.artifacts import read_json, write_json
-from staged.cli import main
 from staged.comparing import interval
 from staged.corpus.build import read_documents
 from staged.errors import ArtifactError
@@ -25,6 +20,7 @@ from staged.study.finetune_measures import _drop
 from staged.study.finetune_plan import read_finetune
 from staged.study.finetune_texts import answers, paired, pairs_to_test
 from staged.study.metrics import clustered_means
+from tests.study.commands import kill_at_random_moments, run
 
 PLAN = """
 title = "Two styles of <cooking>"
@@ -71,14 +67,6 @@ def write_style(folder: Path, phrases: tuple[str, ...]) -> Path:
         lines = [f"{stream.choice(phrases)} {stream.choice(WHEN)}, {stream.randint(2, 99)} times." for _ in range(60)]
         (folder / f"{seed}.txt").write_text(" ".join(lines))
     return folder
-
-
-def command(plan: Path, out: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "staged.cli", "study", str(plan), "--out", str(out), *options]
-
-
-def run(plan: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(plan, out, *options), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -162,16 +150,10 @@ def test_finished_study_has_nothing_to_do(finished: Path, plan: Path) -> None:
 
 
 def test_killed_at_random_moments_the_result_has_the_same_bytes(finished: Path, plan: Path, tmp_path: Path) -> None:
-    out, stream, kills = tmp_path / "study", random.Random(2), 0
-    for _ in range(4):
-        process = subprocess.Popen(command(plan, out, "--workers", "2"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(stream.uniform(4, 10))
-        kills += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    out = tmp_path / "study"
+    kill_at_random_moments(plan, out, seed=2, longest_s=10)
     result = run(plan, out, "--workers", "1")
     assert result.returncode == 0, result.stderr
-    assert kills
     for name in ("finetune.json", "report.html"):
         assert (out / name).read_bytes() == (finished / name).read_bytes(), name
 
@@ -189,22 +171,6 @@ def test_report_is_one_file_made_from_the_json(finished: Path, tmp_path: Path) -
     write_json(tmp_path / "finetune.json", {"drops": []})
     with pytest.raises(ArtifactError, match="another version"):
         write_finetune_report(tmp_path)
-
-
-@pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs the command line in this process, expects exit code 2, and gives the one sentence."""
-
-    def attempt(plan: Path, out: Path, *options: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["staged", "study", str(plan), "--out", str(out), *options])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert stop.value.code == 2
-        sentences = [line for line in capsys.readouterr().err.splitlines() if line.startswith("staged: ")]
-        assert len(sentences) == 1
-        return sentences[0]
-
-    return attempt
 
 
 @pytest.mark.parametrize(

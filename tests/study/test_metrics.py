@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from staged.study.metrics import auroc, clustered_auroc, clustered_rate, holm, mcnemar, paired_difference, rate, ratio
+from staged.study.metrics import auroc, clustered_auroc, clustered_rate, mcnemar, paired_difference, rate, ratio
 
 SCORES = st.lists(st.integers(-6, 6).map(float), min_size=2, max_size=40)
 
@@ -54,11 +54,6 @@ def test_mcnemar_by_hand() -> None:
     assert (only_a, only_b) == (10, 2)
     assert p == pytest.approx(2 * sum((1, 12, 66)) / 2**12)
     assert mcnemar([True], [True]) == (0, 0, 1.0)
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([]) == []
 
 
 def test_paired_difference_by_hand() -> None:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-import random
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from staged.artifacts import read_json, sha256_file
-from staged.cli import main
 from staged.corpus.build import read_documents
 from staged.records import Cell
+from tests.study.commands import kill_at_random_moments, run
 
 PLAN = """
 title = "A study of two random models"
@@ -42,11 +38,6 @@ test = 0.35
 base = "{encoder}"
 epochs = 1
 """
-
-
-def run(plan: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "staged.cli", "study", str(plan), "--out", str(out), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -137,36 +128,11 @@ def test_changed_numbers_redo_only_what_depends_on_them(finished: Path, plan: Pa
 
 def test_killed_at_random_moments_the_cells_have_the_same_bytes(finished: Path, plan: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
-    stream = random.Random(1)
-    command = [sys.executable, "-m", "staged.cli", "study", str(plan), "--out", str(out), "--workers", "2"]
-    kills = 0
-    for _ in range(4):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(stream.uniform(4, 12))
-        kills += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    kill_at_random_moments(plan, out, seed=1, longest_s=12)
     result = run(plan, out, "--workers", "1")
     assert result.returncode == 0, result.stderr
-    assert kills
     for name in ("cells.json", "cells.csv", "lengths.json", "findings.json", "gallery.json", "manifest.json", "report.html"):
         assert (out / name).read_bytes() == (finished / name).read_bytes(), name
-
-
-@pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs the command line in this process, expects exit code 2, and gives the one sentence."""
-
-    def attempt(plan: Path, out: Path, *options: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["staged", "study", str(plan), "--out", str(out), *options])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert stop.value.code == 2
-        sentences = [line for line in capsys.readouterr().err.splitlines() if line.startswith("staged: ")]
-        assert len(sentences) == 1
-        return sentences[0]
-
-    return attempt
 
 
 @pytest.mark.parametrize(

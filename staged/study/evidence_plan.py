@@ -1,0 +1,104 @@
+"""What a plan of `evidence` says: its corpora, its generators, and how the two are weighed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from staged.errors import PlanError
+from staged.samples.methods import Method, method
+from staged.settings import from_table, nearest, read_toml
+from staged.study.attacks import check_attacks
+
+PENALISED = "penalised"
+UNDER = " under "  # between a corpus and the attack on it
+
+
+@dataclass(frozen=True)
+class EvidenceSettings:
+    """What `evidence` learns from.
+
+    Attributes:
+        human: corpora of human text (names or paths) that are split into train, calibrate and test.
+        held_out: corpora that only test.
+        generators: language models that write, and how many texts each.
+        methods: sampling method → its share of each generator's texts; `penalised` is temperature 1 with `repetition_penalty`.
+        smooth: those methods whose texts are smoother than people write; of the others they are rougher.
+        rough: those generators whose texts are rougher than people write by any method.
+        attacks: human texts are also read under each of these (`attacks.py`): careless human text, which is not to count as rough.
+        attacked_share: how much a corpus under an attack counts beside the clean one; more spares careless writers, and finds less.
+        smooth_penalty, rough_penalty: ridge penalties of the regressions of the two ways.
+        rarer: nats by which the rough way is taken to be rarer than the smooth one; odd honest text takes it too.
+        words: lengths of the texts, in words; each an equal share.
+        edges_words: the shortest length of each of the calibration's bins.
+        n_human, n_held_out: passages a corpus, of all splits and lengths together.
+        prompt_words: words of a human passage that a machine text begins with.
+        repetition_penalty: of `penalised`.
+        scorer: the model whose zero-shot features are used.
+        seed: of all draws.
+    """
+
+    human: tuple[str, ...]
+    held_out: tuple[str, ...]
+    generators: dict[str, int]
+    methods: dict[str, float]
+    smooth: tuple[str, ...]
+    rough: tuple[str, ...] = ()
+    attacks: tuple[str, ...] = ()
+    attacked_share: float = 0.1
+    smooth_penalty: float = 1.0
+    rough_penalty: float = 0.03
+    rarer: float = 3.0
+    words: tuple[int, ...] = (75, 150, 250, 400)
+    edges_words: tuple[int, ...] = (50, 100, 200, 300)
+    n_human: int = 1600
+    n_held_out: int = 800
+    prompt_words: int = 25
+    repetition_penalty: float = 1.2
+    scorer: str = "smollm2-135m"
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("human", "generators", "methods", "words"):
+            if not getattr(self, name):
+                raise PlanError(f"evidence: {name} must list at least one")
+        for corpus in (*self.human, *self.held_out):
+            for mark in (":", UNDER):
+                if mark in Path(corpus).name:
+                    raise PlanError(
+                        f"evidence: corpus {corpus!r} has {mark!r} in its name, which ends a corpus's name in a source; rename it"
+                    )
+        for name in self.methods:
+            sampling(name)
+        for name in self.smooth:
+            if name not in self.methods:
+                raise PlanError(f"evidence: smooth names {name!r}; {nearest(name, self.methods)}")
+        for name in self.rough:
+            if name not in self.generators:
+                raise PlanError(f"evidence: rough names {name!r}; {nearest(name, self.generators)}")
+        check_attacks(self.attacks)
+        if min(self.smooth_penalty, self.rough_penalty, self.attacked_share) < 0:
+            raise PlanError("evidence: smooth_penalty, rough_penalty and attacked_share must be at least 0")
+        if min(*self.words, self.n_human, self.prompt_words) < 1:
+            raise PlanError("evidence: words, n_human and prompt_words must be at least 1")
+        if not self.edges_words or self.edges_words[0] < 1 or any(a >= b for a, b in pairwise(self.edges_words)):
+            raise PlanError(f"evidence: edges_words must ascend from at least 1 word, not {list(self.edges_words)}")
+
+
+def read_evidence(path: Path) -> EvidenceSettings:
+    """Read a plan.
+
+    Raises:
+        PlanError: missing, not TOML, an unknown or wrong key.
+    """
+    return from_table(EvidenceSettings, read_toml(path), where=str(path))
+
+
+def sampling(name: str) -> Method:
+    """How one of the plan's methods draws; `penalised` has its penalty beside it.
+
+    Raises:
+        SamplingError: no such method.
+    """
+    return method("temperature-1" if name == PENALISED else name)
