@@ -105,7 +105,10 @@ def _hub_errors(repository: str) -> Iterator[None]:
         ) from None
     except Exception as error:  # the hub's client and the HTTP library below it raise many kinds
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"model {repository!r}: no such folder, and the hub did not give it: {first}") from None
+        raise CheckpointError(
+            f"model {repository!r}: no such folder, and the hub did not give it: {first.removeprefix('Got: ')}; check the network, "
+            "or put the model's files into a folder and give its path (docs/models.md)"
+        ) from None
 
 
 def _cached(repository: str) -> Path | None:
