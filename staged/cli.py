@@ -12,7 +12,9 @@ release    card; release status, advance, verify, keygen, upload
 
 from __future__ import annotations
 
+import io
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -44,18 +46,29 @@ for name, group in GROUPS.items():
 
 
 def main() -> None:
-    """Run the command line; every StagedError becomes one sentence and exit code 2."""
+    """Run the command line; every StagedError becomes one sentence and exit code 2, and so does a full disk under the output."""
+    if sys.stdin is None:  # closed by whoever started this: nothing comes from there
+        sys.stdin = io.TextIOWrapper(io.BytesIO())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else a sign that the terminal's encoding lacks would be a traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except StagedError as error:
-        errors.print(f"staged: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:
+        _refuse(f"{error.filename or 'standard output'}: {error.strerror or error}")
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             errors.print(
                 "staged: interrupted; a command that writes files continues when it is given again", highlight=False, soft_wrap=True
             )
         raise
+
+
+def _refuse(sentence: str) -> NoReturn:
+    errors.print(f"staged: {sentence}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def train_progress(name: str) -> Iterator[Any]:
             facts += f" · {progress.peak_memory_mb:,.0f} MB · ETA {progress.eta_s:,.0f} s"
             bars.update(task, completed=progress.step, total=progress.steps, facts=facts)
             if progress.valid_loss and not bars.console.is_terminal:
-                errors.print(f"{name} step {progress.step}/{progress.steps}: {facts}", highlight=False)
+                errors.print(f"{name} step {progress.step}/{progress.steps}: {facts}", highlight=False, markup=False)
 
         yield report
 
@@ -84,7 +84,12 @@ def study_progress() -> Iterator[Any]:
 
 def _bars(*columns: ProgressColumn) -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        *columns,
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=errors,
     )
 
 

@@ -29,18 +29,21 @@ def card(
     from staged.release.card import card_of
     from staged.release.evidence import read_evidence
     from staged.release.render import card_html, card_markdown
-    from staged.release.words import WORDS, read_words, write_skeleton
+    from staged.release.words import WORDS, Words, read_words, write_skeleton
 
     if out.is_dir() or out.suffix.lower() not in (".md", ".html"):
         raise PlanError(f"--out {out}: give a file that ends in .md or .html, such as README.md")
+    words_file, page = out.parent / WORDS, out.with_suffix(".html")
+    for place in {out, page} if html else {out}:
+        if place.exists() and not words_file.exists():
+            raise PlanError(f"{place}: already there, and no card, as no {WORDS} stands beside it; choose another --out")
     evidence = read_evidence(studies)
     models = model or []
-    words_file = out.parent / WORDS
+    title = ", ".join(models or evidence.models)
+    made = card_of(evidence, read_words(words_file) if words_file.exists() else Words(title=title), models=models)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        written = write_skeleton(words_file, ", ".join(models or evidence.models))
-        made = card_of(evidence, read_words(words_file), models=models)
-        page = out.with_suffix(".html")
+        written = write_skeleton(words_file, title)
         if out.suffix.lower() == ".md":
             write_atomic(out, card_markdown(made).encode())
         if html or out == page:

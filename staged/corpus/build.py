@@ -82,7 +82,8 @@ def build_passages(
     if empty:
         raise CorpusError(
             f"corpus {settings.source!r}: no passage of {settings.minimum_tokens}–{settings.budget_tokens} tokens for "
-            f"{', '.join(empty)}; give more or longer documents, or lower minimum_tokens"
+            f"{', '.join(empty)}; give more or longer documents, or lower minimum_tokens; text is cut at ends of sentences and "
+            "paragraphs, and what is longer than budget_tokens between two of them is left out"
         )
     sources = {name: len({p.source for p in kept if p.split == name}) for name in found}
     return kept, {"passages": dict(found), "sources": sources, "removed": removed}

@@ -69,8 +69,8 @@ def _read_jsonl(path: Path) -> Iterable[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise CorpusError(f"{path}, line {number}: not JSON: {error.msg}") from None
+        except (ValueError, RecursionError) as error:  # not JSON, or JSON that Python does not take
+            raise CorpusError(f"{path}, line {number}: not JSON: {getattr(error, 'msg', error)}") from None
         if not isinstance(row, dict):
             raise CorpusError(f'{path}, line {number}: must be an object like {{"text": "…"}}')
         yield row

@@ -53,7 +53,7 @@ def model_folder(name: str) -> Path:
     release = released(name.removeprefix(BUCKET))
     if release is not None:
         return openai_folder(release) if name.startswith(BUCKET) else hub_folder(release.hub)
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return Path(name)
     if is_repository(name) and not Path(name).exists():
         return hub_folder(name)

@@ -8,6 +8,7 @@ from typing import Any
 from staged.errors import CheckpointError
 
 END_OF_TEXT = "<|endoftext|>"
+MOST_LAYERS = 1000  # a damaged config may say any number, and a list of all tensors is made from it
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class GPT2Config:
         for name, value in asdict(self).items():
             if type(value) is not int or value < 1:
                 raise CheckpointError(f"GPT-2 config: {name} must be a positive integer, not {value!r}")
+        if self.n_layer > MOST_LAYERS:
+            raise CheckpointError(f"GPT-2 config: n_layer can be at most {MOST_LAYERS}, not {self.n_layer}")
         if self.n_embd % self.n_head:
             raise CheckpointError(f"GPT-2 config: n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
 

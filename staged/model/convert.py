@@ -25,6 +25,7 @@ from staged.model.stored import AnyTensor
 from staged.progress import Progress, silent
 
 KEEP = "keep"
+WEIGHTS = (".safetensors", ".bin")  # of a folder's files, which no folder should be called by
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CARRIED = ("training.json",)  # what the model learned from: the study asks for it
 
@@ -45,7 +46,9 @@ def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Progress 
         PlanError: an unknown type, or something else stands at the target.
         ArtifactError: the disk is full, or another process writes the same.
     """
-    gguf = target.suffix == ".gguf"
+    gguf = target.suffix.lower() == ".gguf"
+    if target.suffix.lower() in WEIGHTS:
+        raise PlanError(f"{target}: a model is written as a folder or as a .gguf file; give a name without {target.suffix}")
     if dtype not in (KEEP, *DTYPES) and not gguf:
         raise PlanError(f"--dtype {dtype!r}: a model folder is written as {', '.join(DTYPES)}, or {KEEP}s what the source has")
     folder = model_folder(source)

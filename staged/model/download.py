@@ -91,7 +91,10 @@ def _hub_errors(repository: str) -> Iterator[None]:
             f"model {repository!r}: neither a folder here nor a repository on the hub (or a private one)"
         ) from None
     except Exception as error:  # the hub's client and the HTTP library below it raise many kinds
-        raise CheckpointError(f"model {repository!r}: no such folder, and the hub did not give it: {first_line(error)}") from None
+        raise CheckpointError(
+            f"model {repository!r}: no such folder, and the hub did not give it: {first_line(error).removeprefix('Got: ')}; "
+            "check the network, or put the model's files into a folder and give its path (docs/models.md)"
+        ) from None
 
 
 def _cached(repository: str) -> Path | None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from staged.errors import PlanError
 from staged.model import data
 from staged.model.bpe import BPE
 from staged.model.checkpoints import save_model
@@ -137,6 +138,8 @@ def _causal_model(settings: TrainSettings, bpe: BPE, pretrained: GPT2 | None) ->
         model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, **shape), dropout=settings.dropout)
         initialise(model, streams)
     if settings.lora_rank:
+        if settings.lora_rank > model.config.n_embd:
+            raise PlanError(f"train: lora_rank {settings.lora_rank} is more than the model's width, {model.config.n_embd}")
         add_low_rank(model, rank=settings.lora_rank, alpha=settings.lora_alpha, generator=streams)
     if settings.checkpointing:
         recompute(model.h)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from staged.errors import CheckpointError, first_line
 from staged.model.config import END_OF_TEXT, GPT2Config
+from staged.model.layouts import read_object
 from staged.model.packaged import quiet
 
 
@@ -177,6 +178,9 @@ def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Ou
     """
     from transformers import AutoModelForCausalLM
 
+    kind = read_object(folder / "config.json").get("architectures")
+    if kind and "MaskedLM" in str(kind):
+        raise CheckpointError(f"{folder}: {kind[0]} fills gaps and continues no text; choose a causal language model")
     try:
         with quiet():
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, trust_remote_code=False)

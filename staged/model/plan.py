@@ -74,19 +74,26 @@ class TrainSettings:
         for name in ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise PlanError(f"train: {name} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.dropout < 0.9 or not 0 < self.mask_share < 1 or not 0 <= self.seed < 2**48 or self.warmup_steps < 0:
-            raise PlanError("train: dropout must lie in [0, 0.9), mask_share in (0, 1), seed in [0, 2⁴⁸), warmup_steps from 0")
+        for name, allowed, holds in (
+            ("dropout", "lie in [0, 0.9)", 0 <= self.dropout < 0.9),
+            ("mask_share", "lie in (0, 1)", 0 < self.mask_share < 1),
+            ("seed", "lie in [0, 2⁴⁸)", 0 <= self.seed < 2**48),
+            ("warmup_steps", "be 0 or more", self.warmup_steps >= 0),
+            ("weight_decay", "be 0 or more and finite", 0 <= self.weight_decay < math.inf),
+            ("beta_2", "lie in [0, 1)", 0 <= self.beta_2 < 1),
+            ("lora_rank", "be 0 or more", self.lora_rank >= 0),
+        ):
+            if not holds:
+                raise PlanError(f"train: {name} must {allowed}, not {getattr(self, name)}")
         for name in ("learning_rate", "clip_norm", "lora_alpha"):
             if not 0 < getattr(self, name) < math.inf:
                 raise PlanError(f"train: {name} must be above 0 and finite, not {getattr(self, name)}")
-        if not 0 <= self.weight_decay < math.inf or not 0 <= self.beta_2 < 1:
-            raise PlanError("train: weight_decay must be 0 or more and finite, beta_2 in [0, 1)")
         if self.objective == "masked" and (self.init or self.n_embd % (2 * self.n_head)):
             raise PlanError("train: a masked run starts from scratch (no init), with n_embd an even multiple of n_head")
         if self.init and self.tokenizer:
             raise PlanError("train: a model given as init brings its own tokenizer; leave tokenizer empty")
-        if self.lora_rank < 0 or (self.lora_rank and not self.init):
-            raise PlanError("train: lora_rank must be 0 or more and needs a model to start from (init)")
+        if self.lora_rank and not self.init:
+            raise PlanError("train: lora_rank needs a model to start from (init)")
         if self.batch % self.micro_batch:
             raise PlanError(f"train: batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
 

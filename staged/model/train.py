@@ -131,6 +131,12 @@ class _Run:
             )
         self.documents = split_documents(settings.corpus)
         self.bpe, pretrained = self._start()
+        n_ctx = settings.n_ctx if pretrained is None else pretrained.config.n_ctx
+        if settings.corpus.budget_tokens > n_ctx:
+            raise PlanError(
+                f"train: budget_tokens {settings.corpus.budget_tokens} is more than the model's context of {n_ctx} tokens, "
+                "beyond which nothing would be learned; lower it"
+            )
         passages, self.counts = build_passages(settings.corpus, self.bpe.count)
         texts = {split: [p.text for p in passages if p.split == split] for split in ("pretrain", "valid")}
         if not texts["pretrain"] or not texts["valid"]:

@@ -33,6 +33,7 @@ from staged.samples.stops import StopStrings, TextStream, check_stops
 from staged.settings import nearest
 
 FORMATS = (".jsonl", ".parquet")
+LEAST_PENALTY = 0.001  # far below it logits divided by it are no longer finite
 SCHEMA = pa.schema(
     [
         *(("id", pa.int64()), ("ended", pa.bool_()), ("length", pa.int64()), ("text", pa.string())),  # the output dataset's
@@ -61,7 +62,7 @@ class SampleSettings:
             empty is off. Samples then run one by one.
         precision: `fp32`, `bf16` or `int8`; empty takes bf16 where the processor has it.
         stop: strings at which a sample ends; its text ends before them.
-        repetition_penalty: > 0; 1 is off.
+        repetition_penalty: 0.001 … 1,000; 1 is off.
         logprobs: rows also hold their tokens and log-probabilities.
         context: where a text outgrows the context: `refuse`, `stop` or `slide`.
         device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
@@ -91,8 +92,9 @@ class SampleSettings:
             raise SamplingError(f"sample: the seed must be 0 … 2⁶⁴ − 1, not {self.seed}")
         if self.precision not in ("", *PRECISIONS):
             raise PlanError(f"sample: precision {self.precision!r}; known: {', '.join(PRECISIONS)}")
-        if not 0 < self.repetition_penalty < float("inf"):
-            raise SamplingError(f"sample: the repetition penalty must be more than 0, not {self.repetition_penalty:g}; 1 is off")
+        if not LEAST_PENALTY <= self.repetition_penalty <= 1 / LEAST_PENALTY:
+            allowed = f"{LEAST_PENALTY:g} to {1 / LEAST_PENALTY:g}"
+            raise SamplingError(f"sample: the repetition penalty can be {allowed}, not {self.repetition_penalty:g}; 1 is off")
         if self.context not in CONTEXTS:
             raise PlanError(f"sample: context {self.context!r}; {nearest(self.context, CONTEXTS)}")
         if self.draft and (self.stop or self.logprobs or self.repetition_penalty != 1 or self.context != "refuse"):

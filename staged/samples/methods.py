@@ -151,7 +151,10 @@ def _tempered(logits_BV: Tensor, temperature: float) -> Tensor:
     """Logits over temperature; the largest becomes 0 first, so that no temperature makes it overflow."""
     if temperature == 1:
         return logits_BV
-    return (logits_BV - logits_BV.amax(dim=1, keepdim=True)) / min(max(temperature, FLOAT.tiny), FLOAT.max)
+    below_BV = logits_BV - logits_BV.amax(dim=1, keepdim=True)
+    if FLOAT.tiny <= temperature <= FLOAT.max:
+        return below_BV / temperature
+    return (below_BV.double() / temperature).float()  # float32 does not hold such a temperature
 
 
 def _draw_nucleus(mass_BV: Tensor, u_B: Tensor, top_p_B: Tensor, released: bool) -> Tensor:

@@ -48,7 +48,7 @@ def _row(line: str, source: str, number: int) -> str:
     try:
         row = json.loads(line)
         found = row.get("prompt", row.get("text"))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         found = None
     if not isinstance(found, str):
         raise SamplingError(f'prompts {source}, row {number}: no string under "prompt" or "text"')

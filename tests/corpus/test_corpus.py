@@ -55,6 +55,8 @@ class TestReading:
         [
             ("a.txt", b"caf\xe9", "byte 3 is not UTF-8"),
             ("a.jsonl", b'{"text": "x"}\n{oops', "line 2: not JSON"),
+            pytest.param("a.jsonl", b"[" * 100_000, "line 1: not JSON: maximum recursion depth", id="nested"),
+            pytest.param("a.jsonl", b'{"text": "x", "n": ' + b"9" * 5000 + b"}", "line 1: not JSON: Exceeds", id="long number"),
             ("a.jsonl", b'{"txt": "x"}', 'row 1: no string under "text"'),
             ("a.jsonl", b"[1]", "line 1: must be an object"),
             ("a.parquet", b"PAR1 but not really", "not a readable Parquet"),

@@ -144,6 +144,10 @@ def edit(folder: Path, name: str, **changes: object) -> None:
 
 
 class TestRefused:
+    def test_a_model_that_fills_gaps(self) -> None:
+        with pytest.raises(CheckpointError, match="RobertaForMaskedLM fills gaps and continues no text"):
+            load_causal("roberta-mini")
+
     def test_an_architecture_that_nobody_knows(self, bpe: BPE, tmp_path: Path) -> None:
         edit(write_llama(tmp_path, bpe), "config.json", model_type="lama")
         with pytest.raises(CheckpointError, match="transformers cannot load it as a causal language model"):

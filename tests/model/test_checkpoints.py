@@ -104,6 +104,13 @@ def test_damage_is_named(tiny: Path, tmp_path: Path, damage: Callable[[Path], No
         load_model(str(folder))
 
 
+def test_no_name_is_not_the_folder_here(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny)
+    assert load_model(".")[0].config.n_layer
+    with pytest.raises(CheckpointError, match="model '': neither"):
+        load_model("")
+
+
 def test_unknown_model_suggests_the_nearest() -> None:
     with pytest.raises(CheckpointError, match="did you mean 'mini-xl'"):
         load_model("minixl")

@@ -125,6 +125,11 @@ class TestGGUF:
         (tmp_path / "m.gguf").write_text("mine")
         with pytest.raises(PlanError, match="already there"):
             convert(str(tiny), tmp_path / "m.gguf")
+        (tmp_path / "M.GGUF").write_text("mine")
+        with pytest.raises(PlanError, match=r"M\.GGUF: already there"):
+            convert(str(tiny), tmp_path / "M.GGUF")
+        with pytest.raises(PlanError, match=r"written as a folder or as a \.gguf file; give a name without \.safetensors"):
+            convert(str(tiny), tmp_path / "model.safetensors")
         monkeypatch.setitem(sys.modules, "gguf", None)
         with pytest.raises(PlanError, match=r"install staged with the extra \[gguf\]"):
             convert(str(tiny), tmp_path / "n.gguf")

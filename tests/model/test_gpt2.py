@@ -122,6 +122,7 @@ def test_dropout_rate_and_scale() -> None:
         ({"activation_function": "relu"}, "activation_function is 'relu'"),
         ({"n_embd": 33}, "not a multiple"),
         ({"n_layer": 0}, "n_layer must be a positive integer"),
+        ({"n_layer": 10**9}, "n_layer can be at most 1000"),
     ],
 )
 def test_foreign_configs_are_refused(change: dict[str, object], says: str) -> None:

@@ -204,6 +204,20 @@ def test_a_model_is_not_tuned_in_its_own_place(trained: Path, settings: TrainSet
     assert (trained / "model.safetensors").is_file()
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"budget_tokens": 65}, "budget_tokens 65 is more than the model's context of 64 tokens"),
+        ({"lora_rank": 33}, "lora_rank 33 is more than the model's width, 32"),
+    ],
+)
+def test_more_than_the_model_has(
+    trained: Path, settings: TrainSettings, tmp_path: Path, changes: dict[str, object], says: str
+) -> None:
+    with pytest.raises(PlanError, match=says):
+        train(tmp_path / "m", with_flags(replace(settings, init=str(trained)), changes))
+
+
 def test_full_disk_while_checkpointing_leaves_the_last_one(settings: TrainSettings, tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(FULL_DISK)
@@ -359,8 +373,10 @@ def test_a_file_where_the_model_should_go_is_said_at_once(settings: TrainSetting
         ("[a]\nlearning_rate = -1.0", "learning_rate must be above 0 and finite"),
         ("[a]\nlora_alpha = nan", "lora_alpha must be above 0 and finite"),
         ("[a]\nweight_decay = inf", "weight_decay must be 0 or more and finite"),
-        ("[a]\nwarmup_steps = -5", "warmup_steps from 0"),
-        ("[a]\nseed = 99999999999999999999999", "seed in"),
+        ("[a]\nwarmup_steps = -5", "warmup_steps must be 0 or more, not -5"),
+        ("[a]\nseed = 99999999999999999999999", "seed must lie in"),
+        ("[a]\ndropout = 0.9", r"dropout must lie in \[0, 0.9\), not 0.9"),
+        ("[a]\nlora_rank = -1", "lora_rank must be 0 or more, not -1"),
         ("[a]\nlora_rank = 4", "needs a model to start from"),
         ("[a]\nsaved_precision = 'int8'", "saved_precision 'int8'; known: bf16, fp32"),
         ("[a]\ncheckpointing = 1", "checkpointing must be of type bool"),

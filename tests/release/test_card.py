@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from staged.artifacts import read_json, write_json
 from staged.cli import app
-from staged.errors import ArtifactError, PlanError
+from staged.errors import ArtifactError, PlanError, StagedError
 from staged.release.card import SECTIONS, card_of
 from staged.release.evidence import read_evidence
 from staged.release.render import card_html, card_markdown, rate_text
@@ -182,6 +182,18 @@ def test_the_command_refuses_a_folder_and_an_unknown_key(study: Path, tmp_path: 
     wrong = CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path / "README.md")])
     assert "did you mean 'ethics'" in str(wrong.exception)
     assert not (tmp_path / "README.md").exists()
+
+
+def test_the_command_overwrites_no_other_file(study: Path, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("a project's own", encoding="utf-8")
+    (tmp_path / "card.html").write_text("a page", encoding="utf-8")
+    for out, more in (("README.md", []), ("card.md", ["--html"])):
+        refused = CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path / out), *more]).exception
+        assert isinstance(refused, PlanError)
+        assert "already there, and no card" in str(refused)
+    unknown = ["card", str(study), "--out", str(tmp_path / "c.md"), "--model", "x"]
+    assert isinstance(CliRunner().invoke(app, unknown).exception, StagedError)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "card.html"]
 
 
 def test_rows_of_bias_and_surveys_are_no_figures_of_cells(study: Path, tmp_path: Path) -> None:

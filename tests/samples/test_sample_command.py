@@ -60,7 +60,8 @@ def test_stop_strings(tiny: Path) -> None:
     ("arguments", "says"),
     [
         (["--stop", ""], "stop string is empty"),
-        (["--repetition-penalty", "0"], "repetition penalty must be more than 0"),
+        (["--repetition-penalty", "0"], "repetition penalty can be 0.001 to 1000, not 0"),
+        (["--repetition-penalty", "1e-300"], "repetition penalty can be 0.001 to 1000"),
         (["--context", "slides"], "did you mean 'slide'"),
         (["--length", "500"], "--context stop .* --context slide"),
         (["--semantics", "relesed"], "known: standard, released"),
@@ -85,6 +86,26 @@ def test_exit_code_2(tiny: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "staged: sample: context 'never'; known: refuse, slide, stop\n"
+
+
+def test_signs_that_the_output_cannot_hold(tiny: Path) -> None:
+    command = [sys.executable, "-m", "staged.cli", "sample", str(tiny), "--prompt", "é…", "--length", "4"]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "latin-1"}, check=False)
+    assert (done.returncode, done.stdout[:7]) == (0, b"\xe9\\u2026")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_under_the_output_is_one_sentence(tiny: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "staged.cli", "sample", str(tiny), "--length", "4"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "staged: standard output: No space left on device\n")
+
+
+def test_prompts_from_a_closed_standard_input(tiny: Path) -> None:
+    command = f"exec {sys.executable} -m staged.cli sample {tiny} --prompts - <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "staged: prompts -: holds no prompt; put one on each line\n")
 
 
 def test_ctrl_c_while_text_appears(tiny: Path) -> None:
