@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from staged.errors import PlanError
@@ -70,6 +70,7 @@ def detect(
         _print_csv(judged(examiner, texts, segments=segments))
     else:
         _print_verdicts(judged(examiner, texts, segments=segments))
+        _print_limits(examiner, texts)
 
 
 def _write_page(html: Path, examiner: Any, texts: list[tuple[str, str]]) -> None:
@@ -99,7 +100,7 @@ def _print_verdicts(rows: Iterable[dict[str, Any]]) -> None:
     if len(found) == 1:
         _print_one(found[0])
     else:
-        table = Table("text", "verdict", "p", "score", "words")
+        table = Table(Column("text", overflow="fold"), "verdict", *(Column(name, no_wrap=True) for name in ("p", "score", "words")))
         for row in found:
             numbers = (_number(row["p_value"], 4), _number(row["score"], 2), f"{row['words']:,}")
             table.add_row(Text(row["id"]), Text(row["verdict"], style=STYLES[row["verdict"]]), *numbers)
@@ -108,6 +109,17 @@ def _print_verdicts(rows: Iterable[dict[str, Any]]) -> None:
             if "segments" in row:
                 screen.print(Text(f"\n{row['id']}", style="bold"))
                 _print_parts(row)
+
+
+def _print_limits(examiner: Any, texts: list[tuple[str, str]]) -> None:
+    """What the verdicts rest on: how much of a text was read, and the kinds of text that calibrated them."""
+    if len(texts) == 1:
+        tokens, read = examiner.token_counts(texts[0][1])
+        if read < tokens:
+            say(f"read: its first {read:,} of {tokens:,} tokens; --segments judges it part by part", style="dim")
+    if examiner.calibration is not None and examiner.calibration.domains:
+        kinds = ", ".join(examiner.calibration.domains)
+        say(f"calibrated on human text of {kinds}: on other kinds, and in other languages, more can be flagged", style="dim")
     say(WARNING, style="dim")
 
 
@@ -129,8 +141,9 @@ def _print_parts(row: dict[str, Any]) -> None:
         text.append(f" [{part['verdict']}, p {_number(part['p_value'], 3)}]", style="bold")
         at = part["end"]
     screen.print(text, soft_wrap=True)
-    chance = len(parts) * row["fpr"]
-    say(f"{len(parts)} parts; of a human text about {chance:.2g} would be called machine by chance")
+    if len(parts) > 1:
+        chance = len(parts) * row["fpr"]
+        say(f"{len(parts)} parts; of a human text about {chance:.2g} parts would be called machine by chance")
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Iterator
@@ -31,16 +32,38 @@ def read_texts(places: list[str]) -> Iterator[tuple[str, str]]:
         if place == STDIN:
             yield from _stream(sys.stdin.buffer)
             continue
-        path = Path(place)
-        if not path.exists():
-            raise CorpusError(
-                f"{place}: no such file or folder; give a text file, a folder, a .jsonl file, or - for standard input"
-            )
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-        if not files:
-            raise CorpusError(f"{place}: an empty folder; put the texts to judge there")
-        for file in files:
+        for file in _files(place):
             yield from _file(file)
+
+
+def utf_text(data: bytes) -> str:
+    """A file's bytes as text: UTF-8 with or without a mark, or UTF-16 with one.
+
+    Raises:
+        UnicodeDecodeError: neither, or binary data, which NUL bytes give away.
+    """
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if wide else "utf-8-sig")
+    if "\0" in text:
+        at = data.index(0)
+        raise UnicodeDecodeError("utf-8", data, at, at + 1, "binary data")
+    return text
+
+
+def _files(place: str) -> list[Path]:
+    path = Path(place)
+    try:
+        if not place or not path.exists():
+            wanted = "give a text file, a folder, a .jsonl file, or - for standard input"
+            raise CorpusError(f"{place or 'an empty name'}: no such file or folder; {wanted}")
+        if not path.is_dir():
+            return [path]
+        files = sorted(p for p in path.rglob("*") if not p.name.startswith(".") and p.is_file())
+    except OSError as error:
+        raise CorpusError(f"{error.filename or place}: cannot be read: {error.strerror}") from None
+    if not files:
+        raise CorpusError(f"{place}: an empty folder; put the texts to judge there")
+    return files
 
 
 def _file(path: Path) -> Iterator[tuple[str, str]]:
@@ -53,7 +76,7 @@ def _file(path: Path) -> Iterator[tuple[str, str]]:
     elif path.suffix == ".jsonl":
         yield from _lines(_decoded(_bytes(path), str(path)), str(path))
     else:
-        yield str(path), _decoded(_bytes(path), str(path))
+        yield _printable(str(path)), _decoded(_bytes(path), str(path))
 
 
 def _stream(stream: IO[bytes]) -> Iterator[tuple[str, str]]:
@@ -73,10 +96,10 @@ def _bytes(path: Path) -> bytes:
 
 def _decoded(data: bytes, where: str) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return utf_text(data)
     except UnicodeDecodeError as error:
         raise CorpusError(
-            f"{where}: byte {error.start} is not UTF-8; save it as UTF-8, or drop a .docx or .pdf on the page of `staged serve`"
+            f"{where}: byte {error.start} is not UTF-8 text; save it as that, or drop a .docx or .pdf on the page of `staged serve`"
         ) from None
 
 
@@ -85,12 +108,18 @@ def _lines(text: str, where: str) -> Iterator[tuple[str, str]]:
         if line.strip():
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise CorpusError(f"{where}, line {number}: not JSON: {error.msg}") from None
+            except (ValueError, RecursionError) as error:  # not JSON, a number of thousands of digits, nested a thousand deep
+                said = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
+                raise CorpusError(f"{where}, line {number}: not JSON: {said}") from None
             yield _row(row, number, where)
 
 
 def _row(row: object, number: int, where: str) -> tuple[str, str]:
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         raise CorpusError(f'{where}, line {number}: must be an object like {{"id": "a", "text": "…"}} with a string under "text"')
-    return str(row.get("id", number)), row["text"]
+    return _printable(str(number if row.get("id") is None else row["id"])), row["text"]
+
+
+def _printable(name: str) -> str:
+    """Halves of surrogate pairs, and bytes of a file's name that are not UTF-8, as escapes: an id must fit into any output."""
+    return name.encode("utf-8", "backslashreplace").decode()

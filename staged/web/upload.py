@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import PurePath
 
+from staged.detectors.inputs import utf_text
 from staged.web.extract import NAMES, REFUSED
 from staged.web.limits import RefusedError
 
@@ -51,21 +51,17 @@ def kind_of(name: str, data: bytes) -> str:
 
 
 def plain_text(data: bytes) -> str:
-    """UTF-8 with or without a mark, or UTF-16 with one.
+    """As `utf_text` reads it.
 
     Raises:
-        RefusedError: 400 for bytes that are neither.
+        RefusedError: 400 for what is not text.
     """
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = data.decode("utf-16" if wide else "utf-8-sig")
+        return utf_text(data)
     except UnicodeDecodeError as error:
         raise RefusedError(
             400, f"This file is not text in UTF-8 (byte {error.start:,}); save it as UTF-8, or paste the text."
         ) from None
-    if "\0" in text:
-        raise RefusedError(400, "This file holds binary data, not text; save it as UTF-8 text, or paste the text.")
-    return text
 
 
 async def _open(kind: str, data: bytes) -> str:

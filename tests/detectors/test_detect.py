@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
+import threading
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -150,6 +152,9 @@ class TestInputs:
             ("a.jsonl", b'{"text": "a"}\n{"text": 3}', "line 2"),
             ("a.jsonl", b'{"text": "a"}\nnot json', "line 2: not JSON"),
             ("a.parquet", b"PAR1 no", "not a readable Parquet file"),
+            ("a.txt", b"abc\0def", "byte 3 is not UTF-8 text"),
+            ("a.jsonl", b"[" * 100_000, "line 1: not JSON"),
+            ("a.jsonl", b'{"text": "a", "id": ' + b"1" * 5000 + b"}", "line 1: not JSON"),
         ],
     )
     def test_bad_files_say_where(self, tmp_path: Path, name: str, data: bytes, said: str) -> None:
@@ -161,6 +166,33 @@ class TestInputs:
         with pytest.raises(CorpusError, match="no such file"):
             list(read_texts([str(tmp_path / "none")]))
         with pytest.raises(CorpusError, match="empty folder"):
+            list(read_texts([str(tmp_path)]))
+        with pytest.raises(CorpusError, match="an empty name: no such file"):
+            list(read_texts([""]))
+
+    def test_utf_16_with_a_mark_is_text(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_text("naïve", encoding="utf-16")
+        assert [text for _, text in read_texts([str(tmp_path / "a.txt")])] == ["naïve"]
+
+    def test_ids_fit_into_any_output(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jsonl").write_text('{"id": "\\ud800", "text": "a"}\n{"id": null, "text": "b"}\n')
+        assert [name for name, _ in read_texts([str(tmp_path / "a.jsonl")])] == ["\\ud800", "2"]
+
+    def test_a_pipe_is_a_file(self, tmp_path: Path) -> None:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_text, args=("one",))
+        writer.start()
+        assert list(read_texts([str(pipe)])) == [(str(pipe), "one")]
+        writer.join()
+
+    def test_a_folder_that_cannot_be_walked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refused(self: Path) -> bool:
+            raise PermissionError(13, "Permission denied", str(self))
+
+        (tmp_path / "a.txt").write_text("one")
+        monkeypatch.setattr(Path, "is_file", refused)
+        with pytest.raises(CorpusError, match=r"a\.txt: cannot be read: Permission denied"):
             list(read_texts([str(tmp_path)]))
 
 
@@ -186,10 +218,11 @@ class TestCommand:
         assert float(rows[0]["p_value"]) == pytest.approx(1 / 201)
 
     def test_words_and_table_and_parts(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
-        shown = run("-", "--segments", "--calibration", str(calibration), stdin=text_with(6))
+        shown = run("-", "--segments", "--calibration", str(calibration), stdin=f"{text_with(6)}. Window {text_with(6)}.\n\n" * 2)
         assert "machine" in shown
         assert "no ground to accuse" in shown
-        assert "by chance" in shown
+        assert "parts would be called machine by chance" in shown
+        assert "by chance" not in run("-", "--segments", "--calibration", str(calibration), stdin=text_with(6))
         for name in "ab":
             (tmp_path / f"{name}.txt").write_text(text_with(6), encoding="utf-8")
         assert run(str(tmp_path / "a.txt"), str(tmp_path / "b.txt")).count("not enough evidence") == 2
