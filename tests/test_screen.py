@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from staged.model.train import Progress
@@ -14,3 +19,10 @@ def test_a_name_with_brackets_is_shown_whole(capfd: pytest.CaptureFixture[str]) 
     shown = capfd.readouterr().err
     assert "mine [b] step 1/2" in shown
     assert shown.count("mine [b]") == 2
+
+
+def test_signs_that_the_output_cannot_hold(tiny: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "staged.cli", "convert", str(tiny), "mine…"]
+    terminal = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, env=terminal, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (0, b"mine\\u2026: written\n")

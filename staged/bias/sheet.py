@@ -58,12 +58,12 @@ def check_sheet(path: Path, asked: Asked, per_group: int) -> None:
     least = min(map(len, asked.terms.templates.values())) * asked.settings.per_prompt
     if path.suffix != ".csv":
         raise PlanError(f"{path}: a sheet is a .csv file; choose such a name")
-    if not path.parent.is_dir():
-        raise PlanError(f"{path.parent}: no such folder for the sheet; make it or choose another place")
     if path.exists() and any(row["rating"].strip() for row in read_sheet(path, HEADER, of=OF)):
         raise PlanError(f"{path}: holds ratings already; choose another name for a new sheet")
     if not 1 <= per_group <= least:
         raise PlanError(f"bias: a sheet takes 1 … {least} completions of each group and set, not {per_group}")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def key_file(sheet: Path) -> Path:
