@@ -45,7 +45,7 @@ _OWN = regex.compile(rf"[\p{{L}}--[\p{{Latin}}\p{{Common}}\p{{Inherited}}{_twins
 _LATIN = regex.compile(rf"[\p{{Latin}}--[{_similar}]]", regex.V1)
 _SIMILAR = regex.compile(rf"[{_similar}]")
 # `αSyn`, `γH`: a leading symbol before a capital is a symbol
-_SIMILAR_INSIDE = regex.compile(rf"(?<!\A)[{_similar}]|\A[{_similar}](?![A-Z]|\Z)")
+_SIMILAR_INSIDE = regex.compile(rf"(?<!\A)[{_similar}]|\A[{_similar}](?!\p{{Lu}}|\Z)")
 _TWINS_TABLE = str.maketrans(TWINS)
 LATIN, OTHER, OPEN = "latin", "other", "open"
 
