@@ -1,6 +1,6 @@
 """How well `evidence` and each of its single scores find machine text that nobody here wrote.
 
-    python bench/evidence.py FILE.jsonl… [--detector NAME] [--out out/bench/evidence.json]
+    python bench/evidence.py FILE.jsonl… [--detector FOLDER] [--device cuda] [--out out/bench/evidence.json]
 
 Rows are {"id", "label" (0 human, 1 machine), "domain", "pair", "text"}. Per domain: AUROC; TPR at 1% and 5% FPR with thresholds
 from the human texts of every other pair, reported on the rest, and the FPR achieved there; and what the shipped calibration,
@@ -74,9 +74,10 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--detector", type=Path, help="a trained evidence folder; the shipped one by default")
     parser.add_argument("--out", type=Path, default=Path("out/bench/evidence.json"))
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args()
     folder = options.detector or EVIDENCE
-    detector = load_detector(folder)
+    detector = load_detector(folder, device=options.device)
     assert isinstance(detector, EvidenceDetector)
     results = []
     for file in options.files:

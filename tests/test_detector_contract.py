@@ -11,7 +11,9 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from staged.cli import app
 from staged.detectors.catalog import DETECTORS, load_detector
 from staged.detectors.contract import Detector, Trained
 from staged.detectors.evidence import EvidenceDetector, Weights
@@ -20,13 +22,14 @@ from staged.detectors.released import load_original
 from staged.detectors.roberta_training import RobertaSettings, train_roberta
 from staged.detectors.tfidf import train_tfidf
 from staged.detectors.zero_shot import MODELS, SCORES, ZeroShotDetector, load_zero_shot
-from staged.errors import CheckpointError
+from staged.errors import CheckpointError, PlanError
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal
 from staged.model.checkpoints import save_model
 from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, initialise
 from staged.model.likelihood import encode_document
+from staged.model.static import static_is_native
 from staged.records import HUMAN, MACHINE, Document
 from staged.study.metrics import auroc
 from tests.conftest import NOUNS, prose
@@ -165,3 +168,34 @@ def test_damaged_folder_is_one_clear_error(detector: Detector, tmp_path: Path) -
 def test_foreign_folder(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not a detector's folder"):
         load_detector(tmp_path)
+
+
+@pytest.mark.skipif(not static_is_native(), reason="needs a CUDA GPU that computes in bfloat16; none is here")
+def test_a_gpu_says_the_same(detector: Detector, tmp_path: Path) -> None:
+    expected = detector.score(TEXTS)
+    if isinstance(detector, ZeroShotDetector):
+        models = ",".join([detector.scorer.name] * max(MODELS.get(detector.name, (1,))))
+        there: Detector = load_zero_shot(f"{detector.name}@{models}", dtype=torch.float32, device="cuda")
+    else:
+        kept(detector, tmp_path)
+        there = load_detector(tmp_path, device="cuda")
+    assert there.score(TEXTS) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["detect", "a.txt"],
+        ["stress", "--human", "a.txt"],
+        ["calibrate", "--human", "a.txt"],
+        ["evaluate", "a.csv", "--detector", "gltr"],
+    ],
+)
+def test_an_unknown_device_is_said(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text(prose(1, 40))
+    Path("a.csv").write_text("id,generation\n1,A text.\n")
+    result = CliRunner().invoke(app, [*command, "--device", "tpu"])
+    assert isinstance(result.exception, PlanError)
+    assert "device 'tpu'" in str(result.exception)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.txt"]

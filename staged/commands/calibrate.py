@@ -8,24 +8,24 @@ from typing import Annotated, Any
 
 import typer
 
+from staged.commands.detect import DETECTOR, DEVICE
 from staged.errors import CheckpointError, PlanError
 from staged.figures import estimate, percent
 from staged.records import MACHINE
 from staged.screen import count_progress, print_table, say
 
-DETECTOR_HELP = "A detector by name (docs/detectors.md), its folder, a detector-*.pt file, or a two-label classifier on the hub."
-
 
 def calibrate(
     human: Annotated[str, typer.Option(help="Human text: a .txt, .jsonl or .parquet file, or a folder of these.")],
     fpr: Annotated[float, typer.Option(help="The false-positive rate to report on; the calibration serves any.")] = 0.01,
-    detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "evidence",
+    detector: Annotated[str, typer.Option(help=DETECTOR)] = "evidence",
     machine: Annotated[str | None, typer.Option(help="Machine-written text: sharpens the verdict `human-like`.")] = None,
     held_out: Annotated[
         str | None, typer.Option(help="Human text to measure the achieved rate on; else 30% of --human, by whole sources.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split, and of the lengths and places of passages.")] = 1,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("calibration.json"),
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Fit a detector's p-values on your own human texts, and measure the false-positive rate on others."""
@@ -39,7 +39,7 @@ def calibrate(
     texts = read_corpus(human)
     others = read_corpus(machine, label=MACHINE) if machine else []
     measured = read_corpus(held_out) if held_out else None
-    opened = open_detector(detector)
+    opened = open_detector(detector, device=device)
     with count_progress("texts") as progress:
         fitted = fitting.calibrate(
             detector, opened, texts, fpr=fpr, machine=others, held_out=measured, seed=seed, progress=progress
@@ -109,12 +109,13 @@ def stress(
         list[float] | None,
         typer.Option(help="A nominal false-positive rate; may be given several times; 0.01 and 0.05 by default."),
     ] = None,
-    detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "evidence",
+    detector: Annotated[str, typer.Option(help=DETECTOR)] = "evidence",
     calibration: Annotated[Path | None, typer.Option(help="Judge by this calibration, not by the detector's own.")] = None,
     most: Annotated[int, typer.Option(help="Texts of each domain, chosen at random; 0 takes all.")] = 200,
     without_normalisation: Annotated[bool, typer.Option(help="Also as it would be if texts were not normalised first.")] = False,
     seed: Annotated[int, typer.Option(help="Of the choice of texts and of the attacks.")] = 1,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("stress.json"),
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
 ) -> None:
     """How often a detector accuses human text that went through an attack, and how much machine text it still finds. Interrupted,
     the same command continues."""
@@ -128,7 +129,7 @@ def stress(
     from staged.corpus.files import read_corpus
 
     texts, others = read_corpus(human), read_corpus(machine, label=MACHINE) if machine else []
-    examiner = Examiner(detector, fpr=settings.fprs[0], calibration=calibration)
+    examiner = Examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
     if examiner.calibration is None:
         raise CheckpointError(f"detector {detector!r}: has no calibration to judge by; make one with `staged calibrate`")
     with count_progress("texts") as progress:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from staged.commands.detect import DEVICE
 from staged.errors import PlanError
 from staged.screen import count_progress, print_raid, say
 
@@ -39,6 +40,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for evaluation.json, predictions.json and raid_results.json; with it, a killed run continues."),
     ] = None,
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Measure a detector on a RAID-format file: TPR at held-out thresholds, achieved FPR and AUROC, each with its interval."""
@@ -46,7 +48,7 @@ def evaluate(
 
     settings = RaidSettings(tuple(fpr or (0.01, 0.05)), _conditions(calibrate_on or []), calibration_share, minimum_n, seed)
     with count_progress("texts") as progress:
-        result = evaluate_raid(file, settings, detector=detector, predicted=predictions, out=out, progress=progress)
+        result = evaluate_raid(file, settings, detector=detector, predicted=predictions, out=out, device=device, progress=progress)
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
         return

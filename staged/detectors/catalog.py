@@ -11,32 +11,36 @@ import torch
 from staged.detectors.contract import Detector, Trained
 from staged.errors import CheckpointError
 from staged.model.names import is_repository
+from staged.samples.decoders import best_dtype, chosen_device
 from staged.settings import nearest
 
 EVIDENCE = Path(str(files("staged") / "detectors" / "shipped" / "evidence"))
 DETECTORS = ("tfidf", "roberta")  # what a study trains
 
 
-def open_detector(name: str) -> Detector:
+def open_detector(name: str, *, device: str = "auto") -> Detector:
     """A detector ready to score.
 
     Args:
         name: one of NAMED; a trained detector's folder; a `detector-*.pt` file; a two-label classifier on the hub, `owner/model`. A
             name of NAMED means that detector; write `./name` for a folder or file that is called like one.
+        device: where its model computes: `cpu`, `cuda`, or `auto`, which takes a GPU where there is one.
 
     Raises:
         CheckpointError: none of these, or it cannot be loaded.
         ArtifactError: a download found the disk full.
+        PlanError, SamplingError: as `chosen_device`.
     """
+    device = chosen_device(device)
     if name.partition("@")[0] in NAMED:  # after an @, a zero-shot score names its models
-        return NAMED[name.partition("@")[0]](name)
+        return NAMED[name.partition("@")[0]](name, device)
     path = Path(name)
     if name and path.is_dir():
-        return load_detector(path)
+        return load_detector(path, device=device)
     if path.is_file():
-        return _original(path)
+        return _original(path, device)
     if is_repository(name):
-        return _on_hub(name)
+        return _on_hub(name, device)
     raise CheckpointError(f"detector {name!r}: neither a known detector nor a folder or file; {nearest(name, NAMED)}")
 
 
@@ -46,46 +50,46 @@ def calibration_file(name: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def _evidence(name: str) -> Detector:
+def _evidence(name: str, device: str) -> Detector:
     from staged.detectors.evidence import load_evidence
 
-    return load_evidence(EVIDENCE)
+    return load_evidence(EVIDENCE, device=device)
 
 
-def _zero_shot(name: str) -> Detector:
+def _zero_shot(name: str, device: str) -> Detector:
     from staged.detectors.zero_shot import load_zero_shot
 
-    return load_zero_shot(name)
+    return load_zero_shot(name, device=device)
 
 
-def _released(name: str) -> Detector:
+def _released(name: str, device: str) -> Detector:
     from staged.detectors.released import load_released
 
-    return load_released(name)
+    return load_released(name).to(device)
 
 
-def _original(path: Path) -> Detector:
+def _original(path: Path, device: str) -> Detector:
     if path.suffix != ".pt":
         raise CheckpointError(f"{path}: not a detector; give a detector's folder, or a detector-*.pt file")
     from staged.detectors.released import load_original
 
-    return load_original(path)
+    return load_original(path).to(device)
 
 
-def _on_hub(name: str) -> Detector:
+def _on_hub(name: str, device: str) -> Detector:
     from staged.detectors.released import HUB
     from staged.detectors.roberta import load_roberta
     from staged.model.download import check_hub_sums, hub_folder
 
     for short, repository in HUB.items():
         if name == repository:
-            return _released(short)
+            return _released(short, device)
     folder = hub_folder(name)
     check_hub_sums(folder)
-    return load_roberta(str(folder))
+    return load_roberta(str(folder)).to(device)
 
 
-NAMED: dict[str, Callable[[str], Detector]] = {  # each is given its own name
+NAMED: dict[str, Callable[[str, str], Detector]] = {  # each is given its own name, and the device
     "evidence": _evidence,
     "likelihood": _zero_shot,
     "rank": _zero_shot,
@@ -102,11 +106,12 @@ NAMED: dict[str, Callable[[str], Detector]] = {  # each is given its own name
 }
 
 
-def load_detector(folder: Path, *, bulk: bool = False) -> Trained:
+def load_detector(folder: Path, *, bulk: bool = False, device: str = "cpu") -> Trained:
     """A trained detector from its folder.
 
     Args:
         bulk: for thousands of texts: an encoder in bfloat16 where the processor has it, see `RobertaDetector`.
+        device: where its model computes, `cpu` or `cuda`.
 
     Raises:
         CheckpointError: not a detector's folder, or damaged.
@@ -114,14 +119,13 @@ def load_detector(folder: Path, *, bulk: bool = False) -> Trained:
     if (folder / "evidence.json").is_file():
         from staged.detectors.evidence import load_evidence
 
-        return load_evidence(folder)
+        return load_evidence(folder, device=device)
     if (folder / "detector.json").is_file():
         from staged.detectors.tfidf import load_tfidf
 
         return load_tfidf(folder)
     if (folder / "config.json").is_file():
         from staged.detectors.roberta import load_roberta
-        from staged.samples.decoders import best_dtype
 
-        return load_roberta(str(folder), dtype=best_dtype() if bulk else torch.float32)
+        return load_roberta(str(folder), dtype=best_dtype(device) if bulk else torch.float32).to(device)
     raise CheckpointError(f"{folder}: not a detector's folder; it holds no detector.json, config.json or evidence.json")

@@ -34,16 +34,19 @@ class Examiner:
         detector_name: as `open_detector` takes it.
         fpr: the share of human texts that may be called machine-written, in (0, 1).
         calibration: the file to judge by; without it, the detector's own if it has one, else every p-value is None.
+        device: as `open_detector` takes it.
 
     Raises:
         CheckpointError: no such detector; a calibration of another detector.
         PlanError: fpr out of range.
     """
 
-    def __init__(self, detector_name: str = "evidence", *, fpr: float = 0.01, calibration: Path | None = None) -> None:
+    def __init__(
+        self, detector_name: str = "evidence", *, fpr: float = 0.01, calibration: Path | None = None, device: str = "auto"
+    ) -> None:
         check_fpr(fpr)
         self.name, self.fpr = detector_name, fpr
-        self.detector = open_detector(detector_name)
+        self.detector = open_detector(detector_name, device=device)
         file = calibration or calibration_file(detector_name)
         self.calibration: Calibration | None = load_calibration(file) if file else None
         if self.calibration and self.calibration.detector not in (detector_name, self.detector.name):

@@ -4,7 +4,7 @@ Measures  23 zero-shot features (`features.py`), weighed in two directions: smoo
 Fails     on texts below about 50 words; on text that a person has edited or translated; on machine text that was misspelt on
           purpose; on generators that it does not know; on kinds of human text far from its calibration corpora (old novels are
           rough). It says nothing about who wrote a text.
-Cost      one forward pass of SmolLM2-135M over at most 512 tokens.
+Cost      one forward pass of SmolLM2-135M over at most 1,024 tokens.
 Source    features: zero_shot.py; combination: ours, `plans/evidence.toml`. Word counts and an encoder were tried as further
           features and left out: they learn the generators and the topics they saw (docs/log.md).
 Threshold conformal, on human calibration texts of like length (`calibration.json` beside it).
@@ -28,7 +28,7 @@ from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
 from staged.model.layouts import read_object
 
-MOST_TOKENS = 512  # of a text's beginning, about 380 words: longer texts score like the longest that calibrate
+MOST_TOKENS = 1024  # of a text's beginning, about 760 words: longer texts score like the longest that calibrate
 CLIP = 6.0  # standard deviations beyond which a feature counts no more
 VECTORS = ("mean", "scale", "smooth", "rough")
 
@@ -112,7 +112,7 @@ def scored_features(
     return feature_matrix(token_statistics(scorer, ids, progress=progress), inside)
 
 
-def load_evidence(folder: Path) -> EvidenceDetector:
+def load_evidence(folder: Path, *, device: str = "cpu") -> EvidenceDetector:
     """Read what `EvidenceDetector.save` wrote; nothing in it is executed.
 
     The scorer reads in float32, where a score does not depend on the batch beyond 1e-4.
@@ -130,4 +130,4 @@ def load_evidence(folder: Path) -> EvidenceDetector:
         weights, scorer = Weights(**vectors, biases=(float(made["biases"][0]), float(made["biases"][1]))), str(made["scorer"])
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'evidence.json'}: not a readable evidence detector: {error}") from None
-    return EvidenceDetector(load_causal(scorer), weights)
+    return EvidenceDetector(load_causal(scorer, device=device), weights)

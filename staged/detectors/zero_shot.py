@@ -121,12 +121,13 @@ class ZeroShotDetector:
         return [[*before, *ids[:MOST_TOKENS]] for ids in tokenizer.encode_batch(texts)]
 
 
-def load_zero_shot(name: str, *, dtype: torch.dtype | None = None) -> ZeroShotDetector:
+def load_zero_shot(name: str, *, dtype: torch.dtype | None = None, device: str = "cpu") -> ZeroShotDetector:
     """A zero-shot detector by name: a score, and after an @ its model: `fast-detectgpt@gpt2`, `binoculars@observer,performer`.
 
     Args:
         name: without a model, `SCORER` reads; Binoculars needs two of one tokenizer and takes `PAIR`.
-        dtype: of the models' weights; bfloat16 where the processor has it, by default.
+        dtype: of the models' weights; bfloat16 where the device has it, by default.
+        device: where they read, `cpu` or `cuda`.
 
     Raises:
         CheckpointError: no such score or model, or two models with different tokenizers.
@@ -138,5 +139,5 @@ def load_zero_shot(name: str, *, dtype: torch.dtype | None = None) -> ZeroShotDe
             f"detector {name!r}: write a score ({', '.join(SCORES)}), then @ and one model; two joined by a comma only where the "
             "score compares two (binoculars@OBSERVER,PERFORMER; fast-detectgpt@REFERENCE,SCORER)"
         )
-    loaded = [load_causal(one, dtype=dtype or best_dtype()) for one in chosen]
+    loaded = [load_causal(one, dtype=dtype or best_dtype(device), device=device) for one in chosen]
     return ZeroShotDetector(score, loaded[-1], loaded[0] if len(loaded) == 2 else None)

@@ -21,9 +21,9 @@ def best_precision(device: str = "cpu") -> str:
     return "bf16" if device == "cuda" or bf16_is_native() else "fp32"
 
 
-def best_dtype() -> torch.dtype:
-    """The same as a dtype, of the processor."""
-    return torch.bfloat16 if bf16_is_native() else torch.float32
+def best_dtype(device: str = "cpu") -> torch.dtype:
+    """The same as a dtype."""
+    return torch.bfloat16 if best_precision(device) == "bf16" else torch.float32
 
 
 def chosen_device(device: str, precision: str = "") -> str:
@@ -34,11 +34,11 @@ def chosen_device(device: str, precision: str = "") -> str:
         SamplingError: a GPU that is not there, or int8 on one.
     """
     if device not in DEVICES:
-        raise PlanError(f"sample: device {device!r}; {nearest(device, DEVICES)}")
+        raise PlanError(f"device {device!r}; {nearest(device, DEVICES)}")
     if device == "auto":
         return "cuda" if static_is_native() and precision != "int8" else "cpu"
     if device == "cuda" and not static_is_native():
-        raise SamplingError("sample: PyTorch finds no GPU that computes in bfloat16; use --device cpu, or auto")
+        raise SamplingError("PyTorch finds no GPU that computes in bfloat16; use --device cpu, or auto")
     if device == "cuda" and precision == "int8":
         raise SamplingError("sample: int8 is for processors; use --precision bf16 or fp32 on a GPU, or --device cpu")
     return device

@@ -50,10 +50,10 @@ class EvidenceSettings:
     smooth_penalty: float = 1.0
     rough_penalty: float = 0.03
     rarer: float = 3.0
-    words: tuple[int, ...] = (75, 150, 250, 400)
-    edges_words: tuple[int, ...] = (50, 100, 200, 300)
-    n_human: int = 1600
-    n_held_out: int = 800
+    words: tuple[int, ...] = (75, 150, 250, 400, 700)
+    edges_words: tuple[int, ...] = (50, 100, 200, 300, 500)
+    n_human: int = 2000
+    n_held_out: int = 1000
     prompt_words: int = 25
     repetition_penalty: float = 1.2
     scorer: str = "smollm2-135m"

@@ -22,6 +22,7 @@ from staged.detectors.calibrate import check_fpr
 from staged.detectors.normalize import normalize
 from staged.errors import PlanError
 from staged.progress import Progress, silent
+from staged.samples.decoders import chosen_device
 from staged.study.raid_cells import Conditions, Cut, Reported, calibration_side, choose_cuts, eligible_rows
 from staged.study.raid_results import raid_results
 from staged.study.raid_rows import Rows, read_rows
@@ -58,18 +59,18 @@ class RaidSettings:
             raise PlanError(f"evaluate: the minimum n must be at least 2, not {self.minimum}; an interval needs two texts")
 
 
-def raid_detector(name: str) -> Callable[[Sequence[str]], list[float]]:
+def raid_detector(name: str, *, device: str = "auto") -> Callable[[Sequence[str]], list[float]]:
     """A detector as `raid.run_detection(f, df)` takes it: texts in, one score a text out, higher is more machine-like.
 
     Texts are normalised first. A text that is not a string (pandas reads an empty one as NaN) counts as the empty text.
 
     Args:
-        name: as `detectors.catalog.open_detector` takes it.
+        name, device: as `detectors.catalog.open_detector` takes them.
 
     Raises:
         CheckpointError: no such detector.
     """
-    detector = catalog.open_detector(name)
+    detector = catalog.open_detector(name, device=device)
 
     def score(texts: Sequence[str]) -> list[float]:
         return detector.score([normalize(text).text if isinstance(text, str) else "" for text in texts])
@@ -84,6 +85,7 @@ def evaluate_raid(
     detector: str = "",
     predicted: Path | None = None,
     out: Path | None = None,
+    device: str = "auto",
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Score a RAID-format file, or join the scores it was given, and measure.
@@ -92,6 +94,7 @@ def evaluate_raid(
         detector, predicted: one of them: whose scores, or a file of them.
         out: folder that receives evaluation.json, predictions.json, raid_results.json and, while scoring, what a killed run
             continues from. A file without labels gets predictions.json alone.
+        device: where the detector computes, as `detectors.catalog.open_detector` takes it.
         progress: called with (texts scored, texts).
 
     Returns:
@@ -113,20 +116,22 @@ def evaluate_raid(
     head = {"file": path.name, "detector": detector or None, "predictions": predicted.name if predicted else None}
     if out is None:
         scores = (
-            read_predictions(predicted, rows) if predicted else score_rows(rows, catalog.open_detector(detector), progress=progress)
+            read_predictions(predicted, rows)
+            if predicted
+            else score_rows(rows, catalog.open_detector(detector, device=device), progress=progress)
         )
         return head | _measure(rows, scores, settings) | ({} if rows.labelled else {"scores": list(predictions(rows, scores))})
     with disk_errors(out), locked(out):
-        return _into(out, rows, settings, head, predicted, progress)
+        return _into(out, rows, settings, head, predicted, device, progress)
 
 
 def _into(
-    out: Path, rows: Rows, settings: RaidSettings, head: dict[str, Any], predicted: Path | None, progress: Progress
+    out: Path, rows: Rows, settings: RaidSettings, head: dict[str, Any], predicted: Path | None, device: str, progress: Progress
 ) -> dict[str, Any]:
     if predicted:
         scores = read_predictions(predicted, rows)
     else:
-        scores = score_into(out, rows, catalog.open_detector, head["detector"], progress=progress)
+        scores = score_into(out, rows, catalog.open_detector, head["detector"], device=chosen_device(device), progress=progress)
     write_predictions(out / "predictions.json", rows, scores)
     result = head | _measure(rows, scores, settings)
     if rows.labelled:

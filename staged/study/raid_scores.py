@@ -74,18 +74,22 @@ def score_rows(rows: Rows, detector: Detector, *, progress: Progress) -> Scores:
     return collect(found)
 
 
-def score_into(folder: Path, rows: Rows, open_named: Callable[[str], Detector], name: str, *, progress: Progress) -> Scores:
+def score_into(
+    folder: Path, rows: Rows, open_named: Callable[..., Detector], name: str, *, device: str, progress: Progress
+) -> Scores:
     """Every text's score, kept in `folder` as they come; killed and started again, it goes on behind the last whole block.
 
     Args:
-        open_named, name: the detector is opened only where a text is left to score.
+        open_named, name, device: the detector is opened only where a text is left to score; what another device scored is not
+            continued, since its last bits differ.
 
     Raises:
         ArtifactError: the folder cannot be written.
         CheckpointError: the detector gave another number of scores than texts.
     """
     path = folder / "scores.jsonl"
-    wanted = {"detector": name, "detector_files": _digests(Path(name)), "file": sha256_file(rows.path), "staged": __version__}
+    wanted = {"detector": name, "detector_files": _digests(Path(name)), "file": sha256_file(rows.path), "device": device}
+    wanted |= {"staged": __version__}
     with disk_errors(path):
         if not (folder / "scores.json").is_file() or read_json(folder / "scores.json") != wanted:
             path.unlink(missing_ok=True)
@@ -93,7 +97,7 @@ def score_into(folder: Path, rows: Rows, open_named: Callable[[str], Detector], 
         found = _continue(path, rows)
         progress(len(found), len(rows))
         if len(found) < len(rows):
-            found += _append(path, rows, open_named(name), len(found), progress)
+            found += _append(path, rows, open_named(name, device=device), len(found), progress)
     return collect(found)
 
 

@@ -39,7 +39,7 @@ def document(seed: int, sentences: int, name: str = "") -> Document:
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
     detector = Counting()
-    monkeypatch.setitem(catalog.NAMED, "counting", lambda name: detector)
+    monkeypatch.setitem(catalog.NAMED, "counting", lambda name, device: detector)
     return detector
 
 

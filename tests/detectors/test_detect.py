@@ -44,7 +44,7 @@ class CountsHarbours:
 @pytest.fixture
 def detector(monkeypatch: pytest.MonkeyPatch) -> CountsHarbours:
     one = CountsHarbours()
-    monkeypatch.setattr(detect, "open_detector", lambda name: one)
+    monkeypatch.setattr(detect, "open_detector", lambda name, **_: one)
     monkeypatch.setattr(detect, "calibration_file", lambda name: None)
     return one
 
@@ -294,6 +294,6 @@ def test_judged_reads_as_it_goes(detector: CountsHarbours) -> None:
 
 
 def test_no_models_for_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detect, "open_detector", lambda name: sys.exit("a model was loaded"))
+    monkeypatch.setattr(detect, "open_detector", lambda name, **_: sys.exit("a model was loaded"))
     result = CliRunner().invoke(app, ["detect", str(tmp_path / "none.txt")])
     assert isinstance(result.exception, CorpusError)

@@ -37,7 +37,7 @@ from tests.test_detector_contract import documents
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
     one = Stub()
-    monkeypatch.setattr(catalog, "open_detector", lambda name: one)
+    monkeypatch.setattr(catalog, "open_detector", lambda name, **_: one)
     return one
 
 
@@ -294,7 +294,7 @@ class TestResume:
     def test_killed_run_goes_on(self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes) -> None:
         whole, killed, second = Stub(), Stub(fail_at=5), Stub()
         detectors: Iterator[Stub] = iter([whole, killed, second])
-        monkeypatch.setattr(catalog, "open_detector", lambda name: next(detectors))
+        monkeypatch.setattr(catalog, "open_detector", lambda name, **_: next(detectors))
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "whole")
         with pytest.raises(KeyboardInterrupt):
             evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "again")

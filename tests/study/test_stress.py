@@ -157,7 +157,7 @@ def test_wrong_settings(wrong: dict, said: str) -> None:  # type: ignore[type-ar
 class TestCommand:
     @pytest.fixture(autouse=True)
     def articles(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(catalog.NAMED, "articles", lambda name: CountsArticles())
+        monkeypatch.setitem(catalog.NAMED, "articles", lambda name, device: CountsArticles())
 
     def run(self, *arguments: str) -> str:
         result = CliRunner().invoke(app, ["stress", *arguments])

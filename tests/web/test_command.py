@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +20,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[FakeExaminer]:
     """The examiners made; the server itself returns at once."""
     made: list[FakeExaminer] = []
 
-    def examiner(name: str, *, fpr: float) -> FakeExaminer:
+    def examiner(name: str, *, fpr: float, calibration: Path | None, device: str) -> FakeExaminer:
         made.append(FakeExaminer(name, fpr))
         return made[-1]
 
