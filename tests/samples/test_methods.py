@@ -266,6 +266,7 @@ def test_what_is_no_name(name: str) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU; none is here")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 @pytest.mark.parametrize("name", ["greedy", "temperature-1", "top-k-40", "top-p-0.9", "top-p-0.9+released", "top-k-40+top-p-0.8"])
 def test_a_gpu_draws_the_same_and_never_waits(name: str) -> None:
     chosen = method(name)
@@ -274,8 +275,8 @@ def test_a_gpu_draws_the_same_and_never_waits(name: str) -> None:
     u_B, top_p_B = torch.rand(512, dtype=torch.float64, generator=numbers), torch.full((512,), chosen.top_p[0])
     there = [one.to("cuda") for one in (logits_BV, u_B, top_p_B)]
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         drawn_B = draw(there[0], there[1], chosen, there[2])
     finally:
         torch.cuda.set_sync_debug_mode("default")
