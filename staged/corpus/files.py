@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +64,29 @@ def _read_txt(path: Path) -> Iterable[dict[str, Any]]:
 
 
 def _read_jsonl(path: Path) -> Iterable[dict[str, Any]]:
-    for number, line in enumerate(_read_txt(path)[0]["text"].split("\n"), start=1):  # type: ignore[index]
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:  # not JSON, or JSON that Python does not take
-            raise CorpusError(f"{path}, line {number}: not JSON: {getattr(error, 'msg', error)}") from None
-        if not isinstance(row, dict):
-            raise CorpusError(f'{path}, line {number}: must be an object like {{"text": "…"}}')
-        yield row
+    (whole,) = _read_txt(path)
+    return [row for _, row in json_lines(whole["text"], str(path))]
+
+
+def json_lines(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, object) of every line that is not blank.
+
+    Args:
+        where: how errors call the text.
+
+    Raises:
+        CorpusError: a line that is not a JSON object, by its number.
+    """
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:  # not JSON, a number of thousands of digits, nested a thousand deep
+                said = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
+                raise CorpusError(f"{where}, line {number}: not JSON: {said}") from None
+            if not isinstance(row, dict):
+                raise CorpusError(f'{where}, line {number}: must be an object like {{"text": "…"}}')
+            yield number, row
 
 
 def _read_parquet(path: Path) -> Iterable[dict[str, Any]]:

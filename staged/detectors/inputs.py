@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import codecs
-import json
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from staged.corpus.files import json_lines
 from staged.errors import CorpusError, first_line
 
 STDIN = "-"
@@ -26,14 +27,16 @@ def read_texts(places: list[str]) -> Iterator[tuple[str, str]]:
             first character is `{`.
 
     Raises:
-        CorpusError: nothing there, not UTF-8, or a bad row, named by its line.
+        CorpusError: nothing there, no text in it, not UTF-8, or a bad row, named by its line.
     """
+    empty = True
     for place in places:
-        if place == STDIN:
-            yield from _stream(sys.stdin.buffer)
-            continue
-        for file in _files(place):
-            yield from _file(file)
+        found = _stream(sys.stdin.buffer) if place == STDIN else chain.from_iterable(map(_file, _files(place)))
+        for one in found:
+            empty = False
+            yield one
+    if empty:
+        raise CorpusError(f"{', '.join(places)}: holds no row, so there is nothing to judge")
 
 
 def utf_text(data: bytes) -> str:
@@ -45,7 +48,7 @@ def utf_text(data: bytes) -> str:
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = data.decode("utf-16" if wide else "utf-8-sig")
     if "\0" in text:
-        at = data.index(0)
+        at = len(text[: text.index("\0")].encode("utf-16")) if wide else data.index(0)
         raise UnicodeDecodeError("utf-8", data, at, at + 1, "binary data")
     return text
 
@@ -104,18 +107,12 @@ def _decoded(data: bytes, where: str) -> str:
 
 
 def _lines(text: str, where: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:  # not JSON, a number of thousands of digits, nested a thousand deep
-                said = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
-                raise CorpusError(f"{where}, line {number}: not JSON: {said}") from None
-            yield _row(row, number, where)
+    for number, row in json_lines(text, where):
+        yield _row(row, number, where)
 
 
-def _row(row: object, number: int, where: str) -> tuple[str, str]:
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+def _row(row: dict[str, Any], number: int, where: str) -> tuple[str, str]:
+    if not isinstance(row.get("text"), str):
         raise CorpusError(f'{where}, line {number}: must be an object like {{"id": "a", "text": "…"}} with a string under "text"')
     return _printable(str(number if row.get("id") is None else row["id"])), row["text"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from staged.errors import CheckpointError
@@ -27,11 +27,11 @@ class GPT2Config:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if type(value) is not int or value < 1:
-                raise CheckpointError(f"GPT-2 config: {name} must be a positive integer, not {value!r}")
+                raise CheckpointError(f"{name} must be a positive integer, not {value!r}")
         if self.n_layer > MOST_LAYERS:
-            raise CheckpointError(f"GPT-2 config: n_layer can be at most {MOST_LAYERS}, not {self.n_layer}")
+            raise CheckpointError(f"n_layer can be at most {MOST_LAYERS}, not {self.n_layer}")
         if self.n_embd % self.n_head:
-            raise CheckpointError(f"GPT-2 config: n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
+            raise CheckpointError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
 
     @property
     def parameters(self) -> int:
@@ -75,29 +75,28 @@ class GPT2Config:
         for key, value in expected.items():
             if config.get(key, value) != value:
                 raise CheckpointError(f"{where}: {key} is {config[key]!r}; GPT-2 as released has {value!r}")
-        try:
-            return cls(
-                n_vocab=config["vocab_size"],
-                n_ctx=config["n_positions"],
-                n_embd=config["n_embd"],
-                n_head=config["n_head"],
-                n_layer=config["n_layer"],
-            )
-        except KeyError as missing:
-            raise CheckpointError(f"{where}: key {missing} is missing from the config") from None
+        return cls._of({"n_vocab": "vocab_size", "n_ctx": "n_positions"}, config, where)
 
     @classmethod
     def from_hparams(cls, hparams: dict[str, Any], *, where: str) -> GPT2Config:
         """Read the `hparams.json` of a TensorFlow folder.
 
         Raises:
-            CheckpointError: a missing key.
+            CheckpointError: a missing key, or numbers that are no shape.
         """
-        names = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
-        for name in names:
-            if name not in hparams:
-                raise CheckpointError(f"{where}: key {name!r} is missing from the config")
-        return cls(**{name: hparams[name] for name in names})
+        return cls._of({}, hparams, where)
+
+    @classmethod
+    def _of(cls, names: dict[str, str], stored: dict[str, Any], where: str) -> GPT2Config:
+        """The shape as a file has it, whose errors name the file; `names`: ours → the file's, where they differ."""
+        wanted = {field.name: names.get(field.name, field.name) for field in fields(cls)}
+        for key in wanted.values():
+            if key not in stored:
+                raise CheckpointError(f"{where}: key {key!r} is missing from the config")
+        try:
+            return cls(**{ours: stored[key] for ours, key in wanted.items()})
+        except CheckpointError as error:
+            raise CheckpointError(f"{where}: {error}") from None
 
 
 RELEASED = {

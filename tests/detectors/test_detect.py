@@ -170,6 +170,19 @@ class TestInputs:
         with pytest.raises(CorpusError, match="an empty name: no such file"):
             list(read_texts([""]))
 
+    def test_no_row_is_said(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "a.jsonl").write_text("\n")
+        with pytest.raises(CorpusError, match=r": holds no row, so there is nothing to judge"):
+            list(read_texts([str(tmp_path)]))
+        (tmp_path / "b.txt").write_text("one")
+        assert [text for _, text in read_texts([str(tmp_path)])] == ["one"]
+
+    @pytest.mark.parametrize(("encoding", "byte"), [("utf-16-le", 4), ("utf-16-be", 4)])
+    def test_binary_data_behind_a_utf_16_mark(self, tmp_path: Path, encoding: str, byte: int) -> None:
+        (tmp_path / "a.txt").write_bytes("\ufeffa\0b".encode(encoding))
+        with pytest.raises(CorpusError, match=f"byte {byte} is not UTF-8"):
+            list(read_texts([str(tmp_path / "a.txt")]))
+
     def test_utf_16_with_a_mark_is_text(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("naïve", encoding="utf-16")
         assert [text for _, text in read_texts([str(tmp_path / "a.txt")])] == ["naïve"]

@@ -155,7 +155,7 @@ def test_bad_plans_are_one_sentence(
 
 
 def test_bad_surroundings_are_one_sentence(refused: Callable[..., str], plan: Path, tmp_path: Path, tiny: Path) -> None:
-    assert "no such plan file" in refused(tmp_path / "nowhere.toml", tmp_path / "out")
+    assert "no such file" in refused(tmp_path / "nowhere.toml", tmp_path / "out")
     assert "no such file, folder or embedded corpus" in refused(plan, tmp_path / "out", "--corpus", "nowhere")
     (tmp_path / "empty").mkdir()
     assert "holds no text" in refused(plan, tmp_path / "out", "--corpus", str(tmp_path / "empty"))
