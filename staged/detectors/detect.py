@@ -24,6 +24,7 @@ from staged.model.causal import CausalLM, load_causal
 from staged.progress import Progress, silent
 
 AT_ONCE = 64  # texts scored together
+LONGEST_WORDS = 20  # characters a word on average; above, the text is in a script without spaces
 SEGMENT_WORDS = 75  # of a segment at least, where the text has them: what is shorter says nothing
 
 
@@ -61,12 +62,15 @@ class Examiner:
         full = [i for i, one in enumerate(cleaned) if one.text.strip()]
         scores = dict(zip(full, self.detector.score([cleaned[i].text for i in full]), strict=True))
         return [
-            self._verdict(name, scores.get(i), len(one.text.split()), one.changes)
+            self._verdict(name, scores.get(i), one.text, one.changes)
             for i, ((name, _), one) in enumerate(zip(texts, cleaned, strict=True))
         ]
 
-    def _verdict(self, name: str, score: float | None, words: int, changes: tuple[Change, ...]) -> Verdict:
+    def _verdict(self, name: str, score: float | None, text: str, changes: tuple[Change, ...]) -> Verdict:
+        words = len(text.split())
         verdict, p, n, reason = self._judge(score, words)
+        if verdict == NOT_ENOUGH and len(text) > LONGEST_WORDS * max(words, 1):
+            reason += " Words are what stands between spaces: of Chinese, Japanese or Thai there are few."
         return Verdict(name, score, p, verdict, self.name, reason, self.fpr, words, n, changes)
 
     def _judge(self, score: float | None, words: int) -> tuple[str, float | None, int, str]:

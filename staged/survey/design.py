@@ -97,6 +97,23 @@ class _Slot:
     sentence: str
 
 
+def read_key(folder: Path) -> dict[str, Any]:
+    """A questionnaire's settings, and whose text each row is.
+
+    Raises:
+        ArtifactError: missing or damaged.
+    """
+    key = read_json(folder / KEY)
+    try:
+        shown = {"sheet", "row", "model", "text_sha256"}
+        whole = {"models", "seed"} <= set(key["settings"]) and all(shown <= set(one) for one in key["rows"])
+    except (TypeError, KeyError):
+        whole = False
+    if not whole:
+        raise ArtifactError(f"{folder / KEY}: is not the key that `staged survey` wrote; restore that file")
+    return dict(key)
+
+
 def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent) -> int:
     """Generate the texts and write sheets and key; killed, the next call continues, and a finished questionnaire is left alone.
 
@@ -117,7 +134,7 @@ def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent
     asked = asdict(settings) | {"sentences_sha256": words_digest("\n".join(one.sentence for one in slots))}
     with disk_errors(out), locked(out):
         if (out / KEY).is_file():
-            if read_json(out / KEY)["settings"] != {**asked, "models": list(settings.models)}:
+            if read_key(out)["settings"] != {**asked, "models": list(settings.models)}:
                 raise ArtifactError(f"{out}: holds a questionnaire of other settings; choose another folder for a new one")
             return settings.sheets
         texts = _generated(settings, slots, out, progress)

@@ -123,6 +123,13 @@ class TestSegments:
         assert segment_spans("One. Two.") == [(0, 9)]
         assert segment_spans("no end in sight " * 200) == [(0, 3199)]
 
+    def test_a_script_without_spaces_is_said(self, detector: CountsHarbours, calibration: Path) -> None:
+        examiner = Examiner("harbours", calibration=calibration)
+        short, chinese = examiner.examine([("a", "Too short."), ("b", "港口的渡轮早上七点离开，中午之前返回。" * 20)])
+        assert chinese.verdict == short.verdict == "not enough evidence"
+        assert "Words are what stands between spaces" in chinese.reason
+        assert "between spaces" not in short.reason
+
     def test_two_authors(self, detector: CountsHarbours, calibration: Path) -> None:
         human = " ".join(f"The window opens {i} times." for i in range(40))
         machine = " ".join(f"The harbour opens {i} times." for i in range(40))

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from staged.cli import app
 from staged.comparing import resampled_means, stream, widened_interval
-from staged.errors import CorpusError, StagedError
+from staged.errors import ArtifactError, CorpusError, StagedError
 from staged.release.evidence import read_evidence
 from staged.samples import dataset
 from staged.sheets import read_sheet
@@ -235,6 +235,17 @@ def test_a_spoilt_row_is_named(here: Path, change: dict[str, str], says: str) ->
     assert str(done.exception).startswith(str(path))
     assert says in str(done.exception)
     assert not (here / "survey.json").exists()
+
+
+@pytest.mark.parametrize(
+    "damage", ["[]", "{}", '{"settings": {}, "rows": []}', '{"settings": {"models": [], "seed": 1}, "rows": [1]}']
+)
+def test_a_damaged_key_is_said(here: Path, tmp_path: Path, damage: str) -> None:
+    (path,) = answer(here, lambda model, sheet, text: (3, 3, 3), range(1, 2))
+    (tmp_path / "key.json").write_text(damage)
+    with pytest.raises(ArtifactError, match=r"key\.json: is not the key that `staged survey` wrote"):
+        tally(tmp_path, [path])
+    assert [one.name for one in tmp_path.iterdir()] == ["key.json"]
 
 
 def test_a_sheet_answered_twice_or_not_at_all_is_refused(here: Path, tmp_path: Path) -> None:
