@@ -242,10 +242,12 @@ def test_a_spoilt_row_is_named(here: Path, change: dict[str, str], says: str) ->
 )
 def test_a_damaged_key_is_said(here: Path, tmp_path: Path, damage: str) -> None:
     (path,) = answer(here, lambda model, sheet, text: (3, 3, 3), range(1, 2))
-    (tmp_path / "key.json").write_text(damage)
+    place = tmp_path / "damaged"
+    place.mkdir()
+    (place / "key.json").write_text(damage)
     with pytest.raises(ArtifactError, match=r"key\.json: is not the key that `staged survey` wrote"):
-        tally(tmp_path, [path])
-    assert [one.name for one in tmp_path.iterdir()] == ["key.json"]
+        tally(place, [path])
+    assert [one.name for one in place.iterdir()] == ["key.json"]
 
 
 def test_a_sheet_answered_twice_or_not_at_all_is_refused(here: Path, tmp_path: Path) -> None:
