@@ -46,7 +46,7 @@ class EvidenceSettings:
     smooth: tuple[str, ...]
     rough: tuple[str, ...] = ()
     attacks: tuple[str, ...] = ()
-    attacked_share: float = 0.1
+    attacked_share: float = 0.2
     smooth_penalty: float = 1.0
     rough_penalty: float = 0.03
     rarer: float = 3.0
