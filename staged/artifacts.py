@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from staged.errors import ArtifactError
+from staged.errors import ArtifactError, StagedError
 
 __all__ = [
     "build",
@@ -71,7 +71,12 @@ def build(
             return False
         if not is_complete(partial, wanted):  # else it was killed between its manifest and its new name
             _keep_only_matching(partial, wanted)
-            write(partial)
+            try:
+                write(partial)
+            except StagedError:
+                if all(item.name == MARK for item in partial.iterdir()):  # refused before anything was made
+                    shutil.rmtree(partial)
+                raise
             write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
         (partial / MARK).unlink(missing_ok=True)
         if folder.exists():

@@ -49,7 +49,11 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Everything random depends on it.")] = None,
 ) -> None:
     """Pretrain or fine-tune models, by a plan or by flags; a flag outweighs the plan. Interrupted, the same command continues."""
-    flags = {name: value for name, value in locals().items() if name not in ("plan", "out", "run", "threads", "corpus")}
+    flags: dict[str, object] = {"init": init, "source": corpus, "budget_tokens": budget_tokens, "minimum_tokens": minimum_tokens}
+    flags |= {"steps": steps, "batch": batch, "micro_batch": micro_batch, "learning_rate": learning_rate}
+    flags |= {"warmup_steps": warmup_steps, "dropout": dropout, "valid_every": valid_every, "checkpoint_every": checkpoint_every}
+    flags |= {"precision": precision, "saved_precision": saved_precision, "checkpointing": checkpointing}
+    flags |= {"lora_rank": lora_rank, "lora_alpha": lora_alpha, "seed": seed}
     import torch
 
     from staged.model.memory import peak_memory_mb
@@ -62,7 +66,7 @@ def train(
         torch.set_num_threads(threads)
     for folder, settings in _runs(plan, out, run or [], init, corpus).items():
         with train_progress(folder.name) as report:
-            worked = train_run(folder, with_flags(settings, flags | {"source": corpus}), report=report)
+            worked = train_run(folder, with_flags(settings, flags), report=report)
         done = f"trained · peak memory {peak_memory_mb():,.0f} MB" if worked else "already there, nothing to do"
         say(f"{folder}: {done}")
 

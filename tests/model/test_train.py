@@ -216,6 +216,7 @@ def test_more_than_the_model_has(
 ) -> None:
     with pytest.raises(PlanError, match=says):
         train(tmp_path / "m", with_flags(replace(settings, init=str(trained)), changes))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_full_disk_while_checkpointing_leaves_the_last_one(settings: TrainSettings, tmp_path: Path) -> None:
