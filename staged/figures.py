@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["estimate", "figure", "p_text", "percent"]
+__all__ = ["counted", "estimate", "figure", "p_text", "percent"]
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 word`, `2,000 words`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def estimate(row: Mapping[str, Any], what: str) -> tuple[Any, Any, Any]:

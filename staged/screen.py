@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from staged.figures import estimate, figure, percent
+from staged.figures import counted, estimate, figure, percent
 
 screen = Console()
 errors = Console(stderr=True)
@@ -118,7 +118,7 @@ def _ending(row: dict[str, Any]) -> str:
     """How a sample came to its end, for a heading."""
     why = {"end": "end of text", "length": "length reached", "stop": f"stop {row['stopped']!r}", "context": "end of the context"}
     moved = f" · window moved {row['slides']} times" if row["slides"] else ""
-    return f"{row['length']} tokens · {why[row['reason']]}{moved}"
+    return f"{counted(row['length'], 'token')} · {why[row['reason']]}{moved}"
 
 
 def print_study(folder: Path) -> None:

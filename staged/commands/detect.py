@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from staged.errors import PlanError
-from staged.figures import figure
+from staged.figures import counted, figure
 from staged.screen import count_progress, print_table, say, screen
 
 DETECTOR = (
@@ -129,7 +129,7 @@ def _print_limits(examiner: Any, texts: list[tuple[str, str]]) -> None:
 
 
 def _print_one(row: dict[str, Any]) -> None:
-    screen.print(Text(row["verdict"], style=STYLES[row["verdict"]]), Text(f"· {row['words']:,} words · {row['detector']}"))
+    screen.print(Text(row["verdict"], style=STYLES[row["verdict"]]), Text(f"· {counted(row['words'], 'word')} · {row['detector']}"))
     say(row["reason"])
     say(f"score {_number(row['score'], 3)} · p-value {_number(row['p_value'], 4)}")
     for change in row["changes"]:

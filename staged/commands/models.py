@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from staged.errors import PlanError
+from staged.figures import counted
 from staged.screen import count_progress, print_evaluation, print_samples, say, train_progress
 
 MODELS = "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, or a hub name (docs/models.md)"
@@ -176,7 +177,7 @@ def sample(
         return
     with count_progress("samples") as progress:
         path = write_samples(out, settings, progress=progress)
-    say(f"{settings.count} samples ({path}): {out}")
+    say(f"{counted(settings.count, 'sample')} ({path}): {out}")
 
 
 def convert(

@@ -26,6 +26,7 @@ import numpy as np
 from staged.artifacts import disk_errors, read_json, write_json
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
 from staged.errors import ArtifactError, CheckpointError, PlanError
+from staged.figures import counted
 from staged.records import MACHINE
 
 EDGES_WORDS = (50, 100, 200, 400)
@@ -186,7 +187,7 @@ class Calibration:
     def _why_nothing(self, score: float | None, words: int, n: int, fpr: float) -> str:
         index = self.bin_of(words)
         if index is None:
-            return f"The text has {words:,} words; below {self.edges_words[0]} words there is too little to judge by."
+            return f"The text has {counted(words, 'word')}; below {self.edges_words[0]} words there is too little to judge by."
         if score is None:
             return "The text could not be scored."
         length = self.bin_name(index).replace(" words", "")

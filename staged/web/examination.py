@@ -40,7 +40,7 @@ class Examiner(Protocol):
         ...
 
     def token_counts(self, text: str) -> tuple[int, int]:
-        """(all tokens, tokens used), as the original demo counts them."""
+        """(all tokens, tokens that the verdict rests on)."""
         ...
 
     def machine_probability(self, verdict: Verdict) -> float:
@@ -55,6 +55,7 @@ class Examination:
     Attributes:
         text: normalised; segments and tokens count its characters.
         human, machine: calibration scores at this length.
+        counts: (all tokens, tokens that the verdict rests on).
     """
 
     verdict: Verdict
@@ -63,6 +64,7 @@ class Examination:
     tokens: Sequence[TokenEvidence]
     human: Sequence[float]
     machine: Sequence[float]
+    counts: tuple[int, int]
 
 
 def examine_text(examiner: Examiner, text: str, still_wanted: Check) -> Examination:
@@ -73,7 +75,7 @@ def examine_text(examiner: Examiner, text: str, still_wanted: Check) -> Examinat
     human, machine = examiner.distributions(verdict.words)
     segments = examiner.segments(text)
     still_wanted()
-    return Examination(verdict, normal, segments, examiner.tokens(text), human, machine)
+    return Examination(verdict, normal, segments, examiner.tokens(text), human, machine, examiner.token_counts(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class Limits:
         body_bytes: of one request, files included.
         text_characters, request_characters: of one text, and of all texts of one request.
         texts: in one request.
-        tokens_shown: coloured on the page; the verdict rests on all of them.
+        tokens_shown: coloured on the page.
         body_s, answer_s: until a request's body has come, and until it is answered.
         requests: at work or waiting, of every kind; beyond it 503.
         waiting: examinations at work or waiting for the one thread that does them; beyond it 503.

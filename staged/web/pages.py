@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from staged.detectors.calibrate import threshold_at_fpr
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, VERDICTS, Segment, TokenEvidence, Verdict
+from staged.figures import counted
 from staged.study.metrics import rate
 from staged.templates import environment
 from staged.web.drawing import score_picture
@@ -73,7 +74,8 @@ def found(seen: Examination, limits: Limits) -> dict[str, Any]:
         "n_machine": len(seen.machine),
         "pieces": list(pieces(seen.text, shown)),
         "legend": legend(shown),
-        "tokens": len(seen.tokens),
+        "tokens": max(seen.counts[0], len(shown)),
+        "tokens_read": seen.counts[1],
         "tokens_shown": len(shown),
         "segments": list(parts(seen.text, seen.segments)) if len(seen.segments) > 1 else [],
         "kinds": kinds(seen.segments),
@@ -192,4 +194,5 @@ def kinds(segments: Sequence[Segment]) -> list[tuple[str, str, int]]:
 def _environment() -> Environment:
     made = environment("staged.web")
     made.filters["thousands"] = lambda number: f"{number:,}"
+    made.filters["counted"] = counted
     return made
