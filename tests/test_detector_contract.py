@@ -185,10 +185,10 @@ def test_a_gpu_says_the_same(detector: Detector, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ["detect", "a.txt"],
+        ["detect", "a.txt", "--out", "b.jsonl"],
         ["stress", "--human", "a.txt"],
         ["calibrate", "--human", "a.txt"],
-        ["evaluate", "a.csv", "--detector", "gltr"],
+        ["evaluate", "a.csv", "--detector", "gltr", "--out", "b"],
     ],
 )
 def test_an_unknown_device_is_said(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,7 +133,9 @@ def stress(
     if examiner.calibration is None:
         raise CheckpointError(f"detector {detector!r}: has no calibration to judge by; make one with `staged calibrate`")
     with count_progress("texts") as progress:
-        found = measure(out, examiner.detector, examiner.calibration, texts, others, settings, progress=progress)
+        found = measure(
+            out, examiner.detector, examiner.calibration, texts, others, settings, device=examiner.device, progress=progress
+        )
     _print_stressed(found)
     say(f"\nall groups: {out}")
 

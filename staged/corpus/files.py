@@ -64,8 +64,9 @@ def _read_txt(path: Path) -> Iterable[dict[str, Any]]:
 
 
 def _read_jsonl(path: Path) -> Iterable[dict[str, Any]]:
-    (whole,) = _read_txt(path)
-    return [row for _, row in json_lines(whole["text"], str(path))]
+    for whole in _read_txt(path):
+        for _, row in json_lines(whole["text"], str(path)):
+            yield row
 
 
 def json_lines(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain, islice
@@ -22,9 +23,12 @@ from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
 from staged.progress import Progress, silent
+from staged.samples.decoders import chosen_device
 
+UNSPACED = re.compile(  # letters of scripts that put no spaces between words: Thai to Khmer, kana, Chinese characters
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 AT_ONCE = 64  # texts scored together
-LONGEST_WORDS = 20  # characters a word on average; above, the text is in a script without spaces
 SEGMENT_WORDS = 75  # of a segment at least, where the text has them: what is shorter says nothing
 
 
@@ -46,8 +50,8 @@ class Examiner:
         self, detector_name: str = "evidence", *, fpr: float = 0.01, calibration: Path | None = None, device: str = "auto"
     ) -> None:
         check_fpr(fpr)
-        self.name, self.fpr = detector_name, fpr
-        self.detector = open_detector(detector_name, device=device)
+        self.name, self.fpr, self.device = detector_name, fpr, chosen_device(device)
+        self.detector = open_detector(detector_name, device=self.device)
         file = calibration or calibration_file(detector_name)
         self.calibration: Calibration | None = load_calibration(file) if file else None
         if self.calibration and self.calibration.detector not in (detector_name, self.detector.name):
@@ -68,14 +72,15 @@ class Examiner:
 
     def _verdict(self, name: str, score: float | None, text: str, changes: tuple[Change, ...]) -> Verdict:
         words = len(text.split())
-        verdict, p, n, reason = self._judge(score, words)
-        if verdict == NOT_ENOUGH and len(text) > LONGEST_WORDS * max(words, 1):
-            reason += " Words are what stands between spaces: of Chinese, Japanese or Thai there are few."
+        verdict, p, n, reason = self._judge(score, words, text)
         return Verdict(name, score, p, verdict, self.name, reason, self.fpr, words, n, changes)
 
-    def _judge(self, score: float | None, words: int) -> tuple[str, float | None, int, str]:
+    def _judge(self, score: float | None, words: int, text: str) -> tuple[str, float | None, int, str]:
         if score is None:
             return NOT_ENOUGH, None, 0, "The text is empty."
+        if 2 * len(UNSPACED.findall(text)) > sum(map(str.isalpha, text)):
+            said = "Most of the text is in a script without spaces between words, such as Chinese, Japanese or Thai: "
+            return NOT_ENOUGH, None, 0, said + "how many words it has, and so which human texts to compare it with, cannot be told."
         if self.calibration is None:
             said = f"The detector {self.name} has not been calibrated on human text here: `staged calibrate` does that."
             return NOT_ENOUGH, None, 0, said
@@ -99,7 +104,7 @@ class Examiner:
         """
         if self._reader is None:
             own = self.detector if isinstance(self.detector, EvidenceDetector | ZeroShotDetector) else None
-            self._reader = own.scorer if own else load_causal(SCORER)
+            self._reader = own.scorer if own else load_causal(SCORER, device=self.device)
         return token_evidence(self._reader, normalize(text).text, most_tokens=MOST_TOKENS)
 
     def normalized(self, text: str) -> tuple[str, tuple[Change, ...]]:
@@ -174,6 +179,7 @@ def write_judged(
     """
     calibration = examiner.calibration.fingerprint if examiner.calibration else None
     wanted = {"detector": examiner.name, "fpr": examiner.fpr, "calibration": calibration, "segments": segments}
+    wanted |= {"device": examiner.device}
     with continued(out, wanted, pieces="*.jsonl") as blocks:
         files = []
         for start in range(0, len(texts), AT_ONCE):

@@ -27,11 +27,11 @@ class GPT2Config:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if type(value) is not int or value < 1:
-                raise CheckpointError(f"{name} must be a positive integer, not {value!r}")
+                raise CheckpointError(f"a GPT-2's {name} must be a positive integer, not {value!r}")
         if self.n_layer > MOST_LAYERS:
-            raise CheckpointError(f"n_layer can be at most {MOST_LAYERS}, not {self.n_layer}")
+            raise CheckpointError(f"a GPT-2's n_layer can be at most {MOST_LAYERS}, not {self.n_layer}")
         if self.n_embd % self.n_head:
-            raise CheckpointError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
+            raise CheckpointError(f"a GPT-2's n_embd {self.n_embd} is not a multiple of its n_head {self.n_head}")
 
     @property
     def parameters(self) -> int:

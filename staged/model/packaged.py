@@ -24,7 +24,7 @@ class Package:
     Attributes:
         parts: (distribution, file in it) in order; joined they are the GGUF file.
         sha256: of the joined file.
-        nats: a token, what the model gives `KNOWN_TEXT`, as llama.cpp reads the same file.
+        nats: a token, what `KNOWN_TEXT` costs the model; llama.cpp makes as much of the same file, to within 0.01.
         install: what a user types.
     """
 
@@ -124,7 +124,7 @@ def _check_reading(name: str, model: Any, tokenizer: Any, nats: float) -> None:
     if not abs(found - nats) < TOLERANCE:
         raise CheckpointError(
             f"model {name!r}: transformers {transformers.__version__} converts it wrongly: a known text costs {found:.2f} nats a "
-            f"token where it should cost {nats:.2f}; run `pip install --upgrade transformers` (docs/detectors.md)"
+            f"token where it should cost {nats:.2f}; run `pip install 'transformers>=5.23'` (docs/detectors.md)"
         )
 
 

@@ -138,8 +138,8 @@ def read_plan(path: Path) -> dict[str, TrainSettings]:
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise PlanError(f"{path}: key {name!r} stands outside a table; put it under [defaults] or under a run's name")
-        if Path(name).name != name or name in (".", ".."):
-            raise PlanError(f"{path}: run {name!r} cannot be a folder's name; choose one without a slash")
+        if Path(name).name != name or name in ("", ".", "..") or not name.isprintable():
+            raise PlanError(f"{path}: run {name!r} cannot be a folder's name; choose one of letters and digits")
         merged = defaults | table
         where = f"{path} [{name}]"
         if "corpus" in merged:

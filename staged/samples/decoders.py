@@ -11,7 +11,6 @@ from staged.model.fast import PackedGPT2, bf16_is_native, int8_is_native
 from staged.model.outside import load_outside
 from staged.model.static import StaticGPT2, static_is_native
 from staged.samples.engine import Decoder
-from staged.settings import nearest
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -34,7 +33,7 @@ def chosen_device(device: str, precision: str = "") -> str:
         SamplingError: a GPU that is not there, or int8 on one.
     """
     if device not in DEVICES:
-        raise PlanError(f"device {device!r}; {nearest(device, DEVICES)}")
+        raise PlanError(f"device {device!r}; choose {', '.join(DEVICES)}")
     if device == "auto":
         return "cuda" if static_is_native() and precision != "int8" else "cpu"
     if device == "cuda" and not static_is_native():

@@ -104,6 +104,7 @@ def evaluate_raid(
         CorpusError: the file or the predictions. PlanError: the settings. CheckpointError: the detector.
         ArtifactError: `out` cannot be written.
     """
+    device = chosen_device(device)
     if bool(detector) == bool(predicted):
         raise PlanError("evaluate: give --detector NAME to score the texts, or --predictions FILE.json with their scores")
     rows = read_rows(path, also=tuple(settings.calibrate_on), texts=predicted is None)
@@ -131,7 +132,7 @@ def _into(
     if predicted:
         scores = read_predictions(predicted, rows)
     else:
-        scores = score_into(out, rows, catalog.open_detector, head["detector"], device=chosen_device(device), progress=progress)
+        scores = score_into(out, rows, catalog.open_detector, head["detector"], device=device, progress=progress)
     write_predictions(out / "predictions.json", rows, scores)
     result = head | _measure(rows, scores, settings)
     if rows.labelled:

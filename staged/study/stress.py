@@ -78,12 +78,14 @@ def stress(
     machine: Sequence[Document],
     settings: StressSettings,
     *,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Measure, write `out`, a JSON file, and return what it holds; a killed run continues with what it has not scored.
 
     Args:
         human, machine: documents that did not train or calibrate the detector, read whole; machine may be empty.
+        device: where the detector computes; what another device scored is not continued.
         progress: called with (texts scored, all).
 
     Raises:
@@ -95,7 +97,7 @@ def stress(
     read = {reading: [sees(text) for text in under(texts, reading, seed=settings.seed)] for reading in _readings(settings)}
     distinct = list(dict.fromkeys(text for these in read.values() for text in these))
     batches = [distinct[start : start + AT_ONCE] for start in range(0, len(distinct), AT_ONCE)]
-    wanted = {"detector": detector.name, "calibration": calibration.fingerprint}
+    wanted = {"detector": detector.name, "calibration": calibration.fingerprint, "device": device}
     with continued(out, wanted, pieces="*.json") as folder:
         scores = scored(folder, bare, batches, progress)
         rows = corrected(list(tabulate(texts, read, scores, calibration, settings.fprs)))

@@ -105,9 +105,9 @@ def read_key(folder: Path) -> dict[str, Any]:
     """
     key = read_json(folder / KEY)
     try:
-        shown = {"sheet", "row", "model", "text_sha256"}
-        whole = {"models", "seed"} <= set(key["settings"]) and all(shown <= set(one) for one in key["rows"])
-    except (TypeError, KeyError):
+        models, _, rows = set(key["settings"]["models"]), int(key["settings"]["seed"]), key["rows"]
+        whole = bool(rows) and all(one["model"] in models and {"sheet", "row", "text_sha256"} <= one.keys() for one in rows)
+    except (AttributeError, KeyError, TypeError, ValueError):
         whole = False
     if not whole:
         raise ArtifactError(f"{folder / KEY}: is not the key that `staged survey` wrote; restore that file")

@@ -125,10 +125,16 @@ class TestSegments:
 
     def test_a_script_without_spaces_is_said(self, detector: CountsHarbours, calibration: Path) -> None:
         examiner = Examiner("harbours", calibration=calibration)
-        short, chinese = examiner.examine([("a", "Too short."), ("b", "港口的渡轮早上七点离开，中午之前返回。" * 20)])
-        assert chinese.verdict == short.verdict == "not enough evidence"
-        assert "Words are what stands between spaces" in chinese.reason
-        assert "between spaces" not in short.reason
+        chinese, quoted = "港口的渡轮早上七点离开，中午之前返回。 " * 60, text_with(6) + " 港口的渡轮早上七点离开"
+        for text, unspaced in (
+            (chinese, True),
+            ("สวัสดีครับ " * 60, True),
+            (quoted, False),
+            ("https://example.org/" + "a" * 90, False),
+        ):
+            (one,) = examiner.examine([("a", text)])
+            assert ("script without spaces" in one.reason) == unspaced
+            assert not unspaced or (one.verdict, one.p_value) == ("not enough evidence", None)
 
     def test_two_authors(self, detector: CountsHarbours, calibration: Path) -> None:
         human = " ".join(f"The window opens {i} times." for i in range(40))

@@ -121,7 +121,7 @@ def test_dropout_rate_and_scale() -> None:
         ({"model_type": "bert"}, "model_type is 'bert'"),
         ({"activation_function": "relu"}, "activation_function is 'relu'"),
         ({"n_embd": 33}, "not a multiple"),
-        ({"n_layer": 0}, r"^config\.json: n_layer must be a positive integer"),
+        ({"n_layer": 0}, r"^config\.json: a GPT-2's n_layer must be a positive integer"),
         ({"n_layer": 10**9}, "n_layer can be at most 1000"),
     ],
 )
@@ -132,7 +132,7 @@ def test_foreign_configs_are_refused(change: dict[str, object], says: str) -> No
 
 def test_a_wrong_hparams_is_named() -> None:
     numbers = {"n_vocab": 300, "n_ctx": 64, "n_embd": 32, "n_head": 2, "n_layer": 0}
-    with pytest.raises(CheckpointError, match=r"^hparams\.json: n_layer must be a positive integer"):
+    with pytest.raises(CheckpointError, match=r"^hparams\.json: a GPT-2's n_layer must be a positive integer"):
         GPT2Config.from_hparams(numbers, where="hparams.json")
 
 

@@ -371,6 +371,8 @@ def test_a_file_where_the_model_should_go_is_said_at_once(settings: TrainSetting
         ("steps = 3", "stands outside a table"),
         ('["../x"]\nsteps = 3', r"run '\.\./x' cannot be a folder's name"),
         ('[".."]\nsteps = 3', "cannot be a folder's name"),
+        ('[""]\nsteps = 3', "cannot be a folder's name"),
+        ('["a\\u0000b"]\nsteps = 3', "cannot be a folder's name"),
         ("[defaults]\nsteps = 3", "holds no run"),
         ("[a]\ninit = 'mini-s'\ntokenizer = 'mini-s'", "brings its own tokenizer"),
         ("[a]\nlearning_rate = -1.0", "learning_rate must be above 0 and finite"),

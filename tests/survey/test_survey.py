@@ -238,7 +238,17 @@ def test_a_spoilt_row_is_named(here: Path, change: dict[str, str], says: str) ->
 
 
 @pytest.mark.parametrize(
-    "damage", ["[]", "{}", '{"settings": {}, "rows": []}', '{"settings": {"models": [], "seed": 1}, "rows": [1]}']
+    "damage",
+    [
+        "[]",
+        "{}",
+        '{"settings": {}, "rows": []}',
+        '{"settings": ["models", "seed"], "rows": [1]}',
+        '{"settings": {"models": null, "seed": 1}, "rows": [{}]}',
+        '{"settings": {"models": ["a"], "seed": 1}, "rows": []}',
+        '{"settings": {"models": ["a"], "seed": 1}, "rows": [["sheet", "row", "model", "text_sha256"]]}',
+        '{"settings": {"models": ["a"], "seed": 1}, "rows": [{"sheet": 1, "row": 1, "model": "b", "text_sha256": ""}]}',
+    ],
 )
 def test_a_damaged_key_is_said(here: Path, tmp_path: Path, damage: str) -> None:
     (path,) = answer(here, lambda model, sheet, text: (3, 3, 3), range(1, 2))

@@ -14,6 +14,8 @@ from staged.errors import PlanError, ServeError
 from staged.web.serve import listen
 from tests.web.fake import FakeExaminer
 
+JUDGED = ("--calibration", "mine.json", "--device", "cpu")
+
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[FakeExaminer]:
@@ -21,6 +23,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[FakeExaminer]:
     made: list[FakeExaminer] = []
 
     def examiner(name: str, *, fpr: float, calibration: Path | None, device: str) -> FakeExaminer:
+        assert (calibration, device) == (Path("mine.json"), "cpu")
         made.append(FakeExaminer(name, fpr))
         return made[-1]
 
@@ -30,7 +33,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[FakeExaminer]:
 
 
 def test_prints_where_it_serves(served: list[FakeExaminer]) -> None:
-    result = CliRunner().invoke(app, ["serve", "--port", "0", "--detector", "likelihood", "--fpr", "0.05", "--root-path", "/d"])
+    result = CliRunner().invoke(
+        app, ["serve", "--port", "0", "--detector", "likelihood", "--fpr", "0.05", "--root-path", "/d", *JUDGED]
+    )
     assert result.exit_code == 0, result.output
     assert "serving at http://127.0.0.1:" in result.output
     assert "/d/ · Ctrl-C stops" in result.output
