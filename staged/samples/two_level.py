@@ -1,4 +1,5 @@
-"""Choosing among 50,257 logits without sorting them: groups first, then inside the few groups that matter. Exact.
+"""Choosing among 50,257 logits without sorting them, exactly: in groups first and then inside the one that matters, or, for top-k,
+by one partial selection.
 
 On a GPU one pass over everything is quicker than many small ones, and nothing here may look at a result: that would wait for it.
 
