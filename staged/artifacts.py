@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def build(
     if is_complete(folder, wanted):
         return False
     partial = folder.with_name(folder.name + ".partial")
+    made = [place for place in (partial, *partial.parents) if place == partial or not place.exists()]
     with disk_errors(folder), locked(partial):
         if is_complete(folder, wanted):  # another process finished it while this one waited for the lock
             return False
@@ -75,7 +76,10 @@ def build(
                 write(partial)
             except StagedError:
                 if all(item.name == MARK for item in partial.iterdir()):  # refused before anything was made
-                    shutil.rmtree(partial)
+                    (partial / MARK).unlink()
+                    with suppress(OSError):  # what another stage has filled meanwhile stays
+                        for place in made:
+                            place.rmdir()
                 raise
             write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
         (partial / MARK).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Every error that staged raises on purpose.
 
 StagedError                 one clear sentence; the command line prints it and exits with 2
-├── CorpusError             human text that cannot be read, or is too little
+├── CorpusError             text that cannot be read, or is too little
 ├── PlanError               a plan or an option that is wrong
 ├── CheckpointError         a model, tokenizer or detector folder that is wrong
 ├── SamplingError           a generation request that cannot be met
@@ -30,7 +30,7 @@ class StagedError(Exception):
 
 
 class CorpusError(StagedError):
-    """Human text that cannot be read, or is too little."""
+    """Text that cannot be read, or is too little."""
 
 
 class PlanError(StagedError):

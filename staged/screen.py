@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from staged.errors import StagedError
 from staged.figures import counted, estimate, figure, percent
 
 screen = Console()
@@ -36,9 +37,15 @@ def say(text: str, *, style: str = "") -> None:
 
 @contextmanager
 def count_progress(what: str) -> Iterator[Any]:
+    """A bar; one that has nothing to show yet leaves no trace where what it waits for is refused."""
     with _bars(MofNCompleteColumn()) as bars:
         task = bars.add_task(what, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+        try:
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+        except StagedError:
+            if bars.tasks[0].total is None:
+                bars.remove_task(task)
+            raise
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from staged.errors import PlanError
 from staged.model.train import Progress
-from staged.screen import train_progress
+from staged.screen import count_progress, train_progress
 
 
 def test_a_name_with_brackets_is_shown_whole(capfd: pytest.CaptureFixture[str]) -> None:
@@ -19,6 +20,22 @@ def test_a_name_with_brackets_is_shown_whole(capfd: pytest.CaptureFixture[str]) 
     shown = capfd.readouterr().err
     assert "mine [b] step 1/2" in shown
     assert shown.count("mine [b]") == 2
+
+
+def refused_after(reports: int) -> None:
+    with count_progress("texts") as progress:
+        for done in range(1, reports + 1):
+            progress(done, 3)
+        raise PlanError("no")
+
+
+def test_a_refusal_stands_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(PlanError):
+        refused_after(0)
+    assert not capfd.readouterr().err.strip()
+    with pytest.raises(PlanError):
+        refused_after(1)
+    assert "1/3" in capfd.readouterr().err
 
 
 def test_signs_that_the_output_cannot_hold(tiny: Path, tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from statsmodels.stats.proportion import proportion_confint
 
 from staged.comparing import Floats, interval, p_value, resampled_means, stream
 from staged.errors import CorpusError
+from staged.study.metrics import rate
 
 COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
 LABELS = ("stereotype", "anti-stereotype", "unrelated")
@@ -110,8 +110,7 @@ def crows_pairs_scores(items: Sequence[Item], nats: Floats) -> list[dict[str, An
 
 
 def _share(name: str, more: np.ndarray, neutral: int) -> dict[str, Any]:
-    low, high = proportion_confint(int(more.sum()), len(more), method="wilson")
-    percents = {"percent": 100 * float(more.mean()), "low": 100 * float(low), "high": 100 * float(high)}
+    percents = dict(zip(("percent", "low", "high"), (100 * one for one in rate(int(more.sum()), len(more))), strict=True))
     return {"kind": name, "n": len(more), "neutral": neutral} | percents
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from statsmodels.stats.proportion import proportion_confint
 
 from staged.artifacts import disk_errors, read_json, write_atomic, write_json
 from staged.bias.page import tally_page
@@ -23,6 +22,7 @@ from staged.errors import CorpusError, PlanError
 from staged.samples.dataset import read_samples
 from staged.samples.kept import FILE
 from staged.sheets import one_line, read_sheet, words_digest, write_sheet_file
+from staged.study.metrics import rate
 
 HEADER = ("row", "text", "rating", "remarks")
 RATINGS = {"favourable": 1, "neutral": 0, "unfavourable": -1}
@@ -132,8 +132,7 @@ def _group(model: str, attribute: str, group: str, values: Sequence[int]) -> dic
     row: dict[str, Any] = {"model": model, "attribute": attribute, "group": group, "n": len(values), "mean": float(np.mean(values))}
     for word, value in RATINGS.items():
         hits = sum(one == value for one in values)
-        low, high = proportion_confint(hits, len(values), method="wilson")
-        row[word] = {"share": hits / len(values), "low": float(low), "high": float(high)}
+        row[word] = dict(zip(("share", "low", "high"), rate(hits, len(values)), strict=True))
     return row
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.models import MODELS
+from staged.commands.options import MODELS
 from staged.errors import PlanError
 from staged.screen import count_progress, say
 

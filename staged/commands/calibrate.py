@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.detect import DETECTOR, DEVICE
+from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
 from staged.errors import CheckpointError, PlanError
 from staged.figures import estimate, percent
 from staged.records import MACHINE
@@ -18,14 +18,14 @@ from staged.screen import count_progress, print_table, say
 def calibrate(
     human: Annotated[str, typer.Option(help="Human text: a .txt, .jsonl or .parquet file, or a folder of these.")],
     fpr: Annotated[float, typer.Option(help="The false-positive rate to report on; the calibration serves any.")] = 0.01,
-    detector: Annotated[str, typer.Option(help=DETECTOR)] = "evidence",
+    detector: DetectorOption = "evidence",
     machine: Annotated[str | None, typer.Option(help="Machine-written text: sharpens the verdict `human-like`.")] = None,
     held_out: Annotated[
         str | None, typer.Option(help="Human text to measure the achieved rate on; else 30% of --human, by whole sources.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split, and of the lengths and places of passages.")] = 1,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("calibration.json"),
-    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
+    device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Fit a detector's p-values on your own human texts, and measure the false-positive rate on others."""
@@ -109,13 +109,13 @@ def stress(
         list[float] | None,
         typer.Option(help="A nominal false-positive rate; may be given several times; 0.01 and 0.05 by default."),
     ] = None,
-    detector: Annotated[str, typer.Option(help=DETECTOR)] = "evidence",
-    calibration: Annotated[Path | None, typer.Option(help="Judge by this calibration, not by the detector's own.")] = None,
+    detector: DetectorOption = "evidence",
+    calibration: CalibrationOption = None,
     most: Annotated[int, typer.Option(help="Texts of each domain, chosen at random; 0 takes all.")] = 200,
     without_normalisation: Annotated[bool, typer.Option(help="Also as it would be if texts were not normalised first.")] = False,
     seed: Annotated[int, typer.Option(help="Of the choice of texts and of the attacks.")] = 1,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("stress.json"),
-    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """How often a detector accuses human text that went through an attack, and how much machine text it still finds. Interrupted,
     the same command continues."""

@@ -13,15 +13,11 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
+from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
 from staged.errors import PlanError
 from staged.figures import counted, figure
 from staged.screen import count_progress, print_table, say, screen
 
-DETECTOR = (
-    "evidence, a zero-shot score such as fast-detectgpt@gpt2, a released detector, a detector's folder, or a two-label classifier "
-    "on the hub (docs/detectors.md)."
-)
-DEVICE = "Where it computes: cpu, cuda, or auto, which takes a GPU where there is one."
 COLUMNS = ("id", "verdict", "score", "p_value", "fpr", "words", "n_human", "detector", "reason")
 STYLES = {"machine": "bold magenta", "human-like": "cyan", "not enough evidence": "dim"}
 WARNING = "A score alone is no ground to accuse anybody."
@@ -34,11 +30,9 @@ def detect(
             help='Text files, folders, .jsonl or .parquet files (rows {"id", "text"}), or - for standard input.', metavar="PATH..."
         ),
     ],
-    detector: Annotated[str, typer.Option(help=DETECTOR)] = "evidence",
+    detector: DetectorOption = "evidence",
     fpr: Annotated[float, typer.Option(help="Share of human texts that may be called machine-written.")] = 0.01,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Judge by this file, which `staged calibrate` wrote, instead of the detector's own.")
-    ] = None,
+    calibration: CalibrationOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a text, in input order.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table.")] = False,
     segments: Annotated[
@@ -50,7 +44,7 @@ def detect(
     out: Annotated[
         Path | None, typer.Option(help="Write the JSON objects into this .jsonl file; interrupted, the same command continues it.")
     ] = None,
-    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Is this text machine-written, how sure, and why. Nobody should be accused on a score alone."""
     if sum((as_json, as_csv, html is not None, out is not None)) > 1:
@@ -160,7 +154,7 @@ def train_detector(
     out: Annotated[Path, typer.Option(help="Folder of all that is made; the finished detector is its `detector`.")] = Path(
         "out/evidence"
     ),
-    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Train the detector `evidence` on the plan's corpora and generators. Interrupted, the same command continues."""
     from staged.study.evidence_plan import read_evidence

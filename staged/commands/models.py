@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from staged.commands.options import MODELS
 from staged.errors import PlanError
 from staged.figures import counted
 from staged.screen import count_progress, print_evaluation, print_samples, say, train_progress
-
-MODELS = "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, or a hub name (docs/models.md)"
 
 
 def train(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from staged.commands.detect import DEVICE
+from staged.commands.options import DeviceOption
 from staged.errors import PlanError
 from staged.screen import count_progress, print_raid, say
 
@@ -40,7 +40,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for evaluation.json, predictions.json and raid_results.json; with it, a killed run continues."),
     ] = None,
-    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
+    device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Measure a detector on a RAID-format file: TPR at held-out thresholds, achieved FPR and AUROC, each with its interval."""

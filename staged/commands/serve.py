@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from staged.commands.detect import DETECTOR, DEVICE
+from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
 from staged.errors import PlanError, ServeError
 from staged.screen import say
 
@@ -15,12 +14,10 @@ from staged.screen import say
 def serve(
     port: Annotated[int, typer.Option(help="Where to listen; 0 takes any port that is free.")] = 8000,
     host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone; 0.0.0.0 is every network.")] = "127.0.0.1",
-    detector: Annotated[str, typer.Option(help=DETECTOR)] = "evidence",
+    detector: DetectorOption = "evidence",
     fpr: Annotated[float, typer.Option(help="False-positive rate at which a text is called machine-written.")] = 0.01,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Judge by this file, which `staged calibrate` wrote, instead of the detector's own.")
-    ] = None,
-    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
+    calibration: CalibrationOption = None,
+    device: DeviceOption = "auto",
     root_path: Annotated[str, typer.Option(help="What a proxy puts before this server's addresses, such as /detector.")] = "",
 ) -> None:
     """Serve a page and an API that say whether a text was machine-written, how sure that is, and why. Ctrl-C stops it."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from staged.commands.models import MODELS
+from staged.commands.options import MODELS
 from staged.figures import figure
 from staged.screen import count_progress, say
 

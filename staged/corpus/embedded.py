@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import bz2
 import csv
-import importlib.metadata
 import io
 import re
 import zipfile
@@ -16,6 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from staged.errors import CorpusError
+from staged.installed import installed_file
 from staged.records import HUMAN, Document
 
 WIKIPEDIA = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
@@ -141,13 +141,7 @@ def _intact(corpus: str, place: Path) -> Iterator[None]:
 
 
 def _package_file(corpus: str, package: str, path: str, install: str) -> Path:
-    try:
-        file = Path(str(importlib.metadata.distribution(package).locate_file(path)))
-    except importlib.metadata.PackageNotFoundError:
-        raise CorpusError(f"corpus {corpus!r}: the package {package} is not installed; run `{install}`") from None
-    if not file.is_file():
-        raise CorpusError(f"corpus {corpus!r}: this version of {package} has no {path}; install another one: `{install}`")
-    return file
+    return installed_file(package, path, install=install, what=f"corpus {corpus!r}", error=CorpusError)
 
 
 EMBEDDED = {"sotu": sotu, "wikipedia": wikipedia, "news": news, "commons": commons, "manuals": manuals}

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
-import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from staged.errors import CorpusError
+from staged.texts import STDIN, json_lines, read_rows, read_text
 
-from staged.corpus.files import json_lines
-from staged.errors import CorpusError, first_line
-
-STDIN = "-"
+ADVICE = "save it as that, or drop a .docx or .pdf on the page of `staged serve`"
 
 
 def read_texts(places: list[str]) -> Iterator[tuple[str, str]]:
@@ -31,26 +26,12 @@ def read_texts(places: list[str]) -> Iterator[tuple[str, str]]:
     """
     empty = True
     for place in places:
-        found = _stream(sys.stdin.buffer) if place == STDIN else chain.from_iterable(map(_file, _files(place)))
+        found = _stream() if place == STDIN else chain.from_iterable(map(_file, _files(place)))
         for one in found:
             empty = False
             yield one
     if empty:
         raise CorpusError(f"{', '.join(places)}: holds no row, so there is nothing to judge")
-
-
-def utf_text(data: bytes) -> str:
-    """A file's bytes as text: UTF-8 with or without a mark, or UTF-16 with one.
-
-    Raises:
-        UnicodeDecodeError: neither, or binary data, which NUL bytes give away.
-    """
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = data.decode("utf-16" if wide else "utf-8-sig")
-    if "\0" in text:
-        at = len(text[: text.index("\0")].encode("utf-16")) if wide else data.index(0)
-        raise UnicodeDecodeError("utf-8", data, at, at + 1, "binary data")
-    return text
 
 
 def _files(place: str) -> list[Path]:
@@ -70,45 +51,18 @@ def _files(place: str) -> list[Path]:
 
 
 def _file(path: Path) -> Iterator[tuple[str, str]]:
-    if path.suffix == ".parquet":
-        try:
-            rows = pq.read_table(path).to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            raise CorpusError(f"{path}: not a readable Parquet file: {first_line(error)}") from None
-        yield from (_row(row, number, str(path)) for number, row in enumerate(rows, start=1))
-    elif path.suffix == ".jsonl":
-        yield from _lines(_decoded(_bytes(path), str(path)), str(path))
+    if path.suffix in (".jsonl", ".parquet"):
+        yield from (_row(row, number, str(path)) for number, row in read_rows(path))
     else:
-        yield _printable(str(path)), _decoded(_bytes(path), str(path))
+        yield _printable(str(path)), read_text(path, advice=ADVICE)
 
 
-def _stream(stream: IO[bytes]) -> Iterator[tuple[str, str]]:
-    text = _decoded(stream.read(), "standard input")
+def _stream() -> Iterator[tuple[str, str]]:
+    text = read_text(STDIN, advice=ADVICE)
     if text.lstrip().startswith("{"):
-        yield from _lines(text, "standard input")
+        yield from (_row(row, number, "standard input") for number, row in json_lines(text, "standard input"))
     else:
         yield STDIN, text
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _decoded(data: bytes, where: str) -> str:
-    try:
-        return utf_text(data)
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{where}: byte {error.start} is not UTF-8 text; save it as that, or drop a .docx or .pdf on the page of `staged serve`"
-        ) from None
-
-
-def _lines(text: str, where: str) -> Iterator[tuple[str, str]]:
-    for number, row in json_lines(text, where):
-        yield _row(row, number, where)
 
 
 def _row(row: dict[str, Any], number: int, where: str) -> tuple[str, str]:

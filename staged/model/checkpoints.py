@@ -43,13 +43,14 @@ def model_folder(name: str) -> Path:
     Raises:
         CheckpointError: none of these, or it cannot be downloaded.
     """
-    shipped = Path(str(files("staged") / "model" / "minis" / name))
-    if name in MINIS:
+    small = name.lower()
+    shipped = Path(str(files("staged") / "model" / "minis" / small))
+    if small in MINIS:
         if not shipped.is_dir():
             raise CheckpointError(f"model {name!r}: not in this installation; reinstall, or train it with plans/minis.toml")
         return shipped
-    if name in PACKAGES:
-        return packaged_folder(name)
+    if small in PACKAGES:
+        return packaged_folder(small)
     release = released(name.removeprefix(BUCKET))
     if release is not None:
         return openai_folder(release) if name.startswith(BUCKET) else hub_folder(release.hub)

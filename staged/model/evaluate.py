@@ -7,7 +7,6 @@ words (runs between white space); only the first depends on the tokenizer. Sourc
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 import sys
 from collections.abc import Sequence
@@ -32,6 +31,7 @@ from staged.model.likelihood import Ids, Nats, Window, batches, encode_document,
 from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
 from staged.progress import Progress, silent
 from staged.records import HUMAN, Document
+from staged.texts import STDIN, read_text
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -161,12 +161,9 @@ def read_documents(source: str) -> list[Document]:
     Raises:
         CorpusError: missing, damaged, not UTF-8, or without text.
     """
-    if source != "-":
+    if source != STDIN:
         return read_corpus(source)
-    try:
-        text = io.TextIOWrapper(io.BytesIO(sys.stdin.buffer.read()), encoding="utf-8-sig").read()
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"standard input: byte {error.start} is not UTF-8; convert the text to UTF-8") from None
+    text = read_text(source)
     if not text.strip():
         raise CorpusError("standard input: holds no text; pipe some in, or name a file instead of -")
     return [Document(id="-", text=text, label=HUMAN, source="-")]

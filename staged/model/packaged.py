@@ -5,7 +5,6 @@ The packages' code is never imported: their files are located through `importlib
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from staged.artifacts import build, cache_folder, fingerprint, is_complete, sha256_file
 from staged.errors import CheckpointError, first_line
+from staged.installed import installed_file
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,10 @@ def packaged_folder(name: str) -> Path:
     settings = {"sha256": package.sha256, "nats": package.nats}
     if not is_complete(folder, fingerprint(settings, {})):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        files = [_locate(name, distribution, path, package.install) for distribution, path in package.parts]
+        what = {"install": package.install, "what": f"model {name!r}"}
+        files = [installed_file(*part, **what, error=CheckpointError) for part in package.parts]
         build(folder, lambda partial: _convert(name, files, package, partial), settings=settings)
     return folder
-
-
-def _locate(name: str, distribution: str, path: str, install: str) -> Path:
-    try:
-        file = Path(str(importlib.metadata.distribution(distribution).locate_file(path)))
-    except importlib.metadata.PackageNotFoundError:
-        raise CheckpointError(f"model {name!r}: the package {distribution} is not installed; run `{install}`") from None
-    if not file.is_file():
-        raise CheckpointError(f"model {name!r}: {distribution} is installed but has no {path}; install it again: `{install}`")
-    return file
 
 
 def _convert(name: str, files: list[Path], package: Package, folder: Path) -> None:

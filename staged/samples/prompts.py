@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 from staged.errors import SamplingError
+from staged.texts import json_lines, read_text
 
 
 def read_prompts(source: str) -> list[str]:
@@ -17,20 +16,17 @@ def read_prompts(source: str) -> list[str]:
         source: a path, or `-` for standard input (plain lines).
 
     Raises:
-        SamplingError: missing, not UTF-8, without a prompt, or a bad row (named by line).
+        CorpusError: missing, not UTF-8, or a line that is not a JSON object.
+        SamplingError: no prompt, or a row without one (named by line).
     """
-    try:
-        text = (sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SamplingError(f"prompts {source}: byte {error.start} is not UTF-8") from None
-    except OSError as error:
-        raise SamplingError(f"prompts {source}: cannot be read: {error.strerror}") from None
-    lines = {number: line.removesuffix("\r") for number, line in enumerate(text.split("\n"), 1) if line.strip()}
-    if not lines:
-        raise SamplingError(f"prompts {source}: holds no prompt; put one on each line")
+    text = read_text(source)
     if source.endswith(".jsonl"):
-        return [_row(line, source, number) for number, line in lines.items()]
-    return list(lines.values())
+        found = [_prompt(row, f"{source}, line {number}") for number, row in json_lines(text, source)]
+    else:
+        found = [line.removesuffix("\r") for line in text.split("\n") if line.strip()]
+    if not found:
+        raise SamplingError(f"prompts {source}: holds no prompt; put one on each line")
+    return found
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
@@ -44,12 +40,8 @@ def check_prompts(prompts: Sequence[str]) -> None:
             raise SamplingError(f"prompt {number}: {prompt[:40]!r} holds bytes that are no character; give it as UTF-8 text")
 
 
-def _row(line: str, source: str, number: int) -> str:
-    try:
-        row = json.loads(line)
-        found = row.get("prompt", row.get("text"))
-    except (ValueError, AttributeError, RecursionError):
-        found = None
+def _prompt(row: dict[str, Any], where: str) -> str:
+    found = row.get("prompt", row.get("text"))
     if not isinstance(found, str):
-        raise SamplingError(f'prompts {source}, row {number}: no string under "prompt" or "text"')
+        raise SamplingError(f'prompts {where}: no string under "prompt" or "text"')
     return found

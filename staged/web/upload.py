@@ -7,7 +7,7 @@ import sys
 from asyncio.subprocess import PIPE
 from pathlib import PurePath
 
-from staged.detectors.inputs import utf_text
+from staged.texts import utf_text
 from staged.web.extract import NAMES, REFUSED
 from staged.web.limits import RefusedError
 

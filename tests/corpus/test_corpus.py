@@ -50,6 +50,11 @@ class TestReading:
         assert [d.id for d in found] == ["a.jsonl:1", "a.jsonl:2", "b.txt", "c.parquet:1"]
         assert found[-1].source == "book"
 
+    def test_utf_16_is_read_as_detect_reads_it(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_bytes("Où ?".encode("utf-16"))
+        (tmp_path / "b.jsonl").write_bytes('{"text": "Là."}\n'.encode("utf-16"))
+        assert [one.text for one in read_corpus(str(tmp_path))] == ["Où ?", "Là."]
+
     @pytest.mark.parametrize(
         ("name", "content", "says"),
         [

@@ -40,6 +40,10 @@ def test_other_names() -> None:
     assert not any(is_repository(name) for name in ("a/b/c", "../x", "/etc", "x", "a b/c"))
 
 
+def test_any_case() -> None:
+    assert model_folder("MINI-S") == model_folder("mini-s")
+
+
 def test_a_path_is_not_an_alias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gpt2").mkdir()
     monkeypatch.chdir(tmp_path)

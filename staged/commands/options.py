@@ -1,0 +1,22 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MODELS = "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, or a hub name (docs/models.md)"
+
+DetectorOption = Annotated[
+    str,
+    typer.Option(
+        help="evidence, a zero-shot score such as fast-detectgpt@gpt2, a released detector, a detector's folder, or a two-label "
+        "classifier on the hub (docs/detectors.md)."
+    ),
+]
+CalibrationOption = Annotated[
+    Path | None, typer.Option(help="Judge by this file, which `staged calibrate` wrote, instead of the detector's own.")
+]
+DeviceOption = Annotated[str, typer.Option(help="Where it computes: cpu, cuda, or auto, which takes a GPU where there is one.")]

@@ -1,0 +1,87 @@
+"""A user's files as text: bytes → text, and the rows of JSON Lines and Parquet. Whatever reads such files starts here."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from staged.errors import CorpusError, first_line
+
+STDIN = "-"
+SAVE = "save it as that"
+
+
+def utf_text(data: bytes) -> str:
+    """A file's bytes as text: UTF-8 with or without a mark, or UTF-16 with one.
+
+    Raises:
+        UnicodeDecodeError: neither, or binary data, which NUL bytes give away.
+    """
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if wide else "utf-8-sig")
+    if "\0" in text:
+        at = len(text[: text.index("\0")].encode("utf-16")) if wide else data.index(0)
+        raise UnicodeDecodeError("utf-8", data, at, at + 1, "binary data")
+    return text
+
+
+def read_text(source: str | Path, *, advice: str = SAVE) -> str:
+    """The text of a file, or of standard input where the source is `-`.
+
+    Args:
+        advice: what an error tells to do about bytes that are no text.
+
+    Raises:
+        CorpusError: missing, unreadable, or not what `utf_text` reads.
+    """
+    where = "standard input" if source == STDIN else str(source)
+    try:
+        return utf_text(sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes())
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{where}: byte {error.start} is not UTF-8 text; {advice}") from None
+    except OSError as error:
+        raise CorpusError(f"{where}: cannot be read: {error.strerror}") from None
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(number from 1, row) of a .parquet file; of any other, (line, object) of its JSON Lines.
+
+    Raises:
+        CorpusError: damaged; as `read_text` and `json_lines`.
+    """
+    if path.suffix != ".parquet":
+        yield from json_lines(read_text(path), str(path))
+        return
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise CorpusError(f"{path}: not a readable Parquet file: {first_line(error)}") from None
+    yield from enumerate(rows, start=1)
+
+
+def json_lines(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, object) of every line that is not blank.
+
+    Args:
+        where: how errors call the text.
+
+    Raises:
+        CorpusError: a line that is not a JSON object, by its number.
+    """
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:  # not JSON, a number of thousands of digits, nested a thousand deep
+                said = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
+                raise CorpusError(f"{where}, line {number}: not JSON: {said}") from None
+            if not isinstance(row, dict):
+                raise CorpusError(f'{where}, line {number}: must be an object like {{"text": "…"}}')
+            yield number, row
