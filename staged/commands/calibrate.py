@@ -150,7 +150,7 @@ def _print_stressed(found: dict[str, Any]) -> None:
         mine = [row for row in rows if (row["written_by"], row["normalised"]) == (written_by, normalised)]
         for row in mine:
             changed = "–" if row["changed"] is None else f"{100 * row['changed']:.0f}%"
-            rate = percent(*estimate(row, "rate"), digits=2, unit="%")
+            rate = percent(*estimate(row, "rate"), unit="%")
             mark = "*" if row["p_holm"] is not None and row["p_holm"] < 0.01 else ""
             cells.setdefault(row["attack"], [changed]).append(rate + mark)
         reading = "normalised" if normalised else "not normalised"
