@@ -134,7 +134,7 @@ def stress(
         raise CheckpointError(f"detector {detector!r}: has no calibration to judge by; make one with `staged calibrate`")
     with count_progress("texts") as progress:
         found = measure(
-            out, examiner.detector, examiner.calibration, texts, others, settings, device=examiner.device, progress=progress
+            out, examiner.detector, examiner.calibration, texts, others, settings, identity=examiner.identity(), progress=progress
         )
     _print_stressed(found)
     say(f"\nall groups: {out}")

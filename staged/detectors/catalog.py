@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from staged.artifacts import sha256_file
 from staged.detectors.contract import Detector, Trained
 from staged.errors import CheckpointError
 from staged.model.names import is_repository
@@ -48,6 +49,15 @@ def calibration_file(name: str) -> Path | None:
     """The calibration that comes with a detector, where one does."""
     file = (EVIDENCE if name == "evidence" else Path(name)) / "calibration.json"
     return file if file.is_file() else None
+
+
+def detector_files(name: str) -> dict[str, str]:
+    """SHA-256 of each file of a detector that is a folder or a file; of others, whose names say what they are, none."""
+    path = Path(name)
+    if name.partition("@")[0] in NAMED or not path.exists():
+        return {}
+    files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+    return {one.name: sha256_file(one) for one in files}
 
 
 def _evidence(name: str, device: str) -> Detector:

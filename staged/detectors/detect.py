@@ -11,10 +11,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from staged import __version__
 from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, load_calibration
-from staged.detectors.catalog import calibration_file, open_detector
+from staged.detectors.catalog import calibration_file, detector_files, open_detector
 from staged.detectors.contract import NOT_ENOUGH, Change, Segment, TokenEvidence, Verdict
 from staged.detectors.evidence import EvidenceDetector
 from staged.detectors.normalize import normalize
@@ -59,6 +60,12 @@ class Examiner:
                 f"{file}: calibrates the detector {self.calibration.detector!r}, not {self.detector.name!r}; run `staged calibrate`"
             )
         self._reader: CausalLM | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """What its scores and p-values depend on, JSON values: work that another has begun is not continued."""
+        calibration = self.calibration.fingerprint if self.calibration else None
+        made = {"detector": self.name, "detector_files": detector_files(self.name), "calibration": calibration}
+        return made | {"device": self.device, "staged": __version__}
 
     def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
         """Judge (id, text) pairs, in order."""
@@ -177,10 +184,7 @@ def write_judged(
     Raises:
         ArtifactError: the place cannot be written.
     """
-    calibration = examiner.calibration.fingerprint if examiner.calibration else None
-    wanted = {"detector": examiner.name, "fpr": examiner.fpr, "calibration": calibration, "segments": segments}
-    wanted |= {"device": examiner.device}
-    with continued(out, wanted, pieces="*.jsonl") as blocks:
+    with continued(out, examiner.identity() | {"fpr": examiner.fpr, "segments": segments}, pieces="*.jsonl") as blocks:
         files = []
         for start in range(0, len(texts), AT_ONCE):
             some = texts[start : start + AT_ONCE]

@@ -20,6 +20,7 @@ import numpy as np
 
 from staged import __version__
 from staged.artifacts import disk_errors, read_json, replacing, sha256_file, write_json
+from staged.detectors.catalog import detector_files
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.errors import CheckpointError, CorpusError
@@ -88,7 +89,7 @@ def score_into(
         CheckpointError: the detector gave another number of scores than texts.
     """
     path = folder / "scores.jsonl"
-    wanted = {"detector": name, "detector_files": _digests(Path(name)), "file": sha256_file(rows.path), "device": device}
+    wanted = {"detector": name, "detector_files": detector_files(name), "file": sha256_file(rows.path), "device": device}
     wanted |= {"staged": __version__}
     with disk_errors(path):
         if not (folder / "scores.json").is_file() or read_json(folder / "scores.json") != wanted:
@@ -155,11 +156,6 @@ def _whole(line: bytes) -> dict[str, Any] | None:
         return row if known else None
     except (ValueError, KeyError):
         return None
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-    return {path.name: sha256_file(path) for path in files}
 
 
 def read_predictions(path: Path, rows: Rows) -> Scores:

@@ -78,14 +78,14 @@ def stress(
     machine: Sequence[Document],
     settings: StressSettings,
     *,
-    device: str = "cpu",
+    identity: Mapping[str, Any],
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Measure, write `out`, a JSON file, and return what it holds; a killed run continues with what it has not scored.
 
     Args:
         human, machine: documents that did not train or calibrate the detector, read whole; machine may be empty.
-        device: where the detector computes; what another device scored is not continued.
+        identity: what scores and verdicts depend on, JSON values (`Examiner.identity`); what another scored is not continued.
         progress: called with (texts scored, all).
 
     Raises:
@@ -97,11 +97,10 @@ def stress(
     read = {reading: [sees(text) for text in under(texts, reading, seed=settings.seed)] for reading in _readings(settings)}
     distinct = list(dict.fromkeys(text for these in read.values() for text in these))
     batches = [distinct[start : start + AT_ONCE] for start in range(0, len(distinct), AT_ONCE)]
-    wanted = {"detector": detector.name, "calibration": calibration.fingerprint, "device": device}
-    with continued(out, wanted, pieces="*.json") as folder:
+    with continued(out, identity, pieces="*.json") as folder:
         scores = scored(folder, bare, batches, progress)
         rows = corrected(list(tabulate(texts, read, scores, calibration, settings.fprs)))
-        found = wanted | {"settings": asdict(settings), "rows": [asdict(row) for row in rows]}
+        found = dict(identity) | {"settings": asdict(settings), "rows": [asdict(row) for row in rows]}
         write_json(out, found)
     return found
 

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.detectors import detect
 from staged.detectors.calibrate import fit_calibration
+from staged.detectors.catalog import detector_files
 from staged.detectors.detect import Examiner, judged, segment_spans, write_judged
 from staged.detectors.inputs import read_texts
 from staged.errors import CheckpointError, CorpusError, PlanError
@@ -300,6 +301,17 @@ class TestResuming:
             write_judged(out, examiner, [("a", text_with(6))], progress=_interrupt)
         write_judged(out, examiner, [("a", text_with(0))])
         assert json.loads(out.read_text(encoding="utf-8"))["verdict"] == "human-like"
+
+    def test_a_detector_that_was_trained_again_is_another(self, tmp_path: Path) -> None:
+        folder = tmp_path / "harbours"
+        folder.mkdir()
+        (folder / "weights").write_text("1", encoding="utf-8")
+        before = detector_files(str(folder))
+        (folder / "weights").write_text("2", encoding="utf-8")
+        assert before.keys() == detector_files(str(folder)).keys()
+        assert before != detector_files(str(folder))
+        assert not detector_files("evidence")
+        assert not detector_files("nowhere")
 
 
 def _interrupt(done: int, total: int) -> None:

@@ -46,6 +46,7 @@ def texts(label: int, n: int, sentences: int, name: str, start: int = 0) -> list
 
 HUMANS = [*texts(HUMAN, 60, 8, "news"), *texts(HUMAN, 30, 15, "wiki", 100), *texts(HUMAN, 5, 2, "wiki", 200)]
 MACHINES = [Document(one.id, f"{one.text} the the the", MACHINE, one.source) for one in texts(MACHINE, 20, 8, "gpt", 300)]
+IDENTITY = {"detector": "articles"}
 SETTINGS = StressSettings(("article_deletion", "whitespace", "homoglyph"), (0.1, 0.5), without_normalisation=True)
 
 
@@ -66,7 +67,7 @@ def rows(found: dict, **wanted: object) -> list[dict]:  # type: ignore[type-arg]
 @pytest.fixture(scope="module")
 def found(calibration: Calibration, tmp_path_factory: pytest.TempPathFactory) -> dict:  # type: ignore[type-arg]
     out = tmp_path_factory.mktemp("stress") / "s.json"
-    return stress.stress(out, CountsArticles(), calibration, HUMANS, MACHINES, SETTINGS)
+    return stress.stress(out, CountsArticles(), calibration, HUMANS, MACHINES, SETTINGS, identity=IDENTITY)
 
 
 class TestRates:
@@ -110,7 +111,7 @@ class TestRates:
 def test_killed_and_continued(calibration: Calibration, tmp_path: Path) -> None:
     """Each text is scored once over both runs, and the file has the bytes of the uninterrupted one."""
     whole = CountsArticles()
-    stress.stress(tmp_path / "whole.json", whole, calibration, HUMANS, MACHINES, SETTINGS)
+    stress.stress(tmp_path / "whole.json", whole, calibration, HUMANS, MACHINES, SETTINGS, identity=IDENTITY)
     assert len(whole.seen) == len(set(whole.seen))
 
     class Dies(CountsArticles):
@@ -121,12 +122,26 @@ def test_killed_and_continued(calibration: Calibration, tmp_path: Path) -> None:
 
     first, second, out = Dies(), CountsArticles(), tmp_path / "killed.json"
     with pytest.raises(KeyboardInterrupt):
-        stress.stress(out, first, calibration, HUMANS, MACHINES, SETTINGS)
+        stress.stress(out, first, calibration, HUMANS, MACHINES, SETTINGS, identity=IDENTITY)
     assert not out.exists()
-    stress.stress(out, second, calibration, HUMANS, MACHINES, SETTINGS)
+    stress.stress(out, second, calibration, HUMANS, MACHINES, SETTINGS, identity=IDENTITY)
     assert first.seen + second.seen == whole.seen
     assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+def test_what_another_detector_scored_is_not_continued(calibration: Calibration, tmp_path: Path) -> None:
+    class Dies(CountsArticles):
+        def score(self, texts: Sequence[str]) -> list[float]:
+            if len(self.seen) >= 64:
+                raise KeyboardInterrupt
+            return super().score(texts)
+
+    with pytest.raises(KeyboardInterrupt):
+        stress.stress(tmp_path / "s.json", Dies(), calibration, HUMANS, [], SETTINGS, identity=IDENTITY)
+    again = CountsArticles()
+    stress.stress(tmp_path / "s.json", again, calibration, HUMANS, [], SETTINGS, identity=IDENTITY | {"device": "cuda"})
+    assert {one.text for one in HUMANS} <= set(again.seen)
 
 
 def test_at_most_so_many_texts_of_each_domain() -> None:
@@ -141,7 +156,7 @@ def test_evidence_reads_one_line_and_is_told_what_to_normalise(tiny: Path, calib
     n = len(FEATURES)
     detector = EvidenceDetector(load_causal(str(tiny)), Weights(np.zeros(n), np.ones(n), np.ones(n), np.zeros(n), (0.0, -50.0)))
     settings = StressSettings(("whitespace", "insert_paragraphs", "zero_width_space"), (0.1,), 2, without_normalisation=True)
-    found = stress.stress(tmp_path / "s.json", detector, calibration, HUMANS[:2], [], settings)
+    found = stress.stress(tmp_path / "s.json", detector, calibration, HUMANS[:2], [], settings, identity=IDENTITY)
     changed = {(row["attack"], row["normalised"]): row["changed"] for row in rows(found, length=ALL, written_by="human")}
     assert [key for key, share in changed.items() if share] == [("zero_width_space", False)]
 
