@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from staged.artifacts import write_json
+from staged.comparing import rate
 from staged.detectors.achieved import called
 from staged.detectors.calibrate import Calibration, load_calibration, threshold_at_fpr
 from staged.detectors.catalog import EVIDENCE, load_detector
@@ -27,7 +28,7 @@ from staged.detectors.evidence import EvidenceDetector, plain, scored_features
 from staged.detectors.features import FEATURES, SMOOTHER
 from staged.figures import figure, percent
 from staged.records import HUMAN, MACHINE
-from staged.study.metrics import auroc, rate
+from staged.study.metrics import auroc
 
 RATES = (0.01, 0.05)
 LOW_IS_MACHINE = ("entropy", "variance", "z-spread", "surprise-q0.5", "surprise-inside")  # of those that `SMOOTHER` does not turn

@@ -1,4 +1,4 @@
-"""Permutations, bootstraps, sign flips, Holm's correction and verdicts: what comparisons are made of.
+"""Shares with their intervals, permutations, bootstraps, sign flips, Holm's correction and verdicts: what comparisons are made of.
 
 Axes: n completions of one prompt · M measures · P permutations · R resamples.
 Sources: Phipson and Smyth 2010 (a permutation p-value is never 0); Efron and Tibshirani 1993 (percentile bootstrap);
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 from staged.samples.streams import derive
 
@@ -26,6 +27,16 @@ TOLERANCE = 1e-12  # sums of the same numbers in another order are still equal
 AT_ONCE = 1000  # permutations held in memory; part of what determines the bytes
 
 Floats = npt.NDArray[np.float64]
+
+
+def rate(hits: int, n: int) -> tuple[float, float, float]:
+    """A share with its 95% Wilson interval: (estimate, low, high), fractions.
+
+    Args:
+        hits, n: 0 ≤ hits ≤ n, n ≥ 1.
+    """
+    low, high = proportion_confint(hits, n, alpha=1 - CONFIDENCE, method="wilson")
+    return hits / n, float(low), float(high)
 
 
 class Difference(NamedTuple):

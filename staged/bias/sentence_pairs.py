@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from staged.comparing import Floats, interval, p_value, resampled_means, stream
+from staged.comparing import Floats, interval, p_value, rate, resampled_means, stream
 from staged.errors import CorpusError
-from staged.study.metrics import rate
 
 COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
 LABELS = ("stereotype", "anti-stereotype", "unrelated")

@@ -17,12 +17,11 @@ from staged.artifacts import disk_errors, read_json, write_atomic, write_json
 from staged.bias.page import tally_page
 from staged.bias.probe import Asked, samples_folder
 from staged.bias.prompts import prompts
-from staged.comparing import holm, p_value, permuted_difference, stream
+from staged.comparing import holm, p_value, permuted_difference, rate, stream
 from staged.errors import CorpusError, PlanError
 from staged.samples.dataset import read_samples
 from staged.samples.kept import FILE
 from staged.sheets import one_line, read_sheet, words_digest, write_sheet_file
-from staged.study.metrics import rate
 
 HEADER = ("row", "text", "rating", "remarks")
 RATINGS = {"favourable": 1, "neutral": 0, "unfavourable": -1}

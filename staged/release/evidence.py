@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from staged.artifacts import read_json
+from staged.comparing import rate
 from staged.errors import ArtifactError
 from staged.figures import estimate
 from staged.records import Cell
 from staged.study.matrix import load_cells
-from staged.study.metrics import rate
 
 __all__ = ["BIAS", "CELLS", "FINETUNE", "SURVEY", "Credibility", "Effect", "Evidence", "Study", "rate_of", "read_evidence"]
 

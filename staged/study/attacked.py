@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from staged.artifacts import digest, read_json, write_json
-from staged.comparing import holm
+from staged.comparing import holm, rate
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.progress import Progress, silent
@@ -106,7 +106,7 @@ def measured(row: AnyRow, changed: Sequence[bool], before: Sequence[bool], after
     n = len(changed)
     found: dict[str, Any] = {"n": n, "changed": sum(changed) / n if n else None}
     if after:
-        found |= metrics.named("rate", metrics.rate(sum(after), n))
+        found |= metrics.named("rate", rate(sum(after), n))
     if after and row.attack != CLEAN:
         only_after, only_before, p = metrics.mcnemar(after, before)
         found |= metrics.named("change", metrics.paired_difference(only_after, only_before, n)) | {"p": p if tested else None}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from staged.comparing import rate
 from staged.detectors.calibrate import best_threshold, threshold_at_fpr
 from staged.errors import ArtifactError
 from staged.records import HUMAN, MACHINE, Cell
@@ -111,7 +112,7 @@ def cell_of(
     best, at_1, at_5 = cuts
     human_right, machine_right = human <= best, machine > best
     right = int(human_right.sum() + machine_right.sum())
-    accuracy = metrics.rate(right, len(human) + len(machine))
+    accuracy = rate(right, len(human) + len(machine))
     area = metrics.auroc(human.tolist(), machine.tolist())
     (tpr_1, fpr_1), (tpr_5, fpr_5) = (_rates(human, machine, cut) for cut in (at_1, at_5))
     cell = Cell(
@@ -138,4 +139,4 @@ def _rates(human: np.ndarray, machine: np.ndarray, cut: float) -> tuple[tuple[An
     """(TPR with its interval, achieved FPR) at a threshold; all None when no threshold certifies the rate."""
     if cut == math.inf:
         return (None, None, None), None
-    return metrics.rate(int((machine > cut).sum()), len(machine)), float((human > cut).mean())
+    return rate(int((machine > cut).sum()), len(machine)), float((human > cut).mean())

@@ -10,17 +10,7 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-CONFIDENCE = 0.95
-
-
-def rate(hits: int, n: int) -> tuple[float, float, float]:
-    """A share with its 95% Wilson interval: (estimate, low, high), fractions.
-
-    Args:
-        hits, n: 0 ≤ hits ≤ n, n ≥ 1.
-    """
-    low, high = proportion_confint(hits, n, alpha=1 - CONFIDENCE, method="wilson")
-    return hits / n, float(low), float(high)
+from staged.comparing import CONFIDENCE, rate
 
 
 def ratio(hits: Sequence[int], counts: Sequence[int]) -> tuple[float, float, float]:

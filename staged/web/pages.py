@@ -12,10 +12,10 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from staged.comparing import rate
 from staged.detectors.calibrate import threshold_at_fpr
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, VERDICTS, Segment, TokenEvidence, Verdict
 from staged.figures import counted
-from staged.study.metrics import rate
 from staged.templates import environment
 from staged.web.drawing import score_picture
 from staged.web.examination import Examination

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from staged.study.metrics import auroc, clustered_auroc, clustered_rate, mcnemar, paired_difference, rate, ratio
+from staged.comparing import rate
+from staged.study.metrics import auroc, clustered_auroc, clustered_rate, mcnemar, paired_difference, ratio
 
 SCORES = st.lists(st.integers(-6, 6).map(float), min_size=2, max_size=40)
 

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from staged.artifacts import fingerprint, read_json, sha256_file
 from staged.cli import app
+from staged.comparing import rate
 from staged.detectors.normalize import normalize
 from staged.errors import PlanError
 from staged.records import HUMAN, MACHINE, Document
 from staged.report.page import write_report
-from staged.study import metrics
 from staged.study.attacked import CLEAN
 from staged.study.attacks import ATTACKS, attack
 from staged.study.plan import StudySettings, read_study
@@ -107,7 +107,7 @@ def test_a_table_counted_by_hand() -> None:
     assert of(clean_5, "detector", "trained_on", "attack", "normalised", "fpr_wanted") == ["d", "m", CLEAN, False, 0.05]
     assert of(clean_5, "tpr", "fpr", "tpr_change", "tpr_p_holm") == [0.8, 0.1, None, None]
     assert of(attacked_5, "tpr", "fpr", "n_human", "n_machine") == [0.3, 0.4, 10, 10]
-    assert of(attacked_5, "tpr_low", "tpr_high") == list(metrics.rate(3, 10)[1:])
+    assert of(attacked_5, "tpr_low", "tpr_high") == list(rate(3, 10)[1:])
     assert of(attacked_5, "changed_human", "changed_machine") == [0.5, 0.5]
     assert attacked_5["tpr_change"] == pytest.approx(-0.5)
     assert attacked_5["tpr_p"] == pytest.approx(stats.binomtest(1, 7, 0.5).pvalue)  # one found that was not, six lost
