@@ -30,6 +30,7 @@ from staged.study.attacks import attack
 from staged.study.evidence_plan import PENALISED, UNDER, EvidenceSettings, sampling
 
 SPLITS = {"train": 0.5, "valid": 0.4, "test": 0.1}  # `valid` calibrates
+NO_TRAINING = {"valid": 0.4, "test": 0.6}
 TOKENS_A_WORD = 1.6  # generous: what a sample has too much is cut off
 
 
@@ -40,14 +41,13 @@ def human_passages(settings: EvidenceSettings) -> list[Document]:
         CorpusError: a corpus that cannot be read.
     """
     found: list[Document] = []
-    for corpus in (*settings.human, *settings.held_out):
+    for corpus in settings.corpora:
         documents = read_corpus(corpus)
-        splits = assign(documents, SPLITS, seed=settings.seed) if corpus in settings.human else {}
-        marked = [
-            replace(one, split=splits.get(one.source, "test"), source=f"{Path(corpus).name}:{one.source}") for one in documents
-        ]
+        shares = SPLITS if corpus in settings.human else NO_TRAINING if corpus in settings.also_calibrate else {"test": 1.0}
+        splits = assign(documents, shares, seed=settings.seed)
+        marked = [replace(one, split=splits[one.source], source=f"{Path(corpus).name}:{one.source}") for one in documents]
         stream = random.Random(derive(settings.seed, "passages", Path(corpus).name))
-        number = settings.n_human if corpus in settings.human else settings.n_held_out
+        number = settings.n_held_out if corpus in settings.held_out else settings.n_human
         found += _chosen(marked, settings.words, number // len(settings.words), stream)
     return found
 
@@ -73,19 +73,24 @@ def _passages(document: Document, words: int) -> Iterator[Document]:
 
 def build_human(folder: Path, settings: EvidenceSettings) -> list[Document]:
     """The human passages, kept in a stage's folder."""
-    made: dict[str, Any] = {"human": settings.human, "held_out": settings.held_out, "words": settings.words}
+    made: dict[str, Any] = {"human": settings.human, "also_calibrate": settings.also_calibrate, "held_out": settings.held_out}
+    made |= {"words": settings.words}
     made |= {"n_human": settings.n_human, "n_held_out": settings.n_held_out, "seed": settings.seed}
     build(folder, lambda partial: write_documents(partial / "passages.parquet", human_passages(settings)), settings=made)
     return read_documents(folder / "passages.parquet")
 
 
 def attacked(human: Sequence[Document], settings: EvidenceSettings) -> list[Document]:
-    """The human texts that train and test once more under each of the plan's attacks, each attack a corpus of its own."""
+    """The human texts that train and test once more under each of the plan's attacks, each attack a corpus of its own.
+
+    Those of corpora that calibrate without training are left out.
+    """
     found = []
+    spared = {Path(corpus).name for corpus in settings.also_calibrate}
     for name in settings.attacks:
         for one in human:
-            if one.split != "valid":
-                corpus, _, rest = one.source.partition(":")
+            corpus, _, rest = one.source.partition(":")
+            if one.split != "valid" and corpus not in spared:
                 text = attack(name, one.text, seed=settings.seed, id=one.id)
                 found.append(replace(one, id=f"{one.id}~{name}", text=text, source=f"{corpus}{UNDER}{name}:{rest}"))
     return found
@@ -147,8 +152,8 @@ def build_machine(
 
 def _prompted(human: Sequence[Document], cell: Cell, settings: EvidenceSettings) -> list[Document]:
     """The human passages that a cell's texts begin like: others for every model and method, as long as there are some."""
-    held_out = {Path(corpus).name for corpus in settings.held_out}
-    own = [one for one in human if one.id.endswith(f"@{cell.words}") and corpus_of(one) not in held_out]
+    begun = {Path(corpus).name for corpus in settings.human}
+    own = [one for one in human if one.id.endswith(f"@{cell.words}") and corpus_of(one) in begun]
     return random.Random(derive(settings.seed, cell.name)).sample(own, cell.count)
 
 

@@ -21,6 +21,7 @@ class EvidenceSettings:
 
     Attributes:
         human: corpora of human text (names or paths) that are split into train, calibrate and test.
+        also_calibrate: corpora that calibrate and test, but neither train nor begin a machine text.
         held_out: corpora that only test.
         generators: language models that write, and how many texts each.
         methods: sampling method → its share of each generator's texts; `penalised` is temperature 1 with `repetition_penalty`.
@@ -44,6 +45,7 @@ class EvidenceSettings:
     generators: dict[str, int]
     methods: dict[str, float]
     smooth: tuple[str, ...]
+    also_calibrate: tuple[str, ...] = ()
     rough: tuple[str, ...] = ()
     attacks: tuple[str, ...] = ()
     attacked_share: float = 0.2
@@ -63,7 +65,7 @@ class EvidenceSettings:
         for name in ("human", "generators", "methods", "words"):
             if not getattr(self, name):
                 raise PlanError(f"evidence: {name} must list at least one")
-        for corpus in (*self.human, *self.held_out):
+        for corpus in self.corpora:
             for mark in (":", UNDER):
                 if mark in Path(corpus).name:
                     raise PlanError(
@@ -84,6 +86,11 @@ class EvidenceSettings:
             raise PlanError("evidence: words, n_human and prompt_words must be at least 1")
         if not self.edges_words or self.edges_words[0] < 1 or any(a >= b for a, b in pairwise(self.edges_words)):
             raise PlanError(f"evidence: edges_words must ascend from at least 1 word, not {list(self.edges_words)}")
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """All of human text, in the order in which their passages stand."""
+        return (*self.human, *self.also_calibrate, *self.held_out)
 
 
 def read_evidence(path: Path) -> EvidenceSettings:

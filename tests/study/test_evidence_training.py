@@ -27,12 +27,14 @@ METHODS = {"temperature-1": 1.0, "top-k-40": 2.0, PENALISED: 1.0}
 
 @pytest.fixture
 def settings(tiny: Path, human_folder: Path, tmp_path: Path) -> EvidenceSettings:
-    held = tmp_path / "held"
-    held.mkdir()
-    for path in list(human_folder.iterdir())[:3]:
-        (held / path.name).write_text(path.read_text(encoding="utf-8").replace("harbour", "lighthouse"), encoding="utf-8")
+    held, plain = tmp_path / "held", tmp_path / "plain"
+    for folder, word in ((held, "lighthouse"), (plain, "boat")):
+        folder.mkdir()
+        for path in list(human_folder.iterdir())[:3]:
+            (folder / path.name).write_text(path.read_text(encoding="utf-8").replace("harbour", word), encoding="utf-8")
     return EvidenceSettings(
         human=(str(human_folder),),
+        also_calibrate=(str(plain),),
         held_out=(str(held),),
         generators={str(tiny): 160},
         methods=METHODS,
@@ -75,6 +77,8 @@ class TestTraining:
         assert {row["score"] for row in facts["auroc"]} == {"evidence", *FEATURES}
         assert all(0 <= row["low"] <= row["auroc"] <= row["high"] <= 1 for row in facts["auroc"])
         assert facts["achieved"]["0.05"][0]["n"] > facts["attacked"]["0.05"][0]["n"] - 1 > 0
+        assert "plain" in facts["calibrated_on"]
+        assert "held" not in facts["calibrated_on"]
         scores = load_detector(folder).score(["The harbour opens the window.", "", "a " * 4000])
         assert all(math.isfinite(score) for score in scores)
 
@@ -104,6 +108,9 @@ class TestData:
         assert all(len(those) == 1 for those in splits.values())
         held = {one.split for one in found if one.source.startswith("held:")}
         assert held == {"test"}
+        plain = {one.split for one in found if one.source.startswith("plain:")}
+        assert plain == {"valid", "test"}
+        assert not [one for one in evidence_data.attacked(found, settings) if one.source.startswith("plain")]
         assert {one.split for one in found} == {"train", "valid", "test"}
 
     def test_a_machine_text_shares_its_sources_beginning_length_and_split(self, settings: EvidenceSettings, tmp_path: Path) -> None:
@@ -115,7 +122,7 @@ class TestData:
             source = by_start[one.source, tuple(one.text.split()[:4])]
             assert (one.label, one.split) == (MACHINE, source.split)
             assert len(one.text.split()) <= len(source.text.split())
-            assert not one.source.startswith("held:")
+            assert not one.source.startswith(("held:", "plain:"))
 
     @pytest.mark.parametrize(
         ("text", "words", "cut"),
@@ -146,7 +153,7 @@ class TestData:
             replace(settings, **wrong)
 
     @pytest.mark.parametrize("name", ["letters under fire", "a:b"])
-    @pytest.mark.parametrize("where", ["human", "held_out"])
+    @pytest.mark.parametrize("where", ["human", "also_calibrate", "held_out"])
     def test_a_corpus_whose_name_would_be_misread_is_refused(self, settings: EvidenceSettings, where: str, name: str) -> None:
         """`letters under fire` would count as letters under an attack called fire."""
         with pytest.raises(PlanError, match="rename it"):
