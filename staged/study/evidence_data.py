@@ -30,7 +30,7 @@ from staged.study.attacks import attack
 from staged.study.evidence_plan import PENALISED, UNDER, EvidenceSettings, sampling
 
 SPLITS = {"train": 0.5, "valid": 0.4, "test": 0.1}  # `valid` calibrates
-NO_TRAINING = {"valid": 0.4, "test": 0.6}
+NO_TRAINING = {"valid": 0.2, "test": 0.8}  # half as much of it calibrates as of another corpus
 TOKENS_A_WORD = 1.6  # generous: what a sample has too much is cut off
 
 
