@@ -106,7 +106,10 @@ def check_signature(folder: Path, public: Path) -> str:
     try:
         verifier.verify(folder, folder / SIGNATURE)
     except Exception as error:  # the library meets damaged bundles with whatever its parsers raise
-        return " ".join(str(error).split()) or type(error).__name__
+        said = " ".join(str(error).split()) or type(error).__name__
+        return (
+            "the files are not those that were signed" if said.startswith("Signature mismatch") else said
+        )  # else digests as bytes
     return ""
 
 
