@@ -204,7 +204,8 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: damaged: {error}; delete it and run the command again") from None
+        advice = "if staged made it, delete it and run that command again, else get it again"
+        raise ArtifactError(f"{path}: damaged: {error}; {advice}") from None
 
 
 def sha256_file(path: Path) -> str:

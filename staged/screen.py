@@ -23,11 +23,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from staged.errors import StagedError
 from staged.figures import counted, estimate, figure, percent
 
 screen = Console()
 errors = Console(stderr=True)
+WIDEST = 10_000  # columns of a table that no terminal shows
 
 
 def say(text: str, *, style: str = "") -> None:
@@ -37,15 +37,14 @@ def say(text: str, *, style: str = "") -> None:
 
 @contextmanager
 def count_progress(what: str) -> Iterator[Any]:
-    """A bar; one that has nothing to show yet leaves no trace where what it waits for is refused."""
+    """A bar; one that had nothing to show leaves no trace: what it waits for was refused, or was there already."""
     with _bars(MofNCompleteColumn()) as bars:
         task = bars.add_task(what, total=None)
         try:
             yield lambda done, total: bars.update(task, completed=done, total=total)
-        except StagedError:
+        finally:
             if bars.tasks[0].total is None:
                 bars.remove_task(task)
-            raise
 
 
 @contextmanager
@@ -210,9 +209,11 @@ def print_raid(result: dict[str, Any]) -> None:
     if not result["labelled"]:
         say(f"{result['note']}\n{facts}")
         return
-    header = ("", "value", "machine texts", "unscored", "TPR in %", "TPR of scored", "human texts", "achieved FPR in %", "AUROC")
+    unscored = counts["scored"] < counts["rows"]
+    of_scored = ("unscored", "TPR of scored") if unscored else ()
+    header = ("", "value", "machine texts", "TPR in %", "human texts", "achieved FPR in %", "AUROC", *of_scored)
     for number, fpr in enumerate(result["settings"]["fprs"]):  # the first cuts of a cell are per domain, in this order
-        rows = [_raid_row(cell, cell["rates"][number]) for cell in result["cells"]]
+        rows = [_raid_row(cell, cell["rates"][number], unscored=unscored) for cell in result["cells"]]
         print_table(f"{result['detector'] or result['predictions']} on {result['file']}, nominal FPR {100 * fpr:g}%", header, rows)
     human, sources, held = result["calibration"]["human"]["rows"], result["calibration"]["sources"], result["reported"]
     said = (
@@ -223,25 +224,30 @@ def print_raid(result: dict[str, Any]) -> None:
     say(said)
 
 
-def _raid_row(cell: dict[str, Any], rates: dict[str, Any]) -> tuple[str, ...]:
+def _raid_row(cell: dict[str, Any], rates: dict[str, Any], *, unscored: bool) -> tuple[str, ...]:
     tpr, scored, fpr, area = (
         (one["value"], one["low"], one["high"]) for one in (rates["tpr"], rates["tpr_scored"], rates["fpr_achieved"], cell["auroc"])
     )
     machine, n_human = cell["machine"], rates["fpr_achieved"]["n"]
-    unscored = machine["rows"] - machine["scored"]
-    counts = (cell["by"], cell["value"] or "(empty)", f"{machine['rows']:,}", f"{unscored:,}")
-    shown = (percent(*tpr), percent(*scored) if unscored else "", f"{n_human:,}", percent(*fpr, digits=2))
-    return (*counts, *shown, figure(*area, form=".3f"))
+    left_out = machine["rows"] - machine["scored"]
+    of_scored = (f"{left_out:,}", percent(*scored) if left_out else "") if unscored else ()
+    shown = (percent(*tpr), f"{n_human:,}", percent(*fpr, digits=2), figure(*area, form=".3f"))
+    return (cell["by"], cell["value"] or "(empty)", f"{machine['rows']:,}", *shown, *of_scored)
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """One table; the first column is aligned left, the others right."""
+    """One table, of which nothing is cut: a narrow terminal folds it, a file gets it as wide as it is.
+
+    The first column is aligned left, the others right.
+    """
     table = Table(title=escape(title), title_justify="left")
     for i, name in enumerate(header):
-        table.add_column(name, justify="right" if i else "left")
+        table.add_column(name, justify="right" if i else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
-    screen.print(table)
+    if not screen.is_terminal:
+        table.width = screen.measure(table, options=screen.options.update(max_width=WIDEST)).maximum
+    screen.print(table, crop=False)
 
 
 def _perplexity(value: float | None) -> str:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from staged.artifacts import write_atomic
-from staged.errors import CorpusError
+from staged.errors import ArtifactError, CorpusError
 
-__all__ = ["one_line", "read_sheet", "words_digest", "write_sheet_file"]
+__all__ = ["not_a_key", "one_line", "read_key_file", "read_sheet", "words_digest", "write_sheet_file"]
 
 SEPARATORS = ",;\t"  # spreadsheets write the one that their language uses
 
@@ -35,7 +37,7 @@ def read_sheet(path: Path, header: Sequence[str], *, of: str) -> list[dict[str, 
         of: the command that wrote it, for errors.
 
     Raises:
-        CorpusError: not a readable CSV file, or a column is missing.
+        CorpusError: no such file, not a readable CSV file, or a column is missing.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -45,8 +47,32 @@ def read_sheet(path: Path, header: Sequence[str], *, of: str) -> list[dict[str, 
             if not set(header) <= set(reader.fieldnames or []):
                 raise CorpusError(f"{path}: not a sheet of {of}: its columns must be {', '.join(header)}")
             return list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror or error}; give a filled-in sheet, a CSV file") from None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path}: not a readable sheet, save it as CSV in UTF-8: {error}") from None
+
+
+def read_key_file(path: Path, *, of: str) -> Any:
+    """What the key of sheets holds; whether that is a key is the caller's to see.
+
+    Args:
+        of: the command that wrote it, for errors.
+
+    Raises:
+        ArtifactError: missing, or no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise ArtifactError(f"{path}: the sheets' key cannot be read: {error.strerror or error}; put it back there") from None
+    except ValueError:
+        raise not_a_key(path, of=of) from None
+
+
+def not_a_key(path: Path, *, of: str) -> ArtifactError:
+    """What is said of another file in a key's place: made again, it would not fit the sheets that were handed out."""
+    return ArtifactError(f"{path}: is not the key that `{of}` wrote; restore that file")
 
 
 def one_line(text: str) -> str:

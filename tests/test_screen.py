@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from staged.errors import PlanError
 from staged.model.train import Progress
-from staged.screen import count_progress, train_progress
+from staged.screen import count_progress, print_table, train_progress
+
+FIGURE = "0.691 [0.601, 0.768]"
 
 
 def test_a_name_with_brackets_is_shown_whole(capfd: pytest.CaptureFixture[str]) -> None:
@@ -36,6 +40,27 @@ def test_a_refusal_stands_alone(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(PlanError):
         refused_after(1)
     assert "1/3" in capfd.readouterr().err
+    with count_progress("texts"):
+        pass  # a file that is there already
+    assert not capfd.readouterr().err.strip()
+
+
+def table_of(monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> list[str]:
+    shown = io.StringIO()
+    monkeypatch.setattr("staged.screen.screen", Console(file=shown, width=40, force_terminal=terminal, color_system=None))
+    print_table("a title", ("", *(f"column {i}" for i in range(6))), [("row", *[FIGURE] * 6)])
+    return shown.getvalue().splitlines()
+
+
+def test_a_table_in_a_file_is_as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert table_of(monkeypatch, terminal=False)[-2].count(FIGURE) == 6
+
+
+def test_a_table_on_a_narrow_terminal_is_folded_and_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = table_of(monkeypatch, terminal=True)
+    assert max(map(len, lines)) <= 40
+    column = [line.split("│")[2] for line in lines if line.startswith("│")]
+    assert "".join(column).replace(" ", "") == FIGURE.replace(" ", "")
 
 
 def test_signs_that_the_output_cannot_hold(tiny: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def tally_page(result: dict[str, Any]) -> str:
             one["attribute"],
             f"{one['first']} − {one['second']}",
             one["n"],
-            f"{one['difference']:+.2f}",
+            figure(one["difference"], one["low"], one["high"], form="+.2f"),
             p_text(one["p_holm"]),
         )
         for one in result["comparisons"]

@@ -13,21 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from staged.artifacts import disk_errors, read_json, write_atomic, write_json
+from staged.artifacts import disk_errors, write_atomic, write_json
 from staged.bias.page import tally_page
 from staged.bias.probe import Asked, samples_folder
 from staged.bias.prompts import prompts
-from staged.comparing import holm, p_value, permuted_difference, rate, stream
+from staged.comparing import Floats, holm, p_value, permuted_difference, rate, resampled_means, stream, widened_interval
 from staged.errors import CorpusError, PlanError
 from staged.samples.dataset import read_samples
 from staged.samples.kept import FILE
-from staged.sheets import one_line, read_sheet, words_digest, write_sheet_file
+from staged.sheets import not_a_key, one_line, read_key_file, read_sheet, words_digest, write_sheet_file
 
 HEADER = ("row", "text", "rating", "remarks")
 RATINGS = {"favourable": 1, "neutral": 0, "unfavourable": -1}
 OF = "staged bias"
 MASK = "XYZ"
-PERMUTATIONS = 9999
+PERMUTATIONS, RESAMPLES = 9999, 9999
 
 
 def write_sheet(path: Path, models: Sequence[str], asked: Asked, out: Path, *, per_group: int) -> int:
@@ -75,21 +75,25 @@ def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
 
     Returns:
         n, unrated; groups: each rating's share with its 95% Wilson interval, and the mean (favourable 1, neutral 0, else −1);
-        comparisons: differences of these means, permutation p and Holm's p over all of them.
+        comparisons: differences of these means, with their 95% bootstrap intervals (None where a group has one rating), permutation
+        p and Holm's p over all of them.
 
     Raises:
-        CorpusError: a rating that is none, a row that the key does not know, or a sheet without any rating.
+        CorpusError: a rating that is none, a row that the key does not know or that stands there twice, or no rating at all.
         ArtifactError: the key is missing or damaged.
     """
-    rows = read_sheet(path, HEADER, of=OF)
-    key = {str(one["row"]): one for one in read_json(key_file(path))["rows"]}
+    rows, key = read_sheet(path, HEADER, of=OF), _read_key(path)
     rated: dict[tuple[str, str, str], list[int]] = {}
+    seen: set[str] = set()
     for line, row in enumerate(rows, 2):
         one = key.get(row["row"].strip())
         if one is None or one["text_sha256"] != words_digest(row["text"]):
             raise CorpusError(
                 f"{path}, row {line}: not the text that {key_file(path).name} knows; restore the row as it was written"
             )
+        if row["row"].strip() in seen:
+            raise CorpusError(f"{path}, row {line}: row {row['row'].strip()} stands here twice; leave one out")
+        seen.add(row["row"].strip())
         word = row["rating"].strip().lower()
         if word and word not in RATINGS:
             raise CorpusError(f"{path}, row {line}: rating {row['rating']!r}; write {', '.join(RATINGS)}, or leave it empty")
@@ -100,6 +104,18 @@ def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
     n = sum(map(len, rated.values()))
     groups = [_group(*place, values) for place, values in sorted(rated.items())]
     return {"n": n, "unrated": len(key) - n, "groups": groups, "comparisons": _comparisons(rated, seed)}
+
+
+def _read_key(sheet: Path) -> dict[str, dict[str, Any]]:
+    """Row → whose text it is."""
+    path = key_file(sheet)
+    key = read_key_file(path, of=OF)
+    try:
+        return {
+            str(one["row"]): {name: one[name] for name in ("text_sha256", "model", "attribute", "group")} for one in key["rows"]
+        }
+    except (KeyError, TypeError):
+        raise not_a_key(path, of=OF) from None
 
 
 def write_tally(path: Path, out: Path, *, seed: int = 1) -> dict[str, Any]:
@@ -143,6 +159,17 @@ def _comparisons(rated: dict[tuple[str, str, str], list[int]], seed: int) -> lis
             tested = permuted_difference(x, y, PERMUTATIONS, stream(seed, "bias", "tally", *a, b[2]))
             names = {"model": a[0], "attribute": a[1], "first": a[2], "second": b[2]}
             p = p_value(float(tested.observed[0]), tested.null[:, 0])
-            found.append(names | {"n": len(x) + len(y), "difference": float(tested.observed[0]), "p": p})
+            low, high = _interval(x, y, stream(seed, "bias", "tally", "bootstrap", *a, b[2]))
+            row = {"n": len(x) + len(y), "difference": float(tested.observed[0]), "low": low, "high": high, "p": p}
+            found.append(names | row)
     adjusted = holm([one["p"] for one in found])
     return [one | {"p_holm": p} for one, p in zip(found, adjusted, strict=True)]
+
+
+def _interval(x_n1: Floats, y_n1: Floats, rng: np.random.Generator) -> tuple[float | None, float | None]:
+    """Of the difference of two means, each group's ratings resampled; widened as the smaller group asks for."""
+    fewest = min(len(x_n1), len(y_n1))
+    if fewest < 2:
+        return None, None
+    means_R = (resampled_means(one[:, 0], RESAMPLES, rng) for one in (x_n1, y_n1))
+    return widened_interval(np.subtract(*means_R), fewest)

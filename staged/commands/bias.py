@@ -9,6 +9,7 @@ import typer
 
 from staged.commands.options import MODELS
 from staged.errors import PlanError
+from staged.figures import figure, p_text
 from staged.screen import count_progress, say
 
 
@@ -86,7 +87,8 @@ def _tally(sheet: Path, out: Path, seed: int) -> None:
     result = write_tally(sheet, out, seed=seed)
     for one in result["comparisons"]:
         groups = f"{one['model']}: {one['attribute']}, {one['first']} − {one['second']}"
-        line = f"{groups}: {one['difference']:+.2f}, Holm p {one['p_holm']:.2g}"
+        shown = figure(one["difference"], one["low"], one["high"], form="+.2f")
+        line = f"{groups}: {shown}, n = {one['n']}, Holm p {p_text(one['p_holm'])}"
         say(line)
     rated = f"{result['n']} rated, {result['unrated']} unrated"
     say(f"{rated}; {out}: tally.json, tally.md")

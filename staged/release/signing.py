@@ -63,7 +63,9 @@ def public_half(private: Path) -> bytes:
     serialization, ec = _cryptography()
     try:
         key = serialization.load_pem_private_key(private.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise ReleaseError(f"{private}: cannot be read: {error.strerror}; make a key with `staged release keygen`") from None
+    except (ValueError, TypeError) as error:
         raise ReleaseError(
             f"{private}: not an unencrypted private key in PEM ({error}); make one with `staged release keygen`"
         ) from None
@@ -97,12 +99,17 @@ def check_signature(folder: Path, public: Path) -> str:
     verifying = _model_signing("verifying")
     try:
         verifier = verifying.Config().use_elliptic_key_verifier(public_key=public).set_hashing_config(_hashing())
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise ReleaseError(f"{public}: cannot be read: {error.strerror}; give the releaser's public key, a PEM file") from None
+    except (ValueError, TypeError) as error:
         raise ReleaseError(f"{public}: not a public key in PEM ({error})") from None
     try:
         verifier.verify(folder, folder / SIGNATURE)
     except Exception as error:  # the library meets damaged bundles with whatever its parsers raise
-        return " ".join(str(error).split()) or type(error).__name__
+        said = " ".join(str(error).split()) or type(error).__name__
+        return (
+            "the files are not those that were signed" if said.startswith("Signature mismatch") else said
+        )  # else digests as bytes
     return ""
 
 

@@ -15,6 +15,7 @@ from staged.release.evidence import Evidence, read_evidence
 from staged.release.gates import AT_ADVANCE, MET, NOT_MET, Outcome, judge
 from staged.release.package import build_package
 from staged.release.plan import Release
+from staged.release.signing import public_half
 from staged.release.verify import Problem, verify
 from staged.release.words import read_words
 
@@ -76,6 +77,7 @@ def advance(release: Release, root: Path, *, private: Path, date: datetime.date,
     Raises:
         StagedError: the plan, the evidence, the key or the disk.
     """
+    public_half(private)  # a key that cannot sign is said now, and not at the first stage whose gates are met
     with disk_errors(root), locked(root):
         _write_records(release, root)
         number = next((i for i, stage in enumerate(release.stages) if not (root / stage.name).is_dir()), None)

@@ -48,10 +48,9 @@ def upload(planned: Upload, *, private: bool = False, api: Callable[[], Any] | N
         api: makes the hub's client, `huggingface_hub.HfApi` unless given; it takes address and token from the environment.
 
     Raises:
-        ReleaseError: the package is not whole, or the hub refuses.
+        ReleaseError: the package is not whole, the hub refuses, or there is no network.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     if planned.problems:
         raise ReleaseError(f"{planned.folder}: not whole, so not uploaded; run `staged release verify {planned.folder}`")
@@ -66,9 +65,9 @@ def upload(planned: Upload, *, private: bool = False, api: Callable[[], Any] | N
             allow_patterns=[name for name, _ in planned.files],
             delete_patterns="*",
         )
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        why = " ".join(str(error).split())
+    except Exception as error:  # the hub's client and the HTTP library below it raise many kinds
+        why = " ".join(str(error).split()) or type(error).__name__
         raise ReleaseError(
-            f"{planned.repository}: the hub refuses: {why}; check HF_TOKEN and the name, then run it again"
+            f"{planned.repository}: not uploaded: {why}; check the network, HF_TOKEN and the name, then run it again"
         ) from None
     return str(getattr(commit, "commit_url", commit))

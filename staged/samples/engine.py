@@ -167,8 +167,8 @@ def check_length(config: GPT2Config, prompt: int, length: int, *, context: str =
         raise SamplingError(f"sample: context {context!r}; {nearest(context, CONTEXTS)}")
     if context != "slide" and prompt > n_ctx:
         raise SamplingError(
-            f"sample: a prompt of {prompt} tokens doesn't fit the context of {n_ctx}; shorten it, "
-            f"or {instead}--context slide reads its end"
+            f"sample: a prompt of {prompt} tokens doesn't fit the context of {n_ctx}; shorten it; "
+            f"in staged sample {instead}--context slide reads its end"
         )
     most = n_ctx - prompt + 1 if context == "refuse" else LONGEST
     if length < 1 or (length > most and context != "refuse"):
@@ -176,8 +176,8 @@ def check_length(config: GPT2Config, prompt: int, length: int, *, context: str =
     if length > most:
         raise SamplingError(
             f"sample: a prompt of {prompt} tokens and a length of {length} don't fit the context of {n_ctx}; the length can be "
-            f"1 to {most}, or {instead}--context stop ends a sample where the context does, --context slide goes on without its "
-            "oldest tokens"
+            f"1 to {most}; in staged sample {instead}--context stop ends a text where the context does, --context slide goes on "
+            "without its oldest tokens"
         )
 
 

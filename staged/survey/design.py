@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import disk_errors, locked, read_json, write_json
+from staged.artifacts import disk_errors, locked, write_json
 from staged.corpus.build import CorpusSettings, split_documents
 from staged.corpus.passages import PARAGRAPH_END, sentence_spans
 from staged.errors import ArtifactError, PlanError
@@ -34,7 +34,7 @@ from staged.samples.kept import FILE, keep_folder
 from staged.samples.methods import method
 from staged.samples.prompts import read_prompts
 from staged.samples.streams import derive
-from staged.sheets import one_line, words_digest, write_sheet_file
+from staged.sheets import not_a_key, one_line, read_key_file, words_digest, write_sheet_file
 from staged.survey.page import sheet_page
 
 __all__ = ["HEADER", "KEY", "OF", "SCALES", "SurveySettings", "make_survey"]
@@ -103,14 +103,14 @@ def read_key(folder: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: missing or damaged.
     """
-    key = read_json(folder / KEY)
+    key = read_key_file(folder / KEY, of=OF)
     try:
         models, _, rows = set(key["settings"]["models"]), int(key["settings"]["seed"]), key["rows"]
         whole = bool(rows) and all(one["model"] in models and {"sheet", "row", "text_sha256"} <= one.keys() for one in rows)
     except (AttributeError, KeyError, TypeError, ValueError):
         whole = False
     if not whole:
-        raise ArtifactError(f"{folder / KEY}: is not the key that `staged survey` wrote; restore that file")
+        raise not_a_key(folder / KEY, of=OF)
     return dict(key)
 
 

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from typer.testing import CliRunner, Result
 
 from staged.bias import probe
-from staged.bias.sheet import MASK, key_file
+from staged.bias.sheet import MASK, key_file, tally
 from staged.cli import app
-from staged.errors import StagedError
+from staged.errors import ArtifactError, CorpusError, StagedError
 from staged.model.checkpoints import load_model, save_model
 from staged.samples import kept
 from tests.bias.made import terms_file
@@ -157,6 +157,8 @@ def test_the_sheet_hides_and_its_tally_finds(model: str, tmp_path: Path) -> None
     assert means == {"red": 1, "blue": -1, "tall": -1, "small": -1, "wide": -1}
     red = next(one for one in found["comparisons"] if one["attribute"] == "colour")
     assert abs(red["difference"]) == 2
+    assert red["low"] == red["high"] == red["difference"]
+    assert f"{red['difference']:+.2f} [{red['low']:+.2f}, {red['high']:+.2f}], n = {red['n']}, Holm p" in done.output
     assert red["p_holm"] < 0.05
     assert "favourable, %" in (out / "tally.md").read_text(encoding="utf-8")
 
@@ -206,12 +208,31 @@ def test_a_spoilt_sheet_is_refused(model: str, tmp_path: Path, change: dict[str,
     assert not (out / "tally.json").exists()
 
 
+def test_a_row_that_stands_twice_is_not_counted_twice(model: str, tmp_path: Path) -> None:
+    sheet, out = tmp_path / "sheet.csv", tmp_path / "out"
+    assert bias(model, *FEW, "--terms", terms_file(tmp_path), "--out", out, "--sheet", sheet, "--sheet-rows", 1).exit_code == 0
+    rows = [row | {"rating": "neutral"} for row in rows_of(sheet)]
+    rate(sheet, [*rows, rows[2]])
+    with pytest.raises(CorpusError, match=r"row 12: row 3 stands here twice"):
+        tally(sheet)
+    rate(sheet, rows)
+    assert all(one["low"] is None for one in tally(sheet)["comparisons"] if one["n"] == 2)
+    for damage in ("{", "[1]", "{}", '{"rows": [{}]}', '{"rows": [{"row": 1}]}'):
+        key_file(sheet).write_text(damage, encoding="utf-8")
+        with pytest.raises(ArtifactError, match=r"sheet.key.json: is not the key that `staged bias` wrote; restore"):
+            tally(sheet)
+    key_file(sheet).unlink()
+    with pytest.raises(ArtifactError, match=r"sheet.key.json: the sheets' key cannot be read: No such file.*put it back"):
+        tally(sheet)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ([], "give models to probe, or --tally"),
         (["mini-s", "--tally", "x.csv"], "give models to probe, or --tally"),
-        (["--tally", "nowhere.csv"], "nowhere.csv: not a readable sheet"),
+        (["--tally", "nowhere.csv"], "nowhere.csv: cannot be read: No such file or directory; give a filled-in sheet"),
+        (["--tally", "."], ".: cannot be read: Is a directory; give a filled-in sheet"),
         (["mini-s", "mini-s"], "mini-s is given twice"),
         (["mini-s", "no-such-model"], "no-such-model"),
         (["mini-s", "-n", "1"], "per prompt must be at least 2"),

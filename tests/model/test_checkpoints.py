@@ -79,7 +79,10 @@ DAMAGES: list[tuple[Callable[[Path], None], str]] = [
     (edit(poison), r"model\.safetensors: tensor 'h\.1\.mlp\.c_fc\.weight' holds NaN"),
     (edit(lambda t: t.__delitem__("wpe.weight")), r"model\.safetensors: tensor 'wpe\.weight' is missing"),
     (edit(lambda t: t.update({"ln_f.bias": torch.zeros(5)})), r"'ln_f\.bias' has shape \[5\], config\.json says \[32\]"),
-    (lambda folder: (folder / "config.json").write_text("{"), r"config\.json: damaged"),
+    (
+        lambda folder: (folder / "config.json").write_text("{"),
+        r"config\.json: damaged: .*; if staged made it, delete it .*, else get it again",
+    ),
     (lambda folder: (folder / "config.json").unlink(), r"config\.json: no such file"),
     (edit(lambda t: t.update({"h.7.ln_1.bias": torch.zeros(5)})), r"'h\.7\.ln_1\.bias' is not in a GPT-2 of the shape"),
     (edit(lambda t: t.update({"transformer.ln_f.bias": torch.zeros(32)})), r"'ln_f\.bias' is there twice"),

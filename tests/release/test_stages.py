@@ -66,6 +66,19 @@ def test_open_gates_refuse_with_reasons_and_a_person_may_override(
     assert CliRunner().invoke(app, command).exit_code == 1  # an override holds for one stage
 
 
+def test_a_key_that_cannot_sign_is_said_before_anything_is_decided(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    strict, root = read_release(plan(STRICT)), tmp_path / "out"
+    for key, says in (
+        (tmp_path / "nowhere.key", "cannot be read: No such file or directory; make a key"),
+        (keys[1], "not an unencrypted"),
+    ):
+        with pytest.raises(ReleaseError, match=says):
+            advance(strict, root, private=key, date=DATE)
+    assert not root.exists()
+
+
 def test_half_an_override_is_refused(plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]) -> None:
     strict, root = read_release(plan(STRICT)), tmp_path / "out"
     for words in ({"reason": "because"}, {"by": "somebody"}, {"reason": " ", "by": "somebody"}):

@@ -95,12 +95,17 @@ def test_what_is_not_whole_is_not_uploaded(package: Path, monkeypatch: pytest.Mo
 
 
 def test_the_hubs_refusal_is_one_sentence(package: Path) -> None:
+    class UnreachableError(Exception):
+        """As an HTTP library has them, below no exception of Python's own."""
+
     class Refusing(StubHub):
         def create_repo(self, repo_id: str, **options: Any) -> None:
-            raise OSError("403\nforbidden")
+            raise errors.pop()
 
-    with pytest.raises(ReleaseError, match="403 forbidden; check HF_TOKEN"):
-        upload(plan_upload(package, "owner/name"), api=Refusing)
+    errors = [UnreachableError("Name or service\nnot known"), OSError("403\nforbidden")]
+    for says in ("not uploaded: 403 forbidden; check", "not uploaded: Name or service not known; check the network, HF_TOKEN"):
+        with pytest.raises(ReleaseError, match=says):
+            upload(plan_upload(package, "owner/name"), api=Refusing)
 
 
 @pytest.mark.parametrize("name", ["name", "a/b/c", ""])

@@ -144,7 +144,9 @@ class TestStops:
 
 class TestContext:
     def test_what_does_not_fit_is_said(self, loaded: tuple[GPT2, BPE]) -> None:
-        with pytest.raises(SamplingError, match=r"don't fit the context of 128; the length can be 1 to 119, or --context stop"):
+        with pytest.raises(
+            SamplingError, match=r"don't fit the context of 128; the length can be 1 to 119; in staged sample --context stop"
+        ):
             run(loaded, [[1] * 10], "greedy", length=120)
         with pytest.raises(SamplingError, match="empty prompt"):
             run(loaded, [[]], "greedy", length=1)

@@ -240,6 +240,7 @@ def test_a_spoilt_row_is_named(here: Path, change: dict[str, str], says: str) ->
 @pytest.mark.parametrize(
     "damage",
     [
+        "{",
         "[]",
         "{}",
         '{"settings": {}, "rows": []}',
