@@ -3,7 +3,7 @@
 Measures  23 zero-shot features (`features.py`), weighed in two directions: smoother than people write, and rougher.
 Fails     on texts below about 50 words; on text that a person has edited or translated; on machine text that was misspelt on
           purpose; on generators that it does not know; on kinds of human text far from its calibration corpora (old novels are
-          rough). It says nothing about who wrote a text.
+          rough, plain English is smooth). It says nothing about who wrote a text.
 Cost      one forward pass of SmolLM2-135M over at most 1,024 tokens.
 Source    features: zero_shot.py; combination: ours, `plans/evidence.toml`. Word counts and an encoder were tried as further
           features and left out: they learn the generators and the topics they saw (docs/log.md).
