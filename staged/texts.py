@@ -33,7 +33,7 @@ def utf_text(data: bytes) -> str:
 
 
 def read_text(source: str | Path, *, advice: str = SAVE) -> str:
-    """The text of a file, or of standard input where the source is `-`.
+    """The text of a file, or of standard input where the source is `-`; each kind of line end is one line feed.
 
     Args:
         advice: what an error tells to do about bytes that are no text.
@@ -43,11 +43,12 @@ def read_text(source: str | Path, *, advice: str = SAVE) -> str:
     """
     where = "standard input" if source == STDIN else str(source)
     try:
-        return utf_text(sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes())
+        text = utf_text(sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes())
     except UnicodeDecodeError as error:
         raise CorpusError(f"{where}: byte {error.start} is not UTF-8 text; {advice}") from None
     except OSError as error:
         raise CorpusError(f"{where}: cannot be read: {error.strerror}") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

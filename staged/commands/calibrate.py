@@ -59,13 +59,15 @@ def _refuse_folder(out: Path, name: str) -> None:
 
 def _print_fitted(facts: dict[str, Any]) -> None:
     """Thresholds by length, achieved rates by group, and what they say of the nominal rate."""
+    from staged.detectors.calibrate import humans_needed
+
     nominal = f"{100 * facts['fpr']:.3g}%"
     rows = [
         (
             one["length"],
             f"{one['n_human']:,}",
             f"{one['n_machine']:,}",
-            "too few texts" if one["threshold"] is None else f"{one['threshold']:.4g}",
+            f"takes {humans_needed(facts['fpr']):,} texts" if one["threshold"] is None else f"{one['threshold']:.4g}",
             percent(*estimate(one, "rate"), digits=2, unit="%"),
         )
         for one in facts["lengths"]

@@ -81,11 +81,17 @@ def calibrate(
 
     Raises:
         PlanError: fpr is not in (0, 1) or seed below 0.
-        CorpusError: a single source and no `held_out`; or a text that stands in both.
+        CorpusError: a single source and no `held_out`; or a text that stands in two of the three.
         CheckpointError: no text is long enough.
     """
     check_options(fpr, seed)
+    if both := {one.text for one in human} & {one.text for one in machine}:
+        raise CorpusError(f"{len(both):,} of the machine-written texts are among the human ones; a text is one or the other")
     if held_out is None:
+        if len({one.source for one in human}) == 1:
+            raise CorpusError(
+                "the human text has a single source, so none can be held out; give more, or --held-out other human text"
+            )
         part = assign(human, {"valid": 1 - HELD_OUT, "test": HELD_OUT}, seed=seed)
         human, held_out = ([one for one in human if part[one.source] == split] for split in ("valid", "test"))
     elif both := {one.text for one in human} & {one.text for one in held_out}:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
+from staged.figures import counted
 from staged.model.config import GPT2Config
 from staged.samples.methods import Method, draw, penalise
 from staged.samples.stops import StopStrings
@@ -167,7 +168,7 @@ def check_length(config: GPT2Config, prompt: int, length: int, *, context: str =
         raise SamplingError(f"sample: context {context!r}; {nearest(context, CONTEXTS)}")
     if context != "slide" and prompt > n_ctx:
         raise SamplingError(
-            f"sample: a prompt of {prompt} tokens doesn't fit the context of {n_ctx}; shorten it; "
+            f"sample: a prompt of {counted(prompt, 'token')} doesn't fit the context of {n_ctx}; shorten it; "
             f"in staged sample {instead}--context slide reads its end"
         )
     most = n_ctx - prompt + 1 if context == "refuse" else LONGEST
@@ -175,9 +176,9 @@ def check_length(config: GPT2Config, prompt: int, length: int, *, context: str =
         raise SamplingError(f"sample: the length can be 1 to {most}, not {length}")
     if length > most:
         raise SamplingError(
-            f"sample: a prompt of {prompt} tokens and a length of {length} don't fit the context of {n_ctx}; the length can be "
-            f"1 to {most}; in staged sample {instead}--context stop ends a text where the context does, --context slide goes on "
-            "without its oldest tokens"
+            f"sample: a prompt of {counted(prompt, 'token')} and a length of {length} don't fit the context of {n_ctx}; the length "
+            f"can be 1 to {most}; in staged sample {instead}--context stop ends a text where the context does, "
+            "--context slide goes on without its oldest tokens"
         )
 
 

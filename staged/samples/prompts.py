@@ -23,7 +23,7 @@ def read_prompts(source: str) -> list[str]:
     if source.endswith(".jsonl"):
         found = [_prompt(row, f"{source}, line {number}") for number, row in json_lines(text, source)]
     else:
-        found = [line.removesuffix("\r") for line in text.split("\n") if line.strip()]
+        found = [line for line in text.split("\n") if line.strip()]
     if not found:
         raise SamplingError(f"prompts {source}: holds no prompt; put one on each line")
     return found

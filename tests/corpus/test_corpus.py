@@ -55,6 +55,10 @@ class TestReading:
         (tmp_path / "b.jsonl").write_bytes('{"text": "Là."}\n'.encode("utf-16"))
         assert [one.text for one in read_corpus(str(tmp_path))] == ["Où ?", "Là."]
 
+    def test_line_ends(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_bytes(b"one\r\ntwo\rthree\n")
+        assert [one.text for one in read_corpus(str(tmp_path))] == ["one\ntwo\nthree\n"]
+
     @pytest.mark.parametrize(
         ("name", "content", "says"),
         [

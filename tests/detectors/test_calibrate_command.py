@@ -96,9 +96,11 @@ class TestCalibrate:
         assert fitted.achieved[0].n == 12
         with pytest.raises(CorpusError, match="2 of the held-out texts are among the human texts"):
             fitting.calibrate("c", Counting(), texts[:5], fpr=0.2, held_out=texts[3:])
+        with pytest.raises(CorpusError, match="5 of the machine-written texts are among the human ones"):
+            fitting.calibrate("c", Counting(), texts, fpr=0.2, machine=texts[:5])
 
     def test_one_source_cannot_be_split(self) -> None:
-        with pytest.raises(CorpusError, match="never straddles two splits"):
+        with pytest.raises(CorpusError, match="a single source, so none can be held out"):
             fitting.calibrate("c", Counting(), [document(1, 60)], fpr=0.2)
 
     def test_bad_options(self) -> None:
@@ -145,7 +147,7 @@ class TestCommand:
         shown = run(
             "--human", str(human_folder), "--machine", str(rows), "--detector", "counting", "--out", str(out), "--fpr", "0.01"
         )
-        assert "too few texts" in shown
+        assert "takes 99 texts" in shown
         assert "not measured" in shown
         assert sum(map(len, load_calibration(out).machine)) == 3 * 5  # the rows labelled machine, at three lengths
 

@@ -144,5 +144,5 @@ def test_what_does_not_fit_says_what_can_be_done(prompt: str, length: int) -> No
     settings = SampleSettings(
         model="mini-m", draft="mini-s", method=method("greedy"), count=1, length=length, prompts=(prompt,), precision="fp32"
     )
-    with pytest.raises(SamplingError, match="or leave out --draft: then --context"):
+    with pytest.raises(SamplingError, match="in staged sample leave out --draft: then --context"):
         list(sample(settings))
