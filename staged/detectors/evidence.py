@@ -55,8 +55,8 @@ class Weights:
     biases: tuple[float, float]
 
     def log_odds(self, features: Matrix) -> Matrix:
-        """(texts, features) → (texts,)."""
-        z = standardised(features, self.mean, self.scale)
+        """(texts, features) → (texts,); a row of zeros, a text too short for features, counts as the average human text."""
+        z = np.where(features.any(axis=1, keepdims=True), standardised(features, self.mean, self.scale), 0.0)
         odds: Matrix = np.logaddexp(z @ self.smooth + self.biases[0], z @ self.rough + self.biases[1])
         return odds
 

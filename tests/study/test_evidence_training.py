@@ -204,6 +204,12 @@ class TestWeights:
         one, other = (fit_weights(features, self.documents(30), replace(PLAN, rarer=rarer)) for rarer in (0.0, 2.0))
         assert np.subtract(one.biases, other.biases) == pytest.approx((0.0, 2.0))
 
+    def test_a_text_too_short_for_features_is_no_machines(self) -> None:
+        features = np.random.default_rng(11).normal(7.0, size=(90, len(FEATURES)))
+        weights = fit_weights(features, self.documents(30), PLAN)
+        short, average = weights.log_odds(np.stack([np.zeros(len(FEATURES)), weights.mean]))
+        assert short == average
+
     def test_log_odds_are_calibrated(self) -> None:
         """Gaussian classes one feature apart by d have log-odds d·x − d²/2; a strong ridge must not shrink them."""
         stream, n, d = np.random.default_rng(9), 4000, 1.5
