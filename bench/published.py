@@ -68,13 +68,13 @@ def main() -> None:
     parser.add_argument("--essays", type=int, default=300, help="essays of ELLIPSE")
     parser.add_argument("--out", type=Path, default=Path("out/published"))
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
     kinds = (PAIRS, ESSAYS, LEARNERS)
     files = sorted(file for folder in options.folders for file in folder.rglob("*.*") if file.name.endswith(kinds))
     if not files:
         parser.error(
             f"no *{PAIRS}, {ESSAYS} or {LEARNERS} under {', '.join(map(str, options.folders))}; clone the repositories first"
         )
+    options.out.mkdir(parents=True, exist_ok=True)
     for file in tqdm(files, unit="file"):
         name, rows = rows_of(file, options)
         lines = [json.dumps({"id": f"{name}-{row['pair']}-{row['label']}"} | row, ensure_ascii=False) + "\n" for row in rows]
