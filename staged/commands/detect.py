@@ -82,6 +82,7 @@ def _write_page(html: Path, examiner: Any, texts: list[tuple[str, str]]) -> None
     name, text = texts[0]
     page = saved(examine_text(examiner, text, lambda: None), name=name)
     with disk_errors(html):
+        html.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(html, page.encode())
     say(f"page: {html}")
 
@@ -116,8 +117,10 @@ def _print_limits(examiner: Any, texts: list[tuple[str, str]]) -> None:
         tokens, read = examiner.token_counts(texts[0][1])
         if read < tokens:
             say(f"read: its first {read:,} of {tokens:,} tokens; --segments judges it part by part", style="dim")
+    from staged.detectors.fitting import PLAIN_DOMAIN
+
     if examiner.calibration is not None and examiner.calibration.domains:
-        kinds = ", ".join(examiner.calibration.domains)
+        kinds = ", ".join(one for one in examiner.calibration.domains if one != PLAIN_DOMAIN) or "your own"
         say(f"calibrated on human text of {kinds}: on other kinds, and in other languages, more can be flagged", style="dim")
     say(WARNING, style="dim")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from staged.commands.options import MODELS
-from staged.figures import figure
+from staged.figures import counted, figure
 from staged.screen import count_progress, say
 
 app = typer.Typer(no_args_is_help=True, help="Ask people how credible models' texts are, without telling them whose they are.")
@@ -52,7 +52,7 @@ def tally(
     result = write_tally(folder, answers)
     for one in result["models"]:
         index = figure(one["index"], one["low"], one["high"], form=".2f")
-        line = f"{one['model']}: {index}, n = {one['respondents']} people, {one['texts']} texts"
+        line = f"{one['model']}: {index}, n = {counted(one['respondents'], 'respondent')}, {counted(one['texts'], 'text')}"
         say(line)
     for one in result["sentences"]:
         say(one["text"])

@@ -23,6 +23,7 @@ from staged.records import Document
 HELD_OUT = 0.3  # share of the human text, by characters, that a calibration is measured on
 SHORTEST_BUDGET = 1.25  # times a bin's shortest length: room for whole sentences
 ROW = re.compile(r"(.+):\d+(?:#\d+)?")  # the id of a file's row, or of a passage of it
+PLAIN_DOMAIN = "text"  # of files that lie in no folder of their own
 CHUNK = 64  # texts scored between two looks at the progress bar
 
 Scored = tuple[float, int, str]  # score, words, domain
@@ -139,7 +140,7 @@ def domain_of(document: Document) -> str:
     path = PurePosixPath(row[1] if row else document.id)
     if len(path.parts) > 1:
         return path.parts[0]
-    return path.stem if row else "text"
+    return path.stem if row else PLAIN_DOMAIN
 
 
 def count_words(text: str) -> int:

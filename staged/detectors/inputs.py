@@ -10,7 +10,7 @@ from typing import Any
 from staged.errors import CorpusError
 from staged.texts import STDIN, json_lines, read_rows, read_text
 
-ADVICE = "save it as that, or drop a .docx or .pdf on the page of `staged serve`"
+ADVICE = "save it as that, or leave it out; a .docx or .pdf can be dropped on the page of `staged serve`"
 
 
 def read_texts(places: list[str]) -> Iterator[tuple[str, str]]:
