@@ -82,7 +82,7 @@ def calibrate(
 
     Raises:
         PlanError: fpr is not in (0, 1) or seed below 0.
-        CorpusError: a single source and no `held_out`; or a text that stands in two of the three.
+        CorpusError: a single source and no `held_out`; or a human text that also stands in `machine` or `held_out`.
         CheckpointError: no text is long enough.
     """
     check_options(fpr, seed)

@@ -1,4 +1,4 @@
-"""The study's statistics, each with its interval; the only home of AUROC, rates at a threshold, and paired tests."""
+"""The study's statistics, each with its interval; the only home of AUROC, shares of clustered things, and paired tests."""
 
 from __future__ import annotations
 
