@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,38 @@ from staged.samples.streams import derive
 from staged.study.attacks import attack
 from staged.study.evidence_plan import PENALISED, UNDER, EvidenceSettings, sampling
 
-SPLITS = {"train": 0.5, "valid": 0.4, "test": 0.1}  # `valid` calibrates
-NO_TRAINING = {"valid": 0.2, "test": 0.8}  # half as much of it calibrates as of another corpus
 TOKENS_A_WORD = 1.6  # generous: what a sample has too much is cut off
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a corpus of human text is for.
+
+    Attributes:
+        splits: the shares of its sources; `valid` calibrates.
+        begins: whether machine texts begin like its passages.
+        attacked: whether those that do not calibrate are read once more under the plan's attacks.
+    """
+
+    splits: dict[str, float]
+    begins: bool
+    attacked: bool
+
+
+TEACHES = Role({"train": 0.5, "valid": 0.4, "test": 0.1}, begins=True, attacked=True)
+CALIBRATES = Role({"valid": 0.2, "test": 0.8}, begins=False, attacked=False)  # half as much of it as of another corpus
+TESTS = Role({"test": 1.0}, begins=False, attacked=True)
+
+
+def roles(settings: EvidenceSettings) -> dict[str, Role]:
+    """Of every corpus of human text, by the name or path that the plan gives."""
+    said = ((settings.human, TEACHES), (settings.also_calibrate, CALIBRATES), (settings.held_out, TESTS))
+    return {corpus: role for corpora, role in said for corpus in corpora}
+
+
+def _in_role(human: Sequence[Document], settings: EvidenceSettings, wanted: Callable[[Role], bool]) -> list[Document]:
+    names = {Path(corpus).name for corpus, role in roles(settings).items() if wanted(role)}
+    return [one for one in human if corpus_of(one) in names]
 
 
 def human_passages(settings: EvidenceSettings) -> list[Document]:
@@ -41,13 +70,12 @@ def human_passages(settings: EvidenceSettings) -> list[Document]:
         CorpusError: a corpus that cannot be read.
     """
     found: list[Document] = []
-    for corpus in settings.corpora:
+    for corpus, role in roles(settings).items():
         documents = read_corpus(corpus)
-        shares = SPLITS if corpus in settings.human else NO_TRAINING if corpus in settings.also_calibrate else {"test": 1.0}
-        splits = assign(documents, shares, seed=settings.seed)
+        splits = assign(documents, role.splits, seed=settings.seed)
         marked = [replace(one, split=splits[one.source], source=f"{Path(corpus).name}:{one.source}") for one in documents]
         stream = random.Random(derive(settings.seed, "passages", Path(corpus).name))
-        number = settings.n_held_out if corpus in settings.held_out else settings.n_human
+        number = settings.n_held_out if role is TESTS else settings.n_human
         found += _chosen(marked, settings.words, number // len(settings.words), stream)
     return found
 
@@ -81,16 +109,12 @@ def build_human(folder: Path, settings: EvidenceSettings) -> list[Document]:
 
 
 def attacked(human: Sequence[Document], settings: EvidenceSettings) -> list[Document]:
-    """The human texts that train and test once more under each of the plan's attacks, each attack a corpus of its own.
-
-    Those of corpora that calibrate without training are left out.
-    """
+    """The human texts that train and test once more under each of the plan's attacks, each attack a corpus of its own."""
     found = []
-    spared = {Path(corpus).name for corpus in settings.also_calibrate}
     for name in settings.attacks:
-        for one in human:
-            corpus, _, rest = one.source.partition(":")
-            if one.split != "valid" and corpus not in spared:
+        for one in _in_role(human, settings, lambda role: role.attacked):
+            if one.split != "valid":
+                corpus, _, rest = one.source.partition(":")
                 text = attack(name, one.text, seed=settings.seed, id=one.id)
                 found.append(replace(one, id=f"{one.id}~{name}", text=text, source=f"{corpus}{UNDER}{name}:{rest}"))
     return found
@@ -152,8 +176,7 @@ def build_machine(
 
 def _prompted(human: Sequence[Document], cell: Cell, settings: EvidenceSettings) -> list[Document]:
     """The human passages that a cell's texts begin like: others for every model and method, as long as there are some."""
-    begun = {Path(corpus).name for corpus in settings.human}
-    own = [one for one in human if one.id.endswith(f"@{cell.words}") and corpus_of(one) in begun]
+    own = [one for one in _in_role(human, settings, lambda role: role.begins) if one.id.endswith(f"@{cell.words}")]
     return random.Random(derive(settings.seed, cell.name)).sample(own, cell.count)
 
 
