@@ -82,12 +82,12 @@ def calibrate(
 
     Raises:
         PlanError: fpr is not in (0, 1) or seed below 0.
-        CorpusError: a single source and no `held_out`; or a human text that also stands in `machine` or `held_out`.
+        CorpusError: a single source and no `held_out`; or a text that stands in two of the three.
         CheckpointError: no text is long enough.
     """
     check_options(fpr, seed)
-    if both := {one.text for one in human} & {one.text for one in machine}:
-        raise CorpusError(f"{len(both):,} of the machine-written texts are among the human ones; a text is one or the other")
+    people = [*human, *(held_out or ())]
+    _refuse_shared(people, machine, "machine-written texts are among the human ones; a text is one or the other")
     if held_out is None:
         if len({one.source for one in human}) == 1:
             raise CorpusError(
@@ -95,13 +95,18 @@ def calibrate(
             )
         part = assign(human, {"valid": 1 - HELD_OUT, "test": HELD_OUT}, seed=seed)
         human, held_out = ([one for one in human if part[one.source] == split] for split in ("valid", "test"))
-    elif both := {one.text for one in human} & {one.text for one in held_out}:
-        raise CorpusError(f"{len(both):,} of the held-out texts are among the human texts to fit on; hold out others")
+    else:
+        _refuse_shared(human, held_out, "held-out texts are among the human texts to fit on; hold out others")
     parts = [[passage for one in part for passage in passages(one, seed=seed)] for part in (human, machine, held_out)]
     scored = _score(detector, parts, progress)
     fit_on, fit_machine = ([(score, words) for score, words, _ in part] for part in scored[:2])
     calibration = fit_calibration(name, fit_on, fit_machine, domains=[domain for _, _, domain in scored[0]])
     return Fitted(calibration, fpr, tuple(achieved_rates(calibration, scored[2], fpr)))
+
+
+def _refuse_shared(those: Sequence[Document], others: Sequence[Document], said: str) -> None:
+    if both := {one.text for one in those} & {one.text for one in others}:
+        raise CorpusError(f"{len(both):,} of the {said}")
 
 
 def check_options(fpr: float, seed: int) -> None:

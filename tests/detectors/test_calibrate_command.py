@@ -98,6 +98,8 @@ class TestCalibrate:
             fitting.calibrate("c", Counting(), texts[:5], fpr=0.2, held_out=texts[3:])
         with pytest.raises(CorpusError, match="5 of the machine-written texts are among the human ones"):
             fitting.calibrate("c", Counting(), texts, fpr=0.2, machine=texts[:5])
+        with pytest.raises(CorpusError, match="3 of the machine-written texts are among the human ones"):
+            fitting.calibrate("c", Counting(), texts[:5], fpr=0.2, machine=texts[5:], held_out=texts[5:])
 
     def test_one_source_cannot_be_split(self) -> None:
         with pytest.raises(CorpusError, match="a single source, so none can be held out"):
