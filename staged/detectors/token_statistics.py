@@ -1,12 +1,12 @@
 """What a language model says of every token of a text: the numbers that all zero-shot scores are made of.
 
-One forward pass over windows sorted by length; logits exist only for a few hundred positions at a time.
-Axes: B windows · T tokens · C hidden width · M positions · V vocabulary.
+One forward pass over windows sorted by length; logits exist only for a tile of positions and vocabulary at a time.
+Axes: B windows · T tokens · C hidden width · M positions · V vocabulary · N pieces of the vocabulary · P its width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +18,9 @@ from staged.model.causal import CausalLM
 from staged.model.likelihood import batches, sliding_windows
 from staged.progress import Progress, silent
 
-LOGITS_AT_ONCE = 2**25  # 128 MB of float32: so many rows that reading the head costs little
-NEAR = 2**18  # numbers whose statistics a processor takes together: 1 MB, they are read several times and should stay near it
 BATCH_TOKENS = {"cpu": 2**11, "cuda": 2**15}  # read at once, padding counted
-PIECE = 8192  # of the vocabulary in one matrix product: oneDNN is up to twice as fast as over all of it
+# Positions × vocabulary whose logits exist at once; they are read several times, and 4 MB of float32 stay near a processor.
+TILE = {"cpu": (2**10, 2**10), "cuda": (2**11, 2**14)}
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -103,42 +102,74 @@ def _statistics(models: Sequence[CausalLM], texts: Sequence[Sequence[int]], n_ct
     device = models[0].head.device
     hidden = [model.hidden(tokens_BT.to(device))[real.to(device)] for model in models]
     targets_M = ids_BT[:, 1 : tokens_BT.size(1) + 1][real]
-    values_4M = torch.cat(list(_of_hidden(models, hidden, targets_M.to(device))), dim=1).cpu().double().numpy()
+    values_4M = _of_hidden(models, hidden, targets_M.to(device)).cpu().numpy()
     return np.split(values_4M, np.cumsum(lengths)[:-1], axis=1)
 
 
-def _of_hidden(models: Sequence[CausalLM], hidden: Sequence[Tensor], targets_M: Tensor) -> Iterator[Tensor]:
-    """(4, some of M) after (4, some of M); logits are written over those before them: fresh memory costs as much as the product."""
-    n_vocab = models[0].head.size(0)
-    rows = max(1, LOGITS_AT_ONCE // n_vocab)
-    few = max(1, NEAR // n_vocab) if targets_M.device.type == "cpu" else rows
-    buffers = [h.new_empty(min(rows, len(h)), n_vocab) for h in hidden]
-    for *chunk, targets in zip(*(h.split(rows) for h in hidden), targets_M.split(rows), strict=True):
-        logits = [_logits(h, model.head, out[: len(h)]) for h, model, out in zip(chunk, models, buffers, strict=True)]
-        for *near, some in zip(*(one.split(few) for one in logits), targets.split(few), strict=True):
-            yield _of_logits([one.float() for one in near], some)
+def _of_hidden(models: Sequence[CausalLM], hidden: Sequence[Tensor], targets_M: Tensor) -> Tensor:
+    """(4, M) of the models' hidden states (M, C): their logits are made, reduced and forgotten tile by tile."""
+    rows, wide = (min(pair) for pair in zip(TILE[targets_M.device.type], (len(targets_M), len(models[0].head)), strict=True))
+    heads = [model.head.split(wide) for model in models]
+    room = [h.new_empty(rows * wide) for h in hidden]  # fresh memory for every tile costs as much as its product
+    floats = [out if out.dtype == torch.float32 else out.float() for out in room]
+    spare = torch.empty_like(floats[0])
+    found = []
+    for *some, targets in zip(*(h.split(rows) for h in hidden), targets_M.split(rows), strict=True):
+        expected_M = torch.linalg.vecdot(some[0].float(), models[0].head[targets].float())
+        expected_M = expected_M.to(some[0].dtype).float()  # the targets' logits, but for the order of the sum
+        pieces = []
+        for i, piece in enumerate(zip(*heads, strict=True)):
+            tile = len(targets), len(piece[0])
+            for h, head, out, as_float in zip(some, piece, room, floats, strict=True):
+                torch.mm(h, head.t(), out=_shaped(out, tile))
+                if as_float is not out:
+                    _shaped(as_float, tile).copy_(_shaped(out, tile))
+            logits = [_shaped(one, tile) for one in floats]
+            pieces.append(_of_tile(logits, _shaped(spare, tile), targets - i * wide, expected_M))
+        found.append(_joined(torch.stack(pieces)))
+    return torch.cat(found, dim=1)
 
 
-def _logits(hidden_MC: Tensor, head_VC: Tensor, out_MV: Tensor) -> Tensor:
-    for head, out in zip(head_VC.split(PIECE), out_MV.split(PIECE, dim=1), strict=True):
-        torch.mm(hidden_MC, head.t(), out=out)
-    return out_MV
+def _shaped(room: Tensor, tile: tuple[int, int]) -> Tensor:
+    return room[: tile[0] * tile[1]].view(tile)
 
 
-def _of_logits(logits: Sequence[Tensor], targets_M: Tensor) -> Tensor:
-    """(4, M) of one piece: the scorer's logits (M, V) first, the reference's second where there is one; they are overwritten.
+def _of_tile(logits: Sequence[Tensor], spare_MP: Tensor, targets_M: Tensor, expected_M: Tensor) -> Tensor:
+    """(8, M) of logits (M, P), the scorer's first, the reference's second where there is one; all are overwritten.
 
-    Everything is done in two matrices: reductions over them are what scoring costs beside the model itself.
+    Of the scorer its largest logit, the sum of exp over that, the target's logit (0 where the tile has it not) and how many others
+    lie above it; of the model over whose distribution means are taken the same first two, and with them as weights the sums of the
+    scorer's logits and of their squares, both less its largest.
+
+    Args:
+        targets_M: counted from the tile's first column.
     """
-    scores_MV, p_MV = logits[0], torch.empty_like(logits[0])
-    rank_M = torch.gt(scores_MV, scores_MV.gather(1, targets_M[:, None]), out=p_MV).sum(1) + 1
-    scores_MV -= scores_MV.amax(1, keepdim=True)
-    torch.exp(scores_MV, out=p_MV)
-    total_M = p_MV.sum(1)
+    scores_MP, width = logits[0], spare_MP.size(1)
+    inside_M = (targets_M >= 0) & (targets_M < width)
+    target_M = scores_MP.gather(1, targets_M.clamp(0, width - 1)[:, None])[:, 0]
+    above_M = torch.gt(scores_MP, expected_M[:, None], out=spare_MP).sum(1) - (inside_M & (target_M > expected_M)).float()
+    top_M = scores_MP.amax(1)
+    scores_MP -= top_M[:, None]
+    p_MP = torch.exp(scores_MP, out=spare_MP)
+    total_M = p_MP.sum(1)
+    top, total = top_M, total_M
     if len(logits) > 1:
-        torch.softmax(logits[1], 1, out=p_MV)
-    mass_M = torch.ones_like(total_M) if len(logits) > 1 else total_M
-    mean_M = torch.linalg.vecdot(p_MV, scores_MV) / mass_M
-    variance_M = torch.linalg.vecdot(p_MV.mul_(scores_MV), scores_MV) / mass_M - mean_M**2
-    logprob_M = scores_MV.gather(1, targets_M[:, None])[:, 0] - total_M.log()
-    return torch.stack([logprob_M, mean_M - total_M.log(), variance_M.clamp(min=0), rank_M])
+        top = logits[1].amax(1)
+        p_MP = logits[1].sub_(top[:, None]).exp_()
+        total = p_MP.sum(1)
+    first_M = torch.linalg.vecdot(p_MP, scores_MP)
+    second_M = torch.linalg.vecdot(p_MP.mul_(scores_MP), scores_MP)
+    return torch.stack([top_M, total_M, target_M * inside_M, above_M, top, total, first_M, second_M])
+
+
+def _joined(pieces_N8M: Tensor) -> Tensor:
+    """(4, M) of what `_of_tile` found in each piece of the vocabulary."""
+    top_NM, total_NM, target_NM, above_NM, weight_NM, mass_NM, first_NM, second_NM = pieces_N8M.double().unbind(1)
+    shift_NM = top_NM - top_NM.amax(0)  # a piece's logits were taken less its own largest
+    log_total_M = (total_NM * shift_NM.exp()).sum(0).log()
+    share_NM = (weight_NM - weight_NM.amax(0)).exp()
+    mass_M = (share_NM * mass_NM).sum(0)
+    mean_M = (share_NM * (first_NM + shift_NM * mass_NM)).sum(0) / mass_M
+    square_M = (share_NM * (second_NM + shift_NM * (2 * first_NM + shift_NM * mass_NM))).sum(0) / mass_M
+    logprob_M = target_NM.sum(0) - top_NM.amax(0) - log_total_M
+    return torch.stack([logprob_M, mean_M - log_total_M, (square_M - mean_M**2).clamp(min=0), above_NM.sum(0) + 1])

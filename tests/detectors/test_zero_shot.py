@@ -111,14 +111,15 @@ def test_the_longest_text_spans_windows_and_one_has_no_room_after_it(tiny: Path,
     assert np.isfinite(after).tolist() == [True, True, False, True]
 
 
-def test_a_vocabulary_in_pieces(tiny: Path, bpe: BPE, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, ids = load_causal(str(tiny)), bpe.encode_batch(TEXTS)
-    whole = token_statistics(model, ids)
-    monkeypatch.setattr(module, "PIECE", 100)  # 384 entries: three and a rest
-    monkeypatch.setattr(module, "NEAR", 3 * bpe.n_vocab)
-    for one, other in zip(whole, token_statistics(model, ids), strict=True):
+@pytest.mark.parametrize("pair", [False, True], ids=["one model", "two models"])
+def test_tiles_make_no_difference(pair: bool, tiny: Path, llama: Path, bpe: BPE, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, reference, ids = load_causal(str(tiny)), load_causal(str(llama)) if pair else None, bpe.encode_batch(TEXTS)
+    whole = token_statistics(model, ids, reference=reference)
+    monkeypatch.setitem(module.TILE, "cpu", (7, 100))  # 384 entries: three and a rest
+    for one, other in zip(whole, token_statistics(model, ids, reference=reference), strict=True):
         assert one.rank.tolist() == other.rank.tolist()
-        assert one.logprob == pytest.approx(other.logprob, abs=1e-5)
+        for name in ("logprob", "mean", "variance"):
+            assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-5), name
 
 
 @pytest.mark.parametrize("length", [127, 128, 129, 130, 192, 193, 194, 257])
@@ -163,16 +164,17 @@ def test_progress_reaches_the_whole(tiny: Path, bpe: BPE) -> None:
 
 
 class Watch(TorchDispatchMode):
-    """The largest tensor, in numbers, that any operation returned with the vocabulary as its last axis; the head itself apart."""
+    """The largest tensor, in numbers, that any operation returned with the vocabulary or a tile's share of it as its last axis; the
+    head itself apart."""
 
-    def __init__(self, head_VC: torch.Tensor) -> None:
+    def __init__(self, head_VC: torch.Tensor, wide: int) -> None:
         super().__init__()
-        self.head_VC, self.largest = head_VC, 0
+        self.head_VC, self.widths, self.largest = head_VC, (len(head_VC), wide), 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         for one in out if isinstance(out, (tuple, list)) else [out]:
-            if isinstance(one, torch.Tensor) and one.shape[-1:] == self.head_VC.shape[:1] and not self.is_head(one):
+            if isinstance(one, torch.Tensor) and one.dim() > 1 and one.size(-1) in self.widths and not self.is_head(one):
                 self.largest = max(self.largest, one.numel())
         return out
 
@@ -180,14 +182,16 @@ class Watch(TorchDispatchMode):
         return one.untyped_storage().data_ptr() == self.head_VC.untyped_storage().data_ptr()
 
 
-@pytest.mark.parametrize("rows", [1, 7, 1000])
-def test_batch_by_length_by_vocabulary_is_never_held(tiny: Path, bpe: BPE, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOGITS_AT_ONCE", rows * bpe.n_vocab)
+@pytest.mark.parametrize("tile", [(1, 384), (7, 90), (1000, 90)])
+def test_batch_by_length_by_vocabulary_is_never_held(
+    tiny: Path, bpe: BPE, tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(module.TILE, "cpu", tile)
     ids = [bpe.encode(prose(seed, 9))[:100] for seed in range(16)]
     model = load_causal(str(tiny))
-    with Watch(model.head) as watch:
+    with Watch(model.head, tile[1]) as watch:
         token_statistics(model, ids, reference=model)
-    assert watch.largest == rows * bpe.n_vocab < 16 * 100 * bpe.n_vocab
+    assert watch.largest == tile[0] * tile[1] < 16 * 100 * bpe.n_vocab
 
 
 def test_equal_tokens_share_the_first_rank(bpe: BPE) -> None:
