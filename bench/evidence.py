@@ -1,6 +1,6 @@
 """How well `evidence` and each of its single scores find machine text that nobody here wrote.
 
-    python bench/evidence.py FILE.jsonl… [--score NAME] [--detector FOLDER] [--device cuda] [--out out/bench/evidence.json]
+    python bench/evidence.py FILE.jsonl… [--score NAME] [--detector NAME] [--device cuda] [--out out/bench/evidence.json]
 
 Rows are {"id", "label" (0 human, 1 machine), "pair", "text"}. Per file: AUROC; TPR at 1% and 5% FPR with thresholds from the
 human texts of every other pair, reported on the rest, and the FPR achieved there; and what the shipped calibration, which never
@@ -23,7 +23,7 @@ from staged.artifacts import write_json
 from staged.comparing import rate
 from staged.detectors.achieved import called
 from staged.detectors.calibrate import Calibration, load_calibration, threshold_at_fpr
-from staged.detectors.catalog import EVIDENCE, load_detector
+from staged.detectors.catalog import calibration_file, open_detector
 from staged.detectors.evidence import EvidenceDetector, plain, scored_features
 from staged.detectors.features import FEATURES, SMOOTHER
 from staged.figures import figure, percent
@@ -36,7 +36,7 @@ LOW_IS_MACHINE = ("entropy", "variance", "z-spread", "surprise-q0.5", "surprise-
 
 def columns(detector: EvidenceDetector, texts: Sequence[str]) -> dict[str, np.ndarray]:
     """Score of `evidence` and of every feature, machine-high as in the papers."""
-    features = scored_features(detector.scorer, [plain(text) for text in texts])
+    features = scored_features(detector.scorer, [plain(text) for text in texts], most_tokens=detector.most_tokens)
     found = {"evidence": detector.weights.log_odds(features)}
     for name, column in zip(FEATURES, features.T, strict=True):
         sign = SMOOTHER.get(name, -1 if name in LOW_IS_MACHINE else 1)
@@ -73,14 +73,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--score", action="append", help="only this score; may be given several times; all by default")
-    parser.add_argument("--detector", type=Path, help="a trained evidence folder; the shipped one by default")
+    parser.add_argument("--detector", default="evidence", help="evidence, evidence-gemma, or the folder of one of their kind")
     parser.add_argument("--out", type=Path, default=Path("out/bench/evidence.json"))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args()
-    folder = options.detector or EVIDENCE
-    detector = load_detector(folder, device=options.device)
+    detector, file = open_detector(options.detector, device=options.device), calibration_file(options.detector)
     assert isinstance(detector, EvidenceDetector)
-    calibration = load_calibration(folder / "calibration.json")
+    assert file, f"{options.detector}: has no calibration beside it"
+    calibration = load_calibration(file)
     results: list[dict[str, Any]] = []
     for file in options.files:
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]

@@ -15,7 +15,7 @@ from staged.model.names import is_repository
 from staged.samples.decoders import best_dtype, chosen_device
 from staged.settings import nearest
 
-EVIDENCE = Path(str(files("staged") / "detectors" / "shipped" / "evidence"))
+SHIPPED = ("evidence",)  # their folders come with this package
 DETECTORS = ("tfidf", "roberta")  # what a study trains
 
 
@@ -47,7 +47,7 @@ def open_detector(name: str, *, device: str = "auto") -> Detector:
 
 def calibration_file(name: str) -> Path | None:
     """The calibration that comes with a detector, where one does."""
-    file = (EVIDENCE if name == "evidence" else Path(name)) / "calibration.json"
+    file = (shipped_folder(name) if name in SHIPPED else Path(name)) / "calibration.json"
     return file if file.is_file() else None
 
 
@@ -60,10 +60,15 @@ def detector_files(name: str) -> dict[str, str]:
     return {one.name: sha256_file(one) for one in files}
 
 
-def _evidence(name: str, device: str) -> Detector:
+def shipped_folder(name: str) -> Path:
+    """Where one of `SHIPPED` lies."""
+    return Path(str(files("staged") / "detectors" / "shipped" / name))
+
+
+def _shipped(name: str, device: str) -> Detector:
     from staged.detectors.evidence import load_evidence
 
-    return load_evidence(EVIDENCE, device=device)
+    return load_evidence(shipped_folder(name), device=device)
 
 
 def _zero_shot(name: str, device: str) -> Detector:
@@ -100,7 +105,7 @@ def _on_hub(name: str, device: str) -> Detector:
 
 
 NAMED: dict[str, Callable[[str, str], Detector]] = {  # each is given its own name, and the device
-    "evidence": _evidence,
+    **dict.fromkeys(SHIPPED, _shipped),
     "likelihood": _zero_shot,
     "rank": _zero_shot,
     "log-rank": _zero_shot,

@@ -1,12 +1,13 @@
-"""The detector that ships: how a small language model's surprises at a text are spread.
+"""The detectors that ship: how a small language model's surprises at a text are spread.
 
 Measures  23 zero-shot features (`features.py`), weighed in two directions: smoother than people write, and rougher.
 Fails     on texts below about 50 words; on text that a person has edited or translated; on machine text that was misspelt on
           purpose; on generators that it does not know; on kinds of human text far from its calibration corpora (old novels are
           rough, plain English is smooth). It says nothing about who wrote a text.
-Cost      one forward pass of SmolLM2-135M over at most 1,024 tokens.
-Source    features: zero_shot.py; combination: ours, `plans/evidence.toml`. Word counts and an encoder were tried as further
-          features and left out: they learn the generators and the topics they saw (docs/log.md).
+Cost      one forward pass of its scorer: for `evidence` SmolLM2-135M over at most 1,024 tokens, for `evidence-gemma` Gemma 3 270M
+          over at most 512.
+Source    features: zero_shot.py; combination: ours, `plans/evidence.toml`, `plans/evidence-gemma.toml`. Word counts and an encoder
+          were tried as further features and left out: they learn the generators and the topics they saw (docs/log.md).
 Threshold conformal, on human calibration texts of like length (`calibration.json` beside it).
 """
 
@@ -27,8 +28,9 @@ from staged.detectors.token_statistics import token_statistics
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
 from staged.model.layouts import read_object
+from staged.progress import Progress, silent
 
-MOST_TOKENS = 1024  # of a text's beginning, about 760 words: longer texts score like the longest that calibrate
+NAME, MOST_TOKENS = "evidence", 1024  # of one whose plan or file says nothing else
 CLIP = 6.0  # standard deviations beyond which a feature counts no more
 VECTORS = ("mean", "scale", "smooth", "rough")
 
@@ -85,30 +87,37 @@ class EvidenceDetector:
 
     Args:
         scorer: the model whose surprises are measured; the one that `weights` was fitted with.
+        name: what its calibrations are for.
+        most_tokens: of a text's beginning; longer texts score like the longest that calibrate.
         read: what of a text is read; weights and calibration are those of `plain` texts.
     """
 
-    name, most_tokens = "evidence", MOST_TOKENS
-
-    def __init__(self, scorer: CausalLM, weights: Weights, *, read: Callable[[str], str] = plain) -> None:
-        self.scorer, self.weights, self.read = scorer, weights, read
+    def __init__(
+        self,
+        scorer: CausalLM,
+        weights: Weights,
+        *,
+        name: str = NAME,
+        most_tokens: int = MOST_TOKENS,
+        read: Callable[[str], str] = plain,
+    ) -> None:
+        self.scorer, self.weights, self.name, self.most_tokens, self.read = scorer, weights, name, most_tokens, read
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        features = scored_features(self.scorer, [self.read(text) for text in texts])
+        features = scored_features(self.scorer, [self.read(text) for text in texts], most_tokens=self.most_tokens)
         return [float(one) for one in self.weights.log_odds(features)]
 
     def save(self, folder: Path) -> None:
         numbers = {name: getattr(self.weights, name).tolist() for name in VECTORS}
-        made = {"kind": "evidence", "scorer": self.scorer.name, "features": FEATURES, "biases": self.weights.biases}
+        made = {"kind": "evidence", "name": self.name, "scorer": self.scorer.name, "most_tokens": self.most_tokens}
+        made |= {"features": FEATURES, "biases": self.weights.biases}
         write_json(folder / "evidence.json", made | numbers)
 
 
-def scored_features(
-    scorer: CausalLM, texts: Sequence[str], *, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Matrix:
-    """(texts, features) of texts as a detector reads them."""
-    ids = [one[:MOST_TOKENS] for one in scorer.tokenizer.encode_batch(texts)]
-    inside = [inside_words(text, scorer.tokenizer.spans(text)[:MOST_TOKENS]) for text in texts]
+def scored_features(scorer: CausalLM, texts: Sequence[str], *, most_tokens: int, progress: Progress = silent) -> Matrix:
+    """(texts, features) of the first tokens of texts as a detector reads them."""
+    ids = [one[:most_tokens] for one in scorer.tokenizer.encode_batch(texts)]
+    inside = [inside_words(text, scorer.tokenizer.spans(text)[:most_tokens]) for text in texts]
     return feature_matrix(token_statistics(scorer, ids, progress=progress), inside)
 
 
@@ -128,6 +137,7 @@ def load_evidence(folder: Path, *, device: str = "cpu") -> EvidenceDetector:
         if {vector.shape for vector in vectors.values()} != {(len(FEATURES),)}:
             raise ValueError("vectors of another length")
         weights, scorer = Weights(**vectors, biases=(float(made["biases"][0]), float(made["biases"][1]))), str(made["scorer"])
+        name, most_tokens = str(made.get("name", NAME)), int(made.get("most_tokens", MOST_TOKENS))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'evidence.json'}: not a readable evidence detector: {error}") from None
-    return EvidenceDetector(load_causal(scorer, device=device), weights)
+    return EvidenceDetector(load_causal(scorer, device=device), weights, name=name, most_tokens=most_tokens)

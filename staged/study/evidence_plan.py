@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from staged.detectors.evidence import MOST_TOKENS, NAME
 from staged.errors import PlanError
 from staged.samples.methods import Method, method
 from staged.settings import from_table, nearest, read_toml
@@ -37,6 +38,8 @@ class EvidenceSettings:
         prompt_words: words of a human passage that a machine text begins with.
         repetition_penalty: of `penalised`.
         scorer: the model whose zero-shot features are used.
+        most_tokens: of a text's beginning that the scorer reads.
+        name: of the detector; its calibrations are for detectors of that name.
         seed: of all draws.
     """
 
@@ -59,6 +62,8 @@ class EvidenceSettings:
     prompt_words: int = 25
     repetition_penalty: float = 1.2
     scorer: str = "smollm2-135m"
+    most_tokens: int = MOST_TOKENS
+    name: str = NAME
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -82,8 +87,8 @@ class EvidenceSettings:
         check_attacks(self.attacks)
         if min(self.smooth_penalty, self.rough_penalty, self.attacked_share) < 0:
             raise PlanError("evidence: smooth_penalty, rough_penalty and attacked_share must be at least 0")
-        if min(*self.words, self.n_human, self.prompt_words) < 1:
-            raise PlanError("evidence: words, n_human and prompt_words must be at least 1")
+        if min(*self.words, self.n_human, self.prompt_words, self.most_tokens) < 1:
+            raise PlanError("evidence: words, n_human, prompt_words and most_tokens must be at least 1")
         if not self.edges_words or self.edges_words[0] < 1 or any(a >= b for a, b in pairwise(self.edges_words)):
             raise PlanError(f"evidence: edges_words must ascend from at least 1 word, not {list(self.edges_words)}")
 

@@ -68,11 +68,11 @@ def gather(folder: Path, settings: EvidenceSettings, *, device: str, progress: P
     parts = []
     for start in range(0, len(documents), BLOCK):
         texts = [plain(one.text) for one in documents[start : start + BLOCK]]
-        file = place / f"{digest([settings.scorer, *FEATURES, *texts])}.npy"
+        file = place / f"{digest([settings.scorer, str(settings.most_tokens), *FEATURES, *texts])}.npy"
         if not file.is_file():
             scorer = scorer or load_causal(settings.scorer, device=device)
             with replacing(file) as temporary, open(temporary, "wb") as out:
-                np.save(out, scored_features(scorer, texts))
+                np.save(out, scored_features(scorer, texts, most_tokens=settings.most_tokens))
         parts.append(np.load(file, allow_pickle=False))
         progress("features", min(start + BLOCK, len(documents)), len(documents))
     return Scored(documents, np.concatenate(parts))
@@ -104,10 +104,11 @@ def train_evidence(
         weights = fit_weights(train.features, train.documents, settings)
         place = out / "detector"
         place.mkdir(exist_ok=True)
-        EvidenceDetector(load_causal(settings.scorer), weights).save(place)
+        scorer = load_causal(settings.scorer)
+        EvidenceDetector(scorer, weights, name=settings.name, most_tokens=settings.most_tokens).save(place)
         keep_test(out / "test", scored.documents)
         scores = [float(one) for one in weights.log_odds(scored.features)]
-        calibration = calibrated(scored.documents, scores, settings.edges_words)
+        calibration = calibrated(scored.documents, scores, settings)
         calibration.save(place / "calibration.json")
         facts = {"settings": asdict(settings)} | report(scored, scores, calibration)
         write_json(place / "facts.json", facts)
@@ -127,14 +128,14 @@ def keep_test(folder: Path, documents: Sequence[Document]) -> None:
         write_atomic(path, "".join(rows).encode())
 
 
-def calibrated(documents: Sequence[Document], scores: Sequence[float], edges_words: Sequence[int]) -> Calibration:
+def calibrated(documents: Sequence[Document], scores: Sequence[float], settings: EvidenceSettings) -> Calibration:
     """Human and machine texts of `valid`, by their lengths."""
     found: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
     for one, score in zip(documents, scores, strict=True):
         if one.split == "valid":
             found[one.label].append((score, len(one.text.split())))
     domains = [corpus_of(one) for one in documents if one.split == "valid"]
-    return fit_calibration("evidence", found[HUMAN], found[MACHINE], domains=domains, edges_words=edges_words)
+    return fit_calibration(settings.name, found[HUMAN], found[MACHINE], domains=domains, edges_words=settings.edges_words)
 
 
 def report(scored: Scored, scores: Sequence[float], calibration: Calibration) -> dict[str, Any]:

@@ -1,0 +1,51 @@
+"""The detectors that ship, as files, and what one of their kind reads and keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from staged.detectors import evidence
+from staged.detectors.calibrate import humans_needed, load_calibration
+from staged.detectors.catalog import SHIPPED, calibration_file, load_detector, open_detector, shipped_folder
+from staged.detectors.evidence import EvidenceDetector, Weights
+from staged.detectors.features import FEATURES
+from staged.model.bpe import BPE
+from staged.model.causal import load_causal
+from tests.conftest import prose
+
+
+def weights() -> Weights:
+    n = len(FEATURES)
+    return Weights(np.zeros(n), np.ones(n), np.full(n, 0.1), np.full(n, -0.1), (0.0, 0.0))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_folder_is_of_one_plan(name: str, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorers = []
+    monkeypatch.setattr(evidence, "load_causal", lambda scorer, **_: scorers.append(scorer) or load_causal(str(tiny)))
+    detector, file = open_detector(name, device="cpu"), calibration_file(name)
+    planned = json.loads((shipped_folder(name) / "facts.json").read_text(encoding="utf-8"))["settings"]
+    assert isinstance(detector, EvidenceDetector)
+    assert file is not None
+    calibration = load_calibration(file)
+    assert (detector.name, calibration.detector, planned["name"]) == (name, name, name)
+    assert (scorers, detector.most_tokens) == ([planned["scorer"]], planned["most_tokens"])
+    assert list(calibration.edges_words) == planned["edges_words"]
+    assert min(map(len, calibration.human)) >= humans_needed(0.01)
+    assert (shipped_folder(name) / "README.md").is_file()
+
+
+def test_it_reads_so_many_tokens_and_keeps_name_and_number(tiny: Path, bpe: BPE, tmp_path: Path) -> None:
+    text = prose(3, 40)
+    beginning = bpe.decode(bpe.encode(text)[:60])
+    detector = EvidenceDetector(load_causal(str(tiny)), weights(), name="mine", most_tokens=60, read=lambda text: text)
+    assert detector.score([text]) == pytest.approx(detector.score([beginning]), abs=1e-6)
+    assert detector.score([text]) != pytest.approx(EvidenceDetector(detector.scorer, weights()).score([text]), abs=1e-3)
+    detector.save(tmp_path)
+    again = load_detector(tmp_path)
+    assert isinstance(again, EvidenceDetector)
+    assert (again.name, again.most_tokens) == ("mine", 60)
