@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from staged.detectors.evidence import MOST_TOKENS, NAME
+from staged.detectors.features import SMOOTHER
 from staged.errors import PlanError
 from staged.samples.methods import Method, method
 from staged.settings import from_table, nearest, read_toml
@@ -27,6 +28,7 @@ class EvidenceSettings:
         generators: language models that write, and how many texts each.
         methods: sampling method → its share of each generator's texts; `penalised` is temperature 1 with `repetition_penalty`.
         smooth: those methods whose texts are smoother than people write; of the others they are rougher.
+        smooth_features: which features may tell that a text is smoother, of `features.SMOOTHER`; without any named, all of these.
         rough: those generators whose texts are rougher than people write by any method.
         attacks: human texts are also read under each of these (`attacks.py`): careless human text, which is not to count as rough.
         attacked_share: how much a corpus under an attack counts beside the clean one; more spares careless writers, and finds less.
@@ -49,6 +51,7 @@ class EvidenceSettings:
     methods: dict[str, float]
     smooth: tuple[str, ...]
     also_calibrate: tuple[str, ...] = ()
+    smooth_features: tuple[str, ...] = ()
     rough: tuple[str, ...] = ()
     attacks: tuple[str, ...] = ()
     attacked_share: float = 0.2
@@ -81,6 +84,9 @@ class EvidenceSettings:
         for name in self.smooth:
             if name not in self.methods:
                 raise PlanError(f"evidence: smooth names {name!r}; {nearest(name, self.methods)}")
+        for name in self.smooth_features:
+            if name not in SMOOTHER:
+                raise PlanError(f"evidence: smooth_features names {name!r}; {nearest(name, SMOOTHER)}")
         for name in self.rough:
             if name not in self.generators:
                 raise PlanError(f"evidence: rough names {name!r}; {nearest(name, self.generators)}")

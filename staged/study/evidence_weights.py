@@ -30,14 +30,14 @@ def balance(documents: Sequence[Document]) -> Matrix:
 def fit_weights(features: Matrix, documents: Sequence[Document], settings: EvidenceSettings) -> Weights:
     """Two regressions on the standardised features: human text against each of the two ways to differ from it.
 
-    The smooth way may only use `SMOOTHER`, each feature in its own direction: what a free regression finds beyond that tells
-    these generators from people, not machines (docs/log.md). Its texts are those of careful samplers; the rough way's all others,
-    and all of a generator whose texts are rougher than people write however they are sampled. The rough way is told from attacked
-    human text too, so that careless spelling is no sign of a machine.
+    The smooth way may only use `SMOOTHER`, or what the plan takes of it, each feature in its own direction: what a free regression
+    finds beyond that tells these generators from people, not machines (docs/log.md). Its texts are those of careful samplers; the
+    rough way's all others, and all of a generator whose texts are rougher than people write however they are sampled. The rough way
+    is told from attacked human text too, so that careless spelling is no sign of a machine.
 
     Args:
         features: (texts, `FEATURES`).
-        settings: its `smooth`, `rough`, penalties and `rarer` are used.
+        settings: its `smooth`, `smooth_features`, `rough`, penalties and `rarer` are used.
 
     Raises:
         PlanError: no text of one of the two ways.
@@ -49,7 +49,8 @@ def fit_weights(features: Matrix, documents: Sequence[Document], settings: Evide
     mean, scale = features[clean].mean(axis=0), np.maximum(features[clean].std(axis=0), 1e-6)
     z = standardised(features, mean, scale)
     importance = balance(documents) * np.where(human & ~clean, settings.attacked_share, 1.0)
-    signs = np.asarray([SMOOTHER.get(name, 0) for name in FEATURES])
+    allowed = settings.smooth_features or tuple(SMOOTHER)
+    signs = np.asarray([SMOOTHER[name] if name in allowed else 0 for name in FEATURES])
     rest = ~human & ~careful
     if not careful.any() or not rest.any():
         raise PlanError("evidence: the plan needs machine texts of both ways: some by `smooth` methods, and others")

@@ -194,6 +194,17 @@ class TestWeights:
         assert smooth["rank-100"] > 0
         assert all(weight * SMOOTHER.get(name, 0) >= 0 for name, weight in smooth.items())
 
+    def test_the_smooth_way_takes_what_the_plan_names(self) -> None:
+        stream, n = np.random.default_rng(7), 200
+        features = stream.normal(size=(3 * n, len(FEATURES)))
+        for name in ("fast-detectgpt", "rank-100"):
+            features[n : 2 * n, FEATURES.index(name)] += 2
+        weights = fit_weights(features, self.documents(n), replace(PLAN, smooth_features=("fast-detectgpt", "unsure-z")))
+        smooth = dict(zip(FEATURES, weights.smooth, strict=True))
+        assert smooth["fast-detectgpt"] > smooth["rank-100"] == 0
+        with pytest.raises(PlanError, match="smooth_features names 'rank-10'"):
+            replace(PLAN, smooth_features=("rank-10",))
+
     def test_rough_generators_are_rough_by_any_method(self) -> None:
         features = np.random.default_rng(8).normal(size=(90, len(FEATURES)))
         with pytest.raises(PlanError, match="both ways"):  # nothing is left for the smooth way
