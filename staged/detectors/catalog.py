@@ -15,7 +15,7 @@ from staged.model.names import is_repository
 from staged.samples.decoders import best_dtype, chosen_device
 from staged.settings import nearest
 
-SHIPPED = ("evidence",)  # their folders come with this package
+SHIPPED = ("evidence", "evidence-gemma")  # their folders come with this package
 DETECTORS = ("tfidf", "roberta")  # what a study trains
 
 
