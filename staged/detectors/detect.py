@@ -124,10 +124,12 @@ class Examiner:
         return self.calibration.scores(words) if self.calibration else ([], [])
 
     def token_counts(self, text: str) -> tuple[int, int]:
-        """(all tokens, tokens that count), by the tokenizer of the model that reads."""
+        """(all tokens of the text, tokens of it that count), by the tokenizer of the model that reads."""
         if isinstance(self.detector, EvidenceDetector | ZeroShotDetector):
-            total = len(self.detector.scorer.tokenizer.encode(normalize(text).text))
-            return total, min(total, self.detector.most_tokens)
+            tokenizer = self.detector.scorer.tokenizer
+            before = len(tokenizer.before)  # which are not the text's, and yet read
+            total = len(tokenizer.encode(normalize(text).text)) - before
+            return total, min(total, self.detector.most_tokens - before)
         words = len(normalize(text).text.split())
         return words, words
 

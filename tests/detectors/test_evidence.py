@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from staged.detectors import evidence
 from staged.detectors.calibrate import humans_needed, load_calibration
 from staged.detectors.catalog import SHIPPED, calibration_file, load_detector, open_detector, shipped_folder
+from staged.detectors.detect import Examiner
 from staged.detectors.evidence import EvidenceDetector, Weights
 from staged.detectors.features import FEATURES
 from staged.model.bpe import BPE
@@ -49,3 +53,13 @@ def test_it_reads_so_many_tokens_and_keeps_name_and_number(tiny: Path, bpe: BPE,
     again = load_detector(tmp_path)
     assert isinstance(again, EvidenceDetector)
     assert (again.name, again.most_tokens) == ("mine", 60)
+
+
+@pytest.mark.parametrize("most", [30, 1000])
+def test_a_token_that_the_model_wants_first_is_not_of_the_text(most: int, tiny: Path, bpe: BPE) -> None:
+    text = prose(3, 10)
+    n = len(bpe.encode(text))
+    marking: Any = SimpleNamespace(before=[bpe.end_of_text], encode=lambda text: [bpe.end_of_text, *bpe.encode(text)])
+    detector = EvidenceDetector(replace(load_causal(str(tiny)), tokenizer=marking), weights(), most_tokens=most)
+    examiner: Any = SimpleNamespace(detector=detector)
+    assert Examiner.token_counts(examiner, text) == (n, min(n, most - 1))
