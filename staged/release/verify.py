@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from staged.artifacts import MANIFEST, read_json, sha256_file
-from staged.errors import StagedError
+from staged.errors import ReleaseError, StagedError
 from staged.records import Cell
 from staged.release import traced
 from staged.release.contents import REQUIRED, SBOM, files_of, oddities, package_evidence, parse_sums, sums_text
@@ -38,10 +38,13 @@ def verify(folder: Path, public: Path | None = None) -> list[Problem]:
         Every problem found, by file; empty when the package is whole.
 
     Raises:
-        ReleaseError: `public` cannot be read, or the extra `release` is not installed.
+        ReleaseError: the folder is no package, `public` cannot be read, or the extra `release` is not installed.
     """
     from staged.release.sbom import check_sbom
 
+    marks = (SUMS, SIGNATURE, SBOM)
+    if not any((folder / name).is_file() for name in marks):
+        raise ReleaseError(f"{folder}: not a package: no {', '.join(marks)} in it; give one that `staged release advance` made")
     problems = [Problem(name, "not a file", what) for name, what in oddities(folder)]
     digests = {name: sha256_file(folder / name) for name in files_of(folder)}
     fault = _signature_fault(folder, public)
