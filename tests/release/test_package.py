@@ -237,9 +237,3 @@ def test_a_detector_of_another_run_than_the_evidence_is_refused(plan: Callable[.
     write_json(tmp_path / "study" / "manifest.json", {"inputs": dict.fromkeys(trained, "0" * 64)})
     with pytest.raises(ReleaseError, match="is of another run than the studies in evidence"):
         members(release, release.stages[0])
-
-
-def test_a_folder_that_is_no_package_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("Bread, milk.")
-    with pytest.raises(ReleaseError, match="not a package: no SHA256SUMS"):
-        verify(tmp_path)

@@ -56,10 +56,11 @@ def test_verify_exits_0_when_whole_and_1_with_the_files_name(package: Path, keys
     assert isinstance(run("verify", package / "nowhere").exception, PlanError)
 
 
-def test_an_empty_folder_is_not_whole(tmp_path: Path) -> None:
-    result = run("verify", tmp_path)
-    assert result.exit_code == 1
-    assert "README.md: missing" in result.output
+def test_a_folder_that_is_no_package_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("Bread, milk.")
+    found = run("verify", tmp_path).exception
+    assert isinstance(found, ReleaseError)
+    assert "not a package: no SHA256SUMS" in str(found)
 
 
 def test_keygen_keeps_the_private_half_to_its_owner_and_overwrites_nothing(tmp_path: Path) -> None:
