@@ -77,10 +77,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/bench/evidence.json"))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args()
-    detector, file = open_detector(options.detector, device=options.device), calibration_file(options.detector)
+    detector, beside = open_detector(options.detector, device=options.device), calibration_file(options.detector)
     assert isinstance(detector, EvidenceDetector)
-    assert file, f"{options.detector}: has no calibration beside it"
-    calibration = load_calibration(file)
+    assert beside, f"{options.detector}: has no calibration beside it"
+    calibration = load_calibration(beside)
     results: list[dict[str, Any]] = []
     for file in options.files:
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
