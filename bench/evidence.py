@@ -1,4 +1,4 @@
-"""How well `evidence` and each of its single scores find machine text that nobody here wrote.
+"""How well a detector like `evidence` and each of its single scores find machine text that nobody here wrote.
 
     python bench/evidence.py FILE.jsonl… [--score NAME] [--detector NAME] [--device cuda] [--out out/bench/evidence.json]
 
@@ -24,6 +24,7 @@ from staged.comparing import rate
 from staged.detectors.achieved import called
 from staged.detectors.calibrate import Calibration, load_calibration, threshold_at_fpr
 from staged.detectors.catalog import calibration_file, open_detector
+from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, plain, scored_features
 from staged.detectors.features import FEATURES, SMOOTHER
 from staged.figures import figure, percent
@@ -34,10 +35,13 @@ RATES = (0.01, 0.05)
 LOW_IS_MACHINE = ("entropy", "variance", "z-spread", "surprise-q0.5", "surprise-inside")  # of those that `SMOOTHER` does not turn
 
 
-def columns(detector: EvidenceDetector, texts: Sequence[str]) -> dict[str, np.ndarray]:
-    """Score of `evidence` and of every feature, machine-high as in the papers."""
+def columns(detector: EvidenceDetector | Ensemble, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """The detector's scores, and those of every feature or member, machine-high as in the papers."""
+    if isinstance(detector, Ensemble):
+        members = {one.name: columns(one, texts)[one.name] for one in detector.members}
+        return {detector.name: detector.pooled(list(members.values())), **members}
     features = scored_features(detector.scorer, [plain(text) for text in texts], most_tokens=detector.most_tokens)
-    found = {"evidence": detector.weights.log_odds(features)}
+    found = {detector.name: detector.weights.log_odds(features)}
     for name, column in zip(FEATURES, features.T, strict=True):
         sign = SMOOTHER.get(name, -1 if name in LOW_IS_MACHINE else 1)
         found[f"{'−' if sign < 0 else ''}{name}"] = sign * column
@@ -73,12 +77,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--score", action="append", help="only this score; may be given several times; all by default")
-    parser.add_argument("--detector", default="evidence", help="evidence, evidence-gemma, or the folder of one of their kind")
+    parser.add_argument(
+        "--detector", default="evidence", help="evidence, evidence-gemma, evidence-ensemble, or the folder of one of their kind"
+    )
     parser.add_argument("--out", type=Path, default=Path("out/bench/evidence.json"))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args()
     detector, beside = open_detector(options.detector, device=options.device), calibration_file(options.detector)
-    assert isinstance(detector, EvidenceDetector)
+    assert isinstance(detector, EvidenceDetector | Ensemble)
     assert beside, f"{options.detector}: has no calibration beside it"
     calibration = load_calibration(beside)
     results: list[dict[str, Any]] = []
@@ -93,9 +99,9 @@ def main() -> None:
                 row = measured(scores, labels, pairs)
                 results.append({"file": file.name, "score": name} | row)
                 table.add_row(name, figure(*row["auroc"], form=".3f"), *_cells(row))
-        row = by_calibration(calibration, found["evidence"], words, labels)
-        results.append({"file": file.name, "score": "evidence, shipped calibration"} | row)
-        table.add_row("evidence, shipped calibration", "", *_cells(row))
+        row, name = by_calibration(calibration, found[detector.name], words, labels), f"{detector.name}, shipped calibration"
+        results.append({"file": file.name, "score": name} | row)
+        table.add_row(name, "", *_cells(row))
         Console(width=150).print(table)
         judged = f"long enough for a verdict: {row['judged_human']} and {row['judged_machine']}"
         print(f"n = {row['n_human']} human + {row['n_machine']} machine texts, {judged}; thresholds from half the pairs")

@@ -6,7 +6,7 @@ import math
 import re
 import shutil
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.detectors.catalog import DETECTORS, load_detector
 from staged.detectors.contract import Detector, Trained
+from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, Weights
 from staged.detectors.features import FEATURES
 from staged.detectors.released import load_original
@@ -43,7 +44,7 @@ def documents(split: str, count: int, seed: int) -> list[Document]:
     return [Document(f"{split}{i}", text, label, f"{split}{i}", split) for i, (label, text) in enumerate(labelled)]
 
 
-@pytest.fixture(scope="module", params=[*DETECTORS, "released", "evidence", *SCORES])
+@pytest.fixture(scope="module", params=[*DETECTORS, "released", "evidence", "ensemble", *SCORES])
 def detector(
     request: pytest.FixtureRequest, tiny_encoder: Path, harbour_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Detector:
@@ -52,6 +53,10 @@ def detector(
         return load_zero_shot(f"{request.param}@{models}", dtype=torch.float32)
     if request.param == "evidence":
         return evidence_kind(harbour_model)
+    if request.param == "ensemble":
+        return Ensemble(
+            [(evidence_kind(harbour_model), 2.0), (evidence_kind(harbour_model, name="other", most_tokens=50), 1.0)], name="both"
+        )
     if request.param == "released":
         return released_kind(tiny_encoder, tmp_path_factory.mktemp("released"))
     train, valid = documents("train", 60, 0), documents("valid", 20, 2000)
@@ -80,12 +85,12 @@ def harbour_model(bpe: BPE, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def evidence_kind(scorer: Path) -> Trained:
+def evidence_kind(scorer: Path, **options: Any) -> EvidenceDetector:
     """The shipped detector's kind, with weights that say: the likelier, the more machine-like."""
     n = len(FEATURES)
     likelier = np.asarray([float(name == "likelihood") for name in FEATURES])
     weights = Weights(np.full(n, -1.9), np.full(n, 0.3), likelier, np.zeros(n), (0.0, -50.0))
-    return EvidenceDetector(load_causal(str(scorer)), weights)
+    return EvidenceDetector(load_causal(str(scorer)), weights, **options)
 
 
 def released_kind(tiny_encoder: Path, folder: Path) -> Trained:
@@ -158,7 +163,7 @@ def test_saved_and_loaded_scores_the_same(detector: Detector, tmp_path: Path) ->
 
 def test_damaged_folder_is_one_clear_error(detector: Detector, tmp_path: Path) -> None:
     kept(detector, tmp_path)
-    for path in tmp_path.iterdir():
+    for path in tmp_path.rglob("*"):
         if path.suffix in (".npy", ".safetensors") or path.name == "evidence.json":
             path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(CheckpointError):

@@ -154,22 +154,22 @@ def _number(value: float | None, digits: int) -> str:
 
 def train_detector(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")] = Path("plans/evidence.toml"),
-    out: Annotated[Path, typer.Option(help="Folder of all that is made; the finished detector is its `detector`.")] = Path(
-        "out/evidence"
-    ),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of all that is made, out/PLAN by default; the finished detector is its `detector`.")
+    ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Train the detector `evidence` on the plan's corpora and generators. Interrupted, the same command continues."""
-    from staged.study.evidence_plan import read_evidence
-    from staged.study.evidence_training import train_evidence
+    """Train a detector like `evidence` by a plan, or join several. Interrupted, the same command continues."""
+    from staged.study.evidence_plan import read_plan
+    from staged.study.evidence_training import build_detector
 
-    settings = read_evidence(plan)
+    settings, out = read_plan(plan), out or Path("out", plan.stem)
     with count_progress("texts") as progress:
-        facts = train_evidence(out, settings, device=device, progress=lambda what, done, total: progress(done, total))
+        facts = build_detector(out, settings, device=device, progress=lambda what, done, total: progress(done, total))
     rows = [
         (row["machine"], row["score"], f"{row['n_machine']:,}", figure(row["auroc"], row["low"], row["high"], form=".3f"))
         for row in facts["auroc"]
-        if row["score"] in ("evidence", "fast-detectgpt")
+        if row["score"] in (settings.name, "fast-detectgpt", *getattr(settings, "members", ()))
     ]
     print_table("Held-out sources: AUROC [95% interval]", ("machine texts", "score", "n machine", "AUROC"), rows)
     say(f"detector: {out / 'detector'}")

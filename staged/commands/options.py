@@ -12,8 +12,8 @@ MODELS = "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, 
 DetectorOption = Annotated[
     str,
     typer.Option(
-        help="evidence, evidence-gemma, a zero-shot score such as fast-detectgpt@gpt2, a released detector, a detector's folder, "
-        "or a two-label classifier on the hub (docs/detectors.md)."
+        help="evidence, evidence-gemma, evidence-ensemble, a zero-shot score such as fast-detectgpt@gpt2, a released detector, "
+        "a detector's folder, or a two-label classifier on the hub (docs/detectors.md)."
     ),
 ]
 CalibrationOption = Annotated[

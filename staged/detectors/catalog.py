@@ -15,7 +15,7 @@ from staged.model.names import is_repository
 from staged.samples.decoders import best_dtype, chosen_device
 from staged.settings import nearest
 
-SHIPPED = ("evidence", "evidence-gemma")  # their folders come with this package
+SHIPPED = ("evidence", "evidence-gemma", "evidence-ensemble")  # their folders come with this package
 DETECTORS = ("tfidf", "roberta")  # what a study trains
 
 
@@ -56,8 +56,9 @@ def detector_files(name: str) -> dict[str, str]:
     path = Path(name)
     if name.partition("@")[0] in NAMED or not path.exists():
         return {}
-    files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
-    return {one.name: sha256_file(one) for one in files}
+    if not path.is_dir():
+        return {path.name: sha256_file(path)}
+    return {one.relative_to(path).as_posix(): sha256_file(one) for one in sorted(path.rglob("*")) if one.is_file()}
 
 
 def shipped_folder(name: str) -> Path:
@@ -66,9 +67,7 @@ def shipped_folder(name: str) -> Path:
 
 
 def _shipped(name: str, device: str) -> Detector:
-    from staged.detectors.evidence import load_evidence
-
-    return load_evidence(shipped_folder(name), device=device)
+    return load_detector(shipped_folder(name), device=device)
 
 
 def _zero_shot(name: str, device: str) -> Detector:
@@ -131,6 +130,10 @@ def load_detector(folder: Path, *, bulk: bool = False, device: str = "cpu") -> T
     Raises:
         CheckpointError: not a detector's folder, or damaged.
     """
+    if (folder / "ensemble.json").is_file():
+        from staged.detectors.ensemble import load_ensemble
+
+        return load_ensemble(folder, device=device)
     if (folder / "evidence.json").is_file():
         from staged.detectors.evidence import load_evidence
 
@@ -143,4 +146,6 @@ def load_detector(folder: Path, *, bulk: bool = False, device: str = "cpu") -> T
         from staged.detectors.roberta import load_roberta
 
         return load_roberta(str(folder), dtype=best_dtype(device) if bulk else torch.float32).to(device)
-    raise CheckpointError(f"{folder}: not a detector's folder; it holds no detector.json, config.json or evidence.json")
+    raise CheckpointError(
+        f"{folder}: not a detector's folder; it holds no detector.json, config.json, evidence.json or ensemble.json"
+    )

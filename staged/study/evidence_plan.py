@@ -1,4 +1,4 @@
-"""What a plan of `evidence` says: its corpora, its generators, and how the two are weighed."""
+"""What a plan of `evidence` says: its corpora, its generators, and how the two are weighed; or which detectors are one together."""
 
 from __future__ import annotations
 
@@ -104,8 +104,39 @@ class EvidenceSettings:
         return (*self.human, *self.also_calibrate, *self.held_out)
 
 
+@dataclass(frozen=True)
+class EnsembleSettings:
+    """Several detectors as one; nothing of it is trained.
+
+    Attributes:
+        members: detectors of the kind of `evidence`, by name or folder, each with its weight in the mean of their log-odds.
+        texts: the plan whose texts calibrate and test it; none of its `valid` and `test` texts may have trained a member.
+        name: of the detector; its calibrations are for detectors of that name.
+    """
+
+    members: dict[str, float]
+    texts: str
+    name: str
+
+    def __post_init__(self) -> None:
+        if len(self.members) < 2 or min(self.members.values()) <= 0:
+            raise PlanError(f"ensemble: members must list at least two detectors, each with a weight above 0, not {self.members}")
+
+
+def read_plan(path: Path) -> EvidenceSettings | EnsembleSettings:
+    """Read a plan; one that lists `members` is an ensemble's.
+
+    Raises:
+        PlanError: missing, not TOML, an unknown or wrong key.
+    """
+    table = read_toml(path)
+    if "members" in table:
+        return from_table(EnsembleSettings, table, where=str(path))
+    return from_table(EvidenceSettings, table, where=str(path))
+
+
 def read_evidence(path: Path) -> EvidenceSettings:
-    """Read a plan.
+    """Read a plan that is no ensemble's.
 
     Raises:
         PlanError: missing, not TOML, an unknown or wrong key.

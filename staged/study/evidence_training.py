@@ -1,6 +1,6 @@
-"""`staged train-detector`: from a plan to the folder of an `evidence` detector.
+"""`staged train-detector`: from a plan to the folder of a detector of the kind of `evidence`, or of an ensemble of such.
 
-    human, attacked, samples ──► features (a block a file) ──► weights ──► calibration ──► facts
+    human, attacked, samples ──► features (a block a file, a scorer) ──► weights ──► calibration ──► facts
 
 A killed run continues. Everything is chosen on `train`, calibrated on `valid`; `test` and the held-out corpora are only reported.
 """
@@ -8,8 +8,9 @@ A killed run continues. Everything is chosen on `train`, calibrated on `valid`; 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ import numpy as np
 from staged.artifacts import digest, disk_errors, locked, replacing, write_atomic, write_json
 from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, fit_calibration
+from staged.detectors.catalog import open_detector
+from staged.detectors.ensemble import Ensemble, is_folder_name
 from staged.detectors.evidence import EvidenceDetector, Matrix, plain, scored_features
 from staged.detectors.features import FEATURES
+from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.decoders import chosen_device
@@ -32,7 +36,7 @@ from staged.study.evidence_data import (
     is_clean,
     method_of,
 )
-from staged.study.evidence_plan import EvidenceSettings
+from staged.study.evidence_plan import EnsembleSettings, EvidenceSettings, read_evidence
 from staged.study.evidence_weights import fit_weights
 from staged.study.metrics import auroc
 
@@ -40,47 +44,40 @@ BLOCK = 128  # texts whose features are one file
 RATES = (0.01, 0.05)
 FEWEST = 10  # machine texts of a group that a figure is given for
 Progress = Callable[[str, int, int], None]
+Made = tuple[EvidenceDetector | Ensemble, Matrix, dict[str, Matrix]]  # a detector, its scores of all texts, scores beside them
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Documents with their zero-shot features, one row each."""
-
-    documents: list[Document]
-    features: Matrix
-
-    def where(self, keep: Callable[[Document], bool]) -> Scored:
-        """Those documents that `keep` wants."""
-        rows = [i for i, one in enumerate(self.documents) if keep(one)]
-        return Scored([self.documents[i] for i in rows], self.features[rows])
-
-
-def gather(folder: Path, settings: EvidenceSettings, *, device: str, progress: Progress) -> Scored:
-    """All texts of the plan with their features; what is on disk already is read."""
+def gather(folder: Path, settings: EvidenceSettings, *, device: str, progress: Progress) -> list[Document]:
+    """All texts of the plan, with the human ones under its attacks."""
     human = build_human(folder / "human", settings)
     machine = build_machine(
         folder / "samples", human, settings, device=device, progress=lambda done, total: progress("samples", done, total)
     )
-    documents = human + attacked(human, settings) + machine
-    place = folder / "features"
-    place.mkdir(parents=True, exist_ok=True)
-    scorer: CausalLM | None = None
+    return human + attacked(human, settings) + machine
+
+
+def features_of(
+    folder: Path, documents: Sequence[Document], scorer: str, most_tokens: int, load: Callable[[], CausalLM], *, progress: Progress
+) -> Matrix:
+    """(documents, features) under a scorer, which is loaded where a block of them is not on disk already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model: CausalLM | None = None
     parts = []
     for start in range(0, len(documents), BLOCK):
         texts = [plain(one.text) for one in documents[start : start + BLOCK]]
-        file = place / f"{digest([settings.scorer, str(settings.most_tokens), *FEATURES, *texts])}.npy"
+        file = folder / f"{digest([scorer, str(most_tokens), *FEATURES, *texts])}.npy"
         if not file.is_file():
-            scorer = scorer or load_causal(settings.scorer, device=device)
+            model = model or load()
             with replacing(file) as temporary, open(temporary, "wb") as out:
-                np.save(out, scored_features(scorer, texts, most_tokens=settings.most_tokens))
+                np.save(out, scored_features(model, texts, most_tokens=most_tokens))
         parts.append(np.load(file, allow_pickle=False))
         progress("features", min(start + BLOCK, len(documents)), len(documents))
-    return Scored(documents, np.concatenate(parts))
+    return np.concatenate(parts)
 
 
-def train_evidence(
+def build_detector(
     out: Path,
-    settings: EvidenceSettings,
+    settings: EvidenceSettings | EnsembleSettings,
     *,
     device: str = "cpu",
     progress: Progress = lambda what, done, total: None,
@@ -94,25 +91,56 @@ def train_evidence(
 
     Raises:
         CorpusError, CheckpointError, SamplingError: a corpus or a model of the plan.
+        PlanError: the plan of an ensemble's texts; a member that cannot be one.
         ArtifactError: the place cannot be written.
     """
     device = chosen_device(device)
+    joined = _joined(settings, device) if isinstance(settings, EnsembleSettings) else None
+    plan = read_evidence(Path(settings.texts)) if isinstance(settings, EnsembleSettings) else settings
     out.mkdir(parents=True, exist_ok=True)
     with disk_errors(out), locked(out):
-        scored = gather(out, settings, device=device, progress=progress)
-        train = scored.where(lambda one: one.split == "train")
-        weights = fit_weights(train.features, train.documents, settings)
+        documents = gather(out, plan, device=device, progress=progress)
+        reading = partial(features_of, out / "features", documents, progress=progress)
+        detector, scores, columns = _pooled(joined, reading) if joined else _trained(plan, documents, reading, device)
         place = out / "detector"
         place.mkdir(exist_ok=True)
-        scorer = load_causal(settings.scorer)
-        EvidenceDetector(scorer, weights, name=settings.name, most_tokens=settings.most_tokens).save(place)
-        keep_test(out / "test", scored.documents)
-        scores = [float(one) for one in weights.log_odds(scored.features)]
-        calibration = calibrated(scored.documents, scores, settings)
+        detector.save(place)
+        keep_test(out / "test", documents)
+        calibration = calibrated(documents, scores.tolist(), plan, name=settings.name)
         calibration.save(place / "calibration.json")
-        facts = {"settings": asdict(settings)} | report(scored, scores, calibration)
+        facts = {"settings": asdict(settings)} | report(documents, scores, columns, calibration)
         write_json(place / "facts.json", facts)
     return facts
+
+
+def _trained(plan: EvidenceSettings, documents: Sequence[Document], reading: Callable[..., Matrix], device: str) -> Made:
+    """Weights from the plan's `train` texts; beside the detector's scores each feature's."""
+    load = partial(load_causal, plan.scorer, device=device)
+    features = reading(plan.scorer, plan.most_tokens, load)
+    train = [i for i, one in enumerate(documents) if one.split == "train"]
+    weights = fit_weights(features[train], [documents[i] for i in train], plan)
+    detector = EvidenceDetector(load(), weights, name=plan.name, most_tokens=plan.most_tokens)
+    return detector, weights.log_odds(features), _sided(documents, features)
+
+
+def _pooled(detector: Ensemble, reading: Callable[..., Matrix]) -> Made:
+    """Beside the ensemble's scores each member's."""
+    columns: dict[str, Matrix] = {}
+    for one in detector.members:
+        columns[one.name] = one.weights.log_odds(reading(one.scorer.name, one.most_tokens, lambda one=one: one.scorer))
+    return detector, detector.pooled(list(columns.values())), columns
+
+
+def _joined(plan: EnsembleSettings, device: str) -> Ensemble:
+    members: dict[str, tuple[EvidenceDetector, float]] = {}
+    for name, weight in plan.members.items():
+        one = open_detector(name, device=device)
+        if not isinstance(one, EvidenceDetector):
+            raise PlanError(f"ensemble: {name!r} is not of the kind of `evidence`; members are such, by name or folder")
+        if one.name in members or not is_folder_name(one.name):
+            raise PlanError(f"ensemble: member {name!r} is called {one.name!r}; names must differ and be good for a folder")
+        members[one.name] = one, weight
+    return Ensemble(list(members.values()), name=plan.name)
 
 
 def keep_test(folder: Path, documents: Sequence[Document]) -> None:
@@ -128,41 +156,41 @@ def keep_test(folder: Path, documents: Sequence[Document]) -> None:
         write_atomic(path, "".join(rows).encode())
 
 
-def calibrated(documents: Sequence[Document], scores: Sequence[float], settings: EvidenceSettings) -> Calibration:
+def calibrated(documents: Sequence[Document], scores: Sequence[float], settings: EvidenceSettings, *, name: str) -> Calibration:
     """Human and machine texts of `valid`, by their lengths."""
     found: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
     for one, score in zip(documents, scores, strict=True):
         if one.split == "valid":
             found[one.label].append((score, len(one.text.split())))
     domains = [corpus_of(one) for one in documents if one.split == "valid"]
-    return fit_calibration(settings.name, found[HUMAN], found[MACHINE], domains=domains, edges_words=settings.edges_words)
+    return fit_calibration(name, found[HUMAN], found[MACHINE], domains=domains, edges_words=settings.edges_words)
 
 
-def report(scored: Scored, scores: Sequence[float], calibration: Calibration) -> dict[str, Any]:
+def report(
+    documents: Sequence[Document], scores: Matrix, columns: Mapping[str, Matrix], calibration: Calibration
+) -> dict[str, Any]:
     """What is measured on `test` and on the held-out corpora, JSON values; nothing there was trained or calibrated on.
 
     `auroc`: each generator's and method's machine texts against the human `test` texts of the corpora that they begin like, by the
-    detector and by each zero-shot feature, whose better side is taken on `train`. `achieved`: false-positive rates at a nominal
-    1% and 5%, by corpus and length; `attacked` the same of human texts under the plan's attacks.
+    detector and by each of `columns`. `achieved`: false-positive rates at a nominal 1% and 5%, by corpus and length; `attacked` the
+    same of human texts under the plan's attacks.
     """
-    corpora = {corpus_of(one) for one in scored.documents if one.label == MACHINE}
-    test = [i for i, one in enumerate(scored.documents) if one.split == "test" and corpus_of(one) in corpora]
-    human = [i for i in test if scored.documents[i].label == HUMAN]
-    groups: dict[str, list[int]] = {"all": [i for i in test if scored.documents[i].label == MACHINE]}
+    corpora = {corpus_of(one) for one in documents if one.label == MACHINE}
+    test = [i for i, one in enumerate(documents) if one.split == "test" and corpus_of(one) in corpora]
+    human = [i for i in test if documents[i].label == HUMAN]
+    groups: dict[str, list[int]] = {"all": [i for i in test if documents[i].label == MACHINE]}
     for i in groups["all"]:
-        one = scored.documents[i]
-        groups.setdefault(generator_of(one), []).append(i)
-        groups.setdefault(method_of(one), []).append(i)
-    columns = {"evidence": np.asarray(scores)} | _sided(scored)
+        groups.setdefault(generator_of(documents[i]), []).append(i)
+        groups.setdefault(method_of(documents[i]), []).append(i)
     rows = [
         {"machine": name, "score": column, "n_human": len(human), "n_machine": len(rows)}
         | dict(zip(("auroc", "low", "high"), auroc(values[human].tolist(), values[rows].tolist()), strict=True))
         for name, rows in groups.items()
         if len(rows) >= FEWEST
-        for column, values in columns.items()
+        for column, values in {calibration.detector: scores, **columns}.items()
     ]
     held: dict[bool, list[tuple[float, int, str]]] = {True: [], False: []}
-    for one, score in zip(scored.documents, scores, strict=True):
+    for one, score in zip(documents, scores.tolist(), strict=True):
         if one.split == "test" and one.label == HUMAN:
             held[is_clean(one)].append((score, len(one.text.split()), corpus_of(one)))
     clean, changed = (
@@ -171,10 +199,9 @@ def report(scored: Scored, scores: Sequence[float], calibration: Calibration) ->
     return {"auroc": rows, "achieved": clean, "attacked": changed, "calibrated_on": list(calibration.domains)}
 
 
-def _sided(scored: Scored) -> dict[str, Matrix]:
-    """Each feature, turned so that machine texts of `train` lie above human ones."""
-    train = scored.where(lambda one: one.split == "train")
-    machine = np.asarray([one.label == MACHINE for one in train.documents])
-    clean = np.asarray([is_clean(one) for one in train.documents])
-    signs = [auroc(column[clean].tolist(), column[machine].tolist())[0] >= 0.5 for column in train.features.T]
-    return {name: column if up else -column for name, column, up in zip(FEATURES, scored.features.T, signs, strict=True)}
+def _sided(documents: Sequence[Document], features: Matrix) -> dict[str, Matrix]:
+    """Each feature, turned so that machine texts of `train` lie above clean human ones."""
+    machine = [i for i, one in enumerate(documents) if one.split == "train" and one.label == MACHINE]
+    clean = [i for i, one in enumerate(documents) if one.split == "train" and is_clean(one)]
+    signs = [auroc(column[clean].tolist(), column[machine].tolist())[0] >= 0.5 for column in features.T]
+    return {name: column if up else -column for name, column, up in zip(FEATURES, features.T, signs, strict=True)}

@@ -18,6 +18,7 @@ from staged.artifacts import continued, write_json
 from staged.detectors.achieved import ALL, called, grouped
 from staged.detectors.calibrate import Calibration, check_fpr
 from staged.detectors.contract import Detector
+from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, one_line
 from staged.detectors.fitting import count_words, domain_of
 from staged.errors import PlanError
@@ -107,8 +108,8 @@ def stress(
 
 def _undressed(detector: Detector) -> tuple[Detector, Callable[[str], str]]:
     """A detector that doesn't normalise by itself, and what it makes of a text beside that."""
-    if isinstance(detector, EvidenceDetector):
-        return EvidenceDetector(detector.scorer, detector.weights, read=one_line), one_line
+    if isinstance(detector, EvidenceDetector | Ensemble):
+        return detector.reading(one_line), one_line
     return detector, str
 
 

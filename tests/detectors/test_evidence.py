@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +15,12 @@ from staged.detectors import evidence
 from staged.detectors.calibrate import humans_needed, load_calibration
 from staged.detectors.catalog import SHIPPED, calibration_file, load_detector, open_detector, shipped_folder
 from staged.detectors.detect import Examiner
+from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, Weights
 from staged.detectors.features import FEATURES
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal
+from staged.study.evidence_plan import read_evidence
 from tests.conftest import prose
 
 
@@ -32,13 +34,24 @@ def test_a_shipped_folder_is_of_one_plan(name: str, tiny: Path, monkeypatch: pyt
     scorers = []
     monkeypatch.setattr(evidence, "load_causal", lambda scorer, **_: scorers.append(scorer) or load_causal(str(tiny)))
     detector, file = open_detector(name, device="cpu"), calibration_file(name)
-    planned = json.loads((shipped_folder(name) / "facts.json").read_text(encoding="utf-8"))["settings"]
-    assert isinstance(detector, EvidenceDetector)
+    facts = json.loads((shipped_folder(name) / "facts.json").read_text(encoding="utf-8"))
+    planned = facts["settings"]
     assert file is not None
     calibration = load_calibration(file)
     assert (detector.name, calibration.detector, planned["name"]) == (name, name, name)
-    assert (scorers, detector.most_tokens) == ([planned["scorer"]], planned["most_tokens"])
-    assert list(calibration.edges_words) == planned["edges_words"]
+    assert name in {row["score"] for row in facts["auroc"]}
+    if isinstance(detector, Ensemble):
+        assert dict(zip((one.name for one in detector.members), detector.weights, strict=True)) == planned["members"]
+        for one in detector.members:
+            assert (shipped_folder(name) / one.name / "evidence.json").read_bytes() == (
+                shipped_folder(one.name) / "evidence.json"
+            ).read_bytes()
+        planned = asdict(read_evidence(Path(planned["texts"])))
+    else:
+        assert isinstance(detector, EvidenceDetector)
+        assert scorers == [planned["scorer"]]
+        assert detector.most_tokens == planned["most_tokens"]
+    assert list(calibration.edges_words) == list(planned["edges_words"])
     assert min(map(len, calibration.human)) >= humans_needed(0.01)
     assert (shipped_folder(name) / "README.md").is_file()
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from staged.artifacts import write_json
 from staged.detectors import evidence
+from staged.detectors.calibrate import load_calibration
 from staged.detectors.catalog import load_detector
 from staged.detectors.features import FEATURES, SMOOTHER, feature_matrix, inside_words
 from staged.detectors.token_statistics import TokenStatistics
@@ -18,8 +21,8 @@ from staged.errors import CheckpointError, PlanError
 from staged.records import HUMAN, MACHINE, Document
 from staged.study import evidence_data, evidence_training
 from staged.study.evidence_data import cells, first_words
-from staged.study.evidence_plan import PENALISED, EvidenceSettings, read_evidence
-from staged.study.evidence_training import train_evidence
+from staged.study.evidence_plan import PENALISED, EnsembleSettings, EvidenceSettings, read_evidence, read_plan
+from staged.study.evidence_training import build_detector
 from staged.study.evidence_weights import fit_weights, ridge_logistic
 
 METHODS = {"temperature-1": 1.0, "top-k-40": 2.0, PENALISED: 1.0}
@@ -55,6 +58,17 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence_training, "FEWEST", 2)
 
 
+def toml(settings: EvidenceSettings) -> str:
+    """The plan's file."""
+    rows, tables = [], []
+    for key, value in asdict(settings).items():
+        if isinstance(value, dict):
+            tables += [f"[{key}]", *(f"{json.dumps(name)} = {json.dumps(one)}" for name, one in value.items())]
+        else:
+            rows.append(f"{key} = {json.dumps(value)}")
+    return "\n".join(rows + tables)
+
+
 @pytest.mark.usefixtures("small")
 class TestTraining:
     def test_whole_and_again_and_after_a_kill(self, settings: EvidenceSettings, tmp_path: Path) -> None:
@@ -63,9 +77,9 @@ class TestTraining:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            train_evidence(tmp_path / "killed", settings, progress=stop)
-        facts = train_evidence(tmp_path / "killed", settings)
-        assert facts == train_evidence(tmp_path / "whole", settings)
+            build_detector(tmp_path / "killed", settings, progress=stop)
+        facts = build_detector(tmp_path / "killed", settings)
+        assert facts == build_detector(tmp_path / "whole", settings)
         detector = tmp_path / "whole" / "detector"
         for path in sorted(detector.rglob("*")):
             if path.is_file():
@@ -82,13 +96,53 @@ class TestTraining:
         scores = load_detector(folder).score(["The harbour opens the window.", "", "a " * 4000])
         assert all(math.isfinite(score) for score in scores)
 
+    def test_two_detectors_as_one(self, settings: EvidenceSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        out, plan, other = tmp_path / "out", tmp_path / "texts.toml", tmp_path / "other"
+        build_detector(out, settings)
+        shutil.copytree(out / "detector", other)
+        made = json.loads((other / "evidence.json").read_text(encoding="utf-8"))
+        write_json(other / "evidence.json", made | {"name": "other", "biases": [1.0, -3.0], "most_tokens": 12})
+        plan.write_text(toml(settings), encoding="utf-8")
+        (tmp_path / "both.toml").write_text(
+            f'texts = "{plan}"\nname = "both"\n[members]\n"{out / "detector"}" = 1\n"{other}" = 3\n', encoding="utf-8"
+        )
+        both = tmp_path / "both"
+        for kept in ("human", "samples", "features"):
+            shutil.copytree(out / kept, both / kept)
+        monkeypatch.setattr(evidence_data, "write_samples", lambda *_, **__: pytest.fail("a text was generated again"))
+        facts = build_detector(both, read_plan(tmp_path / "both.toml"))
+        assert {row["score"] for row in facts["auroc"]} == {"both", "evidence", "other"}
+        ensemble = load_detector(both / "detector")
+        text = "The harbour opens the window while the letter waits for the morning."
+        (one,), (two,) = (load_detector(place).score([text]) for place in (out / "detector", other))
+        assert ensemble.score([text]) == pytest.approx([(one + 3 * two) / 4])
+        calibration = load_calibration(both / "detector" / "calibration.json")
+        assert calibration.detector == ensemble.name == "both"
+        shipped = load_calibration(out / "detector" / "calibration.json")
+        assert [len(bin) for bin in calibration.human] == [len(bin) for bin in shipped.human]
+        assert calibration.human != shipped.human
+
+    def test_members_that_cannot_be_joined_are_said_before_anything_is_made(
+        self, settings: EvidenceSettings, tmp_path: Path
+    ) -> None:
+        build_detector(tmp_path / "out", settings)
+        mine = str(tmp_path / "out" / "detector")
+        shutil.copytree(mine, tmp_path / "again")
+        for members, said in (
+            ({mine: 1.0, "lrr@mini-s": 1.0}, "not of the kind of `evidence`"),
+            ({mine: 1.0, str(tmp_path / "again"): 1.0}, "is called 'evidence'; names must differ"),
+        ):
+            with pytest.raises(PlanError, match=said):
+                build_detector(tmp_path / "both", EnsembleSettings(members, "plans/evidence.toml", "both"))
+        assert not (tmp_path / "both").exists()
+
     def test_an_unknown_device_is_said_before_anything_is_made(self, settings: EvidenceSettings, tmp_path: Path) -> None:
         with pytest.raises(PlanError, match="device 'tpu'"):
-            train_evidence(tmp_path / "out", settings, device="tpu")
+            build_detector(tmp_path / "out", settings, device="tpu")
         assert not (tmp_path / "out").exists()
 
     def test_damage_is_one_sentence(self, settings: EvidenceSettings, tmp_path: Path) -> None:
-        train_evidence(tmp_path / "out", settings)
+        build_detector(tmp_path / "out", settings)
         path = tmp_path / "out" / "detector" / "evidence.json"
         made = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps(made | {"smooth": [1.0]}), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from staged.comparing import holm
 from staged.detectors import catalog
 from staged.detectors.achieved import ALL
 from staged.detectors.calibrate import Calibration, fit_calibration
+from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, Weights
 from staged.detectors.features import FEATURES
 from staged.errors import PlanError, StagedError
@@ -152,9 +154,17 @@ def test_at_most_so_many_texts_of_each_domain() -> None:
     assert stress.chosen(HUMANS, StressSettings()) == HUMANS
 
 
-def test_evidence_reads_one_line_and_is_told_what_to_normalise(tiny: Path, calibration: Calibration, tmp_path: Path) -> None:
+@pytest.mark.parametrize("joined", [False, True])
+def test_evidence_reads_one_line_and_is_told_what_to_normalise(
+    joined: bool, tiny: Path, calibration: Calibration, tmp_path: Path
+) -> None:
     n = len(FEATURES)
-    detector = EvidenceDetector(load_causal(str(tiny)), Weights(np.zeros(n), np.ones(n), np.ones(n), np.zeros(n), (0.0, -50.0)))
+    detector: Any = EvidenceDetector(
+        load_causal(str(tiny)), Weights(np.zeros(n), np.ones(n), np.ones(n), np.zeros(n), (0.0, -50.0))
+    )
+    if joined:
+        other = EvidenceDetector(detector.scorer, detector.weights, name="other", most_tokens=9)
+        detector = Ensemble([(detector, 2.0), (other, 1.0)], name="both")
     settings = StressSettings(("whitespace", "insert_paragraphs", "zero_width_space"), (0.1,), 2, without_normalisation=True)
     found = stress.stress(tmp_path / "s.json", detector, calibration, HUMANS[:2], [], settings, identity=IDENTITY)
     changed = {(row["attack"], row["normalised"]): row["changed"] for row in rows(found, length=ALL, written_by="human")}

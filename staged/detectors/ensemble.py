@@ -1,0 +1,92 @@
+"""Several detectors of the kind of `evidence` as one: a logarithmic opinion pool, the weighted mean of their log-odds.
+
+Measures  what its members do, each under a scorer of its own; they err on different texts, so their mean errs less.
+Fails     where its members fail.
+Cost      one forward pass of each member's scorer.
+Source    ours, `plans/evidence-ensemble.toml`; opinion pools: Genest and Zidek, "Combining probability distributions" (1986).
+Threshold conformal, on human calibration texts of like length that all members read (`calibration.json` beside it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from staged.artifacts import write_json
+from staged.detectors.evidence import EvidenceDetector, Matrix, load_evidence
+from staged.errors import CheckpointError
+from staged.model.causal import CausalLM
+from staged.model.layouts import read_object
+
+FILE = "ensemble.json"
+
+
+class Ensemble:
+    """The weighted mean of its members' log-odds of machine against human.
+
+    Args:
+        members: each with its weight, above 0; names differ. Weights count relative to their sum.
+        name: what its calibrations are for.
+    """
+
+    def __init__(self, members: Sequence[tuple[EvidenceDetector, float]], *, name: str) -> None:
+        self.members, self.name = [one for one, _ in members], name
+        self.weights = np.asarray([weight for _, weight in members], dtype=float)
+
+    @property
+    def scorer(self) -> CausalLM:
+        """Of the member that reads least of a text."""
+        return self._shortest.scorer
+
+    @property
+    def most_tokens(self) -> int:
+        """Of a text's beginning that every member reads, by the tokenizer of `scorer`."""
+        return self._shortest.most_tokens
+
+    @property
+    def _shortest(self) -> EvidenceDetector:
+        return min(self.members, key=lambda one: one.most_tokens)
+
+    def score(self, texts: Sequence[str]) -> list[float]:
+        return [float(one) for one in self.pooled([one.score(texts) for one in self.members])]
+
+    def pooled(self, log_odds: Sequence[Sequence[float] | Matrix]) -> Matrix:
+        """(members, texts) → (texts,)."""
+        mean: Matrix = np.average(np.asarray(log_odds), axis=0, weights=self.weights)
+        return mean
+
+    def reading(self, read: Callable[[str], str]) -> Ensemble:
+        """The same with `read` in place of what its members make of a text."""
+        members = [one.reading(read) for one in self.members]
+        return Ensemble(list(zip(members, self.weights, strict=True)), name=self.name)
+
+    def save(self, folder: Path) -> None:
+        weights = dict(zip((one.name for one in self.members), self.weights.tolist(), strict=True))
+        for one in self.members:
+            (folder / one.name).mkdir(exist_ok=True)
+            one.save(folder / one.name)
+        write_json(folder / FILE, {"kind": "ensemble", "name": self.name, "members": weights})
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether a member of this name can be kept: each has a folder that is called like it."""
+    return Path(name).name == name != ".."
+
+
+def load_ensemble(folder: Path, *, device: str = "cpu") -> Ensemble:
+    """Read what `Ensemble.save` wrote: a folder a member. Nothing in it is executed.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or a member's scorer is not installed.
+    """
+    made: dict[str, Any] = read_object(folder / FILE)
+    try:
+        name, weights = str(made["name"]), {str(one): float(weight) for one, weight in made["members"].items()}
+        if not weights or min(weights.values()) <= 0 or not all(map(is_folder_name, weights)):
+            raise ValueError("members must be folders beside it, each with a weight above 0")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / FILE}: not a readable ensemble: {error}") from None
+    return Ensemble([(load_evidence(folder / one, device=device), weight) for one, weight in weights.items()], name=name)
