@@ -113,7 +113,7 @@ def evaluate_raid(
             f"{path}: has no labels, so these predictions cannot be measured on it; give a file with RAID's label columns"
         )
     if rows.labelled:
-        eligible_rows(rows, settings.calibrate_on)  # before anything is scored
+        _split(rows, settings)  # before anything is scored
     head = {"file": path.name, "detector": detector or None, "predictions": predicted.name if predicted else None}
     if out is None:
         scores = (
@@ -146,8 +146,7 @@ def _measure(rows: Rows, scores: Scores, settings: RaidSettings) -> dict[str, An
     counted = {"rows": len(rows)} | scores.counts(everything) | {"extra": len(scores.extra), "extra_first": list(scores.extra[:5])}
     if not rows.labelled:
         return {"labelled": False, "note": UNLABELLED, "counts": counted}
-    eligible = eligible_rows(rows, settings.calibrate_on)
-    side = calibration_side(rows, eligible, share=settings.share, seed=settings.seed)
+    eligible, side = _split(rows, settings)
     cuts = choose_cuts(rows, scores, eligible & side, settings.fprs)
     reported = Reported(rows, scores, ~side, cuts, minimum=settings.minimum)
     return {
@@ -159,6 +158,23 @@ def _measure(rows: Rows, scores: Scores, settings: RaidSettings) -> dict[str, An
         "reported": {"human": int(reported.human.sum()), "machine": int(reported.machine.sum())},
         "cells": list(reported.cells()),
     }
+
+
+def _split(rows: Rows, settings: RaidSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row, whether it may calibrate, and whether its source is on the calibration side.
+
+    Raises:
+        CorpusError: no row may calibrate.
+        PlanError: no source is left to measure on.
+    """
+    eligible = eligible_rows(rows, settings.calibrate_on)
+    side = calibration_side(rows, eligible, share=settings.share, seed=settings.seed)
+    if side.all():
+        raise PlanError(
+            f"{rows.path}: all its sources are on the calibration side, and none is left to measure on; "
+            "give a smaller --calibration-share, or a file of more sources"
+        )
+    return eligible, side
 
 
 def _calibration(rows: Rows, scores: Scores, calibrating: np.ndarray) -> dict[str, Any]:

@@ -404,6 +404,7 @@ class TestPlugIn:
             (["--detector", "x", "--calibrate-on", "domian=news"], "did you mean 'domain'"),
             (["--detector", "x", "--calibrate-on", "domain=sports"], "no human row"),
             (["--detector", "x", "--calibration-share", "0"], "calibration share"),
+            (["--detector", "x", "--calibration-share", "1"], "none is left to measure on"),
             (["--detector", "x", "--minimum-n", "1"], "at least 2"),
             (["--detector", "nothing-there"], "nothing-there"),
         ],
