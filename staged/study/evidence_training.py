@@ -18,7 +18,7 @@ import numpy as np
 
 from staged.artifacts import digest, disk_errors, locked, replacing, write_atomic, write_json
 from staged.detectors.achieved import achieved_rates
-from staged.detectors.calibrate import Calibration, fit_calibration
+from staged.detectors.calibrate import Calibration, fit_calibration, load_calibration
 from staged.detectors.catalog import open_detector
 from staged.detectors.ensemble import Ensemble, is_folder_name
 from staged.detectors.evidence import EvidenceDetector, Matrix, plain, scored_features
@@ -91,10 +91,12 @@ def build_detector(
 
     Raises:
         CorpusError, CheckpointError, SamplingError: a corpus or a model of the plan.
-        PlanError: the plan of an ensemble's texts; a member that cannot be one.
+        PlanError: the plan of an ensemble's texts; a member that cannot be one; `out` holds another detector.
         ArtifactError: the place cannot be written.
     """
     device = chosen_device(device)
+    place = out / "detector"
+    _check_place(place, settings.name)
     joined = _joined(settings, device) if isinstance(settings, EnsembleSettings) else None
     plan = read_evidence(Path(settings.texts)) if isinstance(settings, EnsembleSettings) else settings
     out.mkdir(parents=True, exist_ok=True)
@@ -102,7 +104,6 @@ def build_detector(
         documents = gather(out, plan, device=device, progress=progress)
         reading = partial(features_of, out / "features", documents, progress=progress)
         detector, scores, columns = _pooled(joined, reading) if joined else _trained(plan, documents, reading, device)
-        place = out / "detector"
         place.mkdir(exist_ok=True)
         detector.save(place)
         keep_test(out / "test", documents)
@@ -111,6 +112,12 @@ def build_detector(
         facts = {"settings": asdict(settings)} | report(documents, scores, columns, calibration)
         write_json(place / "facts.json", facts)
     return facts
+
+
+def _check_place(place: Path, name: str) -> None:
+    file = place / "calibration.json"
+    if file.is_file() and (there := load_calibration(file).detector) != name:
+        raise PlanError(f"{place}: holds the detector {there!r}, and this plan makes {name!r}; choose another --out")
 
 
 def _trained(plan: EvidenceSettings, documents: Sequence[Document], reading: Callable[..., Matrix], device: str) -> Made:

@@ -136,6 +136,13 @@ class TestTraining:
                 build_detector(tmp_path / "both", EnsembleSettings(members, "plans/evidence.toml", "both"))
         assert not (tmp_path / "both").exists()
 
+    def test_another_detector_is_not_overwritten(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        build_detector(tmp_path / "out", settings)
+        before = (tmp_path / "out" / "detector" / "evidence.json").read_bytes()
+        with pytest.raises(PlanError, match="holds the detector 'evidence', and this plan makes 'mine'; choose another --out"):
+            build_detector(tmp_path / "out", replace(settings, name="mine"))
+        assert (tmp_path / "out" / "detector" / "evidence.json").read_bytes() == before
+
     def test_an_unknown_device_is_said_before_anything_is_made(self, settings: EvidenceSettings, tmp_path: Path) -> None:
         with pytest.raises(PlanError, match="device 'tpu'"):
             build_detector(tmp_path / "out", settings, device="tpu")
