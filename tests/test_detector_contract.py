@@ -54,9 +54,7 @@ def detector(
     if request.param == "evidence":
         return evidence_kind(harbour_model)
     if request.param == "ensemble":
-        return Ensemble(
-            [(evidence_kind(harbour_model), 2.0), (evidence_kind(harbour_model, name="other", most_tokens=50), 1.0)], name="both"
-        )
+        return Ensemble([evidence_kind(harbour_model), evidence_kind(harbour_model, name="o", most_tokens=50)], [2, 1], name="both")
     if request.param == "released":
         return released_kind(tiny_encoder, tmp_path_factory.mktemp("released"))
     train, valid = documents("train", 60, 0), documents("valid", 20, 2000)

@@ -160,6 +160,7 @@ def train_detector(
     device: DeviceOption = "auto",
 ) -> None:
     """Train a detector like `evidence` by a plan, or join several. Interrupted, the same command continues."""
+    from staged.detectors.features import FEATURES
     from staged.study.evidence_plan import read_plan
     from staged.study.evidence_training import build_detector
 
@@ -169,7 +170,7 @@ def train_detector(
     rows = [
         (row["machine"], row["score"], f"{row['n_machine']:,}", figure(row["auroc"], row["low"], row["high"], form=".3f"))
         for row in facts["auroc"]
-        if row["score"] in (settings.name, "fast-detectgpt", *getattr(settings, "members", ()))
+        if row["score"] == "fast-detectgpt" or row["score"] not in FEATURES
     ]
     print_table("Held-out sources: AUROC [95% interval]", ("machine texts", "score", "n machine", "AUROC"), rows)
     say(f"detector: {out / 'detector'}")

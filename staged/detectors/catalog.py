@@ -58,7 +58,8 @@ def detector_files(name: str) -> dict[str, str]:
         return {}
     if not path.is_dir():
         return {path.name: sha256_file(path)}
-    return {one.relative_to(path).as_posix(): sha256_file(one) for one in sorted(path.rglob("*")) if one.is_file()}
+    files = sorted([*(one for one in path.iterdir() if one.is_file()), *path.glob("*/evidence.json")])  # an ensemble's members
+    return {one.relative_to(path).as_posix(): sha256_file(one) for one in files}
 
 
 def shipped_folder(name: str) -> Path:

@@ -9,6 +9,7 @@ Threshold conformal, on human calibration texts of like length that all members 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,13 @@ class Ensemble:
     """The weighted mean of its members' log-odds of machine against human.
 
     Args:
-        members: each with its weight, above 0; names differ. Weights count relative to their sum.
+        members: under different names.
+        weights: one a member, above 0; they count relative to their sum.
         name: what its calibrations are for.
     """
 
-    def __init__(self, members: Sequence[tuple[EvidenceDetector, float]], *, name: str) -> None:
-        self.members, self.name = [one for one, _ in members], name
-        self.weights = np.asarray([weight for _, weight in members], dtype=float)
+    def __init__(self, members: Sequence[EvidenceDetector], weights: Sequence[float], *, name: str) -> None:
+        self.members, self.weights, self.name = tuple(members), tuple(weights), name
 
     @property
     def scorer(self) -> CausalLM:
@@ -51,7 +52,7 @@ class Ensemble:
         return min(self.members, key=lambda one: one.most_tokens)
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        return [float(one) for one in self.pooled([one.score(texts) for one in self.members])]
+        return self.pooled([one.score(texts) for one in self.members]).tolist()
 
     def pooled(self, log_odds: Sequence[Sequence[float] | Matrix]) -> Matrix:
         """(members, texts) → (texts,)."""
@@ -60,20 +61,24 @@ class Ensemble:
 
     def reading(self, read: Callable[[str], str]) -> Ensemble:
         """The same with `read` in place of what its members make of a text."""
-        members = [one.reading(read) for one in self.members]
-        return Ensemble(list(zip(members, self.weights, strict=True)), name=self.name)
+        return Ensemble([one.reading(read) for one in self.members], self.weights, name=self.name)
 
     def save(self, folder: Path) -> None:
-        weights = dict(zip((one.name for one in self.members), self.weights.tolist(), strict=True))
         for one in self.members:
             (folder / one.name).mkdir(exist_ok=True)
             one.save(folder / one.name)
+        weights = dict(zip((one.name for one in self.members), self.weights, strict=True))
         write_json(folder / FILE, {"kind": "ensemble", "name": self.name, "members": weights})
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether a member of this name can be kept: each has a folder that is called like it."""
-    return Path(name).name == name != ".."
+    """Whether a member of this name can be kept: each has a folder that is called like it, beside the ensemble's own files."""
+    return bool(name) and Path(name).name == name != ".." and not name.endswith(".json")
+
+
+def is_weight(weight: float) -> bool:
+    """Whether a member can have it: above 0, and finite."""
+    return 0 < weight < math.inf
 
 
 def load_ensemble(folder: Path, *, device: str = "cpu") -> Ensemble:
@@ -85,8 +90,13 @@ def load_ensemble(folder: Path, *, device: str = "cpu") -> Ensemble:
     made: dict[str, Any] = read_object(folder / FILE)
     try:
         name, weights = str(made["name"]), {str(one): float(weight) for one, weight in made["members"].items()}
-        if not weights or min(weights.values()) <= 0 or not all(map(is_folder_name, weights)):
+        if not weights or not all(map(is_weight, weights.values())) or not all(map(is_folder_name, weights)):
             raise ValueError("members must be folders beside it, each with a weight above 0")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / FILE}: not a readable ensemble: {error}") from None
-    return Ensemble([(load_evidence(folder / one, device=device), weight) for one, weight in weights.items()], name=name)
+    members = [load_evidence(folder / one, device=device) for one in weights]
+    if [one.name for one in members] != list(weights):
+        raise CheckpointError(
+            f"{folder}: the members {', '.join(weights)} call themselves {', '.join(one.name for one in members)}"
+        )
+    return Ensemble(members, list(weights.values()), name=name)

@@ -22,6 +22,7 @@ from staged.corpus.build import read_documents, write_documents
 from staged.corpus.files import read_corpus
 from staged.corpus.passages import cut
 from staged.corpus.splits import assign
+from staged.errors import SamplingError
 from staged.progress import Progress, shifted
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.dataset import SampleSettings, read_samples, write_samples
@@ -159,18 +160,24 @@ def build_machine(
         folder: receives one sample file a cell.
         device: where texts are generated, `cpu` or `cuda`.
         progress: called with (texts written, all).
+
+    Raises:
+        SamplingError: a file there is of another plan.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = cells(settings)
-    total, before, texts = sum(cell.count for cell in wanted), 0, []
-    for cell in wanted:
+    every = cells(settings)
+    total, before, texts = sum(cell.count for cell in every), 0, []
+    for cell in every:
         sources = _prompted(human, cell, settings)
-        out = folder / f"{cell.name}.jsonl"
+        wanted, out = _sampling(cell, sources, settings, device), folder / f"{cell.name}.jsonl"
         if not out.is_file():
-            write_samples(out, _sampling(cell, sources, settings, device), progress=shifted(progress, before, total))
+            write_samples(out, wanted, progress=shifted(progress, before, total))
+        rows = read_samples(out)
+        if tuple(row["prompt"] for row in rows) != wanted.prompts:
+            raise SamplingError(f"{out}: holds samples of other prompts than this plan's; choose another --out, or remove the file")
         before += cell.count
         progress(before, total)
-        texts += [_machine(cell, source, row) for source, row in zip(sources, read_samples(out), strict=True)]
+        texts += [_machine(cell, source, row) for source, row in zip(sources, rows, strict=True)]
     return texts
 
 

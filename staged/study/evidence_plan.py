@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from staged.detectors.ensemble import is_weight
 from staged.detectors.evidence import MOST_TOKENS, NAME
 from staged.detectors.features import SMOOTHER
 from staged.errors import PlanError
@@ -119,7 +120,7 @@ class EnsembleSettings:
     name: str
 
     def __post_init__(self) -> None:
-        if len(self.members) < 2 or min(self.members.values()) <= 0:
+        if len(self.members) < 2 or not all(map(is_weight, self.members.values())):
             raise PlanError(f"ensemble: members must list at least two detectors, each with a weight above 0, not {self.members}")
 
 

@@ -8,6 +8,7 @@ A killed run continues. Everything is chosen on `train`, calibrated on `valid`; 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -97,20 +98,19 @@ def build_detector(
     device = chosen_device(device)
     place = out / "detector"
     _check_place(place, settings.name)
-    joined = _joined(settings, device) if isinstance(settings, EnsembleSettings) else None
-    plan = read_evidence(Path(settings.texts)) if isinstance(settings, EnsembleSettings) else settings
+    if isinstance(settings, EnsembleSettings):
+        plan, joined = read_evidence(Path(settings.texts)), _joined(settings, device)
+    else:
+        plan, joined = settings, None
     out.mkdir(parents=True, exist_ok=True)
     with disk_errors(out), locked(out):
         documents = gather(out, plan, device=device, progress=progress)
         reading = partial(features_of, out / "features", documents, progress=progress)
         detector, scores, columns = _pooled(joined, reading) if joined else _trained(plan, documents, reading, device)
-        place.mkdir(exist_ok=True)
-        detector.save(place)
-        keep_test(out / "test", documents)
         calibration = calibrated(documents, scores.tolist(), plan, name=settings.name)
-        calibration.save(place / "calibration.json")
         facts = {"settings": asdict(settings)} | report(documents, scores, columns, calibration)
-        write_json(place / "facts.json", facts)
+        keep_test(out / "test", documents)
+        _put(place, detector, calibration, facts)
     return facts
 
 
@@ -118,6 +118,19 @@ def _check_place(place: Path, name: str) -> None:
     file = place / "calibration.json"
     if file.is_file() and (there := load_calibration(file).detector) != name:
         raise PlanError(f"{place}: holds the detector {there!r}, and this plan makes {name!r}; choose another --out")
+
+
+def _put(place: Path, detector: EvidenceDetector | Ensemble, calibration: Calibration, facts: dict[str, Any]) -> None:
+    """The finished folder in one piece, in place of what an earlier run of the plan left."""
+    new = place.with_name(f"{place.name}.partial")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    detector.save(new)
+    calibration.save(new / "calibration.json")
+    write_json(new / "facts.json", facts)
+    if place.exists():
+        shutil.rmtree(place)
+    new.replace(place)
 
 
 def _trained(plan: EvidenceSettings, documents: Sequence[Document], reading: Callable[..., Matrix], device: str) -> Made:
@@ -132,22 +145,25 @@ def _trained(plan: EvidenceSettings, documents: Sequence[Document], reading: Cal
 
 def _pooled(detector: Ensemble, reading: Callable[..., Matrix]) -> Made:
     """Beside the ensemble's scores each member's."""
-    columns: dict[str, Matrix] = {}
-    for one in detector.members:
-        columns[one.name] = one.weights.log_odds(reading(one.scorer.name, one.most_tokens, lambda one=one: one.scorer))
+    columns = {
+        one.name: one.weights.log_odds(reading(one.scorer.name, one.most_tokens, lambda one=one: one.scorer))
+        for one in detector.members
+    }
     return detector, detector.pooled(list(columns.values())), columns
 
 
 def _joined(plan: EnsembleSettings, device: str) -> Ensemble:
-    members: dict[str, tuple[EvidenceDetector, float]] = {}
-    for name, weight in plan.members.items():
+    members: dict[str, EvidenceDetector] = {}
+    for name in plan.members:
         one = open_detector(name, device=device)
         if not isinstance(one, EvidenceDetector):
             raise PlanError(f"ensemble: {name!r} is not of the kind of `evidence`; members are such, by name or folder")
-        if one.name in members or not is_folder_name(one.name):
-            raise PlanError(f"ensemble: member {name!r} is called {one.name!r}; names must differ and be good for a folder")
-        members[one.name] = one, weight
-    return Ensemble(list(members.values()), name=plan.name)
+        if one.name in (*members, plan.name) or not is_folder_name(one.name):
+            raise PlanError(
+                f"ensemble: member {name!r} is called {one.name!r}; members' names and its own must differ, and name a folder"
+            )
+        members[one.name] = one
+    return Ensemble(list(members.values()), list(plan.members.values()), name=plan.name)
 
 
 def keep_test(folder: Path, documents: Sequence[Document]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -25,19 +26,19 @@ def members(tiny: Path) -> list[EvidenceDetector]:
 
 
 def test_a_score_is_the_weighted_mean(members: list[EvidenceDetector]) -> None:
-    both = Ensemble([(members[0], 3.0), (members[1], 1.0)], name="both")
+    both = Ensemble(members, [3, 1], name="both")
     long, short = (one.score(TEXTS) for one in members)
     assert long[0] != pytest.approx(short[0], abs=1e-3)
     assert both.score(TEXTS) == pytest.approx([(3 * a + b) / 4 for a, b in zip(long, short, strict=True)])
 
 
 def test_it_reads_what_its_shortest_member_reads(members: list[EvidenceDetector]) -> None:
-    both = Ensemble([(one, 1.0) for one in members], name="both")
+    both = Ensemble(members, [1, 1], name="both")
     assert (both.scorer, both.most_tokens) == (members[1].scorer, 30)
 
 
 def test_another_reading_is_every_members(members: list[EvidenceDetector]) -> None:
-    both = Ensemble([(members[0], 3.0), (members[1], 1.0)], name="both")
+    both = Ensemble(members, [3, 1], name="both")
     cut = both.reading(lambda text: text[:60])
     assert cut.name == "both"
     assert cut.score(TEXTS) == pytest.approx(both.score([text[:60] for text in TEXTS]))
@@ -46,7 +47,7 @@ def test_another_reading_is_every_members(members: list[EvidenceDetector]) -> No
 
 def test_a_changed_member_is_another_detector(members: list[EvidenceDetector], tmp_path: Path) -> None:
     """Work begun with the one is not continued with the other."""
-    Ensemble([(one, 1.0) for one in members], name="both").save(tmp_path)
+    Ensemble(members, [1, 1], name="both").save(tmp_path)
     before = detector_files(str(tmp_path))
     assert sorted(before) == ["ensemble.json", "long/evidence.json", "short/evidence.json"]
     path = tmp_path / "short" / "evidence.json"
@@ -61,6 +62,10 @@ def test_a_changed_member_is_another_detector(members: list[EvidenceDetector], t
         ({"name": "x", "members": {"long": 0}}, "each with a weight above 0"),
         ({"name": "x", "members": {"../long": 1}}, "members must be folders beside it"),
         ({"name": "x", "members": {"..": 1}}, "members must be folders beside it"),
+        ({"name": "x", "members": {"": 1}}, "members must be folders beside it"),
+        ({"name": "x", "members": {"facts.json": 1}}, "members must be folders beside it"),
+        ({"name": "x", "members": {"long": math.nan}}, "each with a weight above 0"),
+        ({"name": "x", "members": {"long": math.inf}}, "each with a weight above 0"),
         ({"name": "x", "members": {"long": "much"}}, "not a readable ensemble"),
         ({"name": "x", "members": ["long"]}, "not a readable ensemble"),
         ({"members": {"long": 1}}, "not a readable ensemble"),
@@ -68,15 +73,22 @@ def test_a_changed_member_is_another_detector(members: list[EvidenceDetector], t
     ],
 )
 def test_a_file_that_is_none(made: dict, said: str, members: list[EvidenceDetector], tmp_path: Path) -> None:  # type: ignore[type-arg]
-    Ensemble([(one, 1.0) for one in members], name="both").save(tmp_path)
+    Ensemble(members, [1, 1], name="both").save(tmp_path)
     (tmp_path / "ensemble.json").write_text(json.dumps(made), encoding="utf-8")
     with pytest.raises(CheckpointError, match=said):
         load_detector(tmp_path)
 
 
 def test_kept_and_read_again(members: list[EvidenceDetector], tmp_path: Path) -> None:
-    both = Ensemble([(members[0], 2.0), (members[1], 1.0)], name="both")
+    both = Ensemble(members, [2, 1], name="both")
     both.save(tmp_path)
     again = load_ensemble(tmp_path)
-    assert (again.name, again.weights.tolist(), [one.most_tokens for one in again.members]) == ("both", [2.0, 1.0], [90, 30])
+    assert (again.name, again.weights, [one.most_tokens for one in again.members]) == ("both", (2.0, 1.0), [90, 30])
     assert again.score(TEXTS) == pytest.approx(both.score(TEXTS))
+
+
+def test_a_member_in_another_ones_folder(members: list[EvidenceDetector], tmp_path: Path) -> None:
+    Ensemble(members, [1, 1], name="both").save(tmp_path)
+    (tmp_path / "short" / "evidence.json").write_bytes((tmp_path / "long" / "evidence.json").read_bytes())
+    with pytest.raises(CheckpointError, match="the members long, short call themselves long, long"):
+        load_detector(tmp_path)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from staged.artifacts import write_json
+from staged.cli import app
 from staged.detectors import evidence
 from staged.detectors.calibrate import load_calibration
 from staged.detectors.catalog import load_detector
 from staged.detectors.features import FEATURES, SMOOTHER, feature_matrix, inside_words
 from staged.detectors.token_statistics import TokenStatistics
-from staged.errors import CheckpointError, PlanError
+from staged.errors import CheckpointError, PlanError, SamplingError
 from staged.records import HUMAN, MACHINE, Document
 from staged.study import evidence_data, evidence_training
 from staged.study.evidence_data import cells, first_words
@@ -130,11 +133,61 @@ class TestTraining:
         shutil.copytree(mine, tmp_path / "again")
         for members, said in (
             ({mine: 1.0, "lrr@mini-s": 1.0}, "not of the kind of `evidence`"),
-            ({mine: 1.0, str(tmp_path / "again"): 1.0}, "is called 'evidence'; names must differ"),
+            ({mine: 1.0, str(tmp_path / "again"): 1.0}, "is called 'evidence'; members' names"),
         ):
             with pytest.raises(PlanError, match=said):
                 build_detector(tmp_path / "both", EnsembleSettings(members, "plans/evidence.toml", "both"))
+        with pytest.raises(PlanError, match="members' names and its own must differ"):
+            build_detector(tmp_path / "both", EnsembleSettings({mine: 1.0, "x": 1.0}, "plans/evidence.toml", "evidence"))
+        for weight in (0.0, math.nan, math.inf):
+            with pytest.raises(PlanError, match="each with a weight above 0"):
+                EnsembleSettings({mine: 1.0, "x": weight}, "plans/evidence.toml", "both")
         assert not (tmp_path / "both").exists()
+
+    def test_what_an_earlier_run_left_is_replaced_whole(
+        self, settings: EvidenceSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        facts = build_detector(tmp_path / "out", settings)
+        place = tmp_path / "out" / "detector"
+        kept = {path.name: path.read_bytes() for path in place.iterdir()}
+        monkeypatch.setattr(evidence_training, "report", lambda *_: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            build_detector(tmp_path / "out", replace(settings, rarer=9.0))
+        assert {path.name: path.read_bytes() for path in place.iterdir()} == kept
+        monkeypatch.undo()
+        monkeypatch.setattr(evidence_training, "BLOCK", 32)
+        monkeypatch.setattr(evidence_training, "FEWEST", 2)
+        (place / "ensemble.json").write_text("{}", encoding="utf-8")
+        assert build_detector(tmp_path / "out", settings) == facts
+        assert {path.name: path.read_bytes() for path in place.iterdir()} == kept
+
+    def test_samples_of_another_plan_are_said(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        build_detector(tmp_path / "out", settings)
+        other = tmp_path / "other"
+        shutil.copytree(tmp_path / "out" / "samples", other / "samples")
+        with pytest.raises(SamplingError, match="holds samples of other prompts than this plan's; choose another --out"):
+            build_detector(other, replace(settings, seed=2))
+
+    def test_the_command_shows_members_by_their_names(
+        self, settings: EvidenceSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("mine.toml").write_text(toml(settings), encoding="utf-8")
+        result = CliRunner().invoke(app, ["train-detector", "mine.toml"])
+        assert result.exit_code == 0, result.output
+        made = json.loads(Path("out/mine/detector/evidence.json").read_text(encoding="utf-8"))
+        Path("second").mkdir()
+        write_json(Path("second/evidence.json"), made | {"name": "second"})
+        Path("both.toml").write_text(
+            'texts = "mine.toml"\nname = "both"\n[members]\n"out/mine/detector" = 1\n"second" = 3\n', encoding="utf-8"
+        )
+        for kept in ("human", "samples", "features"):
+            shutil.copytree(Path("out/mine", kept), Path("out/both", kept))
+        result = CliRunner().invoke(app, ["train-detector", "both.toml"])
+        assert result.exit_code == 0, result.output
+        shown = {line.split("│")[2].strip() for line in result.stdout.splitlines() if line.count("│") > 3}
+        assert shown == {"both", "evidence", "second"}
+        assert "detector: out/both/detector" in result.stdout
 
     def test_another_detector_is_not_overwritten(self, settings: EvidenceSettings, tmp_path: Path) -> None:
         build_detector(tmp_path / "out", settings)

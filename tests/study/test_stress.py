@@ -164,7 +164,7 @@ def test_evidence_reads_one_line_and_is_told_what_to_normalise(
     )
     if joined:
         other = EvidenceDetector(detector.scorer, detector.weights, name="other", most_tokens=9)
-        detector = Ensemble([(detector, 2.0), (other, 1.0)], name="both")
+        detector = Ensemble([detector, other], [2, 1], name="both")
     settings = StressSettings(("whitespace", "insert_paragraphs", "zero_width_space"), (0.1,), 2, without_normalisation=True)
     found = stress.stress(tmp_path / "s.json", detector, calibration, HUMANS[:2], [], settings, identity=IDENTITY)
     changed = {(row["attack"], row["normalised"]): row["changed"] for row in rows(found, length=ALL, written_by="human")}
