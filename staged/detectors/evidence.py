@@ -1,4 +1,4 @@
-"""The detectors that ship: how a small language model's surprises at a text are spread.
+"""`evidence` and `evidence-gemma`, which ship: how a small language model's surprises at a text are spread.
 
 Measures  23 zero-shot features (`features.py`), weighed in two directions: smoother than people write, and rougher.
 Fails     on texts below about 50 words; on text that a person has edited or translated; on machine text that was misspelt on
