@@ -87,7 +87,7 @@ def text_of(client: int, i: int, words: int) -> str:
 
 def run_client(address: str, number: int, until: float, words: int, seen: Seen) -> None:
     with httpx2.Client(timeout=90) as http:
-        i = 0
+        i = number % RUDE_EVERY  # so that some are rude early, however slow the server is
         while time.monotonic() < until:
             i += 1
             try:
