@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +60,15 @@ def gather(folder: Path, settings: EvidenceSettings, *, device: str, progress: P
 def features_of(
     folder: Path, documents: Sequence[Document], scorer: str, most_tokens: int, load: Callable[[], CausalLM], *, progress: Progress
 ) -> Matrix:
-    """(documents, features) under a scorer, which is loaded where a block of them is not on disk already."""
+    """(documents, features) under a scorer, which is asked for where a block of them is not on disk already."""
     folder.mkdir(parents=True, exist_ok=True)
-    model: CausalLM | None = None
     parts = []
     for start in range(0, len(documents), BLOCK):
         texts = [plain(one.text) for one in documents[start : start + BLOCK]]
         file = folder / f"{digest([scorer, str(most_tokens), *FEATURES, *texts])}.npy"
         if not file.is_file():
-            model = model or load()
             with replacing(file) as temporary, open(temporary, "wb") as out:
-                np.save(out, scored_features(model, texts, most_tokens=most_tokens))
+                np.save(out, scored_features(load(), texts, most_tokens=most_tokens))
         parts.append(np.load(file, allow_pickle=False))
         progress("features", min(start + BLOCK, len(documents)), len(documents))
     return np.concatenate(parts)
@@ -135,7 +133,7 @@ def _put(place: Path, detector: EvidenceDetector | Ensemble, calibration: Calibr
 
 def _trained(plan: EvidenceSettings, documents: Sequence[Document], reading: Callable[..., Matrix], device: str) -> Made:
     """Weights from the plan's `train` texts; beside the detector's scores each feature's."""
-    load = partial(load_causal, plan.scorer, device=device)
+    load = cache(partial(load_causal, plan.scorer, device=device))
     features = reading(plan.scorer, plan.most_tokens, load)
     train = [i for i, one in enumerate(documents) if one.split == "train"]
     weights = fit_weights(features[train], [documents[i] for i in train], plan)
