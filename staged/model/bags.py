@@ -9,14 +9,17 @@ Axes as in gpt2.py; G blocks of W positions · N rows · I inputs · O outputs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from staged.model.config import GPT2Config
+from staged.model.gpt2 import causal_mask
 
 BLOCK = 32  # positions: keys are read in whole blocks
+FEW_TOKENS = 8  # new ones of a sequence, for which keys and values are read once each
 
 
 class BlockCache:
@@ -25,20 +28,56 @@ class BlockCache:
     def __init__(self, config: GPT2Config, batch: int) -> None:
         head = config.n_embd // config.n_head
         start = (config.n_layer, -(-config.n_ctx // BLOCK), batch, config.n_head)
-        self.keys = torch.empty((*start, head, BLOCK), dtype=torch.bfloat16)
-        self.values = torch.empty((*start, BLOCK, head), dtype=torch.bfloat16)
+        keys = torch.empty((*start, head, BLOCK), dtype=torch.bfloat16)
+        self._hold(keys, torch.empty((*start, BLOCK, head), dtype=torch.bfloat16))
         self.length = 0
 
-    def append(self, layer: int, k_BTHD: Tensor, v_BTHD: Tensor) -> None:
-        """Store this call's keys and values behind the first `length` positions."""
-        tokens, done = k_BTHD.size(1), 0
-        while done < tokens:
-            block, at = divmod(self.length + done, BLOCK)
-            count = min(tokens - done, BLOCK - at)
-            new = slice(done, done + count)
-            self.keys[layer, block, ..., at : at + count] = k_BTHD[:, new].permute(0, 2, 3, 1)
-            self.values[layer, block, :, :, at : at + count] = v_BTHD[:, new].transpose(1, 2)
-            done += count
+    def _hold(self, keys: Tensor, values: Tensor) -> None:
+        """Take these, and views of both in which a position has one place: (layers, G, B, W, H, 1, D)."""
+        self.keys, self.values = keys, values
+        self.places = keys.permute(0, 1, 2, 5, 3, 4)[..., None, :], values.permute(0, 1, 2, 4, 3, 5)[..., None, :]
+        self.ready: tuple[int, int] | None = None  # tokens and blocks that bags stand ready for
+
+    def begin(self, tokens: int) -> None:
+        """Get ready for so many new tokens of each sequence: the places where their keys and values go, and for few tokens the bags
+        of `attend`; for all layers at once, since every operation costs microseconds."""
+        end = self.length + tokens
+        used = -(-end // BLOCK)
+        self.new: list[tuple[Sequence[Tensor], Sequence[Tensor]]] = []  # block by block the layers' (B, T, H, 1, D)
+        self.counts: list[int] = []
+        for block in range(self.length // BLOCK, used):
+            first, last = max(self.length - block * BLOCK, 0), min(end - block * BLOCK, BLOCK)
+            keys, values = (places[:, block, :, first:last].unbind() for places in self.places)
+            self.new.append((keys, values))
+            self.counts.append(last - first)
+        if tokens <= FEW_TOKENS:
+            self._begin_bags(tokens, end, used)
+
+    def _begin_bags(self, tokens: int, end: int, used: int) -> None:
+        batch, heads, head = self.keys.shape[2:5]
+        rows = batch * tokens * heads
+        if self.ready != (tokens, used):
+            self.tables = [part[:, :used].flatten(1, 4).unbind() for part in (self.keys, self.values)]
+            self.queries = torch.empty((batch, tokens, heads, used, head), dtype=torch.bfloat16)  # once for each block
+            self.flat_queries, self.key_bags = self.queries.view(-1), bags(used, batch, tokens, heads, head)
+            self.positions = bags(used, batch, tokens, heads, BLOCK)[0].view(rows, -1)
+            self.ready = (tokens, used)
+        self.value_bags = self.positions[:, :end].flatten(), torch.arange(0, rows * end, end, dtype=torch.int32)
+        self.scores = (rows, end), (used * BLOCK, 1)  # shape and strides, without what stands in the last block behind the end
+        # which positions each of several new tokens may not see: (T, 1, positions)
+        self.later = None if tokens == 1 else ~causal_mask(tokens, self.length, self.keys.device)[:, None]
+
+    def append(self, layer: int, k_BTH1D: Tensor, v_BTH1D: Tensor) -> None:
+        """Store the keys and values of the tokens that `begin` was told of, behind the first `length` positions."""
+        if len(self.new) == 1:
+            keys, values = self.new[0]
+            keys[layer].copy_(k_BTH1D)
+            values[layer].copy_(v_BTH1D)
+            return
+        parts = zip(self.new, k_BTH1D.split(self.counts, dim=1), v_BTH1D.split(self.counts, dim=1), strict=True)
+        for (keys, values), k, v in parts:
+            keys[layer].copy_(k)
+            values[layer].copy_(v)
 
     def read(self, layer: int, end: int) -> tuple[Tensor, Tensor]:
         """The first `end` positions' keys and values as (B, H, S, D), copied."""
@@ -49,40 +88,26 @@ class BlockCache:
     def keep(self, rows: Tensor) -> None:
         """Drop all batch rows but these (the others have ended)."""
         used = -(-self.length // BLOCK)
-        self.keys, self.values = (_kept(part, rows, used) for part in (self.keys, self.values))
+        self._hold(_kept(self.keys, rows, used), _kept(self.values, rows, used))
 
-    def begin_token(self) -> None:
-        """Get ready for one new token: views for all layers at once, since each costs about a microsecond."""
-        block, at = divmod(self.length, BLOCK)
-        rows, head = self.keys.size(2) * self.keys.size(3), self.keys.size(4)
-        self.new_keys, self.new_values = self.keys[:, block, ..., at].unbind(), self.values[:, block, :, :, at].unbind()
-        self.tables = [part[:, : block + 1].flatten(1, 4).unbind() for part in (self.keys, self.values)]
-        self.key_bags = bags(block + 1, rows, head)
-        self.queries = torch.empty((*self.keys.shape[2:4], block + 1, head), dtype=torch.bfloat16)  # once for each block
-        places, end = bags(block + 1, rows, BLOCK)[0].view(rows, -1), self.length + 1
-        self.value_bags = places[:, :end].flatten(), torch.arange(0, rows * end, end, dtype=torch.int32)
-
-    def attend_once(self, layer: int, q_BHD: Tensor, k_BHD: Tensor, v_BHD: Tensor) -> Tensor:
-        """Attention (B · H, D) of the new token, whose query is scaled already, to itself and everything before it."""
-        self.new_keys[layer].copy_(k_BHD)
-        self.new_values[layer].copy_(v_BHD)
-        self.queries.copy_(q_BHD.unsqueeze(2))
-        scores = weighted_rows(self.tables[0][layer], self.key_bags, self.queries.view(-1)).view(-1, self.queries.size(2) * BLOCK)
-        weights = scores[:, : self.length + 1].softmax(dim=1).flatten()
-        return weighted_rows(self.tables[1][layer], self.value_bags, weights)
-
-
-def weighted_rows(table: Tensor, bags: tuple[Tensor, Tensor], weights: Tensor) -> Tensor:
-    """One sum of weighted rows a bag, (bags, columns of the table)."""
-    ids, starts = bags
-    return torch.embedding_bag(table, ids, starts, False, 0, False, weights)[0]
+    def attend(self, layer: int, q_BTH1D: Tensor, k_BTH1D: Tensor, v_BTH1D: Tensor) -> Tensor:
+        """Attention (B · T · H, D) of few new tokens, whose queries are scaled already, to what stands before and to themselves."""
+        self.append(layer, k_BTH1D, v_BTH1D)
+        self.queries.copy_(q_BTH1D)
+        keys, values = self.tables[0][layer], self.tables[1][layer]
+        scores = torch.embedding_bag(keys, *self.key_bags, False, 0, False, self.flat_queries)[0].as_strided(*self.scores)
+        if self.later is not None:
+            scores = scores.unflatten(0, self.queries.shape[:3]).masked_fill(self.later, -torch.inf)  # (B, T, H, positions)
+        weights = scores.softmax(dim=-1).flatten()
+        return torch.embedding_bag(values, *self.value_bags, False, 0, False, weights)[0]
 
 
 @lru_cache(maxsize=16)
-def bags(blocks: int, rows: int, size: int) -> tuple[Tensor, Tensor]:
-    """Which rows of a (blocks · rows · size) table each of rows · blocks bags holds, and where a bag begins among these."""
-    ids = torch.arange(blocks * rows * size, dtype=torch.int32)
-    return ids.view(blocks, rows, size).transpose(0, 1).flatten(), ids[::size].contiguous()
+def bags(blocks: int, batch: int, tokens: int, heads: int, size: int) -> tuple[Tensor, Tensor]:
+    """Which rows of a (blocks · B · H · size) table each of B · T · H · blocks bags holds, and where a bag begins among these."""
+    ids = torch.arange(blocks * batch * heads * size, dtype=torch.int32).view(blocks, batch, 1, heads, size).permute(1, 2, 3, 0, 4)
+    ids = ids.expand(-1, tokens, -1, -1, -1).flatten()
+    return ids, torch.arange(0, len(ids), size, dtype=torch.int32)
 
 
 def _kept(part: Tensor, rows: Tensor, used: int) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from staged.model.bags import BlockCache, bags
+from staged.model.bags import FEW_TOKENS, BlockCache, bags
 from staged.model.config import GPT2Config
 from staged.model.gpt2 import causal_mask
 
@@ -29,7 +29,7 @@ FEW_ROWS = 8  # up to here a table is read once a row, above it is unpacked, whi
 WIDEST_PART = 448  # outputs whose sums FBGEMM holds in registers
 PACK_BYTES = torch.ops.quantized.embedding_bag_byte_prepack.default  # a row: its bytes, their scale, the least number
 UNPACK_BYTES = torch.ops.quantized.embedding_bag_byte_unpack.default
-SUM_BYTES = torch.ops.quantized.embedding_bag_byte_rowwise_offsets.default
+SUM_BYTES = torch.ops.quantized.embedding_bag_byte_rowwise_offsets.default._op  # without a Python frame, 49 times a token
 PRECISIONS = ("fp32", "bf16", "int8")
 After = tuple[str, list[None], str]  # what oneDNN does to a product: its name, scalars, kind
 
@@ -104,21 +104,20 @@ class Int8FewRowsLinear:
         self.one_row = self._bags(1, inputs)
 
     def __call__(self, x_NI: Tensor) -> Tensor:
-        y_NO = self._few(x_NI) if len(x_NI) <= FEW_ROWS else self._many(x_NI.to(torch.bfloat16))
+        rows = len(x_NI)
+        if rows <= FEW_ROWS:
+            ids, starts, weights, inputs_PNI = self.one_row if rows == 1 else self._bags(*x_NI.shape)
+            inputs_PNI.copy_(x_NI)
+            y_NO = SUM_BYTES(self.table, ids, starts, False, 0, False, weights).view(rows, -1)
+        else:
+            y_NO = self._many(x_NI.to(torch.bfloat16))
         return F.gelu(y_NO, approximate="tanh") if self.gelu else y_NO
 
     def _bags(self, rows: int, inputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of so many rows' bags: what each holds, where it begins, the weights (flat), and of these the part (N, P, I) for x."""
-        ids, starts = bags(1, self.parts, inputs + 2)
+        """Of so many rows' bags: what each holds, where it begins, the weights (flat), and of these the part (P, N, I) for x."""
+        ids, starts = bags(1, 1, rows, self.parts, inputs + 2)
         weights_NPI = torch.ones(rows, self.parts, inputs + 2)
-        if rows > 1:
-            ids, starts = ids.repeat(rows), bags(1, rows * self.parts, inputs + 2)[1]
-        return ids, starts, weights_NPI.flatten(), weights_NPI[:, :, :-2]
-
-    def _few(self, x_NI: Tensor) -> Tensor:
-        ids, starts, weights, inputs_NPI = self.one_row if len(x_NI) == 1 else self._bags(*x_NI.shape)
-        inputs_NPI.copy_(x_NI.unsqueeze(1))
-        return SUM_BYTES(self.table, ids, starts, False, 0, False, weights, None, False).view(len(x_NI), -1)
+        return ids, starts, weights_NPI.flatten(), weights_NPI[:, :, :-2].transpose(0, 1)
 
     def _many(self, x_NI: Tensor) -> Tensor:
         unpacked = UNPACK_BYTES(self.table).unflatten(0, (self.parts, -1))[:, :-2]
@@ -166,10 +165,10 @@ class PackedBlock:
 
     def _attend(self, qkv_N3C: Tensor, cache: BlockCache, batch: int) -> Tensor:
         tokens, past = len(qkv_N3C) // batch, cache.length
-        if tokens == 1:
-            return cache.attend_once(self.layer, *qkv_N3C.view(batch, 3, self.n_head, -1).unbind(1)).view(batch, -1)
+        if tokens <= FEW_TOKENS:
+            return cache.attend(self.layer, *qkv_N3C.view(batch, tokens, 3, self.n_head, 1, -1).unbind(2)).view(len(qkv_N3C), -1)
         q, k, v = qkv_N3C.to(torch.bfloat16).view(batch, tokens, 3, self.n_head, -1).unbind(2)
-        cache.append(self.layer, k, v)
+        cache.append(self.layer, k.unsqueeze(3), v.unsqueeze(3))
         k, v = cache.read(self.layer, past + tokens) if past else (k.transpose(1, 2), v.transpose(1, 2))
         mask = causal_mask(tokens, past, q.device) if past else None
         y_BHTD = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, attn_mask=mask, is_causal=past == 0, scale=1.0)
@@ -178,7 +177,7 @@ class PackedBlock:
 
 def normalise(h_NC: Tensor) -> Tensor:
     """LayerNorm without gain and shift, which are folded into the next projection."""
-    return F.layer_norm(h_NC, h_NC.shape[1:], eps=1e-5)
+    return torch.native_layer_norm(h_NC, h_NC.shape[1:], None, None, 1e-5)[0]
 
 
 def fold(gain_I: Tensor, shift_I: Tensor, weight_IO: Tensor, bias_O: Tensor) -> tuple[Tensor, Tensor]:
@@ -219,10 +218,9 @@ class PackedGPT2:
     def hidden(self, tokens_BT: Tensor, cache: BlockCache) -> Tensor:
         """Final hidden states (B, T, C), normalised without gain and shift; appends to the cache."""
         batch, tokens = tokens_BT.shape
-        positions_T = torch.arange(cache.length, cache.length + tokens)
-        h_NC = (self.wte[tokens_BT].float() + self.wpe[positions_T]).view(batch * tokens, -1)
-        if tokens == 1:
-            cache.begin_token()
+        h_BTC = torch.embedding(self.wte, tokens_BT).float() + self.wpe[cache.length : cache.length + tokens]
+        h_NC = h_BTC.view(batch * tokens, -1)
+        cache.begin(tokens)
         for block in self.blocks:
             h_NC = block(h_NC, cache, batch)
         cache.length += tokens

@@ -167,13 +167,21 @@ class _Run:
 
     def _distributions(self, model: Decoder, cache: Any, text: list[int], *, last: int) -> Tensor:
         """(last, V) after each of the text's last tokens; none of which the cache holds yet."""
-        if len(text) - cache.length > last:  # a prompt: read without the head
-            model.next_logits(torch.tensor([text[cache.length : -last]], device=model.device), cache)
-        logits_TV = model(torch.tensor([text[cache.length :]], device=model.device), cache)[0, -last:].float()
+        unread = text[cache.length :]
+        if last == 1:
+            logits_TV = model.next_logits(_row(unread, model), cache)
+        else:
+            if len(unread) > last:  # a prompt, which is read for its keys and values alone
+                model.next_logits(_row(unread[:-last], model), cache)
+            logits_TV = model(_row(unread[-last:], model), cache)[0].float()
         return distribution(logits_TV, self.chosen, torch.full((last,), self.top_p, device=model.device))
 
     def _draw(self, mass_V: Tensor) -> int:
         return int(invert(mass_V[None], torch.tensor([next(self.u)], dtype=torch.float64, device=mass_V.device)))
+
+
+def _row(tokens: Sequence[int], model: Decoder) -> Tensor:
+    return torch.tensor([tokens], device=model.device)
 
 
 def remainder(p_V: Tensor, q_V: Tensor) -> Tensor:
