@@ -35,8 +35,16 @@ def rate(hits: int, n: int) -> tuple[float, float, float]:
     Args:
         hits, n: 0 ≤ hits ≤ n, n ≥ 1.
     """
+    return hits / n, *wilson(hits, n)
+
+
+def wilson(hits: float, n: float) -> tuple[float, float]:
+    """The 95% interval of a share of `n` things, which need be no whole number: (low, high), fractions.
+
+    Source: Wilson 1927.
+    """
     low, high = proportion_confint(hits, n, alpha=1 - CONFIDENCE, method="wilson")
-    return hits / n, float(low), float(high)
+    return 0.0 if hits == 0 else float(low), 1.0 if hits == n else float(high)
 
 
 class Difference(NamedTuple):

@@ -36,9 +36,9 @@ def calibrate(
     from staged.corpus.files import read_corpus
     from staged.detectors.catalog import open_detector
 
-    texts = read_corpus(human)
+    texts = read_corpus(human, generated=False)
     others = read_corpus(machine, label=MACHINE) if machine else []
-    measured = read_corpus(held_out) if held_out else None
+    measured = read_corpus(held_out, generated=False) if held_out else None
     opened = open_detector(detector, device=device)
     with count_progress("texts") as progress:
         fitted = fitting.calibrate(
@@ -130,7 +130,8 @@ def stress(
     _refuse_folder(out, "stress.json")
     from staged.corpus.files import read_corpus
 
-    texts, others = read_corpus(human), read_corpus(machine, label=MACHINE) if machine else []
+    texts = read_corpus(human, generated=False)
+    others = read_corpus(machine, label=MACHINE) if machine else []
     examiner = Examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
     if examiner.calibration is None:
         raise CheckpointError(f"detector {detector!r}: has no calibration to judge by; make one with `staged calibrate`")

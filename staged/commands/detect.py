@@ -68,7 +68,7 @@ def detect(
     elif as_csv:
         _print_csv(judged(examiner, texts, segments=segments))
     else:
-        _print_verdicts(judged(examiner, texts, segments=segments))
+        _print_verdicts(_watched(judged(examiner, texts, segments=segments), len(texts)))
         _print_limits(examiner, texts)
 
 
@@ -94,9 +94,19 @@ def _print_csv(rows: Iterator[dict[str, Any]]) -> None:
         table.writerow(row)
 
 
-def _print_verdicts(rows: Iterable[dict[str, Any]]) -> None:
+def _watched(rows: Iterable[dict[str, Any]], total: int) -> list[dict[str, Any]]:
+    """All of them, with a bar while several are waited for."""
+    found: list[dict[str, Any]] = []
+    with count_progress("texts") as progress:
+        for row in rows:
+            found.append(row)
+            if total > 1:
+                progress(len(found), total)
+    return found
+
+
+def _print_verdicts(found: list[dict[str, Any]]) -> None:
     """One text in words, several in a table; parts as coloured text under their verdicts."""
-    found = list(rows)
     if len(found) == 1:
         _print_one(found[0])
     else:

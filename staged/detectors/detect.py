@@ -16,12 +16,10 @@ from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, load_calibration
 from staged.detectors.catalog import calibration_file, detector_files, open_detector
-from staged.detectors.contract import NOT_ENOUGH, Change, Segment, TokenEvidence, Verdict
-from staged.detectors.ensemble import Ensemble
-from staged.detectors.evidence import EvidenceDetector
+from staged.detectors.contract import NOT_ENOUGH, Change, Reading, Segment, TokenEvidence, Verdict
 from staged.detectors.normalize import normalize
 from staged.detectors.token_evidence import token_evidence
-from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
+from staged.detectors.zero_shot import MOST_TOKENS, SCORER
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
 from staged.progress import Progress, silent
@@ -30,7 +28,6 @@ from staged.samples.decoders import chosen_device
 UNSPACED = re.compile(  # letters of scripts that put no spaces between words: Thai to Khmer, kana, Chinese characters
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
-READERS = EvidenceDetector | Ensemble | ZeroShotDetector  # they have a scorer of their own
 AT_ONCE = 64  # texts scored together
 SEGMENT_WORDS = 75  # of a segment at least, where the text has them: what is shorter says nothing
 
@@ -112,8 +109,7 @@ class Examiner:
             CheckpointError: that model is not installed.
         """
         if self._reader is None:
-            own = self.detector if isinstance(self.detector, READERS) else None
-            self._reader = own.scorer if own else load_causal(SCORER, device=self.device)
+            self._reader = self.detector.scorer if isinstance(self.detector, Reading) else load_causal(SCORER, device=self.device)
         return token_evidence(self._reader, normalize(text).text, most_tokens=MOST_TOKENS)
 
     def normalized(self, text: str) -> tuple[str, tuple[Change, ...]]:
@@ -127,7 +123,7 @@ class Examiner:
 
     def token_counts(self, text: str) -> tuple[int, int]:
         """(all tokens of the text, tokens of it that count), by the tokenizer of the model that reads."""
-        if isinstance(self.detector, READERS):
+        if isinstance(self.detector, Reading):
             tokenizer = self.detector.scorer.tokenizer
             before = len(tokenizer.before)  # which are not the text's, and yet read
             total = len(tokenizer.encode(normalize(text).text)) - before

@@ -87,7 +87,7 @@ def load_ensemble(folder: Path, *, device: str = "cpu") -> Ensemble:
     Raises:
         CheckpointError: a file is missing or damaged, or a member's scorer is not installed.
     """
-    made: dict[str, Any] = read_object(folder / FILE)
+    made: dict[str, Any] = read_object(folder / FILE, expected="an ensemble's folder holds this file, and its members' folders")
     try:
         name, weights = str(made["name"]), {str(one): float(weight) for one, weight in made["members"].items()}
         if not weights or not all(map(is_weight, weights.values())) or not all(map(is_folder_name, weights)):

@@ -133,7 +133,7 @@ def load_evidence(folder: Path, *, device: str = "cpu") -> EvidenceDetector:
     Raises:
         CheckpointError: a file is missing or damaged, or the scorer is not installed.
     """
-    made: dict[str, Any] = read_object(folder / "evidence.json")
+    made: dict[str, Any] = read_object(folder / "evidence.json", expected="a detector of this kind is one evidence.json")
     try:
         if made["features"] != list(FEATURES):
             raise CheckpointError(f"{folder}: was trained with other features than this version's; train it again or update staged")

@@ -20,8 +20,11 @@ TOKENIZERS = (("tokenizer.json",), ("encoder.json", "vocab.bpe"), ("vocab.json",
 EXPECTED = "a model folder holds config.json, model.safetensors, tokenizer.json, or OpenAI's TensorFlow files"
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object of a model folder.
+def read_object(path: Path, *, expected: str = EXPECTED) -> dict[str, Any]:
+    """A JSON object of a model folder, or of another.
+
+    Args:
+        expected: what an error says such a folder holds.
 
     Raises:
         CheckpointError: missing, damaged, a web page, or another kind of JSON.
@@ -31,11 +34,11 @@ def read_object(path: Path) -> dict[str, Any]:
             refuse_foreign(path)
         found = read_json(path)
     except ArtifactError as error:
-        raise CheckpointError(f"{error}; {EXPECTED}") from None
+        raise CheckpointError(f"{error}; {expected}") from None
     except RecursionError:
         raise CheckpointError(f"{path}: damaged: nested too deeply; download it again") from None
     if not isinstance(found, dict):
-        raise CheckpointError(f"{path}: not a JSON object; {EXPECTED}")
+        raise CheckpointError(f"{path}: not a JSON object; {expected}")
     return found
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from staged.artifacts import disk_errors, locked, read_json, write_atomic, write_json
-from staged.errors import ArtifactError
+from staged.errors import ArtifactError, ReleaseError
 from staged.release.decision import DECISION, REFUSED, decide, decision_markdown
 from staged.release.evidence import Evidence, read_evidence
 from staged.release.gates import AT_ADVANCE, MET, NOT_MET, Outcome, judge
 from staged.release.package import build_package
 from staged.release.plan import Release
-from staged.release.signing import public_half
+from staged.release.signing import PUBLIC, public_half
 from staged.release.verify import Problem, verify
 from staged.release.words import read_words
 
@@ -70,15 +70,16 @@ def advance(release: Release, root: Path, *, private: Path, date: datetime.date,
     Interrupted, the same call continues: the package under construction is kept, a finished one is not built again.
 
     Args:
-        private: the key that signs, a PEM file.
+        private: the key that signs, a PEM file; the same for every stage.
         date: of the decision, as it is printed.
         reason, by: an override by a person: why the open gates don't hold this stage back, and who says so.
 
     Raises:
         StagedError: the plan, the evidence, the key or the disk.
     """
-    public_half(private)  # a key that cannot sign is said now, and not at the first stage whose gates are met
+    public = public_half(private)  # a key that cannot sign is said now, and not at the first stage whose gates are met
     with disk_errors(root), locked(root):
+        _same_key(release, root, public, private)
         _write_records(release, root)
         number = next((i for i, stage in enumerate(release.stages) if not (root / stage.name).is_dir()), None)
         if number is None:
@@ -94,6 +95,17 @@ def advance(release: Release, root: Path, *, private: Path, date: datetime.date,
         package = build_package(root, release, stage, decision, private=private)
         _write_record(root, stage.name, decision)
         return Advance(decision, package)
+
+
+def _same_key(release: Release, root: Path, public: bytes, private: Path) -> None:
+    """Refuse a key that did not sign the stages that are out: one public half must check them all."""
+    for stage in release.stages:
+        signed_by = root / stage.name / PUBLIC
+        if signed_by.is_file() and signed_by.read_bytes() != public:
+            raise ReleaseError(
+                f"{private}: did not sign the stage {stage.name}, whose public key is {signed_by}; a release has one key: give it, "
+                "or start again in another folder"
+            )
 
 
 def _judged(release: Release, number: int, root: Path, evidence: Evidence, public: Path | None = None) -> tuple[Outcome, ...]:

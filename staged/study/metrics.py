@@ -10,27 +10,32 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from staged.comparing import CONFIDENCE, rate
+from staged.comparing import CONFIDENCE, rate, wilson
 
 
 def ratio(hits: Sequence[int], counts: Sequence[int]) -> tuple[float, float, float]:
-    """A share of things that come in texts, such as 12-word runs: (estimate, low, high), fractions.
+    """A share of things that come in clusters, such as 12-word runs in texts: (estimate, low, high), fractions.
 
-    The 95% interval lets the things of one text depend on each other: the ratio estimator's linearised variance over texts.
-    That variance is 0 where no text has a hit; the upper bound is then the exact binomial's for the share of texts with one.
+    The things of one cluster may depend on each other. The 95% interval is Wilson's for the number of independent things that would
+    be as uncertain: n divided by the design effect, corrected for few clusters by Student's t. Where all things agree that number
+    is the clusters', as if a cluster went one way whole. With one thing a cluster it is `rate`.
 
     Args:
-        hits, counts: per text, 0 ≤ hits ≤ counts; at least one count above 0.
+        hits, counts: per cluster, 0 ≤ hits ≤ counts; at least one count above 0.
 
-    Source: Cochran 1977, section 2.11.
+    Source: Cochran 1977, section 2.11; Korn and Graubard 1998; with Wilson's interval, Franco et al. 2019.
     """
-    h, c = np.asarray(hits, dtype=float), np.asarray(counts, dtype=float)
-    if not h.any():
-        return 0.0, 0.0, float(proportion_confint(0, len(h), alpha=1 - CONFIDENCE, method="beta")[1])
-    share = float(h.sum() / c.sum())
-    spread = float(np.sqrt(len(h) * np.var(h - share * c, ddof=1)) / c.sum()) if len(h) > 1 else 1.0
-    spread *= float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-    return share, max(share - spread, 0.0), min(share + spread, 1.0)
+    c = np.asarray(counts, dtype=float)
+    h, c = np.asarray(hits, dtype=float)[c > 0], c[c > 0]
+    n, share = float(c.sum()), float(h.sum() / c.sum())
+    if n == len(c):
+        return rate(int(h.sum()), len(c))
+    effective = float(len(c))
+    if 0 < share < 1 and len(c) > 1:
+        variance = _variance((h - share * c) / n)
+        effective = min(share * (1 - share) / variance, n) if variance else n
+        effective *= float(stats.norm.ppf((1 + CONFIDENCE) / 2) / stats.t.ppf((1 + CONFIDENCE) / 2, len(c) - 1)) ** 2
+    return share, *wilson(share * effective, effective)
 
 
 def auroc(human: Sequence[float], machine: Sequence[float]) -> tuple[float, float, float]:
@@ -73,38 +78,21 @@ def clustered_auroc(
     if len(named) == 1:
         return area, 0.0, 1.0  # nothing to see a spread in
     parts = np.concatenate([(above_h - area) / len(above_h), (below_m - area) / len(below_m)])
-    return area, *_on_logits(area, math.sqrt(_variance_over(place, parts)))
+    return area, *_on_logits(area, math.sqrt(_variance(np.bincount(place, weights=parts))))
 
 
 def clustered_rate(hits: Sequence[bool], clusters: Sequence[int]) -> tuple[float, float, float]:
-    """A share of texts that come in clusters: (estimate, low, high), fractions.
-
-    The 95% interval is Wilson's for the number of independent texts that would be as uncertain: n divided by the design effect,
-    corrected for few clusters by Student's t. Where all texts agree that number is the clusters'. Without two texts in any
-    cluster it is `rate`.
+    """`ratio` of things of which each says its cluster: (estimate, low, high), fractions.
 
     Args:
-        hits, clusters: of each text, at least one, whether it is counted, and the cluster it belongs to.
-
-    Source: Korn and Graubard 1998; with Wilson's interval, Franco et al. 2019.
+        hits, clusters: of each thing, at least one, whether it is counted, and the cluster it belongs to.
     """
-    h = np.asarray(hits, dtype=float)
-    named, place = np.unique(clusters, return_inverse=True)
-    share = float(h.mean())
-    if len(named) == len(h):
-        return rate(int(h.sum()), len(h))
-    effective = float(len(named))
-    if 0 < share < 1 and len(named) > 1:
-        variance = _variance_over(place, (h - share) / len(h))
-        effective = min(share * (1 - share) / variance, len(h)) if variance else len(h)
-        effective *= float(stats.norm.ppf((1 + CONFIDENCE) / 2) / stats.t.ppf((1 + CONFIDENCE) / 2, len(named) - 1)) ** 2
-    low, high = proportion_confint(share * effective, effective, alpha=1 - CONFIDENCE, method="wilson")
-    return share, float(low), float(high)
+    place = np.unique(clusters, return_inverse=True)[1]
+    return ratio(np.bincount(place, weights=hits).tolist(), np.bincount(place).tolist())
 
 
-def _variance_over(place: np.ndarray, parts: np.ndarray) -> float:
-    """Variance of a sum of parts, each of mean 0, that are independent from cluster to cluster only."""
-    sums = np.bincount(place, weights=parts)
+def _variance(sums: np.ndarray) -> float:
+    """Variance of a sum of clusters' sums, each of mean 0, which are independent of each other."""
     return float(len(sums) / (len(sums) - 1) * (sums**2).sum())
 
 

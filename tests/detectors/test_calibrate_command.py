@@ -16,6 +16,8 @@ from staged.detectors import catalog, fitting
 from staged.detectors.calibrate import load_calibration
 from staged.errors import CorpusError, PlanError, StagedError
 from staged.records import HUMAN, MACHINE, Document
+from staged.samples.dataset import SampleSettings, write_samples
+from staged.samples.methods import method
 from tests.conftest import prose
 
 
@@ -161,6 +163,14 @@ class TestCommand:
         assert "did you mean 'counting'?" in run("--human", str(human_folder), "--detector", "countin")
         assert counting.seen == []
         assert not (tmp_path / "c.json").exists()
+
+    def test_samples_are_no_human_text(self, counting: Counting, human_folder: Path, tiny: Path, tmp_path: Path) -> None:
+        made, human = tmp_path / "made.jsonl", str(human_folder)
+        write_samples(made, SampleSettings(model=str(tiny), method=method("top-k-40"), count=3, length=12))
+        said = f"made.jsonl, row 1: {tiny} wrote this, by `staged sample`; give human text here"
+        assert said in run("--human", str(made), "--detector", "counting", "--out", str(tmp_path / "c.json"))
+        assert said in run("--human", human, "--held-out", str(made), "--detector", "counting", "--out", str(tmp_path / "c.json"))
+        assert counting.seen == []
 
     def test_interrupted_leaves_the_old_file(
         self, counting: Counting, human_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -69,7 +69,10 @@ def test_a_changed_member_is_another_detector(members: list[EvidenceDetector], t
         ({"name": "x", "members": {"long": "much"}}, "not a readable ensemble"),
         ({"name": "x", "members": ["long"]}, "not a readable ensemble"),
         ({"members": {"long": 1}}, "not a readable ensemble"),
-        ({"name": "x", "members": {"long": 1, "gone": 1}}, "gone"),
+        (
+            {"name": "x", "members": {"long": 1, "gone": 1}},
+            "a detector of this kind is one evidence.json",
+        ),
     ],
 )
 def test_a_file_that_is_none(made: dict, said: str, members: list[EvidenceDetector], tmp_path: Path) -> None:  # type: ignore[type-arg]

@@ -14,6 +14,7 @@ from staged.cli import app
 from staged.errors import PlanError, ReleaseError
 from staged.release import package as packaging
 from staged.release.plan import read_release
+from staged.release.signing import make_keys
 from staged.release.stages import advance, status
 from staged.release.verify import verify
 from tests.release.conftest import DATE, GATES
@@ -129,6 +130,17 @@ def test_a_record_that_was_not_written_is_written_by_the_next_call(
         record.unlink()
     advance(release, root, private=keys[0], date=DATE)
     assert sorted(one.name for one in (root / "decisions").iterdir()) == ["large.json", "large.md", "small.json", "small.md"]
+
+
+def test_a_release_has_one_key(plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    """Else no public half would check all of its stages."""
+    release, root = read_release(plan()), tmp_path / "out"
+    advance(release, root, private=keys[0], date=DATE)
+    other, _ = make_keys(tmp_path / "other")
+    with pytest.raises(ReleaseError, match=r"release.key: did not sign the stage small, whose public key is .*release.pub"):
+        advance(release, root, private=other, date=DATE)
+    assert sorted(one.name for one in (root / "decisions").iterdir()) == ["small.json", "small.md"]
+    assert advance(release, root, private=keys[0], date=DATE).package == root / "large"
 
 
 def test_status_shows_stages_by_gates(plan: Callable[..., Path], tmp_path: Path) -> None:

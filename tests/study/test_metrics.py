@@ -67,12 +67,24 @@ def test_paired_difference_by_hand() -> None:
 
 def test_ratio_by_hand() -> None:
     share, low, high = ratio([2, 0, 1, 1], [4, 4, 2, 6])
-    residuals = [2 - 1, 0 - 1, 1 - 0.5, 1 - 1.5]
-    mean = sum(residuals) / 4
-    spread = 1.959964 * math.sqrt(4 * sum((r - mean) ** 2 for r in residuals) / 3) / 16
-    assert share == 0.25
-    assert (low, high) == (pytest.approx(max(0, 0.25 - spread)), pytest.approx(0.25 + spread, rel=1e-5))
-    assert ratio([0] * 300, [50] * 300) == (0.0, 0.0, pytest.approx(1 - 0.025 ** (1 / 300)))
+    squares = (2 - 1) ** 2 + (0 - 1) ** 2 + (1 - 0.5) ** 2 + (1 - 1.5) ** 2
+    independent = 0.25 * 0.75 / (4 / 3 * squares / 16**2) * (1.959964 / 3.182446) ** 2  # Student's t of 3 degrees of freedom
+    z2 = 1.959964**2
+    centre = (0.25 + z2 / (2 * independent)) / (1 + z2 / independent)
+    spread = math.sqrt(z2 * (0.25 * 0.75 / independent + z2 / (4 * independent**2))) / (1 + z2 / independent)
+    assert (share, low, high) == (0.25, pytest.approx(centre - spread, rel=1e-5), pytest.approx(centre + spread, rel=1e-5))
+    assert ratio([0] * 300, [50] * 300) == (0.0, 0.0, pytest.approx(z2 / (300 + z2), rel=1e-5))
+    assert ratio([1, 0, 1], [1, 1, 1]) == ratio([1, 0, 0, 1], [1, 0, 1, 1]) == rate(2, 3)  # a text too short for one has no say
+
+
+def test_ratio_interval_covers_the_truth_where_hardly_a_text_has_a_hit() -> None:
+    """One text in 200 copies 5 of its 50 runs."""
+    stream = np.random.default_rng(4)
+    inside = 0
+    for _ in range(400):
+        _, low, high = ratio((5 * (stream.random(300) < 1 / 200)).tolist(), [50] * 300)
+        inside += low <= 5 / 50 / 200 <= high
+    assert inside >= 366
 
 
 def test_ratio_interval_covers_the_truth_when_texts_are_clumped() -> None:
