@@ -137,14 +137,12 @@ def distribution(logits_BV: Tensor, chosen: Method, top_p_B: Tensor) -> Tensor:
     """Float32 (B, V): what `draw` draws from, in full and in proportion (a nucleus does not sum to 1)."""
     if chosen.temperature == 0:
         return torch.zeros_like(logits_BV).scatter_(1, two_level.argmax(logits_BV)[:, None], 1.0)
-    if chosen.top_k:
-        kept_BK, ids_BK = two_level.top_k(logits_BV, chosen.top_k)
-        logits_BV = torch.full_like(logits_BV, -torch.inf).scatter_(1, ids_BK, kept_BK)
-    mass_BV = _tempered(logits_BV, chosen.temperature).softmax(dim=1)
+    kept_BK, ids_BK = two_level.top_k(logits_BV, chosen.top_k) if chosen.top_k else (logits_BV, None)
+    mass_BK = _tempered(kept_BK, chosen.temperature).softmax(dim=1)
     if chosen.top_p[0] < 1:
-        nucleus_BK, order_BK = _nucleus(mass_BV, top_p_B, chosen.semantics == "released")
-        mass_BV = torch.zeros_like(mass_BV).scatter_(1, order_BK, nucleus_BK)
-    return mass_BV / mass_BV.sum(dim=1, keepdim=True)
+        nucleus_BN, order_BN = _nucleus(mass_BK, top_p_B, chosen.semantics == "released")
+        mass_BK = torch.zeros_like(mass_BK).scatter_(1, order_BN, nucleus_BN / nucleus_BN.sum(dim=1, keepdim=True))
+    return mass_BK if ids_BK is None else torch.zeros_like(logits_BV).scatter_(1, ids_BK, mass_BK)
 
 
 def _tempered(logits_BV: Tensor, temperature: float) -> Tensor:
