@@ -28,9 +28,11 @@ from staged.model.fast import PackedGPT2
 from staged.samples.decoders import best_precision, load_decoder
 from staged.samples.engine import Decoder, Options, generate
 from staged.samples.methods import method
-from staged.samples.speculative import AHEAD, Pair, speculate
+from staged.samples.speculative import AHEAD, Pair, Run, speculate
+from staged.samples.streams import uniforms
 
 LENGTH = 100
+ROUNDS = 12
 SAMPLINGS = ("top-k-40", "temperature-1")
 
 
@@ -58,7 +60,12 @@ def minis(samples: int, repeats: int) -> list[dict[str, Any]]:
         alone = statistics.median(speeds[""])
         for name, speed in speeds.items():
             a_round = (repeats + 1) * samples * LENGTH / rounds[name] if name else 1.0
-            row = {"workload": f"mini-xl at batch 1, {sampling}", "draft": name, "precision": best_precision()}
+            row = {
+                "workload": f"mini-xl at batch 1, {sampling}",
+                "sampling": sampling,
+                "draft": name,
+                "precision": best_precision(),
+            }
             row |= {"tokens_a_round": a_round}
             row |= {"tokens_per_s": statistics.median(speed), "tokens_per_s_range": [min(speed), max(speed)]}
             rows.append(row | {"ratio_to_plain": statistics.median(speed) / alone, "repeats": repeats})
@@ -71,38 +78,37 @@ def random_decoder(size: str, rows: int) -> Decoder:
     return PackedGPT2(RELEASED[size], lambda key: torch.randn(sizes[key], generator=stream).mul_(0.02), precision="int8", rows=rows)
 
 
+@torch.inference_mode()
 def released(repeats: int) -> list[dict[str, Any]]:
-    """1558M alone and with 124M as draft: seconds a token, and seconds a round."""
-    alone, large, small = random_decoder("gpt2-xl", 1), random_decoder("gpt2-xl", AHEAD + 1), random_decoder("gpt2", 1)
-    prompt = list(range(64))
-    rows = []
+    """1558M alone and with 124M as draft: seconds a token, and seconds a round of `AHEAD` guesses."""
+    alone, pair = random_decoder("gpt2-xl", 1), Pair(random_decoder("gpt2-xl", AHEAD + 1), random_decoder("gpt2", 1))
+    prompt, rows = list(range(64)), []
     for sampling in SAMPLINGS:
-        token, round_ = [], []
-        for _ in range(repeats + 1):  # the first warms up
-            watched = Watch()
-            generate(alone, [prompt], method(sampling), length=24, end=-1, seed=1, options=Options(watch=watched))
-            token.append(watched.seconds_over(23))
-            watched = Watch()
-            rounds = speculate(Pair(large, small), prompt, method(sampling), length=24, end=-1, seed=1, watch=watched).rounds
-            round_.append(watched.seconds_over(rounds - 1))  # tokens of a round come at once
-        row: dict[str, Any] = {"workload": f"1558M with 124M at batch 1, {sampling}", "precision": "int8", "repeats": repeats}
-        for name, seconds in (("token", token[1:]), ("round", round_[1:])):
-            row |= {f"seconds_a_{name}": statistics.median(seconds), f"seconds_a_{name}_range": [min(seconds), max(seconds)]}
-        rows.append(row)
+        seconds: dict[str, list[float]] = {"token": [], "round": []}
+        kept = 0
+        for repeat in range(repeats + 1):  # the first warms up
+            times: list[float] = []
+            watch = Options(watch=lambda row, token, times=times: times.append(time.perf_counter()))  # type: ignore[misc]
+            generate(alone, [prompt], method(sampling), length=ROUNDS + 1, end=-1, seed=1, options=watch)
+            run = Run(pair, prompt, method(sampling), uniforms(1, repeat, 1 + (ROUNDS + 1) * (2 * AHEAD + 1)).tolist())
+            run.round(AHEAD)  # reads the prompt
+            started = time.perf_counter()
+            for _ in range(ROUNDS):
+                run.round(AHEAD)
+            if repeat:
+                seconds["round"].append((time.perf_counter() - started) / ROUNDS)
+                seconds["token"].append((times[-1] - times[0]) / ROUNDS)
+                kept += run.kept
+        row: dict[str, Any] = {
+            "workload": f"1558M at batch 1, {sampling}",
+            "draft": "124M",
+            "precision": "int8",
+            "repeats": repeats,
+        }
+        for name, found in seconds.items():
+            row |= {f"seconds_a_{name}": statistics.median(found), f"seconds_a_{name}_range": [min(found), max(found)]}
+        rows.append(row | {"sampling": sampling, "kept_a_round_here": kept / repeats / (ROUNDS + 1)})
     return rows
-
-
-class Watch:
-    """When the first token came, and the last."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def __call__(self, *token: int) -> None:
-        self.times.append(time.perf_counter())
-
-    def seconds_over(self, count: int) -> float:
-        return (self.times[-1] - self.times[0]) / count
 
 
 def main() -> None:
@@ -122,12 +128,12 @@ def main() -> None:
             row["workload"], row["draft"] or "none", speed, f"{row['ratio_to_plain']:.2f}", f"{row['tokens_a_round']:.2f}"
         )
     Console().print(table)
+    luck = {row["sampling"]: row["tokens_a_round"] for row in rows if row["draft"] == "mini-s"}
     for row in [] if options.quick else released(7):
-        luck = {mini["workload"].split()[-1]: mini["tokens_a_round"] for mini in rows if mini["draft"] == "mini-s"}
-        row["tokens_a_round"] = luck[row["workload"].split()[-1]]
+        row["tokens_a_round"] = luck[row["sampling"]]
         row["computed_gain"] = row["tokens_a_round"] * row["seconds_a_token"] / row["seconds_a_round"]
         print(row)
-        rows.append({"draft": "124M"} | row)
+        rows.append(row)
     write_json(options.out, rows)
 
 

@@ -20,6 +20,7 @@ from staged.screen import count_progress, print_table, say, screen
 
 COLUMNS = ("id", "verdict", "score", "p_value", "fpr", "words", "n_human", "detector", "reason")
 STYLES = {"machine": "bold magenta", "human-like": "cyan", "not enough evidence": "dim"}
+SHOWN = 16  # texts scored between two movements of the bar
 WARNING = "A score alone is no ground to accuse anybody."
 
 
@@ -68,7 +69,7 @@ def detect(
     elif as_csv:
         _print_csv(judged(examiner, texts, segments=segments))
     else:
-        _print_verdicts(_watched(judged(examiner, texts, segments=segments), len(texts)))
+        _print_verdicts(_watched(judged(examiner, texts, segments=segments, at_once=SHOWN), len(texts)))
         _print_limits(examiner, texts)
 
 
@@ -95,13 +96,15 @@ def _print_csv(rows: Iterator[dict[str, Any]]) -> None:
 
 
 def _watched(rows: Iterable[dict[str, Any]], total: int) -> list[dict[str, Any]]:
-    """All of them, with a bar while several are waited for."""
+    """All of them, with a bar where they are several."""
+    if total == 1:
+        return list(rows)
     found: list[dict[str, Any]] = []
     with count_progress("texts") as progress:
+        progress(0, total)
         for row in rows:
             found.append(row)
-            if total > 1:
-                progress(len(found), total)
+            progress(len(found), total)
     return found
 
 

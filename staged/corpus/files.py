@@ -12,7 +12,7 @@ from staged.settings import nearest
 from staged.texts import read_rows, read_text
 
 SUFFIXES = (".txt", ".jsonl", ".parquet")
-SAMPLED = {"model", "method", "seed", "ended"}  # fields by which a row of `staged sample` is known
+SAMPLED = ("model", "method", "seed", "ended")  # fields by which a row of `staged sample` is known
 
 
 def read_corpus(source: str, *, label: int = HUMAN, generated: bool = True) -> list[Document]:
@@ -51,10 +51,10 @@ def _read_file(path: Path, name: str, label: int, generated: bool) -> Iterable[D
     for number, row in read_rows(path):
         if not isinstance(row.get("text"), str):
             raise CorpusError(f'{path}, row {number}: no string under "text"; every row needs one')
-        if not generated and row.keys() >= SAMPLED:
-            raise CorpusError(f"{path}, row {number}: {row['model']} wrote this, by `staged sample`; give human text here")
         if row.get("label", label) != label:
             continue  # a labelled set of both kinds: only its one half is meant
+        if not generated and all(row.get(field) is not None for field in SAMPLED):
+            raise CorpusError(f"{path}, row {number}: {row['model']} wrote this, by `staged sample`; give human text here")
         if row["text"].strip():
             identity = f"{name}:{number}"
             yield Document(id=identity, text=row["text"], label=label, source=str(row.get("source") or identity))

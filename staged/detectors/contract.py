@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from staged.model.causal import CausalLM
+if TYPE_CHECKING:  # what is only said of it needs no model
+    from staged.model.causal import CausalLM
 
 MACHINE_WRITTEN, HUMAN_LIKE, NOT_ENOUGH = "machine", "human-like", "not enough evidence"
 VERDICTS = (MACHINE_WRITTEN, HUMAN_LIKE, NOT_ENOUGH)
@@ -37,7 +38,7 @@ class Trained(Detector, Protocol):
 
 @runtime_checkable
 class Reading(Detector, Protocol):
-    """A detector that reads with a language model, `scorer`, of a text's beginning `most_tokens` tokens of its."""
+    """A detector that reads the first `most_tokens` of a text's tokens with the language model `scorer`."""
 
     @property
     def scorer(self) -> CausalLM: ...

@@ -1,4 +1,4 @@
-"""Attention and products of one new token as embedding bags: weighted sums of a table's rows, which read memory once and in order.
+"""Attention and products of few new tokens as embedding bags: weighted sums of a table's rows, which read memory in order.
 
 An embedding bag is Σ_i w_i table[id_i, :], and what one token asks of a decoder is just that: x W = Σ_i x_i W[i, :], the scores
 q·k of all positions are Σ_d q_d K[d, :], and their weighted values Σ_s w_s V[s, :]. PyTorch's kernels for bags (FBGEMM) prefetch

@@ -2,7 +2,7 @@
 
 What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, and the scale of
 queries into theirs, GELU runs inside the matrix product (bfloat16), the vocabulary is padded to a multiple of 64, residuals stay
-float32, keys and values are bfloat16 and attention of one token is sums of their rows (`bags.py`).
+float32, keys and values are bfloat16 and attention of a few tokens is sums of their rows (`bags.py`).
 
 int8 rounds weights, and for many rows activations, each row of them by itself: a position's numbers depend neither on its
 neighbours nor on its batch beyond rounding. A packed model for one row at a time (`rows=1`) leaves activations as they are, and
@@ -90,7 +90,7 @@ class Int8FewRowsLinear:
 
     The outputs are cut into parts, each a table of its own: a row holds what one input gives to a part's outputs, as bytes between
     its least and its largest number. Two more rows, always of weight 1, hold the bias and what rounding that to bytes left of it.
-    Many rows are a product with the table unpacked.
+    Many rows are a product with the table unpacked. One row is written where the last one stood: not for two threads at once.
     """
 
     def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
@@ -216,8 +216,14 @@ class PackedGPT2:
         return BlockCache(self.config, batch)
 
     def hidden(self, tokens_BT: Tensor, cache: BlockCache) -> Tensor:
-        """Final hidden states (B, T, C), normalised without gain and shift; appends to the cache."""
+        """Final hidden states (B, T, C), normalised without gain and shift; appends to the cache.
+
+        Raises:
+            ValueError: more tokens than the context holds.
+        """
         batch, tokens = tokens_BT.shape
+        if cache.length + tokens > self.config.n_ctx:
+            raise ValueError(f"{cache.length + tokens} tokens don't fit a context of {self.config.n_ctx}")
         h_BTC = torch.embedding(self.wte, tokens_BT).float() + self.wpe[cache.length : cache.length + tokens]
         h_NC = h_BTC.view(batch * tokens, -1)
         cache.begin(tokens)

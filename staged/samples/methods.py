@@ -134,7 +134,7 @@ def draw(logits_BV: Tensor, u_B: Tensor, chosen: Method, top_p_B: Tensor) -> Ten
 
 
 def distribution(logits_BV: Tensor, chosen: Method, top_p_B: Tensor) -> Tensor:
-    """Float32 (B, V): what `draw` draws from, in full and in proportion (a nucleus does not sum to 1)."""
+    """Float32 (B, V): of each token the probability that `draw` draws it; rows sum to 1."""
     if chosen.temperature == 0:
         return torch.zeros_like(logits_BV).scatter_(1, two_level.argmax(logits_BV)[:, None], 1.0)
     kept_BK, ids_BK = two_level.top_k(logits_BV, chosen.top_k) if chosen.top_k else (logits_BV, None)

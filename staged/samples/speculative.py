@@ -93,7 +93,7 @@ def speculate(
         SamplingError: prompt and length that don't fit a model's context.
     """
     check_length(pair.config, len(prompt), length, draft=True)
-    run = _Run(pair, prompt, chosen, uniforms(seed, sample, 1 + length * (2 * ahead + 1)).tolist())
+    run = Run(pair, prompt, chosen, uniforms(seed, sample, 1 + length * (2 * ahead + 1)).tolist())
     reason = ""
     out: list[int] = []
     while not reason:
@@ -128,7 +128,7 @@ def speculate_all(
     return [one(row, prompt) for row, prompt in enumerate(prompts)]
 
 
-class _Run:
+class Run:
     """The text so far, both caches, and the random numbers left."""
 
     def __init__(self, pair: Pair, prompt: Sequence[int], chosen: Method, u: list[float]) -> None:

@@ -72,7 +72,7 @@ def human_passages(settings: EvidenceSettings) -> list[Document]:
     """
     found: list[Document] = []
     for corpus, role in roles(settings).items():
-        documents = read_corpus(corpus)
+        documents = read_corpus(corpus, generated=False)
         splits = assign(documents, role.splits, seed=settings.seed)
         marked = [replace(one, split=splits[one.source], source=f"{Path(corpus).name}:{one.source}") for one in documents]
         stream = random.Random(derive(settings.seed, "passages", Path(corpus).name))

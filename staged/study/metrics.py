@@ -17,13 +17,16 @@ def ratio(hits: Sequence[int], counts: Sequence[int]) -> tuple[float, float, flo
     """A share of things that come in clusters, such as 12-word runs in texts: (estimate, low, high), fractions.
 
     The things of one cluster may depend on each other. The 95% interval is Wilson's for the number of independent things that would
-    be as uncertain: n divided by the design effect, corrected for few clusters by Student's t. Where all things agree that number
-    is the clusters', as if a cluster went one way whole. With one thing a cluster it is `rate`.
+    be as uncertain: n divided by the design effect, corrected by Student's t with as many degrees of freedom as clusters have a hit,
+    or a miss if those are fewer: one cluster with a hit says little of how large such hits are. Where all things agree that number
+    is the clusters', as if a cluster went one way whole; one cluster that is divided says nothing. With one thing a cluster it is
+    `rate`.
 
     Args:
         hits, counts: per cluster, 0 ≤ hits ≤ counts; at least one count above 0.
 
-    Source: Cochran 1977, section 2.11; Korn and Graubard 1998; with Wilson's interval, Franco et al. 2019.
+    Source: Cochran 1977, section 2.11; Korn and Graubard 1998, whose degrees of freedom are the clusters' alone; with Wilson's
+    interval, Franco et al. 2019.
     """
     c = np.asarray(counts, dtype=float)
     h, c = np.asarray(hits, dtype=float)[c > 0], c[c > 0]
@@ -31,10 +34,13 @@ def ratio(hits: Sequence[int], counts: Sequence[int]) -> tuple[float, float, flo
     if n == len(c):
         return rate(int(h.sum()), len(c))
     effective = float(len(c))
-    if 0 < share < 1 and len(c) > 1:
+    if 0 < share < 1:
+        if len(c) == 1:
+            return share, 0.0, 1.0
         variance = _variance((h - share * c) / n)
         effective = min(share * (1 - share) / variance, n) if variance else n
-        effective *= float(stats.norm.ppf((1 + CONFIDENCE) / 2) / stats.t.ppf((1 + CONFIDENCE) / 2, len(c) - 1)) ** 2
+        freedom = min(len(c) - 1, int((h > 0).sum()), int((h < c).sum()))
+        effective *= float(stats.norm.ppf((1 + CONFIDENCE) / 2) / stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) ** 2
     return share, *wilson(share * effective, effective)
 
 

@@ -86,12 +86,32 @@ def test_a_position_knows_nothing_of_what_comes_later_or_beside_it(
         assert float((alone - among).abs().max()) < 0.02  # the model's logits differ from float32's by 0.1 and more in int8
 
 
+@pytest.mark.parametrize("block", [4, 32], ids=["many blocks", "one block"])
+def test_many_tokens_behind_others_are_the_same_as_at_once(
+    packed: PackedGPT2, mini: GPT2, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than attend by sums of rows, with keys and values of tokens before them."""
+    monkeypatch.setattr(bags, "BLOCK", block)
+    tokens = torch.randint(4096, (2, 5 + bags.FEW_TOKENS + 3), generator=torch.Generator().manual_seed(5))
+    cache = packed.new_cache(2)
+    packed(tokens[:, :5], cache)
+    assert kl(mini(tokens)[:, 5:], packed(tokens[:, 5:], cache)) < ALLOWED[packed.precision]
+
+
+def test_a_context_holds_no_more(packed: PackedGPT2) -> None:
+    cache = packed.new_cache(1)
+    cache.length = packed.config.n_ctx - 1
+    with pytest.raises(ValueError, match="don't fit a context"):
+        packed(torch.zeros(1, 2, dtype=torch.int64), cache)
+
+
 @pytest.mark.parametrize("block", [4, 32], ids=["two blocks", "one block"])
 def test_rows_can_leave_the_batch(packed: PackedGPT2, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bags, "BLOCK", block)
     tokens = torch.randint(4096, (4, 6), generator=torch.Generator().manual_seed(3))
     cache = packed.new_cache(4)
-    packed.next_logits(tokens, cache)
+    packed.next_logits(tokens[:, :5], cache)
+    packed.next_logits(tokens[:, 5:], cache)  # one token, as the step below: what stood ready for four rows must not serve two
     keep = torch.tensor([True, False, True, False])
     cache.keep(keep)
     alone = packed.new_cache(2)

@@ -140,6 +140,11 @@ def test_a_release_has_one_key(plan: Callable[..., Path], tmp_path: Path, keys: 
     with pytest.raises(ReleaseError, match=r"release.key: did not sign the stage small, whose public key is .*release.pub"):
         advance(release, root, private=other, date=DATE)
     assert sorted(one.name for one in (root / "decisions").iterdir()) == ["small.json", "small.md"]
+    damaged = root / "small" / "release.pub"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-9])
+    assert advance(release, root, private=keys[0], date=DATE).package is None  # refused in a record, not blamed on the key
+    damaged.write_bytes(whole)
     assert advance(release, root, private=keys[0], date=DATE).package == root / "large"
 
 

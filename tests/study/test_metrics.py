@@ -68,7 +68,7 @@ def test_paired_difference_by_hand() -> None:
 def test_ratio_by_hand() -> None:
     share, low, high = ratio([2, 0, 1, 1], [4, 4, 2, 6])
     squares = (2 - 1) ** 2 + (0 - 1) ** 2 + (1 - 0.5) ** 2 + (1 - 1.5) ** 2
-    independent = 0.25 * 0.75 / (4 / 3 * squares / 16**2) * (1.959964 / 3.182446) ** 2  # Student's t of 3 degrees of freedom
+    independent = 0.25 * 0.75 / (4 / 3 * squares / 16**2) * (1.959964 / 3.182446) ** 2  # Student's t of 3: the texts but one
     z2 = 1.959964**2
     centre = (0.25 + z2 / (2 * independent)) / (1 + z2 / independent)
     spread = math.sqrt(z2 * (0.25 * 0.75 / independent + z2 / (4 * independent**2))) / (1 + z2 / independent)
@@ -77,14 +77,25 @@ def test_ratio_by_hand() -> None:
     assert ratio([1, 0, 1], [1, 1, 1]) == ratio([1, 0, 0, 1], [1, 0, 1, 1]) == rate(2, 3)  # a text too short for one has no say
 
 
-def test_ratio_interval_covers_the_truth_where_hardly_a_text_has_a_hit() -> None:
-    """One text in 200 copies 5 of its 50 runs."""
+@pytest.mark.parametrize("long", [0.0, 0.1, 1.0])
+def test_ratio_interval_covers_the_truth_where_hardly_a_text_has_a_hit(long: float) -> None:
+    """One text in 200 copies one of its 50 runs, or with probability `long` all of them."""
     stream = np.random.default_rng(4)
     inside = 0
     for _ in range(400):
-        _, low, high = ratio((5 * (stream.random(300) < 1 / 200)).tolist(), [50] * 300)
-        inside += low <= 5 / 50 / 200 <= high
+        copied = np.where(stream.random(300) < long, 50, 1)
+        _, low, high = ratio(np.where(stream.random(300) < 1 / 200, copied, 0).tolist(), [50] * 300)
+        inside += low <= (50 * long + 1 - long) / 50 / 200 <= high
     assert inside >= 366
+
+
+def test_one_text_more_or_less_that_copies_is_no_leap() -> None:
+    none, one, two = (ratio([1] * hits + [0] * (500 - hits), [200] * 500)[2] for hits in (0, 1, 2))
+    assert none > one > two > 2 / 100_000
+
+
+def test_one_divided_cluster_says_nothing() -> None:
+    assert ratio([25], [50]) == (0.5, 0, 1)
 
 
 def test_ratio_interval_covers_the_truth_when_texts_are_clumped() -> None:
