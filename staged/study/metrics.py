@@ -16,11 +16,11 @@ from staged.comparing import CONFIDENCE, rate, wilson
 def ratio(hits: Sequence[int], counts: Sequence[int]) -> tuple[float, float, float]:
     """A share of things that come in clusters, such as 12-word runs in texts: (estimate, low, high), fractions.
 
-    The things of one cluster may depend on each other. The 95% interval is Wilson's for the number of independent things that would
-    be as uncertain: n divided by the design effect, corrected by Student's t with as many degrees of freedom as clusters have a hit,
-    or a miss if those are fewer: one cluster with a hit says little of how large such hits are. Where all things agree that number
-    is the clusters', as if a cluster went one way whole; one cluster that is divided says nothing. With one thing a cluster it is
-    `rate`.
+    The things of one cluster may depend on each other. The 95% interval is Wilson's for the number of independent things that
+    would be as uncertain: n divided by the design effect, corrected by Student's t. Its degrees of freedom are the clusters with
+    a hit, or with a miss if those are fewer: one cluster with a hit says little of how large such hits are. Where all things
+    agree that number is the clusters', as if a cluster went one way whole; one cluster that is divided says nothing. With one
+    thing a cluster it is `rate`.
 
     Args:
         hits, counts: per cluster, 0 ≤ hits ≤ counts; at least one count above 0.
