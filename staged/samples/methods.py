@@ -124,12 +124,9 @@ def draw(logits_BV: Tensor, u_B: Tensor, chosen: Method, top_p_B: Tensor) -> Ten
     """
     if chosen.temperature == 0:
         return two_level.argmax(logits_BV)
-    ids_BK = None
-    if chosen.top_k:  # before the temperature: the same tokens, and no ties by rounding
-        logits_BV, ids_BK = two_level.top_k(logits_BV, chosen.top_k)
-    mass_BV = _tempered(logits_BV, chosen.temperature).softmax(dim=1)
+    mass_BK, ids_BK = _mass(logits_BV, chosen)
     released = chosen.semantics == "released"
-    tokens_B = _draw_nucleus(mass_BV, u_B, top_p_B, released) if chosen.top_p[0] < 1 else two_level.invert(mass_BV, u_B)
+    tokens_B = _draw_nucleus(mass_BK, u_B, top_p_B, released) if chosen.top_p[0] < 1 else two_level.invert(mass_BK, u_B)
     return tokens_B if ids_BK is None else ids_BK.gather(1, tokens_B[:, None])[:, 0]
 
 
@@ -137,12 +134,19 @@ def distribution(logits_BV: Tensor, chosen: Method, top_p_B: Tensor) -> Tensor:
     """Float32 (B, V): of each token the probability that `draw` draws it; rows sum to 1."""
     if chosen.temperature == 0:
         return torch.zeros_like(logits_BV).scatter_(1, two_level.argmax(logits_BV)[:, None], 1.0)
-    kept_BK, ids_BK = two_level.top_k(logits_BV, chosen.top_k) if chosen.top_k else (logits_BV, None)
-    mass_BK = _tempered(kept_BK, chosen.temperature).softmax(dim=1)
+    mass_BK, ids_BK = _mass(logits_BV, chosen)
     if chosen.top_p[0] < 1:
         nucleus_BN, order_BN = _nucleus(mass_BK, top_p_B, chosen.semantics == "released")
         mass_BK = torch.zeros_like(mass_BK).scatter_(1, order_BN, nucleus_BN / nucleus_BN.sum(dim=1, keepdim=True))
     return mass_BK if ids_BK is None else torch.zeros_like(logits_BV).scatter_(1, ids_BK, mass_BK)
+
+
+def _mass(logits_BV: Tensor, chosen: Method) -> tuple[Tensor, Tensor | None]:
+    """What the temperature leaves of the top-k tokens, of all of them without top-k: (mass (B, K), token ids, or None for all)."""
+    ids_BK = None
+    if chosen.top_k:  # before the temperature: the same tokens, and no ties by rounding
+        logits_BV, ids_BK = two_level.top_k(logits_BV, chosen.top_k)
+    return _tempered(logits_BV, chosen.temperature).softmax(dim=1), ids_BK
 
 
 def _tempered(logits_BV: Tensor, temperature: float) -> Tensor:
