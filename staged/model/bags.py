@@ -97,7 +97,7 @@ class BlockCache:
         keys, values = self.tables[0][layer], self.tables[1][layer]
         scores = torch.embedding_bag(keys, *self.key_bags, False, 0, False, self.flat_queries)[0].as_strided(*self.scores)
         if self.later is not None:
-            scores = scores.unflatten(0, self.queries.shape[:3]).masked_fill(self.later, -torch.inf)  # (B, T, H, positions)
+            scores = scores.unflatten(0, self.queries.shape[:3]).masked_fill_(self.later, -torch.inf)  # (B, T, H, positions)
         weights = scores.softmax(dim=-1).flatten()
         return torch.embedding_bag(values, *self.value_bags, False, 0, False, weights)[0]
 

@@ -27,9 +27,10 @@ from staged.model.gpt2 import causal_mask
 VOCABULARY_MULTIPLE = 64
 FEW_ROWS = 8  # up to here a table is read once a row, above it is unpacked, which takes as long as reading it some eight times
 WIDEST_PART = 448  # outputs whose sums FBGEMM holds in registers
-PACK_BYTES = torch.ops.quantized.embedding_bag_byte_prepack.default  # a row: its bytes, their scale, the least number
-UNPACK_BYTES = torch.ops.quantized.embedding_bag_byte_unpack.default
-SUM_BYTES = torch.ops.quantized.embedding_bag_byte_rowwise_offsets.default._op  # without a Python frame, 49 times a token
+# operations are called without their Python frames: a pass calls them 49 to 386 times
+PACK_BYTES = torch.ops.quantized.embedding_bag_byte_prepack.default._op  # a row: its bytes, their scale, the least number
+UNPACK_BYTES = torch.ops.quantized.embedding_bag_byte_unpack.default._op
+SUM_BYTES = torch.ops.quantized.embedding_bag_byte_rowwise_offsets.default._op
 PRECISIONS = ("fp32", "bf16", "int8")
 After = tuple[str, list[None], str]  # what oneDNN does to a product: its name, scalars, kind
 
@@ -72,7 +73,7 @@ class Int8Linear:
 
     def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
         q_OI, self.scale, self.sum_O = round_columns(weight_IO)
-        self.weight = torch.ops.onednn.qlinear_prepack(q_OI, None)
+        self.weight, self.multiply = torch.ops.onednn.qlinear_prepack(q_OI, None), torch.ops.onednn.qlinear_pointwise.default._op
         self.zero, self.bias, self.gelu = torch.zeros(len(q_OI), dtype=torch.int32), bias_O.float(), gelu
 
     def __call__(self, x_NI: Tensor) -> Tensor:
@@ -80,7 +81,7 @@ class Int8Linear:
         q_NI = rounded[:, :-8].contiguous()
         scale_N1, least_N1 = rounded[:, -8:].contiguous().view(torch.float32).split(1, dim=1)
         weight = (self.weight, self.scale, self.zero, None)
-        y_NO = torch.ops.onednn.qlinear_pointwise(q_NI, 1.0, 0, *weight, 1.0, 0, torch.float32, "none", [], "")
+        y_NO = self.multiply(q_NI, 1.0, 0, *weight, 1.0, 0, torch.float32, "none", [], "")
         torch.addcmul(self.bias, y_NO, scale_N1, out=y_NO).addcmul_(least_N1, self.sum_O)
         return F.gelu(y_NO, approximate="tanh") if self.gelu else y_NO
 

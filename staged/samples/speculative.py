@@ -26,7 +26,7 @@ from staged.samples.methods import Method, distribution
 from staged.samples.streams import uniforms
 from staged.samples.two_level import invert
 
-AHEAD = 4  # tokens proposed a round
+AHEAD = 3  # tokens proposed a round
 
 
 @dataclass(frozen=True)
