@@ -1,4 +1,4 @@
-"""A user's files as text: bytes → text, and the rows of JSON Lines and Parquet. Whatever reads such files starts here."""
+"""A user's files as text: plain, Word and PDF, and the rows of JSON Lines and Parquet. Whatever reads such files starts here."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from staged.errors import CorpusError, first_line
+from staged import extract
+from staged.errors import CorpusError, PlanError, first_line
 
 STDIN = "-"
 SAVE = "save it as that"
+SUFFIXES = (".txt", ".docx", ".pdf", ".jsonl", ".parquet")  # of a corpus
 
 
 def utf_text(data: bytes) -> str:
@@ -35,20 +37,48 @@ def utf_text(data: bytes) -> str:
 def read_text(source: str | Path, *, advice: str = SAVE) -> str:
     """The text of a file, or of standard input where the source is `-`; each kind of line end is one line feed.
 
+    Word files and PDFs are known by their first bytes.
+
     Args:
         advice: what an error tells to do about bytes that are no text.
 
     Raises:
-        CorpusError: missing, unreadable, or not what `utf_text` reads.
+        CorpusError: missing, unreadable, or not what `utf_text` or `extract.opened` reads.
     """
     where = "standard input" if source == STDIN else str(source)
     try:
-        text = utf_text(sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes())
+        data = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
+        kind = extract.kind_of(where, data)
+        text = utf_text(data) if kind == "txt" else extract.opened(kind, data)
+    except CorpusError as error:
+        raise CorpusError(f"{where}: {error}") from None
     except UnicodeDecodeError as error:
         raise CorpusError(f"{where}: byte {error.start} is not UTF-8 text; {advice}") from None
     except OSError as error:
         raise CorpusError(f"{where}: cannot be read: {error.strerror}") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, in a fixed order, but hidden ones, what Word keeps beside a file that is open, and unfinished
+    pieces of ours."""
+
+    def is_meant(path: Path) -> bool:
+        parts = path.relative_to(folder).parts
+        return not any(part.startswith((".", "~$")) or part.endswith(".blocks") for part in parts)
+
+    return sorted(path for path in folder.rglob("*") if is_meant(path) and path.is_file())
+
+
+def refuse_to_replace(out: Path | None, *sources: str | None) -> None:
+    """Refuse to write into a file that is read.
+
+    Raises:
+        PlanError: `out` is one of the sources.
+    """
+    for source in sources:
+        if out is not None and source and Path(source).is_file() and out.is_file() and out.samefile(source):
+            raise PlanError(f"{out}: is read here and would be replaced; choose another --out")
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -57,7 +87,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         CorpusError: damaged; as `read_text` and `json_lines`.
     """
-    if path.suffix != ".parquet":
+    if path.suffix.lower() != ".parquet":
         yield from json_lines(read_text(path), str(path))
         return
     try:

@@ -21,6 +21,7 @@ from staged.screen import count_progress, print_table, say, screen
 COLUMNS = ("id", "verdict", "score", "p_value", "fpr", "words", "n_human", "detector", "reason")
 STYLES = {"machine": "bold magenta", "human-like": "cyan", "not enough evidence": "dim"}
 SHOWN = 16  # texts scored between two movements of the bar
+LEAST_BEGINS = 16  # of a text's first characters, shown beside its verdict where there is room
 WARNING = "A score alone is no ground to accuse anybody."
 
 
@@ -28,7 +29,8 @@ def detect(
     places: Annotated[
         list[str],
         typer.Argument(
-            help='Text files, folders, .jsonl or .parquet files (rows {"id", "text"}), or - for standard input.', metavar="PATH..."
+            help='Text, Word and PDF files, folders, .jsonl or .parquet files (rows {"id", "text"}), or - for standard input.',
+            metavar="PATH...",
         ),
     ],
     detector: DetectorOption = "evidence",
@@ -52,10 +54,16 @@ def detect(
         raise PlanError("detect: give one of --json, --csv, --html and --out")
     if out is not None and out.suffix != ".jsonl":
         raise PlanError(f"{out}: verdicts are written as JSON Lines; choose a name that ends in .jsonl")
+    if as_csv and segments:
+        raise PlanError("detect: --csv has no place for parts; give --json or --out with --segments")
     from staged.detectors.detect import Examiner, judged, write_judged
     from staged.detectors.inputs import read_texts
+    from staged.texts import refuse_to_replace
 
-    texts = list(read_texts(places))  # before the models are read: what is wrong with them is said at once
+    refuse_to_replace(out or html, *places)
+    texts = list(read_texts(places, out=out))  # before the models are read: what is wrong with them is said at once
+    if html is not None and len(texts) != 1:
+        raise PlanError(f"detect: --html shows one text, and here are {len(texts)}; give one file, or use --out")
     examiner = Examiner(detector, fpr=fpr, calibration=calibration, device=device)
     if html is not None:
         _write_page(html, examiner, texts)
@@ -69,13 +77,11 @@ def detect(
     elif as_csv:
         _print_csv(judged(examiner, texts, segments=segments))
     else:
-        _print_verdicts(_watched(judged(examiner, texts, segments=segments, at_once=SHOWN), len(texts)))
+        _print_verdicts(_watched(judged(examiner, texts, segments=segments, at_once=SHOWN), len(texts)), texts)
         _print_limits(examiner, texts)
 
 
 def _write_page(html: Path, examiner: Any, texts: list[tuple[str, str]]) -> None:
-    if len(texts) != 1:
-        raise PlanError(f"detect: --html shows one text, and here are {len(texts)}; give one file, or use --out")
     from staged.artifacts import disk_errors, write_atomic
     from staged.web.examination import examine_text
     from staged.web.pages import saved
@@ -108,20 +114,34 @@ def _watched(rows: Iterable[dict[str, Any]], total: int) -> list[dict[str, Any]]
     return found
 
 
-def _print_verdicts(found: list[dict[str, Any]]) -> None:
+def _print_verdicts(found: list[dict[str, Any]], texts: list[tuple[str, str]]) -> None:
     """One text in words, several in a table; parts as coloured text under their verdicts."""
     if len(found) == 1:
         _print_one(found[0])
-    else:
-        table = Table(Column("text", overflow="fold"), "verdict", *(Column(name, no_wrap=True) for name in ("p", "score", "words")))
-        for row in found:
-            numbers = (_number(row["p_value"], 4), _number(row["score"], 2), f"{row['words']:,}")
-            table.add_row(Text(row["id"]), Text(row["verdict"], style=STYLES[row["verdict"]]), *numbers)
-        screen.print(table)
-        for row in found:
-            if "segments" in row:
-                screen.print(Text(f"\n{row['id']}", style="bold"))
-                _print_parts(row)
+        return
+    table = _table(found)
+    room = screen.width - screen.measure(table).maximum - 3  # of the column's own lines
+    screen.print(_table(found, [_beginning(text, room) for _, text in texts]) if room >= LEAST_BEGINS else table)
+    for row in found:
+        if "segments" in row:
+            screen.print(Text(f"\n{row['id']}", style="bold"))
+            _print_parts(row)
+
+
+def _table(found: list[dict[str, Any]], beginnings: list[str] | None = None) -> Table:
+    table = Table(Column("text", overflow="fold"), "verdict", *(Column(name, no_wrap=True) for name in ("p", "score", "words")))
+    if beginnings is not None:
+        table.add_column("begins", no_wrap=True)
+    for i, row in enumerate(found):
+        numbers = (_number(row["p_value"], 4), _number(row["score"], 2), f"{row['words']:,}")
+        begins = [Text(beginnings[i], style="dim")] if beginnings is not None else []
+        table.add_row(Text(row["id"]), Text(row["verdict"], style=STYLES[row["verdict"]]), *numbers, *begins)
+    return table
+
+
+def _beginning(text: str, characters: int) -> str:
+    """On one line."""
+    return " ".join(text[: 4 * characters].split())[:characters]
 
 
 def _print_limits(examiner: Any, texts: list[tuple[str, str]]) -> None:

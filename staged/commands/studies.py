@@ -19,7 +19,7 @@ def study(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")] = DEFAULT_PLAN,
     out: Annotated[Path, typer.Option(help="Folder of the study; a finished stage in it is never done again.")] = Path("out/study"),
     corpus: Annotated[
-        str, typer.Option(help="Human text instead of the plan's: a .txt, .jsonl or .parquet file, or a folder.")
+        str, typer.Option(help="Human text instead of the plan's: a .txt, .docx, .pdf, .jsonl or .parquet file, or a folder.")
     ] = "",
     attacks: Annotated[
         bool, typer.Option("--attacks", help="Also score attacked test texts, under every attack of docs/robustness.md.")

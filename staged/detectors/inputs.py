@@ -8,33 +8,44 @@ from pathlib import Path
 from typing import Any
 
 from staged.errors import CorpusError
-from staged.texts import STDIN, json_lines, read_rows, read_text
+from staged.figures import counted
+from staged.texts import STDIN, files_below, json_lines, read_rows, read_text
 
-ADVICE = "save it as that, or leave it out; a .docx or .pdf can be dropped on the page of `staged serve`"
+ADVICE = "save it as that, as .docx or as .pdf, or leave it out"
+TABLES = (".csv", ".tsv", ".json", ".html", ".htm", ".xml")
 
 
-def read_texts(places: list[str]) -> Iterator[tuple[str, str]]:
+def read_texts(places: list[str], *, out: Path | None = None) -> Iterator[tuple[str, str]]:
     """(id, text) of everything that stands at these places, in a fixed order.
 
     Args:
-        places: a `.jsonl` or `.parquet` file has a text a row, under "text", with an "id" or else its row number; any other file
-            is one text, its id its path; a folder gives all of its files; `-` is standard input, one text, or rows where its
-            first character is `{`.
+        places: a `.jsonl` or `.parquet` file has a text a row, under "text", with an "id" or else its row number (behind the
+            file's name where several are read); any other file (plain, Word, PDF) is one text, its id its path; a folder gives
+            all of its files; `-` is standard input, one text, or rows where its first character is `{`.
+        out: the file that the results go to, which is left out of a folder.
 
     Raises:
-        CorpusError: nothing there, no text in it, not UTF-8, or a bad row, named by its line.
+        CorpusError: nothing there, no text in it, a bad row, named by its line, or files that are not as `read_text` takes them;
+            all of these are looked at first.
     """
-    empty = True
-    for place in places:
-        found = _stream() if place == STDIN else chain.from_iterable(map(_file, _files(place)))
-        for one in found:
-            empty = False
-            yield one
+    files = {place: [Path(STDIN)] if place == STDIN else _files(place, out) for place in places}
+    several, empty = sum(map(len, files.values())) > 1, True
+    unreadable: list[CorpusError] = []
+    for file in chain.from_iterable(files[place] for place in places):
+        try:
+            for one in _stream() if str(file) == STDIN else _file(file, several):
+                empty = False
+                yield one
+        except CorpusError as error:
+            unreadable.append(error)
+    if unreadable:
+        more = f"; and {counted(len(unreadable) - 1, 'other file')} cannot be read either" if len(unreadable) > 1 else ""
+        raise CorpusError(f"{unreadable[0]}{more}")
     if empty:
         raise CorpusError(f"{', '.join(places)}: holds no row, so there is nothing to judge")
 
 
-def _files(place: str) -> list[Path]:
+def _files(place: str, out: Path | None) -> list[Path]:
     path = Path(place)
     try:
         if not place or not path.exists():
@@ -42,7 +53,7 @@ def _files(place: str) -> list[Path]:
             raise CorpusError(f"{place or 'an empty name'}: no such file or folder; {wanted}")
         if not path.is_dir():
             return [path]
-        files = sorted(p for p in path.rglob("*") if not p.name.startswith(".") and p.is_file())
+        files = [one for one in files_below(path) if out is None or one.resolve() != out.resolve()]
     except OSError as error:
         raise CorpusError(f"{error.filename or place}: cannot be read: {error.strerror}") from None
     if not files:
@@ -50,9 +61,12 @@ def _files(place: str) -> list[Path]:
     return files
 
 
-def _file(path: Path) -> Iterator[tuple[str, str]]:
-    if path.suffix in (".jsonl", ".parquet"):
-        yield from (_row(row, number, str(path)) for number, row in read_rows(path))
+def _file(path: Path, several: bool) -> Iterator[tuple[str, str]]:
+    suffix = path.suffix.lower()
+    if suffix in TABLES:
+        raise CorpusError(f"{path}: a {suffix} file has more than a text in it; give its texts as .jsonl rows, one a line")
+    if suffix in (".jsonl", ".parquet"):
+        yield from (_row(row, number, str(path), f"{path}:" if several else "") for number, row in read_rows(path))
     else:
         yield _printable(str(path)), read_text(path, advice=ADVICE)
 
@@ -60,15 +74,15 @@ def _file(path: Path) -> Iterator[tuple[str, str]]:
 def _stream() -> Iterator[tuple[str, str]]:
     text = read_text(STDIN, advice=ADVICE)
     if text.lstrip().startswith("{"):
-        yield from (_row(row, number, "standard input") for number, row in json_lines(text, "standard input"))
+        yield from (_row(row, number, "standard input", "") for number, row in json_lines(text, "standard input"))
     else:
         yield STDIN, text
 
 
-def _row(row: dict[str, Any], number: int, where: str) -> tuple[str, str]:
+def _row(row: dict[str, Any], number: int, where: str, before: str) -> tuple[str, str]:
     if not isinstance(row.get("text"), str):
         raise CorpusError(f'{where}, line {number}: must be an object like {{"id": "a", "text": "…"}} with a string under "text"')
-    return _printable(str(number if row.get("id") is None else row["id"])), row["text"]
+    return _printable(f"{before}{number}" if row.get("id") is None else str(row["id"])), row["text"]
 
 
 def _printable(name: str) -> str:

@@ -95,7 +95,7 @@ def evaluate(
 
     Args:
         model: as `load_model` takes it.
-        file: .txt (one document), .jsonl or .parquet (rows with `text`), a folder of these, or `-` for plain text.
+        file: .txt, .docx or .pdf (one document), .jsonl or .parquet (rows with `text`), a folder of these, or `-` for plain text.
         stride: tokens from one window to the next, 1 … n_ctx; by default half of n_ctx.
         batch: full windows computed at once; does not change the result beyond the last digits.
         precision: of weights and arithmetic, `fp32` or `bf16`; probabilities are float32, their sum float64.

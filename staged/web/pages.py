@@ -70,6 +70,7 @@ def found(seen: Examination, limits: Limits) -> dict[str, Any]:
         "rate": rate_in_words(verdict),
         "line": line_in_words(verdict),
         "pictures": pictures(seen),
+        "has_line": dashed_line(seen) is not None,
         "n_human": len(seen.human),
         "n_machine": len(seen.machine),
         "pieces": list(pieces(seen.text, shown)),
@@ -90,7 +91,8 @@ def rate_in_words(verdict: Verdict) -> str:
     if above <= 0:
         most = max(round(1000 * verdict.p_value), 1)
         none = f"None of the {verdict.n_human:,} human texts this long that it was compared with scores as high"
-        return f"{none}; of 1,000, about {most} or fewer would."
+        high = rate(0, verdict.n_human)[2]
+        return f"{none}; of 1,000, about {most} or fewer would (95% interval 0 to {1000 * high:.0f})."
     _, low, high = rate(above, verdict.n_human)
     return (
         f"Of 1,000 human texts this long, about {1000 * verdict.p_value:.0f} would score as high or higher "
@@ -108,11 +110,16 @@ def pictures(seen: Examination) -> list[tuple[str, Markup]]:
     score = seen.verdict.score
     if score is None or not (seen.human or seen.machine):
         return []
-    line = threshold_at_fpr(seen.human, seen.verdict.fpr) if seen.human else None
-    line = None if line == float("inf") else line
+    line = dashed_line(seen)
     say = describe(score, seen.human, seen.machine)
     sizes = (("wide", WIDE), ("narrow", NARROW))
     return [(name, score_picture(score, seen.human, seen.machine, line=line, describe=say, width=width)) for name, width in sizes]
+
+
+def dashed_line(seen: Examination) -> float | None:
+    """The score from which a text is called machine-written; None where the human texts are too few for the rate."""
+    line = threshold_at_fpr(seen.human, seen.verdict.fpr) if seen.human else float("inf")
+    return None if line == float("inf") else line
 
 
 def describe(score: float, human: Sequence[float], machine: Sequence[float]) -> str:

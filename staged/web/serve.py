@@ -36,18 +36,18 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise ServeError(f"--host {host}: no such host; 127.0.0.1 serves this machine, 0.0.0.0 every network") from None
     except OSError as error:
         reason = WHY.get(error.errno or 0, error.strerror or str(error))
         raise ServeError(f"cannot serve at {host}:{port}: {reason}") from None
 
 
-def url_of(sock: socket.socket, root_path: str) -> str:
-    """Where a browser finds it."""
+def url_of(sock: socket.socket) -> str:
+    """Where a browser on this machine finds it, or a proxy."""
     host, port = sock.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{host}:{port}{root_path}/"
+    return f"http://{host}:{port}/"
 
 
 def run(app: ASGIApp, sock: socket.socket, *, root_path: str = "") -> None:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from asyncio.subprocess import PIPE
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePath
 
+from staged import extract
+from staged.errors import CorpusError
 from staged.texts import utf_text
-from staged.web.extract import NAMES, REFUSED
 from staged.web.limits import RefusedError
 
 PLAIN = ("", ".txt", ".text", ".md")
 SUFFIXES = (*PLAIN, ".docx", ".pdf")
-OPENING_S = 20.0
 OPENERS = 2
 
 
 class Opener:
-    """Opens files, at most two Word and PDF files at a time."""
+    """Opens files, at most two Word and PDF files at a time, also where whoever sent one no longer waits."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(OPENERS)
+        self._places = ThreadPoolExecutor(OPENERS, "opener")
 
     async def text_of(self, name: str, data: bytes) -> str:
         """The text of a .txt, .md, .docx or .pdf file.
@@ -32,8 +31,11 @@ class Opener:
         kind = kind_of(name, data)
         if kind == "txt":
             return plain_text(data)
-        async with self._places:
-            return await _open(kind, data)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._places, extract.opened, kind, data)
+        except CorpusError as error:
+            said = str(error)
+            raise RefusedError(422, f"{said[0].upper()}{said[1:]}.") from None
 
 
 def kind_of(name: str, data: bytes) -> str:
@@ -42,12 +44,11 @@ def kind_of(name: str, data: bytes) -> str:
     Raises:
         RefusedError: 415.
     """
-    suffix = PurePath(name).suffix.lower()
-    head = "docx" if data.startswith(b"PK\x03\x04") else "pdf" if b"%PDF-" in data[:1024] else "txt"
+    suffix, kind = PurePath(name).suffix.lower(), extract.kind_of(name, data)
     named = "txt" if suffix in PLAIN else suffix[1:]
-    if suffix not in SUFFIXES or named != head:
+    if suffix not in SUFFIXES or named != kind:
         raise RefusedError(415, "This is not a text, Word or PDF file: choose a .txt, .md, .docx or .pdf, or paste the text.")
-    return head
+    return kind
 
 
 def plain_text(data: bytes) -> str:
@@ -62,22 +63,3 @@ def plain_text(data: bytes) -> str:
         raise RefusedError(
             400, f"This file is not text in UTF-8 (byte {error.start:,}); save it as UTF-8, or paste the text."
         ) from None
-
-
-async def _open(kind: str, data: bytes) -> str:
-    command = (sys.executable, "-P", "-m", "staged.web.extract", kind)
-    child = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
-    try:
-        async with asyncio.timeout(OPENING_S):
-            text, sentence = await child.communicate(data)
-    except TimeoutError:
-        raise RefusedError(422, f"This {NAMES[kind]} takes too long to open; save its text as .txt.") from None
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if child.returncode == REFUSED:
-        raise RefusedError(422, sentence.decode())
-    if child.returncode != 0:  # the system ended it at one of its limits
-        raise RefusedError(422, f"This {NAMES[kind]} takes too much to open; save its text as .txt.")
-    return text.decode()

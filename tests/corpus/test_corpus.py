@@ -21,6 +21,7 @@ from staged.errors import ArtifactError, CorpusError, PlanError
 from staged.model.bpe import BPE
 from staged.records import HUMAN, SPLITS, Document
 from tests.conftest import prose
+from tests.test_extract import word_file
 
 SHARES = {"pretrain": 0.5, "train": 0.2, "valid": 0.1, "test": 0.2}
 
@@ -50,6 +51,20 @@ class TestReading:
         assert [d.id for d in found] == ["a.jsonl:1", "a.jsonl:2", "b.txt", "c.parquet:1"]
         assert found[-1].source == "book"
 
+    def test_a_label_that_is_none_says_nothing_and_an_unknown_one_is_named(self, tmp_path: Path) -> None:
+        pq.write_table(pa.table({"text": ["a", "b"], "label": pa.array([None, 0])}), tmp_path / "a.parquet")
+        assert [one.text for one in read_corpus(str(tmp_path))] == ["a", "b"]
+        (tmp_path / "b.jsonl").write_text('{"text": "c", "label": "human"}\n', encoding="utf-8")
+        with pytest.raises(CorpusError, match=r"b\.jsonl, row 1: the label 'human'; 0 is human, 1 machine-written"):
+            read_corpus(str(tmp_path))
+
+    def test_word_files_are_documents(self, tmp_path: Path) -> None:
+        (tmp_path / "~$Essay.DOCX").write_bytes(b"\xff")
+        (tmp_path / "Essay.DOCX").write_bytes(word_file())
+        (one,) = read_corpus(str(tmp_path))
+        assert (one.id, one.source) == ("Essay.DOCX", "Essay.DOCX")
+        assert one.text.endswith("Last.")
+
     def test_utf_16_is_read_as_detect_reads_it(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_bytes("Où ?".encode("utf-16"))
         (tmp_path / "b.jsonl").write_bytes('{"text": "Là."}\n'.encode("utf-16"))
@@ -69,7 +84,8 @@ class TestReading:
             ("a.jsonl", b'{"txt": "x"}', 'row 1: no string under "text"'),
             ("a.jsonl", b"[1]", "line 1: must be an object"),
             ("a.parquet", b"PAR1 but not really", "not a readable Parquet"),
-            ("a.docx", b"", "unknown kind of file"),
+            ("a.doc", b"", "unknown kind of file"),
+            ("a.pdf", b"%PDF-1.7 and no more", "a.pdf: this PDF is damaged"),
             ("a.txt", b"  \n", "holds no text"),
         ],
     )

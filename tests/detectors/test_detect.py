@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from staged.cli import app
@@ -25,6 +26,7 @@ from staged.detectors.detect import Examiner, judged, segment_spans, write_judge
 from staged.detectors.inputs import read_texts
 from staged.errors import CheckpointError, CorpusError, PlanError
 from tests.conftest import prose
+from tests.test_extract import pdf_file, word_file
 
 WORDS = 60
 
@@ -156,12 +158,51 @@ class TestInputs:
         pq.write_table(pa.Table.from_pylist([{"id": 7, "text": "five"}]), tmp_path / "p.parquet")
         found = list(read_texts([str(tmp_path / "f"), str(tmp_path / "r.jsonl"), str(tmp_path / "p.parquet")]))
         assert [text for _, text in found] == ["one", "two", "three", "four\u2028still four", "five"]
-        assert [name for name, _ in found[2:]] == ["x", "2", "7"]
+        assert [name for name, _ in found[2:]] == ["x", f"{tmp_path}/r.jsonl:2", "7"]
+
+    def test_word_files_and_pdfs(self, tmp_path: Path) -> None:
+        (tmp_path / "~$b.docx").write_bytes(b"\x05Anna\xff")  # Word keeps it while b.docx is open
+        (tmp_path / "b.docx").write_bytes(word_file())
+        (tmp_path / "a.PDF").write_bytes(pdf_file())
+        (tmp_path / "c").write_bytes(pdf_file(text="Known by its first bytes."))
+        found = list(read_texts([str(tmp_path)]))
+        assert [Path(name).name for name, _ in found] == ["a.PDF", "b.docx", "c"]
+        assert found[0][1] == "The river crosses the garden."
+        assert found[1][1].startswith("On harbours\n\nThe river")
+        assert found[2][1] == "Known by its first bytes."
+
+    def test_what_no_one_means_is_left_out_of_a_folder(self, tmp_path: Path) -> None:
+        for name in (".git/config", "sub/.hidden", "found.jsonl.blocks/000.jsonl", "sub/a.txt"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(b"\xff" if name != "sub/a.txt" else b"one")
+        (tmp_path / "found.jsonl").write_text('{"id": "a", "verdict": "machine"}\n')
+        found = list(read_texts([str(tmp_path)], out=tmp_path / "sub" / ".." / "found.jsonl"))
+        assert [text for _, text in found] == ["one"]
+
+    def test_rows_of_several_files_are_told_apart(self, tmp_path: Path) -> None:
+        for name in "ab":
+            (tmp_path / f"{name}.jsonl").write_text('{"text": "one"}\n{"id": 7, "text": "two"}\n')
+        found = [name for name, _ in read_texts([str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")])]
+        assert found == [f"{tmp_path}/a.jsonl:1", "7", f"{tmp_path}/b.jsonl:1", "7"]
+
+    def test_all_files_are_looked_at_before_the_first_fault_is_said(self, tmp_path: Path) -> None:
+        for name in ("a.txt", "b.csv", "c.pdf"):
+            (tmp_path / name).write_bytes(b"%PDF-1.7" if name == "c.pdf" else b"\xff")
+        with pytest.raises(CorpusError, match=r"a\.txt: byte 0 is not UTF-8 text; .*; and 2 other files cannot be read either"):
+            list(read_texts([str(tmp_path)]))
+
+    def test_a_locked_pdf_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "a.pdf").write_bytes(pdf_file(password="secret"))
+        with pytest.raises(CorpusError, match=r"a\.pdf: this PDF is locked with a password"):
+            list(read_texts([str(tmp_path)]))
 
     @pytest.mark.parametrize(
         ("name", "data", "said"),
         [
             ("a.txt", b"caf\xe9", "byte 3 is not UTF-8"),
+            ("a.doc", b"\xd0\xcf\x11\xe0", "byte 0 is not UTF-8 text; save it as that, as .docx or as .pdf"),
+            ("a.csv", b"id,text\n", "a .csv file has more than a text in it; give its texts as .jsonl rows"),
+            ("a.txt", b"PK\x03\x04 and no more", "this Word file is damaged"),
             ("a.jsonl", b'{"id": 1}', "line 1"),
             ("a.jsonl", b'{"text": "a"}\n{"text": 3}', "line 2"),
             ("a.jsonl", b'{"text": "a"}\nnot json', "line 2: not JSON"),
@@ -254,6 +295,17 @@ class TestCommand:
             (tmp_path / f"{name}.txt").write_text(text_with(6), encoding="utf-8")
         assert run(str(tmp_path / "a.txt"), str(tmp_path / "b.txt")).count("not enough evidence") == 2
 
+    def test_a_table_shows_how_texts_begin_where_there_is_room(
+        self, detector: CountsHarbours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "a.jsonl"
+        path.write_text("".join(json.dumps({"text": f"Text\n{name} [b]{'long ' * 99}"}) + "\n" for name in "XY"), encoding="utf-8")
+        for width, shown in ((60, 0), (100, 1)):
+            monkeypatch.setattr("staged.commands.detect.screen", Console(width=width))
+            table = run(str(path))
+            assert (table.count("Text X [b]long"), table.count("Text Y [b]long")) == (shown, shown)
+            assert table.count("not enough evidence") == 2
+
     def test_page(self, detector: CountsHarbours, calibration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Examiner, "tokens", lambda self, text: [])
         page = tmp_path / "page.html"
@@ -266,12 +318,25 @@ class TestCommand:
 
     @pytest.mark.parametrize(
         ("flags", "said"),
-        [(["--json", "--csv"], "one of"), (["--out", "a.txt"], "ends in .jsonl"), (["--fpr", "2"], "between 0 and 1")],
+        [
+            (["--json", "--csv"], "one of"),
+            (["--csv", "--segments"], "--csv has no place for parts"),
+            (["--out", "a.txt"], "ends in .jsonl"),
+            (["--fpr", "2"], "between 0 and 1"),
+        ],
     )
     def test_bad_flags(self, detector: CountsHarbours, flags: list[str], said: str) -> None:
         result = CliRunner().invoke(app, ["detect", "-", *flags], input="text")
         assert isinstance(result.exception, PlanError)
         assert said in str(result.exception)
+
+    def test_what_is_read_is_not_replaced(self, detector: CountsHarbours, tmp_path: Path) -> None:
+        path = tmp_path / "texts.jsonl"
+        path.write_text('{"text": "one"}\n')
+        result = CliRunner().invoke(app, ["detect", str(path), "--out", str(tmp_path / "." / "texts.jsonl")])
+        assert isinstance(result.exception, PlanError)
+        assert "is read here and would be replaced" in str(result.exception)
+        assert path.read_text() == '{"text": "one"}\n'
 
 
 class TestResuming:

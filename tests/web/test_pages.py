@@ -29,7 +29,8 @@ def test_rate_in_words() -> None:
 def test_rate_where_no_text_scored_as_high() -> None:
     said = rate_in_words(replace(VERDICT, p_value=1 / 200, n_human=199))
     assert (
-        said == "None of the 199 human texts this long that it was compared with scores as high; of 1,000, about 5 or fewer would."
+        said == "None of the 199 human texts this long that it was compared with scores as high; of 1,000, about 5 or fewer would "
+        "(95% interval 0 to 19)."
     )
 
 

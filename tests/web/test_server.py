@@ -177,7 +177,7 @@ def test_wrong_addresses(host: str, port_: int, words: str) -> None:
 
 def test_url_is_one_that_a_browser_can_open() -> None:
     with listen("0.0.0.0", 0) as sock:
-        assert url_of(sock, "/detector") == f"http://127.0.0.1:{sock.getsockname()[1]}/detector/"
+        assert url_of(sock) == f"http://127.0.0.1:{sock.getsockname()[1]}/"
 
 
 def test_stops_when_told_and_finishes_what_it_does() -> None:
