@@ -177,8 +177,8 @@ def test_foreign_folder(tmp_path: Path) -> None:
 def test_a_gpu_says_the_same(detector: Detector, tmp_path: Path) -> None:
     expected = detector.score(TEXTS)
     if isinstance(detector, ZeroShotDetector):
-        models = ",".join([detector.scorer.name] * max(MODELS.get(detector.name, (1,))))
-        there: Detector = load_zero_shot(f"{detector.name}@{models}", dtype=torch.float32, device="cuda")
+        models = ",".join([detector.scorer.name] * max(MODELS.get(detector.score_name, (1,))))
+        there: Detector = load_zero_shot(f"{detector.score_name}@{models}", dtype=torch.float32, device="cuda")
     else:
         kept(detector, tmp_path)
         there = load_detector(tmp_path, device="cuda")

@@ -16,7 +16,7 @@ from staged.screen import count_progress, print_table, say
 
 
 def calibrate(
-    human: Annotated[str, typer.Option(help="Human text: a .txt, .jsonl or .parquet file, or a folder of these.")],
+    human: Annotated[str, typer.Option(help="Human text: a .txt, .docx, .pdf, .jsonl or .parquet file, or a folder of these.")],
     fpr: Annotated[float, typer.Option(help="The false-positive rate to report on; the calibration serves any.")] = 0.01,
     detector: DetectorOption = "evidence",
     machine: Annotated[str | None, typer.Option(help="Machine-written text: sharpens the verdict `human-like`.")] = None,
@@ -34,22 +34,36 @@ def calibrate(
     fitting.check_options(fpr, seed)
     _refuse_folder(out, "calibration.json")
     from staged.corpus.files import read_corpus
-    from staged.detectors.catalog import open_detector
+    from staged.detectors.calibrate import EDGES_WORDS, load_calibration
+    from staged.detectors.catalog import calibration_file, open_detector
+    from staged.texts import refuse_to_replace
 
+    refuse_to_replace(out, human, machine, held_out)
     texts = read_corpus(human, generated=False)
     others = read_corpus(machine, label=MACHINE) if machine else []
     measured = read_corpus(held_out, generated=False) if held_out else None
     opened = open_detector(detector, device=device)
+    own = calibration_file(detector)
+    edges = load_calibration(own).edges_words if own else EDGES_WORDS
     with count_progress("texts") as progress:
         fitted = fitting.calibrate(
-            detector, opened, texts, fpr=fpr, machine=others, held_out=measured, seed=seed, progress=progress
+            detector,
+            opened,
+            texts,
+            fpr=fpr,
+            machine=others,
+            held_out=measured,
+            seed=seed,
+            edges_words=edges,
+            progress=progress,
         )
     fitted.calibration.save(out)
     if as_json:
         typer.echo(json.dumps(fitted.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
         return
     _print_fitted(fitted.to_json())
-    say(f"\ncalibration: {out}")
+    named = "" if detector == "evidence" else f" --detector {detector}"
+    say(f"\ncalibration: {out}; to judge by it: staged detect TEXT{named} --calibration {out}")
 
 
 def _refuse_folder(out: Path, name: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
-from staged.errors import PlanError, ServeError
+from staged.errors import CheckpointError, PlanError, ServeError
 from staged.screen import say
 
 
@@ -36,7 +36,13 @@ def serve(
         from staged.detectors.detect import Examiner
 
         say(f"reading the detector {detector} …")
-        app = create_app(Examiner(detector, fpr=fpr, calibration=calibration, device=device))
-        say(f"serving at {url_of(sock, root_path)} · Ctrl-C stops")
+        examiner = Examiner(detector, fpr=fpr, calibration=calibration, device=device)
+        try:
+            examiner.reader()
+        except CheckpointError as error:
+            examiner.shows_tokens = False
+            say(f"texts are not shown word by word: {error}")
+        app = create_app(examiner)
+        say(f"serving at {url_of(sock)} · Ctrl-C stops")
         run(app, sock, root_path=root_path)
     say("stopped")

@@ -11,6 +11,7 @@ import torch
 from staged.artifacts import sha256_file
 from staged.detectors.contract import Detector, Trained
 from staged.errors import CheckpointError
+from staged.model.layouts import weight_files
 from staged.model.names import is_repository
 from staged.samples.decoders import best_dtype, chosen_device
 from staged.settings import nearest
@@ -45,6 +46,18 @@ def open_detector(name: str, *, device: str = "auto") -> Detector:
     raise CheckpointError(f"detector {name!r}: neither a known detector nor a folder or file; {nearest(name, NAMED)}")
 
 
+def full_name(name: str) -> str:
+    """The same detector's name, whichever way it was written: a zero-shot score with its models, a folder without a last slash."""
+    if name.partition("@")[0] not in NAMED:
+        return str(Path(name)) if name else name
+    if NAMED[name.partition("@")[0]] is not _zero_shot:
+        return name
+    from staged.detectors.zero_shot import models_of
+
+    score, models = models_of(name)
+    return f"{score}@{','.join(models)}"
+
+
 def calibration_file(name: str) -> Path | None:
     """The calibration that comes with a detector, where one does."""
     file = (shipped_folder(name) if name in SHIPPED else Path(name)) / "calibration.json"
@@ -52,9 +65,14 @@ def calibration_file(name: str) -> Path | None:
 
 
 def detector_files(name: str) -> dict[str, str]:
-    """SHA-256 of each file of a detector that is a folder or a file; of others, whose names say what they are, none."""
+    """SHA-256 of each file of a detector that is a folder or a file, and of the weights in folders that a zero-shot score names;
+    of others, whose names say what they are, none."""
     path = Path(name)
-    if name.partition("@")[0] in NAMED or not path.exists():
+    score, _, models = name.partition("@")
+    if score in NAMED:
+        folders = [Path(one) for one in models.split(",") if one and Path(one).is_dir()]
+        return {str(file): sha256_file(file) for folder in folders for file in weight_files(folder)}
+    if not path.exists():
         return {}
     if not path.is_dir():
         return {path.name: sha256_file(path)}

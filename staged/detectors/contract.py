@@ -47,6 +47,15 @@ class Reading(Detector, Protocol):
     def most_tokens(self) -> int: ...
 
 
+@runtime_checkable
+class Counting(Detector, Protocol):
+    """A detector that reads the beginning of a text without a language model, and says how much that is."""
+
+    def token_counts(self, text: str) -> tuple[int, int]:
+        """(all tokens of the text, those that are read)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One kind of thing that normalisation changed: `count` places, and what a reader would call it."""

@@ -15,8 +15,8 @@ from staged import __version__
 from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, load_calibration
-from staged.detectors.catalog import calibration_file, detector_files, open_detector
-from staged.detectors.contract import NOT_ENOUGH, Change, Reading, Segment, TokenEvidence, Verdict
+from staged.detectors.catalog import calibration_file, detector_files, full_name, open_detector
+from staged.detectors.contract import NOT_ENOUGH, Change, Counting, Reading, Segment, TokenEvidence, Verdict
 from staged.detectors.normalize import normalize
 from staged.detectors.token_evidence import token_evidence
 from staged.detectors.zero_shot import MOST_TOKENS, SCORER
@@ -54,11 +54,12 @@ class Examiner:
         self.detector = open_detector(detector_name, device=self.device)
         file = calibration or calibration_file(detector_name)
         self.calibration: Calibration | None = load_calibration(file) if file else None
-        if self.calibration and self.calibration.detector not in (detector_name, self.detector.name):
+        if self.calibration and full_name(self.calibration.detector) not in (full_name(detector_name), self.detector.name):
             raise CheckpointError(
                 f"{file}: calibrates the detector {self.calibration.detector!r}, not {self.detector.name!r}; run `staged calibrate`"
             )
         self._reader: CausalLM | None = None
+        self.shows_tokens = True
 
     def identity(self) -> dict[str, Any]:
         """What its scores and p-values depend on, JSON values: work that another has begun is not continued."""
@@ -103,14 +104,23 @@ class Examiner:
         return [Segment(a, b, one.score, one.p_value, one.verdict) for (a, b), one in zip(parts, judged, strict=True)]
 
     def tokens(self, text: str) -> list[TokenEvidence]:
-        """Token by token, of the normalised text, under the detector's own model or, where it has none, `SCORER`.
+        """Token by token, of the normalised text, under the detector's own model or, where it has none, `SCORER`; nothing where
+        `shows_tokens` has been set to false.
 
         Raises:
             CheckpointError: that model is not installed.
         """
+        return token_evidence(self.reader(), normalize(text).text, most_tokens=MOST_TOKENS) if self.shows_tokens else []
+
+    def reader(self) -> CausalLM:
+        """What `tokens` reads with, loaded when first asked for.
+
+        Raises:
+            CheckpointError: as `tokens`.
+        """
         if self._reader is None:
             self._reader = self.detector.scorer if isinstance(self.detector, Reading) else load_causal(SCORER, device=self.device)
-        return token_evidence(self._reader, normalize(text).text, most_tokens=MOST_TOKENS)
+        return self._reader
 
     def normalized(self, text: str) -> tuple[str, tuple[Change, ...]]:
         """The text that is judged, and what was changed."""
@@ -122,14 +132,16 @@ class Examiner:
         return self.calibration.scores(words) if self.calibration else ([], [])
 
     def token_counts(self, text: str) -> tuple[int, int]:
-        """(all tokens of the text, tokens of it that count), by the tokenizer of the model that reads."""
+        """(all tokens of the text, tokens of it that count), by the tokenizer of the model that reads; words where none does."""
         if isinstance(self.detector, Reading):
             tokenizer = self.detector.scorer.tokenizer
             before = len(tokenizer.before)  # which are not the text's, and yet read
             total = len(tokenizer.encode(normalize(text).text)) - before
             return total, min(total, self.detector.most_tokens - before)
-        words = len(normalize(text).text.split())
-        return words, words
+        clean = normalize(text).text
+        if isinstance(self.detector, Counting):
+            return self.detector.token_counts(clean)
+        return len(clean.split()), len(clean.split())
 
     def machine_probability(self, verdict: Verdict) -> float:
         """The score as a probability under even odds, in [0, 1]; 0.5 without a score."""

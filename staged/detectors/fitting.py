@@ -67,6 +67,7 @@ def calibrate(
     machine: Sequence[Document] = (),
     held_out: Sequence[Document] | None = None,
     seed: int = 1,
+    edges_words: Sequence[int] = EDGES_WORDS,
     progress: Progress = silent,
 ) -> Fitted:
     """Fit a calibration on human documents and measure it on others.
@@ -78,6 +79,7 @@ def calibrate(
         human, machine, held_out: documents that did not train the detector.
         fpr: the false-positive rate to measure at; the calibration itself serves any.
         seed: of the split, and of the lengths and places of passages.
+        edges_words: the shortest length of each bin.
         progress: called with (texts scored, all).
 
     Raises:
@@ -97,10 +99,15 @@ def calibrate(
         human, held_out = ([one for one in human if part[one.source] == split] for split in ("valid", "test"))
     else:
         _refuse_shared(human, held_out, "held-out texts are among the human texts to fit on; hold out others")
-    parts = [[passage for one in part for passage in passages(one, seed=seed)] for part in (human, machine, held_out)]
+    parts = [
+        [passage for one in part for passage in passages(one, seed=seed, edges_words=edges_words)]
+        for part in (human, machine, held_out)
+    ]
     scored = _score(detector, parts, progress)
     fit_on, fit_machine = ([(score, words) for score, words, _ in part] for part in scored[:2])
-    calibration = fit_calibration(name, fit_on, fit_machine, domains=[domain for _, _, domain in scored[0]])
+    calibration = fit_calibration(
+        name, fit_on, fit_machine, domains=[domain for _, _, domain in scored[0]], edges_words=edges_words
+    )
     return Fitted(calibration, fpr, tuple(achieved_rates(calibration, scored[2], fpr)))
 
 
@@ -120,7 +127,7 @@ def check_options(fpr: float, seed: int) -> None:
         raise PlanError(f"the seed must be 0 or more, not {seed}")
 
 
-def passages(document: Document, *, seed: int) -> list[Document]:
+def passages(document: Document, *, seed: int, edges_words: Sequence[int] = EDGES_WORDS) -> list[Document]:
     """A document at every length it has: at most one text a bin.
 
     In its own bin a document stands whole (beyond twice the last edge, as a passage of up to that); in each shorter one as a
@@ -129,7 +136,7 @@ def passages(document: Document, *, seed: int) -> list[Document]:
     """
     words = count_words(document.text)
     texts = []
-    for low, high in pairwise((*EDGES_WORDS, 2 * EDGES_WORDS[-1] + 1)):
+    for low, high in pairwise((*edges_words, 2 * edges_words[-1] + 1)):
         if low <= words < high:
             texts.append(document)
         elif words >= high:

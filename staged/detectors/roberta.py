@@ -69,6 +69,11 @@ class RobertaDetector:
                 scores[rows] = (logits[:, self.machine] - logits[:, 1 - self.machine]).numpy()
         return [float(score) for score in scores]
 
+    def token_counts(self, text: str) -> tuple[int, int]:
+        """(all tokens of the text, those that are read)."""
+        total = len(encode(self.tokenizer, [text])[0])
+        return total, min(total, self.max_tokens)
+
     def save(self, folder: Path) -> None:
         save_pretrained(folder, self.model, self.tokenizer)
 

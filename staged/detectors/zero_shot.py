@@ -92,12 +92,13 @@ class ZeroShotDetector:
     """One score under one model, or two.
 
     Args:
-        name: a key of `SCORES`.
+        score_name: a key of `SCORES`.
         scorer: the model that the text is read with (Binoculars: the performer).
         reference: whose distribution expectations are taken over (Binoculars: the observer; Fast-DetectGPT: the sampling
             model); the scorer itself without one.
 
     Attributes:
+        name: the score and its models, as `load_zero_shot` takes them.
         most_tokens: of a text's beginning, how many count.
 
     A text of fewer than two tokens scores 0. Of a longer text the first `most_tokens` count.
@@ -105,20 +106,27 @@ class ZeroShotDetector:
 
     most_tokens = MOST_TOKENS
 
-    def __init__(self, name: str, scorer: CausalLM, reference: CausalLM | None = None) -> None:
+    def __init__(self, score_name: str, scorer: CausalLM, reference: CausalLM | None = None) -> None:
         if reference is not None:
             same_tokenizer(scorer, reference)
-        self.name, self.scorer, self.reference = name, scorer, reference
+        self.score_name, self.scorer, self.reference = score_name, scorer, reference
+        self.name = f"{score_name}@{scorer.name if reference is None else f'{reference.name},{scorer.name}'}"
 
     def score(self, texts: Sequence[str]) -> list[float]:
         found = token_statistics(self.scorer, self.encode(texts), reference=self.reference)
-        return [SCORES[self.name](one) if len(one.rank) else 0.0 for one in found]
+        return [SCORES[self.score_name](one) if len(one.rank) else 0.0 for one in found]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids; GLTR alone puts `<|endoftext|>` before a text that the tokenizer begins without."""
         tokenizer = self.scorer.tokenizer
-        before = [tokenizer.end_of_text] if self.name == "gltr" and not tokenizer.before else []
+        before = [tokenizer.end_of_text] if self.score_name == "gltr" and not tokenizer.before else []
         return [[*before, *ids[:MOST_TOKENS]] for ids in tokenizer.encode_batch(texts)]
+
+
+def models_of(name: str) -> tuple[str, list[str]]:
+    """(score, its models) of a zero-shot detector's name: those it has by itself where it names none."""
+    score, _, models = name.partition("@")
+    return score, [part for part in (models or (PAIR if score == "binoculars" else SCORER)).split(",") if part]
 
 
 def load_zero_shot(name: str, *, dtype: torch.dtype | None = None, device: str = "cpu") -> ZeroShotDetector:
@@ -132,8 +140,7 @@ def load_zero_shot(name: str, *, dtype: torch.dtype | None = None, device: str =
     Raises:
         CheckpointError: no such score or model, or two models with different tokenizers.
     """
-    score, _, models = name.partition("@")
-    chosen = [part for part in (models or (PAIR if score == "binoculars" else SCORER)).split(",") if part]
+    score, chosen = models_of(name)
     if score not in SCORES or len(chosen) not in MODELS.get(score, (1,)):
         raise CheckpointError(
             f"detector {name!r}: write a score ({', '.join(SCORES)}), then @ and one model; two joined by a comma only where the "

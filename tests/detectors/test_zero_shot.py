@@ -17,7 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM
 
 from staged.detectors import token_statistics as module
-from staged.detectors.catalog import open_detector
+from staged.detectors.calibrate import fit_calibration
+from staged.detectors.catalog import detector_files, full_name, open_detector
+from staged.detectors.detect import Examiner
 from staged.detectors.token_statistics import TokenStatistics, token_statistics
 from staged.detectors.zero_shot import SCORES, ZeroShotDetector, gltr_shares, load_zero_shot
 from staged.errors import CheckpointError
@@ -245,6 +247,23 @@ class TestNames:
     def test_wrong_number_of_models_or_no_such_score(self, name: str, tiny: Path) -> None:
         with pytest.raises(CheckpointError, match=r"binoculars@OBSERVER,PERFORMER"):
             load_zero_shot(name.replace("{}", str(tiny)))
+
+    def test_a_calibration_is_of_one_score_under_one_model(self, tiny: Path, llama: Path, tmp_path: Path) -> None:
+        file = tmp_path / "calibration.json"
+        fit_calibration(f"lrr@{llama}", [(i / 10, 60) for i in range(200)], []).save(file)
+        assert Examiner(f"lrr@{llama}", calibration=file).calibration is not None
+        with pytest.raises(CheckpointError, match=r"calibrates the detector 'lrr@.*', not 'lrr@"):
+            Examiner(f"lrr@{tiny}", calibration=file)
+
+    def test_one_detector_has_one_full_name(self) -> None:
+        assert full_name("lrr") == full_name("lrr@smollm2-135m") == "lrr@smollm2-135m"
+        assert full_name("binoculars") == "binoculars@mini-l,mini-xl"
+        assert full_name("out/det/") == full_name("out/det") == "out/det"
+        assert full_name("evidence") == "evidence"
+
+    def test_weights_in_a_folder_are_part_of_what_a_score_depends_on(self, tiny: Path) -> None:
+        assert list(detector_files(f"lrr@{tiny}")) == [str(tiny / "model.safetensors")]
+        assert not detector_files("lrr")
 
     def test_no_such_model(self) -> None:
         with pytest.raises(CheckpointError, match="did you mean 'mini-s'"):

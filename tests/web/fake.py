@@ -35,6 +35,10 @@ class FakeExaminer:
     error: Exception | None = None
     seen: list[str] = field(default_factory=list)
     batches: int = 0
+    shows_tokens: bool = True
+
+    def reader(self) -> None:
+        """Nothing to load."""
 
     def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
         self.batches += 1
@@ -105,6 +109,6 @@ if __name__ == "__main__":
 
     logging.basicConfig(level=1)  # everything that is ever logged, to standard error
     with listen("127.0.0.1", int(sys.argv[1])) as sock:
-        sys.stdout.write(url_of(sock, "") + "\n")
+        sys.stdout.write(url_of(sock) + "\n")
         sys.stdout.flush()
         run(create_app(FakeExaminer(seconds=float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)), sock)

