@@ -28,6 +28,7 @@ from staged.errors import ArtifactError, StagedError
 __all__ = [
     "build",
     "cache_folder",
+    "check_name",
     "continued",
     "digest",
     "fingerprint",
@@ -46,7 +47,12 @@ VERSIONED = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy", "sc
 
 
 def build(
-    folder: Path, write: Callable[[Path], None], *, settings: Mapping[str, Any], inputs: Mapping[str, Path] | None = None
+    folder: Path,
+    write: Callable[[Path], None],
+    *,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Path] | None = None,
+    scratch: str = "",
 ) -> bool:
     """Make one stage's folder unless it is complete and still what these settings and inputs ask for.
 
@@ -55,6 +61,7 @@ def build(
         write: fills the folder it is given; called again after a kill it finds what it had written and continues.
         settings: JSON values that determine the output.
         inputs: name → file or finished stage folder that the output depends on.
+        scratch: a file in the folder that `write` continues from, removed when all else is on the disk.
 
     Returns:
         True when work was done, False when the folder was already complete.
@@ -62,6 +69,7 @@ def build(
     Raises:
         ArtifactError: the disk is full, the place cannot be written, or another process builds the same folder.
     """
+    check_name(folder)
     wanted = fingerprint(settings, inputs or {})
     if is_complete(folder, wanted):
         return False
@@ -81,8 +89,9 @@ def build(
                         for place in made:
                             place.rmdir()
                 raise
-            write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
-        (partial / MARK).unlink(missing_ok=True)
+            write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial, scratch)})
+        for name in (MARK, scratch) if scratch else (MARK,):
+            (partial / name).unlink(missing_ok=True)
         if folder.exists():
             shutil.rmtree(folder)
         partial.replace(folder)
@@ -113,8 +122,20 @@ def _keep_only_matching(partial: Path, wanted: Mapping[str, Any]) -> None:
         write_json(mark, wanted)
 
 
-def _sums(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (MANIFEST, MARK))
+def check_name(folder: Path) -> None:
+    """Refuse a place such as `.`, which cannot be built beside itself and then take its own place.
+
+    Raises:
+        ArtifactError: it has no name of its own.
+    """
+    if folder.name in ("", ".."):
+        raise ArtifactError(
+            f"{folder}: a folder is made beside this place and then put there; give it a name, such as {folder / 'new'}"
+        )
+
+
+def _sums(folder: Path, scratch: str) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (MANIFEST, MARK, scratch))
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
 

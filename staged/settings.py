@@ -33,7 +33,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise PlanError(f"{path}: not valid TOML: {error}") from None
 
 
-def from_table(cls: type[T], table: dict[str, Any], *, where: str) -> T:
+def from_table(cls: type[T], table: Any, *, where: str) -> T:
     """Build the dataclass `cls` from a TOML table.
 
     Args:
@@ -41,8 +41,10 @@ def from_table(cls: type[T], table: dict[str, Any], *, where: str) -> T:
         where: how errors call this table, such as `plans/mini.toml [corpus]`.
 
     Raises:
-        PlanError: an unknown key, a missing one, or a value of another type.
+        PlanError: no table, an unknown key, a missing one, or a value of another type.
     """
+    if not isinstance(table, dict):
+        raise PlanError(f"{where}: must be a table of keys and values, not {table!r}")
     known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:

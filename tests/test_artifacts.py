@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from staged.artifacts import build, is_complete
-from staged.errors import PlanError
+from staged.artifacts import build, is_complete, read_json
+from staged.errors import ArtifactError, PlanError
 
 
 def refuse(partial: Path) -> None:
@@ -35,3 +35,19 @@ def test_what_was_there_before_a_refusal_stays(tmp_path: Path) -> None:
     build(tmp_path / "a" / "stage", lambda partial: None, settings={})
     assert is_complete(tmp_path / "a" / "stage")
     assert (tmp_path / "a" / "stage" / "piece").is_file()
+
+
+@pytest.mark.parametrize("place", [".", "..", "/"])
+def test_a_place_without_a_name_is_refused(place: str) -> None:
+    with pytest.raises(ArtifactError, match="give it a name"):
+        build(Path(place), lambda partial: None, settings={})
+
+
+def test_scratch_is_kept_until_the_rest_is_whole(tmp_path: Path) -> None:
+    def write(partial: Path) -> None:
+        (partial / "piece").write_text("made", encoding="utf-8")
+        (partial / "scratch").write_text("half", encoding="utf-8")
+
+    build(tmp_path / "stage", write, settings={}, scratch="scratch")
+    assert {path.name for path in (tmp_path / "stage").iterdir()} == {"piece", "manifest.json"}
+    assert list(read_json(tmp_path / "stage" / "manifest.json")["files"]) == ["piece"]

@@ -26,7 +26,9 @@ def train(
     run: Annotated[list[str] | None, typer.Option(help="Only this run of the plan; may be given several times.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of this process; 0 leaves it to PyTorch.")] = 0,
     init: Annotated[str | None, typer.Option(help=f"Fine-tune this model: {MODELS}.")] = None,
-    corpus: Annotated[str | None, typer.Option(help="Human text: a .txt, .jsonl or .parquet file, or a folder of these.")] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Human text: a .txt, .docx, .pdf, .jsonl or .parquet file, or a folder of these.")
+    ] = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Longest passage that a text is cut into.")] = None,
     minimum_tokens: Annotated[int | None, typer.Option(help="Shortest passage; what is shorter is left out.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
@@ -64,9 +66,10 @@ def train(
         raise PlanError(f"--threads must be 0 or more, not {threads}")
     if threads:
         torch.set_num_threads(threads)
-    for folder, settings in _runs(plan, out, run or [], init, corpus).items():
+    runs = {folder: with_flags(one, flags) for folder, one in _runs(plan, out, run or [], init, corpus).items()}
+    for folder, settings in runs.items():
         with train_progress(folder.name) as report:
-            worked = train_run(folder, with_flags(settings, flags), report=report)
+            worked = train_run(folder, settings, report=report)
         done = f"trained · peak memory {peak_memory_mb():,.0f} MB" if worked else "already there, nothing to do"
         say(f"{folder}: {done}")
 
@@ -152,7 +155,9 @@ def sample(
     """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
     from staged.samples.asked import chosen_method, chosen_prompts, how_many
     from staged.samples.dataset import SampleSettings, write_samples
+    from staged.texts import refuse_to_replace
 
+    refuse_to_replace(out, prompts)
     texts = chosen_prompts(prompt, prompts)
     settings = SampleSettings(
         model=model,
@@ -198,7 +203,10 @@ def convert(
 def evaluate_lm(
     model: Annotated[str, typer.Argument(help=f"{MODELS}.")],
     file: Annotated[
-        str, typer.Argument(help='Text: .txt, .jsonl or .parquet (rows with "text"), a folder of these, or - for standard input.')
+        str,
+        typer.Argument(
+            help='Text: .txt, .docx, .pdf, .jsonl or .parquet (rows with "text"), a folder of these, or - for standard input.'
+        ),
     ],
     stride: Annotated[int | None, typer.Option(help="Tokens from one window to the next; by default half the context.")] = None,
     batch: Annotated[int, typer.Option(help="Full windows computed at once.")] = 8,

@@ -18,6 +18,7 @@ from staged.model.config import END_OF_TEXT
 from staged.model.layouts import tokenizer_files
 from staged.model.stored import refuse_foreign
 
+BYTES = 256
 REPLACEMENT = "\ufffd"
 
 
@@ -104,6 +105,10 @@ def train_bpe(texts: Iterable[str], n_vocab: int) -> BPE:
     Raises:
         CheckpointError: fewer entries than bytes, or too little text for so many merges.
     """
+    if n_vocab <= BYTES:
+        raise CheckpointError(
+            f"tokenizer: n_vocab {n_vocab} has no room for {BYTES} bytes and the end of text; {BYTES + 1} is the least"
+        )
     trainer = trainers.BpeTrainer(vocab_size=n_vocab - 1, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -1,4 +1,4 @@
-"""The most memory that this process has held, and a fresh start for that number.
+"""The most memory that this process has held, a fresh start for that number, and how running out of it is known.
 
 `ru_maxrss` will not do: a process begins with the peak of the one that started it, so everything that a large program starts seems
 at least as large. Linux's VmHWM belongs to the process alone, and can be set back to what is held at present.
@@ -29,6 +29,11 @@ def peak_memory_mb(device: str = "") -> float:
         return 1024 * int((OWN / "status").read_text().split("VmHWM:")[1].split()[0]) / 1e6
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is how Python or PyTorch says that memory has run out, on the processor or on a GPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def forget_peak() -> None:

@@ -13,6 +13,7 @@ from staged.errors import PlanError
 from staged.settings import from_table, read_toml
 
 OBJECTIVES = ("causal", "masked")
+SHAPE = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class TrainSettings:
         for name in ("precision", "saved_precision"):
             if getattr(self, name) not in ("bf16", "fp32"):
                 raise PlanError(f"train: {name} {getattr(self, name)!r}; known: bf16, fp32")
-        for name in ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every"):
+        for name in ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every", *SHAPE):
             if getattr(self, name) < 1:
                 raise PlanError(f"train: {name} must be at least 1, not {getattr(self, name)}")
         for name, allowed, holds in (
@@ -127,13 +128,17 @@ def with_flags(settings: TrainSettings, given: Mapping[str, Any]) -> TrainSettin
 
 
 def read_plan(path: Path) -> dict[str, TrainSettings]:
-    """The runs of a training plan, by name: each table of the TOML file over what is under `[defaults]`.
+    """The runs of a training plan, by name: each table of the TOML file over what is under `[defaults]`, and
+    its corpus over `[defaults.corpus]`.
 
     Raises:
         PlanError: unreadable, an unknown key, or no run.
     """
     tables = read_toml(path)
     defaults = tables.pop("defaults", {})
+    common = defaults.get("corpus", {}) if isinstance(defaults, dict) else None
+    if not isinstance(common, dict):
+        raise PlanError(f'{path}: [defaults] and its corpus must be tables, such as [defaults.corpus] with source = "my-texts"')
     runs: dict[str, TrainSettings] = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
@@ -142,6 +147,8 @@ def read_plan(path: Path) -> dict[str, TrainSettings]:
             raise PlanError(f"{path}: run {name!r} cannot be a folder's name; choose one of letters and digits")
         merged = defaults | table
         where = f"{path} [{name}]"
+        if isinstance(merged.get("corpus"), dict):
+            merged["corpus"] = common | merged["corpus"]
         if "corpus" in merged:
             merged["corpus"] = from_table(CorpusSettings, merged["corpus"], where=f"{where} corpus")
         runs[name] = from_table(TrainSettings, merged, where=where)

@@ -14,8 +14,9 @@ import torch
 
 from staged.artifacts import replacing
 from staged.errors import CheckpointError
+from staged.model.memory import is_out_of_memory
 
-DAMAGE = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, EOFError, OSError, pickle.UnpicklingError)
+DAMAGE = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, EOFError, pickle.UnpicklingError)
 
 
 def save_snapshot(path: Path, state: dict[str, Any]) -> None:
@@ -36,9 +37,13 @@ def opened_snapshot(path: Path, *, device: torch.device | str = "cpu") -> Iterat
     """The saved state; what goes wrong while it is put to use is a damaged file's fault, too.
 
     Raises:
-        CheckpointError: damaged.
+        CheckpointError: damaged, unreadable, or larger than the memory that is free.
     """
     try:
         yield torch.load(path, map_location=device, weights_only=True)
-    except DAMAGE:
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}; the checkpoint stays as it is") from None
+    except DAMAGE as error:
+        if is_out_of_memory(error):
+            raise CheckpointError(f"{path}: not enough memory to continue from it; free some: the checkpoint is whole") from None
         raise CheckpointError(f"{path}: damaged checkpoint; delete it to train this model again") from None

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from staged.artifacts import build, fingerprint, is_complete, read_json, write_atomic, write_json
+from staged.artifacts import build, check_name, fingerprint, is_complete, read_json, write_atomic, write_json
 from staged.corpus.build import build_passages, split_documents, text_digest
 from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.model import data, processes
@@ -49,6 +49,7 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
+CHECKPOINT = "checkpoint.pt"  # in the folder under construction
 
 
 def _sources_of(name: str) -> list[str]:
@@ -80,6 +81,7 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
         ArtifactError: the folder holds something else, or cannot be written.
     """
     processes.join()
+    check_name(folder)
     wanted = fingerprint(asdict(settings) | {"text": text_digest(settings.corpus)}, _model_files(settings))
     if is_complete(folder, wanted):
         return False
@@ -92,7 +94,7 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
         _Run(partial, settings, report).train()
 
     if rank() == 0:
-        build(folder, work, settings=wanted["settings"], inputs=_model_files(settings))
+        build(folder, work, settings=wanted["settings"], inputs=_model_files(settings), scratch=CHECKPOINT)
     else:
         work(folder.with_name(folder.name + ".partial"))
     processes.barrier()
@@ -129,7 +131,6 @@ class _Run:
                 f"train: {world()} processes share {settings.batch // settings.micro_batch} micro-batches a step; "
                 "lower micro_batch so that each gets one"
             )
-        self.documents = split_documents(settings.corpus)
         self.bpe, pretrained = self._start()
         n_ctx = settings.n_ctx if pretrained is None else pretrained.config.n_ctx
         if settings.corpus.budget_tokens > n_ctx:
@@ -161,11 +162,13 @@ class _Run:
             return bpe, model
         if self.settings.tokenizer:
             return load_bpe(model_folder(self.settings.tokenizer)), None
-        return train_bpe((d.text for d in self.documents if d.split == "pretrain"), self.settings.n_vocab), None
+        return train_bpe(
+            (d.text for d in split_documents(self.settings.corpus) if d.split == "pretrain"), self.settings.n_vocab
+        ), None
 
     def train(self) -> None:
         self._resume()
-        started, first_tokens = time.monotonic(), self.tokens
+        started, first_tokens, first_step = time.monotonic(), self.tokens, self.step
         while self.step < self.settings.steps:
             loss = self._step()
             if not math.isfinite(loss):
@@ -175,8 +178,11 @@ class _Run:
             self.curve.append({"step": self.step, "train": loss} | ({"valid": valid} if valid is not None else {}))
             if self._due(self.settings.checkpoint_every) and rank() == 0:
                 self._checkpoint()
-            speed = (self.tokens - first_tokens) / (time.monotonic() - started)
-            left = (self.settings.steps - self.step) * self.tokens / self.step / speed
+            passed = time.monotonic() - started
+            speed, left = (
+                (self.tokens - first_tokens) / passed,
+                (self.settings.steps - self.step) * passed / (self.step - first_step),
+            )
             self.report(Progress(self.step, self.settings.steps, loss, valid, speed, left, peak_memory_mb()))
         if rank() == 0:
             self._finish()
@@ -200,7 +206,7 @@ class _Run:
         for i, (inputs, wanted) in enumerate(mine):
             last = i == len(mine) - 1 or world() == 1
             with nullcontext() if last else self.loss.no_sync():  # type: ignore[operator]
-                loss = self._summed(self.loss, inputs, wanted) * (world() / targets)  # DDP takes the mean over processes
+                loss = self._summed(self.loss, inputs, wanted) * (world() / max(targets, 1))  # DDP takes the mean over processes
                 loss.backward()
             total += loss.detach()
         nn.utils.clip_grad_norm_(self.task.model.parameters(), settings.clip_norm)
@@ -228,7 +234,7 @@ class _Run:
             total += float(self._summed(self.task.loss, inputs, wanted))
             targets += int((wanted != data.IGNORED).sum())
         self.task.model.train()
-        return total / targets
+        return total / max(targets, 1)
 
     def _trained(self) -> dict[str, Tensor]:
         """The weights that training changes: all of them, or LoRA's."""
@@ -236,10 +242,10 @@ class _Run:
 
     def _checkpoint(self) -> None:
         state = {"weights": self._trained(), "optimizer": self.optimizer.state_dict(), "step": self.step}
-        save_snapshot(self.folder / "checkpoint.pt", state | {"tokens": self.tokens, "curve": self.curve})
+        save_snapshot(self.folder / CHECKPOINT, state | {"tokens": self.tokens, "curve": self.curve})
 
     def _resume(self) -> None:
-        path = self.folder / "checkpoint.pt"
+        path = self.folder / CHECKPOINT
         if not path.is_file():
             return
         with opened_snapshot(path, device=self.device) as state:
@@ -258,7 +264,6 @@ class _Run:
         }
         facts |= {"steps": self.step, "tokens_seen": self.tokens, "sources": self.sources, "corpus": self.counts}
         write_json(self.folder / "training.json", facts | {"settings": asdict(self.settings)})
-        (self.folder / "checkpoint.pt").unlink(missing_ok=True)
 
 
 def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:

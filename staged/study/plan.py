@@ -86,7 +86,9 @@ def read_study(path: Path, *, corpus: str = "") -> StudySettings:
         PlanError: unreadable or wrong; the sentence names the key.
     """
     table = read_toml(path)
-    inner = dict(table.get("corpus", {})) | ({"source": corpus} if corpus else {})
+    inner = table.get("corpus", {})
+    if corpus and isinstance(inner, dict):
+        inner = inner | {"source": corpus}
     table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
     table["roberta"] = from_table(RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]")
     return from_table(StudySettings, table, where=str(path))

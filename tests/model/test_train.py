@@ -25,11 +25,12 @@ from staged.cli import app
 from staged.corpus.build import CorpusSettings
 from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.model import data, objectives
-from staged.model.bpe import BPE
+from staged.model.bpe import BPE, train_bpe
 from staged.model.checkpoints import load_model
 from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, initialise
 from staged.model.plan import FINE_TUNING, TrainSettings, read_plan, with_flags
+from staged.model.snapshots import opened_snapshot
 from staged.model.train import Progress, learning_rate, train
 
 
@@ -386,9 +387,75 @@ def test_a_file_where_the_model_should_go_is_said_at_once(settings: TrainSetting
         ("[a]\nsaved_precision = 'int8'", "saved_precision 'int8'; known: bf16, fp32"),
         ("[a]\ncheckpointing = 1", "checkpointing must be of type bool"),
         ("[a", "not valid TOML"),
+        ("[a]\ncorpus = 'my-texts'", r"\[a\] corpus: must be a table of keys and values, not 'my-texts'"),
+        ("defaults = 1\n[a]\nsteps = 3", r"\[defaults\] and its corpus must be tables"),
+        ("[defaults]\ncorpus = 3\n[a]\nsteps = 3", r"\[defaults\] and its corpus must be tables"),
+        ("[a]\nobjective = 'masked'\nn_head = 0", "n_head must be at least 1"),
+        ("[a]\nn_layer = 0", "n_layer must be at least 1"),
     ],
 )
 def test_bad_plans(tmp_path: Path, toml: str, says: str) -> None:
     (tmp_path / "plan.toml").write_text(toml)
     with pytest.raises(PlanError, match=says):
         read_plan(tmp_path / "plan.toml")
+
+
+def test_a_run_has_the_common_corpus_with_its_own_changes(tmp_path: Path) -> None:
+    plan = '[defaults.corpus]\nsource = "my-texts"\nbudget_tokens = 64\n[a]\n[b.corpus]\nbudget_tokens = 128\n'
+    (tmp_path / "plan.toml").write_text(plan, encoding="utf-8")
+    runs = read_plan(tmp_path / "plan.toml")
+    assert [(one.corpus.source, one.corpus.budget_tokens) for one in runs.values()] == [("my-texts", 64), ("my-texts", 128)]
+
+
+def test_killed_between_the_last_step_and_the_manifest_nothing_is_trained_again(
+    trained: Path, settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Path, scratch: str) -> dict[str, str]:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("staged.artifacts._sums", killed)
+        with pytest.raises(KilledError):
+            train(tmp_path / "m", settings)
+    steps: list[int] = []
+    train(tmp_path / "m", settings, report=lambda one: steps.append(one.step))
+    assert steps == []
+    assert {path.name: path.read_bytes() for path in trained.iterdir()} == {
+        path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory to continue from it; free some: the checkpoint is whole"),
+        (OSError(5, "Input/output error"), "cannot be read: Input/output error; the checkpoint stays as it is"),
+        (RuntimeError("PytorchStreamReader failed"), "damaged checkpoint; delete it"),
+    ],
+)
+def test_what_keeps_a_run_from_continuing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(CheckpointError, match=says), opened_snapshot(tmp_path / "checkpoint.pt"):
+        pass
+
+
+def test_a_folder_without_a_name_is_refused(settings: TrainSettings) -> None:
+    with pytest.raises(ArtifactError, match=r"\.: a folder is made beside this place.*give it a name, such as new"):
+        train(Path(), settings)
+
+
+def test_a_vocabulary_needs_room_for_all_bytes() -> None:
+    with pytest.raises(CheckpointError, match="257 is the least"):
+        train_bpe(["some text"], 256)
+
+
+def test_a_masked_step_without_a_masked_token_goes_on(human_folder: Path, settings: TrainSettings, tmp_path: Path) -> None:
+    corpus = replace(settings.corpus, budget_tokens=30, minimum_tokens=1)
+    masked = replace(settings, objective="masked", corpus=corpus, mask_share=0.01, batch=1, micro_batch=1, steps=4, valid_rows=1)
+    train(tmp_path / "m", masked)
+    assert (tmp_path / "m" / "training.json").is_file()
