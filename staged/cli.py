@@ -58,6 +58,12 @@ def main() -> None:
         _refuse(str(error))
     except OSError as error:
         _refuse(f"{error.filename or 'standard output'}: {error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        from staged.model.memory import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        _refuse("not enough memory; lower --batch where the command has it, close other programs, or take a smaller model")
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             errors.print(

@@ -25,9 +25,9 @@ FEW_TOKENS = 8  # new ones of a sequence, for which keys and values are read onc
 class BlockCache:
     """bfloat16 keys and values in blocks of positions: keys (layers, G, B, H, D, W), a position a column, values (…, W, D)."""
 
-    def __init__(self, config: GPT2Config, batch: int) -> None:
+    def __init__(self, config: GPT2Config, batch: int, positions: int) -> None:
         head = config.n_embd // config.n_head
-        start = (config.n_layer, -(-config.n_ctx // BLOCK), batch, config.n_head)
+        start = (config.n_layer, -(-positions // BLOCK), batch, config.n_head)
         keys = torch.empty((*start, head, BLOCK), dtype=torch.bfloat16)
         self._hold(keys, torch.empty((*start, BLOCK, head), dtype=torch.bfloat16))
         self.length = 0

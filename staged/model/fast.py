@@ -212,9 +212,9 @@ class PackedGPT2:
         self.head = packed_head(config, take, precision, rows)  # first: making it needs the most memory beside the result
         self.blocks = [PackedBlock(config, layer, take, precision, rows) for layer in range(config.n_layer)]
 
-    def new_cache(self, batch: int) -> BlockCache:
-        """An empty cache for `batch` sequences."""
-        return BlockCache(self.config, batch)
+    def new_cache(self, batch: int, positions: int | None = None) -> BlockCache:
+        """An empty cache for `batch` sequences of so many positions, by default the whole context."""
+        return BlockCache(self.config, batch, positions or self.config.n_ctx)
 
     def hidden(self, tokens_BT: Tensor, cache: BlockCache) -> Tensor:
         """Final hidden states (B, T, C), normalised without gain and shift; appends to the cache.

@@ -29,10 +29,10 @@ class Projection(nn.Module):
 
 
 class Cache:
-    """Keys and values of the tokens already seen, one (2, B, H, n_ctx, D) block per layer."""
+    """Keys and values of the tokens already seen, one (2, B, H, positions, D) block per layer."""
 
-    def __init__(self, config: GPT2Config, batch: int, *, dtype: torch.dtype, device: torch.device) -> None:
-        shape = (config.n_layer, 2, batch, config.n_head, config.n_ctx, config.n_embd // config.n_head)
+    def __init__(self, config: GPT2Config, batch: int, positions: int, *, dtype: torch.dtype, device: torch.device) -> None:
+        shape = (config.n_layer, 2, batch, config.n_head, positions, config.n_embd // config.n_head)
         self.kv = torch.empty(shape, dtype=dtype, device=device)
         self.length = 0
 
@@ -159,9 +159,9 @@ class GPT2(nn.Module):
         """Logits (B, T, V) for the token after each position."""
         return F.linear(self.hidden(tokens_BT, cache), self.wte.weight)
 
-    def new_cache(self, batch: int) -> Cache:
-        """An empty cache for this many rows, in the weights' type and place."""
-        return Cache(self.config, batch, dtype=self.wte.weight.dtype, device=self.device)
+    def new_cache(self, batch: int, positions: int | None = None) -> Cache:
+        """An empty cache for this many rows and positions, by default the whole context, in the weights' type and place."""
+        return Cache(self.config, batch, positions or self.config.n_ctx, dtype=self.wte.weight.dtype, device=self.device)
 
     def next_logits(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
         """Float32 logits (B, V) for the token after the last; appends to the cache."""

@@ -115,13 +115,18 @@ class Outside:
         if getattr(c, "final_logit_softcapping", None) or getattr(head, "bias", None) is not None:
             raise CheckpointError(f"{where}: a head with a bias or capped logits is not supported; choose another model")
         self.model, self.tokenizer = model, tokenizer
-        self.config = GPT2Config(
-            n_vocab=tokenizer.n_vocab,
-            n_ctx=c.max_position_embeddings,
-            n_embd=c.hidden_size,
-            n_head=c.num_attention_heads,
-            n_layer=c.num_hidden_layers,
-        )
+        try:
+            self.config = GPT2Config(
+                n_vocab=tokenizer.n_vocab,
+                n_ctx=c.max_position_embeddings,
+                n_embd=c.hidden_size,
+                n_head=c.num_attention_heads,
+                n_layer=c.num_hidden_layers,
+            )
+        except AttributeError as error:  # a family that calls it otherwise, or has no limit
+            raise CheckpointError(
+                f"{where}: its config.json lacks {error.name!r}, without which texts cannot be fitted in"
+            ) from None
         self.head_VC: Tensor = head.weight[: tokenizer.n_vocab]
         if not self._head_is_all():
             raise CheckpointError(f"{where}: its logits are not the head's product with the hidden states; choose another model")
@@ -154,8 +159,8 @@ class Outside:
         """Float32 logits (B, V) for the token after the last; appends to the cache."""
         return self._ending(F.linear(self.hidden(tokens_BT, cache)[:, -1], self.head_VC).float())
 
-    def new_cache(self, batch: int) -> OutsideCache:
-        """An empty cache."""
+    def new_cache(self, batch: int, positions: int | None = None) -> OutsideCache:
+        """An empty cache, which grows as it is filled."""
         return OutsideCache()
 
     def _ending(self, logits: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 What `gpt2.py` computes. A step of a small model is a few hundred kernels of some microseconds, which Python launches more slowly
 than a GPU runs them; a graph launches all of them at once, but only ever on the same addresses and shapes. So keys and values stand
-in one block for the whole context, the position is a number on the device, and attention looks at the whole span of the cache, with
+in one block of a span, the position is a number on the device, and attention looks at the whole span of the cache, with
 a mask, where the span is the next power of two: few shapes, and short texts don't pay for the whole context. On a CPU, or for many
 tokens at once (a prompt), the same code runs without a graph.
 
@@ -45,7 +45,7 @@ class Step:
 
 @dataclass
 class Store:
-    """A (layers, 2, B, H, n_ctx, D) block of keys and values and the graphs over it: by rows, tokens and span."""
+    """A (layers, 2, B, H, S, D) block of keys and values and the graphs over it: by rows, tokens and span."""
 
     kv: Tensor
     steps: dict[tuple[int, int, int], Step] = field(default_factory=dict)
@@ -81,20 +81,21 @@ class StaticGPT2:
         self.pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
         self.spare: list[Store] = []  # of caches that are gone: at most one, whose graphs serve the next batch
 
-    def new_cache(self, batch: int) -> StaticCache:
-        """An empty cache for `batch` sequences, where the last one stood if nobody holds that any more and it is large enough."""
-        store = self.spare.pop() if self.spare else None
-        if store is None or store.kv.size(2) < batch:
+    def new_cache(self, batch: int, positions: int | None = None) -> StaticCache:
+        """An empty cache for `batch` sequences of so many positions, by default the whole context; where the last one stood if
+        nobody holds that any more and it is large enough."""
+        store, span = self.spare.pop() if self.spare else None, span_of(positions or self.config.n_ctx, self.config.n_ctx)
+        if store is None or store.kv.size(2) < batch or store.kv.size(4) < span:
             store = None  # first, so that its memory serves the new one
-            store = Store(self._new_block(batch))
+            store = Store(self._new_block(batch, span))
         cache = StaticCache(store, batch)
         weakref.finalize(cache, _give_back, self.spare, store).atexit = False
         return cache
 
     @torch.inference_mode(False)
-    def _new_block(self, batch: int) -> Tensor:
+    def _new_block(self, batch: int, span: int) -> Tensor:
         config = self.config
-        shape = (config.n_layer, 2, batch, config.n_head, config.n_ctx, config.n_embd // config.n_head)
+        shape = (config.n_layer, 2, batch, config.n_head, span, config.n_embd // config.n_head)
         return torch.zeros(shape, dtype=self.wte.dtype, device=self.device)  # what is masked counts 0 times what stands there
 
     def __call__(self, tokens_BT: Tensor, cache: StaticCache) -> Tensor:
@@ -167,7 +168,7 @@ class StaticGPT2:
 
 
 def attend(attention: Attention, x_BTC: Tensor, kv: Tensor, positions_T: Tensor, mask_TS: Tensor) -> Tensor:
-    """Self-attention (B, T, C) over the first S places of one layer's (2, B, H, n_ctx, D) keys and values, written into them.
+    """Self-attention (B, T, C) over the first S places of one layer's (2, B, H, span, D) keys and values, written into them.
 
     Args:
         mask_TS: 0 where a token may look, −∞ elsewhere, in the precision of x: made of booleans, it would be made in every layer.

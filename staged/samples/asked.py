@@ -28,7 +28,7 @@ def chosen_prompts(prompt: str, source: str) -> tuple[str, ...]:
 
     Raises:
         PlanError: both.
-        SamplingError: a file that cannot be read.
+        CorpusError: a file that cannot be read.
     """
     if prompt and source:
         raise PlanError("sample: give --prompt or --prompts, not both")

@@ -57,7 +57,7 @@ class SampleSettings:
         length: new tokens at most.
         prompts: texts to continue; none, or an empty one, is an unconditional sample.
         per_prompt: neighbouring samples that share a prompt: sample i continues prompt i // per_prompt, modulo their number.
-        batch: samples computed at once; part of what determines the bytes in bf16.
+        batch: samples computed at once, without a draft; part of what determines the bytes in bf16.
         draft: a smaller model of the same tokenizer that proposes tokens for `model` to judge (speculative decoding, exact);
             empty is off. Samples then run one by one.
         precision: `fp32`, `bf16` or `int8`; empty takes bf16 where the processor has it.
@@ -102,6 +102,11 @@ class SampleSettings:
         check_stops(self.stop)
         check_prompts(self.prompts)
 
+    @property
+    def block(self) -> int:
+        """Samples that are computed, and kept, together; with a draft they run one by one."""
+        return 1 if self.draft else self.batch
+
     def prompt(self, i: int) -> str:
         """The text that sample i continues."""
         return self.prompts[i // self.per_prompt % len(self.prompts)] if self.prompts else ""
@@ -121,6 +126,7 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Progress = s
 
     Raises:
         CheckpointError, SamplingError: the model, or what is asked of it.
+        PlanError: `out` is no .jsonl or .parquet file's name.
         ArtifactError: the file cannot be written.
     """
     if out.suffix not in FORMATS or out.is_dir():
@@ -132,7 +138,7 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Progress = s
     with continued(
         out, fingerprint(asdict(settings) | {"weights": weights, "computed_by": path}, {}), pieces="?????????.jsonl"
     ) as blocks:
-        names = [blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.batch)]
+        names = [blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.block)]
         if not all(name.is_file() for name in names):
             _fill(names, model, bpe, settings, progress)
         write_atomic(out, _join(out.suffix, names, settings))
@@ -142,7 +148,7 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Progress = s
 def sample(settings: SampleSettings) -> Iterator[dict[str, Any]]:
     """The rows of all samples, in order, block after block."""
     model, bpe = _load(settings)
-    for first in range(0, settings.count, settings.batch):
+    for first in range(0, settings.count, settings.block):
         yield from _block(model, bpe, settings, first)
 
 
@@ -175,17 +181,17 @@ def _load(settings: SampleSettings) -> tuple[Decoder | Pair, TextTokenizer]:
 
 def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, progress: Progress) -> None:
     for number, name in enumerate(names):
-        first = number * settings.batch
+        first = number * settings.block
         if not name.is_file():
             lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in _block(model, bpe, settings, first)]
             write_atomic(name, "".join(lines).encode())
-        progress(min(first + settings.batch, settings.count), settings.count)
+        progress(min(first + settings.block, settings.count), settings.count)
 
 
 def _block(
     model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, first: int, watch: Callable[[int, int], None] | None = None
 ) -> list[dict[str, Any]]:
-    ids = range(first, min(first + settings.batch, settings.count))
+    ids = range(first, min(first + settings.block, settings.count))
     prompts = [prompt or [bpe.end_of_text] for prompt in bpe.encode_batch([settings.prompt(i) for i in ids])]
     stops = StopStrings(settings.stop, bpe.decode)
     wanted = {"length": settings.length, "end": bpe.end_of_text, "seed": settings.seed, "first": first}

@@ -35,8 +35,9 @@ class Decoder(Protocol):
     def device(self) -> torch.device:
         """Where it takes tokens and leaves logits."""
 
-    def new_cache(self, batch: int) -> Any:
-        """An empty cache; its `keep(rows)` drops all rows where the boolean (B,) tensor is false."""
+    def new_cache(self, batch: int, positions: int | None = None) -> Any:
+        """An empty cache for so many positions of each row, by default the whole context; its `keep(rows)` drops all rows where the
+        boolean (B,) tensor is false."""
 
     def __call__(self, tokens_BT: Tensor, cache: Any) -> Tensor:
         """Logits (B, T, V) for the token after each position; appends to the cache."""
@@ -122,7 +123,8 @@ def generate(
     rows = _Rows(
         prompts, torch.from_numpy(u[:, 1:]).to(model.device), top_p_B, length=length, end=end, n_ctx=n_ctx, options=options
     )
-    cache, start = model.new_cache(len(prompts)), window_start(rows.position, n_ctx)
+    positions = min(n_ctx, rows.longest + draws)
+    cache, start = model.new_cache(len(prompts), positions), window_start(rows.position, n_ctx)
     tokens_BT = rows.text_BT[:, start : rows.position]
     while True:
         alive = rows.advance(model.next_logits(tokens_BT, cache), chosen)
@@ -135,7 +137,7 @@ def generate(
         read = rows.position - 1
         if window_start(rows.position, n_ctx) != start:  # every cached key was made at another position: read again
             read = start = window_start(rows.position, n_ctx)
-            cache = model.new_cache(len(rows.live))
+            cache = model.new_cache(len(rows.live), positions)
         tokens_BT = rows.text_BT[:, read : rows.position]
 
 

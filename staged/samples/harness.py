@@ -28,8 +28,9 @@ from staged.errors import PlanError, SamplingError
 from staged.model.checkpoints import load_model
 from staged.model.evaluate import PRECISIONS
 from staged.model.likelihood import Ids, Window, score
-from staged.samples.engine import generate
+from staged.samples.engine import Options, generate
 from staged.samples.methods import from_numbers
+from staged.samples.stops import StopStrings
 
 log = logging.getLogger(__name__)
 
@@ -184,18 +185,11 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
         sampled = asked.get("do_sample", False)
         numbers = (asked.get("temperature"), asked.get("top_k"), asked.get("top_p")) if sampled else (0.0, None, None)
         rows = [(ids or [self.eot_token_id])[-(self.max_length - length) :] for ids in self.bpe.encode_batch(prompts)]
-        found = generate(
-            self.model, rows, from_numbers(*numbers), length=length, end=self.eot_token_id, seed=self.seed, first=first
-        )
         until = asked.get("until") or []
-        return [_cut(self.bpe.decode(one.tokens), [until] if isinstance(until, str) else until) for one in found]
-
-
-def _cut(text: str, stops: Sequence[str]) -> str:
-    for stop in stops:
-        if stop:
-            text = text.split(stop)[0]
-    return text
+        stops = StopStrings([one for one in ([until] if isinstance(until, str) else until) if one], self.bpe.decode)
+        wanted = {"length": length, "end": self.eot_token_id, "seed": self.seed, "first": first}
+        found = generate(self.model, rows, from_numbers(*numbers), **wanted, options=Options(stops=stops))
+        return [stops.cut(self.bpe.decode(one.tokens))[0] for one in found]
 
 
 if __name__ == "__main__":

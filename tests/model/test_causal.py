@@ -153,6 +153,15 @@ class TestRefused:
         with pytest.raises(CheckpointError, match="transformers cannot load it as a causal language model"):
             load_causal(str(tmp_path))
 
+    def test_a_family_without_a_longest_text(self, bpe: BPE, tmp_path: Path) -> None:
+        from transformers import BloomConfig, BloomForCausalLM
+
+        write_llama(tmp_path, bpe)
+        config = BloomConfig(vocab_size=bpe.n_vocab, hidden_size=16, n_layer=1, n_head=2, eos_token_id=bpe.end_of_text)
+        BloomForCausalLM(config).save_pretrained(tmp_path)
+        with pytest.raises(CheckpointError, match=r"its config\.json lacks 'max_position_embeddings'"):
+            load_causal(str(tmp_path))
+
     def test_weights_cut_off(self, bpe: BPE, tmp_path: Path) -> None:
         weights = write_llama(tmp_path, bpe) / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:2000])

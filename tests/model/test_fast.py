@@ -126,7 +126,7 @@ def test_sums_of_rows_are_attention(tokens: int, end: int, monkeypatch: pytest.M
     """Against PyTorch's attention in float32, of the last of `end` tokens; what was set back does not count."""
     monkeypatch.setattr(bags, "BLOCK", 4)
     q, k, v = torch.randn(3, 2, 14, 3, 1, 8, generator=torch.Generator().manual_seed(8)).bfloat16()  # (B, T, H, 1, D)
-    cache = bags.BlockCache(GPT2Config(n_vocab=9, n_ctx=14, n_embd=24, n_head=3, n_layer=2), 2)
+    cache = bags.BlockCache(GPT2Config(n_vocab=9, n_ctx=14, n_embd=24, n_head=3, n_layer=2), 2, 14)
     past, new = end - tokens, slice(end - tokens, end)
     cache.begin(14)
     cache.append(1, k.flip(1), v.flip(1))

@@ -78,7 +78,7 @@ def test_bf16_round_trip_keeps_every_bit(tiny: Path, tmp_path: Path) -> None:
 def test_cache_in_uneven_pieces_equals_one_pass(tiny: Path, bpe: BPE) -> None:
     model, _ = load_model(str(tiny))
     ids = torch.tensor([bpe.encode(TEXTS[0] * 2)[:30], bpe.encode(TEXTS[2] * 3)[:30]])
-    cache = Cache(model.config, 2, dtype=torch.float32, device=torch.device("cpu"))
+    cache = Cache(model.config, 2, 30, dtype=torch.float32, device=torch.device("cpu"))
     pieces = torch.cat([model(ids[:, a:b], cache) for a, b in ((0, 7), (7, 8), (8, 20), (20, 30))], dim=1)
     torch.testing.assert_close(pieces, model(ids), atol=1e-5, rtol=0)
 

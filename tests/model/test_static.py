@@ -125,3 +125,17 @@ def test_a_replay_gives_what_the_code_gives(exact: GPT2, dtype: torch.dtype) -> 
     for part in tokens(3, 200).to("cuda").split([20, *[1] * 172, 8], dim=1):
         torch.testing.assert_close(graphed(part, caches[0]), plain(part, caches[1]), atol=allowed, rtol=0)
     assert {key[1:] for key in caches[0].store.steps} == {(1, 128), (1, 256), (8, 256)}
+
+
+def test_a_cache_spans_what_is_asked_for_and_grows_by_being_made_anew(static: StaticGPT2, exact: GPT2) -> None:
+    static.spare.clear()
+    short = static.new_cache(2, 20)
+    assert short.store.kv.size(4) == span_of(20, static.config.n_ctx)
+    text = tokens(2, 20, seed=3)
+    same(static(text, short), exact(text))
+    del short
+    gc.collect()
+    whole = static.new_cache(2)
+    assert whole.store.kv.size(4) == static.config.n_ctx
+    text = tokens(2, static.config.n_ctx, seed=4)
+    same(static(text, whole), exact(text))

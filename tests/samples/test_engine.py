@@ -12,7 +12,7 @@ from transformers import GPT2LMHeadModel
 from staged.errors import SamplingError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
-from staged.model.gpt2 import GPT2
+from staged.model.gpt2 import GPT2, Cache
 from staged.samples.engine import Generated, Options, check_length, generate, slides, window_start
 from staged.samples.methods import method
 from staged.samples.stops import StopStrings
@@ -196,3 +196,16 @@ def test_watched_tokens_are_the_rows_in_their_order(loaded: tuple[GPT2, BPE]) ->
     options = Options(watch=lambda row, token: seen[row].append(token))
     found = run(loaded, loaded[1].encode_batch(PROMPTS), "temperature-1", options=options)
     assert list(seen.values()) == [one.tokens for one in found]
+
+
+def test_a_cache_is_as_long_as_the_texts(loaded: tuple[GPT2, BPE], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, bpe = loaded
+    asked = []
+
+    def new_cache(batch: int, positions: int) -> Cache:
+        asked.append(positions)
+        return GPT2.new_cache(model, batch, positions)
+
+    monkeypatch.setattr(model, "new_cache", new_cache)
+    generate(model, [[bpe.end_of_text] * 7, [1]], method("temperature-1"), length=5, end=-1, seed=1)
+    assert asked == [12]

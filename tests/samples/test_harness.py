@@ -25,6 +25,8 @@ with warnings.catch_warnings():  # the harness's own imports are not ours to men
     lm_eval = pytest.importorskip("lm_eval")
     from lm_eval.tasks import TaskManager
 
+    from staged.samples import harness
+    from staged.samples.engine import Generated, generate
     from staged.samples.harness import StagedLM
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -165,6 +167,22 @@ def test_greedy_generation_is_transformers_cut_at_the_stop(tiny: Path, plain: Pl
         model = StagedLM(str(tiny), batch_size=batch)
         asked = {"until": "a", "max_gen_toks": 20}
         assert model.generate_until([request(prompt, asked) for prompt in prompts], disable_tqdm=True) == expected
+
+
+def test_generation_ends_where_the_stop_stands(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = []
+
+    def counted(*arguments: Any, **wanted: Any) -> list[Generated]:
+        found = generate(*arguments, **wanted)
+        lengths.extend(len(one.tokens) for one in found)
+        return found
+
+    monkeypatch.setattr(harness, "generate", counted)
+    model = StagedLM(str(tiny), batch_size=1)
+    (whole,) = model.generate_until([request("The river", {"max_gen_toks": 20})], disable_tqdm=True)
+    (cut,) = model.generate_until([request("The river", {"until": [whole[2], ""], "max_gen_toks": 20})], disable_tqdm=True)
+    assert cut == whole.split(whole[2])[0]
+    assert lengths[1] < lengths[0] == 20
 
 
 def test_sampled_generation_does_not_depend_on_the_batch(tiny: Path) -> None:
