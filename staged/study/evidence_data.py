@@ -22,7 +22,7 @@ from staged.corpus.build import read_documents, write_documents
 from staged.corpus.files import read_corpus
 from staged.corpus.passages import cut
 from staged.corpus.splits import assign
-from staged.errors import SamplingError
+from staged.errors import PlanError, SamplingError
 from staged.progress import Progress, shifted
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.dataset import SampleSettings, read_samples, write_samples
@@ -132,7 +132,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        return f"{Path(self.model).name}.{self.method}.{self.words}"
+        return f"{generator_name(self.model)}.{self.method}.{self.words}"
 
 
 def cells(settings: EvidenceSettings) -> list[Cell]:
@@ -163,18 +163,19 @@ def build_machine(
 
     Raises:
         SamplingError: a file there is of another plan.
+        PlanError: the corpora have too few passages for the plan's prompts.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    every = cells(settings)
-    total, before, texts = sum(cell.count for cell in every), 0, []
-    for cell in every:
-        sources = _prompted(human, cell, settings)
+    every = [(cell, _prompted(human, cell, settings)) for cell in cells(settings)]
+    total, before, texts = sum(cell.count for cell, _ in every), 0, []
+    for cell, sources in every:
         wanted, out = _sampling(cell, sources, settings, device), folder / f"{cell.name}.jsonl"
         if not out.is_file():
             write_samples(out, wanted, progress=shifted(progress, before, total))
         rows = read_samples(out)
-        if tuple(row["prompt"] for row in rows) != wanted.prompts:
-            raise SamplingError(f"{out}: holds samples of other prompts than this plan's; choose another --out, or remove the file")
+        asked = [(one, wanted.model, wanted.method.name, wanted.repetition_penalty) for one in wanted.prompts]
+        if [(row["prompt"], row["model"], row["method"], row["repetition_penalty"]) for row in rows] != asked:
+            raise SamplingError(f"{out}: holds samples of another plan; choose another --out, or remove the file")
         before += cell.count
         progress(before, total)
         texts += [_machine(cell, source, row) for source, row in zip(sources, rows, strict=True)]
@@ -184,6 +185,11 @@ def build_machine(
 def _prompted(human: Sequence[Document], cell: Cell, settings: EvidenceSettings) -> list[Document]:
     """The human passages that a cell's texts begin like: others for every model and method, as long as there are some."""
     own = [one for one in _in_role(human, settings, lambda role: role.begins) if one.id.endswith(f"@{cell.words}")]
+    if len(own) < cell.count:
+        raise PlanError(
+            f"plan: {cell.count} texts of {cell.words} words are to be written by {cell.model} ({cell.method}), each after the "
+            f"first words of a passage of its own, and `human` gives {len(own)} of that length; give more text, or ask for fewer"
+        )
     return random.Random(derive(settings.seed, cell.name)).sample(own, cell.count)
 
 
@@ -235,7 +241,7 @@ def corpus_of(document: Document) -> str:
 
 
 def generator_of(machine: Document) -> str:
-    """The generator of a machine text of the plan, from its id `generator.method.words.number`; a dot ends its name."""
+    """The generator of a machine text of the plan, from its id `generator.method.words.number`."""
     return machine.id.rsplit(".", 2)[0].partition(".")[0] if machine.label == MACHINE else ""
 
 
@@ -245,5 +251,5 @@ def method_of(machine: Document) -> str:
 
 
 def generator_name(model: str) -> str:
-    """What `generator_of` calls a model of the plan."""
-    return Path(model).name.partition(".")[0]
+    """What `generator_of` calls a model of the plan; a dot would end its name."""
+    return Path(model).name.replace(".", "_")

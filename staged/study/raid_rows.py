@@ -152,7 +152,7 @@ def column_names(path: Path) -> list[str]:
         if _kind(path) == ".jsonl":
             return list(next(iter(_json_rows(path)), {}))
         return list(pacsv.open_csv(path, read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES), parse_options=_PARSE).schema.names)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise _damaged(path, error) from None
 
 
@@ -171,7 +171,7 @@ def _blocks(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     readers = {".parquet": _parquet_blocks, ".jsonl": _json_blocks}
     try:
         yield from readers.get(_kind(path), _csv_blocks)(path, names)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise _damaged(path, error) from None
 
 
@@ -197,7 +197,7 @@ def _json_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else str(value).encode("utf-8", "replace").decode()  # halves of surrogate pairs fit no table
 
 
 def _json_rows(path: Path) -> Iterator[dict[str, object]]:
@@ -207,7 +207,7 @@ def _json_rows(path: Path) -> Iterator[dict[str, object]]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise CorpusError(f"{path}, line {number}: not JSON: {error}; each line is one object") from None
             if not isinstance(row, dict):
                 raise CorpusError(f'{path}, line {number}: must be an object like {{"id": "…", "generation": "…"}}')

@@ -23,7 +23,7 @@ from staged.artifacts import disk_errors, read_json, replacing, sha256_file, wri
 from staged.detectors.catalog import detector_files
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
-from staged.errors import CheckpointError, CorpusError
+from staged.errors import ArtifactError, CheckpointError, CorpusError
 from staged.progress import Progress
 from staged.study.raid_rows import Rows, texts_in_blocks
 
@@ -85,14 +85,17 @@ def score_into(
             continued, since its last bits differ.
 
     Raises:
-        ArtifactError: the folder cannot be written.
+        ArtifactError: the folder cannot be written, or holds another detector's scores.
         CheckpointError: the detector gave another number of scores than texts.
     """
     path = folder / "scores.jsonl"
     wanted = {"detector": name, "detector_files": detector_files(name), "file": sha256_file(rows.path), "device": device}
     wanted |= {"staged": __version__}
     with disk_errors(path):
-        if not (folder / "scores.json").is_file() or read_json(folder / "scores.json") != wanted:
+        there = read_json(folder / "scores.json") if (folder / "scores.json").is_file() else None
+        if there is not None and path.is_file() and there["detector"] != name:
+            raise ArtifactError(f"{folder}: holds the scores of the detector {there['detector']!r}; choose another --out")
+        if there != wanted:
             path.unlink(missing_ok=True)
             write_json(folder / "scores.json", wanted)
         found = _continue(path, rows)

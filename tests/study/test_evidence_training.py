@@ -23,7 +23,7 @@ from staged.detectors.token_statistics import TokenStatistics
 from staged.errors import CheckpointError, PlanError, SamplingError
 from staged.records import HUMAN, MACHINE, Document
 from staged.study import evidence_data, evidence_training
-from staged.study.evidence_data import cells, first_words
+from staged.study.evidence_data import Cell, cells, first_words, generator_name, generator_of, method_of
 from staged.study.evidence_plan import PENALISED, EnsembleSettings, EvidenceSettings, read_evidence, read_plan
 from staged.study.evidence_training import build_detector
 from staged.study.evidence_weights import fit_weights, ridge_logistic
@@ -165,8 +165,23 @@ class TestTraining:
         build_detector(tmp_path / "out", settings)
         other = tmp_path / "other"
         shutil.copytree(tmp_path / "out" / "samples", other / "samples")
-        with pytest.raises(SamplingError, match="holds samples of other prompts than this plan's; choose another --out"):
-            build_detector(other, replace(settings, seed=2))
+        for changed in ({"seed": 2}, {"repetition_penalty": 1.5}):
+            with pytest.raises(SamplingError, match="holds samples of another plan; choose another --out"):
+                build_detector(other, replace(settings, **changed))  # type: ignore[arg-type]
+
+    def test_too_few_passages_are_said_before_a_text_is_written(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        many = dict.fromkeys(settings.generators, 100_000)
+        with pytest.raises(PlanError, match=r"texts of .* words are to be written by .* give more text, or ask for fewer"):
+            build_detector(tmp_path / "out", replace(settings, generators=many))
+        assert not list((tmp_path / "out" / "samples").iterdir())
+
+    def test_a_folder_that_is_no_such_detector_stays(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        mine = tmp_path / "out" / "detector" / "config.json"
+        mine.parent.mkdir(parents=True)
+        mine.write_text("{}", encoding="utf-8")
+        with pytest.raises(PlanError, match="is no detector of this kind, and would be replaced by one"):
+            build_detector(tmp_path / "out", settings)
+        assert mine.read_text(encoding="utf-8") == "{}"
 
     def test_the_command_shows_members_by_their_names(
         self, settings: EvidenceSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -260,6 +275,8 @@ class TestData:
             {"smooth_penalty": -1.0},
             {"edges_words": (50, 50)},
             {"attacks": ("x",)},
+            {"generators": {"a/model": 1, "b/model": 1}},
+            {"held_out": ("other/essays", "more/essays")},
         ],
     )
     def test_wrong_plans(self, settings: EvidenceSettings, wrong: dict) -> None:  # type: ignore[type-arg]
@@ -445,3 +462,10 @@ class TestFeatures:
 
 def test_plain_text_is_one_line() -> None:
     assert evidence.plain("a\n\n b\u00a0c\t\u200bd ") == "a b c d"
+
+
+def test_a_generator_with_a_dot_in_its_name_keeps_its_name_and_method() -> None:
+    cell = Cell("hub/Qwen2.5-0.5B", "temperature-0.8", 100, 3)
+    text = Document(f"{cell.name}.7", "text", MACHINE, "essays:1", "train")
+    assert generator_of(text) == generator_name("hub/Qwen2.5-0.5B") == "Qwen2_5-0_5B"
+    assert method_of(text) == "temperature-0.8"

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 import staged
 from staged.cli import app
 from staged.detectors import catalog
-from staged.errors import CheckpointError, CorpusError, PlanError, StagedError
+from staged.errors import ArtifactError, CheckpointError, CorpusError, PlanError, StagedError
 from staged.study import raid_scores
 from staged.study.raid import RaidSettings, evaluate_raid
 from staged.study.raid_cells import calibration_side, choose_cuts, eligible_rows
@@ -251,6 +251,8 @@ class TestFiles:
             ("empty.csv", b"", "cannot be read"),
             ("head.csv", b"id,generation\n", "holds no rows"),
             ("short.csv", b"id,generation\na,b\nc\n", "cannot be read"),
+            ("latin.jsonl", b'{"id": "a", "generation": "\xe9"}\n', "cannot be read"),
+            ("deep.jsonl", b'{"id": "a", "generation": ' + b"[" * 100_000, "line 1: not JSON"),
             ("latin.csv", b"id,generation\na,\xe9\n", "cannot be read"),
             ("cut.csv.gz", gzip.compress(b"id,generation\na,b\n" * 99, mtime=0)[:-12], "cannot be read"),
             ("damaged.parquet", b"PAR1", "cannot be read"),
@@ -264,6 +266,12 @@ class TestFiles:
         with pytest.raises(CorpusError, match=said) as caught:
             evaluate_raid(tmp_path / name, RaidSettings(), detector="stub")
         assert "\n" not in str(caught.value)
+
+    def test_half_a_surrogate_pair_is_a_sign_like_another(self, stub: Stub, tmp_path: Path) -> None:
+        path = tmp_path / "raid.jsonl"
+        path.write_text('{"id": "a", "generation": "cut \\ud83d 7"}\n', encoding="utf-8")
+        (scored,) = evaluate_raid(path, RaidSettings(), detector="stub")["scores"]
+        assert scored["id"] == "a"
 
     def test_no_human_row(self, stub: Stub, tmp_path: Path) -> None:
         path = write_csv(tmp_path / "raid.csv", [row for row in raid_rows(2) if row["model"] != "human"])
@@ -306,6 +314,13 @@ class TestResume:
         for name in ("evaluation.json", "predictions.json", "raid_results.json", "scores.jsonl"):
             assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
         evaluate_raid(file, RaidSettings(seed=2), detector="stub", out=tmp_path / "again")  # opens no detector: none is left
+
+    def test_another_detectors_scores_stay(self, stub: Stub, file: Path, tmp_path: Path) -> None:
+        evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
+        kept = (tmp_path / "out" / "scores.jsonl").read_bytes()
+        with pytest.raises(ArtifactError, match="holds the scores of the detector 'stub'; choose another --out"):
+            evaluate_raid(file, RaidSettings(), detector="other", out=tmp_path / "out")
+        assert (tmp_path / "out" / "scores.jsonl").read_bytes() == kept
 
     def test_other_file_begins_anew(self, stub: Stub, file: Path, tmp_path: Path) -> None:
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
