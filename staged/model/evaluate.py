@@ -88,6 +88,7 @@ def evaluate(
     stride: int | None = None,
     batch: int = 8,
     precision: str = "fp32",
+    device: str = "cpu",
     out: Path | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -99,6 +100,7 @@ def evaluate(
         stride: tokens from one window to the next, 1 … n_ctx; by default half of n_ctx.
         batch: full windows computed at once; does not change the result beyond the last digits.
         precision: of weights and arithmetic, `fp32` or `bf16`; probabilities are float32, their sum float64.
+        device: where it computes, `cpu` or `cuda`.
         out: a .json file that receives `to_json()`; killed at any moment and called again, the work continues from `OUT.blocks`
             and ends with the same bytes.
         progress: called with (tokens scored, tokens in all).
@@ -115,10 +117,11 @@ def evaluate(
     if out is not None and (out.suffix != ".json" or out.is_dir()):
         raise PlanError(f"{out}: a result is written into a .json file; choose such a name that is not a folder's")
     gpt2, bpe = load_model(model, dtype=PRECISIONS[precision])
+    gpt2.to(device)
     chosen = _stride(stride, gpt2.config.n_ctx)
     documents = read_documents(file)
     sequences = [_encode(bpe, document) for document in documents]
-    wanted = {"stride": chosen, "batch": batch, "precision": precision}
+    wanted = {"stride": chosen, "batch": batch, "precision": precision, "device": device}
     with nullcontext() if out is None else continued(out, wanted | _digests(model, sequences), pieces="?????????.npy") as blocks:
         nats = token_nats(gpt2, sequences, stride=chosen, batch=batch, blocks=blocks, progress=progress)
         found = Evaluation(

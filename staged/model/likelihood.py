@@ -21,7 +21,7 @@ from staged.model.gpt2 import GPT2
 
 LOGITS_AT_ONCE = 2**24  # 64 MB of float32: 333 tokens of GPT-2's vocabulary
 PIECE = 2**20  # characters; the tokenizer needs some hundred bytes of memory for each at a time
-CUT = re.compile(r"(?<=[A-Za-z])(?=[ \n])")
+CUT = re.compile(r"(?<=\S)(?=[ \n])")
 
 Ids = npt.NDArray[np.int32]
 Nats = npt.NDArray[np.float32]
@@ -120,7 +120,8 @@ def _nats(hidden_MC: Tensor, targets_M: Tensor, head_VC: Tensor) -> tuple[Tensor
 def encode_document(bpe: BPE, text: str, *, piece: int = PIECE) -> Ids:
     """`<|endoftext|>` and the text's tokens, encoded in pieces so that a text of any length needs little memory beside them.
 
-    Pieces end between a letter and a space or line feed, where GPT-2's pattern always ends a match; the ids are those of the whole.
+    Pieces end before a space or line feed that no white space precedes, where GPT-2's pattern always ends a match; the ids are
+    those of the whole.
 
     Args:
         piece: characters after which the next such place is taken.

@@ -47,6 +47,8 @@ class OutsideTokenizer:
             )
         self.end_of_text = chosen
         self.before = list(self._tokenizer.encode("").ids)
+        self._first = list(self._tokenizer.encode("a", add_special_tokens=False).ids)  # some decoders cut a text's first space off
+        self._first_length = len(self._tokenizer.decode(self._first))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one text."""
@@ -61,8 +63,8 @@ class OutsideTokenizer:
         return [(int(a), int(b)) for a, b in self._tokenizer.encode(text).offsets]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of token ids, special ones left out."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+        """Text of token ids in the middle of a text, special ones left out."""
+        return str(self._tokenizer.decode([*self._first, *ids], skip_special_tokens=True))[self._first_length :]
 
     def vocabulary(self) -> dict[str, int]:
         """Token → id."""

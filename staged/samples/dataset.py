@@ -173,7 +173,12 @@ def _load(settings: SampleSettings) -> tuple[Decoder | Pair, TextTokenizer]:
     rows = AHEAD + 1 if settings.draft else min(settings.batch, settings.count)
     load = partial(load_decoder, precision=settings.precision, device=settings.device)
     large, bpe = load(settings.model, rows=rows)
-    model = Pair(large, load(settings.draft, rows=1)[0]) if settings.draft else large
+    model: Decoder | Pair = large
+    if settings.draft:
+        small, other = load(settings.draft, rows=1)
+        if other.vocabulary() != bpe.vocabulary():
+            raise SamplingError(f"sample: {settings.draft} has another tokenizer than {settings.model}; a draft needs the same one")
+        model = Pair(large, small)
     longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
     check_length(model.config, max(longest, 1), settings.length, context=settings.context, draft=bool(settings.draft))
     return model, bpe

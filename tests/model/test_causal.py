@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM
 
 from staged.errors import CheckpointError, SamplingError
@@ -16,7 +17,7 @@ from staged.model.causal import load_causal, same_tokenizer
 from staged.model.checkpoints import save_model
 from staged.model.config import END_OF_TEXT, GPT2Config
 from staged.model.gpt2 import GPT2, initialise
-from staged.model.outside import Outside
+from staged.model.outside import Outside, OutsideTokenizer
 from staged.samples.decoders import load_decoder
 from staged.samples.engine import generate
 from staged.samples.methods import method
@@ -141,6 +142,19 @@ def test_int8_is_refused(llama: Path) -> None:
 def edit(folder: Path, name: str, **changes: object) -> None:
     content = json.loads((folder / name).read_text(encoding="utf-8"))
     (folder / name).write_text(json.dumps(content | changes), encoding="utf-8")
+
+
+def test_a_decoder_that_cuts_the_first_space_off_does_so_once_a_text_not_once_a_token(tmp_path: Path) -> None:
+    """As SentencePiece's models are written for `tokenizers`: Llama 2, Mistral."""
+    words = {word: i for i, word in enumerate(["<s>", "▁a", "▁river", "▁runs", "s"])}
+    tokenizer = Tokenizer(models.BPE(words, [], unk_token="<s>"))
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    found = OutsideTokenizer(tmp_path, 0)
+    assert found.decode([2, 3]) == " river runs"
+    assert "".join(found.decode([one]) for one in (2, 4, 3)) == " rivers runs"
+    assert found.decode([]) == ""
 
 
 class TestRefused:

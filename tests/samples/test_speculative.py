@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import torch
 from scipy import stats
 
 from staged.errors import PlanError, SamplingError
+from staged.model.bpe import BPE, train_bpe
 from staged.model.config import GPT2Config
 from staged.model.gpt2 import GPT2, initialise
 from staged.samples.dataset import SampleSettings, read_samples, sample, write_samples
 from staged.samples.engine import generate
 from staged.samples.methods import distribution, method
 from staged.samples.speculative import Pair, remainder, speculate
+from tests.conftest import prose
 
 END = 5
 
@@ -120,6 +123,15 @@ def test_another_vocabulary_is_refused() -> None:
     other = GPT2(GPT2Config(n_vocab=7, n_ctx=12, n_embd=16, n_head=2, n_layer=1))
     with pytest.raises(SamplingError, match="one tokenizer"):
         Pair(LARGE, other)
+
+
+def test_a_draft_with_another_tokenizer_is_refused(bpe: BPE, tiny: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny, other)
+    train_bpe([prose(90, 400)], bpe.n_vocab).save(other)
+    settings = SampleSettings(str(tiny), method("greedy"), 1, 5, draft=str(other))
+    with pytest.raises(SamplingError, match="has another tokenizer than"):
+        next(sample(settings))
 
 
 def test_the_command_draws_through_a_draft(tmp_path: Path) -> None:
