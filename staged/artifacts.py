@@ -26,6 +26,7 @@ from typing import Any
 from staged.errors import ArtifactError, StagedError
 
 __all__ = [
+    "CHECKPOINT",
     "build",
     "cache_folder",
     "check_name",
@@ -42,26 +43,22 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+CHECKPOINT = "checkpoint.pt"  # in a folder under construction: what a killed writer continues from
 MARK = "fingerprint.json"  # in a folder under construction: what it is to become
 VERSIONED = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy", "scipy")
 
 
 def build(
-    folder: Path,
-    write: Callable[[Path], None],
-    *,
-    settings: Mapping[str, Any],
-    inputs: Mapping[str, Path] | None = None,
-    scratch: str = "",
+    folder: Path, write: Callable[[Path], None], *, settings: Mapping[str, Any], inputs: Mapping[str, Path] | None = None
 ) -> bool:
     """Make one stage's folder unless it is complete and still what these settings and inputs ask for.
 
     Args:
         folder: where the finished stage stands.
-        write: fills the folder it is given; called again after a kill it finds what it had written and continues.
+        write: fills the folder it is given; called again after a kill it finds what it had written and continues. A
+            `CHECKPOINT` that it leaves there is removed when all else is on the disk.
         settings: JSON values that determine the output.
         inputs: name → file or finished stage folder that the output depends on.
-        scratch: a file in the folder that `write` continues from, removed when all else is on the disk.
 
     Returns:
         True when work was done, False when the folder was already complete.
@@ -89,8 +86,8 @@ def build(
                         for place in made:
                             place.rmdir()
                 raise
-            write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial, scratch)})
-        for name in (MARK, scratch) if scratch else (MARK,):
+            write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
+        for name in (MARK, CHECKPOINT):
             (partial / name).unlink(missing_ok=True)
         if folder.exists():
             shutil.rmtree(folder)
@@ -134,8 +131,8 @@ def check_name(folder: Path) -> None:
         )
 
 
-def _sums(folder: Path, scratch: str) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (MANIFEST, MARK, scratch))
+def _sums(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (MANIFEST, MARK, CHECKPOINT))
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from staged.errors import PlanError
 
-__all__ = ["check_listed", "from_table", "nearest", "read_toml"]
+__all__ = ["check_listed", "from_table", "nearest", "over", "read_toml"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,17 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise PlanError(f"{path}: not valid TOML: {error}") from None
 
 
+def over(defaults: dict[str, Any], table: Any, *, where: str) -> dict[str, Any]:
+    """A plan's table over what stands in for the keys that it leaves out.
+
+    Raises:
+        PlanError: no table.
+    """
+    if not isinstance(table, dict):
+        raise PlanError(f"{where}: must be a table of keys and values, not {table!r}")
+    return defaults | table
+
+
 def from_table(cls: type[T], table: Any, *, where: str) -> T:
     """Build the dataclass `cls` from a TOML table.
 
@@ -43,8 +54,7 @@ def from_table(cls: type[T], table: Any, *, where: str) -> T:
     Raises:
         PlanError: no table, an unknown key, a missing one, or a value of another type.
     """
-    if not isinstance(table, dict):
-        raise PlanError(f"{where}: must be a table of keys and values, not {table!r}")
+    table = over({}, table, where=where)
     known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:

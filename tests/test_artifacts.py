@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from staged.artifacts import build, is_complete, read_json
+from staged.artifacts import CHECKPOINT, build, is_complete, read_json
 from staged.errors import ArtifactError, PlanError
 
 
@@ -43,11 +43,19 @@ def test_a_place_without_a_name_is_refused(place: str) -> None:
         build(Path(place), lambda partial: None, settings={})
 
 
-def test_scratch_is_kept_until_the_rest_is_whole(tmp_path: Path) -> None:
+def test_what_a_writer_continues_from_is_kept_until_the_rest_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write(partial: Path) -> None:
         (partial / "piece").write_text("made", encoding="utf-8")
-        (partial / "scratch").write_text("half", encoding="utf-8")
+        (partial / CHECKPOINT).write_text("half", encoding="utf-8")
 
-    build(tmp_path / "stage", write, settings={}, scratch="scratch")
+    def killed(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("staged.artifacts._sums", killed)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / "stage", write, settings={})
+    assert (tmp_path / "stage.partial" / CHECKPOINT).is_file()
+    build(tmp_path / "stage", write, settings={})
     assert {path.name for path in (tmp_path / "stage").iterdir()} == {"piece", "manifest.json"}
     assert list(read_json(tmp_path / "stage" / "manifest.json")["files"]) == ["piece"]

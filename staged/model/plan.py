@@ -10,7 +10,7 @@ from typing import Any
 
 from staged.corpus.build import CorpusSettings
 from staged.errors import PlanError
-from staged.settings import from_table, read_toml
+from staged.settings import from_table, over, read_toml
 
 OBJECTIVES = ("causal", "masked")
 SHAPE = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
@@ -135,10 +135,8 @@ def read_plan(path: Path) -> dict[str, TrainSettings]:
         PlanError: unreadable, an unknown key, or no run.
     """
     tables = read_toml(path)
-    defaults = tables.pop("defaults", {})
-    common = defaults.get("corpus", {}) if isinstance(defaults, dict) else None
-    if not isinstance(common, dict):
-        raise PlanError(f'{path}: [defaults] and its corpus must be tables, such as [defaults.corpus] with source = "my-texts"')
+    defaults = over({}, tables.pop("defaults", {}), where=f"{path} [defaults]")
+    common = over({}, defaults.get("corpus", {}), where=f"{path} [defaults.corpus]")
     runs: dict[str, TrainSettings] = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
@@ -147,10 +145,9 @@ def read_plan(path: Path) -> dict[str, TrainSettings]:
             raise PlanError(f"{path}: run {name!r} cannot be a folder's name; choose one of letters and digits")
         merged = defaults | table
         where = f"{path} [{name}]"
-        if isinstance(merged.get("corpus"), dict):
-            merged["corpus"] = common | merged["corpus"]
         if "corpus" in merged:
-            merged["corpus"] = from_table(CorpusSettings, merged["corpus"], where=f"{where} corpus")
+            corpus = over(common, merged["corpus"], where=f"{where} corpus")
+            merged["corpus"] = from_table(CorpusSettings, corpus, where=f"{where} corpus")
         runs[name] = from_table(TrainSettings, merged, where=where)
     if not runs:
         raise PlanError(f"{path}: holds no run; add a table such as [my-model]")

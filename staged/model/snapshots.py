@@ -43,7 +43,7 @@ def opened_snapshot(path: Path, *, device: torch.device | str = "cpu") -> Iterat
         yield torch.load(path, map_location=device, weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}; the checkpoint stays as it is") from None
-    except DAMAGE as error:
+    except (*DAMAGE, MemoryError) as error:
         if is_out_of_memory(error):
             raise CheckpointError(f"{path}: not enough memory to continue from it; free some: the checkpoint is whole") from None
         raise CheckpointError(f"{path}: damaged checkpoint; delete it to train this model again") from None

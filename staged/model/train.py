@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from staged.artifacts import build, check_name, fingerprint, is_complete, read_json, write_atomic, write_json
+from staged.artifacts import CHECKPOINT, build, check_name, fingerprint, is_complete, read_json, write_atomic, write_json
 from staged.corpus.build import build_passages, split_documents, text_digest
 from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.model import data, processes
@@ -49,7 +49,6 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-CHECKPOINT = "checkpoint.pt"  # in the folder under construction
 
 
 def _sources_of(name: str) -> list[str]:
@@ -88,15 +87,17 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     _refuse_other_files(folder)
     if settings.init and folder.exists() and folder.samefile(model_folder(settings.init)):
         raise PlanError(f"{folder}: is the model to start from and would be replaced by the tuned one; choose another --out")
+    partial = folder.with_name(folder.name + ".partial")
+    made = is_complete(partial, wanted)  # killed between its manifest and its new name
     processes.barrier()  # every process has seen that there is work before the first one can finish it
 
     def work(partial: Path) -> None:
         _Run(partial, settings, report).train()
 
     if rank() == 0:
-        build(folder, work, settings=wanted["settings"], inputs=_model_files(settings), scratch=CHECKPOINT)
-    else:
-        work(folder.with_name(folder.name + ".partial"))
+        build(folder, work, settings=wanted["settings"], inputs=_model_files(settings))
+    elif not made:
+        work(partial)
     processes.barrier()
     return True
 
@@ -246,13 +247,13 @@ class _Run:
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
-        if not path.is_file():
-            return
-        with opened_snapshot(path, device=self.device) as state:
-            for name, weight in self._trained().items():
-                weight.copy_(state["weights"][name])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.tokens, self.curve = state["step"], state["tokens"], state["curve"]
+        if path.is_file():
+            with opened_snapshot(path, device=self.device) as state:
+                for name, weight in self._trained().items():
+                    weight.copy_(state["weights"][name])
+                self.optimizer.load_state_dict(state["optimizer"])
+                self.step, self.tokens, self.curve = state["step"], state["tokens"], state["curve"]
+        processes.barrier()  # every process has read it before the first one can be done with it
 
     def _finish(self) -> None:
         self.task.save(self.folder)

@@ -14,7 +14,7 @@ from staged.errors import PlanError
 from staged.model.plan import FINE_TUNING, TrainSettings
 from staged.samples.methods import method
 from staged.samples.prompts import check_prompts
-from staged.settings import check_listed, from_table, read_toml
+from staged.settings import check_listed, from_table, over, read_toml
 
 BASE = "base"  # the model as it was, and the human text that goes with it
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -120,11 +120,11 @@ def read_finetune(path: Path, *, corpus: str = "") -> FinetuneSettings:
         PlanError: unreadable or wrong; the sentence names the key.
     """
     table = read_toml(path)
-    inner = table.get("corpus", {}) | ({"source": corpus} if corpus else {})
+    inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | ({"source": corpus} if corpus else {})
     table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
-    defaults = {one.name: getattr(style_corpus(), one.name) for one in fields(CorpusSettings)}
-    table["style_corpus"] = from_table(CorpusSettings, defaults | table.get("style_corpus", {}), where=f"{path} [style_corpus]")
-    defaults = {one.name: getattr(FINE_TUNING, one.name) for one in fields(TrainSettings)}
-    table["training"] = from_table(TrainSettings, defaults | table.get("training", {}), where=f"{path} [training]")
+    for key, kind, usual in (("style_corpus", CorpusSettings, style_corpus()), ("training", TrainSettings, FINE_TUNING)):
+        defaults = {one.name: getattr(usual, one.name) for one in fields(kind)}
+        where = f"{path} [{key}]"
+        table[key] = from_table(kind, over(defaults, table.get(key, {}), where=where), where=where)
     table["roberta"] = from_table(RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]")
     return from_table(FinetuneSettings, table, where=str(path))

@@ -11,7 +11,7 @@ from staged.detectors.catalog import DETECTORS
 from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
 from staged.samples.methods import method
-from staged.settings import check_listed, from_table, read_toml
+from staged.settings import check_listed, from_table, over, read_toml
 from staged.study.attacks import check_attacks
 
 MIX = "mix"
@@ -86,9 +86,7 @@ def read_study(path: Path, *, corpus: str = "") -> StudySettings:
         PlanError: unreadable or wrong; the sentence names the key.
     """
     table = read_toml(path)
-    inner = table.get("corpus", {})
-    if corpus and isinstance(inner, dict):
-        inner = inner | {"source": corpus}
+    inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | ({"source": corpus} if corpus else {})
     table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
     table["roberta"] = from_table(RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]")
     return from_table(StudySettings, table, where=str(path))

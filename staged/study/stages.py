@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from staged.artifacts import CHECKPOINT
 from staged.corpus.build import CorpusSettings, text_digest, write_corpus
 from staged.detectors.catalog import load_detector
 from staged.detectors.roberta_training import RobertaSettings
@@ -162,9 +163,7 @@ def train_detector(
         return
     from staged.detectors.roberta_training import train_roberta
 
-    checkpoint = folder / "checkpoint.pt"
-    train_roberta(train, valid, roberta, checkpoint=checkpoint, progress=progress).save(folder)
-    checkpoint.unlink(missing_ok=True)
+    train_roberta(train, valid, roberta, checkpoint=folder / CHECKPOINT, progress=progress).save(folder)
 
 
 def encoder_files(kind: str, roberta: RobertaSettings) -> tuple[tuple[str, Path], ...]:

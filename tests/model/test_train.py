@@ -388,8 +388,8 @@ def test_a_file_where_the_model_should_go_is_said_at_once(settings: TrainSetting
         ("[a]\ncheckpointing = 1", "checkpointing must be of type bool"),
         ("[a", "not valid TOML"),
         ("[a]\ncorpus = 'my-texts'", r"\[a\] corpus: must be a table of keys and values, not 'my-texts'"),
-        ("defaults = 1\n[a]\nsteps = 3", r"\[defaults\] and its corpus must be tables"),
-        ("[defaults]\ncorpus = 3\n[a]\nsteps = 3", r"\[defaults\] and its corpus must be tables"),
+        ("defaults = 1\n[a]\nsteps = 3", r"\[defaults\]: must be a table of keys and values, not 1"),
+        ("[defaults]\ncorpus = 3\n[a]\nsteps = 3", r"\[defaults.corpus\]: must be a table of keys and values, not 3"),
         ("[a]\nobjective = 'masked'\nn_head = 0", "n_head must be at least 1"),
         ("[a]\nn_layer = 0", "n_layer must be at least 1"),
     ],
@@ -410,7 +410,7 @@ def test_a_run_has_the_common_corpus_with_its_own_changes(tmp_path: Path) -> Non
 def test_killed_between_the_last_step_and_the_manifest_nothing_is_trained_again(
     trained: Path, settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(folder: Path, scratch: str) -> dict[str, str]:
+    def killed(folder: Path) -> dict[str, str]:
         raise KilledError
 
     with monkeypatch.context() as patch:
@@ -430,6 +430,7 @@ def test_killed_between_the_last_step_and_the_manifest_nothing_is_trained_again(
     [
         (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory to continue from it; free some: the checkpoint is whole"),
         (OSError(5, "Input/output error"), "cannot be read: Input/output error; the checkpoint stays as it is"),
+        (MemoryError(), "not enough memory to continue from it"),
         (RuntimeError("PytorchStreamReader failed"), "damaged checkpoint; delete it"),
     ],
 )
