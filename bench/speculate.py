@@ -92,7 +92,8 @@ def seconds(threads: int) -> dict[str, list[tuple[float, float, float]]]:
             times: list[float] = []
             watch = Options(watch=lambda row, token, times=times: times.append(time.perf_counter()))  # type: ignore[misc]
             generate(alone, [prompt], method(sampling), length=ROUNDS + 1, end=-1, seed=1, options=watch)
-            run = Run(pair, prompt, method(sampling), uniforms(1, repeat, 1 + (ROUNDS + 1) * (2 * AHEAD + 1)).tolist())
+            u = uniforms(1, repeat, 1 + (ROUNDS + 1) * (2 * AHEAD + 1)).tolist()
+            run = Run(pair, prompt, method(sampling), u, len(prompt) + (ROUNDS + 1) * (AHEAD + 1))
             run.round(AHEAD)  # reads the prompt
             started = time.perf_counter()
             for _ in range(ROUNDS):

@@ -78,7 +78,7 @@ def refuse_to_replace(out: Path | None, *sources: str | None) -> None:
     """
     for source in sources:
         if out is not None and source and Path(source).is_file() and out.is_file() and out.samefile(source):
-            raise PlanError(f"{out}: is read here and would be replaced; choose another --out")
+            raise PlanError(f"{out}: is read here and would be replaced; choose another place to write to")
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

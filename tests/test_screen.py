@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
+from staged import cli
 from staged.errors import PlanError
 from staged.model.train import Progress
 from staged.screen import count_progress, print_table, train_progress
@@ -68,3 +70,36 @@ def test_signs_that_the_output_cannot_hold(tiny: Path, tmp_path: Path) -> None:
     terminal = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, env=terminal, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (0, b"mine\\u2026: written\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError(), "not enough memory; lower --batch"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:128] DefaultCPUAllocator: can't allocate memory: you tried"),
+            "not enough memory",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory"),
+    ],
+)
+def test_memory_that_has_run_out_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], error: Exception, says: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert says in capfd.readouterr().err.replace("\n", " ")
+
+
+def test_another_fault_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        cli.main()

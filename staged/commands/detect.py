@@ -61,7 +61,7 @@ def detect(
     from staged.texts import refuse_to_replace
 
     refuse_to_replace(out or html, *places)
-    texts = list(read_texts(places, out=out))  # before the models are read: what is wrong with them is said at once
+    texts = list(read_texts(places, out=out or html))  # before the models are read: what is wrong with them is said at once
     if html is not None and len(texts) != 1:
         raise PlanError(f"detect: --html shows one text, and here are {len(texts)}; give one file, or use --out")
     examiner = Examiner(detector, fpr=fpr, calibration=calibration, device=device)
@@ -87,6 +87,8 @@ def _write_page(html: Path, examiner: Any, texts: list[tuple[str, str]]) -> None
     from staged.web.pages import saved
 
     name, text = texts[0]
+    if why := examiner.reads_without():
+        say(why)
     page = saved(examine_text(examiner, text, lambda: None), name=name)
     with disk_errors(html):
         html.parent.mkdir(parents=True, exist_ok=True)
@@ -121,17 +123,17 @@ def _print_verdicts(found: list[dict[str, Any]], texts: list[tuple[str, str]]) -
         return
     table = _table(found)
     room = screen.width - screen.measure(table).maximum - 3  # of the column's own lines
-    screen.print(_table(found, [_beginning(text, room) for _, text in texts]) if room >= LEAST_BEGINS else table)
+    screen.print(_table(found, [_beginning(text, room) for _, text in texts], room) if room >= LEAST_BEGINS else table)
     for row in found:
         if "segments" in row:
             screen.print(Text(f"\n{row['id']}", style="bold"))
             _print_parts(row)
 
 
-def _table(found: list[dict[str, Any]], beginnings: list[str] | None = None) -> Table:
+def _table(found: list[dict[str, Any]], beginnings: list[str] | None = None, room: int = 0) -> Table:
     table = Table(Column("text", overflow="fold"), "verdict", *(Column(name, no_wrap=True) for name in ("p", "score", "words")))
     if beginnings is not None:
-        table.add_column("begins", no_wrap=True)
+        table.add_column("begins", no_wrap=True, max_width=room)
     for i, row in enumerate(found):
         numbers = (_number(row["p_value"], 4), _number(row["score"], 2), f"{row['words']:,}")
         begins = [Text(beginnings[i], style="dim")] if beginnings is not None else []
@@ -140,8 +142,10 @@ def _table(found: list[dict[str, Any]], beginnings: list[str] | None = None) -> 
 
 
 def _beginning(text: str, characters: int) -> str:
-    """On one line."""
-    return " ".join(text[: 4 * characters].split())[:characters]
+    """On one line, without what could command a terminal."""
+    from staged.detectors.normalize import normalize
+
+    return " ".join(normalize(text[: 4 * characters]).text.split())[:characters]
 
 
 def _print_limits(examiner: Any, texts: list[tuple[str, str]]) -> None:

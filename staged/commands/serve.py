@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
-from staged.errors import CheckpointError, PlanError, ServeError
+from staged.errors import PlanError, ServeError
 from staged.screen import say
 
 
@@ -37,11 +37,8 @@ def serve(
 
         say(f"reading the detector {detector} …")
         examiner = Examiner(detector, fpr=fpr, calibration=calibration, device=device)
-        try:
-            examiner.reader()
-        except CheckpointError as error:
-            examiner.shows_tokens = False
-            say(f"texts are not shown word by word: {error}")
+        if why := examiner.reads_without():
+            say(why)
         app = create_app(examiner)
         say(f"serving at {url_of(sock)} · Ctrl-C stops")
         run(app, sock, root_path=root_path)

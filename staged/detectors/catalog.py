@@ -11,6 +11,7 @@ import torch
 from staged.artifacts import sha256_file
 from staged.detectors.contract import Detector, Trained
 from staged.errors import CheckpointError
+from staged.model.checkpoints import model_folder
 from staged.model.layouts import weight_files
 from staged.model.names import is_repository
 from staged.samples.decoders import best_dtype, chosen_device
@@ -49,13 +50,13 @@ def open_detector(name: str, *, device: str = "auto") -> Detector:
 def full_name(name: str) -> str:
     """The same detector's name, whichever way it was written: a zero-shot score with its models, a folder without a last slash."""
     if name.partition("@")[0] not in NAMED:
-        return str(Path(name)) if name else name
+        return name.rstrip("/")
     if NAMED[name.partition("@")[0]] is not _zero_shot:
         return name
     from staged.detectors.zero_shot import models_of
 
     score, models = models_of(name)
-    return f"{score}@{','.join(models)}"
+    return f"{score}@{','.join(one.rstrip('/') for one in models)}"
 
 
 def calibration_file(name: str) -> Path | None:
@@ -70,7 +71,7 @@ def detector_files(name: str) -> dict[str, str]:
     path = Path(name)
     score, _, models = name.partition("@")
     if score in NAMED:
-        folders = [Path(one) for one in models.split(",") if one and Path(one).is_dir()]
+        folders = [Path(one) for one in models.split(",") if Path(one).is_dir() and one and model_folder(one) == Path(one)]
         return {str(file): sha256_file(file) for folder in folders for file in weight_files(folder)}
     if not path.exists():
         return {}

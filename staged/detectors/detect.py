@@ -59,7 +59,7 @@ class Examiner:
                 f"{file}: calibrates the detector {self.calibration.detector!r}, not {self.detector.name!r}; run `staged calibrate`"
             )
         self._reader: CausalLM | None = None
-        self.shows_tokens = True
+        self._unread = ""  # why there is nothing to read with
 
     def identity(self) -> dict[str, Any]:
         """What its scores and p-values depend on, JSON values: work that another has begun is not continued."""
@@ -104,20 +104,25 @@ class Examiner:
         return [Segment(a, b, one.score, one.p_value, one.verdict) for (a, b), one in zip(parts, judged, strict=True)]
 
     def tokens(self, text: str) -> list[TokenEvidence]:
-        """Token by token, of the normalised text, under the detector's own model or, where it has none, `SCORER`; nothing where
-        `shows_tokens` has been set to false.
+        """Token by token, of the normalised text, under the detector's own model or, where it has none, `SCORER`; none after
+        `reads_without` has said why.
 
         Raises:
             CheckpointError: that model is not installed.
         """
-        return token_evidence(self.reader(), normalize(text).text, most_tokens=MOST_TOKENS) if self.shows_tokens else []
+        if self._unread:
+            return []
+        return token_evidence(self._open_reader(), normalize(text).text, most_tokens=MOST_TOKENS)
 
-    def reader(self) -> CausalLM:
-        """What `tokens` reads with, loaded when first asked for.
+    def reads_without(self) -> str:
+        """Load what `tokens` reads with, and say nothing; or say why texts are not shown token by token from now on."""
+        try:
+            self._open_reader()
+        except CheckpointError as error:
+            self._unread = f"texts are not shown word by word: {error}"
+        return self._unread
 
-        Raises:
-            CheckpointError: as `tokens`.
-        """
+    def _open_reader(self) -> CausalLM:
         if self._reader is None:
             self._reader = self.detector.scorer if isinstance(self.detector, Reading) else load_causal(SCORER, device=self.device)
         return self._reader

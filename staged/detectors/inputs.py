@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,19 @@ def read_texts(places: list[str], *, out: Path | None = None) -> Iterator[tuple[
 
     Args:
         places: a `.jsonl` or `.parquet` file has a text a row, under "text", with an "id" or else its row number (behind the
-            file's name where several are read); any other file (plain, Word, PDF) is one text, its id its path; a folder gives
-            all of its files; `-` is standard input, one text, or rows where its first character is `{`.
+            file's name where several are read); any other file (plain, Word, PDF, not one of `TABLES`) is one text, its id its
+            path; a folder gives all of its files; `-` is standard input, one text, or rows where its first character is `{`.
         out: the file that the results go to, which is left out of a folder.
 
     Raises:
         CorpusError: nothing there, no text in it, a bad row, named by its line, or files that are not as `read_text` takes them;
             all of these are looked at first.
     """
-    files = {place: [Path(STDIN)] if place == STDIN else _files(place, out) for place in places}
-    several, empty = sum(map(len, files.values())) > 1, True
-    unreadable: list[CorpusError] = []
-    for file in chain.from_iterable(files[place] for place in places):
+    files = [file for place in places for file in ([None] if place == STDIN else _files(place, out))]
+    empty, unreadable = True, list[CorpusError]()
+    for file in files:
         try:
-            for one in _stream() if str(file) == STDIN else _file(file, several):
+            for one in _stream() if file is None else _file(file, len(files) > 1):
                 empty = False
                 yield one
         except CorpusError as error:
@@ -45,7 +43,7 @@ def read_texts(places: list[str], *, out: Path | None = None) -> Iterator[tuple[
         raise CorpusError(f"{', '.join(places)}: holds no row, so there is nothing to judge")
 
 
-def _files(place: str, out: Path | None) -> list[Path]:
+def _files(place: str, out: Path | None) -> Sequence[Path]:
     path = Path(place)
     try:
         if not place or not path.exists():

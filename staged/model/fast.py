@@ -73,7 +73,8 @@ class Int8Linear:
 
     def __init__(self, weight_IO: Tensor, bias_O: Tensor, *, gelu: bool = False) -> None:
         q_OI, self.scale, self.sum_O = round_columns(weight_IO)
-        self.weight, self.multiply = torch.ops.onednn.qlinear_prepack(q_OI, None), torch.ops.onednn.qlinear_pointwise.default._op
+        self.weight = torch.ops.onednn.qlinear_prepack(q_OI, None)
+        self.multiply = torch.ops.onednn.qlinear_pointwise.default._op  # which some builds of PyTorch lack
         self.zero, self.bias, self.gelu = torch.zeros(len(q_OI), dtype=torch.int32), bias_O.float(), gelu
 
     def __call__(self, x_NI: Tensor) -> Tensor:

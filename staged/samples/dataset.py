@@ -135,9 +135,9 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Progress = s
     models = [name for name in (settings.model, settings.draft) if name]
     weights = {name: [sha256_file(path) for path in weight_files(model_folder(name))] for name in models}
     path = path_taken(settings.model, settings.precision, settings.device)
-    with continued(
-        out, fingerprint(asdict(settings) | {"weights": weights, "computed_by": path}, {}), pieces="?????????.jsonl"
-    ) as blocks:
+    made = asdict(settings) | {"batch": settings.block, "ahead": AHEAD if settings.draft else 0}
+    made |= {"weights": weights, "computed_by": path}
+    with continued(out, fingerprint(made, {}), pieces="?????????.jsonl") as blocks:
         names = [blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.block)]
         if not all(name.is_file() for name in names):
             _fill(names, model, bpe, settings, progress)

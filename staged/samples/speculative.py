@@ -93,7 +93,8 @@ def speculate(
         SamplingError: prompt and length that don't fit a model's context.
     """
     check_length(pair.config, len(prompt), length, draft=True)
-    run = Run(pair, prompt, chosen, uniforms(seed, sample, 1 + length * (2 * ahead + 1)).tolist())
+    u = uniforms(seed, sample, 1 + length * (2 * ahead + 1)).tolist()
+    run = Run(pair, prompt, chosen, u, min(len(prompt) + length, pair.config.n_ctx))
     reason = ""
     out: list[int] = []
     while not reason:
@@ -131,12 +132,12 @@ def speculate_all(
 class Run:
     """The text so far, both caches, and the random numbers left."""
 
-    def __init__(self, pair: Pair, prompt: Sequence[int], chosen: Method, u: list[float]) -> None:
+    def __init__(self, pair: Pair, prompt: Sequence[int], chosen: Method, u: list[float], positions: int) -> None:
         self.large, self.small, self.chosen, self.u = pair.large, pair.small, chosen, iter(u)
         self.text = list(prompt)
         low, high = chosen.top_p
         self.top_p = low + (high - low) * next(self.u)
-        self.large_cache, self.small_cache = pair.large.new_cache(1), pair.small.new_cache(1)
+        self.large_cache, self.small_cache = (model.new_cache(1, positions) for model in (pair.large, pair.small))
         self.rounds = self.proposed = self.kept = 0
 
     def round(self, ahead: int) -> list[int]:

@@ -81,7 +81,7 @@ class EvidenceSettings:
                         f"evidence: corpus {corpus!r} has {mark!r} in its name, which ends a corpus's name in a source; rename it"
                     )
         for kind, listed in (("corpora", self.corpora), ("generators", tuple(self.generators))):
-            names = [Path(one).name for one in listed]
+            names = [Path(one).name.replace(".", "_") for one in listed]  # as files are called
             if twice := next((name for name in names if names.count(name) > 1), ""):
                 raise PlanError(f"evidence: two {kind} are called {twice!r}; their last names tell them apart, so rename one")
         for name in self.methods:

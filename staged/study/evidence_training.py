@@ -114,7 +114,7 @@ def build_detector(
 
 def _check_place(place: Path, name: str) -> None:
     file = place / "calibration.json"
-    if place.exists() and not any((place / one).is_file() for one in ("evidence.json", "ensemble.json")):
+    if place.exists() and any(place.iterdir()) and not any((place / one).is_file() for one in ("evidence.json", "ensemble.json")):
         raise PlanError(f"{place}: is no detector of this kind, and would be replaced by one; choose another --out")
     if file.is_file() and (there := load_calibration(file).detector) != name:
         raise PlanError(f"{place}: holds the detector {there!r}, and this plan makes {name!r}; choose another --out")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.corpus.files import read_corpus
 from staged.detectors import catalog, fitting
-from staged.detectors.calibrate import load_calibration
+from staged.detectors.calibrate import fit_calibration, load_calibration
 from staged.errors import CorpusError, PlanError, StagedError
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.dataset import SampleSettings, write_samples
@@ -154,6 +154,23 @@ class TestCommand:
         assert "takes 99 texts" in shown
         assert "not measured" in shown
         assert sum(map(len, load_calibration(out).machine)) == 3 * 5  # the rows labelled machine, at three lengths
+
+    def test_lengths_are_those_of_the_calibration_that_the_detector_ships_with(
+        self, counting: Counting, human_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shipped, out = tmp_path / "shipped.json", tmp_path / "c.json"
+        fit_calibration("counting", [(1.0, 60)], [], edges_words=(50, 70, 90)).save(shipped)
+        monkeypatch.setattr("staged.detectors.catalog.calibration_file", lambda name: shipped)
+        shown = run("--human", str(human_folder), "--detector", "counting", "--out", str(out))
+        assert load_calibration(out).edges_words == (50, 70, 90)
+        assert all(load_calibration(out).human[1:])
+        assert f"staged detect TEXT --detector counting --calibration {out}" in shown
+
+    def test_what_is_read_is_not_replaced(self, counting: Counting, tmp_path: Path) -> None:
+        rows = tmp_path / "h.jsonl"
+        rows.write_text(json.dumps({"text": prose(1, 30)}) + "\n")
+        assert "is read here and would be replaced" in run("--human", str(rows), "--detector", "counting", "--out", str(rows))
+        assert json.loads(rows.read_text())["text"]
 
     def test_refused_before_anything_is_scored(self, counting: Counting, human_folder: Path, tmp_path: Path) -> None:
         human = ("--human", str(human_folder), "--detector", "counting", "--out", str(tmp_path / "c.json"))

@@ -299,12 +299,15 @@ class TestCommand:
         self, detector: CountsHarbours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "a.jsonl"
-        path.write_text("".join(json.dumps({"text": f"Text\n{name} [b]{'long ' * 99}"}) + "\n" for name in "XY"), encoding="utf-8")
+        texts = [f"Text\n{name} [b]\x1b[31m{'long ' * 99}" for name in "XY"] + ["東京の川" * 99]  # signs two columns wide
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
         for width, shown in ((60, 0), (100, 1)):
             monkeypatch.setattr("staged.commands.detect.screen", Console(width=width))
             table = run(str(path))
-            assert (table.count("Text X [b]long"), table.count("Text Y [b]long")) == (shown, shown)
-            assert table.count("not enough evidence") == 2
+            assert (table.count("Text X [b][31mlong"), table.count("Text Y [b][31mlong")) == (shown, shown)
+            assert ("東京の川" in table) == bool(shown)
+            assert table.count("not enough evidence") == 3
+            assert "\x1b[31m" not in table
 
     def test_page(self, detector: CountsHarbours, calibration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Examiner, "tokens", lambda self, text: [])

@@ -58,7 +58,10 @@ class TestRoberta:
         tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
         model.save_pretrained(tmp_path)
         tokenizer.save_pretrained(tmp_path)
-        score = roberta.load_roberta(str(tmp_path)).score(["The river keeps the bridge"])[0]
+        found = roberta.load_roberta(str(tmp_path))
+        score = found.score(["The river keeps the bridge"])[0]
+        total, read = found.token_counts("The river keeps the bridge. " * 500)
+        assert total > read == found.max_tokens
         with torch.no_grad():
             fake, real = model.eval()(**tokenizer("The river keeps the bridge", return_tensors="pt")).logits[0].tolist()
         assert score == pytest.approx(fake - real, abs=1e-5)

