@@ -17,7 +17,8 @@ from staged.errors import CorpusError, PlanError, first_line
 
 STDIN = "-"
 SAVE = "save it as that"
-SUFFIXES = (".txt", ".docx", ".pdf", ".jsonl", ".parquet")  # of a corpus
+ROWS = (".jsonl", ".parquet")  # a text a row
+SUFFIXES = (".txt", ".docx", ".pdf", *ROWS)  # of a corpus
 
 
 def utf_text(data: bytes) -> str:

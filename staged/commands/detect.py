@@ -121,22 +121,23 @@ def _print_verdicts(found: list[dict[str, Any]], texts: list[tuple[str, str]]) -
     if len(found) == 1:
         _print_one(found[0])
         return
-    table = _table(found)
+    table = _table(found, texts)
     room = screen.width - screen.measure(table).maximum - 3  # of the column's own lines
-    screen.print(_table(found, [_beginning(text, room) for _, text in texts], room) if room >= LEAST_BEGINS else table)
+    screen.print(_table(found, texts, room) if room >= LEAST_BEGINS else table)
     for row in found:
         if "segments" in row:
             screen.print(Text(f"\n{row['id']}", style="bold"))
             _print_parts(row)
 
 
-def _table(found: list[dict[str, Any]], beginnings: list[str] | None = None, room: int = 0) -> Table:
+def _table(found: list[dict[str, Any]], texts: list[tuple[str, str]], room: int = 0) -> Table:
+    """A row a text; how texts begin, where there is room for so many columns of the terminal."""
     table = Table(Column("text", overflow="fold"), "verdict", *(Column(name, no_wrap=True) for name in ("p", "score", "words")))
-    if beginnings is not None:
+    if room:
         table.add_column("begins", no_wrap=True, max_width=room)
-    for i, row in enumerate(found):
+    for row, (_, text) in zip(found, texts, strict=True):
         numbers = (_number(row["p_value"], 4), _number(row["score"], 2), f"{row['words']:,}")
-        begins = [Text(beginnings[i], style="dim")] if beginnings is not None else []
+        begins = [Text(_beginning(text, room), style="dim")] if room else []
         table.add_row(Text(row["id"]), Text(row["verdict"], style=STYLES[row["verdict"]]), *numbers, *begins)
     return table
 

@@ -71,7 +71,7 @@ def detector_files(name: str) -> dict[str, str]:
     path = Path(name)
     score, _, models = name.partition("@")
     if score in NAMED:
-        folders = [Path(one) for one in models.split(",") if Path(one).is_dir() and one and model_folder(one) == Path(one)]
+        folders = [Path(one) for one in models.split(",") if one and Path(one).is_dir() and model_folder(one) == Path(one)]
         return {str(file): sha256_file(file) for folder in folders for file in weight_files(folder)}
     if not path.exists():
         return {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from staged.errors import CorpusError
 from staged.figures import counted
-from staged.texts import STDIN, files_below, json_lines, read_rows, read_text
+from staged.texts import ROWS, STDIN, files_below, json_lines, read_rows, read_text
 
 ADVICE = "save it as that, as .docx or as .pdf, or leave it out"
 TABLES = (".csv", ".tsv", ".json", ".html", ".htm", ".xml")
@@ -63,7 +63,7 @@ def _file(path: Path, several: bool) -> Iterator[tuple[str, str]]:
     suffix = path.suffix.lower()
     if suffix in TABLES:
         raise CorpusError(f"{path}: a {suffix} file has more than a text in it; give its texts as .jsonl rows, one a line")
-    if suffix in (".jsonl", ".parquet"):
+    if suffix in ROWS:
         yield from (_row(row, number, str(path), f"{path}:" if several else "") for number, row in read_rows(path))
     else:
         yield _printable(str(path)), read_text(path, advice=ADVICE)

@@ -28,7 +28,7 @@ from staged.records import HUMAN, MACHINE, Document
 from staged.samples.dataset import SampleSettings, read_samples, write_samples
 from staged.samples.streams import derive
 from staged.study.attacks import attack
-from staged.study.evidence_plan import PENALISED, UNDER, EvidenceSettings, sampling
+from staged.study.evidence_plan import PENALISED, UNDER, EvidenceSettings, generator_name, sampling
 
 TOKENS_A_WORD = 1.6  # generous: what a sample has too much is cut off
 
@@ -248,8 +248,3 @@ def generator_of(machine: Document) -> str:
 def method_of(machine: Document) -> str:
     """The sampling method, likewise; empty for a human text."""
     return machine.id.rsplit(".", 2)[0].partition(".")[2] if machine.label == MACHINE else ""
-
-
-def generator_name(model: str) -> str:
-    """What `generator_of` calls a model of the plan; a dot would end its name."""
-    return Path(model).name.replace(".", "_")

@@ -80,8 +80,8 @@ class EvidenceSettings:
                     raise PlanError(
                         f"evidence: corpus {corpus!r} has {mark!r} in its name, which ends a corpus's name in a source; rename it"
                     )
-        for kind, listed in (("corpora", self.corpora), ("generators", tuple(self.generators))):
-            names = [Path(one).name.replace(".", "_") for one in listed]  # as files are called
+        called = {"corpora": [Path(one).name for one in self.corpora], "generators": list(map(generator_name, self.generators))}
+        for kind, names in called.items():
             if twice := next((name for name in names if names.count(name) > 1), ""):
                 raise PlanError(f"evidence: two {kind} are called {twice!r}; their last names tell them apart, so rename one")
         for name in self.methods:
@@ -156,3 +156,8 @@ def sampling(name: str) -> Method:
         SamplingError: no such method.
     """
     return method("temperature-1" if name == PENALISED else name)
+
+
+def generator_name(model: str) -> str:
+    """What `generator_of` calls a model of the plan; a dot would end its name."""
+    return Path(model).name.replace(".", "_")

@@ -15,8 +15,8 @@ from staged.detectors.evidence import Matrix, Weights, standardised
 from staged.detectors.features import FEATURES, SMOOTHER
 from staged.errors import PlanError
 from staged.records import HUMAN, MACHINE, Document
-from staged.study.evidence_data import corpus_of, generator_name, generator_of, is_clean, method_of
-from staged.study.evidence_plan import EvidenceSettings
+from staged.study.evidence_data import corpus_of, generator_of, is_clean, method_of
+from staged.study.evidence_plan import EvidenceSettings, generator_name
 
 
 def balance(documents: Sequence[Document]) -> Matrix:

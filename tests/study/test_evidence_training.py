@@ -23,8 +23,8 @@ from staged.detectors.token_statistics import TokenStatistics
 from staged.errors import CheckpointError, PlanError, SamplingError
 from staged.records import HUMAN, MACHINE, Document
 from staged.study import evidence_data, evidence_training
-from staged.study.evidence_data import Cell, cells, first_words, generator_name, generator_of, method_of
-from staged.study.evidence_plan import PENALISED, EnsembleSettings, EvidenceSettings, read_evidence, read_plan
+from staged.study.evidence_data import Cell, cells, first_words, generator_of, method_of
+from staged.study.evidence_plan import PENALISED, EnsembleSettings, EvidenceSettings, generator_name, read_evidence, read_plan
 from staged.study.evidence_training import build_detector
 from staged.study.evidence_weights import fit_weights, ridge_logistic
 
