@@ -25,8 +25,9 @@ from staged.detectors.achieved import called
 from staged.detectors.calibrate import Calibration, load_calibration, threshold_at_fpr
 from staged.detectors.catalog import calibration_file, open_detector
 from staged.detectors.ensemble import Ensemble
-from staged.detectors.evidence import EvidenceDetector, plain, scored_features
+from staged.detectors.evidence import EvidenceDetector, scored_features
 from staged.detectors.features import FEATURES, SMOOTHER
+from staged.detectors.normalize import normalize
 from staged.figures import figure, percent
 from staged.records import HUMAN, MACHINE
 from staged.study.metrics import auroc
@@ -40,7 +41,7 @@ def columns(detector: EvidenceDetector | Ensemble, texts: Sequence[str]) -> dict
     if isinstance(detector, Ensemble):
         members = {one.name: columns(one, texts)[one.name] for one in detector.members}
         return {detector.name: detector.pooled(list(members.values())), **members}
-    features = scored_features(detector.scorer, [plain(text) for text in texts], most_tokens=detector.most_tokens)
+    features = scored_features(detector.scorer, [normalize(text).text for text in texts], most_tokens=detector.most_tokens)
     found = {detector.name: detector.weights.log_odds(features)}
     for name, column in zip(FEATURES, features.T, strict=True):
         sign = SMOOTHER.get(name, -1 if name in LOW_IS_MACHINE else 1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["HUMAN", "LABELS", "MACHINE", "SPLITS", "Cell", "Document"]
+__all__ = ["HUMAN", "LABELS", "MACHINE", "SPLITS", "Cell", "Document", "count_words"]
 
 HUMAN = 0
 MACHINE = 1
@@ -30,6 +30,11 @@ class Document:
     label: int
     source: str
     split: str = ""
+
+
+def count_words(text: str) -> int:
+    """Words, as budgets and calibrations count them: what white space separates."""
+    return len(text.split())
 
 
 @dataclass(frozen=True, slots=True)

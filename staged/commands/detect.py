@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
@@ -17,6 +17,10 @@ from staged.commands.options import CalibrationOption, DetectorOption, DeviceOpt
 from staged.errors import PlanError
 from staged.figures import counted, figure
 from staged.screen import count_progress, print_table, say, screen
+
+if TYPE_CHECKING:  # what opens a detector takes a second to import
+    from staged.detectors.contract import Segment, Verdict
+    from staged.detectors.detect import Examiner
 
 COLUMNS = ("id", "verdict", "score", "p_value", "fpr", "words", "n_human", "detector", "reason")
 STYLES = {"machine": "bold magenta", "human-like": "cyan", "not enough evidence": "dim"}
@@ -72,16 +76,17 @@ def detect(
             write_judged(out, examiner, texts, segments=segments, progress=progress)
         say(f"verdicts: {out}")
     elif as_json:
-        for row in judged(examiner, texts, segments=segments):
-            typer.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
+        for one in judged(examiner, texts, segments=segments):
+            typer.echo(json.dumps(one.row(), ensure_ascii=False, allow_nan=False))
     elif as_csv:
-        _print_csv(judged(examiner, texts, segments=segments))
+        _print_csv(judged(examiner, texts))
     else:
-        _print_verdicts(_watched(judged(examiner, texts, segments=segments, at_once=SHOWN), len(texts)), texts)
-        _print_limits(examiner, texts)
+        found = _watched(judged(examiner, texts, segments=segments, at_once=SHOWN), len(texts))
+        _print_verdicts(found)
+        _print_limits(examiner, found)
 
 
-def _write_page(html: Path, examiner: Any, texts: list[tuple[str, str]]) -> None:
+def _write_page(html: Path, examiner: Examiner, texts: list[tuple[str, str]]) -> None:
     from staged.artifacts import disk_errors, write_atomic
     from staged.web.examination import examine_text
     from staged.web.pages import saved
@@ -96,63 +101,56 @@ def _write_page(html: Path, examiner: Any, texts: list[tuple[str, str]]) -> None
     say(f"page: {html}")
 
 
-def _print_csv(rows: Iterator[dict[str, Any]]) -> None:
+def _print_csv(verdicts: Iterable[Verdict]) -> None:
     table = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
-    for row in rows:
-        table.writerow(row)
+    for one in verdicts:
+        table.writerow(one.row())
 
 
-def _watched(rows: Iterable[dict[str, Any]], total: int) -> list[dict[str, Any]]:
+def _watched(verdicts: Iterable[Verdict], total: int) -> list[Verdict]:
     """All of them, with a bar where they are several."""
     if total == 1:
-        return list(rows)
-    found: list[dict[str, Any]] = []
+        return list(verdicts)
+    found: list[Verdict] = []
     with count_progress("texts") as progress:
         progress(0, total)
-        for row in rows:
-            found.append(row)
+        for one in verdicts:
+            found.append(one)
             progress(len(found), total)
     return found
 
 
-def _print_verdicts(found: list[dict[str, Any]], texts: list[tuple[str, str]]) -> None:
+def _print_verdicts(found: list[Verdict]) -> None:
     """One text in words, several in a table; parts as coloured text under their verdicts."""
     if len(found) == 1:
         _print_one(found[0])
         return
-    table = _table(found, texts)
+    table = _table(found)
     room = screen.width - screen.measure(table).maximum - 3  # of the column's own lines
-    screen.print(_table(found, texts, room) if room >= LEAST_BEGINS else table)
-    for row in found:
-        if "segments" in row:
-            screen.print(Text(f"\n{row['id']}", style="bold"))
-            _print_parts(row)
+    screen.print(_table(found, room) if room >= LEAST_BEGINS else table)
+    for one in found:
+        if one.segments is not None:
+            screen.print(Text(f"\n{one.id}", style="bold"))
+            _print_parts(one, one.segments)
 
 
-def _table(found: list[dict[str, Any]], texts: list[tuple[str, str]], room: int = 0) -> Table:
+def _table(found: list[Verdict], room: int = 0) -> Table:
     """A row a text; how texts begin, where there is room for so many columns of the terminal."""
     table = Table(Column("text", overflow="fold"), "verdict", *(Column(name, no_wrap=True) for name in ("p", "score", "words")))
     if room:
         table.add_column("begins", no_wrap=True, max_width=room)
-    for row, (_, text) in zip(found, texts, strict=True):
-        numbers = (_number(row["p_value"], 4), _number(row["score"], 2), f"{row['words']:,}")
-        begins = [Text(_beginning(text, room), style="dim")] if room else []
-        table.add_row(Text(row["id"]), Text(row["verdict"], style=STYLES[row["verdict"]]), *numbers, *begins)
+    for one in found:
+        numbers = (_number(one.p_value, 4), _number(one.score, 2), f"{one.words:,}")
+        begins = [Text(" ".join(one.normalized[: 4 * room].split())[:room], style="dim")] if room else []
+        table.add_row(Text(one.id), Text(one.verdict, style=STYLES[one.verdict]), *numbers, *begins)
     return table
 
 
-def _beginning(text: str, characters: int) -> str:
-    """On one line, without what could command a terminal."""
-    from staged.detectors.normalize import normalize
-
-    return " ".join(normalize(text[: 4 * characters]).text.split())[:characters]
-
-
-def _print_limits(examiner: Any, texts: list[tuple[str, str]]) -> None:
+def _print_limits(examiner: Examiner, found: list[Verdict]) -> None:
     """What the verdicts rest on: how much of a text was read, and the kinds of text that calibrated them."""
-    if len(texts) == 1:
-        tokens, read = examiner.token_counts(texts[0][1])
+    if len(found) == 1:
+        tokens, read = examiner.token_counts(found[0].normalized)
         if read < tokens:
             say(f"read: its first {read:,} of {tokens:,} tokens; --segments judges it part by part", style="dim")
     from staged.detectors.fitting import PLAIN_DOMAIN
@@ -163,26 +161,26 @@ def _print_limits(examiner: Any, texts: list[tuple[str, str]]) -> None:
     say(WARNING, style="dim")
 
 
-def _print_one(row: dict[str, Any]) -> None:
-    screen.print(Text(row["verdict"], style=STYLES[row["verdict"]]), Text(f"· {counted(row['words'], 'word')} · {row['detector']}"))
-    say(row["reason"])
-    say(f"score {_number(row['score'], 3)} · p-value {_number(row['p_value'], 4)}")
-    for change in row["changes"]:
-        say(f"cleaned first: {change['count']} × {change['what']}")
-    if "segments" in row:
-        _print_parts(row)
+def _print_one(one: Verdict) -> None:
+    screen.print(Text(one.verdict, style=STYLES[one.verdict]), Text(f"· {counted(one.words, 'word')} · {one.detector}"))
+    say(one.reason)
+    say(f"score {_number(one.score, 3)} · p-value {_number(one.p_value, 4)}")
+    for change in one.changes:
+        say(f"cleaned first: {change.count} × {change.what}")
+    if one.segments is not None:
+        _print_parts(one, one.segments)
 
 
-def _print_parts(row: dict[str, Any]) -> None:
-    text, parts, at = Text(), row["segments"], 0
+def _print_parts(one: Verdict, parts: Sequence[Segment]) -> None:
+    text, at = Text(), 0
     for part in parts:
-        text.append(row["normalized"][at : part["start"]])
-        text.append(row["normalized"][part["start"] : part["end"]], style=STYLES[part["verdict"]])
-        text.append(f" [{part['verdict']}, p {_number(part['p_value'], 3)}]", style="bold")
-        at = part["end"]
+        text.append(one.normalized[at : part.start])
+        text.append(one.normalized[part.start : part.end], style=STYLES[part.verdict])
+        text.append(f" [{part.verdict}, p {_number(part.p_value, 3)}]", style="bold")
+        at = part.end
     screen.print(text, soft_wrap=True)
     if len(parts) > 1:
-        chance = len(parts) * row["fpr"]
+        chance = len(parts) * one.fpr
         say(f"{len(parts)} parts; of a human text about {chance:.2g} parts would be called machine by chance")
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from staged.records import Document
+from staged.records import Document, count_words
 
 # A sentence ends at . ! or ? with closing quotes, before white space and something that can begin a sentence.
 SENTENCE_END = re.compile(r"""(?<=[.!?])["')\]”’]*\s+(?=["'(\[“‘]?[A-Z0-9])""")
@@ -39,6 +39,11 @@ def cut(document: Document, count_tokens: Callable[[list[str]], list[int]], *, b
     if used >= minimum:
         passages.append(current)
     return [replace(document, id=f"{document.id}#{i:04d}", text=text) for i, text in enumerate(passages)]
+
+
+def word_counts(texts: list[str]) -> list[int]:
+    """For `cut`, where budgets are in words."""
+    return [count_words(text) for text in texts]
 
 
 def _sentences(text: str) -> Iterator[tuple[str, str]]:

@@ -7,15 +7,16 @@ one-token and over-long text, no change to global gradient or random state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # what is only said of it needs no model
     from staged.model.causal import CausalLM
 
 MACHINE_WRITTEN, HUMAN_LIKE, NOT_ENOUGH = "machine", "human-like", "not enough evidence"
 VERDICTS = (MACHINE_WRITTEN, HUMAN_LIKE, NOT_ENOUGH)
+GLTR_BUCKETS = (10, 100, 1000)  # the ranks up to which GLTR colours a token alike
 
 
 class Detector(Protocol):
@@ -24,7 +25,10 @@ class Detector(Protocol):
     name: str
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """One finite number a text; of a trained detector 0 is even odds, of a zero-shot score nothing by itself."""
+        """One finite number a text; of a trained detector 0 is even odds, of a zero-shot score nothing by itself.
+
+        Whoever has a text of unknown origin normalises it first (`normalize.py`); no detector does.
+        """
         ...
 
 
@@ -79,6 +83,8 @@ class Verdict:
         words: words of the text after normalisation.
         n_human: human calibration texts of like length that the p-value rests on.
         changes: what normalisation changed.
+        normalized: the text that is judged.
+        segments: its parts, where they were asked for.
     """
 
     id: str
@@ -91,6 +97,15 @@ class Verdict:
     words: int
     n_human: int
     changes: tuple[Change, ...]
+    normalized: str = field(repr=False)
+    segments: Sequence[Segment] | None = None
+
+    def row(self) -> dict[str, Any]:
+        """A JSON object; of the text itself only with the segments, which count its characters."""
+        row = asdict(self)
+        if self.segments is None:
+            del row["normalized"], row["segments"]
+        return row
 
 
 @dataclass(frozen=True, slots=True)

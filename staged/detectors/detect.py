@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, load_calibration
 from staged.detectors.catalog import calibration_file, detector_files, full_name, open_detector
-from staged.detectors.contract import NOT_ENOUGH, Change, Counting, Reading, Segment, TokenEvidence, Verdict
-from staged.detectors.normalize import normalize
+from staged.detectors.contract import NOT_ENOUGH, Counting, Reading, Segment, TokenEvidence, Verdict
+from staged.detectors.normalize import Normalized, normalize
 from staged.detectors.token_evidence import token_evidence
 from staged.detectors.zero_shot import MOST_TOKENS, SCORER
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
 from staged.progress import Progress, silent
+from staged.records import count_words
 from staged.samples.decoders import chosen_device
 
 UNSPACED = re.compile(  # letters of scripts that put no spaces between words: Thai to Khmer, kana, Chinese characters
@@ -69,18 +70,17 @@ class Examiner:
 
     def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
         """Judge (id, text) pairs, in order."""
-        cleaned = [normalize(text) for _, text in texts]
-        full = [i for i, one in enumerate(cleaned) if one.text.strip()]
-        scores = dict(zip(full, self.detector.score([cleaned[i].text for i in full]), strict=True))
-        return [
-            self._verdict(name, scores.get(i), one.text, one.changes)
-            for i, ((name, _), one) in enumerate(zip(texts, cleaned, strict=True))
-        ]
+        return self._verdicts([(name, normalize(text)) for name, text in texts])
 
-    def _verdict(self, name: str, score: float | None, text: str, changes: tuple[Change, ...]) -> Verdict:
-        words = len(text.split())
-        verdict, p, n, reason = self._judge(score, words, text)
-        return Verdict(name, score, p, verdict, self.name, reason, self.fpr, words, n, changes)
+    def _verdicts(self, texts: Sequence[tuple[str, Normalized]]) -> list[Verdict]:
+        full = [one.text for _, one in texts if one.text.strip()]
+        scores = iter(self.detector.score(full))
+        return [self._verdict(name, next(scores) if one.text.strip() else None, one) for name, one in texts]
+
+    def _verdict(self, name: str, score: float | None, one: Normalized) -> Verdict:
+        words = count_words(one.text)
+        verdict, p, n, reason = self._judge(score, words, one.text)
+        return Verdict(name, score, p, verdict, self.name, reason, self.fpr, words, n, one.changes, one.text)
 
     def _judge(self, score: float | None, words: int, text: str) -> tuple[str, float | None, int, str]:
         if score is None:
@@ -94,17 +94,16 @@ class Examiner:
         return self.calibration.verdict(score, words, self.fpr)
 
     def segments(self, text: str) -> list[Segment]:
-        """Whole sentences in parts of at least `SEGMENT_WORDS` words, each judged by itself, of the normalised text.
+        """Whole sentences of a normalised text in parts of at least `SEGMENT_WORDS` words, each judged by itself.
 
         Of k parts of a human text about k times fpr are called machine-written by chance.
         """
-        clean = normalize(text).text
-        parts = segment_spans(clean)
-        judged = self.examine([(str(i), clean[a:b]) for i, (a, b) in enumerate(parts)])
-        return [Segment(a, b, one.score, one.p_value, one.verdict) for (a, b), one in zip(parts, judged, strict=True)]
+        parts = segment_spans(text)
+        verdicts = self._verdicts([("", Normalized(text[a:b], ())) for a, b in parts])
+        return [Segment(a, b, one.score, one.p_value, one.verdict) for (a, b), one in zip(parts, verdicts, strict=True)]
 
     def tokens(self, text: str) -> list[TokenEvidence]:
-        """Token by token, of the normalised text, under the detector's own model or, where it has none, `SCORER`; none after
+        """A normalised text token by token, under the detector's own model or, where it has none, `SCORER`; none after
         `reads_without` has said why.
 
         Raises:
@@ -112,7 +111,7 @@ class Examiner:
         """
         if self._unread:
             return []
-        return token_evidence(self._open_reader(), normalize(text).text, most_tokens=MOST_TOKENS)
+        return token_evidence(self._open_reader(), text, most_tokens=MOST_TOKENS)
 
     def reads_without(self) -> str:
         """Load what `tokens` reads with, and say nothing; or say why texts are not shown token by token from now on."""
@@ -127,26 +126,20 @@ class Examiner:
             self._reader = self.detector.scorer if isinstance(self.detector, Reading) else load_causal(SCORER, device=self.device)
         return self._reader
 
-    def normalized(self, text: str) -> tuple[str, tuple[Change, ...]]:
-        """The text that is judged, and what was changed."""
-        one = normalize(text)
-        return one.text, one.changes
-
     def distributions(self, words: int) -> tuple[list[float], list[float]]:
         """Scores of human and of machine calibration texts of this length; empty where there are none."""
         return self.calibration.scores(words) if self.calibration else ([], [])
 
     def token_counts(self, text: str) -> tuple[int, int]:
-        """(all tokens of the text, tokens of it that count), by the tokenizer of the model that reads; words where none does."""
+        """(all tokens of a normalised text, those that count), by the tokenizer of the model that reads; words where none does."""
         if isinstance(self.detector, Reading):
             tokenizer = self.detector.scorer.tokenizer
             before = len(tokenizer.before)  # which are not the text's, and yet read
-            total = len(tokenizer.encode(normalize(text).text)) - before
+            total = len(tokenizer.encode(text)) - before
             return total, min(total, self.detector.most_tokens - before)
-        clean = normalize(text).text
         if isinstance(self.detector, Counting):
-            return self.detector.token_counts(clean)
-        return len(clean.split()), len(clean.split())
+            return self.detector.token_counts(text)
+        return count_words(text), count_words(text)
 
     def machine_probability(self, verdict: Verdict) -> float:
         """The score as a probability under even odds, in [0, 1]; 0.5 without a score."""
@@ -159,7 +152,7 @@ def segment_spans(text: str) -> list[tuple[int, int]]:
     start, words = None, 0
     for a, b in sentence_spans(text):
         start = a if start is None else start
-        words += len(text[a:b].split())
+        words += count_words(text[a:b])
         if words >= SEGMENT_WORDS:
             parts.append((start, b))
             start, words = None, 0
@@ -171,21 +164,17 @@ def segment_spans(text: str) -> list[tuple[int, int]]:
 
 def judged(
     examiner: Examiner, texts: Iterable[tuple[str, str]], *, segments: bool = False, at_once: int = AT_ONCE
-) -> Iterator[dict[str, Any]]:
-    """Verdicts as JSON objects, in the order of the texts, which are read as they are needed.
+) -> Iterator[Verdict]:
+    """Verdicts in the order of the (id, text) pairs, which are read as they are needed.
 
     Args:
-        segments: each object also has its text's parts under `segments`; they count characters of `normalized`.
+        segments: judge the parts of each text as well.
         at_once: texts scored together.
     """
     waiting = iter(texts)
     while some := list(islice(waiting, at_once)):
-        for verdict, (_, text) in zip(examiner.examine(some), some, strict=True):
-            row = asdict(verdict)
-            if segments:
-                row["normalized"] = examiner.normalized(text)[0]
-                row["segments"] = [asdict(part) for part in examiner.segments(text)]
-            yield row
+        for verdict in examiner.examine(some):
+            yield replace(verdict, segments=examiner.segments(verdict.normalized)) if segments else verdict
 
 
 def write_judged(
@@ -207,7 +196,7 @@ def write_judged(
             some = texts[start : start + AT_ONCE]
             file = blocks / f"{start:09d}-{digest(chain(*some))}.jsonl"
             if not file.is_file():
-                rows = judged(examiner, some, segments=segments)
+                rows = (one.row() for one in judged(examiner, some, segments=segments))
                 write_atomic(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
             files.append(file)
             progress(start + len(some), len(texts))

@@ -10,7 +10,7 @@ Threshold conformal, on human calibration texts of like length that all members 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,6 @@ class Ensemble:
         """(members, texts) → (texts,)."""
         mean: Matrix = np.average(np.asarray(log_odds), axis=0, weights=self.weights)
         return mean
-
-    def reading(self, read: Callable[[str], str]) -> Ensemble:
-        """The same with `read` in place of what its members make of a text."""
-        return Ensemble([one.reading(read) for one in self.members], self.weights, name=self.name)
 
     def save(self, folder: Path) -> None:
         for one in self.members:

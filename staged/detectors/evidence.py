@@ -13,7 +13,7 @@ Threshold conformal, on human calibration texts of like length (`calibration.jso
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ import numpy.typing as npt
 
 from staged.artifacts import write_json
 from staged.detectors.features import FEATURES, feature_matrix, inside_words
-from staged.detectors.normalize import normalize
 from staged.detectors.token_statistics import token_statistics
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
@@ -69,16 +68,11 @@ def standardised(features: Matrix, mean: Matrix, scale: Matrix) -> Matrix:
     return z
 
 
-def plain(text: str) -> str:
-    """The text as `evidence` reads it: normalised, and every run of white space one space.
+def one_line(text: str) -> str:
+    """The text as `evidence` reads it: every run of white space one space, none at the ends.
 
     Line ends tell where a text was published more than who wrote it.
     """
-    return one_line(normalize(text).text)
-
-
-def one_line(text: str) -> str:
-    """Every run of white space one space, none at the ends."""
     return " ".join(text.split())
 
 
@@ -89,27 +83,14 @@ class EvidenceDetector:
         scorer: the model whose surprises are measured; the one that `weights` was fitted with.
         name: what its calibrations are for.
         most_tokens: of a text's beginning; longer texts score like the longest that calibrate.
-        read: what of a text is read; weights and calibration are those of `plain` texts.
     """
 
-    def __init__(
-        self,
-        scorer: CausalLM,
-        weights: Weights,
-        *,
-        name: str = NAME,
-        most_tokens: int = MOST_TOKENS,
-        read: Callable[[str], str] = plain,
-    ) -> None:
-        self.scorer, self.weights, self.name, self.most_tokens, self.read = scorer, weights, name, most_tokens, read
+    def __init__(self, scorer: CausalLM, weights: Weights, *, name: str = NAME, most_tokens: int = MOST_TOKENS) -> None:
+        self.scorer, self.weights, self.name, self.most_tokens = scorer, weights, name, most_tokens
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        features = scored_features(self.scorer, [self.read(text) for text in texts], most_tokens=self.most_tokens)
+        features = scored_features(self.scorer, texts, most_tokens=self.most_tokens)
         return [float(one) for one in self.weights.log_odds(features)]
-
-    def reading(self, read: Callable[[str], str]) -> EvidenceDetector:
-        """The same with another `read`."""
-        return EvidenceDetector(self.scorer, self.weights, name=self.name, most_tokens=self.most_tokens, read=read)
 
     def save(self, folder: Path) -> None:
         numbers = {name: getattr(self.weights, name).tolist() for name in VECTORS}
@@ -119,7 +100,8 @@ class EvidenceDetector:
 
 
 def scored_features(scorer: CausalLM, texts: Sequence[str], *, most_tokens: int, progress: Progress = silent) -> Matrix:
-    """(texts, features) of the first tokens of texts as a detector reads them."""
+    """(texts, features) of the first tokens of normalised texts."""
+    texts = [one_line(text) for text in texts]
     ids = [one[:most_tokens] for one in scorer.tokenizer.encode_batch(texts)]
     inside = [inside_words(text, scorer.tokenizer.spans(text)[:most_tokens]) for text in texts]
     return feature_matrix(token_statistics(scorer, ids, progress=progress), inside)

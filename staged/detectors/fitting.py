@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any
 
-from staged.corpus.passages import cut
+from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
 from staged.detectors.achieved import Achieved, achieved_rates, promised
 from staged.detectors.calibrate import EDGES_WORDS, Calibration, check_fpr, fit_calibration
@@ -18,7 +18,7 @@ from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.errors import CorpusError, PlanError
 from staged.progress import Progress, silent
-from staged.records import Document
+from staged.records import Document, count_words
 
 HELD_OUT = 0.3  # share of the human text, by characters, that a calibration is measured on
 SHORTEST_BUDGET = 1.25  # times a bin's shortest length: room for whole sentences
@@ -141,7 +141,7 @@ def passages(document: Document, *, seed: int, edges_words: Sequence[int] = EDGE
             texts.append(document)
         elif words >= high:
             stream = random.Random(f"{seed} {low} {document.id}")
-            found = cut(document, _count_all, budget=stream.randint(int(low * SHORTEST_BUDGET), high - 1), minimum=low)
+            found = cut(document, word_counts, budget=stream.randint(int(low * SHORTEST_BUDGET), high - 1), minimum=low)
             texts += [stream.choice(found)] if found else []
     return texts
 
@@ -153,15 +153,6 @@ def domain_of(document: Document) -> str:
     if len(path.parts) > 1:
         return path.parts[0]
     return path.stem if row else PLAIN_DOMAIN
-
-
-def count_words(text: str) -> int:
-    """Words as calibration counts them: what white space separates."""
-    return len(text.split())
-
-
-def _count_all(texts: list[str]) -> list[int]:
-    return [count_words(text) for text in texts]
 
 
 def _score(detector: Detector, parts: Sequence[Sequence[Document]], progress: Progress) -> list[list[Scored]]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from staged.detectors.contract import GLTR_BUCKETS
 from staged.detectors.token_statistics import TokenStatistics, token_statistics
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal, same_tokenizer
@@ -24,7 +25,6 @@ from staged.samples.decoders import best_dtype
 SCORER = "smollm2-135m"
 PAIR = "mini-l,mini-xl"  # observer and performer of Binoculars
 MOST_TOKENS = 2048  # of a text's beginning
-GLTR_BUCKETS = (10, 100, 1000)
 
 
 def likelihood(s: TokenStatistics) -> float:

@@ -30,7 +30,7 @@ from staged.model.layouts import weight_files
 from staged.model.likelihood import Ids, Nats, Window, batches, encode_document, score_batch, sliding_windows
 from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
 from staged.progress import Progress, silent
-from staged.records import HUMAN, Document
+from staged.records import HUMAN, Document, count_words
 from staged.texts import STDIN, read_text
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -134,7 +134,7 @@ def evaluate(
             documents_learned_from=_learned_from(model, file, documents),
             tokens=sum(map(len, nats)),
             bytes=sum(len(document.text.encode()) for document in documents),
-            words=sum(len(document.text.split()) for document in documents),
+            words=sum(count_words(document.text) for document in documents),
             nats=float(sum(one.sum(dtype=np.float64) for one in nats)),
             interval=bits_per_byte_interval(nats, [token_bytes(bpe)[ids[1:]] for ids in sequences]),
         )

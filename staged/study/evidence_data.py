@@ -20,11 +20,11 @@ from typing import Any
 from staged.artifacts import build
 from staged.corpus.build import read_documents, write_documents
 from staged.corpus.files import read_corpus
-from staged.corpus.passages import cut
+from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
 from staged.errors import PlanError, SamplingError
 from staged.progress import Progress, shifted
-from staged.records import HUMAN, MACHINE, Document
+from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.dataset import SampleSettings, read_samples, write_samples
 from staged.samples.streams import derive
 from staged.study.attacks import attack
@@ -96,7 +96,7 @@ def _chosen(documents: Sequence[Document], lengths: Sequence[int], want: int, st
 
 
 def _passages(document: Document, words: int) -> Iterator[Document]:
-    for passage in cut(document, lambda texts: [len(text.split()) for text in texts], budget=words, minimum=int(0.7 * words)):
+    for passage in cut(document, word_counts, budget=words, minimum=int(0.7 * words)):
         yield replace(passage, id=f"{passage.id}@{words}")
 
 
@@ -211,7 +211,7 @@ def _sampling(cell: Cell, sources: Sequence[Document], settings: EvidenceSetting
 
 def _machine(cell: Cell, source: Document, row: dict[str, object]) -> Document:
     """Prompt and continuation, cut to the source's number of words; what ended early stays as short as it is."""
-    text = first_words(f"{row['prompt']}{row['text']}", len(source.text.split()))
+    text = first_words(f"{row['prompt']}{row['text']}", count_words(source.text))
     return Document(f"{cell.name}.{row['id']}", text, MACHINE, source.source, source.split)
 
 

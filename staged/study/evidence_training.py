@@ -22,11 +22,12 @@ from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, fit_calibration, load_calibration
 from staged.detectors.catalog import open_detector
 from staged.detectors.ensemble import Ensemble, is_folder_name
-from staged.detectors.evidence import EvidenceDetector, Matrix, plain, scored_features
+from staged.detectors.evidence import EvidenceDetector, Matrix, one_line, scored_features
 from staged.detectors.features import FEATURES
+from staged.detectors.normalize import normalize
 from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
-from staged.records import HUMAN, MACHINE, Document
+from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.decoders import chosen_device
 from staged.study.evidence_data import (
     attacked,
@@ -64,7 +65,7 @@ def features_of(
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
     for start in range(0, len(documents), BLOCK):
-        texts = [plain(one.text) for one in documents[start : start + BLOCK]]
+        texts = [one_line(normalize(one.text).text) for one in documents[start : start + BLOCK]]
         file = folder / f"{digest([scorer, str(most_tokens), *FEATURES, *texts])}.npy"
         if not file.is_file():
             with replacing(file) as temporary, open(temporary, "wb") as out:
@@ -184,7 +185,7 @@ def calibrated(documents: Sequence[Document], scores: Sequence[float], settings:
     found: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
     for one, score in zip(documents, scores, strict=True):
         if one.split == "valid":
-            found[one.label].append((score, len(one.text.split())))
+            found[one.label].append((score, count_words(one.text)))
     domains = [corpus_of(one) for one in documents if one.split == "valid"]
     return fit_calibration(name, found[HUMAN], found[MACHINE], domains=domains, edges_words=settings.edges_words)
 
@@ -215,7 +216,7 @@ def report(
     held: dict[bool, list[tuple[float, int, str]]] = {True: [], False: []}
     for one, score in zip(documents, scores.tolist(), strict=True):
         if one.split == "test" and one.label == HUMAN:
-            held[is_clean(one)].append((score, len(one.text.split()), corpus_of(one)))
+            held[is_clean(one)].append((score, count_words(one.text), corpus_of(one)))
     clean, changed = (
         {f"{fpr:g}": [asdict(row) for row in achieved_rates(calibration, those, fpr)] for fpr in RATES} for those in held.values()
     )

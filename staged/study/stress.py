@@ -9,7 +9,7 @@ come. Human text is attacked too, since honest text arrives misspelt, copied out
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from staged.detectors.calibrate import Calibration, check_fpr
 from staged.detectors.contract import Detector
 from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, one_line
-from staged.detectors.fitting import count_words, domain_of
+from staged.detectors.fitting import domain_of
 from staged.errors import PlanError
 from staged.progress import Progress, silent
-from staged.records import LABELS, Document
+from staged.records import LABELS, Document, count_words
 from staged.samples.streams import derive
 from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, scored, under
 from staged.study.attacks import ATTACKS, check_attacks
@@ -93,24 +93,17 @@ def stress(
         PlanError: the settings.
         ArtifactError: the place cannot be written.
     """
-    bare, sees = _undressed(detector)
+    sees = one_line if isinstance(detector, EvidenceDetector | Ensemble) else str  # texts that it cannot tell apart are one
     texts = [one for part in (human, machine) for one in chosen(part, settings)]
     read = {reading: [sees(text) for text in under(texts, reading, seed=settings.seed)] for reading in _readings(settings)}
     distinct = list(dict.fromkeys(text for these in read.values() for text in these))
     batches = [distinct[start : start + AT_ONCE] for start in range(0, len(distinct), AT_ONCE)]
     with continued(out, identity, pieces="*.json") as folder:
-        scores = scored(folder, bare, batches, progress)
+        scores = scored(folder, detector, batches, progress)
         rows = corrected(list(tabulate(texts, read, scores, calibration, settings.fprs)))
         found = dict(identity) | {"settings": asdict(settings), "rows": [asdict(row) for row in rows]}
         write_json(out, found)
     return found
-
-
-def _undressed(detector: Detector) -> tuple[Detector, Callable[[str], str]]:
-    """A detector that doesn't normalise by itself, and what it makes of a text beside that."""
-    if isinstance(detector, EvidenceDetector | Ensemble):
-        return detector.reading(one_line), one_line
-    return detector, str
 
 
 def chosen(documents: Sequence[Document], settings: StressSettings) -> list[Document]:

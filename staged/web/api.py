@@ -136,7 +136,7 @@ def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
 
         def work(_: Check) -> bytes:
             (verdict,) = examiner.examine([("text", text)])
-            fake, (count, used) = examiner.machine_probability(verdict), examiner.token_counts(text)
+            fake, (count, used) = examiner.machine_probability(verdict), examiner.token_counts(verdict.normalized)
             return as_json({"all_tokens": count, "used_tokens": used, "real_probability": 1 - fake, "fake_probability": fake})
 
         return Response(await worker.run(work, lambda: left(request)), media_type=JSON)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from staged.detectors.contract import Change, Segment, TokenEvidence, Verdict
+from staged.detectors.contract import Segment, TokenEvidence, Verdict
 from staged.web.worker import Check
 
 STEP_TEXTS = 8  # examined at once; between steps a request that nobody waits for is dropped
@@ -24,15 +24,11 @@ class Examiner(Protocol):
         ...
 
     def segments(self, text: str) -> list[Segment]:
-        """Parts of the normalised text, each with its own verdict."""
+        """Parts of a normalised text, each with its own verdict."""
         ...
 
     def tokens(self, text: str) -> list[TokenEvidence]:
-        """Tokens of the normalised text, in order."""
-        ...
-
-    def normalized(self, text: str) -> tuple[str, tuple[Change, ...]]:
-        """The text as it is judged, and what was changed."""
+        """Tokens of a normalised text, in order."""
         ...
 
     def distributions(self, words: int) -> tuple[list[float], list[float]]:
@@ -40,7 +36,7 @@ class Examiner(Protocol):
         ...
 
     def token_counts(self, text: str) -> tuple[int, int]:
-        """(all tokens, tokens that the verdict rests on)."""
+        """(all tokens of a normalised text, those that the verdict rests on)."""
         ...
 
     def machine_probability(self, verdict: Verdict) -> float:
@@ -53,13 +49,12 @@ class Examination:
     """Everything that the page shows of one text.
 
     Attributes:
-        text: normalised; segments and tokens count its characters.
+        segments, tokens: of the verdict's normalised text.
         human, machine: calibration scores at this length.
         counts: (all tokens, tokens that the verdict rests on).
     """
 
     verdict: Verdict
-    text: str
     segments: Sequence[Segment]
     tokens: Sequence[TokenEvidence]
     human: Sequence[float]
@@ -71,11 +66,11 @@ def examine_text(examiner: Examiner, text: str, still_wanted: Check) -> Examinat
     """Examine one text for the page."""
     (verdict,) = examiner.examine([("text", text)])
     still_wanted()
-    normal, _ = examiner.normalized(text)
     human, machine = examiner.distributions(verdict.words)
-    segments = examiner.segments(text)
+    segments = examiner.segments(verdict.normalized)
     still_wanted()
-    return Examination(verdict, normal, segments, examiner.tokens(text), human, machine, examiner.token_counts(text))
+    tokens, counts = examiner.tokens(verdict.normalized), examiner.token_counts(verdict.normalized)
+    return Examination(verdict, segments, tokens, human, machine, counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +88,16 @@ def examine_batch(
     results = []
     for start in range(0, len(texts), STEP_TEXTS):
         step = texts[start : start + STEP_TEXTS]
-        for (_, text), verdict in zip(step, examiner.examine(step), strict=True):
+        for verdict in examiner.examine(step):
             still_wanted()
-            results.append(asdict(verdict) | dict(_evidence(examiner, text, wanted)))
+            results.append(verdict.row() | dict(_evidence(examiner, verdict.normalized, wanted)))
         still_wanted()
     return results
 
 
 def _evidence(examiner: Examiner, text: str, wanted: Wanted) -> Iterator[tuple[str, Any]]:
     if wanted.segments or wanted.tokens:
-        yield "normalized", examiner.normalized(text)[0]
+        yield "normalized", text
     if wanted.segments:
         yield "segments", [asdict(segment) for segment in examiner.segments(text)]
     if wanted.tokens:

@@ -14,14 +14,22 @@ from markupsafe import Markup
 
 from staged.comparing import rate
 from staged.detectors.calibrate import threshold_at_fpr
-from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, VERDICTS, Segment, TokenEvidence, Verdict
+from staged.detectors.contract import (
+    GLTR_BUCKETS,
+    HUMAN_LIKE,
+    MACHINE_WRITTEN,
+    NOT_ENOUGH,
+    VERDICTS,
+    Segment,
+    TokenEvidence,
+    Verdict,
+)
 from staged.figures import counted
 from staged.templates import environment
 from staged.web.drawing import score_picture
 from staged.web.examination import Examination
 from staged.web.limits import Limits
 
-BUCKETS = (10, 100, 1000)  # GLTR's
 BUCKET_NAMES = ("among the model’s first 10 guesses", "11th to 100th", "101st to 1,000th", "rarer")
 WIDE, NARROW = 680, 330  # pixels of the picture; the style sheet shows one of them
 HEADLINES = {
@@ -73,12 +81,12 @@ def found(seen: Examination, limits: Limits) -> dict[str, Any]:
         "has_line": dashed_line(seen) is not None,
         "n_human": len(seen.human),
         "n_machine": len(seen.machine),
-        "pieces": list(pieces(seen.text, shown)),
+        "pieces": list(pieces(seen.verdict.normalized, shown)),
         "legend": legend(shown),
         "tokens": max(seen.counts[0], len(shown)),
         "tokens_read": seen.counts[1],
         "tokens_shown": len(shown),
-        "segments": list(parts(seen.text, seen.segments)) if len(seen.segments) > 1 else [],
+        "segments": list(parts(seen.verdict.normalized, seen.segments)) if len(seen.segments) > 1 else [],
         "kinds": kinds(seen.segments),
     }
 
@@ -134,7 +142,7 @@ def describe(score: float, human: Sequence[float], machine: Sequence[float]) -> 
 
 def bucket_of(rank: int | None) -> int | None:
     """0 for the first ten guesses, then 1, 2, 3; None for a token without a rank."""
-    return None if rank is None else sum(rank > edge for edge in BUCKETS)
+    return None if rank is None else sum(rank > edge for edge in GLTR_BUCKETS)
 
 
 def pieces(text: str, tokens: Sequence[TokenEvidence]) -> Iterator[Piece]:

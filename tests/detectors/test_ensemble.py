@@ -37,14 +37,6 @@ def test_it_reads_what_its_shortest_member_reads(members: list[EvidenceDetector]
     assert (both.scorer, both.most_tokens) == (members[1].scorer, 30)
 
 
-def test_another_reading_is_every_members(members: list[EvidenceDetector]) -> None:
-    both = Ensemble(members, [3, 1], name="both")
-    cut = both.reading(lambda text: text[:60])
-    assert cut.name == "both"
-    assert cut.score(TEXTS) == pytest.approx(both.score([text[:60] for text in TEXTS]))
-    assert [one.most_tokens for one in cut.members] == [90, 30]
-
-
 def test_a_changed_member_is_another_detector(members: list[EvidenceDetector], tmp_path: Path) -> None:
     """Work begun with the one is not continued with the other."""
     Ensemble(members, [1, 1], name="both").save(tmp_path)

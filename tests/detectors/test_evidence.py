@@ -75,7 +75,7 @@ def test_a_shipped_one_scores_a_known_text_as_when_it_was_made(name: str, score:
 def test_it_reads_so_many_tokens_and_keeps_name_and_number(tiny: Path, bpe: BPE, tmp_path: Path) -> None:
     text = prose(3, 40)
     beginning = bpe.decode(bpe.encode(text)[:60])
-    detector = EvidenceDetector(load_causal(str(tiny)), weights(), name="mine", most_tokens=60, read=lambda text: text)
+    detector = EvidenceDetector(load_causal(str(tiny)), weights(), name="mine", most_tokens=60)
     assert detector.score([text]) == pytest.approx(detector.score([beginning]), abs=1e-6)
     assert detector.score([text]) != pytest.approx(EvidenceDetector(detector.scorer, weights()).score([text]), abs=1e-3)
     detector.save(tmp_path)

@@ -460,8 +460,8 @@ class TestFeatures:
         assert len(inside_words("a", [(0, 1)])) == len(inside_words("", [])) == 0
 
 
-def test_plain_text_is_one_line() -> None:
-    assert evidence.plain("a\n\n b\u00a0c\t\u200bd ") == "a b c d"
+def test_evidence_reads_one_line() -> None:
+    assert evidence.one_line("a\n\n b\u00a0c\t d ") == "a b c d"
 
 
 def test_a_generator_with_a_dot_in_its_name_keeps_its_name_and_method() -> None:

@@ -51,9 +51,11 @@ class FakeExaminer:
         return [self._verdict(identity, text) for identity, text in texts]
 
     def _verdict(self, identity: str, text: str) -> Verdict:
-        normal, changes = self.normalized(text)
+        hidden = text.count("\u200b")
+        normal = text.replace("\u200b", "")
         words = len(normal.split())
-        known = {"id": identity, "detector": self.name, "fpr": self.fpr, "words": words, "changes": changes}
+        changes = (Change("zero-width characters removed", hidden),) if hidden else ()
+        known = {"id": identity, "detector": self.name, "fpr": self.fpr, "words": words, "changes": changes, "normalized": normal}
         if words < LEAST_WORDS:
             reason = f"{words} words are too few to say anything."
             score = score_of(normal) if words else None
@@ -66,22 +68,17 @@ class FakeExaminer:
         return Verdict(**known, score=score, p_value=p, verdict=verdict, reason=reason, n_human=len(human))  # type: ignore[arg-type]
 
     def segments(self, text: str) -> list[Segment]:
-        normal = self.normalized(text)[0]
-        parts = [match.span() for match in re.finditer(r"[^.]+\.?\s*", normal)]
-        verdicts = [self._verdict("", normal[start:end]) for start, end in parts]
+        parts = [match.span() for match in re.finditer(r"[^.]+\.?\s*", text)]
+        verdicts = [self._verdict("", text[start:end]) for start, end in parts]
         return [Segment(*part, one.score, one.p_value, one.verdict) for part, one in zip(parts, verdicts, strict=True)]
 
     def tokens(self, text: str) -> list[TokenEvidence]:
         found = []
-        for i, match in enumerate(re.finditer(r"\s*\S+", self.normalized(text)[0])):
+        for i, match in enumerate(re.finditer(r"\s*\S+", text)):
             rank = None if i == 0 else (1, 7, 3, 40, 2, 400, 9, 5000)[sum(map(ord, match.group())) % 8]
             likely = (("the", 0.21), ("of", 0.09), ("and", 0.031))
             found.append(TokenEvidence(*match.span(), rank, None if rank is None else 0.3 / rank, likely if i else ()))
         return found
-
-    def normalized(self, text: str) -> tuple[str, tuple[Change, ...]]:
-        hidden = text.count("\u200b")
-        return text.replace("\u200b", ""), (Change("zero-width characters removed", hidden),) if hidden else ()
 
     def distributions(self, words: int) -> tuple[list[float], list[float]]:
         return gauss(1, -1.5, 999), gauss(2, 2.5, 600)

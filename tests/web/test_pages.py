@@ -16,7 +16,7 @@ from staged.web.limits import Limits
 from staged.web.pages import bucket_of, describe, found, kinds, legend, line_in_words, page, parts, percent, pieces, rate_in_words
 from tests.web.fake import HUMAN_TEXT, FakeExaminer
 
-VERDICT = Verdict("a", 0.3, 0.01, HUMAN_LIKE, "fake", "why", 0.01, 240, 999, ())
+VERDICT = Verdict("a", 0.3, 0.01, HUMAN_LIKE, "fake", "why", 0.01, 240, 999, (), "text")
 
 
 def test_rate_in_words() -> None:
@@ -121,7 +121,7 @@ def test_describe() -> None:
 @pytest.mark.parametrize(("human", "machine"), [([], []), ([0.5], []), ([], [0.5])])
 def test_page_without_calibration(human: list[float], machine: list[float]) -> None:
     seen = examine_text(FakeExaminer(), HUMAN_TEXT, lambda: None)
-    bare = Examination(replace(seen.verdict, p_value=None, n_human=0), seen.text, [], [], human, machine, seen.counts)
+    bare = Examination(replace(seen.verdict, p_value=None, n_human=0), [], [], human, machine, seen.counts)
     shown = page(root="", limits=Limits(), text=HUMAN_TEXT, found=found(bare, Limits()))
     assert ("<svg" in shown) == bool(human or machine)
     assert "Word by word" not in shown
@@ -133,7 +133,7 @@ def test_page_says_how_much_was_read(words: int) -> None:
     seen = examine_text(FakeExaminer(), "milk and water " * (words // 3), lambda: None)
     shown = page(root="", limits=Limits(), found=found(seen, Limits(tokens_shown=100)))
     assert ("It rests on the text's first 510 of 600 tokens" in shown) == (words == 600)
-    assert f"The first 100 of {len(seen.text.split())} tokens." in shown
+    assert f"The first 100 of {seen.verdict.words} tokens." in shown
 
 
 def test_page_of_a_text_without_a_score() -> None:
