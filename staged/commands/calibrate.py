@@ -35,29 +35,32 @@ def calibrate(
     _refuse_folder(out, "calibration.json")
     from staged.corpus.files import read_corpus
     from staged.detectors.calibrate import EDGES_WORDS, load_calibration
-    from staged.detectors.catalog import calibration_file, open_detector
+    from staged.detectors.catalog import calibration_file, open_detector, scored_by
+    from staged.samples.decoders import chosen_device
     from staged.texts import refuse_to_replace
 
     refuse_to_replace(out, human, machine, held_out)
     texts = read_corpus(human, generated=False)
     others = read_corpus(machine, label=MACHINE) if machine else []
     measured = read_corpus(held_out, generated=False) if held_out else None
+    device = chosen_device(device)
     opened = open_detector(detector, device=device)
     own = calibration_file(detector)
     edges = load_calibration(own).edges_words if own else EDGES_WORDS
     with count_progress("texts") as progress:
         fitted = fitting.calibrate(
+            out,
             detector,
             opened,
             texts,
             fpr=fpr,
+            identity=scored_by(detector, device),
             machine=others,
             held_out=measured,
             seed=seed,
             edges_words=edges,
             progress=progress,
         )
-    fitted.calibration.save(out)
     if as_json:
         typer.echo(json.dumps(fitted.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
         return

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from staged import __version__
 from staged.artifacts import sha256_file
 from staged.detectors.contract import Detector, Trained
 from staged.errors import CheckpointError
@@ -63,6 +65,11 @@ def calibration_file(name: str) -> Path | None:
     """The calibration that comes with a detector, where one does."""
     file = (shipped_folder(name) if name in SHIPPED else Path(name)) / "calibration.json"
     return file if file.is_file() else None
+
+
+def scored_by(name: str, device: str) -> dict[str, Any]:
+    """What a detector's scores depend on, JSON values: work that another has begun is not continued."""
+    return {"detector": name, "detector_files": detector_files(name), "device": device, "staged": __version__}
 
 
 def detector_files(name: str) -> dict[str, str]:

@@ -11,11 +11,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from staged import __version__
 from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, load_calibration
-from staged.detectors.catalog import calibration_file, detector_files, full_name, open_detector
+from staged.detectors.catalog import calibration_file, full_name, open_detector, scored_by
 from staged.detectors.contract import NOT_ENOUGH, Counting, Reading, Segment, TokenEvidence, Verdict
 from staged.detectors.normalize import Normalized, normalize
 from staged.detectors.token_evidence import token_evidence
@@ -64,9 +63,7 @@ class Examiner:
 
     def identity(self) -> dict[str, Any]:
         """What its scores and p-values depend on, JSON values: work that another has begun is not continued."""
-        calibration = self.calibration.fingerprint if self.calibration else None
-        made = {"detector": self.name, "detector_files": detector_files(self.name), "calibration": calibration}
-        return made | {"device": self.device, "staged": __version__}
+        return scored_by(self.name, self.device) | {"calibration": self.calibration.fingerprint if self.calibration else None}
 
     def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
         """Judge (id, text) pairs, in order."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from staged.artifacts import continued
 from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
 from staged.detectors.achieved import Achieved, achieved_rates, promised
 from staged.detectors.calibrate import EDGES_WORDS, Calibration, check_fpr, fit_calibration
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
+from staged.detectors.scoring import in_batches, scored
 from staged.errors import CorpusError, PlanError
 from staged.progress import Progress, silent
 from staged.records import Document, count_words
@@ -24,9 +26,6 @@ HELD_OUT = 0.3  # share of the human text, by characters, that a calibration is 
 SHORTEST_BUDGET = 1.25  # times a bin's shortest length: room for whole sentences
 ROW = re.compile(r"(.+):\d+(?:#\d+)?")  # the id of a file's row, or of a passage of it
 PLAIN_DOMAIN = "text"  # of files that lie in no folder of their own
-CHUNK = 64  # texts scored between two looks at the progress bar
-
-Scored = tuple[float, int, str]  # score, words, domain
 
 
 @dataclass(frozen=True)
@@ -59,33 +58,38 @@ def _length(calibration: Calibration, index: int, fpr: float) -> dict[str, Any]:
 
 
 def calibrate(
+    out: Path,
     name: str,
     detector: Detector,
     human: Sequence[Document],
     *,
     fpr: float,
+    identity: Mapping[str, Any],
     machine: Sequence[Document] = (),
     held_out: Sequence[Document] | None = None,
     seed: int = 1,
     edges_words: Sequence[int] = EDGES_WORDS,
     progress: Progress = silent,
 ) -> Fitted:
-    """Fit a calibration on human documents and measure it on others.
+    """Fit a calibration on human documents, measure it on others, and write it; a killed run continues with what it has not scored.
 
     Documents are cut by `passages`. Without `held_out`, 30% of the human text is held out; a source never straddles the two.
 
     Args:
+        out: the file to write.
         name: the detector's, as `open_detector` takes it.
         human, machine, held_out: documents that did not train the detector.
         fpr: the false-positive rate to measure at; the calibration itself serves any.
+        identity: what scores depend on, JSON values (`catalog.scored_by`); what another detector scored is not continued.
         seed: of the split, and of the lengths and places of passages.
         edges_words: the shortest length of each bin.
         progress: called with (texts scored, all).
 
     Raises:
         PlanError: fpr is not in (0, 1) or seed below 0.
-        CorpusError: a single source and no `held_out`; or a text that stands in two of the three.
-        CheckpointError: no text is long enough.
+        CorpusError: a single source and no `held_out`; a text that stands in two of the three; or no text is long enough.
+        CheckpointError: a score is not finite.
+        ArtifactError: the place cannot be written.
     """
     check_options(fpr, seed)
     people = [*human, *(held_out or ())]
@@ -103,12 +107,24 @@ def calibrate(
         [passage for one in part for passage in passages(one, seed=seed, edges_words=edges_words)]
         for part in (human, machine, held_out)
     ]
-    scored = _score(detector, parts, progress)
-    fit_on, fit_machine = ([(score, words) for score, words, _ in part] for part in scored[:2])
-    calibration = fit_calibration(
-        name, fit_on, fit_machine, domains=[domain for _, _, domain in scored[0]], edges_words=edges_words
-    )
-    return Fitted(calibration, fpr, tuple(achieved_rates(calibration, scored[2], fpr)))
+    if not parts[0]:
+        raise CorpusError(f"no human text to calibrate on has {edges_words[0]} words; give longer ones")
+    texts = [[normalize(one.text).text for one in part] for part in parts]
+    with continued(out, identity, pieces="*.json") as folder:
+        scores = scored(folder, detector, in_batches([text for part in texts for text in part]), progress)
+        fit_on, fit_machine, measured = (
+            [(scores[text], count_words(text), domain_of(one)) for text, one in zip(*both, strict=True)]
+            for both in zip(texts, parts, strict=True)
+        )
+        calibration = fit_calibration(
+            name,
+            [(score, words) for score, words, _ in fit_on],
+            [(score, words) for score, words, _ in fit_machine],
+            domains=[domain for _, _, domain in fit_on],
+            edges_words=edges_words,
+        )
+        calibration.save(out)
+    return Fitted(calibration, fpr, tuple(achieved_rates(calibration, measured, fpr)))
 
 
 def _refuse_shared(those: Sequence[Document], others: Sequence[Document], said: str) -> None:
@@ -153,18 +169,3 @@ def domain_of(document: Document) -> str:
     if len(path.parts) > 1:
         return path.parts[0]
     return path.stem if row else PLAIN_DOMAIN
-
-
-def _score(detector: Detector, parts: Sequence[Sequence[Document]], progress: Progress) -> list[list[Scored]]:
-    """Each part's scores, all parts under one count."""
-    total, done = sum(map(len, parts)), 0
-    scored: list[list[Scored]] = []
-    for part in parts:
-        scored.append([])
-        for start in range(0, len(part), CHUNK):
-            chunk = part[start : start + CHUNK]
-            texts = [normalize(one.text).text for one in chunk]
-            found = zip(detector.score(texts), texts, chunk, strict=True)
-            scored[-1] += [(score, count_words(text), domain_of(one)) for score, text, one in found]
-            progress(done := done + len(chunk), total)
-    return scored

@@ -26,6 +26,7 @@ from staged.detectors.lookalikes import read_as_latin
 
 __all__ = ["Normalized", "normalize"]
 
+HALVES = "halves of characters joined"
 BROKEN = "broken characters replaced by �"
 INVISIBLE = "invisible characters removed"
 DIRECTION = "marks of writing direction removed"
@@ -135,6 +136,7 @@ def _whole(text: str, counts: dict[str, int]) -> str:
     if not _SURROGATE.search(text):
         return text
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    counts[HALVES] = len(text) - len(whole)
     counts[BROKEN] = whole.count("�") - text.count("�")
     return whole
 

@@ -10,14 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
-from staged.artifacts import digest, read_json, write_json
 from staged.comparing import holm, rate
-from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
-from staged.progress import Progress, silent
 from staged.records import Document
 from staged.study import metrics
 from staged.study.attacks import attack
@@ -69,30 +65,6 @@ def under(documents: Iterable[Document], reading: Reading, *, seed: int) -> list
     name, normalised = reading
     texts = [one.text if name == CLEAN else attack(name, one.text, seed=seed, id=one.id) for one in documents]
     return [normalize(text).text for text in texts] if normalised else texts
-
-
-def scored(
-    folder: Path,
-    detector: Detector,
-    batches: Sequence[Sequence[str]],
-    progress: Progress = silent,
-) -> dict[str, float]:
-    """The score of each text; of each batch a file in the folder, which a killed run finds again.
-
-    Args:
-        batches: texts that are scored together; what came up before is not scored again.
-        progress: called with (texts scored, all).
-    """
-    found: dict[str, float] = {}
-    total = len({text for texts in batches for text in texts})
-    for texts in batches:
-        if new := [text for text in dict.fromkeys(texts) if text not in found]:
-            file = folder / f"{digest(new)}.scores.json"
-            if not file.is_file():
-                write_json(file, detector.score(new))
-            found |= dict(zip(new, read_json(file), strict=True))
-            progress(len(found), total)
-    return found
 
 
 def measured(row: AnyRow, changed: Sequence[bool], before: Sequence[bool], after: Sequence[bool], *, tested: bool = True) -> AnyRow:

@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from staged import __version__
 from staged.artifacts import disk_errors, read_json, replacing, sha256_file, write_json
-from staged.detectors.catalog import detector_files
+from staged.detectors.catalog import scored_by
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.errors import ArtifactError, CheckpointError, CorpusError
@@ -89,8 +88,7 @@ def score_into(
         CheckpointError: the detector gave another number of scores than texts.
     """
     path = folder / "scores.jsonl"
-    wanted = {"detector": name, "detector_files": detector_files(name), "file": sha256_file(rows.path), "device": device}
-    wanted |= {"staged": __version__}
+    wanted = scored_by(name, device) | {"file": sha256_file(rows.path)}
     with disk_errors(path):
         there = read_json(folder / "scores.json") if (folder / "scores.json").is_file() else None
         if there is not None and path.is_file() and there["detector"] != name:
@@ -199,8 +197,8 @@ def _prediction(path: Path, number: int, row: Any) -> tuple[str, float | None]:
 
 def predictions(rows: Rows, scores: Scores) -> Iterator[dict[str, Any]]:
     """RAID's submission format, one entry a row; null where there is no finite score."""
-    for identity, value in zip(rows.ids, scores.values.tolist(), strict=True):
-        yield {"id": identity.as_py(), "score": None if math.isnan(value) else value}
+    for one, value in zip(rows.ids, scores.values.tolist(), strict=True):
+        yield {"id": one.as_py(), "score": None if math.isnan(value) else value}
 
 
 def write_predictions(path: Path, rows: Rows, scores: Scores) -> None:

@@ -22,10 +22,11 @@ from staged.artifacts import continued
 from staged.detectors.calibrate import threshold_at_fpr
 from staged.detectors.catalog import load_detector
 from staged.detectors.contract import Detector
+from staged.detectors.scoring import scored
 from staged.progress import Progress, silent
 from staged.records import HUMAN, LABELS, Document
 from staged.study import sets
-from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, scored, under
+from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, under
 from staged.study.plan import MIX, StudySettings
 from staged.study.stages import Stage, detector_stage, samples_stage
 from staged.study.tables import read_table, write_table

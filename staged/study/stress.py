@@ -21,14 +21,13 @@ from staged.detectors.contract import Detector
 from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, one_line
 from staged.detectors.fitting import domain_of
+from staged.detectors.scoring import in_batches, scored
 from staged.errors import PlanError
 from staged.progress import Progress, silent
 from staged.records import LABELS, Document, count_words
 from staged.samples.streams import derive
-from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, scored, under
+from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, under
 from staged.study.attacks import ATTACKS, check_attacks
-
-AT_ONCE = 64  # texts whose scores are one file
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,7 @@ def stress(
     sees = one_line if isinstance(detector, EvidenceDetector | Ensemble) else str  # texts that it cannot tell apart are one
     texts = [one for part in (human, machine) for one in chosen(part, settings)]
     read = {reading: [sees(text) for text in under(texts, reading, seed=settings.seed)] for reading in _readings(settings)}
-    distinct = list(dict.fromkeys(text for these in read.values() for text in these))
-    batches = [distinct[start : start + AT_ONCE] for start in range(0, len(distinct), AT_ONCE)]
+    batches = in_batches([text for these in read.values() for text in these])
     with continued(out, identity, pieces="*.json") as folder:
         scores = scored(folder, detector, batches, progress)
         rows = corrected(list(tabulate(texts, read, scores, calibration, settings.fprs)))

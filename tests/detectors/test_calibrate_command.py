@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.corpus.files import read_corpus
-from staged.detectors import catalog, fitting
+from staged.detectors import catalog, fitting, scoring
 from staged.detectors.calibrate import fit_calibration, load_calibration
 from staged.errors import CorpusError, PlanError, StagedError
-from staged.records import HUMAN, MACHINE, Document
+from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.dataset import SampleSettings, write_samples
 from staged.samples.methods import method
 from tests.conftest import prose
@@ -50,7 +50,7 @@ class TestPassages:
     def test_one_text_for_every_length_that_the_document_has(self, sentences: int, bins: list[int]) -> None:
         whole = document(1, sentences)
         found = fitting.passages(whole, seed=1)
-        words = [fitting.count_words(one.text) for one in found]
+        words = [count_words(one.text) for one in found]
         assert len(words) == len(bins)
         assert all(low <= n < (2 * low if low < 400 else 801) for low, n in zip(bins, words, strict=True))
         assert all(" ".join(one.text.split()) in " ".join(whole.text.split()) for one in found)
@@ -63,7 +63,7 @@ class TestPassages:
         texts = [document(seed, 200) for seed in range(12)]
         once, again, other = ([p.text for one in texts for p in fitting.passages(one, seed=seed)] for seed in (1, 1, 2))
         assert once == again != other
-        assert len({fitting.count_words(text) for text in once[::4]}) > 3
+        assert len({count_words(text) for text in once[::4]}) > 3
 
     def test_domains(self) -> None:
         named = {
@@ -77,11 +77,11 @@ class TestPassages:
 
 
 class TestCalibrate:
-    def test_a_source_never_stands_on_both_sides(self) -> None:
+    def test_a_source_never_stands_on_both_sides(self, tmp_path: Path) -> None:
         texts = [document(seed, 60) for seed in range(40)]
         texts = [Document(one.id, one.text, HUMAN, f"author {i // 4}") for i, one in enumerate(texts)]
         detector = Counting()
-        fitted = fitting.calibrate("counting", detector, texts, fpr=0.1)
+        fitted = fitting.calibrate(tmp_path / "c.json", "counting", detector, texts, fpr=0.1, identity={})
         n_fit = sum(map(len, fitted.calibration.human))
         held_out = set(detector.seen[n_fit:])
         authors = [
@@ -91,21 +91,50 @@ class TestCalibrate:
         assert all(authors)
         assert 0.15 < len(held_out) / len(detector.seen) < 0.5
 
-    def test_held_out_texts_of_ones_own(self) -> None:
+    def test_held_out_texts_of_ones_own(self, tmp_path: Path) -> None:
         texts = [document(seed, 60) for seed in range(8)]
-        fitted = fitting.calibrate("c", Counting(), texts[:5], fpr=0.2, held_out=texts[5:])
+        fitted = fitting.calibrate(tmp_path / "c.json", "c", Counting(), texts[:5], fpr=0.2, held_out=texts[5:], identity={})
         assert [len(one) for one in fitted.calibration.human] == [5, 5, 5, 5]
         assert fitted.achieved[0].n == 12
         with pytest.raises(CorpusError, match="2 of the held-out texts are among the human texts"):
-            fitting.calibrate("c", Counting(), texts[:5], fpr=0.2, held_out=texts[3:])
+            fitting.calibrate(tmp_path / "c.json", "c", Counting(), texts[:5], fpr=0.2, held_out=texts[3:], identity={})
         with pytest.raises(CorpusError, match="5 of the machine-written texts are among the human ones"):
-            fitting.calibrate("c", Counting(), texts, fpr=0.2, machine=texts[:5])
+            fitting.calibrate(tmp_path / "c.json", "c", Counting(), texts, fpr=0.2, machine=texts[:5], identity={})
         with pytest.raises(CorpusError, match="3 of the machine-written texts are among the human ones"):
-            fitting.calibrate("c", Counting(), texts[:5], fpr=0.2, machine=texts[5:], held_out=texts[5:])
+            fitting.calibrate(
+                tmp_path / "c.json", "c", Counting(), texts[:5], fpr=0.2, machine=texts[5:], held_out=texts[5:], identity={}
+            )
 
-    def test_one_source_cannot_be_split(self) -> None:
+    def test_one_source_cannot_be_split(self, tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match="a single source, so none can be held out"):
-            fitting.calibrate("c", Counting(), [document(1, 60)], fpr=0.2)
+            fitting.calibrate(tmp_path / "c.json", "c", Counting(), [document(1, 60)], fpr=0.2, identity={})
+
+    def test_none_is_long_enough(self, tmp_path: Path) -> None:
+        with pytest.raises(CorpusError, match="no human text to calibrate on has 50 words"):
+            fitting.calibrate(tmp_path / "c.json", "c", Counting(), [document(1, 3), document(2, 3)], fpr=0.2, identity={})
+        assert not list(tmp_path.iterdir())
+
+    def test_continues_after_a_kill(self, tmp_path: Path) -> None:
+        class Dies(Counting):
+            def score(self, texts: Sequence[str]) -> list[float]:
+                if len(self.seen) >= scoring.AT_ONCE:
+                    raise KeyboardInterrupt
+                return super().score(texts)
+
+        texts, out = [document(seed, 60) for seed in range(40)], tmp_path / "c.json"
+        whole, first, then, other = Counting(), Dies(), Counting(), Counting()
+        fitting.calibrate(tmp_path / "whole.json", "c", whole, texts, fpr=0.2, identity={"detector": "c"})
+        with pytest.raises(KeyboardInterrupt):
+            fitting.calibrate(out, "c", first, texts, fpr=0.2, identity={"detector": "c"})
+        assert not out.exists()
+        blocks = tmp_path / "c.json.blocks"
+        shutil.copytree(blocks, tmp_path / "d.json.blocks")
+        fitting.calibrate(out, "c", then, texts, fpr=0.2, identity={"detector": "c"})
+        assert first.seen + then.seen == whole.seen
+        assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
+        fitting.calibrate(tmp_path / "d.json", "c", other, texts, fpr=0.2, identity={"detector": "d"})
+        assert other.seen == whole.seen
+        assert not blocks.exists()
 
     def test_bad_options(self) -> None:
         for fpr, seed in ((0.0, 1), (1.0, 1), (float("nan"), 1), (0.1, -1)):
@@ -202,7 +231,7 @@ class TestCommand:
         result = CliRunner().invoke(app, ["calibrate", "--human", str(human_folder), "--detector", "counting", "--out", str(out)])
         assert result.exit_code == 130
         assert out.read_text() == "old"
-        assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+        assert {path.name for path in tmp_path.iterdir()} == {"c.json", "c.json.blocks"}  # which the next run continues
 
 
 def test_machine_rows_are_read_as_such(tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""Scores of many texts, a file a batch, so that a killed run finds what it had scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from staged.artifacts import digest, read_json, write_json
+from staged.detectors.contract import Detector
+from staged.progress import Progress, silent
+
+AT_ONCE = 64  # texts whose scores are one file
+
+
+def in_batches(texts: Sequence[str]) -> list[list[str]]:
+    """Each distinct text once, in order, `AT_ONCE` to a batch."""
+    distinct = list(dict.fromkeys(texts))
+    return [distinct[start : start + AT_ONCE] for start in range(0, len(distinct), AT_ONCE)]
+
+
+def scored(
+    folder: Path,
+    detector: Detector,
+    batches: Sequence[Sequence[str]],
+    progress: Progress = silent,
+) -> dict[str, float]:
+    """The score of each text; of each batch a file in the folder, which a killed run finds again.
+
+    Args:
+        folder: of this detector's scores alone, as `artifacts.continued` gives one.
+        batches: texts that are scored together; what came up before is not scored again.
+        progress: called with (texts scored, all).
+    """
+    found: dict[str, float] = {}
+    total = len({text for texts in batches for text in texts})
+    for texts in batches:
+        if new := [text for text in dict.fromkeys(texts) if text not in found]:
+            file = folder / f"{digest(new)}.scores.json"
+            if not file.is_file():
+                write_json(file, detector.score(new))
+            found |= dict(zip(new, read_json(file), strict=True))
+            progress(len(found), total)
+    return found
