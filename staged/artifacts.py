@@ -35,9 +35,11 @@ __all__ = [
     "fingerprint",
     "is_complete",
     "locked",
+    "partial_of",
     "read_json",
     "replacing",
     "sha256_file",
+    "take_place",
     "write_atomic",
     "write_json",
 ]
@@ -70,7 +72,7 @@ def build(
     wanted = fingerprint(settings, inputs or {})
     if is_complete(folder, wanted):
         return False
-    partial = folder.with_name(folder.name + ".partial")
+    partial = partial_of(folder)
     made = [place for place in (partial, *partial.parents) if place == partial or not place.exists()]
     with disk_errors(folder), locked(partial):
         if is_complete(folder, wanted):  # another process finished it while this one waited for the lock
@@ -89,10 +91,20 @@ def build(
             write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
         for name in (MARK, CHECKPOINT):
             (partial / name).unlink(missing_ok=True)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.replace(folder)
+        take_place(partial, folder)
         return True
+
+
+def partial_of(folder: Path) -> Path:
+    """Where a folder stands while it is under construction."""
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def take_place(partial: Path, folder: Path) -> None:
+    """Put a finished folder where it belongs, for an older one that may stand there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.replace(folder)
 
 
 def fingerprint(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         CorpusError: damaged; as `read_text` and `json_lines`.
     """
     if path.suffix.lower() != ".parquet":
-        yield from json_lines(read_text(path), str(path))
+        yield from json_lines(read_text(path).split("\n"), str(path))
         return
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
@@ -98,16 +98,17 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     yield from enumerate(rows, start=1)
 
 
-def json_lines(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_lines(lines: Iterable[str], where: str, *, like: str = '{"text": "…"}') -> Iterator[tuple[int, dict[str, Any]]]:
     """(line, object) of every line that is not blank.
 
     Args:
-        where: how errors call the text.
+        where: how errors call the lines' source.
+        like: what errors say that an object looks like.
 
     Raises:
         CorpusError: a line that is not a JSON object, by its number.
     """
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
                 row = json.loads(line)
@@ -115,5 +116,5 @@ def json_lines(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 said = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
                 raise CorpusError(f"{where}, line {number}: not JSON: {said}") from None
             if not isinstance(row, dict):
-                raise CorpusError(f'{where}, line {number}: must be an object like {{"text": "…"}}')
+                raise CorpusError(f"{where}, line {number}: must be an object like {like}")
             yield number, row

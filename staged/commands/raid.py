@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from staged.commands.options import DeviceOption
+from staged.commands.options import DetectorOption, DeviceOption
 from staged.errors import PlanError
 from staged.screen import count_progress, print_raid, say
 
 
 def evaluate(
     file: Annotated[Path, typer.Argument(help="A file in RAID's format: .csv, .csv.gz, .jsonl or .parquet (docs/evaluate.md).")],
-    detector: Annotated[str, typer.Option(help="Score the texts with this detector.")] = "",
+    detector: DetectorOption = "",
     predictions: Annotated[
         Path | None, typer.Option(help='In place of --detector: scores in RAID\'s submission format, [{"id", "score"}, …].')
     ] = None,

@@ -72,7 +72,7 @@ def _file(path: Path, several: bool) -> Iterator[tuple[str, str]]:
 def _stream() -> Iterator[tuple[str, str]]:
     text = read_text(STDIN, advice=ADVICE)
     if text.lstrip().startswith("{"):
-        yield from (_row(row, number, "standard input", "") for number, row in json_lines(text, "standard input"))
+        yield from (_row(row, number, "standard input", "") for number, row in json_lines(text.split("\n"), "standard input"))
     else:
         yield STDIN, text
 

@@ -20,7 +20,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from staged.artifacts import CHECKPOINT, build, check_name, fingerprint, is_complete, read_json, write_atomic, write_json
+from staged.artifacts import (
+    CHECKPOINT,
+    build,
+    check_name,
+    fingerprint,
+    is_complete,
+    partial_of,
+    read_json,
+    write_atomic,
+    write_json,
+)
 from staged.corpus.build import build_passages, split_documents, text_digest
 from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.model import data, processes
@@ -87,8 +97,7 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     _refuse_other_files(folder)
     if settings.init and folder.exists() and folder.samefile(model_folder(settings.init)):
         raise PlanError(f"{folder}: is the model to start from and would be replaced by the tuned one; choose another --out")
-    partial = folder.with_name(folder.name + ".partial")
-    made = is_complete(partial, wanted)  # killed between its manifest and its new name
+    made = is_complete(partial_of(folder), wanted)  # killed between its manifest and its new name
     processes.barrier()  # every process has seen that there is work before the first one can finish it
 
     def work(partial: Path) -> None:
@@ -97,7 +106,7 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     if rank() == 0:
         build(folder, work, settings=wanted["settings"], inputs=_model_files(settings))
     elif not made:
-        work(partial)
+        work(partial_of(folder))
     processes.barrier()
     return True
 
@@ -105,7 +114,7 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
 def _refuse_other_files(folder: Path) -> None:
     """A finished run takes its folder's place, so nothing but a model that was made here may stand there."""
     finished = is_complete(folder) and (folder / "training.json").is_file()
-    half_replaced = is_complete(folder.with_name(folder.name + ".partial"))  # killed while an older model was being removed
+    half_replaced = is_complete(partial_of(folder))  # killed while an older model was being removed
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder}: is a file, and a model needs a folder; choose another --out")
     if folder.is_dir() and any(folder.iterdir()) and not finished and not half_replaced:

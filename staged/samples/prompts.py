@@ -21,7 +21,7 @@ def read_prompts(source: str) -> list[str]:
     """
     text = read_text(source)
     if source.endswith(".jsonl"):
-        found = [_prompt(row, f"{source}, line {number}") for number, row in json_lines(text, source)]
+        found = [_prompt(row, f"{source}, line {number}") for number, row in json_lines(text.split("\n"), source)]
     else:
         found = [line for line in text.split("\n") if line.strip()]
     if not found:

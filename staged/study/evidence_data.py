@@ -76,7 +76,7 @@ def human_passages(settings: EvidenceSettings) -> list[Document]:
         splits = assign(documents, role.splits, seed=settings.seed)
         marked = [replace(one, split=splits[one.source], source=f"{Path(corpus).name}:{one.source}") for one in documents]
         stream = random.Random(derive(settings.seed, "passages", Path(corpus).name))
-        number = settings.n_held_out if role is TESTS else settings.n_human
+        number = settings.n_held_out if corpus in settings.held_out else settings.n_human
         found += _chosen(marked, settings.words, number // len(settings.words), stream)
     return found
 

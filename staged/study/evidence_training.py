@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from staged.artifacts import digest, disk_errors, locked, replacing, write_atomic, write_json
+from staged.artifacts import digest, disk_errors, locked, partial_of, replacing, take_place, write_atomic, write_json
 from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, fit_calibration, load_calibration
 from staged.detectors.catalog import open_detector
@@ -123,15 +123,13 @@ def _check_place(place: Path, name: str) -> None:
 
 def _put(place: Path, detector: EvidenceDetector | Ensemble, calibration: Calibration, facts: dict[str, Any]) -> None:
     """The finished folder in one piece, in place of what an earlier run of the plan left."""
-    new = place.with_name(f"{place.name}.partial")
+    new = partial_of(place)
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     detector.save(new)
     calibration.save(new / "calibration.json")
     write_json(new / "facts.json", facts)
-    if place.exists():
-        shutil.rmtree(place)
-    new.replace(place)
+    take_place(new, place)
 
 
 def _trained(plan: EvidenceSettings, documents: Sequence[Document], reading: Callable[..., Matrix], device: str) -> Made:

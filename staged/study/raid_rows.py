@@ -9,7 +9,6 @@ Format    https://github.com/liamdugan/raid, Dugan et al. 2024: id, adv_source_i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 
 from staged.errors import CorpusError, first_line
 from staged.settings import nearest
+from staged.texts import json_lines
 
 HUMAN_MODEL, UNATTACKED = "human", "none"
 GROUPS = ("domain", "model", "decoding", "repetition_penalty", "attack")
@@ -202,16 +202,7 @@ def _text(value: object) -> str:
 
 def _json_rows(path: Path) -> Iterator[dict[str, object]]:
     with open(path, encoding="utf-8-sig", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise CorpusError(f"{path}, line {number}: not JSON: {error}; each line is one object") from None
-            if not isinstance(row, dict):
-                raise CorpusError(f'{path}, line {number}: must be an object like {{"id": "…", "generation": "…"}}')
-            yield row
+        yield from (row for _, row in json_lines(file, str(path), like='{"id": "…", "generation": "…"}'))
 
 
 def _damaged(path: Path, error: Exception) -> CorpusError:
