@@ -39,7 +39,6 @@ __all__ = [
     "read_json",
     "replacing",
     "sha256_file",
-    "take_place",
     "write_atomic",
     "write_json",
 ]
@@ -91,20 +90,15 @@ def build(
             write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
         for name in (MARK, CHECKPOINT):
             (partial / name).unlink(missing_ok=True)
-        take_place(partial, folder)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.replace(folder)
         return True
 
 
 def partial_of(folder: Path) -> Path:
     """Where a folder stands while it is under construction."""
     return folder.with_name(f"{folder.name}.partial")
-
-
-def take_place(partial: Path, folder: Path) -> None:
-    """Put a finished folder where it belongs, for an older one that may stand there."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.replace(folder)
 
 
 def fingerprint(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict[str, Any]:
@@ -233,7 +227,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # nested a thousand deep
         advice = "if staged made it, delete it and run that command again, else get it again"
         raise ArtifactError(f"{path}: damaged: {error}; {advice}") from None
 

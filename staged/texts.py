@@ -71,15 +71,26 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if is_meant(path) and path.is_file())
 
 
-def refuse_to_replace(out: Path | None, *sources: str | None) -> None:
-    """Refuse to write into a file that is read.
+def refuse_to_replace(out: Path | None, *sources: str | Path | None) -> None:
+    """Refuse to write into a file that is read, and over what is no file: a folder, a device, a pipe.
 
     Raises:
-        PlanError: `out` is one of the sources.
+        PlanError: `out` is one of the sources, or is there and no regular file.
     """
+    if out is None or not out.exists():
+        return
+    if out.is_dir():
+        raise PlanError(f"{out}: is a folder; name a file to write, such as one inside it")
+    if not out.is_file():
+        raise PlanError(f"{out}: is no ordinary file and would be replaced by one; choose another place to write to")
     for source in sources:
-        if out is not None and source and Path(source).is_file() and out.is_file() and out.samefile(source):
+        if source and Path(source).is_file() and out.samefile(source):
             raise PlanError(f"{out}: is read here and would be replaced; choose another place to write to")
+
+
+def writable(name: str) -> str:
+    """A name that fits into any output: halves of surrogate pairs, and bytes of a file's name that are not UTF-8, as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -93,7 +104,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise CorpusError(f"{path}: not a readable Parquet file: {first_line(error)}") from None
     yield from enumerate(rows, start=1)
 

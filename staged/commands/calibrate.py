@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
-from staged.errors import CheckpointError, PlanError
+from staged.errors import CheckpointError
 from staged.figures import estimate, percent
 from staged.records import MACHINE
 from staged.screen import count_progress, print_table, say
@@ -32,7 +32,6 @@ def calibrate(
     from staged.detectors import fitting
 
     fitting.check_options(fpr, seed)
-    _refuse_folder(out, "calibration.json")
     from staged.corpus.files import read_corpus
     from staged.detectors.calibrate import EDGES_WORDS, load_calibration
     from staged.detectors.catalog import calibration_file, open_detector, scored_by
@@ -67,11 +66,6 @@ def calibrate(
     _print_fitted(fitted.to_json())
     named = "" if detector == "evidence" else f" --detector {detector}"
     say(f"\ncalibration: {out}; to judge by it: staged detect TEXT{named} --calibration {out}")
-
-
-def _refuse_folder(out: Path, name: str) -> None:
-    if out.is_dir():
-        raise PlanError(f"{out}: is a folder; give --out a file, such as {out / name}")
 
 
 def _print_fitted(facts: dict[str, Any]) -> None:
@@ -144,8 +138,10 @@ def stress(
     from staged.study.stress import stress as measure
 
     settings = StressSettings(tuple(attack or ATTACKS), tuple(fpr or (0.01, 0.05)), most, without_normalisation, seed)
-    _refuse_folder(out, "stress.json")
     from staged.corpus.files import read_corpus
+    from staged.texts import refuse_to_replace
+
+    refuse_to_replace(out, human, machine, calibration)
 
     texts = read_corpus(human, generated=False)
     others = read_corpus(machine, label=MACHINE) if machine else []

@@ -59,8 +59,13 @@ def split_documents(settings: CorpusSettings) -> list[Document]:
 
 def text_digest(settings: CorpusSettings) -> str:
     """SHA-256 over the corpus's documents: what a stage records, so that changed human text is noticed."""
+    return documents_digest(read_corpus(settings.source))
+
+
+def documents_digest(documents: Iterable[Document]) -> str:
+    """SHA-256 over ids, sources and texts, in their order."""
     digest = hashlib.sha256()
-    for document in read_corpus(settings.source):
+    for document in documents:
         digest.update(json.dumps([document.id, document.source, document.text]).encode())
     return digest.hexdigest()
 

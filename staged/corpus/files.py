@@ -9,7 +9,7 @@ from staged.corpus.embedded import EMBEDDED
 from staged.errors import CorpusError
 from staged.records import HUMAN, MACHINE, Document
 from staged.settings import nearest
-from staged.texts import ROWS, SUFFIXES, files_below, read_rows, read_text
+from staged.texts import ROWS, SUFFIXES, files_below, read_rows, read_text, writable
 
 KINDS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 SAMPLED = ("model", "method", "seed", "ended")  # fields by which a row of `staged sample` is known
@@ -33,7 +33,9 @@ def read_corpus(source: str, *, label: int = HUMAN, generated: bool = True) -> l
         raise CorpusError(f"corpus {source!r}: no such file, folder or embedded corpus; {nearest(source, EMBEDDED)}")
     files = [path] if path.is_file() else [one for one in files_below(path) if one.suffix.lower() in SUFFIXES]
     root = path.parent if path.is_file() else path
-    documents = [document for file in files for document in _read_file(file, file.relative_to(root).as_posix(), label, generated)]
+    documents = [
+        document for file in files for document in _read_file(file, writable(file.relative_to(root).as_posix()), label, generated)
+    ]
     if not documents:
         kind = "human" if label == HUMAN else "machine-written"
         raise CorpusError(f"{path}: holds no text; put {KINDS} files with {kind} text there")

@@ -11,6 +11,7 @@ from staged.records import Document, count_words
 # A sentence ends at . ! or ? with closing quotes, before white space and something that can begin a sentence.
 SENTENCE_END = re.compile(r"""(?<=[.!?])["')\]”’]*\s+(?=["'(\[“‘]?[A-Z0-9])""")
 ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|No|Nos|Gen|Col|Hon|Messrs|vs|[A-Z])\.$")
+LONGEST = len("Messrs.") + 1  # characters before the white space that decide it
 PARAGRAPH_END = re.compile(r"\n\s*\n")
 
 
@@ -66,7 +67,7 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
 
 def _spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     for match in SENTENCE_END.finditer(text, start, end):
-        if not ABBREVIATION.search(text[start : match.end()].rstrip()):
+        if not ABBREVIATION.search(text[max(start, match.start() - LONGEST) : match.end()].rstrip()):
             yield start, start + len(text[start : match.end()].rstrip())
             start = match.end()
     if text[start:end].strip():

@@ -32,17 +32,18 @@ from staged.records import MACHINE
 EDGES_WORDS = (50, 100, 200, 400)
 MACHINE_P = 0.05  # at most this share of machine texts scores as low as one that is called human-like
 HUMAN_P = 0.5  # without machine texts: a score that half of the human ones reach
+LEAST_FPR = 1e-6  # takes a million human texts of each length
 KIND = "calibration"
 
 
 def check_fpr(fpr: float) -> None:
-    """Refuse a false-positive rate that is none.
+    """Refuse a false-positive rate that is none, or that no calibration could hold.
 
     Raises:
-        PlanError: not in (0, 1).
+        PlanError: not in [`LEAST_FPR`, 1).
     """
-    if not 0 < fpr < 1:
-        raise PlanError(f"the false-positive rate must lie between 0 and 1, such as 0.01 for 1%, not {fpr:g}")
+    if not LEAST_FPR <= fpr < 1:
+        raise PlanError(f"the false-positive rate must lie between {LEAST_FPR:g} and 1, such as 0.01 for 1%, not {fpr:g}")
 
 
 def threshold_at_fpr(human_scores: Sequence[float], fpr: float) -> float:
@@ -166,7 +167,7 @@ class Calibration:
         return found, p, n, _reason(found, p, low, fpr)
 
     def threshold(self, index: int, fpr: float) -> float:
-        """The score above which bin `index` says `machine`; infinity where it has too few human texts."""
+        """The score above which, and not at which, bin `index` says `machine`; infinity where it has too few human texts."""
         return threshold_at_fpr(self.human[index], fpr)
 
     def save(self, path: Path) -> None:

@@ -37,8 +37,9 @@ def open_detector(name: str, *, device: str = "auto") -> Detector:
         PlanError, SamplingError: as `chosen_device`.
     """
     device = chosen_device(device)
-    if name.partition("@")[0] in NAMED:  # after an @, a zero-shot score names its models
-        return NAMED[name.partition("@")[0]](name, device)
+    score, at, _ = name.partition("@")
+    if score in NAMED and (not at or NAMED[score] is _zero_shot):  # which names its models after an @
+        return NAMED[score](name, device)
     path = Path(name)
     if name and path.is_dir():
         return load_detector(path, device=device)

@@ -157,7 +157,9 @@ def passages(document: Document, *, seed: int, edges_words: Sequence[int] = EDGE
             texts.append(document)
         elif words >= high:
             stream = random.Random(f"{seed} {low} {document.id}")
-            found = cut(document, word_counts, budget=stream.randint(int(low * SHORTEST_BUDGET), high - 1), minimum=low)
+            found = cut(
+                document, word_counts, budget=stream.randint(min(int(low * SHORTEST_BUDGET), high - 1), high - 1), minimum=low
+            )
             texts += [stream.choice(found)] if found else []
     return texts
 

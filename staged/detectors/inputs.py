@@ -8,7 +8,7 @@ from typing import Any
 
 from staged.errors import CorpusError
 from staged.figures import counted
-from staged.texts import ROWS, STDIN, files_below, json_lines, read_rows, read_text
+from staged.texts import ROWS, STDIN, files_below, json_lines, read_rows, read_text, writable
 
 ADVICE = "save it as that, as .docx or as .pdf, or leave it out"
 TABLES = (".csv", ".tsv", ".json", ".html", ".htm", ".xml")
@@ -66,7 +66,7 @@ def _file(path: Path, several: bool) -> Iterator[tuple[str, str]]:
     if suffix in ROWS:
         yield from (_row(row, number, str(path), f"{path}:" if several else "") for number, row in read_rows(path))
     else:
-        yield _printable(str(path)), read_text(path, advice=ADVICE)
+        yield writable(str(path)), read_text(path, advice=ADVICE)
 
 
 def _stream() -> Iterator[tuple[str, str]]:
@@ -80,9 +80,4 @@ def _stream() -> Iterator[tuple[str, str]]:
 def _row(row: dict[str, Any], number: int, where: str, before: str) -> tuple[str, str]:
     if not isinstance(row.get("text"), str):
         raise CorpusError(f'{where}, line {number}: must be an object like {{"id": "a", "text": "…"}} with a string under "text"')
-    return _printable(f"{before}{number}" if row.get("id") is None else str(row["id"])), row["text"]
-
-
-def _printable(name: str) -> str:
-    """Halves of surrogate pairs, and bytes of a file's name that are not UTF-8, as escapes: an id must fit into any output."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    return writable(f"{before}{number}" if row.get("id") is None else str(row["id"])), row["text"]

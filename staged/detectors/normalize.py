@@ -26,6 +26,7 @@ from staged.detectors.lookalikes import read_as_latin
 
 __all__ = ["Normalized", "normalize"]
 
+STACKED = "accents beyond 30 on one letter removed"
 HALVES = "halves of characters joined"
 BROKEN = "broken characters replaced by �"
 INVISIBLE = "invisible characters removed"
@@ -63,6 +64,8 @@ _ODD_SPACE = regex.compile(r"[[\p{Zs}\t\u2800]--[ ]]", regex.V1)
 _RUN = regex.compile(r" +(?=\n)|(?<= ) +")
 _AROUND = regex.compile(r"\A[ \n]+|[ \n]+\Z")
 _EMPTY_LINES = regex.compile(r"(?<=\n\n)\n+")
+MARKS = 30  # which no language comes near (UAX #15, Stream-Safe Text Format)
+_STACKED = regex.compile(rf"(\p{{M}}{{{MARKS}}})\p{{M}}+")
 _CLUSTER = regex.compile(r"\P{M}\p{M}*")
 
 
@@ -142,12 +145,20 @@ def _whole(text: str, counts: dict[str, int]) -> str:
 
 
 def _composed(text: str, counts: dict[str, int]) -> str:
+    """NFC, and no more than `MARKS` on a letter: before, as NFC takes the square of their number; after, as it can make more."""
+    text = _unstacked(text, counts)
     if unicodedata.is_normalized("NFC", text):
         return text
     composed = unicodedata.normalize("NFC", text)
     places = sum(not unicodedata.is_normalized("NFC", found[0]) for found in _CLUSTER.finditer(text))
     counts[ACCENTS] = counts.get(ACCENTS, 0) + max(places, 1)
-    return composed
+    return _unstacked(composed, counts)
+
+
+def _unstacked(text: str, counts: dict[str, int]) -> str:
+    kept = _STACKED.sub(r"\1", text)
+    counts[STACKED] = counts.get(STACKED, 0) + len(text) - len(kept)
+    return kept
 
 
 def _visible(text: str, counts: dict[str, int]) -> str:

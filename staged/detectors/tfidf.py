@@ -72,7 +72,7 @@ def load_tfidf(folder: Path) -> TfidfDetector:
         if len(vocabulary) != len(weights):
             raise ValueError(f"{len(vocabulary)} terms but {len(weights)} weights")
         return TfidfDetector(vocabulary, idf, weights, facts["bias"], facts["facts"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, TypeError, ValueError, KeyError) as error:
         raise CheckpointError(f"{folder}: not a readable tfidf detector: {error}") from None
 
 

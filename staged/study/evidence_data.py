@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from staged.artifacts import build
-from staged.corpus.build import read_documents, write_documents
+from staged.corpus.build import documents_digest, read_documents, write_documents
 from staged.corpus.files import read_corpus
 from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
@@ -64,15 +64,15 @@ def _in_role(human: Sequence[Document], settings: EvidenceSettings, wanted: Call
     return [one for one in human if corpus_of(one) in names]
 
 
-def human_passages(settings: EvidenceSettings) -> list[Document]:
+def human_passages(settings: EvidenceSettings, corpora: Mapping[str, Sequence[Document]]) -> list[Document]:
     """Passages of every corpus, marked with their split; a passage's length class is the `@words` at its id's end.
 
     Raises:
-        CorpusError: a corpus that cannot be read.
+        CorpusError: a corpus with fewer sources than splits.
     """
     found: list[Document] = []
     for corpus, role in roles(settings).items():
-        documents = read_corpus(corpus, generated=False)
+        documents = corpora[corpus]
         splits = assign(documents, role.splits, seed=settings.seed)
         marked = [replace(one, split=splits[one.source], source=f"{Path(corpus).name}:{one.source}") for one in documents]
         stream = random.Random(derive(settings.seed, "passages", Path(corpus).name))
@@ -101,11 +101,18 @@ def _passages(document: Document, words: int) -> Iterator[Document]:
 
 
 def build_human(folder: Path, settings: EvidenceSettings) -> list[Document]:
-    """The human passages, kept in a stage's folder."""
+    """The human passages, kept in a stage's folder; made again where a corpus has changed.
+
+    Raises:
+        CorpusError: a corpus that cannot be read, or has fewer sources than splits.
+        ArtifactError: the place cannot be written.
+    """
+    corpora = {corpus: read_corpus(corpus, generated=False) for corpus in roles(settings)}
     made: dict[str, Any] = {"human": settings.human, "also_calibrate": settings.also_calibrate, "held_out": settings.held_out}
     made |= {"words": settings.words}
     made |= {"n_human": settings.n_human, "n_held_out": settings.n_held_out, "seed": settings.seed}
-    build(folder, lambda partial: write_documents(partial / "passages.parquet", human_passages(settings)), settings=made)
+    made |= {"text": {corpus: documents_digest(documents) for corpus, documents in corpora.items()}}
+    build(folder, lambda partial: write_documents(partial / "passages.parquet", human_passages(settings, corpora)), settings=made)
     return read_documents(folder / "passages.parquet")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -86,6 +87,8 @@ class EvidenceSettings:
                 raise PlanError(f"evidence: two {kind} are called {twice!r}; their last names tell them apart, so rename one")
         for name in self.methods:
             sampling(name)
+        if min(self.generators.values()) < 1 or not all(0 < share < math.inf for share in self.methods.values()):
+            raise PlanError("evidence: every generator must write at least 1 text, and every method's share be above 0")
         for name in self.smooth:
             if name not in self.methods:
                 raise PlanError(f"evidence: smooth names {name!r}; {nearest(name, self.methods)}")

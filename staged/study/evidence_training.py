@@ -8,7 +8,6 @@ A killed run continues. Everything is chosen on `train`, calibrated on `valid`; 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache, partial
@@ -17,10 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from staged.artifacts import digest, disk_errors, locked, partial_of, replacing, take_place, write_atomic, write_json
+from staged import __version__
+from staged.artifacts import (
+    build,
+    digest,
+    disk_errors,
+    is_complete,
+    locked,
+    partial_of,
+    read_json,
+    replacing,
+    sha256_file,
+    write_atomic,
+    write_json,
+)
 from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, fit_calibration, load_calibration
-from staged.detectors.catalog import open_detector
+from staged.detectors.catalog import detector_files, open_detector
 from staged.detectors.ensemble import Ensemble, is_folder_name
 from staged.detectors.evidence import EvidenceDetector, Matrix, one_line, scored_features
 from staged.detectors.features import FEATURES
@@ -29,6 +41,7 @@ from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.decoders import chosen_device
+from staged.samples.kept import weights_of
 from staged.study.evidence_data import (
     attacked,
     build_human,
@@ -63,10 +76,11 @@ def features_of(
 ) -> Matrix:
     """(documents, features) under a scorer, which is asked for where a block of them is not on disk already."""
     folder.mkdir(parents=True, exist_ok=True)
+    weights = [sha256_file(path) for path in _own_weights(scorer).values()]
     parts = []
     for start in range(0, len(documents), BLOCK):
         texts = [one_line(normalize(one.text).text) for one in documents[start : start + BLOCK]]
-        file = folder / f"{digest([scorer, str(most_tokens), *FEATURES, *texts])}.npy"
+        file = folder / f"{digest([scorer, *weights, str(most_tokens), *FEATURES, *texts])}.npy"
         if not file.is_file():
             with replacing(file) as temporary, open(temporary, "wb") as out:
                 np.save(out, scored_features(load(), texts, most_tokens=most_tokens))
@@ -84,7 +98,7 @@ def build_detector(
 ) -> dict[str, Any]:
     """Everything from the plan to `out/detector`: the detector, its calibration, and `facts.json`, which is returned.
 
-    `out/test` receives the texts that none of these were made of.
+    `out/test` receives the texts that none of these were made of. Both are made again only where something they depend on changed.
 
     Args:
         device: where texts are generated and read: `cpu`, `cuda`, or `auto` for a GPU where there is one.
@@ -104,32 +118,35 @@ def build_detector(
     out.mkdir(parents=True, exist_ok=True)
     with disk_errors(out), locked(out):
         documents = gather(out, plan, device=device, progress=progress)
-        reading = partial(features_of, out / "features", documents, progress=progress)
-        detector, scores, columns = _pooled(joined, reading) if joined else _trained(plan, documents, reading, device)
-        calibration = calibrated(documents, scores.tolist(), plan, name=settings.name)
-        facts = {"settings": asdict(settings)} | report(documents, scores, columns, calibration)
-        keep_test(out / "test", documents)
-        _put(place, detector, calibration, facts)
-    return facts
+
+        def write(folder: Path) -> None:
+            reading = partial(features_of, out / "features", documents, progress=progress)
+            detector, scores, columns = _pooled(joined, reading) if joined else _trained(plan, documents, reading, device)
+            calibration = calibrated(documents, scores.tolist(), plan, name=settings.name)
+            detector.save(folder)
+            calibration.save(folder / "calibration.json")
+            write_json(folder / "facts.json", {"settings": asdict(settings)} | report(documents, scores, columns, calibration))
+
+        members = {name: detector_files(name) for name in settings.members} if isinstance(settings, EnsembleSettings) else {}
+        wanted = asdict(settings) | {"texts of": asdict(plan), "files of": members, "features": FEATURES, "staged": __version__}
+        inputs = {"human": out / "human"} | {path.name: path for path in (out / "samples").glob("*.jsonl")}
+        build(out / "test", partial(keep_test, documents=documents), settings=wanted, inputs=inputs)
+        build(place, write, settings=wanted, inputs=inputs | _own_weights(plan.scorer))
+    return dict(read_json(place / "facts.json"))
+
+
+def _own_weights(scorer: str) -> dict[str, Path]:
+    """The weight files of a scorer that is a user's folder, which may be trained again; another's name says what it is."""
+    return weights_of(scorer) if Path(scorer).is_dir() else {}
 
 
 def _check_place(place: Path, name: str) -> None:
     file = place / "calibration.json"
-    if place.exists() and any(place.iterdir()) and not any((place / one).is_file() for one in ("evidence.json", "ensemble.json")):
+    ours = any((place / one).is_file() for one in ("evidence.json", "ensemble.json"))
+    if place.exists() and any(place.iterdir()) and not (ours or is_complete(partial_of(place))):  # it was about to be replaced
         raise PlanError(f"{place}: is no detector of this kind, and would be replaced by one; choose another --out")
     if file.is_file() and (there := load_calibration(file).detector) != name:
         raise PlanError(f"{place}: holds the detector {there!r}, and this plan makes {name!r}; choose another --out")
-
-
-def _put(place: Path, detector: EvidenceDetector | Ensemble, calibration: Calibration, facts: dict[str, Any]) -> None:
-    """The finished folder in one piece, in place of what an earlier run of the plan left."""
-    new = partial_of(place)
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
-    detector.save(new)
-    calibration.save(new / "calibration.json")
-    write_json(new / "facts.json", facts)
-    take_place(new, place)
 
 
 def _trained(plan: EvidenceSettings, documents: Sequence[Document], reading: Callable[..., Matrix], device: str) -> Made:

@@ -27,7 +27,9 @@ from staged.study.raid_cells import Conditions, Cut, Reported, calibration_side,
 from staged.study.raid_results import raid_results
 from staged.study.raid_rows import Rows, read_rows
 from staged.study.raid_scores import Scores, predictions, read_predictions, score_into, score_rows, write_predictions
+from staged.texts import refuse_to_replace
 
+WRITTEN = ("scores.json", "scores.jsonl", "predictions.json", "raid_results.json", "evaluation.json")
 UNLABELLED = "the file has no labels (RAID's test set): it was scored, and nothing can be measured on it here"
 
 
@@ -107,6 +109,8 @@ def evaluate_raid(
     device = chosen_device(device)
     if bool(detector) == bool(predicted):
         raise PlanError("evaluate: give --detector NAME to score the texts, or --predictions FILE.json with their scores")
+    for name in WRITTEN:
+        refuse_to_replace(out and out / name, path, predicted)
     rows = read_rows(path, also=tuple(settings.calibrate_on), texts=predicted is None)
     if predicted and not rows.labelled:
         raise PlanError(

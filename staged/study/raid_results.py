@@ -37,7 +37,8 @@ def raid_results(rows: Rows, scores: Scores, fprs: Sequence[float]) -> dict[str,
     listed = []
     for names, index in _combinations(rows, np.flatnonzero(~human), NESTING):
         against, mine = sorted_human[names["domain"]], values[index]
-        if len(against) and not np.isnan(against[-1]) and not np.isnan(mine).any():
+        known = all(not np.isnan(cut[index]).all() for cut in cuts.values())
+        if known and len(against) and not np.isnan(against[-1]) and not np.isnan(mine).any():
             accuracy = {fpr: _counts(mine >= cut[index]) for fpr, cut in cuts.items()}
             listed.append(names | {"accuracy": accuracy, "auroc": _area(against, mine)})
     achieved = {fpr: {name: float((clean[name] >= cut).mean()) for name, cut in found.items()} for fpr, found in thresholds.items()}

@@ -89,9 +89,9 @@ def read_rows(path: Path, *, also: Sequence[str] = (), texts: bool = True) -> Ro
     ids: list[pa.Array] = []
     coded: dict[str, list[pa.Array]] = {name: [] for name in labels}
     for block in _blocks(path, ["id", *labels]):
-        ids.append(_strings(block["id"]))
+        ids.append(block["id"])
         for name in labels:
-            coded[name].append(_strings(block[name]).dictionary_encode())
+            coded[name].append(block[name].dictionary_encode())
     if not sum(map(len, ids)):
         raise CorpusError(f"{path}: holds no rows; give a file with texts")
     whole = pa.concat_arrays(ids)
@@ -126,13 +126,9 @@ def _column(parts: Sequence[pa.Array]) -> Column:
     return Column(whole.indices.to_numpy(), tuple(whole.dictionary.to_pylist()))
 
 
-def _strings(column: pa.Array) -> pa.Array:
-    return pc.fill_null(column.cast(pa.string()), "")
-
-
 def texts_in_blocks(path: Path, *, first: int, size: int) -> Iterator[list[str]]:
     """The texts from row `first` on, `size` at a time; a missing text is the empty one."""
-    flat = (text for block in _blocks(path, ["generation"]) for text in _strings(block["generation"]).to_pylist())
+    flat = (text for block in _blocks(path, ["generation"]) for text in block["generation"].to_pylist())
     rest = islice(flat, first, None)
     while texts := list(islice(rest, size)):
         yield texts
@@ -166,11 +162,15 @@ def _kind(path: Path) -> str:
 _PARSE = pacsv.ParseOptions(newlines_in_values=True)
 
 
-def _blocks(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """These columns of the file, in blocks of rows."""
+def _blocks(path: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
+    """These columns of the file as strings, in blocks of rows; what is missing is the empty one."""
     readers = {".parquet": _parquet_blocks, ".jsonl": _json_blocks}
     try:
-        yield from readers.get(_kind(path), _csv_blocks)(path, names)
+        for block in readers.get(_kind(path), _csv_blocks)(path, names):
+            columns = {name: pc.fill_null(block[name].cast(pa.string()), "") for name in names}
+            for column in columns.values():
+                column.validate(full=True)  # a Parquet file's strings may be no UTF-8
+            yield columns
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise _damaged(path, error) from None
 

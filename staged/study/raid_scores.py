@@ -91,8 +91,9 @@ def score_into(
     wanted = scored_by(name, device) | {"file": sha256_file(rows.path)}
     with disk_errors(path):
         there = read_json(folder / "scores.json") if (folder / "scores.json").is_file() else None
-        if there is not None and path.is_file() and there["detector"] != name:
-            raise ArtifactError(f"{folder}: holds the scores of the detector {there['detector']!r}; choose another --out")
+        if path.is_file() and (there is None or there["detector"] != name):
+            whose = "that are not of `staged evaluate`" if there is None else f"of the detector {there['detector']!r}"
+            raise ArtifactError(f"{folder}: holds scores {whose}; choose another --out")
         if there != wanted:
             path.unlink(missing_ok=True)
             write_json(folder / "scores.json", wanted)
@@ -133,9 +134,12 @@ def _line(identity: str, score: float | None) -> str:
 
 
 def _continue(path: Path, rows: Rows) -> list[float | None]:
-    """Scores already there; the file is cut behind the last line that is whole and belongs to the next row."""
+    """Scores already there; the file is cut behind the last whole block of lines that belong to the next rows.
+
+    A score can depend on its block in its last bits, so the same blocks are scored as without a kill.
+    """
     found: list[float | None] = []
-    end = 0
+    ends = [0]
     values = {"missing": None, "nan": math.nan, "infinite": math.inf}
     with open(path, "a+b") as file:
         file.seek(0)
@@ -144,9 +148,10 @@ def _continue(path: Path, rows: Rows) -> list[float | None]:
             if row is None or row["id"] != identity.as_py():
                 break
             found.append(values[row["why"]] if row["score"] is None else row["score"])
-            end += len(line)
-        file.truncate(end)
-    return found
+            ends.append(ends[-1] + len(line))
+        kept = len(found) if len(found) == len(rows) else len(found) // BLOCK_TEXTS * BLOCK_TEXTS
+        file.truncate(ends[kept])
+    return found[:kept]
 
 
 def _whole(line: bytes) -> dict[str, Any] | None:
@@ -169,7 +174,7 @@ def read_predictions(path: Path, rows: Rows) -> Scores:
         listed = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CorpusError(f'{path}: no such file; predictions are a JSON list of {{"id", "score"}}') from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CorpusError(f"{path}: not readable JSON: {error}; write the predictions again") from None
     if not isinstance(listed, list):
         raise CorpusError(f'{path}: must be a JSON list of {{"id", "score"}}')

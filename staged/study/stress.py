@@ -26,6 +26,7 @@ from staged.errors import PlanError
 from staged.progress import Progress, silent
 from staged.records import LABELS, Document, count_words
 from staged.samples.streams import derive
+from staged.settings import check_listed
 from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, under
 from staged.study.attacks import ATTACKS, check_attacks
 
@@ -52,6 +53,8 @@ class StressSettings:
         check_attacks(self.attacks)
         for fpr in self.fprs:
             check_fpr(fpr)
+        check_listed(self.attacks, where="stress: attacks")
+        check_listed(self.fprs, where="stress: false-positive rates")
         if min(self.most, self.seed) < 0:
             raise PlanError(f"the number of texts and the seed must be 0 or more, not {min(self.most, self.seed)}")
 

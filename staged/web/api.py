@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from staged.web.examination import Examiner, Wanted, at_rate, examine_batch
 from staged.web.limits import Limits, RefusedError
@@ -29,7 +29,7 @@ class Text(Strict):
 
 
 class Question(Strict):
-    texts: list[str | Text] = Field(
+    texts: Annotated[list[str | Text], FailFast()] = Field(  # else a million wrong texts are a million errors
         min_length=1,
         description='Texts, or {"id", "text"}; a text without an id gets its place as one: "0", "1", …',
         examples=[["It was a bright cold day in April …", {"id": "essay-7", "text": "Dear committee, …"}]],

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.telemetry import TelemetryConfig
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -24,7 +25,7 @@ from staged.web.examination import Examiner, examine_text
 from staged.web.guard import Guard
 from staged.web.limits import Limits, RefusedError
 from staged.web.upload import Opener
-from staged.web.worker import Check, Worker
+from staged.web.worker import Check, Worker, waited
 
 STATIC = Path(__file__).parent / "static"
 FORM = "multipart/form-data"
@@ -68,7 +69,7 @@ def _add_pages(app: FastAPI, examiner: Examiner, worker: Worker, limits: Limits)
     async def examine(request: Request) -> HTMLResponse:
         text, name, data = await read_form(request)
         if data:
-            text = await opener.text_of(name, data)
+            text = await waited(opener.open(name, data), lambda: api.left(request), limits.answer_s)
         root = root_of(request.scope)
         try:
             if not text.strip():
@@ -97,8 +98,9 @@ async def read_form(request: Request) -> tuple[str, str, bytes]:
     Raises:
         RefusedError: 415 for another content type, 400 for a damaged form or a text that is not UTF-8.
     """
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != FORM:
-        raise RefusedError(415, f"The page's form is sent as {FORM}; programs should use POST /api/detect.")
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind.decode("latin-1").lower() != FORM or options.get(b"charset", b"utf-8").lower() != b"utf-8":
+        raise RefusedError(415, f"The page's form is sent as {FORM} in UTF-8; programs should use POST /api/detect.")
     body = await request.body()
     parser = MultiPartParser(request.headers, request.stream(), max_files=1, max_fields=4, max_part_size=len(body) + 1)
     parser.spool_max_size = len(body) + 1  # else a file above 1 MiB would go to disk

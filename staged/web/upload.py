@@ -22,8 +22,8 @@ class Opener:
     def __init__(self) -> None:
         self._places = ThreadPoolExecutor(OPENERS, "opener")
 
-    async def text_of(self, name: str, data: bytes) -> str:
-        """The text of a .txt, .md, .docx or .pdf file.
+    async def open(self, name: str, data: bytes) -> str:
+        """The text of a .txt, .md, .docx or .pdf file; cancelled, one that waits for its place is not opened.
 
         Raises:
             RefusedError: 415 for another kind of file, 422 for one that cannot be opened, 400 for plain text that is not UTF-8.

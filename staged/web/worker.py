@@ -19,6 +19,30 @@ T = TypeVar("T")
 Check = Callable[[], None]
 
 
+async def waited(work: Awaitable[T], gone: Callable[[], Awaitable[None]], seconds: float) -> T:
+    """What `work` gives; it is cancelled where nobody waits for it any more.
+
+    Args:
+        gone: returns when the client has left.
+
+    Raises:
+        RefusedError: 504 when time is up.
+        ClientGoneError: the client left first.
+        Whatever `work` raises.
+    """
+    answer, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({answer, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        if leaving.done():
+            raise ClientGoneError("the client left")
+        raise RefusedError(504, f"This took longer than {seconds:g} seconds; send a shorter text, or fewer at once.")
+    finally:
+        answer.cancel()
+        leaving.cancel()
+
+
 class Job:
     """One piece of work and what becomes of it."""
 
@@ -56,20 +80,10 @@ class Worker:
             Whatever `work` raises.
         """
         job = self._enqueue(Job(work))
-        answer, leaving = asyncio.wrap_future(job.result), asyncio.ensure_future(gone())
         try:
-            await asyncio.wait({answer, leaving}, timeout=self.limits.answer_s, return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
-                return answer.result()
-            if leaving.done():
-                raise ClientGoneError("the client left")
-            raise RefusedError(
-                504, f"This took longer than {self.limits.answer_s:g} seconds; send a shorter text, or fewer at once."
-            )
+            return await waited(asyncio.wrap_future(job.result), gone, self.limits.answer_s)
         finally:
             job.abandoned.set()
-            answer.cancel()
-            leaving.cancel()
 
     def stop(self) -> None:
         """Let the thread end after what it is doing."""

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from staged.artifacts import write_json
 from staged.cli import app
+from staged.corpus.files import read_corpus
 from staged.detectors import evidence
 from staged.detectors.calibrate import load_calibration
 from staged.detectors.catalog import load_detector
@@ -157,9 +158,36 @@ class TestTraining:
         monkeypatch.undo()
         monkeypatch.setattr(evidence_training, "BLOCK", 32)
         monkeypatch.setattr(evidence_training, "FEWEST", 2)
+        build_detector(tmp_path / "out", replace(settings, rarer=9.0))
         (place / "ensemble.json").write_text("{}", encoding="utf-8")
         assert build_detector(tmp_path / "out", settings) == facts
         assert {path.name: path.read_bytes() for path in place.iterdir()} == kept
+
+    def test_a_finished_run_is_not_done_again_and_one_killed_while_replacing_is_ended(
+        self, settings: EvidenceSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        facts = build_detector(tmp_path / "out", settings)
+        place = tmp_path / "out" / "detector"
+        shutil.copytree(place, tmp_path / "out" / "detector.partial")
+        (place / "manifest.json").unlink()
+        (place / "evidence.json").unlink()  # as `rmtree` had begun
+        monkeypatch.setattr(evidence_training, "scored_features", lambda *_, **__: pytest.fail("a text was read again"))
+        for _ in range(2):
+            assert build_detector(tmp_path / "out", settings) == facts
+            assert load_detector(place).name == "evidence"
+
+    def test_changed_text_is_read_again_and_no_test_text_of_before_stays(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        once = replace(settings, also_calibrate=(), held_out=settings.held_out)
+        build_detector(tmp_path / "out", settings)
+        tests = tmp_path / "out" / "test" / "human"
+        before = {path.name: path.read_bytes() for path in tests.iterdir()}
+        assert "plain.jsonl" in before
+        changed = next(Path(settings.held_out[0]).rglob("*.txt"))
+        changed.write_text(changed.read_text(encoding="utf-8").replace("lighthouse", "windmill"), encoding="utf-8")
+        build_detector(tmp_path / "out", once)
+        after = {path.name: path.read_bytes() for path in tests.iterdir()}
+        assert "plain.jsonl" not in after
+        assert b"windmill" in after["held.jsonl"]
 
     def test_samples_of_another_plan_are_said(self, settings: EvidenceSettings, tmp_path: Path) -> None:
         build_detector(tmp_path / "out", settings)
@@ -230,7 +258,7 @@ class TestTraining:
 
 class TestData:
     def test_no_source_in_two_splits_and_held_out_only_tests(self, settings: EvidenceSettings) -> None:
-        found = evidence_data.human_passages(settings)
+        found = evidence_data.human_passages(settings, {name: read_corpus(name) for name in settings.corpora})
         splits: dict[str, set[str]] = {}
         for one in found:
             splits.setdefault(one.source, set()).add(one.split)

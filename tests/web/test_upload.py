@@ -13,7 +13,7 @@ from tests.test_extract import pdf_file, word_file
 
 
 def text_of(name: str, data: bytes) -> str:
-    return asyncio.run(Opener().text_of(name, data))
+    return asyncio.run(Opener().open(name, data))
 
 
 def test_word_and_pdf_are_read() -> None:
