@@ -20,7 +20,7 @@ import typer
 
 from staged.commands import bias, calibrate, card, detect, models, raid, release, serve, studies, survey
 from staged.errors import StagedError
-from staged.screen import errors
+from staged.screen import errors, visible
 
 COMMANDS = (
     *(studies.study, studies.report),
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def _refuse(sentence: str) -> NoReturn:
-    errors.print(f"staged: {sentence}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    errors.print(f"staged: {visible(sentence)}", style="bold red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(2)
 
 

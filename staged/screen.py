@@ -30,9 +30,14 @@ errors = Console(stderr=True)
 WIDEST = 10_000  # columns of a table that no terminal shows
 
 
+def visible(text: str) -> str:
+    """Characters that could command a terminal as escapes: names of files and rows are others' text."""
+    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+
+
 def say(text: str, *, style: str = "") -> None:
     """A line as it is, whatever brackets it holds, broken by the terminal alone."""
-    screen.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    screen.print(visible(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -240,11 +245,11 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
     The first column is aligned left, the others right.
     """
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=escape(visible(title)), title_justify="left")
     for i, name in enumerate(header):
         table.add_column(name, justify="right" if i else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(visible(cell)) for cell in row))
     if not screen.is_terminal:
         table.width = screen.measure(table, options=screen.options.update(max_width=WIDEST)).maximum
     screen.print(table, crop=False)

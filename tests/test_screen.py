@@ -15,7 +15,7 @@ from rich.console import Console
 from staged import cli
 from staged.errors import PlanError
 from staged.model.train import Progress
-from staged.screen import count_progress, print_table, train_progress
+from staged.screen import count_progress, print_table, say, train_progress
 
 FIGURE = "0.691 [0.601, 0.768]"
 
@@ -103,3 +103,12 @@ def test_another_fault_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         cli.main()
+
+
+def test_names_cannot_command_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    name = "a\x1b]0;owned\x07\x9b31m\u202eb [c]"
+    say(name)
+    print_table(name, ("",), [(name,)])
+    shown = capfd.readouterr().out
+    assert not set("\x1b\x07\x9b\u202e") & set(shown)
+    assert shown.count("a\\x1b]0;owned\\x07\\x9b31m\\u202eb [c]") == 3

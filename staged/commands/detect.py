@@ -16,7 +16,7 @@ from rich.text import Text
 from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
 from staged.errors import PlanError
 from staged.figures import counted, figure
-from staged.screen import count_progress, print_table, say, screen
+from staged.screen import count_progress, print_table, say, screen, visible
 
 if TYPE_CHECKING:  # what opens a detector takes a second to import
     from staged.detectors.contract import Segment, Verdict
@@ -131,7 +131,7 @@ def _print_verdicts(found: list[Verdict]) -> None:
     screen.print(_table(found, room) if room >= LEAST_BEGINS else table)
     for one in found:
         if one.segments is not None:
-            screen.print(Text(f"\n{one.id}", style="bold"))
+            screen.print(Text(f"\n{visible(one.id)}", style="bold"))
             _print_parts(one, one.segments)
 
 
@@ -143,7 +143,7 @@ def _table(found: list[Verdict], room: int = 0) -> Table:
     for one in found:
         numbers = (_number(one.p_value, 4), _number(one.score, 2), f"{one.words:,}")
         begins = [Text(" ".join(one.normalized[: 4 * room].split())[:room], style="dim")] if room else []
-        table.add_row(Text(one.id), Text(one.verdict, style=STYLES[one.verdict]), *numbers, *begins)
+        table.add_row(Text(visible(one.id)), Text(one.verdict, style=STYLES[one.verdict]), *numbers, *begins)
     return table
 
 
@@ -162,7 +162,7 @@ def _print_limits(examiner: Examiner, found: list[Verdict]) -> None:
 
 
 def _print_one(one: Verdict) -> None:
-    screen.print(Text(one.verdict, style=STYLES[one.verdict]), Text(f"· {counted(one.words, 'word')} · {one.detector}"))
+    screen.print(Text(one.verdict, style=STYLES[one.verdict]), Text(f"· {counted(one.words, 'word')} · {visible(one.detector)}"))
     say(one.reason)
     say(f"score {_number(one.score, 3)} · p-value {_number(one.p_value, 4)}")
     for change in one.changes:

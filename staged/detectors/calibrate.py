@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -27,13 +28,16 @@ from staged.artifacts import disk_errors, read_json, write_json
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
 from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.figures import counted
-from staged.records import MACHINE
+from staged.records import MACHINE, count_words
 
 EDGES_WORDS = (50, 100, 200, 400)
 MACHINE_P = 0.05  # at most this share of machine texts scores as low as one that is called human-like
 HUMAN_P = 0.5  # without machine texts: a score that half of the human ones reach
 LEAST_FPR = 1e-6  # takes a million human texts of each length
 KIND = "calibration"
+_UNSPACED = re.compile(  # letters of scripts that put no spaces between words: Thai to Khmer, kana, Chinese characters
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 
 
 def check_fpr(fpr: float) -> None:
@@ -43,7 +47,19 @@ def check_fpr(fpr: float) -> None:
         PlanError: not in [`LEAST_FPR`, 1).
     """
     if not LEAST_FPR <= fpr < 1:
-        raise PlanError(f"the false-positive rate must lie between {LEAST_FPR:g} and 1, such as 0.01 for 1%, not {fpr:g}")
+        raise PlanError(
+            f"the false-positive rate must lie between 0 and 1 and be at least {LEAST_FPR:g}, such as 0.01 for 1%, not {fpr:g}"
+        )
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether most of a text is in scripts that put no spaces between words, so that words do not say how long it is."""
+    return 2 * len(_UNSPACED.findall(text)) > sum(map(str.isalpha, text))
+
+
+def comparable_words(text: str) -> int:
+    """By which a normalised text is set against others; 0, and so never enough, where words do not say how long it is."""
+    return 0 if is_unspaced(text) else count_words(text)
 
 
 def threshold_at_fpr(human_scores: Sequence[float], fpr: float) -> float:

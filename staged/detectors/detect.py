@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
@@ -13,7 +12,7 @@ from typing import Any
 
 from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
-from staged.detectors.calibrate import Calibration, check_fpr, load_calibration
+from staged.detectors.calibrate import Calibration, check_fpr, is_unspaced, load_calibration
 from staged.detectors.catalog import calibration_file, full_name, open_detector, scored_by
 from staged.detectors.contract import NOT_ENOUGH, Counting, Reading, Segment, TokenEvidence, Verdict
 from staged.detectors.normalize import Normalized, normalize
@@ -25,9 +24,6 @@ from staged.progress import Progress, silent
 from staged.records import count_words
 from staged.samples.decoders import chosen_device
 
-UNSPACED = re.compile(  # letters of scripts that put no spaces between words: Thai to Khmer, kana, Chinese characters
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
 AT_ONCE = 64  # texts scored together
 SEGMENT_WORDS = 75  # of a segment at least, where the text has them: what is shorter says nothing
 
@@ -52,11 +48,15 @@ class Examiner:
         check_fpr(fpr)
         self.name, self.fpr, self.device = detector_name, fpr, chosen_device(device)
         self.detector = open_detector(detector_name, device=self.device)
-        file = calibration or calibration_file(detector_name)
+        own = calibration_file(detector_name)
+        file = calibration or own
         self.calibration: Calibration | None = load_calibration(file) if file else None
-        if self.calibration and full_name(self.calibration.detector) not in (full_name(detector_name), self.detector.name):
+        names = {full_name(detector_name), self.detector.name}
+        if file and Path(detector_name).exists() and not (own and file.samefile(own)):
+            names = {full_name(detector_name)}  # not the name that it gives itself: another one's plan may give the same
+        if self.calibration and full_name(self.calibration.detector) not in names:
             raise CheckpointError(
-                f"{file}: calibrates the detector {self.calibration.detector!r}, not {self.detector.name!r}; run `staged calibrate`"
+                f"{file}: calibrates the detector {self.calibration.detector!r}, not {detector_name!r}; run `staged calibrate`"
             )
         self._reader: CausalLM | None = None
         self._unread = ""  # why there is nothing to read with
@@ -82,7 +82,7 @@ class Examiner:
     def _judge(self, score: float | None, words: int, text: str) -> tuple[str, float | None, int, str]:
         if score is None:
             return NOT_ENOUGH, None, 0, "The text is empty."
-        if 2 * len(UNSPACED.findall(text)) > sum(map(str.isalpha, text)):
+        if is_unspaced(text):
             said = "Most of the text is in a script without spaces between words, such as Chinese, Japanese or Thai: "
             return NOT_ENOUGH, None, 0, said + "how many words it has, and so which human texts to compare it with, cannot be told."
         if self.calibration is None:

@@ -14,13 +14,13 @@ from staged.artifacts import continued
 from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
 from staged.detectors.achieved import Achieved, achieved_rates, promised
-from staged.detectors.calibrate import EDGES_WORDS, Calibration, check_fpr, fit_calibration
+from staged.detectors.calibrate import EDGES_WORDS, Calibration, check_fpr, comparable_words, fit_calibration
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.detectors.scoring import in_batches, scored
 from staged.errors import CorpusError, PlanError
 from staged.progress import Progress, silent
-from staged.records import Document, count_words
+from staged.records import Document
 
 HELD_OUT = 0.3  # share of the human text, by characters, that a calibration is measured on
 SHORTEST_BUDGET = 1.25  # times a bin's shortest length: room for whole sentences
@@ -113,7 +113,7 @@ def calibrate(
     with continued(out, identity, pieces="*.json") as folder:
         scores = scored(folder, detector, in_batches([text for part in texts for text in part]), progress)
         fit_on, fit_machine, measured = (
-            [(scores[text], count_words(text), domain_of(one)) for text, one in zip(*both, strict=True)]
+            [(scores[text], comparable_words(text), domain_of(one)) for text, one in zip(*both, strict=True)]
             for both in zip(texts, parts, strict=True)
         )
         calibration = fit_calibration(
@@ -150,7 +150,7 @@ def passages(document: Document, *, seed: int, edges_words: Sequence[int] = EDGE
     passage of whole sentences, of random length and from a random place. Passages of different bins may overlap: they are never
     compared with each other.
     """
-    words = count_words(document.text)
+    words = comparable_words(document.text)
     texts = []
     for low, high in pairwise((*edges_words, 2 * edges_words[-1] + 1)):
         if low <= words < high:

@@ -52,11 +52,19 @@ def _files(place: str, out: Path | None) -> Sequence[Path]:
         if not path.is_dir():
             return [path]
         files = [one for one in files_below(path) if out is None or one.resolve() != out.resolve()]
+        if out is not None and out.is_file() and out.resolve().is_relative_to(path.resolve()) and not _holds_verdicts(out):
+            raise CorpusError(f"{out}: stands among the texts to judge, and would be replaced; choose another place to write to")
     except OSError as error:
         raise CorpusError(f"{error.filename or place}: cannot be read: {error.strerror}") from None
     if not files:
         raise CorpusError(f"{place}: an empty folder; put the texts to judge there")
     return files
+
+
+def _holds_verdicts(out: Path) -> bool:
+    """Whether an earlier run wrote this."""
+    with open(out, "rb") as file:
+        return b'"verdict"' in file.read(100_000) if out.suffix == ".jsonl" else file.read(15).lower() == b"<!doctype html>"
 
 
 def _file(path: Path, several: bool) -> Iterator[tuple[str, str]]:

@@ -31,7 +31,7 @@ from staged.artifacts import (
     write_json,
 )
 from staged.detectors.achieved import achieved_rates
-from staged.detectors.calibrate import Calibration, fit_calibration, load_calibration
+from staged.detectors.calibrate import Calibration, comparable_words, fit_calibration, load_calibration
 from staged.detectors.catalog import detector_files, open_detector
 from staged.detectors.ensemble import Ensemble, is_folder_name
 from staged.detectors.evidence import EvidenceDetector, Matrix, one_line, scored_features
@@ -39,7 +39,7 @@ from staged.detectors.features import FEATURES
 from staged.detectors.normalize import normalize
 from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
-from staged.records import HUMAN, MACHINE, Document, count_words
+from staged.records import HUMAN, MACHINE, Document
 from staged.samples.decoders import chosen_device
 from staged.samples.kept import weights_of
 from staged.study.evidence_data import (
@@ -200,7 +200,7 @@ def calibrated(documents: Sequence[Document], scores: Sequence[float], settings:
     found: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
     for one, score in zip(documents, scores, strict=True):
         if one.split == "valid":
-            found[one.label].append((score, count_words(one.text)))
+            found[one.label].append((score, comparable_words(one.text)))
     domains = [corpus_of(one) for one in documents if one.split == "valid"]
     return fit_calibration(name, found[HUMAN], found[MACHINE], domains=domains, edges_words=settings.edges_words)
 
@@ -231,7 +231,7 @@ def report(
     held: dict[bool, list[tuple[float, int, str]]] = {True: [], False: []}
     for one, score in zip(documents, scores.tolist(), strict=True):
         if one.split == "test" and one.label == HUMAN:
-            held[is_clean(one)].append((score, count_words(one.text), corpus_of(one)))
+            held[is_clean(one)].append((score, comparable_words(one.text), corpus_of(one)))
     clean, changed = (
         {f"{fpr:g}": [asdict(row) for row in achieved_rates(calibration, those, fpr)] for fpr in RATES} for those in held.values()
     )

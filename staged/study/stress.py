@@ -16,7 +16,7 @@ from typing import Any
 
 from staged.artifacts import continued, write_json
 from staged.detectors.achieved import ALL, called, grouped
-from staged.detectors.calibrate import Calibration, check_fpr
+from staged.detectors.calibrate import Calibration, check_fpr, comparable_words
 from staged.detectors.contract import Detector
 from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, one_line
@@ -24,7 +24,7 @@ from staged.detectors.fitting import domain_of
 from staged.detectors.scoring import in_batches, scored
 from staged.errors import PlanError
 from staged.progress import Progress, silent
-from staged.records import LABELS, Document, count_words
+from staged.records import LABELS, Document
 from staged.samples.streams import derive
 from staged.settings import check_listed
 from staged.study.attacked import CLEAN, Reading, Row, corrected, measured, under
@@ -141,10 +141,10 @@ def tabulate(
         mine = [i for i, one in enumerate(documents) if one.label == label]
         for (name, normalised), texts in read.items():
             clean = read[CLEAN, normalised]
-            groups = grouped(calibration, [(count_words(clean[i]), domain_of(documents[i])) for i in mine])
+            groups = grouped(calibration, [(comparable_words(clean[i]), domain_of(documents[i])) for i in mine])
             for fpr in fprs:
                 before, after = (
-                    {i: called(calibration, scores[t[i]], count_words(t[i]), fpr) for i in mine} for t in (clean, texts)
+                    {i: called(calibration, scores[t[i]], comparable_words(t[i]), fpr) for i in mine} for t in (clean, texts)
                 )
                 for (domain, length), places in groups.items():
                     able = [mine[place] for place in places if before[mine[place]] is not None]

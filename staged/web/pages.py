@@ -94,7 +94,7 @@ def found(seen: Examination, limits: Limits) -> dict[str, Any]:
 def rate_in_words(verdict: Verdict) -> str:
     """What the p-value means, as a count of human texts, with its 95% interval and what it rests on."""
     if verdict.p_value is None:
-        return "No error rate can be given: there are too few human texts of this length to compare with."
+        return "No error rate can be given: there is nothing to compare this text with."
     above = round(verdict.p_value * (verdict.n_human + 1)) - 1
     if above <= 0:
         most = max(round(1000 * verdict.p_value), 1)
@@ -114,9 +114,9 @@ def line_in_words(verdict: Verdict) -> str:
 
 
 def pictures(seen: Examination) -> list[tuple[str, Markup]]:
-    """The score's picture in two widths; none without a score or without anything to compare with."""
+    """The score's picture in two widths; none where it cannot be compared."""
     score = seen.verdict.score
-    if score is None or not (seen.human or seen.machine):
+    if score is None or seen.verdict.p_value is None:
         return []
     line = dashed_line(seen)
     say = describe(score, seen.human, seen.machine)

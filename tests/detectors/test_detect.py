@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,8 +24,11 @@ from staged.detectors import detect
 from staged.detectors.calibrate import fit_calibration
 from staged.detectors.catalog import detector_files
 from staged.detectors.detect import Examiner, judged, segment_spans, write_judged
+from staged.detectors.evidence import EvidenceDetector, Weights
+from staged.detectors.features import FEATURES
 from staged.detectors.inputs import read_texts
 from staged.errors import CheckpointError, CorpusError, PlanError
+from staged.model.causal import load_causal
 from tests.conftest import prose
 from tests.test_extract import pdf_file, word_file
 
@@ -102,6 +106,18 @@ class TestVerdicts:
         fit_calibration("other", [(0.0, WORDS)]).save(path)
         with pytest.raises(CheckpointError, match="calibrates the detector 'other'"):
             Examiner("harbours", calibration=path)
+
+    def test_a_folders_calibration_is_not_another_folders_of_that_name(self, tiny: Path, tmp_path: Path) -> None:
+        n = len(FEATURES)
+        for name, sign in (("one", 1.0), ("two", -1.0)):
+            (tmp_path / name).mkdir()
+            weights = Weights(np.zeros(n), np.ones(n), np.full(n, sign), np.zeros(n), (0.0, -50.0))
+            EvidenceDetector(load_causal(str(tiny)), weights, name="mine").save(tmp_path / name)
+            fit_calibration("mine", [(0.0, WORDS)]).save(tmp_path / name / "calibration.json")
+        one, two = str(tmp_path / "one"), str(tmp_path / "two")
+        assert Examiner(one).calibration == Examiner(one, calibration=Path(one, "calibration.json")).calibration
+        with pytest.raises(CheckpointError, match="calibrates the detector 'mine', not "):
+            Examiner(two, calibration=Path(one, "calibration.json"))
 
     @pytest.mark.parametrize("fpr", [0.0, 1.0, -0.1, float("nan")])
     def test_rate_out_of_range(self, detector: CountsHarbours, fpr: float) -> None:
@@ -340,6 +356,30 @@ class TestCommand:
         assert isinstance(result.exception, PlanError)
         assert "is read here and would be replaced" in str(result.exception)
         assert path.read_text() == '{"text": "one"}\n'
+
+    def test_a_text_among_the_others_is_not_taken_for_verdicts(
+        self, detector: CountsHarbours, calibration: Path, tmp_path: Path
+    ) -> None:
+        texts, out = tmp_path / "texts", tmp_path / "texts" / "x.jsonl"
+        texts.mkdir()
+        (texts / "a.txt").write_text("one")
+        out.write_text('{"text": "two"}\n')
+        result = CliRunner().invoke(app, ["detect", str(texts), "--out", str(out)])
+        assert "stands among the texts to judge, and would be replaced" in str(result.exception)
+        assert out.read_text() == '{"text": "two"}\n'
+        out.unlink()
+        for _ in range(2):  # the second time what the first one wrote stands there
+            assert CliRunner().invoke(app, ["detect", str(texts), "--out", str(out)]).exit_code == 0
+            assert len(out.read_text().splitlines()) == 1
+
+    @pytest.mark.parametrize("kind", ["folder", "pipe"])
+    def test_only_a_file_is_replaced(self, detector: CountsHarbours, tmp_path: Path, kind: str) -> None:
+        (tmp_path / "a.txt").write_text("one")
+        out = tmp_path / "out.jsonl"
+        out.mkdir() if kind == "folder" else os.mkfifo(out)
+        result = CliRunner().invoke(app, ["detect", str(tmp_path / "a.txt"), "--out", str(out)])
+        assert isinstance(result.exception, PlanError)
+        assert out.is_dir() if kind == "folder" else out.is_fifo()
 
 
 class TestResuming:

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import random
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -318,7 +319,7 @@ class TestResume:
     def test_another_detectors_scores_stay(self, stub: Stub, file: Path, tmp_path: Path) -> None:
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
         kept = (tmp_path / "out" / "scores.jsonl").read_bytes()
-        with pytest.raises(ArtifactError, match="holds the scores of the detector 'stub'; choose another --out"):
+        with pytest.raises(ArtifactError, match="holds scores of the detector 'stub'; choose another --out"):
             evaluate_raid(file, RaidSettings(), detector="other", out=tmp_path / "out")
         assert (tmp_path / "out" / "scores.jsonl").read_bytes() == kept
 
@@ -428,3 +429,21 @@ class TestPlugIn:
         caught = CliRunner().invoke(app, ["evaluate", str(file), *options]).exception
         assert isinstance(caught, StagedError)
         assert said in str(caught)
+
+
+def test_what_is_read_is_not_replaced(file: Path, tmp_path: Path) -> None:
+    rows, given = tmp_path / "scores.jsonl", tmp_path / "predictions.json"
+    shutil.copy(file, rows)
+    given.write_text("[]")
+    for path, options in ((rows, {"detector": "lrr@mini-s"}), (file, {"predicted": given})):
+        with pytest.raises(PlanError, match="is read here and would be replaced"):
+            evaluate_raid(path, RaidSettings(), out=tmp_path, **options)  # type: ignore[arg-type]
+    assert rows.read_bytes() == file.read_bytes()
+    assert given.read_text() == "[]"
+
+
+def test_scores_of_others_are_kept(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "scores.jsonl").write_text("mine")
+    with pytest.raises(ArtifactError, match="holds scores that are not of `staged evaluate`"):
+        evaluate_raid(file, RaidSettings(), out=tmp_path, detector="lrr@mini-s")
+    assert (tmp_path / "scores.jsonl").read_text() == "mine"

@@ -212,3 +212,9 @@ class TestCommand:
         assert "is a folder" in self.run(*human, "--out", str(tmp_path))
         assert "no such file" in self.run("--human", str(tmp_path / "none"))
         assert "make one with `staged calibrate`" in self.run(*human, "--detector", "articles")
+
+    def test_what_is_read_is_not_replaced(self, tmp_path: Path) -> None:
+        mine = tmp_path / "mine.jsonl"
+        mine.write_text('{"text": "one"}\n')
+        assert "is read here and would be replaced" in self.run("--human", str(mine), "--out", str(mine))
+        assert mine.read_text() == '{"text": "one"}\n'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -299,3 +300,32 @@ def test_large_upload_stays_in_memory(examiner: FakeExaminer, tmp_path: Path, mo
     with TestClient(create_app(examiner)) as client:
         answer = client.post("/", files={"file": ("long.txt", b"many words " * 300_000)}, headers=HTML)
         assert "This text has 3,300,000 characters; at most 50,000 are examined." in answer.text
+
+
+def test_a_form_in_another_encoding_is_refused(client: TestClient) -> None:
+    """Before a part of it is decoded: some codecs take the square of a text's length."""
+    content = b'--b\r\nContent-Disposition: form-data; name="text-"\r\n\r\n' + b"x" * 100_000 + b"\r\n--b--\r\n"
+    for charset in ("punycode", "utf-16", "nonsense"):
+        answer = client.post("/", content=content, headers={"content-type": f"multipart/form-data; boundary=b; charset={charset}"})
+        assert answer.status_code == 415, answer.text
+    whole = content.replace(b"text-", b"text").replace(b"x" * 100_000, MACHINE_TEXT.encode())
+    answer = client.post("/", content=whole, headers={"content-type": 'multipart/form-data; boundary=b; charset="UTF-8"'})
+    assert answer.status_code == 200
+
+
+def test_the_first_wrong_text_is_enough(client: TestClient) -> None:
+    status, sentence = detect(client, texts=[1] * 30_000)
+    assert status == 422
+    assert sentence.startswith("texts.0: ")
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_opening_a_file_has_a_deadline_too(examiner: FakeExaminer, monkeypatch: pytest.MonkeyPatch, stays: bool) -> None:
+    release = threading.Event()
+    monkeypatch.setattr("staged.extract.opened", lambda *_: MACHINE_TEXT if release.wait(20) else "")
+    with TestClient(create_app(examiner, Limits(answer_s=0.1 if stays else 20.0))) as client:
+        if not stays:
+            release.set()
+        answer = client.post("/", files={"file": ("a.pdf", b"%PDF-")})
+        release.set()
+    assert (answer.status_code, examiner.batches > 0) == ((504, False) if stays else (200, True))

@@ -80,7 +80,7 @@ def test_two_are_opened_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def three() -> int:
         opener = Opener()
-        tasks = [asyncio.create_task(opener.text_of("a.pdf", b"%PDF-")) for _ in range(3)]
+        tasks = [asyncio.create_task(opener.open("a.pdf", b"%PDF-")) for _ in range(3)]
         await asyncio.sleep(0.1)
         for one in tasks[:2]:
             one.cancel()
