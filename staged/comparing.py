@@ -47,6 +47,15 @@ def wilson(hits: float, n: float) -> tuple[float, float]:
     return 0.0 if hits == 0 else float(low), 1.0 if hits == n else float(high)
 
 
+def exact(hits: int, n: int) -> tuple[float, float]:
+    """The exact 95% interval of a share of `n` ≥ 1 things: (low, high), fractions.
+
+    Source: Clopper and Pearson 1934.
+    """
+    low, high = proportion_confint(hits, n, alpha=1 - CONFIDENCE, method="beta")
+    return float(low), float(high)
+
+
 class Difference(NamedTuple):
     """A difference of means: observed (M,), and under permuted labels (P, M)."""
 

@@ -25,8 +25,8 @@ def continuation_nats(model: CausalLM, texts: Sequence[tuple[str, str]], progres
     wholes = [f"{prompt} {continuation}" for prompt, continuation in texts]
     statistics = _statistics(model, wholes, progress)
     added = [
-        np.array([end > len(prompt) for _, end in model.tokenizer.spans(whole)])
-        for (prompt, _), whole in zip(texts, wholes, strict=True)
+        np.array([end > len(prompt) for _, end in spans])
+        for (prompt, _), (_, spans) in zip(texts, model.tokenizer.encode_spans(wholes), strict=True)
     ]
     # the first token of all has none before it, so statistics are right-aligned with spans
     return [float(one[-len(mask) :][mask[-len(one) :]].sum()) for one, mask in zip(statistics, added, strict=True)]

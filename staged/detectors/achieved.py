@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
+from staged.comparing import CONFIDENCE, exact
 from staged.detectors.calibrate import Calibration, humans_needed
 from staged.detectors.contract import MACHINE_WRITTEN
 
-CONFIDENCE = 0.95
 ALL = "all"
 
 
@@ -109,6 +108,6 @@ def _achieved(domain: str, length: str, called: Sequence[bool | None], fpr: floa
     hits, n = sum(decided), len(decided)
     if not n:
         return Achieved(domain, length, 0, 0, len(called), None, None, None, None, None)
-    low, high = (float(bound) for bound in proportion_confint(hits, n, alpha=1 - CONFIDENCE, method="beta"))
+    low, high = exact(hits, n)
     off_by = min(high - fpr, 0.0) + max(low - fpr, 0.0)
     return Achieved(domain, length, hits, n, len(called) - n, hits / n, low, high, off_by == 0, off_by)

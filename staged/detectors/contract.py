@@ -27,7 +27,9 @@ class Detector(Protocol):
     def score(self, texts: Sequence[str]) -> list[float]:
         """One finite number a text; of a trained detector 0 is even odds, of a zero-shot score nothing by itself.
 
-        Whoever has a text of unknown origin normalises it first (`normalize.py`); no detector does.
+        Whoever has a text of unknown origin normalises it first (`normalize.py`); no detector does. A score does not depend on the
+        texts beside it beyond 1e-4 in float32; zero-shot scores, which read in bfloat16 where the device has it, move by some
+        hundredths of their spread there, which is why `calibrate` reads as `detect` does.
         """
         ...
 

@@ -52,6 +52,7 @@ class Ensemble:
         return min(self.members, key=lambda one: one.most_tokens)
 
     def score(self, texts: Sequence[str]) -> list[float]:
+        """Log-odds, finite, above 0 where machine is likelier."""
         return self.pooled([one.score(texts) for one in self.members]).tolist()
 
     def pooled(self, log_odds: Sequence[Sequence[float] | Matrix]) -> Matrix:
@@ -60,6 +61,7 @@ class Ensemble:
         return mean
 
     def save(self, folder: Path) -> None:
+        """Write `ensemble.json` and a folder a member, which `load_ensemble` reads."""
         for one in self.members:
             (folder / one.name).mkdir(exist_ok=True)
             one.save(folder / one.name)

@@ -44,8 +44,8 @@ class Weights:
     small model drew from its whole distribution, or a repetition penalty drove off its course. Their odds add up.
 
     Attributes:
-        mean, scale: of each of `FEATURES` on human training texts.
-        smooth, rough: a weight each.
+        mean, scale: (len(FEATURES),) of each on human training texts, in its own unit.
+        smooth, rough: (len(FEATURES),), log-odds a standard deviation.
         biases: a and b.
     """
 
@@ -89,10 +89,12 @@ class EvidenceDetector:
         self.scorer, self.weights, self.name, self.most_tokens = scorer, weights, name, most_tokens
 
     def score(self, texts: Sequence[str]) -> list[float]:
+        """Log-odds, finite, above 0 where machine is likelier; of an empty text or one too short that of the average human one."""
         features = scored_features(self.scorer, texts, most_tokens=self.most_tokens)
         return [float(one) for one in self.weights.log_odds(features)]
 
     def save(self, folder: Path) -> None:
+        """Write `evidence.json`, which `load_evidence` reads."""
         numbers = {name: getattr(self.weights, name).tolist() for name in VECTORS}
         made = {"kind": "evidence", "name": self.name, "scorer": self.scorer.name, "most_tokens": self.most_tokens}
         made |= {"features": FEATURES, "biases": self.weights.biases}
@@ -100,11 +102,11 @@ class EvidenceDetector:
 
 
 def scored_features(scorer: CausalLM, texts: Sequence[str], *, most_tokens: int, progress: Progress = silent) -> Matrix:
-    """(texts, features) of the first tokens of normalised texts."""
-    texts = [one_line(text) for text in texts]
-    ids = [one[:most_tokens] for one in scorer.tokenizer.encode_batch(texts)]
-    inside = [inside_words(text, scorer.tokenizer.spans(text)[:most_tokens]) for text in texts]
-    return feature_matrix(token_statistics(scorer, ids, progress=progress), inside)
+    """(texts, `len(FEATURES)`), float64, of the first `most_tokens` tokens of normalised texts."""
+    lines = [one_line(text) for text in texts]
+    encoded = scorer.tokenizer.encode_spans(lines)
+    inside = [inside_words(line, spans[:most_tokens]) for line, (_, spans) in zip(lines, encoded, strict=True)]
+    return feature_matrix(token_statistics(scorer, [ids[:most_tokens] for ids, _ in encoded], progress=progress), inside)
 
 
 def load_evidence(folder: Path, *, device: str = "cpu") -> EvidenceDetector:

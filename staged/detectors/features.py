@@ -21,19 +21,31 @@ import numpy as np
 import numpy.typing as npt
 
 from staged.detectors import zero_shot
+from staged.detectors.contract import GLTR_BUCKETS
 from staged.detectors.token_statistics import TokenStatistics
 
 FEWEST_TOKENS = 8  # that begin a word; below, a text's numbers say nothing: it counts as a text without any sign
-RANKS = (10, 100, 1000)
 HIGH = (0.5, 0.9, 0.97)  # quantiles of the surprise
 LOW = 0.1  # quantile of how much likelier than expected a token was
 UNSURE = 3.0  # nats of entropy from which the scorer counts as unsure: about half of the tokens that begin a word
 
+# Of the tokens that begin a word, in nats unless said otherwise; surprise is −log p, z a token's distance above its expected
+# log-probability in standard deviations.
+#   likelihood … fast-detectgpt   as in zero_shot.py; lrr at most 10
+#   log-length                    natural logarithm of the number of tokens
+#   surprise-spread, -jump        standard deviation; mean distance between neighbours
+#   variance                      mean variance of the scorer's log-probabilities
+#   z-spread, z-q0.1              standard deviation and 10% quantile of z
+#   surprise-q…                   quantiles
+#   rank-…                        share of tokens of at most this rank, in [0, 1]
+#   surprise-inside               of tokens inside words, summed, over all tokens of the text
+#   unsure-…                      where the scorer's entropy is at least `UNSURE`: mean of z; share below z = −1; of surprise the
+#                                 90% quantile, standard deviation, and mean distance between neighbours
 FEATURES = (
     *("likelihood", "log-rank", "entropy", "lrr", "fast-detectgpt", "log-length"),
     *("surprise-spread", "surprise-jump", "variance", "z-spread", f"z-q{LOW:g}"),
     *(f"surprise-q{q:g}" for q in HIGH),
-    *(f"rank-{rank}" for rank in RANKS),
+    *(f"rank-{rank}" for rank in GLTR_BUCKETS),
     "surprise-inside",
     *("unsure-z", "unsure-low", "unsure-q0.9", "unsure-spread", "unsure-jump"),
 )
@@ -91,7 +103,7 @@ def _features(text: TokenStatistics, inside: npt.NDArray[np.bool_]) -> list[floa
         *(float(surprise.std()), _jump(surprise), float(s.variance.mean())),
         *(float(z.std()), float(np.quantile(z, LOW))),
         *(float(q) for q in np.quantile(surprise, HIGH)),
-        *(float((s.rank <= rank).mean()) for rank in RANKS),
+        *(float((s.rank <= rank).mean()) for rank in GLTR_BUCKETS),
         -float(text.logprob[inside].sum()) / len(inside),
         *(float(_z(u).mean()), float((_z(u) < -1).mean())),
         *(float(np.quantile(-u.logprob, 0.9)), float(u.logprob.std()), _jump(u.logprob)),

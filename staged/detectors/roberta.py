@@ -57,6 +57,7 @@ class RobertaDetector:
         return self
 
     def score(self, texts: Sequence[str]) -> list[float]:
+        """The machine label's logit minus the human one's, of each text's first `max_tokens` tokens."""
         ids = encode(self.tokenizer, texts)
         ids = [one[: self.max_tokens] for one in ids]
         scores = np.zeros(len(ids))

@@ -46,6 +46,7 @@ class TfidfDetector:
         self._vectorizer.idf_ = idf
 
     def score(self, texts: Sequence[str]) -> list[float]:
+        """Log-odds, above 0 where machine is likelier; of a text without a known word the bias."""
         if not texts:
             return []
         return [float(value) for value in self._vectorizer.transform(texts) @ self.weights + self.bias]

@@ -29,7 +29,7 @@ def token_evidence(scorer: CausalLM, text: str, *, most_tokens: int) -> list[Tok
         nothing stands before has neither rank nor probability.
     """
     tokenizer = scorer.tokenizer
-    ids, spans = tokenizer.encode(text), tokenizer.spans(text)
+    ((ids, spans),) = tokenizer.encode_spans([text])
     ids, spans = ids[: min(most_tokens, scorer.n_ctx)], spans[: min(most_tokens, scorer.n_ctx)]
     if not ids:
         return []

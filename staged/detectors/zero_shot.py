@@ -28,43 +28,44 @@ MOST_TOKENS = 2048  # of a text's beginning
 
 
 def likelihood(s: TokenStatistics) -> float:
-    """Mean log-probability, nats a token."""
+    """Mean log-probability, nats a token, ≤ 0."""
     return float(s.logprob.mean())
 
 
 def rank(s: TokenStatistics) -> float:
-    """Minus the mean rank."""
+    """Minus the mean rank, ≤ −1."""
     return -float(s.rank.mean())
 
 
 def log_rank(s: TokenStatistics) -> float:
-    """Minus the mean natural logarithm of the rank."""
+    """Minus the mean natural logarithm of the rank, ≤ 0."""
     return -float(np.log(s.rank).mean())
 
 
 def entropy(s: TokenStatistics) -> float:
-    """Mean entropy of the model's distributions, nats a token."""
+    """Mean entropy of the model's distributions, nats a token, ≥ 0."""
     return -float(s.mean.mean())
 
 
 def lrr(s: TokenStatistics) -> float:
-    """Log-likelihood log-rank ratio: −mean log p over mean ln rank."""
+    """Log-likelihood log-rank ratio: −mean log p over mean ln rank, ≥ 0; `TINY` stands for a rank of 1 throughout."""
     return -float(s.logprob.mean()) / max(float(np.log(s.rank).mean()), TINY)
 
 
 def fast_detectgpt(s: TokenStatistics) -> float:
-    """Analytic curvature: how many standard deviations the text's log-likelihood lies above its expectation."""
+    """Analytic curvature: how many standard deviations the text's log-likelihood lies above its expectation; `TINY` stands for no
+    variance at all."""
     return float((s.logprob.sum() - s.mean.sum()) / max(np.sqrt(s.variance.sum()), TINY))
 
 
 def binoculars(s: TokenStatistics) -> float:
-    """Minus the performer's log-perplexity over its cross-entropy with the observer, the latter over all positions."""
+    """Minus the performer's log-perplexity over its cross-entropy with the observer, the latter over all positions, ≤ 0."""
     expected = s.mean if np.isnan(s.after) else np.append(s.mean, s.after)
     return float(s.logprob.mean() / max(-float(expected.mean()), TINY))
 
 
 def gltr(s: TokenStatistics) -> float:
-    """Share of tokens among the model's ten likeliest."""
+    """Share of tokens among the model's ten likeliest, in [0, 1]."""
     return gltr_shares(s)[0]
 
 
@@ -113,6 +114,7 @@ class ZeroShotDetector:
         self.name = f"{score_name}@{scorer.name if reference is None else f'{reference.name},{scorer.name}'}"
 
     def score(self, texts: Sequence[str]) -> list[float]:
+        """One of `SCORES` a text, turned so that ordinary text is high; 0 where there is no token to judge."""
         found = token_statistics(self.scorer, self.encode(texts), reference=self.reference)
         return [SCORES[self.score_name](one) if len(one.rank) else 0.0 for one in found]
 

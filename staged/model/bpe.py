@@ -56,9 +56,9 @@ class BPE:
         """Token ids of many texts."""
         return [list(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Characters start … end − 1 of each token of `encode`; tokens that share a character overlap."""
-        return [(int(a), int(b)) for a, b in self._tokenizer.encode(text).offsets]
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """Token ids of many texts, and characters start … end − 1 of each; tokens that share a character overlap."""
+        return [(list(one.ids), list(one.offsets)) for one in self._tokenizer.encode_batch(list(texts))]
 
     def vocabulary(self) -> dict[str, int]:
         """Token → id."""

@@ -58,9 +58,9 @@ class OutsideTokenizer:
         """Token ids of many texts."""
         return [list(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Characters start … end − 1 of each token of `encode`."""
-        return [(int(a), int(b)) for a, b in self._tokenizer.encode(text).offsets]
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """Token ids of many texts, and characters start … end − 1 of each."""
+        return [(list(one.ids), list(one.offsets)) for one in self._tokenizer.encode_batch(list(texts))]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids in the middle of a text, special ones left out."""

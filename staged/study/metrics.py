@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
-from staged.comparing import CONFIDENCE, rate, wilson
+from staged.comparing import CONFIDENCE, exact, rate, wilson
 
 
 def ratio(hits: Sequence[int], counts: Sequence[int]) -> tuple[float, float, float]:
@@ -110,8 +109,7 @@ def _placements(human: Sequence[float], machine: Sequence[float]) -> tuple[np.nd
 
 
 def _one_sided(area: float, n: int) -> tuple[float, float]:
-    low, high = proportion_confint(round(area * n), n, alpha=1 - CONFIDENCE, method="beta")
-    return float(low), float(high)
+    return exact(round(area * n), n)
 
 
 def _on_logits(area: float, se: float) -> tuple[float, float]:
