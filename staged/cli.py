@@ -1,10 +1,13 @@
 """The command line: one sub-command a verb, in `commands/`; each parses, calls its verb, and shows what came of it.
 
 studies    study, report
-models     train, sample, convert, evaluate-lm
+train      train
+sample     sample
+models     convert, evaluate-lm
 detect     detect, train-detector
 calibrate  calibrate, stress
 raid       evaluate
+serve      serve
 bias       bias
 survey     survey make, survey tally
 release    card; release status, advance, verify, keygen, upload
@@ -18,13 +21,13 @@ from typing import NoReturn
 
 import typer
 
-from staged.commands import bias, calibrate, card, detect, models, raid, release, serve, studies, survey
+from staged.commands import bias, calibrate, card, detect, models, raid, release, sample, serve, studies, survey, train
 from staged.errors import StagedError
 from staged.screen import errors, visible
 
 COMMANDS = (
     *(studies.study, studies.report),
-    *(models.train, models.sample, models.convert, models.evaluate_lm),
+    *(train.train, sample.sample, models.convert, models.evaluate_lm),
     *(detect.detect, detect.train_detector, calibrate.calibrate, calibrate.stress, raid.evaluate, serve.serve),
     bias.bias,
     card.card,

@@ -1,4 +1,4 @@
-"""Commands of the model itself: train, sample, convert, evaluate-lm."""
+"""Commands of a model as it is: convert, evaluate-lm."""
 
 from __future__ import annotations
 
@@ -10,178 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from staged.commands.options import MODELS, DeviceOption
-from staged.errors import PlanError
-from staged.figures import counted
-from staged.screen import count_progress, print_evaluation, print_samples, say, train_progress
-
-
-def train(
-    plan: Annotated[
-        Path | None, typer.Argument(help="The plan, a TOML file with one table per run; without it, give --init.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="With a plan, the folder that receives one model folder per run (out/models); else the model's folder."),
-    ] = None,
-    run: Annotated[list[str] | None, typer.Option(help="Only this run of the plan; may be given several times.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of this process; 0 leaves it to PyTorch.")] = 0,
-    init: Annotated[str | None, typer.Option(help=f"Fine-tune this model: {MODELS}.")] = None,
-    corpus: Annotated[
-        str | None, typer.Option(help="Human text: a .txt, .docx, .pdf, .jsonl or .parquet file, or a folder of these.")
-    ] = None,
-    budget_tokens: Annotated[int | None, typer.Option(help="Longest passage that a text is cut into.")] = None,
-    minimum_tokens: Annotated[int | None, typer.Option(help="Shortest passage; what is shorter is left out.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Passages a step.")] = None,
-    micro_batch: Annotated[int | None, typer.Option(help="Passages computed at once: fewer need less memory.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Its peak, after the warm-up.")] = None,
-    warmup_steps: Annotated[int | None, typer.Option(help="Steps until the learning rate is at its peak.")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Rate on embeddings and residuals.")] = None,
-    valid_every: Annotated[int | None, typer.Option(help="Measure the validation loss every so many steps.")] = None,
-    checkpoint_every: Annotated[int | None, typer.Option(help="Save every so many steps what a killed run continues from.")] = None,
-    precision: Annotated[str | None, typer.Option(help="bf16 (autocast) or fp32, while training.")] = None,
-    saved_precision: Annotated[str | None, typer.Option(help="bf16 or fp32, of the finished model's weights.")] = None,
-    checkpointing: Annotated[
-        bool | None, typer.Option(help="Compute each block again in the backward pass: less memory, more time, the same result.")
-    ] = None,
-    lora_rank: Annotated[
-        int | None, typer.Option(help="Train only LoRA matrices of this rank, merged when saved; 0 trains all.")
-    ] = None,
-    lora_alpha: Annotated[float | None, typer.Option(help="LoRA's scale: its product counts alpha / rank.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Everything random depends on it.")] = None,
-) -> None:
-    """Pretrain or fine-tune models, by a plan or by flags; a flag outweighs the plan. Interrupted, the same command continues."""
-    flags: dict[str, object] = {"init": init, "source": corpus, "budget_tokens": budget_tokens, "minimum_tokens": minimum_tokens}
-    flags |= {"steps": steps, "batch": batch, "micro_batch": micro_batch, "learning_rate": learning_rate}
-    flags |= {"warmup_steps": warmup_steps, "dropout": dropout, "valid_every": valid_every, "checkpoint_every": checkpoint_every}
-    flags |= {"precision": precision, "saved_precision": saved_precision, "checkpointing": checkpointing}
-    flags |= {"lora_rank": lora_rank, "lora_alpha": lora_alpha, "seed": seed}
-    import torch
-
-    from staged.model.memory import peak_memory_mb
-    from staged.model.plan import with_flags
-    from staged.model.train import train as train_run
-
-    if threads < 0:
-        raise PlanError(f"--threads must be 0 or more, not {threads}")
-    if threads:
-        torch.set_num_threads(threads)
-    runs = {folder: with_flags(one, flags) for folder, one in _runs(plan, out, run or [], init, corpus).items()}
-    for folder, settings in runs.items():
-        with train_progress(folder.name) as report:
-            worked = train_run(folder, settings, report=report)
-        done = f"trained · peak memory {peak_memory_mb():,.0f} MB" if worked else "already there, nothing to do"
-        say(f"{folder}: {done}")
-
-
-def _runs(plan: Path | None, out: Path | None, names: list[str], init: str | None, corpus: str | None) -> dict[Path, Any]:
-    """Model folder → settings: of a plan's runs, or of the one that --init and --corpus describe."""
-    from staged.model.plan import FINE_TUNING, read_plan
-    from staged.settings import nearest
-
-    if plan is None:
-        if names or not (init and corpus and out):
-            raise PlanError("train: give a plan, or --init MODEL, --corpus FOLDER and --out FOLDER to fine-tune without one")
-        return {out: FINE_TUNING}
-    runs = read_plan(plan)
-    for name in names:
-        if name not in runs:
-            raise PlanError(f"{plan}: no run {name!r}; {nearest(name, runs)}")
-    return {(out or Path("out/models")) / name: runs[name] for name in names or runs}
-
-
-def sample(
-    model: Annotated[str, typer.Argument(help=f"{MODELS}.")],
-    method: Annotated[
-        str | None,
-        typer.Option(help="temperature-1 (the default), top-k-40, nucleus, greedy, or parts such as temperature-0.7+top-p-0.9."),
-    ] = None,
-    number: Annotated[
-        int | None,
-        typer.Option("-n", "--number", help="How many samples in all, prompts taken in turn; by default 1, or one a prompt."),
-    ] = None,
-    per_prompt: Annotated[
-        int | None, typer.Option(help="In place of --number: so many samples of each prompt, standing together.")
-    ] = None,
-    length: Annotated[int, typer.Option(help="New tokens at most.")] = 128,
-    seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i.")] = 1,
-    temperature: Annotated[float | None, typer.Option(help="In place of --method: divide the logits by this; 0 is greedy.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="In place of --method: keep the k most likely tokens.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="In place of --method: keep the smallest set with this mass.")] = None,
-    semantics: Annotated[
-        str,
-        typer.Option(
-            help="standard: the nucleus keeps the token that crosses p; released: it drops it, as the code released with GPT-2. "
-            "By default as the method's name says, else standard."
-        ),
-    ] = "",
-    repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1, tokens of the prompt and of the sample become less likely (CTRL's form); 1 is off.")
-    ] = 1.0,
-    stop: Annotated[
-        list[str] | None, typer.Option(help="End a sample at this text, and cut it before; may be given several times.")
-    ] = None,
-    logprobs: Annotated[
-        bool,
-        typer.Option(
-            "--logprobs", help="Rows also hold tokens and their log-probabilities; without --out, rows are printed as JSON."
-        ),
-    ] = False,
-    context: Annotated[
-        str,
-        typer.Option(
-            help="Where a text outgrows the context: refuse it beforehand, stop there, or slide (go on without the older half)."
-        ),
-    ] = "refuse",
-    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
-    prompts: Annotated[
-        str,
-        typer.Option(
-            help='File with one prompt a line, or rows with "prompt" or "text" if .jsonl; - reads them from standard input.'
-        ),
-    ] = "",
-    out: Annotated[
-        Path | None,
-        typer.Option(help="File to write, .jsonl or .parquet; by default texts are printed, a single one while it is made."),
-    ] = None,
-    batch: Annotated[int, typer.Option(help="Samples computed at once.")] = 128,
-    precision: Annotated[str, typer.Option(help="fp32 (exact), bf16 or int8; by default bf16 where the processor has it.")] = "",
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where PyTorch finds one.")] = "auto",
-    draft: Annotated[
-        str,
-        typer.Option(help="A smaller model with the same tokenizer that guesses ahead; the distribution stays the same."),
-    ] = "",
-) -> None:
-    """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
-    from staged.samples.asked import chosen_method, chosen_prompts, how_many
-    from staged.samples.dataset import SampleSettings, write_samples
-    from staged.texts import refuse_to_replace
-
-    refuse_to_replace(out, prompts)
-    texts = chosen_prompts(prompt, prompts)
-    settings = SampleSettings(
-        model=model,
-        method=chosen_method(method, temperature, top_k, top_p, semantics),
-        count=how_many(number, per_prompt, texts),
-        length=length,
-        seed=seed,
-        prompts=texts,
-        per_prompt=1 if per_prompt is None else per_prompt,
-        batch=batch,
-        precision=precision,
-        draft=draft,
-        stop=tuple(stop or ()),
-        repetition_penalty=repetition_penalty,
-        logprobs=logprobs,
-        context=context,
-        device=device,
-    )
-    if out is None:
-        print_samples(settings)
-        return
-    with count_progress("samples") as progress:
-        path = write_samples(out, settings, progress=progress)
-    say(f"{counted(settings.count, 'sample')} ({path}): {out}")
+from staged.screen import count_progress, print_table, say
 
 
 def convert(
@@ -218,11 +47,51 @@ def evaluate_lm(
     """What a text costs a language model: nats and bits per token, byte and word, beside the paper's table."""
     from staged.model.evaluate import evaluate
     from staged.samples.decoders import chosen_device
+    from staged.texts import refuse_to_replace
 
+    refuse_to_replace(out, file)
     device = chosen_device(device)
     with count_progress("tokens") as progress:
         result = evaluate(model, file, stride=stride, batch=batch, precision=precision, device=device, out=out, progress=progress)
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        print_evaluation(result)
+        _print_evaluation(result)
+
+
+def _print_evaluation(result: Any) -> None:
+    """This text's figures, how its interval was made, and what the paper published."""
+    from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
+
+    rows = [
+        (f"per {unit}", f"{one['count']:,}", f"{one['nats']:.4f}", f"{one['bits']:.4f}", _perplexity(one["perplexity"]))
+        for unit, one in result.rates().items()
+    ]
+    print_table(f"{result.model} on {result.file}", ("", "count", "nats", "bits", "perplexity"), rows)
+    facts = (
+        f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision}; documents: {result.documents:,}, "
+        "each scored by itself after <|endoftext|>; words are separated by white space"
+    )
+    say(facts)
+    say(f"95% interval of bits per byte: {_bits_interval(result.interval)}")
+    if result.documents_learned_from:
+        seen = f"the model was trained on {result.documents_learned_from:,} of these documents: this says little about new text"
+        say(seen, style="bold")
+    say("")
+    published = [(name, *(f"{value:g}" for value in values)) for name, values in PUBLISHED.items()]
+    print_table("GPT-2 as published", ("", *PUBLISHED_SIZES), published)
+    say(PUBLISHED_NOTE)
+
+
+def _perplexity(value: float | None) -> str:
+    return "too large" if value is None else f"{value:,.2f}" if value < 1e6 else f"{value:.3g}"
+
+
+def _bits_interval(interval: Any) -> str:
+    if interval is None:
+        from staged.model.bits_interval import BLOCK_TOKENS_AT_LEAST, UNITS_AT_LEAST
+
+        enough = f"{UNITS_AT_LEAST} documents of similar length, or {UNITS_AT_LEAST * BLOCK_TOKENS_AT_LEAST:,} tokens"
+        return f"none; the text is too short for one (it takes {enough})"
+    what = "documents" if interval.unit == "documents" else "blocks of consecutive tokens"
+    return f"{interval.low:.4f} … {interval.high:.4f}, from the spread over {interval.units:,} {what}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from staged.commands.options import DetectorOption, DeviceOption
 from staged.errors import PlanError
-from staged.screen import count_progress, print_raid, say
+from staged.figures import figure, percent
+from staged.screen import count_progress, print_table, say
 
 
 def evaluate(
@@ -52,7 +53,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
         return
-    print_raid(result)
+    _print_raid(result)
     if out is not None:
         written = "evaluation.json, predictions.json, raid_results.json" if result["labelled"] else "predictions.json"
         say(f"{out}: {written}")
@@ -69,3 +70,36 @@ def _conditions(given: Sequence[str]) -> dict[str, list[str]]:
             raise PlanError(f"evaluate: --calibrate-on {one!r} must be column=value, for example domain=news")
         found.setdefault(name, []).append(value)
     return found
+
+
+def _print_raid(result: dict[str, Any]) -> None:
+    """One table a rate, at per-domain thresholds, with what was left unscored; what the columns mean stands under them."""
+    counts = result["counts"]
+    facts = ", ".join(f"{name} {counts[name]:,}" for name in ("rows", "scored", "missing", "nan", "infinite", "extra"))
+    if not result["labelled"]:
+        say(f"{result['note']}\n{facts}")
+        return
+    unscored = counts["scored"] < counts["rows"]
+    of_scored = ("unscored", "TPR of scored") if unscored else ()
+    header = ("", "value", "machine texts", "TPR in %", "human texts", "achieved FPR in %", "AUROC", *of_scored)
+    for number, fpr in enumerate(result["settings"]["fprs"]):  # the first cuts of a cell are per domain, in this order
+        rows = [_raid_row(cell, cell["rates"][number], unscored=unscored) for cell in result["cells"]]
+        print_table(f"{result['detector'] or result['predictions']} on {result['file']}, nominal FPR {100 * fpr:g}%", header, rows)
+    human, sources, held = result["calibration"]["human"]["rows"], result["calibration"]["sources"], result["reported"]
+    said = (
+        f"{facts}; thresholds per domain from {human:,} human texts ({sources:,} sources), figures "
+        f"of {held['human']:,} human + {held['machine']:,} machine texts of other sources; [95% interval]; – where n is below "
+        f"{result['settings']['minimum']} or too few human texts certify the rate; an unscored text counts as not detected"
+    )
+    say(said)
+
+
+def _raid_row(cell: dict[str, Any], rates: dict[str, Any], *, unscored: bool) -> tuple[str, ...]:
+    tpr, scored, fpr, area = (
+        (one["value"], one["low"], one["high"]) for one in (rates["tpr"], rates["tpr_scored"], rates["fpr_achieved"], cell["auroc"])
+    )
+    machine, n_human = cell["machine"], rates["fpr_achieved"]["n"]
+    left_out = machine["rows"] - machine["scored"]
+    of_scored = (f"{left_out:,}", percent(*scored) if left_out else "") if unscored else ()
+    shown = (percent(*tpr), f"{n_human:,}", percent(*fpr, digits=2), figure(*area, form=".3f"))
+    return (cell["by"], cell["value"] or "(empty)", f"{machine['rows']:,}", *shown, *of_scored)

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from staged.errors import PlanError
-from staged.screen import print_finetune, print_study, say, study_progress
+from staged.figures import estimate, percent
+from staged.screen import print_table, say, study_progress
 
 DEFAULT_PLAN = Path("plans/mini.toml")
 
@@ -48,7 +49,7 @@ def _release(plan: Path, out: Path, corpus: str, attacks: bool, workers: int) ->
     settings = replace(settings, attacks=tuple(ATTACKS)) if attacks else settings
     with study_progress() as progress:
         run_study(out, settings, render=write_report, workers=workers, report=progress)
-    print_study(out)
+    _print_study(out)
 
 
 def _finetune(plan: Path, out: Path, corpus: str, attacks: bool, workers: int) -> None:
@@ -60,7 +61,7 @@ def _finetune(plan: Path, out: Path, corpus: str, attacks: bool, workers: int) -
         raise PlanError(f"{plan}: --attacks belongs to release studies; this plan has [styles], so it is a fine-tuning study")
     with study_progress() as progress:
         run_finetune(out, read_finetune(plan, corpus=corpus), render=write_finetune_report, workers=workers, report=progress)
-    print_finetune(out)
+    _print_finetune(out)
 
 
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")]) -> None:
@@ -70,3 +71,54 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished stu
 
     (write_finetune_report if (folder / "finetune.json").is_file() else write_report)(folder)
     say(f"report: {folder / 'report.html'}")
+
+
+def _print_study(folder: Path) -> None:
+    """The transfer matrix by size on the post's method, the findings in a line each, and where the report is."""
+    from staged.artifacts import read_json
+    from staged.study.matrix import by_size, load_cells, values
+
+    cells = load_cells(folder / "cells.json")
+    methods = values(cells, "tested_method")
+    for detector in values(cells, "detector"):
+        matrix = by_size(cells, detector, "nucleus" if "nucleus" in methods else methods[0])
+        rows = [
+            (name, *(percent(c.accuracy, c.accuracy_low, c.accuracy_high) if c else "–" for c in line))
+            for name, line in zip(matrix.rows, matrix.cells, strict=True)
+        ]
+        title = f"{detector}, {matrix.fixed}: accuracy in % [95% interval]"
+        print_table(title, ("trained on ↓  tested on →", *matrix.columns), rows)
+    say(f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most {cells[0].length_tokens} tokens a cell")
+    for finding in read_json(folder / "findings.json")["findings"]:
+        say(f"{finding['verdict']}: {finding['claim']}")
+    say(f"\nreport: {folder / 'report.html'}")
+
+
+def _print_finetune(folder: Path) -> None:
+    """Detection before and after fine-tuning beside what was published, the style classifier, and where the report is."""
+    from staged.artifacts import read_json
+
+    found = read_json(folder / "finetune.json")
+    header = ("", "before", "after", "drop", "of it by length", "retrained")
+    again = {(cell["detector"], cell["tested_on"]): cell for cell in found["cells"] if cell["trained_on"] == "fine-tuned"}
+    for detector in found["settings"]["detectors"]:
+        rows = []
+        for row in (one for one in found["drops"] if one["detector"] == detector):
+            cell = again.get((detector, row["style"]))
+            shown = [percent(*estimate(row, name)) for name in ("before", "after", "drop")]
+            share = percent(*estimate(row, "share_by_length"), digits=0)
+            rows.append((row["style"], *shown, share, percent(*estimate(cell, "accuracy")) if cell else ""))
+        rows += [("published, GPT-2 1.5B", "92.7", "70.2", "22.5", "about half", "")] if detector == "tfidf" else []
+        print_table(f"{detector}: accuracy in % [95% interval]", header, rows)
+        for verdict in dict.fromkeys(row["verdict"] for row in found["drops"] if row["detector"] == detector):
+            these = [row["style"] for row in found["drops"] if (row["detector"], row["verdict"]) == (detector, verdict)]
+            say(f"{verdict}: {', '.join(these)}")
+    n, whole = found["drops"][0]["n_machine"], [one for one in found["styles"] if one["part"] == "whole"]
+    say(f"n = {n} human + {n} machine texts before, and for each style")
+    right = [(one["text"], one["style"], str(one["n"]), percent(*estimate(one, "accuracy"))) for one in whole if one["style"]]
+    print_table("style classifier, whole texts: called rightly, in %", ("text", "style", "n", "accuracy"), right)
+    chance = f"{100 / len(found['settings']['styles']):.0f}"
+    for one in (one for one in whole if not one["style"]):
+        shares = ", ".join(f"{name} {100 * count / one['n']:.0f}" for name, count in one["called"].items())
+        say(f"the untuned model's texts are called, in %: {shares}; chance {chance} (n = {one['n']})")
+    say(f"\nreport: {folder / 'report.html'}")

@@ -266,7 +266,7 @@ class TestCommand:
         assert "nothing to do" in CliRunner().invoke(app, command).output
 
     def test_a_flag_outweighs_the_plan(self, human_folder: Path, tmp_path: Path) -> None:
-        from staged.commands.models import _runs
+        from staged.commands.train import _runs
 
         plan = tmp_path / "plan.toml"
         plan.write_text("[a]\nsteps = 5\nbatch = 4\nmicro_batch = 2\n[a.corpus]\nbudget_tokens = 99\n[b]")

@@ -208,7 +208,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_bytes(studies: tuple[Path, P
 def test_the_flag_takes_every_attack(tiny: Path, human_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[StudySettings] = []
     monkeypatch.setattr("staged.study.study.run_study", lambda out, settings, **_: seen.append(settings))
-    monkeypatch.setattr("staged.commands.studies.print_study", lambda out: None)
+    monkeypatch.setattr("staged.commands.studies._print_study", lambda out: None)
     path = str(plan(tmp_path, tiny, human_folder))
     for options in ((), ("--attacks",)):
         assert CliRunner().invoke(app, ["study", path, "--out", str(tmp_path / "out"), *options]).exit_code == 0

@@ -1,0 +1,135 @@
+"""The command that generates text: sample."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from staged.commands.options import MODELS
+from staged.figures import counted
+from staged.screen import count_progress, errors, say
+
+
+def sample(
+    model: Annotated[str, typer.Argument(help=f"{MODELS}.")],
+    method: Annotated[
+        str | None,
+        typer.Option(help="temperature-1 (the default), top-k-40, nucleus, greedy, or parts such as temperature-0.7+top-p-0.9."),
+    ] = None,
+    number: Annotated[
+        int | None,
+        typer.Option("-n", "--number", help="How many samples in all, prompts taken in turn; by default 1, or one a prompt."),
+    ] = None,
+    per_prompt: Annotated[
+        int | None, typer.Option(help="In place of --number: so many samples of each prompt, standing together.")
+    ] = None,
+    length: Annotated[int, typer.Option(help="New tokens at most.")] = 128,
+    seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i.")] = 1,
+    temperature: Annotated[float | None, typer.Option(help="In place of --method: divide the logits by this; 0 is greedy.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="In place of --method: keep the k most likely tokens.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="In place of --method: keep the smallest set with this mass.")] = None,
+    semantics: Annotated[
+        str,
+        typer.Option(
+            help="standard: the nucleus keeps the token that crosses p; released: it drops it, as the code released with GPT-2. "
+            "By default as the method's name says, else standard."
+        ),
+    ] = "",
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1, tokens of the prompt and of the sample become less likely (CTRL's form); 1 is off.")
+    ] = 1.0,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="End a sample at this text, and cut it before; may be given several times.")
+    ] = None,
+    logprobs: Annotated[
+        bool,
+        typer.Option(
+            "--logprobs", help="Rows also hold tokens and their log-probabilities; without --out, rows are printed as JSON."
+        ),
+    ] = False,
+    context: Annotated[
+        str,
+        typer.Option(
+            help="Where a text outgrows the context: refuse it beforehand, stop there, or slide (go on without the older half)."
+        ),
+    ] = "refuse",
+    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
+    prompts: Annotated[
+        str,
+        typer.Option(
+            help='File with one prompt a line, or rows with "prompt" or "text" if .jsonl; - reads them from standard input.'
+        ),
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write, .jsonl or .parquet; by default texts are printed, a single one while it is made."),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Samples computed at once.")] = 128,
+    precision: Annotated[str, typer.Option(help="fp32 (exact), bf16 or int8; by default bf16 where the processor has it.")] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where PyTorch finds one.")] = "auto",
+    draft: Annotated[
+        str,
+        typer.Option(help="A smaller model with the same tokenizer that guesses ahead; the distribution stays the same."),
+    ] = "",
+) -> None:
+    """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
+    from staged.samples.asked import chosen_method, chosen_prompts, how_many
+    from staged.samples.dataset import SampleSettings, write_samples
+    from staged.texts import refuse_to_replace
+
+    refuse_to_replace(out, prompts)
+    texts = chosen_prompts(prompt, prompts)
+    settings = SampleSettings(
+        model=model,
+        method=chosen_method(method, temperature, top_k, top_p, semantics),
+        count=how_many(number, per_prompt, texts),
+        length=length,
+        seed=seed,
+        prompts=texts,
+        per_prompt=1 if per_prompt is None else per_prompt,
+        batch=batch,
+        precision=precision,
+        draft=draft,
+        stop=tuple(stop or ()),
+        repetition_penalty=repetition_penalty,
+        logprobs=logprobs,
+        context=context,
+        device=device,
+    )
+    if out is None:
+        _print_samples(settings)
+        return
+    with count_progress("samples") as progress:
+        path = write_samples(out, settings, progress=progress)
+    say(f"{counted(settings.count, 'sample')} ({path}): {out}")
+
+
+def _print_samples(settings: Any) -> None:
+    """Samples on standard output: JSON rows with log-probabilities, one text as it is made, or several under headings."""
+    from staged.samples.dataset import sample, speak
+
+    if settings.logprobs:
+        for row in sample(settings):
+            typer.echo(json.dumps(row, ensure_ascii=False))
+    elif settings.count == 1:
+        try:
+            row = speak(settings, lambda text: typer.echo(text, nl=False))
+        except KeyboardInterrupt:
+            typer.echo()  # so that whole lines are left
+            raise
+        typer.echo()
+        errors.print(f"──── {_ending(row)}", style="dim", highlight=False, markup=False)
+    else:
+        for row in sample(settings):
+            typer.secho(f"──── sample {row['id']} · {_ending(row)}", dim=True)
+            typer.echo(row["prompt"] + row["text"])
+
+
+def _ending(row: dict[str, Any]) -> str:
+    """How a sample came to its end, for a heading."""
+    why = {"end": "end of text", "length": "length reached", "stop": f"stop {row['stopped']!r}", "context": "end of the context"}
+    moved = f" · window moved {row['slides']} times" if row["slides"] else ""
+    return f"{counted(row['length'], 'token')} · {why[row['reason']]}{moved}"
