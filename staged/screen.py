@@ -41,7 +41,7 @@ def count_progress(what: str) -> Iterator[Any]:
     with _bars(MofNCompleteColumn()) as bars:
         task = bars.add_task(what, total=None)
         try:
-            yield lambda done, total: bars.update(task, completed=done, total=total)
+            yield lambda done, total, now=what: bars.update(task, completed=done, total=total, description=now)
         finally:
             if bars.tasks[0].total is None:
                 bars.remove_task(task)

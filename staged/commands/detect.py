@@ -202,7 +202,7 @@ def train_detector(
 
     settings, out = read_plan(plan), out or Path("out", plan.stem)
     with count_progress("texts") as progress:
-        facts = build_detector(out, settings, device=device, progress=lambda what, done, total: progress(done, total))
+        facts = build_detector(out, settings, device=device, progress=lambda what, done, total: progress(done, total, what))
     rows = [
         (row["machine"], row["score"], f"{row['n_machine']:,}", figure(row["auroc"], row["low"], row["high"], form=".3f"))
         for row in facts["auroc"]

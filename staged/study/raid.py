@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,8 @@ def _into(
     if predicted:
         scores = read_predictions(predicted, rows)
     else:
-        scores = score_into(out, rows, catalog.open_detector, head["detector"], device=device, progress=progress)
+        load = partial(catalog.open_detector, head["detector"], device=device)
+        scores = score_into(out, rows, load, catalog.scored_by(head["detector"], device), progress=progress)
     write_predictions(out / "predictions.json", rows, scores)
     result = head | _measure(rows, scores, settings)
     if rows.labelled:

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from staged.artifacts import disk_errors, read_json, replacing, sha256_file, write_json
-from staged.detectors.catalog import scored_by
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.errors import ArtifactError, CheckpointError, CorpusError
@@ -74,24 +73,22 @@ def score_rows(rows: Rows, detector: Detector, *, progress: Progress) -> Scores:
     return collect(found)
 
 
-def score_into(
-    folder: Path, rows: Rows, open_named: Callable[..., Detector], name: str, *, device: str, progress: Progress
-) -> Scores:
+def score_into(folder: Path, rows: Rows, load: Callable[[], Detector], identity: dict[str, Any], *, progress: Progress) -> Scores:
     """Every text's score, kept in `folder` as they come; killed and started again, it goes on behind the last whole block.
 
     Args:
-        open_named, name, device: the detector is opened only where a text is left to score; what another device scored is not
-            continued, since its last bits differ.
+        load: opens the detector, where a text is left to score.
+        identity: what its scores depend on (`catalog.scored_by`); what another detector or device scored is not continued.
 
     Raises:
         ArtifactError: the folder cannot be written, or holds another detector's scores.
         CheckpointError: the detector gave another number of scores than texts.
     """
     path = folder / "scores.jsonl"
-    wanted = scored_by(name, device) | {"file": sha256_file(rows.path)}
+    wanted = identity | {"file": sha256_file(rows.path)}
     with disk_errors(path):
         there = read_json(folder / "scores.json") if (folder / "scores.json").is_file() else None
-        if path.is_file() and (there is None or there["detector"] != name):
+        if path.is_file() and (there is None or there["detector"] != wanted["detector"]):
             whose = "that are not of `staged evaluate`" if there is None else f"of the detector {there['detector']!r}"
             raise ArtifactError(f"{folder}: holds scores {whose}; choose another --out")
         if there != wanted:
@@ -100,7 +97,7 @@ def score_into(
         found = _continue(path, rows)
         progress(len(found), len(rows))
         if len(found) < len(rows):
-            found += _append(path, rows, open_named(name, device=device), len(found), progress)
+            found += _append(path, rows, load(), len(found), progress)
     return collect(found)
 
 
