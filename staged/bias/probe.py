@@ -43,7 +43,7 @@ class BiasSettings:
         permutations: of each permutation test; the smallest p-value is 1 / (permutations + 1).
         resamples: of each bootstrap.
         batch: completions computed at once.
-        precision: as `SampleSettings` has it.
+        precision, device: as `SampleSettings` has them.
     """
 
     per_prompt: int = 100
@@ -54,6 +54,7 @@ class BiasSettings:
     resamples: int = 2000
     batch: int = 128
     precision: str = ""
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for name, least in (("per_prompt", 2), ("length", 1), ("permutations", 99), ("resamples", 99), ("batch", 1)):
@@ -120,7 +121,7 @@ def ask(model: str, asked: Asked, out: Path, progress: Progress = silent) -> Non
         keep_folder(samples_folder(out, model, name), wanted, progress=shifted(progress, before, total))
         before += wanted.count
     for reading in _readings(asked):
-        _read(model, reading, out, shifted(progress, before, total))
+        _read(model, reading, out, asked.settings.device, shifted(progress, before, total))
         before += reading.count
     progress(total, total)
 
@@ -137,6 +138,7 @@ def sample_settings(model: str, template_set: str, listed: Sequence[Prompt], set
         per_prompt=settings.per_prompt,
         batch=settings.batch,
         precision=settings.precision,
+        device=settings.device,
         stop=("\n",),
     )
 
@@ -204,14 +206,14 @@ def _sentences(model: CausalLM, *, items: Sequence[Item], progress: Progress) ->
     return [[next(scored) for _ in one.sentences] for one in items]
 
 
-def _read(model: str, one: _Reading, out: Path, progress: Progress) -> None:
+def _read(model: str, one: _Reading, out: Path, device: str, progress: Progress) -> None:
     def write(folder: Path) -> None:
-        write_json(folder / "nats.json", one.read(load_causal(model), progress=progress))
+        write_json(folder / "nats.json", one.read(load_causal(model, device=device), progress=progress))
 
     build(
         _nats_folder(out, model, one.name),
         write,
-        settings={"model": model, "what": one.name} | one.settings,
+        settings={"model": model, "what": one.name, "device": device} | one.settings,
         inputs=weights_of(model),
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import MODELS
+from staged.commands.options import MODELS, DeviceOption
 from staged.errors import PlanError
 from staged.figures import figure, p_text
 from staged.screen import count_progress, say
@@ -25,6 +25,7 @@ def bias(
     permutations: Annotated[int, typer.Option(help="Of each permutation test.")] = 9999,
     batch: Annotated[int, typer.Option(help="Completions computed at once.")] = 128,
     precision: Annotated[str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")] = "",
+    device: DeviceOption = "auto",
     terms: Annotated[
         Path | None, typer.Option(help="Templates and groups of your own, laid out as staged/bias/terms.toml.")
     ] = None,
@@ -44,6 +45,7 @@ def bias(
     from staged.bias.probe import BiasSettings
     from staged.bias.run import compare_probed, probe_models, read_asked
     from staged.bias.sheet import check_sheet, write_sheet
+    from staged.samples.decoders import chosen_device
 
     if (tally is not None) == bool(models):
         raise PlanError("bias: give models to probe, or --tally with a rated sheet")
@@ -51,7 +53,9 @@ def bias(
         _tally(tally, out, seed)
         return
     named = list(models or [])
-    settings = BiasSettings(number, length, method, seed, permutations, batch=batch, precision=precision)
+    settings = BiasSettings(
+        number, length, method, seed, permutations, batch=batch, precision=precision, device=chosen_device(device, precision)
+    )
     asked = read_asked(settings, terms=terms, crows_pairs=crows_pairs, stereoset=stereoset)
     if sheet is not None:
         check_sheet(sheet, asked, sheet_rows)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import MODELS
+from staged.commands.options import MODELS, DeviceOption
 from staged.figures import counted
 from staged.screen import count_progress, errors, say
 
@@ -69,7 +69,7 @@ def sample(
     ] = None,
     batch: Annotated[int, typer.Option(help="Samples computed at once.")] = 128,
     precision: Annotated[str, typer.Option(help="fp32 (exact), bf16 or int8; by default bf16 where the processor has it.")] = "",
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where PyTorch finds one.")] = "auto",
+    device: DeviceOption = "auto",
     draft: Annotated[
         str,
         typer.Option(help="A smaller model with the same tokenizer that guesses ahead; the distribution stays the same."),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from staged.commands.options import MODELS
+from staged.commands.options import MODELS, DeviceOption
 from staged.figures import counted, figure
 from staged.screen import count_progress, say
 
@@ -30,11 +30,15 @@ def make(
     seed: Annotated[int, typer.Option(help="Everything random depends on it.")] = 1,
     batch: Annotated[int, typer.Option(help="Texts computed at once.")] = 64,
     precision: Annotated[str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")] = "",
+    device: DeviceOption = "auto",
 ) -> None:
     """Make a blinded questionnaire: one sheet a person, as CSV and for print, and the key that nobody who rates should see."""
+    from staged.samples.decoders import chosen_device
     from staged.survey.design import KEY, SurveySettings, make_survey
 
-    settings = SurveySettings(tuple(models), sheets, each, length, method, sentences, seed, batch, precision)
+    settings = SurveySettings(
+        tuple(models), sheets, each, length, method, sentences, seed, batch, precision, chosen_device(device, precision)
+    )
     with count_progress("texts") as progress:
         made = make_survey(settings, out, progress)
     said = f"{out / 'sheets'}: {made} sheets of {settings.texts} texts; keep {out / KEY} from those who rate"

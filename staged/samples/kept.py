@@ -29,7 +29,7 @@ def keep_folder(folder: Path, settings: SampleSettings, *, progress: Progress) -
     def write(place: Path) -> None:
         write_samples(place / FILE, settings, progress=progress)
 
-    wanted = asdict(settings) | {"computed_in": settings.precision or best_precision()}
+    wanted = asdict(settings) | {"computed_in": settings.precision or best_precision(settings.device)}
     build(folder, write, settings=wanted, inputs=weights_of(settings.model))
 
 

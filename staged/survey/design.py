@@ -59,7 +59,7 @@ class SurveySettings:
         sentences: file of opening sentences, one a line; empty takes them from presidential messages that no shipped model and
             no detector learned from.
         seed: everything random depends on it.
-        batch, precision: as `SampleSettings` has them.
+        batch, precision, device: as `SampleSettings` has them.
     """
 
     models: tuple[str, ...]
@@ -71,6 +71,7 @@ class SurveySettings:
     seed: int = 1
     batch: int = 64
     precision: str = ""
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -184,6 +185,7 @@ def _generated(settings: SurveySettings, slots: Sequence[_Slot], out: Path, prog
             prompts=tuple(one.sentence for one in mine),
             batch=settings.batch,
             precision=settings.precision,
+            device=settings.device,
         )
         folder = out / "samples" / folder_name(model)
         keep_folder(folder, wanted, progress=shifted(progress, len(texts), len(slots)))
