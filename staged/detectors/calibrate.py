@@ -17,10 +17,11 @@ import json
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -113,6 +114,7 @@ class Calibration:
         edges_words: ascending, words of the normalised text.
         human, machine: scores of each bin, ascending; machine's may be empty.
         domains: what kinds of human text went in, as the user calls them.
+        files: SHA-256 of the detector's files (`catalog.detector_files`), whose scores these are; none where its name says it all.
     """
 
     detector: str
@@ -120,6 +122,7 @@ class Calibration:
     human: tuple[tuple[float, ...], ...]
     machine: tuple[tuple[float, ...], ...]
     domains: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def bin_of(self, words: int) -> int | None:
         """Which bin a text of so many words belongs to; None below the shortest."""
@@ -194,12 +197,18 @@ class Calibration:
         """
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"kind": KIND, **asdict(self), "fingerprint": self.fingerprint})
+            write_json(path, {"kind": KIND, **self._facts(), "fingerprint": self.fingerprint})
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of everything it holds: two calibrations are the same when these are."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self._facts(), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    def _facts(self) -> dict[str, Any]:
+        facts = asdict(self)
+        if not self.files:
+            del facts["files"]
+        return facts
 
     def _why_nothing(self, score: float | None, words: int, n: int, fpr: float) -> str:
         index = self.bin_of(words)
@@ -243,6 +252,7 @@ def fit_calibration(
     *,
     domains: Sequence[str] = (),
     edges_words: Sequence[int] = EDGES_WORDS,
+    files: Mapping[str, str] | None = None,
 ) -> Calibration:
     """A calibration from scored texts.
 
@@ -250,6 +260,7 @@ def fit_calibration(
         human, machine: (finite score, words of the normalised text) of each; none of them may have trained the detector. Texts
             below the shortest length are left out.
         domains: what kinds of human text these are.
+        edges_words, files: as `Calibration` has them.
 
     Raises:
         CheckpointError: no human text long enough, a score that is not finite, or edges that do not ascend.
@@ -263,7 +274,8 @@ def fit_calibration(
         raise CheckpointError(
             f"calibration of {detector_name!r}: none of {len(human):,} human texts has {edges[0]} words; give longer ones"
         )
-    return Calibration(detector_name, edges, _binned(human, edges), _binned(machine, edges), tuple(sorted(set(domains))))
+    kinds = tuple(sorted(set(domains)))
+    return Calibration(detector_name, edges, _binned(human, edges), _binned(machine, edges), kinds, dict(files or {}))
 
 
 def _binned(scored: Sequence[tuple[float, int]], edges: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
@@ -288,7 +300,8 @@ def load_calibration(path: Path) -> Calibration:
         edges = tuple(map(int, found["edges_words"]))
         if not len(human) == len(machine) == len(edges) > 0 or any(list(one) != sorted(one) for one in (edges, *human, *machine)):
             raise ValueError("its lengths or scores are not in order")
-        calibration = Calibration(found["detector"], edges, human, machine, tuple(found["domains"]))
+        files = {str(name): str(digest) for name, digest in found.get("files", {}).items()}
+        calibration = Calibration(found["detector"], edges, human, machine, tuple(found["domains"]), files)
         if calibration.fingerprint != found["fingerprint"]:
             raise ValueError("its content does not match its fingerprint")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

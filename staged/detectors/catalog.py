@@ -20,6 +20,7 @@ from staged.samples.decoders import best_dtype, chosen_device
 from staged.settings import nearest
 
 SHIPPED = ("evidence", "evidence-gemma", "evidence-ensemble")  # their folders come with this package
+NOT_OF_SCORES = ("calibration.json", "facts.json", "manifest.json")  # in a detector's folder
 DETECTORS = ("tfidf", "roberta")  # what a study trains
 
 
@@ -85,7 +86,8 @@ def detector_files(name: str) -> dict[str, str]:
         return {}
     if not path.is_dir():
         return {path.name: sha256_file(path)}
-    files = sorted([*(one for one in path.iterdir() if one.is_file()), *path.glob("*/evidence.json")])  # an ensemble's members
+    own = (one for one in path.iterdir() if one.is_file() and one.name not in NOT_OF_SCORES)
+    files = sorted([*own, *path.glob("*/evidence.json")])  # an ensemble's members
     return {one.relative_to(path).as_posix(): sha256_file(one) for one in files}
 
 

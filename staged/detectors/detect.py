@@ -13,11 +13,11 @@ from typing import Any
 from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, is_unspaced, load_calibration
-from staged.detectors.catalog import calibration_file, full_name, open_detector, scored_by
+from staged.detectors.catalog import calibration_file, detector_files, full_name, open_detector, scored_by
 from staged.detectors.contract import NOT_ENOUGH, Counting, Reading, Segment, TokenEvidence, Verdict
 from staged.detectors.normalize import Normalized, normalize
 from staged.detectors.token_evidence import token_evidence
-from staged.detectors.zero_shot import MOST_TOKENS, SCORER
+from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
 from staged.progress import Progress, silent
@@ -48,18 +48,26 @@ class Examiner:
         check_fpr(fpr)
         self.name, self.fpr, self.device = detector_name, fpr, chosen_device(device)
         self.detector = open_detector(detector_name, device=self.device)
-        own = calibration_file(detector_name)
-        file = calibration or own
+        file = calibration or calibration_file(detector_name)
         self.calibration: Calibration | None = load_calibration(file) if file else None
-        names = {full_name(detector_name), self.detector.name}
-        if file and Path(detector_name).exists() and not (own and file.samefile(own)):
-            names = {full_name(detector_name)}  # not the name that it gives itself: another one's plan may give the same
-        if self.calibration and full_name(self.calibration.detector) not in names:
+        if self.calibration and file and not self._is_calibrated_by(self.calibration, file):
             raise CheckpointError(
-                f"{file}: calibrates the detector {self.calibration.detector!r}, not {detector_name!r}; run `staged calibrate`"
+                f"{file}: calibrates the detector {self.calibration.detector!r}, not {detector_name!r} as it is now; "
+                "run `staged calibrate`"
             )
         self._reader: CausalLM | None = None
         self._unread = ""  # why there is nothing to read with
+
+    def _is_calibrated_by(self, calibration: Calibration, file: Path) -> bool:
+        """Whether these are scores of this detector: its files say so where the calibration knows them, else its name."""
+        if calibration.files:
+            score, at, _ = calibration.detector.partition("@")
+            named = not at or score == self.name.partition("@")[0]
+            return named and list(calibration.files.values()) == list(detector_files(self.name).values())
+        names, own = {full_name(self.name)}, calibration_file(self.name)
+        if not Path(self.name).exists() or (own and own.samefile(file)):  # another folder's detector may call itself the same
+            names.add(self.detector.name)
+        return full_name(calibration.detector) in names
 
     def identity(self) -> dict[str, Any]:
         """What its scores and p-values depend on, JSON values: work that another has begun is not continued."""
@@ -138,8 +146,10 @@ class Examiner:
             return self.detector.token_counts(text)
         return count_words(text), count_words(text)
 
-    def machine_probability(self, verdict: Verdict) -> float:
-        """The score as a probability under even odds, in [0, 1]; 0.5 without a score."""
+    def machine_probability(self, verdict: Verdict) -> float | None:
+        """The score as a probability under even odds, in [0, 1]; 0.5 without a score; None where scores are no odds."""
+        if isinstance(self.detector, ZeroShotDetector):
+            return None
         return 0.5 if verdict.score is None else 1 / (1 + math.exp(-max(min(verdict.score, 500.0), -500.0)))
 
 

@@ -122,6 +122,7 @@ def calibrate(
             [(score, words) for score, words, _ in fit_machine],
             domains=[domain for _, _, domain in fit_on],
             edges_words=edges_words,
+            files=identity.get("detector_files"),
         )
         calibration.save(out)
     return Fitted(calibration, fpr, tuple(achieved_rates(calibration, measured, fpr)))

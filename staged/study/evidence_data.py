@@ -28,7 +28,7 @@ from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.dataset import SampleSettings, read_samples, write_samples
 from staged.samples.streams import derive
 from staged.study.attacks import attack
-from staged.study.evidence_plan import PENALISED, UNDER, EvidenceSettings, generator_name, sampling
+from staged.study.evidence_plan import PENALISED, SHORTEST, UNDER, EvidenceSettings, generator_name, sampling
 
 TOKENS_A_WORD = 1.6  # generous: what a sample has too much is cut off
 
@@ -96,7 +96,7 @@ def _chosen(documents: Sequence[Document], lengths: Sequence[int], want: int, st
 
 
 def _passages(document: Document, words: int) -> Iterator[Document]:
-    for passage in cut(document, word_counts, budget=words, minimum=int(0.7 * words)):
+    for passage in cut(document, word_counts, budget=words, minimum=int(SHORTEST * words)):
         yield replace(passage, id=f"{passage.id}@{words}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from staged.detectors.ensemble import is_weight
+from staged.detectors.ensemble import is_folder_name, is_weight
 from staged.detectors.evidence import MOST_TOKENS, NAME
 from staged.detectors.features import SMOOTHER
 from staged.errors import PlanError
@@ -16,6 +16,7 @@ from staged.settings import from_table, nearest, read_toml
 from staged.study.attacks import check_attacks
 
 PENALISED = "penalised"
+SHORTEST = 0.7  # of its length in words, that a passage may have
 UNDER = " under "  # between a corpus and the attack on it
 
 
@@ -99,12 +100,31 @@ class EvidenceSettings:
             if name not in self.generators:
                 raise PlanError(f"evidence: rough names {name!r}; {nearest(name, self.generators)}")
         check_attacks(self.attacks)
-        if min(self.smooth_penalty, self.rough_penalty, self.attacked_share) < 0:
+        if not all(0 <= one < math.inf for one in (self.smooth_penalty, self.rough_penalty, self.attacked_share)):
             raise PlanError("evidence: smooth_penalty, rough_penalty and attacked_share must be at least 0")
-        if min(*self.words, self.n_human, self.prompt_words, self.most_tokens) < 1:
-            raise PlanError("evidence: words, n_human, prompt_words and most_tokens must be at least 1")
+        if not (0 < self.repetition_penalty < math.inf and math.isfinite(self.rarer)):
+            raise PlanError("evidence: repetition_penalty must be above 0, and rarer a number")
+        both = {name in self.smooth and model not in self.rough for name in self.methods for model in self.generators}
+        if both != {True, False}:
+            raise PlanError(
+                "evidence: needs machine texts of both ways: name in smooth those methods that write more smoothly than people and "
+                "leave others, or generators in rough, for the other way"
+            )
+        if not is_folder_name(self.name):
+            raise PlanError(f"evidence: the name {self.name!r} must be one that a folder can have")
+        if min(*self.words, self.n_human, self.prompt_words, self.most_tokens) < 1 or self.n_held_out < 0:
+            raise PlanError("evidence: words, n_human, prompt_words and most_tokens must be at least 1, n_held_out at least 0")
+        if self.prompt_words >= (shortest := int(SHORTEST * min(self.words))):
+            raise PlanError(
+                f"evidence: prompt_words is {self.prompt_words}, and the shortest texts have {shortest} words: nothing would be "
+                "left for a machine to write; lower it, or raise words"
+            )
         if not self.edges_words or self.edges_words[0] < 1 or any(a >= b for a, b in pairwise(self.edges_words)):
             raise PlanError(f"evidence: edges_words must ascend from at least 1 word, not {list(self.edges_words)}")
+        if max(self.words) < self.edges_words[0]:
+            raise PlanError(
+                f"evidence: no text of {max(self.words)} words is long enough for edges_words from {self.edges_words[0]}"
+            )
 
     @property
     def corpora(self) -> tuple[str, ...]:

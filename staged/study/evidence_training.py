@@ -32,13 +32,14 @@ from staged.artifacts import (
 )
 from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, comparable_words, fit_calibration, load_calibration
-from staged.detectors.catalog import detector_files, open_detector
+from staged.detectors.catalog import SHIPPED, detector_files, open_detector, shipped_folder
 from staged.detectors.ensemble import Ensemble, is_folder_name
 from staged.detectors.evidence import EvidenceDetector, Matrix, one_line, scored_features
 from staged.detectors.features import FEATURES
 from staged.detectors.normalize import normalize
 from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
+from staged.model.checkpoints import model_folder
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.decoders import chosen_device
 from staged.samples.kept import weights_of
@@ -112,9 +113,12 @@ def build_detector(
     place = out / "detector"
     _check_place(place, settings.name)
     if isinstance(settings, EnsembleSettings):
-        plan, joined = read_evidence(Path(settings.texts)), _joined(settings, device)
+        plan = read_evidence(Path(settings.texts))
+        joined: Ensemble | None = _joined(settings, plan, device)
     else:
         plan, joined = settings, None
+    for model in (*plan.generators, plan.scorer):  # what is missing is said before hours of work
+        model_folder(model)
     out.mkdir(parents=True, exist_ok=True)
     with disk_errors(out), locked(out):
         documents = gather(out, plan, device=device, progress=progress)
@@ -122,8 +126,9 @@ def build_detector(
         def write(folder: Path) -> None:
             reading = partial(features_of, out / "features", documents, progress=progress)
             detector, scores, columns = _pooled(joined, reading) if joined else _trained(plan, documents, reading, device)
-            calibration = calibrated(documents, scores.tolist(), plan, name=settings.name)
             detector.save(folder)
+            files = detector_files(str(folder))
+            calibration = calibrated(documents, scores.tolist(), plan, name=settings.name, files=files)
             calibration.save(folder / "calibration.json")
             write_json(folder / "facts.json", {"settings": asdict(settings)} | report(documents, scores, columns, calibration))
 
@@ -168,7 +173,19 @@ def _pooled(detector: Ensemble, reading: Callable[..., Matrix]) -> Made:
     return detector, detector.pooled(list(columns.values())), columns
 
 
-def _joined(plan: EnsembleSettings, device: str) -> Ensemble:
+def _check_texts(member: str, texts: EvidenceSettings) -> None:
+    """Refuse a member that learned from texts which are to calibrate or test: one of another seed, or of other roles."""
+    file = (shipped_folder(member) if member in SHIPPED else Path(member)) / "facts.json"
+    made = read_json(file)["settings"] if file.is_file() else {}
+    for corpus in made.get("human", ()):
+        if corpus in texts.corpora and (corpus not in texts.human or made["seed"] != texts.seed):
+            raise PlanError(
+                f"ensemble: member {member!r} learned from texts of {corpus!r} that this plan's texts calibrate or test with; give "
+                "texts of the same seed and the same `human` corpora"
+            )
+
+
+def _joined(plan: EnsembleSettings, texts: EvidenceSettings, device: str) -> Ensemble:
     members: dict[str, EvidenceDetector] = {}
     for name in plan.members:
         one = open_detector(name, device=device)
@@ -178,6 +195,7 @@ def _joined(plan: EnsembleSettings, device: str) -> Ensemble:
             raise PlanError(
                 f"ensemble: member {name!r} is called {one.name!r}; members' names and its own must differ, and name a folder"
             )
+        _check_texts(name, texts)
         members[one.name] = one
     return Ensemble(list(members.values()), list(plan.members.values()), name=plan.name)
 
@@ -195,14 +213,21 @@ def keep_test(folder: Path, documents: Sequence[Document]) -> None:
         write_atomic(path, "".join(rows).encode())
 
 
-def calibrated(documents: Sequence[Document], scores: Sequence[float], settings: EvidenceSettings, *, name: str) -> Calibration:
+def calibrated(
+    documents: Sequence[Document],
+    scores: Sequence[float],
+    settings: EvidenceSettings,
+    *,
+    name: str,
+    files: Mapping[str, str] | None = None,
+) -> Calibration:
     """Human and machine texts of `valid`, by their lengths."""
     found: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
     for one, score in zip(documents, scores, strict=True):
         if one.split == "valid":
             found[one.label].append((score, comparable_words(one.text)))
     domains = [corpus_of(one) for one in documents if one.split == "valid"]
-    return fit_calibration(name, found[HUMAN], found[MACHINE], domains=domains, edges_words=settings.edges_words)
+    return fit_calibration(name, found[HUMAN], found[MACHINE], domains=domains, edges_words=settings.edges_words, files=files)
 
 
 def report(

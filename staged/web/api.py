@@ -24,7 +24,7 @@ class Strict(BaseModel):
 
 
 class Text(Strict):
-    id: str = Field(max_length=200)
+    id: str | None = Field(None, max_length=200)
     text: str
 
 
@@ -137,6 +137,8 @@ def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
         def work(_: Check) -> bytes:
             (verdict,) = examiner.examine([("text", text)])
             fake, (count, used) = examiner.machine_probability(verdict), examiner.token_counts(verdict.normalized)
+            if fake is None:
+                raise RefusedError(501, f"The scores of {examiner.name} are no probabilities; ask POST /api/detect.")
             return as_json({"all_tokens": count, "used_tokens": used, "real_probability": 1 - fake, "fake_probability": fake})
 
         return Response(await worker.run(work, lambda: left(request)), media_type=JSON)
@@ -160,7 +162,10 @@ def checked(question: Question, limits: Limits) -> list[tuple[str, str]]:
         raise RefusedError(
             413, f"{len(question.texts):,} texts are more than the {limits.texts} that one request may hold; send several."
         )
-    pairs = [(str(i), one) if isinstance(one, str) else (one.id, one.text) for i, one in enumerate(question.texts)]
+    pairs = [
+        (str(i), one) if isinstance(one, str) else (str(i) if one.id is None else one.id, one.text)
+        for i, one in enumerate(question.texts)
+    ]
     check_length([(f"texts[{i}]", text) for i, (_, text) in enumerate(pairs)], limits)
     return pairs
 

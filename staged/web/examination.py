@@ -39,8 +39,8 @@ class Examiner(Protocol):
         """(all tokens of a normalised text, those that the verdict rests on)."""
         ...
 
-    def machine_probability(self, verdict: Verdict) -> float:
-        """In [0, 1]."""
+    def machine_probability(self, verdict: Verdict) -> float | None:
+        """In [0, 1]; None of a detector whose scores are no odds."""
         ...
 
 
