@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from staged import __version__
 from staged.commands import bias, calibrate, card, detect, models, raid, release, sample, serve, studies, survey, train
 from staged.errors import StagedError
-from staged.screen import errors, visible
+from staged.screen import errors, say, visible
 
 COMMANDS = (
     *(studies.study, studies.report),
@@ -36,12 +37,26 @@ GROUPS = {"survey": survey.app, "release": release.app}
 INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Release a language model the way GPT-2 1.5B was released: with its weights, its detector, its evidence and its card.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        say(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def staged(
+    _: Annotated[bool, typer.Option("--version", help="Print the version and stop.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Release a language model the way GPT-2 1.5B was released: with its weights, its detector, its evidence and its card."""
+
+
 for command in COMMANDS:
     app.command(name=command.__name__.replace("_", "-"))(command)
 for name, group in GROUPS.items():

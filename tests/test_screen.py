@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from typer.testing import CliRunner
 
-from staged import cli
+from staged import __version__, cli
 from staged.errors import PlanError
 from staged.model.train import Progress
 from staged.screen import count_progress, print_table, say, train_progress
@@ -112,3 +113,8 @@ def test_names_cannot_command_a_terminal(capfd: pytest.CaptureFixture[str]) -> N
     shown = capfd.readouterr().out
     assert not set("\x1b\x07\x9b\u202e") & set(shown)
     assert shown.count("a\\x1b]0;owned\\x07\\x9b31m\\u202eb [c]") == 3
+
+
+def test_the_version_is_said() -> None:
+    result = CliRunner().invoke(cli.app, ["--version"])
+    assert (result.exit_code, result.stdout.strip()) == (0, __version__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,8 +65,8 @@ def calibrate(
         typer.echo(json.dumps(fitted.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
         return
     _print_fitted(fitted.to_json())
-    named = "" if detector == "evidence" else f" --detector {detector}"
-    say(f"\ncalibration: {out}; to judge by it: staged detect TEXT{named} --calibration {out}")
+    named = "" if detector == "evidence" else f" --detector {shlex.quote(detector)}"
+    say(f"\ncalibration: {out}; to judge by it: staged detect TEXT{named} --calibration {shlex.quote(str(out))}")
 
 
 def _print_fitted(facts: dict[str, Any]) -> None:
@@ -85,6 +86,8 @@ def _print_fitted(facts: dict[str, Any]) -> None:
     ]
     header = ("length", "n human", "n machine", "machine above", "true rate [95% range]")
     print_table(f"{facts['detector']}, calibrated for {nominal} false positives", header, rows)
+    if all(one["threshold"] is None for one in facts["lengths"]):
+        say(f"no text can be called machine-written at {nominal} by this: give more human texts, or a higher --fpr", style="bold")
     measured = [
         (
             one["domain"],
@@ -159,7 +162,6 @@ def stress(
 def _print_stressed(found: dict[str, Any]) -> None:
     """Attacks down, nominal rates across; over all domains and lengths."""
     fprs = found["settings"]["fprs"]
-    header = ("attack", "changed", *(f"called machine at {100 * fpr:.3g}%" for fpr in fprs))
     rows = [row for row in found["rows"] if row["domain"] == row["length"] == "all"]
     for written_by, normalised in dict.fromkeys((row["written_by"], row["normalised"]) for row in rows):
         cells: dict[str, list[str]] = {}
@@ -170,6 +172,12 @@ def _print_stressed(found: dict[str, Any]) -> None:
             mark = "*" if row["p_holm"] is not None and row["p_holm"] < 0.01 else ""
             cells.setdefault(row["attack"], [changed]).append(rate + mark)
         reading = "normalised" if normalised else "not normalised"
-        title = f"{found['detector']}: {written_by} texts, {reading}, n {mine[0]['n']:,}"
-        print_table(title, header, [(attack, *those) for attack, those in cells.items()])
+        clean = [next(row for row in mine if row["fpr"] == fpr) for fpr in fprs]
+        header = ("attack", "changed", *(f"called machine at {100 * row['fpr']:.3g}%, n {row['n']:,}" for row in clean))
+        print_table(
+            f"{found['detector']}: {written_by} texts, {reading}", header, [(name, *those) for name, those in cells.items()]
+        )
+        for row in (one for one in clean if one["abstained"]):
+            said = f"{row['abstained']:,} of {row['abstained'] + row['n']:,} could not be called machine at {100 * row['fpr']:.3g}%"
+            say(f"{said}: too short, or of a length with too few calibration texts")
     say("[95% interval]; *: differs from the clean texts, p < 0.01 by McNemar's test after Holm's correction over the whole table")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
 from staged.errors import PlanError
-from staged.figures import counted, figure
+from staged.figures import counted, figure, percent
 from staged.screen import count_progress, print_table, say, screen, visible
 
 if TYPE_CHECKING:  # what opens a detector takes a second to import
@@ -148,11 +149,15 @@ def _table(found: list[Verdict], room: int = 0) -> Table:
 
 
 def _print_limits(examiner: Examiner, found: list[Verdict]) -> None:
-    """What the verdicts rest on: how much of a text was read, and the kinds of text that calibrated them."""
-    if len(found) == 1:
-        tokens, read = examiner.token_counts(found[0].normalized)
-        if read < tokens:
-            say(f"read: its first {read:,} of {tokens:,} tokens; --segments judges it part by part", style="dim")
+    """What the verdicts rest on: why some texts have none, how much was read, and the kinds of text that calibrated them."""
+    for why, texts in Counter(one.reason for one in found if one.p_value is None and len(found) > 1).most_common():
+        say(f"{counted(texts, 'text')} without a p-value: {why}", style="dim")
+    cut = [(tokens, read) for tokens, read in (examiner.token_counts(one.normalized) for one in found) if read < tokens]
+    if cut:
+        whose = f"its first {cut[0][1]:,} of {cut[0][0]:,} tokens; --segments judges it part by part"
+        if len(found) > 1:
+            whose = f"the first {cut[0][1]:,} tokens of {counted(len(cut), 'long text')}; --segments judges them part by part"
+        say(f"read: {whose}", style="dim")
     from staged.detectors.fitting import PLAIN_DOMAIN
 
     if examiner.calibration is not None and examiner.calibration.domains:
@@ -209,4 +214,15 @@ def train_detector(
         if row["score"] == "fast-detectgpt" or row["score"] not in FEATURES
     ]
     print_table("Held-out sources: AUROC [95% interval]", ("machine texts", "score", "n machine", "AUROC"), rows)
+    if not rows:
+        say("none: too few machine texts are kept for tests; let the plan's generators write more")
+    people = zip(*facts["achieved"].values(), strict=True)
+    flagged = [
+        (one["domain"], f"{one['n']:,}", *(percent(row["rate"], row["low"], row["high"], unit="%") for row in both))
+        for one, *others in people
+        if one["length"] == "all"
+        for both in ([one, *others],)
+    ]
+    header = ("human texts", "n", *(f"called machine at {100 * float(fpr):g}%" for fpr in facts["achieved"]))
+    print_table("Human texts that had no part in it [95% interval]", header, flagged)
     say(f"detector: {out / 'detector'}")

@@ -46,7 +46,10 @@ def evaluate(
 ) -> None:
     """Measure a detector on a RAID-format file: TPR at held-out thresholds, achieved FPR and AUROC, each with its interval."""
     from staged.study.raid import RaidSettings, evaluate_raid
+    from staged.study.raid_rows import is_labelled
 
+    if out is None and not as_json and not is_labelled(file):
+        raise PlanError(f"{file}: has no labels to measure by; give --out FOLDER or --json to have the scores")
     settings = RaidSettings(tuple(fpr or (0.01, 0.05)), _conditions(calibrate_on or []), calibration_share, minimum_n, seed)
     with count_progress("texts") as progress:
         result = evaluate_raid(file, settings, detector=detector, predicted=predictions, out=out, device=device, progress=progress)
@@ -57,8 +60,9 @@ def evaluate(
     if out is not None:
         written = "evaluation.json, predictions.json, raid_results.json" if result["labelled"] else "predictions.json"
         say(f"{out}: {written}")
-    elif not result["labelled"]:
-        say("give --out FOLDER or --json to have the scores")
+
+
+SCHEMES = {"per_domain": "a threshold for each domain", "pooled": "one threshold for all domains, as no domain has enough texts"}
 
 
 def _conditions(given: Sequence[str]) -> dict[str, list[str]]:
@@ -73,7 +77,8 @@ def _conditions(given: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _print_raid(result: dict[str, Any]) -> None:
-    """One table a rate, at per-domain thresholds, with what was left unscored; what the columns mean stands under them."""
+    """One table a rate, at per-domain thresholds or, where no domain has enough human texts for one, at one threshold for all; with
+    what was left unscored; what the columns mean stands under them."""
     counts = result["counts"]
     facts = ", ".join(f"{name} {counts[name]:,}" for name in ("rows", "scored", "missing", "nan", "infinite", "extra"))
     if not result["labelled"]:
@@ -82,12 +87,16 @@ def _print_raid(result: dict[str, Any]) -> None:
     unscored = counts["scored"] < counts["rows"]
     of_scored = ("unscored", "TPR of scored") if unscored else ()
     header = ("", "value", "machine texts", "TPR in %", "human texts", "achieved FPR in %", "AUROC", *of_scored)
-    for number, fpr in enumerate(result["settings"]["fprs"]):  # the first cuts of a cell are per domain, in this order
-        rows = [_raid_row(cell, cell["rates"][number], unscored=unscored) for cell in result["cells"]]
-        print_table(f"{result['detector'] or result['predictions']} on {result['file']}, nominal FPR {100 * fpr:g}%", header, rows)
+    for fpr in result["settings"]["fprs"]:
+        found = [one for one in result["calibration"]["thresholds"] if one["fpr"] == fpr and one["threshold"] is not None]
+        scheme = next((one["thresholds"] for one in found), "per_domain")  # per-domain ones stand first
+        rates = [next(one for one in cell["rates"] if (one["thresholds"], one["fpr"]) == (scheme, fpr)) for cell in result["cells"]]
+        rows = [_raid_row(cell, one, unscored=unscored) for cell, one in zip(result["cells"], rates, strict=True)]
+        title = f"{result['detector'] or result['predictions']} on {result['file']}, nominal FPR {100 * fpr:g}%"
+        print_table(f"{title}, {SCHEMES[scheme]}", header, rows)
     human, sources, held = result["calibration"]["human"]["rows"], result["calibration"]["sources"], result["reported"]
     said = (
-        f"{facts}; thresholds per domain from {human:,} human texts ({sources:,} sources), figures "
+        f"{facts}; thresholds from {human:,} human texts ({sources:,} sources), figures "
         f"of {held['human']:,} human + {held['machine']:,} machine texts of other sources; [95% interval]; – where n is below "
         f"{result['settings']['minimum']} or too few human texts certify the rate; an unscored text counts as not detected"
     )

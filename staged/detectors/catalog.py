@@ -150,8 +150,8 @@ NAMED: dict[str, Callable[[str, str], Detector]] = {  # each is given its own na
 }
 
 
-def load_detector(folder: Path, *, bulk: bool = False, device: str = "cpu") -> Trained:
-    """A trained detector from its folder.
+def load_detector(folder: str | Path, *, bulk: bool = False, device: str = "cpu") -> Trained:
+    """A trained detector from its folder; `open_detector` takes names as well.
 
     Args:
         bulk: for thousands of texts: an encoder in bfloat16 where the processor has it, see `RobertaDetector`.
@@ -160,6 +160,7 @@ def load_detector(folder: Path, *, bulk: bool = False, device: str = "cpu") -> T
     Raises:
         CheckpointError: not a detector's folder, or damaged.
     """
+    folder = Path(folder)
     if (folder / "ensemble.json").is_file():
         from staged.detectors.ensemble import load_ensemble
 

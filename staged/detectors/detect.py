@@ -25,6 +25,7 @@ from staged.records import count_words
 from staged.samples.decoders import chosen_device
 
 AT_ONCE = 64  # texts scored together
+KEPT = 16  # verdicts of a file that is being written, of which a kill takes at most so many
 SEGMENT_WORDS = 75  # of a segment at least, where the text has them: what is shorter says nothing
 
 
@@ -199,8 +200,9 @@ def write_judged(
     """
     with continued(out, examiner.identity() | {"fpr": examiner.fpr, "segments": segments}, pieces="*.jsonl") as blocks:
         files = []
-        for start in range(0, len(texts), AT_ONCE):
-            some = texts[start : start + AT_ONCE]
+        progress(0, len(texts))
+        for start in range(0, len(texts), KEPT):
+            some = texts[start : start + KEPT]
             file = blocks / f"{start:09d}-{digest(chain(*some))}.jsonl"
             if not file.is_file():
                 rows = (one.row() for one in judged(examiner, some, segments=segments))

@@ -73,7 +73,8 @@ def calibrate(
 ) -> Fitted:
     """Fit a calibration on human documents, measure it on others, and write it; a killed run continues with what it has not scored.
 
-    Documents are cut by `passages`. Without `held_out`, 30% of the human text is held out; a source never straddles the two.
+    Documents are cut by `passages`; of equal texts the first one counts. Without `held_out`, 30% of the human text is held out; a
+    source never straddles the two.
 
     Args:
         out: the file to write.
@@ -92,8 +93,9 @@ def calibrate(
         ArtifactError: the place cannot be written.
     """
     check_options(fpr, seed)
+    human = list({one.text: one for one in reversed(human)}.values())[::-1]  # of equal texts the first
     people = [*human, *(held_out or ())]
-    _refuse_shared(people, machine, "machine-written texts are among the human ones; a text is one or the other")
+    refuse_shared(people, machine, "machine-written texts are among the human ones; a text is one or the other")
     if held_out is None:
         if len({one.source for one in human}) == 1:
             raise CorpusError(
@@ -102,7 +104,7 @@ def calibrate(
         part = assign(human, {"valid": 1 - HELD_OUT, "test": HELD_OUT}, seed=seed)
         human, held_out = ([one for one in human if part[one.source] == split] for split in ("valid", "test"))
     else:
-        _refuse_shared(human, held_out, "held-out texts are among the human texts to fit on; hold out others")
+        refuse_shared(human, held_out, "held-out texts are among the human texts to fit on; hold out others")
     parts = [
         [passage for one in part for passage in passages(one, seed=seed, edges_words=edges_words)]
         for part in (human, machine, held_out)
@@ -128,7 +130,12 @@ def calibrate(
     return Fitted(calibration, fpr, tuple(achieved_rates(calibration, measured, fpr)))
 
 
-def _refuse_shared(those: Sequence[Document], others: Sequence[Document], said: str) -> None:
+def refuse_shared(those: Sequence[Document], others: Sequence[Document], said: str) -> None:
+    """Refuse texts that stand in both.
+
+    Raises:
+        CorpusError: there are some; `said` goes on behind their number.
+    """
     if both := {one.text for one in those} & {one.text for one in others}:
         raise CorpusError(f"{len(both):,} of the {said}")
 

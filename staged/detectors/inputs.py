@@ -11,6 +11,7 @@ from staged.figures import counted
 from staged.texts import ROWS, STDIN, files_below, json_lines, read_rows, read_text, writable
 
 ADVICE = "save it as that, as .docx or as .pdf, or leave it out"
+NAMED_FILES = 20  # of those that cannot be read
 TABLES = (".csv", ".tsv", ".json", ".html", ".htm", ".xml")
 
 
@@ -37,8 +38,10 @@ def read_texts(places: list[str], *, out: Path | None = None) -> Iterator[tuple[
         except CorpusError as error:
             unreadable.append(error)
     if unreadable:
-        more = f"; and {counted(len(unreadable) - 1, 'other file')} cannot be read either" if len(unreadable) > 1 else ""
-        raise CorpusError(f"{unreadable[0]}{more}")
+        first, *others = unreadable
+        more = "".join(f"\n{one}" for one in others[: NAMED_FILES - 1])
+        more += f"\nand {counted(len(others) - NAMED_FILES + 1, 'file')} more" if len(others) >= NAMED_FILES else ""
+        raise CorpusError(f"{first}{more}")
     if empty:
         raise CorpusError(f"{', '.join(places)}: holds no row, so there is nothing to judge")
 
@@ -69,6 +72,8 @@ def _holds_verdicts(out: Path) -> bool:
 
 def _file(path: Path, several: bool) -> Iterator[tuple[str, str]]:
     suffix = path.suffix.lower()
+    if suffix == ".rtf":
+        raise CorpusError(f"{path}: is read as its markup; save it as .docx, .pdf or .txt")
     if suffix in TABLES:
         raise CorpusError(f"{path}: a {suffix} file has more than a text in it; give its texts as .jsonl rows, one a line")
     if suffix in ROWS:

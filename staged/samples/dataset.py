@@ -115,7 +115,7 @@ class SampleSettings:
 NUMBERS = {"count": "the number of samples", "per_prompt": "the number of samples a prompt", "batch": "the batch"}
 
 
-def write_samples(out: Path, settings: SampleSettings, *, progress: Progress = silent) -> str:
+def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progress = silent) -> str:
     """Generate all samples into one .jsonl or .parquet file, which appears only when whole.
 
     Args:
@@ -129,6 +129,7 @@ def write_samples(out: Path, settings: SampleSettings, *, progress: Progress = s
         PlanError: `out` is no .jsonl or .parquet file's name.
         ArtifactError: the file cannot be written.
     """
+    out = Path(out)
     if out.suffix not in FORMATS or out.is_dir():
         raise PlanError(f"{out}: samples are written into a .jsonl or .parquet file; choose such a name that is not a folder's")
     model, bpe = _load(settings)  # before anything is written

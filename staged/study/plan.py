@@ -79,13 +79,13 @@ class StudySettings:
         return {key: value for key, value in asdict(self).items() if key != "attacks" or value}
 
 
-def read_study(path: Path, *, corpus: str = "") -> StudySettings:
+def read_study(path: str | Path, *, corpus: str = "") -> StudySettings:
     """A study plan from TOML, with another corpus if one is named.
 
     Raises:
         PlanError: unreadable or wrong; the sentence names the key.
     """
-    table = read_toml(path)
+    table = read_toml(Path(path))
     inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | ({"source": corpus} if corpus else {})
     table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
     table["roberta"] = from_table(RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]")

@@ -72,10 +72,13 @@ def raid_detector(name: str, *, device: str = "auto") -> Callable[[Sequence[str]
 
     Raises:
         CheckpointError: no such detector.
+        PlanError: (by what is returned) a single string in place of a sequence.
     """
     detector = catalog.open_detector(name, device=device)
 
     def score(texts: Sequence[str]) -> list[float]:
+        if isinstance(texts, str):
+            raise PlanError("raid_detector: give a list of texts, not one string, whose letters would each be a text")
         return detector.score([normalize(text).text if isinstance(text, str) else "" for text in texts])
 
     return score

@@ -99,6 +99,15 @@ def read_rows(path: Path, *, also: Sequence[str] = (), texts: bool = True) -> Ro
     return Rows(path, whole, {name: _column(parts) for name, parts in coded.items()})
 
 
+def is_labelled(path: Path) -> bool:
+    """Whether a file says who wrote its texts, by its columns alone.
+
+    Raises:
+        CorpusError: as `column_names`.
+    """
+    return bool(set(LABELS) & set(column_names(path)))
+
+
 def _labels(path: Path, names: Sequence[str], also: Sequence[str]) -> list[str]:
     """The label columns to read: all of RAID's, or none where the file has none of them."""
     if not set(LABELS) & set(names):
@@ -141,7 +150,8 @@ def column_names(path: Path) -> list[str]:
         CorpusError: no such file, another kind of file, or damage.
     """
     if not path.is_file():
-        raise CorpusError(f"{path}: no such file; give a RAID-format file ({', '.join(SUFFIXES)})")
+        there = "is no file" if path.exists() else "no such file"
+        raise CorpusError(f"{path}: {there}; give a RAID-format file ({', '.join(SUFFIXES)})")
     try:
         if _kind(path) == ".parquet":
             return list(pq.read_schema(path).names)

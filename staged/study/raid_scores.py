@@ -116,12 +116,15 @@ def _append(path: Path, rows: Rows, detector: Detector, first: int, progress: Pr
 
 def _score_blocks(rows: Rows, detector: Detector, *, first: int) -> Iterator[list[float | None]]:
     for texts in texts_in_blocks(rows.path, first=first, size=BLOCK_TEXTS):
-        scores: list[float | None] = list(detector.score([normalize(text).text for text in texts]))
-        if len(scores) != len(texts):
+        cleaned = [normalize(text).text for text in texts]
+        full = [text for text in cleaned if text]  # an empty text has no score: it could choose a threshold
+        scores = detector.score(full)
+        if len(scores) != len(full):
             raise CheckpointError(
-                f"detector {detector.name}: gave {len(scores)} scores for {len(texts)} texts; it must give one a text"
+                f"detector {detector.name}: gave {len(scores)} scores for {len(full)} texts; it must give one a text"
             )
-        yield scores
+        given = iter(scores)
+        yield [next(given) if text else None for text in cleaned]
 
 
 def _line(identity: str, score: float | None) -> str:

@@ -20,7 +20,7 @@ from staged.detectors.calibrate import Calibration, check_fpr, comparable_words
 from staged.detectors.contract import Detector
 from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, one_line
-from staged.detectors.fitting import domain_of
+from staged.detectors.fitting import domain_of, refuse_shared
 from staged.detectors.scoring import in_batches, scored
 from staged.errors import PlanError
 from staged.progress import Progress, silent
@@ -92,9 +92,10 @@ def stress(
         progress: called with (texts scored, all).
 
     Raises:
-        PlanError: the settings.
+        CorpusError: a text is among the human ones and the machine ones.
         ArtifactError: the place cannot be written.
     """
+    refuse_shared(human, machine, "machine-written texts are among the human ones; a text is one or the other")
     sees = one_line if isinstance(detector, EvidenceDetector | Ensemble) else str  # texts that it cannot tell apart are one
     texts = [one for part in (human, machine) for one in chosen(part, settings)]
     read = {reading: [sees(text) for text in under(texts, reading, seed=settings.seed)] for reading in _readings(settings)}

@@ -63,6 +63,8 @@ class Guard:
         if self.active > self.limits.requests:
             raise busy()
         body = await self._body(scope, receive)
+        if scope["method"] == "HEAD":  # as GET, whose body the server leaves out
+            scope = {**scope, "method": "GET"}
         await self.app(scope, _replay(body, receive), answer.send)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:

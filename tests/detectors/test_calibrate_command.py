@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,13 @@ class TestCalibrate:
         with pytest.raises(CorpusError, match="a single source, so none can be held out"):
             fitting.calibrate(tmp_path / "c.json", "c", Counting(), [document(1, 60)], fpr=0.2, identity={})
 
+    def test_a_text_that_stands_there_twice_counts_once(self, tmp_path: Path) -> None:
+        texts = [document(seed, 60) for seed in range(20)]
+        twice = texts + [replace(one, id=f"again/{one.id}", source=f"again {one.source}") for one in texts]
+        out = tmp_path / "c.json"
+        once, again = (fitting.calibrate(out, "c", Counting(), some, fpr=0.2, identity={}) for some in (texts, twice))
+        assert once == again
+
     def test_none_is_long_enough(self, tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match="no human text to calibrate on has 50 words"):
             fitting.calibrate(tmp_path / "c.json", "c", Counting(), [document(1, 3), document(2, 3)], fpr=0.2, identity={})
@@ -158,6 +166,8 @@ class TestCommand:
     def test_json_and_the_file(self, counting: Counting, human_folder: Path, tmp_path: Path) -> None:
         shutil.copytree(human_folder, tmp_path / "h" / "news")
         shutil.copytree(human_folder, tmp_path / "h" / "wiki")
+        for path in (tmp_path / "h" / "wiki").iterdir():
+            path.write_text(path.read_text(encoding="utf-8").replace("harbour", "quay"), encoding="utf-8")
         out = tmp_path / "c.json"
         arguments = ("--human", str(tmp_path / "h"), "--detector", "counting", "--fpr", "0.1", "--out", str(out))
         facts = json.loads(run(*arguments, "--json"))

@@ -204,7 +204,7 @@ class TestInputs:
     def test_all_files_are_looked_at_before_the_first_fault_is_said(self, tmp_path: Path) -> None:
         for name in ("a.txt", "b.csv", "c.pdf"):
             (tmp_path / name).write_bytes(b"%PDF-1.7" if name == "c.pdf" else b"\xff")
-        with pytest.raises(CorpusError, match=r"a\.txt: byte 0 is not UTF-8 text; .*; and 2 other files cannot be read either"):
+        with pytest.raises(CorpusError, match=r"(?s)a\.txt: byte 0 is not UTF-8 .*\n.*b\.csv: a .*\n.*c\.pdf: this PDF"):
             list(read_texts([str(tmp_path)]))
 
     def test_a_locked_pdf_is_named(self, tmp_path: Path) -> None:

@@ -199,8 +199,12 @@ class TestCommand:
         out, both = tmp_path / "s.json", ["--human", str(mixed), "--machine", str(mixed)]
         options = ["--detector", "articles", "--calibration", str(tmp_path / "c.json"), "--attack", "article_deletion"]
         said = self.run(*both, *options, "--fpr", "0.1", "--most", "9", "--out", str(out))
-        assert "articles: human texts, normalised, n 9" in said
-        assert "articles: machine texts, normalised, n 9" in said
+        assert "articles: human texts, normalised" in said
+        assert "articles: machine texts, normalised" in said
+        assert said.count("at 10%, n 9") == 2
+        both[-1] = str(tmp_path / "same.jsonl")
+        (tmp_path / "same.jsonl").write_text(json.dumps({"text": HUMANS[0].text}) + "\n", encoding="utf-8")
+        assert "1 of the machine-written texts are among the human ones" in self.run(*both, *options, "--out", str(out))
         found = json.loads(out.read_text(encoding="utf-8"))
         assert {row["attack"] for row in found["rows"]} == {CLEAN, "article_deletion"}
         assert found["settings"]["most"] == 9
