@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.detectors import detect
-from staged.detectors.calibrate import fit_calibration
+from staged.detectors.calibrate import fit_calibration, load_calibration
 from staged.detectors.catalog import detector_files
 from staged.detectors.detect import Examiner, judged, segment_spans, write_judged
 from staged.detectors.evidence import EvidenceDetector, Weights
@@ -116,6 +117,18 @@ class TestVerdicts:
             fit_calibration("mine", [(0.0, WORDS)]).save(tmp_path / name / "calibration.json")
         one, two = str(tmp_path / "one"), str(tmp_path / "two")
         assert Examiner(one).calibration == Examiner(one, calibration=Path(one, "calibration.json")).calibration
+        files = detector_files(one)
+        fit_calibration(one, [(0.0, WORDS)], files=files).save(tmp_path / "c.json")
+        shutil.copytree(one, tmp_path / "copy")
+        assert Examiner(str(tmp_path / "copy"), calibration=tmp_path / "c.json").calibration  # its files are what it is
+        assert load_calibration(tmp_path / "c.json").files == files
+        with pytest.raises(CheckpointError, match=r"not .*two' as it is now"):
+            Examiner(two, calibration=tmp_path / "c.json")
+        for path in Path(two).iterdir():
+            shutil.copy(path, one)  # trained again in the same place
+        with pytest.raises(CheckpointError, match=r"not .*one' as it is now"):
+            Examiner(one, calibration=tmp_path / "c.json")
+        shutil.copytree(tmp_path / "copy", one, dirs_exist_ok=True)
         with pytest.raises(CheckpointError, match="calibrates the detector 'mine', not "):
             Examiner(two, calibration=Path(one, "calibration.json"))
 
@@ -311,6 +324,13 @@ class TestCommand:
             (tmp_path / f"{name}.txt").write_text(text_with(6), encoding="utf-8")
         assert run(str(tmp_path / "a.txt"), str(tmp_path / "b.txt")).count("not enough evidence") == 2
 
+    def test_a_table_says_why_there_is_no_verdict(self, detector: CountsHarbours, tmp_path: Path) -> None:
+        for name in ("a", "b", "c"):
+            (tmp_path / f"{name}.txt").write_text("" if name == "c" else text_with(6))
+        said = " ".join(CliRunner().invoke(app, ["detect", str(tmp_path), "--detector", "harbours"]).stdout.split())
+        assert "2 texts without a p-value: The detector harbours has not been calibrated" in said
+        assert "1 text without a p-value: The text is empty." in said
+
     def test_a_table_shows_how_texts_begin_where_there_is_room(
         self, detector: CountsHarbours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -401,6 +421,19 @@ class TestResuming:
         assert detector.asked == len(texts)
         assert out.read_bytes() == whole.read_bytes()
         assert not out.with_name("out.jsonl.blocks").exists()
+
+    def test_a_class_of_essays_is_kept_as_it_goes(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
+        texts, seen = [(str(i), text_with(i)) for i in range(40)], list[int]()
+
+        def stop(done: int, total: int) -> None:
+            seen.append(done)
+            if done >= 32:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            write_judged(tmp_path / "o.jsonl", Examiner("harbours", calibration=calibration), texts, progress=stop)
+        assert seen == [0, 16, 32]
+        assert len(list((tmp_path / "o.jsonl.blocks").glob("*.jsonl"))) == 2
 
     def test_other_texts_are_not_taken_for_these(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
         out = tmp_path / "out.jsonl"

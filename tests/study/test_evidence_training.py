@@ -228,9 +228,26 @@ class TestTraining:
             shutil.copytree(Path("out/mine", kept), Path("out/both", kept))
         result = CliRunner().invoke(app, ["train-detector", "both.toml"])
         assert result.exit_code == 0, result.output
-        shown = {line.split("│")[2].strip() for line in result.stdout.splitlines() if line.count("│") > 3}
+        table = result.stdout.partition("Human texts that had no part in it")[0]
+        shown = {line.split("│")[2].strip() for line in table.splitlines() if line.count("│") > 3}
         assert shown == {"both", "evidence", "second"}
         assert "detector: out/both/detector" in result.stdout
+
+    def test_a_member_that_learned_from_the_texts_is_refused(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        build_detector(tmp_path / "out", settings)
+        mine = str(tmp_path / "out" / "detector")
+        plan = tmp_path / "texts.toml"
+        for changed in ({"seed": 2}, {"human": settings.held_out, "held_out": settings.human}):
+            plan.write_text(toml(replace(settings, **changed)), encoding="utf-8")  # type: ignore[arg-type]
+            with pytest.raises(PlanError, match=r"learned from texts of .* that this plan's texts calibrate or test with"):
+                build_detector(tmp_path / "both", EnsembleSettings({mine: 1.0, "x": 1.0}, str(plan), "both"))
+        assert not (tmp_path / "both").exists()
+
+    def test_a_missing_model_is_said_before_anything_is_made(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        for changed in ({"scorer": "nope"}, {"generators": settings.generators | {"mini-zz": 4}}):
+            with pytest.raises(CheckpointError):
+                build_detector(tmp_path / "out", replace(settings, **changed))  # type: ignore[arg-type]
+        assert not (tmp_path / "out").exists()
 
     def test_another_detector_is_not_overwritten(self, settings: EvidenceSettings, tmp_path: Path) -> None:
         build_detector(tmp_path / "out", settings)
@@ -497,3 +514,24 @@ def test_a_generator_with_a_dot_in_its_name_keeps_its_name_and_method() -> None:
     text = Document(f"{cell.name}.7", "text", MACHINE, "essays:1", "train")
     assert generator_of(text) == generator_name("hub/Qwen2.5-0.5B") == "Qwen2_5-0_5B"
     assert method_of(text) == "temperature-0.8"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"methods": dict.fromkeys(METHODS, 0.0)}, "every method's share be above 0"),
+        ({"generators": {"g": -5}}, "at least 1 text"),
+        ({"attacked_share": math.nan}, "must be at least 0"),
+        ({"repetition_penalty": -2.0}, "repetition_penalty must be above 0"),
+        ({"rarer": math.inf}, "rarer a number"),
+        ({"smooth": tuple(METHODS)}, "needs machine texts of both ways"),
+        ({"name": "a/b"}, "one that a folder can have"),
+        ({"name": ""}, "one that a folder can have"),
+        ({"n_held_out": -3}, "n_held_out at least 0"),
+        ({"prompt_words": 10}, "nothing would be left for a machine to write"),
+        ({"edges_words": (50,)}, "no text of 25 words is long enough"),
+    ],
+)
+def test_plans_that_would_fail_after_hours(settings: EvidenceSettings, changed: dict, said: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(PlanError, match=said):
+        replace(settings, **changed)

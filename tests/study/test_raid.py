@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import math
@@ -447,3 +448,42 @@ def test_scores_of_others_are_kept(file: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="holds scores that are not of `staged evaluate`"):
         evaluate_raid(file, RaidSettings(), out=tmp_path, detector="lrr@mini-s")
     assert (tmp_path / "scores.jsonl").read_text() == "mine"
+
+
+def test_an_empty_text_has_no_score(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be the most machine-like of all to a likelihood, and could choose a threshold."""
+    with open(file, encoding="utf-8", newline="") as given:
+        rows = list(csv.DictReader(given))
+    rows[3]["generation"] = " \u200b"
+    write_csv(tmp_path / "e.csv", rows)
+    monkeypatch.setitem(catalog.NAMED, "stub", lambda *_: Stub())
+    found = evaluate_raid(tmp_path / "e.csv", RaidSettings(), detector="stub", out=tmp_path / "out")
+    assert (found["counts"]["missing"], found["counts"]["scored"]) == (1, len(rows) - 1)
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text())[3]["score"] is None
+
+
+def test_a_file_without_labels_is_not_scored_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = Stub()
+    monkeypatch.setitem(catalog.NAMED, "stub", lambda *_: stub)
+    (tmp_path / "t.csv").write_text("id,generation\na,some text 1\n")
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "t.csv"), "--detector", "stub"])
+    assert "give --out FOLDER or --json to have the scores" in str(result.exception)
+    assert stub.seen == 0
+    assert "is no file; give a RAID-format file" in str(CliRunner().invoke(app, ["evaluate", str(tmp_path)]).exception)
+
+
+def test_few_texts_a_domain_show_one_threshold_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(catalog.NAMED, "stub", lambda *_: Stub())
+    write_csv(tmp_path / "f.csv", raid_rows(sources=24))
+    shown = {}
+    for fpr in ("0.05", "0.2"):
+        options = ["--detector", "stub", "--fpr", fpr, "--minimum-n", "2", "--calibrate-on", "attack=none"]
+        shown[fpr] = CliRunner().invoke(app, ["evaluate", str(tmp_path / "f.csv"), *options]).stdout
+    assert "one threshold for all domains, as no domain has enough texts" in shown["0.05"]
+    assert "a threshold for each domain" in shown["0.2"]
+
+
+def test_a_single_string_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(catalog.NAMED, "stub", lambda *_: Stub())
+    with pytest.raises(PlanError, match="not one string"):
+        staged.raid_detector("stub")("a text")

@@ -329,3 +329,21 @@ def test_opening_a_file_has_a_deadline_too(examiner: FakeExaminer, monkeypatch: 
         answer = client.post("/", files={"file": ("a.pdf", b"%PDF-")})
         release.set()
     assert (answer.status_code, examiner.batches > 0) == ((504, False) if stays else (200, True))
+
+
+def test_head_is_answered_as_get(client: TestClient) -> None:
+    for address in ("/", "/docs", "/api/health", "/openai-detector/?text", "/static/page.js"):
+        assert client.head(address).status_code == client.get(address).status_code == 200
+    assert client.head("/nowhere").status_code == 404
+
+
+def test_a_score_that_is_no_odds_is_no_probability(examiner: FakeExaminer, client: TestClient) -> None:
+    examiner.machine_probability = lambda verdict: None  # type: ignore[method-assign, assignment]
+    answer = client.get("/openai-detector/?" + "words " * 100)
+    assert answer.status_code == 501
+    assert answer.json()["error"] == "The scores of fake are no probabilities; ask POST /api/detect."
+
+
+def test_a_text_without_an_id_gets_its_place(client: TestClient) -> None:
+    answer = client.post("/api/detect", json={"texts": [{"text": MACHINE_TEXT}, HUMAN_TEXT, {"id": "c", "text": HUMAN_TEXT}]})
+    assert [one["id"] for one in answer.json()["results"]] == ["0", "1", "c"]
