@@ -35,7 +35,7 @@ def calibrate(
     fitting.check_options(fpr, seed)
     from staged.corpus.files import read_corpus
     from staged.detectors.calibrate import EDGES_WORDS, load_calibration
-    from staged.detectors.catalog import calibration_file, open_detector, scored_by
+    from staged.detectors.catalog import calibration_file, known_by, open_detector, scored_by
     from staged.samples.decoders import chosen_device
     from staged.texts import refuse_to_replace
 
@@ -59,6 +59,7 @@ def calibrate(
             held_out=measured,
             seed=seed,
             edges_words=edges,
+            known_by=known_by(detector),
             progress=progress,
         )
     if as_json:

@@ -17,8 +17,8 @@ import json
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ class Calibration:
         edges_words: ascending, words of the normalised text.
         human, machine: scores of each bin, ascending; machine's may be empty.
         domains: what kinds of human text went in, as the user calls them.
-        files: SHA-256 of the detector's files (`catalog.detector_files`), whose scores these are; none where its name says it all.
+        known_by: what the detector is beside its name (`catalog.known_by`), whose scores these are; none where that says it all.
     """
 
     detector: str
@@ -122,7 +122,7 @@ class Calibration:
     human: tuple[tuple[float, ...], ...]
     machine: tuple[tuple[float, ...], ...]
     domains: tuple[str, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
+    known_by: tuple[str, ...] = ()
 
     def bin_of(self, words: int) -> int | None:
         """Which bin a text of so many words belongs to; None below the shortest."""
@@ -206,8 +206,8 @@ class Calibration:
 
     def _facts(self) -> dict[str, Any]:
         facts = asdict(self)
-        if not self.files:
-            del facts["files"]
+        if not self.known_by:
+            del facts["known_by"]
         return facts
 
     def _why_nothing(self, score: float | None, words: int, n: int, fpr: float) -> str:
@@ -252,7 +252,7 @@ def fit_calibration(
     *,
     domains: Sequence[str] = (),
     edges_words: Sequence[int] = EDGES_WORDS,
-    files: Mapping[str, str] | None = None,
+    known_by: Sequence[str] = (),
 ) -> Calibration:
     """A calibration from scored texts.
 
@@ -260,7 +260,7 @@ def fit_calibration(
         human, machine: (finite score, words of the normalised text) of each; none of them may have trained the detector. Texts
             below the shortest length are left out.
         domains: what kinds of human text these are.
-        edges_words, files: as `Calibration` has them.
+        edges_words, known_by: as `Calibration` has them.
 
     Raises:
         CheckpointError: no human text long enough, a score that is not finite, or edges that do not ascend.
@@ -275,7 +275,7 @@ def fit_calibration(
             f"calibration of {detector_name!r}: none of {len(human):,} human texts has {edges[0]} words; give longer ones"
         )
     kinds = tuple(sorted(set(domains)))
-    return Calibration(detector_name, edges, _binned(human, edges), _binned(machine, edges), kinds, dict(files or {}))
+    return Calibration(detector_name, edges, _binned(human, edges), _binned(machine, edges), kinds, tuple(known_by))
 
 
 def _binned(scored: Sequence[tuple[float, int]], edges: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
@@ -300,8 +300,8 @@ def load_calibration(path: Path) -> Calibration:
         edges = tuple(map(int, found["edges_words"]))
         if not len(human) == len(machine) == len(edges) > 0 or any(list(one) != sorted(one) for one in (edges, *human, *machine)):
             raise ValueError("its lengths or scores are not in order")
-        files = {str(name): str(digest) for name, digest in found.get("files", {}).items()}
-        calibration = Calibration(found["detector"], edges, human, machine, tuple(found["domains"]), files)
+        known_by = tuple(map(str, found.get("known_by", ())))
+        calibration = Calibration(found["detector"], edges, human, machine, tuple(found["domains"]), known_by)
         if calibration.fingerprint != found["fingerprint"]:
             raise ValueError("its content does not match its fingerprint")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -74,6 +74,21 @@ def scored_by(name: str, device: str) -> dict[str, Any]:
     return {"detector": name, "detector_files": detector_files(name), "device": device, "staged": __version__}
 
 
+def known_by(name: str) -> tuple[str, ...]:
+    """What a detector is, wherever it lies and however its place is written; nothing where its name says it all.
+
+    Returns:
+        SHA-256 of its files, in the order of their names; of a zero-shot score with models in folders the score and, for each
+        model, its name or its files.
+    """
+    files = detector_files(name)
+    score, at, models = name.partition("@")
+    if not files or not at or score not in NAMED:
+        return tuple(digest for _, digest in sorted(files.items()))
+    of_model = {one: [digest for file, digest in files.items() if Path(file).parent == Path(one)] for one in models.split(",")}
+    return (score, *(part for one in models.split(",") for part in of_model[one] or [one]))
+
+
 def detector_files(name: str) -> dict[str, str]:
     """SHA-256 of each file of a detector that is a folder or a file, and of the weights in folders that a zero-shot score names;
     of others, whose names say what they are, none."""

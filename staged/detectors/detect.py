@@ -13,7 +13,7 @@ from typing import Any
 from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, is_unspaced, load_calibration
-from staged.detectors.catalog import calibration_file, detector_files, full_name, open_detector, scored_by
+from staged.detectors.catalog import calibration_file, full_name, known_by, open_detector, scored_by
 from staged.detectors.contract import NOT_ENOUGH, Counting, Reading, Segment, TokenEvidence, Verdict
 from staged.detectors.normalize import Normalized, normalize
 from staged.detectors.token_evidence import token_evidence
@@ -61,10 +61,8 @@ class Examiner:
 
     def _is_calibrated_by(self, calibration: Calibration, file: Path) -> bool:
         """Whether these are scores of this detector: its files say so where the calibration knows them, else its name."""
-        if calibration.files:
-            score, at, _ = calibration.detector.partition("@")
-            named = not at or score == self.name.partition("@")[0]
-            return named and list(calibration.files.values()) == list(detector_files(self.name).values())
+        if calibration.known_by:
+            return calibration.known_by == known_by(self.name)
         names, own = {full_name(self.name)}, calibration_file(self.name)
         if not Path(self.name).exists() or (own and own.samefile(file)):  # another folder's detector may call itself the same
             names.add(self.detector.name)

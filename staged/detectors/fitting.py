@@ -69,6 +69,7 @@ def calibrate(
     held_out: Sequence[Document] | None = None,
     seed: int = 1,
     edges_words: Sequence[int] = EDGES_WORDS,
+    known_by: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Fitted:
     """Fit a calibration on human documents, measure it on others, and write it; a killed run continues with what it has not scored.
@@ -84,6 +85,7 @@ def calibrate(
         identity: what scores depend on, JSON values (`catalog.scored_by`); what another detector scored is not continued.
         seed: of the split, and of the lengths and places of passages.
         edges_words: the shortest length of each bin.
+        known_by: what the detector is beside its name (`catalog.known_by`).
         progress: called with (texts scored, all).
 
     Raises:
@@ -124,7 +126,7 @@ def calibrate(
             [(score, words) for score, words, _ in fit_machine],
             domains=[domain for _, _, domain in fit_on],
             edges_words=edges_words,
-            files=identity.get("detector_files"),
+            known_by=known_by,
         )
         calibration.save(out)
     return Fitted(calibration, fpr, tuple(achieved_rates(calibration, measured, fpr)))

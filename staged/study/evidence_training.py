@@ -32,7 +32,7 @@ from staged.artifacts import (
 )
 from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, comparable_words, fit_calibration, load_calibration
-from staged.detectors.catalog import SHIPPED, detector_files, open_detector, shipped_folder
+from staged.detectors.catalog import SHIPPED, detector_files, known_by, open_detector, shipped_folder
 from staged.detectors.ensemble import Ensemble, is_folder_name
 from staged.detectors.evidence import EvidenceDetector, Matrix, one_line, scored_features
 from staged.detectors.features import FEATURES
@@ -127,8 +127,8 @@ def build_detector(
             reading = partial(features_of, out / "features", documents, progress=progress)
             detector, scores, columns = _pooled(joined, reading) if joined else _trained(plan, documents, reading, device)
             detector.save(folder)
-            files = detector_files(str(folder))
-            calibration = calibrated(documents, scores.tolist(), plan, name=settings.name, files=files)
+            known = known_by(str(folder))
+            calibration = calibrated(documents, scores.tolist(), plan, name=settings.name, known_by=known)
             calibration.save(folder / "calibration.json")
             write_json(folder / "facts.json", {"settings": asdict(settings)} | report(documents, scores, columns, calibration))
 
@@ -219,7 +219,7 @@ def calibrated(
     settings: EvidenceSettings,
     *,
     name: str,
-    files: Mapping[str, str] | None = None,
+    known_by: Sequence[str] = (),
 ) -> Calibration:
     """Human and machine texts of `valid`, by their lengths."""
     found: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
@@ -227,7 +227,8 @@ def calibrated(
         if one.split == "valid":
             found[one.label].append((score, comparable_words(one.text)))
     domains = [corpus_of(one) for one in documents if one.split == "valid"]
-    return fit_calibration(name, found[HUMAN], found[MACHINE], domains=domains, edges_words=settings.edges_words, files=files)
+    edges = settings.edges_words
+    return fit_calibration(name, found[HUMAN], found[MACHINE], domains=domains, edges_words=edges, known_by=known_by)
 
 
 def report(

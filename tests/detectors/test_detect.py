@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.detectors import detect
 from staged.detectors.calibrate import fit_calibration, load_calibration
-from staged.detectors.catalog import detector_files
+from staged.detectors.catalog import detector_files, known_by
 from staged.detectors.detect import Examiner, judged, segment_spans, write_judged
 from staged.detectors.evidence import EvidenceDetector, Weights
 from staged.detectors.features import FEATURES
@@ -117,11 +117,10 @@ class TestVerdicts:
             fit_calibration("mine", [(0.0, WORDS)]).save(tmp_path / name / "calibration.json")
         one, two = str(tmp_path / "one"), str(tmp_path / "two")
         assert Examiner(one).calibration == Examiner(one, calibration=Path(one, "calibration.json")).calibration
-        files = detector_files(one)
-        fit_calibration(one, [(0.0, WORDS)], files=files).save(tmp_path / "c.json")
+        fit_calibration(one, [(0.0, WORDS)], known_by=known_by(one)).save(tmp_path / "c.json")
         shutil.copytree(one, tmp_path / "copy")
         assert Examiner(str(tmp_path / "copy"), calibration=tmp_path / "c.json").calibration  # its files are what it is
-        assert load_calibration(tmp_path / "c.json").files == files
+        assert load_calibration(tmp_path / "c.json").known_by == known_by(one)
         with pytest.raises(CheckpointError, match=r"not .*two' as it is now"):
             Examiner(two, calibration=tmp_path / "c.json")
         for path in Path(two).iterdir():

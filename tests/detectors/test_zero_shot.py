@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from transformers import AutoModelForCausalLM
 
 from staged.detectors import token_statistics as module
 from staged.detectors.calibrate import fit_calibration
-from staged.detectors.catalog import detector_files, full_name, open_detector
+from staged.detectors.catalog import detector_files, full_name, known_by, open_detector
 from staged.detectors.detect import Examiner
 from staged.detectors.token_statistics import TokenStatistics, token_statistics
 from staged.detectors.zero_shot import SCORES, ZeroShotDetector, gltr_shares, load_zero_shot
@@ -252,6 +253,14 @@ class TestNames:
         file = tmp_path / "calibration.json"
         fit_calibration(f"lrr@{llama}", [(i / 10, 60) for i in range(200)], []).save(file)
         assert Examiner(f"lrr@{llama}", calibration=file).calibration is not None
+        fit_calibration("x", [(1.0, 60)], known_by=known_by(f"lrr@{llama}")).save(tmp_path / "known.json")
+        shutil.copytree(llama, tmp_path / "copy")
+        assert Examiner(f"lrr@{tmp_path / 'copy'}", calibration=tmp_path / "known.json").calibration is not None
+        both = [known_by(f"binoculars@{a},{b}") for a in (tiny, llama) for b in (tiny, llama, "gpt2", "gpt2-medium")]
+        assert len(set(both)) == len(both)
+        for other in (f"likelihood@{llama}", f"lrr@{tiny}"):
+            with pytest.raises(CheckpointError, match="as it is now"):
+                Examiner(other, calibration=tmp_path / "known.json")
         with pytest.raises(CheckpointError, match=r"calibrates the detector 'lrr@.*', not 'lrr@"):
             Examiner(f"lrr@{tiny}", calibration=file)
 
