@@ -216,12 +216,10 @@ def train_detector(
     print_table("Held-out sources: AUROC [95% interval]", ("machine texts", "score", "n machine", "AUROC"), rows)
     if not rows:
         say("none: too few machine texts are kept for tests; let the plan's generators write more")
-    people = zip(*facts["achieved"].values(), strict=True)
     flagged = [
-        (one["domain"], f"{one['n']:,}", *(percent(row["rate"], row["low"], row["high"], unit="%") for row in both))
-        for one, *others in people
-        if one["length"] == "all"
-        for both in ([one, *others],)
+        (rates[0]["domain"], f"{rates[0]['n']:,}", *(percent(one["rate"], one["low"], one["high"], unit="%") for one in rates))
+        for rates in zip(*facts["achieved"].values(), strict=True)
+        if rates[0]["length"] == "all"
     ]
     header = ("human texts", "n", *(f"called machine at {100 * float(fpr):g}%" for fpr in facts["achieved"]))
     print_table("Human texts that had no part in it [95% interval]", header, flagged)

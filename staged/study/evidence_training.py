@@ -47,6 +47,7 @@ from staged.study.evidence_data import (
     attacked,
     build_human,
     build_machine,
+    cells,
     corpus_of,
     generator_of,
     is_clean,
@@ -134,7 +135,7 @@ def build_detector(
 
         members = {name: detector_files(name) for name in settings.members} if isinstance(settings, EnsembleSettings) else {}
         wanted = asdict(settings) | {"texts of": asdict(plan), "files of": members, "features": FEATURES, "staged": __version__}
-        inputs = {"human": out / "human"} | {path.name: path for path in (out / "samples").glob("*.jsonl")}
+        inputs = {"human": out / "human"} | {one.name: out / "samples" / f"{one.name}.jsonl" for one in cells(plan)}
         build(out / "test", partial(keep_test, documents=documents), settings=wanted, inputs=inputs)
         build(place, write, settings=wanted, inputs=inputs | _own_weights(plan.scorer))
     return dict(read_json(place / "facts.json"))
