@@ -48,7 +48,7 @@ def score_picture(
         *_side("machine", machine, scale, foot=axis + GAP // 2, up=False),
         f'<line class="axis" x1="{EDGE}" x2="{width - EDGE}" y1="{axis}" y2="{axis}"/>',
         *_ticks(scale, height - BOTTOM + 16),
-        f'<text class="soft" x="{EDGE}" y="{TOP + 12}">human texts</text>',
+        f'<text class="soft end" x="{width - EDGE}" y="{TOP + 12}">human texts</text>',  # where the bars of its side are low
         f'<text class="soft" x="{EDGE}" y="{TOP + 2 * HALF}">machine texts</text>',
         f'<text class="soft end" x="{width - EDGE}" y="{height - 2}">score: more like a machine’s →</text>',
         *_marks(score, line, scale),
