@@ -71,14 +71,16 @@ def documents_digest(documents: Iterable[Document]) -> str:
 
 
 def build_passages(
-    settings: CorpusSettings, count_tokens: Callable[[list[str]], list[int]]
+    documents: Iterable[Document], settings: CorpusSettings, count_tokens: Callable[[list[str]], list[int]]
 ) -> tuple[list[Document], dict[str, Any]]:
     """All passages and what there is to say of them: passages and sources per split, and what was removed.
 
+    Args:
+        documents: of the corpus, each with its split (`split_documents`).
+
     Raises:
-        CorpusError: also when a split ends up without a passage.
+        CorpusError: a split ends up without a passage.
     """
-    documents = split_documents(settings)
     sizes = {"budget": settings.budget_tokens, "minimum": settings.minimum_tokens}
     passages = [passage for document in documents for passage in cut(document, count_tokens, **sizes)]
     kept, removed = drop_duplicates(passages)
@@ -96,7 +98,7 @@ def build_passages(
 
 def write_corpus(folder: Path, settings: CorpusSettings, count_tokens: Callable[[list[str]], list[int]]) -> None:
     """Write `passages.parquet` and `counts.json` into the stage's folder."""
-    passages, counts = build_passages(settings, count_tokens)
+    passages, counts = build_passages(split_documents(settings), settings, count_tokens)
     write_documents(folder / "passages.parquet", passages)
     write_json(folder / "counts.json", counts)
 

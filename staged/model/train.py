@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from staged.artifacts import (
     write_atomic,
     write_json,
 )
-from staged.corpus.build import build_passages, split_documents, text_digest
+from staged.corpus.build import build_passages, documents_digest, split_documents
 from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.model import data, processes
 from staged.model.bpe import BPE, load_bpe, train_bpe
@@ -43,6 +43,7 @@ from staged.model.objectives import CausalTask, MaskedTask, Task
 from staged.model.plan import TrainSettings
 from staged.model.processes import rank, world
 from staged.model.snapshots import opened_snapshot, save_snapshot
+from staged.records import Document
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     """
     processes.join()
     check_name(folder)
-    wanted = fingerprint(asdict(settings) | {"text": text_digest(settings.corpus)}, _model_files(settings))
+    documents = split_documents(settings.corpus)
+    wanted = fingerprint(asdict(settings) | {"text": documents_digest(documents)}, _model_files(settings))
     if is_complete(folder, wanted):
         return False
     _refuse_other_files(folder)
@@ -101,7 +103,7 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     processes.barrier()  # every process has seen that there is work before the first one can finish it
 
     def work(partial: Path) -> None:
-        _Run(partial, settings, report).train()
+        _Run(partial, settings, documents, report).train()
 
     if rank() == 0:
         build(folder, work, settings=wanted["settings"], inputs=_model_files(settings))
@@ -134,21 +136,21 @@ def _model_files(settings: TrainSettings) -> dict[str, Path]:
 class _Run:
     """One training run over its folder under construction."""
 
-    def __init__(self, folder: Path, settings: TrainSettings, report: Report) -> None:
+    def __init__(self, folder: Path, settings: TrainSettings, documents: Sequence[Document], report: Report) -> None:
         self.folder, self.settings, self.report = folder, settings, report
         if settings.batch // settings.micro_batch < world():
             raise PlanError(
                 f"train: {world()} processes share {settings.batch // settings.micro_batch} micro-batches a step; "
                 "lower micro_batch so that each gets one"
             )
-        self.bpe, pretrained = self._start()
+        self.bpe, pretrained = self._start(documents)
         n_ctx = settings.n_ctx if pretrained is None else pretrained.config.n_ctx
         if settings.corpus.budget_tokens > n_ctx:
             raise PlanError(
                 f"train: budget_tokens {settings.corpus.budget_tokens} is more than the model's context of {n_ctx} tokens, "
                 "beyond which nothing would be learned; lower it"
             )
-        passages, self.counts = build_passages(settings.corpus, self.bpe.count)
+        passages, self.counts = build_passages(documents, settings.corpus, self.bpe.count)
         texts = {split: [p.text for p in passages if p.split == split] for split in ("pretrain", "valid")}
         if not texts["pretrain"] or not texts["valid"]:
             raise PlanError("train: the corpus needs the splits `pretrain` and `valid`; set their shares above 0")
@@ -165,16 +167,14 @@ class _Run:
         self.optimizer = _adamw(self.task.model, settings)
         self.step, self.curve, self.tokens = 0, list[dict[str, float]](), 0
 
-    def _start(self) -> tuple[BPE, GPT2 | None]:
+    def _start(self, documents: Sequence[Document]) -> tuple[BPE, GPT2 | None]:
         """The tokenizer, and the model to start from if there is one."""
         if self.settings.init:
             model, bpe = load_model(self.settings.init)
             return bpe, model
         if self.settings.tokenizer:
             return load_bpe(model_folder(self.settings.tokenizer)), None
-        return train_bpe(
-            (d.text for d in split_documents(self.settings.corpus) if d.split == "pretrain"), self.settings.n_vocab
-        ), None
+        return train_bpe((one.text for one in documents if one.split == "pretrain"), self.settings.n_vocab), None
 
     def train(self) -> None:
         self._resume()

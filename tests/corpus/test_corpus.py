@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from staged.corpus.build import CorpusSettings, build_passages, read_documents, write_documents
+from staged.corpus.build import CorpusSettings, build_passages, read_documents, split_documents, write_documents
 from staged.corpus.duplicates import copied_runs, drop_duplicates, word_runs
 from staged.corpus.embedded import sotu
 from staged.corpus.files import read_corpus
@@ -195,9 +196,13 @@ class TestDuplicates:
         assert word_runs(text) == word_runs(text.upper().replace(" ", ", "))
 
 
+def passages_of(settings: CorpusSettings, bpe: BPE) -> tuple[list[Document], dict[str, Any]]:
+    return build_passages(split_documents(settings), settings, bpe.count)
+
+
 class TestBuild:
     def test_no_source_of_a_training_split_reaches_test(self, human_folder: Path, bpe: BPE) -> None:
-        passages, counts = build_passages(CorpusSettings(source=str(human_folder), budget_tokens=60, minimum_tokens=20), bpe.count)
+        passages, counts = passages_of(CorpusSettings(source=str(human_folder), budget_tokens=60, minimum_tokens=20), bpe)
         by_split = {split: {p.source for p in passages if p.split == split} for split in SPLITS}
         for split in SPLITS[:3]:
             assert by_split[split]
@@ -219,7 +224,7 @@ class TestBuild:
         for i in range(8):
             (tmp_path / f"{i}.txt").write_text("Short.")
         with pytest.raises(CorpusError, match="no passage of 20–60 tokens for"):
-            build_passages(CorpusSettings(source=str(tmp_path), budget_tokens=60, minimum_tokens=20), bpe.count)
+            passages_of(CorpusSettings(source=str(tmp_path), budget_tokens=60, minimum_tokens=20), bpe)
 
     def test_minimum_above_budget(self) -> None:
         with pytest.raises(PlanError, match="minimum_tokens 9"):
