@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +28,11 @@ WIDEST = 10_000  # columns of a table that no terminal shows
 
 def visible(text: str) -> str:
     """Characters that could command a terminal as escapes: names of files and rows are others' text."""
-    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+    return "".join(one if _is_harmless(one) else one.encode("unicode_escape").decode() for one in text)
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or character == "\n" or unicodedata.category(character) == "Zs"  # a space of any width
 
 
 def say(text: str, *, style: str = "") -> None:

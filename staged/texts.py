@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,16 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if is_meant(path) and path.is_file())
 
 
-def refuse_to_replace(out: Path | None, *sources: str | Path | None) -> None:
+def _is_not_read(path: Path) -> bool:
+    return path.suffix.lower() not in SUFFIXES
+
+
+def refuse_to_replace(out: Path | None, *sources: str | Path | None, passed_over: Callable[[Path], bool] = _is_not_read) -> None:
     """Refuse to write into a file that is read, and over what is no file: a folder, a device, a pipe.
+
+    Args:
+        sources: files, and folders whose files are read.
+        passed_over: whether a file in such a folder is not read.
 
     Raises:
         PlanError: `out` is one of the sources, or is there and no regular file.
@@ -84,7 +92,10 @@ def refuse_to_replace(out: Path | None, *sources: str | Path | None) -> None:
     if not out.is_file():
         raise PlanError(f"{out}: is no ordinary file and would be replaced by one; choose another place to write to")
     for source in sources:
-        if source and Path(source).is_file() and out.samefile(source):
+        read = [Path(source)] if source and Path(source).is_file() else []
+        if source and Path(source).is_dir() and out.resolve().is_relative_to(Path(source).resolve()):
+            read = [one for one in files_below(Path(source)) if not passed_over(one)]
+        if any(out.samefile(one) for one in read):
             raise PlanError(f"{out}: is read here and would be replaced; choose another place to write to")
 
 

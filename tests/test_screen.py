@@ -112,6 +112,8 @@ def test_names_cannot_command_a_terminal(capfd: pytest.CaptureFixture[str]) -> N
     print_table(name, ("",), [(name,)])
     shown = capfd.readouterr().out
     assert not set("\x1b\x07\x9b\u202e") & set(shown)
+    say("Screenshot at 9.41\u202fPM\u3000.png")
+    assert "9.41\u202fPM\u3000.png" in capfd.readouterr().out
     assert shown.count("a\\x1b]0;owned\\x07\\x9b31m\\u202eb [c]") == 3
 
 

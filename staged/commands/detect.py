@@ -62,10 +62,10 @@ def detect(
     if as_csv and segments:
         raise PlanError("detect: --csv has no place for parts; give --json or --out with --segments")
     from staged.detectors.detect import Examiner, judged, write_judged
-    from staged.detectors.inputs import read_texts
+    from staged.detectors.inputs import holds_verdicts, read_texts
     from staged.texts import refuse_to_replace
 
-    refuse_to_replace(out or html, *places)
+    refuse_to_replace(out or html, *places, passed_over=holds_verdicts)
     texts = list(read_texts(places, out=out or html))  # before the models are read: what is wrong with them is said at once
     if html is not None and len(texts) != 1:
         raise PlanError(f"detect: --html shows one text, and here are {len(texts)}; give one file, or use --out")
@@ -150,8 +150,9 @@ def _table(found: list[Verdict], room: int = 0) -> Table:
 
 def _print_limits(examiner: Examiner, found: list[Verdict]) -> None:
     """What the verdicts rest on: why some texts have none, how much was read, and the kinds of text that calibrated them."""
-    for why, texts in Counter(one.reason for one in found if one.p_value is None and len(found) > 1).most_common():
-        say(f"{counted(texts, 'text')} without a p-value: {why}", style="dim")
+    if len(found) > 1:
+        for why, texts in Counter(filter(None, (examiner.why_nothing(one) for one in found))).most_common():
+            say(f"{counted(texts, 'text')} of which nothing can be said: {why}", style="dim")
     cut = [(tokens, read) for tokens, read in (examiner.token_counts(one.normalized) for one in found) if read < tokens]
     if cut:
         whose = f"its first {cut[0][1]:,} of {cut[0][0]:,} tokens; --segments judges it part by part"

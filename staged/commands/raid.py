@@ -48,7 +48,7 @@ def evaluate(
     from staged.study.raid import RaidSettings, evaluate_raid
     from staged.study.raid_rows import is_labelled
 
-    if out is None and not as_json and not is_labelled(file):
+    if out is None and not as_json and predictions is None and not is_labelled(file):
         raise PlanError(f"{file}: has no labels to measure by; give --out FOLDER or --json to have the scores")
     settings = RaidSettings(tuple(fpr or (0.01, 0.05)), _conditions(calibrate_on or []), calibration_share, minimum_n, seed)
     with count_progress("texts") as progress:

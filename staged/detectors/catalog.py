@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from staged import __version__
-from staged.artifacts import sha256_file
+from staged.artifacts import read_json, sha256_file
 from staged.detectors.contract import Detector, Trained
 from staged.errors import CheckpointError
 from staged.model.checkpoints import model_folder
@@ -20,7 +20,12 @@ from staged.samples.decoders import best_dtype, chosen_device
 from staged.settings import nearest
 
 SHIPPED = ("evidence", "evidence-gemma", "evidence-ensemble")  # their folders come with this package
-NOT_OF_SCORES = ("calibration.json", "facts.json", "manifest.json")  # in a detector's folder
+PARTS = {  # by the file that tells what kind of detector a folder holds: those that its scores depend on
+    "ensemble.json": ("ensemble.json", "*/evidence.json"),
+    "evidence.json": ("evidence.json",),
+    "detector.json": ("detector.json", "terms.json", "weights.npy"),
+    "config.json": ("config.json", "*.safetensors", "*.bin", "*.index.json", "tokenizer*.json", "vocab.json", "merges.txt"),
+}
 DETECTORS = ("tfidf", "roberta")  # what a study trains
 
 
@@ -90,8 +95,8 @@ def known_by(name: str) -> tuple[str, ...]:
 
 
 def detector_files(name: str) -> dict[str, str]:
-    """SHA-256 of each file of a detector that is a folder or a file, and of the weights in folders that a zero-shot score names;
-    of others, whose names say what they are, none."""
+    """SHA-256 of each file of a detector that is a folder or a file, and of the weights in users' folders that it or a zero-shot
+    score reads with; of others, whose names say what they are, none."""
     path = Path(name)
     score, _, models = name.partition("@")
     if score in NAMED:
@@ -101,9 +106,23 @@ def detector_files(name: str) -> dict[str, str]:
         return {}
     if not path.is_dir():
         return {path.name: sha256_file(path)}
-    own = (one for one in path.iterdir() if one.is_file() and one.name not in NOT_OF_SCORES)
-    files = sorted([*own, *path.glob("*/evidence.json")])  # an ensemble's members
-    return {one.relative_to(path).as_posix(): sha256_file(one) for one in files}
+    patterns = next((those for kind, those in PARTS.items() if (path / kind).is_file()), ())
+    parts = {one.relative_to(path).as_posix(): one for pattern in patterns for one in sorted(path.glob(pattern))}
+    scorers = {name: _own_scorer(one) for name, one in parts.items() if one.name == "evidence.json"}
+    parts |= {
+        (Path(name).parent / "scorer" / one.name).as_posix(): one
+        for name, scorer in scorers.items()
+        if scorer
+        for one in weight_files(scorer)
+    }
+    return {name: sha256_file(one) for name, one in parts.items()}
+
+
+def _own_scorer(file: Path) -> Path | None:
+    """The model of a detector like `evidence`, where it is a folder of the user's, which may be trained again."""
+    made = read_json(file)
+    scorer = Path(str(made.get("scorer", ""))) if isinstance(made, dict) else Path()
+    return scorer if scorer.name and scorer.is_dir() else None
 
 
 def shipped_folder(name: str) -> Path:

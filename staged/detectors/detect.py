@@ -12,7 +12,7 @@ from typing import Any
 
 from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
-from staged.detectors.calibrate import Calibration, check_fpr, is_unspaced, load_calibration
+from staged.detectors.calibrate import Calibration, check_fpr, humans_needed, is_unspaced, load_calibration
 from staged.detectors.catalog import calibration_file, full_name, known_by, open_detector, scored_by
 from staged.detectors.contract import NOT_ENOUGH, Counting, Reading, Segment, TokenEvidence, Verdict
 from staged.detectors.normalize import Normalized, normalize
@@ -44,12 +44,12 @@ class Examiner:
     """
 
     def __init__(
-        self, detector_name: str = "evidence", *, fpr: float = 0.01, calibration: Path | None = None, device: str = "auto"
+        self, detector_name: str = "evidence", *, fpr: float = 0.01, calibration: str | Path | None = None, device: str = "auto"
     ) -> None:
         check_fpr(fpr)
         self.name, self.fpr, self.device = detector_name, fpr, chosen_device(device)
         self.detector = open_detector(detector_name, device=self.device)
-        file = calibration or calibration_file(detector_name)
+        file = Path(calibration) if calibration else calibration_file(detector_name)
         self.calibration: Calibration | None = load_calibration(file) if file else None
         if self.calibration and file and not self._is_calibrated_by(self.calibration, file):
             raise CheckpointError(
@@ -96,6 +96,15 @@ class Examiner:
             said = f"The detector {self.name} has not been calibrated on human text here: `staged calibrate` does that."
             return NOT_ENOUGH, None, 0, said
         return self.calibration.verdict(score, words, self.fpr)
+
+    def why_nothing(self, verdict: Verdict) -> str:
+        """Why this verdict could not have been another, in words that fit all such texts; nothing where it could."""
+        if verdict.p_value is not None and verdict.n_human >= humans_needed(verdict.fpr):
+            return ""
+        short = self.calibration is not None and self.calibration.bin_of(verdict.words) is None
+        if self.calibration is None or not short or verdict.score is None or is_unspaced(verdict.normalized):
+            return verdict.reason
+        return f"below {self.calibration.edges_words[0]} words there is too little to judge by."
 
     def segments(self, text: str) -> list[Segment]:
         """Whole sentences of a normalised text in parts of at least `SEGMENT_WORDS` words, each judged by itself.
@@ -145,10 +154,13 @@ class Examiner:
             return self.detector.token_counts(text)
         return count_words(text), count_words(text)
 
-    def machine_probability(self, verdict: Verdict) -> float | None:
-        """The score as a probability under even odds, in [0, 1]; 0.5 without a score; None where scores are no odds."""
-        if isinstance(self.detector, ZeroShotDetector):
-            return None
+    @property
+    def gives_odds(self) -> bool:
+        """Whether its scores are log-odds; a zero-shot score has a scale of its own."""
+        return not isinstance(self.detector, ZeroShotDetector)
+
+    def machine_probability(self, verdict: Verdict) -> float:
+        """The score as a probability under even odds, in [0, 1]; 0.5 without a score. Only of a detector that `gives_odds`."""
         return 0.5 if verdict.score is None else 1 / (1 + math.exp(-max(min(verdict.score, 500.0), -500.0)))
 
 

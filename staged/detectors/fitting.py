@@ -14,7 +14,7 @@ from staged.artifacts import continued
 from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
 from staged.detectors.achieved import Achieved, achieved_rates, promised
-from staged.detectors.calibrate import EDGES_WORDS, Calibration, check_fpr, comparable_words, fit_calibration
+from staged.detectors.calibrate import EDGES_WORDS, Calibration, check_fpr, comparable_words, fit_calibration, is_unspaced
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.detectors.scoring import in_batches, scored
@@ -95,7 +95,8 @@ def calibrate(
         ArtifactError: the place cannot be written.
     """
     check_options(fpr, seed)
-    human = list({one.text: one for one in reversed(human)}.values())[::-1]  # of equal texts the first
+    human, machine = _distinct(human), _distinct(machine)
+    held_out = None if held_out is None else _distinct(held_out)
     people = [*human, *(held_out or ())]
     refuse_shared(people, machine, "machine-written texts are among the human ones; a text is one or the other")
     if held_out is None:
@@ -112,7 +113,10 @@ def calibrate(
         for part in (human, machine, held_out)
     ]
     if not parts[0]:
-        raise CorpusError(f"no human text to calibrate on has {edges_words[0]} words; give longer ones")
+        spaces = (
+            "; in scripts without spaces words do not say how long a text is" if any(is_unspaced(one.text) for one in human) else ""
+        )
+        raise CorpusError(f"no human text to calibrate on has {edges_words[0]} words; give longer ones{spaces}")
     texts = [[normalize(one.text).text for one in part] for part in parts]
     with continued(out, identity, pieces="*.json") as folder:
         scores = scored(folder, detector, in_batches([text for part in texts for text in part]), progress)
@@ -130,6 +134,14 @@ def calibrate(
         )
         calibration.save(out)
     return Fitted(calibration, fpr, tuple(achieved_rates(calibration, measured, fpr)))
+
+
+def _distinct(documents: Sequence[Document]) -> list[Document]:
+    """Of equal texts the first."""
+    found: dict[str, Document] = {}
+    for one in documents:
+        found.setdefault(one.text, one)
+    return list(found.values())
 
 
 def refuse_shared(those: Sequence[Document], others: Sequence[Document], said: str) -> None:

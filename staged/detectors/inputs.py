@@ -55,8 +55,6 @@ def _files(place: str, out: Path | None) -> Sequence[Path]:
         if not path.is_dir():
             return [path]
         files = [one for one in files_below(path) if out is None or one.resolve() != out.resolve()]
-        if out is not None and out.is_file() and out.resolve().is_relative_to(path.resolve()) and not _holds_verdicts(out):
-            raise CorpusError(f"{out}: stands among the texts to judge, and would be replaced; choose another place to write to")
     except OSError as error:
         raise CorpusError(f"{error.filename or place}: cannot be read: {error.strerror}") from None
     if not files:
@@ -64,16 +62,16 @@ def _files(place: str, out: Path | None) -> Sequence[Path]:
     return files
 
 
-def _holds_verdicts(out: Path) -> bool:
+def holds_verdicts(path: Path) -> bool:
     """Whether an earlier run wrote this."""
-    with open(out, "rb") as file:
-        return b'"verdict"' in file.read(100_000) if out.suffix == ".jsonl" else file.read(15).lower() == b"<!doctype html>"
+    with open(path, "rb") as file:
+        return b'"verdict"' in file.read(100_000) if path.suffix == ".jsonl" else file.read(15).lower() == b"<!doctype html>"
 
 
 def _file(path: Path, several: bool) -> Iterator[tuple[str, str]]:
     suffix = path.suffix.lower()
     if suffix == ".rtf":
-        raise CorpusError(f"{path}: is read as its markup; save it as .docx, .pdf or .txt")
+        raise CorpusError(f"{path}: would be read as its markup; save it as .docx, .pdf or .txt")
     if suffix in TABLES:
         raise CorpusError(f"{path}: a {suffix} file has more than a text in it; give its texts as .jsonl rows, one a line")
     if suffix in ROWS:

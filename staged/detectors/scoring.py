@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from staged.artifacts import digest, read_json, write_json
 from staged.detectors.contract import Detector
+from staged.errors import CheckpointError
 from staged.progress import Progress, silent
 
 AT_ONCE = 64  # texts whose scores are one file
@@ -30,6 +32,9 @@ def scored(
         folder: of this detector's scores alone, as `artifacts.continued` gives one.
         batches: texts that are scored together; what came up before is not scored again.
         progress: called with (texts scored, all).
+
+    Raises:
+        CheckpointError: a score is not finite.
     """
     found: dict[str, float] = {}
     total = len({text for texts in batches for text in texts})
@@ -37,7 +42,10 @@ def scored(
         if new := [text for text in dict.fromkeys(texts) if text not in found]:
             file = folder / f"{digest(new)}.scores.json"
             if not file.is_file():
-                write_json(file, detector.score(new))
+                scores = detector.score(new)
+                if not all(map(math.isfinite, scores)):
+                    raise CheckpointError(f"detector {detector.name}: gave a score that is not finite; the detector is broken")
+                write_json(file, scores)
             found |= dict(zip(new, read_json(file), strict=True))
             progress(len(found), total)
     return found

@@ -118,8 +118,8 @@ def build_detector(
         joined: Ensemble | None = _joined(settings, plan, device)
     else:
         plan, joined = settings, None
-    for model in (*plan.generators, plan.scorer):  # what is missing is said before hours of work
-        model_folder(model)
+    _check_others(out)
+    _check_models(out, plan, scorer=not joined)
     out.mkdir(parents=True, exist_ok=True)
     with disk_errors(out), locked(out):
         documents = gather(out, plan, device=device, progress=progress)
@@ -137,13 +137,28 @@ def build_detector(
         wanted = asdict(settings) | {"texts of": asdict(plan), "files of": members, "features": FEATURES, "staged": __version__}
         inputs = {"human": out / "human"} | {one.name: out / "samples" / f"{one.name}.jsonl" for one in cells(plan)}
         build(out / "test", partial(keep_test, documents=documents), settings=wanted, inputs=inputs)
-        build(place, write, settings=wanted, inputs=inputs | _own_weights(plan.scorer))
+        build(place, write, settings=wanted, inputs=inputs if joined else inputs | _own_weights(plan.scorer))
     return dict(read_json(place / "facts.json"))
 
 
 def _own_weights(scorer: str) -> dict[str, Path]:
     """The weight files of a scorer that is a user's folder, which may be trained again; another's name says what it is."""
     return weights_of(scorer) if Path(scorer).is_dir() else {}
+
+
+def _check_models(out: Path, plan: EvidenceSettings, *, scorer: bool) -> None:
+    """Say which model is missing before hours of work; one whose work is done is not asked for."""
+    wanted = {one.model for one in cells(plan) if not (out / "samples" / f"{one.name}.jsonl").is_file()}
+    for model in sorted(wanted | ({plan.scorer} if scorer and not is_complete(out / "detector") else set())):
+        model_folder(model)
+
+
+def _check_others(out: Path) -> None:
+    """Refuse to make our folders of others' ones."""
+    for name, ours in (("human", {"passages.parquet"}), ("test", {"human", "machine"})):
+        there = {one.name for one in (out / name).iterdir()} if (out / name).is_dir() else set()
+        if there - ours - {"manifest.json"}:
+            raise PlanError(f"{out / name}: holds files of others, and would be replaced; choose another --out")
 
 
 def _check_place(place: Path, name: str) -> None:
@@ -178,8 +193,9 @@ def _check_texts(member: str, texts: EvidenceSettings) -> None:
     """Refuse a member that learned from texts which are to calibrate or test: one of another seed, or of other roles."""
     file = (shipped_folder(member) if member in SHIPPED else Path(member)) / "facts.json"
     made = read_json(file)["settings"] if file.is_file() else {}
-    for corpus in made.get("human", ()):
-        if corpus in texts.corpora and (corpus not in texts.human or made["seed"] != texts.seed):
+    used, taught = ({Path(one).name for one in corpora} for corpora in (texts.corpora, texts.human))
+    for corpus in (Path(one).name for one in made.get("human", ())):
+        if corpus in used and (corpus not in taught or made["seed"] != texts.seed):
             raise PlanError(
                 f"ensemble: member {member!r} learned from texts of {corpus!r} that this plan's texts calibrate or test with; give "
                 "texts of the same seed and the same `human` corpora"

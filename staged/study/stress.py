@@ -53,7 +53,6 @@ class StressSettings:
         check_attacks(self.attacks)
         for fpr in self.fprs:
             check_fpr(fpr)
-        check_listed(self.attacks, where="stress: attacks")
         check_listed(self.fprs, where="stress: false-positive rates")
         if min(self.most, self.seed) < 0:
             raise PlanError(f"the number of texts and the seed must be 0 or more, not {min(self.most, self.seed)}")

@@ -109,6 +109,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
+DEMO_PROBLEMS = PROBLEMS | {501: {"model": Problem, "description": "The detector's scores are no probabilities."}}
+
+
 def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
     """The API's three routes."""
     router = APIRouter()
@@ -129,16 +132,18 @@ def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
     async def health() -> dict[str, Any]:
         return {"status": "ok", "detector": examiner.name, "fpr": examiner.fpr}
 
-    @router.get("/openai-detector/", response_model=Demo, responses=PROBLEMS, summary="The 2019 demo's answer: ?<url-encoded text>")
+    @router.get(
+        "/openai-detector/", response_model=Demo, responses=DEMO_PROBLEMS, summary="The 2019 demo's answer: ?<url-encoded text>"
+    )
     async def demo(request: Request) -> Response:
+        if not examiner.gives_odds:
+            raise RefusedError(501, f"The scores of {examiner.name} are no probabilities; ask POST /api/detect.")
         text = query_text(request)
         check_length([("The text", text)], limits)
 
         def work(_: Check) -> bytes:
             (verdict,) = examiner.examine([("text", text)])
             fake, (count, used) = examiner.machine_probability(verdict), examiner.token_counts(verdict.normalized)
-            if fake is None:
-                raise RefusedError(501, f"The scores of {examiner.name} are no probabilities; ask POST /api/detect.")
             return as_json({"all_tokens": count, "used_tokens": used, "real_probability": 1 - fake, "fake_probability": fake})
 
         return Response(await worker.run(work, lambda: left(request)), media_type=JSON)

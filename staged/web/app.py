@@ -69,7 +69,8 @@ def _add_pages(app: FastAPI, examiner: Examiner, worker: Worker, limits: Limits)
     async def examine(request: Request) -> HTMLResponse:
         text, name, data = await read_form(request)
         if data:
-            text = await waited(opener.open(name, data), lambda: api.left(request), limits.answer_s)
+            advice = "other files are being opened: try again, or paste the text"
+            text = await waited(opener.open(name, data), lambda: api.left(request), limits.answer_s, advice=advice)
         root = root_of(request.scope)
         try:
             if not text.strip():

@@ -39,8 +39,13 @@ class Examiner(Protocol):
         """(all tokens of a normalised text, those that the verdict rests on)."""
         ...
 
-    def machine_probability(self, verdict: Verdict) -> float | None:
-        """In [0, 1]; None of a detector whose scores are no odds."""
+    @property
+    def gives_odds(self) -> bool:
+        """Whether scores are log-odds, so that they have a probability."""
+        ...
+
+    def machine_probability(self, verdict: Verdict) -> float:
+        """In [0, 1], of a detector that `gives_odds`."""
         ...
 
 

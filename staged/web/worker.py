@@ -19,11 +19,12 @@ T = TypeVar("T")
 Check = Callable[[], None]
 
 
-async def waited(work: Awaitable[T], gone: Callable[[], Awaitable[None]], seconds: float) -> T:
+async def waited(work: Awaitable[T], gone: Callable[[], Awaitable[None]], seconds: float, *, advice: str) -> T:
     """What `work` gives; it is cancelled where nobody waits for it any more.
 
     Args:
         gone: returns when the client has left.
+        advice: what somebody who waited too long may do.
 
     Raises:
         RefusedError: 504 when time is up.
@@ -37,7 +38,7 @@ async def waited(work: Awaitable[T], gone: Callable[[], Awaitable[None]], second
             return answer.result()
         if leaving.done():
             raise ClientGoneError("the client left")
-        raise RefusedError(504, f"This took longer than {seconds:g} seconds; send a shorter text, or fewer at once.")
+        raise RefusedError(504, f"This took longer than {seconds:g} seconds; {advice}.")
     finally:
         answer.cancel()
         leaving.cancel()
@@ -81,7 +82,8 @@ class Worker:
         """
         job = self._enqueue(Job(work))
         try:
-            return await waited(asyncio.wrap_future(job.result), gone, self.limits.answer_s)
+            advice = "send a shorter text, or fewer at once"
+            return await waited(asyncio.wrap_future(job.result), gone, self.limits.answer_s, advice=advice)
         finally:
             job.abandoned.set()
 

@@ -15,7 +15,7 @@ from staged.cli import app
 from staged.corpus.files import read_corpus
 from staged.detectors import catalog, fitting, scoring
 from staged.detectors.calibrate import fit_calibration, load_calibration
-from staged.errors import CorpusError, PlanError, StagedError
+from staged.errors import CheckpointError, CorpusError, PlanError, StagedError
 from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.dataset import SampleSettings, write_samples
 from staged.samples.methods import method
@@ -116,6 +116,27 @@ class TestCalibrate:
         out = tmp_path / "c.json"
         once, again = (fitting.calibrate(out, "c", Counting(), some, fpr=0.2, identity={}) for some in (texts, twice))
         assert once == again
+        others = [document(seed, 60) for seed in range(50, 56)]
+        for part in ("held_out", "machine"):
+            once, again = (
+                fitting.calibrate(out, "c", Counting(), texts, fpr=0.2, identity={}, **{part: some})  # type: ignore[arg-type]
+                for some in (others, others * 3)
+            )
+            assert once == again
+
+    def test_a_score_that_is_not_finite_is_one_sentence(self, tmp_path: Path) -> None:
+        class Broken(Counting):
+            def score(self, texts: Sequence[str]) -> list[float]:
+                return [float("nan")] * len(texts)
+
+        texts = [document(seed, 60) for seed in range(8)]
+        with pytest.raises(CheckpointError, match="detector counting: gave a score that is not finite"):
+            fitting.calibrate(tmp_path / "c.json", "c", Broken(), texts, fpr=0.2, identity={})
+
+    def test_a_script_without_spaces_is_said(self, tmp_path: Path) -> None:
+        texts = [Document(f"{i}.txt", "東京は、とても大きい。" * 200 + str(i), HUMAN, str(i)) for i in range(8)]
+        with pytest.raises(CorpusError, match="in scripts without spaces words do not say how long a text is"):
+            fitting.calibrate(tmp_path / "c.json", "c", Counting(), texts, fpr=0.2, identity={})
 
     def test_none_is_long_enough(self, tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match="no human text to calibrate on has 50 words"):
@@ -227,6 +248,16 @@ class TestCommand:
         assert said in run("--human", str(made), "--detector", "counting", "--out", str(tmp_path / "c.json"))
         assert said in run("--human", human, "--held-out", str(made), "--detector", "counting", "--out", str(tmp_path / "c.json"))
         assert counting.seen == []
+
+    def test_a_text_in_the_folder_is_not_replaced(self, counting: Counting, human_folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(human_folder, tmp_path / "h")
+        mine = next((tmp_path / "h").rglob("*.txt"))
+        before = mine.read_bytes()
+        human = ["--human", str(tmp_path / "h"), "--detector", "counting"]
+        assert "is read here and would be replaced" in run(*human, "--out", str(mine))
+        assert mine.read_bytes() == before
+        for _ in range(2):
+            run(*human, "--fpr", "0.2", "--out", str(tmp_path / "h" / "calibration.json"))  # which is no text
 
     def test_interrupted_leaves_the_old_file(
         self, counting: Counting, human_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

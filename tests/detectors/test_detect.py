@@ -327,8 +327,21 @@ class TestCommand:
         for name in ("a", "b", "c"):
             (tmp_path / f"{name}.txt").write_text("" if name == "c" else text_with(6))
         said = " ".join(CliRunner().invoke(app, ["detect", str(tmp_path), "--detector", "harbours"]).stdout.split())
-        assert "2 texts without a p-value: The detector harbours has not been calibrated" in said
-        assert "1 text without a p-value: The text is empty." in said
+        assert "2 texts of which nothing can be said: The detector harbours has not been calibrated" in said
+        assert "1 text of which nothing can be said: The text is empty." in said
+
+    def test_short_texts_are_one_reason_and_a_rare_rate_is_another(
+        self, detector: CountsHarbours, calibration: Path, tmp_path: Path
+    ) -> None:
+        texts = tmp_path / "texts"
+        texts.mkdir()
+        for words in (1, 2, 3):
+            (texts / f"{words}.txt").write_text("word " * words)
+        (texts / "long.txt").write_text(text_with(3))
+        asked = ["detect", str(texts), "--detector", "harbours", "--calibration", str(calibration), "--fpr", "0.00001"]
+        said = " ".join(CliRunner().invoke(app, asked).stdout.split())
+        assert "3 texts of which nothing can be said: below 50 words there is too little to judge by." in said
+        assert "1 text of which nothing can be said: There are" in said
 
     def test_a_table_shows_how_texts_begin_where_there_is_room(
         self, detector: CountsHarbours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -384,7 +397,7 @@ class TestCommand:
         (texts / "a.txt").write_text("one")
         out.write_text('{"text": "two"}\n')
         result = CliRunner().invoke(app, ["detect", str(texts), "--out", str(out)])
-        assert "stands among the texts to judge, and would be replaced" in str(result.exception)
+        assert "is read here and would be replaced" in str(result.exception)
         assert out.read_text() == '{"text": "two"}\n'
         out.unlink()
         for _ in range(2):  # the second time what the first one wrote stands there
@@ -445,9 +458,12 @@ class TestResuming:
     def test_a_detector_that_was_trained_again_is_another(self, tmp_path: Path) -> None:
         folder = tmp_path / "harbours"
         folder.mkdir()
-        (folder / "weights").write_text("1", encoding="utf-8")
+        (folder / "detector.json").write_text("{}", encoding="utf-8")
+        (folder / "weights.npy").write_text("1", encoding="utf-8")
         before = detector_files(str(folder))
-        (folder / "weights").write_text("2", encoding="utf-8")
+        (folder / "calibration.json").write_text("what is not of its scores", encoding="utf-8")
+        assert before == detector_files(str(folder))
+        (folder / "weights.npy").write_text("2", encoding="utf-8")
         assert before.keys() == detector_files(str(folder)).keys()
         assert before != detector_files(str(folder))
         assert not detector_files("evidence")

@@ -41,7 +41,10 @@ def test_a_changed_member_is_another_detector(members: list[EvidenceDetector], t
     """Work begun with the one is not continued with the other."""
     Ensemble(members, [1, 1], name="both").save(tmp_path)
     before = detector_files(str(tmp_path))
-    assert sorted(before) == ["ensemble.json", "long/evidence.json", "short/evidence.json"]
+    assert sorted(before) == [
+        "ensemble.json",
+        *(f"{one}/{file}" for one in ("long", "short") for file in ("evidence.json", "scorer/model.safetensors")),
+    ]
     path = tmp_path / "short" / "evidence.json"
     path.write_text(path.read_text(encoding="utf-8").replace("0.1", "0.2"), encoding="utf-8")
     assert detector_files(str(tmp_path)) != before

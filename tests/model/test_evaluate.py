@@ -310,6 +310,8 @@ def test_command_line_prints_one_json_object(tiny: Path, file: str, text: str) -
 def test_command_line_names_the_stride_and_the_interval(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text(prose(3, 500), encoding="utf-8")
     answer = CliRunner().invoke(app, ["evaluate-lm", str(tiny), str(tmp_path / "long.txt")])
+    asked = CliRunner().invoke(app, ["evaluate-lm", str(tiny), str(tmp_path / "long.txt"), "--out", str(tmp_path / "long.txt")])
+    assert "is read here and would be replaced" in str(asked.exception)
     assert "sliding window of 128 tokens, stride 64" in answer.stdout
     assert "blocks of consecutive tokens" in answer.stdout
     assert "44.575" in answer.stdout

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from staged.artifacts import write_json
@@ -18,7 +19,8 @@ from staged.cli import app
 from staged.corpus.files import read_corpus
 from staged.detectors import evidence
 from staged.detectors.calibrate import load_calibration
-from staged.detectors.catalog import load_detector
+from staged.detectors.catalog import known_by, load_detector
+from staged.detectors.detect import Examiner
 from staged.detectors.features import FEATURES, SMOOTHER, feature_matrix, inside_words
 from staged.detectors.token_statistics import TokenStatistics
 from staged.errors import CheckpointError, PlanError, SamplingError
@@ -97,6 +99,8 @@ class TestTraining:
         assert facts["achieved"]["0.05"][0]["n"] > facts["attacked"]["0.05"][0]["n"] - 1 > 0
         assert "plain" in facts["calibrated_on"]
         assert "held" not in facts["calibrated_on"]
+        assert Examiner(str(folder)).calibration == load_calibration(folder / "calibration.json")
+        assert load_calibration(folder / "calibration.json").known_by
         scores = load_detector(folder).score(["The harbour opens the window.", "", "a " * 4000])
         assert all(math.isfinite(score) for score in scores)
 
@@ -177,17 +181,49 @@ class TestTraining:
             assert load_detector(place).name == "evidence"
 
     def test_changed_text_is_read_again_and_no_test_text_of_before_stays(self, settings: EvidenceSettings, tmp_path: Path) -> None:
-        once = replace(settings, also_calibrate=(), held_out=settings.held_out)
         build_detector(tmp_path / "out", settings)
         tests = tmp_path / "out" / "test" / "human"
-        before = {path.name: path.read_bytes() for path in tests.iterdir()}
-        assert "plain.jsonl" in before
+        assert "plain.jsonl" in {path.name for path in tests.iterdir()}
         changed = next(Path(settings.held_out[0]).rglob("*.txt"))
         changed.write_text(changed.read_text(encoding="utf-8").replace("lighthouse", "windmill"), encoding="utf-8")
-        build_detector(tmp_path / "out", once)
-        after = {path.name: path.read_bytes() for path in tests.iterdir()}
-        assert "plain.jsonl" not in after
-        assert b"windmill" in after["held.jsonl"]
+        build_detector(tmp_path / "out", settings)
+        assert "windmill" in (tests / "held.jsonl").read_text(encoding="utf-8")
+        build_detector(tmp_path / "out", replace(settings, also_calibrate=()))
+        assert "plain.jsonl" not in {path.name for path in tests.iterdir()}
+
+    def test_a_scorer_that_was_trained_again_is_another(self, settings: EvidenceSettings, tiny: Path, tmp_path: Path) -> None:
+        scorer = tmp_path / "scorer"
+        shutil.copytree(tiny, scorer)
+        settings = replace(settings, scorer=str(scorer))
+        build_detector(tmp_path / "out", settings)
+        place = tmp_path / "out" / "detector"
+        before, known = (place / "evidence.json").read_bytes(), known_by(str(place))
+        shutil.copytree(place, tmp_path / "kept")
+        weights = load_file(scorer / "model.safetensors")
+        save_file({name: one * 1.5 for name, one in weights.items()}, scorer / "model.safetensors", metadata={"format": "pt"})
+        assert known_by(str(place)) != known
+        with pytest.raises(CheckpointError, match="as it is now"):
+            Examiner(str(tmp_path / "kept"))
+        build_detector(tmp_path / "out", settings)
+        assert (place / "evidence.json").read_bytes() != before
+        assert Examiner(str(place)).calibration
+
+    def test_folders_of_others_stay(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+        for name in ("test", "human"):
+            mine = tmp_path / name / name / "my_tests.py"
+            mine.parent.mkdir(parents=True)
+            mine.write_text("mine")
+            with pytest.raises(PlanError, match="holds files of others"):
+                build_detector(tmp_path / name, settings)
+            assert mine.read_text() == "mine"
+
+    def test_what_is_finished_needs_no_generator(self, settings: EvidenceSettings, tiny: Path, tmp_path: Path) -> None:
+        writer = tmp_path / "writer"
+        shutil.copytree(tiny, writer)
+        settings = replace(settings, generators={str(writer): 160})
+        facts = build_detector(tmp_path / "out", settings)
+        shutil.rmtree(writer)
+        assert build_detector(tmp_path / "out", settings) == facts
 
     def test_samples_of_another_plan_are_said(self, settings: EvidenceSettings, tmp_path: Path) -> None:
         build_detector(tmp_path / "out", settings)
@@ -237,7 +273,9 @@ class TestTraining:
         build_detector(tmp_path / "out", settings)
         mine = str(tmp_path / "out" / "detector")
         plan = tmp_path / "texts.toml"
-        for changed in ({"seed": 2}, {"human": settings.held_out, "held_out": settings.human}):
+        as_folder = tuple(f"{one}/" for one in settings.human)
+        swapped = {"human": settings.held_out, "held_out": settings.human}
+        for changed in ({"seed": 2}, {"seed": 2, "human": as_folder}, swapped):
             plan.write_text(toml(replace(settings, **changed)), encoding="utf-8")  # type: ignore[arg-type]
             with pytest.raises(PlanError, match=r"learned from texts of .* that this plan's texts calibrate or test with"):
                 build_detector(tmp_path / "both", EnsembleSettings({mine: 1.0, "x": 1.0}, str(plan), "both"))

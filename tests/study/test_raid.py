@@ -29,7 +29,7 @@ from staged.study import raid_scores
 from staged.study.raid import RaidSettings, evaluate_raid
 from staged.study.raid_cells import calibration_side, choose_cuts, eligible_rows
 from staged.study.raid_results import exact_threshold, raid_results
-from staged.study.raid_rows import read_rows
+from staged.study.raid_rows import GROUPS, read_rows, texts_in_blocks
 from staged.study.raid_scores import collect
 from tests.conftest import prose
 from tests.study.raid_files import Stub, raid_rows, score_of, write_csv
@@ -317,6 +317,20 @@ class TestResume:
             assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
         evaluate_raid(file, RaidSettings(seed=2), detector="stub", out=tmp_path / "again")  # opens no detector: none is left
 
+    def test_what_is_left_of_a_block_is_scored_with_its_neighbours(
+        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In bfloat16 a score's last bits depend on the texts beside it."""
+        killed, second = Stub(fail_at=5), Stub()
+        detectors: Iterator[Stub] = iter([killed, second])
+        monkeypatch.setattr(catalog, "open_detector", lambda name, **_: next(detectors))
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
+        lines = (tmp_path / "out" / "scores.jsonl").read_bytes().splitlines(keepends=True)
+        (tmp_path / "out" / "scores.jsonl").write_bytes(b"".join(lines[:-10]))
+        evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
+        assert second.seen == 1200 - 4 * 64
+
     def test_another_detectors_scores_stay(self, stub: Stub, file: Path, tmp_path: Path) -> None:
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
         kept = (tmp_path / "out" / "scores.jsonl").read_bytes()
@@ -487,3 +501,23 @@ def test_a_single_string_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(catalog.NAMED, "stub", lambda *_: Stub())
     with pytest.raises(PlanError, match="not one string"):
         staged.raid_detector("stub")("a text")
+
+
+def test_a_domain_of_attacked_people_alone_is_left_out(file: Path, tmp_path: Path) -> None:
+    with open(file, encoding="utf-8", newline="") as given:
+        rows = list(csv.DictReader(given))
+    domains = sorted({row["domain"] for row in rows})
+    rows = [row for row in rows if (row["domain"], row["model"], row["attack"]) != (domains[0], "human", "none")]
+    write_csv(tmp_path / "f.csv", rows)
+    read = read_rows(tmp_path / "f.csv")
+    found = raid_results(read, collect([float(i) for i in range(len(read))]), (0.1,))
+    assert {row["domain"] for row in found["scores"]} == {*domains[1:], "all"}
+
+
+def test_strings_that_are_not_utf_8(tmp_path: Path) -> None:
+    columns = {name: pa.array(["x", "y"]) for name in ("source_id", *GROUPS)}
+    offsets, data = pa.py_buffer(np.array([0, 1, 2], dtype=np.int32).tobytes()), pa.py_buffer(b"\xffa")
+    columns |= {"id": pa.array(["a", "b"]), "generation": pa.StringArray.from_buffers(2, offsets, data)}
+    pq.write_table(pa.table(columns), tmp_path / "f.parquet")
+    with pytest.raises(CorpusError, match="cannot be read as a RAID-format file"):
+        list(texts_in_blocks(tmp_path / "f.parquet", first=0, size=9))

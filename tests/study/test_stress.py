@@ -172,7 +172,15 @@ def test_evidence_reads_one_line_and_is_told_what_to_normalise(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [({"attacks": ("x",)}, "unknown attack"), ({"fprs": (1.0,)}, "between"), ({"most": -1}, "0 or")]
+    ("wrong", "said"),
+    [
+        ({"attacks": ("x",)}, "unknown attack"),
+        ({"attacks": ("number", "number")}, "is named twice; name each once"),
+        ({"fprs": (0.05, 0.05)}, "rates must list at least one, each once"),
+        ({"fprs": ()}, "rates must list at least one, each once"),
+        ({"fprs": (1.0,)}, "between"),
+        ({"most": -1}, "0 or"),
+    ],
 )
 def test_wrong_settings(wrong: dict, said: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(PlanError, match=said):

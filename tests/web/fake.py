@@ -87,6 +87,8 @@ class FakeExaminer:
         tokens = len(text.split())
         return tokens, min(tokens, 510)
 
+    gives_odds = True
+
     def machine_probability(self, verdict: Verdict) -> float:
         return 0.5 if verdict.score is None else min(max((verdict.score + 2) / 8, 0.0), 1.0)
 

@@ -338,8 +338,9 @@ def test_head_is_answered_as_get(client: TestClient) -> None:
 
 
 def test_a_score_that_is_no_odds_is_no_probability(examiner: FakeExaminer, client: TestClient) -> None:
-    examiner.machine_probability = lambda verdict: None  # type: ignore[method-assign, assignment]
+    examiner.gives_odds = False
     answer = client.get("/openai-detector/?" + "words " * 100)
+    assert examiner.batches == 0
     assert answer.status_code == 501
     assert answer.json()["error"] == "The scores of fake are no probabilities; ask POST /api/detect."
 
