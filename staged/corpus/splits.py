@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ def assign(documents: Sequence[Document], shares: Mapping[str, float], *, seed: 
         CorpusError: unknown split, shares that don't add up to 1, or fewer sources than splits.
     """
     wanted = {name: shares.get(name, 0.0) for name in SPLITS if shares.get(name, 0.0) > 0}
-    if set(shares) - set(SPLITS) or abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) < 0:
+    if set(shares) - set(SPLITS) or not math.isclose(sum(shares.values()), 1, abs_tol=1e-9) or min(shares.values()) < 0:
         raise CorpusError(f"corpus shares {dict(shares)}: they must be fractions for {', '.join(SPLITS)} that add up to 1")
     size: dict[str, int] = defaultdict(int)
     for document in documents:

@@ -96,10 +96,12 @@ def members(release: Release, stage: Stage) -> dict[str, Path]:
     found |= {f"detector/{path.name}": path for path in _plain_files(detector)}
     for folder in release.evidence:
         found |= {f"study/{folder.resolve().name}/{name}": folder / name for name in STUDY_FILES if (folder / CELLS).is_file()}
-        found |= {f"bias/{BIAS}": folder / BIAS, f"survey/{SURVEY}": folder / SURVEY}
-        found |= {f"finetune/{FINETUNE}": folder / FINETUNE}
+        for kind, name in (("bias", BIAS), ("survey", SURVEY), ("finetune", FINETUNE)):
+            if (folder / name).is_file():  # a second one of its kind in a folder of its own
+                place = f"{kind}/{name}" if f"{kind}/{name}" not in found else f"{kind}/{folder.resolve().name}/{name}"
+                found[place] = folder / name
     found |= {"LICENSE": release.licence, WORDS: release.words}
-    optional = {name for name in found if name.startswith(("study/", "finetune/", "bias/", "survey/"))}
+    optional = {name for name in found if name.startswith("study/")}
     found = {name: path for name, path in found.items() if name not in optional or path.is_file()}
     for name, path in found.items():
         if not path.is_file():

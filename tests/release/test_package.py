@@ -237,3 +237,22 @@ def test_a_detector_of_another_run_than_the_evidence_is_refused(plan: Callable[.
     write_json(tmp_path / "study" / "manifest.json", {"inputs": dict.fromkeys(trained, "0" * 64)})
     with pytest.raises(ReleaseError, match="is of another run than the studies in evidence"):
         members(release, release.stages[0])
+
+
+def test_the_evidence_of_every_folder_gets_in(tmp_path: Path, tiny: Path) -> None:
+    """Whatever the order: a folder without a file of some kind used to take the place of one that has it."""
+    lay_out(tmp_path, tiny)
+    for folder, name in (("b1", "bias.json"), ("s1", "survey.json"), ("b2", "bias.json"), ("f1", "finetune.json")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(f'"{folder}"', encoding="utf-8")
+    for order in (["study", "b1", "s1", "b2", "f1"], ["f1", "s1", "b1", "study", "b2"]):
+        release = read_release(write_plan(tmp_path, evidence=json.dumps(order)))
+        found = members(release, release.stages[0])
+        kept = {place: path.parent.name for place, path in found.items() if place.startswith(("bias/", "survey/", "finetune/"))}
+        assert kept == {
+            "bias/bias.json": "b1",
+            "bias/b2/bias.json": "b2",
+            "survey/survey.json": "s1",
+            "finetune/finetune.json": "f1",
+        }
+        assert any(place.startswith("study/") for place in found)
