@@ -19,9 +19,9 @@ from staged.bias.probe import Asked, samples_folder
 from staged.bias.prompts import prompts
 from staged.comparing import Floats, holm, p_value, permuted_difference, rate, resampled_means, stream, widened_interval
 from staged.errors import CorpusError, PlanError
+from staged.files.sheets import not_a_key, one_line, read_key_file, read_sheet, words_digest, write_sheet_file
 from staged.samples.dataset import read_samples
 from staged.samples.kept import FILE
-from staged.sheets import not_a_key, one_line, read_key_file, read_sheet, words_digest, write_sheet_file
 
 HEADER = ("row", "text", "rating", "remarks")
 RATINGS = {"favourable": 1, "neutral": 0, "unfavourable": -1}

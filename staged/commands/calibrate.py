@@ -36,8 +36,8 @@ def calibrate(
     from staged.corpus.files import read_corpus
     from staged.detectors.calibrate import EDGES_WORDS, load_calibration
     from staged.detectors.catalog import calibration_file, known_by, open_detector, scored_by
+    from staged.files.texts import refuse_to_replace
     from staged.samples.decoders import chosen_device
-    from staged.texts import refuse_to_replace
 
     refuse_to_replace(out, human, machine, held_out)
     texts = read_corpus(human, generated=False)
@@ -143,7 +143,7 @@ def stress(
 
     settings = StressSettings(tuple(attack or ATTACKS), tuple(fpr or (0.01, 0.05)), most, without_normalisation, seed)
     from staged.corpus.files import read_corpus
-    from staged.texts import refuse_to_replace
+    from staged.files.texts import refuse_to_replace
 
     refuse_to_replace(out, human, machine, calibration)
 

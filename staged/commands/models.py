@@ -45,9 +45,9 @@ def evaluate_lm(
     out: Annotated[Path | None, typer.Option(help="A .json file that receives the object; a killed run then continues.")] = None,
 ) -> None:
     """What a text costs a language model: nats and bits per token, byte and word, beside the paper's table."""
+    from staged.files.texts import refuse_to_replace
     from staged.model.evaluate import evaluate
     from staged.samples.decoders import chosen_device
-    from staged.texts import refuse_to_replace
 
     refuse_to_replace(out, file)
     device = chosen_device(device)

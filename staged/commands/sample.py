@@ -76,9 +76,9 @@ def sample(
     ] = "",
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
+    from staged.files.texts import refuse_to_replace
     from staged.samples.asked import chosen_method, chosen_prompts, how_many
     from staged.samples.dataset import SampleSettings, write_samples
-    from staged.texts import refuse_to_replace
 
     refuse_to_replace(out, prompts)
     texts = chosen_prompts(prompt, prompts)

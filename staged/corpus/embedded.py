@@ -15,7 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from staged.errors import CorpusError
-from staged.installed import installed_file
+from staged.files.installed import installed_file
 from staged.records import HUMAN, Document
 
 WIKIPEDIA = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"

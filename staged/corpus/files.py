@@ -7,9 +7,9 @@ from pathlib import Path
 
 from staged.corpus.embedded import EMBEDDED
 from staged.errors import CorpusError
+from staged.files.texts import ROWS, SUFFIXES, files_below, read_rows, read_text, writable
 from staged.records import HUMAN, MACHINE, Document
 from staged.settings import nearest
-from staged.texts import ROWS, SUFFIXES, files_below, read_rows, read_text, writable
 
 KINDS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 SAMPLED = ("model", "method", "seed", "ended")  # fields by which a row of `staged sample` is known

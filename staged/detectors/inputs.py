@@ -8,7 +8,7 @@ from typing import Any
 
 from staged.errors import CorpusError
 from staged.figures import counted
-from staged.texts import ROWS, STDIN, files_below, json_lines, read_rows, read_text, writable
+from staged.files.texts import ROWS, STDIN, files_below, json_lines, read_rows, read_text, writable
 
 ADVICE = "save it as that, as .docx or as .pdf, or leave it out"
 NAMED_FILES = 20  # of those that cannot be read

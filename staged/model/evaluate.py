@@ -22,6 +22,7 @@ import torch
 from staged.artifacts import continued, read_json, replacing, sha256_file, write_json
 from staged.corpus.files import read_corpus
 from staged.errors import CorpusError, PlanError
+from staged.files.texts import STDIN, read_text
 from staged.model.bits_interval import CONFIDENCE, Interval, bits_per_byte_interval
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model, model_folder
@@ -31,7 +32,6 @@ from staged.model.likelihood import Ids, Nats, Window, batches, encode_document,
 from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
 from staged.progress import Progress, silent
 from staged.records import HUMAN, Document, count_words
-from staged.texts import STDIN, read_text
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from staged.artifacts import build, cache_folder, fingerprint, is_complete, sha256_file
 from staged.errors import CheckpointError, first_line
-from staged.installed import installed_file
+from staged.files.installed import installed_file
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from staged.errors import SamplingError
-from staged.texts import json_lines, read_text
+from staged.files.texts import json_lines, read_text
 
 
 def read_prompts(source: str) -> list[str]:

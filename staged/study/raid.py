@@ -22,13 +22,13 @@ from staged.detectors import catalog
 from staged.detectors.calibrate import check_fpr
 from staged.detectors.normalize import normalize
 from staged.errors import PlanError
+from staged.files.texts import refuse_to_replace
 from staged.progress import Progress, silent
 from staged.samples.decoders import chosen_device
 from staged.study.raid_cells import Conditions, Cut, Reported, calibration_side, choose_cuts, eligible_rows
 from staged.study.raid_results import raid_results
 from staged.study.raid_rows import Rows, read_rows
 from staged.study.raid_scores import Scores, predictions, read_predictions, score_into, score_rows, write_predictions
-from staged.texts import refuse_to_replace
 
 WRITTEN = ("scores.json", "scores.jsonl", "predictions.json", "raid_results.json", "evaluation.json")
 UNLABELLED = "the file has no labels (RAID's test set): it was scored, and nothing can be measured on it here"

@@ -21,8 +21,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from staged.errors import CorpusError, first_line
+from staged.files.texts import json_lines
 from staged.settings import nearest
-from staged.texts import json_lines
 
 HUMAN_MODEL, UNATTACKED = "human", "none"
 GROUPS = ("domain", "model", "decoding", "repetition_penalty", "attack")

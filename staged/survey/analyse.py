@@ -22,7 +22,7 @@ from scipy import stats
 from staged.artifacts import disk_errors, write_atomic, write_json
 from staged.comparing import ALPHA, POWER, Floats, holm, resampled_means, sign_flips, stream, verdict, widened_interval
 from staged.errors import CorpusError
-from staged.sheets import read_sheet, words_digest
+from staged.files.sheets import read_sheet, words_digest
 from staged.survey.design import HEADER, KEY, OF, SCALES, read_key
 from staged.survey.page import result_page, sentence
 

@@ -26,6 +26,7 @@ from staged.artifacts import disk_errors, locked, write_json
 from staged.corpus.build import CorpusSettings, split_documents
 from staged.corpus.passages import PARAGRAPH_END, sentence_spans
 from staged.errors import ArtifactError, PlanError
+from staged.files.sheets import not_a_key, one_line, read_key_file, words_digest, write_sheet_file
 from staged.model.checkpoints import model_folder
 from staged.model.names import folder_name
 from staged.progress import Progress, shifted, silent
@@ -34,7 +35,6 @@ from staged.samples.kept import FILE, keep_folder
 from staged.samples.methods import method
 from staged.samples.prompts import read_prompts
 from staged.samples.streams import derive
-from staged.sheets import not_a_key, one_line, read_key_file, words_digest, write_sheet_file
 from staged.survey.page import sheet_page
 
 __all__ = ["HEADER", "KEY", "OF", "SCALES", "SurveySettings", "make_survey"]

@@ -2,7 +2,7 @@
 
     app          the routes; answers as HTML or JSON, as asked
     guard        before every request: how large, how slow, how many; after it: security headers, and errors without a text
-    upload       a file's bytes → text; Word and PDF files by way of staged/extract.py
+    upload       a file's bytes → text; Word and PDF files by way of staged/files/extract.py
     examination  what is asked of a detector for one page, or for a batch
     worker       one thread that examines, a bounded queue before it
     pages        templates/ filled in; drawing makes the picture of a score

@@ -6,9 +6,9 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePath
 
-from staged import extract
 from staged.errors import CorpusError
-from staged.texts import utf_text
+from staged.files import extract
+from staged.files.texts import utf_text
 from staged.web.limits import RefusedError
 
 PLAIN = ("", ".txt", ".text", ".md")

@@ -23,7 +23,7 @@ from staged.errors import ArtifactError, CorpusError, PlanError
 from staged.model.bpe import BPE
 from staged.records import HUMAN, SPLITS, Document
 from tests.conftest import prose
-from tests.test_extract import word_file
+from tests.files.test_extract import word_file
 
 SHARES = {"pretrain": 0.5, "train": 0.2, "valid": 0.1, "test": 0.2}
 

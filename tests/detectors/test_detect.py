@@ -31,7 +31,7 @@ from staged.detectors.inputs import read_texts
 from staged.errors import CheckpointError, CorpusError, PlanError
 from staged.model.causal import load_causal
 from tests.conftest import prose
-from tests.test_extract import pdf_file, word_file
+from tests.files.test_extract import pdf_file, word_file
 
 WORDS = 60
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner, Result
 from staged.cli import app
 from staged.comparing import resampled_means, stream, widened_interval
 from staged.errors import ArtifactError, CorpusError, StagedError
+from staged.files.sheets import read_sheet
 from staged.release.evidence import read_evidence
 from staged.samples import dataset
-from staged.sheets import read_sheet
 from staged.survey import design
 from staged.survey.analyse import tally
 from staged.survey.design import HEADER, SCALES, SurveySettings, make_survey

@@ -322,7 +322,7 @@ def test_the_first_wrong_text_is_enough(client: TestClient) -> None:
 @pytest.mark.parametrize("stays", [True, False])
 def test_opening_a_file_has_a_deadline_too(examiner: FakeExaminer, monkeypatch: pytest.MonkeyPatch, stays: bool) -> None:
     release = threading.Event()
-    monkeypatch.setattr("staged.extract.opened", lambda *_: MACHINE_TEXT if release.wait(20) else "")
+    monkeypatch.setattr("staged.files.extract.opened", lambda *_: MACHINE_TEXT if release.wait(20) else "")
     with TestClient(create_app(examiner, Limits(answer_s=0.1 if stays else 20.0))) as client:
         if not stays:
             release.set()

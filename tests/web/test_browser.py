@@ -94,7 +94,7 @@ def test_drop_a_file(page: Page) -> None:
 
 
 def test_choose_a_word_file(page: Page) -> None:
-    from tests.test_extract import word_file
+    from tests.files.test_extract import word_file
 
     word = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
     page.get_by_label("or a file").set_input_files({"name": "essay.docx", "mimeType": word, "buffer": word_file()})

@@ -9,7 +9,7 @@ import pytest
 
 from staged.web.limits import RefusedError
 from staged.web.upload import Opener, kind_of, plain_text
-from tests.test_extract import pdf_file, word_file
+from tests.files.test_extract import pdf_file, word_file
 
 
 def text_of(name: str, data: bytes) -> str:
@@ -76,7 +76,7 @@ def test_two_are_opened_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         release.wait()
         return ""
 
-    monkeypatch.setattr("staged.extract.opened", slow)
+    monkeypatch.setattr("staged.files.extract.opened", slow)
 
     async def three() -> int:
         opener = Opener()

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from staged import extract
 from staged.errors import CorpusError, PlanError, first_line
+from staged.files import extract
 
 STDIN = "-"
 SAVE = "save it as that"

@@ -1,4 +1,4 @@
-"""Word and PDF files as text, each opened in a process of its own: `python -m staged.extract docx|pdf < FILE > TEXT`.
+"""Word and PDF files as text, each opened in a process of its own: `python -m staged.files.extract docx|pdf < FILE > TEXT`.
 
 Files of strangers meet large parsers here, so that process has little memory, little time, and no way to touch the caller.
 Exit code 0: the text stands on standard output, UTF-8. Exit code 3: one sentence stands on standard error.
@@ -44,7 +44,7 @@ def opened(kind: str, data: bytes) -> str:
     Raises:
         CorpusError: it cannot be opened, holds no text, or takes too much time or memory.
     """
-    command = (sys.executable, "-P", "-m", "staged.extract", kind)
+    command = (sys.executable, "-P", "-m", "staged.files.extract", kind)
     try:
         child = subprocess.run(command, input=data, capture_output=True, timeout=OPENING_S, check=False)
     except subprocess.TimeoutExpired:

@@ -11,9 +11,9 @@ import pytest
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
-from staged import extract
 from staged.errors import CorpusError
-from staged.extract import kind_of, opened
+from staged.files import extract
+from staged.files.extract import kind_of, opened
 
 
 def word_file() -> bytes:

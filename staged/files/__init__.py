@@ -1,0 +1,1 @@
+"""Files of users and of packages: text, Word, PDF, rows, sheets."""
