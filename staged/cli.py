@@ -16,6 +16,7 @@ release    card; release status, advance, verify, keygen, upload
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from typing import Annotated, NoReturn
 
@@ -24,7 +25,8 @@ import typer
 from staged import __version__
 from staged.commands import bias, calibrate, card, detect, models, raid, release, sample, serve, studies, survey, train
 from staged.errors import StagedError
-from staged.screen import errors, say, visible
+from staged.notes import LOGGER
+from staged.screen import Notes, errors, say, visible
 
 COMMANDS = (
     *(studies.study, studies.report),
@@ -70,6 +72,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # else a sign that the terminal's encoding lacks would be a traceback
             stream.reconfigure(errors="backslashreplace")
+    logging.getLogger(LOGGER).addHandler(Notes())
     try:
         app()
     except StagedError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,20 @@ def _is_harmless(character: str) -> bool:
 def say(text: str, *, style: str = "") -> None:
     """A line as it is, whatever brackets it holds, broken by the terminal alone."""
     screen.print(visible(text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+class Notes(logging.Handler):
+    """Shows every note once, on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sentence = record.getMessage()
+        if sentence not in self._shown:
+            self._shown.add(sentence)
+            errors.print(visible(sentence), style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

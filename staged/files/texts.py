@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from staged.errors import CorpusError, PlanError, first_line
 from staged.files import extract
+from staged.notes import note
 
 STDIN = "-"
 SAVE = "save it as that"
@@ -50,7 +51,7 @@ def read_text(source: str | Path, *, advice: str = SAVE) -> str:
     try:
         data = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
         kind = extract.kind_of(where, data)
-        text = utf_text(data) if kind == "txt" else extract.opened(kind, data)
+        text = utf_text(data) if kind == "txt" else _opened(where, kind, data)
     except CorpusError as error:
         raise CorpusError(f"{where}: {error}") from None
     except UnicodeDecodeError as error:
@@ -58,6 +59,13 @@ def read_text(source: str | Path, *, advice: str = SAVE) -> str:
     except OSError as error:
         raise CorpusError(f"{where}: cannot be read: {error.strerror}") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _opened(where: str, kind: str, data: bytes) -> str:
+    found = extract.opened(kind, data)
+    if found.left_out:
+        note(f"{where}: not read: {', '.join(found.left_out)}")
+    return found.text
 
 
 def files_below(folder: Path) -> list[Path]:

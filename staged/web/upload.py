@@ -32,7 +32,7 @@ class Opener:
         if kind == "txt":
             return plain_text(data)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._places, extract.opened, kind, data)
+            return (await asyncio.get_running_loop().run_in_executor(self._places, extract.opened, kind, data)).text
         except CorpusError as error:
             said = str(error)
             raise RefusedError(422, f"{said[0].upper()}{said[1:]}.") from None

@@ -12,7 +12,7 @@ from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from staged.errors import CorpusError
-from staged.files import extract
+from staged.files import extract, pdf
 from staged.files.extract import kind_of, opened
 
 
@@ -50,17 +50,17 @@ def pdf_file(*, text: str = "The river crosses the garden.", password: str = "",
 
 
 def test_word_is_read_in_order() -> None:
-    assert opened("docx", word_file()) == "On harbours\n\nThe river crosses the garden: a café, 🙂.\n\nleft\n\nright\n\nLast."
+    assert opened("docx", word_file()).text == "On harbours\n\nThe river crosses the garden: a café, 🙂.\n\nleft\n\nright\n\nLast."
 
 
 def test_pdf_is_read() -> None:
-    assert opened("pdf", pdf_file(pages=2)) == "The river crosses the garden.\n\nThe river crosses the garden."
+    assert opened("pdf", pdf_file(pages=2)).text == "The river crosses the garden.\n\nThe river crosses the garden."
 
 
 def test_words_cut_at_line_ends_are_made_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = "an exam-\nple of pre-\nWar Zür-\nich, 3-\n4 and -\nnot"
     monkeypatch.setattr("pypdf.PageObject.extract_text", lambda self: lines)
-    assert extract.pdf_text(pdf_file()) == "an example of pre-\nWar Zürich, 3-\n4 and -\nnot"
+    assert pdf.read(pdf_file()).text == "an example of pre-\nWar Zürich, 3-\n4 and -\nnot"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_hostile_files_get_one_sentence() -> None:
 
 def test_too_many_pages() -> None:
     with pytest.raises(CorpusError, match=r"501 pages; at most 500"):
-        extract.pdf_text(pdf_file(text="", pages=501))
+        pdf.read(pdf_file(text="", pages=501))
 
 
 def test_a_file_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, VERDICTS
+from staged.files.extracted import Extract
 from staged.web.app import create_app
 from staged.web.limits import Limits
 from tests.web.fake import HUMAN_TEXT, MACHINE_TEXT, FakeExaminer
@@ -322,7 +323,7 @@ def test_the_first_wrong_text_is_enough(client: TestClient) -> None:
 @pytest.mark.parametrize("stays", [True, False])
 def test_opening_a_file_has_a_deadline_too(examiner: FakeExaminer, monkeypatch: pytest.MonkeyPatch, stays: bool) -> None:
     release = threading.Event()
-    monkeypatch.setattr("staged.files.extract.opened", lambda *_: MACHINE_TEXT if release.wait(20) else "")
+    monkeypatch.setattr("staged.files.extract.opened", lambda *_: Extract(MACHINE_TEXT if release.wait(20) else ""))
     with TestClient(create_app(examiner, Limits(answer_s=0.1 if stays else 20.0))) as client:
         if not stays:
             release.set()

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from staged.files.extracted import Extract
 from staged.web.limits import RefusedError
 from staged.web.upload import Opener, kind_of, plain_text
 from tests.files.test_extract import pdf_file, word_file
@@ -71,10 +72,10 @@ def test_two_are_opened_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where whoever sent them has gone: a thread that opens a file is not interrupted."""
     release, at_work = threading.Event(), []
 
-    def slow(kind: str, data: bytes) -> str:
+    def slow(kind: str, data: bytes) -> Extract:
         at_work.append(kind)
         release.wait()
-        return ""
+        return Extract("")
 
     monkeypatch.setattr("staged.files.extract.opened", slow)
 
