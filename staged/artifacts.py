@@ -10,20 +10,34 @@ the change and nothing else. It holds no time and no path, so the same work give
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import importlib.metadata
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from staged.digests import digest, sha256_file
 from staged.errors import ArtifactError, StagedError
+from staged.gate import (
+    CHECKPOINT,
+    MANIFEST,
+    MARK,
+    Form,
+    check_construction,
+    check_replaceable,
+    check_stage,
+    construction_mark,
+    entered,
+    has_keys,
+    temporary_of,
+    wanted_of,
+)
 
 __all__ = [
     "CHECKPOINT",
@@ -43,9 +57,6 @@ __all__ = [
     "write_json",
 ]
 
-MANIFEST = "manifest.json"
-CHECKPOINT = "checkpoint.pt"  # in a folder under construction: what a killed writer continues from
-MARK = "fingerprint.json"  # in a folder under construction: what it is to become
 VERSIONED = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy", "scipy")
 
 
@@ -65,17 +76,20 @@ def build(
         True when work was done, False when the folder was already complete.
 
     Raises:
-        ArtifactError: the disk is full, the place cannot be written, or another process builds the same folder.
+        ArtifactError: something that is not ours stands in its place, the disk is full, the place cannot be written, or another
+            process builds the same folder.
     """
     check_name(folder)
     wanted = fingerprint(settings, inputs or {})
     if is_complete(folder, wanted):
         return False
     partial = partial_of(folder)
+    check_stage(folder)  # before the work, and again before its result takes this place
     made = [place for place in (partial, *partial.parents) if place == partial or not place.exists()]
     with disk_errors(folder), locked(partial):
         if is_complete(folder, wanted):  # another process finished it while this one waited for the lock
             return False
+        check_construction(partial)
         if not is_complete(partial, wanted):  # else it was killed between its manifest and its new name
             _keep_only_matching(partial, wanted)
             try:
@@ -90,6 +104,7 @@ def build(
             write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
         for name in (MARK, CHECKPOINT):
             (partial / name).unlink(missing_ok=True)
+        check_stage(folder)
         if folder.exists():
             shutil.rmtree(folder)
         partial.replace(folder)
@@ -114,15 +129,20 @@ def is_complete(folder: Path, wanted: Mapping[str, Any] | None = None) -> bool:
     if wanted is None:
         return True
     manifest = read_json(folder / MANIFEST)
-    return all(manifest.get(key) == value for key, value in wanted.items())
+    return isinstance(manifest, dict) and all(manifest.get(key) == value for key, value in wanted.items())
 
 
 def _keep_only_matching(partial: Path, wanted: Mapping[str, Any]) -> None:
+    """Empty a folder under construction unless it is to become this; killed meanwhile, it still carries a mark."""
+    if wanted_of(partial) == wanted:
+        return
     mark = partial / MARK
-    if not mark.is_file() or read_json(mark) != wanted:
+    if any(item != mark for item in partial.iterdir()):
+        write_json(mark, construction_mark("nothing yet"))
         for item in partial.iterdir():
-            shutil.rmtree(item) if item.is_dir() else item.unlink()
-        write_json(mark, wanted)
+            if item != mark:
+                shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
+    write_json(mark, construction_mark(wanted))
 
 
 def check_name(folder: Path) -> None:
@@ -161,24 +181,31 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def continued(out: Path, wanted: Mapping[str, Any], *, pieces: str) -> Iterator[Path]:
+def continued(out: Path, wanted: Mapping[str, Any], *, pieces: str, form: Form | None = None) -> Iterator[Path]:
     """The folder `OUT.blocks` of finished pieces of a file: held by this process alone, removed at the end, left after a kill.
 
     Args:
         wanted: JSON values that determine the pieces' bytes; pieces of anything else are removed.
         pieces: the pattern of their names.
+        form: as `replacing` takes it, of the file itself: what may not be replaced is said before the work.
 
     Raises:
-        ArtifactError: the disk is full, the place cannot be written, or another process writes the same file.
+        ArtifactError: a file or a folder that is not ours stands there, the disk is full, the place cannot be written, or
+            another process writes the same file.
     """
     folder = out.with_name(f"{out.name}.blocks")
+    check_replaceable(out, form)
     with disk_errors(out), locked(folder):
-        if not (folder / MARK).is_file() or read_json(folder / MARK) != wanted:
+        check_construction(folder)
+        if wanted_of(folder) != json.loads(json.dumps(wanted)):
             for stale in folder.glob(pieces):
                 stale.unlink()
-            write_json(folder / MARK, wanted)
+            write_json(folder / MARK, construction_mark(wanted))
         yield folder
-        shutil.rmtree(folder)
+        for piece in (*folder.glob(pieces), folder / MARK):
+            piece.unlink()
+        with suppress(OSError):  # what its user has put there stays
+            folder.rmdir()
 
 
 @contextmanager
@@ -192,29 +219,46 @@ def disk_errors(place: Path) -> Iterator[None]:
         raise ArtifactError(f"{place}: cannot write: {error.strerror or error}; free space or choose another place") from error
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing."""
-    with replacing(path) as temporary:
+def write_atomic(path: Path, data: bytes, *, form: Form | None = None) -> None:
+    """Write a whole file or nothing; as `replacing`."""
+    with replacing(path, form=form) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name to write a file under; at the end it is flushed to disk and renamed, or removed where writing failed."""
-    temporary = path.with_name(f".{path.name}.tmp")
+def replacing(path: Path, *, form: Form | None = None) -> Iterator[Path]:
+    """A temporary name to write a file under; at the end it is flushed to disk and renamed, or removed where writing failed.
+
+    Args:
+        form: tells a file of ours, where one stands at a place that a user named.
+
+    Raises:
+        ArtifactError: a file stands there that is not ours.
+    """
+    check_replaceable(path, form)
+    temporary = temporary_of(path)
     try:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        with entered(path, temporary):
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_json(path: Path, value: Any) -> None:
-    """JSON with sorted keys and a final newline; the same value gives the same bytes. NaN is refused."""
-    write_atomic(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode())
+def write_json(path: Path, value: Any, *, form: Form | None = None) -> None:
+    """JSON with sorted keys and a final newline; the same value gives the same bytes. NaN is refused.
+
+    Args:
+        form: as `replacing` takes it; by default a file with the same keys is ours.
+
+    Raises:
+        ArtifactError: a file stands there that is not ours.
+    """
+    data = (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    write_atomic(path, data, form=form or has_keys(value))
 
 
 def read_json(path: Path) -> Any:
@@ -232,23 +276,9 @@ def read_json(path: Path) -> Any:
         raise ArtifactError(f"{path}: damaged: {error}; {advice}") from None
 
 
-def sha256_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from None
-
-
 def cache_folder() -> Path:
     """Where what can be made or downloaded again is kept: under XDG_CACHE_HOME, by default ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")) / "staged"
-
-
-def digest(parts: Iterable[str]) -> str:
-    """24 hexadecimal digits of SHA-256 over texts in their order: a name for what was computed from them."""
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
 @cache

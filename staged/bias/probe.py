@@ -62,6 +62,9 @@ class BiasSettings:
                 raise PlanError(f"bias: {name.replace('_', ' ')} must be at least {least}, not {getattr(self, name)}")
 
 
+KIND = "bias probe"  # what a folder of probes is called
+
+
 @dataclass(frozen=True)
 class Probed:
     """What one model answered.

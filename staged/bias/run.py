@@ -15,7 +15,7 @@ from staged.artifacts import disk_errors, sha256_file, write_atomic, write_json
 from staged.bias import compare
 from staged.bias.measures import Measure, all_measures
 from staged.bias.page import page, sentence
-from staged.bias.probe import Asked, BiasSettings, Probed, answers, ask
+from staged.bias.probe import KIND, Asked, BiasSettings, Probed, answers, ask
 from staged.bias.prompts import TERMS, read_terms
 from staged.bias.sentence_pairs import (
     crows_pairs_difference,
@@ -26,6 +26,7 @@ from staged.bias.sentence_pairs import (
 )
 from staged.comparing import ALPHA, POWER
 from staged.errors import PlanError
+from staged.gate import check_replaceable, start_ledger
 from staged.model.checkpoints import model_folder
 from staged.progress import Progress, shifted, silent
 
@@ -33,6 +34,7 @@ NOT_COMPREHENSIVE = (
     "These probes are not comprehensive: a few English templates, groups and word lists, one way of sampling. A difference that "
     "they do not show may still exist, and no result here certifies that a model is unbiased."
 )
+RESULTS = ("bias.json", "bias.md")
 MOST_NAMED = 5  # occupation words shown of each group
 
 
@@ -69,6 +71,11 @@ def probe_models(models: Sequence[str], asked: Asked, out: Path, progress: Progr
             raise PlanError(f"bias: {name} is given twice; a comparison needs two different models")
         model_folder(name)  # before hours of work on the others
     total = asked.work() * len(models)
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        start_ledger(out, KIND)
+        for name in RESULTS:
+            check_replaceable(out / name)
     for number, model in enumerate(models):
         ask(model, asked, out, shifted(progress, asked.work() * number, total))
 
@@ -99,8 +106,8 @@ def compare_probed(models: Sequence[str], asked: Asked, out: Path, progress: Pro
         result["sentences"].append(sentence(a.model, b.model, rows, asked.terms.adjectives))
     result |= {"occupations": _occupations(probed), "sentence_pairs": _sentence_pairs(probed, asked)}
     with disk_errors(out):
-        write_json(out / "bias.json", result)
-        write_atomic(out / "bias.md", page(result).encode())
+        write_json(out / RESULTS[0], result)
+        write_atomic(out / RESULTS[1], page(result).encode())
     progress(total, total)
     return result
 

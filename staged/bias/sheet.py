@@ -15,11 +15,12 @@ import numpy as np
 
 from staged.artifacts import disk_errors, write_atomic, write_json
 from staged.bias.page import tally_page
-from staged.bias.probe import Asked, samples_folder
+from staged.bias.probe import KIND, Asked, samples_folder
 from staged.bias.prompts import prompts
 from staged.comparing import Floats, holm, p_value, permuted_difference, rate, resampled_means, stream, widened_interval
 from staged.errors import CorpusError, PlanError
 from staged.files.sheets import not_a_key, one_line, read_key_file, read_sheet, words_digest, write_sheet_file
+from staged.gate import start_ledger
 from staged.samples.dataset import read_samples
 from staged.samples.kept import FILE
 
@@ -123,6 +124,7 @@ def write_tally(path: Path, out: Path, *, seed: int = 1) -> dict[str, Any]:
     result = tally(path, seed=seed)
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
+        start_ledger(out, KIND)
         write_json(out / "tally.json", result)
         write_atomic(out / "tally.md", tally_page(result).encode())
     return result

@@ -26,6 +26,7 @@ def card(
 ) -> None:
     """Write a hub-ready model card from measured cells; run again, it keeps every hand-written paragraph."""
     from staged.artifacts import disk_errors, write_atomic
+    from staged.gate import check_replaceable, is_sealed, sealed
     from staged.release.card import card_of
     from staged.release.evidence import read_evidence
     from staged.release.render import card_html, card_markdown
@@ -35,8 +36,7 @@ def card(
         raise PlanError(f"--out {out}: give a file that ends in .md or .html, such as README.md")
     words_file, page = out.parent / WORDS, out.with_suffix(".html")
     for place in {out, page} if html else {out}:
-        if place.exists() and not words_file.exists():
-            raise PlanError(f"{place}: already there, and no card, as no {WORDS} stands beside it; choose another --out")
+        check_replaceable(place, is_sealed)
     evidence = read_evidence(studies)
     models = model or []
     title = ", ".join(models or evidence.models)
@@ -45,9 +45,9 @@ def card(
         out.parent.mkdir(parents=True, exist_ok=True)
         written = write_skeleton(words_file, title)
         if out.suffix.lower() == ".md":
-            write_atomic(out, card_markdown(made).encode())
+            write_atomic(out, sealed(card_markdown(made)).encode(), form=is_sealed)
         if html or out == page:
-            write_atomic(page, card_html(made).encode())
+            write_atomic(page, sealed(card_html(made)).encode(), form=is_sealed)
     for blank in made["blanks"]:
         say(f"blank: {blank['what']}: {blank['fill']}")
     if written:

@@ -89,6 +89,7 @@ def detect(
 
 def _write_page(html: Path, examiner: Examiner, texts: list[tuple[str, str]]) -> None:
     from staged.artifacts import disk_errors, write_atomic
+    from staged.gate import is_sealed, sealed
     from staged.web.examination import examine_text
     from staged.web.pages import saved
 
@@ -98,7 +99,7 @@ def _write_page(html: Path, examiner: Examiner, texts: list[tuple[str, str]]) ->
     page = saved(examine_text(examiner, text, lambda: None), name=name)
     with disk_errors(html):
         html.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(html, page.encode())
+        write_atomic(html, sealed(page).encode(), form=is_sealed)
     say(f"page: {html}")
 
 

@@ -29,6 +29,7 @@ from staged.artifacts import disk_errors, read_json, write_json
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
 from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.figures import counted
+from staged.gate import holds
 from staged.records import MACHINE, count_words
 
 EDGES_WORDS = (50, 100, 200, 400)
@@ -36,6 +37,7 @@ MACHINE_P = 0.05  # at most this share of machine texts scores as low as one tha
 HUMAN_P = 0.5  # without machine texts: a score that half of the human ones reach
 LEAST_FPR = 1e-6  # takes a million human texts of each length
 KIND = "calibration"
+FORM = holds("kind", "detector", "edges_words", "human", "fingerprint")  # of a calibration's file
 _UNSPACED = re.compile(  # letters of scripts that put no spaces between words: Thai to Khmer, kana, Chinese characters
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
@@ -197,7 +199,7 @@ class Calibration:
         """
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"kind": KIND, **self._facts(), "fingerprint": self.fingerprint})
+            write_json(path, {"kind": KIND, **self._facts(), "fingerprint": self.fingerprint}, form=FORM)
 
     @property
     def fingerprint(self) -> str:

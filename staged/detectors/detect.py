@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,14 @@ from staged.detectors.normalize import Normalized, normalize
 from staged.detectors.token_evidence import token_evidence
 from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
 from staged.errors import CheckpointError
+from staged.gate import rows_have_keys
 from staged.model.causal import CausalLM, load_causal
 from staged.progress import Progress, silent
 from staged.records import count_words
 from staged.samples.decoders import chosen_device
 
+PLAIN = {one.name for one in fields(Verdict)} - {"normalized", "segments"}
+VERDICTS = rows_have_keys(*PLAIN, also=("normalized", "segments"))  # the form of a file of verdicts
 AT_ONCE = 64  # texts scored together
 KEPT = 16  # verdicts of a file that is being written, of which a kill takes at most so many
 SEGMENT_WORDS = 75  # of a segment at least, where the text has them: what is shorter says nothing
@@ -208,7 +211,8 @@ def write_judged(
     Raises:
         ArtifactError: the place cannot be written.
     """
-    with continued(out, examiner.identity() | {"fpr": examiner.fpr, "segments": segments}, pieces="*.jsonl") as blocks:
+    wanted = examiner.identity() | {"fpr": examiner.fpr, "segments": segments}
+    with continued(out, wanted, pieces="*.jsonl", form=VERDICTS) as blocks:
         files = []
         progress(0, len(texts))
         for start in range(0, len(texts), KEPT):
@@ -219,4 +223,4 @@ def write_judged(
                 write_atomic(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
             files.append(file)
             progress(start + len(some), len(texts))
-        write_atomic(out, b"".join(file.read_bytes() for file in files))
+        write_atomic(out, b"".join(file.read_bytes() for file in files), form=VERDICTS)

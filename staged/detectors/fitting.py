@@ -14,7 +14,7 @@ from staged.artifacts import continued
 from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
 from staged.detectors.achieved import Achieved, achieved_rates, promised
-from staged.detectors.calibrate import EDGES_WORDS, Calibration, check_fpr, comparable_words, fit_calibration, is_unspaced
+from staged.detectors.calibrate import EDGES_WORDS, FORM, Calibration, check_fpr, comparable_words, fit_calibration, is_unspaced
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.detectors.scoring import in_batches, scored
@@ -118,7 +118,7 @@ def calibrate(
         )
         raise CorpusError(f"no human text to calibrate on has {edges_words[0]} words; give longer ones{spaces}")
     texts = [[normalize(one.text).text for one in part] for part in parts]
-    with continued(out, identity, pieces="*.json") as folder:
+    with continued(out, identity, pieces="*.json", form=FORM) as folder:
         scores = scored(folder, detector, in_batches([text for part in texts for text in part]), progress)
         fit_on, fit_machine, measured = (
             [(scores[text], comparable_words(text), domain_of(one)) for text, one in zip(*both, strict=True)]

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from staged.errors import CorpusError, PlanError, first_line
 from staged.files import extract
+from staged.gate import is_work, stands_in_work
 from staged.notes import note
 
 STDIN = "-"
@@ -69,14 +70,25 @@ def _opened(where: str, kind: str, data: bytes) -> str:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files below a folder, in a fixed order, but hidden ones, what Word keeps beside a file that is open, and unfinished
-    pieces of ours."""
+    """All files below a folder, in a fixed order, but hidden ones and what Word keeps beside a file that is open.
 
-    def is_meant(path: Path) -> bool:
-        parts = path.relative_to(folder).parts
-        return not any(part.startswith((".", "~$")) or part.endswith(".blocks") for part in parts)
+    Folders of our own work are passed over, unless the folder is itself one or stands in one: a study whose results lie inside its
+    corpus does not read them as human text.
+    """
+    return sorted(_walked(folder, everything=stands_in_work(folder)))
 
-    return sorted(path for path in folder.rglob("*") if is_meant(path) and path.is_file())
+
+def _walked(folder: Path, *, everything: bool) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name.startswith((".", "~$")):
+            continue
+        if path.is_file():
+            yield path
+        elif path.is_dir() and not path.is_symlink():
+            if is_work(path) and not everything:
+                note(f"{path}: passed over: staged made what is in it")
+            else:
+                yield from _walked(path, everything=everything)
 
 
 def _is_not_read(path: Path) -> bool:

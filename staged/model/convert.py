@@ -5,6 +5,7 @@ Tensor by tensor: a 1558M in float32 is converted in the memory of its largest t
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from staged.artifacts import MANIFEST, build, disk_errors, fingerprint, is_complete, write_json
+from staged.artifacts import build, disk_errors, fingerprint, is_complete, write_json
+from staged.digests import digest
 from staged.errors import PlanError
+from staged.gate import MANIFEST
 from staged.model.bpe import BPE
 from staged.model.checkpoints import hub_config, model_folder, open_folder, shapes
 from staged.model.config import GPT2Config
-from staged.model.gguf import write_gguf
+from staged.model.gguf import gguf_mark, write_gguf
 from staged.model.layouts import SAFETENSORS, model_files
 from staged.model.safetensors import write_safetensors
 from staged.model.stored import AnyTensor
@@ -39,7 +42,7 @@ def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Progress 
         progress: called with (tensors written, tensors).
 
     Returns:
-        False when the folder was already there, made from the same files with the same settings.
+        False when the target was already there, made from the same files with the same settings.
 
     Raises:
         CheckpointError: the source is not a whole GPT-2, or a value does not fit the type.
@@ -55,13 +58,23 @@ def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Progress 
     config, bpe, weights = open_folder(folder)
     kind = _stored_as(weights) if dtype == KEEP else dtype
     if gguf:
-        if target.exists():
-            raise PlanError(f"{target}: already there; delete it or choose another name")
-        with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_gguf(target, config, bpe, weights, dtype=kind, progress=progress)
-        return True
+        return _to_gguf(folder, target, config, bpe, weights, kind, progress)
     return _to_folder(folder, target, config, bpe, weights, kind, progress)
+
+
+def _to_gguf(
+    source: Path, target: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyTensor], dtype: str, progress: Progress
+) -> bool:
+    wanted = fingerprint({"convert": {"dtype": dtype, "layout": "gguf"}}, model_files(source))
+    made_of = digest([json.dumps(wanted, sort_keys=True)])
+    if target.exists():
+        if target.is_file() and gguf_mark(target) == made_of:
+            return False
+        raise PlanError(f"{target}: already there, and not made from {source.name} as {dtype}; move it, or choose another name")
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_gguf(target, config, bpe, weights, dtype=dtype, mark=made_of, progress=progress)
+    return True
 
 
 def _stored_as(weights: dict[str, AnyTensor]) -> str:

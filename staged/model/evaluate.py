@@ -23,6 +23,7 @@ from staged.artifacts import continued, read_json, replacing, sha256_file, write
 from staged.corpus.files import read_corpus
 from staged.errors import CorpusError, PlanError
 from staged.files.texts import STDIN, read_text
+from staged.gate import holds
 from staged.model.bits_interval import CONFIDENCE, Interval, bits_per_byte_interval
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model, model_folder
@@ -33,6 +34,7 @@ from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
 from staged.progress import Progress, silent
 from staged.records import HUMAN, Document, count_words
 
+RESULT = holds("nats_per_token", "bits_per_byte", "published")  # the form of what `evaluate` writes
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -121,8 +123,12 @@ def evaluate(
     chosen = _stride(stride, gpt2.config.n_ctx)
     documents = read_documents(file)
     sequences = [_encode(bpe, document) for document in documents]
-    wanted = {"stride": chosen, "batch": batch, "precision": precision, "device": device}
-    with nullcontext() if out is None else continued(out, wanted | _digests(model, sequences), pieces="?????????.npy") as blocks:
+    wanted = {"stride": chosen, "batch": batch, "precision": precision, "device": device} | _digests(model, sequences)
+    with (
+        nullcontext()
+        if out is None
+        else continued(out, wanted | _digests(model, sequences), pieces="?????????.npy", form=RESULT) as blocks
+    ):
         nats = token_nats(gpt2, sequences, stride=chosen, batch=batch, blocks=blocks, progress=progress)
         found = Evaluation(
             model=model,
@@ -139,7 +145,7 @@ def evaluate(
             interval=bits_per_byte_interval(nats, [token_bytes(bpe)[ids[1:]] for ids in sequences]),
         )
         if out is not None:
-            write_json(out, found.to_json())
+            write_json(out, found.to_json(), form=RESULT)
     return found
 
 

@@ -22,6 +22,7 @@ from staged.model.stored import AnyTensor
 
 TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "q8_0": "Q8_0"}
 FILE_TYPES = {"F32": "ALL_F32", "F16": "MOSTLY_F16", "BF16": "MOSTLY_BF16", "Q8_0": "MOSTLY_Q8_0"}
+MADE_OF = "staged.made_of"  # the metadata's key of our own mark
 NAMES = {
     "wte": "token_embd",
     "wpe": "position_embd",
@@ -44,12 +45,25 @@ def gguf_name(name: str) -> str:
     return f"{NAMES[part]}.{kind}"
 
 
-def write_gguf(path: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyTensor], *, dtype: str, progress: Any) -> None:
+def gguf_mark(path: Path) -> str:
+    """What `write_gguf` marked a file with; empty for a file of others, and for one that is no GGUF file."""
+    gguf = _library()
+    try:
+        field = gguf.GGUFReader(path).get_field(MADE_OF)
+    except (OSError, ValueError, IndexError, KeyError):  # how the library meets other bytes
+        return ""
+    return str(field.contents()) if field else ""
+
+
+def write_gguf(
+    path: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyTensor], *, dtype: str, mark: str, progress: Any
+) -> None:
     """Write a whole file or nothing, holding one tensor at a time.
 
     Args:
         weights: as `open_weights` gives them.
         dtype: a key of TYPES.
+        mark: names what it is made of; `gguf_mark` reads it back.
         progress: called with (tensors written, tensors).
 
     Raises:
@@ -61,6 +75,7 @@ def write_gguf(path: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyT
     gguf = _library()
     with replacing(path) as temporary, closing(gguf.GGUFWriter(temporary, "gpt2")) as writer:
         _describe(writer, gguf, config, bpe, name=path.stem, kind=TYPES[dtype])
+        writer.add_string(MADE_OF, mark)
         kinds = {name: _kind(gguf, name, tensor.shape, TYPES[dtype]) for name, tensor in weights.items()}
         for name, tensor in weights.items():
             _announce(writer, gguf, name, tensor, kinds[name])

@@ -32,7 +32,8 @@ from staged.artifacts import (
     write_json,
 )
 from staged.corpus.build import build_passages, documents_digest, split_documents
-from staged.errors import ArtifactError, CheckpointError, PlanError
+from staged.errors import CheckpointError, PlanError
+from staged.gate import check_stage
 from staged.model import data, processes
 from staged.model.bpe import BPE, load_bpe, train_bpe
 from staged.model.checkpoints import load_model, model_folder
@@ -96,7 +97,7 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     wanted = fingerprint(asdict(settings) | {"text": documents_digest(documents)}, _model_files(settings))
     if is_complete(folder, wanted):
         return False
-    _refuse_other_files(folder)
+    check_stage(folder)
     if settings.init and folder.exists() and folder.samefile(model_folder(settings.init)):
         raise PlanError(f"{folder}: is the model to start from and would be replaced by the tuned one; choose another --out")
     made = is_complete(partial_of(folder), wanted)  # killed between its manifest and its new name
@@ -111,16 +112,6 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
         work(partial_of(folder))
     processes.barrier()
     return True
-
-
-def _refuse_other_files(folder: Path) -> None:
-    """A finished run takes its folder's place, so nothing but a model that was made here may stand there."""
-    finished = is_complete(folder) and (folder / "training.json").is_file()
-    half_replaced = is_complete(partial_of(folder))  # killed while an older model was being removed
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{folder}: is a file, and a model needs a folder; choose another --out")
-    if folder.is_dir() and any(folder.iterdir()) and not finished and not half_replaced:
-        raise ArtifactError(f"{folder}: holds files that are no finished model of `staged train`; choose another --out")
 
 
 def _model_files(settings: TrainSettings) -> dict[str, Path]:

@@ -20,8 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import MANIFEST, MARK, build, disk_errors, read_json, replacing, sha256_file, write_atomic, write_json
+from staged.artifacts import build, disk_errors, read_json, replacing, sha256_file, write_atomic, write_json
 from staged.errors import ArtifactError, CheckpointError, ReleaseError
+from staged.gate import MANIFEST, MARK, is_work, temporary_of
 from staged.model.checkpoints import model_folder
 from staged.release.card import card_of
 from staged.release.contents import files_of, package_evidence, sums_text
@@ -29,7 +30,7 @@ from staged.release.decision import DECISION, RECORD, decision_markdown
 from staged.release.evidence import BIAS, CELLS, FINETUNE, SURVEY
 from staged.release.plan import Release, Stage
 from staged.release.render import card_html, card_markdown
-from staged.release.signing import ATTRIBUTES, PUBLIC, SUMS, is_private_key, public_half, sign
+from staged.release.signing import ATTRIBUTES, PUBLIC, SIGNATURE, SUMS, is_private_key, public_half, sign
 from staged.release.verify import NOT_IN_SBOM, verify
 from staged.release.words import WORDS, read_words
 
@@ -66,6 +67,7 @@ def build_package(root: Path, release: Release, stage: Stage, decision: Mapping[
         _copy(parts, partial)
         _write_generated(partial, release, stage, decision, public)
 
+    _unseal(work)
     build(work, write, settings=settings, inputs=parts)
     with disk_errors(work):
         _seal(work, private)
@@ -134,9 +136,14 @@ def write_sums(folder: Path) -> None:
     write_atomic(folder / SUMS, sums_text({name: sha256_file(folder / name) for name in files_of(folder) if name != SUMS}).encode())
 
 
+def _unseal(work: Path) -> None:
+    """Take off what a run added that was killed before the package had its name: it is no part of what was built."""
+    if is_work(work):
+        for added in (work / SIGNATURE, work / SUMS, temporary_of(work / SIGNATURE), temporary_of(work / SUMS)):
+            added.unlink(missing_ok=True)
+
+
 def _seal(work: Path, private: Path) -> None:
-    for leftover in work.glob(".*.tmp"):  # of a run that was killed while it sealed
-        leftover.unlink()
     sign(work, private)
     write_sums(work)
 

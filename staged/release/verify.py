@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from staged.artifacts import MANIFEST, read_json, sha256_file
+from staged.artifacts import read_json, sha256_file
 from staged.errors import ReleaseError, StagedError
+from staged.gate import MANIFEST
 from staged.records import Cell
 from staged.release import traced
 from staged.release.contents import REQUIRED, SBOM, files_of, oddities, package_evidence, parse_sums, sums_text

@@ -12,6 +12,7 @@ from jinja2 import UndefinedError
 from staged.artifacts import read_json, write_atomic
 from staged.errors import ArtifactError
 from staged.figures import estimate, percent
+from staged.gate import is_sealed, sealed
 from staged.report.page import templates
 
 WIDTH, LEFT, RIGHT, TOP, LINE = 640, 120, 16, 34, 46
@@ -31,7 +32,7 @@ def write_finetune_report(folder: Path) -> None:
         page = templates().get_template("finetune.html").render(**found, metrics={}, plots=plots, kinds=KINDS)
     except (UndefinedError, KeyError) as missing:
         raise ArtifactError(f"{folder}: written by another version of staged ({missing}); run the study again") from None
-    write_atomic(folder / "report.html", page.encode())
+    write_atomic(folder / "report.html", sealed(page).encode(), form=is_sealed)
 
 
 def dots(rows: Sequence[Row]) -> str:

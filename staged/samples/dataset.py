@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from staged.artifacts import continued, fingerprint, sha256_file, write_atomic
 from staged.errors import PlanError, SamplingError
+from staged.gate import rows_have_keys
 from staged.model.causal import TextTokenizer
 from staged.model.checkpoints import model_folder
 from staged.model.fast import PRECISIONS
@@ -138,11 +139,11 @@ def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progre
     path = path_taken(settings.model, settings.precision, settings.device)
     made = asdict(settings) | {"batch": settings.block, "ahead": AHEAD if settings.draft else 0}
     made |= {"weights": weights, "computed_by": path}
-    with continued(out, fingerprint(made, {}), pieces="?????????.jsonl") as blocks:
+    with continued(out, fingerprint(made, {}), pieces="?????????.jsonl", form=is_samples) as blocks:
         names = [blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.block)]
         if not all(name.is_file() for name in names):
             _fill(names, model, bpe, settings, progress)
-        write_atomic(out, _join(out.suffix, names, settings))
+        write_atomic(out, _join(out.suffix, names, settings), form=is_samples)
     return path
 
 
@@ -243,6 +244,16 @@ def _join(suffix: str, names: Sequence[Path], settings: SampleSettings) -> bytes
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist([json.loads(line) for line in joined.splitlines()], schema=schema), buffer)
     return buffer.getvalue()
+
+
+def is_samples(path: Path) -> bool:
+    """Whether a file holds rows of ours and nothing else."""
+    if path.suffix != ".parquet":
+        return rows_have_keys(*SCHEMA.names, also=LOGPROBS.names)(path)
+    try:
+        return set(pq.read_schema(path).names) - set(LOGPROBS.names) == set(SCHEMA.names)
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def read_samples(path: Path) -> list[dict[str, Any]]:

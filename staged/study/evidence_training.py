@@ -23,7 +23,6 @@ from staged.artifacts import (
     disk_errors,
     is_complete,
     locked,
-    partial_of,
     read_json,
     replacing,
     sha256_file,
@@ -38,6 +37,7 @@ from staged.detectors.evidence import EvidenceDetector, Matrix, one_line, scored
 from staged.detectors.features import FEATURES
 from staged.detectors.normalize import normalize
 from staged.errors import PlanError
+from staged.gate import check_stage, start_ledger
 from staged.model.causal import CausalLM, load_causal
 from staged.model.checkpoints import model_folder
 from staged.records import HUMAN, MACHINE, Document
@@ -118,10 +118,12 @@ def build_detector(
         joined: Ensemble | None = _joined(settings, plan, device)
     else:
         plan, joined = settings, None
-    _check_others(out)
     _check_models(out, plan, scorer=not joined)
     out.mkdir(parents=True, exist_ok=True)
     with disk_errors(out), locked(out):
+        start_ledger(out, "detector's training")
+        for name in ("human", "test", "detector"):
+            check_stage(out / name)
         documents = gather(out, plan, device=device, progress=progress)
 
         def write(folder: Path) -> None:
@@ -153,19 +155,8 @@ def _check_models(out: Path, plan: EvidenceSettings, *, scorer: bool) -> None:
         model_folder(model)
 
 
-def _check_others(out: Path) -> None:
-    """Refuse to make our folders of others' ones."""
-    for name, ours in (("human", {"passages.parquet"}), ("test", {"human", "machine"})):
-        there = {one.name for one in (out / name).iterdir()} if (out / name).is_dir() else set()
-        if there - ours - {"manifest.json"}:
-            raise PlanError(f"{out / name}: holds files of others, and would be replaced; choose another --out")
-
-
 def _check_place(place: Path, name: str) -> None:
     file = place / "calibration.json"
-    ours = any((place / one).is_file() for one in ("evidence.json", "ensemble.json"))
-    if place.exists() and any(place.iterdir()) and not (ours or is_complete(partial_of(place))):  # it was about to be replaced
-        raise PlanError(f"{place}: is no detector of this kind, and would be replaced by one; choose another --out")
     if file.is_file() and (there := load_calibration(file).detector) != name:
         raise PlanError(f"{place}: holds the detector {there!r}, and this plan makes {name!r}; choose another --out")
 

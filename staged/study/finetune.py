@@ -54,7 +54,16 @@ def run_finetune(
     corpora = [corpus_stage(f"{world}/corpus", settings.corpus_of(world), settings.model, cost=8) for world in settings.worlds]
     others = model_stages(root, settings)
     return carry_out(
-        root, settings.recorded(), corpora, others, check=enough, write=write, results=RESULTS, workers=workers, report=report
+        root,
+        settings.recorded(),
+        corpora,
+        others,
+        kind="fine-tuning study",
+        check=enough,
+        write=write,
+        results=RESULTS,
+        workers=workers,
+        report=report,
     )
 
 

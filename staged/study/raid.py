@@ -23,14 +23,25 @@ from staged.detectors.calibrate import check_fpr
 from staged.detectors.normalize import normalize
 from staged.errors import PlanError
 from staged.files.texts import refuse_to_replace
+from staged.gate import check_replaceable, start_ledger
 from staged.progress import Progress, silent
 from staged.samples.decoders import chosen_device
 from staged.study.raid_cells import Conditions, Cut, Reported, calibration_side, choose_cuts, eligible_rows
 from staged.study.raid_results import raid_results
 from staged.study.raid_rows import Rows, read_rows
-from staged.study.raid_scores import Scores, predictions, read_predictions, score_into, score_rows, write_predictions
+from staged.study.raid_scores import (
+    IDENTITY,
+    SCORED,
+    Scores,
+    predictions,
+    read_predictions,
+    score_into,
+    score_rows,
+    write_predictions,
+)
 
-WRITTEN = ("scores.json", "scores.jsonl", "predictions.json", "raid_results.json", "evaluation.json")
+KIND = "detector's evaluation"  # what the folder is called
+WRITTEN = (IDENTITY, SCORED, "predictions.json", "raid_results.json", "evaluation.json")
 UNLABELLED = "the file has no labels (RAID's test set): it was scored, and nothing can be measured on it here"
 
 
@@ -131,6 +142,9 @@ def evaluate_raid(
         )
         return head | _measure(rows, scores, settings) | ({} if rows.labelled else {"scores": list(predictions(rows, scores))})
     with disk_errors(out), locked(out):
+        start_ledger(out, KIND)
+        for name in WRITTEN:
+            check_replaceable(out / name, None if name != SCORED else lambda path: (path.parent / IDENTITY).is_file())
         return _into(out, rows, settings, head, predicted, device, progress)
 
 

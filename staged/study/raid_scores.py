@@ -25,6 +25,7 @@ from staged.errors import ArtifactError, CheckpointError, CorpusError
 from staged.progress import Progress
 from staged.study.raid_rows import Rows, texts_in_blocks
 
+IDENTITY, SCORED = "scores.json", "scores.jsonl"
 BLOCK_TEXTS = 256
 FINITE, MISSING, NOT_A_NUMBER, INFINITE = range(4)
 KINDS = ("scored", "missing", "nan", "infinite")
@@ -84,16 +85,16 @@ def score_into(folder: Path, rows: Rows, load: Callable[[], Detector], identity:
         ArtifactError: the folder cannot be written, or holds another detector's scores.
         CheckpointError: the detector gave another number of scores than texts.
     """
-    path = folder / "scores.jsonl"
+    path, identity_file = folder / SCORED, folder / IDENTITY
     wanted = identity | {"file": sha256_file(rows.path)}
     with disk_errors(path):
-        there = read_json(folder / "scores.json") if (folder / "scores.json").is_file() else None
+        there = read_json(identity_file) if identity_file.is_file() else None
         if path.is_file() and (there is None or there["detector"] != wanted["detector"]):
             whose = "that are not of `staged evaluate`" if there is None else f"of the detector {there['detector']!r}"
             raise ArtifactError(f"{folder}: holds scores {whose}; choose another --out")
         if there != wanted:
             path.unlink(missing_ok=True)
-            write_json(folder / "scores.json", wanted)
+            write_json(identity_file, wanted)
         found = _continue(path, rows)
         progress(len(found), len(rows))
         if len(found) < len(rows):

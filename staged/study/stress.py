@@ -23,6 +23,7 @@ from staged.detectors.evidence import EvidenceDetector, one_line
 from staged.detectors.fitting import domain_of, refuse_shared
 from staged.detectors.scoring import in_batches, scored
 from staged.errors import PlanError
+from staged.gate import has_keys
 from staged.progress import Progress, silent
 from staged.records import LABELS, Document
 from staged.samples.streams import derive
@@ -99,10 +100,11 @@ def stress(
     texts = [one for part in (human, machine) for one in chosen(part, settings)]
     read = {reading: [sees(text) for text in under(texts, reading, seed=settings.seed)] for reading in _readings(settings)}
     batches = in_batches([text for these in read.values() for text in these])
-    with continued(out, identity, pieces="*.json") as folder:
+    head = dict(identity) | {"settings": asdict(settings)}
+    with continued(out, identity, pieces="*.json", form=has_keys(head | {"rows": []})) as folder:
         scores = scored(folder, detector, batches, progress)
         rows = corrected(list(tabulate(texts, read, scores, calibration, settings.fprs)))
-        found = dict(identity) | {"settings": asdict(settings), "rows": [asdict(row) for row in rows]}
+        found = head | {"rows": [asdict(row) for row in rows]}
         write_json(out, found)
     return found
 

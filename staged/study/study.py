@@ -9,10 +9,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import MANIFEST, disk_errors, fingerprint, is_complete, locked, read_json, versions, write_atomic, write_json
+from staged.artifacts import (
+    disk_errors,
+    fingerprint,
+    is_complete,
+    locked,
+    partial_of,
+    read_json,
+    versions,
+    write_atomic,
+    write_json,
+)
 from staged.corpus.build import CorpusSettings, split_documents
 from staged.corpus.embedded import EMBEDDED
 from staged.errors import PlanError
+from staged.gate import MANIFEST, check_construction, check_replaceable, check_stage, holds, start_ledger
 from staged.model.checkpoints import MINIS, load_model, model_folder, read_config
 from staged.records import Cell
 from staged.samples.engine import check_length
@@ -74,6 +85,7 @@ def run_study(
         settings.recorded(),
         [corpus],
         others,
+        kind="release study",
         check=enough,
         write=write,
         results=_results(settings),
@@ -88,6 +100,7 @@ def carry_out(
     corpora: Sequence[Stage],
     others: Sequence[Stage],
     *,
+    kind: str,
     check: Callable[[], None],
     write: Callable[[], None],
     results: Sequence[str],
@@ -98,6 +111,7 @@ def carry_out(
 
     Args:
         recorded: the settings, as the folder's manifest holds them.
+        kind: what the folder is called; one of another kind is refused.
         check: looks at the human texts: too few are said now, not after an hour of sampling.
         write: makes the files named by `results` from the finished stages.
 
@@ -110,6 +124,7 @@ def carry_out(
     stages = [*corpora, *others]
     with disk_errors(root), locked(root):
         manifest = root / MANIFEST
+        _claim(root, kind, stages, results)
         if manifest.is_file() and read_json(manifest).get("settings") != fingerprint(recorded, {})["settings"]:
             manifest.unlink()  # of another plan: from here on the folder is on its way to this one
         worked = False
@@ -125,6 +140,20 @@ def carry_out(
         write()
         write_json(manifest, wanted | {"versions": versions()})
         return True
+
+
+def _claim(root: Path, kind: str, stages: Sequence[Stage], results: Sequence[str]) -> None:
+    """Before the long work: nothing stands in the way that is not ours, and the folder is marked as this kind's."""
+    known = holds("settings", "inputs", "versions")
+    for stage in stages:
+        check_construction(partial_of(root / stage.name))
+        if not is_complete(root / stage.name):
+            check_stage(root / stage.name)
+    check_replaceable(root / MANIFEST, known)
+    kept = known(root / MANIFEST)  # of a version that kept no ledger
+    start_ledger(root, kind, adopted=[root / name for name in (*results, MANIFEST)] if kept else ())
+    for name in results:
+        check_replaceable(root / name)
 
 
 def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:

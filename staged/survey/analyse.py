@@ -23,7 +23,8 @@ from staged.artifacts import disk_errors, write_atomic, write_json
 from staged.comparing import ALPHA, POWER, Floats, holm, resampled_means, sign_flips, stream, verdict, widened_interval
 from staged.errors import CorpusError
 from staged.files.sheets import read_sheet, words_digest
-from staged.survey.design import HEADER, KEY, OF, SCALES, read_key
+from staged.gate import start_ledger
+from staged.survey.design import HEADER, KEY, KIND, OF, SCALES, read_key
 from staged.survey.page import result_page, sentence
 
 __all__ = ["SURVEY", "tally", "write_tally"]
@@ -73,6 +74,7 @@ def write_tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
     """`tally`, written as survey.json and survey.md into the questionnaire's folder."""
     result = tally(folder, answers)
     with disk_errors(folder):
+        start_ledger(folder, KIND)
         write_json(folder / SURVEY, result)
         write_atomic(folder / "survey.md", result_page(result).encode())
     return result

@@ -15,18 +15,22 @@ accurate and clear.
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import disk_errors, locked, write_json
+from staged.artifacts import disk_errors, locked, write_atomic, write_json
 from staged.corpus.build import CorpusSettings, split_documents
 from staged.corpus.passages import PARAGRAPH_END, sentence_spans
+from staged.digests import digest
 from staged.errors import ArtifactError, PlanError
 from staged.files.sheets import not_a_key, one_line, read_key_file, words_digest, write_sheet_file
+from staged.gate import check_replaceable, start_ledger
 from staged.model.checkpoints import model_folder
 from staged.model.names import folder_name
 from staged.progress import Progress, shifted, silent
@@ -42,6 +46,7 @@ __all__ = ["HEADER", "KEY", "OF", "SCALES", "SurveySettings", "make_survey"]
 SCALES = ("believable", "accurate", "clear")
 HEADER = ("sheet", "row", "text", *SCALES, "remarks")
 KEY, OF = "key.json", "staged survey"
+KIND = "questionnaire"  # what its folder is called
 WORDS = range(8, 41)  # of an opening sentence: enough to set a theme, and room for the model in a small context
 FINISHED = (".", "!", "?", '."', '!"', '?"', ".”", "!”", "?”")
 
@@ -138,6 +143,9 @@ def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent
             if read_key(out)["settings"] != {**asked, "models": list(settings.models)}:
                 raise ArtifactError(f"{out}: holds a questionnaire of other settings; choose another folder for a new one")
             return settings.sheets
+        start_ledger(out, KIND, of=digest([json.dumps(asked, sort_keys=True)]))
+        for place in (out / KEY, *chain(*(_sheet_files(settings, out, 1 + i) for i in range(settings.sheets)))):
+            check_replaceable(place)
         texts = _generated(settings, slots, out, progress)
         _write(settings, slots, texts, asked, out)
     return settings.sheets
@@ -204,19 +212,23 @@ def _text(sentence: str, added: str) -> str:
 
 
 def _write(settings: SurveySettings, slots: Sequence[_Slot], texts: dict[_Slot, str], asked: dict[str, Any], out: Path) -> None:
-    folder = out / "sheets"
-    folder.mkdir(exist_ok=True)
+    (out / "sheets").mkdir(exist_ok=True)
     key: list[dict[str, Any]] = []
-    digits = len(str(settings.sheets))
     for sheet in range(1, settings.sheets + 1):
         shown = [one for one in slots if one.sheet == sheet]
         random.Random(derive(settings.seed, "survey", "order", str(sheet))).shuffle(shown)
         rows = [(sheet, row, texts[one], "", "", "", "") for row, one in enumerate(shown, 1)]
-        write_sheet_file(folder / f"sheet-{sheet:0{digits}d}.csv", HEADER, rows)
-        page = sheet_page(sheet, [texts[one] for one in shown], SCALES)
-        (folder / f"sheet-{sheet:0{digits}d}.html").write_text(page, encoding="utf-8")
+        table, page = _sheet_files(settings, out, sheet)
+        write_sheet_file(table, HEADER, rows)
+        write_atomic(page, sheet_page(sheet, [texts[one] for one in shown], SCALES).encode())
         key += [
             {"sheet": sheet, "row": row, "model": one.model, "sentence": one.sentence, "text_sha256": words_digest(texts[one])}
             for row, one in enumerate(shown, 1)
         ]
     write_json(out / KEY, {"settings": asked, "rows": key})
+
+
+def _sheet_files(settings: SurveySettings, out: Path, sheet: int) -> tuple[Path, Path]:
+    """A sheet as a table and as a page for print."""
+    name = f"sheet-{sheet:0{len(str(settings.sheets))}d}"
+    return out / "sheets" / f"{name}.csv", out / "sheets" / f"{name}.html"
