@@ -317,7 +317,7 @@ def test_our_work_is_read_by_who_names_it(tmp_path: Path) -> None:
         tmp_path / "samples" / "mini" / MANIFEST,
         tmp_path / "samples" / "mini" / "piece.txt",
     ]
-    assert files_below(mini)
+    assert files_below(tmp_path / "samples" / "mini")
     assert files_below(tmp_path) == []
 
 
