@@ -198,14 +198,19 @@ def continued(out: Path, wanted: Mapping[str, Any], *, pieces: str, form: Form |
     with disk_errors(out), locked(folder):
         check_construction(folder)
         if wanted_of(folder) != json.loads(json.dumps(wanted)):
-            for stale in folder.glob(pieces):
-                stale.unlink()
+            _remove_pieces(folder, pieces)
             write_json(folder / MARK, construction_mark(wanted))
         yield folder
-        for piece in (*folder.glob(pieces), folder / MARK):
-            piece.unlink()
+        _remove_pieces(folder, pieces)
+        (folder / MARK).unlink()
         with suppress(OSError):  # what its user has put there stays
             folder.rmdir()
+
+
+def _remove_pieces(folder: Path, pieces: str) -> None:
+    for piece in folder.glob(pieces):
+        if piece.name != MARK:
+            piece.unlink()
 
 
 @contextmanager
