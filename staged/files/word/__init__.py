@@ -1,4 +1,4 @@
-"""Word files as text: `document` from whole to part by package, story (with fields, formulas, styles) and markup; `foreign` files."""
+"""Word files as text: a document, its package of parts, its stories and their markup; and files that are only called Word's."""
 
 from staged.files.word.document import read
 from staged.files.word.foreign import SUFFIXES, is_meant_for_word

@@ -61,9 +61,9 @@ def is_office(namespace: str | None) -> bool:
     return (namespace or "").startswith(OFFICE)
 
 
-def name(element: Element) -> str:
-    """`w:t`; `other` for an element of a namespace of Office's that needs no name here, empty for any other."""
-    return _short(element.tag) if isinstance(element.tag, str) else ""
+def name(element: Element | None) -> str:
+    """`w:t`; `other` for an element of a namespace of Office's that needs no name here, empty for any other, and for none."""
+    return _short(element.tag) if element is not None and isinstance(element.tag, str) else ""
 
 
 def child(element: Element | None, *names: str) -> Element | None:

@@ -7,17 +7,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from staged.files.word import formulas
+from staged.files.word import formulas, symbols
 from staged.files.word.fields import Box, Mark, Piece, paragraphs
 from staged.files.word.markup import SPACE, Element, child, is_office, is_on, name, number, value
 from staged.files.word.styles import HIDDEN, Styles
+from staged.files.word.tables import Grid
 
 DELETED = "deleted word"
 LINE_ENDS = re.compile(r"[\r\n]+")
-SYMBOL_FONT = dict(zip(range(0x41, 0x5B), "ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ", strict=True))
-SYMBOL_FONT |= dict(zip(range(0x61, 0x7B), "αβχδεφγηιϕκλμνοπθρστυϖωξψζ", strict=True))
 COMPUTED = re.compile(r"\s*(EQ|SYMBOL|MACROBUTTON|GOTOBUTTON|LISTNUM|AUTONUM\w*)\b")  # such fields keep no result
-PRIVATE = range(0xF020, 0xF100)  # where fonts of symbols have their characters
 
 COUNTED = {
     "pic:pic": "picture",
@@ -39,16 +37,6 @@ SHOWN = {"w:tab": "\t", "w:ptab": "\t", "a:tab": "\t", "w:br": "\n", "a:br": "\n
 NEVER_SHOWN = ("w:object", "w:moveFrom", "w:rt", "w:delInstrText")  # and properties, which end in Pr
 
 
-@dataclass
-class Grid:
-    """A table: in which columns a vertical merge of the row before goes on, and where the next cell stands."""
-
-    open: set[int] = field(default_factory=set)
-    opened_now: set[int] = field(default_factory=set)
-    column: int = 0
-    is_spread: bool = False
-
-
 @dataclass(frozen=True)
 class Place:
     """Where an element stands.
@@ -66,6 +54,10 @@ class Place:
     grid: Grid = field(default_factory=Grid)
     is_paper: bool = False
     keeps_space: bool = False
+
+    def unless(self, why: str) -> Place:
+        """The same place, where nothing is seen if there is a reason why not."""
+        return replace(self, unseen=why) if why and not self.unseen else self
 
 
 @dataclass
@@ -145,20 +137,13 @@ class _Story:
         self.show(text if keeps else text.strip(" \t"), place)
 
     def deleted_text(self, element: Element, place: Place) -> None:
-        self.text(element, replace(place, unseen=place.unseen or DELETED))
+        self.text(element, place.unless(DELETED))
 
     def symbol(self, element: Element, place: Place) -> None:
-        try:
-            code = int(value(element, "w:char"), 16)
-        except ValueError:
-            code = PRIVATE[0]
-        low = code - 0xF000 if code in PRIVATE else code
-        character = SYMBOL_FONT.get(low, "") if value(element, "w:font").lower() == "symbol" else ""
-        if not character and code not in PRIVATE and code < 0x110000 and chr(code).isprintable():
-            character = chr(code)
-        if not character and not place.unseen:
+        shown = symbols.character(element)
+        if not shown and not place.unseen:
             self.found.left_out["symbol"] += 1
-        self.show(character or " ", place)
+        self.show(shown or " ", place)
 
     def formula(self, element: Element, place: Place) -> None:
         if name(element) == "m:t":
@@ -172,10 +157,10 @@ class _Story:
 
     def run(self, element: Element, place: Place) -> None:
         why = self.found.styles.why_unseen(child(element, "w:rPr"), place.paragraph, place.table, on_white=place.is_paper)
-        self.children(element, replace(place, unseen=place.unseen or why))
+        self.children(element, place.unless(why))
 
     def deleted(self, element: Element, place: Place) -> None:
-        self.children(element, replace(place, unseen=place.unseen or DELETED))
+        self.children(element, place.unless(DELETED))
 
     def paragraph(self, element: Element, place: Place) -> None:
         properties = child(element, "w:pPr")
@@ -225,30 +210,20 @@ class _Story:
         self.children(element, replace(place, table=child(element, "w:tblPr"), grid=Grid(), paragraph=None, is_paper=False))
 
     def row(self, element: Element, place: Place) -> None:
-        properties, grid = child(element, "w:trPr"), place.grid
+        properties = child(element, "w:trPr")
         if child(properties, "w:del") is not None:
-            return self.deleted(element, replace(place, grid=Grid()))
-        grid.column, grid.opened_now, grid.is_spread = number(value(child(properties, "w:gridBefore")), 0), set(), False
-        self.children(element, place)
-        grid.open = grid.opened_now
-        return None
+            self.deleted(element, replace(place, grid=Grid()))
+        else:
+            place.grid.start_row(properties)
+            self.children(element, place)
 
     def cell(self, element: Element, place: Place) -> None:
-        properties, grid = child(element, "w:tcPr"), place.grid
-        why = DELETED if child(properties, "w:cellDel") is not None else HIDDEN if self._is_merged(properties, grid) else ""
-        grid.column += max(1, number(value(child(properties, "w:gridSpan")), 1))
-        self.children(element, replace(place, unseen=place.unseen or why))
-        self.end_paragraph(replace(place, unseen=place.unseen or why))
-
-    def _is_merged(self, properties: Element | None, grid: Grid) -> bool:
-        """Whether a cell goes on with one above or on its left; one that has nothing to go on with shows what it holds."""
-        down, across = child(properties, "w:vMerge"), child(properties, "w:hMerge")
-        if down is not None:
-            grid.opened_now.add(grid.column)
-        goes_down = down is not None and value(down) != "restart" and grid.column in grid.open
-        goes_across = across is not None and value(across) != "restart" and grid.is_spread
-        grid.is_spread = across is not None
-        return goes_down or goes_across
+        properties = child(element, "w:tcPr")
+        why = HIDDEN if place.grid.goes_on(properties) else ""
+        why = DELETED if child(properties, "w:cellDel") is not None else why
+        here = place.unless(why)
+        self.children(element, here)
+        self.end_paragraph(here)
 
     # shapes
 
@@ -272,11 +247,11 @@ class _Story:
     def drawing(self, element: Element, place: Place) -> None:
         frames = [one for frame in element for one in (frame, *frame)]  # the frame itself, and its `wp:docPr`
         is_hidden = any(is_on(one, "hidden", absent=False) for one in frames)
-        self.children(element, replace(place, unseen=place.unseen or HIDDEN * is_hidden))
+        self.children(element, place.unless(HIDDEN * is_hidden))
 
     def shape(self, element: Element, place: Place) -> None:
         is_hidden = "visibility:hidden" in value(element, "style").replace(" ", "").lower()
-        self.children(element, replace(place, unseen=place.unseen or HIDDEN * is_hidden))
+        self.children(element, place.unless(HIDDEN * is_hidden))
 
 
 _READ: dict[str, Callable[[_Story, Element, Place], None]] = {

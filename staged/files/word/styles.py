@@ -12,6 +12,7 @@ TINIEST_HALF_POINTS = 4  # 2 points: nobody reads a letter of 0.7 mm
 WHITE_COLOURS = ("FFFFFF", "WHITE")
 CHARACTER, PARAGRAPH, TABLE = "character", "paragraph", "table"
 MOST_BASES = 64  # of a style, each on the next
+Chosen = tuple[tuple[str, str], ...]  # the kind and the name of each style, nearest first
 
 
 class Styles:
@@ -22,7 +23,7 @@ class Styles:
         self._styles = {(value(one, "w:type") or PARAGRAPH, value(one, "w:styleId")): one for one in styles}
         self._default = {value(one, "w:type"): value(one, "w:styleId") for one in styles if is_on(one, "w:default", absent=False)}
         self._document = child(root, "w:docDefaults", "w:rPrDefault", "w:rPr")
-        self._inherited = cache(self._look_up)
+        self._inherited, self._hide = cache(self._look_up), cache(self._do_hide)
 
     def why_unseen(self, run: Element | None, paragraph: Element | None, table: Element | None, *, on_white: bool = False) -> str:
         """Why letters are not seen, as a noun, or nothing where they are.
@@ -32,37 +33,40 @@ class Styles:
             paragraph, table: the `w:pPr` and `w:tblPr` around it.
             on_white: nothing but paper lies behind the paragraph, as far as it does not say otherwise itself.
         """
-        chosen = {CHARACTER: value(child(run, "w:rStyle")), PARAGRAPH: value(child(paragraph, "w:pStyle"))}
+        styles: Chosen = ((CHARACTER, value(child(run, "w:rStyle"))), (PARAGRAPH, value(child(paragraph, "w:pStyle"))))
         if table is not None:
-            chosen[TABLE] = value(child(table, "w:tblStyle"))
-        if self._is_hidden(run, chosen):
-            return HIDDEN
+            styles += ((TABLE, value(child(table, "w:tblStyle"))),)
 
         def nearest(wanted: str) -> Element | None:
-            places = (self._inherited(kind, chosen[kind], "w:rPr", wanted) for kind in chosen)
             own = child(run, wanted)
-            return own if own is not None else next((one for one in places if one is not None), child(self._document, wanted))
+            return self._inherited(styles, wanted) if own is None else own
 
+        vanish = child(run, "w:vanish")
+        if self._hide(styles) if vanish is None else is_on(vanish):
+            return HIDDEN
         if number(value(nearest("w:sz")), TINIEST_HALF_POINTS + 1) <= TINIEST_HALF_POINTS:
             return TINY
         if on_white and value(nearest("w:color")).upper() in WHITE_COLOURS:
-            of_style = self._inherited(PARAGRAPH, chosen[PARAGRAPH], "w:pPr", "w:shd")
-            behind = (nearest("w:shd"), nearest("w:highlight"), child(paragraph, "w:shd"), of_style)
-            return "" if any(one is not None for one in behind) else WHITE
+            behind = (nearest("w:shd"), nearest("w:highlight"), child(paragraph, "w:shd"), self._shade(styles[1][1]))
+            return "" if any(_is_dark(one) for one in behind) else WHITE
         return ""
 
-    def _is_hidden(self, run: Element | None, chosen: dict[str, str]) -> bool:
-        """`w:vanish` is a toggle: a style that hides, upon another that hides, shows."""
-        own = child(run, "w:vanish")
-        if own is not None:
-            return is_on(own)
-        hiding = sum(is_on(self._inherited(kind, style, "w:rPr", "w:vanish")) for kind, style in chosen.items())
-        return is_on(child(self._document, "w:vanish")) or hiding % 2 == 1
+    def _look_up(self, styles: Chosen, wanted: str) -> Element | None:
+        """A property of letters as the first of these styles that says it, or else the document."""
+        found = (child(one, "w:rPr", wanted) for kind, style in styles for one in self._bases(kind, style))
+        return next((one for one in found if one is not None), child(self._document, wanted))
 
-    def _look_up(self, kind: str, style: str, properties: str, wanted: str) -> Element | None:
-        """A property as a style says it, or else the styles that it is based on."""
-        found = (child(one, properties, wanted) for one in self._bases(kind, style))
-        return next((one for one in found if one is not None), None)
+    def _do_hide(self, styles: Chosen) -> bool:
+        """`w:vanish` is a toggle: a style that hides, upon another that hides, shows."""
+        if is_on(child(self._document, "w:vanish")):
+            return True
+        said = ([child(one, "w:rPr", "w:vanish") for one in self._bases(*style)] for style in styles)
+        return sum(is_on(next((one for one in of_style if one is not None), None)) for of_style in said) % 2 == 1
+
+    def _shade(self, style: str) -> Element | None:
+        """What lies behind paragraphs of a style."""
+        shades = (child(one, "w:pPr", "w:shd") for one in self._bases(PARAGRAPH, style))
+        return next((one for one in shades if one is not None), None)
 
     def _bases(self, kind: str, style: str) -> Iterator[Element]:
         one = self._styles.get((kind, style), self._styles.get((kind, self._default.get(kind, ""))))
@@ -71,3 +75,12 @@ class Styles:
                 return
             yield one
             one = self._styles.get((kind, value(child(one, "w:basedOn"))))
+
+
+def _is_dark(behind: Element | None) -> bool:
+    """Whether a `w:shd` or a `w:highlight` may be anything but white."""
+    if name(behind) == "w:highlight":
+        return value(behind) not in ("none", "white")
+    fill, pattern = value(behind, "w:fill").upper(), value(behind)
+    is_white = fill in ("", "AUTO", "FFFFFF") and pattern in ("", "clear", "nil") and not value(behind, "w:themeFill")
+    return behind is not None and not is_white
