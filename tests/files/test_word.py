@@ -147,7 +147,7 @@ class Nest:
         return f"<w:moveFrom {TRACKED}>{r(one)}</w:moveFrom><w:moveTo {TRACKED}>{r(one + ' ')}</w:moveTo>"
 
     def field(self, tree: list[tuple], seen: bool) -> str:
-        asked = word_made.field_of("REF x", r(self.words(False, count=False)))
+        asked = word_made.field_of("REF x", r(self.words(False, count=not seen) + " "))
         return BEGIN + asked + SEPARATE + self.inlines(tree, seen) + END
 
     def controlled(self, tree: list[tuple], seen: bool) -> str:

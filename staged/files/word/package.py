@@ -47,7 +47,7 @@ class Package:
             part = _normal(member.filename)
             if part in self._members:
                 self._twice.add(part)
-            if not member.is_dir():
+            if not member.filename.endswith("/"):
                 self._members[part] = member
 
     def __contains__(self, part: str) -> bool:
