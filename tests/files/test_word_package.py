@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from staged.errors import CorpusError
 from staged.files import word
 from staged.files.extract import kind_of
+from staged.files.texts import read_text
 from staged.files.word import package
-from tests.files.word_made import HEAD, LINKS, OFFICE, RELATIONS, STRICT, TYPES, VANISH, W, hidden_by, made, p, part, r, run, style
+from tests.files.word_made import (
+    HEAD,
+    LINKS,
+    OFFICE,
+    PICTURE,
+    RELATIONS,
+    STRICT,
+    TYPES,
+    VANISH,
+    W,
+    hidden_by,
+    made,
+    p,
+    part,
+    r,
+    run,
+    style,
+)
 
 BODY = p(r("Harbour"))
 ROOT = "_rels/.rels"
@@ -179,6 +198,7 @@ REFUSED = {
     "is a Word file as one XML file of 2003": [
         b'<?xml version="1.0"?><p xmlns="http://schemas.microsoft.com/office/word/2003/wordml"/>'
     ],
+    "is not a Word file, whatever it is called": [b"\0" * 2_000, b"\x05Anna".ljust(162, b"\0"), b"<?xml version='1.0'?><a/>"],
     "holds word/document.xml twice": [held_twice()],
     "its main part is missing": [made(parts={MAIN: ""}, styles="")],
     "unpacks to more than 64 MiB": [made(parts={MAIN: b" " * (package.UNPACKED_BYTES + 1)})],
@@ -203,6 +223,7 @@ def test_word_files_are_known_by_their_bytes(name: str) -> None:
 def test_markup_is_text_unless_it_is_called_a_word_file(name: str) -> None:
     assert kind_of(name, b"<!doctype html><html>") == "txt"
     assert kind_of("essay.doc", b"<!doctype html><html>") == "docx"
+    assert kind_of("essay.doc", "words".encode("utf-16")) == "txt"
 
 
 def test_nothing_is_fetched_or_expanded() -> None:
@@ -211,3 +232,10 @@ def test_nothing_is_fetched_or_expanded() -> None:
     xml = part("document", f"<w:body>{p(run('<w:t>&e;</w:t>'))}</w:body>").replace(HEAD, inside)
     with pytest.raises(ValueError, match="document type"):
         word.read(made(parts={MAIN: xml}))
+
+
+def test_what_is_left_out_is_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "essay.docm"
+    path.write_bytes(made(p(r("Harbour "), r("far away", VANISH), run(PICTURE)), styles=""))
+    assert read_text(path) == "Harbour "
+    assert [record.message for record in caplog.records] == [f"{path}: not read: 2 hidden words, 1 picture"]

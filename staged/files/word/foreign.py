@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import PurePath
 
@@ -12,6 +13,7 @@ SUFFIXES = (".docx", ".docm", ".dotx", ".dotm")  # those that are read
 OTHERS = (".doc", ".dot", ".rtf", ".odt", ".ott", ".pages")  # refused by what they are, unless they hold one that is read
 ARCHIVE, COMPOUND, RICH = b"PK", b"\xd0\xcf\x11\xe0", b"{\\rtf"
 ARCHIVES = tuple(ARCHIVE + more for more in (b"\x03\x04", b"\x05\x06", b"\x07\x08"))
+MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # text in UTF-16, which has NUL bytes
 MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml|<!doctype|<html|<!--|mime-version:)", re.IGNORECASE)
 SAVE = f"save it as .docx, or {INSTEAD}"
 
@@ -48,9 +50,11 @@ MARKED = {
 
 
 def is_meant_for_word(file_name: str, data: bytes) -> bool:
-    """Whether `read` is to open a file, or to say what it is: by its first bytes, and where they are markup by its name."""
-    named = PurePath(file_name).suffix.lower() in SUFFIXES + OTHERS
-    return data.startswith((*ARCHIVES, COMPOUND, RICH)) or (named and MARKUP.match(data) is not None)
+    """Whether `read` is to open a file, or to say what it is: by its first bytes, or by its name where they are no plain text."""
+    is_known = data.startswith((*ARCHIVES, COMPOUND, RICH))
+    is_named = PurePath(file_name).suffix.lower() in SUFFIXES + OTHERS
+    is_binary = b"\0" in data[:4096] and not data.startswith(MARKS)
+    return is_known or (is_named and (is_binary or MARKUP.match(data) is not None))
 
 
 def what_it_is(data: bytes) -> str:
@@ -61,7 +65,10 @@ def what_it_is(data: bytes) -> str:
         names = (sentence for stream, sentence in COMPOUND_STREAMS.items() if _entry(stream) in data)
         return next(names, f"this is an old Office file, damaged or of another program than Word; {SAVE}")
     head = data[:4096].lower()
-    return next((sentence for mark, sentence in MARKED.items() if mark in head), f"this is not a Word file; {INSTEAD}")
+    return next(
+        (sentence for mark, sentence in MARKED.items() if mark in head),
+        f"this is not a Word file, whatever it is called; {INSTEAD}",
+    )
 
 
 def _entry(stream: str) -> bytes:
