@@ -476,6 +476,11 @@ CASES = {
     ),
     "hidden paragraph mark": Case(p(r("Heading. "), mark="<w:vanish/><w:specVanish/>") + p(r("Text")), "Heading. Text"),
     "white on white": Case(p(r("a "), r("two words", '<w:color w:val="FFFFFF"/>')), "a ", ("2 white-on-white words",)),
+    "nearly white on white shade": Case(
+        p(r("a "), r("no", '<w:color w:val="FEFEFE"/><w:shd w:val="clear" w:color="auto" w:fill="FFFFFF"/>')),
+        "a ",
+        ("1 white-on-white word",),
+    ),
     "white on black": Case(p(r("a "), r("seen", '<w:color w:val="FFFFFF"/><w:highlight w:val="black"/>')), "a seen"),
     "white in a shaded paragraph": Case(
         p(r("seen", '<w:color w:val="FFFFFF"/>'), properties='<w:shd w:val="clear" w:fill="000000"/>'), "seen"

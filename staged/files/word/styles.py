@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -9,7 +10,7 @@ from staged.files.word.markup import Element, child, is_on, name, number, value
 
 HIDDEN, WHITE, TINY = "hidden word", "white-on-white word", "word too tiny to read"
 TINIEST_HALF_POINTS = 4  # 2 points: nobody reads a letter of 0.7 mm
-WHITE_COLOURS = ("FFFFFF", "WHITE")
+WHITES = re.compile("(F[A-F]){3}", re.IGNORECASE)  # white, and what no eye tells from it
 CHARACTER, PARAGRAPH, TABLE = "character", "paragraph", "table"
 MOST_BASES = 64  # of a style, each on the next
 Chosen = tuple[tuple[str, str], ...]  # the kind and the name of each style, nearest first
@@ -46,7 +47,7 @@ class Styles:
             return HIDDEN
         if number(value(nearest("w:sz")), TINIEST_HALF_POINTS + 1) <= TINIEST_HALF_POINTS:
             return TINY
-        if on_white and value(nearest("w:color")).upper() in WHITE_COLOURS:
+        if on_white and WHITES.fullmatch(value(nearest("w:color"))):
             behind = (nearest("w:shd"), nearest("w:highlight"), child(paragraph, "w:shd"), self._shade(styles[1][1]))
             return "" if any(_is_dark(one) for one in behind) else WHITE
         return ""
@@ -81,6 +82,6 @@ def _is_dark(behind: Element | None) -> bool:
     """Whether a `w:shd` or a `w:highlight` may be anything but white."""
     if name(behind) == "w:highlight":
         return value(behind) not in ("none", "white")
-    fill, pattern = value(behind, "w:fill").upper(), value(behind)
-    is_white = fill in ("", "AUTO", "FFFFFF") and pattern in ("", "clear", "nil") and not value(behind, "w:themeFill")
-    return behind is not None and not is_white
+    fill, pattern = value(behind, "w:fill"), value(behind)
+    is_white = fill in ("", "auto") or WHITES.fullmatch(fill) is not None
+    return behind is not None and not (is_white and pattern in ("", "clear", "nil") and not value(behind, "w:themeFill"))
