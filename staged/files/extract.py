@@ -26,8 +26,11 @@ NAMES = {"docx": "Word file", "pdf": "PDF"}
 
 
 def kind_of(name: str, data: bytes) -> str:
-    """`docx`, `pdf` or `txt`, by a file's first bytes; a PDF may begin with other bytes when its name says what it is."""
-    if data.startswith(b"PK\x03\x04"):
+    """`docx`, `pdf` or `txt`, by a file's first bytes; a PDF may begin with other bytes when its name says what it is.
+
+    `docx` are also files that are taken for Word's: its reader says what they are.
+    """
+    if word.is_meant_for_word(name, data):
         return "docx"
     named = PurePath(name).suffix.lower() == ".pdf"
     return "pdf" if data.startswith(b"%PDF-") or (named and b"%PDF-" in data[:1024]) else "txt"

@@ -68,9 +68,11 @@ def _add_pages(app: FastAPI, examiner: Examiner, worker: Worker, limits: Limits)
     @app.post("/", include_in_schema=False)
     async def examine(request: Request) -> HTMLResponse:
         text, name, data = await read_form(request)
+        left_out: tuple[str, ...] = ()
         if data:
             advice = "other files are being opened: try again, or paste the text"
-            text = await waited(opener.open(name, data), lambda: api.left(request), limits.answer_s, advice=advice)
+            opened = await waited(opener.open(name, data), lambda: api.left(request), limits.answer_s, advice=advice)
+            text, left_out = opened.text, opened.left_out
         root = root_of(request.scope)
         try:
             if not text.strip():
@@ -84,7 +86,10 @@ def _add_pages(app: FastAPI, examiner: Examiner, worker: Worker, limits: Limits)
 
         def work(still_wanted: Check) -> str:
             seen = examine_text(examiner, text, still_wanted)
-            return pages.page(root=root, limits=limits, text=text, source=name if data else "", found=pages.found(seen, limits))
+            source = name if data else ""
+            return pages.page(
+                root=root, limits=limits, text=text, source=source, left_out=left_out, found=pages.found(seen, limits)
+            )
 
         return HTMLResponse(await worker.run(work, lambda: api.left(request)))
 

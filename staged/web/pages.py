@@ -29,6 +29,7 @@ from staged.templates import environment
 from staged.web.drawing import score_picture
 from staged.web.examination import Examination
 from staged.web.limits import Limits
+from staged.web.upload import CHOSEN
 
 BUCKET_NAMES = ("among the model’s first 10 guesses", "11th to 100th", "101st to 1,000th", "rarer")
 WIDE, NARROW = 680, 330  # pixels of the picture; the style sheet shows one of them
@@ -50,15 +51,15 @@ class Piece:
 
 
 def page(*, root: str, limits: Limits, **values: Any) -> str:
-    """The page with its form; values as the template names them: found, text, source, error."""
-    empty = {"found": None, "text": "", "source": "", "error": ""}
+    """The page with its form; values as the template names them: found, text, source, left_out, error."""
+    empty = {"found": None, "text": "", "source": "", "left_out": (), "error": "", "chosen": CHOSEN}
     return _environment().get_template("page.html").render(empty | values | {"root": root, "limits": limits})
 
 
 def saved(seen: Examination, *, name: str) -> str:
     """One examination as a page that stands alone: a file to keep, without a server."""
     style = files("staged.web").joinpath("static", "style.css").read_text(encoding="utf-8")
-    values = {"found": found(seen, Limits()), "source": name, "style": Markup(style)}
+    values = {"found": found(seen, Limits()), "source": name, "left_out": (), "style": Markup(style)}
     return _environment().get_template("saved.html").render(values)
 
 

@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePath
 
 from staged.errors import CorpusError
-from staged.files import extract
+from staged.files import extract, word
+from staged.files.extracted import Extract
 from staged.files.texts import utf_text
 from staged.web.limits import RefusedError
 
 PLAIN = ("", ".txt", ".text", ".md")
-SUFFIXES = (*PLAIN, ".docx", ".pdf")
+KINDS = dict.fromkeys(PLAIN, "txt") | dict.fromkeys(word.SUFFIXES + word.OTHERS, "docx") | {".pdf": "pdf"}
+CHOSEN = (*PLAIN[1:], *word.SUFFIXES, ".pdf")  # what the page offers to choose from
 OPENERS = 2
 
 
@@ -22,17 +24,17 @@ class Opener:
     def __init__(self) -> None:
         self._places = ThreadPoolExecutor(OPENERS, "opener")
 
-    async def open(self, name: str, data: bytes) -> str:
-        """The text of a .txt, .md, .docx or .pdf file; cancelled, one that waits for its place is not opened.
+    async def open(self, name: str, data: bytes) -> Extract:
+        """The text of a plain, Word or PDF file, and what of it is not read; cancelled, one that waits for its place is not opened.
 
         Raises:
             RefusedError: 415 for another kind of file, 422 for one that cannot be opened, 400 for plain text that is not UTF-8.
         """
         kind = kind_of(name, data)
         if kind == "txt":
-            return plain_text(data)
+            return Extract(plain_text(data))
         try:
-            return (await asyncio.get_running_loop().run_in_executor(self._places, extract.opened, kind, data)).text
+            return await asyncio.get_running_loop().run_in_executor(self._places, extract.opened, kind, data)
         except CorpusError as error:
             said = str(error)
             raise RefusedError(422, f"{said[0].upper()}{said[1:]}.") from None
@@ -44,9 +46,8 @@ def kind_of(name: str, data: bytes) -> str:
     Raises:
         RefusedError: 415.
     """
-    suffix, kind = PurePath(name).suffix.lower(), extract.kind_of(name, data)
-    named = "txt" if suffix in PLAIN else suffix[1:]
-    if suffix not in SUFFIXES or named != kind:
+    kind = extract.kind_of(name, data)
+    if KINDS.get(PurePath(name).suffix.lower()) != kind:
         raise RefusedError(415, "This is not a text, Word or PDF file: choose a .txt, .md, .docx or .pdf, or paste the text.")
     return kind
 

@@ -228,7 +228,7 @@ class TestInputs:
         ("name", "data", "said"),
         [
             ("a.txt", b"caf\xe9", "byte 3 is not UTF-8"),
-            ("a.doc", b"\xd0\xcf\x11\xe0", "byte 0 is not UTF-8 text; save it as that, as .docx or as .pdf"),
+            ("a.doc", b"\xd0\xcf\x11\xe0", "an old Office file, damaged or of another program than Word; save it as .docx"),
             ("a.csv", b"id,text\n", "a .csv file has more than a text in it; give its texts as .jsonl rows"),
             ("a.txt", b"PK\x03\x04 and no more", "this Word file is damaged"),
             ("a.jsonl", b'{"id": 1}', "line 1"),

@@ -190,6 +190,14 @@ def test_page_refuses_in_html(
     assert "<form" in answer.text
 
 
+def test_page_says_what_of_a_file_was_not_read(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("staged.files.extract.opened", lambda *_: Extract(MACHINE_TEXT, ("2 pictures", "31 hidden <words>")))
+    page = client.post("/", files={"file": ("a.docx", b"PK\x03\x04")}, headers=HTML).text
+    assert "Not read of this file: 2 pictures, 31 hidden &lt;words&gt;." in page
+    assert page.index("Not read") < page.index('id="verdict"')
+    assert "Not read" not in post_text(client, MACHINE_TEXT)
+
+
 def test_over_long_text_is_kept_to_be_shortened(client: TestClient) -> None:
     answer = client.post("/", files={"text": (None, "long " * 500)}, headers=HTML)
     assert "long " * 500 in answer.text

@@ -14,7 +14,7 @@ from tests.files.test_extract import pdf_file, word_file
 
 
 def text_of(name: str, data: bytes) -> str:
-    return asyncio.run(Opener().open(name, data))
+    return asyncio.run(Opener().open(name, data)).text
 
 
 def test_word_and_pdf_are_read() -> None:
@@ -46,7 +46,8 @@ def test_plain_text_that_is_none(data: bytes) -> None:
     ("name", "data"),
     [
         ("model.pt", b"PK\x03\x04"),
-        ("essay.doc", b"\xd0\xcf\x11\xe0"),
+        ("essay.doc", b"words"),
+        ("essay.bin", b"\xd0\xcf\x11\xe0"),
         ("essay.txt", b"%PDF-1.7"),
         ("essay.txt", b"PK\x03\x04"),
         ("essay.pdf", b"PK\x03\x04"),
@@ -58,6 +59,27 @@ def test_name_and_content_must_agree(name: str, data: bytes) -> None:
     with pytest.raises(RefusedError, match=r"choose a \.txt, \.md, \.docx or \.pdf") as refusal:
         kind_of(name, data)
     assert refusal.value.status == 415
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "sentence"),
+    [
+        ("essay.doc", b"\xd0\xcf\x11\xe0", "This is an old Office file"),
+        ("essay.docx", b"{\\rtf1 words}", "This is a rich-text file (.rtf); save it as .docx, or save its text as .txt."),
+        ("essay.rtf", b"{\\rtf1 words}", "This is a rich-text file (.rtf); save it as .docx, or save its text as .txt."),
+        ("essay.docx", b"<html>words", "This is a web page (.html), not a Word file"),
+    ],
+)
+def test_files_that_are_called_words_are_named(name: str, data: bytes, sentence: str) -> None:
+    with pytest.raises(RefusedError) as refusal:
+        text_of(name, data)
+    assert refusal.value.status == 422
+    assert str(refusal.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("name", ["a.docm", "a.dotx", "a.dotm"])
+def test_templates_and_macro_files_are_opened(name: str) -> None:
+    assert kind_of(name, word_file()) == "docx"
 
 
 def test_what_cannot_be_opened_is_refused() -> None:
