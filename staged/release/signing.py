@@ -21,7 +21,6 @@ __all__ = [
     "SIGNATURE",
     "SUMS",
     "check_signature",
-    "is_private_key",
     "make_keys",
     "public_half",
     "sign",
@@ -111,11 +110,6 @@ def check_signature(folder: Path, public: Path) -> str:
             "the files are not those that were signed" if said.startswith("Signature mismatch") else said
         )  # else digests as bytes
     return ""
-
-
-def is_private_key(path: Path) -> bool:
-    """Whether a file holds a private key in PEM."""
-    return b"PRIVATE KEY-----" in path.read_bytes()[:4096]
 
 
 def _hashing(*temporary: str) -> Any:

@@ -33,7 +33,7 @@ def study(tmp_path: Path) -> Path:
 
 def test_the_hub_reads_the_metadata_and_every_result_names_its_cell(study: Path) -> None:
     evidence = read_evidence([study])
-    data = ModelCard(card_markdown(card_of(evidence, Words(title="A family")))).data
+    data = ModelCard(card_markdown(card_of(evidence, Words(title="A family", license="mit", language="en")))).data
     assert isinstance(data, ModelCardData)
     assert (data.license, data.language, data.model_name) == ("mit", "en", "A family")
     assert data.eval_results
