@@ -95,9 +95,10 @@ def secrets_in(text: str) -> list[str]:
 
 
 def places_of(folders: Iterable[Path]) -> list[str]:
-    """The folders as absolute paths, the home folder's too: those that say whose machine it is."""
-    every = {str(folder.absolute()) for folder in folders} | {str(folder.resolve()) for folder in folders} | {str(Path.home())}
-    return sorted(one for one in every if one.count("/") > 1)  # `/root` and `/` are anybody's
+    """The folders as absolute paths, the home folder's too: those that say whose machine it is, without what lies in another."""
+    every = {folder.absolute() for folder in folders} | {folder.resolve() for folder in folders} | {Path.home()}
+    telling = {one for one in every if len(one.parts) > 2}  # `/root` and `/` are anybody's
+    return sorted(str(one) for one in telling if not telling & set(one.parents))
 
 
 Find = Callable[[str], Iterator[int]]

@@ -94,7 +94,8 @@ def check_said(words: str, where: str) -> None:
 
 
 def _leaks(name: str, file: BinaryIO, places: list[str]) -> Iterable[tuple[int, str]]:
-    return leaks_in(name, file, () if Path(name).name in VOCABULARIES else places)
+    """A vocabulary's tokens may be called like a folder; a calibration is written anew (`calibrated.py`)."""
+    return leaks_in(name, file, () if Path(name).name in (*VOCABULARIES, "calibration.json") else places)
 
 
 def _is_record(name: str) -> bool:

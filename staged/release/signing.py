@@ -16,6 +16,7 @@ from staged.errors import ReleaseError
 
 __all__ = [
     "ATTRIBUTES",
+    "BESIDE",
     "NOT_SIGNED",
     "PUBLIC",
     "SIGNATURE",
@@ -28,6 +29,7 @@ __all__ = [
 
 SIGNATURE, SUMS, PUBLIC, ATTRIBUTES = "model.sig", "SHA256SUMS", "release.pub", ".gitattributes"
 NOT_SIGNED = (SIGNATURE, SUMS, ATTRIBUTES)
+BESIDE = (".git", ".cache")  # folders of a program that brought the package; `verify` names them
 MISSING = "signing needs the extra: pip install 'staged[release]'"
 OWNER_ONLY = 0o600
 
@@ -97,7 +99,7 @@ def check_signature(folder: Path, public: Path) -> str:
     """
     verifying = _model_signing("verifying")
     try:
-        verifier = verifying.Config().use_elliptic_key_verifier(public_key=public).set_hashing_config(_hashing())
+        verifier = verifying.Config().use_elliptic_key_verifier(public_key=public).set_hashing_config(_hashing(*BESIDE))
     except OSError as error:
         raise ReleaseError(f"{public}: cannot be read: {error.strerror}; give the releaser's public key, a PEM file") from None
     except (ValueError, TypeError) as error:
@@ -112,9 +114,9 @@ def check_signature(folder: Path, public: Path) -> str:
     return ""
 
 
-def _hashing(*temporary: str) -> Any:
+def _hashing(*others: str) -> Any:
     config = _model_signing("hashing").Config().use_file_serialization(max_workers=1)
-    return config.set_ignored_paths(paths=[*NOT_SIGNED, *temporary], ignore_git_paths=False)
+    return config.set_ignored_paths(paths=[*NOT_SIGNED, *others], ignore_git_paths=False)
 
 
 def _model_signing(part: str) -> Any:

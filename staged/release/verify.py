@@ -13,16 +13,11 @@ from staged.records import Cell
 from staged.release import traced
 from staged.release.contents import REQUIRED, SBOM, files_of, oddities, package_evidence, parse_sums, sums_text
 from staged.release.leaks import holds_key
-from staged.release.signing import NOT_SIGNED, PUBLIC, SIGNATURE, SUMS, check_signature
+from staged.release.signing import BESIDE, NOT_SIGNED, PUBLIC, SIGNATURE, SUMS, check_signature
 
 __all__ = ["NOT_IN_SBOM", "Problem", "verify"]
 
 NOT_IN_SBOM = {SBOM, MANIFEST, SIGNATURE, SUMS}
-# beside a package that was brought by a program; what lies in them is not looked at
-LEFT_BY_OTHERS = {
-    ".git": "git's own, no part of the package; remove it, or verify a copy without it",
-    ".cache": "a download's own, no part of the package; remove it, or verify a copy without it",
-}
 POINTER = b"version https://git-lfs"
 SMALL = 1 << 26  # bytes of a file that may be a text
 
@@ -54,9 +49,10 @@ def verify(folder: Path, public: Path | None = None) -> list[Problem]:
     marks = (SUMS, SIGNATURE, SBOM)
     if not any((folder / name).is_file() for name in marks):
         raise ReleaseError(f"{folder}: not a package: no {', '.join(marks)} in it; give one that `staged release advance` made")
-    problems = [Problem(name, "added", what) for name, what in LEFT_BY_OTHERS.items() if (folder / name).exists()]
-    problems += [Problem(name, "not a file", what) for name, what in oddities(folder) if not _left_by_others(name)]
-    digests = {name: sha256_file(folder / name) for name in files_of(folder) if not _left_by_others(name)}
+    left = "of the program that brought the package, no part of it; remove it, or verify a copy without it"
+    problems = [Problem(name, "added", left) for name in BESIDE if (folder / name).exists()]
+    problems += [Problem(name, "not a file", what) for name, what in oddities(folder) if not _is_beside(name)]
+    digests = {name: sha256_file(folder / name) for name in files_of(folder) if not _is_beside(name)}
     fault = _signature_fault(folder, public)
     problems += [Problem(SIGNATURE, "signature", fault)] if fault else []
     problems += _against_sums(folder, digests, trusted=not fault)
@@ -71,8 +67,8 @@ def verify(folder: Path, public: Path | None = None) -> list[Problem]:
     return sorted(set(problems))
 
 
-def _left_by_others(name: str) -> bool:
-    return name.split("/")[0] in LEFT_BY_OTHERS
+def _is_beside(name: str) -> bool:
+    return name.split("/")[0] in BESIDE
 
 
 def _holds_key(path: Path) -> bool:
