@@ -96,7 +96,7 @@ def _rises(title: str, limit: float, pairs: Mapping[tuple[str, str], tuple[Effec
     """Met where every rise's interval ends below the limit; where one reaches across it, the probes could not have shown it."""
     rises = {key: _effect_rise(before, now) for key, (before, now) in pairs.items()}
     worse = {key: one for key, one in rises.items() if one.low > limit}
-    unknown = {key: one for key, one in rises.items() if one.high > limit} if not worse else {}
+    unknown = {key: one for key, one in rises.items() if not one.high <= limit} if not worse else {}  # NaN too
     shown = worse or unknown or rises
     worst = max(shown, key=lambda key: shown[key].low if worse else shown[key].high)
     before, now = pairs[worst]

@@ -12,6 +12,7 @@ from staged.errors import PlanError, ReleaseError
 from staged.model.names import is_repository
 from staged.release.contents import files_of, parse_sums
 from staged.release.decision import DECISION
+from staged.release.leaks import leaks_in
 from staged.release.signing import SUMS
 from staged.release.verify import Problem, verify
 
@@ -38,10 +39,21 @@ def plan_upload(folder: Path, repository: str, *, public: Path | None = None) ->
         raise PlanError(f"--repo {repository!r}: give the hub's name of the model, owner/name")
     if not (folder / DECISION).is_file():
         raise PlanError(f"{folder}: not a package; give a folder that `staged release advance` built")
-    problems = tuple(verify(folder, public))
+    problems = (*verify(folder, public), *_secrets(folder))  # an older version built packages of whatever lay there
     listed = parse_sums((folder / SUMS).read_text(encoding="utf-8", errors="replace")) if (folder / SUMS).is_file() else {}
     names = [name for name in files_of(folder) if name in listed or name == SUMS]  # where it is whole, every file
     return Upload(folder, repository, tuple((name, (folder / name).stat().st_size) for name in names), problems)
+
+
+def _secrets(folder: Path) -> list[Problem]:
+    found = []
+    for name in files_of(folder):
+        with open(folder / name, "rb") as file:
+            found += [
+                Problem(name, "secret", f"line {line} holds {what}" if line else f"holds {what}")
+                for line, what in leaks_in(name, file)
+            ]
+    return found
 
 
 def upload(planned: Upload, *, private: bool = False, api: Callable[[], Any] | None = None) -> str:

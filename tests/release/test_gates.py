@@ -99,6 +99,11 @@ def test_a_preference_is_judged_by_the_interval_of_its_difference(tmp_path: Path
     assert (one.effect, one.low, one.high) == (0.1, pytest.approx(0.05), pytest.approx(0.15))
 
 
+def test_an_interval_that_is_no_number_is_not_measured() -> None:
+    rows = [Effect(model, model, "p", "g", 0.1, float("nan"), 0.2, 500, 0.01, "differs") for model in ("small", "large")]
+    assert judge(Gate("bias", at_most=0.2), LARGE, SMALL, Evidence(effects=tuple(rows)), Words()).state == NOT_MEASURED
+
+
 @given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0, 2), st.floats(0, 2))
 def test_the_bias_gate_is_met_only_below_its_limit_and_not_met_only_beyond(a: float, b: float, half: float, limit: float) -> None:
     def effect(model: str, value: float) -> Effect:

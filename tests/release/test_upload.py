@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.errors import PlanError, ReleaseError
 from staged.release.contents import files_of, parse_sums
+from staged.release.package import write_sums
 from staged.release.plan import read_release
+from staged.release.signing import sign
 from staged.release.stages import advance
 from staged.release.upload import plan_upload, upload
 from staged.release.verify import verify
@@ -131,6 +133,18 @@ def test_only_what_the_sums_list_is_sent_by_its_whole_name(package: Path) -> Non
     upload(replace(whole, files=(*whole.files, ("x[1].json", 1))), api=lambda: hub)
     sent = hub.calls[-1][1]["allow_patterns"]
     assert set(listed_in(package)) | {"SHA256SUMS", "x[[]1].json"} == set(sent)
+
+
+def test_a_secret_in_a_package_of_an_older_version_is_not_uploaded(package: Path, keys: tuple[Path, Path]) -> None:
+    token = "hf_" + "b" * 34
+    (package / "training_params.json").write_text(f'{{"hub_token":\n "{token}"}}', encoding="utf-8")
+    sign(package, keys[0])
+    write_sums(package)
+    said = [one for one in plan_upload(package, "owner/name").problems if one.kind == "secret"]
+    assert [(one.file, one.what) for one in said if "Hugging" in one.what] == [
+        ("training_params.json", "line 2 holds a Hugging Face token")
+    ]
+    assert token not in str(said)
 
 
 def listed_in(package: Path) -> list[str]:
