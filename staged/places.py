@@ -12,7 +12,7 @@ __all__ = ["is_place", "named", "place_name"]
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the hub: a name, though it has a slash
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 # keys under which our records, and transformers', say a model, a text or a folder
-KEYS = {"base", "init", "model", "models", "sentences", "tokenizer"}
+KEYS = {"base", "first", "init", "model", "models", "second", "sentences", "tokenizer"}
 KEYS |= {"_name_or_path", "name_or_path", "base_model_name_or_path", "tokenizer_file"}
 TABLES = {("corpus", "source"), ("style_corpus", "source")}  # a `source` elsewhere is whose method or word list it is
 STYLES = "styles"  # a table of name → text
@@ -36,23 +36,26 @@ def is_place(text: str) -> bool:
     return "/" in text and (not REPOSITORY.fullmatch(text) or Path(text).exists())
 
 
-def named(record: Any, replaced: dict[str, str] | None = None) -> Any:
+def named(record: Any, replaced: dict[str, str] | None = None, *, owners: bool = True) -> Any:
     """A record of JSON values with names where it says places; everything else as it is.
 
     Args:
         replaced: receives place → name of what was replaced.
+        owners: whether `owner/name` is a name of the hub's; else the folder of a model, which goes by its name.
     """
-    return _named(record, ("", ""), {} if replaced is None else replaced)
+    return _named(record, ("", ""), {} if replaced is None else replaced, owners)
 
 
-def _named(record: Any, at: tuple[str, str], replaced: dict[str, str]) -> Any:
+def _named(record: Any, at: tuple[str, str], replaced: dict[str, str], owners: bool) -> Any:
     """Args: at: the keys of the table around it, and its own."""
     if isinstance(record, Mapping):
-        return {key: _named(value, (at[1], at[1] if at[1] == STYLES else key), replaced) for key, value in record.items()}
+        return {key: _named(value, (at[1], at[1] if at[1] == STYLES else key), replaced, owners) for key, value in record.items()}
     if isinstance(record, list | tuple):
-        return [_named(one, at, replaced) for one in record]
-    if not isinstance(record, str) or not is_place(record):
+        return [_named(one, at, replaced, owners) for one in record]
+    if not isinstance(record, str):
         return record
-    if at[1] in KEYS or at[1] == STYLES or at in TABLES or (at[1] == IDS and Path(record).is_absolute()):
+    if not owners and at[1] in KEYS and REPOSITORY.fullmatch(record):
+        replaced[record] = PurePosixPath(record).name
+    elif is_place(record) and (at[1] in KEYS or at[1] == STYLES or at in TABLES or (at[1] == IDS and Path(record).is_absolute())):
         replaced[record] = place_name(record)
     return replaced.get(record, record)

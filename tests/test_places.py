@@ -64,3 +64,16 @@ def test_records_are_changed_under_their_keys_only() -> None:
         "n": None,
     }
     assert replaced["/t/x"] == "x"
+
+
+def test_a_probes_models_go_by_their_last_part() -> None:
+    record = {
+        "models": ["models/small", "openai-community/gpt2"],
+        "differences": [{"first": "./small", "second": "man"}],
+        "n": "a/b",
+    }
+    assert named(record, owners=False) == {
+        "models": ["small", "gpt2"],
+        "differences": [{"first": "small", "second": "man"}],
+        "n": "a/b",
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from staged.bias.sentence_pairs import (
 from staged.comparing import ALPHA, POWER
 from staged.errors import PlanError
 from staged.model.checkpoints import model_folder
-from staged.places import place_name
 from staged.progress import Progress, shifted, silent
 
 NOT_COMPREHENSIVE = (
@@ -69,22 +68,9 @@ def probe_models(models: Sequence[str], asked: Asked, out: Path, progress: Progr
         if count > 1:
             raise PlanError(f"bias: {name} is given twice; a comparison needs two different models")
         model_folder(name)  # before hours of work on the others
-    _called(models)
     total = asked.work() * len(models)
     for number, model in enumerate(models):
         ask(model, asked, out, shifted(progress, asked.work() * number, total))
-
-
-def _called(models: Sequence[str]) -> list[str]:
-    """What results call them: a folder by its name, as in studies.
-
-    Raises:
-        PlanError: two would be called the same.
-    """
-    names = [place_name(model) for model in models]
-    if len(set(names)) < len(names):
-        raise PlanError(f"bias: two models are called the same: {', '.join(names)}; rename a folder")
-    return names
 
 
 def compare_probed(models: Sequence[str], asked: Asked, out: Path, progress: Progress = silent) -> dict[str, Any]:
@@ -98,11 +84,10 @@ def compare_probed(models: Sequence[str], asked: Asked, out: Path, progress: Pro
     """
     measures = all_measures()
     names = [one.name for one in measures if one.of]
-    called = _called(models)
-    probed = [replace(answers(model, asked, out, measures), model=name) for model, name in zip(models, called, strict=True)]
+    probed = [answers(model, asked, out, measures) for model in models]
     pairs = list(combinations(probed, 2))
     total = len(probed) + len(pairs)
-    result = _facts(called, asked, measures) | {"groups": [], "between_groups": [], "between_models": [], "sentences": []}
+    result = _facts(models, asked, measures) | {"groups": [], "between_groups": [], "between_models": [], "sentences": []}
     for done, one in enumerate(probed):
         progress(done, total)
         result["groups"] += list(compare.group_means(one, asked, names))

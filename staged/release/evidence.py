@@ -238,7 +238,14 @@ def _bounds(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
 
 def _sentences(path: Path) -> list[dict[str, Any]]:
     rows = [row for row in _rows(path, "sentences") if row.get("text")]
-    return [{"models": [_name(str(one)) for one in row.get("models", [])], "text": row["text"]} for row in rows]
+    return [_said(list(map(str, row.get("models", []))), str(row["text"])) for row in rows]
+
+
+def _said(models: Sequence[str], text: str) -> dict[str, Any]:
+    """A sentence about models, which calls them as they were given."""
+    for model in sorted(models, key=len, reverse=True):
+        text = text.replace(model, _name(model))
+    return {"models": list(map(_name, models)), "text": text}
 
 
 def _survey(path: Path) -> dict[str, Any]:
@@ -250,7 +257,7 @@ def _survey(path: Path) -> dict[str, Any]:
             "differences": tuple(
                 {**row, "first": _name(row["first"]), "second": _name(row["second"])} for row in table["differences"]
             ),
-            "compared": tuple({"models": [_name(one) for one in row["models"]], "text": row["text"]} for row in table["sentences"]),
+            "compared": tuple(_said(row["models"], row["text"]) for row in table["sentences"]),
         }
     except (KeyError, TypeError):
         raise ArtifactError(f"{path}: not as `staged survey tally` writes it; tally the answers again") from None

@@ -23,7 +23,6 @@ from staged.artifacts import disk_errors, write_atomic, write_json
 from staged.comparing import ALPHA, POWER, Floats, holm, resampled_means, sign_flips, stream, verdict, widened_interval
 from staged.errors import CorpusError
 from staged.files.sheets import read_sheet, words_digest
-from staged.places import named
 from staged.survey.design import HEADER, KEY, OF, SCALES, read_key
 from staged.survey.page import result_page, sentence
 
@@ -48,7 +47,7 @@ def tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
         CorpusError: a rating that is none, half a rating, a row that the key does not know, a sheet answered twice, or no rating.
         ArtifactError: the key is missing or damaged.
     """
-    key = named(read_key(folder))
+    key = read_key(folder)
     settings = key["settings"]
     rated, rows = _read(answers, {(str(one["sheet"]), str(one["row"])): one for one in key["rows"]}, settings["models"])
     texts = sum(len(one) for sheets in rated.values() for one in sheets.values())

@@ -29,7 +29,6 @@ from staged.errors import ArtifactError, PlanError
 from staged.files.sheets import not_a_key, one_line, read_key_file, words_digest, write_sheet_file
 from staged.model.checkpoints import model_folder
 from staged.model.names import folder_name
-from staged.places import place_name
 from staged.progress import Progress, shifted, silent
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.kept import FILE, keep_folder
@@ -80,8 +79,6 @@ class SurveySettings:
         for name, count in Counter(self.models).items():
             if count > 1:
                 raise PlanError(f"survey: {name} is given twice; a comparison needs two different models")
-        if len({place_name(name) for name in self.models}) < len(self.models):  # as the results call them
-            raise PlanError(f"survey: two models are called the same: {', '.join(map(place_name, self.models))}; rename a folder")
         for name, least in (("sheets", 2), ("each", 1), ("length", 1), ("batch", 1)):
             if getattr(self, name) < least:
                 raise PlanError(f"survey: {name} must be at least {least}, not {getattr(self, name)}")

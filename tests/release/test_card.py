@@ -298,3 +298,15 @@ def test_a_studys_source_is_shown_by_name(study: Path) -> None:
     for text in (card_markdown(card), card_html(card), json.dumps(card)):
         assert "speeches" in text
         assert "somebody" not in text
+
+
+def test_sentences_call_models_by_name(study: Path, tmp_path: Path) -> None:
+    pair = {"/home/of/somebody/small": 6.0, "../large": 6.5}
+    folders = [write_bias(tmp_path / "bias", **pair), write_survey(tmp_path / "survey", **pair)]
+    for name in ("bias/bias.json", "survey/survey.json"):
+        table = read_json(tmp_path / name)
+        table["sentences"][0]["text"] = f"Between {' and '.join(pair)}."
+        write_json(tmp_path / name, table)
+    text = card_markdown(card_of(read_evidence([study, *folders]), Words()))
+    assert text.count("Between small and large.") == 2
+    assert "somebody" not in text

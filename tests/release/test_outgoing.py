@@ -20,7 +20,7 @@ from staged.release.outgoing import without_places
 from staged.release.package import build_package
 from staged.release.plan import Release, read_release
 from staged.release.stages import advance
-from tests.release.conftest import DATE, write_bias, write_plan, write_study
+from tests.release.conftest import DATE, write_bias, write_plan, write_study, write_survey
 
 LETTERS = "".join(chr(ord("a") + i % 26) for i in range(60))
 # made here, so that no scanner takes this file for a leak
@@ -323,3 +323,21 @@ def test_a_package_is_built_of_what_was_checked(release: Release, tmp_path: Path
     decision = {"release": "r", "stage": "small", "date": "2026-11-24", "verdict": "released", "gates": [], "override": None}
     package = build_package(tmp_path / "out", release, release.stages[0], decision, private=keys[0])
     assert (package / ".gitattributes").read_text(encoding="utf-8").startswith("* -text\n")
+
+
+def test_probes_and_surveys_call_models_by_name_in_sentences_and_keys_too(
+    tmp_path: Path, plan: Callable[..., Path], keys: tuple[Path, Path]
+) -> None:
+    plan()
+    write_bias(tmp_path / "bias", **{"models/small": 0.1})
+    write_survey(tmp_path / "survey", **{"./models/small": 6.0, "/srv/models/large": 6.1})
+    for name in ("bias/bias.json", "survey/survey.json"):
+        table = json.loads((tmp_path / name).read_text(encoding="utf-8"))
+        table["scores"] = {"models/small": 1, "./models/small": 2, "/srv/models/large": 3}
+        table["sentences"] += [{"models": [], "text": "Between models/small and /srv/models/large."}]
+        write_json(tmp_path / name, table)
+    release = read_release(write_plan(tmp_path, evidence='["study", "bias", "survey"]'))
+    package = advance(release, tmp_path / "out", private=keys[0], date=DATE).package
+    assert package is not None
+    assert [name for name in files_of(package) if b"models/" in (package / name).read_bytes()] == []
+    assert "Between small and large." in (package / "survey" / "survey.json").read_text(encoding="utf-8")
