@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from staged.digests import digest, sha256_file
+from staged.digests import sha256_file
 from staged.errors import ArtifactError, StagedError
 from staged.gate import (
     CHECKPOINT,
@@ -40,19 +40,16 @@ from staged.gate import (
 )
 
 __all__ = [
-    "CHECKPOINT",
     "build",
     "cache_folder",
     "check_name",
     "continued",
-    "digest",
     "fingerprint",
     "is_complete",
     "locked",
     "partial_of",
     "read_json",
     "replacing",
-    "sha256_file",
     "write_atomic",
     "write_json",
 ]

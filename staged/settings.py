@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 import types
 from collections.abc import Collection, Sequence
@@ -52,7 +53,7 @@ def from_table(cls: type[T], table: Any, *, where: str) -> T:
         where: how errors call this table, such as `plans/mini.toml [corpus]`.
 
     Raises:
-        PlanError: no table, an unknown key, a missing one, or a value of another type.
+        PlanError: no table, an unknown key, a missing one, a value of another type, or a number that is none (`nan`, `inf`).
     """
     table = over({}, table, where=where)
     known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
@@ -64,6 +65,13 @@ def from_table(cls: type[T], table: Any, *, where: str) -> T:
             raise PlanError(f"{where}: key {name!r} is missing")
     hints = get_type_hints(cls)
     return cls(**{key: _convert(value, hints[key], f"{where}: {key}") for key, value in table.items()})
+
+
+def _float(value: int, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise PlanError(f"{where} must be a finite number, not one of {len(str(abs(value))):,} digits") from None
 
 
 def nearest(word: str, known: Any) -> str:
@@ -95,8 +103,10 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return tuple(_convert(item, args[0], where) for item in value)
     if origin is dict and isinstance(value, dict):
         return {key: _convert(item, args[1], f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):  # it would pass, or fail, every comparison
+        raise PlanError(f"{where} must be a finite number, not {value}")
     if hint is float and type(value) is int:
-        return float(value)
+        return _float(value, where)
     if hint is not Any and isinstance(hint, type) and isinstance(value, hint) and type(value) is not bool:
         return value
     if type(value) is not hint:

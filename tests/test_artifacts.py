@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from staged.artifacts import CHECKPOINT, build, is_complete, read_json
+from staged.artifacts import build, is_complete, read_json
 from staged.errors import ArtifactError, PlanError
+from staged.gate import CHECKPOINT
 
 
 def refuse(partial: Path) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from staged.artifacts import build, read_json, sha256_file, write_json
+from staged.artifacts import build, read_json, write_json
 from staged.bias.likelihood import preference_texts, preferences, sentence_nats
 from staged.bias.measures import Floats, Measure, measure, named, occupation_words
 from staged.bias.prompts import Prompt, Terms, prompts
 from staged.bias.sentence_pairs import Item
+from staged.digests import sha256_file
 from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.model.names import folder_name

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from staged.artifacts import disk_errors, sha256_file, write_atomic, write_json
+from staged.artifacts import disk_errors, write_atomic, write_json
 from staged.bias import compare
 from staged.bias.measures import Measure, all_measures
 from staged.bias.page import page, sentence
@@ -25,6 +25,7 @@ from staged.bias.sentence_pairs import (
     stereoset_scores,
 )
 from staged.comparing import ALPHA, POWER
+from staged.digests import sha256_file
 from staged.errors import PlanError
 from staged.gate import check_replaceable, start_ledger
 from staged.model.checkpoints import model_folder

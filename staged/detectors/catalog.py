@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from staged import __version__
-from staged.artifacts import read_json, sha256_file
+from staged.artifacts import read_json
 from staged.detectors.contract import Detector, Trained
+from staged.digests import sha256_file
 from staged.errors import CheckpointError
 from staged.model.checkpoints import model_folder
 from staged.model.layouts import weight_files

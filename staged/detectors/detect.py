@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import continued, digest, write_atomic
+from staged.artifacts import continued, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, humans_needed, is_unspaced, load_calibration
 from staged.detectors.catalog import calibration_file, full_name, known_by, open_detector, scored_by
@@ -18,6 +18,7 @@ from staged.detectors.contract import NOT_ENOUGH, Counting, Reading, Segment, To
 from staged.detectors.normalize import Normalized, normalize
 from staged.detectors.token_evidence import token_evidence
 from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
+from staged.digests import digest
 from staged.errors import CheckpointError
 from staged.gate import rows_have_keys
 from staged.model.causal import CausalLM, load_causal

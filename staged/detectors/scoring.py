@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from staged.artifacts import digest, read_json, write_json
+from staged.artifacts import read_json, write_json
 from staged.detectors.contract import Detector
+from staged.digests import digest
 from staged.errors import CheckpointError
 from staged.progress import Progress, silent
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from staged.artifacts import cache_folder, disk_errors, locked, sha256_file
+from staged.artifacts import cache_folder, disk_errors, locked
+from staged.digests import sha256_file
 from staged.errors import CheckpointError, first_line
 from staged.model.fetch import fetch
 from staged.model.layouts import INDEX, PICKLED, SAFETENSORS, missing_files

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from staged.artifacts import continued, read_json, replacing, sha256_file, write_json
+from staged.artifacts import continued, read_json, replacing, write_json
 from staged.corpus.files import read_corpus
+from staged.digests import sha256_file
 from staged.errors import CorpusError, PlanError
 from staged.files.texts import STDIN, read_text
 from staged.gate import holds

@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from staged.artifacts import sha256_file
+from staged.digests import sha256_file
 from staged.errors import CheckpointError
 
 ATTEMPTS = 5  # connections in a row that bring nothing

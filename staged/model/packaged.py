@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from staged.artifacts import build, cache_folder, fingerprint, is_complete, sha256_file
+from staged.artifacts import build, cache_folder, fingerprint, is_complete
+from staged.digests import sha256_file
 from staged.errors import CheckpointError, first_line
 from staged.files.installed import installed_file
 

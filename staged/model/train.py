@@ -20,20 +20,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from staged.artifacts import (
-    CHECKPOINT,
-    build,
-    check_name,
-    fingerprint,
-    is_complete,
-    partial_of,
-    read_json,
-    write_atomic,
-    write_json,
-)
+from staged.artifacts import build, check_name, fingerprint, is_complete, partial_of, read_json, write_atomic, write_json
 from staged.corpus.build import build_passages, documents_digest, split_documents
 from staged.errors import CheckpointError, PlanError
-from staged.gate import check_stage
+from staged.gate import CHECKPOINT, check_stage
 from staged.model import data, processes
 from staged.model.bpe import BPE, load_bpe, train_bpe
 from staged.model.checkpoints import load_model, model_folder

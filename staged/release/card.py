@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from staged.errors import PlanError
+from staged.places import place_name
 from staged.records import Cell
 from staged.release.evidence import Evidence, Study
 from staged.release.words import Words
@@ -47,7 +48,7 @@ def card_of(
     """The whole content of a card.
 
     Args:
-        evidence: at least one study in it.
+        evidence: at least one study in it, release or fine-tuning.
         words: the hand-written paragraphs.
         models: which of the studied models the card is about; all when empty.
         decision: how the release was decided, as `decision.json` holds it.
@@ -55,16 +56,16 @@ def card_of(
     Raises:
         PlanError: no study was given, or it does not know one of the models.
     """
-    if not evidence.studies:
+    if not evidence.models:
         raise PlanError("a card needs a study: give the folder of a finished `staged study` too")
     for model in models:
         if model not in evidence.models:
             raise PlanError(f"model {model!r} is in none of the studies; {nearest(model, evidence.models)}")
     chosen = [model for model in evidence.models if not models or model in models]
     card: dict[str, Any] = {
-        "title": words.title or ", ".join(chosen),
+        "title": words.title.strip() or ", ".join(chosen),
         "words": asdict(words),
-        "models": [_facts(evidence, model) for model in chosen],
+        "models": [dict(evidence.facts[model]) for model in chosen],
         "studies": [_study_facts(study) for study in evidence.studies],
         "analyses": [analysis for study in evidence.studies for model in chosen for analysis in _analyses(study, model)],
         "findings": [dict(one) | {"id": f"{study.name}/findings.json"} for study in evidence.studies for one in _claims(study)],
@@ -84,17 +85,12 @@ def shown_method(study: Study) -> str:
     return "nucleus" if "nucleus" in methods else methods[0]
 
 
-def _facts(evidence: Evidence, model: str) -> dict[str, Any]:
-    study, facts = next((study, one) for study in evidence.studies for one in study.facts["models"] if one["name"] == model)
-    return dict(facts) | {"id": f"{study.name}/study.json#{model}"}
-
-
 def _study_facts(study: Study) -> dict[str, Any]:
     settings = study.facts["settings"]
     return {
         "name": study.name,
         "title": settings["title"],
-        "source": settings["corpus"]["source"],
+        "source": place_name(settings["corpus"]["source"]),
         "length_tokens": settings["length_tokens"],
         "methods": settings["methods"],
         "detectors": settings["detectors"],

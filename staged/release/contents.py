@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from staged.release.evidence import CELLS, Evidence, read_evidence
+from staged.release.evidence import BIAS, CELLS, FINETUNE, SURVEY, Evidence, read_evidence
 
 __all__ = ["REQUIRED", "SBOM", "files_of", "oddities", "package_evidence", "parse_sums", "sums_text"]
 
@@ -69,5 +69,5 @@ def package_evidence(folder: Path) -> Evidence:
     Raises:
         ArtifactError: it holds none, or it is damaged.
     """
-    studies = sorted(path.parent for path in folder.glob(f"study/*/{CELLS}"))
-    return read_evidence([*studies, *(folder / name for name in ("finetune", "bias", "survey") if (folder / name).is_dir())])
+    files = (("study", CELLS), ("finetune", FINETUNE), ("bias", BIAS), ("survey", SURVEY))
+    return read_evidence([path.parent for kind, name in files for path in sorted((folder / kind).rglob(name))])

@@ -13,8 +13,10 @@ from typing import Any
 
 from staged.artifacts import read_json
 from staged.comparing import rate
+from staged.digests import sha256_file
 from staged.errors import ArtifactError
 from staged.figures import estimate
+from staged.notes import note
 from staged.records import Cell
 from staged.study.matrix import load_cells
 
@@ -78,6 +80,7 @@ class Evidence:
     compared: tuple[Mapping[str, Any], ...] = ()  # of survey.json, as `sentences`
     folders: tuple[Path, ...] = ()
     drops: tuple[Mapping[str, Any], ...] = ()  # rows of finetune.json's `drops`, each with `model` and an `id`
+    finetuned: tuple[Mapping[str, Any], ...] = ()  # of finetune.json: what is known of the model that was fine-tuned
 
     @property
     def cells(self) -> dict[str, Cell]:
@@ -87,7 +90,16 @@ class Evidence:
     @property
     def models(self) -> list[str]:
         """Names of the studied models, from the smallest to the largest as their study lists them."""
-        return list(dict.fromkeys(one["name"] for study in self.studies for one in study.facts["models"]))
+        return list(self.facts)
+
+    @property
+    def facts(self) -> dict[str, Mapping[str, Any]]:
+        """Name → size, held-out loss and `id` of each model, as its study has them; None where it doesn't say."""
+        rows = [one | {"id": f"{study.name}/study.json#{one['name']}"} for study in self.studies for one in study.facts["models"]]
+        found: dict[str, Mapping[str, Any]] = {}
+        for one in (*rows, *self.finetuned):  # of two studies of a model the first
+            found.setdefault(one["name"], one)
+        return found
 
 
 def rate_of(cell: Mapping[str, Any], field: str) -> tuple[float, float, float] | None:
@@ -108,30 +120,51 @@ def read_evidence(folders: Iterable[Path]) -> Evidence:
     """Read each folder for what it holds.
 
     Raises:
-        ArtifactError: a folder holds none of the four, is damaged, two studies hold a cell of the same id, or two are surveys.
+        ArtifactError: a folder holds none of the four, is damaged, two hold a number of the same id, or two are surveys.
     """
-    studies: list[Study] = []
-    effects: list[Effect] = []
-    sentences: list[Mapping[str, Any]] = []
-    surveys: list[Path] = []
-    drops: list[Mapping[str, Any]] = []
-    folders = tuple(folders)
+    folders = once_each(folders)
+    held = {name: [folder for folder in folders if (folder / name).is_file()] for name in (CELLS, FINETUNE, BIAS, SURVEY)}
     for folder in folders:
-        held = [name for name in (CELLS, FINETUNE, BIAS, SURVEY) if (folder / name).is_file()]
-        if not held:
+        if not any(folder in these for these in held.values()):
             raise ArtifactError(
                 f"{folder}: holds no {CELLS}, {FINETUNE}, {BIAS} or {SURVEY}; give the folder of a finished study, probe or survey"
             )
-        studies += [_study(folder)] if CELLS in held else []
-        drops += _drops(folder / FINETUNE) if FINETUNE in held else []
-        effects += _effects(folder / BIAS) if BIAS in held else []
-        sentences += _sentences(folder / BIAS) if BIAS in held else []
-        surveys += [folder / SURVEY] if SURVEY in held else []
-    _refuse_doubles(studies)
+    studies = [_study(folder) for folder in held[CELLS]]
+    effects = {folder: _effects(folder / BIAS) for folder in held[BIAS]}
+    drops = {folder: _drops(folder / FINETUNE) for folder in held[FINETUNE]}
+    surveys = [folder / SURVEY for folder in held[SURVEY]]
+    _refuse_doubles((study.folder, f"cell {id!r}") for study in studies for id in study.cells)
+    _refuse_doubles((folder, f"effect {id!r}") for folder, these in effects.items() for id in {one.id for one in these})
+    _refuse_doubles((folder, f"drop {id!r}") for folder, these in drops.items() for id in {one["id"] for one in these})
     if len(surveys) > 1:
         raise ArtifactError(f"{surveys[0]} and {surveys[1]}: two surveys; give one, as people's ratings compare only within it")
-    asked = _survey(surveys[0]) if surveys else {}
-    return Evidence(tuple(studies), tuple(effects), tuple(sentences), folders=folders, drops=tuple(drops), **asked)
+    return Evidence(
+        tuple(studies),
+        tuple(one for these in effects.values() for one in these),
+        tuple(one for folder in held[BIAS] for one in _sentences(folder / BIAS)),
+        folders=folders,
+        drops=tuple(one for these in drops.values() for one in these),
+        finetuned=tuple(_finetuned(folder / FINETUNE) for folder in held[FINETUNE]),
+        **(_survey(surveys[0]) if surveys else {}),
+    )
+
+
+def once_each(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """The folders without those that are another one by another spelling, or a copy of a probe or a fine-tuning study."""
+    kept: dict[Any, Path] = {}
+    for folder in folders:
+        key = _content(folder) or folder.resolve()
+        if key in kept and folder.resolve() != kept[key].resolve():
+            note(f"{folder}: holds what {kept[key]} holds; it counts once")
+        kept.setdefault(key, folder)
+    return tuple(kept.values())
+
+
+def _content(folder: Path) -> tuple[tuple[str, str], ...]:
+    """What evidence a folder holds; nothing of a study or a survey, of which a second one is refused in any case."""
+    if (folder / CELLS).is_file() or (folder / SURVEY).is_file():
+        return ()
+    return tuple((name, sha256_file(folder / name)) for name in (FINETUNE, BIAS) if (folder / name).is_file())
 
 
 def _study(folder: Path) -> Study:
@@ -145,21 +178,27 @@ def _study(folder: Path) -> Study:
 def _drops(path: Path) -> list[dict[str, Any]]:
     found = read_json(path)
     try:
-        model = found["settings"]["model"]
+        model = _name(str(found["settings"]["model"]))
         return [dict(row) | {"model": model, "id": f"finetune/{model}/{row['style']}/{row['detector']}"} for row in found["drops"]]
     except (KeyError, TypeError):
         raise ArtifactError(f"{path}: is of another version of staged; run the study again") from None
 
 
-def _refuse_doubles(studies: Sequence[Study]) -> None:
-    seen: dict[str, Study] = {}
-    for study in studies:
-        for id in study.cells:
-            if id in seen:
-                raise ArtifactError(
-                    f"{study.folder} and {seen[id].folder} both hold cell {id!r}; give one of them, so that a number has one origin"
-                )
-            seen[id] = study
+def _finetuned(path: Path) -> dict[str, Any]:
+    """The model that a fine-tuning study is of, with what its record says of it."""
+    table = read_json(path)
+    said = table.get("model") or {}
+    model = _name(str(table["settings"]["model"]))
+    unknown = dict.fromkeys(("parameters", "layers", "width", "valid_loss_nats_per_token"))
+    return unknown | said | {"name": model, "id": f"finetune/finetune.json#{model}"}
+
+
+def _refuse_doubles(origins: Iterable[tuple[Path, str]]) -> None:
+    """A number has one origin."""
+    seen: dict[str, Path] = {}
+    for folder, what in origins:
+        if seen.setdefault(what, folder) != folder:
+            raise ArtifactError(f"{folder} and {seen[what]} both hold {what}; give one of them, so that a number has one origin")
 
 
 def _effects(path: Path) -> list[Effect]:
@@ -171,24 +210,43 @@ def _effects(path: Path) -> list[Effect]:
 def _effect(row: Mapping[str, Any]) -> Effect:
     model = _name(str((row.get("models") or [""])[0]))
     probe, groups = f"{row.get('set')}, {row.get('measure')}", f"{row.get('first')} − {row.get('second')}"
-    unit = "effect_" if row.get("effect") is not None else ""
+    low, high = _bounds(row)
     return Effect(
         id=f"bias/{model}/{row.get('set')}/{row.get('attribute')}/{row.get('first')}-{row.get('second')}/{row.get('measure')}",
         model=model,
         probe=probe,
         groups=groups,
         effect=_field(row, "effect", "difference"),
-        low=row.get(f"{unit}low"),
-        high=row.get(f"{unit}high"),
+        low=low,
+        high=high,
         n=row.get("n"),
         p_holm=row.get("p_holm"),
         verdict=str(row.get("verdict", "")),
     )
 
 
+def _bounds(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """The interval in the effect's unit: a preference has it in nats, in which its difference is as well."""
+    effect, difference, low, high = (row.get(name) for name in ("effect", "difference", "low", "high"))
+    if effect is None:
+        return low, high
+    if row.get("effect_low") is not None and row.get("effect_high") is not None:
+        return row["effect_low"], row["effect_high"]
+    if not difference or low is None or high is None:
+        return None, None
+    return low * effect / difference, high * effect / difference
+
+
 def _sentences(path: Path) -> list[dict[str, Any]]:
     rows = [row for row in _rows(path, "sentences") if row.get("text")]
-    return [{"models": [_name(str(one)) for one in row.get("models", [])], "text": row["text"]} for row in rows]
+    return [_said(list(map(str, row.get("models", []))), str(row["text"])) for row in rows]
+
+
+def _said(models: Sequence[str], text: str) -> dict[str, Any]:
+    """A sentence about models, which calls them as they were given."""
+    for model in sorted(models, key=len, reverse=True):
+        text = text.replace(model, _name(model))
+    return {"models": list(map(_name, models)), "text": text}
 
 
 def _survey(path: Path) -> dict[str, Any]:
@@ -200,7 +258,7 @@ def _survey(path: Path) -> dict[str, Any]:
             "differences": tuple(
                 {**row, "first": _name(row["first"]), "second": _name(row["second"])} for row in table["differences"]
             ),
-            "compared": tuple({"models": [_name(one) for one in row["models"]], "text": row["text"]} for row in table["sentences"]),
+            "compared": tuple(_said(row["models"], row["text"]) for row in table["sentences"]),
         }
     except (KeyError, TypeError):
         raise ArtifactError(f"{path}: not as `staged survey tally` writes it; tally the answers again") from None

@@ -5,8 +5,10 @@ What was not measured is never met: absent evidence stops a release just as bad 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from staged.figures import figure
 from staged.release import plan
@@ -29,6 +31,14 @@ class Outcome:
     state: str
     numbers: str
     cells: tuple[str, ...] = ()
+
+
+class Rise(NamedTuple):
+    """How much larger an effect is than the last stage's, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 def judge(gate: Gate, stage: Stage, last: Stage | None, evidence: Evidence, words: Words, broken: Sequence[str] = ()) -> Outcome:
@@ -79,11 +89,45 @@ def _bias(gate: Gate, title: str, stage: Stage, last: Stage | None, evidence: Ev
         return Outcome(title, MET, numbers, (largest.id,))
     if not set(now) & set(before):
         return Outcome(title, NOT_MEASURED, f"{stage.name} and {last.name} share no probe; run `staged bias` on both")
-    rises = {key: abs(now[key].effect) - abs(before[key].effect) for key in before}
-    worst = max(rises, key=lambda key: rises[key])
-    numbers = f"worst: {' '.join(worst)}, {before[worst].effect:+.3f} → {now[worst].effect:+.3f}, {len(rises)} effects compared"
-    state = MET if rises[worst] <= (gate.at_most or 0) else NOT_MET
-    return Outcome(title, state, numbers, (before[worst].id, now[worst].id))
+    return _rises(title, gate.at_most or 0.0, {key: (before[key], now[key]) for key in before})
+
+
+def _rises(title: str, limit: float, pairs: Mapping[tuple[str, str], tuple[Effect, Effect]]) -> Outcome:
+    """Met where every rise's interval ends below the limit; where one reaches across it, the probes could not have shown it."""
+    rises = {key: _effect_rise(before, now) for key, (before, now) in pairs.items()}
+    worse = {key: one for key, one in rises.items() if one.low > limit}
+    unknown = {key: one for key, one in rises.items() if not one.high <= limit} if not worse else {}  # NaN too
+    shown = worse or unknown or rises
+    worst = max(shown, key=lambda key: shown[key].low if worse else shown[key].high)
+    before, now = pairs[worst]
+    numbers = f"worst: {' '.join(worst)}, {before.effect:+.3f} → {now.effect:+.3f}, rise {_shown(rises[worst])}"
+    if worse:
+        return Outcome(title, NOT_MET, f"{numbers}; {len(worse)} of {len(rises)} effects lie beyond", (before.id, now.id))
+    if unknown:
+        said = f"{len(unknown)} of {len(rises)} comparisons could miss such a rise; run `staged bias` with more completions"
+        return Outcome(title, NOT_MEASURED, f"{numbers}; {said}", (before.id, now.id))
+    return Outcome(title, MET, f"{numbers}, {len(rises)} effects compared", (before.id, now.id))
+
+
+def _effect_rise(before: Effect, now: Effect) -> Rise:
+    """How much larger an effect's size is, with its 95% interval from those of the two, which are of independent samples.
+
+    Source: MOVER, Zou and Donner 2008, Construction of confidence limits about effect measures.
+    """
+    (a, a_low, a_high), (b, b_low, b_high) = _size(now), _size(before)
+    return Rise(a - b, a - b - math.hypot(a - a_low, b_high - b), a - b + math.hypot(a_high - a, b - b_low))
+
+
+def _size(effect: Effect) -> tuple[float, float, float]:
+    """|effect| with the interval of it; unbounded where it was measured without one."""
+    if effect.low is None or effect.high is None:
+        return abs(effect.effect), 0.0, math.inf
+    low, high = sorted((abs(effect.low), abs(effect.high)))
+    return abs(effect.effect), 0.0 if effect.low <= 0 <= effect.high else low, high
+
+
+def _shown(rise: Rise) -> str:
+    return figure(*rise, form="+.3f") if math.isfinite(rise.high) else f"{rise.value:+.3f}, without an interval"
 
 
 def _effects(evidence: Evidence, stage: Stage) -> dict[tuple[str, str], Effect]:

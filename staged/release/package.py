@@ -13,6 +13,7 @@ It is built under another name, signed, checked like a stranger's, and only then
 from __future__ import annotations
 
 import datetime
+import json
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,25 +21,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import build, disk_errors, read_json, replacing, sha256_file, write_atomic, write_json
-from staged.errors import ArtifactError, CheckpointError, ReleaseError
-from staged.gate import MANIFEST, MARK, is_work, temporary_of
+from staged.artifacts import build, disk_errors, replacing, write_atomic, write_json
+from staged.digests import sha256_file
+from staged.errors import ReleaseError
+from staged.gate import MARK, is_work, temporary_of
 from staged.model.checkpoints import model_folder
+from staged.release.calibrated import human_texts, write_calibration
 from staged.release.card import card_of
 from staged.release.contents import files_of, package_evidence, sums_text
 from staged.release.decision import DECISION, RECORD, decision_markdown
-from staged.release.evidence import BIAS, CELLS, FINETUNE, SURVEY
+from staged.release.licences import contradiction
+from staged.release.members import members
+from staged.release.outgoing import check_leaks, check_said, without_places
 from staged.release.plan import Release, Stage
 from staged.release.render import card_html, card_markdown
-from staged.release.signing import ATTRIBUTES, PUBLIC, SIGNATURE, SUMS, is_private_key, public_half, sign
+from staged.release.signing import ATTRIBUTES, PUBLIC, SIGNATURE, SUMS, public_half, sign
 from staged.release.verify import NOT_IN_SBOM, verify
 from staged.release.words import WORDS, read_words
 
-__all__ = ["build_package", "members", "write_card"]
+__all__ = ["build_package", "write_card"]
 
 CARD_JSON, CARD_MD, CARD_HTML = "card.json", "README.md", "card.html"
-STUDY_FILES = (CELLS, "cells.csv", "lengths.json", "findings.json", "study.json", "attacks.json", "report.html", MANIFEST)
-HUB_ATTRIBUTES = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"  # else the hub adds a file of its own, which nobody signed
+# git must not change a line end, as it does on Windows; without the second line the hub adds a file of its own, which nobody signed
+HUB_ATTRIBUTES = b"* -text\n*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
 UNSIGNED = ".building"  # folder beside the packages, of the one under construction
 
 
@@ -52,7 +57,10 @@ def build_package(root: Path, release: Release, stage: Stage, decision: Mapping[
         StagedError: a part is missing or damaged, the key cannot be used, the disk is full, or the package does not verify.
     """
     public = public_half(private)
-    parts = members(release, stage)
+    parts, detector = members(release, stage), Path(stage.detector)
+    changed = without_places(parts)
+    _check(release, stage, decision, parts, changed)
+    learned = {f"calibration/{place.parent.name}/{place.name}": place for place in human_texts(detector)}
     folder, work = root / stage.name, root / UNSIGNED / stage.name
     settings = {
         "release": release.title,
@@ -64,11 +72,12 @@ def build_package(root: Path, release: Release, stage: Stage, decision: Mapping[
     }
 
     def write(partial: Path) -> None:
-        _copy(parts, partial)
+        _copy(parts, changed, partial)
+        write_calibration(detector, partial / "detector")
         _write_generated(partial, release, stage, decision, public)
 
     _unseal(work)
-    build(work, write, settings=settings, inputs=parts)
+    build(work, write, settings=settings, inputs=parts | learned)
     with disk_errors(work):
         _seal(work, private)
         problems = verify(work, work / PUBLIC)
@@ -82,46 +91,19 @@ def build_package(root: Path, release: Release, stage: Stage, decision: Mapping[
     return folder
 
 
-def members(release: Release, stage: Stage) -> dict[str, Path]:
-    """Path in the package → the file it is copied from.
+def _check(
+    release: Release, stage: Stage, decision: Mapping[str, Any], parts: Mapping[str, Path], changed: Mapping[str, bytes]
+) -> None:
+    """Refuse what must not be signed, before anything is written.
 
     Raises:
-        StagedError: the model, detector, licence or an evidence folder is missing.
+        ReleaseError: a secret or a path of this machine; a card that names another licence than the text beside it.
     """
-    found = {path.name: path for path in _plain_files(model_folder(stage.model)) if path.name not in (CARD_MD, MANIFEST)}
-    detector = Path(stage.detector)
-    if not detector.is_dir():
-        raise CheckpointError(
-            f"{release.path}: stage {stage.name!r}: no detector folder at {detector}; run the study that trains it"
-        )
-    _check_origin(release, stage, detector)
-    found |= {f"detector/{path.name}": path for path in _plain_files(detector)}
-    for folder in release.evidence:
-        found |= {f"study/{folder.resolve().name}/{name}": folder / name for name in STUDY_FILES if (folder / CELLS).is_file()}
-        for kind, name in (("bias", BIAS), ("survey", SURVEY), ("finetune", FINETUNE)):
-            if (folder / name).is_file():  # a second one of its kind in a folder of its own
-                place = f"{kind}/{name}" if f"{kind}/{name}" not in found else f"{kind}/{folder.resolve().name}/{name}"
-                found[place] = folder / name
-    found |= {"LICENSE": release.licence, WORDS: release.words}
-    optional = {name for name in found if name.startswith("study/")}
-    found = {name: path for name, path in found.items() if name not in optional or path.is_file()}
-    for name, path in found.items():
-        if not path.is_file():
-            raise ArtifactError(f"{release.path}: no file at {path}, which is to be the package's {name}")
-        if is_private_key(path):
-            raise ReleaseError(f"{path}: is a private key, which must not get into a package; move it elsewhere")
-    return found
-
-
-def _check_origin(release: Release, stage: Stage, detector: Path) -> None:
-    """Refuse a detector that another run trained than the one whose cells the card shows: even equal plans differ by machine."""
-    studies = [folder / MANIFEST for folder in release.evidence if (folder / CELLS).is_file() and (folder / MANIFEST).is_file()]
-    trained = {digest for path in studies for name, digest in read_json(path)["inputs"].items() if name.startswith("detectors/")}
-    if trained and (detector / MANIFEST).is_file() and sha256_file(detector / MANIFEST) not in trained:
-        raise ReleaseError(
-            f"{release.path}: stage {stage.name!r}: the detector at {detector} is of another run than the studies in evidence; "
-            "release the evidence of the run that trained it"
-        )
+    check_said(json.dumps(decision.get("override"), ensure_ascii=False), "--override and --by")
+    fault = contradiction(read_words(release.words).license, release.licence)
+    if fault:
+        raise ReleaseError(f"{release.words}: {fault}")
+    check_leaks(parts, changed, (release.path.parent, model_folder(stage.model), Path(stage.detector), *release.evidence))
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
@@ -148,14 +130,13 @@ def _seal(work: Path, private: Path) -> None:
     write_sums(work)
 
 
-def _plain_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-
-
-def _copy(parts: Mapping[str, Path], folder: Path) -> None:
+def _copy(parts: Mapping[str, Path], changed: Mapping[str, bytes], folder: Path) -> None:
     for name, source in parts.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
+        if name in changed:
+            write_atomic(target, changed[name])
+            continue
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
 

@@ -28,7 +28,7 @@ class Gate:
     """One condition on one stage.
 
     detection     the field's 95% interval lies wholly on the right side: its low end `at_least`, its high end `at_most`
-    bias          no effect is larger than the last stage's by more than `at_most`, in units of the effect
+    bias          of no effect can the 95% interval of its rise over the last stage's reach beyond `at_most`, in units of the effect
     credibility   the upper end of the rise over the last stage's index, by the same people, is `at_most`, in points of 1 … 10
     card          no blank on the card, but those whose keys are in `may_be_blank`
     signature     earlier stages' packages are whole, and this one's signature verifies before it gets its name
@@ -99,6 +99,9 @@ def read_release(path: Path) -> Release:
     table = read_toml(path)
     common, stages = _tables(table, "gates", path), _tables(table, "stages", path)
     head = from_table(_Head, table, where=str(path))
+    for key in ("title", "version"):
+        if not getattr(head, key).strip():
+            raise PlanError(f"{path}: {key} must not be empty; the decision and the bill of materials show it")
     shared = tuple(_gate(one, f"{path} [[gates]]") for one in common)
     read = tuple(_stage(one, shared, path) for one in stages)
     names = [stage.name for stage in read]

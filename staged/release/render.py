@@ -14,6 +14,7 @@ from staged.figures import estimate, figure, percent
 from staged.release.card import RATES, SECTIONS
 from staged.release.evidence import rate_of
 from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET
+from staged.release.words import Words
 from staged.templates import environment
 
 __all__ = ["card_html", "card_markdown", "rate_text", "templates"]
@@ -95,11 +96,14 @@ def _summary(decision: Mapping[str, Any]) -> list[str]:
 
 
 def _metadata(card: Mapping[str, Any]) -> ModelCardData:
-    words = card["words"]
+    words = Words(**card["words"])
+    languages = words.languages
     return ModelCardData(
         model_name=card["title"],
-        license=words["license"],
-        language=words["language"],
+        license=words.license or None,
+        license_name=words.license_name or None,
+        license_link=words.license_link or None,
+        language=languages[0] if len(languages) == 1 else languages or None,
         library_name="transformers",
         pipeline_tag="text-generation",
         tags=["staged-release", "machine-text-detection"],

@@ -35,7 +35,7 @@ def write_sbom(folder: Path, files: Mapping[str, str], *, name: str, version: st
 
     Args:
         files: path in the package → SHA-256 in hexadecimal.
-        licence: an identifier of the SPDX list, in any case.
+        licence: an identifier of the SPDX list, in any case; or empty.
         date: of the release; the document holds no other time, so the same package gives the same bytes.
     """
     model = Component(
@@ -99,4 +99,6 @@ def _file(folder: Path, path: str, digest: str) -> Component:
 
 
 def _licence(licence: str) -> list[License]:
+    if not licence:  # nobody chose one
+        return []
     return [LicenseFactory().make_from_string(licence.upper() if licence.islower() else licence)]

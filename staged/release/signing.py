@@ -16,12 +16,12 @@ from staged.errors import ReleaseError
 
 __all__ = [
     "ATTRIBUTES",
+    "BESIDE",
     "NOT_SIGNED",
     "PUBLIC",
     "SIGNATURE",
     "SUMS",
     "check_signature",
-    "is_private_key",
     "make_keys",
     "public_half",
     "sign",
@@ -29,6 +29,7 @@ __all__ = [
 
 SIGNATURE, SUMS, PUBLIC, ATTRIBUTES = "model.sig", "SHA256SUMS", "release.pub", ".gitattributes"
 NOT_SIGNED = (SIGNATURE, SUMS, ATTRIBUTES)
+BESIDE = (".git", ".cache")  # folders of a program that brought the package; `verify` names them
 MISSING = "signing needs the extra: pip install 'staged[release]'"
 OWNER_ONLY = 0o600
 
@@ -98,7 +99,7 @@ def check_signature(folder: Path, public: Path) -> str:
     """
     verifying = _model_signing("verifying")
     try:
-        verifier = verifying.Config().use_elliptic_key_verifier(public_key=public).set_hashing_config(_hashing())
+        verifier = verifying.Config().use_elliptic_key_verifier(public_key=public).set_hashing_config(_hashing(*BESIDE))
     except OSError as error:
         raise ReleaseError(f"{public}: cannot be read: {error.strerror}; give the releaser's public key, a PEM file") from None
     except (ValueError, TypeError) as error:
@@ -113,14 +114,9 @@ def check_signature(folder: Path, public: Path) -> str:
     return ""
 
 
-def is_private_key(path: Path) -> bool:
-    """Whether a file holds a private key in PEM."""
-    return b"PRIVATE KEY-----" in path.read_bytes()[:4096]
-
-
-def _hashing(*temporary: str) -> Any:
+def _hashing(*others: str) -> Any:
     config = _model_signing("hashing").Config().use_file_serialization(max_workers=1)
-    return config.set_ignored_paths(paths=[*NOT_SIGNED, *temporary], ignore_git_paths=False)
+    return config.set_ignored_paths(paths=[*NOT_SIGNED, *others], ignore_git_paths=False)
 
 
 def _model_signing(part: str) -> Any:

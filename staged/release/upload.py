@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 from staged.errors import PlanError, ReleaseError
 from staged.model.names import is_repository
-from staged.release.contents import files_of
+from staged.release.contents import files_of, parse_sums
 from staged.release.decision import DECISION
+from staged.release.leaks import leaks_in
+from staged.release.signing import SUMS
 from staged.release.verify import Problem, verify
 
 __all__ = ["Upload", "plan_upload", "upload"]
@@ -36,8 +39,21 @@ def plan_upload(folder: Path, repository: str, *, public: Path | None = None) ->
         raise PlanError(f"--repo {repository!r}: give the hub's name of the model, owner/name")
     if not (folder / DECISION).is_file():
         raise PlanError(f"{folder}: not a package; give a folder that `staged release advance` built")
-    files = tuple((name, (folder / name).stat().st_size) for name in files_of(folder))
-    return Upload(folder, repository, files, tuple(verify(folder, public)))
+    problems = (*verify(folder, public), *_secrets(folder))  # an older version built packages of whatever lay there
+    listed = parse_sums((folder / SUMS).read_text(encoding="utf-8", errors="replace")) if (folder / SUMS).is_file() else {}
+    names = [name for name in files_of(folder) if name in listed or name == SUMS]  # where it is whole, every file
+    return Upload(folder, repository, tuple((name, (folder / name).stat().st_size) for name in names), problems)
+
+
+def _secrets(folder: Path) -> list[Problem]:
+    found = []
+    for name in files_of(folder):
+        with open(folder / name, "rb") as file:
+            found += [
+                Problem(name, "secret", f"line {line} holds {what}" if line else f"holds {what}")
+                for line, what in leaks_in(name, file)
+            ]
+    return found
 
 
 def upload(planned: Upload, *, private: bool = False, api: Callable[[], Any] | None = None) -> str:
@@ -62,7 +78,7 @@ def upload(planned: Upload, *, private: bool = False, api: Callable[[], Any] | N
             folder_path=planned.folder,
             repo_type="model",
             commit_message=f"{planned.folder.name}: a staged release",
-            allow_patterns=[name for name, _ in planned.files],
+            allow_patterns=[glob.escape(name) for name, _ in planned.files],
             delete_patterns="*",
         )
     except Exception as error:  # the hub's client and the HTTP library below it raise many kinds

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from staged.artifacts import read_json, sha256_file
+from staged.artifacts import read_json
+from staged.digests import sha256_file
 from staged.errors import ReleaseError, StagedError
 from staged.gate import MANIFEST
 from staged.records import Cell
 from staged.release import traced
 from staged.release.contents import REQUIRED, SBOM, files_of, oddities, package_evidence, parse_sums, sums_text
-from staged.release.signing import NOT_SIGNED, PUBLIC, SIGNATURE, SUMS, check_signature, is_private_key
+from staged.release.leaks import holds_key
+from staged.release.signing import BESIDE, NOT_SIGNED, PUBLIC, SIGNATURE, SUMS, check_signature
 
 __all__ = ["NOT_IN_SBOM", "Problem", "verify"]
 
 NOT_IN_SBOM = {SBOM, MANIFEST, SIGNATURE, SUMS}
+POINTER = b"version https://git-lfs"
+SMALL = 1 << 26  # bytes of a file that may be a text
 
 
 @dataclass(frozen=True, order=True)
@@ -46,8 +51,10 @@ def verify(folder: Path, public: Path | None = None) -> list[Problem]:
     marks = (SUMS, SIGNATURE, SBOM)
     if not any((folder / name).is_file() for name in marks):
         raise ReleaseError(f"{folder}: not a package: no {', '.join(marks)} in it; give one that `staged release advance` made")
-    problems = [Problem(name, "not a file", what) for name, what in oddities(folder)]
-    digests = {name: sha256_file(folder / name) for name in files_of(folder)}
+    left = "of the program that brought the package, no part of it; remove it, or verify a copy without it"
+    problems = [Problem(name, "added", left) for name in BESIDE if (folder / name).exists()]
+    problems += [Problem(name, "not a file", what) for name, what in oddities(folder) if not _is_beside(name)]
+    digests = {name: sha256_file(folder / name) for name in files_of(folder) if not _is_beside(name)}
     fault = _signature_fault(folder, public)
     problems += [Problem(SIGNATURE, "signature", fault)] if fault else []
     problems += _against_sums(folder, digests, trusted=not fault)
@@ -58,8 +65,17 @@ def verify(folder: Path, public: Path | None = None) -> list[Problem]:
     listed = {name: digest for name, digest in digests.items() if name not in NOT_IN_SBOM}
     problems += [Problem(name, "sbom", what) for name, what in check_sbom(folder, listed)]
     problems += _card_problems(folder)
-    problems += [Problem(name, "private key", "must never be in a package") for name in digests if is_private_key(folder / name)]
+    problems += [Problem(name, "private key", "must never be in a package") for name in digests if _holds_key(folder / name)]
     return sorted(set(problems))
+
+
+def _is_beside(name: str) -> bool:
+    return name.split("/")[0] in BESIDE
+
+
+def _holds_key(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return holds_key(file)
 
 
 def _signature_fault(folder: Path, public: Path | None) -> str:
@@ -113,9 +129,23 @@ def _mismatch(folder: Path, name: str, listed: Mapping[str, str], found: Mapping
     if other is not None:
         return Problem(name, "swapped", f"holds the bytes of {other}")
     size = (folder / name).stat().st_size
+    if brought := _brought_by_git(folder / name, listed[name]):
+        return Problem(name, "changed", brought)
     if size < sizes.get(name, 0):
         return Problem(name, "truncated", f"{size:,} of {sizes[name]:,} bytes")
     return Problem(name, "changed", f"differs from its sum in {SUMS}")
+
+
+def _brought_by_git(path: Path, digest: str) -> str:
+    """What git did to a file on its way, where that explains it."""
+    if path.stat().st_size > SMALL:
+        return ""
+    data = path.read_bytes()
+    if data.startswith(POINTER):
+        return "is the pointer that git keeps in the file's place; run `git lfs pull`, then remove .git"
+    if b"\r\n" in data and hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest() == digest:
+        return "only its line ends were changed, as git does on Windows; clone it anew with `git clone -c core.autocrlf=false`"
+    return ""
 
 
 def _card_problems(folder: Path) -> list[Problem]:

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from staged.artifacts import write_atomic
+from staged.errors import PlanError
+from staged.release.licences import language_fault, licence_fault
 from staged.settings import from_table, read_toml
 
 __all__ = ["WORDS", "Words", "read_words", "write_skeleton"]
 
 WORDS = "card.toml"
+HINTS = {"license": ", an identifier of the hub's list such as apache-2.0", "language": ", codes of ISO 639 such as en"}
 
 
 def _paragraph(heading: str) -> str:
@@ -25,8 +28,10 @@ class Words:
     """What no measurement can say. Every `_paragraph` left empty is a blank on the card."""
 
     title: str = ""
-    license: str = "mit"  # an identifier of the hub's list
-    language: str = "en"
+    license: str = _paragraph("licence")  # an identifier of the hub's list
+    license_name: str = ""  # of a licence that the list has not, `license = "other"`
+    license_link: str = ""
+    language: str = _paragraph("language of the texts")  # codes of ISO 639, between commas
     developed_by: str = _paragraph("who made the model")
     date: str = _paragraph("model date")
     kind: str = _paragraph("model type")
@@ -42,6 +47,11 @@ class Words:
     ethics: str = _paragraph("ethical considerations")
     caveats: str = _paragraph("caveats and recommendations")
 
+    @property
+    def languages(self) -> list[str]:
+        """The codes in `language`."""
+        return [one.strip() for one in self.language.split(",") if one.strip()]
+
     def unwritten(self) -> dict[str, str]:
         """Key → heading of every paragraph that is still empty."""
         return {
@@ -55,9 +65,13 @@ def read_words(path: Path) -> Words:
     """The paragraphs from a TOML file.
 
     Raises:
-        PlanError: missing, not TOML, or with an unknown key.
+        PlanError: missing, not TOML, with an unknown key, or with a licence or a language that the hub refuses.
     """
-    return from_table(Words, read_toml(path), where=str(path))
+    words = from_table(Words, read_toml(path), where=str(path))
+    fault = licence_fault(words.license, words.license_name, words.license_link) or language_fault(words.languages)
+    if fault:
+        raise PlanError(f"{path}: {fault}")
+    return words
 
 
 def write_skeleton(path: Path, title: str) -> bool:
@@ -71,6 +85,7 @@ def write_skeleton(path: Path, title: str) -> bool:
     for one in fields(Words):
         heading = one.metadata.get("heading")
         value = title if one.name == "title" else one.default
-        lines += [f"{one.name} = {json.dumps(value, ensure_ascii=False)}" + (f"  # {heading}" if heading else "")]
+        note = heading and f"{heading}{HINTS.get(one.name, '')}"
+        lines += [f"{one.name} = {json.dumps(value, ensure_ascii=False)}" + (f"  # {note}" if note else "")]
     write_atomic(path, ("\n".join(lines) + "\n").encode())
     return True

@@ -13,6 +13,7 @@ from staged.artifacts import read_json, write_atomic
 from staged.errors import ArtifactError
 from staged.figures import estimate, percent
 from staged.gate import is_sealed, sealed
+from staged.places import named
 from staged.report.page import templates
 
 WIDTH, LEFT, RIGHT, TOP, LINE = 640, 120, 16, 34, 46
@@ -26,7 +27,7 @@ def write_finetune_report(folder: Path) -> None:
     Raises:
         ArtifactError: finetune.json is missing, damaged, or of another version.
     """
-    found = read_json(folder / "finetune.json")
+    found = named(read_json(folder / "finetune.json"))
     try:
         plots = {kind: dots([row for row in found["drops"] if row["detector"] == kind]) for kind in found["settings"]["detectors"]}
         page = templates().get_template("finetune.html").render(**found, metrics={}, plots=plots, kinds=KINDS)

@@ -10,6 +10,7 @@ from jinja2 import Environment, UndefinedError
 from staged.artifacts import read_json, write_atomic
 from staged.errors import ArtifactError
 from staged.gate import is_sealed, sealed
+from staged.places import named
 from staged.records import Cell
 from staged.report.curves import length_curve
 from staged.study.matrix import PUBLISHED, PUBLISHED_SIZES, by_method, by_size, load_cells, values
@@ -33,7 +34,7 @@ def write_report(folder: Path) -> None:
     if not cells:
         raise ArtifactError(f"{folder / 'cells.json'}: holds no cell; run the study again")
     try:
-        page = _render(cells, curve, read_json(folder / "study.json"), read_json(folder / "findings.json"), folder)
+        page = _render(cells, curve, named(read_json(folder / "study.json")), read_json(folder / "findings.json"), folder)
     except (UndefinedError, KeyError) as missing:
         raise ArtifactError(f"{folder}: written by another version of staged ({missing}); run the study again") from None
     write_atomic(folder / "report.html", sealed(page).encode(), form=is_sealed)

@@ -17,7 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from staged.artifacts import continued, fingerprint, sha256_file, write_atomic
+from staged.artifacts import continued, fingerprint, write_atomic
+from staged.digests import sha256_file
 from staged.errors import PlanError, SamplingError
 from staged.gate import rows_have_keys
 from staged.model.causal import TextTokenizer

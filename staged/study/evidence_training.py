@@ -17,18 +17,7 @@ from typing import Any
 import numpy as np
 
 from staged import __version__
-from staged.artifacts import (
-    build,
-    digest,
-    disk_errors,
-    is_complete,
-    locked,
-    read_json,
-    replacing,
-    sha256_file,
-    write_atomic,
-    write_json,
-)
+from staged.artifacts import build, disk_errors, is_complete, locked, read_json, replacing, write_atomic, write_json
 from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, comparable_words, fit_calibration, load_calibration
 from staged.detectors.catalog import SHIPPED, detector_files, known_by, open_detector, shipped_folder
@@ -36,6 +25,7 @@ from staged.detectors.ensemble import Ensemble, is_folder_name
 from staged.detectors.evidence import EvidenceDetector, Matrix, one_line, scored_features
 from staged.detectors.features import FEATURES
 from staged.detectors.normalize import normalize
+from staged.digests import digest, sha256_file
 from staged.errors import PlanError
 from staged.gate import check_stage, start_ledger
 from staged.model.causal import CausalLM, load_causal

@@ -15,7 +15,7 @@ from staged.study.finetune_plan import FinetuneSettings
 from staged.study.finetune_stages import model_stages
 from staged.study.finetune_texts import SPLITS, answers, human
 from staged.study.stages import corpus_stage
-from staged.study.study import Report, carry_out, refuse_learned
+from staged.study.study import Report, carry_out, model_facts, refuse_learned
 
 RESULTS = ("finetune.json", "report.html")
 SHOWN = 3  # answers a world in the report
@@ -48,7 +48,8 @@ def run_finetune(
                 human(root, settings, world, split)
 
     def write() -> None:
-        write_json(root / "finetune.json", measure(root, settings) | {"answers": shown_answers(root, settings)})
+        found = {"answers": shown_answers(root, settings), "model": model_facts(settings.model)}
+        write_json(root / "finetune.json", measure(root, settings) | found)
         render(root)
 
     corpora = [corpus_stage(f"{world}/corpus", settings.corpus_of(world), settings.model, cost=8) for world in settings.worlds]

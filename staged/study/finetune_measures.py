@@ -16,8 +16,8 @@ from staged.records import HUMAN, MACHINE
 from staged.study import metrics
 from staged.study.cells import Measured, cell_of, thresholds
 from staged.study.copying import copied, learned_runs
-from staged.study.finetune_plan import BASE, FinetuneSettings
-from staged.study.finetune_stages import CLASSIFIER, TRAINED, TUNED, scores_stage
+from staged.study.finetune_plan import BASE, CLASSIFIER, TUNED, FinetuneSettings
+from staged.study.finetune_stages import TRAINED, scores_stage
 from staged.study.finetune_texts import answers, human
 from staged.study.tables import Row, read_table
 

@@ -12,11 +12,16 @@ from staged.detectors.catalog import DETECTORS
 from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
 from staged.model.plan import FINE_TUNING, TrainSettings
+from staged.places import named
 from staged.samples.methods import method
 from staged.samples.prompts import check_prompts
 from staged.settings import check_listed, from_table, over, read_toml
 
 BASE = "base"  # the model as it was, and the human text that goes with it
+TUNED, CLASSIFIER = "fine-tuned", "classifier"
+# what stands beside the styles' folders, or is called so in results; also with an ending, on disks that know no case
+TAKEN = {BASE, TUNED, CLASSIFIER, "answers", "called", "checkpoint", "corpus", "detectors", "fingerprint", "finetune", "gallery"}
+TAKEN |= {"human", "manifest", "matched", "report", "samples", "scores", "tuned"}
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 GIVEN = ("corpus", "init", "tokenizer", "objective")  # of training: the study sets these
 
@@ -70,9 +75,7 @@ class FinetuneSettings:
     def __post_init__(self) -> None:
         if len(self.styles) < 2:
             raise PlanError(f"finetune: [styles] must name at least two, or there is nothing to tell apart; not {len(self.styles)}")
-        for name in self.styles:
-            if not NAME.fullmatch(name) or name == BASE:
-                raise PlanError(f"finetune: style {name!r}: a name is letters, digits, '-', '_' and '.', and not {BASE!r}")
+        self._check_styles()
         if not self.opening.strip():
             raise PlanError("finetune: opening must be a phrase that every text begins with, not empty")
         check_prompts((self.opening,))
@@ -90,6 +93,18 @@ class FinetuneSettings:
             raise PlanError(f"finetune: training.{changed[0]} is not for the plan to set; the study does")
         method(self.method)
 
+    def _check_styles(self) -> None:
+        """Each has a folder in the study's, and cells, by its name alone."""
+        taken = TAKEN | {Path(self.model).name.casefold()}
+        for name in self.styles:
+            if not NAME.fullmatch(name):
+                raise PlanError(
+                    f"finetune: style {name!r}: a name is letters, digits, '-', '_' and '.', and begins with one of the first two"
+                )
+            if name.casefold() in taken or name.casefold().split(".")[0] in TAKEN:
+                raise PlanError(f"finetune: style {name!r}: the study itself calls something so; choose another name")
+            taken.add(name.casefold())
+
     @property
     def worlds(self) -> tuple[str, ...]:
         """The untuned model, then every style: each has human text and a model's answers."""
@@ -104,8 +119,9 @@ class FinetuneSettings:
         return whole if world == BASE or split == "test" else whole // len(self.styles)
 
     def recorded(self) -> dict[str, Any]:
-        """The settings as results record them."""
-        return asdict(self)
+        """The settings as results record them, without paths."""
+        recorded: dict[str, Any] = named(asdict(self))
+        return recorded
 
 
 def is_finetune(path: Path) -> bool:

@@ -30,14 +30,12 @@ from staged.samples.kept import keep_file
 from staged.samples.methods import method
 from staged.samples.streams import derive
 from staged.study import sets
-from staged.study.finetune_plan import BASE, FinetuneSettings
+from staged.study.finetune_plan import BASE, CLASSIFIER, TUNED, FinetuneSettings
 from staged.study.finetune_texts import SPLITS, answers, human, learned_pairs, pairs_to_test, tokenizer
 from staged.study.stages import Stage, encoder_files, train_detector
 from staged.study.tables import write_table
 
-TUNED = "fine-tuned"
 TRAINED = (BASE, TUNED)  # what detectors learn from: the untuned model, or the fine-tuned ones of all styles together
-CLASSIFIER = "classifier"
 
 
 def model_stages(root: Path, settings: FinetuneSettings) -> list[Stage]:

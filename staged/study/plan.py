@@ -10,6 +10,7 @@ from staged.corpus.build import CorpusSettings
 from staged.detectors.catalog import DETECTORS
 from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
+from staged.places import named
 from staged.samples.methods import method
 from staged.settings import check_listed, from_table, over, read_toml
 from staged.study.attacks import check_attacks
@@ -75,8 +76,9 @@ class StudySettings:
         return (*self.methods, MIX)
 
     def recorded(self) -> dict[str, Any]:
-        """The settings as results record them; without `attacks` where there are none, as before there were any."""
-        return {key: value for key, value in asdict(self).items() if key != "attacks" or value}
+        """The settings as results record them, without paths; without `attacks` where there are none, as before there were any."""
+        recorded: dict[str, Any] = named({key: value for key, value in asdict(self).items() if key != "attacks" or value})
+        return recorded
 
 
 def read_study(path: str | Path, *, corpus: str = "") -> StudySettings:

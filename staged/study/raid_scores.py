@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from staged.artifacts import disk_errors, read_json, replacing, sha256_file, write_json
+from staged.artifacts import disk_errors, read_json, replacing, write_json
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
+from staged.digests import sha256_file
 from staged.errors import ArtifactError, CheckpointError, CorpusError
 from staged.progress import Progress
 from staged.study.raid_rows import Rows, texts_in_blocks

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import CHECKPOINT
 from staged.corpus.build import CorpusSettings, text_digest, write_corpus
 from staged.detectors.catalog import load_detector
 from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
+from staged.gate import CHECKPOINT
 from staged.model.bpe import load_bpe
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.layouts import keyed, model_files, tokenizer_files, weight_files

@@ -22,9 +22,11 @@ from staged.artifacts import (
 )
 from staged.corpus.build import CorpusSettings, split_documents
 from staged.corpus.embedded import EMBEDDED
+from staged.digests import sha256_file
 from staged.errors import PlanError
 from staged.gate import MANIFEST, check_construction, check_replaceable, check_stage, holds, start_ledger
 from staged.model.checkpoints import MINIS, load_model, model_folder, read_config
+from staged.model.layouts import model_files
 from staged.records import Cell
 from staged.samples.engine import check_length
 from staged.study import sets
@@ -233,15 +235,16 @@ def _facts(root: Path, settings: StudySettings) -> dict[str, Any]:
         "versions": versions(),
         "corpus": read_json(root / "corpus" / "counts.json"),
         "copying": read_json(root / "copying" / "copying.json"),
-        "models": [_model_facts(name) for name in settings.models],
+        "models": [model_facts(name) for name in settings.models],
     }
 
 
-def _model_facts(name: str) -> dict[str, Any]:
-    """What the report says of a model; the loss is None where its folder does not say."""
+def model_facts(name: str) -> dict[str, Any]:
+    """What the report says of a model, the loss None where its folder does not say; and SHA-256 of the files that were studied."""
     folder = model_folder(name)
     config = read_config(folder)
     record = folder / "training.json"
     loss = read_json(record)["valid_loss_nats_per_token"] if record.is_file() else None
     shape = {"parameters": config.parameters, "layers": config.n_layer, "width": config.n_embd}
-    return {"name": Path(name).name, **shape, "valid_loss_nats_per_token": loss}
+    files = {file: sha256_file(path) for file, path in model_files(folder).items()}
+    return {"name": Path(name).name, **shape, "valid_loss_nats_per_token": loss, "files": files}

@@ -10,7 +10,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from staged.artifacts import is_complete, sha256_file
+from staged.artifacts import is_complete
+from staged.digests import sha256_file
 from staged.errors import CheckpointError
 from staged.model import packaged
 from staged.model.bpe import BPE

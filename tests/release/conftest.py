@@ -18,7 +18,7 @@ from staged.release.words import Words
 
 SIZES, METHODS = ("small", "large"), ("temperature-1", "nucleus")
 DATE = datetime.date(2026, 11, 24)
-WRITTEN = dict.fromkeys(Words().unwritten(), "Written by hand.")
+WRITTEN = dict.fromkeys(Words().unwritten(), "Written by hand.") | {"license": "mit", "language": "en"}
 
 
 def cell(
@@ -62,13 +62,13 @@ def write_study(folder: Path, sizes: tuple[str, ...] = SIZES, **changed: Any) ->
     return folder
 
 
-def write_bias(folder: Path, **effects: float) -> Path:
-    """A `bias.json` in which each model shows one effect of the given size."""
+def write_bias(folder: Path, half: float = 0.1, **effects: float) -> Path:
+    """A `bias.json` in which each model shows one effect of the given size, its interval ± `half`."""
     folder.mkdir(parents=True, exist_ok=True)
     place = {"set": "respect", "attribute": "gender", "first": "women", "second": "men", "measure": "sentiment", "n": 500}
     numbers = {"difference": 0.1, "low": 0.0, "high": 0.2, "p": 0.001, "p_holm": 0.004, "verdict": "differs"}
     rows = [
-        place | numbers | {"models": [model], "effect": effect, "effect_low": effect - 0.1, "effect_high": effect + 0.1}
+        place | numbers | {"models": [model], "effect": effect, "effect_low": effect - half, "effect_high": effect + half}
         for model, effect in effects.items()
     ]
     sentences = [{"models": list(effects), "text": "No statistically significant difference.", "verdicts": {}}]
@@ -132,7 +132,7 @@ def lay_out(place: Path, tiny: Path) -> None:
     (place / "detector" / "detector.json").write_text('{"terms": 3}\n', encoding="utf-8")
     (place / "detector" / "weights.npy").write_bytes(bytes(range(256)))
     (place / "LICENSE").write_text("Free for all.\n", encoding="utf-8")
-    words = {"license": "mit"} | WRITTEN
+    words = WRITTEN
     (place / "card.toml").write_text("".join(f'{key} = "{value}"\n' for key, value in words.items()), encoding="utf-8")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ def study(tmp_path: Path) -> Path:
 
 def test_the_hub_reads_the_metadata_and_every_result_names_its_cell(study: Path) -> None:
     evidence = read_evidence([study])
-    data = ModelCard(card_markdown(card_of(evidence, Words(title="A family")))).data
+    data = ModelCard(card_markdown(card_of(evidence, Words(title="A family", license="mit", language="en")))).data
     assert isinstance(data, ModelCardData)
     assert (data.license, data.language, data.model_name) == ("mit", "en", "A family")
     assert data.eval_results
@@ -203,3 +205,108 @@ def test_rows_of_bias_and_surveys_are_no_figures_of_cells(study: Path, tmp_path:
     assert "`bias/small/respect/gender/women-men/sentiment`" in card_markdown(card)
     assert untrue(markdown_figures(card_markdown(card)), evidence.cells) == []
     assert list(markdown_figures(card_markdown(card))) == list(html_figures(card_html(card)))
+
+
+def test_a_skeleton_chooses_no_licence_and_no_language(study: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path / "card" / "README.md"), "--html"])
+    assert done.exit_code == 0, done.output
+    assert "blank: licence: write `license` in card.toml" in done.output
+    words = (tmp_path / "card" / "card.toml").read_text(encoding="utf-8")
+    assert 'license = ""' in words
+    assert 'language = ""' in words
+    text = (tmp_path / "card" / "README.md").read_text(encoding="utf-8")
+    data = ModelCard(text).data
+    assert (data.license, data.language) == (None, None)
+    assert "License: *Blank: licence. To fill it: write `license` in card.toml.*" in text
+    assert "*Blank: language of the texts." in text
+    assert "Blank: licence." in (tmp_path / "card" / "README.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('license = "MIT"', r"license 'MIT' is not one of the hub's; did you mean 'mit'\?"),
+        ('license = "Apache 2.0"', r"did you mean 'apache-2.0'\?"),
+        ('license = "proprietary"', r'"other" with license_name and license_link'),
+        ('license = "other"', "needs license_name and license_link"),
+        ('license = "mit"\nlicense_name = "x"', 'go with license "other"'),
+        ('language = "english"', "language 'english' is no code of ISO 639"),
+        ('language = "en, xx"', "language 'xx' is no code"),
+        ('language = "EN"', "language 'EN' is no code"),
+    ],
+)
+def test_words_that_the_hub_refuses_are_said(study: Path, tmp_path: Path, written: str, said: str) -> None:
+    (tmp_path / "card.toml").write_text(f"{written}\n", encoding="utf-8")
+    refused = CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path / "README.md")])
+    assert isinstance(refused.exception, PlanError)
+    assert re.search(said, str(refused.exception)), refused.exception
+    assert not (tmp_path / "README.md").exists()
+
+
+def test_a_licence_beyond_the_list_and_several_languages_reach_the_hub(study: Path) -> None:
+    words = Words(license="other", license_name="ours-1.0", license_link="LICENSE", language="en, de, yue", title=" ")
+    data = ModelCard(card_markdown(card_of(read_evidence([study]), words))).data
+    assert isinstance(data, ModelCardData)
+    assert (data.license, data.license_name, data.license_link) == ("other", "ours-1.0", "LICENSE")
+    assert (data.language, data.model_name) == (["en", "de", "yue"], "small, large")
+
+
+def test_evidence_given_twice_counts_once(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bias = write_bias(tmp_path / "bias", small=0.2, large=0.3)
+    monkeypatch.chdir(tmp_path)
+    copy = Path(shutil.copytree(bias, tmp_path / "copy"))
+    finetune = tmp_path / "finetune"
+    shutil.copytree(Path(__file__).parents[2] / "docs" / "results" / "finetune", finetune)
+    survey = write_survey(tmp_path / "survey", small=6.0, large=6.5)
+    once = card_of(read_evidence([study, bias, finetune, survey]), Words())
+    spelt = [study, study / ".." / "study", bias, Path("bias"), copy, finetune, finetune / ".", survey, Path("./survey")]
+    twice = card_of(read_evidence(spelt), Words())
+    assert "2 of 2 differences between groups are significant" in card_markdown(twice)
+    assert card_markdown(twice) == card_markdown(once)
+    write_bias(copy, 0.05, small=0.21, large=0.3)
+    with pytest.raises(ArtifactError, match=r"both hold effect 'bias/(small|large)/respect"):
+        read_evidence([study, bias, copy])
+
+
+def test_a_fine_tuning_study_alone_makes_a_card(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[2] / "docs" / "results" / "finetune"
+    done = CliRunner().invoke(app, ["card", str(folder), "--out", str(tmp_path / "README.md"), "--html"])
+    assert done.exit_code == 0, done.output
+    rows = read_json(folder / "finetune.json")["drops"]
+    model = read_json(folder / "finetune.json")["settings"]["model"]
+    for text in ((tmp_path / name).read_text(encoding="utf-8") for name in ("README.md", "README.html")):
+        assert text.count(f"finetune/{model}/") == len(rows)
+        assert "— parameters, — layers × —" in text  # that study was made before its file said so
+    assert f"blank: detection of {model}'s samples" in done.output
+
+
+def test_a_fine_tuning_study_says_what_model_it_was(study: Path, tmp_path: Path) -> None:
+    table = read_json(Path(__file__).parents[2] / "docs" / "results" / "finetune" / "finetune.json")
+    facts = {"parameters": 123, "layers": 4, "width": 5, "valid_loss_nats_per_token": 1.5, "files": {}}
+    (tmp_path / "finetune").mkdir()
+    write_json(tmp_path / "finetune" / "finetune.json", table | {"model": facts})
+    card = card_of(read_evidence([study, tmp_path / "finetune"]), Words())
+    assert [one["name"] for one in card["models"]] == ["small", "large", table["settings"]["model"]]
+    assert "123 parameters, 4 layers × 5; held-out loss 1.500 nats per token" in card_markdown(card)
+
+
+def test_a_studys_source_is_shown_by_name(study: Path) -> None:
+    facts = read_json(study / "study.json")
+    facts["settings"]["corpus"]["source"] = "/home/of/somebody/speeches/"
+    write_json(study / "study.json", facts)
+    card = card_of(read_evidence([study]), Words())
+    for text in (card_markdown(card), card_html(card), json.dumps(card)):
+        assert "speeches" in text
+        assert "somebody" not in text
+
+
+def test_sentences_call_models_by_name(study: Path, tmp_path: Path) -> None:
+    pair = {"/home/of/somebody/small": 6.0, "../large": 6.5}
+    folders = [write_bias(tmp_path / "bias", **pair), write_survey(tmp_path / "survey", **pair)]
+    for name in ("bias/bias.json", "survey/survey.json"):
+        table = read_json(tmp_path / name)
+        table["sentences"][0]["text"] = f"Between {' and '.join(pair)}."
+        write_json(tmp_path / name, table)
+    text = card_markdown(card_of(read_evidence([study, *folders]), Words()))
+    assert text.count("Between small and large.") == 2
+    assert "somebody" not in text

@@ -13,7 +13,7 @@ from staged.artifacts import read_json, write_json
 from staged.errors import PlanError
 from staged.release.card import card_of
 from staged.release.decision import decide, decision_markdown
-from staged.release.evidence import Credibility, Evidence, read_evidence
+from staged.release.evidence import Credibility, Effect, Evidence, read_evidence
 from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome, judge
 from staged.release.plan import Gate, Stage, read_release
 from staged.release.render import card_html, card_markdown
@@ -58,11 +58,61 @@ def test_bias_against_the_last_stage(tmp_path: Path) -> None:
     one = write_bias(tmp_path / "one", small=0.1)
     assert outcome(gate, [study, one]).state == MET
     assert outcome(gate, [study, one], LARGE, SMALL).state == NOT_MEASURED
-    near = outcome(gate, [study, write_bias(tmp_path / "near", small=0.1, large=-0.29)], LARGE, SMALL)
-    assert near.state == MET
-    assert "+0.100 → -0.290" in near.numbers
-    assert all(id.endswith("respect/gender/women-men/sentiment") for id in near.cells)
-    assert outcome(gate, [study, write_bias(tmp_path / "far", small=0.1, large=-0.31)], LARGE, SMALL).state == NOT_MET
+
+
+@pytest.mark.parametrize(
+    ("large", "half", "state", "said"),
+    [  # a rise of |large| − 0.1, ± √2 · half
+        (-0.15, 0.1, MET, "rise +0.050 [-0.091, +0.191], 1 effects compared"),
+        (-0.29, 0.1, NOT_MEASURED, "rise +0.190 [+0.049, +0.331]; 1 of 1 comparisons could miss such a rise"),
+        (-0.31, 0.1, NOT_MEASURED, "rise +0.210 [+0.069, +0.351]; 1 of 1 comparisons could miss such a rise"),
+        (-0.45, 0.1, NOT_MET, "rise +0.350 [+0.209, +0.491]; 1 of 1 effects lie beyond"),
+        (0.1, 0.5, NOT_MEASURED, "could miss such a rise"),  # no rise in sight, but the probe could not have shown one
+        (0.29, 0.005, MET, "rise +0.190 [+0.183, +0.197]"),
+    ],
+)
+def test_bias_is_judged_by_the_rises_interval(tmp_path: Path, large: float, half: float, state: str, said: str) -> None:
+    folders = [write_study(tmp_path / "study"), write_bias(tmp_path / "bias", half, small=0.1, large=large)]
+    found = outcome(Gate("bias", at_most=0.2), folders, LARGE, SMALL)
+    assert (found.state, said in found.numbers) == (state, True), found.numbers
+    assert f"+0.100 → {large:+.3f}" in found.numbers
+    assert all(id.endswith("respect/gender/women-men/sentiment") for id in found.cells)
+
+
+@pytest.mark.parametrize("bound", ["effect_low", "effect_high"])
+def test_bias_without_an_interval_is_not_measured(tmp_path: Path, bound: str) -> None:
+    folder = write_bias(tmp_path / "bias", small=0.1, large=0.1)
+    table = read_json(folder / "bias.json")
+    rows = [row | {bound: None, "low": None, "high": None} for row in table["between_groups"]]
+    write_json(folder / "bias.json", table | {"between_groups": rows})
+    found = outcome(Gate("bias", at_most=0.2), [write_study(tmp_path / "study"), folder], LARGE, SMALL)
+    assert (found.state, "without an interval" in found.numbers) == (NOT_MEASURED, True)
+
+
+def test_a_preference_is_judged_by_the_interval_of_its_difference(tmp_path: Path) -> None:
+    """It has its effect in standard deviations and its interval in nats."""
+    folder = write_bias(tmp_path / "bias", small=0.1, large=0.1)
+    table = read_json(folder / "bias.json")
+    nats = {"difference": 0.2, "low": 0.1, "high": 0.3, "effect_low": None, "effect_high": None}
+    write_json(folder / "bias.json", table | {"between_groups": [row | nats for row in table["between_groups"]]})
+    one, _ = read_evidence([folder]).effects
+    assert (one.effect, one.low, one.high) == (0.1, pytest.approx(0.05), pytest.approx(0.15))
+
+
+def test_an_interval_that_is_no_number_is_not_measured() -> None:
+    rows = [Effect(model, model, "p", "g", 0.1, float("nan"), 0.2, 500, 0.01, "differs") for model in ("small", "large")]
+    assert judge(Gate("bias", at_most=0.2), LARGE, SMALL, Evidence(effects=tuple(rows)), Words()).state == NOT_MEASURED
+
+
+@given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0, 2), st.floats(0, 2))
+def test_the_bias_gate_is_met_only_below_its_limit_and_not_met_only_beyond(a: float, b: float, half: float, limit: float) -> None:
+    def effect(model: str, value: float) -> Effect:
+        return Effect(model, model, "p", "g", value, value - half, value + half, 500, 0.01, "differs")
+
+    evidence = Evidence(effects=(effect("small", a), effect("large", b)))
+    found = judge(Gate("bias", at_most=limit), LARGE, SMALL, evidence, Words())
+    rise = abs(b) - abs(a)
+    assert {MET: rise <= limit, NOT_MET: rise > limit, NOT_MEASURED: True}[found.state]
 
 
 def test_credibility_against_the_last_stage(tmp_path: Path) -> None:
@@ -117,6 +167,12 @@ def test_a_broken_earlier_package_stops_the_signature_gate(tmp_path: Path) -> No
         ('[[gates]]\nkind = "detection"\ncell = "a"\nfield = "aurok"\nat_least = 0.5\n', "did you mean 'auroc'"),
         ('[[gates]]\nkind = "bias"\n', "needs at_most"),
         ('[[gates]]\nkind = "card"\nmaybe_blank = ["x"]\n', "did you mean 'may_be_blank'"),
+        ('[[gates]]\nkind = "bias"\nat_most = inf\n', "at_most must be a finite number, not inf"),
+        (
+            '[[gates]]\nkind = "detection"\ncell = "a"\nfield = "auroc"\nat_least = nan\n',
+            "at_least must be a finite number, not nan",
+        ),
+        (f'[[gates]]\nkind = "bias"\nat_most = 1{"0" * 400}\n', "a finite number, not one of 401 digits"),
         ("gates = 3\n", r"written \[\[gates\]\]"),
         (STAGES, "a name of its own"),
         ('[[stages]]\nname = "../up"\nmodel = "m"\ndetector = "d"\n', "plain folder name"),

@@ -16,10 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_signing import verifying
 
-from staged.artifacts import read_json, sha256_file, write_json
+from staged.artifacts import read_json, write_json
+from staged.digests import sha256_file
 from staged.errors import ReleaseError
 from staged.release.contents import files_of, parse_sums, sums_text
-from staged.release.package import members, write_card, write_sums
+from staged.release.members import members
+from staged.release.package import write_card, write_sums
 from staged.release.plan import read_release
 from staged.release.signing import make_keys, sign
 from staged.release.stages import advance

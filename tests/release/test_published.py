@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from staged.artifacts import read_json, sha256_file
+from staged.artifacts import read_json
+from staged.digests import sha256_file
 from staged.release.contents import parse_sums
 from staged.release.evidence import read_evidence
 from staged.release.plan import read_release

@@ -12,10 +12,11 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from staged.artifacts import fingerprint, read_json, sha256_file
+from staged.artifacts import fingerprint, read_json
 from staged.cli import app
 from staged.comparing import rate
 from staged.detectors.normalize import normalize
+from staged.digests import sha256_file
 from staged.errors import PlanError
 from staged.records import HUMAN, MACHINE, Document
 from staged.report.page import write_report

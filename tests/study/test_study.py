@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from staged.artifacts import read_json, sha256_file
+from staged.artifacts import read_json
 from staged.corpus.build import read_documents
+from staged.digests import sha256_file
 from staged.records import Cell
 from tests.study.commands import kill_at_random_moments, run
 

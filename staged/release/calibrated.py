@@ -1,0 +1,73 @@
+"""A detector leaves with a calibration: its own, or one from the human `valid` texts of the study that trained it.
+
+Those texts chose its epoch or its regularisation, and never trained it; the test texts stay out, so what the cells say of it holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from staged.corpus.build import documents_digest, read_documents
+from staged.detectors.calibrate import load_calibration
+from staged.detectors.catalog import known_by, open_detector
+from staged.detectors.fitting import calibrate
+from staged.errors import CorpusError, ReleaseError
+from staged.notes import note
+from staged.places import place_name
+from staged.records import Document
+from staged.release.origin import corpora_of, study_of
+
+__all__ = ["human_texts", "write_calibration"]
+
+CALIBRATION = "calibration.json"
+FPR = 0.01  # only what is reported of it: a calibration serves any rate
+
+
+def human_texts(detector: Path) -> list[Path]:
+    """The stages of human text in the study that a detector lies in; none where it lies in no study, or has a calibration."""
+    root = study_of(detector)
+    return [root / name for name in corpora_of(detector)] if root and not (detector / CALIBRATION).is_file() else []
+
+
+def write_calibration(source: Path, packaged: Path) -> None:
+    """Leave a calibration beside the detector in the package, whose name says nothing of where either lay.
+
+    Where there is no text to make one of, a note says so.
+
+    Raises:
+        ReleaseError: the calibration that lies there is another detector's.
+        StagedError: the detector cannot be opened, or the texts are damaged.
+    """
+    digests = known_by(str(packaged))
+    if (packaged / CALIBRATION).is_file():
+        own = load_calibration(packaged / CALIBRATION)
+        if own.known_by and own.known_by != known_by(str(source)):
+            raise ReleaseError(
+                f"{source / CALIBRATION}: calibrates another detector than the one it lies with; run `staged calibrate`"
+            )
+        replace(own, detector=place_name(own.detector), known_by=digests).save(packaged / CALIBRATION)
+        return
+    documents = _valid(human_texts(source))
+    why = "it lies in no study whose human texts could make one"
+    if documents:
+        try:
+            _calibrate(packaged, documents, digests)
+            return
+        except CorpusError as error:  # all are too short
+            why = str(error)
+    note(
+        f"{source}: goes out without a calibration, so it gives no verdict: {why}; "
+        f"`staged calibrate --detector {source} --human FOLDER --out {source / CALIBRATION}` makes one"
+    )
+
+
+def _valid(stages: list[Path]) -> list[Document]:
+    return [one for stage in stages for one in read_documents(stage / "passages.parquet", split="valid")]
+
+
+def _calibrate(packaged: Path, documents: list[Document], digests: tuple[str, ...]) -> None:
+    detector = open_detector(str(packaged), device="cpu")
+    identity = {"detector": list(digests), "human": documents_digest(documents)}
+    out = packaged / CALIBRATION
+    calibrate(out, detector.name, detector, documents, fpr=FPR, identity=identity, held_out=(), known_by=digests)

@@ -1,0 +1,84 @@
+"""Plans: values of the right kind, and numbers that are some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from staged.errors import PlanError
+from staged.settings import from_table
+from staged.study.finetune_plan import read_finetune
+from staged.study.plan import read_study
+
+STUDY = 'models = ["mini-s"]\n'
+FINETUNE = 'model = "mini-s"\nopening = "It was"\n[styles]\na = "a.txt"\nb = "b.txt"\n'
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "+nan"])
+@pytest.mark.parametrize(
+    ("read", "text", "where"),
+    [
+        (read_study, STUDY + "[roberta]\nlearning_rate = {}\n", r"\[roberta\]: learning_rate"),
+        (read_study, STUDY + "[roberta]\ntoken_dropout = {}\n", r"\[roberta\]: token_dropout"),
+        (read_study, STUDY + "[corpus]\nshares = {{ train = {}, valid = 0.5 }}\n", r"\[corpus\]: shares.train"),
+        (read_finetune, FINETUNE + "[training]\nlearning_rate = {}\n", r"\[training\]: learning_rate"),
+    ],
+)
+def test_a_number_that_is_none_is_refused(tmp_path: Path, read: Callable[[Path], Any], text: str, where: str, number: str) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(text.format(number), encoding="utf-8")
+    with pytest.raises(PlanError, match=where + " must be a finite number, not"):
+        read(path)
+
+
+def test_a_whole_number_beyond_every_float_is_refused() -> None:
+    from staged.release.plan import Gate
+
+    with pytest.raises(PlanError, match="at_most must be a finite number, not one of 401 digits"):
+        from_table(Gate, {"kind": "bias", "at_most": 10**400}, where="plan")
+    assert from_table(Gate, {"kind": "bias", "at_most": 1}, where="plan").at_most == 1.0
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        *(
+            "classifier",
+            "Classifier",
+            "samples",
+            "corpus",
+            "detectors",
+            "scores",
+            "base",
+            "BASE",
+            "fine-tuned",
+            "mini-s",
+            "answers",
+        ),
+        *("classifier.partial", "called.parquet", "finetune.json", "manifest.json", "B", "../a", "a/b", ".", "..", ".a", "", "-a"),
+    ],
+)
+def test_a_style_that_the_study_could_not_keep_apart_is_refused(tmp_path: Path, style: str) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(FINETUNE + f'"{style}" = "c.txt"\n', encoding="utf-8")
+    with pytest.raises(PlanError, match=f"finetune: style {style!r}: ".replace(".", r"\.")):
+        read_finetune(path)
+
+
+def test_usual_styles_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(FINETUNE + '"news-2.0" = "c.txt"\nReviews_x = "d.txt"\n', encoding="utf-8")
+    assert set(read_finetune(path).styles) == {"a", "b", "news-2.0", "Reviews_x"}
+
+
+def test_what_is_recorded_holds_names(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(f'models = ["{tmp_path}/m/small"]\n[corpus]\nsource = "{tmp_path}/texts"\n[roberta]\nbase = "../enc"\n')
+    recorded = read_study(path).recorded()
+    assert (recorded["models"], recorded["corpus"]["source"], recorded["roberta"]["base"]) == (["small"], "texts", "enc")
+    path.write_text(FINETUNE.replace("a.txt", f"{tmp_path}/a.txt").replace("mini-s", f"{tmp_path}/m/small"), encoding="utf-8")
+    found = read_finetune(path).recorded()
+    assert (found["model"], found["styles"]) == ("small", {"a": "a.txt", "b": "b.txt"})
