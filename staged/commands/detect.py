@@ -63,7 +63,7 @@ def detect(
         raise PlanError("detect: --csv has no place for parts; give --json or --out with --segments")
     from staged.detectors.detect import Examiner, judged, write_judged
     from staged.detectors.inputs import holds_verdicts, read_texts
-    from staged.files.texts import refuse_to_replace
+    from staged.files.places import refuse_to_replace
 
     refuse_to_replace(out or html, *places, passed_over=holds_verdicts)
     texts = list(read_texts(places, out=out or html))  # before the models are read: what is wrong with them is said at once

@@ -24,7 +24,7 @@ from staged.records import Document
 
 HELD_OUT = 0.3  # share of the human text, by characters, that a calibration is measured on
 SHORTEST_BUDGET = 1.25  # times a bin's shortest length: room for whole sentences
-ROW = re.compile(r"(.+):\d+(?:#\d+)?")  # the id of a file's row, or of a passage of it
+ROW = re.compile(r"(.+):\d+(?:#\d+)*")  # the id of a file's row, or of a passage of it
 PLAIN_DOMAIN = "text"  # of files that lie in no folder of their own
 
 

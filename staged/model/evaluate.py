@@ -20,9 +20,9 @@ import numpy.typing as npt
 import torch
 
 from staged.artifacts import continued, read_json, replacing, sha256_file, write_json
-from staged.corpus.files import read_corpus
+from staged.corpus.files import documents_of, read_corpus
 from staged.errors import CorpusError, PlanError
-from staged.files.texts import STDIN, read_text
+from staged.files.texts import STDIN, Reading, read_text
 from staged.model.bits_interval import CONFIDENCE, Interval, bits_per_byte_interval
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model, model_folder
@@ -89,6 +89,7 @@ def evaluate(
     batch: int = 8,
     precision: str = "fp32",
     device: str = "cpu",
+    literal: bool = False,
     out: Path | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -96,11 +97,12 @@ def evaluate(
 
     Args:
         model: as `load_model` takes it.
-        file: .txt, .docx or .pdf (one document), .jsonl or .parquet (rows with `text`), a folder of these, or `-` for plain text.
+        file: a file or folder as `read_corpus` takes it, or `-` for plain text from standard input.
         stride: tokens from one window to the next, 1 … n_ctx; by default half of n_ctx.
         batch: full windows computed at once; does not change the result beyond the last digits.
         precision: of weights and arithmetic, `fp32` or `bf16`; probabilities are float32, their sum float64.
         device: where it computes, `cpu` or `cuda`.
+        literal: take `<|endoftext|>` in a text as its letters; else it separates documents.
         out: a .json file that receives `to_json()`; killed at any moment and called again, the work continues from `OUT.blocks`
             and ends with the same bytes.
         progress: called with (tokens scored, tokens in all).
@@ -119,8 +121,8 @@ def evaluate(
     gpt2, bpe = load_model(model, dtype=PRECISIONS[precision])
     gpt2.to(device)
     chosen = _stride(stride, gpt2.config.n_ctx)
-    documents = read_documents(file)
-    sequences = [_encode(bpe, document) for document in documents]
+    documents = read_documents(file, literal=literal)
+    sequences = [encode_document(bpe, document.text) for document in documents]
     wanted = {"stride": chosen, "batch": batch, "precision": precision, "device": device}
     with nullcontext() if out is None else continued(out, wanted | _digests(model, sequences), pieces="?????????.npy") as blocks:
         nats = token_nats(gpt2, sequences, stride=chosen, batch=batch, blocks=blocks, progress=progress)
@@ -158,28 +160,18 @@ def _stride(asked: int | None, n_ctx: int) -> int:
     return stride
 
 
-def read_documents(source: str) -> list[Document]:
-    """Documents of a file or folder, as every corpus is read, or one of standard input.
+def read_documents(source: str, *, literal: bool = False) -> list[Document]:
+    """Documents of a file or folder, as every corpus is read, or of standard input, which is plain text.
 
     Raises:
         CorpusError: missing, damaged, not UTF-8, or without text.
     """
     if source != STDIN:
-        return read_corpus(source)
+        return read_corpus(source, literal=literal)
     text = read_text(source)
     if not text.strip():
         raise CorpusError("standard input: holds no text; pipe some in, or name a file instead of -")
-    return [Document(id="-", text=text, label=HUMAN, source="-")]
-
-
-def _encode(bpe: BPE, document: Document) -> Ids:
-    try:
-        document.text.encode()
-    except UnicodeEncodeError as error:
-        raise CorpusError(
-            f"{document.id}: character {error.start} is half a surrogate pair, which is no text; repair what wrote the file"
-        ) from None
-    return encode_document(bpe, document.text)
+    return list(documents_of(Reading(text), STDIN, HUMAN, literal))
 
 
 def token_nats(

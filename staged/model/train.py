@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from staged.artifacts import (
     write_atomic,
     write_json,
 )
-from staged.corpus.build import build_passages, documents_digest, split_documents
+from staged.corpus.build import build_passages, documents_digest, recorded, split_documents
 from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.model import data, processes
 from staged.model.bpe import BPE, load_bpe, train_bpe
@@ -93,7 +93,7 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     processes.join()
     check_name(folder)
     documents = split_documents(settings.corpus)
-    wanted = fingerprint(asdict(settings) | {"text": documents_digest(documents)}, _model_files(settings))
+    wanted = fingerprint(recorded(settings) | {"text": documents_digest(documents)}, _model_files(settings))
     if is_complete(folder, wanted):
         return False
     _refuse_other_files(folder)
@@ -273,7 +273,7 @@ class _Run:
             "valid_loss_nats_per_token": last,
         }
         facts |= {"steps": self.step, "tokens_seen": self.tokens, "sources": self.sources, "corpus": self.counts}
-        write_json(self.folder / "training.json", facts | {"settings": asdict(self.settings)})
+        write_json(self.folder / "training.json", facts | {"settings": recorded(self.settings)})
 
 
 def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:

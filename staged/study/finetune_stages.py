@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from staged.corpus.build import recorded
 from staged.detectors.catalog import load_detector
 from staged.detectors.tfidf import load_tfidf, train_tfidf
 from staged.model.bpe import BPE, REPLACEMENT
@@ -56,7 +57,7 @@ def _training(settings: FinetuneSettings, style: str) -> TrainSettings:
 
 
 def _tuned(settings: FinetuneSettings, style: str) -> Stage:
-    made = asdict(_training(settings, style)) | {"init": Path(settings.model).name}
+    made = recorded(_training(settings, style)) | {"init": Path(settings.model).name}
     files = tuple(model_files(model_folder(settings.model)).items())
     cost = settings.training.steps * settings.training.batch / 16
     write = partial(_write_tuned, settings, style)

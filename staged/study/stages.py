@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from staged.artifacts import CHECKPOINT
-from staged.corpus.build import CorpusSettings, text_digest, write_corpus
+from staged.corpus.build import CorpusSettings, recorded, text_digest, write_corpus
 from staged.detectors.catalog import load_detector
 from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
@@ -87,7 +87,7 @@ def scores_stage(kind: str, model: str, method_name: str) -> str:
 def corpus_stage(name: str, corpus: CorpusSettings, model: str, *, cost: float) -> Stage:
     """Human text in passages, their lengths counted in the model's tokens."""
     files = tuple(keyed("tokenizer", tokenizer_files(model_folder(model))).items())
-    made = asdict(corpus) | {"text": text_digest(corpus)}
+    made = recorded(corpus) | {"text": text_digest(corpus)}
     return Stage(name, partial(_write_corpus, corpus, model), made, files=files, cost=cost)
 
 
