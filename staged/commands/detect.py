@@ -17,6 +17,7 @@ from rich.text import Text
 from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
 from staged.errors import PlanError
 from staged.figures import counted, figure, percent
+from staged.files.sheets import defused
 from staged.screen import count_progress, print_table, say, screen, visible
 
 if TYPE_CHECKING:  # what opens a detector takes a second to import
@@ -106,7 +107,8 @@ def _print_csv(verdicts: Iterable[Verdict]) -> None:
     table = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     for one in verdicts:
-        table.writerow(one.row())
+        row = one.row()
+        table.writerow(row | {"id": defused(row["id"]), "reason": defused(row["reason"])})
 
 
 def _watched(verdicts: Iterable[Verdict], total: int) -> list[Verdict]:

@@ -21,6 +21,6 @@ CalibrationOption = Annotated[
 ]
 LiteralOption = Annotated[
     bool | None,
-    typer.Option("--literal-end-of-text", help="Take <|endoftext|> in a file as a part of its text; else it separates texts."),
+    typer.Option("--literal-end-of-text", help="Take end-of-text marks in a file as parts of its text; else they separate texts."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="Where it computes: cpu, cuda, or auto, which takes a GPU where there is one.")]

@@ -22,7 +22,7 @@ from scipy import stats
 from staged.artifacts import disk_errors, write_atomic, write_json
 from staged.comparing import ALPHA, POWER, Floats, holm, resampled_means, sign_flips, stream, verdict, widened_interval
 from staged.errors import CorpusError
-from staged.files.sheets import read_sheet, words_digest
+from staged.files.sheets import numbered_rows, row_of, whole_number
 from staged.survey.design import HEADER, KEY, OF, SCALES, read_key
 from staged.survey.page import result_page, sentence
 
@@ -78,17 +78,17 @@ def write_tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
     return result
 
 
-def _read(answers: Sequence[Path], known: Mapping[tuple[str, str], Any], models: Sequence[str]) -> tuple[Rated, int]:
+def _read(answers: Sequence[Path], known: Mapping[tuple[str, ...], Any], models: Sequence[str]) -> tuple[Rated, int]:
     """All ratings, and how many rows there were."""
     found: dict[str, dict[str, list[list[float]]]] = {model: {} for model in models}
     origin: dict[str, Path] = {}
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, ...]] = set()
     for path in answers:
-        for line, row in enumerate(read_sheet(path, HEADER, of=OF), 2):
-            where, place = f"{path}, row {line}", (row["sheet"].strip(), row["row"].strip())
-            one = known.get(place)
-            if one is None or one["text_sha256"] != words_digest(row["text"]):
+        for line, row in numbered_rows(path, HEADER, of=OF):
+            where, joined = f"{path}, row {line}", row_of(row, known, "sheet", "row")
+            if joined is None:
                 raise CorpusError(f"{where}: not a text that {KEY} knows; restore the row as it was written")
+            place, one = joined
             if origin.setdefault(place[0], path) != path:
                 raise CorpusError(
                     f"{where}: sheet {place[0]} is answered in {origin[place[0]]} too; one sheet is one person's, so leave one out"
@@ -103,14 +103,14 @@ def _read(answers: Sequence[Path], known: Mapping[tuple[str, str], Any], models:
 
 def _ratings(row: Mapping[str, str], where: str) -> list[float]:
     """A text's ratings in the order of SCALES; none where nothing is filled in."""
-    given = {scale: row[scale].strip() for scale in SCALES}
+    given = {scale: whole_number(row[scale]) for scale in SCALES}
     if not any(given.values()):
         return []
     for scale, text in given.items():
         if not text:
             raise CorpusError(f"{where}: {scale} is empty; rate all of {', '.join(SCALES)}, or none of them")
         if text not in RATINGS:
-            raise CorpusError(f"{where}: {scale} is {text!r}; write 1, 2, 3 or 4, or leave the whole row empty")
+            raise CorpusError(f"{where}: {scale} is {row[scale]!r}; write 1, 2, 3 or 4, or leave the whole row empty")
     return [float(text) for text in given.values()]
 
 
