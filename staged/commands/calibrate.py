@@ -46,6 +46,7 @@ def calibrate(
     texts = read_corpus(human, generated=False, literal=bool(literal))
     others = read_corpus(machine, label=MACHINE, literal=bool(literal)) if machine else []
     measured = read_corpus(held_out, generated=False, literal=bool(literal)) if held_out else None
+    fitting.note_taught_corpora(detector, (human, held_out))
     device = chosen_device(device)
     opened = open_detector(detector, device=device)
     own = calibration_file(detector)
@@ -141,6 +142,7 @@ def stress(
     """How often a detector accuses human text that went through an attack, and how much machine text it still finds. Interrupted,
     the same command continues."""
     from staged.detectors.detect import Examiner
+    from staged.detectors.fitting import note_taught_corpora, refuse_taught
     from staged.study.attacks import ATTACKS
     from staged.study.stress import StressSettings
     from staged.study.stress import stress as measure
@@ -153,6 +155,8 @@ def stress(
 
     texts = read_corpus(human, generated=False, literal=bool(literal))
     others = read_corpus(machine, label=MACHINE, literal=bool(literal)) if machine else []
+    refuse_taught(detector, texts)
+    note_taught_corpora(detector, (human,))
     examiner = Examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
     if examiner.calibration is None:
         raise CheckpointError(f"detector {detector!r}: has no calibration to judge by; make one with `staged calibrate`")

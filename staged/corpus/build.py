@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from staged.artifacts import write_json
 from staged.corpus.duplicates import drop_duplicates
 from staged.corpus.files import read_corpus
+from staged.corpus.learned import DOCUMENTS, digests_by_source
 from staged.corpus.passages import cut
 from staged.corpus.splits import assign
 from staged.errors import ArtifactError, CorpusError, PlanError
@@ -124,8 +125,10 @@ def build_passages(
 
 
 def write_corpus(folder: Path, settings: CorpusSettings, count_tokens: Callable[[list[str]], list[int]]) -> None:
-    """Write `passages.parquet` and `counts.json` into the stage's folder."""
-    passages, counts = build_passages(split_documents(settings), settings, count_tokens)
+    """Write `passages.parquet`, `documents.json` (what `write_learned` reads) and `counts.json` into the stage's folder."""
+    documents = split_documents(settings)
+    passages, counts = build_passages(documents, settings, count_tokens)
+    write_json(folder / DOCUMENTS, digests_by_source(documents))
     write_documents(folder / "passages.parquet", passages)
     write_json(folder / "counts.json", counts)
 

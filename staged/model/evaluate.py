@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from staged.artifacts import continued, read_json, replacing, sha256_file, write_json
+from staged.artifacts import continued, replacing, sha256_file, write_json
 from staged.corpus.files import documents_of, read_corpus
+from staged.corpus.learned import model_learned
 from staged.errors import CorpusError, PlanError
 from staged.files.texts import STDIN, Reading, read_text
 from staged.model.bits_interval import CONFIDENCE, Interval, bits_per_byte_interval
@@ -225,13 +226,6 @@ def token_bytes(bpe: BPE) -> npt.NDArray[np.int64]:
 
 
 def _learned_from(model: str, file: str, documents: Sequence[Document]) -> int:
-    """How many documents are among the sources that the model's `training.json` names, if it was trained on this very corpus."""
-    record = model_folder(model) / "training.json"
-    if not record.is_file():
-        return 0
-    trained = read_json(record)
-    corpus = trained.get("settings", {}).get("corpus", {}).get("source", "")
-    if file != corpus and Path(file).resolve() != Path(corpus).resolve():
-        return 0
-    sources = set(trained.get("sources", ()))
-    return sum(document.source in sources for document in documents)
+    """How many of the documents the model's `training.json` knows."""
+    learned = model_learned(model_folder(model))
+    return len(learned.among(documents, file)) if learned else 0

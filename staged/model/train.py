@@ -27,11 +27,11 @@ from staged.artifacts import (
     fingerprint,
     is_complete,
     partial_of,
-    read_json,
     write_atomic,
     write_json,
 )
 from staged.corpus.build import build_passages, documents_digest, recorded, split_documents
+from staged.corpus.learned import Learned, merged, model_learned, text_words_digest
 from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.model import data, processes
 from staged.model.bpe import BPE, load_bpe, train_bpe
@@ -62,10 +62,11 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-def _sources_of(name: str) -> list[str]:
-    """What a model given as `init` learned from, as far as its folder says."""
-    record = model_folder(name) / "training.json" if name else None
-    return list(read_json(record).get("sources", [])) if record and record.is_file() else []
+def _learned(documents: Sequence[Document], passages: Sequence[Document], init: str) -> Learned:
+    """What a run learns from, and what a model given as `init` did, as far as its folder says."""
+    sources = frozenset(one.source for one in passages if one.split == "pretrain")
+    texts = frozenset(text_words_digest(one.text) for one in documents if one.source in sources)
+    return merged([Learned(sources=sources, texts=texts), model_learned(model_folder(init)) if init else None])
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -154,7 +155,7 @@ class _Run:
         texts = {split: [p.text for p in passages if p.split == split] for split in ("pretrain", "valid")}
         if not texts["pretrain"] or not texts["valid"]:
             raise PlanError("train: the corpus needs the splits `pretrain` and `valid`; set their shares above 0")
-        self.sources = sorted({p.source for p in passages if p.split == "pretrain"} | set(_sources_of(settings.init)))
+        self.learned = _learned(documents, passages, settings.init)
         torch.manual_seed(settings.seed)
         kind = MaskedTask if settings.objective == "masked" else CausalTask
         self.task: Task = kind(settings, self.bpe, texts["pretrain"], texts["valid"][: settings.valid_rows], pretrained)
@@ -272,7 +273,8 @@ class _Run:
             "parameters": sum(p.numel() for p in self.task.model.parameters()),
             "valid_loss_nats_per_token": last,
         }
-        facts |= {"steps": self.step, "tokens_seen": self.tokens, "sources": self.sources, "corpus": self.counts}
+        facts |= {"steps": self.step, "tokens_seen": self.tokens, "corpus": self.counts}
+        facts |= {"sources": sorted(self.learned.sources), "texts": sorted(self.learned.texts)}
         write_json(self.folder / "training.json", facts | {"settings": recorded(self.settings)})
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from staged.artifacts import CHECKPOINT
 from staged.corpus.build import CorpusSettings, recorded, text_digest, write_corpus
+from staged.corpus.learned import write_learned
 from staged.detectors.catalog import load_detector
 from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
@@ -22,7 +23,7 @@ from staged.model.bpe import load_bpe
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.layouts import keyed, model_files, tokenizer_files, weight_files
 from staged.progress import Progress, shifted
-from staged.records import Document
+from staged.records import HUMAN, Document
 from staged.samples.dataset import SampleSettings
 from staged.samples.kept import keep_file
 from staged.samples.methods import method
@@ -150,6 +151,11 @@ def _write_detector(
 ) -> None:
     train, valid = (_both(root, settings, model, name, split) for split in ("train", "valid"))
     train_detector(kind, train, valid, settings.roberta, folder, progress)
+    write_learned(folder, human_texts([*train, *valid]), {root / "corpus": settings.corpus.source})
+
+
+def human_texts(documents: Sequence[Document]) -> list[Document]:
+    return [one for one in documents if one.label == HUMAN]
 
 
 def train_detector(
