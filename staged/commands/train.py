@@ -26,7 +26,7 @@ def train(
     corpus: Annotated[
         str | None, typer.Option(help="Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl.")
     ] = None,
-    literal: LiteralOption = None,
+    end_of_text: LiteralOption = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Longest passage that a text is cut into.")] = None,
     minimum_tokens: Annotated[int | None, typer.Option(help="Shortest passage; what is shorter is left out.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
@@ -61,7 +61,7 @@ def train(
     from staged.model.plan import with_flags
     from staged.model.train import train as train_run
 
-    flags |= {"end_of_text": LITERAL if literal else None}
+    flags |= {"end_of_text": LITERAL if end_of_text else None}
     if threads < 0:
         raise PlanError(f"--threads must be 0 or more, not {threads}")
     if threads:

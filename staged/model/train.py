@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +275,7 @@ class _Run:
         }
         facts |= {"steps": self.step, "tokens_seen": self.tokens, "corpus": self.counts}
         facts |= {"sources": sorted(self.learned.sources), "texts": sorted(self.learned.texts)}
-        write_json(self.folder / "training.json", facts | {"settings": recorded(self.settings)})
+        write_json(self.folder / "training.json", facts | {"settings": asdict(self.settings)})
 
 
 def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
