@@ -57,7 +57,7 @@ def text_files(place: str, *, but: Path | None = None) -> list[Path]:
     if passed_over:
         note(f"{place}: {_listed(passed_over)} passed over (read are {KINDS})")
     if not read:
-        lacks = "holds no file of a kind that is read" if passed_over else "an empty folder"
+        lacks = "holds no text of a kind that is read" if passed_over else "an empty folder, which holds no text"
         raise CorpusError(f"{place}: {lacks}; put texts there ({KINDS})")
     return read
 

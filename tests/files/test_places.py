@@ -97,10 +97,10 @@ def test_folders_of_pieces_are_ours_only_where_they_are(tmp_path: Path, read: Re
 
 
 def test_a_folder_without_anything_to_read(tmp_path: Path, read: Read) -> None:
-    with pytest.raises(CorpusError, match="an empty folder; put texts there"):
+    with pytest.raises(CorpusError, match="an empty folder, which holds no text; put texts there"):
         read(str(tmp_path))
     write(tmp_path, "a.png", "x")
-    with pytest.raises(CorpusError, match="holds no file of a kind that is read; put texts there"):
+    with pytest.raises(CorpusError, match="holds no text of a kind that is read; put texts there"):
         read(str(tmp_path))
 
 
