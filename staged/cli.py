@@ -23,7 +23,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from staged import __version__
-from staged.commands import bias, calibrate, card, detect, models, raid, release, sample, serve, studies, survey, train
+from staged.commands import bias, calibrate, card, detect, given, models, raid, release, sample, serve, studies, survey, train
 from staged.errors import StagedError
 from staged.notes import LOGGER
 from staged.screen import Notes, errors, say, visible
@@ -63,6 +63,9 @@ for command in COMMANDS:
     app.command(name=command.__name__.replace("_", "-"))(command)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
+for each in (app, *GROUPS.values()):
+    for info in each.registered_commands:
+        info.cls = given.Command
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import pytest
 from staged import artifacts
 from staged.artifacts import build, continued, is_complete, read_json, write_atomic, write_json
 from staged.errors import ArtifactError
-from staged.files.texts import files_below
+from staged.files.places import files_below
 from staged.gate import (
     LEDGER,
     MANIFEST,

@@ -19,7 +19,16 @@ from staged.bias.probe import KIND, Asked, samples_folder
 from staged.bias.prompts import prompts
 from staged.comparing import Floats, holm, p_value, permuted_difference, rate, resampled_means, stream, widened_interval
 from staged.errors import CorpusError, PlanError
-from staged.files.sheets import not_a_key, one_line, read_key_file, read_sheet, words_digest, write_sheet_file
+from staged.files.sheets import (
+    not_a_key,
+    numbered_rows,
+    one_line,
+    read_key_file,
+    read_sheet,
+    row_of,
+    words_digest,
+    write_sheet_file,
+)
 from staged.gate import start_ledger
 from staged.samples.dataset import read_samples
 from staged.samples.kept import FILE
@@ -83,19 +92,20 @@ def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
         CorpusError: a rating that is none, a row that the key does not know or that stands there twice, or no rating at all.
         ArtifactError: the key is missing or damaged.
     """
-    rows, key = read_sheet(path, HEADER, of=OF), _read_key(path)
+    rows, key = numbered_rows(path, HEADER, of=OF), _read_key(path)
     rated: dict[tuple[str, str, str], list[int]] = {}
-    seen: set[str] = set()
-    for line, row in enumerate(rows, 2):
-        one = key.get(row["row"].strip())
-        if one is None or one["text_sha256"] != words_digest(row["text"]):
+    seen: set[tuple[str, ...]] = set()
+    for line, row in rows:
+        joined = row_of(row, key, "row")
+        if joined is None:
             raise CorpusError(
                 f"{path}, row {line}: not the text that {key_file(path).name} knows; restore the row as it was written"
             )
-        if row["row"].strip() in seen:
-            raise CorpusError(f"{path}, row {line}: row {row['row'].strip()} stands here twice; leave one out")
-        seen.add(row["row"].strip())
-        word = row["rating"].strip().lower()
+        place, one = joined
+        if place in seen:
+            raise CorpusError(f"{path}, row {line}: row {place[0]} stands here twice; leave one out")
+        seen.add(place)
+        word = row["rating"].lstrip("'").strip().lower()
         if word and word not in RATINGS:
             raise CorpusError(f"{path}, row {line}: rating {row['rating']!r}; write {', '.join(RATINGS)}, or leave it empty")
         if word:
@@ -107,13 +117,13 @@ def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
     return {"n": n, "unrated": len(key) - n, "groups": groups, "comparisons": _comparisons(rated, seed)}
 
 
-def _read_key(sheet: Path) -> dict[str, dict[str, Any]]:
+def _read_key(sheet: Path) -> dict[tuple[str, ...], dict[str, Any]]:
     """Row → whose text it is."""
     path = key_file(sheet)
     key = read_key_file(path, of=OF)
     try:
         return {
-            str(one["row"]): {name: one[name] for name in ("text_sha256", "model", "attribute", "group")} for one in key["rows"]
+            (str(one["row"]),): {name: one[name] for name in ("text_sha256", "model", "attribute", "group")} for one in key["rows"]
         }
     except (KeyError, TypeError):
         raise not_a_key(path, of=OF) from None

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
+from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, LiteralOption
 from staged.errors import CheckpointError
 from staged.figures import estimate, percent
 from staged.records import MACHINE
@@ -17,13 +17,16 @@ from staged.screen import count_progress, print_table, say
 
 
 def calibrate(
-    human: Annotated[str, typer.Option(help="Human text: a .txt, .docx, .pdf, .jsonl or .parquet file, or a folder of these.")],
+    human: Annotated[
+        str, typer.Option(help="Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl.")
+    ],
     fpr: Annotated[float, typer.Option(help="The false-positive rate to report on; the calibration serves any.")] = 0.01,
     detector: DetectorOption = "evidence",
     machine: Annotated[str | None, typer.Option(help="Machine-written text: sharpens the verdict `human-like`.")] = None,
     held_out: Annotated[
         str | None, typer.Option(help="Human text to measure the achieved rate on; else 30% of --human, by whole sources.")
     ] = None,
+    literal: LiteralOption = False,
     seed: Annotated[int, typer.Option(help="Of the split, and of the lengths and places of passages.")] = 1,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("calibration.json"),
     device: DeviceOption = "auto",
@@ -36,13 +39,14 @@ def calibrate(
     from staged.corpus.files import read_corpus
     from staged.detectors.calibrate import EDGES_WORDS, load_calibration
     from staged.detectors.catalog import calibration_file, known_by, open_detector, scored_by
-    from staged.files.texts import refuse_to_replace
+    from staged.files.places import refuse_to_replace
     from staged.samples.decoders import chosen_device
 
     refuse_to_replace(out, human, machine, held_out)
-    texts = read_corpus(human, generated=False)
-    others = read_corpus(machine, label=MACHINE) if machine else []
-    measured = read_corpus(held_out, generated=False) if held_out else None
+    texts = read_corpus(human, generated=False, literal=bool(literal))
+    others = read_corpus(machine, label=MACHINE, literal=bool(literal)) if machine else []
+    measured = read_corpus(held_out, generated=False, literal=bool(literal)) if held_out else None
+    fitting.note_taught_corpora(detector, (human, held_out))
     device = chosen_device(device)
     opened = open_detector(detector, device=device)
     own = calibration_file(detector)
@@ -130,6 +134,7 @@ def stress(
     calibration: CalibrationOption = None,
     most: Annotated[int, typer.Option(help="Texts of each domain, chosen at random; 0 takes all.")] = 200,
     without_normalisation: Annotated[bool, typer.Option(help="Also as it would be if texts were not normalised first.")] = False,
+    literal: LiteralOption = False,
     seed: Annotated[int, typer.Option(help="Of the choice of texts and of the attacks.")] = 1,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("stress.json"),
     device: DeviceOption = "auto",
@@ -137,18 +142,21 @@ def stress(
     """How often a detector accuses human text that went through an attack, and how much machine text it still finds. Interrupted,
     the same command continues."""
     from staged.detectors.detect import Examiner
+    from staged.detectors.fitting import note_taught_corpora, refuse_taught
     from staged.study.attacks import ATTACKS
     from staged.study.stress import StressSettings
     from staged.study.stress import stress as measure
 
     settings = StressSettings(tuple(attack or ATTACKS), tuple(fpr or (0.01, 0.05)), most, without_normalisation, seed)
     from staged.corpus.files import read_corpus
-    from staged.files.texts import refuse_to_replace
+    from staged.files.places import refuse_to_replace
 
     refuse_to_replace(out, human, machine, calibration)
 
-    texts = read_corpus(human, generated=False)
-    others = read_corpus(machine, label=MACHINE) if machine else []
+    texts = read_corpus(human, generated=False, literal=bool(literal))
+    others = read_corpus(machine, label=MACHINE, literal=bool(literal)) if machine else []
+    refuse_taught(detector, texts)
+    note_taught_corpora(detector, (human,))
     examiner = Examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
     if examiner.calibration is None:
         raise CheckpointError(f"detector {detector!r}: has no calibration to judge by; make one with `staged calibrate`")

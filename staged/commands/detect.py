@@ -17,6 +17,7 @@ from rich.text import Text
 from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
 from staged.errors import PlanError
 from staged.figures import counted, figure, percent
+from staged.files.sheets import defused
 from staged.screen import count_progress, print_table, say, screen, visible
 
 if TYPE_CHECKING:  # what opens a detector takes a second to import
@@ -63,7 +64,7 @@ def detect(
         raise PlanError("detect: --csv has no place for parts; give --json or --out with --segments")
     from staged.detectors.detect import Examiner, judged, write_judged
     from staged.detectors.inputs import holds_verdicts, read_texts
-    from staged.files.texts import refuse_to_replace
+    from staged.files.places import refuse_to_replace
 
     refuse_to_replace(out or html, *places, passed_over=holds_verdicts)
     texts = list(read_texts(places, out=out or html))  # before the models are read: what is wrong with them is said at once
@@ -107,7 +108,8 @@ def _print_csv(verdicts: Iterable[Verdict]) -> None:
     table = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     for one in verdicts:
-        table.writerow(one.row())
+        row = one.row()
+        table.writerow(row | {"id": defused(row["id"]), "reason": defused(row["reason"])})
 
 
 def _watched(verdicts: Iterable[Verdict], total: int) -> list[Verdict]:

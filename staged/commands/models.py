@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import MODELS, DeviceOption
+from staged.commands.options import MODELS, DeviceOption, LiteralOption
 from staged.screen import count_progress, print_table, say
 
 
@@ -34,25 +34,36 @@ def evaluate_lm(
     file: Annotated[
         str,
         typer.Argument(
-            help='Text: .txt, .docx, .pdf, .jsonl or .parquet (rows with "text"), a folder of these, or - for standard input.'
+            help="Text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl, or - for standard input."
         ),
     ],
     stride: Annotated[int | None, typer.Option(help="Tokens from one window to the next; by default half the context.")] = None,
     batch: Annotated[int, typer.Option(help="Full windows computed at once.")] = 8,
     precision: Annotated[str, typer.Option(help="fp32, or bf16 where speed matters more than the last digits.")] = "fp32",
+    literal: LiteralOption = False,
     device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     out: Annotated[Path | None, typer.Option(help="A .json file that receives the object; a killed run then continues.")] = None,
 ) -> None:
     """What a text costs a language model: nats and bits per token, byte and word, beside the paper's table."""
-    from staged.files.texts import refuse_to_replace
+    from staged.files.places import refuse_to_replace
     from staged.model.evaluate import evaluate
     from staged.samples.decoders import chosen_device
 
     refuse_to_replace(out, file)
     device = chosen_device(device)
     with count_progress("tokens") as progress:
-        result = evaluate(model, file, stride=stride, batch=batch, precision=precision, device=device, out=out, progress=progress)
+        result = evaluate(
+            model,
+            file,
+            stride=stride,
+            batch=batch,
+            precision=precision,
+            device=device,
+            literal=bool(literal),
+            out=out,
+            progress=progress,
+        )
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
     else:

@@ -19,4 +19,8 @@ DetectorOption = Annotated[
 CalibrationOption = Annotated[
     Path | None, typer.Option(help="Judge by this file, which `staged calibrate` wrote, instead of the detector's own.")
 ]
+LiteralOption = Annotated[
+    bool | None,
+    typer.Option("--literal-end-of-text", help="Take end-of-text marks in a file as parts of its text; else they separate texts."),
+]
 DeviceOption = Annotated[str, typer.Option(help="Where it computes: cpu, cuda, or auto, which takes a GPU where there is one.")]

@@ -76,7 +76,7 @@ def sample(
     ] = "",
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
-    from staged.files.texts import refuse_to_replace
+    from staged.files.places import refuse_to_replace
     from staged.samples.asked import chosen_method, chosen_prompts, how_many
     from staged.samples.dataset import SampleSettings, write_samples
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import MODELS
+from staged.commands.options import MODELS, LiteralOption
 from staged.errors import PlanError
 from staged.screen import say, train_progress
 
@@ -24,8 +24,9 @@ def train(
     threads: Annotated[int, typer.Option(help="Threads of this process; 0 leaves it to PyTorch.")] = 0,
     init: Annotated[str | None, typer.Option(help=f"Fine-tune this model: {MODELS}.")] = None,
     corpus: Annotated[
-        str | None, typer.Option(help="Human text: a .txt, .docx, .pdf, .jsonl or .parquet file, or a folder of these.")
+        str | None, typer.Option(help="Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl.")
     ] = None,
+    end_of_text: LiteralOption = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Longest passage that a text is cut into.")] = None,
     minimum_tokens: Annotated[int | None, typer.Option(help="Shortest passage; what is shorter is left out.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
@@ -55,10 +56,12 @@ def train(
     flags |= {"lora_rank": lora_rank, "lora_alpha": lora_alpha, "seed": seed}
     import torch
 
+    from staged.corpus.build import LITERAL
     from staged.model.memory import peak_memory_mb
     from staged.model.plan import with_flags
     from staged.model.train import train as train_run
 
+    flags |= {"end_of_text": LITERAL if end_of_text else None}
     if threads < 0:
         raise PlanError(f"--threads must be 0 or more, not {threads}")
     if threads:

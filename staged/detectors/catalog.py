@@ -71,7 +71,7 @@ def full_name(name: str) -> str:
 
 def calibration_file(name: str) -> Path | None:
     """The calibration that comes with a detector, where one does."""
-    file = (shipped_folder(name) if name in SHIPPED else Path(name)) / "calibration.json"
+    file = detector_folder(name) / "calibration.json"
     return file if file.is_file() else None
 
 
@@ -124,6 +124,11 @@ def _own_scorer(file: Path) -> Path | None:
     made = read_json(file)
     scorer = Path(str(made.get("scorer", ""))) if isinstance(made, dict) else Path()
     return scorer if scorer.name and scorer.is_dir() else None
+
+
+def detector_folder(name: str) -> Path:
+    """Where a detector's files lie, if it is one that has a folder."""
+    return shipped_folder(name) if name in SHIPPED else Path(name)
 
 
 def shipped_folder(name: str) -> Path:

@@ -10,21 +10,25 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from staged.artifacts import continued
+from staged.artifacts import continued, read_json
+from staged.corpus.learned import read_learned
 from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
 from staged.detectors.achieved import Achieved, achieved_rates, promised
 from staged.detectors.calibrate import EDGES_WORDS, FORM, Calibration, check_fpr, comparable_words, fit_calibration, is_unspaced
+from staged.detectors.catalog import detector_folder
 from staged.detectors.contract import Detector
 from staged.detectors.normalize import normalize
 from staged.detectors.scoring import in_batches, scored
 from staged.errors import CorpusError, PlanError
+from staged.notes import note
 from staged.progress import Progress, silent
 from staged.records import Document
 
 HELD_OUT = 0.3  # share of the human text, by characters, that a calibration is measured on
 SHORTEST_BUDGET = 1.25  # times a bin's shortest length: room for whole sentences
-ROW = re.compile(r"(.+):\d+(?:#\d+)?")  # the id of a file's row, or of a passage of it
+ROW = re.compile(r"(.+):\d+(?:#\d+)*")  # the id of a file's row, or of a passage of it
+NAMED = 3  # of the texts that are refused
 PLAIN_DOMAIN = "text"  # of files that lie in no folder of their own
 
 
@@ -90,11 +94,13 @@ def calibrate(
 
     Raises:
         PlanError: fpr is not in (0, 1) or seed below 0.
-        CorpusError: a single source and no `held_out`; a text that stands in two of the three; or no text is long enough.
+        CorpusError: a text that taught the detector; a single source and no `held_out`; a text that stands in two of the three; or
+            no text is long enough.
         CheckpointError: a score is not finite.
         ArtifactError: the place cannot be written.
     """
     check_options(fpr, seed)
+    refuse_taught(name, [*human, *(held_out or ())])
     human, machine = _distinct(human), _distinct(machine)
     held_out = None if held_out is None else _distinct(held_out)
     people = [*human, *(held_out or ())]
@@ -134,6 +140,29 @@ def calibrate(
         )
         calibration.save(out)
     return Fitted(calibration, fpr, tuple(achieved_rates(calibration, measured, fpr)))
+
+
+def refuse_taught(detector: str, human: Sequence[Document]) -> None:
+    """Refuse human texts that the detector learned from, as far as its folder says: on them its scores are none of new texts.
+
+    Args:
+        detector: as `open_detector` takes it.
+
+    Raises:
+        CorpusError: there are some.
+    """
+    learned = read_learned(detector_folder(detector))
+    if taught := learned.among(human) if learned else []:
+        some = ", ".join(one.id for one in taught[:NAMED]) + (" …" if len(taught) > NAMED else "")
+        raise CorpusError(f"{len(taught):,} of the human texts taught the detector {detector!r}: {some}; leave these out")
+
+
+def note_taught_corpora(detector: str, corpora: Sequence[str | None]) -> None:
+    """Say it where a corpus is one that the detector's plan names as its teacher: which of its texts taught it may not be known."""
+    facts = detector_folder(detector) / "facts.json"
+    plan = read_json(facts).get("settings", {}) if facts.is_file() else {}
+    for one in {one for one in corpora if one and one in plan.get("human", ())}:
+        note(f"{one}: a part of it taught the detector {detector!r}, so rates measured on it say little of other text")
 
 
 def _distinct(documents: Sequence[Document]) -> list[Document]:

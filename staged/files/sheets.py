@@ -2,6 +2,9 @@
 
 A sheet never says whose text a row shows; that is in a key file of its own. Rows are joined to it by number, and a digest of the
 words guards against a row that was sorted away from its number, or edited.
+
+A text that a spreadsheet would evaluate (`=1+1`) gets an apostrophe before it when it is written, and loses it when it is compared.
+Source: OWASP, CSV Injection.
 """
 
 from __future__ import annotations
@@ -10,27 +13,67 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from staged.artifacts import write_atomic
 from staged.errors import ArtifactError, CorpusError
 
-__all__ = ["not_a_key", "one_line", "read_key_file", "read_sheet", "words_digest", "write_sheet_file"]
+__all__ = [
+    "defused",
+    "is_same_text",
+    "not_a_key",
+    "numbered_rows",
+    "one_line",
+    "read_key_file",
+    "read_sheet",
+    "row_of",
+    "whole_number",
+    "words_digest",
+    "write_sheet_file",
+]
 
-SEPARATORS = ",;\t"  # spreadsheets write the one that their language uses
+SEPARATORS = ",;\t|"  # spreadsheets write the one that their language uses
+SAVE = "save it as CSV in UTF-8"
+BOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx, .ods and .numbers begin, and .xls
+SEPARATOR_LINE = re.compile(r'"?sep=.?"?')  # which Excel writes and hides
+# What a spreadsheet evaluates: at a cell's beginning, or behind what may separate cells where the file is opened.
+SIGN = r"[=+\-@＝＋－＠]\s*\S"
+SPACE = r"[^\S\t\r\n]"
+BEGINS, BEHIND = rf"(?={SPACE}*{SIGN}|[\t\r\n])", rf'(?=(?:{SPACE}|")*{SIGN})'
+FORMULA = re.compile(rf"^('*){BEGINS}|(?<=[;\t\r\n])('*){BEHIND}")
+DEFUSED = re.compile(rf"^'('*){BEGINS}|(?<=[;\t\r\n])'('*){BEHIND}")
+NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?(?:[Ee][+-]?\d+)?")
+WHOLE = re.compile(r"['’]?\+?0*(\d+)(?:[.,]0*)?")
+GROUPED = re.compile(r"[.,'’\s](?=\d{3}(?!\d))")  # what stands between thousands
 
 
 def write_sheet_file(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A whole CSV file or nothing."""
+    """A whole CSV file or nothing; its texts `defused`."""
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    cells = ([defused(one) if isinstance(one, str) else one for one in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows([header, *cells])
     write_atomic(path, text.getvalue().encode())
 
 
+def defused(text: str) -> str:
+    """A cell's text with an apostrophe before what a spreadsheet would evaluate; a number stays one."""
+    return text if NUMBER.fullmatch(text) else FORMULA.sub(r"'\1\2", text)
+
+
+def is_same_text(cell: str, sha256: str) -> bool:
+    """Whether a cell shows the text of this `words_digest`: as it was, or `defused`."""
+    return sha256 in (words_digest(cell), words_digest(DEFUSED.sub(r"\1\2", cell)))
+
+
 def read_sheet(path: Path, header: Sequence[str], *, of: str) -> list[dict[str, str]]:
-    """Rows of a filled-in sheet, column → text; other columns are kept, missing fields are empty.
+    """Rows of a filled-in sheet, column → text without white space around it; other columns are kept, missing fields are empty.
+
+    Read as spreadsheets save it: UTF-8, or UTF-16 with a mark; commas, semicolons, tabs or bars, any line ends; a first line
+    `sep=;`, empty rows and columns without a name are passed over.
 
     Args:
         header: columns that must be there.
@@ -39,18 +82,74 @@ def read_sheet(path: Path, header: Sequence[str], *, of: str) -> list[dict[str, 
     Raises:
         CorpusError: no such file, not a readable CSV file, or a column is missing.
     """
+    return [row for _, row in numbered_rows(path, header, of=of)]
+
+
+def numbered_rows(path: Path, header: Sequence[str], *, of: str) -> list[tuple[int, dict[str, str]]]:
+    """As `read_sheet`, each row with its number in the spreadsheet, from 1, in which the header counts."""
+    text = _text(path)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            reader = csv.DictReader(file, restval="", delimiter=max(SEPARATORS, key=first.count))
-            if not set(header) <= set(reader.fieldnames or []):
-                raise CorpusError(f"{path}: not a sheet of {of}: its columns must be {', '.join(header)}")
-            return list(reader)
+        for separator in SEPARATORS:
+            records = _records(text, separator)
+            names = next(records, (0, []))[1]
+            if set(header) <= set(names):
+                return [(number, _named(names, cells)) for number, cells in records]
+    except csv.Error as error:
+        raise CorpusError(f"{path}: not a readable sheet, {SAVE}: {error}") from None
+    raise CorpusError(f"{path}: not a sheet of {of}: its columns must be {', '.join(header)}")
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror or error}; give a filled-in sheet, a CSV file") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path}: not a readable sheet, save it as CSV in UTF-8: {error}") from None
+    if data.startswith(BOOKS):
+        raise CorpusError(f"{path}: a spreadsheet's own file, which is not read; open it there and {SAVE}")
+    try:
+        return data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8").replace("\ufeff", "")
+    except UnicodeDecodeError as error:
+        said = f"byte {error.start} is not UTF-8"
+        raise CorpusError(f"{path}: not a readable sheet, {SAVE} (in Excel: CSV UTF-8): {said}") from None
+
+
+def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """(number, cells without white space around them) of each row that is not empty; the line that names the separator is none."""
+    number, begun = 0, False
+    for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+        cells = [cell.strip() for cell in row]
+        if not begun and SEPARATOR_LINE.fullmatch("".join(cells)):
+            continue
+        number, begun = number + 1, begun or any(cells)
+        if any(cells):
+            yield number, cells
+
+
+def _named(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """Column → cell; of columns with one name the first counts."""
+    filled = [*cells, *[""] * (len(names) - len(cells))]
+    return {name: cell for name, cell in reversed(list(zip(names, filled, strict=False))) if name}
+
+
+def row_of(row: Mapping[str, str], known: Mapping[tuple[str, ...], Any], *columns: str) -> tuple[tuple[str, ...], Any] | None:
+    """(place, what the key knows of it) of a row; None where the key does not know it, or not with this text.
+
+    Args:
+        known: place → an object with `text_sha256`.
+        columns: of the row, whose numbers make up its place.
+    """
+    readings = [(whole_number(row[one]), whole_number(GROUPED.sub("", row[one]))) for one in columns]
+    for place in product(*readings):
+        one = known.get(place)
+        if one is not None and is_same_text(row["text"], one["text_sha256"]):
+            return place, one
+    return None
+
+
+def whole_number(cell: str) -> str:
+    """A whole number's digits, however a spreadsheet shows it: `3.0`, `3,00`, `'3`; any other text as it is."""
+    found = WHOLE.fullmatch(cell.strip())
+    return found[1] if found else cell.strip()
 
 
 def read_key_file(path: Path, *, of: str) -> Any:

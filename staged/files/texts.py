@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from staged.errors import CorpusError, PlanError, first_line
+from staged.errors import CorpusError, first_line
 from staged.files import extract
-from staged.gate import is_work, stands_in_work
 from staged.notes import note
 
 STDIN = "-"
 SAVE = "save it as that"
-ROWS = (".jsonl", ".parquet")  # a text a row
-SUFFIXES = (".txt", ".docx", ".pdf", *ROWS)  # of a corpus
+ROWS = (".jsonl", ".ndjson", ".parquet")  # a text a row
+NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # what a JSON string may hold
 
 
 def utf_text(data: bytes) -> str:
@@ -69,59 +70,54 @@ def _opened(where: str, kind: str, data: bytes) -> str:
     return found.text
 
 
-def files_below(folder: Path) -> list[Path]:
-    """All files below a folder, in a fixed order, but hidden ones and what Word keeps beside a file that is open.
-
-    Folders of our own work are passed over, unless the folder is itself one or stands in one: a study whose results lie inside its
-    corpus does not read them as human text.
-    """
-    return sorted(_walked(folder, everything=stands_in_work(folder)))
-
-
-def _walked(folder: Path, *, everything: bool) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if path.name.startswith((".", "~$")):
-            continue
-        if path.is_file():
-            yield path
-        elif path.is_dir() and not path.is_symlink():
-            if is_work(path) and not everything:
-                note(f"{path}: passed over: staged made what is in it")
-            else:
-                yield from _walked(path, everything=everything)
-
-
-def _is_not_read(path: Path) -> bool:
-    return path.suffix.lower() not in SUFFIXES
-
-
-def refuse_to_replace(out: Path | None, *sources: str | Path | None, passed_over: Callable[[Path], bool] = _is_not_read) -> None:
-    """Refuse to write into a file that is read, and over what is no file: a folder, a device, a pipe.
-
-    Args:
-        sources: files, and folders whose files are read.
-        passed_over: whether a file in such a folder is not read.
-
-    Raises:
-        PlanError: `out` is one of the sources, or is there and no regular file.
-    """
-    if out is None or not out.exists():
-        return
-    if out.is_dir():
-        raise PlanError(f"{out}: is a folder; name a file to write, such as one inside it")
-    if not out.is_file():
-        raise PlanError(f"{out}: is no ordinary file and would be replaced by one; choose another place to write to")
-    for source in sources:
-        read = [Path(source)] if source and Path(source).is_file() else []
-        if source and Path(source).is_dir() and out.resolve().is_relative_to(Path(source).resolve()):
-            read = [one for one in files_below(Path(source)) if not passed_over(one)]
-        if any(out.samefile(one) for one in read):
-            raise PlanError(f"{out}: is read here and would be replaced; choose another place to write to")
-
-
 def writable(name: str) -> str:
     """A name that fits into any output: halves of surrogate pairs, and bytes of a file's name that are not UTF-8, as escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One text that a file holds.
+
+    Attributes:
+        number: of its row, from 1 (of JSON Lines the line's); None where the file is the text.
+        row: what else stands there beside the text; empty where the file is the text.
+    """
+
+    text: str
+    number: int | None = None
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_file(path: Path, *, advice: str = SAVE) -> Iterator[Reading]:
+    """The texts of one file: of `ROWS` one a row, under "text", empty ones among them; any other file is one text.
+
+    Raises:
+        CorpusError: as `read_text`, `read_rows` and `row_text`.
+    """
+    if path.suffix.lower() not in ROWS:
+        yield Reading(read_text(path, advice=advice))
+        return
+    for number, row in read_rows(path):
+        yield Reading(row_text(row, f"{path}, row {number}"), number, row)
+
+
+def row_text(row: Mapping[str, Any], where: str, *, under: Sequence[str] = ("text",)) -> str:
+    """The string that a row has under the first of these names which it has; null, a table's gap, is the empty text.
+
+    Raises:
+        CorpusError: none of the names, something else than a string, or a string that is no text.
+    """
+    text = next((row[name] for name in under if name in row), row)
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        names = " or ".join(f'"{name}"' for name in under)
+        raise CorpusError(f"{where}: no string under {names}; every row needs one")
+    if no_text := NO_TEXT.search(text):
+        what = "a NUL" if no_text[0] == "\0" else "half a surrogate pair"
+        raise CorpusError(f"{where}: character {no_text.start()} is {what}, which is no text; repair what wrote the file")
+    return text
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

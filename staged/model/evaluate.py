@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from staged.artifacts import continued, read_json, replacing, write_json
-from staged.corpus.files import read_corpus
+from staged.artifacts import continued, replacing, write_json
+from staged.corpus.files import documents_of, read_corpus
+from staged.corpus.learned import model_learned
 from staged.digests import sha256_file
 from staged.errors import CorpusError, PlanError
-from staged.files.texts import STDIN, read_text
+from staged.files.texts import STDIN, Reading, read_text
 from staged.gate import holds
 from staged.model.bits_interval import CONFIDENCE, Interval, bits_per_byte_interval
 from staged.model.bpe import BPE
@@ -92,6 +93,7 @@ def evaluate(
     batch: int = 8,
     precision: str = "fp32",
     device: str = "cpu",
+    literal: bool = False,
     out: Path | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -99,11 +101,12 @@ def evaluate(
 
     Args:
         model: as `load_model` takes it.
-        file: .txt, .docx or .pdf (one document), .jsonl or .parquet (rows with `text`), a folder of these, or `-` for plain text.
+        file: a file or folder as `read_corpus` takes it, or `-` for plain text from standard input.
         stride: tokens from one window to the next, 1 … n_ctx; by default half of n_ctx.
         batch: full windows computed at once; does not change the result beyond the last digits.
         precision: of weights and arithmetic, `fp32` or `bf16`; probabilities are float32, their sum float64.
         device: where it computes, `cpu` or `cuda`.
+        literal: take `<|endoftext|>` in a text as its letters; else it separates documents.
         out: a .json file that receives `to_json()`; killed at any moment and called again, the work continues from `OUT.blocks`
             and ends with the same bytes.
         progress: called with (tokens scored, tokens in all).
@@ -122,14 +125,11 @@ def evaluate(
     gpt2, bpe = load_model(model, dtype=PRECISIONS[precision])
     gpt2.to(device)
     chosen = _stride(stride, gpt2.config.n_ctx)
-    documents = read_documents(file)
-    sequences = [_encode(bpe, document) for document in documents]
+    documents = read_documents(file, literal=literal)
+    sequences = [encode_document(bpe, document.text) for document in documents]
     wanted = {"stride": chosen, "batch": batch, "precision": precision, "device": device} | _digests(model, sequences)
-    with (
-        nullcontext()
-        if out is None
-        else continued(out, wanted | _digests(model, sequences), pieces="?????????.npy", form=RESULT) as blocks
-    ):
+    kept = nullcontext() if out is None else continued(out, wanted, pieces="?????????.npy", form=RESULT)
+    with kept as blocks:
         nats = token_nats(gpt2, sequences, stride=chosen, batch=batch, blocks=blocks, progress=progress)
         found = Evaluation(
             model=model,
@@ -165,28 +165,18 @@ def _stride(asked: int | None, n_ctx: int) -> int:
     return stride
 
 
-def read_documents(source: str) -> list[Document]:
-    """Documents of a file or folder, as every corpus is read, or one of standard input.
+def read_documents(source: str, *, literal: bool = False) -> list[Document]:
+    """Documents of a file or folder, as every corpus is read, or of standard input, which is plain text.
 
     Raises:
         CorpusError: missing, damaged, not UTF-8, or without text.
     """
     if source != STDIN:
-        return read_corpus(source)
+        return read_corpus(source, literal=literal)
     text = read_text(source)
     if not text.strip():
         raise CorpusError("standard input: holds no text; pipe some in, or name a file instead of -")
-    return [Document(id="-", text=text, label=HUMAN, source="-")]
-
-
-def _encode(bpe: BPE, document: Document) -> Ids:
-    try:
-        document.text.encode()
-    except UnicodeEncodeError as error:
-        raise CorpusError(
-            f"{document.id}: character {error.start} is half a surrogate pair, which is no text; repair what wrote the file"
-        ) from None
-    return encode_document(bpe, document.text)
+    return list(documents_of(Reading(text), STDIN, HUMAN, literal))
 
 
 def token_nats(
@@ -240,13 +230,6 @@ def token_bytes(bpe: BPE) -> npt.NDArray[np.int64]:
 
 
 def _learned_from(model: str, file: str, documents: Sequence[Document]) -> int:
-    """How many documents are among the sources that the model's `training.json` names, if it was trained on this very corpus."""
-    record = model_folder(model) / "training.json"
-    if not record.is_file():
-        return 0
-    trained = read_json(record)
-    corpus = trained.get("settings", {}).get("corpus", {}).get("source", "")
-    if file != corpus and Path(file).resolve() != Path(corpus).resolve():
-        return 0
-    sources = set(trained.get("sources", ()))
-    return sum(document.source in sources for document in documents)
+    """How many of the documents the model's `training.json` knows."""
+    learned = model_learned(model_folder(model))
+    return len(learned.among(documents, file)) if learned else 0

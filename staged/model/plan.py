@@ -113,17 +113,20 @@ FINE_TUNING = TrainSettings(
 """What fine-tuning without a plan starts from: every text is learned from or validated on, in steps that fit a laptop."""
 
 
+CORPUS = ("source", "budget_tokens", "minimum_tokens", "end_of_text")
+
+
 def with_flags(settings: TrainSettings, given: Mapping[str, Any]) -> TrainSettings:
     """The settings with what was given on the command line in place; `None` was not given.
 
     Args:
-        given: field → value; `source`, `budget_tokens` and `minimum_tokens` are the corpus's.
+        given: field → value; those of CORPUS are the corpus's.
 
     Raises:
         PlanError: a value that is wrong.
     """
     values = {name: value for name, value in given.items() if value is not None}
-    corpus = {name: values.pop(name) for name in ("source", "budget_tokens", "minimum_tokens") if name in values}
+    corpus = {name: values.pop(name) for name in CORPUS if name in values}
     return replace(settings, corpus=replace(settings.corpus, **corpus), **values)
 
 

@@ -20,8 +20,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from staged.artifacts import build, check_name, fingerprint, is_complete, partial_of, read_json, write_atomic, write_json
-from staged.corpus.build import build_passages, documents_digest, split_documents
+from staged.artifacts import build, check_name, fingerprint, is_complete, partial_of, write_atomic, write_json
+from staged.corpus.build import build_passages, documents_digest, recorded, split_documents
+from staged.corpus.learned import Learned, merged, model_learned, text_words_digest
 from staged.errors import CheckpointError, PlanError
 from staged.gate import CHECKPOINT, check_stage
 from staged.model import data, processes
@@ -53,10 +54,11 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-def _sources_of(name: str) -> list[str]:
-    """What a model given as `init` learned from, as far as its folder says."""
-    record = model_folder(name) / "training.json" if name else None
-    return list(read_json(record).get("sources", [])) if record and record.is_file() else []
+def _learned(documents: Sequence[Document], passages: Sequence[Document], init: str) -> Learned:
+    """What a run learns from, and what a model given as `init` did, as far as its folder says."""
+    sources = frozenset(one.source for one in passages if one.split == "pretrain")
+    texts = frozenset(text_words_digest(one.text) for one in documents if one.source in sources)
+    return merged([Learned(sources=sources, texts=texts), model_learned(model_folder(init)) if init else None])
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -84,7 +86,7 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     processes.join()
     check_name(folder)
     documents = split_documents(settings.corpus)
-    wanted = fingerprint(asdict(settings) | {"text": documents_digest(documents)}, _model_files(settings))
+    wanted = fingerprint(recorded(settings) | {"text": documents_digest(documents)}, _model_files(settings))
     if is_complete(folder, wanted):
         return False
     check_stage(folder)
@@ -135,7 +137,7 @@ class _Run:
         texts = {split: [p.text for p in passages if p.split == split] for split in ("pretrain", "valid")}
         if not texts["pretrain"] or not texts["valid"]:
             raise PlanError("train: the corpus needs the splits `pretrain` and `valid`; set their shares above 0")
-        self.sources = sorted({p.source for p in passages if p.split == "pretrain"} | set(_sources_of(settings.init)))
+        self.learned = _learned(documents, passages, settings.init)
         torch.manual_seed(settings.seed)
         kind = MaskedTask if settings.objective == "masked" else CausalTask
         self.task: Task = kind(settings, self.bpe, texts["pretrain"], texts["valid"][: settings.valid_rows], pretrained)
@@ -253,7 +255,8 @@ class _Run:
             "parameters": sum(p.numel() for p in self.task.model.parameters()),
             "valid_loss_nats_per_token": last,
         }
-        facts |= {"steps": self.step, "tokens_seen": self.tokens, "sources": self.sources, "corpus": self.counts}
+        facts |= {"steps": self.step, "tokens_seen": self.tokens, "corpus": self.counts}
+        facts |= {"sources": sorted(self.learned.sources), "texts": sorted(self.learned.texts)}
         write_json(self.folder / "training.json", facts | {"settings": asdict(self.settings)})
 
 

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 from staged.errors import SamplingError
-from staged.files.texts import json_lines, read_text
+from staged.files.places import note_without_text
+from staged.files.texts import ROWS, read_rows, read_text, row_text
+
+FIELDS = ("prompt", "text")  # of a row, the first that it has
 
 
 def read_prompts(source: str) -> list[str]:
-    """One prompt a line; of a .jsonl file the string under "prompt" or "text".
+    """One prompt a line; of a file with rows the string under "prompt" or else "text". Blank ones are passed over.
 
     Args:
         source: a path, or `-` for standard input (plain lines).
 
     Raises:
-        CorpusError: missing, not UTF-8, or a line that is not a JSON object.
-        SamplingError: no prompt, or a row without one (named by line).
+        CorpusError: missing, not UTF-8, a line that is not a JSON object, or a row without a string (named by its number).
+        SamplingError: no prompt.
     """
-    text = read_text(source)
-    if source.endswith(".jsonl"):
-        found = [_prompt(row, f"{source}, line {number}") for number, row in json_lines(text.split("\n"), source)]
+    if Path(source).suffix.lower() in ROWS:
+        rows = {number: row_text(row, f"{source}, row {number}", under=FIELDS) for number, row in read_rows(Path(source))}
+        note_without_text(source, [str(number) for number, text in rows.items() if not text.strip()], what="row")
+        lines = list(rows.values())
     else:
-        found = [line for line in text.split("\n") if line.strip()]
+        lines = read_text(source).split("\n")
+    found = [line for line in lines if line.strip()]
     if not found:
         raise SamplingError(f"prompts {source}: holds no prompt; put one on each line")
     return found
@@ -38,10 +43,3 @@ def check_prompts(prompts: Sequence[str]) -> None:
     for number, prompt in enumerate(prompts, 1):
         if any("\ud800" <= letter <= "\udfff" for letter in prompt):
             raise SamplingError(f"prompt {number}: {prompt[:40]!r} holds bytes that are no character; give it as UTF-8 text")
-
-
-def _prompt(row: dict[str, Any], where: str) -> str:
-    found = row.get("prompt", row.get("text"))
-    if not isinstance(found, str):
-        raise SamplingError(f'prompts {where}: no string under "prompt" or "text"')
-    return found

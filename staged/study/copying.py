@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import read_json, write_json
+from staged.artifacts import write_json
 from staged.corpus.build import read_documents
 from staged.corpus.duplicates import RUN_WORDS, copied_runs, word_runs
-from staged.errors import CheckpointError
+from staged.corpus.learned import model_learned
 from staged.model.checkpoints import model_folder
 from staged.progress import Progress
 from staged.records import Document
@@ -56,12 +56,7 @@ def learned_from(model: str) -> str | None:
     """The corpus that a model's own record says it learned from, or None.
 
     Raises:
-        CheckpointError: the record is not one of ours.
+        ArtifactError: the record is not one of ours.
     """
-    record = model_folder(model) / "training.json"
-    if not record.is_file():
-        return None
-    try:
-        return str(read_json(record)["settings"]["corpus"]["source"])
-    except (KeyError, TypeError):
-        raise CheckpointError(f"{record}: does not say which corpus the model learned from; remove it or train again") from None
+    learned = model_learned(model_folder(model))
+    return learned.corpus if learned else None

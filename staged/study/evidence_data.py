@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import build
+from staged.artifacts import build, write_json
 from staged.corpus.build import documents_digest, read_documents, write_documents
 from staged.corpus.files import read_corpus
+from staged.corpus.learned import DOCUMENTS, digests_by_source
 from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
 from staged.errors import PlanError, SamplingError
@@ -112,7 +113,13 @@ def build_human(folder: Path, settings: EvidenceSettings) -> list[Document]:
     made |= {"words": settings.words}
     made |= {"n_human": settings.n_human, "n_held_out": settings.n_held_out, "seed": settings.seed}
     made |= {"text": {corpus: documents_digest(documents) for corpus, documents in corpora.items()}}
-    build(folder, lambda partial: write_documents(partial / "passages.parquet", human_passages(settings, corpora)), settings=made)
+
+    def write(partial: Path) -> None:
+        write_documents(partial / "passages.parquet", human_passages(settings, corpora))
+        named = (replace(one, source=f"{Path(name).name}:{one.source}") for name, each in corpora.items() for one in each)
+        write_json(partial / DOCUMENTS, digests_by_source(named))
+
+    build(folder, write, settings=made)
     return read_documents(folder / "passages.parquet")
 
 

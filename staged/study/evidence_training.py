@@ -18,9 +18,10 @@ import numpy as np
 
 from staged import __version__
 from staged.artifacts import build, disk_errors, is_complete, locked, read_json, replacing, write_atomic, write_json
+from staged.corpus.learned import read_learned, write_learned
 from staged.detectors.achieved import achieved_rates
 from staged.detectors.calibrate import Calibration, comparable_words, fit_calibration, load_calibration
-from staged.detectors.catalog import SHIPPED, detector_files, known_by, open_detector, shipped_folder
+from staged.detectors.catalog import detector_files, detector_folder, known_by, open_detector
 from staged.detectors.ensemble import Ensemble, is_folder_name
 from staged.detectors.evidence import EvidenceDetector, Matrix, one_line, scored_features
 from staged.detectors.features import FEATURES
@@ -116,16 +117,19 @@ def build_detector(
             check_stage(out / name)
         documents = gather(out, plan, device=device, progress=progress)
 
+        members = {name: detector_files(name) for name in settings.members} if isinstance(settings, EnsembleSettings) else {}
+
         def write(folder: Path) -> None:
             reading = partial(features_of, out / "features", documents, progress=progress)
             detector, scores, columns = _pooled(joined, reading) if joined else _trained(plan, documents, reading, device)
             detector.save(folder)
+            taught = [one for one in documents if one.split == "train" and is_clean(one)]
+            write_learned(folder, taught, {out / "human": ""}, also=map(read_learned, map(detector_folder, members)))
             known = known_by(str(folder))
             calibration = calibrated(documents, scores.tolist(), plan, name=settings.name, known_by=known)
             calibration.save(folder / "calibration.json")
             write_json(folder / "facts.json", {"settings": asdict(settings)} | report(documents, scores, columns, calibration))
 
-        members = {name: detector_files(name) for name in settings.members} if isinstance(settings, EnsembleSettings) else {}
         wanted = asdict(settings) | {"texts of": asdict(plan), "files of": members, "features": FEATURES, "staged": __version__}
         inputs = {"human": out / "human"} | {one.name: out / "samples" / f"{one.name}.jsonl" for one in cells(plan)}
         build(out / "test", partial(keep_test, documents=documents), settings=wanted, inputs=inputs)
@@ -172,7 +176,7 @@ def _pooled(detector: Ensemble, reading: Callable[..., Matrix]) -> Made:
 
 def _check_texts(member: str, texts: EvidenceSettings) -> None:
     """Refuse a member that learned from texts which are to calibrate or test: one of another seed, or of other roles."""
-    file = (shipped_folder(member) if member in SHIPPED else Path(member)) / "facts.json"
+    file = detector_folder(member) / "facts.json"
     made = read_json(file)["settings"] if file.is_file() else {}
     used, taught = ({Path(one).name for one in corpora} for corpora in (texts.corpora, texts.human))
     for corpus in (Path(one).name for one in made.get("human", ())):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from staged.corpus.build import CorpusSettings
+from staged.corpus.build import CorpusSettings, given, recorded
 from staged.detectors.catalog import DETECTORS
 from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
@@ -120,8 +120,8 @@ class FinetuneSettings:
 
     def recorded(self) -> dict[str, Any]:
         """The settings as results record them, without paths."""
-        recorded: dict[str, Any] = named(asdict(self))
-        return recorded
+        without_paths: dict[str, Any] = named(recorded(self))
+        return without_paths
 
 
 def is_finetune(path: Path) -> bool:
@@ -129,18 +129,19 @@ def is_finetune(path: Path) -> bool:
     return "styles" in read_toml(path)
 
 
-def read_finetune(path: Path, *, corpus: str = "") -> FinetuneSettings:
-    """A fine-tuning plan from TOML, with another human text for the untuned model if one is named.
+def read_finetune(path: Path, *, corpus: str = "", literal: bool = False) -> FinetuneSettings:
+    """A fine-tuning plan from TOML, with another human text for the untuned model if one is named; `literal` holds for all texts.
 
     Raises:
         PlanError: unreadable or wrong; the sentence names the key.
     """
     table = read_toml(path)
-    inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | ({"source": corpus} if corpus else {})
+    inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | given(corpus, literal=literal)
     table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
     for key, kind, usual in (("style_corpus", CorpusSettings, style_corpus()), ("training", TrainSettings, FINE_TUNING)):
         defaults = {one.name: getattr(usual, one.name) for one in fields(kind)}
         where = f"{path} [{key}]"
-        table[key] = from_table(kind, over(defaults, table.get(key, {}), where=where), where=where)
+        inner = over(defaults, table.get(key, {}), where=where) | (given("", literal=literal) if kind is CorpusSettings else {})
+        table[key] = from_table(kind, inner, where=where)
     table["roberta"] = from_table(RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]")
     return from_table(FinetuneSettings, table, where=str(path))

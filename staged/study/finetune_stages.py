@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from staged.corpus.build import recorded
+from staged.corpus.learned import write_learned
 from staged.detectors.catalog import load_detector
 from staged.detectors.tfidf import load_tfidf, train_tfidf
 from staged.model.bpe import BPE, REPLACEMENT
@@ -32,7 +34,7 @@ from staged.samples.streams import derive
 from staged.study import sets
 from staged.study.finetune_plan import BASE, CLASSIFIER, TUNED, FinetuneSettings
 from staged.study.finetune_texts import SPLITS, answers, human, learned_pairs, pairs_to_test, tokenizer
-from staged.study.stages import Stage, encoder_files, train_detector
+from staged.study.stages import Stage, encoder_files, human_texts, train_detector
 from staged.study.tables import write_table
 
 TRAINED = (BASE, TUNED)  # what detectors learn from: the untuned model, or the fine-tuned ones of all styles together
@@ -54,7 +56,7 @@ def _training(settings: FinetuneSettings, style: str) -> TrainSettings:
 
 
 def _tuned(settings: FinetuneSettings, style: str) -> Stage:
-    made = asdict(_training(settings, style)) | {"init": Path(settings.model).name}
+    made = recorded(_training(settings, style)) | {"init": Path(settings.model).name}
     files = tuple(model_files(model_folder(settings.model)).items())
     cost = settings.training.steps * settings.training.batch / 16
     write = partial(_write_tuned, settings, style)
@@ -124,6 +126,9 @@ def _detector(root: Path, settings: FinetuneSettings, kind: str, trained: str) -
 def _write_detector(root: Path, settings: FinetuneSettings, kind: str, trained: str, folder: Path, progress: Progress) -> None:
     learn, choose = ([*h, *m] for h, m in (learned_pairs(root, settings, trained, split) for split in ("train", "valid")))
     train_detector(kind, learn, choose, settings.roberta, folder, progress)
+    worlds = (BASE,) if trained == BASE else tuple(settings.styles)
+    corpora = {root / world / "corpus": settings.corpus_of(world).source for world in worlds}
+    write_learned(folder, human_texts([*learn, *choose]), corpora)
 
 
 def _scores(root: Path, settings: FinetuneSettings, kind: str, trained: str) -> Stage:

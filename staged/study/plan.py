@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from staged.corpus.build import CorpusSettings
+from staged.corpus.build import CorpusSettings, given, recorded
 from staged.detectors.catalog import DETECTORS
 from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
@@ -77,18 +77,18 @@ class StudySettings:
 
     def recorded(self) -> dict[str, Any]:
         """The settings as results record them, without paths; without `attacks` where there are none, as before there were any."""
-        recorded: dict[str, Any] = named({key: value for key, value in asdict(self).items() if key != "attacks" or value})
-        return recorded
+        without_paths: dict[str, Any] = named({key: value for key, value in recorded(self).items() if key != "attacks" or value})
+        return without_paths
 
 
-def read_study(path: str | Path, *, corpus: str = "") -> StudySettings:
-    """A study plan from TOML, with another corpus if one is named.
+def read_study(path: str | Path, *, corpus: str = "", literal: bool = False) -> StudySettings:
+    """A study plan from TOML, with another corpus if one is named, its `end_of_text` literal if so asked.
 
     Raises:
         PlanError: unreadable or wrong; the sentence names the key.
     """
     table = read_toml(Path(path))
-    inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | ({"source": corpus} if corpus else {})
+    inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | given(corpus, literal=literal)
     table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
     table["roberta"] = from_table(RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]")
     return from_table(StudySettings, table, where=str(path))

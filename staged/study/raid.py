@@ -22,7 +22,7 @@ from staged.detectors import catalog
 from staged.detectors.calibrate import check_fpr
 from staged.detectors.normalize import normalize
 from staged.errors import PlanError
-from staged.files.texts import refuse_to_replace
+from staged.files.places import refuse_to_replace
 from staged.gate import check_replaceable, start_ledger
 from staged.progress import Progress, silent
 from staged.samples.decoders import chosen_device

@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from staged.corpus.build import CorpusSettings, text_digest, write_corpus
+from staged.corpus.build import CorpusSettings, recorded, text_digest, write_corpus
+from staged.corpus.learned import write_learned
 from staged.detectors.catalog import load_detector
 from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
@@ -22,7 +23,7 @@ from staged.model.bpe import load_bpe
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.layouts import keyed, model_files, tokenizer_files, weight_files
 from staged.progress import Progress, shifted
-from staged.records import Document
+from staged.records import HUMAN, Document
 from staged.samples.dataset import SampleSettings
 from staged.samples.kept import keep_file
 from staged.samples.methods import method
@@ -87,7 +88,7 @@ def scores_stage(kind: str, model: str, method_name: str) -> str:
 def corpus_stage(name: str, corpus: CorpusSettings, model: str, *, cost: float) -> Stage:
     """Human text in passages, their lengths counted in the model's tokens."""
     files = tuple(keyed("tokenizer", tokenizer_files(model_folder(model))).items())
-    made = asdict(corpus) | {"text": text_digest(corpus)}
+    made = recorded(corpus) | {"text": text_digest(corpus)}
     return Stage(name, partial(_write_corpus, corpus, model), made, files=files, cost=cost)
 
 
@@ -150,6 +151,11 @@ def _write_detector(
 ) -> None:
     train, valid = (_both(root, settings, model, name, split) for split in ("train", "valid"))
     train_detector(kind, train, valid, settings.roberta, folder, progress)
+    write_learned(folder, human_texts([*train, *valid]), {root / "corpus": settings.corpus.source})
+
+
+def human_texts(documents: Sequence[Document]) -> list[Document]:
+    return [one for one in documents if one.label == HUMAN]
 
 
 def train_detector(

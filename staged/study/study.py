@@ -21,7 +21,7 @@ from staged.artifacts import (
     write_json,
 )
 from staged.corpus.build import CorpusSettings, split_documents
-from staged.corpus.embedded import EMBEDDED
+from staged.corpus.learned import model_learned, text_words_digest
 from staged.digests import sha256_file
 from staged.errors import PlanError
 from staged.gate import MANIFEST, check_construction, check_replaceable, check_stage, holds, start_ledger
@@ -31,7 +31,7 @@ from staged.records import Cell
 from staged.samples.engine import check_length
 from staged.study import sets
 from staged.study.cells import measure
-from staged.study.copying import copying_stage, learned_from
+from staged.study.copying import copying_stage
 from staged.study.findings import findings, neighbours
 from staged.study.plan import MIX, StudySettings
 from staged.study.robustness import as_rows, attack_stages, attack_table
@@ -165,24 +165,19 @@ def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
         models: by name or folder; of one that is not on this machine nothing is known.
 
     Raises:
-        PlanError: one learned from sources outside the corpus's `pretrain` split.
+        PlanError: one learned from documents outside the corpus's `pretrain` split, wherever it found them.
     """
-    split_of = {document.source: document.split for document in split_documents(corpus)}
+    documents = split_documents(corpus)
+    again = {text_words_digest(one.text) for one in documents if one.split == "pretrain"}  # which tests lose: `drop_duplicates`
     for name in (one for one in models if one in MINIS or Path(one).is_dir()):
-        source = learned_from(name)
-        if source is None or not _same_corpus(source, corpus.source):
-            continue
-        learned = read_json(model_folder(name) / "training.json").get("sources", [])
-        seen = [source for source in learned if split_of.get(source, "pretrain") != "pretrain"]
+        learned = model_learned(model_folder(name))
+        known = learned.among(documents, corpus.source) if learned else []
+        seen = list(dict.fromkeys(one.source for one in known if text_words_digest(one.text) not in again))
         if seen:
             raise PlanError(
                 f"study: model {name!r} learned from {len(seen)} sources that this plan tests against, such as {seen[0]!r}; "
-                "use the corpus shares and seed it was trained with"
+                "use the corpus shares and seed it was trained with, or text that it has not seen"
             )
-
-
-def _same_corpus(one: str, other: str) -> bool:
-    return one == other or (one not in EMBEDDED and other not in EMBEDDED and Path(one).resolve() == Path(other).resolve())
 
 
 def _results(settings: StudySettings) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from scipy import stats
 from staged.artifacts import disk_errors, write_atomic, write_json
 from staged.comparing import ALPHA, POWER, Floats, holm, resampled_means, sign_flips, stream, verdict, widened_interval
 from staged.errors import CorpusError
-from staged.files.sheets import read_sheet, words_digest
+from staged.files.sheets import numbered_rows, row_of, whole_number
 from staged.gate import start_ledger
-from staged.survey.design import HEADER, KEY, KIND, OF, SCALES, read_key
+from staged.records import count_words
+from staged.survey.design import HEADER, KEY, KIND, OF, SCALES, own_words, read_key
 from staged.survey.page import result_page, sentence
 
 __all__ = ["SURVEY", "tally", "write_tally"]
@@ -50,19 +52,25 @@ def tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
     """
     key = read_key(folder)
     settings = key["settings"]
-    rated, rows = _read(answers, {(str(one["sheet"]), str(one["row"])): one for one in key["rows"]}, settings["models"])
+    read = _read(answers, {(str(one["sheet"]), str(one["row"])): one for one in key["rows"]}, settings["models"])
+    rated = read.rated
     texts = sum(len(one) for sheets in rated.values() for one in sheets.values())
     if not texts:
         raise CorpusError(f"{', '.join(map(str, answers))}: no rating; write 1, 2, 3 or 4 into {', '.join(SCALES)}")
     means = {model: {sheet: _index(one) for sheet, one in sheets.items()} for model, sheets in rated.items()}
     differences = _judged([_difference(means, a, b, settings["seed"]) for a, b in combinations(settings["models"], 2)])
     return {
-        "models": [_model(model, rated[model], means[model], settings["seed"]) for model in settings["models"] if means[model]],
+        "models": [
+            _model(model, rated[model], means[model], settings["seed"]) | {"own_share": float(np.mean(read.own_shares[model]))}
+            for model in settings["models"]
+            if means[model]
+        ],
         "differences": differences,
         "sentences": [{"models": [one["first"], one["second"]], "text": sentence(one, SMALLEST)} for one in differences],
         "respondents": len({sheet for sheets in rated.values() for sheet in sheets}),
         "texts": texts,
-        "unrated": rows - texts,
+        "unrated": read.rows - read.human_only - texts,
+        "human_only": read.human_only,
         "settings": settings | {"permutations": PERMUTATIONS, "resamples": RESAMPLES},
         "alpha": ALPHA,
         "power": POWER,
@@ -80,17 +88,34 @@ def write_tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
     return result
 
 
-def _read(answers: Sequence[Path], known: Mapping[tuple[str, str], Any], models: Sequence[str]) -> tuple[Rated, int]:
-    """All ratings, and how many rows there were."""
+@dataclass(frozen=True)
+class _Read:
+    """What filled-in sheets hold.
+
+    Attributes:
+        own_shares: model → of each of its rated texts the share of words that a person's sentence does not give, in (0, 1].
+        rows: how many there are.
+        human_only: those of an older questionnaire where the model added nothing, which say nothing of it; they are left out.
+    """
+
+    rated: Rated
+    own_shares: dict[str, list[float]]
+    rows: int
+    human_only: int
+
+
+def _read(answers: Sequence[Path], known: Mapping[tuple[str, ...], Any], models: Sequence[str]) -> _Read:
+    shares: dict[str, list[float]] = {model: [] for model in models}
+    human_only = 0
     found: dict[str, dict[str, list[list[float]]]] = {model: {} for model in models}
     origin: dict[str, Path] = {}
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, ...]] = set()
     for path in answers:
-        for line, row in enumerate(read_sheet(path, HEADER, of=OF), 2):
-            where, place = f"{path}, row {line}", (row["sheet"].strip(), row["row"].strip())
-            one = known.get(place)
-            if one is None or one["text_sha256"] != words_digest(row["text"]):
+        for line, row in numbered_rows(path, HEADER, of=OF):
+            where, joined = f"{path}, row {line}", row_of(row, known, "sheet", "row")
+            if joined is None:
                 raise CorpusError(f"{where}: not a text that {KEY} knows; restore the row as it was written")
+            place, one = joined
             if origin.setdefault(place[0], path) != path:
                 raise CorpusError(
                     f"{where}: sheet {place[0]} is answered in {origin[place[0]]} too; one sheet is one person's, so leave one out"
@@ -98,21 +123,25 @@ def _read(answers: Sequence[Path], known: Mapping[tuple[str, str], Any], models:
             if place in seen:
                 raise CorpusError(f"{where}: sheet {place[0]}, row {place[1]} stands here twice; leave one out")
             seen.add(place)
-            if ratings := _ratings(row, where):
+            own = own_words(str(one.get("sentence", "")), row["text"])
+            human_only += own <= 0
+            if (ratings := _ratings(row, where)) and own > 0:
                 found[one["model"]].setdefault(place[0], []).append(ratings)
-    return {model: {sheet: np.array(one) for sheet, one in sheets.items()} for model, sheets in found.items()}, len(seen)
+                shares[one["model"]].append(own / count_words(row["text"]))
+    rated = {model: {sheet: np.array(one) for sheet, one in sheets.items()} for model, sheets in found.items()}
+    return _Read(rated, shares, len(seen), human_only)
 
 
 def _ratings(row: Mapping[str, str], where: str) -> list[float]:
     """A text's ratings in the order of SCALES; none where nothing is filled in."""
-    given = {scale: row[scale].strip() for scale in SCALES}
+    given = {scale: whole_number(row[scale]) for scale in SCALES}
     if not any(given.values()):
         return []
     for scale, text in given.items():
         if not text:
             raise CorpusError(f"{where}: {scale} is empty; rate all of {', '.join(SCALES)}, or none of them")
         if text not in RATINGS:
-            raise CorpusError(f"{where}: {scale} is {text!r}; write 1, 2, 3 or 4, or leave the whole row empty")
+            raise CorpusError(f"{where}: {scale} is {row[scale]!r}; write 1, 2, 3 or 4, or leave the whole row empty")
     return [float(text) for text in given.values()]
 
 

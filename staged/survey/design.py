@@ -7,7 +7,7 @@ through the person who gave them, and the person is what the intervals resample.
 
 DIR/sheets/sheet-01.csv, .html    to hand out: for a spreadsheet, and for print
 DIR/key.json                      whose text each row is; written last, and kept from those who rate
-DIR/samples/<model>/              the continuations, in staged sample's rows
+DIR/samples/<model>/              the continuations, in staged sample's rows; <model>~2, ~3 …: drawn again where they were too short
 
 Source: the credibility study of GPT-2's staged release (Solaiman et al. 2019): stories from first sentences, rated believable,
 accurate and clear.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,14 +27,16 @@ from typing import Any
 
 from staged.artifacts import disk_errors, locked, write_atomic, write_json
 from staged.corpus.build import CorpusSettings, split_documents
-from staged.corpus.passages import PARAGRAPH_END, sentence_spans
+from staged.corpus.passages import ABBREVIATION, PARAGRAPH_END, sentence_spans
 from staged.digests import digest
 from staged.errors import ArtifactError, PlanError
+from staged.figures import counted
 from staged.files.sheets import not_a_key, one_line, read_key_file, words_digest, write_sheet_file
 from staged.gate import check_replaceable, start_ledger
 from staged.model.checkpoints import model_folder
 from staged.model.names import folder_name
 from staged.progress import Progress, shifted, silent
+from staged.records import count_words
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.kept import FILE, keep_folder
 from staged.samples.methods import method
@@ -49,6 +52,13 @@ KEY, OF = "key.json", "staged survey"
 KIND = "questionnaire"  # what its folder is called
 WORDS = range(8, 41)  # of an opening sentence: enough to set a theme, and room for the model in a small context
 FINISHED = (".", "!", "?", '."', '!"', '?"', ".”", "!”", "?”")
+# Stops that end no sentence, where a text was cut behind them: of abbreviations, and within a number.
+UNFINISHED = re.compile(
+    rf"(?:{ABBREVIATION.pattern.removesuffix('$')}|\b(?:Jr|Sr|Prof|Rev|Sen|Rep|Gov|Lt|Sgt|Capt|Maj|Fr|Co|Inc|Ltd|Corp|Bros|etc|cf|e\.g|i\.e|"
+    r"pp?|vol|ch|Fig|fig|Art|Sec|approx|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.|\d\.)[\"”]?$"
+)
+OWN_WORDS = 10  # of the model at least in a text that people rate
+TRIES = 8  # draws of a text until it has them
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,8 @@ class SurveySettings:
         models: whose texts, smallest first.
         sheets: people who will answer.
         each: texts of each model on a sheet.
-        length: tokens that a model adds at most; its text ends with the last sentence that it finished.
+        length: tokens that a model adds at most; its text ends with the last sentence that it finished, and has
+            OWN_WORDS of its own.
         method: how tokens are drawn, by name.
         sentences: file of opening sentences, one a line; empty takes them from presidential messages that no shipped model and
             no detector learned from.
@@ -103,6 +114,14 @@ class _Slot:
     sentence: str
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """The text that stands on a sheet, and at which try the model wrote it."""
+
+    text: str
+    tries: int
+
+
 def read_key(folder: Path) -> dict[str, Any]:
     """A questionnaire's settings, and whose text each row is.
 
@@ -130,7 +149,7 @@ def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent
         The number of sheets.
 
     Raises:
-        PlanError, CorpusError: too few opening sentences, or no such file.
+        PlanError, CorpusError: too few opening sentences, or no such file; a model that finishes none of its own within `length`.
         CheckpointError, SamplingError: a model, or what is asked of it.
         ArtifactError: `out` holds another questionnaire, or cannot be written.
     """
@@ -179,53 +198,83 @@ def _slots(settings: SurveySettings, openings: Sequence[str]) -> list[_Slot]:
     return slots
 
 
-def _generated(settings: SurveySettings, slots: Sequence[_Slot], out: Path, progress: Progress) -> dict[_Slot, str]:
-    """Slot → the whole text: the sentence and what the model adds."""
-    texts: dict[_Slot, str] = {}
+def _generated(settings: SurveySettings, slots: Sequence[_Slot], out: Path, progress: Progress) -> dict[_Slot, _Shown]:
+    """Slot → its text; drawn again, up to TRIES times, where the model did not finish enough of its own.
+
+    Raises:
+        PlanError: texts that are too short after all tries.
+    """
+    shown: dict[_Slot, _Shown] = {}
     for model in settings.models:
-        mine = [one for one in slots if one.model == model]
-        wanted = SampleSettings(
-            model=model,
-            method=method(settings.method),
-            count=len(mine),
-            length=settings.length,
-            seed=derive(settings.seed, "survey", model),
-            prompts=tuple(one.sentence for one in mine),
-            batch=settings.batch,
-            precision=settings.precision,
-            device=settings.device,
-        )
-        folder = out / "samples" / folder_name(model)
-        keep_folder(folder, wanted, progress=shifted(progress, len(texts), len(slots)))
-        rows = read_samples(folder / FILE)
-        texts |= {one: _text(one.sentence, row["text"]) for one, row in zip(mine, rows, strict=True)}
+        waiting = [one for one in slots if one.model == model]
+        for number in range(1, TRIES + 1):
+            moved = shifted(progress, len(shown), len(slots))
+            added = _continued(settings, model, [one.sentence for one in waiting], number, out, moved)
+            drawn = {one: _Shown(finished(one.sentence, text), number) for one, text in zip(waiting, added, strict=True)}
+            shown |= {one: text for one, text in drawn.items() if own_words(one.sentence, text.text) >= OWN_WORDS}
+            waiting = [one for one in waiting if one not in shown]
+            if not waiting:
+                break
+        else:
+            raise PlanError(
+                f"survey: in {TRIES} tries {model} finished no sentence with {OWN_WORDS} words of its own after "
+                f"{waiting[0].sentence!r} ({counted(len(waiting), 'such text')}); raise --length, now {settings.length} tokens"
+            )
     progress(len(slots), len(slots))
-    return texts
+    return shown
 
 
-def _text(sentence: str, added: str) -> str:
-    """In one line, up to the last sentence that was finished; where the model finished none, as it is."""
-    text = one_line(sentence + added)
-    spans = list(sentence_spans(text))
-    cut = len(spans) > 2 and not text.endswith(FINISHED)
-    return text[: spans[-2][1]] if cut else text
+def _continued(
+    settings: SurveySettings, model: str, sentences: Sequence[str], number: int, out: Path, progress: Progress
+) -> list[str]:
+    """What the model adds to each sentence, at its so-many-th try."""
+    again = [] if number == 1 else [f"try {number}"]
+    wanted = SampleSettings(
+        model=model,
+        method=method(settings.method),
+        count=len(sentences),
+        length=settings.length,
+        seed=derive(settings.seed, "survey", model, *again),
+        prompts=tuple(sentences),
+        batch=settings.batch,
+        precision=settings.precision,
+        device=settings.device,
+    )
+    folder = out / "samples" / f"{folder_name(model)}{'' if number == 1 else f'~{number}'}"
+    keep_folder(folder, wanted, progress=progress)
+    return [row["text"] for row in read_samples(folder / FILE)]
 
 
-def _write(settings: SurveySettings, slots: Sequence[_Slot], texts: dict[_Slot, str], asked: dict[str, Any], out: Path) -> None:
+def finished(sentence: str, added: str) -> str:
+    """Sentence and addition in one line, up to the last sentence that was finished; where the model finished none, the sentence."""
+    text, opening = one_line(sentence + added), one_line(sentence)
+    ends = (end for _, end in reversed(list(sentence_spans(text))) if end > len(opening))
+    return next((text[:end] for end in ends if text[:end].endswith(FINISHED) and not UNFINISHED.search(text[:end])), opening)
+
+
+def own_words(sentence: str, text: str) -> int:
+    """Words of a text that its opening sentence does not have: the model's."""
+    return count_words(text) - count_words(sentence)
+
+
+def _write(settings: SurveySettings, slots: Sequence[_Slot], texts: dict[_Slot, _Shown], asked: dict[str, Any], out: Path) -> None:
     (out / "sheets").mkdir(exist_ok=True)
     key: list[dict[str, Any]] = []
     for sheet in range(1, settings.sheets + 1):
         shown = [one for one in slots if one.sheet == sheet]
         random.Random(derive(settings.seed, "survey", "order", str(sheet))).shuffle(shown)
-        rows = [(sheet, row, texts[one], "", "", "", "") for row, one in enumerate(shown, 1)]
+        rows = [(sheet, row, texts[one].text, "", "", "", "") for row, one in enumerate(shown, 1)]
         table, page = _sheet_files(settings, out, sheet)
         write_sheet_file(table, HEADER, rows)
-        write_atomic(page, sheet_page(sheet, [texts[one] for one in shown], SCALES).encode())
-        key += [
-            {"sheet": sheet, "row": row, "model": one.model, "sentence": one.sentence, "text_sha256": words_digest(texts[one])}
-            for row, one in enumerate(shown, 1)
-        ]
-    write_json(out / KEY, {"settings": asked, "rows": key})
+        write_atomic(page, sheet_page(sheet, [texts[one].text for one in shown], SCALES).encode())
+        key += [{"sheet": sheet, "row": row} | _known(one, texts[one]) for row, one in enumerate(shown, 1)]
+    write_json(out / KEY, {"settings": asked, "rows": key, "own_words_at_least": OWN_WORDS})
+
+
+def _known(slot: _Slot, shown: _Shown) -> dict[str, Any]:
+    """What the key says of a text: whose it is, what of it a person wrote, and how often it was drawn."""
+    facts = {"model": slot.model, "sentence": slot.sentence, "own_words": own_words(slot.sentence, shown.text)}
+    return facts | {"tries": shown.tries, "text_sha256": words_digest(shown.text)}
 
 
 def _sheet_files(settings: SurveySettings, out: Path, sheet: int) -> tuple[Path, Path]:

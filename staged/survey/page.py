@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from staged.comparing import DIFFERS, UNKNOWN
-from staged.figures import figure, p_text
+from staged.figures import counted, figure, p_text
 from staged.markdown import table
 from staged.templates import environment
 
@@ -37,9 +37,15 @@ def sentence(row: Mapping[str, Any], smallest: float) -> str:
     return f"No statistically significant difference in credibility between {a} and {b}: {said}."
 
 
+def _left_out(result: Mapping[str, Any]) -> str:
+    only = result["human_only"]
+    return f"Left out as a person's alone: {counted(only, 'text')} to which the model had added nothing. " if only else ""
+
+
 def result_page(result: Mapping[str, Any]) -> str:
     """survey.md from what survey.json holds."""
     settings = result["settings"]
+    own = ", ".join(f"{one['own_share']:.0%} ({one['model']})" for one in result["models"])
     models = [
         (
             one["model"],
@@ -64,6 +70,8 @@ def result_page(result: Mapping[str, Any]) -> str:
     lines += [
         f"{result['respondents']} people rated {result['texts']} texts, and left {result['unrated']} unrated. The texts continue "
         f"sentences of people by at most {settings['length']} tokens, method {settings['method']}, seed {settings['seed']}. "
+        f"Every text begins with such a sentence, which is rated with it; the model's own are {own} of its words. "
+        f"{_left_out(result)}"
         "The index is believable + accurate + clear − 2, so 1 … 10.",
         "",
         f"Intervals are 95% and resample people; p is two-sided, by {settings['permutations']:,} sign flips of people's "

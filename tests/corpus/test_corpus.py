@@ -91,7 +91,7 @@ class TestReading:
             ("a.jsonl", b'{"txt": "x"}', 'row 1: no string under "text"'),
             ("a.jsonl", b"[1]", "line 1: must be an object"),
             ("a.parquet", b"PAR1 but not really", "not a readable Parquet"),
-            ("a.doc", b"", "unknown kind of file"),
+            ("a.zip", b"PK\x03\x04", "is packed; unpack it"),
             ("a.pdf", b"%PDF-1.7 and no more", "a.pdf: this PDF is damaged"),
             ("a.txt", b"  \n", "holds no text"),
         ],

@@ -21,6 +21,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from staged.cli import app
+from staged.corpus.files import read_corpus
 from staged.detectors import detect
 from staged.detectors.calibrate import fit_calibration, load_calibration
 from staged.detectors.catalog import detector_files, known_by
@@ -214,10 +215,11 @@ class TestInputs:
         assert found == [f"{tmp_path}/a.jsonl:1", "7", f"{tmp_path}/b.jsonl:1", "7"]
 
     def test_all_files_are_looked_at_before_the_first_fault_is_said(self, tmp_path: Path) -> None:
-        for name in ("a.txt", "b.csv", "c.pdf"):
+        for name in ("a.txt", "b", "c.pdf"):
             (tmp_path / name).write_bytes(b"%PDF-1.7" if name == "c.pdf" else b"\xff")
-        with pytest.raises(CorpusError, match=r"(?s)a\.txt: byte 0 is not UTF-8 .*\n.*b\.csv: a .*\n.*c\.pdf: this PDF"):
-            list(read_texts([str(tmp_path)]))
+        for read in (lambda place: list(read_texts([place])), read_corpus):
+            with pytest.raises(CorpusError, match=r"(?s)a\.txt: byte 0 is not UTF-8 .*\n.*b: byte 0 is .*\n.*c\.pdf: this PDF"):
+                read(str(tmp_path))
 
     def test_a_locked_pdf_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "a.pdf").write_bytes(pdf_file(password="secret"))
@@ -231,8 +233,8 @@ class TestInputs:
             ("a.doc", b"\xd0\xcf\x11\xe0", "an old Office file, damaged or of another program than Word; save it as .docx"),
             ("a.csv", b"id,text\n", "a .csv file has more than a text in it; give its texts as .jsonl rows"),
             ("a.txt", b"PK\x03\x04 and no more", "this Word file is damaged"),
-            ("a.jsonl", b'{"id": 1}', "line 1"),
-            ("a.jsonl", b'{"text": "a"}\n{"text": 3}', "line 2"),
+            ("a.jsonl", b'{"id": 1}', 'row 1: no string under "text"'),
+            ("a.jsonl", b'{"text": "a"}\n{"text": 3}', 'row 2: no string under "text"'),
             ("a.jsonl", b'{"text": "a"}\nnot json', "line 2: not JSON"),
             ("a.parquet", b"PAR1 no", "not a readable Parquet file"),
             ("a.txt", b"abc\0def", "byte 3 is not UTF-8 text"),

@@ -138,7 +138,7 @@ def test_documents_are_scored_separately(tiny: Path, tmp_path: Path) -> None:
 
 def test_counts_and_units_of_many_byte_text(tiny: Path, tmp_path: Path, bpe: BPE) -> None:
     (tmp_path / "odd.txt").write_text(ODD, encoding="utf-8")
-    got = evaluate(str(tiny), str(tmp_path / "odd.txt"))
+    got = evaluate(str(tiny), str(tmp_path / "odd.txt"), literal=True)
     assert got.bytes == len(ODD.encode()) == (tmp_path / "odd.txt").stat().st_size > len(ODD)
     assert got.words == len(ODD.split())
     assert got.tokens == len(bpe.encode(ODD))
@@ -273,9 +273,25 @@ def test_bad_text_is_refused(
         evaluate(str(tiny), str(tmp_path / "x.txt") if way == "file" else "-")
 
 
+@pytest.mark.parametrize("way", ["one file", "standard input"])
+def test_texts_between_ends_of_text_are_scored_as_if_they_were_files(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    parts = [prose(1, 20), prose(2, 4), "end"]
+    whole = f"{parts[0]}<|endoftext|>{parts[1]}\n<|endoftext|>\n{parts[2]}<|endoftext|>\n"
+    for number, part in enumerate(parts):
+        (tmp_path / "apart" / f"{number}.txt").parent.mkdir(exist_ok=True)
+        (tmp_path / "apart" / f"{number}.txt").write_text(part, encoding="utf-8")
+    (tmp_path / "whole.txt").write_text(whole, encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(whole.encode())))
+    apart = evaluate(str(tiny), str(tmp_path / "apart"))
+    together = evaluate(str(tiny), str(tmp_path / "whole.txt") if way == "one file" else "-")
+    assert (together.nats, together.documents, together.bytes) == (apart.nats, 3, apart.bytes)
+
+
 def test_half_a_surrogate_pair_is_refused(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": "fine"}\n{"text": "ab\\ud800c"}\n', encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"x\.jsonl:2: character 2 is half a surrogate pair"):
+    with pytest.raises(CorpusError, match=r"x\.jsonl, row 2: character 2 is half a surrogate pair"):
         evaluate(str(tiny), str(tmp_path / "x.jsonl"))
 
 
@@ -295,7 +311,9 @@ def test_bad_options_are_refused(tiny: Path, file: str, options: dict[str, objec
 
 def test_command_line_prints_one_json_object(tiny: Path, file: str, text: str) -> None:
     for source, given_text in ((file, None), ("-", text.encode())):
-        answer = CliRunner().invoke(app, ["evaluate-lm", str(tiny), source, "--json", "--stride", "100"], input=given_text)
+        answer = CliRunner().invoke(
+            app, ["evaluate-lm", str(tiny), source, "--json", "--stride", "100", "--literal-end-of-text"], input=given_text
+        )
         record = json.loads(answer.stdout)
         assert record["file"] == source
         assert (record["stride"], record["n_ctx"], record["bytes"]) == (100, N_CTX, len(text.encode()))

@@ -16,13 +16,15 @@ from typer.testing import CliRunner, Result
 
 from staged.cli import app
 from staged.comparing import resampled_means, stream, widened_interval
-from staged.errors import ArtifactError, CorpusError, StagedError
-from staged.files.sheets import read_sheet
+from staged.errors import ArtifactError, CorpusError, PlanError, StagedError
+from staged.files.sheets import read_sheet, words_digest
+from staged.model.checkpoints import model_folder
 from staged.release.evidence import read_evidence
 from staged.samples import dataset
 from staged.survey import design
 from staged.survey.analyse import tally
 from staged.survey.design import HEADER, SCALES, SurveySettings, make_survey
+from staged.survey.page import result_page
 from tests.conftest import prose
 
 MODELS = ("./alpha", "./beta", "./gamma")
@@ -38,7 +40,7 @@ def settings(**changed: object) -> SurveySettings:
         "models": MODELS,
         "sheets": 8,
         "each": 2,
-        "length": 12,
+        "length": 60,
         "sentences": "sentences.txt",
         "precision": "fp32",
         "batch": 8,
@@ -47,11 +49,11 @@ def settings(**changed: object) -> SurveySettings:
 
 
 @pytest.fixture(scope="module")
-def place(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three names of one model, sentences, and a finished questionnaire of eight sheets."""
     folder = tmp_path_factory.mktemp("survey")
     for name in MODELS:
-        shutil.copytree(tiny, folder / name)
+        shutil.copytree(model_folder("mini-s"), folder / name)
     sentences = dict.fromkeys(f"{one}." for seed in range(12) for one in prose(seed, 4).replace("\n", " ").split(". "))
     (folder / "sentences.txt").write_text("\n".join(sentences), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patched:
@@ -145,10 +147,72 @@ def test_killed_it_continues_to_the_same_bytes_and_done_it_is_left_alone(
         make_survey(settings(seed=2), here)
 
 
-def test_an_unfinished_last_sentence_is_cut_off() -> None:
-    assert design._text("It rained.", " We went home. The roads w") == "It rained. We went home."
-    assert design._text("It rained.", " We went\nhome all of") == "It rained. We went home all of"
-    assert design._text("It rained.", ' He said "no." ') == 'It rained. He said "no."'
+@pytest.mark.parametrize(
+    ("added", "shown"),
+    [
+        (" We went home. The roads w", "It rained. We went home."),
+        (" We went\nhome all of", "It rained."),
+        (' He said "no." ', 'It rained. He said "no."'),
+        (" We met Mr. Smith. He came with Mr.", "It rained. We met Mr. Smith."),
+        (" We met him on Jan. 5 at noon. It was Feb.", "It rained. We met him on Jan. 5 at noon."),
+        (" We paid. It cost 3.", "It rained. We paid."),
+        (" We came from the U.S. We saw the U.", "It rained."),
+        ("", "It rained."),
+        (" and so on", "It rained."),
+    ],
+)
+def test_a_text_ends_with_the_last_sentence_that_the_model_finished(added: str, shown: str) -> None:
+    assert design.finished("It rained.", added) == shown
+
+
+def test_an_opening_without_an_end_is_finished_by_the_model() -> None:
+    assert design.finished("In a finding, scientists", " found a herd. It sp") == "In a finding, scientists found a herd."
+    assert design.finished("In a finding, scientists", " found a herd of") == "In a finding, scientists"
+
+
+def test_every_text_holds_enough_of_the_models_own(here: Path) -> None:
+    key = json.loads((here / "key.json").read_text(encoding="utf-8"))
+    assert key["own_words_at_least"] == design.OWN_WORDS
+    texts = {
+        (row["sheet"], row["row"]): row["text"]
+        for path in (here / "sheets").glob("*.csv")
+        for row in read_sheet(path, HEADER, of="")
+    }
+    for one in key["rows"]:
+        text = texts[str(one["sheet"]), str(one["row"])]
+        assert text.startswith(one["sentence"])
+        assert text.endswith(design.FINISHED)
+        own = len(text.split()) - len(one["sentence"].split())
+        assert own == one["own_words"] >= design.OWN_WORDS
+    assert max(one["tries"] for one in key["rows"]) > 1  # else nothing here was drawn again
+
+
+def test_a_model_that_finishes_nothing_is_refused(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    with pytest.raises(PlanError, match=r"in 8 tries \./alpha finished no sentence with 10 words .*raise --length, now 4 tokens"):
+        make_survey(settings(length=4), tmp_path / "short")
+    assert not (tmp_path / "short" / "key.json").exists()
+    assert not list(tmp_path.rglob("*.csv"))
+
+
+def test_an_older_questionnaire_is_tallied_without_what_a_person_alone_wrote(here: Path) -> None:
+    """Its key says nothing of own words, and a row of it shows the opening sentence alone."""
+    key = json.loads((here / "key.json").read_text(encoding="utf-8"))
+    del key["own_words_at_least"]
+    for one in key["rows"]:
+        del one["own_words"], one["tries"]
+    bare = next(one for one in key["rows"] if (one["sheet"], one["row"]) == (1, 1))
+    bare["text_sha256"] = words_digest(bare["sentence"])
+    (here / "key.json").write_text(json.dumps(key), encoding="utf-8")
+    path = here / "sheets" / "sheet-1.csv"
+    rows = read_sheet(path, HEADER, of="")
+    rows[0]["text"] = bare["sentence"]
+    write(here / "answers.csv", [row | dict.fromkeys(SCALES, "3,0") for row in rows], ";")
+    found = tally(here, [here / "answers.csv"])
+    assert (found["texts"], found["unrated"], found["human_only"]) == (5, 0, 1)
+    assert {one["model"]: one["texts"] for one in found["models"]}[bare["model"]] == 1
+    assert all(0 < one["own_share"] < 1 for one in found["models"])
+    assert "Left out as a person's alone: 1 text to which" in result_page(found)
 
 
 def test_sentences_of_the_embedded_corpus_are_whole_and_of_test_documents() -> None:

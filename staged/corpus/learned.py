@@ -1,0 +1,164 @@
+"""What a model or a detector learned from: its sources, and a digest of each text, so that a copy of a text is known again.
+
+Digests are of words, case and punctuation left out, so that the same text as another kind of file, in another folder or under
+another name counts as the same. A record may be older than they are: it has names alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from staged.artifacts import read_json, write_json
+from staged.corpus.duplicates import WORD
+from staged.corpus.embedded import EMBEDDED
+from staged.errors import ArtifactError, CorpusError
+from staged.records import Document
+
+__all__ = ["Learned", "digests_by_source", "merged", "model_learned", "read_learned", "text_words_digest", "write_learned"]
+
+FILE = "learned.json"  # in a detector's folder
+DOCUMENTS = "documents.json"  # beside a stage's passages: source → digests of its documents
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What something learned from.
+
+    Attributes:
+        corpus: as its plan named it; empty where that is several.
+        sources: the `source` of its documents.
+        texts: their `text_words_digest`; none in an older record.
+    """
+
+    corpus: str = ""
+    sources: frozenset[str] = frozenset()
+    texts: frozenset[str] = frozenset()
+
+    def among(self, documents: Sequence[Document], corpus: str = "") -> list[Document]:
+        """Those of a corpus's documents that this was learned from.
+
+        A document is known by its text; by its source's name where the corpus is the same, where its row gives the source a name of
+        its own, and, by a record without texts, where the corpus has all of the names.
+
+        Args:
+            documents: all of the corpus's.
+            corpus: as its plan names it.
+        """
+        here = _same_corpus(self.corpus, corpus)
+        texts = self.texts if self.texts or here else _embedded_texts(self.corpus, self.sources)
+        all_names = bool(self.sources) and not self.texts and self.sources <= {one.source for one in documents}
+        return [
+            one
+            for one in documents
+            if (one.source in self.sources and (here or all_names or _is_named(one)))
+            or (texts and text_words_digest(one.text) in texts)
+        ]
+
+    def record(self) -> dict[str, Any]:
+        """JSON values that `read_learned` takes."""
+        return {"corpus": self.corpus, "sources": sorted(self.sources), "texts": sorted(self.texts)}
+
+
+def text_words_digest(text: str) -> str:
+    """16 hexadecimal digits of SHA-256 over a text's words in their order, whatever stands between them."""
+    words = WORD.findall(text.lower()) or text.split()
+    return hashlib.sha256(" ".join(words).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def digests_by_source(documents: Iterable[Document]) -> dict[str, list[str]]:
+    """Source → digests of its documents, as `DOCUMENTS` holds them."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for one in documents:
+        found[one.source].append(text_words_digest(one.text))
+    return dict(found)
+
+
+def merged(several: Iterable[Learned | None]) -> Learned:
+    """All that several learned from; of one without a record nothing is known."""
+    known = [one for one in several if one is not None]
+    corpora = {one.corpus for one in known}
+    return Learned(
+        corpora.pop() if len(corpora) == 1 else "",
+        frozenset().union(*(one.sources for one in known)),
+        frozenset().union(*(one.texts for one in known)),
+    )
+
+
+def read_learned(folder: Path) -> Learned | None:
+    """What a detector's folder says that it learned from, or None.
+
+    Raises:
+        ArtifactError: the record is damaged.
+    """
+    path = folder / FILE
+    return _learned(read_json(path), path) if path.is_file() else None
+
+
+def model_learned(folder: Path) -> Learned | None:
+    """What a model's `training.json` says that it learned from, or None.
+
+    Raises:
+        ArtifactError: the record is damaged, or does not say.
+    """
+    path = folder / "training.json"
+    if not path.is_file():
+        return None
+    record = read_json(path)
+    try:
+        corpus = record["settings"]["corpus"]["source"]
+    except (KeyError, TypeError):
+        raise ArtifactError(f"{path}: does not say which corpus the model learned from; remove it or train again") from None
+    return _learned({"sources": [], "texts": []} | record | {"corpus": corpus}, path)
+
+
+def _learned(record: Any, path: Path) -> Learned:
+    try:
+        return Learned(str(record["corpus"]), frozenset(record["sources"]), frozenset(record["texts"]))
+    except (KeyError, TypeError):
+        raise ArtifactError(f"{path}: does not say what was learned from; remove it or train again") from None
+
+
+def write_learned(
+    folder: Path, documents: Iterable[Document], corpora: Mapping[Path, str], *, also: Iterable[Learned | None] = ()
+) -> None:
+    """Into a detector's folder what it learned from.
+
+    Args:
+        documents: human texts, cut as they may be; their sources count.
+        corpora: folder of a corpus's stage → its name; a folder made before there was `DOCUMENTS` gives names alone.
+        also: what parts of it learned from.
+    """
+    sources = frozenset(one.source for one in documents)
+    parts = []
+    for place, name in corpora.items():
+        known: Mapping[str, Sequence[str]] = read_json(place / DOCUMENTS) if (place / DOCUMENTS).is_file() else {}
+        texts = frozenset(text for source, texts in known.items() if source in sources for text in texts)
+        parts.append(Learned(name, sources, texts))
+    write_json(folder / FILE, merged([*parts, *also]).record())
+
+
+def _same_corpus(one: str, other: str) -> bool:
+    if one in EMBEDDED or other in EMBEDDED:
+        return one == other
+    return bool(one and other) and Path(one).resolve() == Path(other).resolve()
+
+
+def _is_named(document: Document) -> bool:
+    """Whether a row gave its source a name; else it is the document's own, as files' are."""
+    return document.id.partition("#")[0] != document.source
+
+
+@cache
+def _embedded_texts(corpus: str, sources: frozenset[str]) -> frozenset[str]:
+    """Digests for a record without any, where the corpus comes with a package that is installed."""
+    documents: list[Document] = []
+    with suppress(CorpusError):
+        documents = EMBEDDED[corpus]() if corpus in EMBEDDED else []
+    return frozenset(text_words_digest(one.text) for one in documents if one.source in sources)
