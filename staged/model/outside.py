@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from staged.errors import CheckpointError, first_line
+from staged.model.beside import note_beside
 from staged.model.bpe import without_callers_state
 from staged.model.config import END_OF_TEXT, GPT2Config
 from staged.model.layouts import read_object
@@ -196,6 +197,7 @@ def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Ou
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds for a folder that is not what it seems
         raise CheckpointError(f"{folder}: transformers cannot load it as a causal language model: {first_line(error)}") from None
+    note_beside(folder)
     end = model.config.eos_token_id
     tokenizer = OutsideTokenizer(folder, end[0] if isinstance(end, list) else end)
     return Outside(model.to(device).eval().requires_grad_(False), tokenizer, where=str(folder))
