@@ -11,7 +11,7 @@ import staged
 
 PACKAGE = Path(staged.__file__).parent
 LEVEL = {"errors": 0, "settings": 0, "records": 0, "artifacts": 0, "corpus": 1, "model": 2, "samples": 3, "provenance": 4}
-LEVEL |= {"figures": 0, "files": 0, "markdown": 0, "notes": 0, "progress": 0, "templates": 0, "comparing": 4}
+LEVEL |= {"figures": 0, "files": 0, "markdown": 0, "notes": 0, "progress": 0, "templates": 0, "threads": 0, "comparing": 4}
 LEVEL |= {"detectors": 5, "study": 6, "bias": 6, "survey": 6, "report": 7, "release": 8, "web": 9, "screen": 10, "commands": 11}
 LEVEL |= {"cli": 12}
 BESIDE = {("study", "bias"), ("study", "survey"), ("bias", "study"), ("bias", "survey"), ("survey", "study"), ("survey", "bias")}
