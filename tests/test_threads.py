@@ -56,14 +56,9 @@ def test_every_command_that_computes_takes_threads() -> None:
 def shown(*arguments: str, **environment: str) -> list[str]:
     """Threads of PyTorch, the policy and the tokenizer's threads, as a command finds them."""
     clean = {name: value for name, value in os.environ.items() if name not in (*threads.POLICY, *threads.COUNTS)}
-    done = subprocess.run(
-        [sys.executable, "-c", SHOWN, *arguments],
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-    )
+    command = [sys.executable, "-c", SHOWN, *arguments]
+    wanted = {"capture_output": True, "text": True, "timeout": 120, "stdin": subprocess.DEVNULL}
+    done = subprocess.run(command, env=clean | environment, **wanted)
     assert done.stdout, done.stderr
     return done.stdout.split()
 
