@@ -467,6 +467,6 @@ def test_a_validation_loss_that_is_no_number_ends_training(
     settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
     monkeypatch.setattr("staged.model.train._Run._validate", lambda self: value)
-    with pytest.raises(CheckpointError, match="the validation loss is .* lower learning_rate"):
+    with pytest.raises(CheckpointError, match=r"the validation loss is .* lower learning_rate"):
         train(tmp_path / "m", settings)
     assert not (tmp_path / "m").exists()
