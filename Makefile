@@ -30,6 +30,7 @@ bench: $(READY)  # builds llama.cpp for this processor: minutes
 	.venv/bin/python bench/train.py --out out/bench/train.json
 	.venv/bin/python bench/scoring.py --out out/bench/scoring.json
 	.venv/bin/python bench/serve.py --out out/bench/serve.json
+	.venv/bin/python bench/busy.py --out out/bench/busy.json
 
 minis: $(READY)
 	.venv/bin/staged train plans/minis.toml --out out/minis --threads 1

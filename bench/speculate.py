@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from staged.artifacts import write_json
-from staged.model.checkpoints import shapes
 from staged.model.config import RELEASED
 from staged.model.fast import PackedGPT2
+from staged.model.weights import shapes
 from staged.samples.decoders import best_precision, load_decoder
 from staged.samples.engine import Decoder, Options, generate
 from staged.samples.methods import method

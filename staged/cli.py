@@ -27,6 +27,7 @@ from staged.commands import bias, calibrate, card, detect, given, models, raid, 
 from staged.errors import StagedError
 from staged.notes import LOGGER
 from staged.screen import Notes, errors, say, visible
+from staged.threads import wait_passively
 
 COMMANDS = (
     *(studies.study, studies.report),
@@ -70,6 +71,7 @@ for each in (app, *GROUPS.values()):
 
 def main() -> None:
     """Run the command line; every StagedError becomes one sentence and exit code 2, and so does a full disk under the output."""
+    wait_passively()
     if sys.stdin is None:  # closed by whoever started this: nothing comes from there
         sys.stdin = io.TextIOWrapper(io.BytesIO())
     for stream in (sys.stdout, sys.stderr):

@@ -13,9 +13,10 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from staged.errors import PlanError
 
-__all__ = ["check_listed", "from_table", "nearest", "over", "read_toml"]
+__all__ = ["LARGEST", "check_listed", "from_table", "nearest", "over", "read_toml"]
 
 T = TypeVar("T")
+LARGEST = 2**31 - 1  # of a number that counts something: what files and tensors hold
 
 
 def read_toml(path: Path) -> dict[str, Any]:

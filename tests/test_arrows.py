@@ -21,6 +21,7 @@ LEVEL |= {
     "places": 0,
     "progress": 0,
     "templates": 0,
+    "threads": 0,
     "comparing": 4,
 }
 LEVEL |= {"detectors": 5, "study": 6, "bias": 6, "survey": 6, "report": 7, "release": 8, "web": 9, "screen": 10, "commands": 11}

@@ -28,6 +28,7 @@ from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.kept import FILE, keep_folder, weights_of
 from staged.samples.methods import method
 from staged.samples.streams import derive
+from staged.settings import LARGEST
 
 Place = tuple[str, str, str]  # template set, attribute, group
 
@@ -59,8 +60,10 @@ class BiasSettings:
 
     def __post_init__(self) -> None:
         for name, least in (("per_prompt", 2), ("length", 1), ("permutations", 99), ("resamples", 99), ("batch", 1)):
-            if getattr(self, name) < least:
-                raise PlanError(f"bias: {name.replace('_', ' ')} must be at least {least}, not {getattr(self, name)}")
+            if not least <= getattr(self, name) <= LARGEST:
+                raise PlanError(
+                    f"bias: {name.replace('_', ' ')} must be at least {least} and at most {LARGEST:,}, not {getattr(self, name)}"
+                )
 
 
 KIND = "bias probe"  # what a folder of probes is called

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import MODELS, DeviceOption
+from staged.commands.options import MODELS, DeviceOption, ThreadsOption
 from staged.errors import PlanError
 from staged.figures import figure, p_text
 from staged.screen import count_progress, say
@@ -26,6 +26,7 @@ def bias(
     batch: Annotated[int, typer.Option(help="Completions computed at once.")] = 128,
     precision: Annotated[str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")] = "",
     device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
     terms: Annotated[
         Path | None, typer.Option(help="Templates and groups of your own, laid out as staged/bias/terms.toml.")
     ] = None,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, LiteralOption
+from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, LiteralOption, ThreadsOption
 from staged.errors import CheckpointError
 from staged.figures import estimate, percent
 from staged.records import MACHINE
@@ -30,6 +30,7 @@ def calibrate(
     seed: Annotated[int, typer.Option(help="Of the split, and of the lengths and places of passages.")] = 1,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("calibration.json"),
     device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Fit a detector's p-values on your own human texts, and measure the false-positive rate on others."""
@@ -138,6 +139,7 @@ def stress(
     seed: Annotated[int, typer.Option(help="Of the choice of texts and of the attacks.")] = 1,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("stress.json"),
     device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
 ) -> None:
     """How often a detector accuses human text that went through an attack, and how much machine text it still finds. Interrupted,
     the same command continues."""

@@ -14,7 +14,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
+from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, ThreadsOption
 from staged.errors import PlanError
 from staged.figures import counted, figure, percent
 from staged.files.sheets import defused
@@ -54,6 +54,7 @@ def detect(
         Path | None, typer.Option(help="Write the JSON objects into this .jsonl file; interrupted, the same command continues it.")
     ] = None,
     device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
 ) -> None:
     """Is this text machine-written, how sure, and why. Nobody should be accused on a score alone."""
     if sum((as_json, as_csv, html is not None, out is not None)) > 1:
@@ -203,6 +204,7 @@ def train_detector(
         Path | None, typer.Option(help="Folder of all that is made, out/PLAN by default; the finished detector is its `detector`.")
     ] = None,
     device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
 ) -> None:
     """Train a detector like `evidence` by a plan, or join several. Interrupted, the same command continues."""
     from staged.detectors.features import FEATURES

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import MODELS, DeviceOption, LiteralOption
+from staged.commands.options import MODELS, DeviceOption, LiteralOption, ThreadsOption
 from staged.screen import count_progress, print_table, say
 
 
@@ -42,6 +42,7 @@ def evaluate_lm(
     precision: Annotated[str, typer.Option(help="fp32, or bf16 where speed matters more than the last digits.")] = "fp32",
     literal: LiteralOption = False,
     device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     out: Annotated[Path | None, typer.Option(help="A .json file that receives the object; a killed run then continues.")] = None,
 ) -> None:

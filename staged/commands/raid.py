@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import DetectorOption, DeviceOption
+from staged.commands.options import DetectorOption, DeviceOption, ThreadsOption
 from staged.errors import PlanError
 from staged.figures import figure, percent
 from staged.screen import count_progress, print_table, say
@@ -42,6 +42,7 @@ def evaluate(
         typer.Option(help="Folder for evaluation.json, predictions.json and raid_results.json; with it, a killed run continues."),
     ] = None,
     device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Measure a detector on a RAID-format file: TPR at held-out thresholds, achieved FPR and AUROC, each with its interval."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import MODELS, DeviceOption
+from staged.commands.options import MODELS, DeviceOption, ThreadsOption
 from staged.figures import counted
 from staged.screen import count_progress, errors, say
 
@@ -70,6 +70,7 @@ def sample(
     batch: Annotated[int, typer.Option(help="Samples computed at once.")] = 128,
     precision: Annotated[str, typer.Option(help="fp32 (exact), bf16 or int8; by default bf16 where the processor has it.")] = "",
     device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
     draft: Annotated[
         str,
         typer.Option(help="A smaller model with the same tokenizer that guesses ahead; the distribution stays the same."),

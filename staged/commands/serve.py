@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption
+from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, ThreadsOption
 from staged.errors import PlanError, ServeError
 from staged.screen import say
 
@@ -18,6 +18,7 @@ def serve(
     fpr: Annotated[float, typer.Option(help="False-positive rate at which a text is called machine-written.")] = 0.01,
     calibration: CalibrationOption = None,
     device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
     root_path: Annotated[str, typer.Option(help="What a proxy puts before this server's addresses, such as /detector.")] = "",
 ) -> None:
     """Serve a page and an API that say whether a text was machine-written, how sure that is, and why. Ctrl-C stops it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +12,9 @@ from staged.commands.options import LiteralOption
 from staged.errors import PlanError
 from staged.figures import estimate, percent
 from staged.screen import print_table, say, study_progress
+from staged.threads import processors
 
+MOST_WORKERS = 1024
 DEFAULT_PLAN = Path("plans/mini.toml")
 
 
@@ -35,10 +36,10 @@ def study(
     """
     from staged.study.finetune_plan import is_finetune
 
-    if workers < 0:
-        raise PlanError(f"--workers must be 0 or more, not {workers}")
+    if not 0 <= workers <= MOST_WORKERS:
+        raise PlanError(f"--workers must be 0 to {MOST_WORKERS:,}, not {workers}")
     run = _finetune if is_finetune(plan) else _release
-    run(plan, out, {"corpus": corpus, "literal": bool(literal)}, attacks, workers or os.cpu_count() or 1)
+    run(plan, out, {"corpus": corpus, "literal": bool(literal)}, attacks, workers or processors())
 
 
 def _release(plan: Path, out: Path, given: dict[str, Any], attacks: bool, workers: int) -> None:

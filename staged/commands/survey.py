@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from staged.commands.options import MODELS, DeviceOption
+from staged.commands.options import MODELS, DeviceOption, ThreadsOption
 from staged.figures import counted, figure
 from staged.screen import count_progress, say
 
@@ -31,6 +31,7 @@ def make(
     batch: Annotated[int, typer.Option(help="Texts computed at once.")] = 64,
     precision: Annotated[str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")] = "",
     device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
 ) -> None:
     """Make a blinded questionnaire: one sheet a person, as CSV and for print, and the key that nobody who rates should see."""
     from staged.samples.decoders import chosen_device

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import MODELS, LiteralOption
+from staged.commands.options import MODELS, LiteralOption, ThreadsOption
 from staged.errors import PlanError
 from staged.screen import say, train_progress
 
@@ -21,7 +21,7 @@ def train(
         typer.Option(help="With a plan, the folder that receives one model folder per run (out/models); else the model's folder."),
     ] = None,
     run: Annotated[list[str] | None, typer.Option(help="Only this run of the plan; may be given several times.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of this process; 0 leaves it to PyTorch.")] = 0,
+    threads: ThreadsOption = 0,
     init: Annotated[str | None, typer.Option(help=f"Fine-tune this model: {MODELS}.")] = None,
     corpus: Annotated[
         str | None, typer.Option(help="Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl.")
@@ -54,18 +54,12 @@ def train(
     flags |= {"warmup_steps": warmup_steps, "dropout": dropout, "valid_every": valid_every, "checkpoint_every": checkpoint_every}
     flags |= {"precision": precision, "saved_precision": saved_precision, "checkpointing": checkpointing}
     flags |= {"lora_rank": lora_rank, "lora_alpha": lora_alpha, "seed": seed}
-    import torch
-
     from staged.corpus.build import LITERAL
     from staged.model.memory import peak_memory_mb
     from staged.model.plan import with_flags
     from staged.model.train import train as train_run
 
     flags |= {"end_of_text": LITERAL if end_of_text else None}
-    if threads < 0:
-        raise PlanError(f"--threads must be 0 or more, not {threads}")
-    if threads:
-        torch.set_num_threads(threads)
     runs = {folder: with_flags(one, flags) for folder, one in _runs(plan, out, run or [], init, corpus).items()}
     for folder, settings in runs.items():
         with train_progress(folder.name) as report:

@@ -21,7 +21,7 @@ import torch
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaTokenizer
 
 from staged.artifacts import disk_errors, locked, write_atomic
-from staged.detectors.roberta import RobertaDetector
+from staged.detectors.roberta import RobertaDetector, settled
 from staged.errors import CheckpointError, first_line
 from staged.model.download import check_hub_sums, hub_files, hub_folder, offline, openai_cache
 from staged.model.fetch import fetch
@@ -181,7 +181,7 @@ def _tokenizer(folder: Path, vocab_size: int) -> Any:
             f"{folder}: RoBERTa's tokenizer is missing; put tokenizer.json, or vocab.json and merges.txt, of roberta-base there"
         )
     try:
-        tokenizer = RobertaTokenizer.from_pretrained(folder)
+        tokenizer = settled(RobertaTokenizer.from_pretrained(folder))
     except Exception as error:  # the library below raises kinds of its own
         raise CheckpointError(f"{files[0]}: not a readable tokenizer: {first_line(error)}") from None
     if len(tokenizer) != vocab_size or any(getattr(tokenizer, mark) != number for mark, number in MARKS.items()):

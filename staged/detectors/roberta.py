@@ -21,6 +21,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from staged.errors import CheckpointError, first_line
+from staged.model.bpe import without_callers_state
 from staged.model.checkpoints import MINIS, model_folder
 from staged.model.encoder import save_pretrained
 from staged.records import MACHINE
@@ -155,6 +156,17 @@ def load_classifier(name: str, **options: Any) -> tuple[Any, Any]:
     place = str(model_folder(name)) if name in MINIS else name
     options |= {"dtype": torch.float32, "attn_implementation": "eager"}  # on a CPU the fused kernel's backward is slower
     try:
-        return AutoModelForSequenceClassification.from_pretrained(place, **options), AutoTokenizer.from_pretrained(place)
+        model, tokenizer = (
+            AutoModelForSequenceClassification.from_pretrained(place, **options),
+            AutoTokenizer.from_pretrained(place),
+        )
     except Exception as error:  # transformers raises many kinds for a folder that is not what it seems
         raise CheckpointError(f"{name}: cannot be loaded as a RoBERTa classifier or its base: {first_line(error)}") from None
+    return model, settled(tokenizer)
+
+
+def settled(tokenizer: Any) -> Any:
+    """A transformers tokenizer without what a caller's use left in its file; lengths and padding are ours in every call."""
+    if tokenizer.is_fast:
+        without_callers_state(tokenizer.backend_tokenizer)
+    return tokenizer

@@ -64,8 +64,9 @@ def text_files(place: str, *, but: Path | None = None) -> list[Path]:
 def files_below(folder: Path) -> list[Path]:
     """All that is below a folder but folders, in a fixed order.
 
-    Without what is hidden, and what Word keeps beside a file that is open. Folders of our own work are passed over, unless the folder is itself one or stands in one: a study whose results lie inside its
-    corpus does not read them as human text. Links to folders are not followed.
+    Without what is hidden, and what Word keeps beside a file that is open. Folders of our own work are passed over, unless the
+    folder is itself one or stands in one: a study whose results lie inside its corpus does not read them as human text. Links to
+    folders are not followed.
 
     Raises:
         OSError: a folder that may not be looked into.

@@ -17,9 +17,12 @@ from staged.errors import CheckpointError
 from staged.model.config import END_OF_TEXT
 from staged.model.layouts import tokenizer_files
 from staged.model.stored import refuse_foreign
+from staged.notes import note
 
 BYTES = 256
 REPLACEMENT = "\ufffd"
+RANDOM = ("dropout", "alpha", "nbest_size")  # of a BPE, and of a unigram model
+PROBE = " It's\tÀÉÎ e\u0301 ﬁ ٣5,\r\n\n  東京 🎈<|x|> \u00a0."  # what a tokenizer that changes texts would change
 
 
 class BPE:
@@ -125,6 +128,8 @@ def train_bpe(texts: Iterable[str], n_vocab: int) -> BPE:
 def load_bpe(folder: Path) -> BPE:
     """Read `tokenizer.json`, or the released pair `encoder.json` and `vocab.bpe` (on the hub: `vocab.json`, `merges.txt`).
 
+    Of a `tokenizer.json` only what belongs to the vocabulary counts; how its last caller used it does not.
+
     Raises:
         CheckpointError: no such files, damaged, or not GPT-2's kind of tokenizer.
     """
@@ -132,7 +137,7 @@ def load_bpe(folder: Path) -> BPE:
     for path in paths:
         refuse_foreign(path)
     try:
-        return BPE(Tokenizer.from_file(str(paths[0])), where=str(paths[0])) if len(paths) == 1 else _from_released(*paths)
+        return _from_file(paths[0]) if len(paths) == 1 else _from_released(*paths)
     except CheckpointError:
         raise
     except Exception as error:  # tokenizers raises bare Exception for every damaged file
@@ -140,8 +145,83 @@ def load_bpe(folder: Path) -> BPE:
 
 
 def _from_released(vocabulary: Path, merges: Path) -> BPE:
-    tokenizer = Tokenizer(models.BPE.from_file(str(vocabulary), str(merges)))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    model = models.BPE.from_file(str(vocabulary), str(merges))
+    return BPE(_byte_level(model, pre_tokenizers.ByteLevel(add_prefix_space=False)), where=str(vocabulary))
+
+
+def _from_file(path: Path) -> BPE:
+    """Built anew from the file's model, its way of cutting texts into words, and its normal form.
+
+    So truncation, padding, dropout, tokens put around a text, and flags of added tokens stay behind, whoever saved them.
+    """
+    stored = without_callers_state(Tokenizer.from_file(str(path)))
+    if not isinstance(stored.model, models.BPE):
+        raise CheckpointError(f"{path}: a {type(stored.model).__name__} tokenizer; a GPT-2's is a byte-level BPE")
+    _check_added(stored, path)
+    _without_first_space(stored.pre_tokenizer)
+    tokenizer = _byte_level(stored.model, stored.pre_tokenizer)
+    if stored.normalizer is not None:
+        tokenizer.normalizer = stored.normalizer
+    bpe = BPE(tokenizer, where=str(path))
+    _check_given_back(bpe, stored.normalizer, path)
+    return bpe
+
+
+def without_callers_state(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer, without what its last user's calls left in it: truncation, padding, random ways to cut a word."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    for name in RANDOM:
+        if hasattr(tokenizer.model, name):
+            setattr(tokenizer.model, name, None)
+    return tokenizer
+
+
+def _byte_level(model: models.BPE, words: Any) -> Tokenizer:
+    """A tokenizer of this model, with `<|endoftext|>` where the model has it or behind its tokens."""
+    tokenizer = Tokenizer(model)
+    if words is not None:
+        tokenizer.pre_tokenizer = words
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
-    return BPE(tokenizer, where=str(vocabulary))
+    return tokenizer
+
+
+def _check_added(stored: Tokenizer, path: Path) -> None:
+    """Of added tokens a GPT-2 has one; special ones behind it, such as a `[PAD]`, no text is written with."""
+    added = stored.get_added_tokens_decoder()
+    end = stored.token_to_id(END_OF_TEXT)
+    if end is None:
+        raise CheckpointError(f"{path}: has no token {END_OF_TEXT}, at which a GPT-2's texts end")
+    words = [repr(one.content) for one in added.values() if not one.special and one.content != END_OF_TEXT]
+    if words:
+        raise CheckpointError(
+            f"{path}: tokens were added to its vocabulary as whole words, of which a GPT-2 has none: {_some(words)}"
+        )
+    behind = [repr(one.content) for number, one in sorted(added.items()) if number > end]
+    if end != len(stored.get_vocab()) - 1 - len(behind):
+        raise CheckpointError(f"{path}: {END_OF_TEXT} is not the last token")
+    if behind:
+        note(f"{path}: {_some(behind)} behind {END_OF_TEXT} left out: special tokens that no text is written with")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+
+
+def _without_first_space(words: Any) -> None:
+    """No blank is put before a text: GPT-2's encoder puts none."""
+    parts: Any = words if isinstance(words, pre_tokenizers.Sequence) else [words]
+    for part in parts:
+        if isinstance(part, pre_tokenizers.ByteLevel):
+            part.add_prefix_space = False
+
+
+def _check_given_back(bpe: BPE, normalizer: Any, path: Path) -> None:
+    """Tokens give their text back, but for a normal form that belongs to the vocabulary, which is said."""
+    wanted = PROBE if normalizer is None else normalizer.normalize_str(PROBE)
+    if bpe.decode(bpe.encode(PROBE)) != wanted:
+        raise CheckpointError(f"{path}: its tokens do not give a text back as it was; a GPT-2's byte-level BPE does")
+    if wanted != PROBE:
+        kind = type(normalizer).__name__
+        note(f"{path}: changes texts before they are read, by {kind}; a GPT-2's tokenizer reads them as they are")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from staged.errors import CheckpointError
 from staged.model.checkpoints import load_model, model_folder
-from staged.model.layouts import config_file, read_object
+from staged.model.layouts import config_file, read_shape
 from staged.model.outside import load_outside
 
 
@@ -55,8 +55,7 @@ class CausalLM:
 
 def is_outside(folder: Path) -> bool:
     """Whether a folder's model is of another family than GPT-2."""
-    path = config_file(folder)
-    return path.name == "config.json" and read_object(path).get("model_type") not in (None, "gpt2")
+    return config_file(folder).name == "config.json" and read_shape(folder).get("model_type") not in (None, "gpt2")
 
 
 def load_causal(name: str, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> CausalLM:

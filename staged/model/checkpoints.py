@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,20 @@ import torch
 
 from staged.artifacts import write_json
 from staged.errors import CheckpointError
+from staged.model.beside import note_beside
 from staged.model.bpe import BPE, load_bpe
 from staged.model.config import GPT2Config
 from staged.model.download import hub_folder, openai_folder
 from staged.model.gpt2 import GPT2
-from staged.model.layouts import INDEX, config_file, read_object, weight_files
+from staged.model.layouts import config_file, read_object, read_shape
 from staged.model.names import BUCKET, aliases, is_repository, released
 from staged.model.packaged import PACKAGES, packaged_folder
-from staged.model.pickled import read_pickled
-from staged.model.safetensors import read_safetensors, write_safetensors
-from staged.model.stored import AnyTensor, same_values
-from staged.model.tensorflow import read_tensorflow
+from staged.model.safetensors import write_safetensors
+from staged.model.stored import AnyTensor
+from staged.model.weights import PADDING, open_weights
 from staged.settings import nearest
 
 MINIS = ("mini-s", "mini-m", "mini-l", "mini-xl", "roberta-mini")
-MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")  # the causal mask, which early versions of transformers stored
-HEAD = "lm_head.weight"
 
 
 def model_folder(name: str) -> Path:
@@ -100,9 +98,17 @@ def open_folder(folder: Path) -> tuple[GPT2Config, BPE, dict[str, AnyTensor]]:
         CheckpointError: as `open_model`.
     """
     config, bpe = read_config(folder), load_bpe(folder)
-    if bpe.n_vocab != config.n_vocab:
+    if not (bpe.n_vocab == config.n_vocab or _is_padded(folder, config, bpe)):
         raise CheckpointError(f"{folder}: the tokenizer has {bpe.n_vocab} entries but the model {config.n_vocab}")
+    note_beside(folder)
+    config = replace(config, n_vocab=bpe.n_vocab)
     return config, bpe, open_weights(folder, config)
+
+
+def _is_padded(folder: Path, config: GPT2Config, bpe: BPE) -> bool:
+    """Whether the model has a few rows more than tokens, and the config's end of text, where it says one, is the tokenizer's."""
+    end = read_object(config_file(folder)).get("eos_token_id")
+    return 0 < config.n_vocab - bpe.n_vocab < PADDING and end in (None, bpe.end_of_text)
 
 
 def read_config(folder: Path) -> GPT2Config:
@@ -113,58 +119,7 @@ def read_config(folder: Path) -> GPT2Config:
     """
     path = config_file(folder)
     read = GPT2Config.from_hparams if path.name == "hparams.json" else GPT2Config.from_hub
-    return read(read_object(path), where=str(path))
-
-
-def open_weights(folder: Path, config: GPT2Config) -> dict[str, AnyTensor]:
-    """The model's tensors by our names, located and checked but not read.
-
-    Raises:
-        CheckpointError: a file that is not what its name says; a tensor that is missing, misshapen, there twice, or not a GPT-2's;
-            an output head that is not tied.
-    """
-    stored, wanted = _plain_names(folder), shapes(config)
-    found = {name: tensor for name, tensor in stored.items() if not MASK.fullmatch(name) and name != HEAD}
-    where = weight_files(folder)[0]
-    for key, shape in wanted.items():
-        if key not in found:
-            raise CheckpointError(f"{where}: tensor {key!r} is missing")
-        if found[key].shape != shape:
-            said = f"{config_file(folder).name} says {list(shape)}"
-            raise CheckpointError(f"{found[key].path}: tensor {key!r} has shape {list(found[key].shape)}, {said}")
-    for key in found.keys() - wanted.keys():
-        raise CheckpointError(
-            f"{found[key].path}: tensor {key!r} is not in a GPT-2 of the shape that {config_file(folder).name} says"
-        )
-    if HEAD in stored and not same_values(stored[HEAD], found["wte.weight"]):
-        raise CheckpointError(f"{stored[HEAD].path}: tensor {HEAD!r} is not the same as 'wte.weight'; GPT-2's output head is tied")
-    return {key: found[key] for key in wanted}
-
-
-def _plain_names(folder: Path) -> dict[str, AnyTensor]:
-    """Everything the folder's weight files hold, without the prefix `transformer.`."""
-    stored: dict[str, AnyTensor] = {}
-    for path, tensors in _opened(folder):
-        for name, tensor in tensors.items():
-            plain = name.removeprefix("transformer.")
-            if plain in stored:
-                raise CheckpointError(f"{path}: tensor {plain!r} is there twice, the first time in {stored[plain].path.name}")
-            stored[plain] = tensor
-    return stored
-
-
-def _opened(folder: Path) -> list[tuple[Path, dict[str, AnyTensor]]]:
-    paths = weight_files(folder)
-    if paths[0].suffix == ".index":
-        return [(paths[0], dict(read_tensorflow(paths[0].with_suffix(""))))]
-    shards = paths[1:] if paths[0].name.endswith(INDEX) else paths
-    return [(path, dict(read_safetensors(path)) if path.suffix == ".safetensors" else read_pickled(path)) for path in shards]
-
-
-def shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
-    """Name → shape of every tensor of a model, in the hub's layout."""
-    with torch.device("meta"):
-        return {key: tuple(tensor.shape) for key, tensor in GPT2(config).state_dict().items()}
+    return read(read_shape(folder), where=str(path))
 
 
 def save_model(folder: Path, model: GPT2, bpe: BPE, *, dtype: torch.dtype = torch.bfloat16) -> None:

@@ -72,6 +72,8 @@ class GPT2Config:
         expected |= {"tie_word_embeddings": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False}
         if config.get("n_inner") is not None:
             expected["n_inner"] = 4 * config["n_embd"] if isinstance(config.get("n_embd"), int) else None
+        if config.get("quantization_config"):
+            raise CheckpointError(f"{where}: quantization_config: the weights are quantised; take the model as it was before")
         for key, value in expected.items():
             if config.get(key, value) != value:
                 raise CheckpointError(f"{where}: {key} is {config[key]!r}; GPT-2 as released has {value!r}")

@@ -19,12 +19,13 @@ from staged.digests import digest
 from staged.errors import PlanError
 from staged.gate import MANIFEST
 from staged.model.bpe import BPE
-from staged.model.checkpoints import hub_config, model_folder, open_folder, shapes
+from staged.model.checkpoints import hub_config, model_folder, open_folder
 from staged.model.config import GPT2Config
 from staged.model.gguf import gguf_mark, write_gguf
 from staged.model.layouts import SAFETENSORS, model_files
 from staged.model.safetensors import write_safetensors
 from staged.model.stored import AnyTensor
+from staged.model.weights import shapes
 from staged.progress import Progress, silent
 
 KEEP = "keep"

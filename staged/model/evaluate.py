@@ -35,6 +35,7 @@ from staged.model.likelihood import Ids, Nats, Window, batches, encode_document,
 from staged.model.published import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
 from staged.progress import Progress, silent
 from staged.records import HUMAN, Document, count_words
+from staged.settings import LARGEST
 
 RESULT = holds("nats_per_token", "bits_per_byte", "published")  # the form of what `evaluate` writes
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -118,8 +119,8 @@ def evaluate(
     """
     if precision not in PRECISIONS:
         raise PlanError(f"evaluate-lm: precision {precision!r}; known: {', '.join(PRECISIONS)}")
-    if batch < 1:
-        raise PlanError(f"evaluate-lm: the batch must be at least 1, not {batch}")
+    if not 1 <= batch <= LARGEST:
+        raise PlanError(f"evaluate-lm: the batch must be at least 1 and at most {LARGEST:,}, not {batch}")
     if out is not None and (out.suffix != ".json" or out.is_dir()):
         raise PlanError(f"{out}: a result is written into a .json file; choose such a name that is not a folder's")
     gpt2, bpe = load_model(model, dtype=PRECISIONS[precision])

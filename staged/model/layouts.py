@@ -17,6 +17,21 @@ from staged.model.tensorflow import checkpoint_prefix, shard_files
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"
 TOKENIZERS = (("tokenizer.json",), ("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
+INSTEAD = {  # files that training programs leave → what to do with them
+    "adapter_model.*": "a LoRA adapter alone; merge it into its base model (in peft: merge_and_unload) and save the whole",
+    "adapter_config.json": "a LoRA adapter's; merge it into its base model (in peft: merge_and_unload) and save the whole",
+    "*.gguf": "a GGUF file, which is written here and not read; take the model that it was made from",
+    "*.distcp": "a part of a distributed PyTorch checkpoint (FSDP); join it with torch.distributed.checkpoint.format_utils first",
+    "zero_to_fp32.py": "DeepSpeed's, which joins the parts of its checkpoint: run it, with pytorch_model.bin as its output",
+    "*mp_rank_*": "a part of a DeepSpeed or Megatron checkpoint; join its parts into pytorch_model.bin with their tools",
+    "pytorch_model_fsdp*": "a checkpoint of accelerate's FSDP; save the model itself with save_pretrained",
+    "ckpt*.pt": "a training's checkpoint such as nanoGPT's; name it pytorch_model.bin, with tokenizer.json and config.json beside",
+    "*.ckpt": "a training's checkpoint such as Lightning's; name it pytorch_model.bin, with tokenizer.json and config.json beside",
+    "checkpoint-*": "a folder of a training; give one of its checkpoints' folders",
+    "tf_model.h5": "a Keras file; save the model from transformers as safetensors",
+    "flax_model.msgpack": "a Flax file; save the model from transformers as safetensors",
+    "*.onnx": "an ONNX file, which is not read; take the model that it was made from",
+}
 EXPECTED = "a model folder holds config.json, model.safetensors, tokenizer.json, or OpenAI's TensorFlow files"
 
 
@@ -62,7 +77,23 @@ def weight_files(folder: Path) -> list[Path]:
     prefix = checkpoint_prefix(folder)
     if prefix is not None:
         return shard_files(prefix)
-    raise CheckpointError(f"{folder}: no weights here, such as {SAFETENSORS}, {PICKLED} or model.ckpt.index; {EXPECTED}")
+    raise CheckpointError(f"{folder}: no weights here, such as {SAFETENSORS}, {PICKLED} or model.ckpt.index{_instead(folder)}")
+
+
+def _instead(folder: Path) -> str:
+    """What stands there instead, and what to do; else what was expected."""
+    found = ((sorted(folder.glob(pattern)), words) for pattern, words in INSTEAD.items())
+    return next((f"; {paths[0].name} is {words}" for paths, words in found if paths), f"; {EXPECTED}")
+
+
+def read_shape(folder: Path) -> dict[str, Any]:
+    """The object of `config_file`.
+
+    Raises:
+        CheckpointError: as `read_object`; where the file is missing, what stands in the folder instead of a model.
+    """
+    path = config_file(folder)
+    return read_object(path, expected=EXPECTED if path.is_file() else _instead(folder).removeprefix("; "))
 
 
 def _shards(index: Path) -> list[Path]:

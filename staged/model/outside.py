@@ -6,6 +6,7 @@ Axes: B rows · T tokens · C hidden width · M positions · V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from staged.errors import CheckpointError, first_line
+from staged.model.beside import note_beside
+from staged.model.bpe import without_callers_state
 from staged.model.config import END_OF_TEXT, GPT2Config
 from staged.model.layouts import read_object
 from staged.model.packaged import quiet
@@ -31,12 +34,10 @@ class OutsideTokenizer:
 
     def __init__(self, folder: Path, end: int | None) -> None:
         try:
-            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._tokenizer = without_callers_state(Tokenizer.from_file(str(folder / "tokenizer.json")))
         except Exception as error:  # tokenizers raises bare Exception for every damaged file
             raise CheckpointError(f"{folder / 'tokenizer.json'}: not a readable tokenizer: {error}") from None
         self._tokenizer.encode_special_tokens = True
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
         self.n_vocab = max(self._tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
         self.specials = sorted(i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special)
         found = self._tokenizer.token_to_id(END_OF_TEXT)
@@ -46,21 +47,24 @@ class OutsideTokenizer:
                 f"{folder}: the tokenizer has no {END_OF_TEXT}, and config.json no eos_token_id that it knows: no text would end"
             )
         self.end_of_text = chosen
-        self.before = list(self._tokenizer.encode("").ids)
+        marked = self._tokenizer.encode("a")  # what stands behind it is a training's, not the model's
+        self.before = [one for one, _ in takewhile(lambda pair: pair[1], zip(marked.ids, marked.special_tokens_mask, strict=True))]
         self._first = list(self._tokenizer.encode("a", add_special_tokens=False).ids)  # some decoders cut a text's first space off
         self._first_length = len(self._tokenizer.decode(self._first))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one text."""
-        return list(self._tokenizer.encode(text).ids)
+        return [*self.before, *self._tokenizer.encode(text, add_special_tokens=False).ids]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of many texts."""
-        return [list(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
+        return [ids for ids, _ in self.encode_spans(texts)]
 
     def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
-        """Token ids of many texts, and characters start … end − 1 of each."""
-        return [(list(one.ids), list(one.offsets)) for one in self._tokenizer.encode_batch(list(texts))]
+        """Token ids of many texts, and characters start … end − 1 of each; those before a text have none."""
+        found = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        nowhere = [(0, 0)] * len(self.before)
+        return [([*self.before, *one.ids], [*nowhere, *one.offsets]) for one in found]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids in the middle of a text, special ones left out."""
@@ -193,6 +197,7 @@ def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Ou
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds for a folder that is not what it seems
         raise CheckpointError(f"{folder}: transformers cannot load it as a causal language model: {first_line(error)}") from None
+    note_beside(folder)
     end = model.config.eos_token_id
     tokenizer = OutsideTokenizer(folder, end[0] if isinstance(end, list) else end)
     return Outside(model.to(device).eval().requires_grad_(False), tokenizer, where=str(folder))

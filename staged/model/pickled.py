@@ -21,6 +21,8 @@ from staged.errors import CheckpointError
 from staged.model.stored import AnyTensor, HeldTensor, StoredTensor, refuse_foreign
 
 ARCHIVE = b"PK\x03\x04"
+ENTRIES = ("model", "state_dict", "model_state_dict", "module")  # nanoGPT's, Lightning's, many tutorials', DeepSpeed's
+SHOWN = 6  # entries in a sentence
 
 
 def read_pickled(path: Path) -> dict[str, AnyTensor]:
@@ -88,6 +90,19 @@ def _load(path: Path, *, mmap: bool = False) -> Any:
 
 
 def _tensors(path: Path, found: Any) -> dict[str, Tensor]:
-    if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in found.items()):
-        raise CheckpointError(f"{path}: does not hold names and tensors alone; save the model's state_dict by itself")
-    return found
+    """Names and tensors, or those under the one entry of a training's checkpoint that has them."""
+    if _is_state(found):
+        return found
+    nested = [found[name] for name in ENTRIES if name in found and _is_state(found[name])] if isinstance(found, dict) else []
+    if len(nested) == 1 and nested[0]:
+        return nested[0]
+    holds = (
+        f"a dictionary of {', '.join(repr(name) for name in list(found)[:SHOWN])}"
+        if isinstance(found, dict)
+        else type(found).__name__
+    )
+    raise CheckpointError(f"{path}: does not hold names and tensors alone, but {holds}; save the model's state_dict by itself")
+
+
+def _is_state(found: Any) -> bool:
+    return isinstance(found, dict) and all(isinstance(name, str) and isinstance(one, Tensor) for name, one in found.items())

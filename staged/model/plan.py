@@ -10,7 +10,7 @@ from typing import Any
 
 from staged.corpus.build import CorpusSettings
 from staged.errors import PlanError
-from staged.settings import from_table, over, read_toml
+from staged.settings import LARGEST, from_table, over, read_toml
 
 OBJECTIVES = ("causal", "masked")
 SHAPE = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
@@ -73,16 +73,16 @@ class TrainSettings:
             if getattr(self, name) not in ("bf16", "fp32"):
                 raise PlanError(f"train: {name} {getattr(self, name)!r}; known: bf16, fp32")
         for name in ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every", *SHAPE):
-            if getattr(self, name) < 1:
-                raise PlanError(f"train: {name} must be at least 1, not {getattr(self, name)}")
+            if not 1 <= getattr(self, name) <= LARGEST:
+                raise PlanError(f"train: {name} must be at least 1 and at most {LARGEST:,}, not {getattr(self, name)}")
         for name, allowed, holds in (
             ("dropout", "lie in [0, 0.9)", 0 <= self.dropout < 0.9),
             ("mask_share", "lie in (0, 1)", 0 < self.mask_share < 1),
             ("seed", "lie in [0, 2⁴⁸)", 0 <= self.seed < 2**48),
-            ("warmup_steps", "be 0 or more", self.warmup_steps >= 0),
+            ("warmup_steps", "be 0 or more, and no astronomical number", 0 <= self.warmup_steps <= LARGEST),
             ("weight_decay", "be 0 or more and finite", 0 <= self.weight_decay < math.inf),
             ("beta_2", "lie in [0, 1)", 0 <= self.beta_2 < 1),
-            ("lora_rank", "be 0 or more", self.lora_rank >= 0),
+            ("lora_rank", "be 0 or more, and no astronomical number", 0 <= self.lora_rank <= LARGEST),
         ):
             if not holds:
                 raise PlanError(f"train: {name} must {allowed}, not {getattr(self, name)}")

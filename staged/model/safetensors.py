@@ -25,7 +25,7 @@ from staged.model.stored import StoredTensor, refuse_foreign
 HEADER_LIMIT = 100_000_000  # bytes, the library's own limit
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
-BYTES |= {"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
+BYTES |= {"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "C64": 8}
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
@@ -63,7 +63,7 @@ def parse_header(data: bytes, size: int, path: Path) -> dict[str, StoredTensor]:
         begin, end = _place(name, one, end, path)
         if 8 + length + end > size:
             raise CheckpointError(f"{path}: not a readable safetensors file, or truncated: it ends before tensor {name!r} does")
-        found[name] = StoredTensor(path, name, 8 + length + begin, tuple(one["shape"]), DTYPES.get(one["dtype"]))
+        found[name] = StoredTensor(path, name, 8 + length + begin, tuple(one["shape"]), DTYPES.get(one["dtype"]), kind=one["dtype"])
     if 8 + length + end != size:
         raise CheckpointError(f"{path}: its header describes {8 + length + end} bytes but the file has {size}; get it again")
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import mmap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class StoredTensor:
         path, name: what errors call it; the name is the one in the file.
         offset: of its first byte.
         dtype: None for a type that no weight has, which is refused when read.
+        kind: how the file calls that type.
         crc32c: masked checksum of its bytes, where the format has one.
     """
 
@@ -42,6 +43,11 @@ class StoredTensor:
     shape: tuple[int, ...]
     dtype: torch.dtype | None
     crc32c: int | None = None
+    kind: str = ""
+
+    def beginning(self, shape: tuple[int, ...]) -> StoredTensor:
+        """Its first elements as a tensor of this shape, without a checksum, which is of the whole."""
+        return replace(self, shape=shape, crc32c=None)
 
     def read(self, dtype: torch.dtype | None = None) -> Tensor:
         """The tensor as `dtype` (None: as stored); memory beyond the result is one piece.
@@ -51,7 +57,7 @@ class StoredTensor:
                 stored type is not a floating-point one.
         """
         if self.dtype not in FLOATS:
-            raise CheckpointError(f"{self.path}: tensor {self.name!r} is not of a floating-point type; a model's weights are")
+            raise CheckpointError(_not_floats(self.path, self.name, self.kind or str(self.dtype).removeprefix("torch.")))
         result = torch.empty(self.shape, dtype=dtype or self.dtype)
         flat, crc = result.view(-1), 0
         buffer = _buffer(min(PIECE, flat.numel()), self.dtype) if result.dtype != self.dtype else None
@@ -117,17 +123,57 @@ class HeldTensor:
         """The type it is stored in."""
         return self.held.dtype
 
+    def beginning(self, shape: tuple[int, ...]) -> HeldTensor:
+        """Its first elements as a tensor of this shape."""
+        return replace(self, held=self.held.reshape(-1)[: math.prod(shape)].view(shape))
+
     def read(self, dtype: torch.dtype | None = None) -> Tensor:
         """As StoredTensor.read; shares memory with the held one where the type is the same."""
         if self.held.dtype not in FLOATS:
-            raise CheckpointError(f"{self.path}: tensor {self.name!r} is not of a floating-point type; a model's weights are")
+            raise CheckpointError(_not_floats(self.path, self.name, str(self.dtype).removeprefix("torch.")))
         result = self.held.to(dtype or self.held.dtype).contiguous()
         if not torch.isfinite(result).all():
             raise CheckpointError(f"{self.path}: tensor {self.name!r} holds NaN or infinity; the checkpoint is damaged")
         return result
 
 
-AnyTensor = StoredTensor | HeldTensor
+@dataclass(frozen=True)
+class Transposed:
+    """A matrix that is stored with its axes exchanged; reading holds it twice for a moment."""
+
+    stored: StoredTensor | HeldTensor
+
+    @property
+    def path(self) -> Path:
+        return self.stored.path
+
+    @property
+    def name(self) -> str:
+        return self.stored.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its axes' lengths, exchanged."""
+        return self.stored.shape[::-1]
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        return self.stored.dtype
+
+    def beginning(self, shape: tuple[int, ...]) -> StoredTensor | HeldTensor:
+        """The first elements as they are stored."""
+        return self.stored.beginning(shape)
+
+    def read(self, dtype: torch.dtype | None = None) -> Tensor:
+        """As StoredTensor.read, the axes exchanged."""
+        return self.stored.read(dtype).t().contiguous()
+
+
+AnyTensor = StoredTensor | HeldTensor | Transposed
+
+
+def _not_floats(path: Path, name: str, kind: str) -> str:
+    return f"{path}: tensor {name!r} is not of a floating-point type but {kind}; a model's weights are: take it unquantised"
 
 
 def same_values(one: AnyTensor, other: AnyTensor) -> bool:
@@ -140,6 +186,8 @@ def same_values(one: AnyTensor, other: AnyTensor) -> bool:
 def _digest(tensor: AnyTensor) -> bytes:
     """SHA-256 of the stored bytes; of a file that ends early, of what there is."""
     digest = hashlib.sha256()
+    if isinstance(tensor, Transposed):
+        return _digest(tensor.stored)
     if isinstance(tensor, HeldTensor):
         digest.update(tensor.held.contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.digest()

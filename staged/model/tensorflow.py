@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import torch
 
@@ -33,16 +33,29 @@ def checkpoint_prefix(folder: Path) -> Path | None:
     if record.is_file():
         refuse_foreign(record)
         with open(record, "rb") as file:
-            text = file.read(2**16).decode("utf-8", errors="replace")
-        found = re.search(r'^model_checkpoint_path:\s*"([^"\n]+)"', text, re.MULTILINE)
+            text = file.read(2**16).decode("utf-8-sig", errors="replace")
+        found = re.search(r'^\s*model_checkpoint_path:\s*"([^"\n]+)"', text, re.MULTILINE)
         if not found:
             raise CheckpointError(f'{record}: names no checkpoint; it must hold a line model_checkpoint_path: "model.ckpt"')
-        prefix = folder / Path(found[1]).name  # TensorFlow may have stored the path of the machine it ran on
-        if not Path(f"{prefix}.index").is_file():
-            raise CheckpointError(f"{prefix}.index: no such file, but {record} names it; the checkpoint is not complete")
-        return prefix
+        named = [folder / PureWindowsPath(path).name for path in (_unescaped(found[1]), found[1])]
+        for prefix in named:
+            if Path(f"{prefix}.index").is_file():
+                return prefix
+        raise CheckpointError(f"{named[0]}.index: no such file, but {record} names it; the checkpoint is not complete")
     indexes = sorted(folder.glob("*.index"))
     return indexes[0].with_suffix("") if len(indexes) == 1 else None
+
+
+def _unescaped(text: str) -> str:
+    """A string of a protocol buffer's text format, whose backslashes stand twice and other bytes in octal.
+
+    TensorFlow stores the path of the machine that it ran on, which may have been one of Windows.
+    """
+
+    def byte(found: re.Match[bytes]) -> bytes:
+        return bytes([int(found[1], 8) % 256]) if len(found[1]) == 3 else found[1]
+
+    return re.sub(rb"\\([0-7]{3}|.)", byte, text.encode()).decode(errors="replace")
 
 
 def shard_files(prefix: Path) -> list[Path]:

@@ -164,10 +164,10 @@ class _Run:
         started, first_tokens, first_step = time.monotonic(), self.tokens, self.step
         while self.step < self.settings.steps:
             loss = self._step()
-            if not math.isfinite(loss):
-                raise CheckpointError(f"training: the loss is {loss} at step {self.step}; lower learning_rate")
+            self._check_finite("loss", loss)
             self.step += 1
             valid = self._validate() if self._due(self.settings.valid_every) else None
+            self._check_finite("validation loss", valid or 0.0)
             self.curve.append({"step": self.step, "train": loss} | ({"valid": valid} if valid is not None else {}))
             if self._due(self.settings.checkpoint_every) and rank() == 0:
                 self._checkpoint()
@@ -179,6 +179,10 @@ class _Run:
             self.report(Progress(self.step, self.settings.steps, loss, valid, speed, left, peak_memory_mb()))
         if rank() == 0:
             self._finish()
+
+    def _check_finite(self, what: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise CheckpointError(f"training: the {what} is {loss} at step {self.step}; lower learning_rate")
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.settings.steps
@@ -227,7 +231,9 @@ class _Run:
             total += float(self._summed(self.task.loss, inputs, wanted))
             targets += int((wanted != data.IGNORED).sum())
         self.task.model.train()
-        return total / max(targets, 1)
+        if not targets:
+            raise PlanError("train: no text of the validation split has a second token to predict; give longer texts")
+        return total / targets
 
     def _trained(self) -> dict[str, Tensor]:
         """The weights that training changes: all of them, or LoRA's."""

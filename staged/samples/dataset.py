@@ -32,7 +32,7 @@ from staged.samples.methods import Method
 from staged.samples.prompts import check_prompts
 from staged.samples.speculative import AHEAD, Pair, speculate_all
 from staged.samples.stops import StopStrings, TextStream, check_stops
-from staged.settings import nearest
+from staged.settings import LARGEST, nearest
 
 FORMATS = (".jsonl", ".parquet")
 LEAST_PENALTY = 0.001  # far below it logits divided by it are no longer finite
@@ -87,9 +87,9 @@ class SampleSettings:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name in ("count", "per_prompt", "batch"):
-            if getattr(self, name) < 1:
-                raise SamplingError(f"sample: {NUMBERS[name]} must be at least 1, not {getattr(self, name)}")
+        for name, what in NUMBERS.items():
+            if not 1 <= getattr(self, name) <= LARGEST:
+                raise SamplingError(f"sample: {what} must be at least 1 and at most {LARGEST:,}, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**64:
             raise SamplingError(f"sample: the seed must be 0 … 2⁶⁴ − 1, not {self.seed}")
         if self.precision not in ("", *PRECISIONS):
@@ -114,7 +114,12 @@ class SampleSettings:
         return self.prompts[i // self.per_prompt % len(self.prompts)] if self.prompts else ""
 
 
-NUMBERS = {"count": "the number of samples", "per_prompt": "the number of samples a prompt", "batch": "the batch"}
+NUMBERS = {
+    "count": "the number of samples",
+    "per_prompt": "the number of samples a prompt",
+    "batch": "the batch",
+    "length": "the length",
+}
 
 
 def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progress = silent) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from tqdm import tqdm
@@ -94,6 +95,24 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
         """Token ids; nothing is ever added."""
         return self.bpe.encode(string)
+
+    def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Of each (context, continuation) what `_loglikelihood_tokens` says; either may be empty."""
+        encoded = [(request.args, *self._encode_pair(*request.args)) for request in requests]
+        return self._loglikelihood_tokens(encoded, disable_tqdm=disable_tqdm)
+
+    def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        """Token ids of a context and of what follows it, by the harness's rule, `TemplateLM._encode_pair`.
+
+        Blanks at the context's end belong to the continuation, and of both together that is what stands behind as many tokens as
+        the context has. Where one token spans the join that may be none, and none would be certain; then the continuation begins
+        behind the last token that both share, so that the spanning token counts.
+        """
+        stem, whole = self.bpe.encode(context.rstrip()), self.bpe.encode(context + continuation)
+        if len(whole) > len(stem):
+            return stem, whole[len(stem) :]
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(stem, whole, strict=False)))
+        return whole[:shared], whole[shared:]
 
     def _loglikelihood_tokens(
         self, requests: Sequence[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **kwargs: Any

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from staged.errors import SamplingError
 from staged.samples import two_level
-from staged.settings import nearest
+from staged.settings import LARGEST, nearest
 
 NUCLEUS_RANGE = (0.8, 1.0)  # the output dataset drew each document's top-p from here
 SEMANTICS = ("standard", "released")
@@ -46,8 +46,8 @@ class Method:
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
             raise SamplingError(f"method {self.name!r}: temperature must be 0 or more, not {self.temperature}")
-        if self.top_k < 0:
-            raise SamplingError(f"method {self.name!r}: top-k must be 0 (off) or more, not {self.top_k}")
+        if not 0 <= self.top_k <= LARGEST:
+            raise SamplingError(f"method {self.name!r}: top-k must be 0 (off) to {LARGEST:,}, not {self.top_k}")
         if not 0 < self.top_p[0] <= self.top_p[1] <= 1:
             raise SamplingError(f"method {self.name!r}: top-p must lie in (0, 1], not {self.top_p[0]}")
         if self.semantics not in SEMANTICS:

@@ -42,6 +42,7 @@ from staged.samples.kept import FILE, keep_folder
 from staged.samples.methods import method
 from staged.samples.prompts import read_prompts
 from staged.samples.streams import derive
+from staged.settings import LARGEST
 from staged.survey.page import sheet_page
 
 __all__ = ["HEADER", "KEY", "OF", "SCALES", "SurveySettings", "make_survey"]
@@ -96,8 +97,8 @@ class SurveySettings:
             if count > 1:
                 raise PlanError(f"survey: {name} is given twice; a comparison needs two different models")
         for name, least in (("sheets", 2), ("each", 1), ("length", 1), ("batch", 1)):
-            if getattr(self, name) < least:
-                raise PlanError(f"survey: {name} must be at least {least}, not {getattr(self, name)}")
+            if not least <= getattr(self, name) <= LARGEST:
+                raise PlanError(f"survey: {name} must be at least {least} and at most {LARGEST:,}, not {getattr(self, name)}")
 
     @property
     def texts(self) -> int:

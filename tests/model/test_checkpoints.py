@@ -18,12 +18,13 @@ from safetensors.torch import load_file, save, save_file
 
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE, load_bpe, train_bpe
-from staged.model.checkpoints import MINIS, load_model, model_folder, save_model, shapes
+from staged.model.checkpoints import MINIS, load_model, model_folder, save_model
 from staged.model.config import RELEASED, GPT2Config
 from staged.model.download import SUMS
 from staged.model.gpt2 import GPT2, initialise
 from staged.model.layouts import model_files, weight_files
 from staged.model.safetensors import read_safetensors, write_safetensors
+from staged.model.weights import shapes
 
 
 def truncate(folder: Path) -> None:

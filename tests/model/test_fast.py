@@ -210,9 +210,9 @@ for token in range(20):
     logits = model.next_logits(torch.tensor([[token]]), cache)
 print(json.dumps([peak_memory_mb("cpu"), bool(torch.isfinite(logits).all())]))
 """
-    from staged.model.checkpoints import shapes
     from staged.model.config import RELEASED
     from staged.model.safetensors import write_safetensors
+    from staged.model.weights import shapes
 
     stream = torch.Generator().manual_seed(6)
     sizes = shapes(RELEASED["gpt2-xl"])

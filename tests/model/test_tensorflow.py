@@ -162,7 +162,7 @@ class TestTable:
 
 class TestNames:
     def test_tensor_counts_of_the_release(self) -> None:
-        from staged.model.checkpoints import shapes
+        from staged.model.weights import shapes
 
         assert [len(shapes(one.config)) for one in RELEASES] == [148, 292, 436, 580]
 

@@ -460,3 +460,13 @@ def test_a_masked_step_without_a_masked_token_goes_on(human_folder: Path, settin
     masked = replace(settings, objective="masked", corpus=corpus, mask_share=0.01, batch=1, micro_batch=1, steps=4, valid_rows=1)
     train(tmp_path / "m", masked)
     assert (tmp_path / "m" / "training.json").is_file()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_validation_loss_that_is_no_number_ends_training(
+    settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    monkeypatch.setattr("staged.model.train._Run._validate", lambda self: value)
+    with pytest.raises(CheckpointError, match=r"the validation loss is .* lower learning_rate"):
+        train(tmp_path / "m", settings)
+    assert not (tmp_path / "m").exists()

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GPT2LMHeadModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from staged.errors import PlanError, SamplingError
 from staged.model.bpe import BPE
+from staged.model.config import END_OF_TEXT
 from staged.model.evaluate import evaluate
 from tests.conftest import prose
 
@@ -69,6 +72,14 @@ class Plain:
             return self.loglikelihood([self.bpe.end_of_text], self.bpe.encode(choice))
         context = self.bpe.encode(stem)
         return self.loglikelihood(context, self.bpe.encode(question + choice)[len(context) :])
+
+    def spanning(self, context: str, continuation: str) -> tuple[float, bool]:
+        """From the last token on that the context and the whole text share."""
+        whole, stem = self.bpe.encode(context + continuation), self.bpe.encode(context.rstrip())
+        shared = next((i for i, (a, b) in enumerate(zip(whole, stem, strict=False)) if a != b), min(len(whole), len(stem)))
+        if not whole[shared:]:
+            return 0.0, True
+        return self.loglikelihood(whole[:shared] or [self.bpe.end_of_text], whole[shared:])
 
     def rolling(self, text: str) -> float:
         ids = [self.bpe.end_of_text, *self.bpe.encode(text)]
@@ -134,6 +145,63 @@ def test_tiny_local_tasks_run_and_say_what_the_plain_loop_says(tiny: Path, tmp_p
     ours = evaluate(str(tiny), str(tmp_path / "tiny_rolling.jsonl")).to_json()  # each text fits the context: windows don't matter
     assert ours["bits_per_byte"] == pytest.approx(got["tiny_rolling"]["bits_per_byte,none"], rel=1e-6)
     assert ours["perplexity_per_word"] == pytest.approx(got["tiny_rolling"]["word_perplexity,none"], rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def transformers_harness(tiny: Path) -> Any:
+    """The harness's own adapter for transformers, over the same weights and tokenizer."""
+    from lm_eval.models.huggingface import HFLM
+
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tiny / "tokenizer.json"), eos_token=END_OF_TEXT, pad_token=END_OF_TEXT)
+    model = GPT2LMHeadModel.from_pretrained(tiny, dtype=torch.float32).eval()
+    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1, max_length=N_CTX, device="cpu")
+
+
+TEXT = st.lists(st.sampled_from([*prose(4, 30).split(" "), " ", "  ", "\n", "\t", "é", "東", "🎈", "'s"]), max_size=9).map(" ".join)
+PAIRS = st.tuples(TEXT, st.floats(0, 1)).map(
+    lambda one: (one[0][: round(one[1] * len(one[0]))], one[0][round(one[1] * len(one[0])) :])
+)
+PAIRS |= st.tuples(st.text(max_size=12), st.text(max_size=12))  # the first kind splits texts anywhere, most often inside a token
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(PAIRS, min_size=1, max_size=8))
+def test_many_joins_equal_the_harness_own_adapter(
+    tiny: Path, plain: Plain, transformers_harness: Any, pairs: list[tuple[str, str]]
+) -> None:
+    check_joins(tiny, plain, transformers_harness, pairs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PAIRS, min_size=1, max_size=8))
+def test_joins_equal_the_harness_own_adapter(
+    tiny: Path, plain: Plain, transformers_harness: Any, pairs: list[tuple[str, str]]
+) -> None:
+    check_joins(tiny, plain, transformers_harness, pairs)
+
+
+def check_joins(tiny: Path, plain: Plain, theirs: Any, pairs: list[tuple[str, str]]) -> None:
+    """Each pair as the harness's adapter has it; where that fails, for want of a token, as a plain loop over the whole has it."""
+    got = StagedLM(str(tiny), batch_size=3).loglikelihood([request(*pair) for pair in pairs], disable_tqdm=True)
+    for pair, (value, greedy) in zip(pairs, got, strict=True):
+        try:
+            ((expected, expected_greedy),) = theirs.loglikelihood([request(*pair)], disable_tqdm=True)
+        except (AssertionError, IndexError, RuntimeError):  # it takes no context or continuation of no tokens
+            expected, expected_greedy = plain.spanning(*pair)
+        assert value == pytest.approx(expected, abs=1e-3), pair
+        assert greedy == expected_greedy, pair
+        assert value < 0 or not (pair[0][len(pair[0].rstrip()) :] + pair[1]), pair  # nothing but an empty text is certain
+
+
+def test_a_token_that_spans_the_join_is_scored(tiny: Path, plain: Plain, bpe: BPE) -> None:
+    word = max((bpe.decode([one]) for one in range(bpe.end_of_text)), key=len)
+    context, continuation = "The river" + word[:2], word[2:]
+    assert len(bpe.encode(context)) >= len(bpe.encode(context + continuation)), "the fixture's vocabulary changed"
+    ((value, greedy),) = StagedLM(str(tiny)).loglikelihood([request(context, continuation)], disable_tqdm=True)
+    assert value == pytest.approx(plain.spanning(context, continuation)[0], abs=1e-3)
+    assert value < -0.01
+    assert not greedy
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])

@@ -283,3 +283,10 @@ def test_a_gpu_draws_the_same_and_never_waits(name: str) -> None:
     assert (distribution(*there[:1], chosen, there[2]).gather(1, drawn_B[:, None]) > 0).all()
     same = (drawn_B.cpu() == draw(logits_BV, u_B, chosen, top_p_B)).float().mean()
     assert same >= 0.95  # rounding decides where u is on an edge, and what is left of it inside a refused token's narrow interval
+
+
+@pytest.mark.parametrize("k", [2**31, 10**20])
+def test_a_top_k_that_no_file_holds_is_refused(k: int) -> None:
+    for make in (lambda: method(f"top-k-{k}"), lambda: from_numbers(None, k, None), lambda: Method("m", top_k=k)):
+        with pytest.raises(SamplingError, match=r"top-k must be 0 \(off\) to 2,147,483,647"):
+            make()
