@@ -39,7 +39,7 @@ from staged.detectors.features import FEATURES
 from staged.detectors.normalize import normalize
 from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
-from staged.model.checkpoints import model_folder
+from staged.model.checkpoints import model_folder, own_folder
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.decoders import chosen_device
 from staged.samples.kept import weights_of
@@ -143,7 +143,7 @@ def build_detector(
 
 def _own_weights(scorer: str) -> dict[str, Path]:
     """The weight files of a scorer that is a user's folder, which may be trained again; another's name says what it is."""
-    return weights_of(scorer) if Path(scorer).is_dir() else {}
+    return weights_of(scorer) if own_folder(scorer) else {}
 
 
 def _check_models(out: Path, plan: EvidenceSettings, *, scorer: bool) -> None:

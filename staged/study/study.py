@@ -13,7 +13,7 @@ from staged.artifacts import MANIFEST, disk_errors, fingerprint, is_complete, lo
 from staged.corpus.build import CorpusSettings, split_documents
 from staged.corpus.embedded import EMBEDDED
 from staged.errors import PlanError
-from staged.model.checkpoints import MINIS, load_model, model_folder, read_config
+from staged.model.checkpoints import MINIS, load_model, model_folder, own_folder, read_config
 from staged.records import Cell
 from staged.samples.engine import check_length
 from staged.study import sets
@@ -137,7 +137,7 @@ def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
         PlanError: one learned from sources outside the corpus's `pretrain` split.
     """
     split_of = {document.source: document.split for document in split_documents(corpus)}
-    for name in (one for one in models if one in MINIS or Path(one).is_dir()):
+    for name in (one for one in models if one.lower() in MINIS or own_folder(one)):
         source = learned_from(name)
         if source is None or not _same_corpus(source, corpus.source):
             continue
