@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 import pytest
@@ -35,6 +36,14 @@ def table(settings: StudySettings, wrong: Wrong, *, human: Wrong | None = None) 
 
 def finding(settings: StudySettings, number: int, wrong: Wrong, **more: Wrong) -> Finding:
     return findings(table(settings, wrong, **more), settings)[number]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick() -> Iterator[None]:
+    """statsmodels' `multipletests` collects garbage at every call, which takes a second with all of torch in memory."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 FOR, AGAINST, OPEN = "as claimed", "the other way", "not enough evidence"
