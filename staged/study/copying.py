@@ -21,7 +21,9 @@ from staged.study.stages import Stage, samples_stage
 
 def copying_stage(root: Path, settings: StudySettings) -> Stage:
     needs = ("corpus", *(samples_stage(model, name) for model in settings.models for name in settings.methods))
-    return Stage("copying", partial(_write, root, settings), {"run_words": RUN_WORDS}, needs=needs, cost=15)
+    records = ((f"record of {Path(model).name}", _record(model)) for model in settings.models)
+    files = tuple((name, path) for name, path in records if path.is_file())
+    return Stage("copying", partial(_write, root, settings), {"run_words": RUN_WORDS}, needs=needs, files=files, cost=15)
 
 
 def _write(root: Path, settings: StudySettings, folder: Path, progress: Progress) -> None:
@@ -58,10 +60,14 @@ def learned_from(model: str) -> str | None:
     Raises:
         CheckpointError: the record is not one of ours.
     """
-    record = model_folder(model) / "training.json"
+    record = _record(model)
     if not record.is_file():
         return None
     try:
         return str(read_json(record)["settings"]["corpus"]["source"])
     except (KeyError, TypeError):
         raise CheckpointError(f"{record}: does not say which corpus the model learned from; remove it or train again") from None
+
+
+def _record(model: str) -> Path:
+    return model_folder(model) / "training.json"
