@@ -1,4 +1,4 @@
-"""The command that measures a detector on a RAID-format file: evaluate."""
+"""The command that measures a detector on texts of which is known who wrote them: evaluate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from staged.screen import count_progress, print_table, say
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="A file in RAID's format: .csv, .csv.gz, .jsonl or .parquet (docs/evaluate.md).")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A .csv, .csv.gz, .jsonl or .parquet file with columns text and label (human or machine), or in RAID's format "
+            "(docs/evaluate.md)."
+        ),
+    ],
     detector: DetectorOption = "",
     predictions: Annotated[
         Path | None, typer.Option(help='In place of --detector: scores in RAID\'s submission format, [{"id", "score"}, …].')
@@ -45,12 +51,15 @@ def evaluate(
     threads: ThreadsOption = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Measure a detector on a RAID-format file: TPR at held-out thresholds, achieved FPR and AUROC, each with its interval."""
+    """Measure a detector on labelled texts, your own or RAID's: TPR at held-out thresholds, achieved FPR, AUROC, with intervals."""
     from staged.study.raid import RaidSettings, evaluate_raid
     from staged.study.raid_rows import is_labelled
 
     if out is None and not as_json and predictions is None and not is_labelled(file):
-        raise PlanError(f"{file}: has no labels to measure by; give --out FOLDER or --json to have the scores")
+        raise PlanError(
+            f"{file}: has no labels to measure by: no column 'label' (human or machine), nor RAID's; add it, or give --out FOLDER "
+            "or --json to have the scores"
+        )
     settings = RaidSettings(tuple(fpr or (0.01, 0.05)), _conditions(calibrate_on or []), calibration_share, minimum_n, seed)
     with count_progress("texts") as progress:
         result = evaluate_raid(file, settings, detector=detector, predicted=predictions, out=out, device=device, progress=progress)

@@ -14,9 +14,10 @@ from staged.artifacts import read_json
 from staged.detectors.contract import Detector, Trained
 from staged.digests import sha256_file
 from staged.errors import CheckpointError
-from staged.model.checkpoints import model_folder
+from staged.model.checkpoints import own_folder
 from staged.model.layouts import weight_files
 from staged.model.names import is_repository
+from staged.model.places import is_written_as_path, place_of, standing, why_not_there
 from staged.samples.decoders import best_dtype, chosen_device
 from staged.settings import nearest
 
@@ -47,13 +48,15 @@ def open_detector(name: str, *, device: str = "auto") -> Detector:
     score, at, _ = name.partition("@")
     if score in NAMED and (not at or NAMED[score] is _zero_shot):  # which names its models after an @
         return NAMED[score](name, device)
-    path = Path(name)
-    if name and path.is_dir():
+    path = place_of(name)
+    if name and standing(path) == "folder":
         return load_detector(path, device=device)
-    if path.is_file():
+    if standing(path) == "file":
         return _original(path, device)
     if is_repository(name):
         return _on_hub(name, device)
+    if is_written_as_path(name):
+        raise CheckpointError(f"detector {name!r}: {why_not_there(name, known=NAMED, files=True)}")
     raise CheckpointError(f"detector {name!r}: neither a known detector nor a folder or file; {nearest(name, NAMED)}")
 
 
@@ -91,17 +94,17 @@ def known_by(name: str) -> tuple[str, ...]:
     score, at, models = name.partition("@")
     if not files or not at or score not in NAMED:
         return tuple(digest for _, digest in sorted(files.items()))
-    of_model = {one: [digest for file, digest in files.items() if Path(file).parent == Path(one)] for one in models.split(",")}
+    of_model = {one: [digest for file, digest in files.items() if Path(file).parent == place_of(one)] for one in models.split(",")}
     return (score, *(part for one in models.split(",") for part in of_model[one] or [one]))
 
 
 def detector_files(name: str) -> dict[str, str]:
     """SHA-256 of each file of a detector that is a folder or a file, and of the weights in users' folders that it or a zero-shot
     score reads with; of others, whose names say what they are, none."""
-    path = Path(name)
+    path = place_of(name)
     score, _, models = name.partition("@")
     if score in NAMED:
-        folders = [Path(one) for one in models.split(",") if one and Path(one).is_dir() and model_folder(one) == Path(one)]
+        folders = [own for one in models.split(",") if (own := own_folder(one))]
         return {str(file): sha256_file(file) for folder in folders for file in weight_files(folder)}
     if not path.exists():
         return {}
@@ -128,7 +131,7 @@ def _own_scorer(file: Path) -> Path | None:
 
 def detector_folder(name: str) -> Path:
     """Where a detector's files lie, if it is one that has a folder."""
-    return shipped_folder(name) if name in SHIPPED else Path(name)
+    return shipped_folder(name) if name in SHIPPED else place_of(name)
 
 
 def shipped_folder(name: str) -> Path:

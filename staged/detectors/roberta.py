@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from transformers.utils import logging as transformers_logging
 
 from staged.errors import CheckpointError, first_line
 from staged.model.bpe import without_callers_state
-from staged.model.checkpoints import MINIS, model_folder
+from staged.model.checkpoints import MINIS, model_folder, own_folder
 from staged.model.encoder import save_pretrained
+from staged.model.places import is_written_as_path, nearest_place
 from staged.records import MACHINE
 
 for _name in ("transformers", "huggingface_hub"):
@@ -153,7 +155,8 @@ def load_classifier(name: str, **options: Any) -> tuple[Any, Any]:
     Raises:
         CheckpointError: not there, damaged, or another kind of model.
     """
-    place = str(model_folder(name)) if name in MINIS else name
+    local = name.lower() in MINIS or own_folder(name) or is_written_as_path(name)
+    place = str(model_folder(name)) if local else name
     options |= {"dtype": torch.float32, "attn_implementation": "eager"}  # on a CPU the fused kernel's backward is slower
     try:
         model, tokenizer = (
@@ -161,7 +164,11 @@ def load_classifier(name: str, **options: Any) -> tuple[Any, Any]:
             AutoTokenizer.from_pretrained(place),
         )
     except Exception as error:  # transformers raises many kinds for a folder that is not what it seems
-        raise CheckpointError(f"{name}: cannot be loaded as a RoBERTa classifier or its base: {first_line(error)}") from None
+        near = None if local else nearest_place(name) or next(iter(get_close_matches(name, MINIS, n=1)), None)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise CheckpointError(
+            f"{name}: cannot be loaded as a RoBERTa classifier or its base: {first_line(error).rstrip('.')}{hint}"
+        ) from None
     return model, settled(tokenizer)
 
 

@@ -20,8 +20,9 @@ from staged.model.config import GPT2Config
 from staged.model.download import hub_folder, openai_folder
 from staged.model.gpt2 import GPT2
 from staged.model.layouts import config_file, read_object, read_shape
-from staged.model.names import BUCKET, aliases, is_repository, released
+from staged.model.names import BUCKET, RELEASES, aliases, is_repository, released
 from staged.model.packaged import PACKAGES, packaged_folder
+from staged.model.places import is_written_as_path, nearest_place, place_of, standing, why_not_there
 from staged.model.safetensors import write_safetensors
 from staged.model.stored import AnyTensor
 from staged.model.weights import PADDING, open_weights
@@ -52,16 +53,32 @@ def model_folder(name: str) -> Path:
     release = released(name.removeprefix(BUCKET))
     if release is not None:
         return openai_folder(release) if name.startswith(BUCKET) else hub_folder(release.hub)
-    if name and Path(name).is_dir():
-        return Path(name)
-    if is_repository(name) and not Path(name).exists():
+    place = place_of(name)
+    if name and standing(place) == "folder":
+        return place
+    if is_repository(name) and not standing(place):
         return hub_folder(name)
-    if Path(name).is_file():
-        raise CheckpointError(f"model {name!r}: is a file; give the folder that holds the model (GGUF files are written, not read)")
-    raise CheckpointError(
-        f"model {name!r}: neither a shipped model nor a folder nor a released size; "
-        f"{nearest(name, (*MINIS, *PACKAGES, *aliases()))}"
-    )
+    raise CheckpointError(f"model {name!r}: {_why_no_model(name, place)}")
+
+
+def own_folder(name: str) -> Path | None:
+    """The user's folder that a model's name means; None where it means another model, or none that is here."""
+    shared = name.lower() in (*MINIS, *PACKAGES) or released(name.removeprefix(BUCKET)) is not None
+    return place_of(name) if name and not shared and standing(place_of(name)) == "folder" else None
+
+
+def _why_no_model(name: str, place: Path) -> str:
+    if standing(place) == "file":
+        unread = " (GGUF files are written, not read)" if place.suffix == ".gguf" else ""
+        return f"is a file; give the folder that holds the model, such as {str(place.parent)!r}{unread}"
+    if name.startswith(BUCKET):
+        return f"no released size; {nearest(name, [f'{BUCKET}{one.size}' for one in RELEASES])}"
+    known = (*MINIS, *PACKAGES, *aliases())
+    if is_written_as_path(name):
+        return why_not_there(name, known=known)
+    said = nearest(name, known)
+    near = None if said.startswith("did you mean") else nearest_place(name)
+    return f"neither a shipped model nor a folder nor a released size; {f'did you mean {near!r}?' if near else said}"
 
 
 def load_model(name: str, *, dtype: torch.dtype = torch.float32) -> tuple[GPT2, BPE]:

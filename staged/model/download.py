@@ -16,7 +16,8 @@ from staged.digests import sha256_file
 from staged.errors import CheckpointError, first_line
 from staged.model.fetch import fetch
 from staged.model.layouts import INDEX, PICKLED, SAFETENSORS, missing_files
-from staged.model.names import Release
+from staged.model.names import Release, released
+from staged.model.places import nearest_place, standing, why_not_there
 
 BUCKET = "https://openaipublic.blob.core.windows.net/gpt-2/models"
 SMALL = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt")
@@ -52,9 +53,10 @@ def hub_folder(repository: str) -> Path:
         assert cached is not None
         return cached
     if offline():
-        raise CheckpointError(
-            f"model {repository!r}: HF_HUB_OFFLINE is set and the hub's cache lacks {', '.join(lacks)}; "
-            "put these files into a folder and give its path as the model, or run once with HF_HUB_OFFLINE=0"
+        raise _not_given(
+            repository,
+            f"HF_HUB_OFFLINE is set and the hub's cache lacks {', '.join(lacks)}",
+            "put these files into a folder and give its path as the model, or run once with HF_HUB_OFFLINE=0",
         )
     with _hub_errors(repository):
         for weights in WEIGHTS:
@@ -88,14 +90,20 @@ def _hub_errors(repository: str) -> Iterator[None]:
     try:
         yield
     except RepositoryNotFoundError:
-        raise CheckpointError(
-            f"model {repository!r}: neither a folder here nor a repository on the hub (or a private one)"
-        ) from None
+        raise _not_given(repository, "the hub has no such repository (or a private one)", "check the name") from None
     except Exception as error:  # the hub's client and the HTTP library below it raise many kinds
-        raise CheckpointError(
-            f"model {repository!r}: no such folder, and the hub did not give it: {first_line(error).removeprefix('Got: ')}; "
-            "check the network, or put the model's files into a folder and give its path (docs/models.md)"
-        ) from None
+        said = f"the hub did not give it: {first_line(error).removeprefix('Got: ')}"
+        advice = "check the network, or put the model's files into a folder and give its path (docs/models.md)"
+        raise _not_given(repository, said, advice) from None
+
+
+def _not_given(repository: str, said: str, advice: str) -> CheckpointError:
+    """What the hub said, after what there is to say of a folder: `owner/model` can be either, but for a released size's."""
+    if released(repository) is not None:
+        return CheckpointError(f"model {repository!r}: {said}; {advice}")
+    if nearest_place(repository) or standing(Path(repository.partition("/")[0])) == "folder":
+        return CheckpointError(f"model {repository!r}: {why_not_there(repository)} (As a name on the hub: {said}.)")
+    return CheckpointError(f"model {repository!r}: no such folder here, and {said}; {advice}")
 
 
 def _cached(repository: str) -> Path | None:

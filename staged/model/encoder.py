@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaske
 
 from staged.model.bpe import BPE
 from staged.model.config import END_OF_TEXT
+from staged.model.packaged import quiet
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
@@ -38,14 +39,15 @@ def encoder_tokenizer(bpe: BPE, n_ctx: int) -> PreTrainedTokenizerFast:
 
 
 def save_pretrained(folder: Path, model: Any, tokenizer: Any) -> None:
-    """Write a transformers model and its tokenizer.
+    """Write a transformers model and its tokenizer, without a bar.
 
     Raises:
         OSError: the disk is full (safetensors reports that as an error of its own).
     """
     try:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        with quiet():
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
     except SafetensorError as error:
         raise OSError(errno.EIO, str(error)) from None
 

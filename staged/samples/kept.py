@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from staged.artifacts import build
-from staged.model.checkpoints import model_folder
+from staged.model.checkpoints import model_folder, own_folder
 from staged.model.layouts import weight_files
 from staged.progress import Progress
 from staged.samples.dataset import SampleSettings, write_samples
@@ -36,3 +36,8 @@ def keep_folder(folder: Path, settings: SampleSettings, *, progress: Progress) -
 def weights_of(model: str) -> dict[str, Path]:
     """A model's weight files, as a stage's inputs."""
     return {f"weights {number}": path for number, path in enumerate(weight_files(model_folder(model)))}
+
+
+def own_weights(model: str) -> dict[str, Path]:
+    """`weights_of` a model that is a user's folder, which may be trained again; another's name says what it is."""
+    return weights_of(model) if own_folder(model) else {}

@@ -21,7 +21,9 @@ from staged.study.stages import Stage, samples_stage
 
 def copying_stage(root: Path, settings: StudySettings) -> Stage:
     needs = ("corpus", *(samples_stage(model, name) for model in settings.models for name in settings.methods))
-    return Stage("copying", partial(_write, root, settings), {"run_words": RUN_WORDS}, needs=needs, cost=15)
+    records = ((f"record of {Path(model).name}", _record(model)) for model in settings.models)
+    files = tuple((name, path) for name, path in records if path.is_file())
+    return Stage("copying", partial(_write, root, settings), {"run_words": RUN_WORDS}, needs=needs, files=files, cost=15)
 
 
 def _write(root: Path, settings: StudySettings, folder: Path, progress: Progress) -> None:
@@ -60,3 +62,7 @@ def learned_from(model: str) -> str | None:
     """
     learned = model_learned(model_folder(model))
     return learned.corpus if learned else None
+
+
+def _record(model: str) -> Path:
+    return model_folder(model) / "training.json"

@@ -17,16 +17,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import build, write_json
+from staged.artifacts import build, read_json, write_json
 from staged.corpus.build import documents_digest, read_documents, write_documents
 from staged.corpus.files import read_corpus
 from staged.corpus.learned import DOCUMENTS, digests_by_source
 from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
+from staged.digests import sha256_file
 from staged.errors import PlanError, SamplingError
 from staged.progress import Progress, shifted
 from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.dataset import SampleSettings, read_samples, write_samples
+from staged.samples.kept import own_weights
 from staged.samples.streams import derive
 from staged.study.attacks import attack
 from staged.study.evidence_plan import PENALISED, SHORTEST, UNDER, EvidenceSettings, generator_name, sampling
@@ -171,7 +173,8 @@ def build_machine(
     """Every cell's texts; a killed run continues with the first block that is missing.
 
     Args:
-        folder: receives one sample file a cell.
+        folder: receives one sample file a cell, and beside it the digests of the weights that made it, where they are a user's;
+            samples of a model that was trained again since are made anew.
         device: where texts are generated, `cpu` or `cuda`.
         progress: called with (texts written, all).
 
@@ -182,9 +185,14 @@ def build_machine(
     folder.mkdir(parents=True, exist_ok=True)
     every = [(cell, _prompted(human, cell, settings)) for cell in cells(settings)]
     total, before, texts = sum(cell.count for cell, _ in every), 0, []
+    models = dict.fromkeys(cell.model for cell, _ in every)
+    digests = {model: [sha256_file(path) for path in own_weights(model).values()] for model in models}
     for cell, sources in every:
         wanted, out = _sampling(cell, sources, settings, device), folder / f"{cell.name}.jsonl"
-        if not out.is_file():
+        weights, record = digests[cell.model], folder / f"{cell.name}.weights.json"
+        if not out.is_file() or not _is_of(record, weights):
+            out.unlink(missing_ok=True)  # before the record: a kill between them must not make old samples new ones
+            write_json(record, weights)
             write_samples(out, wanted, progress=shifted(progress, before, total))
         rows = read_samples(out)
         asked = [(one, wanted.model, wanted.method.name, wanted.repetition_penalty) for one in wanted.prompts]
@@ -194,6 +202,12 @@ def build_machine(
         progress(before, total)
         texts += [_machine(cell, source, row) for source, row in zip(sources, rows, strict=True)]
     return texts
+
+
+def _is_of(record: Path, weights: Sequence[str]) -> bool:
+    """Whether samples are a model's as it is now, not of before it was trained again. Without a record, or a model's folder to
+    compare with, they are taken as they stand."""
+    return not weights or not record.is_file() or read_json(record) == weights
 
 
 def _prompted(human: Sequence[Document], cell: Cell, settings: EvidenceSettings) -> list[Document]:

@@ -33,7 +33,7 @@ from staged.model.causal import CausalLM, load_causal
 from staged.model.checkpoints import model_folder
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.decoders import chosen_device
-from staged.samples.kept import weights_of
+from staged.samples.kept import own_weights
 from staged.study.evidence_data import (
     attacked,
     build_human,
@@ -69,7 +69,7 @@ def features_of(
 ) -> Matrix:
     """(documents, features) under a scorer, which is asked for where a block of them is not on disk already."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = [sha256_file(path) for path in _own_weights(scorer).values()]
+    weights = [sha256_file(path) for path in own_weights(scorer).values()]
     parts = []
     for start in range(0, len(documents), BLOCK):
         texts = [one_line(normalize(one.text).text) for one in documents[start : start + BLOCK]]
@@ -133,13 +133,8 @@ def build_detector(
         wanted = asdict(settings) | {"texts of": asdict(plan), "files of": members, "features": FEATURES, "staged": __version__}
         inputs = {"human": out / "human"} | {one.name: out / "samples" / f"{one.name}.jsonl" for one in cells(plan)}
         build(out / "test", partial(keep_test, documents=documents), settings=wanted, inputs=inputs)
-        build(place, write, settings=wanted, inputs=inputs if joined else inputs | _own_weights(plan.scorer))
+        build(place, write, settings=wanted, inputs=inputs if joined else inputs | own_weights(plan.scorer))
     return dict(read_json(place / "facts.json"))
-
-
-def _own_weights(scorer: str) -> dict[str, Path]:
-    """The weight files of a scorer that is a user's folder, which may be trained again; another's name says what it is."""
-    return weights_of(scorer) if Path(scorer).is_dir() else {}
 
 
 def _check_models(out: Path, plan: EvidenceSettings, *, scorer: bool) -> None:

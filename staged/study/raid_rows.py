@@ -1,10 +1,11 @@
-"""Rows of a RAID-format file: .csv, .csv.gz, .jsonl or .parquet, read a block at a time, without its texts or only them.
+"""Rows of a file of labelled texts: .csv, .csv.gz, .jsonl or .parquet, read a block at a time, without its texts or only them.
 
 RAID's train.csv holds 11 GB, nearly all of it text. What decides a figure (ids, sources, labels) is read first and kept as codes;
 texts are read a second time, in order, when they are scored.
 
 Format    https://github.com/liamdugan/raid, Dugan et al. 2024: id, adv_source_id, source_id, model, decoding, repetition_penalty,
           attack, domain, title, prompt, generation; `model` is `human` for human text; the test file has only id and generation.
+          What else is read, and as what: `raid_form`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,10 @@ import pyarrow.parquet as pq
 
 from staged.errors import CorpusError, first_line
 from staged.files.texts import json_lines
-from staged.settings import nearest
+from staged.study.raid_form import GROUPS, HUMAN_MODEL, LABELS, UNATTACKED, form_of
 
-HUMAN_MODEL, UNATTACKED = "human", "none"
-GROUPS = ("domain", "model", "decoding", "repetition_penalty", "attack")
-LABELS = ("source_id", *GROUPS)
+__all__ = ["GROUPS", "LABELS", "UNATTACKED", "Column", "Rows", "column_names", "is_labelled", "read_rows", "texts_in_blocks"]
+
 SUFFIXES = (".csv", ".csv.gz", ".jsonl", ".parquet")
 BLOCK_BYTES = 1 << 24  # longer than any row
 BLOCK_ROWS = 4096
@@ -81,16 +81,16 @@ def read_rows(path: Path, *, also: Sequence[str] = (), texts: bool = True) -> Ro
     Raises:
         CorpusError: no such file or kind of file, a missing column, an id that is empty or there twice, damage.
     """
-    names = column_names(path)
-    labels = _labels(path, names, also)
-    for name in ("id", *(["generation"] if texts else []), *labels):
-        if name not in names:
-            raise CorpusError(f"{path}: column {name!r} is missing; RAID's columns are id, generation, {', '.join(LABELS)}")
+    form = form_of(path, column_names(path), also=also, texts=texts)
     ids: list[pa.Array] = []
-    coded: dict[str, list[pa.Array]] = {name: [] for name in labels}
-    for block in _blocks(path, ["id", *labels]):
+    coded: dict[str, list[pa.Array]] = {name: [] for name in form.labels}
+    done = 0
+    for raw in _blocks(path, form.read or [form.columns["generation"]]):
+        rows = len(next(iter(raw.values())))
+        block = form.as_raid(path, raw, rows, done)
+        done += rows
         ids.append(block["id"])
-        for name in labels:
+        for name in coded:
             coded[name].append(block[name].dictionary_encode())
     if not sum(map(len, ids)):
         raise CorpusError(f"{path}: holds no rows; give a file with texts")
@@ -103,19 +103,9 @@ def is_labelled(path: Path) -> bool:
     """Whether a file says who wrote its texts, by its columns alone.
 
     Raises:
-        CorpusError: as `column_names`.
+        CorpusError: as `read_rows`.
     """
-    return bool(set(LABELS) & set(column_names(path)))
-
-
-def _labels(path: Path, names: Sequence[str], also: Sequence[str]) -> list[str]:
-    """The label columns to read: all of RAID's, or none where the file has none of them."""
-    if not set(LABELS) & set(names):
-        return []
-    for name in also:
-        if name not in names:
-            raise CorpusError(f"{path}: no column {name!r} to calibrate on; {nearest(name, names)}")
-    return list(dict.fromkeys([*LABELS, *also]))
+    return bool(form_of(path, column_names(path), texts=False).labels)
 
 
 def _check_ids(path: Path, ids: pa.Array) -> None:
@@ -137,7 +127,8 @@ def _column(parts: Sequence[pa.Array]) -> Column:
 
 def texts_in_blocks(path: Path, *, first: int, size: int) -> Iterator[list[str]]:
     """The texts from row `first` on, `size` at a time; a missing text is the empty one."""
-    flat = (text for block in _blocks(path, ["generation"]) for text in block["generation"].to_pylist())
+    column = form_of(path, column_names(path)).columns["generation"]
+    flat = (text for block in _blocks(path, [column]) for text in block[column].to_pylist())
     rest = islice(flat, first, None)
     while texts := list(islice(rest, size)):
         yield texts
@@ -212,7 +203,7 @@ def _text(value: object) -> str:
 
 def _json_rows(path: Path) -> Iterator[dict[str, object]]:
     with open(path, encoding="utf-8-sig", newline="\n") as file:
-        yield from (row for _, row in json_lines(file, str(path), like='{"id": "…", "generation": "…"}'))
+        yield from (row for _, row in json_lines(file, str(path), like='{"text": "…", "label": "human"}'))
 
 
 def _damaged(path: Path, error: Exception) -> CorpusError:

@@ -20,7 +20,7 @@ from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
 from staged.gate import CHECKPOINT
 from staged.model.bpe import load_bpe
-from staged.model.checkpoints import MINIS, model_folder
+from staged.model.checkpoints import MINIS, model_folder, own_folder
 from staged.model.layouts import keyed, model_files, tokenizer_files, weight_files
 from staged.progress import Progress, shifted
 from staged.records import HUMAN, Document
@@ -174,8 +174,7 @@ def train_detector(
 
 def encoder_files(kind: str, roberta: RobertaSettings) -> tuple[tuple[str, Path], ...]:
     """The weights that a detector starts from, by name; none where they are not on this machine."""
-    base = Path(roberta.base)
-    if kind != "roberta" or not (base.name in MINIS or base.is_dir()):  # a name on the hub
+    if kind != "roberta" or not (roberta.base.lower() in MINIS or own_folder(roberta.base)):  # a name on the hub
         return ()
     return tuple(keyed("base", weight_files(model_folder(roberta.base))).items())
 

@@ -25,7 +25,7 @@ from staged.corpus.learned import model_learned, text_words_digest
 from staged.digests import sha256_file
 from staged.errors import PlanError
 from staged.gate import MANIFEST, check_construction, check_replaceable, check_stage, holds, start_ledger
-from staged.model.checkpoints import MINIS, load_model, model_folder, read_config
+from staged.model.checkpoints import MINIS, load_model, model_folder, own_folder, read_config
 from staged.model.layouts import model_files
 from staged.records import Cell
 from staged.samples.engine import check_length
@@ -169,7 +169,7 @@ def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
     """
     documents = split_documents(corpus)
     again = {text_words_digest(one.text) for one in documents if one.split == "pretrain"}  # which tests lose: `drop_duplicates`
-    for name in (one for one in models if one in MINIS or Path(one).is_dir()):
+    for name in (one for one in models if one.lower() in MINIS or own_folder(one)):
         learned = model_learned(model_folder(name))
         known = learned.among(documents, corpus.source) if learned else []
         seen = list(dict.fromkeys(one.source for one in known if text_words_digest(one.text) not in again))

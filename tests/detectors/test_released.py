@@ -262,7 +262,9 @@ class TestCatalog:
         ("name", "says"),
         [
             ("roberta-base-openai-detectr", "did you mean 'roberta-base-openai-detector'"),
-            ("/no/such/place", "neither a known detector nor a folder or file"),
+            ("/no/such/place", "no such folder or file; '/' holds the folders"),
+            ("./evidence", "no such folder or file; did you mean 'evidence'"),
+            ("mini-s/", "no such folder or file"),
             ("", "neither a known detector nor a folder or file"),
         ],
     )

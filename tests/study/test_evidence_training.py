@@ -104,6 +104,37 @@ class TestTraining:
         scores = load_detector(folder).score(["The harbour opens the window.", "", "a " * 4000])
         assert all(math.isfinite(score) for score in scores)
 
+    def test_a_generator_trained_again_under_its_name_writes_anew(
+        self, settings: EvidenceSettings, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model, out = tmp_path / "generator", tmp_path / "samples"
+        shutil.copytree(tiny, model)
+        plan = replace(settings, generators={str(model): 160})
+        human = evidence_data.build_human(tmp_path / "human", plan)
+
+        def texts() -> list[str]:
+            return [one.text for one in evidence_data.build_machine(out, human, plan, progress=lambda *_: None)]
+
+        first = texts()
+        with monkeypatch.context() as patch:
+            patch.setattr(evidence_data, "write_samples", lambda *_, **__: pytest.fail("a text was generated again"))
+            assert texts() == first
+        weights = load_file(model / "model.safetensors")
+        save_file({name: -tensor for name, tensor in weights.items()}, model / "model.safetensors", {"format": "pt"})
+        with monkeypatch.context() as patch:
+            patch.setattr(evidence_data, "write_samples", lambda *_, **__: sys.exit("killed"))
+            with pytest.raises(SystemExit):
+                texts()
+        second = texts()
+        assert len(second) == len(first)
+        assert not set(second) & set(first)
+        for record in out.glob("*.weights.json"):
+            record.unlink()  # samples of before there were records: they are taken as they stand
+        save_file(weights, model / "model.safetensors", {"format": "pt"})
+        assert texts() == second
+        shutil.rmtree(model)
+        assert texts() == second
+
     def test_two_detectors_as_one(self, settings: EvidenceSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         out, plan, other = tmp_path / "out", tmp_path / "texts.toml", tmp_path / "other"
         build_detector(out, settings)

@@ -295,6 +295,166 @@ class TestFiles:
             evaluate_raid(path, RaidSettings(), predicted=tmp_path / "out" / "predictions.json")
 
 
+def labelled(rows: list[dict[str, str]], **spelled: object) -> list[dict[str, Any]]:
+    """The unattacked rows of one domain as a user has them: a text and who wrote it."""
+    human, machine = spelled.get("human", "human"), spelled.get("machine", "machine")
+    kept = [row for row in rows if row["attack"] == "none" and row["domain"] == "news"]
+    return [{"text": row["generation"], "label": human if row["model"] == "human" else machine} for row in kept]
+
+
+def write_json(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+class TestLabelledTexts:
+    """Rows of {text, label} give what the same rows give in RAID's form."""
+
+    settings = RaidSettings(fprs=(0.05,), minimum=5)
+
+    @pytest.fixture
+    def expected(self, stub: Stub, tmp_path: Path) -> dict[str, Any]:
+        blank = {"decoding": "", "repetition_penalty": "", "attack": "none", "domain": "all"}
+        rows = [
+            {"id": str(i), "source_id": f"row {i}", "model": row["label"], "generation": row["text"]} | blank
+            for i, row in enumerate(labelled(raid_rows()), start=1)
+        ]
+        return self.cells(write_json(tmp_path / "as-raid.jsonl", rows))
+
+    def cells(self, path: Path) -> dict[str, Any]:
+        result = evaluate_raid(path, self.settings, detector="stub")
+        return {name: result[name] for name in ("cells", "calibration", "counts", "reported")}
+
+    @pytest.mark.parametrize(
+        ("human", "machine"),
+        [
+            ("human", "machine"),
+            (0, 1),
+            ("0", "1"),
+            (False, True),
+            ("Human ", "MACHINE"),
+            (0.0, 1.0),
+            ("real", "fake"),
+            ("false", "true"),
+        ],
+    )
+    def test_however_a_label_is_written(
+        self, expected: dict[str, Any], stub: Stub, tmp_path: Path, human: object, machine: object
+    ) -> None:
+        rows = labelled(raid_rows(), human=human, machine=machine)
+        assert self.cells(write_json(tmp_path / "mine.jsonl", rows)) == expected
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "mine.parquet")
+        assert self.cells(tmp_path / "mine.parquet") == expected
+        assert expected["reported"] == {"human": 30, "machine": 240}  # a row is its own source: only human ones calibrate
+
+    def test_as_a_table(self, expected: dict[str, Any], stub: Stub, tmp_path: Path) -> None:
+        rows = labelled(raid_rows())
+        for name, columns in (("a.csv", ("text", "label")), ("b.csv", ("label", "generation")), ("c.csv", ("Text", " Label"))):
+            with open(tmp_path / name, "w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(columns)
+                writer.writerows([row["label"] if "abel" in column else row["text"] for column in columns] for row in rows)
+            assert self.cells(tmp_path / name) == expected
+        (tmp_path / "a.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+        assert self.cells(tmp_path / "a.csv.gz") == expected
+
+    def test_what_else_a_row_says_is_used(self, stub: Stub, tmp_path: Path) -> None:
+        """With RAID's labels beside it a label adds nothing; a source keeps its rows on one side."""
+        rows = [row for row in raid_rows() if row["attack"] == "none"]
+        own = [
+            {"text": row["generation"], "label": "human" if row["model"] == "human" else "machine", "source": row["source_id"]}
+            | {"model": row["model"], "domain": row["domain"], "id": row["id"]}
+            for row in rows
+        ]
+        found = read_rows(write_json(tmp_path / "mine.jsonl", own))
+        wanted = read_rows(write_csv(tmp_path / "raid.csv", rows))
+        for name in ("source_id", "model", "domain", "attack"):
+            mine, raids = found.columns[name], wanted.columns[name]
+            assert [mine.values[i] for i in mine.codes] == [raids.values[i] for i in raids.codes]
+        assert found.ids == wanted.ids
+        settings = RaidSettings(fprs=(0.05,), minimum=5, calibrate_on={"domain": ["news"]})
+        assert evaluate_raid(tmp_path / "mine.jsonl", settings, detector="stub")["reported"]["human"] == 60 + 30
+
+    def test_rows_without_a_source_or_a_model_have_their_own(self, tmp_path: Path) -> None:
+        rows = [{"text": "a", "label": 0, "source": "x", "model": ""}, {"text": "b", "label": 1, "source": "x", "model": "gpt2"}]
+        rows += [{"text": "c", "label": 1, "source": "", "model": ""}, {"text": "d", "label": 1, "source": None, "model": None}]
+        found = read_rows(write_json(tmp_path / "mine.jsonl", rows))
+        said = {name: [column.values[i] for i in column.codes] for name, column in found.columns.items()}
+        assert said["source_id"] == ["x", "x", "row 3", "row 4"]
+        assert said["model"] == ["human", "gpt2", "machine", "machine"]
+        assert found.ids.to_pylist() == ["1", "2", "3", "4"]
+
+    def test_row_numbers_go_on_from_block_to_block(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("staged.study.raid_rows.BLOCK_ROWS", 3)
+        rows = [{"text": "a", "label": i % 2} for i in range(10)]
+        assert read_rows(write_json(tmp_path / "mine.jsonl", rows)).ids.to_pylist() == [str(i) for i in range(1, 11)]
+        rows[7]["label"] = "maybe"
+        with pytest.raises(CorpusError, match="row 8: label 'maybe' says neither human nor machine"):
+            read_rows(write_json(tmp_path / "mine.jsonl", rows))
+
+    @pytest.mark.parametrize(
+        ("row", "says"),
+        [
+            ({"text": "a", "label": "gpt2"}, "row 1: label 'gpt2' says neither human nor machine; write human or 0"),
+            ({"text": "a", "label": None}, "row 1: label '' says neither"),
+            ({"text": "a", "label": 2}, "row 1: label '2' says neither"),
+            ({"text": "a", "label": 1, "model": "human"}, "row 1: label '1' but model 'human'; make them agree"),
+            ({"text": "a", "label": 0, "model": "gpt2"}, "row 1: label '0' but model 'gpt2'; make them agree"),
+            ({"prompt": "a", "label": 0}, "column 'text' is missing; its columns are 'prompt', 'label'"),
+            (
+                {"prompt": "a", "completion": 0},
+                "column 'id' is missing; its columns are 'prompt', 'completion'; texts of your own need",
+            ),
+            (
+                {"text": "a", "model": "human"},
+                "column 'id' is missing; its columns are 'text', 'model'; texts of your own need 'text'",
+            ),
+        ],
+    )
+    def test_what_cannot_be_measured_is_one_sentence(self, stub: Stub, tmp_path: Path, row: dict[str, Any], says: str) -> None:
+        with pytest.raises(CorpusError) as error:
+            evaluate_raid(write_json(tmp_path / "mine.jsonl", [row]), RaidSettings(), detector="stub")
+        assert says in str(error.value)
+        assert "\n" not in str(error.value)
+        assert stub.calls == 0
+
+    def test_columns_that_are_not_parted_by_commas(self, stub: Stub, tmp_path: Path) -> None:
+        (tmp_path / "mine.csv").write_text("text;label\na;human\n")
+        with pytest.raises(CorpusError, match="'text;label', which are to be parted by commas"):
+            evaluate_raid(tmp_path / "mine.csv", RaidSettings(), detector="stub")
+
+    def test_a_column_to_calibrate_on_that_is_not_there(self, stub: Stub, tmp_path: Path) -> None:
+        path = write_json(tmp_path / "mine.jsonl", labelled(raid_rows()))
+        with pytest.raises(CorpusError, match="no column 'domian' to calibrate on; did you mean 'domain'"):
+            evaluate_raid(path, RaidSettings(calibrate_on={"domian": ["all"]}), detector="stub")
+        assert evaluate_raid(path, RaidSettings(calibrate_on={"domain": ["all"]}), detector="stub")["calibration"]["sources"] == 30
+
+    def test_the_command(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With a real detector, from a file to a table; predictions go by the row's number."""
+        rows = [{"text": prose(i, 30), "label": "human"} for i in range(60)]
+        rows += [{"text": " ".join(prose(i, 30).split()[::-1]), "label": "machine"} for i in range(60, 120)]
+        path, options = str(write_json(tmp_path / "mine.jsonl", rows)), ["--detector", "likelihood@mini-s", "--fpr", "0.05"]
+        result = CliRunner().invoke(app, ["evaluate", path, *options, "--out", str(tmp_path / "out")])
+        assert result.exit_code == 0, result.output
+        assert "machine" in result.output
+        scores = json.loads((tmp_path / "out" / "predictions.json").read_text())
+        assert [one["id"] for one in scores] == [str(i) for i in range(1, 121)]
+        evaluation = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+        assert evaluation["reported"] == {"human": 30, "machine": 60}
+        assert evaluation["cells"][0]["auroc"]["value"] == 0  # a likelihood: what is out of order is less likely
+        again = CliRunner().invoke(app, ["evaluate", path, "--predictions", str(tmp_path / "out" / "predictions.json"), "--json"])
+        assert json.loads(again.output)["cells"] != []
+
+    def test_a_text_without_a_label_is_only_scored(self, stub: Stub, tmp_path: Path) -> None:
+        path = write_json(tmp_path / "mine.jsonl", [{"text": "one 1.5"}, {"text": "two 2.5"}])
+        assert evaluate_raid(path, RaidSettings(), detector="stub")["scores"] == [
+            {"id": "1", "score": 1.5},
+            {"id": "2", "score": 2.5},
+        ]
+        result = CliRunner().invoke(app, ["evaluate", str(path), "--detector", "stub"])
+        assert "no column 'label' (human or machine), nor RAID's" in str(result.exception)
+
+
 class TestResume:
     @pytest.fixture(autouse=True)
     def _blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
