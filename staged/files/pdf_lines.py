@@ -21,9 +21,9 @@ PAGE_NUMBER = "Seite # von #"  # the longest line that says nothing else
 OFTEN = 10  # from which on a word of the known texts is a word, and no part of one that they cut
 HYPHENS = "-\u2010\u2011"
 UNBREAKABLE, SOFT = "\u2011", "\xad"
-OWN_HYPHEN = frozenset("cross half non quasi self well".split())  # keep theirs before words that are not known joined
-PREFIXES = OWN_HYPHEN | frozenset("all co ex post pre semi".split())
-SUSPENDING = frozenset("and or nor to und oder".split())  # `pre- and post-war`
+OWN_HYPHEN = frozenset(["cross", "half", "non", "quasi", "self", "well"])  # keep theirs before words that are not known joined
+PREFIXES = OWN_HYPHEN | frozenset(["all", "co", "ex", "post", "pre", "semi"])
+SUSPENDING = frozenset(["and", "or", "nor", "to", "und", "oder"])  # `pre- and post-war`
 _CUT = regex.compile(rf"(?<!\S)(\S*[\p{{L}}\p{{N}}])([{HYPHENS}{SOFT}])[^\S\n]*\n\s*(?=(\p{{L}}+|\p{{N}})(\S*))")
 _WORD = regex.compile(rf"\p{{L}}+(?:[{HYPHENS}]\p{{L}}+)*")
 _LAST = regex.compile(r"\p{L}+\Z")
@@ -66,11 +66,12 @@ def whole_words(pages: Sequence[str]) -> str:
     """The pages as one text, in which no line ends within a word; soft hyphens are gone."""
     text = "\n\n".join(page for page in pages if page.strip())
     own = Counter(_plain(found[0]) for found in _WORD.finditer(_CUT.sub(" ", text)))
-    return _CUT.sub(lambda found: _mended(*found.groups(), own), text).replace(SOFT, "")
+    return _CUT.sub(lambda found: _mended(found, own), text).replace(SOFT, "")
 
 
-def _mended(before: str, hyphen: str, after: str, rest: str, own: Counter[str]) -> str:
-    """What stands before `after`: the first part of its word, with or without a hyphen."""
+def _mended(cut: regex.Match[str], own: Counter[str]) -> str:
+    """The first part of a cut word, with or without a hyphen; the second one follows in the text."""
+    before, hyphen, after, rest = cut.groups()
     left = _LAST.search(before)
     if hyphen == SOFT:
         return before

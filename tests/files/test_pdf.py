@@ -301,15 +301,16 @@ def mutants(seed: int, count: int) -> list[bytes]:
     return found
 
 
-def survives(data: bytes) -> None:
+def answer(data: bytes) -> str:
     try:
-        opened("pdf", data)
+        return opened("pdf", data).text
     except CorpusError as error:
-        assert "Traceback" not in str(error)
-        assert "\n" not in str(error)
+        return f"refused: {error}"
 
 
 @pytest.mark.parametrize("count", [30, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_damaged_files_get_a_text_or_a_sentence(count: int) -> None:
     with ThreadPoolExecutor(2) as pool:
-        assert len(list(pool.map(survives, mutants(count, count)))) == count
+        refused = [one for one in pool.map(answer, mutants(count, count)) if one.startswith("refused")]
+    assert 0 < len(refused) < count
+    assert all("Traceback" not in one and "\n" not in one for one in refused)
