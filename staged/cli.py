@@ -66,7 +66,7 @@ for name, group in GROUPS.items():
 
 
 def main() -> None:
-    """Run the command line; every StagedError becomes one sentence and exit code 2, and so does an output that cannot be written."""
+    """Run the command line; a StagedError becomes one sentence and exit code 2, and so does an output that cannot be written."""
     open_outputs()
     if sys.stdin is None:  # closed by whoever started this: nothing comes from there
         sys.stdin = io.TextIOWrapper(io.BytesIO())

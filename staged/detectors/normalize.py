@@ -1,10 +1,9 @@
 """What a text is before any detector reads it: the characters a reader sees, each in its ordinary form.
 
 Undoes what is done to a text's characters and not to its words: look-alike letters, invisible characters, odd white space,
-styled letters. Of what was changed, that which can hide machine text is kept as evidence. What typography, editors, browsers and
-exporting programs do is undone without a word: line ends, white space, ligatures, full-width letters beside ideographs, marks
-of direction in text that runs both ways. Everything here is safe for honest text: accents, quotation marks, dashes, ligated emoji, and other alphabets stay. It is not NFKC, which would also turn
-½ into 1⁄2 and ² into 2.
+styled letters. What of it can hide machine text is named (`hiding.py`); what typography, editors, browsers and exporting programs
+do is undone without a word. Everything here is safe for honest text: accents, quotation marks, dashes, ligated emoji, and other
+alphabets stay. It is not NFKC, which would also turn ½ into 1⁄2 and ² into 2.
 
 Not undone: a change of case, misspellings, paragraph breaks, missing articles. They are ordinary in honest text and cannot be
 told from it; a detector must bear them (docs/robustness.md measures how it does).

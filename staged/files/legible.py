@@ -11,7 +11,7 @@ Fails: for shifted letters of other scripts, and for words that were swapped for
 abbreviations is called illegible.
 
 Sources: B. V. Sukhotin, Optimization algorithms of deciphering as the elements of a linguistic theory (COLING 1988); measured
-on the translations that come with Debian, in 58 languages: docs/decisions/037-pdfs-as-a-reader-sees-them.md.
+on the translations that Debian's programs bring, in some 60 languages: docs/decisions/037-pdfs-as-a-reader-sees-them.md.
 """
 
 from __future__ import annotations
