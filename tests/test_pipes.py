@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 STAGED = shlex.join([sys.executable, "-m", "staged.cli"])
-COMMANDS = ["--version", "--help", "detect --help", "release status plan.toml", "detect no-such-file.txt"]
+COMMANDS = ["--version", "--help", "detect --help", "release status no-plan.toml"]
 PRINTS = """
 import csv, json, sys
 import typer
