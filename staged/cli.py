@@ -26,7 +26,7 @@ from staged import __version__
 from staged.commands import bias, calibrate, card, detect, given, models, raid, release, sample, serve, studies, survey, train
 from staged.errors import StagedError
 from staged.notes import LOGGER
-from staged.screen import Notes, errors, say, visible
+from staged.screen import Notes, errors, open_outputs, say, visible
 from staged.threads import wait_passively
 
 COMMANDS = (
@@ -70,16 +70,17 @@ for each in (app, *GROUPS.values()):
 
 
 def main() -> None:
-    """Run the command line; every StagedError becomes one sentence and exit code 2, and so does a full disk under the output."""
+    """Run the command line; a StagedError becomes one sentence and exit code 2, and so does an output that cannot be written."""
     wait_passively()
+    open_outputs()
     if sys.stdin is None:  # closed by whoever started this: nothing comes from there
         sys.stdin = io.TextIOWrapper(io.BytesIO())
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # else a sign that the terminal's encoding lacks would be a traceback
-            stream.reconfigure(errors="backslashreplace")
     logging.getLogger(LOGGER).addHandler(Notes())
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a failure can still be said
     except StagedError as error:
         _refuse(str(error))
     except OSError as error:

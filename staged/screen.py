@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
+import os
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +29,55 @@ from rich.table import Table
 screen = Console()
 errors = Console(stderr=True)
 WIDEST = 10_000  # columns of a table that no terminal shows
+
+
+UNREAD = 141  # what a shell calls a program whose reader went away
+
+
+class Output(io.FileIO):
+    """Standard output or error as bytes, which fails once at most; what is printed after that goes nowhere.
+
+    A reader that went away, as `head` does, ends the command without a word. A full disk or a closed output is an OSError.
+    Whoever no longer reads messages has no say: standard error never fails.
+    """
+
+    def __init__(self, descriptor: int, *, is_closed: bool = False) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._messages, self._is_closed, self._is_lost = descriptor == 2, is_closed, False
+
+    def write(self, data: Any, /) -> int:
+        """How many bytes were taken: all of them, once the output is lost."""
+        if self._is_lost:
+            return len(data)
+        try:
+            if self._is_closed:
+                raise OSError(errno.EBADF, "is closed; send it to a file, or to /dev/null")
+            return super().write(data) or 0
+        except OSError as error:
+            self._is_lost = True
+            if self._messages:
+                return len(data)
+            if isinstance(error, BrokenPipeError):
+                raise SystemExit(UNREAD) from None
+            raise
+
+
+def open_outputs() -> None:
+    """Let the process print through `Output`; what others put in the outputs' place stays."""
+    closed = [sys.stdin is None, sys.stdout is None, sys.stderr is None]
+    while any(closed) and (taken := os.open(os.devnull, os.O_RDWR)) < len(closed):
+        pass  # else the next file opened is printed into
+    if any(closed):
+        os.close(taken)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        now = getattr(sys, name)
+        if now is getattr(sys, f"__{name}__"):
+            out = io.BufferedWriter(Output(descriptor, is_closed=now is None))
+            kept = {"encoding": now.encoding, "line_buffering": now.line_buffering} if now else {"encoding": "utf-8"}
+            # else a sign that the terminal's encoding lacks would be a traceback
+            setattr(sys, name, io.TextIOWrapper(out, errors="backslashreplace", **kept))
+        elif isinstance(now, io.TextIOWrapper):
+            now.reconfigure(errors="backslashreplace")
 
 
 def visible(text: str) -> str:

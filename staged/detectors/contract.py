@@ -64,7 +64,7 @@ class Counting(Detector, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One kind of thing that normalisation changed: `count` places, and what a reader would call it."""
+    """One kind of thing that can hide machine text and was undone: `count` places, and what a reader would call it."""
 
     what: str
     count: int
@@ -84,7 +84,7 @@ class Verdict:
         fpr: the false-positive rate asked for, in (0, 1).
         words: words of the text after normalisation.
         n_human: human calibration texts of like length that the p-value rests on.
-        changes: what normalisation changed.
+        changes: what in its characters can hide machine text; normalisation undid it.
         normalized: the text that is judged.
         segments: its parts, where they were asked for.
     """

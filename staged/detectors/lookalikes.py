@@ -51,7 +51,7 @@ LATIN, OTHER, OPEN = "latin", "other", "open"
 
 
 def read_as_latin(text: str) -> tuple[str, int]:
-    """The text with look-alikes read as Latin, and how many letters that were.
+    """The text with look-alikes read as Latin, and how many letters that were; those of formulas, such as `αx`, do not count.
 
     Args:
         text: in NFC; no letter of it changes its place.
@@ -64,8 +64,12 @@ def read_as_latin(text: str) -> tuple[str, int]:
     alphabets, latin = {word: _alphabet(word) for word in different}, {word: _latin(word) for word in different}
     kinds = _settle([alphabets[word] for word in words])
     parts[1::2] = [latin[word] if kind == LATIN else word for word, kind in zip(words, kinds, strict=True)]
-    read = "".join(parts)
-    return read, sum(a != b for a, b in zip(text, read, strict=True))
+    return "".join(parts), sum(_hidden(one, read) for one, read in zip(words, parts[1::2], strict=True))
+
+
+def _hidden(word: str, read: str) -> int:
+    """Letters that were read as others, but for symbols in what is too short for a word."""
+    return sum(a != b and (len(word) > 2 or a in TWINS) for a, b in zip(word, read, strict=True))
 
 
 def _alphabet(word: str) -> str:

@@ -1,9 +1,9 @@
 """What a text is before any detector reads it: the characters a reader sees, each in its ordinary form.
 
 Undoes what is done to a text's characters and not to its words: look-alike letters, invisible characters, odd white space,
-styled letters. What was changed is kept as evidence, since ordinary text hardly ever needs it. Everything here is safe for
-honest text: accents, quotation marks, dashes, ligated emoji, and other alphabets stay. It is not NFKC, which would also turn
-½ into 1⁄2 and ² into 2.
+styled letters. What of it can hide machine text is named (`hiding.py`); what typography, editors, browsers and exporting programs
+do is undone without a word. Everything here is safe for honest text: accents, quotation marks, dashes, ligated emoji, and other
+alphabets stay. It is not NFKC, which would also turn ½ into 1⁄2 and ² into 2.
 
 Not undone: a change of case, misspellings, paragraph breaks, missing articles. They are ordinary in honest text and cannot be
 told from it; a detector must bear them (docs/robustness.md measures how it does).
@@ -22,22 +22,10 @@ from dataclasses import dataclass
 import regex
 
 from staged.detectors.contract import Change
+from staged.detectors.hiding import hiding
 from staged.detectors.lookalikes import read_as_latin
 
 __all__ = ["Normalized", "normalize"]
-
-STACKED = "accents beyond 30 on one letter removed"
-HALVES = "halves of characters joined"
-BROKEN = "broken characters replaced by �"
-INVISIBLE = "invisible characters removed"
-DIRECTION = "marks of writing direction removed"
-CONTROL = "control characters removed"
-STYLED = "styled, full-width or joined letters made plain"
-ACCENTS = "letters joined with their accents"
-LOOKALIKE = "look-alike letters of other alphabets read as Latin"
-LINE_ENDS = "unusual line ends made ordinary"
-SPACES = "unusual spaces made ordinary"
-RUNS = "needless spaces and empty lines removed"
 
 _SURROGATE = regex.compile("[\ud800-\udfff]")
 _DIRECTION = regex.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -58,7 +46,6 @@ _MEANT = "|".join(
     ]
 )
 _JOINERS = regex.compile(rf"({_MEANT})|[{_JOINING}]", regex.V1)
-_JOINER = regex.compile(f"[{_JOINING}]")
 _LINE_END = regex.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _ODD_SPACE = regex.compile(r"[[\p{Zs}\t\u2800]--[ ]]", regex.V1)
 _RUN = regex.compile(r" +(?=\n)|(?<= ) +")
@@ -66,7 +53,6 @@ _AROUND = regex.compile(r"\A[ \n]+|[ \n]+\Z")
 _EMPTY_LINES = regex.compile(r"(?<=\n\n)\n+")
 MARKS = 30  # which no language comes near (UAX #15, Stream-Safe Text Format)
 _STACKED = regex.compile(rf"(\p{{M}}{{{MARKS}}})\p{{M}}+")
-_CLUSTER = regex.compile(r"\P{M}\p{M}*")
 
 
 def _plain_letters() -> dict[int, str]:
@@ -86,7 +72,7 @@ _STYLED = regex.compile(f"[{''.join(map(chr, _PLAIN))}]")
 
 @dataclass(frozen=True, slots=True)
 class Normalized:
-    """A text as detectors read it, and what was changed, in the order in which it was done."""
+    """A text as detectors read it, and what in it can hide machine text."""
 
     text: str
     changes: tuple[Change, ...]
@@ -99,73 +85,43 @@ def normalize(text: str) -> Normalized:
         text: any string, with lone surrogates too.
 
     Returns:
-        Text without white space around it, in NFC, that any encoding of Unicode can hold; and one Change per kind of change.
+        Text without white space around it, in NFC, that any encoding of Unicode can hold; and one Change for each kind of thing in
+        it that can hide machine text.
     """
-    counts: dict[str, int] = {}
+    whole = _whole(text)
+    text, letters = _cleaned(whole)
+    return Normalized(text, hiding(whole, look_alikes=letters))
+
+
+def _cleaned(text: str) -> tuple[str, int]:
+    """The text in its ordinary form, and how many of its letters looked like Latin ones."""
+    letters = 0
     if not text.isascii():
-        text = _whole(text, counts)
-        text = _composed(text, counts)
-        text = _sub(_STYLED, lambda found: _PLAIN[ord(found[0])], text, STYLED, counts)
-        text = _without(_DIRECTION, text, DIRECTION, counts)
-    text = _without(_CONTROL, text, CONTROL, counts)
+        text = _without(_DIRECTION, _STYLED.sub(lambda found: _PLAIN[ord(found[0])], _composed(text)))
+    text = _without(_CONTROL, text)
     if not text.isascii():
-        text = _visible(text, counts)
-    text = _sub(_LINE_END, "\n", text, LINE_ENDS, counts)
-    text = _sub(_ODD_SPACE, " ", text, SPACES, counts)
+        text = _JOINERS.sub(r"\1", _without(_ALWAYS, text))
+    text = _ODD_SPACE.sub(" ", _LINE_END.sub("\n", text))
     for needless in (_RUN, _EMPTY_LINES, _AROUND):
-        text = _sub(needless, "", text, RUNS, counts)
+        text = needless.sub("", text)
     if not text.isascii():
-        text, letters = read_as_latin(_composed(text, counts))
-        counts[LOOKALIKE] = letters
+        text, letters = read_as_latin(_composed(text))
         text = unicodedata.normalize("NFC", text)
-    return Normalized(text, tuple(Change(what, count) for what, count in counts.items() if count))
+    return text, letters
 
 
-def _sub(pattern: regex.Pattern[str], new: object, text: str, what: str, counts: dict[str, int]) -> str:
-    text, count = pattern.subn(new, text)
-    counts[what] = counts.get(what, 0) + count
-    return text
-
-
-def _without(pattern: regex.Pattern[str], text: str, what: str, counts: dict[str, int]) -> str:
+def _without(pattern: regex.Pattern[str], text: str) -> str:
     """The text without the characters that the pattern, a set, holds."""
-    kept = text.translate({ord(one): None for one in set(text) if pattern.match(one)})
-    counts[what] = counts.get(what, 0) + len(text) - len(kept)
-    return kept
+    return text.translate({ord(one): None for one in set(text) if pattern.match(one)})
 
 
-def _whole(text: str, counts: dict[str, int]) -> str:
+def _whole(text: str) -> str:
     """Halves of surrogate pairs joined; those without a partner replaced, as no tokenizer can encode them."""
     if not _SURROGATE.search(text):
         return text
-    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    counts[HALVES] = len(text) - len(whole)
-    counts[BROKEN] = whole.count("�") - text.count("�")
-    return whole
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _composed(text: str, counts: dict[str, int]) -> str:
+def _composed(text: str) -> str:
     """NFC, and no more than `MARKS` on a letter: before, as NFC takes the square of their number; after, as it can make more."""
-    text = _unstacked(text, counts)
-    if unicodedata.is_normalized("NFC", text):
-        return text
-    composed = unicodedata.normalize("NFC", text)
-    places = sum(not unicodedata.is_normalized("NFC", found[0]) for found in _CLUSTER.finditer(text))
-    counts[ACCENTS] = counts.get(ACCENTS, 0) + max(places, 1)
-    return _unstacked(composed, counts)
-
-
-def _unstacked(text: str, counts: dict[str, int]) -> str:
-    kept = _STACKED.sub(r"\1", text)
-    counts[STACKED] = counts.get(STACKED, 0) + len(text) - len(kept)
-    return kept
-
-
-def _visible(text: str, counts: dict[str, int]) -> str:
-    """Without the invisible; joiners and variation selectors stay where a script or an emoji is written with them."""
-    text = _without(_ALWAYS, text, INVISIBLE, counts)
-    if _JOINER.search(text):
-        before = len(text)
-        text = _JOINERS.sub(r"\1", text)
-        counts[INVISIBLE] += before - len(text)
-    return text
+    return _STACKED.sub(r"\1", unicodedata.normalize("NFC", _STACKED.sub(r"\1", text)))

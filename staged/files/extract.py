@@ -10,12 +10,10 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import PurePath
 
 from staged.errors import CorpusError
-from staged.files import pdf, word
 from staged.files.extracted import INSTEAD, Extract
 
 MEMORY_BYTES = 2**30
@@ -49,22 +47,21 @@ def opened(kind: str, data: bytes) -> Extract:
         raise CorpusError(f"this {NAMES[kind]} takes too long to open; {INSTEAD}") from None
     if child.returncode == REFUSED:
         raise CorpusError(child.stderr.decode())
-    if child.returncode != 0:  # the system ended it at one of its limits
-        raise CorpusError(f"this {NAMES[kind]} takes too much to open; {INSTEAD}")
+    if child.returncode != 0:  # the system ended it, at one of its limits or at a fault of a parser
+        raise CorpusError(f"this {NAMES[kind]} is damaged, or takes too much to open; save it again, or {INSTEAD}")
     found = json.loads(child.stdout)
     return Extract(found["text"], tuple(found["left_out"]))
 
 
-READERS: dict[str, Callable[[bytes], Extract]] = {"docx": word.read, "pdf": pdf.read}
-
-
 def main() -> int:
     """One file from standard input; returns the exit code."""
+    from staged.files import pdf, word  # here, where the parsers' libraries are loaded
+
     logging.disable()
     _confine()
     kind = sys.argv[1]
     try:
-        found = READERS[kind](sys.stdin.buffer.read())
+        found = {"docx": word.read, "pdf": pdf.read}[kind](sys.stdin.buffer.read())
     except CorpusError as error:
         sentence = str(error)
     except MemoryError:

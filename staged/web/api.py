@@ -72,7 +72,7 @@ class Result(BaseModel):
     fpr: float
     words: int
     n_human: int = Field(description="Human texts that the p-value rests on.")
-    changes: list[ChangeMade] = Field(description="What normalisation changed.")
+    changes: list[ChangeMade] = Field(description="What can hide machine text and was undone.")
     normalized: str | None = Field(None, description="The text as judged; with segments or tokens only.")
     segments: list[Part] | None = None
     tokens: list[Token] | None = None
@@ -102,7 +102,7 @@ class Demo(BaseModel):
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "Empty or not UTF-8."},
     413: {"model": Problem, "description": "Too large, too long or too many."},
-    415: {"model": Problem, "description": "Not application/json."},
+    415: {"model": Problem, "description": "Not application/json, or compressed."},
     422: {"model": Problem, "description": "Not the JSON that is wanted."},
     503: {"model": Problem, "description": "Busy; Retry-After says when to come again."},
     504: {"model": Problem, "description": "It took too long."},

@@ -62,6 +62,7 @@ class Guard:
     async def _serve(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         if self.active > self.limits.requests:
             raise busy()
+        _refuse_compressed(Headers(scope=scope))
         body = await self._body(scope, receive)
         if scope["method"] == "HEAD":  # as GET, whose body the server leaves out
             scope = {**scope, "method": "GET"}
@@ -93,7 +94,7 @@ class Guard:
         response = self.respond(scope, refusal)
         await answer.send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
         await answer.send({"type": "http.response.body", "body": bytes(response.body), "more_body": True})
-        if refusal.status == 413:
+        if refusal.status in (413, 415):  # the body may still be on its way
             await _linger(receive)
         await answer.send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -133,6 +134,20 @@ async def _linger(receive: Receive) -> None:
                 message = await receive()
                 if message["type"] == "http.disconnect" or not message.get("more_body", False):
                     return
+
+
+def _refuse_compressed(headers: Headers) -> None:
+    """Nothing is unpacked here: a small body could hold any amount.
+
+    Raises:
+        RefusedError: 415, the body has an encoding.
+    """
+    named = (one.strip() for line in headers.getlist("content-encoding") for one in line.split(","))
+    encodings = [one for one in named if one.lower() not in ("", "identity")]
+    if encodings:
+        shown = ", ".join(encodings)[:100].encode("ascii", "replace").decode()
+        sentence = f"The request's body is compressed (Content-Encoding: {shown}); send it as it is, without Content-Encoding."
+        raise RefusedError(415, sentence, {"Accept-Encoding": "identity", "Connection": "close"})
 
 
 def _too_large(limit: int) -> RefusedError:

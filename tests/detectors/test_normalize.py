@@ -10,9 +10,9 @@ from confusable_homoglyphs import confusables
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from staged.detectors.contract import Change
+from staged.detectors.hiding import DIRECTION, INVISIBLE, LOOKALIKE, RUNS, SPACES, STACKED, STYLED
 from staged.detectors.lookalikes import SIMILAR, TWINS
-from staged.detectors.normalize import INVISIBLE, LINE_ENDS, LOOKALIKE, RUNS, SPACES, STACKED, STYLED, normalize
+from staged.detectors.normalize import normalize
 from staged.study.attacks import attack
 from tests.conftest import prose
 
@@ -54,7 +54,7 @@ def test_attacks_on_characters_are_undone_exactly(name: str) -> None:
         attacked = attack(name, text, seed=5, id=str(i))
         assert attacked != text
         assert normalize(attacked).text == text
-        assert normalize(attacked).changes
+        assert normalize(attacked).changes or (name == "whitespace" and i == 0)  # three double blanks may be an accident
 
 
 @given(st.lists(st.sampled_from(sorted(TWINS.items(), key=lambda pair: pair[1])), min_size=1, max_size=8))
@@ -77,20 +77,52 @@ def test_pairs_are_unicodes() -> None:
     assert not TWINS.keys() & SIMILAR.keys()
 
 
-def test_what_was_changed_is_counted() -> None:
-    odd = "\ufeffTаke\u00a0the  ﬁne\u200b pie.\r\nＡ сat \n\n\n\nsat\u202e.\ud800"
-    result = normalize(odd)
-    assert result.text == "Take the fine pie.\nA cat\n\nsat.�"
-    counts = {change.what: change.count for change in result.changes}
-    assert counts[LOOKALIKE] == 2
-    assert counts[INVISIBLE] == 2
-    assert counts[SPACES] == 1
-    assert counts[STYLED] == 2
-    assert counts[LINE_ENDS] == 1
-    assert counts[RUNS] == 3  # a double space, a space at a line's end, two empty lines too many
-    assert counts["marks of writing direction removed"] == 1
-    assert counts["broken characters replaced by �"] == 1
-    assert normalize("cafe\u0301 e\u0301").changes == (Change("letters joined with their accents", 2),)
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("One line.\r\nAnother.\rLast.\x0b\x0cEnd\u2028of\u2029it.\x85\n\n\n", "One line.\nAnother.\nLast.\n\nEnd\nof\nit."),
+        ("\ufeffMarked, as editors do.", "Marked, as editors do."),
+        ("« Oui\u00a0! » Non\u202f? a\u00a0b\u00a0c\u00a0d\u00a0e\u00a0f", "« Oui ! » Non ? a b c d e f"),
+        ("Two.  Blanks.  Behind.  A full.  Stop.  \nEnd\t\n\tIndented  ", "Two. Blanks. Behind. A full. Stop.\nEnd\n Indented"),
+        ("a re\u00admark\u00adable soft\u00adness", "a remarkable softness"),
+        ("The ﬁne oﬃce ﬂag", "The fine office flag"),
+        ("cafe\u0301 e\u0301", "café é"),
+        ("東京 ＡＢＣ １２", "東京 ABC 12"),
+        ("שלום \u200fABC\u200e עולם \u2067x\u2069", "שלום ABC עולם x"),
+        ("a wide\u200b word \u200bhere", "a wide word here"),
+        ("for ℝ and 𝑥, αx and βy", "for R and x, ax and βy"),
+        ("\ud83d\ude00 and \ud800", "😀 and �"),
+        ("✓\ufe0f done", "✓ done"),
+        ("ก\u200bข", "กข"),
+    ],
+)
+def test_what_honest_writing_has_is_cleaned_in_silence(text: str, plain: str) -> None:
+    assert normalize(text).text == plain
+    assert normalize(text).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "count"),
+    [
+        ("a zero\u200bwidth in\u200cside w\u2060ords", INVISIBLE, 3),
+        ("con\x02trol", INVISIBLE, 1),
+        ("a t\xadrick", INVISIBLE, 1),
+        ("x\u2062 y", INVISIBLE, 1),
+        ("tags\U000e0041\U000e0042", INVISIBLE, 2),
+        ("payload\ufe01\ufe02\ufe03 here", INVISIBLE, 1),
+        ("a \u200bb \u200bc \u200bd \u200be", INVISIBLE, 4),
+        ("Tаke the сat", LOOKALIKE, 2),
+        ("a w\u03bfrd", LOOKALIKE, 1),
+        ("𝐛𝐨𝐥𝐝 words", STYLED, 1),
+        ("Ｆｕｌｌ width", STYLED, 4),
+        ("turned \u202etxet", DIRECTION, 1),
+        ("a\u2003b\u2009c\u2004d\u2005e", SPACES, 4),
+        ("a  word  and  more  of  them", RUNS, 5),
+        ("Z" + "\u0300" * 40, STACKED, 10),
+    ],
+)
+def test_what_can_hide_machine_text_is_counted(text: str, kind: str, count: int) -> None:
+    assert {change.what: change.count for change in normalize(text).changes} == {kind: count}
 
 
 def test_hidden_payloads_are_removed() -> None:
@@ -110,7 +142,7 @@ def test_any_string_twice_is_once(text: str) -> None:
     assert normalize(once.text) == type(once)(once.text, ())
     once.text.encode()
     assert unicodedata.is_normalized("NFC", once.text)
-    assert bool(once.changes) == (once.text != text)
+    assert not once.changes or once.text != text
     assert all(change.count > 0 for change in once.changes)
 
 

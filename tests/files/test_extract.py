@@ -57,12 +57,6 @@ def test_pdf_is_read() -> None:
     assert opened("pdf", pdf_file(pages=2)).text == "The river crosses the garden.\n\nThe river crosses the garden."
 
 
-def test_words_cut_at_line_ends_are_made_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = "an exam-\nple of pre-\nWar Zür-\nich, 3-\n4 and -\nnot"
-    monkeypatch.setattr("pypdf.PageObject.extract_text", lambda self: lines)
-    assert pdf.read(pdf_file()).text == "an example of pre-\nWar Zürich, 3-\n4 and -\nnot"
-
-
 @pytest.mark.parametrize(
     ("name", "data", "kind"),
     [

@@ -19,6 +19,7 @@ from staged.web.limits import Limits
 from tests.web.fake import HUMAN_TEXT, MACHINE_TEXT, FakeExaminer
 
 HTML = {"accept": "text/html"}
+JSON_TYPE = {"content-type": "application/json"}
 LIMITS = Limits(body_bytes=200_000, text_characters=2_000, request_characters=5_000, texts=10, tokens_shown=50)
 
 
@@ -357,3 +358,18 @@ def test_a_score_that_is_no_odds_is_no_probability(examiner: FakeExaminer, clien
 def test_a_text_without_an_id_gets_its_place(client: TestClient) -> None:
     answer = client.post("/api/detect", json={"texts": [{"text": MACHINE_TEXT}, HUMAN_TEXT, {"id": "c", "text": HUMAN_TEXT}]})
     assert [one["id"] for one in answer.json()["results"]] == ["0", "1", "c"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "GZip", "identity, gzip", "gzip, br"])
+@pytest.mark.parametrize("path", ["/", "/api/detect"])
+def test_compressed_bodies_are_refused_by_name(client: TestClient, path: str, encoding: str) -> None:
+    answer = client.post(path, content=b"\x1f\x8b" + b"x" * 100, headers={"content-encoding": encoding, **JSON_TYPE})
+    assert answer.status_code == 415
+    named = encoding.removeprefix("identity, ")
+    assert f"compressed (Content-Encoding: {named})" in answer.json()["error"]
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+def test_identity_is_no_encoding(client: TestClient) -> None:
+    question = {"texts": [MACHINE_TEXT]}
+    assert client.post("/api/detect", json=question, headers={"content-encoding": "identity"}).status_code == 200
