@@ -31,8 +31,9 @@ from staged.artifacts import (
     write_json,
 )
 from staged.detectors.achieved import achieved_rates
-from staged.detectors.calibrate import Calibration, comparable_words, fit_calibration, load_calibration
+from staged.detectors.calibrate import Calibration, fit_calibration, load_calibration
 from staged.detectors.catalog import SHIPPED, detector_files, known_by, open_detector, shipped_folder
+from staged.detectors.coverage import comparable_words
 from staged.detectors.ensemble import Ensemble, is_folder_name
 from staged.detectors.evidence import EvidenceDetector, Matrix, one_line, scored_features
 from staged.detectors.features import FEATURES

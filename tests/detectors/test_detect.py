@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import random
 import shutil
 import sys
 import threading
@@ -34,6 +35,8 @@ from tests.conftest import prose
 from tests.files.test_extract import pdf_file, word_file
 
 WORDS = 60
+NOUNS = "window garden ladder engine market bridge orchard letter winter captain kettle meadow parcel violin saddle"
+VERBS = "opens paints keeps follows counts repairs carries measures remembers wanted liked heard knew sold found"
 
 
 class CountsHarbours:
@@ -68,7 +71,14 @@ def calibration(tmp_path: Path) -> Path:
 
 
 def text_with(harbours: int, words: int = WORDS) -> str:
-    return " ".join(["harbour"] * harbours + ["window"] * (words - harbours))
+    """Prose of so many words, so many of which are `harbour` and none is twice in the same company."""
+    stream, found = random.Random(harbours + words), list[str]()
+    while len(found) < words:
+        a, b = stream.sample(NOUNS.split(), 2)
+        found += f"The {a} that she {stream.choice(VERBS.split())} is in the {b}".split()
+    found = found[:words]
+    found[5 : 5 + 9 * harbours : 9] = ["harbour"] * len(found[5 : 5 + 9 * harbours : 9])
+    return " ".join(found) + "."
 
 
 def run(*arguments: str, stdin: str | bytes | None = None) -> str:
