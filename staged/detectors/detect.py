@@ -14,9 +14,10 @@ from staged.artifacts import continued, digest, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, humans_needed, load_calibration
 from staged.detectors.catalog import calibration_file, full_name, known_by, open_detector, scored_by
-from staged.detectors.contract import NOT_ENOUGH, Counting, Reading, Segment, TokenEvidence, Verdict
+from staged.detectors.contract import MACHINE_WRITTEN, NOT_ENOUGH, Counting, Reading, Segment, TokenEvidence, Verdict
 from staged.detectors.coverage import is_unspaced
 from staged.detectors.normalize import Normalized, normalize
+from staged.detectors.recited import REASON, is_recited
 from staged.detectors.repetition import distinct_text
 from staged.detectors.token_evidence import token_evidence
 from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
@@ -115,7 +116,9 @@ class Examiner:
     def _verdict(self, name: str, score: float | None, one: Normalized, read: str, why: str) -> Verdict:
         words = count_words(read)
         verdict, p, n, reason = (NOT_ENOUGH, None, 0, why) if why else self._judge(score, words)
-        if len(read) < len(one.text) and not why:
+        if verdict == MACHINE_WRITTEN and isinstance(self.detector, Reading) and is_recited(self.detector, read):
+            score, verdict, p, n, reason = None, NOT_ENOUGH, None, 0, REASON
+        elif len(read) < len(one.text) and not why:
             reason += " What comes again in the text was read once."
         return Verdict(name, score, p, verdict, self.name, reason, self.fpr, words, n, one.changes, one.text)
 
