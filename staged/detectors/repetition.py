@@ -12,7 +12,8 @@ from itertools import groupby
 
 import regex
 
-RUN = 5  # words in a row that came before: fewer are idioms
+RUN = 5  # words in a row that came before
+LEAST_COPY = 8  # words in a row that are repeated: fewer are idioms
 MOST_REPEATED = 0.2  # of a text's words; of 100 human texts 1 has more
 LEAST_PIECE = 25  # words in a row that come first: shorter ones between copies are what was changed in them
 _WORD = regex.compile(r"\S+")
@@ -25,7 +26,7 @@ def distinct_text(text: str) -> str:
     Passages that come first stay as they stand; those that do not touch are set apart as paragraphs.
     """
     spans = [found.span() for found in _WORD.finditer(text)]
-    repeated = _closed(_repeated([_SIGNS.sub("", text[a:b]).casefold() for a, b in spans]))
+    repeated = _copies(_closed(_repeated([_SIGNS.sub("", text[a:b]).casefold() for a, b in spans])))
     if sum(repeated) <= MOST_REPEATED * len(spans):
         return text
     pieces, at = [], 0
@@ -56,3 +57,9 @@ def _closed(repeated: list[bool]) -> list[bool]:
                 found[last:i] = [True] * (i - last)
             last = i
     return found
+
+
+def _copies(repeated: list[bool]) -> list[bool]:
+    """Without the runs that are too short to be copies."""
+    runs = ((again, len(list(run))) for again, run in groupby(repeated))
+    return [again and length >= LEAST_COPY for again, length in runs for _ in range(length)]

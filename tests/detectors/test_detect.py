@@ -409,7 +409,7 @@ class TestCommand:
         monkeypatch.setattr(Examiner, "tokens", lambda self, text: [])
         page = tmp_path / "page.html"
         shown = run("-", "--html", str(page), "--calibration", str(calibration), stdin=text_with(6) + " <script>alert(1)</script>")
-        assert "machine · 64 words" in " ".join(shown.split())
+        assert "machine · 61 words" in " ".join(shown.split())
         assert f"page: {page}" in "".join(shown.split("\n"))
         html = page.read_text(encoding="utf-8")
         assert "scores like machine-written text" in html
