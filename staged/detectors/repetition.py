@@ -13,7 +13,7 @@ from itertools import groupby
 import regex
 
 RUN = 5  # words in a row that came before
-LEAST_COPY = 8  # words in a row that are repeated: fewer are idioms
+LEAST_COPY = 12  # words in a row that are repeated: fewer are idioms and headings
 MOST_REPEATED = 0.2  # of a text's words; of 100 human texts 1 has more
 LEAST_PIECE = 25  # words in a row that come first: shorter ones between copies are what was changed in them
 _WORD = regex.compile(r"\S+")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from staged.detectors import recited
 from staged.detectors.calibrate import fit_calibration, load_calibration
 from staged.detectors.coverage import Coverage, coverage_of
 from staged.detectors.known_texts import known_text
 from staged.detectors.normalize import normalize
 from staged.detectors.repetition import distinct_text
+from staged.detectors.token_statistics import token_statistics
+from staged.model.causal import load_causal
 
 ENGLISH = """My grandmother kept bees behind the shed, and every summer she let me help her, though I was afraid of them. She
 said that a bee can tell when you are nervous, so I should breathe slowly and think of something dull, like the
@@ -188,6 +193,23 @@ class TestRepetition:
         assert len(distinct_text("I am not sure what to say about it. " * 40).split()) < 10
 
 
+class TestRecited:
+    def test_by_the_scorers_mean_surprise(self, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Reads:
+            name, most_tokens, scorer = "reads", 64, load_causal(str(tiny))
+
+            def score(self, texts: Sequence[str]) -> list[float]:
+                return [0.0] * len(texts)
+
+        ids = Reads.scorer.tokenizer.encode(" ".join(ENGLISH.split()))[:64]
+        nats = -float(token_statistics(Reads.scorer, [ids])[0].logprob.mean())
+        assert nats > recited.LEAST_NATS
+        for least, known in ((nats - 0.01, False), (nats + 0.01, True)):
+            monkeypatch.setattr(recited, "LEAST_NATS", least)
+            assert recited.is_recited(Reads(), ENGLISH) is known
+        assert not recited.is_recited(Reads(), "")
+
+
 class TestCoverageOfACalibration:
     def test_what_its_texts_are_in(self) -> None:
         assert coverage_of([ENGLISH]) == Coverage(("Latin",), ("en",)) == Coverage()
@@ -205,7 +227,7 @@ class TestCoverageOfACalibration:
         assert not why(ENGLISH, both)
         assert "in German" in why(OTHERS["German"], both)
 
-    def test_kept_in_the_file_and_read_as_english_without(self, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    def test_kept_in_the_file_and_read_as_english_without(self, tmp_path: Path) -> None:
         path = tmp_path / "calibration.json"
         for covers in (None, coverage_of([RUSSIAN])):
             fit_calibration("d", [(0.0, 60)], covers=covers).save(path)
