@@ -14,6 +14,7 @@ LONGEST, SHORTEST = 5000, 80  # characters, and words, of a text
 STDLIB, PACKAGES = (Path(sysconfig.get_paths()[name]) for name in ("stdlib", "purelib"))
 CODE = (".c", ".h", ".cpp", ".cuh", ".pyx", ".js", ".css", ".html", ".json", ".f90")
 MANUALS, CATALOGUES, LICENCES = Path("/usr/share/man"), Path("/usr/share/locale"), Path("/usr/share/common-licenses")
+MOST_THE = 0.02  # of the words of a page that was translated
 ENGLISH = ("en", "man")  # and what is no language
 REFERENCES = re.compile(r"^ *References\n *-{5,}\n((?:.*\S.*\n|\n(?= *\.\. \[))+)", re.MULTILINE)
 
@@ -35,7 +36,9 @@ def honest_texts() -> Iterator[tuple[str, str, str]]:
     for path in sorted(MANUALS.glob("*/man1/*.gz"))[::4]:
         if not path.parts[4].startswith(ENGLISH):
             lines = gzip.decompress(path.read_bytes()).decode("utf-8", "replace").splitlines()
-            yield from _text("manuals", path, re.sub(r"\\f.|\\", "", "\n".join(one for one in lines if one[:1] not in ".'")))
+            text = re.sub(r"\\f.|\\", "", "\n".join(one for one in lines if one[:1] not in ".'"))
+            if text.split().count("the") < MOST_THE * len(text.split()):  # else it stayed English but for its headings
+                yield from _text("manuals", path, text)
     for path in sorted(CATALOGUES.glob("*/LC_MESSAGES/*.mo"))[::9]:
         if not path.parts[4].startswith(ENGLISH):
             yield from _text("messages", path, _messages(path))
