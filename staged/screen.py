@@ -105,12 +105,20 @@ class Notes(logging.Handler):
         sentence = record.getMessage()
         if sentence not in self._shown:
             self._shown.add(sentence)
-            errors.print(visible(sentence), style="dim", markup=False, highlight=False, soft_wrap=True)
+            _line(sentence, style="dim")
+
+
+def _line(text: str, *, style: str = "") -> None:
+    """A whole line on standard error, which nothing but the terminal breaks."""
+    errors.print(visible(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def count_progress(what: str) -> Iterator[Any]:
-    """A bar; one that had nothing to show leaves no trace: what it waits for was refused, or was there already."""
+    """A bar, or in a file a line for each piece of work that is done; nothing where there was nothing to wait for."""
+    if not errors.is_terminal:
+        yield from _counted_lines(what)
+        return
     with _bars(MofNCompleteColumn()) as bars:
         task = bars.add_task(what, total=None)
         try:
@@ -120,8 +128,25 @@ def count_progress(what: str) -> Iterator[Any]:
                 bars.remove_task(task)
 
 
+def _counted_lines(what: str) -> Iterator[Any]:
+    """How far each piece of work came, said when the next one begins or all ends."""
+    came: list[tuple[str, str]] = []
+
+    def report(done: int, total: int, now: str = what) -> None:
+        if came and came[-1][0] != now:
+            _line(came[-1][1])
+        came[:] = [(now, f"{now} {done:,}/{total:,}")]
+
+    try:
+        yield report
+    finally:
+        for _, line in came:
+            _line(line)
+
+
 @contextmanager
 def train_progress(name: str) -> Iterator[Any]:
+    """A bar with its losses, or in a file a line for each validation."""
     with _bars(MofNCompleteColumn(), TextColumn("{task.fields[facts]}")) as bars:
         task = bars.add_task(name, total=None, facts="")
         seen: dict[str, Any] = {"valid": None}
@@ -132,14 +157,15 @@ def train_progress(name: str) -> Iterator[Any]:
             facts = f"train {progress.train_loss:.3f}{valid} · {progress.tokens_per_s:,.0f} tok/s"
             facts += f" · {progress.peak_memory_mb:,.0f} MB · ETA {progress.eta_s:,.0f} s"
             bars.update(task, completed=progress.step, total=progress.steps, facts=facts)
-            if progress.valid_loss and not bars.console.is_terminal:
-                errors.print(f"{name} step {progress.step}/{progress.steps}: {facts}", highlight=False, markup=False)
+            if (progress.valid_loss or progress.step == progress.steps) and not errors.is_terminal:
+                _line(f"{name} step {progress.step}/{progress.steps}: {facts}")
 
         yield report
 
 
 @contextmanager
 def study_progress() -> Iterator[Any]:
+    """A bar for all and one for each stage at work, or in a file a line for each stage that is done."""
     with _bars(TaskProgressColumn()) as bars:
         whole = bars.add_task("study", total=None)
         running: dict[str, Any] = {}
@@ -150,13 +176,13 @@ def study_progress() -> Iterator[Any]:
             bars.update(whole, completed=sum(done.values()), total=sum(one.cost for one in stages))
             if share < 1:
                 if stage.name not in running:
-                    running[stage.name] = bars.add_task(f"  {stage.name}", total=1.0, visible=bars.console.is_terminal)
+                    running[stage.name] = bars.add_task(f"  {stage.name}", total=1.0)
                 bars.update(running[stage.name], completed=share)
             elif stage.name in running:
                 bars.remove_task(running.pop(stage.name))
-            if share == 1 and not bars.console.is_terminal:
+            if share == 1 and not errors.is_terminal:
                 finished = sum(one.name in done and done[one.name] == one.cost for one in stages)
-                errors.print(f"[{finished}/{len(stages)}] {stage.name}", highlight=False, markup=False)
+                _line(f"[{finished}/{len(stages)}] {stage.name}")
 
         yield report
 
@@ -169,6 +195,7 @@ def _bars(*columns: ProgressColumn) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=errors,
+        disable=not errors.is_terminal,  # a file gets whole lines, not the last picture of a bar
     )
 
 

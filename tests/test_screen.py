@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from staged import __version__, cli
 from staged.errors import PlanError
 from staged.model.train import Progress
-from staged.screen import count_progress, print_table, say, train_progress
+from staged.screen import count_progress, print_table, say, study_progress, train_progress
 
 FIGURE = "0.691 [0.601, 0.768]"
 
@@ -26,7 +27,7 @@ def test_a_name_with_brackets_is_shown_whole(capfd: pytest.CaptureFixture[str]) 
         report(Progress(1, 2, 3.0, 3.5, 100.0, 1.0, 10.0))
     shown = capfd.readouterr().err
     assert "mine [b] step 1/2" in shown
-    assert shown.count("mine [b]") == 2
+    assert shown.count("mine [b]") == 1  # one line a validation, and not once more at the end
 
 
 def refused_after(reports: int) -> None:
@@ -46,6 +47,27 @@ def test_a_refusal_stands_alone(capfd: pytest.CaptureFixture[str]) -> None:
     with count_progress("texts"):
         pass  # a file that is there already
     assert not capfd.readouterr().err.strip()
+
+
+def test_progress_in_a_file_is_whole_lines(capfd: pytest.CaptureFixture[str]) -> None:
+    long, last = "texts of a corpus whose name is longer than most terminals are wide, " * 2, "scores"
+    with count_progress("texts") as progress:
+        for done in range(500):
+            progress(done + 1, 500, long)
+        for done in range(20):
+            progress(done + 1, 20, last)
+    assert capfd.readouterr().err.splitlines() == [f"{long} 500/500", "scores 20/20"]
+    with train_progress("model " * 20) as report:
+        for step in range(1, 9):
+            report(Progress(step, 8, 3.0, 3.5 if step % 4 == 0 else None, 100.0, 1.0, 10.0))
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split(":")[0].split()[-1] for line in lines] == ["4/8", "8/8"]
+    stages = [SimpleNamespace(name=f"{name} " * 30, cost=1.0) for name in "ab"]
+    with study_progress() as tell:
+        for stage in stages:
+            for share in (0.0, 0.5, 1.0):
+                tell(stages, stage, share)
+    assert capfd.readouterr().err.splitlines() == [f"[{i + 1}/2] {one.name}" for i, one in enumerate(stages)]
 
 
 def table_of(monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> list[str]:

@@ -98,11 +98,14 @@ def _write_page(html: Path, examiner: Examiner, texts: list[tuple[str, str]]) ->
     name, text = texts[0]
     if why := examiner.reads_without():
         say(why)
-    page = saved(examine_text(examiner, text, lambda: None), name=name)
+    seen = examine_text(examiner, text, lambda: None)
+    page = saved(seen, name=name)
     with disk_errors(html):
         html.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(html, sealed(page).encode(), form=is_sealed)
+    _print_one(seen.verdict)
     say(f"page: {html}")
+    _print_limits(examiner, [seen.verdict])
 
 
 def _print_csv(verdicts: Iterable[Verdict]) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -27,10 +26,11 @@ import numpy as np
 
 from staged.artifacts import disk_errors, read_json, write_json
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
+from staged.detectors.coverage import Coverage
 from staged.errors import ArtifactError, CheckpointError, PlanError
 from staged.figures import counted
 from staged.gate import holds
-from staged.records import MACHINE, count_words
+from staged.records import MACHINE
 
 EDGES_WORDS = (50, 100, 200, 400)
 MACHINE_P = 0.05  # at most this share of machine texts scores as low as one that is called human-like
@@ -38,9 +38,6 @@ HUMAN_P = 0.5  # without machine texts: a score that half of the human ones reac
 LEAST_FPR = 1e-6  # takes a million human texts of each length
 KIND = "calibration"
 FORM = holds("kind", "detector", "edges_words", "human", "fingerprint")  # of a calibration's file
-_UNSPACED = re.compile(  # letters of scripts that put no spaces between words: Thai to Khmer, kana, Chinese characters
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
 
 
 def check_fpr(fpr: float) -> None:
@@ -53,16 +50,6 @@ def check_fpr(fpr: float) -> None:
         raise PlanError(
             f"the false-positive rate must lie between 0 and 1 and be at least {LEAST_FPR:g}, such as 0.01 for 1%, not {fpr:g}"
         )
-
-
-def is_unspaced(text: str) -> bool:
-    """Whether most of a text is in scripts that put no spaces between words, so that words do not say how long it is."""
-    return 2 * len(_UNSPACED.findall(text)) > sum(map(str.isalpha, text))
-
-
-def comparable_words(text: str) -> int:
-    """By which a normalised text is set against others; 0, and so never enough, where words do not say how long it is."""
-    return 0 if is_unspaced(text) else count_words(text)
 
 
 def threshold_at_fpr(human_scores: Sequence[float], fpr: float) -> float:
@@ -117,6 +104,7 @@ class Calibration:
         human, machine: scores of each bin, ascending; machine's may be empty.
         domains: what kinds of human text went in, as the user calls them.
         known_by: what the detector is beside its name (`catalog.known_by`), whose scores these are; none where that says it all.
+        covers: the scripts and languages of its human texts; None of a file from before this was recorded: English.
     """
 
     detector: str
@@ -125,6 +113,12 @@ class Calibration:
     machine: tuple[tuple[float, ...], ...]
     domains: tuple[str, ...] = ()
     known_by: tuple[str, ...] = ()
+    covers: Coverage | None = None
+
+    @property
+    def coverage(self) -> Coverage:
+        """Which texts may be set against its human texts."""
+        return self.covers or Coverage()
 
     def bin_of(self, words: int) -> int | None:
         """Which bin a text of so many words belongs to; None below the shortest."""
@@ -207,10 +201,8 @@ class Calibration:
         return hashlib.sha256(json.dumps(self._facts(), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def _facts(self) -> dict[str, Any]:
-        facts = asdict(self)
-        if not self.known_by:
-            del facts["known_by"]
-        return facts
+        unsaid = {name for name in ("known_by", "covers") if not getattr(self, name)}  # of files from before they could be said
+        return {name: value for name, value in asdict(self).items() if name not in unsaid}
 
     def _why_nothing(self, score: float | None, words: int, n: int, fpr: float) -> str:
         index = self.bin_of(words)
@@ -255,6 +247,7 @@ def fit_calibration(
     domains: Sequence[str] = (),
     edges_words: Sequence[int] = EDGES_WORDS,
     known_by: Sequence[str] = (),
+    covers: Coverage | None = None,
 ) -> Calibration:
     """A calibration from scored texts.
 
@@ -262,7 +255,7 @@ def fit_calibration(
         human, machine: (finite score, words of the normalised text) of each; none of them may have trained the detector. Texts
             below the shortest length are left out.
         domains: what kinds of human text these are.
-        edges_words, known_by: as `Calibration` has them.
+        edges_words, known_by, covers: as `Calibration` has them.
 
     Raises:
         CheckpointError: no human text long enough, a score that is not finite, or edges that do not ascend.
@@ -277,7 +270,7 @@ def fit_calibration(
             f"calibration of {detector_name!r}: none of {len(human):,} human texts has {edges[0]} words; give longer ones"
         )
     kinds = tuple(sorted(set(domains)))
-    return Calibration(detector_name, edges, _binned(human, edges), _binned(machine, edges), kinds, tuple(known_by))
+    return Calibration(detector_name, edges, _binned(human, edges), _binned(machine, edges), kinds, tuple(known_by), covers)
 
 
 def _binned(scored: Sequence[tuple[float, int]], edges: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
@@ -303,7 +296,9 @@ def load_calibration(path: Path) -> Calibration:
         if not len(human) == len(machine) == len(edges) > 0 or any(list(one) != sorted(one) for one in (edges, *human, *machine)):
             raise ValueError("its lengths or scores are not in order")
         known_by = tuple(map(str, found.get("known_by", ())))
-        calibration = Calibration(found["detector"], edges, human, machine, tuple(found["domains"]), known_by)
+        covers = found.get("covers")
+        coverage = covers and Coverage(*(tuple(map(str, covers[name])) for name in ("scripts", "languages")))
+        calibration = Calibration(found["detector"], edges, human, machine, tuple(found["domains"]), known_by, coverage)
         if calibration.fingerprint != found["fingerprint"]:
             raise ValueError("its content does not match its fingerprint")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

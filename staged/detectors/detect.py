@@ -12,14 +12,18 @@ from typing import Any
 
 from staged.artifacts import continued, write_atomic
 from staged.corpus.passages import sentence_spans
-from staged.detectors.calibrate import Calibration, check_fpr, humans_needed, is_unspaced, load_calibration
+from staged.detectors.calibrate import Calibration, check_fpr, humans_needed, load_calibration
 from staged.detectors.catalog import calibration_file, full_name, known_by, open_detector, scored_by
-from staged.detectors.contract import NOT_ENOUGH, Counting, Reading, Segment, TokenEvidence, Verdict
+from staged.detectors.contract import MACHINE_WRITTEN, NOT_ENOUGH, Counting, Reading, Segment, TokenEvidence, Verdict
+from staged.detectors.coverage import is_unspaced
 from staged.detectors.normalize import Normalized, normalize
+from staged.detectors.recited import REASON, is_recited
+from staged.detectors.repetition import distinct_text
 from staged.detectors.token_evidence import token_evidence
 from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
 from staged.digests import digest
 from staged.errors import CheckpointError
+from staged.figures import counted
 from staged.gate import rows_have_keys
 from staged.model.causal import CausalLM, load_causal
 from staged.progress import Progress, silent
@@ -81,21 +85,48 @@ class Examiner:
         return self._verdicts([(name, normalize(text)) for name, text in texts])
 
     def _verdicts(self, texts: Sequence[tuple[str, Normalized]]) -> list[Verdict]:
-        full = [one.text for _, one in texts if one.text.strip()]
-        scores = iter(self.detector.score(full))
-        return [self._verdict(name, next(scores) if one.text.strip() else None, one) for name, one in texts]
+        read = [self._read(one.text) for _, one in texts]
+        scores = iter(self._scores([text for text, why in read if not why]))
+        return [
+            self._verdict(name, None if why else next(scores), one, text, why)
+            for (name, one), (text, why) in zip(texts, read, strict=True)
+        ]
 
-    def _verdict(self, name: str, score: float | None, one: Normalized) -> Verdict:
-        words = count_words(one.text)
-        verdict, p, n, reason = self._judge(score, words, one.text)
+    def _read(self, text: str) -> tuple[str, str]:
+        """What of a normalised text is judged, and why nothing can be said of it; a sentence, or nothing where something can."""
+        if not text.strip():
+            return text, "The text is empty."
+        if self.calibration is None or self._is_short(text):
+            return text, ""
+        if why := self.calibration.coverage.why_not(text):
+            return text, why
+        once = distinct_text(text)
+        if not self._is_short(once):
+            return once, ""
+        words, least = counted(count_words(once), "word"), self.calibration.edges_words[0]
+        return once, f"The text repeats itself: it has {words} without that; below {least} words there is too little to judge by."
+
+    def _is_short(self, text: str) -> bool:
+        assert self.calibration is not None
+        return self.calibration.bin_of(count_words(text)) is None and not is_unspaced(text)
+
+    def _scores(self, texts: list[str]) -> list[float]:
+        scores = self.detector.score(texts) if texts else []
+        if len(scores) != len(texts):
+            gave = f"gave {counted(len(scores), 'score')} for {counted(len(texts), 'text')}"
+            raise CheckpointError(f"detector {self.name}: {gave}; the detector is broken")
+        return scores
+
+    def _verdict(self, name: str, score: float | None, one: Normalized, read: str, why: str) -> Verdict:
+        words = count_words(read)
+        verdict, p, n, reason = (NOT_ENOUGH, None, 0, why) if why else self._judge(score, words)
+        if verdict == MACHINE_WRITTEN and isinstance(self.detector, Reading) and is_recited(self.detector, read):
+            score, verdict, p, n, reason = None, NOT_ENOUGH, None, 0, REASON
+        elif len(read) < len(one.text) and not why:
+            reason += " What comes again in the text was read once."
         return Verdict(name, score, p, verdict, self.name, reason, self.fpr, words, n, one.changes, one.text)
 
-    def _judge(self, score: float | None, words: int, text: str) -> tuple[str, float | None, int, str]:
-        if score is None:
-            return NOT_ENOUGH, None, 0, "The text is empty."
-        if is_unspaced(text):
-            said = "Most of the text is in a script without spaces between words, such as Chinese, Japanese or Thai: "
-            return NOT_ENOUGH, None, 0, said + "how many words it has, and so which human texts to compare it with, cannot be told."
+    def _judge(self, score: float | None, words: int) -> tuple[str, float | None, int, str]:
         if self.calibration is None:
             said = f"The detector {self.name} has not been calibrated on human text here: `staged calibrate` does that."
             return NOT_ENOUGH, None, 0, said
@@ -113,9 +144,12 @@ class Examiner:
     def segments(self, text: str) -> list[Segment]:
         """Whole sentences of a normalised text in parts of at least `SEGMENT_WORDS` words, each judged by itself.
 
-        Of k parts of a human text about k times fpr are called machine-written by chance.
+        Of k parts of a human text about k times fpr are called machine-written by chance. Of a text of which nothing can be said
+        nothing is said of its parts: the comments of a program are no essay.
         """
         parts = segment_spans(text)
+        if self._read(text)[1]:
+            return [Segment(a, b, None, None, NOT_ENOUGH) for a, b in parts]
         verdicts = self._verdicts([("", Normalized(text[a:b], ())) for a, b in parts])
         return [Segment(a, b, one.score, one.p_value, one.verdict) for (a, b), one in zip(parts, verdicts, strict=True)]
 

@@ -15,9 +15,10 @@ from staged.corpus.learned import read_learned
 from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
 from staged.detectors.achieved import Achieved, achieved_rates, promised
-from staged.detectors.calibrate import EDGES_WORDS, FORM, Calibration, check_fpr, comparable_words, fit_calibration, is_unspaced
+from staged.detectors.calibrate import EDGES_WORDS, FORM, Calibration, check_fpr, fit_calibration
 from staged.detectors.catalog import detector_folder
 from staged.detectors.contract import Detector
+from staged.detectors.coverage import comparable_words, coverage_of, is_unspaced
 from staged.detectors.normalize import normalize
 from staged.detectors.scoring import in_batches, scored
 from staged.errors import CorpusError, PlanError
@@ -137,6 +138,7 @@ def calibrate(
             domains=[domain for _, _, domain in fit_on],
             edges_words=edges_words,
             known_by=known_by,
+            covers=coverage_of(texts[0]),
         )
         calibration.save(out)
     return Fitted(calibration, fpr, tuple(achieved_rates(calibration, measured, fpr)))

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import PurePath
 
 from staged.errors import CorpusError
+from staged.files import word
 from staged.files.extracted import INSTEAD, Extract
 
 MEMORY_BYTES = 2**30
@@ -55,7 +56,7 @@ def opened(kind: str, data: bytes) -> Extract:
 
 def main() -> int:
     """One file from standard input; returns the exit code."""
-    from staged.files import pdf, word  # here, where the parsers' libraries are loaded
+    from staged.files import pdf  # here, where its library is loaded
 
     logging.disable()
     _confine()

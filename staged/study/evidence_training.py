@@ -20,8 +20,9 @@ from staged import __version__
 from staged.artifacts import build, disk_errors, is_complete, locked, read_json, replacing, write_atomic, write_json
 from staged.corpus.learned import read_learned, write_learned
 from staged.detectors.achieved import achieved_rates
-from staged.detectors.calibrate import Calibration, comparable_words, fit_calibration, load_calibration
+from staged.detectors.calibrate import Calibration, fit_calibration, load_calibration
 from staged.detectors.catalog import detector_files, detector_folder, known_by, open_detector
+from staged.detectors.coverage import comparable_words
 from staged.detectors.ensemble import Ensemble, is_folder_name
 from staged.detectors.evidence import EvidenceDetector, Matrix, one_line, scored_features
 from staged.detectors.features import FEATURES

