@@ -32,9 +32,9 @@ from staged.gate import (
     check_construction,
     check_replaceable,
     check_stage,
-    construction_mark,
     entered,
     has_keys,
+    mark_construction,
     temporary_of,
     wanted_of,
 )
@@ -135,11 +135,11 @@ def _keep_only_matching(partial: Path, wanted: Mapping[str, Any]) -> None:
         return
     mark = partial / MARK
     if any(item != mark for item in partial.iterdir()):
-        write_json(mark, construction_mark("nothing yet"))
+        mark_construction(partial, "nothing yet")
         for item in partial.iterdir():
             if item != mark:
                 shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
-    write_json(mark, construction_mark(wanted))
+    mark_construction(partial, wanted)
 
 
 def check_name(folder: Path) -> None:
@@ -196,7 +196,7 @@ def continued(out: Path, wanted: Mapping[str, Any], *, pieces: str, form: Form |
         check_construction(folder)
         if wanted_of(folder) != json.loads(json.dumps(wanted)):
             _remove_pieces(folder, pieces)
-            write_json(folder / MARK, construction_mark(wanted))
+            mark_construction(folder, wanted)
         yield folder
         _remove_pieces(folder, pieces)
         (folder / MARK).unlink()

@@ -33,12 +33,12 @@ __all__ = [
     "check_construction",
     "check_replaceable",
     "check_stage",
-    "construction_mark",
     "entered",
     "has_keys",
     "holds",
     "is_sealed",
     "is_work",
+    "mark_construction",
     "rows_have_keys",
     "sealed",
     "stands_in_work",
@@ -116,9 +116,9 @@ def _named(folder: Path, files: list[Path]) -> str:
 # Folders under construction
 
 
-def construction_mark(wanted: Any) -> dict[str, Any]:
-    """What `MARK` holds of a folder that is to become `wanted`."""
-    return {"mark": CONSTRUCTION, "wanted": json.loads(json.dumps(wanted))}
+def mark_construction(folder: Path, wanted: Any) -> None:
+    """Mark a folder as work in progress that is to become `wanted`, JSON values; no ledger over it has a part in that."""
+    _write(folder / MARK, {"mark": CONSTRUCTION, "wanted": wanted})
 
 
 def wanted_of(folder: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ def save_snapshot(path: Path, state: dict[str, Any]) -> None:
     Raises:
         OSError: no space, or no permission.
     """
-    with replacing(path) as temporary, open(temporary, "wb") as file:
+    with replacing(path, form=zipfile.is_zipfile) as temporary, open(temporary, "wb") as file:
         try:
             torch.save(state, file)
         except RuntimeError as error:  # how torch.save tells of a disk that is full

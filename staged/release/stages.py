@@ -82,7 +82,6 @@ def advance(release: Release, root: Path, *, private: Path, date: datetime.date,
     public = public_half(private)  # a key that cannot sign is said now, and not at the first stage whose gates are met
     with disk_errors(root), locked(root):
         _same_key(release, root, public, private)
-        start_ledger(root, KIND)
         _write_records(release, root)
         number = next((i for i, stage in enumerate(release.stages) if not (root / stage.name).is_dir()), None)
         if number is None:
@@ -145,5 +144,6 @@ def _write_records(release: Release, root: Path) -> None:
 
 def _write_record(root: Path, name: str, decision: Mapping[str, Any]) -> None:
     (root / DECISIONS).mkdir(parents=True, exist_ok=True)
+    start_ledger(root, KIND)
     write_atomic(root / DECISIONS / f"{name}.md", decision_markdown(decision).encode())
     write_json(root / DECISIONS / f"{name}.json", decision)
