@@ -26,6 +26,7 @@ from staged.digests import sha256_file
 from staged.errors import ArtifactError, StagedError
 from staged.gate import (
     CHECKPOINT,
+    EMPTIED,
     MANIFEST,
     MARK,
     Form,
@@ -103,7 +104,7 @@ def build(
             (partial / name).unlink(missing_ok=True)
         check_stage(folder)
         if folder.exists():
-            shutil.rmtree(folder)
+            _remove(folder)
         partial.replace(folder)
         return True
 
@@ -135,11 +136,25 @@ def _keep_only_matching(partial: Path, wanted: Mapping[str, Any]) -> None:
         return
     mark = partial / MARK
     if any(item != mark for item in partial.iterdir()):
-        mark_construction(partial, "nothing yet")
-        for item in partial.iterdir():
-            if item != mark:
-                shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
+        mark_construction(partial, EMPTIED)
+        _empty(partial)
     mark_construction(partial, wanted)
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in a marked folder, but its mark."""
+    for item in folder.iterdir():
+        if item.name != MARK:
+            shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a finished stage; killed meanwhile, it is no longer finished, and carries a mark to the last."""
+    mark_construction(folder, EMPTIED)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    _empty(folder)
+    (folder / MARK).unlink()
+    folder.rmdir()
 
 
 def check_name(folder: Path) -> None:

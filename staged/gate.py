@@ -26,6 +26,7 @@ from staged.errors import ArtifactError
 
 __all__ = [
     "CHECKPOINT",
+    "EMPTIED",
     "LEDGER",
     "MANIFEST",
     "MARK",
@@ -52,6 +53,7 @@ MARK = "fingerprint.json"
 CHECKPOINT = "checkpoint.pt"  # in a folder under construction: what a killed writer continues from
 LEDGER = ".staged.json"
 CONSTRUCTION = "staged: under construction"
+EMPTIED = "nothing: it is being emptied"  # in a mark
 STAGE_KEYS = {"settings", "inputs", "versions", "files"}
 LEFT_BY_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # a look into a folder leaves these
 NOT_OURS = "was not written by staged, or was changed since; move it elsewhere, or choose another place"
@@ -87,7 +89,7 @@ def check_stage(folder: Path) -> None:
         return
     if folder.is_symlink() or not folder.is_dir():
         raise ArtifactError(f"{folder}: is no folder of ours; move it elsewhere, or choose another place")
-    if not (there := list(_files_in(folder))):
+    if wanted_of(folder) == EMPTIED or not (there := list(_files_in(folder))):
         return
     ours = _stage_files(folder)
     if ours is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,6 +33,11 @@ def prose(seed: int, sentences: int) -> str:
         lines.append(f"The {a} {stream.choice(VERBS)} the {b} {stream.choice(PLACES)}, {stream.randint(2, 99)} times.")
         lines.append("\n\n" if i % 5 == 4 else " ")
     return "".join(lines).strip()
+
+
+def put_json(path: Path, value: Any) -> None:
+    """JSON as a test finds or changes it: no gate has a say."""
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,7 @@ class BiasSettings:
                 raise PlanError(
                     f"bias: {name.replace('_', ' ')} must be at least {least} and at most {LARGEST:,}, not {getattr(self, name)}"
                 )
+        method(self.method)  # refused before anything is written
 
 
 KIND = "bias probe"  # what a folder of probes is called

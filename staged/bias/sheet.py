@@ -29,7 +29,7 @@ from staged.files.sheets import (
     words_digest,
     write_sheet_file,
 )
-from staged.gate import start_ledger
+from staged.gate import check_replaceable, start_ledger
 from staged.samples.dataset import read_samples
 from staged.samples.kept import FILE
 
@@ -58,7 +58,7 @@ def write_sheet(path: Path, models: Sequence[str], asked: Asked, out: Path, *, p
     key = [{"row": number, "text_sha256": words_digest(shown[number - 1][1])} | rows[i][1] for number, i in enumerate(order, 1)]
     with disk_errors(path):
         write_json(key_file(path), {"rows": key, "seed": asked.settings.seed})
-        write_sheet_file(path, HEADER, shown)
+        write_sheet_file(path, HEADER, shown, form=_is_blank)
     return len(rows)
 
 
@@ -69,10 +69,17 @@ def check_sheet(path: Path, asked: Asked, per_group: int) -> None:
         raise PlanError(f"{path}: a sheet is a .csv file; choose such a name")
     if path.exists() and any(row["rating"].strip() for row in read_sheet(path, HEADER, of=OF)):
         raise PlanError(f"{path}: holds ratings already; choose another name for a new sheet")
+    check_replaceable(path, _is_blank)
     if not 1 <= per_group <= least:
         raise PlanError(f"bias: a sheet takes 1 … {least} completions of each group and set, not {per_group}")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether nobody has written anything into a sheet."""
+    known = {"row", "text"}
+    return not any(value.strip() for row in read_sheet(path, HEADER, of=OF) for name, value in row.items() if name not in known)
 
 
 def key_file(sheet: Path) -> Path:

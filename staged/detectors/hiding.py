@@ -34,7 +34,7 @@ _NEVER = regex.compile(
     regex.V1,
 )
 # beside words, where browsers and editors leave one now and then
-_BESIDE = regex.compile("(?<!\\A)[\u200b\u2060\ufeff\u180e]")
+_BESIDE = regex.compile(rf"(?<!\A)(?!(?<={_LETTER}){_UNSEEN}+{_LETTER})[\u200b\u2060\ufeff\u180e]", regex.V1)
 _SOFT = regex.compile(r"(?<!\p{L}\p{L})\xad(?=\p{L})|(?<=\p{L})\xad(?!\p{L}\p{L})")  # which leave two letters on each side
 _TURNING = regex.compile("[\u202d\u202e]")
 _STYLED = regex.compile(

@@ -21,6 +21,7 @@ from typing import Any
 
 from staged.artifacts import write_atomic
 from staged.errors import ArtifactError, CorpusError
+from staged.gate import Form
 
 __all__ = [
     "defused",
@@ -51,12 +52,16 @@ WHOLE = re.compile(r"['’]?\+?0*(\d+)(?:[.,]0*)?")
 GROUPED = re.compile(r"[.,'’\s](?=\d{3}(?!\d))")  # what stands between thousands
 
 
-def write_sheet_file(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A whole CSV file or nothing; its texts `defused`."""
+def write_sheet_file(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, form: Form | None = None) -> None:
+    """A whole CSV file or nothing; its texts `defused`.
+
+    Args:
+        form: as `replacing` takes it.
+    """
     text = io.StringIO(newline="")
     cells = ([defused(one) if isinstance(one, str) else one for one in row] for row in rows)
     csv.writer(text, lineterminator="\n").writerows([header, *cells])
-    write_atomic(path, text.getvalue().encode())
+    write_atomic(path, text.getvalue().encode(), form=form)
 
 
 def defused(text: str) -> str:

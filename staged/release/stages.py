@@ -16,7 +16,7 @@ from staged.release.evidence import Evidence, read_evidence
 from staged.release.gates import AT_ADVANCE, MET, NOT_MET, Outcome, judge
 from staged.release.package import build_package
 from staged.release.plan import Release
-from staged.release.signing import PUBLIC, public_half
+from staged.release.signing import PUBLIC, SIGNATURE, SUMS, public_half
 from staged.release.verify import Problem, verify
 from staged.release.words import read_words
 
@@ -58,7 +58,7 @@ def status(release: Release, root: Path, *, public: Path | None = None) -> list[
     found = []
     for number, stage in enumerate(release.stages):
         folder = root / stage.name
-        if folder.is_dir():
+        if _is_out(folder):
             decision = read_json(folder / DECISION)
             found.append(Standing(stage.name, True, decision, _recorded(decision, folder, verify(folder, public))))
         else:
@@ -83,7 +83,7 @@ def advance(release: Release, root: Path, *, private: Path, date: datetime.date,
     with disk_errors(root), locked(root):
         _same_key(release, root, public, private)
         _write_records(release, root)
-        number = next((i for i, stage in enumerate(release.stages) if not (root / stage.name).is_dir()), None)
+        number = next((i for i, stage in enumerate(release.stages) if not _is_out(root / stage.name)), None)
         if number is None:
             return Advance(None, None)
         stage = release.stages[number]
@@ -97,6 +97,17 @@ def advance(release: Release, root: Path, *, private: Path, date: datetime.date,
         package = build_package(root, release, stage, decision, private=private)
         _write_record(root, stage.name, decision)
         return Advance(decision, package)
+
+
+def _is_out(folder: Path) -> bool:
+    """Whether a stage's package stands in its place, whole or not.
+
+    Raises:
+        ReleaseError: something else does.
+    """
+    if folder.exists() and not any((folder / name).is_file() for name in (DECISION, SIGNATURE, SUMS)):
+        raise ReleaseError(f"{folder}: is no package of a release; move it elsewhere, or choose another --out")
+    return folder.is_dir()
 
 
 def _same_key(release: Release, root: Path, public: bytes, private: Path) -> None:
@@ -120,7 +131,7 @@ def _judged(release: Release, number: int, root: Path, evidence: Evidence, publi
 
 def _broken(release: Release, number: int, root: Path, public: Path | None = None) -> list[str]:
     """Earlier stages whose packages are not whole; those that are not released yet are left out."""
-    earlier = [stage.name for stage in release.stages[:number] if (root / stage.name).is_dir()]
+    earlier = [stage.name for stage in release.stages[:number] if _is_out(root / stage.name)]
     return [name for name in earlier if verify(root / name, public)]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from staged.artifacts import read_json, write_json
+from staged.artifacts import read_json
 from staged.cli import app
 from staged.corpus.build import CorpusSettings, split_documents, write_documents
 from staged.corpus.embedded import sotu
@@ -23,7 +23,7 @@ from staged.errors import ArtifactError, CorpusError, PlanError
 from staged.model.checkpoints import model_folder
 from staged.records import MACHINE
 from staged.study.study import refuse_learned
-from tests.conftest import prose
+from tests.conftest import prose, put_json
 
 
 def copied(folder: Path, to: Path) -> str:
@@ -59,7 +59,7 @@ def model(tmp_path: Path, tiny: Path, human_folder: Path) -> Path:
     settings = CorpusSettings(source=str(human_folder))
     taught = [one for one in split_documents(settings) if one.split == "pretrain"]
     record = {"sources": sorted(one.source for one in taught), "settings": {"corpus": {"source": settings.source}}}
-    write_json(folder / "training.json", record | {"texts": sorted(text_words_digest(one.text) for one in taught)})
+    put_json(folder / "training.json", record | {"texts": sorted(text_words_digest(one.text) for one in taught)})
     return folder
 
 
@@ -91,7 +91,7 @@ def test_an_embedded_corpus_saved_as_files_is_recognised(tmp_path: Path) -> None
 def test_an_older_record_knows_a_copy_by_its_names(model: Path, human_folder: Path, tmp_path: Path) -> None:
     record = read_json(model / "training.json")
     del record["texts"]
-    write_json(model / "training.json", record)
+    put_json(model / "training.json", record)
     with pytest.raises(PlanError, match="learned from"):
         refuse_learned([str(model)], CorpusSettings(source=copied(human_folder, tmp_path / "copy"), seed=7))
 
@@ -108,7 +108,7 @@ def test_a_text_that_stands_twice_in_a_corpus_is_no_leak(tmp_path: Path, tiny: P
     learned = Learned(
         settings.source, frozenset(one.source for one in taught), frozenset(text_words_digest(one.text) for one in taught)
     )
-    write_json(folder / "training.json", learned.record() | {"settings": {"corpus": {"source": settings.source}}})
+    put_json(folder / "training.json", learned.record() | {"settings": {"corpus": {"source": settings.source}}})
     refuse_learned([str(folder)], settings)
 
 
@@ -128,7 +128,7 @@ def detector(tmp_path: Path, human_folder: Path) -> Path:
     corpus.mkdir()
     folder.mkdir()
     documents = read_corpus(str(human_folder))
-    write_json(corpus / "documents.json", digests_by_source(documents))
+    put_json(corpus / "documents.json", digests_by_source(documents))
     write_learned(folder, documents[:20], {corpus: str(human_folder)})
     machine = [replace(one, text=prose(number, 60), label=MACHINE) for number, one in enumerate(documents[:20])]
     train_tfidf([*documents[:20], *machine], [*documents[:4], *machine[:4]]).save(folder)

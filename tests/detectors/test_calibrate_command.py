@@ -263,7 +263,8 @@ class TestCommand:
         self, counting: Counting, human_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         out = tmp_path / "c.json"
-        out.write_text("old")
+        fit_calibration("counting", [(0.0, 60)]).save(out)
+        before = out.read_text()
 
         def stop(texts: Sequence[str]) -> list[float]:
             raise KeyboardInterrupt
@@ -271,7 +272,7 @@ class TestCommand:
         monkeypatch.setattr(counting, "score", stop)
         result = CliRunner().invoke(app, ["calibrate", "--human", str(human_folder), "--detector", "counting", "--out", str(out)])
         assert result.exit_code == 130
-        assert out.read_text() == "old"
+        assert out.read_text() == before
         assert {path.name for path in tmp_path.iterdir()} == {"c.json", "c.json.blocks"}  # which the next run continues
 
 

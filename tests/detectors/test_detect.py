@@ -31,6 +31,7 @@ from staged.detectors.evidence import EvidenceDetector, Weights
 from staged.detectors.features import FEATURES
 from staged.detectors.inputs import read_texts
 from staged.errors import CheckpointError, CorpusError, PlanError
+from staged.gate import mark_construction
 from staged.model.causal import load_causal
 from tests.conftest import prose
 from tests.files.test_extract import pdf_file, word_file
@@ -252,6 +253,7 @@ class TestInputs:
         for name in (".git/config", "sub/.hidden", "found.jsonl.blocks/000.jsonl", "sub/a.txt"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_bytes(b"\xff" if name != "sub/a.txt" else b"one")
+        mark_construction(tmp_path / "found.jsonl.blocks", {})
         (tmp_path / "found.jsonl").write_text('{"id": "a", "verdict": "machine"}\n')
         found = list(read_texts([str(tmp_path)], out=tmp_path / "sub" / ".." / "found.jsonl"))
         assert [text for _, text in found] == ["one"]

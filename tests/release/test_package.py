@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_signing import verifying
 
-from staged.artifacts import read_json, write_json
+from staged.artifacts import read_json
 from staged.digests import sha256_file
 from staged.errors import ReleaseError
 from staged.release.contents import files_of, parse_sums, sums_text
@@ -26,6 +26,7 @@ from staged.release.plan import read_release
 from staged.release.signing import make_keys, sign
 from staged.release.stages import advance
 from staged.release.verify import Problem, verify
+from tests.conftest import put_json
 from tests.release.conftest import DATE, lay_out, write_plan
 
 MUTATIONS = 50
@@ -159,17 +160,21 @@ def test_changed_sums_are_blamed_not_the_file_that_the_signature_vouches_for(pac
 
 def test_a_forger_who_redoes_the_sums_fails_the_signature(package: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
     (package / "detector" / "detector.json").write_text('{"terms": 4}\n', encoding="utf-8")
+    (package / "SHA256SUMS").unlink()
     write_sums(package)
     assert "signature" in kinds(package, keys[1], "model.sig")
     forged, forged_public = make_keys(tmp_path / "forger")
     shutil.copy(forged_public, package / "release.pub")
+    (package / "model.sig").unlink()
     sign(package, forged)
+    (package / "SHA256SUMS").unlink()
     write_sums(package)
     assert "signature" in kinds(package, keys[1], "model.sig")  # the releaser's key, got from elsewhere
 
 
 def test_the_one_file_that_is_not_signed_is_held_by_the_signed_sbom(package: Path, keys: tuple[Path, Path]) -> None:
     (package / ".gitattributes").write_text("* text\n", encoding="utf-8")
+    (package / "SHA256SUMS").unlink()
     write_sums(package)
     assert kinds(package, keys[1], ".gitattributes") == {"sbom"}
 
@@ -181,8 +186,10 @@ def test_a_card_that_is_not_of_its_cells_is_named_even_when_all_is_signed(packag
         (package / name).write_text(text[:table] + text[table:].replace(old, new, 1), encoding="utf-8")
     card = read_json(package / "card.json")
     card["analyses"][0]["cells"][0]["accuracy"] += 0.001
-    write_json(package / "card.json", card)
+    put_json(package / "card.json", card)
+    (package / "model.sig").unlink()
     sign(package, keys[0])
+    (package / "SHA256SUMS").unlink()
     write_sums(package)
     found = {(one.file, one.kind) for one in verify(package, keys[1])}
     assert {("card.html", "card"), ("card.json", "card")} <= found
@@ -192,8 +199,10 @@ def test_changed_cells_are_named_even_when_all_is_signed(package: Path, keys: tu
     rows = read_json(package / "study" / "study" / "cells.json")
     for row in rows:
         row["accuracy"] = 0.99
-    write_json(package / "study" / "study" / "cells.json", rows)
+    put_json(package / "study" / "study" / "cells.json", rows)
+    (package / "model.sig").unlink()
     sign(package, keys[0])
+    (package / "SHA256SUMS").unlink()
     write_sums(package)
     said = [one for one in verify(package, keys[1]) if one.kind == "card"]
     assert {one.file for one in said} == {"README.md", "card.html", "card.json"}
@@ -218,6 +227,8 @@ def test_a_wrong_or_missing_key_is_said(package: Path, tmp_path: Path) -> None:
 
 def test_the_card_can_be_written_again_to_the_same_bytes(package: Path) -> None:
     before = {name: (package / name).read_bytes() for name in ("README.md", "card.html", "card.json")}
+    for name in before:
+        (package / name).unlink()
     write_card(package, json.loads(before["card.json"]))
     assert {name: (package / name).read_bytes() for name in before} == before
 
@@ -234,9 +245,9 @@ def test_a_detector_of_another_run_than_the_evidence_is_refused(plan: Callable[.
     release = read_release(plan())
     (tmp_path / "detector" / "manifest.json").write_text('{"made": "here"}\n', encoding="utf-8")
     trained = {"detectors/tfidf/small/mix": sha256_file(tmp_path / "detector" / "manifest.json")}
-    write_json(tmp_path / "study" / "manifest.json", {"inputs": trained})
+    put_json(tmp_path / "study" / "manifest.json", {"inputs": trained})
     assert "detector/manifest.json" in members(release, release.stages[0])
-    write_json(tmp_path / "study" / "manifest.json", {"inputs": dict.fromkeys(trained, "0" * 64)})
+    put_json(tmp_path / "study" / "manifest.json", {"inputs": dict.fromkeys(trained, "0" * 64)})
     with pytest.raises(ReleaseError, match="is of another run than the studies in evidence"):
         members(release, release.stages[0])
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from staged.artifacts import read_json, write_json
+from staged.artifacts import read_json
 from staged.corpus.build import read_documents
 from staged.detectors.calibrate import load_calibration
 from staged.detectors.detect import Examiner
@@ -21,7 +21,7 @@ from staged.release.package import build_package
 from staged.release.plan import Release, read_release
 from staged.release.stages import advance
 from staged.release.verify import verify
-from tests.conftest import prose
+from tests.conftest import prose, put_json
 from tests.release.conftest import DATE, WRITTEN, write_bias
 from tests.study.commands import run
 
@@ -73,7 +73,7 @@ def place(tiny: Path, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFacto
     table = read_json(place / "probes" / "bias" / "bias.json")
     table |= {"models": [str(place / "models" / "small")]}
     table["sentences"][0]["text"] = f"No difference found in {place / 'models' / 'small'}."
-    write_json(place / "probes" / "bias" / "bias.json", table)
+    put_json(place / "probes" / "bias" / "bias.json", table)
     (place / "LICENSE").write_text("Free for all.\n", encoding="utf-8")
     (place / "card.toml").write_text("".join(f"{key} = {json.dumps(text)}\n" for key, text in WRITTEN.items()), encoding="utf-8")
     return place
@@ -142,7 +142,7 @@ def test_another_model_under_the_studied_name_is_refused(
         said = facts.read_bytes()
         table = json.loads(said)
         del table["models"][0]["files"]
-        write_json(facts, table)
+        put_json(facts, table)
         with pytest.raises(ReleaseError, match=r"samples.small.nucleus.manifest.json has another model.safetensors"):
             members(plan, plan.stages[0])
         facts.write_bytes(said)
@@ -174,7 +174,7 @@ def test_an_old_studys_records_get_names_as_well(
         table = read_json(old / name)
         table["settings"]["corpus"]["source"] = "../texts/speeches/"
         table["settings"]["roberta"]["base"] = str(place / "encoders" / "enc")
-        write_json(old / name, table)
+        put_json(old / name, table)
     page = (old / "report.html").read_text(encoding="utf-8")
     (old / "report.html").write_text(page.replace("Human text: speeches.", f"Human text: ../texts/speeches/. {place}/encoders/enc"))
     text = (place / "release.toml").read_text(encoding="utf-8").replace(f"{place}/studies/tried", str(old))

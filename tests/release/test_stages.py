@@ -39,7 +39,7 @@ def test_stages_go_out_one_by_one(plan: Callable[..., Path], tmp_path: Path, key
         assert record == (root / name / "DECISION.md").read_text(encoding="utf-8")
     assert advance(read_release(path), root, private=keys[0], date=DATE).decision is None
     assert states(path, root) == [["met", "met", "met"]] * 2
-    assert sorted(one.name for one in root.iterdir()) == ["decisions", "large", "small"]
+    assert sorted(one.name for one in root.iterdir()) == [".staged.json", "decisions", "large", "small"]
 
 
 def test_open_gates_refuse_with_reasons_and_a_person_may_override(
@@ -115,7 +115,7 @@ def test_interrupted_anywhere_the_next_call_finishes(
             advance(release, root, private=keys[0], date=DATE)
     assert not (root / "small").exists()
     for leftover in (root / ".building").glob("small"):
-        (leftover / ".SHA256SUMS.tmp").write_text("half a", encoding="utf-8")
+        (leftover / ".SHA256SUMS.staged-tmp").write_text("half a", encoding="utf-8")
     done = advance(release, root, private=keys[0], date=DATE)
     assert done.package == root / "small"
     assert verify(root / "small", keys[1]) == []

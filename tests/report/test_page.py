@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from staged.artifacts import read_json, write_json
+from staged.artifacts import read_json
 from staged.errors import ArtifactError
 from staged.records import Cell
 from staged.report.page import write_report
+from tests.conftest import put_json
 
 SIZES, METHODS = ("small<1>", "large"), ("temperature-1", "top-k-40")
 COMPARISON = {
@@ -64,13 +65,13 @@ def folder(tmp_path: Path) -> Path:
     trained = (*METHODS, "mix")
     cells = [cell(a, m, b, n) for a in SIZES for m in trained for b in SIZES for n in METHODS]
     cells = [one for one in cells if one["id"] != "tfidf/large/top-k-40/small<1>/top-k-40/64"]
-    write_json(tmp_path / "cells.json", cells)
-    write_json(tmp_path / "lengths.json", [cell(a, "mix", a, n, length_tokens=t) for a in SIZES for n in METHODS for t in (32, 64)])
+    put_json(tmp_path / "cells.json", cells)
+    put_json(tmp_path / "lengths.json", [cell(a, "mix", a, n, length_tokens=t) for a in SIZES for n in METHODS for t in (32, 64)])
     finding = {"claim": "Larger is harder.", "test": "a minus b", "verdict": "not enough evidence", "comparisons": [COMPARISON]}
-    write_json(tmp_path / "findings.json", {"findings": [finding], "neighbours": [COMPARISON]})
+    put_json(tmp_path / "findings.json", {"findings": [finding], "neighbours": [COMPARISON]})
     texts = [{"model": "", "method": "", "id": "h1", "text": "A <b>bold</b> & human passage."}]
     texts += [{"model": size, "method": name, "id": "m1", "text": "machine"} for size in SIZES for name in METHODS]
-    write_json(tmp_path / "gallery.json", texts)
+    put_json(tmp_path / "gallery.json", texts)
     settings = {"title": "Two <sizes>", "models": SIZES, "methods": METHODS, "detectors": ["tfidf"], "n_test": 10, "seed": 1}
     settings |= {"length_tokens": 64, "corpus": {"source": "sotu"}}
     removed = {"verbatim": 1, "near": 0, "verbatim_across_splits": 0, "near_across_splits": 0}
@@ -78,7 +79,7 @@ def folder(tmp_path: Path) -> Path:
     share = {"text": "human", "method": "", "share": None, "share_low": None, "share_high": None, "texts": 10, "runs": 90}
     facts = {"settings": settings, "versions": {"commit": "0" * 40}, "copying": [share]}
     facts |= {"corpus": {"passages": {"test": 10}, "sources": {"test": 3}, "removed": removed}}
-    write_json(tmp_path / "study.json", facts | {"models": [{"name": size} | shapes for size in SIZES]})
+    put_json(tmp_path / "study.json", facts | {"models": [{"name": size} | shapes for size in SIZES]})
     return tmp_path
 
 
@@ -111,7 +112,7 @@ def test_a_changed_cell_changes_the_page(folder: Path) -> None:
     assert "12.3" not in page(folder)
     cells = read_json(folder / "cells.json")
     cells[0]["accuracy"] = 0.123
-    write_json(folder / "cells.json", cells)
+    put_json(folder / "cells.json", cells)
     assert "12.3" in page(folder)
 
 
@@ -120,14 +121,14 @@ def test_a_study_of_another_version_is_one_sentence_and_keeps_the_old_page(folde
     facts = read_json(folder / "study.json")
     del facts["copying"][0]["share_low"]
     facts["copying"][0]["share"] = 0.1
-    write_json(folder / "study.json", facts)
+    put_json(folder / "study.json", facts)
     with pytest.raises(ArtifactError, match="another version"):
         write_report(folder)
     assert (folder / "report.html").read_text(encoding="utf-8") == before
 
 
 def test_no_cells_is_said(folder: Path) -> None:
-    write_json(folder / "cells.json", [])
+    put_json(folder / "cells.json", [])
     with pytest.raises(ArtifactError, match="holds no cell"):
         write_report(folder)
 

@@ -240,7 +240,7 @@ class TestPrompts:
         [
             (b"", "holds no prompt"),
             (b"\xff", "byte 0 is not UTF-8"),
-            (b'{"x": 1}', "line 1: no"),
+            (b'{"x": 1}', "row 1: no"),
             (b"[]\n", "line 1: must"),
             (b"{", "line 1: not"),
         ],

@@ -129,6 +129,7 @@ def test_another_vocabulary_is_refused() -> None:
 def test_a_draft_with_another_tokenizer_is_refused(bpe: BPE, tiny: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(tiny, other)
+    (other / "tokenizer.json").unlink()
     train_bpe([prose(90, 400)], bpe.n_vocab).save(other)
     settings = SampleSettings(str(tiny), method("greedy"), 1, 5, draft=str(other))
     with pytest.raises(SamplingError, match="has another tokenizer than"):

@@ -14,7 +14,6 @@ import pytest
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from staged.artifacts import write_json
 from staged.cli import app
 from staged.corpus.files import read_corpus
 from staged.detectors import evidence
@@ -23,13 +22,15 @@ from staged.detectors.catalog import known_by, load_detector
 from staged.detectors.detect import Examiner
 from staged.detectors.features import FEATURES, SMOOTHER, feature_matrix, inside_words
 from staged.detectors.token_statistics import TokenStatistics
-from staged.errors import CheckpointError, PlanError, SamplingError
+from staged.errors import ArtifactError, CheckpointError, PlanError, SamplingError
+from staged.gate import EMPTIED, mark_construction
 from staged.records import HUMAN, MACHINE, Document
 from staged.study import evidence_data, evidence_training
 from staged.study.evidence_data import Cell, cells, first_words, generator_of, method_of
 from staged.study.evidence_plan import PENALISED, EnsembleSettings, EvidenceSettings, generator_name, read_evidence, read_plan
 from staged.study.evidence_training import build_detector
 from staged.study.evidence_weights import fit_weights, ridge_logistic
+from tests.conftest import put_json
 
 METHODS = {"temperature-1": 1.0, "top-k-40": 2.0, PENALISED: 1.0}
 
@@ -140,7 +141,7 @@ class TestTraining:
         build_detector(out, settings)
         shutil.copytree(out / "detector", other)
         made = json.loads((other / "evidence.json").read_text(encoding="utf-8"))
-        write_json(other / "evidence.json", made | {"name": "other", "biases": [1.0, -3.0], "most_tokens": 12})
+        put_json(other / "evidence.json", made | {"name": "other", "biases": [1.0, -3.0], "most_tokens": 12})
         plan.write_text(toml(settings), encoding="utf-8")
         (tmp_path / "both.toml").write_text(
             f'texts = "{plan}"\nname = "both"\n[members]\n"{out / "detector"}" = 1\n"{other}" = 3\n', encoding="utf-8"
@@ -194,7 +195,10 @@ class TestTraining:
         monkeypatch.setattr(evidence_training, "BLOCK", 32)
         monkeypatch.setattr(evidence_training, "FEWEST", 2)
         build_detector(tmp_path / "out", replace(settings, rarer=9.0))
-        (place / "ensemble.json").write_text("{}", encoding="utf-8")
+        (place / "notes.txt").write_text("mine", encoding="utf-8")
+        with pytest.raises(ArtifactError, match=r"notes\.txt"):
+            build_detector(tmp_path / "out", settings)
+        (place / "notes.txt").unlink()
         assert build_detector(tmp_path / "out", settings) == facts
         assert {path.name: path.read_bytes() for path in place.iterdir()} == kept
 
@@ -204,8 +208,9 @@ class TestTraining:
         facts = build_detector(tmp_path / "out", settings)
         place = tmp_path / "out" / "detector"
         shutil.copytree(place, tmp_path / "out" / "detector.partial")
+        mark_construction(place, EMPTIED)  # as its removal had begun
         (place / "manifest.json").unlink()
-        (place / "evidence.json").unlink()  # as `rmtree` had begun
+        (place / "evidence.json").unlink()
         monkeypatch.setattr(evidence_training, "scored_features", lambda *_, **__: pytest.fail("a text was read again"))
         for _ in range(2):
             assert build_detector(tmp_path / "out", settings) == facts
@@ -244,7 +249,7 @@ class TestTraining:
             mine = tmp_path / name / name / "my_tests.py"
             mine.parent.mkdir(parents=True)
             mine.write_text("mine")
-            with pytest.raises(PlanError, match="holds files of others"):
+            with pytest.raises(ArtifactError, match=r"my_tests\.py, and nothing here was made by staged"):
                 build_detector(tmp_path / name, settings)
             assert mine.read_text() == "mine"
 
@@ -274,7 +279,7 @@ class TestTraining:
         mine = tmp_path / "out" / "detector" / "config.json"
         mine.parent.mkdir(parents=True)
         mine.write_text("{}", encoding="utf-8")
-        with pytest.raises(PlanError, match="is no detector of this kind, and would be replaced by one"):
+        with pytest.raises(ArtifactError, match=r"holds config\.json, and nothing here was made by staged"):
             build_detector(tmp_path / "out", settings)
         assert mine.read_text(encoding="utf-8") == "{}"
 
@@ -287,7 +292,7 @@ class TestTraining:
         assert result.exit_code == 0, result.output
         made = json.loads(Path("out/mine/detector/evidence.json").read_text(encoding="utf-8"))
         Path("second").mkdir()
-        write_json(Path("second/evidence.json"), made | {"name": "second"})
+        put_json(Path("second/evidence.json"), made | {"name": "second"})
         Path("both.toml").write_text(
             'texts = "mine.toml"\nname = "both"\n[members]\n"out/mine/detector" = 1\n"second" = 3\n', encoding="utf-8"
         )

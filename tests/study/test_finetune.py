@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from staged.artifacts import read_json, write_json
+from staged.artifacts import read_json
 from staged.comparing import interval
 from staged.corpus.build import read_documents
 from staged.errors import ArtifactError
@@ -20,6 +20,7 @@ from staged.study.finetune_measures import _drop
 from staged.study.finetune_plan import read_finetune
 from staged.study.finetune_texts import answers, paired, pairs_to_test
 from staged.study.metrics import clustered_means
+from tests.conftest import put_json
 from tests.study.commands import kill_at_random_moments, run
 
 PLAN = """
@@ -168,7 +169,7 @@ def test_report_is_one_file_made_from_the_json(finished: Path, tmp_path: Path) -
     (tmp_path / "finetune.json").write_bytes((finished / "finetune.json").read_bytes())
     write_finetune_report(tmp_path)
     assert (tmp_path / "report.html").read_text() == page
-    write_json(tmp_path / "finetune.json", {"drops": []})
+    put_json(tmp_path / "finetune.json", {"drops": []})
     with pytest.raises(ArtifactError, match="another version"):
         write_finetune_report(tmp_path)
 

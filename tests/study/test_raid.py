@@ -468,7 +468,7 @@ class TestResume:
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "whole")
         with pytest.raises(KeyboardInterrupt):
             evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "again")
-        assert sorted(p.name for p in (tmp_path / "again").iterdir()) == ["scores.json", "scores.jsonl"]
+        assert sorted(p.name for p in (tmp_path / "again").iterdir()) == [".staged.json", "scores.json", "scores.jsonl"]
         with open(tmp_path / "again" / "scores.jsonl", "ab") as scores:
             scores.write(damage)
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "again")
@@ -619,7 +619,7 @@ def test_what_is_read_is_not_replaced(file: Path, tmp_path: Path) -> None:
 
 def test_scores_of_others_are_kept(file: Path, tmp_path: Path) -> None:
     (tmp_path / "scores.jsonl").write_text("mine")
-    with pytest.raises(ArtifactError, match="holds scores that are not of `staged evaluate`"):
+    with pytest.raises(ArtifactError, match=r"scores\.jsonl: was not written by staged"):
         evaluate_raid(file, RaidSettings(), out=tmp_path, detector="lrr@mini-s")
     assert (tmp_path / "scores.jsonl").read_text() == "mine"
 
