@@ -10,10 +10,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from staged.artifacts import read_json
+from staged.corpus.learned import FILE as LEARNED
 from staged.detectors.catalog import PARTS
 from staged.digests import sha256_file
 from staged.errors import ArtifactError, CheckpointError, ReleaseError
-from staged.figures import counted
 from staged.gate import MANIFEST
 from staged.model.checkpoints import model_folder
 from staged.model.layouts import config_file, weight_files
@@ -39,7 +39,7 @@ MODEL_FILES = (
         "NOTICE.txt",
     ),
 )
-DETECTOR_FILES = ("calibration.json", "facts.json", MANIFEST, "README.md")  # beside those of its kind, `catalog.PARTS`
+DETECTOR_FILES = ("calibration.json", "facts.json", LEARNED, MANIFEST, "README.md")  # beside those of its kind, `catalog.PARTS`
 MADE_ANEW = ("README.md", MANIFEST)  # of a model's folder: the package has its own
 LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE")
 MOST_NAMED = 12
@@ -122,7 +122,7 @@ def _listed(folder: Path, own: Iterable[str], *, without: Iterable[str], what: s
     if others:
         shown = ", ".join(others[:MOST_NAMED]) + (f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else "")
         raise ReleaseError(
-            f"{folder}: holds {counted(len(others), 'thing')} that are no part of a {what}: {shown}; move them away: a state of "
+            f"{folder}: holds what is no part of a {what}: {shown}; move it away: a state of "
             "training, notes or settings may hold a token or a private key, and pickles run code"
         )
     for path in found.values():
