@@ -21,7 +21,7 @@ LEVEL |= {
     "files": 0,
     "markdown": 0,
     "notes": 0,
-    "places": 0,
+    "placeless": 0,
     "progress": 0,
     "templates": 0,
     "threads": 0,

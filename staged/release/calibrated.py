@@ -14,7 +14,7 @@ from staged.detectors.catalog import known_by, open_detector
 from staged.detectors.fitting import calibrate
 from staged.errors import CorpusError, ReleaseError
 from staged.notes import note
-from staged.places import place_name
+from staged.placeless import place_name
 from staged.records import Document
 from staged.release.origin import corpora_of, study_of
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from staged.errors import PlanError
-from staged.places import place_name
+from staged.placeless import place_name
 from staged.records import Cell
 from staged.release.evidence import Evidence, Study
 from staged.release.words import Words

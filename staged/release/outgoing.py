@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from staged.errors import ArtifactError, ReleaseError
-from staged.places import named
+from staged.placeless import named
 from staged.release.leaks import leaks_in, places_of, secrets_in
 
 __all__ = ["check_leaks", "check_said", "without_places"]

@@ -13,7 +13,7 @@ from staged.artifacts import read_json, write_atomic
 from staged.errors import ArtifactError
 from staged.figures import estimate, percent
 from staged.gate import is_sealed, sealed
-from staged.places import named
+from staged.placeless import named
 from staged.report.page import templates
 
 WIDTH, LEFT, RIGHT, TOP, LINE = 640, 120, 16, 34, 46

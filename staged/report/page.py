@@ -10,7 +10,7 @@ from jinja2 import Environment, UndefinedError
 from staged.artifacts import read_json, write_atomic
 from staged.errors import ArtifactError
 from staged.gate import is_sealed, sealed
-from staged.places import named
+from staged.placeless import named
 from staged.records import Cell
 from staged.report.curves import length_curve
 from staged.study.matrix import PUBLISHED, PUBLISHED_SIZES, by_method, by_size, load_cells, values

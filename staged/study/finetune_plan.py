@@ -12,7 +12,7 @@ from staged.detectors.catalog import DETECTORS
 from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
 from staged.model.plan import FINE_TUNING, TrainSettings
-from staged.places import named
+from staged.placeless import named
 from staged.samples.methods import method
 from staged.samples.prompts import check_prompts
 from staged.settings import check_listed, from_table, over, read_toml

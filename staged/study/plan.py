@@ -10,7 +10,7 @@ from staged.corpus.build import CorpusSettings, given, recorded
 from staged.detectors.catalog import DETECTORS
 from staged.detectors.roberta_training import RobertaSettings
 from staged.errors import PlanError
-from staged.places import named
+from staged.placeless import named
 from staged.samples.methods import method
 from staged.settings import check_listed, from_table, over, read_toml
 from staged.study.attacks import check_attacks

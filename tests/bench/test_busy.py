@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "bench" / "busy.py"
 
 
+@pytest.mark.slow
 def test_quick_run_writes_its_rows(tmp_path: Path) -> None:
     out = tmp_path / "new" / "busy.json"
     command = [sys.executable, SCRIPT, "--quick", "--repeats", "1", "--neighbours", "1", "--out", out]

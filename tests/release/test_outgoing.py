@@ -88,7 +88,7 @@ def test_what_is_no_part_of_a_model_or_detector_is_refused_by_name(
     said = attempt(release, tmp_path, keys)
     assert f"{tmp_path / folder}: holds what is no part of" in said
     assert f": {name.split('/')[0]}" in said
-    assert "move them away" in said
+    assert "move it away" in said
 
 
 def test_all_others_are_named_at_once(release: Release, tmp_path: Path, keys: tuple[Path, Path]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from staged.places import is_place, named, place_name
+from staged.placeless import is_place, named, place_name
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ __all__ = ["is_place", "named", "place_name"]
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the hub: a name, though it has a slash
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 # keys under which our records, and transformers', say a model, a text or a folder
-KEYS = {"base", "first", "init", "model", "models", "second", "sentences", "tokenizer"}
+KEYS = {"base", "corpus", "first", "init", "model", "models", "second", "sentences", "tokenizer"}
 KEYS |= {"_name_or_path", "name_or_path", "base_model_name_or_path", "tokenizer_file"}
 TABLES = {("corpus", "source"), ("style_corpus", "source")}  # a `source` elsewhere is whose method or word list it is
 STYLES = "styles"  # a table of name → text
