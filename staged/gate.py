@@ -89,7 +89,8 @@ def check_stage(folder: Path) -> None:
         return
     if folder.is_symlink() or not folder.is_dir():
         raise ArtifactError(f"{folder}: is no folder of ours; move it elsewhere, or choose another place")
-    if wanted_of(folder) == EMPTIED or not (there := list(_files_in(folder))):
+    there = [one for one in _files_in(folder) if one != temporary_of(folder / MARK)]  # killed before its removal was marked
+    if wanted_of(folder) == EMPTIED or not there:
         return
     ours = _stage_files(folder)
     if ours is None:

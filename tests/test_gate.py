@@ -96,6 +96,34 @@ def test_what_a_look_into_a_folder_leaves_is_nobodys(tmp_path: Path) -> None:
     assert stage(tmp_path / "a", seed=2)
 
 
+@pytest.mark.parametrize("step", range(6))
+def test_a_kill_while_the_old_stage_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """At any of the calls by which it goes: the next run ends with the new one, and takes no half for a whole."""
+    stage(tmp_path / "a")
+    calls = iter(range(100))
+    acts = {"replace": Path.replace, "unlink": Path.unlink, "rmdir": Path.rmdir}
+
+    def counted(name: str) -> Callable[..., object]:
+        def act(path: Path, *given: object, **named: object) -> object:
+            if (path.parent == tmp_path / "a" or path == tmp_path / "a") and next(calls) == step:
+                raise KeyboardInterrupt
+            return acts[name](path, *given, **named)
+
+        return act
+
+    with monkeypatch.context() as patched:
+        for name in acts:
+            patched.setattr(Path, name, counted(name))
+        if step < 5:
+            with pytest.raises(KeyboardInterrupt):
+                stage(tmp_path / "a", seed=2)
+        else:
+            stage(tmp_path / "a", seed=2)
+    stage(tmp_path / "a", seed=2)
+    assert set(tree(tmp_path)) == {"a/piece.txt", f"a/{MANIFEST}"}
+    assert read_json(tmp_path / "a" / MANIFEST)["settings"] == {"seed": 2}
+
+
 def test_a_link_or_a_file_in_a_stages_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "notes.txt").write_text("mine", encoding="utf-8")
