@@ -122,7 +122,7 @@ def fingerprint(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict
 
 def is_complete(folder: Path, wanted: Mapping[str, Any] | None = None) -> bool:
     """Whether the folder is a finished stage (and, given a fingerprint, the one it describes)."""
-    if not (folder / MANIFEST).is_file():
+    if not (folder / MANIFEST).is_file() or wanted_of(folder) == EMPTIED:
         return False
     if wanted is None:
         return True
@@ -170,7 +170,8 @@ def check_name(folder: Path) -> None:
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (MANIFEST, MARK, CHECKPOINT))
+    aside = {folder / name for name in (MANIFEST, MARK, CHECKPOINT)}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in aside)
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
 

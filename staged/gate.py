@@ -32,6 +32,7 @@ __all__ = [
     "MARK",
     "Form",
     "check_construction",
+    "check_ledger",
     "check_replaceable",
     "check_stage",
     "entered",
@@ -73,7 +74,7 @@ def is_work(folder: Path) -> bool:
 
 def stands_in_work(folder: Path) -> bool:
     """Whether a folder is a stage, or lies in work of ours: whoever names it means what is in it."""
-    return _stage_files(folder) is not None or any(map(is_work, folder.absolute().parents))
+    return _stage_files(folder) is not None or any(map(is_work, _whole(folder).parents))
 
 
 # Finished stages
@@ -182,10 +183,21 @@ def start_ledger(folder: Path, kind: str, *, of: str | None = None, adopted: Ite
         check_replaceable(folder / LEDGER)
         files = {one.name: [sha256_file(one)] for one in adopted if one.is_file()}
         _write(folder / LEDGER, {"kind": kind, "of": of or "", "files": files})
-    elif there.kind != kind:
-        raise ArtifactError(f"{folder}: holds a {there.kind}, and this would be a {kind}; choose another folder")
-    elif of is not None and there.of != of:
+        return
+    check_ledger(folder, kind)
+    if of is not None and there.of != of:
         raise ArtifactError(f"{folder}: holds a {kind} of other settings; choose another folder for a new one")
+
+
+def check_ledger(folder: Path, kind: str) -> None:
+    """Refuse a folder that is marked as work of another kind.
+
+    Raises:
+        ArtifactError: it is.
+    """
+    there = _ledger(folder)
+    if there is not None and there.kind != kind:
+        raise ArtifactError(f"{folder}: holds a {there.kind}, and this would be a {kind}; choose another folder")
 
 
 @contextmanager
@@ -204,17 +216,19 @@ def entered(path: Path, written: Path) -> Iterator[None]:
 
 def _ledger_over(path: Path) -> tuple[_Ledger, str] | None:
     """The ledger of the nearest marked folder, and what it calls a place; none within a folder under construction."""
-    for folder in path.absolute().parents:
+    for folder in _whole(path).parents:
         if (folder / MARK).is_file() and wanted_of(folder) is not None:
             return None
         if (ledger := _ledger(folder)) is not None:
-            return ledger, path.absolute().relative_to(folder).as_posix()
+            return ledger, _whole(path).relative_to(folder).as_posix()
     return None
 
 
 def _ledger(folder: Path) -> _Ledger | None:
     found = _object(folder / LEDGER)
     if found is None or not isinstance(found.get("kind"), str) or not isinstance(found.get("files"), dict):
+        return None
+    if not all(isinstance(one, list) for one in found["files"].values()):
         return None
     return _Ledger(folder, found["kind"], str(found.get("of", "")), found["files"])
 
@@ -235,7 +249,7 @@ def check_replaceable(path: Path, form: Form | None = None) -> None:
         return
     if path.is_file() and not path.stat().st_size:
         return
-    if any((folder / MARK).is_file() and wanted_of(folder) is not None for folder in path.absolute().parents):
+    if any((folder / MARK).is_file() and wanted_of(folder) is not None for folder in _whole(path).parents):
         return
     over = _ledger_over(path)
     digests = over[0].files.get(over[1]) if over else None
@@ -256,7 +270,8 @@ def has_keys(value: Any) -> Form:
 
     def form(path: Path) -> bool:
         with suppress(OSError, ValueError, RecursionError):
-            return _shape(json.loads(path.read_bytes())) == _shape(value)
+            shape = _shape(json.loads(path.read_bytes()))
+            return shape is not None and shape == _shape(value)
         return False
 
     return form
@@ -290,6 +305,11 @@ def is_sealed(path: Path) -> bool:
     """The form of a page: it ends with the digest of all before."""
     body, _, seal = path.read_text(encoding="utf-8", errors="replace").rstrip("\n").rpartition("\n")
     return sealed(body) == f"{body}\n{seal}\n"
+
+
+def _whole(path: Path) -> Path:
+    """From the root, without `..`, which would count a place outside a folder as one in it."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 (Path.absolute keeps `..`)
 
 
 def _object(path: Path) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the hub:
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 # keys under which our records, and transformers', say a model, a text or a folder
 KEYS = {"base", "corpus", "first", "init", "model", "models", "second", "sentences", "tokenizer"}
+KEYS |= {"also_calibrate", "held_out", "human", "scorer", "texts"}
 KEYS |= {"_name_or_path", "name_or_path", "base_model_name_or_path", "tokenizer_file"}
 TABLES = {("corpus", "source"), ("style_corpus", "source")}  # a `source` elsewhere is whose method or word list it is
 STYLES = "styles"  # a table of name → text
@@ -54,7 +55,9 @@ def _named(record: Any, at: tuple[str, str], replaced: dict[str, str], owners: b
         return [_named(one, at, replaced, owners) for one in record]
     if not isinstance(record, str):
         return record
-    if not owners and at[1] in KEYS and REPOSITORY.fullmatch(record):
+    if (not owners and at[1] in KEYS and REPOSITORY.fullmatch(record)) or (
+        at in TABLES and "/" in record and not re.match(r"\w+://", record)
+    ):
         replaced[record] = PurePosixPath(record).name
     elif is_place(record) and (at[1] in KEYS or at[1] == STYLES or at in TABLES or (at[1] == IDS and Path(record).is_absolute())):
         replaced[record] = place_name(record)

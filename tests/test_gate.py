@@ -21,6 +21,7 @@ from staged.gate import (
     check_stage,
     is_sealed,
     is_work,
+    mark_construction,
     rows_have_keys,
     sealed,
     start_ledger,
@@ -316,6 +317,14 @@ def test_a_link_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "real.json").write_text('{"n": 1}', encoding="utf-8")
     (tmp_path / "a.json").symlink_to(tmp_path / "real.json")
     refused(lambda: write_json(tmp_path / "a.json", {"n": 1}), tmp_path, naming=r"a\.json")
+
+
+def test_a_place_outside_a_folder_is_not_in_it(tmp_path: Path) -> None:
+    stage_of, mine = tmp_path / "x.partial", tmp_path / "mine.json"
+    stage_of.mkdir()
+    mark_construction(stage_of, {})
+    mine.write_text("mine", encoding="utf-8")
+    refused(lambda: write_atomic(stage_of / ".." / "mine.json", b"ours"), tmp_path, naming=r"mine\.json")
 
 
 def test_a_users_temporary_file_is_no_place_to_write(tmp_path: Path) -> None:

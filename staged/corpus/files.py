@@ -78,7 +78,8 @@ def _is_meant(one: Reading, path: Path, label: int, generated: bool) -> bool:
 def documents_of(one: Reading, name: str, label: int, literal: bool) -> Iterator[Document]:
     """The text as a document, or its parts between `END_OF_TEXT`, numbered where there are several."""
     identity = name if one.number is None else f"{name}:{one.number}"
-    source = str(one.row.get("source") or identity)
+    said = one.row.get("source")
+    source = identity if said is None or said == "" else str(said)
     parts = [one.text]
     if not literal and END_OF_TEXT in one.text:
         parts = [part for part in map(str.strip, one.text.split(END_OF_TEXT)) if part]

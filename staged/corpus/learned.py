@@ -19,6 +19,7 @@ from staged.artifacts import read_json, write_json
 from staged.corpus.duplicates import WORD
 from staged.corpus.embedded import EMBEDDED
 from staged.errors import ArtifactError, CorpusError
+from staged.notes import note
 from staged.records import Document
 
 __all__ = ["Learned", "digests_by_source", "merged", "model_learned", "read_learned", "text_words_digest", "write_learned"]
@@ -105,7 +106,7 @@ def model_learned(folder: Path) -> Learned | None:
     """What a model's `training.json` says that it learned from, or None.
 
     Raises:
-        ArtifactError: the record is damaged, or does not say.
+        ArtifactError: the record is damaged.
     """
     path = folder / "training.json"
     if not path.is_file():
@@ -114,7 +115,8 @@ def model_learned(folder: Path) -> Learned | None:
     try:
         corpus = record["settings"]["corpus"]["source"]
     except (KeyError, TypeError):
-        raise ArtifactError(f"{path}: does not say which corpus the model learned from; remove it or train again") from None
+        note(f"{path}: is no record of `staged train`, so what the model learned from is not known")
+        return None
     return _learned({"sources": [], "texts": []} | record | {"corpus": corpus}, path)
 
 

@@ -53,7 +53,9 @@ class Coverage:
             return said + "how many words it has, and so which human texts to compare it with, cannot be told."
         scripts = script_shares(text)
         if _covered(scripts, self.scripts) < LEAST_COVERED:
-            return _elsewhere(f"in {next(iter(scripts))} script", f"in {_listed(self.scripts)} script")
+            return _elsewhere(
+                f"in {next(one for one in scripts if one not in self.scripts)} script", f"in {_listed(self.scripts)} script"
+            )
         return ""
 
     def _other_form_or_language(self, text: str) -> str:

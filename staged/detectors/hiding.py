@@ -38,7 +38,8 @@ _BESIDE = regex.compile(rf"(?<!\A)(?!(?<={_LETTER}){_UNSEEN}+{_LETTER})[\u200b\u
 _SOFT = regex.compile(r"(?<!\p{L}\p{L})\xad(?=\p{L})|(?<=\p{L})\xad(?!\p{L}\p{L})")  # which leave two letters on each side
 _TURNING = regex.compile("[\u202d\u202e]")
 _STYLED = regex.compile(
-    r"[\u2100-\u214f\U0001d400-\U0001d7ff]{2,}|(?<=\p{L})[\U0001d400-\U0001d7ff]|[\U0001d400-\U0001d7ff](?=\p{L})"
+    r"[[\u2100-\u214f\U0001d400-\U0001d7ff]&&\p{L}]{2,}|(?<=\p{L})[\U0001d400-\U0001d7ff]|[\U0001d400-\U0001d7ff](?=\p{L})",
+    regex.V1,
 )
 _WIDE = regex.compile("[\uff21-\uff3a\uff41-\uff5a]")
 _STACK = regex.compile(r"(?<=\p{M}{30})\p{M}")

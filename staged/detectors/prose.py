@@ -33,6 +33,9 @@ _CAPITAL, _SMALL = regex.compile(r"\p{Lu}"), regex.compile(r"\p{Ll}")
 _WORD = regex.compile(r"[\p{L}\p{M}]+")
 _SENTENCE_END = regex.compile(r"""[.!?…:;।؟]["'”’»)\]*_]*$""")
 _ADDRESS = regex.compile(r"\w+://\S+|\S+@\S+\.\w+")
+_EMPHASIS = regex.compile(r"(?<!\w)(?:\*{1,3}|_{1,3})(\p{L}[^*_\n]*?)(?:\*{1,3}|_{1,3})(?!\w)")  # as Markdown writes it
+# lines of a log, and of a catalogue of translations
+_RECORD = regex.compile(r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d|\[?\d\d:\d\d:\d\d|msg(?:id|id_plural|str|ctxt)\b|#[:,.|~] ")
 _LEADING = regex.compile(r"^(?:[>|*•‣◦–—-]\s*|\d{1,3}[.)]\s+)+")
 _HOLDING = (
     "a about after again all also although am an and another any are as at away back be because been before being between "
@@ -85,7 +88,31 @@ def form(text: str, *, english: bool) -> Form:
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Lines, those that were only broken for their width put together again."""
+    """Lines, those that were only broken put together again: for their width, or in the middle of a sentence."""
+    joined = ""
+    for line in _lines(text):
+        if joined and _goes_on(joined, line):
+            joined += f" {line}"
+            continue
+        if joined:
+            yield joined
+        joined = line
+    if joined:
+        yield joined
+
+
+def _goes_on(line: str, after: str) -> bool:
+    """Whether words without an end are followed by words that begin small."""
+    return bool(_SMALL.match(after)) and not _SENTENCE_END.search(line) and _is_words(line) and _is_words(after)
+
+
+def _is_words(line: str) -> bool:
+    shown, letters, signs, brackets = (len(pattern.findall(line)) for pattern in (_SHOWN, _MARKED, _SIGN, _BRACKET))
+    return signs + brackets <= MOST_SIGNS * shown and letters >= LEAST_LETTERS * shown
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Lines, and blocks of lines that end where there was no more room, as one."""
     for block in _BLANK.split(text):
         lines = [line.strip() for line in block.splitlines() if line.strip()]
         if _is_wrapped(lines):
@@ -105,7 +132,9 @@ def _is_wrapped(lines: list[str]) -> bool:
 
 
 def _kind(paragraph: str, *, english: bool) -> str:
-    bare = _ADDRESS.sub("", _LEADING.sub("", paragraph))
+    if _RECORD.match(paragraph):
+        return CODE
+    bare = _EMPHASIS.sub(r"\1", _ADDRESS.sub("", _LEADING.sub("", paragraph)))
     words = _WORD.findall(bare.lower())
     holding = sum(word in HOLDING for word in words) / max(len(words), 1)
     reads = english and holding >= SURELY_HOLDING

@@ -10,13 +10,15 @@ from typing import TypeVar
 
 from staged.errors import CorpusError, PlanError
 from staged.figures import counted
+from staged.files import word
 from staged.files.texts import ROWS, writable
 from staged.gate import is_work, stands_in_work
 from staged.notes import note
 
 __all__ = ["KINDS", "files_below", "first_fault_last", "name_in", "note_without_text", "refuse_to_replace", "text_files"]
 
-SUFFIXES = (".txt", ".text", ".md", ".markdown", ".docx", ".docm", ".dotx", ".dotm", ".pdf", *ROWS)  # or none at all
+PLAIN = (".txt", ".text", ".md", ".markdown")
+SUFFIXES = (*PLAIN, *word.SUFFIXES, ".pdf", *ROWS)  # or none at all
 KINDS = f"{', '.join(SUFFIXES)} or without an ending"
 TABLES = (".csv", ".tsv", ".json", ".html", ".htm", ".xml", ".xlsx", ".xls", ".ods")
 MARKED_UP = (".rtf", ".odt", ".epub", ".pages")

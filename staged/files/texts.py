@@ -131,7 +131,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError, UnicodeError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # also a date that Python has no name for
         raise CorpusError(f"{path}: not a readable Parquet file: {first_line(error)}") from None
     yield from enumerate(rows, start=1)
 

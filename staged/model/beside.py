@@ -10,7 +10,8 @@ import torch
 from staged.errors import CheckpointError
 from staged.model.layouts import INDEX, PICKLED, SAFETENSORS, weight_files
 from staged.model.stored import FLOATS, AnyTensor
-from staged.model.weights import plain_tensors
+from staged.model.tensor_names import HEAD
+from staged.model.weights import MASK, plain_tensors
 from staged.notes import note
 
 ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
@@ -39,7 +40,10 @@ def _differs(folder: Path, name: str) -> str:
     if name.endswith(INDEX):
         return "it lists other files"
     try:
-        other, ours = plain_tensors([folder / name]), plain_tensors(weight_files(folder))
+        other, ours = (
+            {key: tensor for key, tensor in plain_tensors(files).items() if key != HEAD and not MASK.fullmatch(key)}
+            for files in ([folder / name], weight_files(folder))
+        )
         same = other.keys() == ours.keys() and all(_is_alike(other[key], ours[key]) for key in ours)
     except CheckpointError as error:
         return str(error).removeprefix(f"{folder / name}: ")

@@ -53,8 +53,11 @@ CALLED = (
     *("api_key", "apikey", "access_key", "account_key", "secret", "passw", "passphrase"),
     *("auth_token", "access_token", "api_token", "hub_token", "hf_token", "wandb_token", "github_token"),
 )
-ASSIGNED = re.compile(r"""[ \t]*(?:export[ \t]+)?[A-Za-z]\w*[ \t]*=[ \t]*[^\s"'#<>{}()$\[]{8,}[ \t]*$""", re.MULTILINE)
-SET = re.compile(r"""\w*["']?\s*[:=]\s*["'](?![^"']*[<>{}$\[ |])[^"'\s]{8,}["']""")
+TEMPLATE = r"(?!\$\{?\w+\}?[\s\"']|\{\{|\$\()"  # which is filled in elsewhere
+ASSIGNED = re.compile(
+    rf"""[ \t]*(?:export[ \t]+)?[A-Za-z]\w*[ \t]*(?:=|:(?=[ \t]))[ \t]*{TEMPLATE}[^\s"'#<>()\[\]|]{{8,}}[ \t]*$""", re.MULTILINE
+)
+SET = re.compile(rf"""\w*["']?\s*[:=]\s*["']{TEMPLATE}(?![^"']*[<>\[ |])[^"'\s]{{8,}}["']""")
 NO_SECRET = re.compile(r"(?i)your|example|placeholder|change_?me|dummy|\*{3}|x{4}|\.{3}|none$|null$|redacted")
 KEY_MARKS = (b"PRIVATE KEY-----", b"PRIVATE KEY BLOCK-----")
 AT_ONCE, OVERLAP = 1 << 22, 1 << 14  # bytes of a file in memory; a secret is no longer than the second

@@ -10,7 +10,7 @@ from typing import Any
 
 from staged.artifacts import disk_errors, locked, read_json, write_atomic, write_json
 from staged.errors import ArtifactError, ReleaseError
-from staged.gate import start_ledger
+from staged.gate import check_ledger, start_ledger
 from staged.release.decision import DECISION, REFUSED, decide, decision_markdown
 from staged.release.evidence import Evidence, read_evidence
 from staged.release.gates import AT_ADVANCE, MET, NOT_MET, Outcome, judge
@@ -82,6 +82,7 @@ def advance(release: Release, root: Path, *, private: Path, date: datetime.date,
     public = public_half(private)  # a key that cannot sign is said now, and not at the first stage whose gates are met
     with disk_errors(root), locked(root):
         _same_key(release, root, public, private)
+        check_ledger(root, KIND)
         _write_records(release, root)
         number = next((i for i, stage in enumerate(release.stages) if not _is_out(root / stage.name)), None)
         if number is None:

@@ -25,9 +25,10 @@ from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
 from staged.digests import sha256_file
 from staged.errors import PlanError, SamplingError
+from staged.gate import check_replaceable
 from staged.progress import Progress, shifted
 from staged.records import HUMAN, MACHINE, Document, count_words
-from staged.samples.dataset import SampleSettings, read_samples, write_samples
+from staged.samples.dataset import SampleSettings, is_samples, read_samples, write_samples
 from staged.samples.kept import own_weights
 from staged.samples.streams import derive
 from staged.study.attacks import attack
@@ -191,6 +192,7 @@ def build_machine(
         wanted, out = _sampling(cell, sources, settings, device), folder / f"{cell.name}.jsonl"
         weights, record = digests[cell.model], folder / f"{cell.name}.weights.json"
         if not out.is_file() or not _is_of(record, weights):
+            check_replaceable(out, is_samples)
             out.unlink(missing_ok=True)  # before the record: a kill between them must not make old samples new ones
             write_json(record, weights)
             write_samples(out, wanted, progress=shifted(progress, before, total))

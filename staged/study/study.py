@@ -153,8 +153,9 @@ def _claim(root: Path, kind: str, stages: Sequence[Stage], results: Sequence[str
             check_stage(root / stage.name)
     check_replaceable(root / MANIFEST, known)
     kept = known(root / MANIFEST)  # of a version that kept no ledger
-    start_ledger(root, kind, adopted=[root / name for name in (*results, MANIFEST)] if kept else ())
-    for name in results:
+    ours = dict.fromkeys((*results, ATTACK_RESULT))  # the last also where this plan has none: one of another plan is removed
+    start_ledger(root, kind, adopted=[root / name for name in (*ours, MANIFEST)] if kept else ())
+    for name in ours:
         check_replaceable(root / name)
 
 

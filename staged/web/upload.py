@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePath
 
 from staged.errors import CorpusError
-from staged.files import extract, word
+from staged.files import extract, places, word
 from staged.files.extracted import Extract
 from staged.files.texts import utf_text
 from staged.web.limits import RefusedError
 
-PLAIN = ("", ".txt", ".text", ".md")
+PLAIN = ("", *places.PLAIN)
 KINDS = dict.fromkeys(PLAIN, "txt") | dict.fromkeys(word.SUFFIXES + word.OTHERS, "docx") | {".pdf": "pdf"}
 CHOSEN = (*PLAIN[1:], *word.SUFFIXES, ".pdf")  # what the page offers to choose from
 OPENERS = 2

