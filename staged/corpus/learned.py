@@ -96,7 +96,7 @@ def read_learned(folder: Path) -> Learned | None:
     """What a detector's folder says that it learned from, or None.
 
     Raises:
-        ArtifactError: the record is damaged.
+        ArtifactError: the record is ours, and damaged.
     """
     path = folder / FILE
     return _learned(read_json(path), path) if path.is_file() else None
@@ -106,7 +106,7 @@ def model_learned(folder: Path) -> Learned | None:
     """What a model's `training.json` says that it learned from, or None.
 
     Raises:
-        ArtifactError: the record is damaged.
+        ArtifactError: the record is ours, and damaged.
     """
     path = folder / "training.json"
     if not path.is_file():
@@ -115,6 +115,8 @@ def model_learned(folder: Path) -> Learned | None:
     try:
         corpus = record["settings"]["corpus"]["source"]
     except (KeyError, TypeError):
+        if isinstance(record, dict) and record.keys() & {"settings", "sources"}:
+            raise ArtifactError(f"{path}: does not say which corpus the model learned from; remove it or train again") from None
         note(f"{path}: is no record of `staged train`, so what the model learned from is not known")
         return None
     return _learned({"sources": [], "texts": []} | record | {"corpus": corpus}, path)

@@ -9,6 +9,7 @@ import pytest
 
 from staged.corpus.build import CorpusSettings, read_documents, write_documents
 from staged.corpus.duplicates import RUN_WORDS, word_runs
+from staged.errors import ArtifactError
 from staged.records import HUMAN, MACHINE, Document
 from staged.study.copying import copied, copying_stage, learned_from, learned_runs
 from staged.study.metrics import ratio
@@ -73,9 +74,14 @@ class TestLearnedFrom:
     def test_without_a_record_nothing_is_known(self, tiny: Path) -> None:
         assert learned_from(str(tiny)) is None
 
-    @pytest.mark.parametrize("record", [{}, {"settings": {}}, {"settings": []}, []])
+    @pytest.mark.parametrize("record", [{}, {"lr": 1}, []])
     def test_another_programs_record(self, tmp_path: Path, record: object) -> None:
         assert learned_from(self.folder(tmp_path, record)) is None
+
+    @pytest.mark.parametrize("record", [{"settings": {}}, {"settings": []}])
+    def test_a_damaged_record(self, tmp_path: Path, record: object) -> None:
+        with pytest.raises(ArtifactError, match="does not say which corpus the model learned from; remove it or train again"):
+            learned_from(self.folder(tmp_path, record))
 
 
 class TestStage:
