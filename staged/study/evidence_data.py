@@ -194,7 +194,7 @@ def build_machine(
         if not out.is_file() or not _is_of(record, weights):
             check_replaceable(out, is_samples)
             out.unlink(missing_ok=True)  # before the record: a kill between them must not make old samples new ones
-            write_json(record, weights)
+            write_json(record, {"weights": weights})
             write_samples(out, wanted, progress=shifted(progress, before, total))
         rows = read_samples(out)
         asked = [(one, wanted.model, wanted.method.name, wanted.repetition_penalty) for one in wanted.prompts]
@@ -209,7 +209,7 @@ def build_machine(
 def _is_of(record: Path, weights: Sequence[str]) -> bool:
     """Whether samples are a model's as it is now, not of before it was trained again. Without a record, or a model's folder to
     compare with, they are taken as they stand."""
-    return not weights or not record.is_file() or read_json(record) == weights
+    return not weights or not record.is_file() or read_json(record) == {"weights": weights}
 
 
 def _prompted(human: Sequence[Document], cell: Cell, settings: EvidenceSettings) -> list[Document]:
