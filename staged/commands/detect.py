@@ -42,6 +42,9 @@ def detect(
     detector: DetectorOption = "evidence",
     fpr: Annotated[float, typer.Option(help="Share of human texts that may be called machine-written.")] = 0.01,
     calibration: CalibrationOption = None,
+    kind: Annotated[
+        str, typer.Option(help="What kind of text all of these are, such as essay or news; by default told by their words.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a text, in input order.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table.")] = False,
     segments: Annotated[
@@ -71,7 +74,7 @@ def detect(
     texts = list(read_texts(places, out=out or html))  # before the models are read: what is wrong with them is said at once
     if html is not None and len(texts) != 1:
         raise PlanError(f"detect: --html shows one text, and here are {len(texts)}; give one file, or use --out")
-    examiner = Examiner(detector, fpr=fpr, calibration=calibration, device=device)
+    examiner = Examiner(detector, fpr=fpr, calibration=calibration, kind=kind, device=device)
     if html is not None:
         _write_page(html, examiner, texts)
     elif out is not None:
@@ -178,6 +181,8 @@ def _print_one(one: Verdict) -> None:
     screen.print(Text(one.verdict, style=STYLES[one.verdict]), Text(f"· {counted(one.words, 'word')} · {visible(one.detector)}"))
     say(one.reason)
     say(f"score {_number(one.score, 3)} · p-value {_number(one.p_value, 4)}")
+    for opinion in one.opinions:
+        say(f"{opinion.reader}: {opinion.says}{'' if opinion.log_odds is None else f' ({opinion.log_odds:+.1f})'}")
     for change in one.changes:
         say(f"cleaned first: {change.count} × {change.what}")
     if one.segments is not None:
@@ -209,12 +214,46 @@ def train_detector(
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:
-    """Train a detector like `evidence` by a plan, or join several. Interrupted, the same command continues."""
+    """Train a detector like `evidence` by a plan, or one of an earlier kind. Interrupted, the same command continues."""
+    from staged.training.plan import is_of_readers
+
+    out = out or Path("out", plan.stem)
+    if is_of_readers(plan):
+        _train_readers(plan, out, device)
+    else:
+        _train_evidence(plan, out, device)
+    say(f"detector: {out / 'detector'}")
+
+
+def _train_readers(plan: Path, out: Path, device: str) -> None:
+    from staged.training.detector_training import build_readers
+    from staged.training.plan import read_readers
+
+    settings = read_readers(plan)
+    with count_progress("texts") as progress:
+        facts = build_readers(out, settings, device=device, progress=lambda what, done, total: progress(done, total, what))
+    whole = "of all readers"
+    rows = [
+        (row["machine"], f"{row['n_machine']:,}", figure(row["auroc"], row["low"], row["high"], form=".3f"))
+        for row in facts["auroc"]
+        if row["score"] == whole
+    ]
+    print_table("Sources that no reader learned from: AUROC [95% interval]", ("machine texts", "n machine", "AUROC"), rows)
+    flagged = [
+        (row["source"], row["kind"], f"{row['n']:,}", percent(row["rate"], row["low"], row["high"], unit="%"))
+        for row in facts["flagged"][whole]
+        if row["n"]
+    ]
+    header = ("human texts", "kind", "n", "called machine at 1%")
+    print_table("Human texts by a calibration without their source [95% interval]", header, flagged)
+
+
+def _train_evidence(plan: Path, out: Path, device: str) -> None:
     from staged.detectors.features import FEATURES
     from staged.study.evidence_plan import read_plan
     from staged.study.evidence_training import build_detector
 
-    settings, out = read_plan(plan), out or Path("out", plan.stem)
+    settings = read_plan(plan)
     with count_progress("texts") as progress:
         facts = build_detector(out, settings, device=device, progress=lambda what, done, total: progress(done, total, what))
     rows = [
@@ -232,4 +271,3 @@ def train_detector(
     ]
     header = ("human texts", "n", *(f"called machine at {100 * float(fpr):g}%" for fpr in facts["achieved"]))
     print_table("Human texts that had no part in it [95% interval]", header, flagged)
-    say(f"detector: {out / 'detector'}")

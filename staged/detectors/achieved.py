@@ -93,7 +93,7 @@ def grouped(calibration: Calibration, texts: Sequence[tuple[int, str]]) -> dict[
 
 def called(calibration: Calibration, score: float, words: int, fpr: float) -> bool | None:
     """Whether a text is called machine-written; None where it could not be, whatever its score."""
-    verdict, _, n, _ = calibration.verdict(score, words, fpr)
+    verdict, _, n, *_ = calibration.verdict(score, words, fpr)
     return verdict == MACHINE_WRITTEN if n >= humans_needed(fpr) else None
 
 

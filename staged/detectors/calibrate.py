@@ -6,6 +6,10 @@ Fails     on human text unlike the calibration's (another domain, another time, 
 Cost      O(log n) a text.
 Source    Vovk, Gammerman, Shafer 2005, Algorithmic Learning in a Random World, chapters 2 and 4.
 
+By kind of text too, where a calibration has enough texts of a kind: what is usual in a learner's essay is rare in a news report,
+so one threshold for all kinds accuses plain writers and misses machines. A text whose kind is open is set against each of the
+kinds that it may be of, and the highest p-value counts; one of a kind with too few texts is set against all of its length.
+
 Length bins double: a mean over tokens spreads like 1 / √length, so within a bin the spread differs by at most √2. The last one is
 open, as an encoder reads about 400 words (510 tokens) and no further. Below 50 words no detector tells much, and nothing is said.
 """
@@ -16,8 +20,8 @@ import hashlib
 import json
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,7 @@ from staged.records import MACHINE
 
 EDGES_WORDS = (50, 100, 200, 400)
 MACHINE_P = 0.05  # at most this share of machine texts scores as low as one that is called human-like
+FEWEST_OF_KIND = 150  # human texts of one length and kind, of fewer the kind's own p-values are coarse
 HUMAN_P = 0.5  # without machine texts: a score that half of the human ones reach
 LEAST_FPR = 1e-6  # takes a million human texts of each length
 KIND = "calibration"
@@ -103,6 +108,7 @@ class Calibration:
         edges_words: ascending, words of the normalised text.
         human, machine: scores of each bin, ascending; machine's may be empty.
         domains: what kinds of human text went in, as the user calls them.
+        by_kind: for each kind of text its human scores by bin, as `human` has them; may be empty.
         known_by: what the detector is beside its name (`catalog.known_by`), whose scores these are; none where that says it all.
         covers: the scripts and languages of its human texts; None of a file from before this was recorded: English.
     """
@@ -114,6 +120,7 @@ class Calibration:
     domains: tuple[str, ...] = ()
     known_by: tuple[str, ...] = ()
     covers: Coverage | None = None
+    by_kind: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
 
     @property
     def coverage(self) -> Coverage:
@@ -129,27 +136,38 @@ class Calibration:
         last = index + 1 == len(self.edges_words)
         return f"{self.edges_words[index]}" + ("+ words" if last else f"–{self.edges_words[index + 1] - 1} words")
 
-    def p_value(self, score: float | None, words: int) -> tuple[float | None, int]:
-        """Conformal p-value: (1 + #{human ≥ score}) / (n + 1) among the n human texts of like length; ties count against the text.
+    def p_value(
+        self, score: float | None, words: int, *, kinds: Sequence[str] = (), fewest: int = FEWEST_OF_KIND
+    ) -> tuple[float | None, int, str]:
+        """Conformal p-value: (1 + #{human ≥ score}) / (n + 1) among the n human texts of like length and kind.
 
-        For a human text drawn as the calibration texts were, P(p ≤ a) ≤ a for every a.
+        For a human text drawn as the calibration texts were, P(p ≤ a) ≤ a for every a; ties count against the text.
 
         Args:
             score: finite, of this calibration's detector; None where the text could not be scored.
             words: of the normalised text.
+            kinds: those that the text may be of; the highest p-value counts. Without any, or where a kind has fewer than `fewest`
+                texts of this length, all human texts of the length.
 
         Returns:
-            p in (0, 1] and n; p is None without a score, below the shortest length, and in an empty bin.
+            p in (0, 1], n, and the kind that it was set against, empty for all; p is None without a score, below the shortest
+            length, and in an empty bin.
 
-        Source: Vovk et al. 2005, chapter 2; by bin: Mondrian conformal prediction, section 4.5 there.
+        Source: Vovk et al. 2005, chapter 2; by length and kind: Mondrian conformal prediction, section 4.5 there.
         """
         index = self.bin_of(words)
         if index is None:
-            return None, 0
-        human = self.human[index]
-        if score is None or not human:
-            return None, len(human)
-        return (1 + len(human) - bisect_left(human, score)) / (len(human) + 1), len(human)
+            return None, 0, ""
+        if score is None or not self.human[index]:
+            return None, len(self.human[index]), ""
+        compared = [(_share_above(human, score), len(human), kind) for kind, human in self._cells(index, kinds, fewest)]
+        return max(compared)
+
+    def _cells(self, index: int, kinds: Sequence[str], fewest: int) -> list[tuple[str, tuple[float, ...]]]:
+        """The human scores that a text of these kinds is set against, each with its kind."""
+        found = [(kind, self.by_kind[kind][index]) for kind in kinds if kind in self.by_kind]
+        large = [(kind, human) for kind, human in found if len(human) >= fewest]
+        return large if large and len(large) == len(kinds) else [*large, ("", self.human[index])]
 
     def scores(self, words: int) -> tuple[list[float], list[float]]:
         """Scores of the human and of the machine texts of this length, ascending; empty below the shortest."""
@@ -162,27 +180,30 @@ class Calibration:
         machine = self.machine[index] if index is not None else ()
         return (1 + bisect_right(machine, score)) / (len(machine) + 1) if machine else None
 
-    def verdict(self, score: float | None, words: int, fpr: float) -> tuple[str, float | None, int, str]:
-        """What may be said of a text: (one of contract.VERDICTS, p, n, one sentence for a person).
+    def verdict(
+        self, score: float | None, words: int, fpr: float, *, kinds: Sequence[str] = ()
+    ) -> tuple[str, float | None, int, str, str]:
+        """What may be said of a text: (one of contract.VERDICTS, p, n, one sentence for a person, the kind it was compared with).
 
         `machine` when p ≤ fpr. `human-like` when at most 5% of machine texts score so low or, without machine texts, when at least
         half of the human ones score as high. A bin of too few human texts for fpr says nothing. A higher score never moves the
         verdict away from `machine`.
 
         Args:
-            score, words: as `p_value`.
+            score, words, kinds: as `p_value`.
             fpr: the share of human texts that may be called machine-written, in (0, 1).
         """
-        p, n = self.p_value(score, words)
+        p, n, kind = self.p_value(score, words, kinds=kinds, fewest=max(FEWEST_OF_KIND, humans_needed(fpr)))
         if p is None or score is None or n < humans_needed(fpr):
-            return NOT_ENOUGH, p, n, self._why_nothing(score, words, n, fpr)
+            return NOT_ENOUGH, p, n, self._why_nothing(score, words, n, fpr), kind
         low = self.machine_p_value(score, words)
         human_like = p >= HUMAN_P if low is None else low <= MACHINE_P
         found = MACHINE_WRITTEN if p <= fpr else HUMAN_LIKE if human_like else NOT_ENOUGH
-        return found, p, n, _reason(found, p, low, fpr)
+        return found, p, n, _reason(found, p, low, fpr, kind), kind
 
     def threshold(self, index: int, fpr: float) -> float:
-        """The score above which, and not at which, bin `index` says `machine`; infinity where it has too few human texts."""
+        """The score above which, and not at which, bin `index` says `machine` of a text of any kind; infinity where it has too few
+        human texts."""
         return threshold_at_fpr(self.human[index], fpr)
 
     def save(self, path: Path) -> None:
@@ -201,7 +222,9 @@ class Calibration:
         return hashlib.sha256(json.dumps(self._facts(), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def _facts(self) -> dict[str, Any]:
-        unsaid = {name for name in ("known_by", "covers") if not getattr(self, name)}  # of files from before they could be said
+        unsaid = {
+            name for name in ("known_by", "covers", "by_kind") if not getattr(self, name)
+        }  # of files from before they could be said
         return {name: value for name, value in asdict(self).items() if name not in unsaid}
 
     def _why_nothing(self, score: float | None, words: int, n: int, fpr: float) -> str:
@@ -217,9 +240,14 @@ class Calibration:
         )
 
 
-def _reason(found: str, p: float, low: float | None, fpr: float) -> str:
+def _share_above(human: Sequence[float], score: float) -> float:
+    """The conformal p-value among human scores in ascending order."""
+    return (1 + len(human) - bisect_left(human, score)) / (len(human) + 1)
+
+
+def _reason(found: str, p: float, low: float | None, fpr: float, kind: str) -> str:
     """What the p-values mean, in the words a person counts in."""
-    facts = f"Of 1,000 human texts of this length {_of_1000(p)} as high"
+    facts = f"Of 1,000 human texts of this length{f' and kind ({kind})' if kind else ''} {_of_1000(p)} as high"
     if low is not None:
         facts += f", and of 1,000 machine texts {_of_1000(low)} as low"
     if found == MACHINE_WRITTEN:
@@ -248,6 +276,7 @@ def fit_calibration(
     edges_words: Sequence[int] = EDGES_WORDS,
     known_by: Sequence[str] = (),
     covers: Coverage | None = None,
+    kinds: Sequence[str] = (),
 ) -> Calibration:
     """A calibration from scored texts.
 
@@ -256,6 +285,7 @@ def fit_calibration(
             below the shortest length are left out.
         domains: what kinds of human text these are.
         edges_words, known_by, covers: as `Calibration` has them.
+        kinds: of each human text, what it is set against beside its length; empty without any.
 
     Raises:
         CheckpointError: no human text long enough, a score that is not finite, or edges that do not ascend.
@@ -269,8 +299,19 @@ def fit_calibration(
         raise CheckpointError(
             f"calibration of {detector_name!r}: none of {len(human):,} human texts has {edges[0]} words; give longer ones"
         )
-    kinds = tuple(sorted(set(domains)))
-    return Calibration(detector_name, edges, _binned(human, edges), _binned(machine, edges), kinds, tuple(known_by), covers)
+    by_kind = {
+        kind: _binned([one for one, its in zip(human, kinds, strict=True) if its == kind], edges) for kind in sorted(set(kinds))
+    }
+    return Calibration(
+        detector_name,
+        edges,
+        _binned(human, edges),
+        _binned(machine, edges),
+        tuple(sorted(set(domains))),
+        tuple(known_by),
+        covers,
+        by_kind,
+    )
 
 
 def _binned(scored: Sequence[tuple[float, int]], edges: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
@@ -279,6 +320,18 @@ def _binned(scored: Sequence[tuple[float, int]], edges: tuple[int, ...]) -> tupl
         if words >= edges[0]:
             bins[bisect_right(edges, words) - 1].append(float(score))
     return tuple(tuple(sorted(one)) for one in bins)
+
+
+def _scores_of(found: Any, bins: int) -> tuple[tuple[float, ...], ...]:
+    """Scores by bin, as a file has them.
+
+    Raises:
+        ValueError: of another number of bins, or not in order.
+    """
+    scores = tuple(tuple(map(float, one)) for one in found)
+    if len(scores) != bins or any(list(one) != sorted(one) for one in scores):
+        raise ValueError("its scores are not in order")
+    return scores
 
 
 def load_calibration(path: Path) -> Calibration:
@@ -291,14 +344,15 @@ def load_calibration(path: Path) -> Calibration:
         found = read_json(path)
         if found["kind"] != KIND:
             raise ValueError(f"it is of kind {found['kind']!r}")
-        human, machine = (tuple(tuple(map(float, one)) for one in found[name]) for name in ("human", "machine"))
         edges = tuple(map(int, found["edges_words"]))
-        if not len(human) == len(machine) == len(edges) > 0 or any(list(one) != sorted(one) for one in (edges, *human, *machine)):
-            raise ValueError("its lengths or scores are not in order")
+        if not edges or list(edges) != sorted(edges):
+            raise ValueError("its lengths are not in order")
+        human, machine = (_scores_of(found[name], len(edges)) for name in ("human", "machine"))
         known_by = tuple(map(str, found.get("known_by", ())))
         covers = found.get("covers")
         coverage = covers and Coverage(*(tuple(map(str, covers[name])) for name in ("scripts", "languages")))
-        calibration = Calibration(found["detector"], edges, human, machine, tuple(found["domains"]), known_by, coverage)
+        by_kind = {str(kind): _scores_of(each, len(edges)) for kind, each in found.get("by_kind", {}).items()}
+        calibration = Calibration(found["detector"], edges, human, machine, tuple(found["domains"]), known_by, coverage, by_kind)
         if calibration.fingerprint != found["fingerprint"]:
             raise ValueError("its content does not match its fingerprint")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -14,20 +14,24 @@ from staged.artifacts import read_json
 from staged.detectors.contract import Detector, Trained
 from staged.digests import sha256_file
 from staged.errors import CheckpointError
-from staged.model.checkpoints import own_folder
+from staged.model.checkpoints import is_at_hand, own_folder
 from staged.model.layouts import weight_files
 from staged.model.names import is_repository
 from staged.model.places import is_written_as_path, place_of, standing, why_not_there
 from staged.samples.decoders import best_dtype, chosen_device
 from staged.settings import nearest
 
-SHIPPED = ("evidence", "evidence-gemma", "evidence-ensemble")  # their folders come with this package
+# Their folders come with this package; the dated ones are what the default was until then, and what was beside it.
+SHIPPED = ("evidence", "evidence-2026-11", "evidence-gemma-2026-11", "evidence-ensemble-2026-11")
+RENAMED = {"evidence-gemma": "evidence-gemma-2026-11", "evidence-ensemble": "evidence-ensemble-2026-11"}
 PARTS = {  # by the file that tells what kind of detector a folder holds: those that its scores depend on
+    "readers.json": ("readers.json", "*.npz", "encoder.json", "encoder.safetensors", "tokenizer.json"),
     "ensemble.json": ("ensemble.json", "*/evidence.json"),
     "evidence.json": ("evidence.json",),
     "detector.json": ("detector.json", "terms.json", "weights.npy"),
     "config.json": ("config.json", "*.safetensors", "*.bin", "*.index.json", "tokenizer*.json", "vocab.json", "merges.txt"),
 }
+NUMBERS = "numbers.npz"  # the part of a detector that reads with a language model
 DETECTORS = ("tfidf", "roberta")  # what a study trains
 
 
@@ -72,10 +76,22 @@ def full_name(name: str) -> str:
     return f"{score}@{','.join(one.rstrip('/') for one in models)}"
 
 
+CALIBRATION, CALIBRATION_OF_WORDS = "calibration.json", "calibration-words.json"
+
+
 def calibration_file(name: str) -> Path | None:
-    """The calibration that comes with a detector, where one does."""
-    file = detector_folder(name) / "calibration.json"
+    """The calibration that comes with a detector, where one does; of one that judges without its language model here, of that."""
+    folder = detector_folder(name)
+    file = folder / (CALIBRATION if reads_fully(folder) else CALIBRATION_OF_WORDS)
     return file if file.is_file() else None
+
+
+def reads_fully(folder: Path) -> bool:
+    """Whether all readers of a detector's folder can read here; one of several may lack its language model."""
+    from staged.detectors.kinds.numbers import scorer_of
+
+    scorer = scorer_of(folder)
+    return scorer is None or is_at_hand(scorer)
 
 
 def scored_by(name: str, device: str) -> dict[str, Any]:
@@ -83,14 +99,19 @@ def scored_by(name: str, device: str) -> dict[str, Any]:
     return {"detector": name, "detector_files": detector_files(name), "device": device, "staged": __version__}
 
 
-def known_by(name: str) -> tuple[str, ...]:
+def known_by(name: str, *, without_scorer: bool = False) -> tuple[str, ...]:
     """What a detector is, wherever it lies and however its place is written; nothing where its name says it all.
+
+    Args:
+        without_scorer: as it is where the language model of one of its readers is not installed.
 
     Returns:
         SHA-256 of its files, in the order of their names; of a zero-shot score with models in folders the score and, for each
         model, its name or its files.
     """
     files = detector_files(name)
+    if without_scorer:
+        files.pop(NUMBERS, None)
     score, at, models = name.partition("@")
     if not files or not at or score not in NAMED:
         return tuple(digest for _, digest in sorted(files.items()))
@@ -101,9 +122,9 @@ def known_by(name: str) -> tuple[str, ...]:
 def detector_files(name: str) -> dict[str, str]:
     """SHA-256 of each file of a detector that is a folder or a file, and of the weights in users' folders that it or a zero-shot
     score reads with; of others, whose names say what they are, none."""
-    path = place_of(name)
+    path = detector_folder(name)
     score, _, models = name.partition("@")
-    if score in NAMED:
+    if score in NAMED and score not in (*SHIPPED, *RENAMED):
         folders = [own for one in models.split(",") if (own := own_folder(one))]
         return {str(file): sha256_file(file) for folder in folders for file in weight_files(folder)}
     if not path.exists():
@@ -112,6 +133,8 @@ def detector_files(name: str) -> dict[str, str]:
         return {path.name: sha256_file(path)}
     patterns = next((those for kind, those in PARTS.items() if (path / kind).is_file()), ())
     parts = {one.relative_to(path).as_posix(): one for pattern in patterns for one in sorted(path.glob(pattern))}
+    if not reads_fully(path):
+        parts = {one: file for one, file in parts.items() if one != NUMBERS}  # which then has no part in its scores
     scorers = {name: _own_scorer(one) for name, one in parts.items() if one.name == "evidence.json"}
     parts |= {
         (Path(name).parent / "scorer" / one.name).as_posix(): one
@@ -131,12 +154,12 @@ def _own_scorer(file: Path) -> Path | None:
 
 def detector_folder(name: str) -> Path:
     """Where a detector's files lie, if it is one that has a folder."""
-    return shipped_folder(name) if name in SHIPPED else place_of(name)
+    return shipped_folder(name) if name in (*SHIPPED, *RENAMED) else place_of(name)
 
 
 def shipped_folder(name: str) -> Path:
-    """Where one of `SHIPPED` lies."""
-    return Path(str(files("staged") / "detectors" / "shipped" / name))
+    """Where one of `SHIPPED` or `RENAMED` lies."""
+    return Path(str(files("staged") / "detectors" / "shipped" / RENAMED.get(name, name)))
 
 
 def _shipped(name: str, device: str) -> Detector:
@@ -177,7 +200,7 @@ def _on_hub(name: str, device: str) -> Detector:
 
 
 NAMED: dict[str, Callable[[str, str], Detector]] = {  # each is given its own name, and the device
-    **dict.fromkeys(SHIPPED, _shipped),
+    **dict.fromkeys((*SHIPPED, *RENAMED), _shipped),
     "likelihood": _zero_shot,
     "rank": _zero_shot,
     "log-rank": _zero_shot,
@@ -204,6 +227,10 @@ def load_detector(folder: str | Path, *, bulk: bool = False, device: str = "cpu"
         CheckpointError: not a detector's folder, or damaged.
     """
     folder = Path(folder)
+    if (folder / "readers.json").is_file():
+        from staged.detectors.kinds.readers import load_readers
+
+        return load_readers(folder, device=device)
     if (folder / "ensemble.json").is_file():
         from staged.detectors.ensemble import load_ensemble
 
@@ -221,5 +248,5 @@ def load_detector(folder: str | Path, *, bulk: bool = False, device: str = "cpu"
 
         return load_roberta(str(folder), dtype=best_dtype(device) if bulk else torch.float32).to(device)
     raise CheckpointError(
-        f"{folder}: not a detector's folder; it holds no detector.json, config.json, evidence.json or ensemble.json"
+        f"{folder}: not a detector's folder; it holds no readers.json, detector.json, config.json, evidence.json or ensemble.json"
     )

@@ -43,8 +43,8 @@ class Trained(Detector, Protocol):
 
 
 @runtime_checkable
-class Reading(Detector, Protocol):
-    """A detector that reads the first `most_tokens` of a text's tokens with the language model `scorer`."""
+class Reading(Protocol):
+    """A detector, or one of its readers, that reads the first `most_tokens` of a text's tokens with the language model `scorer`."""
 
     @property
     def scorer(self) -> CausalLM: ...
@@ -59,6 +59,39 @@ class Counting(Detector, Protocol):
 
     def token_counts(self, text: str) -> tuple[int, int]:
         """(all tokens of the text, those that are read)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one reader of several says of a text.
+
+    Attributes:
+        reader: what it reads, in a person's words.
+        log_odds: of machine against human; None where it was not asked.
+        says: its log-odds in words, or why it was not asked.
+    """
+
+    reader: str
+    log_odds: float | None
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A score, the kinds of text that the text may be of, the likeliest first, and what each reader says."""
+
+    score: float
+    kinds: tuple[str, ...]
+    opinions: tuple[Opinion, ...]
+
+
+@runtime_checkable
+class Explaining(Detector, Protocol):
+    """A detector of several readers, which tells what each of them says."""
+
+    def scored(self, texts: Sequence[str]) -> list[Scored]:
+        """One a text, in order; the scores are those of `score`."""
         ...
 
 
@@ -86,6 +119,8 @@ class Verdict:
         n_human: human calibration texts of like length that the p-value rests on.
         changes: what in its characters can hide machine text; normalisation undid it.
         normalized: the text that is judged.
+        kind: of text that the human texts it was compared with are; empty where they are of all kinds.
+        opinions: what each of the detector's readers says, where it has several.
         segments: its parts, where they were asked for.
     """
 
@@ -100,6 +135,8 @@ class Verdict:
     n_human: int
     changes: tuple[Change, ...]
     normalized: str = field(repr=False)
+    kind: str = ""
+    opinions: tuple[Opinion, ...] = ()
     segments: Sequence[Segment] | None = None
 
     def row(self) -> dict[str, Any]:

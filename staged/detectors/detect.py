@@ -14,24 +14,39 @@ from staged.artifacts import continued, write_atomic
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibrate import Calibration, check_fpr, humans_needed, load_calibration
 from staged.detectors.catalog import calibration_file, full_name, known_by, open_detector, scored_by
-from staged.detectors.contract import MACHINE_WRITTEN, NOT_ENOUGH, Counting, Reading, Segment, TokenEvidence, Verdict
+from staged.detectors.contract import (
+    MACHINE_WRITTEN,
+    NOT_ENOUGH,
+    Counting,
+    Detector,
+    Explaining,
+    Reading,
+    Scored,
+    Segment,
+    TokenEvidence,
+    Verdict,
+)
 from staged.detectors.coverage import is_unspaced
+from staged.detectors.kinds.readers import ReadersDetector
+from staged.detectors.kinds.sentences import Share, WordWeight
 from staged.detectors.normalize import Normalized, normalize
 from staged.detectors.recited import REASON, is_recited
 from staged.detectors.repetition import distinct_text
 from staged.detectors.token_evidence import token_evidence
 from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
 from staged.digests import digest
-from staged.errors import CheckpointError
+from staged.errors import CheckpointError, PlanError
 from staged.figures import counted
 from staged.gate import rows_have_keys
 from staged.model.causal import CausalLM, load_causal
 from staged.progress import Progress, silent
 from staged.records import count_words
 from staged.samples.decoders import chosen_device
+from staged.settings import nearest
 
-PLAIN = {one.name for one in fields(Verdict)} - {"normalized", "segments"}
-VERDICTS = rows_have_keys(*PLAIN, also=("normalized", "segments"))  # the form of a file of verdicts
+LATER = ("normalized", "kind", "opinions", "segments")  # what not every file of verdicts has
+PLAIN = {one.name for one in fields(Verdict)} - set(LATER)
+VERDICTS = rows_have_keys(*PLAIN, also=LATER)  # the form of a file of verdicts
 AT_ONCE = 64  # texts scored together
 KEPT = 16  # verdicts of a file that is being written, of which a kill takes at most so many
 SEGMENT_WORDS = 75  # of a segment at least, where the text has them: what is shorter says nothing
@@ -44,15 +59,22 @@ class Examiner:
         detector_name: as `open_detector` takes it.
         fpr: the share of human texts that may be called machine-written, in (0, 1).
         calibration: the file to judge by; without it, the detector's own if it has one, else every p-value is None.
+        kind: of text that all are, which its human texts then are too; without it, each text's own by its words.
         device: as `open_detector` takes it.
 
     Raises:
         CheckpointError: no such detector; a calibration of another detector.
-        PlanError: fpr out of range.
+        PlanError: fpr out of range; a kind that the calibration does not have.
     """
 
     def __init__(
-        self, detector_name: str = "evidence", *, fpr: float = 0.01, calibration: str | Path | None = None, device: str = "auto"
+        self,
+        detector_name: str = "evidence",
+        *,
+        fpr: float = 0.01,
+        calibration: str | Path | None = None,
+        kind: str = "",
+        device: str = "auto",
     ) -> None:
         check_fpr(fpr)
         self.name, self.fpr, self.device = detector_name, fpr, chosen_device(device)
@@ -64,12 +86,17 @@ class Examiner:
                 f"{file}: calibrates the detector {self.calibration.detector!r}, not {detector_name!r} as it is now; "
                 "run `staged calibrate`"
             )
+        self.kind = kind
+        if kind and kind not in (known := self.calibration.by_kind if self.calibration else {}):
+            raise PlanError(
+                f"kind {kind!r}: the calibration has none of it; {nearest(kind, known) if known else 'it knows no kinds'}"
+            )
         self._reader: CausalLM | None = None
         self._unread = ""  # why there is nothing to read with
 
     def _is_calibrated_by(self, calibration: Calibration, file: Path) -> bool:
         """Whether these are scores of this detector: its files say so where the calibration knows them, else its name."""
-        if calibration.known_by:
+        if calibration.known_by or isinstance(self.detector, Explaining):  # whose name another detector had before it
             return calibration.known_by == known_by(self.name)
         names, own = {full_name(self.name)}, calibration_file(self.name)
         if not Path(self.name).exists() or (own and own.samefile(file)):  # another folder's detector may call itself the same
@@ -78,7 +105,8 @@ class Examiner:
 
     def identity(self) -> dict[str, Any]:
         """What its scores and p-values depend on, JSON values: work that another has begun is not continued."""
-        return scored_by(self.name, self.device) | {"calibration": self.calibration.fingerprint if self.calibration else None}
+        fingerprint = self.calibration.fingerprint if self.calibration else None
+        return scored_by(self.name, self.device) | {"calibration": fingerprint, "kind": self.kind}
 
     def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
         """Judge (id, text) pairs, in order."""
@@ -86,9 +114,9 @@ class Examiner:
 
     def _verdicts(self, texts: Sequence[tuple[str, Normalized]]) -> list[Verdict]:
         read = [self._read(one.text) for _, one in texts]
-        scores = iter(self._scores([text for text, why in read if not why]))
+        scored = iter(self._scored([text for text, why in read if not why]))
         return [
-            self._verdict(name, None if why else next(scores), one, text, why)
+            self._unjudged(name, one, text, why) if why else self._verdict(name, next(scored), one, text)
             for (name, one), (text, why) in zip(texts, read, strict=True)
         ]
 
@@ -110,27 +138,36 @@ class Examiner:
         assert self.calibration is not None
         return self.calibration.bin_of(count_words(text)) is None and not is_unspaced(text)
 
-    def _scores(self, texts: list[str]) -> list[float]:
-        scores = self.detector.score(texts) if texts else []
-        if len(scores) != len(texts):
-            gave = f"gave {counted(len(scores), 'score')} for {counted(len(texts), 'text')}"
+    def _scored(self, texts: list[str]) -> list[Scored]:
+        """A score for each text, by a detector of several readers with what each says; in batches that memory can hold."""
+        if isinstance(self.detector, Explaining):
+            found = self.detector.scored(texts)
+        else:
+            found = [Scored(score, (), ()) for score in (self.detector.score(texts) if texts else [])]
+        if len(found) != len(texts):
+            gave = f"gave {counted(len(found), 'score')} for {counted(len(texts), 'text')}"
             raise CheckpointError(f"detector {self.name}: {gave}; the detector is broken")
-        return scores
+        return found
 
-    def _verdict(self, name: str, score: float | None, one: Normalized, read: str, why: str) -> Verdict:
+    def _unjudged(self, name: str, one: Normalized, read: str, why: str) -> Verdict:
+        return Verdict(name, None, None, NOT_ENOUGH, self.name, why, self.fpr, count_words(read), 0, one.changes, one.text)
+
+    def _verdict(self, name: str, scored: Scored, one: Normalized, read: str) -> Verdict:
         words = count_words(read)
-        verdict, p, n, reason = (NOT_ENOUGH, None, 0, why) if why else self._judge(score, words)
-        if verdict == MACHINE_WRITTEN and isinstance(self.detector, Reading) and is_recited(self.detector, read):
-            score, verdict, p, n, reason = None, NOT_ENOUGH, None, 0, REASON
-        elif len(read) < len(one.text) and not why:
+        verdict, p, n, reason, kind = self._judge(scored, words)
+        if verdict == MACHINE_WRITTEN and (reader := reader_of(self.detector)) and is_recited(reader, read):
+            return self._unjudged(name, one, read, REASON)
+        if len(read) < len(one.text):
             reason += " What comes again in the text was read once."
-        return Verdict(name, score, p, verdict, self.name, reason, self.fpr, words, n, one.changes, one.text)
+        facts = (scored.score, p, verdict, self.name, reason, self.fpr, words, n, one.changes, one.text)
+        return Verdict(name, *facts, kind=kind, opinions=scored.opinions)
 
-    def _judge(self, score: float | None, words: int) -> tuple[str, float | None, int, str]:
+    def _judge(self, scored: Scored, words: int) -> tuple[str, float | None, int, str, str]:
         if self.calibration is None:
             said = f"The detector {self.name} has not been calibrated on human text here: `staged calibrate` does that."
-            return NOT_ENOUGH, None, 0, said
-        return self.calibration.verdict(score, words, self.fpr)
+            return NOT_ENOUGH, None, 0, said, ""
+        kinds = (self.kind,) if self.kind else scored.kinds
+        return self.calibration.verdict(scored.score, words, self.fpr, kinds=kinds)
 
     def why_nothing(self, verdict: Verdict) -> str:
         """Why this verdict could not have been another, in words that fit all such texts; nothing where it could."""
@@ -153,6 +190,18 @@ class Examiner:
         verdicts = self._verdicts([("", Normalized(text[a:b], ())) for a, b in parts])
         return [Segment(a, b, one.score, one.p_value, one.verdict) for (a, b), one in zip(parts, verdicts, strict=True)]
 
+    def share(self, text: str) -> Share | None:
+        """How much of a normalised text looks machine-written; None where its detector does not tell, or the text has too few
+        sentences or is none that anything can be said of."""
+        if not isinstance(self.detector, ReadersDetector) or self._read(text)[1]:
+            return None
+        return self.detector.share(text)
+
+    def word_weights(self, text: str) -> list[WordWeight]:
+        """What each word of a normalised text adds to its log-odds by words and phrases alone; none where its detector does not
+        tell."""
+        return self.detector.word_weights(text) if isinstance(self.detector, ReadersDetector) else []
+
     def tokens(self, text: str) -> list[TokenEvidence]:
         """A normalised text token by token, under the detector's own model or, where it has none, `SCORER`; none after
         `reads_without` has said why.
@@ -174,7 +223,8 @@ class Examiner:
 
     def _open_reader(self) -> CausalLM:
         if self._reader is None:
-            self._reader = self.detector.scorer if isinstance(self.detector, Reading) else load_causal(SCORER, device=self.device)
+            reader = reader_of(self.detector)
+            self._reader = reader.scorer if reader else load_causal(SCORER, device=self.device)
         return self._reader
 
     def distributions(self, words: int) -> tuple[list[float], list[float]]:
@@ -183,13 +233,13 @@ class Examiner:
 
     def token_counts(self, text: str) -> tuple[int, int]:
         """(all tokens of a normalised text, those that count), by the tokenizer of the model that reads; words where none does."""
-        if isinstance(self.detector, Reading):
-            tokenizer = self.detector.scorer.tokenizer
-            before = len(tokenizer.before)  # which are not the text's, and yet read
-            total = len(tokenizer.encode(text)) - before
-            return total, min(total, self.detector.most_tokens - before)
         if isinstance(self.detector, Counting):
             return self.detector.token_counts(text)
+        if reader := reader_of(self.detector):
+            tokenizer = reader.scorer.tokenizer
+            before = len(tokenizer.before)  # which are not the text's, and yet read
+            total = len(tokenizer.encode(text)) - before
+            return total, min(total, reader.most_tokens - before)
         return count_words(text), count_words(text)
 
     @property
@@ -200,6 +250,12 @@ class Examiner:
     def machine_probability(self, verdict: Verdict) -> float:
         """The score as a probability under even odds, in [0, 1]; 0.5 without a score. Only of a detector that `gives_odds`."""
         return 0.5 if verdict.score is None else 1 / (1 + math.exp(-max(min(verdict.score, 500.0), -500.0)))
+
+
+def reader_of(detector: Detector) -> Reading | None:
+    """What of a detector reads with a language model: itself, one of its readers, or nothing."""
+    one = detector.numbers if isinstance(detector, ReadersDetector) else detector
+    return one if isinstance(one, Reading) else None
 
 
 def segment_spans(text: str) -> list[tuple[int, int]]:

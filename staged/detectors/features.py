@@ -1,15 +1,16 @@
 """A text's zero-shot numbers as one vector: what `evidence` weighs.
 
-Machine text differs from human text less in how likely it is on average than in how its surprises are spread: sampled text
-stays close to what the model expects everywhere, human text is now plain, now full of names. So beside the known scores there
-are quantiles and spreads, and a detector may use each of them on both sides.
+Machine text differs from human text less in how likely it is on average than in how its surprises are spread: text drawn from
+likely tokens stays close to what the model expects everywhere, human text is now plain, now full of names. So beside the known
+scores there are quantiles and spreads, and a detector may use each of them on both sides.
 
 All are taken over the tokens that begin a word, a number or a mark. Inside a word, surprise tells of spelling: a misspelt word is
 a rare series of pieces. It is a feature of its own, which tells careless human text from machine text that is odd in its choice of
 words.
 
 Where the scorer is sure, most writers follow it, and how closely a generator does is its own habit; where it is unsure, people
-go further afield than sampled text of any generator. So some are taken once more over the tokens of high entropy alone.
+go further afield than text drawn from a generator's likely tokens. So some are taken once more over the tokens of high entropy
+alone.
 """
 
 from __future__ import annotations

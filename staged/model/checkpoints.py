@@ -17,11 +17,11 @@ from staged.errors import CheckpointError
 from staged.model.beside import note_beside
 from staged.model.bpe import BPE, load_bpe
 from staged.model.config import GPT2Config
-from staged.model.download import hub_folder, openai_folder
+from staged.model.download import hub_folder, is_cached, openai_folder
 from staged.model.gpt2 import GPT2
 from staged.model.layouts import config_file, read_object, read_shape
 from staged.model.names import BUCKET, RELEASES, aliases, is_repository, released
-from staged.model.packaged import PACKAGES, packaged_folder
+from staged.model.packaged import PACKAGES, is_installed, packaged_folder
 from staged.model.places import is_written_as_path, nearest_place, place_of, standing, why_not_there
 from staged.model.safetensors import write_safetensors
 from staged.model.stored import AnyTensor
@@ -59,6 +59,16 @@ def model_folder(name: str) -> Path:
     if is_repository(name) and not standing(place):
         return hub_folder(name)
     raise CheckpointError(f"model {name!r}: {_why_no_model(name, place)}")
+
+
+def is_at_hand(name: str) -> bool:
+    """Whether a model's files are on this machine; nothing is unpacked or downloaded to find out."""
+    small = name.lower()
+    if small in PACKAGES:
+        return is_installed(small)
+    release = released(name)
+    repository = release.hub if release else name
+    return small in MINIS or own_folder(name) is not None or (is_repository(repository) and is_cached(repository))
 
 
 def own_folder(name: str) -> Path | None:

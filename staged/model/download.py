@@ -71,6 +71,11 @@ def hub_folder(repository: str) -> Path:
     return folder
 
 
+def is_cached(repository: str) -> bool:
+    """Whether a repository's needed files are on this machine."""
+    return not missing_files(_cached(repository))
+
+
 def hub_files(repository: str, names: Sequence[str]) -> Path:
     """The local snapshot of some of a repository's files, by name; those that it does not have are not there.
 

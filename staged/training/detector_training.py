@@ -1,0 +1,269 @@
+"""`staged train-detector` for a detector of several readers: from a plan to its folder.
+
+    texts ─► samples ─┬─► fold-0 … fold-k   readers that never saw the fold's sources ─┐
+                      ├─► judged            crops, zero-shot numbers ──────────────────┼─► combination, calibrations, report
+                      └─► all               readers of all sources ────────────────────┴─► detector
+
+What is chosen or measured here rests on readers that learned nothing of a text's source: all of a source, people's and
+machines', is held out together. A killed run continues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from staged import __version__
+from staged.artifacts import build, disk_errors, locked, read_json, write_json
+from staged.comparing import exact
+from staged.corpus.learned import FILE as LEARNED
+from staged.corpus.learned import Learned, text_words_digest
+from staged.detectors.calibrate import Calibration, fit_calibration, humans_needed
+from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, known_by
+from staged.detectors.contract import MACHINE_WRITTEN
+from staged.detectors.kinds.encoder import EncoderReader, load_encoder, save_encoder
+from staged.detectors.kinds.lexical import LexicalReader, load_lexical, save_lexical
+from staged.detectors.kinds.numbers import NumbersReader
+from staged.detectors.kinds.readers import ReadersDetector
+from staged.detectors.kinds.sentences import Mixing, Sentence, fit_mixing, sentences
+from staged.digests import digest
+from staged.gate import CHECKPOINT, check_stage, start_ledger
+from staged.model.causal import load_causal
+from staged.records import HUMAN, MACHINE, count_words
+from staged.samples.decoders import best_dtype, chosen_device
+from staged.study.metrics import auroc
+from staged.training.combination import fit_combination
+from staged.training.crops import Crop, Crops
+from staged.training.encoder_base import load_base
+from staged.training.encoder_training import train_encoder
+from staged.training.generated import own_texts
+from staged.training.judging import judged_crops, numbers_of
+from staged.training.kinds_training import train_kinds
+from staged.training.labelled import Example, read_labelled, read_people
+from staged.training.lexical_training import train_lexical
+from staged.training.numbers_training import fit_numbers
+from staged.training.plan import ReadersSettings
+
+Progress = Callable[[str, int, int], None]
+Floats = npt.NDArray[np.float64]
+ALL, FPR = "all", 0.01
+MIXED = 250  # crops of a fold and class whose sentences are read
+READERS = ("lexical", "encoder", "numbers")
+
+
+def build_readers(
+    out: Path,
+    settings: ReadersSettings,
+    *,
+    device: str = "cpu",
+    progress: Progress = lambda what, done, total: None,
+) -> dict[str, Any]:
+    """Everything from the plan to `out/detector`: the detector, its two calibrations, and `facts.json`, which is returned.
+
+    Args:
+        device: where texts are generated and read for numbers: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+
+    Raises:
+        CorpusError, CheckpointError, SamplingError: a set of texts or a model of the plan.
+        PlanError: a text that fits no pattern of the plan.
+        ArtifactError: the place cannot be written.
+    """
+    device = chosen_device(device)
+    place = out / "detector"
+    out.mkdir(parents=True, exist_ok=True)
+    with disk_errors(out), locked(out):
+        start_ledger(out, "detector's training")
+        check_stage(place)
+        examples = gather(out, settings, device=device, progress=progress)
+        wanted = {"settings": asdict(settings), "texts": digest([one.text for one in examples]), "staged": __version__}
+        stages = [out / ("all" if fold is None else f"fold-{fold}") for fold in (None, *range(settings.n_folds))]
+        for stage, fold in zip(stages, (None, *range(settings.n_folds)), strict=True):
+            write = partial(train_words, examples=examples, settings=settings, fold=fold, progress=progress)
+            build(stage, write, settings=wanted | {"fold": fold})
+        inputs = {stage.name: stage for stage in stages}
+        build(
+            place,
+            partial(finish, out=out, examples=examples, settings=settings, device=device, progress=progress),
+            settings=wanted,
+            inputs=inputs,
+        )
+    return dict(read_json(place / "facts.json"))
+
+
+def gather(out: Path, settings: ReadersSettings, *, device: str, progress: Progress) -> list[Example]:
+    """All texts of the plan: labelled sets, corpora of people, and what the plan's generators write."""
+    found = [one for file in settings.labelled for one in read_labelled(file)]
+    found += [one for corpus in settings.human for one in read_people(corpus)]
+    return found + own_texts(out / "samples", found, settings, device=device, progress=partial(progress, "samples"))
+
+
+def train_words(
+    folder: Path, *, examples: Sequence[Example], settings: ReadersSettings, fold: int | None, progress: Progress
+) -> None:
+    """The lexical reader and the encoder, of all sources or of those outside a fold, into a stage's folder."""
+    some = [one for one in examples if fold is None or settings.fold(one.source) != fold]
+    stream = settings.seed + (0 if fold is None else 1 + fold)
+    crops = Crops(
+        some,
+        settings.shares(some),
+        settings.group,
+        words=(settings.words[0], settings.words[1]),
+        careless=settings.careless,
+        seed=stream,
+    )
+    name = ALL if fold is None else f"fold {fold}"
+    if not (folder / "lexical.npz").is_file():
+        lexical = settings.lexical
+        reader = train_lexical(crops, lexical.batches, strength=lexical.strength, progress=partial(progress, f"lexical, {name}"))
+        save_lexical(folder, reader)
+    torch.manual_seed(settings.seed)
+    model, tokenizer = load_base(settings.encoder.base)
+    trained = train_encoder(
+        model,
+        tokenizer,
+        crops,
+        settings.encoder if fold is None else settings.encoder.of_steps(settings.fold_steps),
+        checkpoint=folder / CHECKPOINT,
+        progress=partial(progress, f"encoder, {name}"),
+    )
+    save_encoder(folder, EncoderReader(trained, tokenizer, max_tokens=settings.encoder.max_tokens))
+
+
+def finish(
+    folder: Path, *, out: Path, examples: Sequence[Example], settings: ReadersSettings, device: str, progress: Progress
+) -> None:
+    """The detector with its calibrations and facts, from the readers' stages and the judged crops."""
+    crops = judged_crops(examples, settings)
+    scorer = load_causal(settings.scorer, dtype=best_dtype(device), device=device)
+    features = numbers_of(out / "numbers", crops, scorer, settings, progress=partial(progress, "numbers"))
+    machine = np.asarray([one.example.label == MACHINE for one in crops])
+    shares = even_shares(crops, settings)
+    readings = out_of_fold(out, crops, features, shares, settings)
+    combination = fit_combination(readings, machine, shares)
+    alone = combination.alone(readings[:, 0], readings[:, 1])
+    asked = np.where(combination.is_open(alone), readings[:, 2], np.nan)
+    together = combination.together(readings[:, 0], readings[:, 1], asked)
+    known = [i for i, one in enumerate(crops) if settings.kind(one.example.source)]
+    kinds = train_kinds([crops[i].text for i in known], [settings.kind(crops[i].example.source) for i in known])
+    mixing = sentence_mixing(out, crops, settings)
+    lexical, encoder = word_readers(out / ALL)
+    trees = fit_numbers(features, machine, shares, seed=settings.seed)
+    numbers = NumbersReader(settings.scorer, trees, most_tokens=settings.most_tokens)
+    ReadersDetector(lexical, encoder, numbers, kinds, combination, mixing, name=settings.name).save(folder)
+    digests = known_by(str(folder))
+    for file, scores in ((CALIBRATION, together), (CALIBRATION_OF_WORDS, alone)):
+        names = digests if file == CALIBRATION else known_by(str(folder), without_scorer=True)
+        calibrated(crops, scores, settings, known_by=names).save(folder / file)
+    people = [one for one in examples if one.label == HUMAN]
+    learned = Learned("", frozenset(one.pair for one in people), frozenset(text_words_digest(one.text) for one in people))
+    write_json(folder / LEARNED, learned.record())
+    measured = {"of all readers": together, "of words alone": alone}
+    write_json(folder / "facts.json", {"settings": asdict(settings)} | report(crops, readings, measured, settings))
+
+
+def word_readers(stage: Path) -> tuple[LexicalReader, EncoderReader]:
+    """What `train_words` has left in a stage's folder."""
+    return load_lexical(stage), load_encoder(stage)
+
+
+def even_shares(crops: Sequence[Crop], settings: ReadersSettings) -> Floats:
+    """(crops,) of each in a loss: both classes alike, groups within them by the plan's shares."""
+    groups = [(one.example.label, settings.group(one.example)) for one in crops]
+    plan = settings.shares([one.example for one in crops])
+    counts = {group: groups.count(group) for group in set(groups)}
+    totals = {label: sum(plan[name] for of, name in counts if of == label) for label in (HUMAN, MACHINE)}
+    return np.asarray([plan[name] / totals[label] / counts[label, name] for label, name in groups])
+
+
+def out_of_fold(out: Path, crops: Sequence[Crop], features: Floats, shares: Floats, settings: ReadersSettings) -> Floats:
+    """(crops, 3) log-odds of lexical, encoder and numbers, each by readers that learned nothing of the crop's source."""
+    folds = np.asarray([settings.fold(one.example.source) for one in crops])
+    machine = np.asarray([one.example.label == MACHINE for one in crops])
+    found = np.zeros((len(crops), len(READERS)))
+    for fold in range(settings.n_folds):
+        held, rest = np.flatnonzero(folds == fold).tolist(), folds != fold
+        texts = [crops[i].text for i in held]
+        lexical, encoder = word_readers(out / f"fold-{fold}")
+        trees = fit_numbers(features[rest], machine[rest], shares[rest], seed=settings.seed)
+        columns = lexical.log_odds(texts), encoder.log_odds(texts), trees.log_odds(features[held])
+        found[held] = np.stack(columns, axis=1)
+    return found
+
+
+def sentence_mixing(out: Path, crops: Sequence[Crop], settings: ReadersSettings) -> Mixing:
+    """How sentences of people and of machines differ, by encoders that learned nothing of their sources."""
+    found: dict[int, list[Sentence]] = {HUMAN: [], MACHINE: []}
+    for fold in range(settings.n_folds):
+        _, encoder = word_readers(out / f"fold-{fold}")
+        held = [one for one in crops if settings.fold(one.example.source) == fold]
+        for label in found:
+            some = [one for one in held if one.example.label == label]
+            for one in some[:: max(1, len(some) // MIXED)]:
+                found[label] += sentences(encoder, one.text)
+    return fit_mixing(found[HUMAN], found[MACHINE])
+
+
+def calibrated(crops: Sequence[Crop], scores: Floats, settings: ReadersSettings, *, known_by: Sequence[str] = ()) -> Calibration:
+    """Human crops by their lengths and kinds, machine crops by their lengths."""
+    rows: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
+    for one, score in zip(crops, scores.tolist(), strict=True):
+        rows[one.example.label].append((score, count_words(one.text)))
+    people = [one.example.source for one in crops if one.example.label == HUMAN]
+    return fit_calibration(
+        settings.name,
+        rows[HUMAN],
+        rows[MACHINE],
+        domains=people,
+        edges_words=settings.edges_words,
+        known_by=known_by,
+        kinds=[settings.kind(source) for source in people],
+    )
+
+
+def report(crops: Sequence[Crop], readings: Floats, measured: dict[str, Floats], settings: ReadersSettings) -> dict[str, Any]:
+    """What is measured on sources that no reader had learned from, JSON values.
+
+    `auroc`: each group of machine texts against the human texts of the same fold, by each reader and together. `flagged`: of each
+    source of human text the share called machine-written at 1% by a calibration without that source.
+    """
+    folds = np.asarray([settings.fold(one.example.source) for one in crops])
+    machine = np.asarray([one.example.label == MACHINE for one in crops])
+    groups = np.asarray([settings.group(one.example) for one in crops])
+    columns = dict(zip(READERS, readings.T, strict=True)) | measured
+    rows = []
+    for group in sorted(set(groups[machine])):
+        those = machine & (groups == group)
+        people = ~machine & np.isin(folds, folds[those])
+        for name, values in columns.items():
+            area = dict(zip(("auroc", "low", "high"), auroc(values[people].tolist(), values[those].tolist()), strict=True))
+            rows.append({"machine": group, "score": name, "n_human": int(people.sum()), "n_machine": int(those.sum())} | area)
+    return {"auroc": rows, "flagged": {name: flagged(crops, scores, settings) for name, scores in measured.items()}}
+
+
+def flagged(crops: Sequence[Crop], scores: Floats, settings: ReadersSettings) -> list[dict[str, Any]]:
+    """Of each source of human text: how many of its crops are called machine-written by a calibration made of the other sources."""
+    sources = np.asarray([one.example.source for one in crops])
+    rows = []
+    for source in sorted({one.example.source for one in crops if one.example.label == HUMAN}):
+        rest = np.flatnonzero(sources != source).tolist()
+        calibration = calibrated([crops[i] for i in rest], scores[rest], settings)
+        kind = settings.kind(source)
+        hits = n = 0
+        for i in np.flatnonzero(sources == source).tolist():
+            if crops[i].example.label == HUMAN:
+                words = count_words(crops[i].text)
+                verdict, _, humans, *_ = calibration.verdict(scores[i], words, FPR, kinds=[kind] if kind else [])
+                n += humans >= humans_needed(FPR)
+                hits += verdict == MACHINE_WRITTEN
+        low, high = exact(hits, n) if n else (None, None)
+        rows.append(
+            {"source": source, "kind": kind, "n": n, "flagged": hits, "rate": hits / n if n else None, "low": low, "high": high}
+        )
+    return rows

@@ -1,0 +1,75 @@
+"""The crops on which readers are combined and calibrated, and what each reader says of them.
+
+Every source of either class gives some, of lengths drawn evenly on a logarithmic scale; what a reader says of a crop is said by one
+that learned nothing of the crop's source. So a figure on them is one for sources that the detector never saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from staged.artifacts import replacing
+from staged.detectors.evidence import scored_features
+from staged.digests import digest
+from staged.model.causal import CausalLM
+from staged.progress import Progress, silent
+from staged.records import HUMAN
+from staged.samples.streams import derive
+from staged.training.crops import Crop, cropped
+from staged.training.labelled import Example
+from staged.training.plan import ReadersSettings
+
+Floats = npt.NDArray[np.float64]
+MOST_OF_ONE = 3  # crops of one text: of a source with few texts, its share is not filled
+BLOCK = 128  # crops whose features are one file
+
+
+def judged_crops(examples: Sequence[Example], settings: ReadersSettings) -> list[Crop]:
+    """Crops of every group: of people's `settings.judged` times the group's share, of machines' half as many."""
+    groups: dict[tuple[int, str], list[Example]] = {}
+    for one in examples:
+        groups.setdefault((one.label, settings.group(one)), []).append(one)
+    shares = settings.shares(examples)
+    found = []
+    for (label, name), pile in sorted(groups.items()):
+        stream = np.random.default_rng(derive(settings.seed, "judged", f"{label}", name))
+        want = round(settings.judged * shares[name] / (1 if label == HUMAN else 2))
+        order = np.concatenate([stream.permutation(len(pile)) for _ in range(MOST_OF_ONE)])[:want]
+        for i in order:
+            words = int(np.exp(stream.uniform(*np.log(settings.judged_words))))
+            found.append(Crop(cropped(pile[i].text, words, stream), pile[i]))
+    return found
+
+
+def numbers_of(
+    folder: Path, crops: Sequence[Crop], scorer: CausalLM, settings: ReadersSettings, *, progress: Progress = silent
+) -> Floats:
+    """(crops, features) the zero-shot numbers of each crop; of every `BLOCK` of them a file, which a killed run finds again.
+
+    Args:
+        folder: of this scorer's numbers alone.
+    """
+    rows = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for some in _blocks(crops, settings):
+        texts = [one.text for one in some]
+        file = folder / f"{digest(texts)}.npy"
+        if not file.is_file():
+            found = scored_features(scorer, texts, most_tokens=settings.most_tokens)
+            with replacing(file) as temporary, open(temporary, "wb") as opened:
+                np.save(opened, found)
+        rows.append(np.load(file, allow_pickle=False))
+        progress(sum(map(len, rows)), len(crops))
+    return np.concatenate(rows)
+
+
+def _blocks(crops: Sequence[Crop], settings: ReadersSettings) -> Iterator[list[Crop]]:
+    """Neighbours of one group, `BLOCK` at most: what is added to another group leaves them as they are."""
+    for _, group in groupby(crops, key=lambda one: (one.example.label, settings.group(one.example))):
+        while some := list(islice(group, BLOCK)):
+            yield some
