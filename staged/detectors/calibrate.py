@@ -138,7 +138,7 @@ class Calibration:
 
     def p_value(
         self, score: float | None, words: int, *, kinds: Sequence[str] = (), fewest: int = FEWEST_OF_KIND
-    ) -> tuple[float | None, int, str]:
+    ) -> tuple[float | None, int]:
         """Conformal p-value: (1 + #{human ≥ score}) / (n + 1) among the n human texts of like length and kind.
 
         For a human text drawn as the calibration texts were, P(p ≤ a) ≤ a for every a; ties count against the text.
@@ -150,18 +150,21 @@ class Calibration:
                 texts of this length, all human texts of the length.
 
         Returns:
-            p in (0, 1], n, and the kind that it was set against, empty for all; p is None without a score, below the shortest
-            length, and in an empty bin.
+            p in (0, 1] and n; p is None without a score, below the shortest length, and in an empty bin.
 
         Source: Vovk et al. 2005, chapter 2; by length and kind: Mondrian conformal prediction, section 4.5 there.
         """
+        p, n, _ = self._compared(score, words, kinds, fewest)
+        return p, n
+
+    def _compared(self, score: float | None, words: int, kinds: Sequence[str], fewest: int) -> tuple[float | None, int, str]:
+        """`p_value`, and the kind that it was set against; empty for all of them."""
         index = self.bin_of(words)
         if index is None:
             return None, 0, ""
         if score is None or not self.human[index]:
             return None, len(self.human[index]), ""
-        compared = [(_share_above(human, score), len(human), kind) for kind, human in self._cells(index, kinds, fewest)]
-        return max(compared)
+        return max((_share_above(human, score), len(human), kind) for kind, human in self._cells(index, kinds, fewest))
 
     def _cells(self, index: int, kinds: Sequence[str], fewest: int) -> list[tuple[str, tuple[float, ...]]]:
         """The human scores that a text of these kinds is set against, each with its kind."""
@@ -193,7 +196,7 @@ class Calibration:
             score, words, kinds: as `p_value`.
             fpr: the share of human texts that may be called machine-written, in (0, 1).
         """
-        p, n, kind = self.p_value(score, words, kinds=kinds, fewest=max(FEWEST_OF_KIND, humans_needed(fpr)))
+        p, n, kind = self._compared(score, words, kinds, max(FEWEST_OF_KIND, humans_needed(fpr)))
         if p is None or score is None or n < humans_needed(fpr):
             return NOT_ENOUGH, p, n, self._why_nothing(score, words, n, fpr), kind
         low = self.machine_p_value(score, words)

@@ -15,6 +15,8 @@ STRENGTH = 20.0  # inverse of the ridge penalty
 def train_kinds(texts: Sequence[str], kinds: Sequence[str]) -> KindReader:
     """Fit on plain texts and the kind of each; every kind counts the same."""
     fit = LogisticRegression(C=STRENGTH, max_iter=200, class_weight="balanced").fit(word_matrix(texts), np.asarray(kinds))
-    return KindReader(
-        tuple(map(str, fit.classes_)), np.ascontiguousarray(fit.coef_.T, dtype=np.float32), fit.intercept_.astype(np.float32)
-    )
+    weights, biases = fit.coef_, fit.intercept_
+    if len(fit.classes_) == 2:  # of which scikit-learn gives the second against the first
+        weights, biases = np.stack([0 * weights[0], weights[0]]), np.append(0.0, biases)
+    names = tuple(map(str, fit.classes_))
+    return KindReader(names, np.ascontiguousarray(weights.T, dtype=np.float32), biases.astype(np.float32))

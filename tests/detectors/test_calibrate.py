@@ -74,13 +74,14 @@ class TestVerdict:
             0.003,
             999,
             "Of 1,000 human texts of this length about 3 score as high.",
+            "",
         )
         assert mine.verdict(989.0, 120, 0.01)[:2] == (NOT_ENOUGH, 0.011)
         assert mine.verdict(990.0, 120, 0.01)[:2] == (MACHINE_WRITTEN, 0.01)
 
     def test_human_like_without_machine_texts_is_the_usual_half(self) -> None:
         mine = calibration([float(i) for i in range(99)])
-        verdict, p, _, reason = mine.verdict(49.0, 120, 0.01)
+        verdict, p, _, reason, _ = mine.verdict(49.0, 120, 0.01)
         assert (verdict, p) == (HUMAN_LIKE, 0.51)
         assert "does not show who wrote it" in reason
         assert mine.verdict(50.5, 120, 0.01)[0] == NOT_ENOUGH
@@ -88,7 +89,7 @@ class TestVerdict:
     def test_human_like_with_machine_texts_asks_how_usual_it_is_for_them(self) -> None:
         mine = calibration([float(i) for i in range(99)], [float(i) for i in range(80, 119)])
         assert mine.verdict(80.5, 120, 0.01)[0] == HUMAN_LIKE  # (1 + 1) / 40
-        verdict, _, _, reason = mine.verdict(81.5, 120, 0.01)
+        verdict, _, _, reason, _ = mine.verdict(81.5, 120, 0.01)
         assert verdict == NOT_ENOUGH
         assert reason == (
             "Of 1,000 human texts of this length about 180 score as high, and of 1,000 machine texts about 75 score as low: "
@@ -96,7 +97,7 @@ class TestVerdict:
         )
 
     def test_too_few_human_texts_say_nothing_and_how_many_it_takes(self) -> None:
-        verdict, p, n, reason = calibration([0.0] * 98).verdict(9.0, 120, 0.01)
+        verdict, p, n, reason, _ = calibration([0.0] * 98).verdict(9.0, 120, 0.01)
         assert (verdict, p, n) == (NOT_ENOUGH, 1 / 99, 98)
         assert reason == (
             "There are 98 human texts of this length (100–199 words) to compare with; "
@@ -112,8 +113,9 @@ class TestVerdict:
             None,
             0,
             "The text has 12 words; below 50 words there is too little to judge by.",
+            "",
         )
-        assert mine.verdict(None, 120, 0.01) == (NOT_ENOUGH, None, 99, "The text could not be scored.")
+        assert mine.verdict(None, 120, 0.01) == (NOT_ENOUGH, None, 99, "The text could not be scored.", "")
 
     @given(SCORES, SCORES | st.just([]), FPRS)
     def test_a_higher_score_never_leads_away_from_machine(self, human: list[float], machine: list[float], fpr: float) -> None:
@@ -167,6 +169,60 @@ class TestAchieved:
     def test_one_domain_is_not_told_twice(self) -> None:
         found = achieved_rates(calibration([0.0] * 99), [(1.0, 150, "x")], 0.05)
         assert [(one.domain, one.length) for one in found] == [("all", "all"), ("all", "100–199 words")]
+
+
+class TestKinds:
+    """Plain essays score higher than news: of each kind 200, and of reviews too few."""
+
+    @staticmethod
+    def mine() -> Calibration:
+        human = [(i / 200, 120) for i in range(200)] + [(5 + i / 200, 120) for i in range(200)] + [(9.0, 120)] * 20
+        kinds = ["news"] * 200 + ["essay"] * 200 + ["review"] * 20
+        return fit_calibration("d", human, kinds=kinds)
+
+    def test_a_text_is_set_against_its_own_kind(self) -> None:
+        assert self.mine().p_value(4.0, 120, kinds=["news"]) == (1 / 201, 200)
+        assert self.mine().p_value(4.0, 120, kinds=["essay"]) == (1.0, 200)
+        assert self.mine().verdict(4.0, 120, 0.01, kinds=["news"])[0] == MACHINE_WRITTEN
+        assert self.mine().verdict(4.0, 120, 0.01, kinds=["essay"])[0] == HUMAN_LIKE
+
+    def test_where_the_kind_is_open_the_highest_p_value_counts(self) -> None:
+        assert self.mine().p_value(5.5, 120, kinds=["news", "essay"]) == self.mine().p_value(5.5, 120, kinds=["essay"])
+        verdict = self.mine().verdict(4.0, 120, 0.01, kinds=["news", "essay"])
+        assert (verdict[0], verdict[-1]) == (HUMAN_LIKE, "essay")
+
+    @pytest.mark.parametrize("kinds", [["review"], ["speech"], [], ["review", "speech"]])
+    def test_a_kind_that_is_small_or_unknown_is_set_against_all(self, kinds: list[str]) -> None:
+        assert self.mine().p_value(4.0, 120, kinds=kinds) == self.mine().p_value(4.0, 120) == (221 / 421, 420)
+
+    def test_a_rate_that_a_kind_cannot_hold_is_judged_by_all(self) -> None:
+        assert self.mine().verdict(9.5, 120, 0.004, kinds=["news"])[1:3] == (1 / 421, 420)
+
+    def test_valid_in_each_kind(self) -> None:
+        """Of new texts of each kind at most the nominal share is called machine-written, though their scores differ."""
+        stream = np.random.default_rng(3)
+        flagged = {"news": 0, "essay": 0}
+        for _ in range(200):
+            draws = {kind: stream.normal(mean, 1, 400) for kind, mean in (("news", 0), ("essay", 3))}
+            human = [(one, 120) for each in draws.values() for one in each]
+            mine = fit_calibration("d", human, kinds=[kind for kind in draws for _ in range(400)])
+            for kind, mean in (("news", 0), ("essay", 3)):
+                new = stream.normal(mean, 1, 20)
+                flagged[kind] += sum(mine.p_value(one, 120, kinds=[kind])[0] <= 0.05 for one in new)  # type: ignore[operator]
+        assert all(0.03 < count / 4000 < 0.06 for count in flagged.values()), flagged
+
+    def test_round_trip(self, tmp_path: Path) -> None:
+        self.mine().save(tmp_path / "c.json")
+        assert load_calibration(tmp_path / "c.json") == self.mine()
+        assert set(load_calibration(tmp_path / "c.json").by_kind) == {"news", "essay", "review"}
+
+    def test_a_kind_of_other_lengths_is_damage(self, tmp_path: Path) -> None:
+        self.mine().save(tmp_path / "c.json")
+        held = json.loads((tmp_path / "c.json").read_text())
+        held["by_kind"]["news"] = [[1.0]]
+        (tmp_path / "c.json").write_text(json.dumps(held))
+        with pytest.raises(ArtifactError, match="not in order"):
+            load_calibration(tmp_path / "c.json")
 
 
 class TestFile:

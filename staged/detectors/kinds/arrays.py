@@ -32,7 +32,7 @@ def read_arrays(path: Path, **shapes: tuple[int | None, ...]) -> Arrays:
         CheckpointError: the file is missing or damaged, or an array is of another shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
             found = {name: held[name] for name in shapes}
     except FileNotFoundError:
         raise CheckpointError(f"{path}: missing; the detector's folder is not whole") from None

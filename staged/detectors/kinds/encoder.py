@@ -107,7 +107,7 @@ class EncoderReader:
         """Of each plain text (start, end, log-odds) of each of its tokens that is read, marks left out."""
         encoded = self._encoded(texts)
         return [
-            [(a, b, float(odds)) for (a, b), odds in zip(one.offsets[1:], read[1 : len(one.ids) - 1], strict=False)]
+            [(a, b, float(odds)) for (a, b), odds in zip(one.offsets[1:], read[1:-1], strict=False)]
             for one, read in zip(encoded, self._read([one.ids for one in encoded]), strict=True)
         ]
 

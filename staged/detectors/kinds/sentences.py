@@ -12,11 +12,12 @@ Source    correction: Rogan and Gladen 1978, "Estimating prevalence from the res
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import regex
 
 from staged.corpus.passages import sentence_spans
 from staged.detectors.kinds.encoder import EncoderReader
@@ -25,6 +26,7 @@ from staged.detectors.kinds.plain import plain
 
 FEWEST_SENTENCES = 8  # of fewer, a share says nothing
 FEWEST_WORDS = 4  # of a sentence that counts
+_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
 RESAMPLES, CONFIDENCE = 1000, 0.95
 
 Floats = npt.NDArray[np.float64]
@@ -120,22 +122,16 @@ def fit_mixing(people: Sequence[Sentence], machines: Sequence[Sentence]) -> Mixi
 
 
 def word_weights(lexical: LexicalReader, text: str) -> list[WordWeight]:
-    """What each word of a normalised text adds to the lexical reader's log-odds of it, in reading order."""
+    """What each word of a normalised text adds to the lexical reader's log-odds of it, in reading order; signs count to the word
+    after them, and those at the end to the last."""
     line = plain(text)
     added = np.append(0.0, np.cumsum(lexical.contributions(line)))
-    found, at = [], 0
-    for first, last in _words(line):
-        start = text.find(line[first:last], at)
-        if start < 0:  # written in other signs there
-            continue
-        at = start + last - first
-        found.append(WordWeight(start, at, float(added[min(last + 1, len(line))] - added[first])))
+    spans = [found.span() for found in _WORD.finditer(line)]
+    ends = [*(b for _, b in spans[:-1]), len(line)]
+    found, at, counted = [], 0, 0.0
+    for (a, b), end in zip(spans, ends, strict=True):
+        if (start := text.find(line[a:b], at)) >= 0:
+            at = start + b - a
+            found.append(WordWeight(start, at, float(added[end] - counted)))
+        counted = float(added[end])
     return found
-
-
-def _words(line: str) -> Iterator[tuple[int, int]]:
-    at = 0
-    for word in line.split(" "):
-        if word:
-            yield at, at + len(word)
-        at += len(word) + 1
