@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import regex
 
 from staged.corpus.passages import sentence_spans
 from staged.detectors.kinds.encoder import EncoderReader
@@ -26,6 +27,8 @@ from staged.detectors.kinds.plain import plain
 FEWEST_SENTENCES = 8  # of fewer, a share says nothing
 FEWEST_WORDS = 4  # of a sentence that counts
 RESAMPLES, CONFIDENCE = 1000, 0.95
+LONGEST_CUT = 200  # characters that `plain` cuts out before a word
+_LETTERS = regex.compile(r"[^\W_]+")
 
 Floats = npt.NDArray[np.float64]
 
@@ -125,12 +128,29 @@ def word_weights(lexical: LexicalReader, text: str) -> list[WordWeight]:
     added = np.append(0.0, np.cumsum(lexical.contributions(line)))
     found, at = [], 0
     for first, last in _words(line):
-        start = text.find(line[first:last], at)
-        if start < 0:  # written in other signs there
+        place = _place(text, line[first:last], at)
+        if place is None:
             continue
-        at = start + last - first
-        found.append(WordWeight(start, at, float(added[min(last + 1, len(line))] - added[first])))
+        at = place[1]
+        found.append(WordWeight(*place, float(added[min(last + 1, len(line))] - added[first])))
     return found
+
+
+def _place(text: str, word: str, at: int) -> tuple[int, int] | None:
+    """Where a word of a plain text stands in the text that became it, from `at` on; None where it has other signs there.
+
+    It is looked for nearby only: a dash that became a hyphen is no word's hyphen further down.
+    """
+    while at < len(text) and text[at].isspace():
+        at += 1
+    if text.startswith(word, at):
+        return at, at + len(word)
+    letters = _LETTERS.findall(word)
+    if not letters:
+        return None
+    pattern = r"(?<![^\W_])" + r"[\W_]{1,4}".join(map(regex.escape, letters)) + r"(?![^\W_])"
+    near = regex.search(pattern, text, pos=at, endpos=at + len(word) + LONGEST_CUT)
+    return near.span() if near else None
 
 
 def _words(line: str) -> Iterator[tuple[int, int]]:
