@@ -164,7 +164,7 @@ def asked(examiner: Examiner, *, fpr: float | None = None, kind: str | None = No
     try:
         examiner.check_kind(kind)
     except PlanError as error:
-        raise RefusedError(422, f"{error}.") from None
+        raise RefusedError(422, str(error)) from None
     other = copy.copy(examiner)
     other.fpr, other.kind = fpr, kind
     return other

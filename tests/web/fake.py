@@ -64,16 +64,22 @@ class FakeExaminer:
         words = len(normal.split())
         changes = (Change("zero-width characters removed", hidden),) if hidden else ()
         known = {"id": identity, "detector": self.name, "fpr": self.fpr, "words": words, "changes": changes, "normalized": normal}
+        known |= {"kind": self.compared_with}
         if words < LEAST_WORDS:
             reason = f"{words} words are too few to say anything."
             score = score_of(normal) if words else None
             return Verdict(**known, score=score, p_value=None, verdict=NOT_ENOUGH, reason=reason, n_human=0)  # type: ignore[arg-type]
         score = score_of(normal)
-        human, _ = self.distributions(words)
+        human, _ = self.distributions(words, kind=self.compared_with)
         p = (1 + sum(other >= score for other in human)) / (len(human) + 1)
         verdict = MACHINE_WRITTEN if p <= self.fpr else HUMAN_LIKE if p > 0.2 else NOT_ENOUGH
         reason = f"About {1000 * p:.0f} of 1,000 human texts score as high."
         return Verdict(**known, score=score, p_value=p, verdict=verdict, reason=reason, n_human=len(human))  # type: ignore[arg-type]
+
+    @property
+    def compared_with(self) -> str:
+        """The kind of the human texts."""
+        return ""
 
     def segments(self, text: str) -> list[Segment]:
         parts = [match.span() for match in re.finditer(r"[^.]+\.?\s*", text)]
@@ -115,7 +121,11 @@ class ReadersExaminer(FakeExaminer):
     """Of several readers, with kinds of text: reviews, unless another kind is asked for."""
 
     def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
-        return [replace(one, opinions=self.opinions(one), kind=self.kind or "review") for one in super().examine(texts)]
+        return [replace(one, opinions=self.opinions(one)) for one in super().examine(texts)]
+
+    @property
+    def compared_with(self) -> str:
+        return self.kind or "review"
 
     def opinions(self, verdict: Verdict) -> tuple[Opinion, ...]:
         if verdict.score is None:
