@@ -24,8 +24,8 @@ from staged.detectors.kinds.readers import Combination, ReadersDetector
 from staged.detectors.kinds.sentences import Mixing, Share, WordWeight, word_weights
 from staged.records import count_words
 from staged.web.app import create_app
-from staged.web.examination import Examination, examine_text, is_judged
-from staged.web.limits import Limits
+from staged.web.examination import Examination, asked, examine_text, is_judged
+from staged.web.limits import Limits, RefusedError
 from staged.web.pages import css_of, found, page, saved, share_in_words, sides, signed, title_of_weight, weighed
 from tests.web.fake import HUMAN_TEXT, MACHINE_TEXT, FakeExaminer, ReadersExaminer
 
@@ -262,8 +262,8 @@ def examiner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Examiner:
     detector = ReadersDetector(lexical(), TinyEncoder(), None, kinds, combination, mixing, name="tiny")  # type: ignore[arg-type]
     monkeypatch.setattr("staged.detectors.detect.open_detector", lambda *_, **__: detector)
     monkeypatch.setattr("staged.detectors.detect.known_by", lambda _: ("tiny",))
-    human = [(0.01 * i - 4, 120) for i in range(400)]
-    fit_calibration("tiny", human, kinds=["review"] * 400, known_by=("tiny",)).save(tmp_path / "calibration.json")
+    human = [(0.01 * i - 4, 120) for i in range(600)]
+    fit_calibration("tiny", human, kinds=["review"] * 400 + ["essay"] * 200, known_by=("tiny",)).save(tmp_path / "calibration.json")
     made = Examiner("tiny", calibration=tmp_path / "calibration.json", device="cpu")
     monkeypatch.setattr(made, "tokens", lambda _: [])  # which a language model reads
     return made
@@ -286,7 +286,7 @@ def test_the_examiner_itself_is_shown(examiner: Examiner) -> None:
     assert seen.share is not None
     assert seen.share.sentences == 12
     assert [PROSE[one.start : one.end] for one in seen.word_weights] == PROSE.split()
-    assert len(seen.human) == 400
+    assert len(seen.human) == seen.verdict.n_human == 400
     said = saved(seen, name="prose.txt")
     assert all(one in said for one in SHOWN)
     assert "pip install &#39;staged[smollm2]&#39;" in said
@@ -296,3 +296,11 @@ def test_the_examiner_says_nothing_of_what_is_too_short_or_no_prose(examiner: Ex
     for text in ("We had tea there. " * 2, "def f(x):\n    return [x + 1 for x in range(10)]\n" * 20, "Too few words here. " * 40):
         seen = examine_text(examiner, text, lambda: None)
         assert (seen.verdict.verdict, seen.share, seen.word_weights) == (NOT_ENOUGH, None, []), text
+
+
+def test_the_examiner_itself_is_asked_of_a_kind(examiner: Examiner) -> None:
+    other = asked(examiner, kind="essay")
+    seen = examine_text(other, PROSE, lambda: None)
+    assert (seen.verdict.kind, len(seen.human), examiner.kind) == ("essay", 200, "")
+    with pytest.raises(RefusedError, match="kind 'esay': the calibration has none of it; did you mean 'essay'"):
+        asked(examiner, kind="esay")
