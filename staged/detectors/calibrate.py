@@ -172,10 +172,12 @@ class Calibration:
         large = [(kind, human) for kind, human in found if len(human) >= fewest]
         return large if large and len(large) == len(kinds) else [*large, ("", self.human[index])]
 
-    def scores(self, words: int) -> tuple[list[float], list[float]]:
-        """Scores of the human and of the machine texts of this length, ascending; empty below the shortest."""
+    def scores(self, words: int, *, kind: str = "") -> tuple[list[float], list[float]]:
+        """Scores of the human texts of this length, of one kind or of all, and of the machine ones, ascending; empty below the
+        shortest."""
         index = self.bin_of(words)
-        return ([], []) if index is None else (list(self.human[index]), list(self.machine[index]))
+        human = self.by_kind[kind] if kind else self.human
+        return ([], []) if index is None else (list(human[index]), list(self.machine[index]))
 
     def machine_p_value(self, score: float, words: int) -> float | None:
         """(1 + #{machine ≤ score}) / (n + 1) in the text's bin: how usual so low a score is for machine text; None without any."""
@@ -302,9 +304,8 @@ def fit_calibration(
         raise CheckpointError(
             f"calibration of {detector_name!r}: none of {len(human):,} human texts has {edges[0]} words; give longer ones"
         )
-    by_kind = {
-        kind: _binned([one for one, its in zip(human, kinds, strict=True) if its == kind], edges) for kind in sorted(set(kinds))
-    }
+    named = {kind: [one for one, its in zip(human, kinds, strict=True) if its == kind] for kind in sorted(set(kinds) - {""})}
+    by_kind = {kind: _binned(those, edges) for kind, those in named.items()}
     return Calibration(
         detector_name,
         edges,

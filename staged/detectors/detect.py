@@ -87,12 +87,21 @@ class Examiner:
                 "run `staged calibrate`"
             )
         self.kind = kind
-        if kind and kind not in (known := self.calibration.by_kind if self.calibration else {}):
+        self.check_kind(kind)
+        self._reader: CausalLM | None = None
+        self._unread = ""  # why there is nothing to read with
+
+    def check_kind(self, kind: str) -> None:
+        """Refuse a kind of text that the calibration has no human texts of; empty stands for each text's own.
+
+        Raises:
+            PlanError: it has none.
+        """
+        known = self.calibration.by_kind if self.calibration else {}
+        if kind and kind not in known:
             raise PlanError(
                 f"kind {kind!r}: the calibration has none of it; {nearest(kind, known) if known else 'it knows no kinds'}"
             )
-        self._reader: CausalLM | None = None
-        self._unread = ""  # why there is nothing to read with
 
     def _is_calibrated_by(self, calibration: Calibration, file: Path) -> bool:
         """Whether these are scores of this detector: its files say so where the calibration knows them, else its name."""
@@ -227,9 +236,9 @@ class Examiner:
             self._reader = reader.scorer if reader else load_causal(SCORER, device=self.device)
         return self._reader
 
-    def distributions(self, words: int) -> tuple[list[float], list[float]]:
-        """Scores of human and of machine calibration texts of this length; empty where there are none."""
-        return self.calibration.scores(words) if self.calibration else ([], [])
+    def distributions(self, words: int, *, kind: str = "") -> tuple[list[float], list[float]]:
+        """Scores of human calibration texts of this length and kind, and of machine ones; empty where there are none."""
+        return self.calibration.scores(words, kind=kind) if self.calibration else ([], [])
 
     def token_counts(self, text: str) -> tuple[int, int]:
         """(all tokens of a normalised text, those that count), by the tokenizer of the model that reads; words where none does."""

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from staged.web.examination import Examiner, Wanted, at_rate, examine_batch
+from staged.web.examination import Examiner, Wanted, asked, examine_batch
 from staged.web.limits import Limits, RefusedError
 from staged.web.worker import Check, Worker
 
@@ -37,8 +37,14 @@ class Question(Strict):
     fpr: float | None = Field(
         None, gt=0, lt=1, description="False-positive rate at which a text is called machine; by default the server's."
     )
+    kind: str | None = Field(
+        None,
+        max_length=100,
+        description='What kind of text all are, such as "essay", and so what they are compared with; by default each text\'s own.',
+    )
     segments: bool = Field(False, description="Also each text's parts, each with its own verdict.")
     tokens: bool = Field(False, description="Also rank, probability and alternatives of each token.")
+    words: bool = Field(False, description="Also each word's weight, and how much of the text looks machine-written.")
 
 
 class ChangeMade(BaseModel):
@@ -62,6 +68,25 @@ class Token(BaseModel):
     alternatives: list[tuple[str, float]]
 
 
+class Said(BaseModel):
+    reader: str = Field(description="What this reader of several reads.")
+    log_odds: float | None = Field(description="Of machine against human; null where it was not asked.")
+    says: str = Field(description="In words.")
+
+
+class ShareFound(BaseModel):
+    share: float = Field(description="Of its words, in sentences that look machine-written; in [0, 1], as low and high.")
+    low: float = Field(description="Of the 95% interval.")
+    high: float
+    sentences: int = Field(description="That it rests on.")
+
+
+class Word(BaseModel):
+    start: int
+    end: int
+    log_odds: float = Field(description="What it adds, with its phrases, to the reader of words alone; above 0 is machine-like.")
+
+
 class Result(BaseModel):
     id: str
     score: float | None = Field(description="Higher is more machine-like; null where the text cannot be scored.")
@@ -73,9 +98,13 @@ class Result(BaseModel):
     words: int
     n_human: int = Field(description="Human texts that the p-value rests on.")
     changes: list[ChangeMade] = Field(description="What can hide machine text and was undone.")
-    normalized: str | None = Field(None, description="The text as judged; with segments or tokens only.")
+    kind: str = Field(description="Kind of the human texts that it was compared with; empty where they are of all kinds.")
+    opinions: list[Said] = Field(description="What each reader says, of a detector that has several.")
+    normalized: str | None = Field(None, description="The text as judged; with segments, tokens or words only.")
     segments: list[Part] | None = None
     tokens: list[Token] | None = None
+    share: ShareFound | None = Field(None, description="With words; null where it cannot be told.")
+    word_weights: list[Word] | None = Field(None, description="With words; empty where they cannot be told.")
 
 
 class Results(BaseModel):
@@ -121,10 +150,11 @@ def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
     )
     async def detect(request: Request, question: Question) -> Response:
         texts = checked(question, limits)
-        wanted = Wanted(question.segments, question.tokens)
+        wanted = Wanted(question.segments, question.tokens, question.words)
+        chosen = asked(examiner, fpr=question.fpr, kind=question.kind)
 
         def work(still_wanted: Check) -> bytes:
-            return as_json({"results": examine_batch(at_rate(examiner, question.fpr), texts, wanted, still_wanted)})
+            return as_json({"results": examine_batch(chosen, texts, wanted, still_wanted)})
 
         return Response(await worker.run(work, lambda: left(request)), media_type=JSON)
 

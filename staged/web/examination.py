@@ -5,10 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from staged.detectors.calibrate import humans_needed
 from staged.detectors.contract import Segment, TokenEvidence, Verdict
+from staged.errors import PlanError
+from staged.web.limits import RefusedError
 from staged.web.worker import Check
+
+if TYPE_CHECKING:  # which imports a model's library
+    from staged.detectors.kinds.sentences import Share, WordWeight
 
 STEP_TEXTS = 8  # examined at once; between steps a request that nobody waits for is dropped
 
@@ -18,6 +24,7 @@ class Examiner(Protocol):
 
     name: str
     fpr: float
+    kind: str
 
     def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
         """(id, text) → one verdict a text, in order."""
@@ -31,8 +38,20 @@ class Examiner(Protocol):
         """Tokens of a normalised text, in order."""
         ...
 
-    def distributions(self, words: int) -> tuple[list[float], list[float]]:
-        """Scores of human and of machine calibration texts about this long; either may be empty."""
+    def share(self, text: str) -> Share | None:
+        """How much of a normalised text looks machine-written; None where the detector does not tell."""
+        ...
+
+    def word_weights(self, text: str) -> list[WordWeight]:
+        """What each word of a normalised text adds to its score, in order; none where the detector does not tell."""
+        ...
+
+    def distributions(self, words: int, *, kind: str = "") -> tuple[list[float], list[float]]:
+        """Scores of human calibration texts about this long and of this kind, and of machine ones; either may be empty."""
+        ...
+
+    def check_kind(self, kind: str) -> None:
+        """Raises PlanError where its calibration knows no such kind of text; empty stands for all."""
         ...
 
     def token_counts(self, text: str) -> tuple[int, int]:
@@ -55,8 +74,10 @@ class Examination:
 
     Attributes:
         segments, tokens: of the verdict's normalised text.
-        human, machine: calibration scores at this length.
+        human, machine: calibration scores at this length, the human ones of the verdict's kind.
         counts: (all tokens, tokens that the verdict rests on).
+        share: how much of it looks machine-written; None where nothing can be said, or the detector does not tell.
+        word_weights: what each of its words adds to the score; none where nothing can be said, or the detector does not tell.
     """
 
     verdict: Verdict
@@ -65,17 +86,33 @@ class Examination:
     human: Sequence[float]
     machine: Sequence[float]
     counts: tuple[int, int]
+    share: Share | None = None
+    word_weights: Sequence[WordWeight] = ()
 
 
 def examine_text(examiner: Examiner, text: str, still_wanted: Check) -> Examination:
     """Examine one text for the page."""
     (verdict,) = examiner.examine([("text", text)])
     still_wanted()
-    human, machine = examiner.distributions(verdict.words)
+    human, machine = examiner.distributions(verdict.words, kind=verdict.kind)
     segments = examiner.segments(verdict.normalized)
     still_wanted()
     tokens, counts = examiner.tokens(verdict.normalized), examiner.token_counts(verdict.normalized)
-    return Examination(verdict, segments, tokens, human, machine, counts)
+    still_wanted()
+    share, weights = _where(examiner, verdict)
+    return Examination(verdict, segments, tokens, human, machine, counts, share, weights)
+
+
+def is_judged(verdict: Verdict) -> bool:
+    """Whether something could be said of the text: what a single reader or word says of any other one is no evidence."""
+    return verdict.p_value is not None and verdict.n_human >= humans_needed(verdict.fpr)
+
+
+def _where(examiner: Examiner, verdict: Verdict) -> tuple[Share | None, list[WordWeight]]:
+    """How much of a text looks machine-written, and which words weigh; nothing of a text of which nothing can be said."""
+    if not is_judged(verdict):
+        return None, []
+    return examiner.share(verdict.normalized), examiner.word_weights(verdict.normalized)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +121,7 @@ class Wanted:
 
     segments: bool = False
     tokens: bool = False
+    words: bool = False
 
 
 def examine_batch(
@@ -95,24 +133,38 @@ def examine_batch(
         step = texts[start : start + STEP_TEXTS]
         for verdict in examiner.examine(step):
             still_wanted()
-            results.append(verdict.row() | dict(_evidence(examiner, verdict.normalized, wanted)))
+            results.append(verdict.row() | dict(_evidence(examiner, verdict, wanted)))
         still_wanted()
     return results
 
 
-def _evidence(examiner: Examiner, text: str, wanted: Wanted) -> Iterator[tuple[str, Any]]:
-    if wanted.segments or wanted.tokens:
+def _evidence(examiner: Examiner, verdict: Verdict, wanted: Wanted) -> Iterator[tuple[str, Any]]:
+    text = verdict.normalized
+    if wanted != Wanted():
         yield "normalized", text
     if wanted.segments:
         yield "segments", [asdict(segment) for segment in examiner.segments(text)]
     if wanted.tokens:
         yield "tokens", [asdict(token) for token in examiner.tokens(text)]
+    if wanted.words:
+        share, weights = _where(examiner, verdict)
+        yield "share", share and asdict(share)
+        yield "word_weights", [asdict(weight) for weight in weights]
 
 
-def at_rate(examiner: Examiner, fpr: float | None) -> Examiner:
-    """The examiner at another false-positive rate; models and calibration are shared."""
-    if fpr is None or fpr == examiner.fpr:
+def asked(examiner: Examiner, *, fpr: float | None = None, kind: str | None = None) -> Examiner:
+    """The examiner at another false-positive rate, for another kind of text; models and calibration are shared.
+
+    Raises:
+        RefusedError: 422, a kind that its calibration does not know.
+    """
+    fpr, kind = examiner.fpr if fpr is None else fpr, examiner.kind if kind is None else kind
+    if (fpr, kind) == (examiner.fpr, examiner.kind):
         return examiner
+    try:
+        examiner.check_kind(kind)
+    except PlanError as error:
+        raise RefusedError(422, str(error)) from None
     other = copy.copy(examiner)
-    other.fpr = fpr
+    other.fpr, other.kind = fpr, kind
     return other

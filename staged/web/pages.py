@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment
 from markupsafe import Markup
@@ -27,11 +27,17 @@ from staged.detectors.contract import (
 from staged.figures import counted
 from staged.templates import environment
 from staged.web.drawing import score_picture
-from staged.web.examination import Examination
+from staged.web.examination import Examination, is_judged
 from staged.web.limits import Limits
 from staged.web.upload import CHOSEN
 
+if TYPE_CHECKING:  # which imports a model's library
+    from staged.detectors.kinds.sentences import Share, WordWeight
+
 BUCKET_NAMES = ("among the model’s first 10 guesses", "11th to 100th", "101st to 1,000th", "rarer")
+WEIGHT_STEPS = (1, 2, 4)  # times the average size of a word's weight, from which its colour is deeper
+SIDES = (("m", "like language models"), ("h", "like people"))  # CSS names with a step's number: m1 … m3, h1 … h3
+HEAVIEST = 10  # words of each side that the table names
 WIDE, NARROW = 680, 330  # pixels of the picture; the style sheet shows one of them
 HEADLINES = {
     MACHINE_WRITTEN: "This scores like machine-written text",
@@ -48,6 +54,26 @@ class Piece:
     text: str
     bucket: int | None
     title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A stretch of text as its weight is drawn: `css` is empty where there is nothing to say of it."""
+
+    text: str
+    css: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The words of a text that weigh to one side: how many they are, what they add together, and the heaviest with their sums."""
+
+    css: str
+    name: str
+    words: int
+    together: str
+    heaviest: Sequence[tuple[str, int, str]]
 
 
 def page(*, root: str, limits: Limits, **values: Any) -> str:
@@ -72,6 +98,7 @@ def found(seen: Examination, limits: Limits) -> dict[str, Any]:
     """What the template shows of one examination."""
     verdict = seen.verdict
     shown = seen.tokens[: limits.tokens_shown]
+    weights = seen.word_weights
     return {
         "verdict": verdict,
         "headline": HEADLINES[verdict.verdict],
@@ -89,6 +116,13 @@ def found(seen: Examination, limits: Limits) -> dict[str, Any]:
         "tokens_shown": len(shown),
         "segments": list(parts(seen.verdict.normalized, seen.segments)) if len(seen.segments) > 1 else [],
         "kinds": kinds(seen.segments),
+        "compared": kind_in_words(verdict),
+        "opinions": opinions(verdict) if is_judged(verdict) else [],
+        "share": share_in_words(seen.share),
+        "words": list(weighed(verdict.normalized, weights, shown=limits.tokens_shown)),
+        "words_shown": min(len(weights), limits.tokens_shown),
+        "words_weighed": len(weights),
+        "sides": sides(verdict.normalized, weights),
     }
 
 
@@ -97,16 +131,44 @@ def rate_in_words(verdict: Verdict) -> str:
     if verdict.p_value is None:
         return "No error rate can be given: there is nothing to compare this text with."
     above = round(verdict.p_value * (verdict.n_human + 1)) - 1
+    like = "of this length and kind" if verdict.kind else "this long"
     if above <= 0:
         most = max(round(1000 * verdict.p_value), 1)
-        none = f"None of the {verdict.n_human:,} human texts this long that it was compared with scores as high"
+        none = f"None of the {verdict.n_human:,} human texts {like} that it was compared with scores as high"
         high = rate(0, verdict.n_human)[2]
         return f"{none}; of 1,000, about {most} or fewer would (95% interval 0 to {1000 * high:.0f})."
     _, low, high = rate(above, verdict.n_human)
     return (
-        f"Of 1,000 human texts this long, about {1000 * verdict.p_value:.0f} would score as high or higher "
+        f"Of 1,000 human texts {like}, about {1000 * verdict.p_value:.0f} would score as high or higher "
         f"(95% interval {1000 * low:.0f} to {1000 * high:.0f}, from {verdict.n_human:,} human texts)."
     )
+
+
+def kind_in_words(verdict: Verdict) -> str:
+    """What kind of human text it was compared with; empty where they are of all kinds, or it was compared with none."""
+    return f"Compared with human texts of this length and kind: {verdict.kind}." if verdict.kind and is_judged(verdict) else ""
+
+
+def opinions(verdict: Verdict) -> list[tuple[str, str, str]]:
+    """(what it reads, what it says, its log-odds) of each reader; the last is empty of one that was not asked."""
+    return [(one.reader, one.says, "" if one.log_odds is None else signed(one.log_odds, 1)) for one in verdict.opinions]
+
+
+def share_in_words(share: Share | None) -> str:
+    """How much of a text looks machine-written, with its interval; empty where that cannot be told."""
+    if share is None:
+        return ""
+    percents = [f"{100 * one:.0f}" for one in (share.share, share.low, share.high)]
+    interval = f"95% interval {percents[1]} to {percents[2]}%"
+    if share.low == share.high:  # no sentence differs from another, so that none drawn anew does
+        interval = f"its {share.sentences} sentences are too few and too alike for an interval"
+    return f"About {percents[0]}% of its words stand in sentences that look machine-written; {interval}."
+
+
+def signed(value: float, digits: int) -> str:
+    """+0.12, −0.12, 0.00."""
+    shown = f"{abs(value):.{digits}f}"
+    return shown if float(shown) == 0 else f"{'+' if value > 0 else '−'}{shown}"
 
 
 def line_in_words(verdict: Verdict) -> str:
@@ -187,6 +249,49 @@ def legend(tokens: Sequence[TokenEvidence]) -> list[tuple[int, str, int, str]]:
     counts = Counter(bucket_of(token.rank) for token in tokens)
     ranked = sum(count for bucket, count in counts.items() if bucket is not None)
     return [(i, name, counts[i], percent(counts[i] / ranked) if counts[i] else "0%") for i, name in enumerate(BUCKET_NAMES)]
+
+
+def weighed(text: str, weights: Sequence[WordWeight], *, shown: int) -> Iterator[Word]:
+    """The text up to the last of the first `shown` words, cut at words, each with the step of its weight in this text."""
+    average = _average(weights)
+    at = 0
+    for one in weights[:shown]:
+        if one.start > at:
+            yield Word(text[at : one.start], "", "")
+        yield Word(text[one.start : one.end], css_of(one.log_odds, average), title_of_weight(one.log_odds))
+        at = one.end
+    if weights and shown >= len(weights) and at < len(text):
+        yield Word(text[at:], "", "")
+
+
+def css_of(log_odds: float, average: float) -> str:
+    """The side and step of a word's weight among words of this average size; `w0` below the first."""
+    step = sum(abs(log_odds) >= times * average for times in WEIGHT_STEPS) if average else 0
+    return f"{SIDES[log_odds < 0][0]}{step}" if step else "w0"
+
+
+def title_of_weight(log_odds: float) -> str:
+    """A word's weight and whose it is."""
+    number = signed(log_odds, 3)
+    return f"{number} · {SIDES[log_odds < 0][1]}" if float(number.replace("−", "-")) else f"{number} · neither way"
+
+
+def sides(text: str, weights: Sequence[WordWeight]) -> list[Side]:
+    """The words on either side."""
+    found = []
+    for (css, name), sign in zip(SIDES, (1, -1), strict=True):
+        of_side = [one for one in weights if one.log_odds * sign > 0]
+        each: dict[str, list[float]] = {}
+        for one in of_side:
+            each.setdefault(text[one.start : one.end].lower(), []).append(one.log_odds)
+        order = sorted(each.items(), key=lambda item: -abs(sum(item[1])))
+        heaviest = [(word, len(added), signed(sum(added), 3)) for word, added in order[:HEAVIEST]]
+        found.append(Side(css, name, len(of_side), signed(sum(one.log_odds for one in of_side), 2), heaviest))
+    return found
+
+
+def _average(weights: Sequence[WordWeight]) -> float:
+    return sum(abs(one.log_odds) for one in weights) / len(weights) if weights else 0.0
 
 
 def parts(text: str, segments: Sequence[Segment]) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """An examiner that computes in closed form, and a server around it: `python -m tests.web.fake PORT [SECONDS A BATCH]`.
 
-A text's score is 8 × (the share of its words that begin with m) − 2, so that tests can say what to expect.
+A text's score is 8 × (the share of its words that begin with m) − 2, so that tests can say what to expect. `ReadersExaminer` has
+readers beside it: each m-word weighs 0.4, each other one −0.1.
 """
 
 from __future__ import annotations
@@ -12,12 +13,18 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import TYPE_CHECKING
 
-from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, Change, Segment, TokenEvidence, Verdict
+from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, Change, Opinion, Segment, TokenEvidence, Verdict
+from staged.errors import PlanError
+
+if TYPE_CHECKING:
+    from staged.detectors.kinds.sentences import Share, WordWeight
 
 LEAST_WORDS = 5
+KINDS = ("essay", "review")
 
 
 @cache
@@ -30,6 +37,7 @@ def gauss(seed: int, mean: float, n: int) -> list[float]:
 class FakeExaminer:
     name: str = "fake"
     fpr: float = 0.01
+    kind: str = ""
     seconds: float = 0.0
     held: threading.Event | None = None
     error: Exception | None = None
@@ -56,16 +64,22 @@ class FakeExaminer:
         words = len(normal.split())
         changes = (Change("zero-width characters removed", hidden),) if hidden else ()
         known = {"id": identity, "detector": self.name, "fpr": self.fpr, "words": words, "changes": changes, "normalized": normal}
+        known |= {"kind": self.compared_with}
         if words < LEAST_WORDS:
             reason = f"{words} words are too few to say anything."
             score = score_of(normal) if words else None
             return Verdict(**known, score=score, p_value=None, verdict=NOT_ENOUGH, reason=reason, n_human=0)  # type: ignore[arg-type]
         score = score_of(normal)
-        human, _ = self.distributions(words)
+        human, _ = self.distributions(words, kind=self.compared_with)
         p = (1 + sum(other >= score for other in human)) / (len(human) + 1)
         verdict = MACHINE_WRITTEN if p <= self.fpr else HUMAN_LIKE if p > 0.2 else NOT_ENOUGH
         reason = f"About {1000 * p:.0f} of 1,000 human texts score as high."
         return Verdict(**known, score=score, p_value=p, verdict=verdict, reason=reason, n_human=len(human))  # type: ignore[arg-type]
+
+    @property
+    def compared_with(self) -> str:
+        """The kind of the human texts."""
+        return ""
 
     def segments(self, text: str) -> list[Segment]:
         parts = [match.span() for match in re.finditer(r"[^.]+\.?\s*", text)]
@@ -80,8 +94,18 @@ class FakeExaminer:
             found.append(TokenEvidence(*match.span(), rank, None if rank is None else 0.3 / rank, likely if i else ()))
         return found
 
-    def distributions(self, words: int) -> tuple[list[float], list[float]]:
-        return gauss(1, -1.5, 999), gauss(2, 2.5, 600)
+    def share(self, text: str) -> Share | None:
+        return None
+
+    def word_weights(self, text: str) -> list[WordWeight]:
+        return []
+
+    def check_kind(self, kind: str) -> None:
+        if kind:
+            raise PlanError(f"kind {kind!r}: the calibration has none of it; it knows no kinds")
+
+    def distributions(self, words: int, *, kind: str = "") -> tuple[list[float], list[float]]:
+        return gauss(3 if kind else 1, -1.5, 500 if kind else 999), gauss(2, 2.5, 600)
 
     def token_counts(self, text: str) -> tuple[int, int]:
         tokens = len(text.split())
@@ -91,6 +115,40 @@ class FakeExaminer:
 
     def machine_probability(self, verdict: Verdict) -> float:
         return 0.5 if verdict.score is None else min(max((verdict.score + 2) / 8, 0.0), 1.0)
+
+
+class ReadersExaminer(FakeExaminer):
+    """Of several readers, with kinds of text: reviews, unless another kind is asked for."""
+
+    def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
+        return [replace(one, opinions=self.opinions(one)) for one in super().examine(texts)]
+
+    @property
+    def compared_with(self) -> str:
+        return self.kind or "review"
+
+    def opinions(self, verdict: Verdict) -> tuple[Opinion, ...]:
+        if verdict.score is None:
+            return ()
+        like = "much like language models" if verdict.score > 0 else "like people"
+        unsaid = Opinion("how evenly it surprises a language model", None, "not asked: the <others> are sure")
+        return Opinion("words and phrases", verdict.score, like), Opinion("how words are put together", 0.2, "of both"), unsaid
+
+    def share(self, text: str) -> Share | None:
+        from staged.detectors.kinds.sentences import Share  # which imports a model's library
+
+        sentences = text.count(".")
+        return Share(0.4, 0.2, 0.65, sentences) if sentences >= 8 else None
+
+    def word_weights(self, text: str) -> list[WordWeight]:
+        from staged.detectors.kinds.sentences import WordWeight
+
+        found = re.finditer(r"\S+", text)
+        return [WordWeight(*one.span(), 0.4 if one.group()[0] in "mM" else -0.1) for one in found]
+
+    def check_kind(self, kind: str) -> None:
+        if kind and kind not in KINDS:
+            raise PlanError(f"kind {kind!r}: the calibration has none of it; known: {', '.join(KINDS)}")
 
 
 def score_of(text: str) -> float:

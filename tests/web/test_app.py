@@ -92,7 +92,7 @@ def test_api_answers_in_order(client: TestClient) -> None:
     assert [one["verdict"] for one in results] == [MACHINE_WRITTEN, HUMAN_LIKE, NOT_ENOUGH]
     assert results[0]["score"] > results[1]["score"]
     assert results[2]["p_value"] is None
-    keys = {"id", "score", "p_value", "verdict", "detector", "reason", "fpr", "words", "n_human", "changes"}
+    keys = {"id", "score", "p_value", "verdict", "detector", "reason", "fpr", "words", "n_human", "changes", "kind", "opinions"}
     assert all(set(one) == keys for one in results)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.fake import HUMAN_TEXT, MACHINE_TEXT, FakeExaminer
+from tests.web.fake import HUMAN_TEXT, MACHINE_TEXT, FakeExaminer, ReadersExaminer
 from tests.web.servers import serving
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
@@ -33,6 +33,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     with serving(FakeExaminer()) as port:
+        yield f"http://127.0.0.1:{port}/"
+
+
+@pytest.fixture(scope="module")
+def readers_address() -> Iterator[str]:
+    with serving(ReadersExaminer()) as port:
         yield f"http://127.0.0.1:{port}/"
 
 
@@ -225,12 +231,53 @@ def test_over_long_and_empty_texts_are_said_and_mended(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("This scores like human-written text")
 
 
+def test_weights_of_words_by_pointer_and_keyboard(browser: Browser, readers_address: str) -> None:
+    for page in opened(browser, readers_address, viewport=DESKTOP):
+        examine(page, MACHINE_TEXT + HUMAN_TEXT)
+        words, detail = page.locator("#weights span"), page.locator("#weights + .detail")
+        expect(detail).to_be_hidden()
+        words.first.hover()
+        expect(detail).to_have_text("“Many” · +0.400 · like language models")
+        page.locator("#tokens span").last.focus()
+        page.keyboard.press("Tab")
+        expect(words.first).to_be_focused()
+        page.keyboard.press("End")
+        expect(detail).to_have_text("“it.” · −0.100 · like people")
+        expect(page.locator("#detail")).to_contain_text("rank")  # each text has a place of its own for what is said
+        page.keyboard.press("Tab")
+        expect(page.locator("summary").first).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("cell", name="many", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_weights_of_words_can_be_read(browser: Browser, readers_address: str, scheme: str) -> None:
+    """WCAG AA for every step of either side, and no text wider than a phone."""
+    for page in opened(browser, readers_address, viewport=PHONE, color_scheme=scheme, is_mobile=True):
+        examine(page, MACHINE_TEXT + HUMAN_TEXT)
+        expect(page.get_by_role("heading", level=1)).to_be_focused()
+        for summary in page.locator("summary").all():
+            summary.click()
+        keep(page, f"readers-phone-{scheme}")
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        for kind in (
+            *(f".swatch.{side}{step}" for side in "mh" for step in (1, 2, 3)),
+            ".readers dt",
+            ".readers dd",
+            "#share",
+            "td",
+        ):
+            element = page.locator(kind).first
+            assert element.evaluate(LUMINANCE) >= 4.5, kind
+
+
 def test_without_javascript(browser: Browser, address: str) -> None:
     for page in opened(browser, address, viewport=DESKTOP, java_script_enabled=False):
         examine(page, MACHINE_TEXT)
         expect(page.get_by_role("heading", level=1)).to_have_text("This scores like machine-written text")
         expect(page.locator("#tokens span").nth(1)).to_have_attribute("title", re.compile("rank"))
         expect(page.locator("#detail")).to_be_hidden()
+        expect(page.locator("#weights")).to_have_count(0)
         page.get_by_label("or a file").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": HUMAN_TEXT.encode()})
         page.get_by_role("button", name="Examine").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("This scores like human-written text")

@@ -1,4 +1,4 @@
-// Adds to a page that works without it: a count of words, drag and drop, details of a token, no reload.
+// Adds to a page that works without it: a count of words, drag and drop, details of a token or a word, no reload.
 "use strict";
 
 const outcome = document.getElementById("outcome");
@@ -75,15 +75,14 @@ if (form) {
   });
 }
 
-// The outcome is read first: it gets the focus, and its tokens their keys.
+// The outcome is read first: it gets the focus, and its tokens and words their keys.
 function show() {
   const first = document.getElementById("error") || document.getElementById("verdict");
   if (first) {
     first.focus({ preventScroll: true });
     outcome.scrollIntoView({ block: "start" });
   }
-  const tokens = document.getElementById("tokens");
-  if (tokens) explain(tokens, document.getElementById("detail"));
+  for (const tokens of document.querySelectorAll(".tokens")) explain(tokens, tokens.nextElementSibling);
 }
 
 function explain(tokens, detail) {

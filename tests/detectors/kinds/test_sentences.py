@@ -70,4 +70,6 @@ def test_words_carry_their_weight_at_their_place() -> None:
 def test_all_weights_together_are_the_reader_s_log_odds() -> None:
     reader = LexicalReader(np.random.default_rng(2).normal(size=BUCKETS).astype(np.float32), 0.5)
     text = prose(4, 6)
-    assert sum(one.log_odds for one in word_weights(reader, text)) == pytest.approx(reader.log_odds([plain(text)])[0] - 0.5, abs=1e-3)
+    assert sum(one.log_odds for one in word_weights(reader, text)) == pytest.approx(
+        reader.log_odds([plain(text)])[0] - 0.5, abs=1e-3
+    )
