@@ -32,7 +32,7 @@ from staged.threads import wait_passively
 COMMANDS = (
     *(studies.study, studies.report),
     *(train.train, sample.sample, models.convert, models.evaluate_lm),
-    *(detect.detect, detect.train_detector, calibrate.calibrate, calibrate.stress, raid.evaluate, serve.serve),
+    *(detect.detect, detect.train_detector, detect.transfer, calibrate.calibrate, calibrate.stress, raid.evaluate, serve.serve),
     bias.bias,
     card.card,
 )

@@ -24,7 +24,7 @@ WRITTEN = """
     notes.txt README.md README.html report.html manifest.json fingerprint.json config.json model.safetensors tokenizer.json
     cells.json cells.csv lengths.json findings.json study.json gallery.json attacks.json finetune.json loss.jsonl training.json
     corpus/a.txt samples/b.txt samples/tiny/c.txt samples/tiny/temperature-1/d.txt detectors/e.txt scores/f.txt copying/g.txt
-    base/h.txt classifier/i.txt corpus.partial/j.txt sheets/sheet-1.csv sheets/sheet-2.csv key.json survey.json survey.md
+    base/h.txt classifier/i.txt corpus.partial/j.txt sheets/sheet-1.csv sheets/sheet-2.csv transfer.json key.json survey.json survey.md
     bias.json bias.md tally.json tally.md likelihood/k.txt scores.json scores.jsonl predictions.json raid_results.json
     evaluation.json human/l.txt test/m.txt detector/n.txt features/o.npy decisions/small.md decisions/small.refused.md
     decisions/small.json small/p.txt release.key release.pub .building/small/q.txt ../mine.partial/r.txt ../mine.blocks/s.txt
@@ -81,6 +81,7 @@ FOLDERS: dict[str, Callable[[World, Path], list[object]]] = {
     "convert": lambda w, out: ["convert", w.tiny, out],
     "evaluate": lambda w, out: ["evaluate", w.raid, "--detector", w.detector, "--out", out],
     "train-detector": lambda w, out: ["train-detector", detector_plan(w), "--out", out],
+    "transfer": lambda w, out: ["transfer", readers_plan(w), "--work", w.folder / "work", "--out", out],
     "bias": lambda w, out: ["bias", w.tiny, "-n", 2, "--length", 2, "--permutations", 99, "--out", out],
     "survey make": lambda w, out: ["survey", "make", w.tiny, "--sheets", 2, "--each", 1, "--sentences", w.sentences, "--out", out],
     "survey tally": lambda w, out: ["survey", "tally", out, w.essay],
@@ -114,6 +115,18 @@ def detector_plan(world: World) -> Path:
     tables = f'[generators]\n"{world.tiny}" = 8\n[methods]\ntop-k-40 = 1\ntemperature-1 = 1\n'
     head = f'human = ["{world.human}"]\nheld_out = []\nsmooth = ["top-k-40"]\nscorer = "{world.tiny}"\n'
     path.write_text(head + tables, encoding="utf-8")
+    return path
+
+
+def readers_plan(world: World) -> Path:
+    """Of a detector of several readers: two sets of three texts of either class."""
+    path = world.folder / "readers.toml"
+    for name in ("one", "two"):
+        rows = [{"text": prose(seed, 4 + label), "label": label} for seed in range(3) for label in (0, 1)]
+        (world.folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    files = json.dumps([str(world.folder / f"{name}.jsonl") for name in ("one", "two")])
+    head = f'labelled = {files}\nhuman = []\nscorer = "{world.tiny}"\njudged = 6\njudged_words = [20, 40]\n'
+    path.write_text(f'{head}[machines]\n"*" = 1\n[folds]\n"one/*" = 0\n"*" = 1\n[kinds]\n"*" = "essay"\n', encoding="utf-8")
     return path
 
 

@@ -225,6 +225,42 @@ def train_detector(
     say(f"detector: {out / 'detector'}")
 
 
+def transfer(
+    plan: Annotated[Path, typer.Argument(help="The plan of a detector of several readers, a TOML file.")] = Path(
+        "plans/evidence.toml"
+    ),
+    work: Annotated[
+        Path | None, typer.Option(help="Where `train-detector` of this plan keeps its samples and numbers, out/PLAN by default.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of transfer.json, its tables and its pictures.")] = Path("out/transfer"),
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
+) -> None:
+    """How a detector trained on one family of generators, kind of text or year finds the others: the post's table. Interrupted, the
+    same command continues."""
+    from staged.training.plan import read_readers
+    from staged.training.transfer import VIEWS, build_transfer
+
+    settings = read_readers(plan)
+    with count_progress("texts") as progress:
+        cells = build_transfer(
+            out,
+            settings,
+            work=work or Path("out", plan.stem),
+            device=device,
+            progress=lambda what, done, total: progress(done, total, what),
+        )
+    for view, name in VIEWS.items():
+        own = [one for one in cells if one.view == view]
+        columns = list(dict.fromkeys(one.tested_on for one in own))
+        rows = [
+            (row, *(f"{one.auroc:.3f}" for one in own if one.trained_on == row))
+            for row in dict.fromkeys(one.trained_on for one in own)
+        ]
+        print_table(f"AUROC by {name}: trained on (row), tested on (column)", ("", *columns), rows)
+    say(f"with intervals: {out / 'transfer.md'}")
+
+
 def _train_readers(plan: Path, out: Path, device: str) -> None:
     from staged.training.detector_training import build_readers
     from staged.training.plan import read_readers

@@ -54,7 +54,7 @@ from staged.training.plan import ReadersSettings
 Progress = Callable[[str, int, int], None]
 Floats = npt.NDArray[np.float64]
 ALL, FPR = "all", 0.01
-MIXED = 250  # crops of a fold and class whose sentences are read
+MIXED = 100  # crops of a fold and class whose sentences are read
 READERS = ("lexical", "encoder", "numbers")
 
 
@@ -82,16 +82,16 @@ def build_readers(
         start_ledger(out, "detector's training")
         check_stage(place)
         examples = gather(out, settings, device=device, progress=progress)
-        wanted = {"settings": asdict(settings), "texts": digest([one.text for one in examples]), "staged": __version__}
+        texts = {"texts": digest([one.text for one in examples]), "staged": __version__}
         stages = [out / ("all" if fold is None else f"fold-{fold}") for fold in (None, *range(settings.n_folds))]
         for stage, fold in zip(stages, (None, *range(settings.n_folds)), strict=True):
             write = partial(train_words, examples=examples, settings=settings, fold=fold, progress=progress)
-            build(stage, write, settings=wanted | {"fold": fold})
+            build(stage, write, settings=texts | {"settings": settings.of_words, "fold": fold})
         inputs = {stage.name: stage for stage in stages}
         build(
             place,
             partial(finish, out=out, examples=examples, settings=settings, device=device, progress=progress),
-            settings=wanted,
+            settings=texts | {"settings": asdict(settings)},
             inputs=inputs,
         )
     return dict(read_json(place / "facts.json"))
@@ -140,9 +140,7 @@ def finish(
     folder: Path, *, out: Path, examples: Sequence[Example], settings: ReadersSettings, device: str, progress: Progress
 ) -> None:
     """The detector with its calibrations and facts, from the readers' stages and the judged crops."""
-    crops = judged_crops(examples, settings)
-    scorer = load_causal(settings.scorer, dtype=best_dtype(device), device=device)
-    features = numbers_of(out / "numbers", crops, scorer, settings, progress=partial(progress, "numbers"))
+    crops, features = judged(out, examples, settings, device=device, progress=progress)
     machine = np.asarray([one.example.label == MACHINE for one in crops])
     shares = even_shares(crops, settings)
     readings = out_of_fold(out, crops, features, shares, settings)
@@ -166,6 +164,15 @@ def finish(
     write_json(folder / LEARNED, learned.record())
     measured = {"of all readers": together, "of words alone": alone}
     write_json(folder / "facts.json", {"settings": asdict(settings)} | report(crops, readings, measured, settings))
+
+
+def judged(
+    out: Path, examples: Sequence[Example], settings: ReadersSettings, *, device: str, progress: Progress
+) -> tuple[list[Crop], Floats]:
+    """The judged crops, and the zero-shot numbers of each (crops, features), kept in `out/numbers`."""
+    crops = judged_crops(examples, settings)
+    scorer = load_causal(settings.scorer, dtype=best_dtype(device), device=device)
+    return crops, numbers_of(out / "numbers", crops, scorer, settings, progress=partial(progress, "numbers"))
 
 
 def word_readers(stage: Path) -> tuple[LexicalReader, EncoderReader]:

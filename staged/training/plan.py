@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from staged.errors import PlanError
 from staged.records import HUMAN
@@ -14,6 +15,10 @@ from staged.settings import from_table, read_toml
 from staged.training.encoder_training import EncoderSettings
 from staged.training.labelled import Example
 
+OF_WORDS = (
+    *("labelled", "human", "machines", "people", "folds", "generators", "prompts", "encoder", "lexical", "fold_steps"),
+    *("words", "careless", "seed"),
+)
 OWN = "own"  # the set of what the plan's own generators write
 
 
@@ -39,6 +44,8 @@ class ReadersSettings:
             what fits the same pattern is one group. All must fit one.
         folds: pattern of a source → the fold that it is held out in; all must fit one.
         kinds: pattern of a source of human text → the kind of text that it is; what fits none is of no kind of its own.
+        families: pattern as in `machines` → the family of generators that a machine text is of, for the transfer matrix.
+        years: pattern as in `machines` → the year in which its generator came out, likewise.
         words: shortest and longest crop.
         careless: share of crops that are misspelt or lose their articles.
         judged: crops that the combination is fitted on and the calibration made of: of people's texts for a share of 1.
@@ -59,6 +66,8 @@ class ReadersSettings:
     people: dict[str, float] = field(default_factory=dict)
     generators: dict[str, int] = field(default_factory=dict)
     prompts: dict[str, float] = field(default_factory=dict)
+    families: dict[str, str] = field(default_factory=dict)
+    years: dict[str, int] = field(default_factory=dict)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     lexical: LexicalSettings = field(default_factory=LexicalSettings)
     fold_steps: int = 1500
@@ -81,6 +90,11 @@ class ReadersSettings:
             raise PlanError(f"readers: edges_words must ascend from at least 1 word, not {list(self.edges_words)}")
         if min([*self.machines.values(), *self.people.values()]) <= 0:
             raise PlanError("readers: every share of people and machines must be above 0; leave out what is not to be read")
+
+    @property
+    def of_words(self) -> dict[str, Any]:
+        """What the lexical reader and the encoder depend on, JSON values; what is judged and calibrated leaves them as they are."""
+        return {name: value for name, value in asdict(self).items() if name in OF_WORDS}
 
     @property
     def n_folds(self) -> int:

@@ -21,7 +21,7 @@ from staged.detectors.detect import Examiner
 from staged.detectors.kinds.readers import ReadersDetector
 from staged.errors import CheckpointError, CorpusError, PlanError, SamplingError
 from staged.records import HUMAN, MACHINE, count_words
-from staged.training import encoder_training
+from staged.training import encoder_training, transfer
 from staged.training.combination import fit_combination
 from staged.training.crops import Crops, cropped
 from staged.training.detector_training import build_readers, even_shares, gather
@@ -253,6 +253,23 @@ class TestWhole:
         assert load_calibration(folder / "calibration-words.json").known_by == known_by(str(folder), without_scorer=True)
         assert Examiner(str(folder), device="cpu").calibration == calibration
         assert (folder / "learned.json").is_file()
+
+    def test_transfer_between_families_kinds_and_years(
+        self, settings: ReadersSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(transfer, "FEWEST", 2)
+        plan = replace(settings, families={"one/*": "first", "two/*": "second"}, years={"*": 2019}, judged=24)
+        cells = transfer.build_transfer(tmp_path / "out", plan, work=tmp_path / "work")
+        found = {(one.view, one.trained_on, one.tested_on) for one in cells}
+        names = {"family": ["first", "second", "all"], "kind": ["essay", "review", "all"], "year": ["2019", "all"]}
+        assert found == {(view, a, b) for view, each in names.items() for a in each for b in each}
+        assert all(0 <= one.auroc_low <= one.auroc <= one.auroc_high <= 1 and one.n_human and one.n_machine for one in cells)
+        held = json.loads((tmp_path / "out" / "transfer.json").read_text())
+        assert held["cells"] == [asdict(one) for one in cells]
+        assert {file.name for file in (tmp_path / "out").iterdir()} >= {"transfer.md", "family.png", "kind.png", "year.png"}
+        before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+        transfer.build_transfer(tmp_path / "out", plan, work=tmp_path / "work")
+        assert {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()} == before
 
     def test_on_the_command_line(self, settings: ReadersSettings, tmp_path: Path) -> None:
         (tmp_path / "plan.toml").write_text(toml(settings), encoding="utf-8")
