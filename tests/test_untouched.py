@@ -24,8 +24,8 @@ WRITTEN = """
     notes.txt README.md README.html report.html manifest.json fingerprint.json config.json model.safetensors tokenizer.json
     cells.json cells.csv lengths.json findings.json study.json gallery.json attacks.json finetune.json loss.jsonl training.json
     corpus/a.txt samples/b.txt samples/tiny/c.txt samples/tiny/temperature-1/d.txt detectors/e.txt scores/f.txt copying/g.txt
-    base/h.txt classifier/i.txt corpus.partial/j.txt sheets/sheet-1.csv sheets/sheet-2.csv transfer.json key.json survey.json survey.md
-    bias.json bias.md tally.json tally.md likelihood/k.txt scores.json scores.jsonl predictions.json raid_results.json
+    base/h.txt classifier/i.txt corpus.partial/j.txt sheets/sheet-1.csv sheets/sheet-2.csv key.json survey.json survey.md
+    transfer.json bias.json bias.md tally.json tally.md likelihood/k.txt scores.json scores.jsonl predictions.json raid_results.json
     evaluation.json human/l.txt test/m.txt detector/n.txt features/o.npy decisions/small.md decisions/small.refused.md
     decisions/small.json small/p.txt release.key release.pub .building/small/q.txt ../mine.partial/r.txt ../mine.blocks/s.txt
 """

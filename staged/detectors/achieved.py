@@ -91,9 +91,9 @@ def grouped(calibration: Calibration, texts: Sequence[tuple[int, str]]) -> dict[
     return {(key[1] or ALL, _length_name(calibration, key[2])): groups[key] for key in sorted(groups)}
 
 
-def called(calibration: Calibration, score: float, words: int, fpr: float) -> bool | None:
-    """Whether a text is called machine-written; None where it could not be, whatever its score."""
-    verdict, _, n, *_ = calibration.verdict(score, words, fpr)
+def called(calibration: Calibration, score: float, words: int, fpr: float, *, kinds: Sequence[str] = ()) -> bool | None:
+    """Whether a text, which may be of these kinds, is called machine-written; None where it could not be, whatever its score."""
+    verdict, _, n, *_ = calibration.verdict(score, words, fpr, kinds=kinds)
     return verdict == MACHINE_WRITTEN if n >= humans_needed(fpr) else None
 
 

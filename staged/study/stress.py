@@ -22,6 +22,7 @@ from staged.detectors.coverage import comparable_words
 from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, one_line
 from staged.detectors.fitting import domain_of, refuse_shared
+from staged.detectors.kinds.readers import ReadersDetector
 from staged.detectors.scoring import in_batches, scored
 from staged.errors import PlanError
 from staged.gate import has_keys
@@ -104,10 +105,18 @@ def stress(
     head = dict(identity) | {"settings": asdict(settings)}
     with continued(out, identity, pieces="*.json", form=has_keys(head | {"rows": []})) as folder:
         scores = scored(folder, detector, batches, progress)
-        rows = corrected(list(tabulate(texts, read, scores, calibration, settings.fprs)))
+        kinds = kinds_of(detector, list(scores))
+        rows = corrected(list(tabulate(texts, read, scores, calibration, settings.fprs, kinds=kinds)))
         found = head | {"rows": [asdict(row) for row in rows]}
         write_json(out, found)
     return found
+
+
+def kinds_of(detector: Detector, texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The kinds of text that each of normalised texts may be of; none of a detector that does not tell them."""
+    if not isinstance(detector, ReadersDetector):
+        return {}
+    return dict(zip(texts, detector.plausible_kinds(texts), strict=True))
 
 
 def chosen(documents: Sequence[Document], settings: StressSettings) -> list[Document]:
@@ -133,12 +142,15 @@ def tabulate(
     scores: Mapping[str, float],
     calibration: Calibration,
     fprs: Sequence[float],
+    *,
+    kinds: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Stressed]:
     """Scores to rows, without Holm's correction.
 
     Args:
         read: attack and reading → what the detector read of each document.
         scores: of each of these texts.
+        kinds: of text that each may be of, where the detector tells.
     """
     for label, written_by in LABELS.items():
         mine = [i for i, one in enumerate(documents) if one.label == label]
@@ -147,7 +159,11 @@ def tabulate(
             groups = grouped(calibration, [(comparable_words(clean[i]), domain_of(documents[i])) for i in mine])
             for fpr in fprs:
                 before, after = (
-                    {i: called(calibration, scores[t[i]], comparable_words(t[i]), fpr) for i in mine} for t in (clean, texts)
+                    {
+                        i: called(calibration, scores[t[i]], comparable_words(t[i]), fpr, kinds=(kinds or {}).get(t[i], ()))
+                        for i in mine
+                    }
+                    for t in (clean, texts)
                 )
                 for (domain, length), places in groups.items():
                     able = [mine[place] for place in places if before[mine[place]] is not None]

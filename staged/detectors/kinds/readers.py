@@ -155,6 +155,10 @@ class ReadersDetector:
             return "not asked: its language model is not installed (pip install 'staged[smollm2]')"
         return f"not asked: the others are sure that it is {'machine' if one.log_odds > 0 else 'human'} text's"
 
+    def plausible_kinds(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """The kinds of text that each normalised text may be of, the likeliest first."""
+        return self.kinds.plausible([plain(text) for text in texts])
+
     def token_counts(self, text: str) -> tuple[int, int]:
         """(all tokens of the text, those that the encoder reads)."""
         return self.encoder.token_counts(plain(text))
