@@ -14,7 +14,7 @@ MODELS = "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, 
 DetectorOption = Annotated[
     str,
     typer.Option(
-        help="evidence, evidence-gemma, evidence-ensemble, a zero-shot score such as fast-detectgpt@gpt2, a released detector, "
+        help="evidence, a former one such as evidence-2026-11, a zero-shot score such as fast-detectgpt@gpt2, a released one, "
         "a detector's folder, or a two-label classifier on the hub (docs/detectors.md)."
     ),
 ]
