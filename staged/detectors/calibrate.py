@@ -8,7 +8,8 @@ Source    Vovk, Gammerman, Shafer 2005, Algorithmic Learning in a Random World, 
 
 By kind of text too, where a calibration has enough texts of a kind: what is usual in a learner's essay is rare in a news report,
 so one threshold for all kinds accuses plain writers and misses machines. A text whose kind is open is set against each of the
-kinds that it may be of, and the highest p-value counts; one of a kind with too few texts is set against all of its length.
+kinds that it may be of, and the highest p-value counts. A kind with too few texts of a length borrows the others', moved by how
+much higher it scores: their spread is alike, where they lie is not. A text of no known kind is set against all of its length.
 
 Length bins double: a mean over tokens spreads like 1 / √length, so within a bin the spread differs by at most √2. The last one is
 open, as an encoder reads about 400 words (510 tokens) and no further. Below 50 words no detector tells much, and nothing is said.
@@ -20,8 +21,10 @@ import hashlib
 import json
 import math
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,7 +41,8 @@ from staged.records import MACHINE
 
 EDGES_WORDS = (50, 100, 200, 400)
 MACHINE_P = 0.05  # at most this share of machine texts scores as low as one that is called human-like
-FEWEST_OF_KIND = 150  # human texts of one length and kind, of fewer the kind's own p-values are coarse
+FEWEST_OF_KIND = 300  # human texts of one length and kind; of fewer the kind's own p-values are coarse
+LEVEL, DRAWN = 0.9, 10  # quantile that tells how high a kind scores; texts that its mean counts as
 HUMAN_P = 0.5  # without machine texts: a score that half of the human ones reach
 LEAST_FPR = 1e-6  # takes a million human texts of each length
 KIND = "calibration"
@@ -146,8 +150,9 @@ class Calibration:
         Args:
             score: finite, of this calibration's detector; None where the text could not be scored.
             words: of the normalised text.
-            kinds: those that the text may be of; the highest p-value counts. Without any, or where a kind has fewer than `fewest`
-                texts of this length, all human texts of the length.
+            kinds: those that the text may be of; the highest p-value counts. Without any, or where one is unknown, all human texts
+                of the length.
+            fewest: human texts of one length and kind; a kind with fewer borrows the others'.
 
         Returns:
             p in (0, 1] and n; p is None without a score, below the shortest length, and in an empty bin.
@@ -166,18 +171,55 @@ class Calibration:
             return None, len(self.human[index]), ""
         return max((_share_above(human, score), len(human), kind) for kind, human in self._cells(index, kinds, fewest))
 
-    def _cells(self, index: int, kinds: Sequence[str], fewest: int) -> list[tuple[str, tuple[float, ...]]]:
-        """The human scores that a text of these kinds is set against, each with its kind."""
-        found = [(kind, self.by_kind[kind][index]) for kind in kinds if kind in self.by_kind]
-        large = [(kind, human) for kind, human in found if len(human) >= fewest]
-        return large if large and len(large) == len(kinds) else [*large, ("", self.human[index])]
+    def _cells(self, index: int, kinds: Sequence[str], fewest: int) -> list[tuple[str, Sequence[float]]]:
+        """The human scores that a text of these kinds is set against, ascending, each with its kind; all of the length where a kind
+        is unknown."""
+        known = [kind for kind in kinds if kind in self.by_kind]
+        cells: list[tuple[str, Sequence[float]]] = [(kind, self._of_kind(index, kind, fewest)) for kind in known]
+        return cells if cells and len(cells) == len(kinds) else [*cells, ("", self.human[index])]
+
+    def _of_kind(self, index: int, kind: str, fewest: int) -> Sequence[float]:
+        """Human scores of one length as texts of this kind have them: the kind's own or, where these are too few, those of all
+        kinds, moved by how much higher this kind scores than all."""
+        own = self.by_kind[kind][index]
+        if len(own) >= fewest:
+            return own
+        shift = self._shifts[kind][index]
+        return [level + shift for level in self._levels[index]]
+
+    @cached_property
+    def _shifts(self) -> dict[str, tuple[float, ...]]:
+        """For each kind and length how much its human scores lie above all, at the quantile `LEVEL`; what rests on few texts is
+        drawn towards the kind's mean of all lengths, and that towards 0."""
+        found = {}
+        for kind, bins in self.by_kind.items():
+            gaps = [_level(own) - _level(every) if own else 0.0 for own, every in zip(bins, self.human, strict=True)]
+            total = sum(map(len, bins))
+            mean = sum(len(own) * gap for own, gap in zip(bins, gaps, strict=True)) / (total + DRAWN)
+            found[kind] = tuple((len(own) * gap + DRAWN * mean) / (len(own) + DRAWN) for own, gap in zip(bins, gaps, strict=True))
+        return found
+
+    @cached_property
+    def _levels(self) -> list[list[float]]:
+        """Of each length all human scores, those of a kind less its shift, ascending."""
+        found = []
+        for index, every in enumerate(self.human):
+            rest = Counter(every)
+            levels = []
+            for kind, bins in self.by_kind.items():
+                rest.subtract(bins[index])
+                levels += [score - self._shifts[kind][index] for score in bins[index]]
+            found.append(sorted([*levels, *(+rest).elements()]))
+        return found
 
     def scores(self, words: int, *, kind: str = "") -> tuple[list[float], list[float]]:
-        """Scores of the human texts of this length, of one kind or of all, and of the machine ones, ascending; empty below the
-        shortest."""
+        """Scores that a text of this length, of one kind or of any, is set against, and those of machine texts, ascending; empty
+        below the shortest."""
         index = self.bin_of(words)
-        human = self.by_kind[kind] if kind else self.human
-        return ([], []) if index is None else (list(human[index]), list(self.machine[index]))
+        if index is None:
+            return [], []
+        human = self._of_kind(index, kind, FEWEST_OF_KIND) if kind else self.human[index]
+        return list(human), list(self.machine[index])
 
     def machine_p_value(self, score: float, words: int) -> float | None:
         """(1 + #{machine ≤ score}) / (n + 1) in the text's bin: how usual so low a score is for machine text; None without any."""
@@ -243,6 +285,11 @@ class Calibration:
             f"There are {n:,} human texts of this length ({length} words) to compare with; "
             f"a false-positive rate of {fpr:.3g} takes at least {humans_needed(fpr):,}."
         )
+
+
+def _level(scores: Sequence[float]) -> float:
+    """Where a kind's scores lie, told by their upper end, which is what decides about a verdict."""
+    return float(np.quantile(scores, LEVEL))
 
 
 def _share_above(human: Sequence[float], score: float) -> float:
