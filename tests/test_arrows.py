@@ -27,7 +27,18 @@ LEVEL |= {
     "threads": 0,
     "comparing": 4,
 }
-LEVEL |= {"detectors": 5, "study": 6, "bias": 6, "survey": 6, "training": 7, "report": 7, "release": 8, "web": 9, "screen": 10, "commands": 11}
+LEVEL |= {
+    "detectors": 5,
+    "study": 6,
+    "bias": 6,
+    "survey": 6,
+    "training": 7,
+    "report": 7,
+    "release": 8,
+    "web": 9,
+    "screen": 10,
+    "commands": 11,
+}
 LEVEL |= {"cli": 12}
 BESIDE = {("study", "bias"), ("study", "survey"), ("bias", "study"), ("bias", "survey"), ("survey", "study"), ("survey", "bias")}
 NAMED = re.compile(r"staged((?:\.\w+)+)")  # a module in a string, as for importlib, `python -m` or a patch

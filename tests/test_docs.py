@@ -30,6 +30,11 @@ def test_every_option_is_explained() -> None:
     assert "| None |" not in generate.cli_page()
 
 
+def test_the_evidence_page_is_made_from_the_committed_results() -> None:
+    page = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    assert generate.evidence_page(page) == page, "run `make docs`"
+
+
 def test_readme_table_is_made_from_the_committed_cells() -> None:
     assert generate.readme(README) == README, "run `make docs`"
 
