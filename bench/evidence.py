@@ -79,7 +79,9 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--score", action="append", help="only this score; may be given several times; all by default")
     parser.add_argument(
-        "--detector", default="evidence", help="evidence, evidence-gemma, evidence-ensemble, or the folder of one of their kind"
+        "--detector",
+        default="evidence-2026-11",
+        help="evidence, or another former one, or a folder",
     )
     parser.add_argument("--out", type=Path, default=Path("out/bench/evidence.json"))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")

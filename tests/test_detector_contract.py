@@ -34,6 +34,7 @@ from staged.model.static import static_is_native
 from staged.records import HUMAN, MACHINE, Document
 from staged.study.metrics import auroc
 from tests.conftest import NOUNS, prose
+from tests.detectors.kinds.tiny import tiny_readers
 
 
 def documents(split: str, count: int, seed: int) -> list[Document]:
@@ -44,7 +45,7 @@ def documents(split: str, count: int, seed: int) -> list[Document]:
     return [Document(f"{split}{i}", text, label, f"{split}{i}", split) for i, (label, text) in enumerate(labelled)]
 
 
-@pytest.fixture(scope="module", params=[*DETECTORS, "released", "evidence", "ensemble", *SCORES])
+@pytest.fixture(scope="module", params=[*DETECTORS, "released", "evidence", "ensemble", "readers", *SCORES])
 def detector(
     request: pytest.FixtureRequest, tiny_encoder: Path, harbour_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Detector:
@@ -53,6 +54,8 @@ def detector(
         return load_zero_shot(f"{request.param}@{models}", dtype=torch.float32)
     if request.param == "evidence":
         return evidence_kind(harbour_model)
+    if request.param == "readers":
+        return tiny_readers(None)
     if request.param == "ensemble":
         return Ensemble([evidence_kind(harbour_model), evidence_kind(harbour_model, name="o", most_tokens=50)], [2, 1], name="both")
     if request.param == "released":

@@ -41,7 +41,7 @@ from staged.records import MACHINE
 
 EDGES_WORDS = (50, 100, 200, 400)
 MACHINE_P = 0.05  # at most this share of machine texts scores as low as one that is called human-like
-FEWEST_OF_KIND = 300  # human texts of one length and kind; of fewer the kind's own p-values are coarse
+FEWEST_OF_KIND = 999  # human texts of one length and kind, which certify 0.1%; a kind with fewer borrows the others'
 LEVEL, DRAWN = 0.9, 10  # quantile that tells how high a kind scores; texts that its mean counts as
 HUMAN_P = 0.5  # without machine texts: a score that half of the human ones reach
 LEAST_FPR = 1e-6  # takes a million human texts of each length
@@ -240,7 +240,7 @@ class Calibration:
             score, words, kinds: as `p_value`.
             fpr: the share of human texts that may be called machine-written, in (0, 1).
         """
-        p, n, kind = self._compared(score, words, kinds, max(FEWEST_OF_KIND, humans_needed(fpr)))
+        p, n, kind = self._compared(score, words, kinds, FEWEST_OF_KIND)
         if p is None or score is None or n < humans_needed(fpr):
             return NOT_ENOUGH, p, n, self._why_nothing(score, words, n, fpr), kind
         low = self.machine_p_value(score, words)
@@ -299,7 +299,7 @@ def _share_above(human: Sequence[float], score: float) -> float:
 
 def _reason(found: str, p: float, low: float | None, fpr: float, kind: str) -> str:
     """What the p-values mean, in the words a person counts in."""
-    facts = f"Of 1,000 human texts of this length{f' and kind ({kind})' if kind else ''} {_of_1000(p)} as high"
+    facts = f"Of 1,000 human texts of this length {_of_1000(p)} as high{f' for their kind ({kind})' if kind else ''}"
     if low is not None:
         facts += f", and of 1,000 machine texts {_of_1000(low)} as low"
     if found == MACHINE_WRITTEN:

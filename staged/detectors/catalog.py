@@ -99,19 +99,17 @@ def scored_by(name: str, device: str) -> dict[str, Any]:
     return {"detector": name, "detector_files": detector_files(name), "device": device, "staged": __version__}
 
 
-def known_by(name: str, *, without_scorer: bool = False) -> tuple[str, ...]:
+def known_by(name: str, *, with_scorer: bool | None = None) -> tuple[str, ...]:
     """What a detector is, wherever it lies and however its place is written; nothing where its name says it all.
 
     Args:
-        without_scorer: as it is where the language model of one of its readers is not installed.
+        with_scorer: as it is where the language model of one of its readers is installed, or is not; without it, as it is here.
 
     Returns:
         SHA-256 of its files, in the order of their names; of a zero-shot score with models in folders the score and, for each
         model, its name or its files.
     """
-    files = detector_files(name)
-    if without_scorer:
-        files.pop(NUMBERS, None)
+    files = detector_files(name, with_scorer=with_scorer)
     score, at, models = name.partition("@")
     if not files or not at or score not in NAMED:
         return tuple(digest for _, digest in sorted(files.items()))
@@ -119,7 +117,7 @@ def known_by(name: str, *, without_scorer: bool = False) -> tuple[str, ...]:
     return (score, *(part for one in models.split(",") for part in of_model[one] or [one]))
 
 
-def detector_files(name: str) -> dict[str, str]:
+def detector_files(name: str, *, with_scorer: bool | None = None) -> dict[str, str]:
     """SHA-256 of each file of a detector that is a folder or a file, and of the weights in users' folders that it or a zero-shot
     score reads with; of others, whose names say what they are, none."""
     path = detector_folder(name)
@@ -133,9 +131,9 @@ def detector_files(name: str) -> dict[str, str]:
         return {path.name: sha256_file(path)}
     patterns = next((those for kind, those in PARTS.items() if (path / kind).is_file()), ())
     parts = {one.relative_to(path).as_posix(): one for pattern in patterns for one in sorted(path.glob(pattern))}
-    if not reads_fully(path):
+    if not (reads_fully(path) if with_scorer is None else with_scorer):
         parts = {one: file for one, file in parts.items() if one != NUMBERS}  # which then has no part in its scores
-    scorers = {name: _own_scorer(one) for name, one in parts.items() if one.name == "evidence.json"}
+    scorers = {name: own_scorer(one) for name, one in parts.items() if one.name in ("evidence.json", NUMBERS)}
     parts |= {
         (Path(name).parent / "scorer" / one.name).as_posix(): one
         for name, scorer in scorers.items()
@@ -145,10 +143,12 @@ def detector_files(name: str) -> dict[str, str]:
     return {name: sha256_file(one) for name, one in parts.items()}
 
 
-def _own_scorer(file: Path) -> Path | None:
-    """The model of a detector like `evidence`, where it is a folder of the user's, which may be trained again."""
-    made = read_json(file)
-    scorer = Path(str(made.get("scorer", ""))) if isinstance(made, dict) else Path()
+def own_scorer(file: Path) -> Path | None:
+    """The language model that a detector reads with, where it is a folder of the user's, which may be trained again."""
+    from staged.detectors.kinds.numbers import scorer_of
+
+    made = {"scorer": scorer_of(file.parent)} if file.name == NUMBERS else read_json(file)
+    scorer = Path(str(made.get("scorer") or "")) if isinstance(made, dict) else Path()
     return scorer if scorer.name and scorer.is_dir() else None
 
 

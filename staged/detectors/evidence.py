@@ -1,12 +1,12 @@
-"""`evidence` and `evidence-gemma`, which ship: how a small language model's surprises at a text are spread.
+"""`evidence-2026-11` and `evidence-gemma-2026-11`, which ship: how a small language model's surprises at a text are spread.
 
 Measures  23 zero-shot features (`features.py`), weighed in two directions: smoother than people write, and rougher.
 Fails     on texts below about 50 words; on text that a person has edited or translated; on machine text that was misspelt on
           purpose; on generators that it does not know; on kinds of human text far from its calibration corpora (old novels are
           rough, plain English is smooth). It says nothing about who wrote a text.
-Cost      one forward pass of its scorer: for `evidence` SmolLM2-135M over at most 1,024 tokens, for `evidence-gemma` Gemma 3 270M
+Cost      one forward pass of its scorer: for the former SmolLM2-135M over at most 1,024 tokens, for the latter Gemma 3 270M
           over at most 512.
-Source    features: zero_shot.py; combination: ours, `plans/evidence.toml`, `plans/evidence-gemma.toml`. Word counts and an encoder
+Source    features: zero_shot.py; combination: ours, `plans/evidence-2026-11.toml` and Gemma's plan. Word counts and an encoder
           were tried as further features and left out: they learn the generators and the topics they saw (docs/log.md).
 Threshold conformal, on human calibration texts of like length (`calibration.json` beside it).
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from staged.corpus.build import documents_digest, read_documents
 from staged.detectors.calibrate import load_calibration
-from staged.detectors.catalog import known_by, open_detector
+from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, known_by, open_detector
 from staged.detectors.fitting import calibrate
 from staged.errors import CorpusError, ReleaseError
 from staged.notes import note
@@ -20,7 +20,6 @@ from staged.release.origin import corpora_of, study_of
 
 __all__ = ["human_texts", "write_calibration"]
 
-CALIBRATION = "calibration.json"
 FPR = 0.01  # only what is reported of it: a calibration serves any rate
 
 
@@ -39,14 +38,15 @@ def write_calibration(source: Path, packaged: Path) -> None:
         ReleaseError: the calibration that lies there is another detector's.
         StagedError: the detector cannot be opened, or the texts are damaged.
     """
-    digests = known_by(str(packaged))
+    digests = known_by(str(packaged), with_scorer=True)
+    for file, with_scorer in ((CALIBRATION, True), (CALIBRATION_OF_WORDS, False)):
+        if (packaged / file).is_file():
+            own = load_calibration(packaged / file)
+            if own.known_by and own.known_by != known_by(str(source), with_scorer=with_scorer):
+                raise ReleaseError(f"{source / file}: calibrates another detector than the one beside it; run `staged calibrate`")
+            names = known_by(str(packaged), with_scorer=with_scorer)
+            replace(own, detector=place_name(own.detector), known_by=names).save(packaged / file)
     if (packaged / CALIBRATION).is_file():
-        own = load_calibration(packaged / CALIBRATION)
-        if own.known_by and own.known_by != known_by(str(source)):
-            raise ReleaseError(
-                f"{source / CALIBRATION}: calibrates another detector than the one it lies with; run `staged calibrate`"
-            )
-        replace(own, detector=place_name(own.detector), known_by=digests).save(packaged / CALIBRATION)
         return
     documents = _valid(human_texts(source))
     why = "it lies in no study whose human texts could make one"

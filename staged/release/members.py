@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from staged.artifacts import read_json
 from staged.corpus.learned import FILE as LEARNED
-from staged.detectors.catalog import PARTS
+from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, NUMBERS, PARTS, own_scorer
 from staged.digests import sha256_file
 from staged.errors import ArtifactError, CheckpointError, ReleaseError
 from staged.gate import MANIFEST
@@ -39,7 +38,8 @@ MODEL_FILES = (
         "NOTICE.txt",
     ),
 )
-DETECTOR_FILES = ("calibration.json", "facts.json", LEARNED, MANIFEST, "README.md")  # beside those of its kind, `catalog.PARTS`
+# beside those of its kind, `catalog.PARTS`
+DETECTOR_FILES = (CALIBRATION, CALIBRATION_OF_WORDS, "facts.json", LEARNED, MANIFEST, "README.md")
 MADE_ANEW = ("README.md", MANIFEST)  # of a model's folder: the package has its own
 LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE")
 MOST_NAMED = 12
@@ -93,8 +93,8 @@ def _detector(folder: Path) -> dict[str, Path]:
     own = [*DETECTOR_FILES, *PARTS[kind]]
     if kind == "config.json":
         own = [*DETECTOR_FILES, *MODEL_FILES, *(path.name for path in weight_files(folder) if path.suffix != ".bin")]
-    for file in (folder / kind, *folder.glob("*/evidence.json")):
-        if file.name == "evidence.json" and (scorer := Path(str(read_json(file).get("scorer", "")))).is_dir() and scorer.name:
+    for file in (folder / "evidence.json", folder / NUMBERS, *folder.glob("*/evidence.json")):
+        if file.is_file() and (scorer := own_scorer(file)):
             raise ReleaseError(
                 f"{file}: reads with the model in {scorer}, a folder that nobody else has; train it with one of a name"
             )

@@ -10,12 +10,14 @@ from html import escape
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS
 from staged.errors import ArtifactError, ReleaseError
 from staged.placeless import named
 from staged.release.leaks import leaks_in, places_of, secrets_in
 
 __all__ = ["check_leaks", "check_said", "without_places"]
 
+CALIBRATIONS = (CALIBRATION, CALIBRATION_OF_WORDS)
 # JSON that is no record: vocabularies, and what a detector is
 NO_RECORDS = (
     "tokenizer.json",
@@ -24,7 +26,7 @@ NO_RECORDS = (
     "added_tokens.json",
     "terms.json",
     "evidence.json",
-    "calibration.json",
+    *CALIBRATIONS,
 )
 VOCABULARIES = (
     *NO_RECORDS[:5],
@@ -98,7 +100,7 @@ def check_said(words: str, where: str) -> None:
 
 def _leaks(name: str, file: BinaryIO, places: list[str]) -> Iterable[tuple[int, str]]:
     """A vocabulary's tokens may be called like a folder; a calibration is written anew (`calibrated.py`)."""
-    return leaks_in(name, file, () if Path(name).name in (*VOCABULARIES, "calibration.json") else places)
+    return leaks_in(name, file, () if Path(name).name in (*VOCABULARIES, *CALIBRATIONS) else places)
 
 
 def _is_record(name: str) -> bool:

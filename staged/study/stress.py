@@ -23,7 +23,7 @@ from staged.detectors.ensemble import Ensemble
 from staged.detectors.evidence import EvidenceDetector, one_line
 from staged.detectors.fitting import domain_of, refuse_shared
 from staged.detectors.kinds.readers import ReadersDetector
-from staged.detectors.scoring import in_batches, scored
+from staged.detectors.scoring import AT_ONCE, in_batches, scored
 from staged.errors import PlanError
 from staged.gate import has_keys
 from staged.progress import Progress, silent
@@ -116,7 +116,8 @@ def kinds_of(detector: Detector, texts: Sequence[str]) -> dict[str, tuple[str, .
     """The kinds of text that each of normalised texts may be of; none of a detector that does not tell them."""
     if not isinstance(detector, ReadersDetector):
         return {}
-    return dict(zip(texts, detector.plausible_kinds(texts), strict=True))
+    batches = (texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE))
+    return {text: kinds for some in batches for text, kinds in zip(some, detector.plausible_kinds(some), strict=True)}
 
 
 def chosen(documents: Sequence[Document], settings: StressSettings) -> list[Document]:

@@ -23,6 +23,7 @@ import torch
 from staged import __version__
 from staged.artifacts import build, disk_errors, locked, read_json, write_json
 from staged.comparing import exact
+from staged.corpus.files import read_corpus
 from staged.corpus.learned import FILE as LEARNED
 from staged.corpus.learned import Learned, text_words_digest
 from staged.detectors.calibrate import Calibration, fit_calibration, humans_needed
@@ -31,16 +32,20 @@ from staged.detectors.contract import MACHINE_WRITTEN
 from staged.detectors.kinds.encoder import EncoderReader, load_encoder, save_encoder
 from staged.detectors.kinds.lexical import LexicalReader, load_lexical, save_lexical
 from staged.detectors.kinds.numbers import NumbersReader
-from staged.detectors.kinds.readers import ReadersDetector
+from staged.detectors.kinds.readers import Combination, ReadersDetector
 from staged.detectors.kinds.sentences import Mixing, Sentence, fit_mixing, sentences
 from staged.digests import digest
+from staged.errors import CorpusError
 from staged.gate import CHECKPOINT, check_stage, start_ledger
 from staged.model.causal import load_causal
-from staged.records import HUMAN, MACHINE, count_words
+from staged.model.checkpoints import model_folder
+from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.decoders import best_dtype, chosen_device
+from staged.samples.kept import own_weights
+from staged.study.attacks import check_attacks
 from staged.study.metrics import auroc
 from staged.training.combination import fit_combination
-from staged.training.crops import Crop, Crops
+from staged.training.crops import CARELESS, Crop, Crops
 from staged.training.encoder_base import load_base
 from staged.training.encoder_training import train_encoder
 from staged.training.generated import own_texts
@@ -82,11 +87,13 @@ def build_readers(
         start_ledger(out, "detector's training")
         check_stage(place)
         examples = gather(out, settings, device=device, progress=progress)
-        texts = {"texts": digest([one.text for one in examples]), "staged": __version__}
+        check_plan(examples, settings)
+        texts = {"texts": digest([*map(str, examples)]), "staged": __version__}
         stages = [out / ("all" if fold is None else f"fold-{fold}") for fold in (None, *range(settings.n_folds))]
         for stage, fold in zip(stages, (None, *range(settings.n_folds)), strict=True):
             write = partial(train_words, examples=examples, settings=settings, fold=fold, progress=progress)
-            build(stage, write, settings=texts | {"settings": settings.of_words, "fold": fold})
+            wanted = texts | {"settings": settings.of_words, "fold": fold}
+            build(stage, write, settings=wanted, inputs=own_weights(settings.encoder.base))
         inputs = {stage.name: stage for stage in stages}
         build(
             place,
@@ -95,6 +102,21 @@ def build_readers(
             inputs=inputs,
         )
     return dict(read_json(place / "facts.json"))
+
+
+def check_plan(examples: Sequence[Example], settings: ReadersSettings) -> None:
+    """Say now, not after hours of work, what of a plan cannot be done.
+
+    Raises:
+        PlanError: a text that fits no pattern; an attack whose word list is not installed.
+        CheckpointError: the encoder or the language model is not there.
+    """
+    settings.shares(examples)
+    for source in {one.source for one in examples}:
+        settings.fold(source)
+    check_attacks(CARELESS)
+    load_base(settings.encoder.base)
+    model_folder(settings.scorer)
 
 
 def gather(out: Path, settings: ReadersSettings, *, device: str, progress: Progress) -> list[Example]:
@@ -145,9 +167,7 @@ def finish(
     shares = even_shares(crops, settings)
     readings = out_of_fold(out, crops, features, shares, settings)
     combination = fit_combination(readings, machine, shares)
-    alone = combination.alone(readings[:, 0], readings[:, 1])
-    asked = np.where(combination.is_open(alone), readings[:, 2], np.nan)
-    together = combination.together(readings[:, 0], readings[:, 1], asked)
+    together, alone = combined(combination, readings)
     known = [i for i, one in enumerate(crops) if settings.kind(one.example.source)]
     kinds = train_kinds([crops[i].text for i in known], [settings.kind(crops[i].example.source) for i in known])
     mixing = sentence_mixing(out, crops, settings)
@@ -155,14 +175,11 @@ def finish(
     trees = fit_numbers(features, machine, shares, seed=settings.seed)
     numbers = NumbersReader(settings.scorer, trees, most_tokens=settings.most_tokens)
     ReadersDetector(lexical, encoder, numbers, kinds, combination, mixing, name=settings.name).save(folder)
-    digests = known_by(str(folder))
-    for file, scores in ((CALIBRATION, together), (CALIBRATION_OF_WORDS, alone)):
-        names = digests if file == CALIBRATION else known_by(str(folder), without_scorer=True)
+    for file, scores, with_scorer in ((CALIBRATION, together, True), (CALIBRATION_OF_WORDS, alone, False)):
+        names = known_by(str(folder), with_scorer=with_scorer)
         calibrated(crops, scores, settings, known_by=names).save(folder / file)
-    people = [one for one in examples if one.label == HUMAN]
-    learned = Learned("", frozenset(one.pair for one in people), frozenset(text_words_digest(one.text) for one in people))
-    write_json(folder / LEARNED, learned.record())
-    measured = {"of all readers": together, "of words alone": alone}
+    write_json(folder / LEARNED, learned_from(settings).record())
+    measured = dict(zip(("of all readers", "of words alone"), held_out(crops, readings, shares, settings), strict=True))
     write_json(folder / "facts.json", {"settings": asdict(settings)} | report(crops, readings, measured, settings))
 
 
@@ -234,6 +251,40 @@ def calibrated(crops: Sequence[Crop], scores: Floats, settings: ReadersSettings,
     )
 
 
+def combined(combination: Combination, readings: Floats) -> tuple[Floats, Floats]:
+    """(crops,) log-odds of all readers, the third where it is asked, and of the first two alone."""
+    alone = combination.alone(readings[:, 0], readings[:, 1])
+    asked = np.where(combination.is_open(alone), readings[:, 2], np.nan)
+    return combination.together(readings[:, 0], readings[:, 1], asked), alone
+
+
+def held_out(crops: Sequence[Crop], readings: Floats, shares: Floats, settings: ReadersSettings) -> tuple[Floats, Floats]:
+    """As `combined`, each fold's by a combination that the other folds were fitted with."""
+    folds = np.asarray([settings.fold(one.example.source) for one in crops])
+    machine = np.asarray([one.example.label == MACHINE for one in crops])
+    together, alone = np.zeros(len(crops)), np.zeros(len(crops))
+    for fold in range(settings.n_folds):
+        rest, held = folds != fold, folds == fold
+        combination = fit_combination(readings[rest], machine[rest], shares[rest])
+        together[held], alone[held] = combined(combination, readings[held])
+    return together, alone
+
+
+def learned_from(settings: ReadersSettings) -> Learned:
+    """The human documents that the plan names, whole as they stand, so that a copy of one is known again."""
+    documents = [one for corpus in settings.human for one in read_corpus(corpus, generated=False)]
+    documents += [one for file in settings.labelled for one in people_of(file)]
+    return Learned("", frozenset(one.source for one in documents), frozenset(text_words_digest(one.text) for one in documents))
+
+
+def people_of(file: str) -> list[Document]:
+    """The human documents of a labelled set; none where it has none."""
+    try:
+        return read_corpus(file, label=HUMAN)
+    except CorpusError:  # a set of machine texts alone
+        return []
+
+
 def report(crops: Sequence[Crop], readings: Floats, measured: dict[str, Floats], settings: ReadersSettings) -> dict[str, Any]:
     """What is measured on sources that no reader had learned from, JSON values.
 
@@ -257,6 +308,7 @@ def report(crops: Sequence[Crop], readings: Floats, measured: dict[str, Floats],
 def flagged(crops: Sequence[Crop], scores: Floats, settings: ReadersSettings) -> list[dict[str, Any]]:
     """Of each source of human text: how many of its crops are called machine-written by a calibration made of the other sources."""
     sources = np.asarray([one.example.source for one in crops])
+    guessed = guessed_kinds(crops, settings)
     rows = []
     for source in sorted({one.example.source for one in crops if one.example.label == HUMAN}):
         rest = np.flatnonzero(sources != source).tolist()
@@ -266,7 +318,7 @@ def flagged(crops: Sequence[Crop], scores: Floats, settings: ReadersSettings) ->
         for i in np.flatnonzero(sources == source).tolist():
             if crops[i].example.label == HUMAN:
                 words = count_words(crops[i].text)
-                verdict, _, humans, *_ = calibration.verdict(scores[i], words, FPR, kinds=[kind] if kind else [])
+                verdict, _, humans, *_ = calibration.verdict(scores[i], words, FPR, kinds=guessed[i])
                 n += humans >= humans_needed(FPR)
                 hits += verdict == MACHINE_WRITTEN
         low, high = exact(hits, n) if n else (None, None)
@@ -274,3 +326,17 @@ def flagged(crops: Sequence[Crop], scores: Floats, settings: ReadersSettings) ->
             {"source": source, "kind": kind, "n": n, "flagged": hits, "rate": hits / n if n else None, "low": low, "high": high}
         )
     return rows
+
+
+def guessed_kinds(crops: Sequence[Crop], settings: ReadersSettings) -> list[tuple[str, ...]]:
+    """The kinds that each crop may be of, by a reader of kinds that learned nothing of the crop's fold."""
+    folds = [settings.fold(one.example.source) for one in crops]
+    found: list[tuple[str, ...]] = [()] * len(crops)
+    for fold in range(settings.n_folds):
+        rest = [one for one, its in zip(crops, folds, strict=True) if its != fold and settings.kind(one.example.source)]
+        if len({settings.kind(one.example.source) for one in rest}) > 1:
+            reader = train_kinds([one.text for one in rest], [settings.kind(one.example.source) for one in rest])
+            held = [i for i, its in enumerate(folds) if its == fold]
+            for i, kinds in zip(held, reader.plausible([crops[i].text for i in held]), strict=True):
+                found[i] = kinds
+    return found

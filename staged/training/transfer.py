@@ -58,9 +58,9 @@ class Transfer:
     auroc: float
     auroc_low: float
     auroc_high: float
-    found: float
-    found_low: float
-    found_high: float
+    found: float | None  # None where people's texts are too few for a threshold
+    found_low: float | None
+    found_high: float | None
 
 
 def transfer(crops: Sequence[Crop], features: Floats, settings: ReadersSettings, *, progress: Progress = silent) -> list[Transfer]:
@@ -137,13 +137,12 @@ def _even(shares: Floats, machine: Bools, learns: Bools) -> Floats:
 def _cell(
     view: str, trained_on: str, tested_on: str, scores: Floats, people: Bools, machines: Bools, parts: npt.NDArray[np.int64]
 ) -> Transfer:
-    hits = 0
-    for part in range(PARTS):
-        cut = threshold_at_fpr(scores[people & (parts != part)].tolist(), FPR)
-        hits += int((scores[machines & (parts == part)] >= cut).sum())
+    cuts = [threshold_at_fpr(scores[people & (parts != part)].tolist(), FPR) for part in range(PARTS)]
+    hits = sum(int((scores[machines & (parts == part)] > cut).sum()) for part, cut in enumerate(cuts))
     n = int(machines.sum())
+    share = rate(hits, n) if np.isfinite(cuts).all() else (None, None, None)
     area = auroc(scores[people].tolist(), scores[machines].tolist())
-    return Transfer(view, trained_on, tested_on, int(people.sum()), n, *area, hits / n, *rate(hits, n)[1:])
+    return Transfer(view, trained_on, tested_on, int(people.sum()), n, *area, *share)
 
 
 def build_transfer(

@@ -75,7 +75,7 @@ class Said(BaseModel):
 
 
 class ShareFound(BaseModel):
-    share: float = Field(description="Of its words, in sentences that look machine-written; in [0, 1], as low and high.")
+    share: float = Field(description="Of its words, estimated from its sentences; in [0, 1], as low and high.")
     low: float = Field(description="Of the 95% interval.")
     high: float
     sentences: int = Field(description="That it rests on.")
@@ -84,7 +84,7 @@ class ShareFound(BaseModel):
 class Word(BaseModel):
     start: int
     end: int
-    log_odds: float = Field(description="What it adds, with its phrases, to the reader of words alone; above 0 is machine-like.")
+    log_odds: float = Field(description="What it adds to the log-odds of the reader of words; above 0 is machine-like.")
 
 
 class Result(BaseModel):

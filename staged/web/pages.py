@@ -131,22 +131,22 @@ def rate_in_words(verdict: Verdict) -> str:
     if verdict.p_value is None:
         return "No error rate can be given: there is nothing to compare this text with."
     above = round(verdict.p_value * (verdict.n_human + 1)) - 1
-    like = "of this length and kind" if verdict.kind else "this long"
+    for_kind = " for its kind" if verdict.kind else ""
     if above <= 0:
         most = max(round(1000 * verdict.p_value), 1)
-        none = f"None of the {verdict.n_human:,} human texts {like} that it was compared with scores as high"
+        none = f"None of the {verdict.n_human:,} human texts this long that it was compared with scores as high{for_kind}"
         high = rate(0, verdict.n_human)[2]
         return f"{none}; of 1,000, about {most} or fewer would (95% interval 0 to {1000 * high:.0f})."
     _, low, high = rate(above, verdict.n_human)
     return (
-        f"Of 1,000 human texts {like}, about {1000 * verdict.p_value:.0f} would score as high or higher "
+        f"Of 1,000 human texts this long, about {1000 * verdict.p_value:.0f} would score as high or higher{for_kind} "
         f"(95% interval {1000 * low:.0f} to {1000 * high:.0f}, from {verdict.n_human:,} human texts)."
     )
 
 
 def kind_in_words(verdict: Verdict) -> str:
     """What kind of human text it was compared with; empty where they are of all kinds, or it was compared with none."""
-    return f"Compared with human texts of this length and kind: {verdict.kind}." if verdict.kind and is_judged(verdict) else ""
+    return f"Compared as a text of this kind: {verdict.kind}." if verdict.kind and is_judged(verdict) else ""
 
 
 def opinions(verdict: Verdict) -> list[tuple[str, str, str]]:
@@ -162,7 +162,7 @@ def share_in_words(share: Share | None) -> str:
     interval = f"95% interval {percents[1]} to {percents[2]}%"
     if share.low == share.high:  # no sentence differs from another, so that none drawn anew does
         interval = f"its {share.sentences} sentences are too few and too alike for an interval"
-    return f"About {percents[0]}% of its words stand in sentences that look machine-written; {interval}."
+    return f"By its sentences, about {percents[0]}% of its words look machine-written; {interval}."
 
 
 def signed(value: float, digits: int) -> str:

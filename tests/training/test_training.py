@@ -158,6 +158,11 @@ class TestPlan:
             ({"folds": {"a": 0, "b": 2}}, "numbered from 0"),
             ({"edges_words": (50, 50)}, "must ascend"),
             ({"machines": {"*": 0.0}}, "above 0"),
+            ({"machines": {}}, "must list at least one"),
+            ({"judged": -5}, "at least 1"),
+            ({"careless": 7.0}, "careless in"),
+            ({"judged_words": (40, 20)}, "judged_words must be"),
+            ({"seed": -1}, "seed at least 0"),
         ],
     )
     def test_what_cannot_be_is_refused(self, settings: ReadersSettings, change: dict[str, Any], says: str) -> None:

@@ -30,7 +30,7 @@ from staged.web.pages import css_of, found, page, saved, share_in_words, sides, 
 from tests.web.fake import HUMAN_TEXT, MACHINE_TEXT, FakeExaminer, ReadersExaminer
 
 LIMITS = Limits(tokens_shown=50)
-SHOWN = ("What each reader says", "of this length and kind", "of its words stand in", "By the weight of words")
+SHOWN = ("What each reader says", "as a text of this kind", "of its words look machine-written", "By the weight of words")
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def test_page_says_who_spoke_of_which_kind_and_how_much() -> None:
     assert re.search(r"<dt>words and phrases</dt><dd>much like language models <span class=.soft.>\(\+6\.0\)</span></dd>", said)
     assert "<dt>how words are put together</dt><dd>of both" in said
     assert "<dd>not asked: the &lt;others&gt; are sure</dd>" in said
-    assert "Compared with human texts of this length and kind: review." in said
-    assert "None of the 500 human texts of this length and kind that it was compared with scores as high" in said
+    assert "Compared as a text of this kind: review." in said
+    assert "None of the 500 human texts this long that it was compared with scores as high for its kind" in said
     assert "Scores of 500 human (review) and 600 machine texts" in said
     assert "About 40% of its words stand in sentences that look machine-written; 95% interval 20 to 65%." in said
     assert "Nobody should be accused on a score alone." in said

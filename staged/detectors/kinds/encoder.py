@@ -205,6 +205,8 @@ def load_encoder(folder: Path, *, device: str = "cpu") -> EncoderReader:
             for name, one in tensors.items()
             if not name.endswith(".scale")
         }
+        if not all(bool(torch.isfinite(one).all()) for one in weights.values()):
+            raise ValueError("its weights are not finite")
         model.load_state_dict(weights)
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         max_tokens = int(made["max_tokens"])

@@ -19,6 +19,7 @@ from scipy.special import softmax
 
 from staged.detectors.kinds.arrays import read_arrays, write_arrays
 from staged.detectors.kinds.lexical import word_grams
+from staged.errors import CheckpointError
 
 FILE = "kinds.npz"
 BUCKETS = 2**15
@@ -76,4 +77,6 @@ def load_kinds(folder: Path) -> KindReader:
         CheckpointError: missing or damaged.
     """
     found = read_arrays(folder / FILE, kinds=(None,), weights=(BUCKETS, None), biases=(None,))
+    if not len(found["kinds"]) == found["weights"].shape[1] == len(found["biases"]):
+        raise CheckpointError(f"{folder / FILE}: has other numbers of kinds, weights and biases; it is damaged")
     return KindReader(tuple(found["kinds"].tolist()), found["weights"].astype(np.float32), found["biases"])

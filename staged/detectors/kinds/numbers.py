@@ -24,6 +24,7 @@ from staged.detectors.kinds.arrays import read_arrays, write_arrays
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
 from staged.model.checkpoints import is_at_hand
+from staged.samples.decoders import best_dtype
 
 FILE = "numbers.npz"
 
@@ -78,8 +79,8 @@ class NumbersReader:
 
     @cached_property
     def scorer(self) -> CausalLM:
-        """The language model, in float32, where a score does not depend on the texts beside it."""
-        return load_causal(self.model, device=self.device)
+        """The language model, read as the trees were made: in bfloat16 where the device multiplies it natively, else in float32."""
+        return load_causal(self.model, dtype=best_dtype(self.device), device=self.device)
 
     def log_odds(self, texts: Sequence[str]) -> Floats:
         """(texts,) of plain texts (`kinds/plain.py`); 0, and so nothing, of one too short for numbers."""

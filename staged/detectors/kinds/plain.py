@@ -24,11 +24,11 @@ _RULE = regex.compile(r"^[ \t]*[-*_=#~]{3,}[ \t]*$", regex.M)
 _SIGNS = str.maketrans(
     {"‘": "'", "’": "'", "‚": "'", "ʼ": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "…": "..."}
 )
-_DOUBLE, _DASH = regex.compile("``|''"), regex.compile(r"\s*(?:[—–]|(?<=\s)-(?=\s)|--+)\s*")
+_DOUBLE, _DASH = regex.compile("``|''"), regex.compile(r"(?<!\s)\s*(?:[—–]|(?<=\s)-(?=\s)|--+)\s*")
 _DOTS = regex.compile(r"\.(?: ?\.){2,}")
 _TOKENISED = (  # as tokenizers of the Penn Treebank part them
     (regex.compile(r"(?<=\w) (n't|'(?:s|m|re|ve|ll|d))\b", regex.I), r"\1"),
-    (regex.compile(r" +([,.;:!?%)\]}])"), r"\1"),
+    (regex.compile(r"(?<! ) +([,.;:!?%)\]}])"), r"\1"),
     (regex.compile(r"([(\[{]) +"), r"\1"),
 )
 

@@ -19,7 +19,7 @@ Without the language model's package the lexical reader and the encoder judge al
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from staged.model.layouts import read_object
 
 FILE = "readers.json"
 WORDS, JOINING, STEADINESS = "words and phrases", "how words are put together", "how evenly it surprises a language model"
+MOST_WORDS = 400  # of a text that are read; `--segments` judges the rest
 UNDECIDED = 1.0  # log-odds: odds of less than 3 to 1 either way
 
 Floats = npt.NDArray[np.float64]
@@ -120,7 +121,7 @@ class ReadersDetector:
         """What each reader says of each text, in order."""
         if not texts:
             return []
-        lines = [plain(text) for text in texts]
+        lines = [first_words(plain(text)) for text in texts]
         lexical, encoder = self.lexical.log_odds(lines), self.encoder.log_odds(lines)
         alone = self.combination.alone(lexical, encoder)
         numbers = np.full(len(lines), np.nan)
@@ -142,9 +143,8 @@ class ReadersDetector:
         return share_of(sentences(self.encoder, text), self.mixing)
 
     def word_weights(self, text: str) -> list[WordWeight]:
-        """What each word of a normalised text adds to the log-odds by its words and phrases alone, as they count in the whole."""
-        weight = self.combination.words[0] if self.numbers is None else self.combination.all[0]
-        return [replace(one, log_odds=weight * one.log_odds) for one in word_weights(self.lexical, text)]
+        """What each word of a normalised text adds to the lexical reader's log-odds of it."""
+        return word_weights(self.lexical, text)
 
     def _opinions(self, one: Readings) -> tuple[Opinion, ...]:
         numbers = Opinion(STEADINESS, one.numbers, _said(one.numbers) if one.numbers is not None else self._why_not_asked(one))
@@ -160,8 +160,10 @@ class ReadersDetector:
         return self.kinds.plausible([plain(text) for text in texts])
 
     def token_counts(self, text: str) -> tuple[int, int]:
-        """(all tokens of the text, those that the encoder reads)."""
-        return self.encoder.token_counts(plain(text))
+        """(all tokens of the text, those that are read), as the encoder counts them."""
+        line = plain(text)
+        (total, read), (_, some) = self.encoder.token_counts(line), self.encoder.token_counts(first_words(line))
+        return total, min(read, some)
 
     def save(self, folder: Path) -> None:
         """Write what `load_readers` reads."""
@@ -173,6 +175,12 @@ class ReadersDetector:
         made: dict[str, Any] = {"kind": "readers", "name": self.name, "words": self.combination.words, "all": self.combination.all}
         made |= {"mixing": asdict(self.mixing)}
         write_json(folder / FILE, made | {"clear": self.combination.clear, "sure": self.combination.sure})
+
+
+def first_words(line: str) -> str:
+    """The first `MOST_WORDS` words of a plain text: no calibration text is longer, and log-odds grow with a text's length."""
+    words = line.split(" ", MOST_WORDS)
+    return " ".join(words[:MOST_WORDS])
 
 
 def _said(log_odds: float) -> str:

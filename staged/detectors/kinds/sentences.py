@@ -28,6 +28,7 @@ FEWEST_SENTENCES = 8  # of fewer, a share says nothing
 FEWEST_WORDS = 4  # of a sentence that counts
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
 RESAMPLES, CONFIDENCE = 1000, 0.95
+RARE = 6  # letters of a word that hardly stands further down by chance
 LONGEST_CUT = 200  # characters that `plain` cuts out before a word
 
 Floats = npt.NDArray[np.float64]
@@ -131,7 +132,10 @@ def word_weights(lexical: LexicalReader, text: str) -> list[WordWeight]:
     ends = [*(b for _, b in spans[:-1]), len(line)]
     found, at, counted = [], 0, 0.0
     for (a, b), end in zip(spans, ends, strict=True):
-        if (start := text.find(line[a:b], at, at + b - a + LONGEST_CUT)) >= 0:
+        start = text.find(line[a:b], at, at + b - a + LONGEST_CUT)
+        if start < 0 and b - a >= RARE:  # what was cut out before it is longer
+            start = text.find(line[a:b], at)
+        if start >= 0:
             at = start + b - a
             found.append(WordWeight(start, at, float(added[end] - counted)))
         counted = float(added[end])
