@@ -140,9 +140,7 @@ class Calibration:
         last = index + 1 == len(self.edges_words)
         return f"{self.edges_words[index]}" + ("+ words" if last else f"–{self.edges_words[index + 1] - 1} words")
 
-    def p_value(
-        self, score: float | None, words: int, *, kinds: Sequence[str] = (), fewest: int = FEWEST_OF_KIND
-    ) -> tuple[float | None, int]:
+    def p_value(self, score: float | None, words: int, *, kinds: Sequence[str] = ()) -> tuple[float | None, int]:
         """Conformal p-value: (1 + #{human ≥ score}) / (n + 1) among the n human texts of like length and kind.
 
         For a human text drawn as the calibration texts were, P(p ≤ a) ≤ a for every a; ties count against the text.
@@ -152,37 +150,36 @@ class Calibration:
             words: of the normalised text.
             kinds: those that the text may be of; the highest p-value counts. Without any, or where one is unknown, all human texts
                 of the length.
-            fewest: human texts of one length and kind; a kind with fewer borrows the others'.
 
         Returns:
             p in (0, 1] and n; p is None without a score, below the shortest length, and in an empty bin.
 
         Source: Vovk et al. 2005, chapter 2; by length and kind: Mondrian conformal prediction, section 4.5 there.
         """
-        p, n, _ = self._compared(score, words, kinds, fewest)
+        p, n, _ = self._compared(score, words, kinds)
         return p, n
 
-    def _compared(self, score: float | None, words: int, kinds: Sequence[str], fewest: int) -> tuple[float | None, int, str]:
+    def _compared(self, score: float | None, words: int, kinds: Sequence[str]) -> tuple[float | None, int, str]:
         """`p_value`, and the kind that it was set against; empty for all of them."""
         index = self.bin_of(words)
         if index is None:
             return None, 0, ""
         if score is None or not self.human[index]:
             return None, len(self.human[index]), ""
-        return max((_share_above(human, score), len(human), kind) for kind, human in self._cells(index, kinds, fewest))
+        return max((_share_above(human, score), len(human), kind) for kind, human in self._cells(index, kinds))
 
-    def _cells(self, index: int, kinds: Sequence[str], fewest: int) -> list[tuple[str, Sequence[float]]]:
+    def _cells(self, index: int, kinds: Sequence[str]) -> list[tuple[str, Sequence[float]]]:
         """The human scores that a text of these kinds is set against, ascending, each with its kind; all of the length where a kind
         is unknown."""
         known = [kind for kind in kinds if kind in self.by_kind]
-        cells: list[tuple[str, Sequence[float]]] = [(kind, self._of_kind(index, kind, fewest)) for kind in known]
+        cells: list[tuple[str, Sequence[float]]] = [(kind, self._of_kind(index, kind)) for kind in known]
         return cells if cells and len(cells) == len(kinds) else [*cells, ("", self.human[index])]
 
-    def _of_kind(self, index: int, kind: str, fewest: int) -> Sequence[float]:
+    def _of_kind(self, index: int, kind: str) -> Sequence[float]:
         """Human scores of one length as texts of this kind have them: the kind's own or, where these are too few, those of all
         kinds, moved by how much higher this kind scores than all."""
         own = self.by_kind[kind][index]
-        if len(own) >= fewest:
+        if len(own) >= FEWEST_OF_KIND:
             return own
         shift = self._shifts[kind][index]
         return [level + shift for level in self._levels[index]]
@@ -218,7 +215,7 @@ class Calibration:
         index = self.bin_of(words)
         if index is None:
             return [], []
-        human = self._of_kind(index, kind, FEWEST_OF_KIND) if kind else self.human[index]
+        human = self._of_kind(index, kind) if kind else self.human[index]
         return list(human), list(self.machine[index])
 
     def machine_p_value(self, score: float, words: int) -> float | None:
@@ -240,7 +237,7 @@ class Calibration:
             score, words, kinds: as `p_value`.
             fpr: the share of human texts that may be called machine-written, in (0, 1).
         """
-        p, n, kind = self._compared(score, words, kinds, FEWEST_OF_KIND)
+        p, n, kind = self._compared(score, words, kinds)
         if p is None or score is None or n < humans_needed(fpr):
             return NOT_ENOUGH, p, n, self._why_nothing(score, words, n, fpr), kind
         low = self.machine_p_value(score, words)

@@ -25,8 +25,15 @@ def fit_combination(readings: Floats, machine: npt.NDArray[np.bool_], shares: Fl
     every = _fitted(readings, machine, shares)
     a, b, bias = words
     alone = a * readings[:, 0] + b * readings[:, 1] + bias
-    sure, clear = np.quantile(alone[~machine], 1 - SURE), np.quantile(alone[machine], CLEAR)
-    return Combination(words, every, float(min(clear, sure)), float(sure))  # type: ignore[arg-type]
+    together = readings @ np.asarray(every[:3]) + every[3]
+    (clear, sure), (low, high) = (_bounds(scores, machine) for scores in (alone, together))
+    return Combination(words, every, clear, sure, low, high)  # type: ignore[arg-type]
+
+
+def _bounds(scores: Floats, machine: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Below which few machine texts lie, and above which few human ones do."""
+    high = float(np.quantile(scores[~machine], 1 - SURE))
+    return min(float(np.quantile(scores[machine], CLEAR)), high), high
 
 
 def _fitted(readings: Floats, machine: npt.NDArray[np.bool_], shares: Floats) -> tuple[float, ...]:

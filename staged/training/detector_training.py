@@ -54,7 +54,7 @@ from staged.training.kinds_training import train_kinds
 from staged.training.labelled import Example, read_labelled, read_people
 from staged.training.lexical_training import train_lexical
 from staged.training.numbers_training import fit_numbers
-from staged.training.plan import ReadersSettings
+from staged.training.plan import ReadersSettings, matching
 
 Progress = Callable[[str, int, int], None]
 Floats = npt.NDArray[np.float64]
@@ -172,7 +172,7 @@ def finish(
     kinds = train_kinds([crops[i].text for i in known], [settings.kind(crops[i].example.source) for i in known])
     mixing = sentence_mixing(out, crops, settings)
     lexical, encoder = word_readers(out / ALL)
-    trees = fit_numbers(features, machine, shares, seed=settings.seed)
+    trees = fit_numbers(features, machine, shares_of_numbers(crops, shares, settings), seed=settings.seed)
     numbers = NumbersReader(settings.scorer, trees, most_tokens=settings.most_tokens)
     ReadersDetector(lexical, encoder, numbers, kinds, combination, mixing, name=settings.name).save(folder)
     for file, scores, with_scorer in ((CALIBRATION, together, True), (CALIBRATION_OF_WORDS, alone, False)):
@@ -206,16 +206,23 @@ def even_shares(crops: Sequence[Crop], settings: ReadersSettings) -> Floats:
     return np.asarray([plan[name] / totals[label] / counts[label, name] for label, name in groups])
 
 
+def shares_of_numbers(crops: Sequence[Crop], shares: Floats, settings: ReadersSettings) -> Floats:
+    """(crops,) of each in the loss of the reader of numbers."""
+    names = (f"{one.example.source} {one.example.generator}" if one.example.label == MACHINE else "" for one in crops)
+    return shares * np.asarray([settings.numbers.get(matching(settings.numbers, name) or "", 1.0) for name in names])
+
+
 def out_of_fold(out: Path, crops: Sequence[Crop], features: Floats, shares: Floats, settings: ReadersSettings) -> Floats:
     """(crops, 3) log-odds of lexical, encoder and numbers, each by readers that learned nothing of the crop's source."""
     folds = np.asarray([settings.fold(one.example.source) for one in crops])
     machine = np.asarray([one.example.label == MACHINE for one in crops])
     found = np.zeros((len(crops), len(READERS)))
+    counts = shares_of_numbers(crops, shares, settings)
     for fold in range(settings.n_folds):
         held, rest = np.flatnonzero(folds == fold).tolist(), folds != fold
         texts = [crops[i].text for i in held]
         lexical, encoder = word_readers(out / f"fold-{fold}")
-        trees = fit_numbers(features[rest], machine[rest], shares[rest], seed=settings.seed)
+        trees = fit_numbers(features[rest], machine[rest], counts[rest], seed=settings.seed)
         columns = lexical.log_odds(texts), encoder.log_odds(texts), trees.log_odds(features[held])
         found[held] = np.stack(columns, axis=1)
     return found

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from staged.detectors.features import FEATURES, SMOOTHER
 from staged.detectors.kinds.numbers import BoostedTrees
 
 Floats = npt.NDArray[np.float64]
@@ -13,12 +14,15 @@ BOOSTING = {"max_iter": 200, "learning_rate": 0.05, "max_leaf_nodes": 15, "l2_re
 
 
 def fit_numbers(features: Floats, machine: npt.NDArray[np.bool_], shares: Floats, *, seed: int = 1) -> BoostedTrees:
-    """Boosted trees: features (texts, features) → log-odds.
+    """Boosted trees: features (texts, features) → log-odds; what tells that a text is smoother than people write (`SMOOTHER`) never
+    counts the other way.
 
     Args:
         shares: of each text in the loss.
     """
-    fit = HistGradientBoostingClassifier(**BOOSTING, early_stopping=False, random_state=seed)
+    fit = HistGradientBoostingClassifier(
+        **BOOSTING, monotonic_cst=[SMOOTHER.get(name, 0) for name in FEATURES], early_stopping=False, random_state=seed
+    )
     fit.fit(features, machine, sample_weight=shares * len(shares) / shares.sum())
     return as_trees(fit)
 

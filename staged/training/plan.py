@@ -44,6 +44,8 @@ class ReadersSettings:
             what fits the same pattern is one group. All must fit one.
         folds: pattern of a source → the fold that it is held out in; all must fit one.
         kinds: pattern of a source of human text → the kind of text that it is; what fits none is of no kind of its own.
+        numbers: pattern as in `machines` → how much such a text counts for the reader of numbers, 1 where none fits: whom words
+            give away need not be found by numbers.
         families: pattern as in `machines` → the family of generators that a machine text is of, for the transfer matrix.
         years: pattern as in `machines` → the year in which its generator came out, likewise.
         words: shortest and longest crop.
@@ -67,6 +69,7 @@ class ReadersSettings:
     people: dict[str, float] = field(default_factory=dict)
     generators: dict[str, int] = field(default_factory=dict)
     prompts: dict[str, float] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
     families: dict[str, str] = field(default_factory=dict)
     years: dict[str, int] = field(default_factory=dict)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from staged.detectors import calibrate
 from staged.detectors.achieved import achieved_rates, promised
 from staged.detectors.calibrate import Calibration, fit_calibration, humans_needed, load_calibration, threshold_at_fpr
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
@@ -174,6 +175,10 @@ class TestAchieved:
 class TestKinds:
     """Plain essays score higher than news: of each kind 300, and of reviews few."""
 
+    @pytest.fixture(autouse=True)
+    def few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(calibrate, "FEWEST_OF_KIND", 300)
+
     @staticmethod
     def mine() -> Calibration:
         human = [(start + i / count, 120) for start, count in ((0, 300), (5, 300), (9, 20)) for i in range(count)]
@@ -207,8 +212,9 @@ class TestKinds:
         human, _ = self.mine().scores(120, kind="review")
         assert sum(one >= 9.0 for one in human) + 1 == round(p * 621)
 
-    def test_a_rate_that_a_kind_cannot_hold_is_judged_by_more(self) -> None:
-        assert self.mine().verdict(9.5, 120, 0.002, kinds=["news"])[2] == 620
+    def test_the_p_value_does_not_depend_on_the_rate(self) -> None:
+        assert [self.mine().verdict(9.5, 120, fpr, kinds=["news"])[1:3] for fpr in (0.01, 0.002)] == [(1 / 301, 300)] * 2
+        assert self.mine().verdict(9.5, 120, 0.002, kinds=["news"])[0] == NOT_ENOUGH  # which takes 499
 
     def test_small_kinds_hold_the_rate_too(self) -> None:
         """Kinds of 60 texts that lie 0 to 3 standard deviations apart: about the nominal share of new ones is flagged in each."""

@@ -255,7 +255,7 @@ class TestWhole:
         calibration = load_calibration(folder / "calibration.json")
         assert calibration.known_by == known_by(str(folder))
         assert set(calibration.by_kind) == {"essay", "review", ""} - {""}
-        assert load_calibration(folder / "calibration-words.json").known_by == known_by(str(folder), without_scorer=True)
+        assert load_calibration(folder / "calibration-words.json").known_by == known_by(str(folder), with_scorer=False)
         assert Examiner(str(folder), device="cpu").calibration == calibration
         assert (folder / "learned.json").is_file()
 

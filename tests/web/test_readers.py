@@ -53,7 +53,7 @@ def test_page_says_who_spoke_of_which_kind_and_how_much() -> None:
     assert "Compared as a text of this kind: review." in said
     assert "None of the 500 human texts this long that it was compared with scores as high for its kind" in said
     assert "Scores of 500 human (review) and 600 machine texts" in said
-    assert "About 40% of its words stand in sentences that look machine-written; 95% interval 20 to 65%." in said
+    assert "By its sentences, about 40% of its words look machine-written; 95% interval 20 to 65%." in said
     assert "Nobody should be accused on a score alone." in said
     assert "style=" not in said  # the content security policy forbids it
 
@@ -109,11 +109,11 @@ def test_the_saved_page_needs_no_script() -> None:
         (None, ""),
         (
             Share(0.404, 0.2, 0.65, 23),
-            "About 40% of its words stand in sentences that look machine-written; 95% interval 20 to 65%.",
+            "By its sentences, about 40% of its words look machine-written; 95% interval 20 to 65%.",
         ),
         (
             Share(1.0, 1.0, 1.0, 8),
-            "About 100% of its words stand in sentences that look machine-written; "
+            "By its sentences, about 100% of its words look machine-written; "
             "its 8 sentences are too few and too alike for an interval.",
         ),
     ],
@@ -258,7 +258,7 @@ class TinyEncoder:
 def examiner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Examiner:
     """A detector of readers with random weights, calibrated by kind."""
     kinds = KindReader(("review",), np.zeros((KIND_BUCKETS, 1), dtype=np.float32), np.zeros(1, dtype=np.float32))
-    combination, mixing = Combination((0.5, 1.0, 0.0), (0.5, 1.0, 0.0, 0.0), -1.0, 1.0), Mixing(0.0, 0.1, 0.9)
+    combination, mixing = Combination((0.5, 1.0, 0.0), (0.5, 1.0, 0.0, 0.0), -1.0, 1.0, -1.0, 1.0), Mixing(0.0, 0.1, 0.9)
     detector = ReadersDetector(lexical(), TinyEncoder(), None, kinds, combination, mixing, name="tiny")  # type: ignore[arg-type]
     monkeypatch.setattr("staged.detectors.detect.open_detector", lambda *_, **__: detector)
     monkeypatch.setattr("staged.detectors.detect.known_by", lambda _: ("tiny",))
@@ -286,7 +286,7 @@ def test_the_examiner_itself_is_shown(examiner: Examiner) -> None:
     assert seen.share is not None
     assert seen.share.sentences == 12
     assert [PROSE[one.start : one.end] for one in seen.word_weights] == re.findall(r"\w+", PROSE)
-    assert len(seen.human) == seen.verdict.n_human == 400
+    assert len(seen.human) == seen.verdict.n_human == 600
     said = saved(seen, name="prose.txt")
     assert all(one in said for one in SHOWN)
     assert "pip install &#39;staged[smollm2]&#39;" in said

@@ -23,7 +23,7 @@ from staged.errors import CheckpointError
 
 FILE = "kinds.npz"
 BUCKETS = 2**15
-PLAUSIBLE = 0.15  # posterior probability from which a text may be of a kind
+PLAUSIBLE = 0.3  # posterior probability from which a text may be of a kind
 
 
 @dataclass(frozen=True)

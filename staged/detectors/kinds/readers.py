@@ -38,6 +38,7 @@ from staged.errors import CheckpointError
 from staged.model.layouts import read_object
 
 FILE = "readers.json"
+BOUNDS = ("clear", "sure", "low", "high")
 WORDS, JOINING, STEADINESS = "words and phrases", "how words are put together", "how evenly it surprises a language model"
 MOST_WORDS = 400  # of a text that are read; `--segments` judges the rest
 UNDECIDED = 1.0  # log-odds: odds of less than 3 to 1 either way
@@ -53,12 +54,15 @@ class Combination:
         words: weights of lexical and encoder, and the bias, where they judge alone.
         all: weights of lexical, encoder and numbers, and the bias.
         clear, sure: log-odds of lexical and encoder alone beyond which no language model is asked.
+        low, high: the log-odds of all that such texts begin at: few machine texts lie below, few human ones above.
     """
 
     words: tuple[float, float, float]
     all: tuple[float, float, float, float]
     clear: float
     sure: float
+    low: float
+    high: float
 
     def alone(self, lexical: Floats, encoder: Floats) -> Floats:
         """(texts,) of these two readers' log-odds."""
@@ -70,14 +74,15 @@ class Combination:
         return (alone > self.clear) & (alone < self.sure)
 
     def together(self, lexical: Floats, encoder: Floats, numbers: Floats) -> Floats:
-        """(texts,) log-odds of all three; where `numbers` is NaN, those of lexical and encoder alone.
+        """(texts,) log-odds of all three; where `numbers` is NaN, they were not asked, and the other two settle it.
 
-        What the numbers were asked for stays between `clear` and `sure`, so that scores of both ways are in one order.
+        What the numbers were asked for stays between `low` and `high`, so that scores of both ways are in one order.
         """
         alone = self.alone(lexical, encoder)
         a, b, c, bias = self.all
-        every = np.clip(a * lexical + b * encoder + c * np.nan_to_num(numbers) + bias, self.clear, self.sure)
-        return np.where(np.isnan(numbers), alone, every)
+        every = np.clip(a * lexical + b * encoder + c * np.nan_to_num(numbers) + bias, self.low, self.high)
+        settled = np.where(alone >= self.sure, self.high + alone - self.sure, self.low + alone - self.clear)
+        return np.where(np.isnan(numbers), settled, every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +179,8 @@ class ReadersDetector:
             save_numbers(folder, self.numbers)
         made: dict[str, Any] = {"kind": "readers", "name": self.name, "words": self.combination.words, "all": self.combination.all}
         made |= {"mixing": asdict(self.mixing)}
-        write_json(folder / FILE, made | {"clear": self.combination.clear, "sure": self.combination.sure})
+        bounds = {name: getattr(self.combination, name) for name in BOUNDS}
+        write_json(folder / FILE, made | bounds)
 
 
 def first_words(line: str) -> str:
@@ -200,7 +206,8 @@ def load_readers(folder: Path, *, device: str = "cpu") -> ReadersDetector:
         words, every = (tuple(map(float, made[name])) for name in ("words", "all"))
         if (len(words), len(every)) != (3, 4):
             raise ValueError("weights of another number of readers")
-        combination, name = Combination(words, every, float(made["clear"]), float(made["sure"])), str(made["name"])  # type: ignore[arg-type]
+        bounds = (float(made[key]) for key in BOUNDS)
+        combination, name = Combination(words, every, *bounds), str(made["name"])  # type: ignore[arg-type]
         mixing = Mixing(*(float(made["mixing"][key]) for key in ("cut", "of_people", "of_machines")))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / FILE}: not a readable detector: {error}") from None

@@ -32,14 +32,14 @@ def kept(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestCombination:
     def test_the_language_model_is_asked_where_words_leave_it_open(self) -> None:
-        mine = Combination((1.0, 1.0, 0.0), (1.0, 1.0, 1.0, 0.0), clear=-2.0, sure=2.0)
+        mine = Combination((1.0, 1.0, 0.0), (1.0, 1.0, 1.0, 0.0), clear=-2.0, sure=2.0, low=-3.0, high=4.0)
         lexical, encoder = np.asarray([-3.0, 0.0, 1.5, 3.0]), np.zeros(4)
         assert mine.is_open(mine.alone(lexical, encoder)).tolist() == [False, True, True, False]
         asked = np.asarray([np.nan, 0.5, 5.0, np.nan])
-        assert mine.together(lexical, encoder, asked).tolist() == [-3.0, 0.5, 2.0, 3.0]
+        assert mine.together(lexical, encoder, asked).tolist() == [-4.0, 0.5, 4.0, 5.0]
 
     def test_more_of_any_reader_is_never_less(self) -> None:
-        mine = Combination((1.0, 0.5, 0.2), (0.7, 0.4, 0.9, -0.1), clear=-1.0, sure=1.0)
+        mine = Combination((1.0, 0.5, 0.2), (0.7, 0.4, 0.9, -0.1), clear=-1.0, sure=1.0, low=-2.0, high=1.5)
         grid = np.linspace(-3, 3, 61)
         for column in range(3):
             readings = np.zeros((61, 3))

@@ -64,5 +64,5 @@ def tiny_readers(scorer: Path | str | None, *, name: str = "mine", clear: float 
     )
     lexical = LexicalReader(stream.normal(size=BUCKETS).astype(np.float16).astype(np.float32), 0.1)
     numbers = NumbersReader(str(scorer), trees, most_tokens=48) if scorer else None
-    combination = Combination((1.0, 0.5, 0.1), (0.8, 0.5, 0.7, 0.0), clear, sure)
+    combination = Combination((1.0, 0.5, 0.1), (0.8, 0.5, 0.7, 0.0), clear, sure, clear, sure)
     return ReadersDetector(lexical, tiny_encoder_reader(), numbers, kinds, combination, Mixing(0.0, 0.2, 0.8), name=name)
