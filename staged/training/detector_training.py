@@ -59,6 +59,7 @@ from staged.training.plan import ReadersSettings, matching
 Progress = Callable[[str, int, int], None]
 Floats = npt.NDArray[np.float64]
 ALL, FPR = "all", 0.01
+OTHER = "other texts"  # in the list of what calibrates: those of no kind of their own
 MIXED = 100  # crops of a fold and class whose sentences are read
 READERS = ("lexical", "encoder", "numbers")
 
@@ -251,7 +252,7 @@ def calibrated(crops: Sequence[Crop], scores: Floats, settings: ReadersSettings,
         settings.name,
         rows[HUMAN],
         rows[MACHINE],
-        domains=[settings.kind(source) or source for source in people],
+        domains=[settings.kind(source) or OTHER for source in people],
         edges_words=settings.edges_words,
         known_by=known_by,
         kinds=[settings.kind(source) for source in people],
