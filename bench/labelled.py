@@ -1,6 +1,6 @@
 """What `staged detect` says of labelled sets: found and flagged by kind of text and generator.
 
-    python bench/labelled.py FILE… [--detector NAME] [--most N] [--least-words 100] [--careless] [--out out/bench/labelled.json]
+    python bench/labelled.py FILE… [--detector NAME] [--most N] [--most-human N] [--least-words 100] [--careless] [--out FILE]
 
 Files are .jsonl or .parquet with rows {"text", "label" (0 human, 1 machine)}, and where known `domain` and `generator`. Of each
 file, domain and generator at most `--most` texts, by a fixed draw. Of each: AUROC against the human texts of its file and
@@ -43,14 +43,14 @@ def texts_of(path: Path, *, least_words: int) -> Iterator[tuple[Key, str]]:
             yield (path.stem, str(one.row.get("domain") or "text"), generator), one.text
 
 
-def gathered(files: Sequence[Path], *, most: int, least_words: int) -> dict[Key, list[str]]:
+def gathered(files: Sequence[Path], *, most: int, most_human: int, least_words: int) -> dict[Key, list[str]]:
     """At most `most` texts of each file, domain and generator."""
     found: dict[Key, list[str]] = {}
     for path in files:
         for key, text in texts_of(path, least_words=least_words):
             found.setdefault(key, []).append(text)
     for key, texts in found.items():
-        order = np.random.default_rng(derive(1, *key)).permutation(len(texts))[: most or None]
+        order = np.random.default_rng(derive(1, *key)).permutation(len(texts))[: (most if key[2] else most_human or most) or None]
         found[key] = [texts[i] for i in sorted(order)]
     return found
 
@@ -104,12 +104,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--detector", default="evidence")
     parser.add_argument("--most", type=int, default=0, help="texts of each file, domain and generator; 0 for all")
+    parser.add_argument("--most-human", type=int, default=0, help="likewise of human texts; 0 as --most")
     parser.add_argument("--least-words", type=int, default=100)
     parser.add_argument("--careless", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("out/bench/labelled.json"))
     given = parser.parse_args(argv)
     examiner = Examiner(given.detector, device="cpu")
-    texts = gathered(given.files, most=given.most, least_words=given.least_words)
+    texts = gathered(given.files, most=given.most, most_human=given.most_human, least_words=given.least_words)
     rows = measured(examiner, texts, with_careless=given.careless)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(given.out, {"detector": given.detector, "least_words": given.least_words, "most": given.most, "rows": rows})

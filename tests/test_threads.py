@@ -16,7 +16,7 @@ from staged.cli import app
 from staged.errors import PlanError
 
 COMPUTE = (
-    *("sample", "evaluate-lm", "train", "detect", "train-detector", "calibrate", "stress", "evaluate", "serve", "bias"),
+    *("sample", "evaluate-lm", "train", "detect", "train-detector", "transfer", "calibrate", "stress", "evaluate", "serve", "bias"),
     *("survey make",),
 )
 DO_NOT = ("study", "report", "convert", "card", "survey tally")  # study has --workers of one thread each

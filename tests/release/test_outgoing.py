@@ -135,7 +135,7 @@ def test_pickled_weights_are_to_be_converted(release: Release, tmp_path: Path) -
 
 def test_a_folder_that_is_no_detector_is_said(release: Release, tmp_path: Path) -> None:
     (tmp_path / "detector" / "detector.json").unlink()
-    with pytest.raises(CheckpointError, match=r"not a detector's folder; it holds none of ensemble.json"):
+    with pytest.raises(CheckpointError, match=r"not a detector's folder; it holds none of readers.json"):
         members(release, release.stages[0])
 
 

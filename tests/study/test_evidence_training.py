@@ -173,12 +173,12 @@ class TestTraining:
             ({mine: 1.0, str(tmp_path / "again"): 1.0}, "is called 'evidence'; members' names"),
         ):
             with pytest.raises(PlanError, match=said):
-                build_detector(tmp_path / "both", EnsembleSettings(members, "plans/evidence.toml", "both"))
+                build_detector(tmp_path / "both", EnsembleSettings(members, "plans/evidence-2026-11.toml", "both"))
         with pytest.raises(PlanError, match="members' names and its own must differ"):
-            build_detector(tmp_path / "both", EnsembleSettings({mine: 1.0, "x": 1.0}, "plans/evidence.toml", "evidence"))
+            build_detector(tmp_path / "both", EnsembleSettings({mine: 1.0, "x": 1.0}, "plans/evidence-2026-11.toml", "evidence"))
         for weight in (0.0, math.nan, math.inf):
             with pytest.raises(PlanError, match="each with a weight above 0"):
-                EnsembleSettings({mine: 1.0, "x": weight}, "plans/evidence.toml", "both")
+                EnsembleSettings({mine: 1.0, "x": weight}, "plans/evidence-2026-11.toml", "both")
         assert not (tmp_path / "both").exists()
 
     def test_what_an_earlier_run_left_is_replaced_whole(
@@ -380,7 +380,7 @@ class TestData:
         assert first_words(text, words) == cut
 
     def test_the_committed_plan_reads(self) -> None:
-        plan = read_evidence(Path("plans/evidence.toml"))
+        plan = read_evidence(Path("plans/evidence-2026-11.toml"))
         assert sum(cell.count for cell in cells(plan)) == pytest.approx(sum(plan.generators.values()), rel=0.05)
 
     @pytest.mark.parametrize(
