@@ -50,9 +50,8 @@ from staged.training.encoder_base import load_base
 from staged.training.encoder_training import train_encoder
 from staged.training.generated import own_texts
 from staged.training.judging import judged_crops, numbers_of
-from staged.training.kinds_training import train_kinds
 from staged.training.labelled import Example, read_labelled, read_people
-from staged.training.lexical_training import train_lexical
+from staged.training.lexical_training import train_kinds, train_lexical
 from staged.training.numbers_training import fit_numbers
 from staged.training.plan import ReadersSettings, matching
 

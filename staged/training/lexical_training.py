@@ -1,4 +1,4 @@
-"""Fits the reader of `kinds/lexical.py`: a logistic regression on hashed n-grams of crops."""
+"""Fits the readers of `kinds/lexical.py` and `kinds/kind.py`: logistic regressions on hashed n-grams of crops."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix, vstack
 from sklearn.linear_model import LogisticRegression
 
+from staged.detectors.kinds.kind import KindReader, word_matrix
 from staged.detectors.kinds.lexical import LexicalReader, matrix
 from staged.progress import Progress, silent
 from staged.records import MACHINE
 from staged.training.crops import Crop, Crops
 
 BATCHES_AT_ONCE = 100
+KIND_STRENGTH = 20.0  # inverse of the ridge penalty of the reader of kinds
 
 
 def train_lexical(crops: Crops, batches: int, *, strength: float = 10.0, progress: Progress = silent) -> LexicalReader:
@@ -45,3 +47,13 @@ def fit_lexical(
     machine = np.asarray(labels) == MACHINE
     fit = LogisticRegression(C=strength, solver="liblinear", dual=False, max_iter=60).fit(rows, machine, sample_weight=shares)
     return LexicalReader(fit.coef_[0].astype(np.float32), float(fit.intercept_[0]))
+
+
+def train_kinds(texts: Sequence[str], kinds: Sequence[str]) -> KindReader:
+    """Fit on plain texts and the kind of each; every kind counts the same."""
+    fit = LogisticRegression(C=KIND_STRENGTH, max_iter=200, class_weight="balanced").fit(word_matrix(texts), np.asarray(kinds))
+    weights, biases = fit.coef_, fit.intercept_
+    if len(fit.classes_) == 2:  # of which scikit-learn gives the second against the first
+        weights, biases = np.stack([0 * weights[0], weights[0]]), np.append(0.0, biases)
+    names = tuple(map(str, fit.classes_))
+    return KindReader(names, np.ascontiguousarray(weights.T, dtype=np.float32), biases.astype(np.float32))

@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import softmax
 
 from staged.detectors.kinds.arrays import read_arrays, write_arrays
-from staged.detectors.kinds.lexical import word_grams
+from staged.detectors.kinds.lexical import unit_rows, word_grams
 from staged.errors import CheckpointError
 
 FILE = "kinds.npz"
@@ -58,11 +58,7 @@ def plausible_kinds(kinds: Sequence[str], shares: npt.NDArray[np.float64]) -> tu
 
 def word_matrix(texts: Sequence[str]) -> csr_matrix:
     """(texts, `BUCKETS`), each row of length 1: which words and pairs of words a text has."""
-    rows = [np.unique(word_grams(text) % BUCKETS) for text in texts]
-    lengths = np.asarray([len(row) for row in rows], dtype=np.int64)
-    values = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths).astype(np.float32)
-    columns = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
-    return csr_matrix((values, columns, np.append(0, np.cumsum(lengths))), shape=(len(rows), BUCKETS))
+    return unit_rows([word_grams(text) % BUCKETS for text in texts], BUCKETS)
 
 
 def save_kinds(folder: Path, reader: KindReader) -> None:

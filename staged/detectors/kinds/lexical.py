@@ -94,12 +94,16 @@ def _runs(
 
 def matrix(texts: Sequence[str]) -> csr_matrix:
     """(texts, `BUCKETS`), each row of length 1: which n-grams a text has, not how often."""
-    rows = [np.unique(grams(text).buckets) for text in texts]
+    return unit_rows([grams(text).buckets for text in texts], BUCKETS)
+
+
+def unit_rows(buckets: Sequence[npt.NDArray[np.int64]], width: int) -> csr_matrix:
+    """(texts, width) of the buckets of each text's n-grams: each row of length 1, which there are, not how often."""
+    rows = [np.unique(one) for one in buckets]
     lengths = np.asarray([len(row) for row in rows], dtype=np.int64)
     values = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths).astype(np.float32)
-    ends = np.append(0, np.cumsum(lengths))
     columns = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
-    return csr_matrix((values, columns, ends), shape=(len(rows), BUCKETS))
+    return csr_matrix((values, columns, np.append(0, np.cumsum(lengths))), shape=(len(rows), width))
 
 
 @dataclass(frozen=True)
