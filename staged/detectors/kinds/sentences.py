@@ -25,6 +25,7 @@ from staged.detectors.kinds.lexical import LexicalReader
 from staged.detectors.kinds.plain import plain
 
 FEWEST_SENTENCES = 8  # of fewer, a share says nothing
+WIDEST = 0.8  # interval of a share that says something
 FEWEST_WORDS = 4  # of a sentence that counts
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
 RESAMPLES, CONFIDENCE = 1000, 0.95
@@ -93,7 +94,7 @@ def sentences(encoder: EncoderReader, text: str) -> list[Sentence]:
 
 
 def share_of(found: Sequence[Sentence], mixing: Mixing) -> Share | None:
-    """How much of a text looks machine-written; None of too few sentences."""
+    """How much of a text looks machine-written; None of too few sentences, or where they leave nearly everything possible."""
     if len(found) < FEWEST_SENTENCES:
         return None
     words = np.asarray([one.words for one in found], dtype=float)
@@ -101,6 +102,8 @@ def share_of(found: Sequence[Sentence], mixing: Mixing) -> Share | None:
     chosen = np.random.default_rng(0).integers(len(found), size=(RESAMPLES, len(found)))
     draws = _corrected((words * above)[chosen].sum(axis=1) / words[chosen].sum(axis=1), mixing)
     low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    if high - low > WIDEST:
+        return None
     share = _corrected(np.asarray([(words * above).sum() / words.sum()]), mixing)
     return Share(float(share[0]), float(low), float(high), len(found))
 

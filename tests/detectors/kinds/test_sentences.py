@@ -40,6 +40,7 @@ def test_the_share_is_corrected_for_how_often_sentences_mislead() -> None:
     assert machine is not None
     assert (people.share, machine.share, machine.low) == (pytest.approx(0), 1, 1)
     assert share_of(made([1.0] * 7), mixing) is None
+    assert share_of(made([1.0] * 2 + [-1.0] * 8), Mixing(0.0, of_people=0.12, of_machines=0.27)) is None  # 0 to 100%
 
 
 def test_shares_of_spliced_texts_are_about_right() -> None:
