@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ def prose(seed: int, sentences: int) -> str:
 def put_json(path: Path, value: Any) -> None:
     """JSON as a test finds or changes it: no gate has a say."""
     path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+
+
+def toml(settings: Any) -> str:
+    """The file of a plan, a dataclass of settings: its plain keys, then a table for each dictionary."""
+    rows, tables = [], []
+    for key, value in asdict(settings).items():
+        if isinstance(value, dict):
+            tables += [f"[{key}]", *(f"{json.dumps(name)} = {json.dumps(one)}" for name, one in value.items())]
+        else:
+            rows.append(f"{key} = {json.dumps(value)}")
+    return "\n".join(rows + tables)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from staged.study.evidence_data import Cell, cells, first_words, generator_of, m
 from staged.study.evidence_plan import PENALISED, EnsembleSettings, EvidenceSettings, generator_name, read_evidence, read_plan
 from staged.study.evidence_training import build_detector
 from staged.study.evidence_weights import fit_weights, ridge_logistic
-from tests.conftest import put_json
+from tests.conftest import put_json, toml
 
 METHODS = {"temperature-1": 1.0, "top-k-40": 2.0, PENALISED: 1.0}
 
@@ -63,17 +63,6 @@ def settings(tiny: Path, human_folder: Path, tmp_path: Path) -> EvidenceSettings
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence_training, "BLOCK", 32)
     monkeypatch.setattr(evidence_training, "FEWEST", 2)
-
-
-def toml(settings: EvidenceSettings) -> str:
-    """The plan's file."""
-    rows, tables = [], []
-    for key, value in asdict(settings).items():
-        if isinstance(value, dict):
-            tables += [f"[{key}]", *(f"{json.dumps(name)} = {json.dumps(one)}" for name, one in value.items())]
-        else:
-            rows.append(f"{key} = {json.dumps(value)}")
-    return "\n".join(rows + tables)
 
 
 @pytest.mark.usefixtures("small")

@@ -30,18 +30,7 @@ from staged.training.encoder_training import rate, train_encoder
 from staged.training.judging import MOST_OF_ONE, judged_crops
 from staged.training.labelled import LONGEST, Example, read_labelled, read_people
 from staged.training.plan import ReadersSettings, read_readers
-from tests.conftest import prose
-
-
-def toml(settings: ReadersSettings) -> str:
-    """The plan's file."""
-    rows, tables = [], []
-    for key, value in asdict(settings).items():
-        if isinstance(value, dict):
-            tables += [f"[{key}]", *(f"{json.dumps(name)} = {json.dumps(one)}" for name, one in value.items())]
-        else:
-            rows.append(f"{key} = {json.dumps(value)}")
-    return "\n".join(rows + tables)
+from tests.conftest import prose, toml
 
 
 def silent(what: str, done: int, total: int) -> None:
