@@ -169,7 +169,7 @@ def _print_limits(examiner: Examiner, found: list[Verdict]) -> None:
         if len(found) > 1:
             whose = f"the first {cut[0][1]:,} tokens of {counted(len(cut), 'long text')}; --segments judges them part by part"
         say(f"read: {whose}", style="dim")
-    from staged.detectors.fitting import PLAIN_DOMAIN
+    from staged.detectors.calibrate import PLAIN_DOMAIN
 
     if examiner.calibration is not None and examiner.calibration.domains:
         kinds = ", ".join(one for one in examiner.calibration.domains if one != PLAIN_DOMAIN) or "your own"

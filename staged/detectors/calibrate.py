@@ -39,6 +39,7 @@ from staged.figures import counted
 from staged.gate import holds
 from staged.records import MACHINE
 
+PLAIN_DOMAIN = "text"  # of files that lie in no folder of their own
 EDGES_WORDS = (50, 100, 200, 400)
 MACHINE_P = 0.05  # at most this share of machine texts scores as low as one that is called human-like
 FEWEST_OF_KIND = 999  # human texts of one length and kind, which certify 0.1%; a kind with fewer borrows the others'

@@ -15,7 +15,7 @@ from staged.corpus.learned import read_learned
 from staged.corpus.passages import cut, word_counts
 from staged.corpus.splits import assign
 from staged.detectors.achieved import Achieved, achieved_rates, promised
-from staged.detectors.calibrate import EDGES_WORDS, FORM, Calibration, check_fpr, fit_calibration
+from staged.detectors.calibrate import EDGES_WORDS, FORM, PLAIN_DOMAIN, Calibration, check_fpr, fit_calibration
 from staged.detectors.catalog import detector_folder
 from staged.detectors.contract import Detector
 from staged.detectors.coverage import comparable_words, coverage_of, is_unspaced
@@ -30,7 +30,6 @@ HELD_OUT = 0.3  # share of the human text, by characters, that a calibration is 
 SHORTEST_BUDGET = 1.25  # times a bin's shortest length: room for whole sentences
 ROW = re.compile(r"(.+):\d+(?:#\d+)*")  # the id of a file's row, or of a passage of it
 NAMED = 3  # of the texts that are refused
-PLAIN_DOMAIN = "text"  # of files that lie in no folder of their own
 
 
 @dataclass(frozen=True)

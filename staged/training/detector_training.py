@@ -92,7 +92,7 @@ def build_readers(
         stages = [out / ("all" if fold is None else f"fold-{fold}") for fold in (None, *range(settings.n_folds))]
         for stage, fold in zip(stages, (None, *range(settings.n_folds)), strict=True):
             write = partial(train_words, examples=examples, settings=settings, fold=fold, progress=progress)
-            wanted = texts | {"settings": settings.of_words, "fold": fold}
+            wanted = texts | {"settings": settings.of_words(fold)}
             build(stage, write, settings=wanted, inputs=own_weights(settings.encoder.base))
         inputs = {stage.name: stage for stage in stages}
         build(

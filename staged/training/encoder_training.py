@@ -1,7 +1,8 @@
 """Fine-tunes the encoder of `kinds/encoder.py` on crops; killed, it continues from its last snapshot with the same result.
 
 The word embeddings stay as they are: they are half of a small encoder's numbers, and what is rare among the training texts would
-drift. Weights are updated in float32 and read in bfloat16 where the processor has it.
+drift. Weights are updated in float32 and read in bfloat16 where the processor has it. Dropout stays off, as the encoder was loaded:
+crops and dropped tokens do what it is for.
 """
 
 from __future__ import annotations
@@ -75,7 +76,6 @@ def train_encoder(
         CheckpointError: the loss stopped being finite.
     """
     model.encoder.embeddings.requires_grad_(False)
-    without_dropout(model)
     masters = {name: one for name, one in model.named_parameters() if one.requires_grad}
     reading = copy.deepcopy(model).to(best_dtype())
     copies = dict(reading.named_parameters())
@@ -112,15 +112,6 @@ def rate(step: int, steps: int) -> float:
     """Share of the learning rate: up in the first steps, then down along half a cosine."""
     warm = max(1, round(WARM_UP * steps))
     return min(1.0, (step + 1) / warm) * (1 + math.cos(math.pi * step / steps)) / 2
-
-
-def without_dropout(model: TokenOdds) -> None:
-    """Crops and dropped tokens do what dropout is for, and on a CPU its random numbers cost a third of a step."""
-    for one in model.modules():
-        if isinstance(one, torch.nn.Dropout):
-            one.p = 0.0
-        if hasattr(one, "dropout_prob"):
-            one.dropout_prob = 0.0  # type: ignore[assignment]
 
 
 @torch.no_grad()

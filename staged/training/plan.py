@@ -15,10 +15,7 @@ from staged.settings import from_table, read_toml
 from staged.training.encoder_training import EncoderSettings
 from staged.training.labelled import Example
 
-OF_WORDS = (
-    *("labelled", "human", "machines", "people", "folds", "generators", "prompts", "encoder", "lexical", "fold_steps"),
-    *("words", "careless", "seed"),
-)
+OF_WORDS = (*("labelled", "human", "machines", "people", "generators", "prompts", "lexical", "words", "careless", "seed"),)
 OWN = "own"  # the set of what the plan's own generators write
 
 
@@ -112,10 +109,16 @@ class ReadersSettings:
         if min([*self.machines.values(), *self.people.values(), *self.prompts.values()]) <= 0:
             raise PlanError("readers: every share of people, machines and prompts must be above 0; leave out what is not read")
 
-    @property
-    def of_words(self) -> dict[str, Any]:
-        """What the lexical reader and the encoder depend on, JSON values; what is judged and calibrated leaves them as they are."""
-        return {name: value for name, value in asdict(self).items() if name in OF_WORDS}
+    def of_words(self, fold: int | None = None) -> dict[str, Any]:
+        """What the lexical reader and the encoder depend on, JSON values; what is judged and calibrated leaves them as they are.
+
+        Args:
+            fold: that is held out; None for the readers of all sources, which no fold touches.
+        """
+        held = [pattern for pattern, its in self.folds.items() if its == fold]
+        encoder = self.encoder if fold is None else self.encoder.of_steps(self.fold_steps)
+        found = {name: value for name, value in asdict(self).items() if name in OF_WORDS}
+        return found | {"encoder": asdict(encoder), "fold": fold, "held out": sorted(held)}
 
     @property
     def n_folds(self) -> int:
