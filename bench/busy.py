@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from staged.artifacts import write_json
+from staged.storage.json_files import write_json
 
 GOAL = 2.5
 WAITS = {"passive": "", "active": "active"}  # what OMP_WAIT_POLICY is before staged looks
@@ -37,7 +37,7 @@ from staged.samples.decoders import load_decoder
 from staged.samples.engine import generate
 from staged.samples.methods import method
 from staged.model.checkpoints import load_model
-from staged.model.likelihood import Window, score
+from staged.model.reading.likelihood import Window, score
 import numpy as np
 kind, folder, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if kind == "sample":
@@ -110,8 +110,8 @@ def write_model(folder: Path, *, quick: bool) -> None:
     import torch
 
     from staged.model.checkpoints import load_model, save_model
-    from staged.model.config import GPT2Config
-    from staged.model.gpt2 import GPT2, initialise
+    from staged.model.gpt2.config import GPT2Config
+    from staged.model.gpt2.model import GPT2, initialise
 
     _, bpe = load_model("mini-s")
     shape = {"n_embd": 32, "n_head": 2, "n_layer": 2} if quick else {}

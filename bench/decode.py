@@ -29,9 +29,9 @@ from engines import ENGINES, QUICK, TOP_K, Engine, Workload
 from rich.console import Console
 from rich.table import Table
 
-from staged.artifacts import write_json
-from staged.model.config import RELEASED, GPT2Config
+from staged.model.gpt2.config import RELEASED, GPT2Config
 from staged.model.memory import forget_peak, peak_memory_mb
+from staged.storage.json_files import write_json
 
 KL_TOKENS = 64
 
@@ -168,7 +168,7 @@ def write_model(folder: Path, shape: GPT2Config) -> None:
         return
     from staged.model.bpe import load_bpe
     from staged.model.checkpoints import model_folder, save_model
-    from staged.model.gpt2 import GPT2, initialise
+    from staged.model.gpt2.model import GPT2, initialise
 
     model = GPT2(shape)
     initialise(model, torch.Generator().manual_seed(1))

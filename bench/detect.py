@@ -23,9 +23,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from staged.artifacts import write_json
 from staged.corpus.embedded import sotu
 from staged.corpus.passages import cut, word_counts
+from staged.storage.json_files import write_json
 
 BEFORE = "evidence-2026-11"
 READERS = ("words", "all", BEFORE)
@@ -35,7 +35,7 @@ from staged.threads import use_threads, wait_passively
 wait_passively()
 use_threads(int(sys.argv[3]))
 from staged.detectors.catalog import open_detector
-from staged.detectors.kinds.plain import plain
+from staged.detectors.kinds.readers.plain import plain
 which, repeats = sys.argv[1], int(sys.argv[2])
 texts = json.load(sys.stdin)
 detector = open_detector(sys.argv[4] if which in ("words", "all") else which)

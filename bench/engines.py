@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from staged.model.config import RELEASED, GPT2Config
+from staged.model.gpt2.config import RELEASED, GPT2Config
 
 TOP_K = 40
 

@@ -19,18 +19,19 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from staged.artifacts import write_json
-from staged.comparing import rate
-from staged.detectors.achieved import called
-from staged.detectors.calibrate import Calibration, load_calibration, threshold_at_fpr
+from staged.detectors.calibration.calibration import Calibration, load_calibration
+from staged.detectors.calibration.error_rates import called
 from staged.detectors.catalog import calibration_file, open_detector
-from staged.detectors.ensemble import Ensemble
-from staged.detectors.evidence import EvidenceDetector, scored_features
-from staged.detectors.features import FEATURES, SMOOTHER
-from staged.detectors.normalize import normalize
-from staged.figures import figure, percent
+from staged.detectors.kinds.ensemble import Ensemble
+from staged.detectors.kinds.evidence import EvidenceDetector, scored_features
+from staged.detectors.kinds.features import FEATURES, SMOOTHER
+from staged.detectors.normal.normalize import normalize
+from staged.pages.figures import figure, percent
 from staged.records import HUMAN, MACHINE
-from staged.study.metrics import auroc
+from staged.stats.comparing import rate
+from staged.stats.metrics import auroc
+from staged.stats.thresholds import threshold_at_fpr
+from staged.storage.json_files import write_json
 
 RATES = (0.01, 0.05)
 LOW_IS_MACHINE = ("entropy", "variance", "z-spread", "surprise-q0.5", "surprise-inside")  # of those that `SMOOTHER` does not turn

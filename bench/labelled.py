@@ -18,18 +18,18 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from staged.artifacts import write_json
-from staged.comparing import rate
+from staged.attacks.kinds import attack
 from staged.detectors.contract import Verdict
 from staged.detectors.detect import Examiner, segment_spans
-from staged.detectors.normalize import normalize
-from staged.figures import figure, percent
+from staged.detectors.normal.normalize import normalize
 from staged.files.texts import read_file
-from staged.markdown import table
+from staged.pages.figures import figure, percent
+from staged.pages.markdown import table
 from staged.records import HUMAN, count_words
-from staged.samples.streams import derive
-from staged.study.attacks import attack
-from staged.study.metrics import auroc
+from staged.stats.comparing import rate
+from staged.stats.metrics import auroc
+from staged.storage.json_files import write_json
+from staged.streams import derive
 
 RATES = (0.01, 0.05)
 Key = tuple[str, str, str]  # file, domain, generator; the generator of a human text is empty

@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.torch import save_file
 
-from staged.artifacts import write_json
-from staged.model.config import RELEASED, GPT2Config
+from staged.model.gpt2.config import RELEASED, GPT2Config
 from staged.model.memory import forget_peak, peak_memory_mb
+from staged.storage.json_files import write_json
 
 Score = Callable[[list[list[int]]], list[float]]
 
@@ -51,11 +51,11 @@ QUICK = Workload("quick", GPT2Config(n_vocab=3000, n_ctx=64, n_embd=64, n_head=2
 
 def staged_engine(folder: Path, shape: GPT2Config, dtype: torch.dtype) -> Score:
     """Our token statistics and the score made of them."""
-    from staged.detectors.token_statistics import token_statistics
-    from staged.detectors.zero_shot import fast_detectgpt
+    from staged.detectors.kinds.zero_shot import fast_detectgpt
     from staged.model.causal import CausalLM
-    from staged.model.gpt2 import GPT2
-    from staged.model.safetensors import read_safetensors
+    from staged.model.formats.safetensors import read_safetensors
+    from staged.model.gpt2.model import GPT2
+    from staged.model.reading.token_statistics import token_statistics
 
     with torch.device("meta"):
         model = GPT2(shape)
@@ -173,7 +173,7 @@ def table_of(rows: list[dict[str, Any]], work: Workload) -> Table:
 
 def write_weights(folder: Path, shape: GPT2Config) -> None:
     """Random weights that both engines load, as in a model folder (without a tokenizer)."""
-    from staged.model.gpt2 import GPT2, initialise
+    from staged.model.gpt2.model import GPT2, initialise
 
     folder.mkdir(parents=True, exist_ok=True)
     model = GPT2(shape)

@@ -34,7 +34,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from staged.artifacts import write_json
+from staged.storage.json_files import write_json
 
 SERVE = f"{shlex.quote(sys.executable)} -m staged.cli serve --port {{port}} --detector {{detector}}"
 STARTING_S = 120

@@ -22,15 +22,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from staged.artifacts import write_json
-from staged.model.config import RELEASED
-from staged.model.fast import PackedGPT2
-from staged.model.weights import shapes
-from staged.samples.decoders import best_precision, load_decoder
+from staged.model.devices import best_precision
+from staged.model.gpt2.config import RELEASED
+from staged.model.gpt2.packed import PackedGPT2
+from staged.model.gpt2.weights import shapes
+from staged.samples.decoders import load_decoder
 from staged.samples.engine import Decoder, Options, generate
 from staged.samples.methods import method
 from staged.samples.speculative import AHEAD, Pair, Run, speculate
-from staged.samples.streams import uniforms
+from staged.storage.json_files import write_json
+from staged.streams import uniforms
 
 LENGTH = 100
 ROUNDS = 12

@@ -29,11 +29,11 @@ from rich.table import Table
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from staged.artifacts import write_json
-from staged.model.config import GPT2Config
-from staged.model.gpt2 import GPT2, initialise
+from staged.model.formats.safetensors import read_safetensors
+from staged.model.gpt2.config import GPT2Config
+from staged.model.gpt2.model import GPT2, initialise
 from staged.model.memory import forget_peak, peak_memory_mb
-from staged.model.safetensors import read_safetensors
+from staged.storage.json_files import write_json
 
 LossOf = Callable[[Tensor], Tensor]
 
@@ -57,8 +57,8 @@ QUICK = Workload("quick", GPT2Config(n_vocab=3000, n_ctx=64, n_embd=64, n_head=2
 
 def staged_engine(folder: Path, shape: GPT2Config) -> tuple[nn.Module, LossOf]:
     """Our model and the loss that `staged train` computes, as a mean; the last position has no target, as in transformers."""
-    from staged.model.data import IGNORED
-    from staged.model.objectives import CausalLoss
+    from staged.model.training.data import IGNORED
+    from staged.model.training.objectives import CausalLoss
 
     with torch.device("meta"):
         model = GPT2(shape)

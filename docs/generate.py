@@ -11,11 +11,12 @@ from typing import Any
 
 import typer.main
 
-from staged.artifacts import read_json
+from staged.cells import load_cells
 from staged.cli import app
-from staged.figures import figure, percent
-from staged.markdown import table
-from staged.study.matrix import PUBLISHED, PUBLISHED_SIZES, Matrix, by_size, load_cells
+from staged.pages.figures import figure, percent
+from staged.pages.markdown import table
+from staged.storage.json_files import read_json
+from staged.studies.detection.matrix import PUBLISHED, PUBLISHED_SIZES, Matrix, by_size
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "results" / "mini-full"

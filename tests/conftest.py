@@ -14,8 +14,8 @@ import torch
 
 from staged.model.bpe import BPE, train_bpe
 from staged.model.checkpoints import save_model
-from staged.model.config import GPT2Config
-from staged.model.gpt2 import GPT2, initialise
+from staged.model.gpt2.config import GPT2Config
+from staged.model.gpt2.model import GPT2, initialise
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start: two test workers share two cores
 torch.set_num_threads(1)
@@ -73,7 +73,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, bpe: BPE) -> Path:
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory, bpe: BPE) -> Path:
     """A random RoBERTa of the smallest kind, as the masked objective would save it."""
-    from staged.model.encoder import encoder_tokenizer, new_encoder
+    from staged.model.training.encoder import encoder_tokenizer, new_encoder
 
     folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
     tokenizer = encoder_tokenizer(bpe, 66)

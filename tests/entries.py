@@ -18,7 +18,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from staged.model.bpe import load_bpe
-from staged.model.packaged import quiet
+from staged.model.sources.packaged import quiet
 from tests.model.llamas import write_llama
 
 Entries = dict[str, Callable[[], object]]
@@ -37,8 +37,8 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
 
     def trained() -> None:
         from staged.corpus.build import CorpusSettings
-        from staged.model.plan import FINE_TUNING, TrainSettings
-        from staged.model.train import train
+        from staged.model.training.plan import FINE_TUNING, TrainSettings
+        from staged.model.training.train import train
 
         shares = {"pretrain": 0.9, "valid": 0.1}
         corpus = CorpusSettings(human, budget_tokens=60, minimum_tokens=20, shares=shares)
@@ -53,9 +53,9 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
             open_detector(name, device="cpu").score(["The river keeps the bridge.", ""])
 
     def classifiers() -> None:
-        from staged.detectors.roberta_training import RobertaSettings
         from staged.records import HUMAN, MACHINE, Document
-        from staged.study.stages import train_detector
+        from staged.studies.detection.stages import train_detector
+        from staged.training.roberta import RobertaSettings
 
         texts = [Document(str(i), f"The {'river' if i % 2 else 'engine'} {i}.", (HUMAN, MACHINE)[i % 2], str(i)) for i in range(12)]
         for kind in ("tfidf", "roberta"):  # an encoder gets a new head, of which transformers likes to speak
@@ -63,17 +63,17 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
             train_detector(kind, texts, texts, RobertaSettings(base=encoder, epochs=1), folder / kind, lambda *_: None)
 
     def evaluated() -> None:
-        from staged.study.raid import RaidSettings, evaluate_raid
+        from staged.raid.evaluate import RaidSettings, evaluate_raid
 
         rows = [{"text": f"The river crosses {i} bridges.", "label": i % 2} for i in range(40)]
         (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         evaluate_raid(folder / "mine.jsonl", RaidSettings(), detector=f"likelihood@{model}", out=folder / "raid", device="cpu")
 
     def calibrated() -> None:
+        from staged.detectors.calibration.fit import calibrate
         from staged.detectors.catalog import known_by, open_detector, scored_by
         from staged.detectors.detect import Examiner
-        from staged.detectors.fitting import calibrate
-        from staged.model.evaluate import read_documents
+        from staged.model.reading.evaluate import read_documents
 
         name, out = f"likelihood@{model}", folder / "calibration.json"
         detector, identity, known = open_detector(name, device="cpu"), scored_by(name, "cpu"), known_by(name)
@@ -94,7 +94,7 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
                 read_text(folder / name)
 
     def language_model() -> None:
-        from staged.model.evaluate import evaluate
+        from staged.model.reading.evaluate import evaluate
 
         evaluate(model, str(next(Path(human).iterdir())))
 

@@ -1,4 +1,4 @@
-"""Arrows point one way: a room imports only rooms to its left."""
+"""Arrows point one way: what stands in the house imports only what stands below it, between rooms and inside them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,90 +14,150 @@ import pytest
 import staged
 
 PACKAGE = Path(staged.__file__).parent
-LEVEL = {"errors": 0, "settings": 0, "records": 0, "artifacts": 0, "corpus": 1, "model": 2, "samples": 3}
-LEVEL |= {
-    "digests": 0,
-    "figures": 0,
-    "gate": 0,
-    "files": 0,
-    "markdown": 0,
-    "notes": 0,
-    "placeless": 0,
-    "progress": 0,
-    "templates": 0,
-    "threads": 0,
-    "comparing": 4,
+# From the ground up: what stands in a tier imports only from the tiers below it; what stands in one tier stands side by side.
+TIERS = (
+    "errors notes pages progress records screen streams",
+    "settings stats storage threads",
+    "cells files pipeline",
+    "corpus",
+    "model",
+    "detectors samples",
+    "attacks raid release survey web",
+    "training",
+    "studies",
+    "commands",
+    "cli",
+)
+INSIDE = {  # the same of what stands in a room that has rooms of its own
+    "model": (
+        "formats memory",
+        "gpt2",
+        "beside bpe devices sources",
+        "checkpoints gguf transformers_lm",
+        "causal convert training",
+        "reading",
+    ),
+    "detectors": ("contract inputs", "kinds normal token_ranks", "catalog coverage", "calibration", "detect"),
+    "release": ("licences plan", "card", "gates origin", "calibrated render", "check_card decision", "package", "stages"),
+    "studies": ("bias detection", "finetune"),
+    "training": ("evidence readers roberta",),
+    "files": ("extracted installed legible pdf_pages sheets", "pdf_lines word", "pdf", "extract", "texts", "places"),
 }
-LEVEL |= {
-    "detectors": 5,
-    "study": 6,
-    "bias": 6,
-    "survey": 6,
-    "training": 7,
-    "report": 7,
-    "release": 8,
-    "web": 9,
-    "screen": 10,
-    "commands": 11,
-}
-LEVEL |= {"cli": 12}
-BESIDE = {("study", "bias"), ("study", "survey"), ("bias", "study"), ("bias", "survey"), ("survey", "study"), ("survey", "bias")}
+MOST = 12  # files at one level
 NAMED = re.compile(r"staged((?:\.\w+)+)")  # a module in a string, as for importlib, `python -m` or a patch
 
 
-def imports(source: str, *, module: str) -> set[str]:
-    """The rooms that a module of this package names, whichever way: absolute, relative, from the package, or in a string.
+def named(source: str, *, module: str) -> set[str]:
+    """The modules and names of this package that a module names, whichever way: absolute, relative, from the package, in a string.
 
     Args:
-        module: where the source stands, such as `staged.study.cells`; a package's own file ends in `.__init__`.
+        module: where the source stands, such as `staged.studies.detection.cells`; a package's own file ends in `.__init__`.
     """
     found: set[str] = set()
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
             above = module.split(".")[: -node.level] if node.level else []
             origin = ".".join([*above, *([node.module] if node.module else [])])
             found |= {f"{origin}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (named := NAMED.fullmatch(node.value)):
-            found.add(named[0])
-    parts = (name.split(".") for name in found)
-    return {part[1] for part in parts if part[0] == "staged" and len(part) > 1 and part[1] in ROOMS}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (match := NAMED.fullmatch(node.value)):
+            found.add(match[0])
+    return {name for name in found if name.split(".")[0] == "staged"}
+
+
+def parts_of(folder: Path) -> set[str]:
+    """What stands in a room: its files and its own rooms."""
+    return {path.relative_to(folder).parts[0].removesuffix(".py") for path in folder.rglob("*.py")} - {"__init__"}
+
+
+def imports(source: str, *, module: str, room: str = "staged") -> set[str]:
+    """Which parts of a room a module names."""
+    depth, parts = room.count(".") + 1, parts_of(PACKAGE.parent / room.replace(".", "/"))
+    split = (name.split(".") for name in named(source, module=module))
+    return {name[depth] for name in split if ".".join(name[:depth]) == room and len(name) > depth and name[depth] in parts}
 
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
-ROOMS = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES}
 
 
 def module_of(path: Path) -> str:
     return ".".join(("staged", *path.relative_to(PACKAGE).with_suffix("").parts))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_imports_point_left(path: Path) -> None:
-    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    for other in imports(path.read_text(encoding="utf-8"), module=module_of(path)) - {room}:
-        assert LEVEL[other] <= LEVEL[room], f"{path.name} imports staged.{other}, which stands to its right"
-        assert (room, other) not in BESIDE, f"{path.name}: {room} and {other} stand beside each other"
+def tier_of(tiers: tuple[str, ...]) -> dict[str, int]:
+    return {part: number for number, tier in enumerate(tiers) for part in tier.split()}
+
+
+def check_arrows(folder: Path, tiers: tuple[str, ...]) -> None:
+    level, room = tier_of(tiers), ".".join(("staged", *folder.relative_to(PACKAGE).parts))
+    assert set(level) == parts_of(folder), f"{room}: the table names other parts than stand there"
+    for path in (path for path in folder.rglob("*.py") if path != folder / "__init__.py"):
+        part = path.relative_to(folder).parts[0].removesuffix(".py")
+        for other in imports(path.read_text(encoding="utf-8"), module=module_of(path), room=room) - {part}:
+            assert level[other] < level[part], f"{module_of(path)} imports {room}.{other}, which does not stand below it"
+
+
+def test_rooms_import_what_stands_below_them() -> None:
+    check_arrows(PACKAGE, TIERS)
+
+
+@pytest.mark.parametrize("room", INSIDE)
+def test_parts_of_a_room_import_what_stands_below_them(room: str) -> None:
+    check_arrows(PACKAGE / room, INSIDE[room])
+
+
+def test_every_room_with_rooms_is_in_the_table() -> None:
+    rooms = {folder.name for folder in PACKAGE.iterdir() if (folder / "__init__.py").is_file()}
+    assert {room for room in rooms if any((PACKAGE / room).glob("*/__init__.py"))} == set(INSIDE)
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in FILES}), ids=lambda folder: folder.relative_to(PACKAGE).as_posix()
+)
+def test_no_circle_among_the_parts_of_a_room(folder: Path) -> None:
+    room = ".".join(("staged", *folder.relative_to(PACKAGE).parts))
+    graph: dict[str, set[str]] = {part: set() for part in parts_of(folder)}
+    for path in (path for path in folder.rglob("*.py") if path != folder / "__init__.py"):
+        part = path.relative_to(folder).parts[0].removesuffix(".py")
+        graph[part] |= imports(path.read_text(encoding="utf-8"), module=module_of(path), room=room) - {part}
+    list(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in FILES}), ids=lambda folder: folder.relative_to(PACKAGE).as_posix()
+)
+def test_a_room_is_small_enough_to_be_seen_at_once(folder: Path) -> None:
+    assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= MOST
+
+
+def test_an_arrow_back_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, source in {"low": "from staged import high\n", "high": "", "side": "import staged.low\n"}.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    monkeypatch.setattr(sys.modules[__name__], "parts_of", lambda folder: {"low", "high", "side"})
+    with pytest.raises(AssertionError, match=r"staged\.low imports staged\.high"):
+        check_arrows(tmp_path, ("low", "high side"))
+    with pytest.raises(AssertionError, match="other parts"):
+        check_arrows(tmp_path, ("low high",))
 
 
 @pytest.mark.parametrize(
     ("line", "rooms"),
     [
-        ("import staged.study", {"study"}),
-        ("import staged.study.cells as c", {"study"}),
-        ("from staged.study import cells", {"study"}),
-        ("from staged import study", {"study"}),
-        ("from staged import records as r, study", {"records", "study"}),
+        ("import staged.studies", {"studies"}),
+        ("import staged.studies.detection.cells as c", {"studies"}),
+        ("from staged.studies.detection import cells", {"studies"}),
+        ("from staged import studies", {"studies"}),
+        ("from staged import records as r, studies", {"records", "studies"}),
         ("from staged import __version__", set()),
-        ("from .. import study", {"study"}),
-        ("from ..study import cells", {"study"}),
-        ("from ..study.cells import measure", {"study"}),
-        ("from . import cells", {"model"}),
-        ("from .names import released", {"model"}),
-        ("def later():\n    from staged import study", {"study"}),
-        ("import importlib\nimportlib.import_module('staged.study.cells')", {"study"}),
+        ("from .. import studies", {"studies"}),
+        ("from ..studies import cells", {"studies"}),
+        ("from ..studies.cells import measure", {"studies"}),
+        ("from . import bpe", {"model"}),
+        ("from .bpe import BPE", {"model"}),
+        ("def later():\n    from staged import studies", {"studies"}),
+        ("import importlib\nimportlib.import_module('staged.studies.detection.cells')", {"studies"}),
         ("import runpy\nrunpy.run_module('staged.web.serve')", {"web"}),
         ("import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'staged.web.serve'])", {"web"}),
         ("import other.staged.study", set()),
@@ -109,14 +170,9 @@ def test_every_way_to_import_is_seen(line: str, rooms: set[str]) -> None:
 
 
 def test_relative_imports_of_a_package_start_at_itself() -> None:
-    assert imports("from .cells import measure", module="staged.study.__init__") == {"study"}
-    assert imports("from ..web import serve", module="staged.study.__init__") == {"web"}
+    assert imports("from .cells import measure", module="staged.studies.__init__") == {"studies"}
+    assert imports("from ..web import serve", module="staged.studies.__init__") == {"web"}
     assert imports("from .web import serve", module="staged.cli") == {"web"}
-
-
-def test_the_table_lists_the_rooms_that_are_there_and_no_others() -> None:
-    assert set(LEVEL) == ROOMS
-    assert {room for pair in BESIDE for room in pair} <= ROOMS
 
 
 def test_no_room_for_leftovers() -> None:
@@ -127,7 +183,7 @@ def test_no_room_for_leftovers() -> None:
 MAY_PRINT = {
     *("cli.py", "screen.py", "commands"),
     "files/extract.py",  # a program of its own: what it writes is for the process that started it
-    "model/fetch.py",  # a download's bar, on a terminal alone
+    "model/sources/fetch.py",  # a download's bar, on a terminal alone
     "samples/harness.py",  # lm-eval's own bars, which it asks for
 }
 

@@ -16,24 +16,24 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.detectors.catalog import DETECTORS, load_detector
 from staged.detectors.contract import Detector, Trained
-from staged.detectors.ensemble import Ensemble
-from staged.detectors.evidence import EvidenceDetector, Weights
-from staged.detectors.features import FEATURES
-from staged.detectors.kinds.readers import ReadersDetector
-from staged.detectors.released import load_original
-from staged.detectors.roberta_training import RobertaSettings, train_roberta
-from staged.detectors.tfidf import train_tfidf
-from staged.detectors.zero_shot import MODELS, SCORES, ZeroShotDetector, load_zero_shot
+from staged.detectors.kinds.ensemble import Ensemble
+from staged.detectors.kinds.evidence import EvidenceDetector, Weights
+from staged.detectors.kinds.features import FEATURES
+from staged.detectors.kinds.readers.detector import ReadersDetector
+from staged.detectors.kinds.released import load_original
+from staged.detectors.kinds.tfidf import train_tfidf
+from staged.detectors.kinds.zero_shot import MODELS, SCORES, ZeroShotDetector, load_zero_shot
 from staged.errors import CheckpointError, PlanError
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal
 from staged.model.checkpoints import save_model
-from staged.model.config import GPT2Config
-from staged.model.gpt2 import GPT2, initialise
-from staged.model.likelihood import encode_document
-from staged.model.static import static_is_native
+from staged.model.gpt2.config import GPT2Config
+from staged.model.gpt2.cuda_graph import static_is_native
+from staged.model.gpt2.model import GPT2, initialise
+from staged.model.reading.likelihood import encode_document
 from staged.records import HUMAN, MACHINE, Document
-from staged.study.metrics import auroc
+from staged.stats.metrics import auroc
+from staged.training.roberta import RobertaSettings, train_roberta
 from tests.conftest import NOUNS, prose
 from tests.detectors.kinds.tiny import tiny_readers
 

@@ -70,8 +70,8 @@ def test_readme_links_exist(link: str) -> None:
 
 
 def test_committed_plans_parse() -> None:
-    from staged.model.plan import read_plan
-    from staged.study.plan import read_study
+    from staged.model.training.plan import read_plan
+    from staged.studies.detection.plan import read_study
 
     assert set(read_plan(ROOT / "plans" / "minis.toml")) == {"mini-s", "mini-m", "mini-l", "mini-xl", "roberta-mini"}
     for name in ("mini.toml", "mini-full.toml"):
@@ -79,7 +79,7 @@ def test_committed_plans_parse() -> None:
         assert settings.n_test >= 500
     assert settings.n_test >= 2000
 
-    from staged.study.finetune_plan import is_finetune, read_finetune
+    from staged.studies.finetune.plan import is_finetune, read_finetune
 
     assert is_finetune(ROOT / "plans" / "finetune.toml")
     assert not is_finetune(ROOT / "plans" / "mini.toml")

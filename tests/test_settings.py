@@ -10,8 +10,8 @@ import pytest
 
 from staged.errors import PlanError
 from staged.settings import from_table
-from staged.study.finetune_plan import read_finetune
-from staged.study.plan import read_study
+from staged.studies.detection.plan import read_study
+from staged.studies.finetune.plan import read_finetune
 
 STUDY = 'models = ["mini-s"]\n'
 FINETUNE = 'model = "mini-s"\nopening = "It was"\n[styles]\na = "a.txt"\nb = "b.txt"\n'

@@ -32,7 +32,7 @@ def evaluate(*args, **kwargs):
 import staged.model
 class Fake: pass
 fake = Fake(); fake.evaluate = evaluate
-sys.modules["staged.model.evaluate"] = fake
+sys.modules["staged.model.reading.evaluate"] = fake
 sys.argv = ["staged", "evaluate-lm", "mini-s", "-", "--device", "cpu", *sys.argv[1:]]
 cli.main()
 """

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.errors import StagedError
 from tests.conftest import prose
+from tests.raid.raid_files import raid_rows, write_csv
 from tests.release.conftest import write_study
-from tests.study.raid_files import raid_rows, write_csv
-from tests.study.test_study import PLAN as STUDY
-from tests.test_gate import tree
+from tests.storage.test_gate import tree
+from tests.studies.detection.test_study import PLAN as STUDY
 
 # Every name that some command writes, or makes a folder of.
 WRITTEN = """

@@ -9,7 +9,7 @@ import typer
 
 from staged.commands.options import MODELS, DeviceOption, ThreadsOption
 from staged.errors import PlanError
-from staged.figures import figure, p_text
+from staged.pages.figures import figure, p_text
 from staged.screen import count_progress, say
 
 
@@ -28,7 +28,7 @@ def bias(
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
     terms: Annotated[
-        Path | None, typer.Option(help="Templates and groups of your own, laid out as staged/bias/terms.toml.")
+        Path | None, typer.Option(help="Templates and groups of your own, laid out as staged/studies/bias/terms.toml.")
     ] = None,
     crows_pairs: Annotated[Path | None, typer.Option(help="CrowS-Pairs' CSV file as published: score it too.")] = None,
     stereoset: Annotated[
@@ -43,10 +43,10 @@ def bias(
     ] = None,
 ) -> None:
     """Probe models for differences between groups of people, and compare these between models. The probes are not comprehensive."""
-    from staged.bias.probe import BiasSettings
-    from staged.bias.run import compare_probed, probe_models, read_asked
-    from staged.bias.sheet import check_sheet, write_sheet
-    from staged.samples.decoders import chosen_device
+    from staged.model.devices import chosen_device
+    from staged.studies.bias.probe import BiasSettings
+    from staged.studies.bias.run import compare_probed, probe_models, read_asked
+    from staged.studies.bias.sheet import check_sheet, write_sheet
 
     if (tally is not None) == bool(models):
         raise PlanError("bias: give models to probe, or --tally with a rated sheet")
@@ -87,7 +87,7 @@ def _said(result: dict[str, Any]) -> list[str]:
 
 
 def _tally(sheet: Path, out: Path, seed: int) -> None:
-    from staged.bias.sheet import write_tally
+    from staged.studies.bias.sheet import write_tally
 
     result = write_tally(sheet, out, seed=seed)
     for one in result["comparisons"]:

@@ -11,7 +11,7 @@ import typer
 
 from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, LiteralOption, ThreadsOption
 from staged.errors import CheckpointError
-from staged.figures import estimate, percent
+from staged.pages.figures import estimate, percent
 from staged.records import MACHINE
 from staged.screen import count_progress, print_table, say
 
@@ -34,26 +34,26 @@ def calibrate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Fit a detector's p-values on your own human texts, and measure the false-positive rate on others."""
-    from staged.detectors import fitting
+    from staged.detectors.calibration import fit
 
-    fitting.check_options(fpr, seed)
+    fit.check_options(fpr, seed)
     from staged.corpus.files import read_corpus
-    from staged.detectors.calibrate import EDGES_WORDS, load_calibration
+    from staged.detectors.calibration.calibration import EDGES_WORDS, load_calibration
     from staged.detectors.catalog import calibration_file, known_by, open_detector, scored_by
     from staged.files.places import refuse_to_replace
-    from staged.samples.decoders import chosen_device
+    from staged.model.devices import chosen_device
 
     refuse_to_replace(out, human, machine, held_out)
     texts = read_corpus(human, generated=False, literal=bool(literal))
     others = read_corpus(machine, label=MACHINE, literal=bool(literal)) if machine else []
     measured = read_corpus(held_out, generated=False, literal=bool(literal)) if held_out else None
-    fitting.note_taught_corpora(detector, (human, held_out))
+    fit.note_taught_corpora(detector, (human, held_out))
     device = chosen_device(device)
     opened = open_detector(detector, device=device)
     own = calibration_file(detector)
     edges = load_calibration(own).edges_words if own else EDGES_WORDS
     with count_progress("texts") as progress:
-        fitted = fitting.calibrate(
+        fitted = fit.calibrate(
             out,
             detector,
             opened,
@@ -77,7 +77,7 @@ def calibrate(
 
 def _print_fitted(facts: dict[str, Any]) -> None:
     """Thresholds by length, achieved rates by group, and what they say of the nominal rate."""
-    from staged.detectors.calibrate import humans_needed
+    from staged.detectors.calibration.calibration import humans_needed
 
     nominal = f"{100 * facts['fpr']:.3g}%"
     rows = [
@@ -143,11 +143,11 @@ def stress(
 ) -> None:
     """How often a detector accuses human text that went through an attack, and how much machine text it still finds. Interrupted,
     the same command continues."""
+    from staged.attacks.kinds import ATTACKS
+    from staged.attacks.stress import StressSettings
+    from staged.attacks.stress import stress as measure
+    from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
     from staged.detectors.detect import Examiner
-    from staged.detectors.fitting import note_taught_corpora, refuse_taught
-    from staged.study.attacks import ATTACKS
-    from staged.study.stress import StressSettings
-    from staged.study.stress import stress as measure
 
     settings = StressSettings(tuple(attack or ATTACKS), tuple(fpr or (0.01, 0.05)), most, without_normalisation, seed)
     from staged.corpus.files import read_corpus

@@ -25,12 +25,12 @@ def card(
     model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated. Else all of the studies'.")] = None,
 ) -> None:
     """Write a hub-ready model card from measured cells; run again, it keeps every hand-written paragraph."""
-    from staged.artifacts import disk_errors, write_atomic
-    from staged.gate import check_replaceable, is_sealed, sealed
-    from staged.release.card import card_of
-    from staged.release.evidence import read_evidence
+    from staged.release.card.card import card_of
+    from staged.release.card.measured import read_evidence
+    from staged.release.card.paragraphs import WORDS, Words, read_words, write_skeleton
     from staged.release.render import card_html, card_markdown
-    from staged.release.words import WORDS, Words, read_words, write_skeleton
+    from staged.storage.gate import check_replaceable, is_sealed, sealed
+    from staged.storage.writing import disk_errors, write_atomic
 
     if out.is_dir() or out.suffix.lower() not in (".md", ".html"):
         raise PlanError(f"--out {out}: give a file that ends in .md or .html, such as README.md")

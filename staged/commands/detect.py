@@ -16,8 +16,8 @@ from rich.text import Text
 
 from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, ThreadsOption
 from staged.errors import PlanError
-from staged.figures import counted, figure, percent
 from staged.files.sheets import defused
+from staged.pages.figures import counted, figure, percent
 from staged.screen import count_progress, print_table, say, screen, visible
 
 if TYPE_CHECKING:  # what opens a detector takes a second to import
@@ -93,8 +93,8 @@ def detect(
 
 
 def _write_page(html: Path, examiner: Examiner, texts: list[tuple[str, str]]) -> None:
-    from staged.artifacts import disk_errors, write_atomic
-    from staged.gate import is_sealed, sealed
+    from staged.storage.gate import is_sealed, sealed
+    from staged.storage.writing import disk_errors, write_atomic
     from staged.web.examination import examine_text
     from staged.web.pages import saved
 
@@ -169,7 +169,7 @@ def _print_limits(examiner: Examiner, found: list[Verdict]) -> None:
         if len(found) > 1:
             whose = f"the first {cut[0][1]:,} tokens of {counted(len(cut), 'long text')}; --segments judges them part by part"
         say(f"read: {whose}", style="dim")
-    from staged.detectors.calibrate import PLAIN_DOMAIN
+    from staged.detectors.calibration.calibration import PLAIN_DOMAIN
 
     if examiner.calibration is not None and examiner.calibration.domains:
         kinds = ", ".join(one for one in examiner.calibration.domains if one != PLAIN_DOMAIN) or "your own"
@@ -215,7 +215,7 @@ def train_detector(
     threads: ThreadsOption = 0,
 ) -> None:
     """Train a detector like `evidence` by a plan, or one of an earlier kind. Interrupted, the same command continues."""
-    from staged.training.plan import is_of_readers
+    from staged.training.readers.plan import is_of_readers
 
     out = out or Path("out", plan.stem)
     if is_of_readers(plan):
@@ -238,8 +238,8 @@ def transfer(
 ) -> None:
     """How a detector trained on one family of generators, kind of text or year finds the others: the post's table. Interrupted, the
     same command continues."""
-    from staged.training.plan import read_readers
-    from staged.training.transfer import VIEWS, build_transfer
+    from staged.training.readers.plan import read_readers
+    from staged.training.readers.transfer import VIEWS, build_transfer
 
     settings = read_readers(plan)
     with count_progress("texts") as progress:
@@ -262,8 +262,8 @@ def transfer(
 
 
 def _train_readers(plan: Path, out: Path, device: str) -> None:
-    from staged.training.detector_training import build_readers
-    from staged.training.plan import read_readers
+    from staged.training.readers.detector import build_readers
+    from staged.training.readers.plan import read_readers
 
     settings = read_readers(plan)
     with count_progress("texts") as progress:
@@ -285,9 +285,9 @@ def _train_readers(plan: Path, out: Path, device: str) -> None:
 
 
 def _train_evidence(plan: Path, out: Path, device: str) -> None:
-    from staged.detectors.features import FEATURES
-    from staged.study.evidence_plan import read_plan
-    from staged.study.evidence_training import build_detector
+    from staged.detectors.kinds.features import FEATURES
+    from staged.training.evidence.plan import read_plan
+    from staged.training.evidence.training import build_detector
 
     settings = read_plan(plan)
     with count_progress("texts") as progress:

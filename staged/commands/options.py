@@ -1,15 +1,25 @@
-"""Options that several commands have."""
+"""Options that several commands have, and what every command refuses before it starts: a value that names nothing.
+
+A variable of a script that is not set gives an empty value: `staged detect "$FILE"` would else read, and `--out "$OUT"` write
+into, the folder in which the script happens to run.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
+from staged.errors import PlanError
 from staged.threads import use_threads
 
 MODELS = "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, or a hub name (docs/models.md)"
+
+TEXTS = ("--prompt", "--stop")  # options whose values are no names
+LONGEST_PART, LONGEST = 255, 4095  # bytes of a file's name, and of a path, on Linux
 
 DetectorOption = Annotated[
     str,
@@ -39,3 +49,46 @@ ThreadsOption = Annotated[
         callback=_use_threads, help="Threads that compute, at most one a processor; 0 takes OMP_NUM_THREADS, else one a processor."
     ),
 ]
+
+
+class Command(typer.core.TyperCommand):
+    """A command that looks at what it was given before anything else."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises PlanError, as `refuse_no_names`."""
+        refuse_no_names(args)
+        return super().parse_args(ctx, args)
+
+
+def refuse_no_names(args: Sequence[str]) -> None:
+    """Refuse values that can name nothing.
+
+    Raises:
+        PlanError: one is empty or blank, holds a NUL, or is longer than a path may be.
+    """
+    for option, value in _values(args):
+        if option in TEXTS:
+            continue
+        where = f"{option}: " if option else ""
+        if not value.strip():
+            raise PlanError(f"{where}an empty name was given, perhaps by a variable that is not set; give a name, or leave it out")
+        if "\0" in value:
+            raise PlanError(f"{where}{value[:40]!r} holds a NUL, which no name does; give another")
+        if len(value.encode(errors="surrogateescape")) > LONGEST or any(
+            len(part.encode(errors="surrogateescape")) > LONGEST_PART for part in value.split("/")
+        ):
+            raise PlanError(f"{where}{value[:40]!r} … is longer than a file's name can be; give a shorter one")
+
+
+def _values(args: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(option before it or with it, value) of all that is given; the option is empty where the value stands alone."""
+    before = ""
+    for one in args:
+        name, equals, value = one.partition("=")
+        if one.startswith("-") and one.strip("-"):
+            before = name
+            if equals:
+                yield name, value
+        else:
+            yield before, one
+            before = ""

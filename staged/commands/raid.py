@@ -11,7 +11,7 @@ import typer
 
 from staged.commands.options import DetectorOption, DeviceOption, ThreadsOption
 from staged.errors import PlanError
-from staged.figures import figure, percent
+from staged.pages.figures import figure, percent
 from staged.screen import count_progress, print_table, say
 
 
@@ -52,8 +52,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Measure a detector on labelled texts, your own or RAID's: TPR at held-out thresholds, achieved FPR, AUROC, with intervals."""
-    from staged.study.raid import RaidSettings, evaluate_raid
-    from staged.study.raid_rows import is_labelled
+    from staged.raid.evaluate import RaidSettings, evaluate_raid
+    from staged.raid.rows import is_labelled
 
     if out is None and not as_json and predictions is None and not is_labelled(file):
         raise PlanError(

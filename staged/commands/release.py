@@ -87,7 +87,7 @@ def verify(
     key: Annotated[Path | None, typer.Option(help=KEY_HELP)] = None,
 ) -> None:
     """Check a package: sums, missing and added files, signature, SBOM, and the card's numbers against its cells (exit code 1)."""
-    from staged.release.verify import verify as check
+    from staged.release.package.verify import verify as check
 
     if not folder.is_dir():
         raise PlanError(f"{folder}: no such folder; give the folder of a package")
@@ -99,7 +99,7 @@ def verify(
 @app.command()
 def keygen(folder: Annotated[Path, typer.Argument(help="Folder to write release.key and release.pub into.")]) -> None:
     """Make a key pair to sign packages with; the private half is readable by its owner only."""
-    from staged.release.signing import make_keys
+    from staged.release.package.signing import make_keys
 
     private, public = make_keys(folder)
     say(f"private, keep it to yourself: {private}")
@@ -115,8 +115,8 @@ def upload(
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
 ) -> None:
     """Upload a whole package to the hub as one commit; a dry run unless --publish is given."""
-    from staged.release.upload import plan_upload
-    from staged.release.upload import upload as send
+    from staged.release.package.upload import plan_upload
+    from staged.release.package.upload import upload as send
 
     planned = plan_upload(folder, repo, public=key)
     _end_unless_whole(folder, planned.problems)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from staged.commands.options import MODELS, DeviceOption, ThreadsOption
-from staged.figures import counted
+from staged.errors import PlanError
+from staged.pages.figures import counted
 from staged.screen import count_progress, errors, say
+
+if TYPE_CHECKING:
+    from staged.samples.methods import Method
 
 
 def sample(
@@ -78,7 +83,6 @@ def sample(
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
     from staged.files.places import refuse_to_replace
-    from staged.samples.asked import chosen_method, chosen_prompts, how_many
     from staged.samples.dataset import SampleSettings, write_samples
 
     refuse_to_replace(out, prompts)
@@ -134,3 +138,46 @@ def _ending(row: dict[str, Any]) -> str:
     why = {"end": "end of text", "length": "length reached", "stop": f"stop {row['stopped']!r}", "context": "end of the context"}
     moved = f" · window moved {row['slides']} times" if row["slides"] else ""
     return f"{counted(row['length'], 'token')} · {why[row['reason']]}{moved}"
+
+
+def chosen_method(name: str | None, temperature: float | None, top_k: int | None, top_p: float | None, semantics: str) -> Method:
+    """By name or by numbers, by default temperature 1; the semantics outweigh the name's, empty ones are as it says.
+
+    Raises:
+        PlanError: a name and a number.
+        SamplingError: no such method, or a number out of range.
+    """
+    from staged.samples.methods import from_numbers, method, under
+
+    numbers = (temperature, top_k, top_p)
+    if name and numbers != (None, None, None):
+        raise PlanError("sample: give --method or the numbers --temperature, --top-k, --top-p, not both")
+    chosen = method(name or "temperature-1") if numbers == (None, None, None) else from_numbers(*numbers)
+    return under(chosen, semantics) if semantics else chosen
+
+
+def chosen_prompts(prompt: str, source: str) -> tuple[str, ...]:
+    """One, those of a file, or none.
+
+    Raises:
+        PlanError: both.
+        CorpusError: a file that cannot be read.
+    """
+    if prompt and source:
+        raise PlanError("sample: give --prompt or --prompts, not both")
+    from staged.samples.prompts import read_prompts
+
+    return (prompt,) if prompt else tuple(read_prompts(source)) if source else ()
+
+
+def how_many(number: int | None, per_prompt: int | None, prompts: Sequence[str]) -> int:
+    """The number of samples: as many as said, so many a prompt, or one a prompt.
+
+    Raises:
+        PlanError: both numbers, or samples a prompt without a prompt.
+    """
+    if number is not None and per_prompt is not None:
+        raise PlanError("sample: give --number (in all) or --per-prompt, not both")
+    if per_prompt is not None and not prompts:
+        raise PlanError("sample: --per-prompt needs --prompt or --prompts; without them, --number says how many")
+    return number if number is not None else (per_prompt or 1) * max(1, len(prompts))

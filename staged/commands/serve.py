@@ -28,7 +28,7 @@ def serve(
         raise ServeError(f"staged serve needs {', '.join(missing)}; install with: pip install 'staged[serve]'")
     if root_path and (not root_path.startswith("/") or root_path.endswith("/")):
         raise PlanError(f"--root-path must begin with a slash and not end with one, as /detector, not {root_path!r}")
-    from staged.detectors.calibrate import check_fpr
+    from staged.detectors.calibration.calibration import check_fpr
     from staged.web.app import create_app
     from staged.web.serve import listen, run, url_of
 

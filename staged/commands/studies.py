@@ -10,7 +10,7 @@ import typer
 
 from staged.commands.options import LiteralOption
 from staged.errors import PlanError
-from staged.figures import estimate, percent
+from staged.pages.figures import estimate, percent
 from staged.screen import print_table, say, study_progress
 from staged.threads import processors
 
@@ -34,7 +34,7 @@ def study(
 
     A plan with a table [styles] is a fine-tuning study instead: detection before and after, docs/finetune.md.
     """
-    from staged.study.finetune_plan import is_finetune
+    from staged.studies.finetune.plan import is_finetune
 
     if not 0 <= workers <= MOST_WORKERS:
         raise PlanError(f"--workers must be 0 to {MOST_WORKERS:,}, not {workers}")
@@ -43,34 +43,32 @@ def study(
 
 
 def _release(plan: Path, out: Path, given: dict[str, Any], attacks: bool, workers: int) -> None:
-    from staged.report.page import write_report
-    from staged.study.attacks import ATTACKS
-    from staged.study.plan import read_study
-    from staged.study.study import run_study
+    from staged.attacks.kinds import ATTACKS
+    from staged.studies.detection.plan import read_study
+    from staged.studies.detection.study import run_study
 
     settings = read_study(plan, **given)
     settings = replace(settings, attacks=tuple(ATTACKS)) if attacks else settings
     with study_progress() as progress:
-        run_study(out, settings, render=write_report, workers=workers, report=progress)
+        run_study(out, settings, workers=workers, report=progress)
     _print_study(out)
 
 
 def _finetune(plan: Path, out: Path, given: dict[str, Any], attacks: bool, workers: int) -> None:
-    from staged.report.finetune import write_finetune_report
-    from staged.study.finetune import run_finetune
-    from staged.study.finetune_plan import read_finetune
+    from staged.studies.finetune.plan import read_finetune
+    from staged.studies.finetune.study import run_finetune
 
     if attacks:
         raise PlanError(f"{plan}: --attacks belongs to release studies; this plan has [styles], so it is a fine-tuning study")
     with study_progress() as progress:
-        run_finetune(out, read_finetune(plan, **given), render=write_finetune_report, workers=workers, report=progress)
+        run_finetune(out, read_finetune(plan, **given), workers=workers, report=progress)
     _print_finetune(out)
 
 
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")]) -> None:
     """Write report.html again from a study's JSON files, computing nothing."""
-    from staged.report.finetune import write_finetune_report
-    from staged.report.page import write_report
+    from staged.studies.detection.page import write_report
+    from staged.studies.finetune.page import write_finetune_report
 
     (write_finetune_report if (folder / "finetune.json").is_file() else write_report)(folder)
     say(f"report: {folder / 'report.html'}")
@@ -78,8 +76,9 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished stu
 
 def _print_study(folder: Path) -> None:
     """The transfer matrix by size on the post's method, the findings in a line each, and where the report is."""
-    from staged.artifacts import read_json
-    from staged.study.matrix import by_size, load_cells, values
+    from staged.cells import load_cells, values
+    from staged.storage.json_files import read_json
+    from staged.studies.detection.matrix import by_size
 
     cells = load_cells(folder / "cells.json")
     methods = values(cells, "tested_method")
@@ -99,7 +98,7 @@ def _print_study(folder: Path) -> None:
 
 def _print_finetune(folder: Path) -> None:
     """Detection before and after fine-tuning beside what was published, the style classifier, and where the report is."""
-    from staged.artifacts import read_json
+    from staged.storage.json_files import read_json
 
     found = read_json(folder / "finetune.json")
     header = ("", "before", "after", "drop", "of it by length", "retrained")

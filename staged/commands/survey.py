@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from staged.commands.options import MODELS, DeviceOption, ThreadsOption
-from staged.figures import counted, figure
+from staged.pages.figures import counted, figure
 from staged.screen import count_progress, say
 
 app = typer.Typer(no_args_is_help=True, help="Ask people how credible models' texts are, without telling them whose they are.")
@@ -34,7 +34,7 @@ def make(
     threads: ThreadsOption = 0,
 ) -> None:
     """Make a blinded questionnaire: one sheet a person, as CSV and for print, and the key that nobody who rates should see."""
-    from staged.samples.decoders import chosen_device
+    from staged.model.devices import chosen_device
     from staged.survey.design import KEY, SurveySettings, make_survey
 
     settings = SurveySettings(

@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from staged.artifacts import write_json
 from staged.corpus.duplicates import drop_duplicates
 from staged.corpus.files import read_corpus
 from staged.corpus.learned import DOCUMENTS, digests_by_source
@@ -21,6 +20,7 @@ from staged.corpus.passages import cut
 from staged.corpus.splits import assign
 from staged.errors import ArtifactError, CorpusError, PlanError
 from staged.records import Document
+from staged.storage.json_files import write_json
 
 SEPARATES, LITERAL = "separates", "literal"
 USUAL = ("end_of_text", SEPARATES)

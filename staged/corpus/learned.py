@@ -15,12 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import read_json, write_json
 from staged.corpus.duplicates import WORD
 from staged.corpus.embedded import EMBEDDED
 from staged.errors import ArtifactError, CorpusError
 from staged.notes import note
 from staged.records import Document
+from staged.storage.json_files import read_json, write_json
 
 __all__ = ["Learned", "digests_by_source", "merged", "model_learned", "read_learned", "text_words_digest", "write_learned"]
 

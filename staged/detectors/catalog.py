@@ -10,16 +10,16 @@ from typing import Any
 import torch
 
 from staged import __version__
-from staged.artifacts import read_json
 from staged.detectors.contract import Detector, Trained
-from staged.digests import sha256_file
 from staged.errors import CheckpointError
 from staged.model.checkpoints import is_at_hand, own_folder
-from staged.model.layouts import weight_files
-from staged.model.names import is_repository
-from staged.model.places import is_written_as_path, place_of, standing, why_not_there
-from staged.samples.decoders import best_dtype, chosen_device
+from staged.model.devices import best_dtype, chosen_device
+from staged.model.formats.layouts import weight_files
+from staged.model.sources.places import is_written_as_path, place_of, standing, why_not_there
+from staged.model.sources.releases import is_repository
 from staged.settings import nearest
+from staged.storage.digests import sha256_file
+from staged.storage.json_files import read_json
 
 # Their folders come with this package; the dated ones are what the default was until then, and what was beside it.
 SHIPPED = ("evidence", "evidence-2026-11", "evidence-gemma-2026-11", "evidence-ensemble-2026-11")
@@ -70,7 +70,7 @@ def full_name(name: str) -> str:
         return name.rstrip("/")
     if NAMED[name.partition("@")[0]] is not _zero_shot:
         return name
-    from staged.detectors.zero_shot import models_of
+    from staged.detectors.kinds.zero_shot import models_of
 
     score, models = models_of(name)
     return f"{score}@{','.join(one.rstrip('/') for one in models)}"
@@ -88,7 +88,7 @@ def calibration_file(name: str) -> Path | None:
 
 def reads_fully(folder: Path) -> bool:
     """Whether all readers of a detector's folder can read here; one of several may lack its language model."""
-    from staged.detectors.kinds.numbers import scorer_of
+    from staged.detectors.kinds.readers.numbers import scorer_of
 
     scorer = scorer_of(folder)
     return scorer is None or is_at_hand(scorer)
@@ -145,7 +145,7 @@ def detector_files(name: str, *, with_scorer: bool | None = None) -> dict[str, s
 
 def own_scorer(file: Path) -> Path | None:
     """The language model that a detector reads with, where it is a folder of the user's, which may be trained again."""
-    from staged.detectors.kinds.numbers import scorer_of
+    from staged.detectors.kinds.readers.numbers import scorer_of
 
     made = {"scorer": scorer_of(file.parent)} if file.name == NUMBERS else read_json(file)
     scorer = Path(str(made.get("scorer") or "")) if isinstance(made, dict) else Path()
@@ -167,13 +167,13 @@ def _shipped(name: str, device: str) -> Detector:
 
 
 def _zero_shot(name: str, device: str) -> Detector:
-    from staged.detectors.zero_shot import load_zero_shot
+    from staged.detectors.kinds.zero_shot import load_zero_shot
 
     return load_zero_shot(name, device=device)
 
 
 def _released(name: str, device: str) -> Detector:
-    from staged.detectors.released import load_released
+    from staged.detectors.kinds.released import load_released
 
     return load_released(name).to(device)
 
@@ -181,15 +181,15 @@ def _released(name: str, device: str) -> Detector:
 def _original(path: Path, device: str) -> Detector:
     if path.suffix != ".pt":
         raise CheckpointError(f"{path}: not a detector; give a detector's folder, or a detector-*.pt file")
-    from staged.detectors.released import load_original
+    from staged.detectors.kinds.released import load_original
 
     return load_original(path).to(device)
 
 
 def _on_hub(name: str, device: str) -> Detector:
-    from staged.detectors.released import HUB
-    from staged.detectors.roberta import load_roberta
-    from staged.model.download import check_hub_sums, hub_folder
+    from staged.detectors.kinds.released import HUB
+    from staged.detectors.kinds.roberta import load_roberta
+    from staged.model.sources.download import check_hub_sums, hub_folder
 
     for short, repository in HUB.items():
         if name == repository:
@@ -228,23 +228,23 @@ def load_detector(folder: str | Path, *, bulk: bool = False, device: str = "cpu"
     """
     folder = Path(folder)
     if (folder / "readers.json").is_file():
-        from staged.detectors.kinds.readers import load_readers
+        from staged.detectors.kinds.readers.detector import load_readers
 
         return load_readers(folder, device=device)
     if (folder / "ensemble.json").is_file():
-        from staged.detectors.ensemble import load_ensemble
+        from staged.detectors.kinds.ensemble import load_ensemble
 
         return load_ensemble(folder, device=device)
     if (folder / "evidence.json").is_file():
-        from staged.detectors.evidence import load_evidence
+        from staged.detectors.kinds.evidence import load_evidence
 
         return load_evidence(folder, device=device)
     if (folder / "detector.json").is_file():
-        from staged.detectors.tfidf import load_tfidf
+        from staged.detectors.kinds.tfidf import load_tfidf
 
         return load_tfidf(folder)
     if (folder / "config.json").is_file():
-        from staged.detectors.roberta import load_roberta
+        from staged.detectors.kinds.roberta import load_roberta
 
         return load_roberta(str(folder), dtype=best_dtype(device) if bulk else torch.float32).to(device)
     raise CheckpointError(

@@ -10,9 +10,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import continued, write_atomic
 from staged.corpus.passages import sentence_spans
-from staged.detectors.calibrate import Calibration, check_fpr, humans_needed, load_calibration
+from staged.detectors.calibration.calibration import Calibration, check_fpr, humans_needed, load_calibration
 from staged.detectors.catalog import calibration_file, full_name, known_by, open_detector, scored_by
 from staged.detectors.contract import (
     MACHINE_WRITTEN,
@@ -26,23 +25,25 @@ from staged.detectors.contract import (
     TokenEvidence,
     Verdict,
 )
-from staged.detectors.coverage import is_unspaced
-from staged.detectors.kinds.readers import ReadersDetector
-from staged.detectors.kinds.sentences import Share, WordWeight
-from staged.detectors.normalize import Normalized, normalize
-from staged.detectors.recited import REASON, is_recited
-from staged.detectors.repetition import distinct_text
-from staged.detectors.token_evidence import token_evidence
-from staged.detectors.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
-from staged.digests import digest
+from staged.detectors.coverage.reasons import is_unspaced
+from staged.detectors.coverage.recited import REASON, is_recited
+from staged.detectors.coverage.repetition import distinct_text
+from staged.detectors.kinds.readers.detector import ReadersDetector
+from staged.detectors.kinds.readers.sentences import Share, WordWeight
+from staged.detectors.kinds.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
+from staged.detectors.normal.normalize import Normalized, normalize
+from staged.detectors.token_ranks import token_evidence
 from staged.errors import CheckpointError, PlanError
-from staged.figures import counted
-from staged.gate import rows_have_keys
 from staged.model.causal import CausalLM, load_causal
+from staged.model.devices import chosen_device
+from staged.pages.figures import counted
 from staged.progress import Progress, silent
 from staged.records import count_words
-from staged.samples.decoders import chosen_device
 from staged.settings import nearest
+from staged.storage.digests import digest
+from staged.storage.gate import rows_have_keys
+from staged.storage.pieces import continued
+from staged.storage.writing import write_atomic
 
 LATER = ("normalized", "kind", "opinions", "segments")  # what not every file of verdicts has
 PLAIN = {one.name for one in fields(Verdict)} - set(LATER)

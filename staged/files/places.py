@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from staged.errors import CorpusError, PlanError
-from staged.figures import counted
 from staged.files import word
 from staged.files.texts import ROWS, writable
-from staged.gate import is_work, stands_in_work
 from staged.notes import note
+from staged.pages.figures import counted
+from staged.storage.gate import is_work, stands_in_work
 
 __all__ = ["KINDS", "files_below", "first_fault_last", "name_in", "note_without_text", "refuse_to_replace", "text_files"]
 

@@ -19,9 +19,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import write_atomic
 from staged.errors import ArtifactError, CorpusError
-from staged.gate import Form
+from staged.storage.gate import Form
+from staged.storage.writing import write_atomic
 
 __all__ = [
     "defused",

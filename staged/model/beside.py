@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from staged.errors import CheckpointError
-from staged.model.layouts import INDEX, PICKLED, SAFETENSORS, weight_files
-from staged.model.stored import FLOATS, AnyTensor
-from staged.model.tensor_names import HEAD
-from staged.model.weights import MASK, plain_tensors
+from staged.model.formats.file_tensor import FLOATS, AnyTensor
+from staged.model.formats.layouts import INDEX, PICKLED, SAFETENSORS, weight_files
+from staged.model.formats.tensor_names import HEAD
+from staged.model.gpt2.weights import MASK, plain_tensors
 from staged.notes import note
 
 ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")

@@ -12,12 +12,13 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from staged.artifacts import write_atomic, write_json
 from staged.errors import CheckpointError
-from staged.model.config import END_OF_TEXT
-from staged.model.layouts import tokenizer_files
-from staged.model.stored import refuse_foreign
+from staged.model.formats.file_tensor import refuse_foreign
+from staged.model.formats.layouts import tokenizer_files
+from staged.model.gpt2.config import END_OF_TEXT
 from staged.notes import note
+from staged.storage.json_files import write_json
+from staged.storage.writing import write_atomic
 
 BYTES = 256
 REPLACEMENT = "\ufffd"

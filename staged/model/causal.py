@@ -12,8 +12,8 @@ from torch import Tensor
 
 from staged.errors import CheckpointError
 from staged.model.checkpoints import load_model, model_folder
-from staged.model.layouts import config_file, read_shape
-from staged.model.outside import load_outside
+from staged.model.formats.layouts import config_file, read_shape
+from staged.model.transformers_lm import load_outside
 
 
 class TextTokenizer(Protocol):

@@ -12,21 +12,21 @@ from typing import Any
 
 import torch
 
-from staged.artifacts import write_json
 from staged.errors import CheckpointError
 from staged.model.beside import note_beside
 from staged.model.bpe import BPE, load_bpe
-from staged.model.config import GPT2Config
-from staged.model.download import hub_folder, is_cached, openai_folder
-from staged.model.gpt2 import GPT2
-from staged.model.layouts import config_file, read_object, read_shape
-from staged.model.names import BUCKET, RELEASES, aliases, is_repository, released
-from staged.model.packaged import PACKAGES, is_installed, packaged_folder
-from staged.model.places import is_written_as_path, nearest_place, place_of, standing, why_not_there
-from staged.model.safetensors import write_safetensors
-from staged.model.stored import AnyTensor
-from staged.model.weights import PADDING, open_weights
+from staged.model.formats.file_tensor import AnyTensor
+from staged.model.formats.layouts import config_file, read_object, read_shape
+from staged.model.formats.safetensors import write_safetensors
+from staged.model.gpt2.config import GPT2Config
+from staged.model.gpt2.model import GPT2
+from staged.model.gpt2.weights import PADDING, open_weights
+from staged.model.sources.download import hub_folder, is_cached, openai_folder
+from staged.model.sources.packaged import PACKAGES, is_installed, packaged_folder
+from staged.model.sources.places import is_written_as_path, nearest_place, place_of, standing, why_not_there
+from staged.model.sources.releases import BUCKET, RELEASES, aliases, is_repository, released
 from staged.settings import nearest
+from staged.storage.json_files import write_json
 
 MINIS = ("mini-s", "mini-m", "mini-l", "mini-xl", "roberta-mini")
 
@@ -35,8 +35,8 @@ def model_folder(name: str) -> Path:
     """The folder of a model, downloaded where it has to be.
 
     Args:
-        name: one of ours that ships in the package; one that another package holds (staged.model.packaged); a released size
-            by any of its names (staged.model.names); `openai:SIZE` for OpenAI's own files; a local
+        name: one of ours that ships in the package; one that another package holds (staged.model.sources.packaged); a released size
+            by any of its names (staged.model.sources.releases); `openai:SIZE` for OpenAI's own files; a local
             path; a hub repository `owner/model`.
 
     Raises:

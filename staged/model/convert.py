@@ -14,19 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from staged.artifacts import build, disk_errors, fingerprint, is_complete, write_json
-from staged.digests import digest
 from staged.errors import PlanError
-from staged.gate import MANIFEST
 from staged.model.bpe import BPE
 from staged.model.checkpoints import hub_config, model_folder, open_folder
-from staged.model.config import GPT2Config
+from staged.model.formats.file_tensor import AnyTensor
+from staged.model.formats.layouts import SAFETENSORS, model_files
+from staged.model.formats.safetensors import write_safetensors
 from staged.model.gguf import gguf_mark, write_gguf
-from staged.model.layouts import SAFETENSORS, model_files
-from staged.model.safetensors import write_safetensors
-from staged.model.stored import AnyTensor
-from staged.model.weights import shapes
+from staged.model.gpt2.config import GPT2Config
+from staged.model.gpt2.weights import shapes
 from staged.progress import Progress, silent
+from staged.storage.digests import digest
+from staged.storage.gate import MANIFEST
+from staged.storage.json_files import write_json
+from staged.storage.stage_folders import build, fingerprint, is_complete
+from staged.storage.writing import disk_errors
 
 KEEP = "keep"
 WEIGHTS = (".safetensors", ".bin")  # of a folder's files, which no folder should be called by

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from staged.artifacts import replacing
 from staged.errors import CheckpointError, PlanError
 from staged.model.bpe import BPE
-from staged.model.config import END_OF_TEXT, GPT2Config
-from staged.model.stored import AnyTensor
+from staged.model.formats.file_tensor import AnyTensor
+from staged.model.gpt2.config import END_OF_TEXT, GPT2Config
+from staged.storage.writing import replacing
 
 TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "q8_0": "Q8_0"}
 FILE_TYPES = {"F32": "ALL_F32", "F16": "MOSTLY_F16", "BF16": "MOSTLY_BF16", "Q8_0": "MOSTLY_Q8_0"}

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from staged.corpus.build import documents_digest, read_documents
-from staged.detectors.calibrate import load_calibration
+from staged.detectors.calibration.calibration import load_calibration
+from staged.detectors.calibration.fit import calibrate
 from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, known_by, open_detector
-from staged.detectors.fitting import calibrate
 from staged.errors import CorpusError, ReleaseError
 from staged.notes import note
-from staged.placeless import place_name
 from staged.records import Document
 from staged.release.origin import corpora_of, study_of
+from staged.storage.placeless import place_name
 
 __all__ = ["human_texts", "write_calibration"]
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
-from staged.figures import figure
+from staged.pages.figures import figure
 from staged.release import plan
-from staged.release.card import card_of
-from staged.release.evidence import Effect, Evidence, rate_of
+from staged.release.card.card import card_of
+from staged.release.card.measured import Effect, Evidence, rate_of
+from staged.release.card.paragraphs import Words
 from staged.release.plan import Gate, Stage
-from staged.release.words import Words
 
 __all__ = ["AT_ADVANCE", "MET", "NOT_MEASURED", "NOT_MET", "Outcome", "judge"]
 

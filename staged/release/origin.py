@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import read_json
-from staged.digests import sha256_file
 from staged.errors import ReleaseError
-from staged.gate import MANIFEST
-from staged.model.layouts import model_files
+from staged.model.formats.layouts import model_files
 from staged.notes import note
-from staged.release.evidence import CELLS
+from staged.release.card.measured import CELLS
 from staged.release.plan import Release, Stage
+from staged.storage.digests import sha256_file
+from staged.storage.gate import MANIFEST
+from staged.storage.json_files import read_json
 
 __all__ = ["check_origin", "corpora_of", "study_of"]
 

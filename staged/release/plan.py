@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from staged.cells import Cell
 from staged.errors import PlanError
-from staged.records import Cell
 from staged.settings import from_table, nearest, read_toml
 
 __all__ = ["BIAS", "CARD", "CREDIBILITY", "DETECTION", "SIGNATURE", "Gate", "Release", "Stage", "read_release"]

@@ -10,12 +10,12 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
-from staged.figures import estimate, figure, percent
-from staged.release.card import RATES, SECTIONS
-from staged.release.evidence import rate_of
+from staged.pages.figures import estimate, figure, percent
+from staged.pages.rendering import environment
+from staged.release.card.card import RATES, SECTIONS
+from staged.release.card.measured import rate_of
+from staged.release.card.paragraphs import Words
 from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET
-from staged.release.words import Words
-from staged.templates import environment
 
 __all__ = ["card_html", "card_markdown", "rate_text", "templates"]
 

@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import disk_errors, locked, read_json, write_atomic, write_json
 from staged.errors import ArtifactError, ReleaseError
-from staged.gate import check_ledger, start_ledger
+from staged.release.card.measured import Evidence, read_evidence
+from staged.release.card.paragraphs import read_words
 from staged.release.decision import DECISION, REFUSED, decide, decision_markdown
-from staged.release.evidence import Evidence, read_evidence
 from staged.release.gates import AT_ADVANCE, MET, NOT_MET, Outcome, judge
-from staged.release.package import build_package
+from staged.release.package.package import build_package
+from staged.release.package.signing import PUBLIC, SIGNATURE, SUMS, public_half
+from staged.release.package.verify import Problem, verify
 from staged.release.plan import Release
-from staged.release.signing import PUBLIC, SIGNATURE, SUMS, public_half
-from staged.release.verify import Problem, verify
-from staged.release.words import read_words
+from staged.storage.gate import check_ledger, start_ledger
+from staged.storage.json_files import read_json, write_json
+from staged.storage.writing import disk_errors, locked, write_atomic
 
 __all__ = ["DECISIONS", "Advance", "Standing", "advance", "status"]
 

@@ -17,14 +17,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from staged.artifacts import continued, fingerprint, write_atomic
-from staged.digests import sha256_file
 from staged.errors import PlanError, SamplingError
-from staged.gate import rows_have_keys
 from staged.model.causal import TextTokenizer
 from staged.model.checkpoints import model_folder
-from staged.model.fast import PRECISIONS
-from staged.model.layouts import weight_files
+from staged.model.formats.layouts import weight_files
+from staged.model.gpt2.packed import PRECISIONS
 from staged.progress import Progress, silent
 from staged.samples.decoders import load_decoder, path_taken
 from staged.samples.engine import CONTEXTS, Decoder, Generated, Options, check_length, generate
@@ -33,6 +30,11 @@ from staged.samples.prompts import check_prompts
 from staged.samples.speculative import AHEAD, Pair, speculate_all
 from staged.samples.stops import StopStrings, TextStream, check_stops
 from staged.settings import LARGEST, nearest
+from staged.storage.digests import sha256_file
+from staged.storage.gate import rows_have_keys
+from staged.storage.pieces import continued
+from staged.storage.stage_folders import fingerprint
+from staged.storage.writing import write_atomic
 
 FORMATS = (".jsonl", ".parquet")
 LEAST_PENALTY = 0.001  # far below it logits divided by it are no longer finite

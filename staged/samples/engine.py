@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
-from staged.figures import counted
-from staged.model.config import GPT2Config
+from staged.model.gpt2.config import GPT2Config
+from staged.pages.figures import counted
 from staged.samples.methods import Method, draw, penalise
 from staged.samples.stops import StopStrings
-from staged.samples.streams import uniforms
 from staged.settings import nearest
+from staged.streams import uniforms
 
 CONTEXTS = ("refuse", "stop", "slide")
 LONGEST = 100_000  # new tokens of a sliding window; a row's random numbers are all drawn at the start

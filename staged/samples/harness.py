@@ -27,8 +27,8 @@ import numpy as np
 
 from staged.errors import PlanError, SamplingError
 from staged.model.checkpoints import load_model
-from staged.model.evaluate import PRECISIONS
-from staged.model.likelihood import Ids, Window, score
+from staged.model.reading.evaluate import PRECISIONS
+from staged.model.reading.likelihood import Ids, Window, score
 from staged.samples.engine import Options, generate
 from staged.samples.methods import from_numbers
 from staged.samples.stops import StopStrings

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
-from staged.samples import two_level
+from staged.samples import grouped_search
 from staged.settings import LARGEST, nearest
 
 NUCLEUS_RANGE = (0.8, 1.0)  # the output dataset drew each document's top-p from here
@@ -123,17 +123,17 @@ def draw(logits_BV: Tensor, u_B: Tensor, chosen: Method, top_p_B: Tensor) -> Ten
         (B,) int64.
     """
     if chosen.temperature == 0:
-        return two_level.argmax(logits_BV)
+        return grouped_search.argmax(logits_BV)
     mass_BK, ids_BK = _mass(logits_BV, chosen)
     released = chosen.semantics == "released"
-    tokens_B = _draw_nucleus(mass_BK, u_B, top_p_B, released) if chosen.top_p[0] < 1 else two_level.invert(mass_BK, u_B)
+    tokens_B = _draw_nucleus(mass_BK, u_B, top_p_B, released) if chosen.top_p[0] < 1 else grouped_search.invert(mass_BK, u_B)
     return tokens_B if ids_BK is None else ids_BK.gather(1, tokens_B[:, None])[:, 0]
 
 
 def distribution(logits_BV: Tensor, chosen: Method, top_p_B: Tensor) -> Tensor:
     """Float32 (B, V): of each token the probability that `draw` draws it; rows sum to 1."""
     if chosen.temperature == 0:
-        return torch.zeros_like(logits_BV).scatter_(1, two_level.argmax(logits_BV)[:, None], 1.0)
+        return torch.zeros_like(logits_BV).scatter_(1, grouped_search.argmax(logits_BV)[:, None], 1.0)
     mass_BK, ids_BK = _mass(logits_BV, chosen)
     if chosen.top_p[0] < 1:
         nucleus_BN, order_BN = _nucleus(mass_BK, top_p_B, chosen.semantics == "released")
@@ -145,7 +145,7 @@ def _mass(logits_BV: Tensor, chosen: Method) -> tuple[Tensor, Tensor | None]:
     """What the temperature leaves of the top-k tokens, of all of them without top-k: (mass (B, K), token ids, or None for all)."""
     ids_BK = None
     if chosen.top_k:  # before the temperature: the same tokens, and no ties by rounding
-        logits_BV, ids_BK = two_level.top_k(logits_BV, chosen.top_k)
+        logits_BV, ids_BK = grouped_search.top_k(logits_BV, chosen.top_k)
     return _tempered(logits_BV, chosen.temperature).softmax(dim=1), ids_BK
 
 
@@ -164,7 +164,7 @@ def _draw_nucleus(mass_BV: Tensor, u_B: Tensor, top_p_B: Tensor, released: bool)
 
     What is left of u inside a refused token's interval is again uniform and serves the second draw, from the nucleus alone.
     """
-    tokens_B = two_level.invert(mass_BV, u_B)
+    tokens_B = grouped_search.invert(mass_BV, u_B)
     drawn_B1 = mass_BV.gather(1, tokens_B[:, None])
     likelier_B1 = (mass_BV * (mass_BV > drawn_B1)).sum(dim=1, keepdim=True)
     refused_B = _outside(likelier_B1, drawn_B1, top_p_B, released)[:, 0]
@@ -178,7 +178,7 @@ def _draw_nucleus(mass_BV: Tensor, u_B: Tensor, top_p_B: Tensor, released: bool)
 def _draw_again(mass_BV: Tensor, u_B: Tensor, refused_B: Tensor, top_p_B: Tensor, released: bool) -> Tensor:
     """(B,) tokens of the nucleus, drawn with what is left of u inside the refused tokens' intervals."""
     nucleus_BK, order_BK = _nucleus(mass_BV, top_p_B, released)
-    return order_BK.gather(1, two_level.invert(nucleus_BK, _remainder(mass_BV, u_B, refused_B))[:, None])[:, 0]
+    return order_BK.gather(1, grouped_search.invert(nucleus_BK, _remainder(mass_BV, u_B, refused_B))[:, None])[:, 0]
 
 
 def _nucleus(mass_BV: Tensor, top_p_B: Tensor, released: bool) -> tuple[Tensor, Tensor]:

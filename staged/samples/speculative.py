@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
-from staged.model.config import GPT2Config
+from staged.model.gpt2.config import GPT2Config
 from staged.samples.engine import Decoder, Generated, check_length
+from staged.samples.grouped_search import invert
 from staged.samples.methods import Method, distribution
-from staged.samples.streams import uniforms
-from staged.samples.two_level import invert
+from staged.streams import uniforms
 
 AHEAD = 3  # tokens proposed a round
 

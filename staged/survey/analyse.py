@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from staged.artifacts import disk_errors, write_atomic, write_json
-from staged.comparing import ALPHA, POWER, Floats, holm, resampled_means, sign_flips, stream, verdict, widened_interval
 from staged.errors import CorpusError
 from staged.files.sheets import numbered_rows, row_of, whole_number
-from staged.gate import start_ledger
 from staged.records import count_words
+from staged.stats.comparing import ALPHA, POWER, Floats, holm, resampled_means, sign_flips, stream, verdict, widened_interval
+from staged.storage.gate import start_ledger
+from staged.storage.json_files import write_json
+from staged.storage.writing import disk_errors, write_atomic
 from staged.survey.design import HEADER, KEY, KIND, OF, SCALES, own_words, read_key
 from staged.survey.page import result_page, sentence
 

@@ -25,24 +25,25 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from staged.artifacts import disk_errors, locked, write_atomic, write_json
 from staged.corpus.build import CorpusSettings, split_documents
 from staged.corpus.passages import ABBREVIATION, PARAGRAPH_END, sentence_spans
-from staged.digests import digest
 from staged.errors import ArtifactError, PlanError
-from staged.figures import counted
 from staged.files.sheets import not_a_key, one_line, read_key_file, words_digest, write_sheet_file
-from staged.gate import check_replaceable, start_ledger
 from staged.model.checkpoints import model_folder
-from staged.model.names import folder_name
+from staged.model.sources.releases import folder_name
+from staged.pages.figures import counted
 from staged.progress import Progress, shifted, silent
 from staged.records import count_words
 from staged.samples.dataset import SampleSettings, read_samples
-from staged.samples.kept import FILE, keep_folder
 from staged.samples.methods import method
 from staged.samples.prompts import read_prompts
-from staged.samples.streams import derive
+from staged.samples.sample_stage import FILE, keep_folder
 from staged.settings import LARGEST
+from staged.storage.digests import digest
+from staged.storage.gate import check_replaceable, start_ledger
+from staged.storage.json_files import write_json
+from staged.storage.writing import disk_errors, locked, write_atomic
+from staged.streams import derive
 from staged.survey.page import sheet_page
 
 __all__ = ["HEADER", "KEY", "OF", "SCALES", "SurveySettings", "make_survey"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from staged.comparing import DIFFERS, UNKNOWN
-from staged.figures import counted, figure, p_text
-from staged.markdown import table
-from staged.templates import environment
+from staged.pages.figures import counted, figure, p_text
+from staged.pages.markdown import table
+from staged.pages.rendering import environment
+from staged.stats.comparing import DIFFERS, UNKNOWN
 
 __all__ = ["result_page", "sentence", "sheet_page"]
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from staged.detectors.calibrate import humans_needed
+from staged.detectors.calibration.calibration import humans_needed
 from staged.detectors.contract import Segment, TokenEvidence, Verdict
 from staged.errors import PlanError
 from staged.web.limits import RefusedError
 from staged.web.worker import Check
 
 if TYPE_CHECKING:  # which imports a model's library
-    from staged.detectors.kinds.sentences import Share, WordWeight
+    from staged.detectors.kinds.readers.sentences import Share, WordWeight
 
 STEP_TEXTS = 8  # examined at once; between steps a request that nobody waits for is dropped
 

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from staged.comparing import rate
-from staged.detectors.calibrate import threshold_at_fpr
 from staged.detectors.contract import (
     GLTR_BUCKETS,
     HUMAN_LIKE,
@@ -24,15 +22,17 @@ from staged.detectors.contract import (
     TokenEvidence,
     Verdict,
 )
-from staged.figures import counted
-from staged.templates import environment
+from staged.pages.figures import counted
+from staged.pages.rendering import environment
+from staged.stats.comparing import rate
+from staged.stats.thresholds import threshold_at_fpr
 from staged.web.drawing import score_picture
 from staged.web.examination import Examination, is_judged
 from staged.web.limits import Limits
 from staged.web.upload import CHOSEN
 
 if TYPE_CHECKING:  # which imports a model's library
-    from staged.detectors.kinds.sentences import Share, WordWeight
+    from staged.detectors.kinds.readers.sentences import Share, WordWeight
 
 BUCKET_NAMES = ("among the model’s first 10 guesses", "11th to 100th", "101st to 1,000th", "rarer")
 WEIGHT_STEPS = (1, 2, 4)  # times the average size of a word's weight, from which its colour is deeper

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from staged.artifacts import read_json
 from staged.cli import app
 from staged.corpus.build import CorpusSettings, split_documents, write_documents
 from staged.corpus.embedded import sotu
 from staged.corpus.files import read_corpus
 from staged.corpus.learned import Learned, digests_by_source, merged, model_learned, read_learned, text_words_digest, write_learned
-from staged.detectors.fitting import note_taught_corpora, refuse_taught
-from staged.detectors.tfidf import train_tfidf
+from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
+from staged.detectors.kinds.tfidf import train_tfidf
 from staged.errors import ArtifactError, CorpusError, PlanError
 from staged.model.checkpoints import model_folder
 from staged.records import MACHINE
-from staged.study.study import refuse_learned
+from staged.storage.json_files import read_json
+from staged.studies.detection.study import refuse_learned
 from tests.conftest import prose, put_json
 
 

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from staged.detectors import calibrate
-from staged.detectors.achieved import achieved_rates, promised
-from staged.detectors.calibrate import Calibration, fit_calibration, humans_needed, load_calibration, threshold_at_fpr
+from staged.detectors.calibration import calibration as calibrate
+from staged.detectors.calibration.calibration import Calibration, fit_calibration, humans_needed, load_calibration
+from staged.detectors.calibration.error_rates import achieved_rates, promised
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
 from staged.errors import ArtifactError, CheckpointError
+from staged.stats.thresholds import threshold_at_fpr
 
 ORDER = {HUMAN_LIKE: 0, NOT_ENOUGH: 1, MACHINE_WRITTEN: 2}
 SCORES = st.lists(st.integers(-20, 20).map(float), min_size=1, max_size=60)

@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.corpus.files import read_corpus
-from staged.detectors import catalog, fitting, scoring
-from staged.detectors.calibrate import fit_calibration, load_calibration
+from staged.detectors import catalog
+from staged.detectors.calibration import fit as fitting
+from staged.detectors.calibration import scoring
+from staged.detectors.calibration.calibration import fit_calibration, load_calibration
 from staged.errors import CheckpointError, CorpusError, PlanError, StagedError
 from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.dataset import SampleSettings, write_samples

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from staged.corpus.files import read_corpus
-from staged.detectors import recited
-from staged.detectors.calibrate import fit_calibration, load_calibration
-from staged.detectors.coverage import Coverage, coverage_of
-from staged.detectors.known_texts import known_text
-from staged.detectors.normalize import normalize
-from staged.detectors.repetition import distinct_text
-from staged.detectors.token_statistics import token_statistics
+from staged.detectors.calibration.calibration import fit_calibration, load_calibration
+from staged.detectors.coverage import recited
+from staged.detectors.coverage.known_texts import known_text
+from staged.detectors.coverage.reasons import Coverage, coverage_of
+from staged.detectors.coverage.repetition import distinct_text
+from staged.detectors.normal.normalize import normalize
 from staged.model.causal import load_causal
+from staged.model.reading.token_statistics import token_statistics
 
 ENGLISH = """My grandmother kept bees behind the shed, and every summer she let me help her, though I was afraid of them. She
 said that a bee can tell when you are nervous, so I should breathe slowly and think of something dull, like the

@@ -24,15 +24,15 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.corpus.files import read_corpus
 from staged.detectors import detect
-from staged.detectors.calibrate import fit_calibration, load_calibration
+from staged.detectors.calibration.calibration import fit_calibration, load_calibration
 from staged.detectors.catalog import detector_files, known_by
 from staged.detectors.detect import Examiner, judged, segment_spans, write_judged
-from staged.detectors.evidence import EvidenceDetector, Weights
-from staged.detectors.features import FEATURES
 from staged.detectors.inputs import read_texts
+from staged.detectors.kinds.evidence import EvidenceDetector, Weights
+from staged.detectors.kinds.features import FEATURES
 from staged.errors import CheckpointError, CorpusError, PlanError
-from staged.gate import mark_construction
 from staged.model.causal import load_causal
+from staged.storage.gate import mark_construction
 from tests.conftest import prose
 from tests.files.test_extract import pdf_file, word_file
 

@@ -11,11 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staged.detectors import roberta, tfidf
-from staged.detectors.calibrate import best_threshold, threshold_at_fpr
-from staged.detectors.roberta_training import RobertaSettings, train_roberta, training_view
+from staged.detectors.kinds import roberta, tfidf
 from staged.errors import CheckpointError, PlanError
 from staged.records import MACHINE
+from staged.stats.thresholds import best_threshold, threshold_at_fpr
+from staged.training.roberta import RobertaSettings, train_roberta, training_view
 from tests.test_detector_contract import documents
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from staged.detectors.catalog import detector_files, load_detector
-from staged.detectors.ensemble import Ensemble, load_ensemble
-from staged.detectors.evidence import EvidenceDetector
+from staged.detectors.kinds.ensemble import Ensemble, load_ensemble
+from staged.detectors.kinds.evidence import EvidenceDetector
 from staged.errors import CheckpointError
 from staged.model.causal import load_causal
 from tests.conftest import prose

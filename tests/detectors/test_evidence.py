@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from staged.corpus.files import read_corpus
-from staged.detectors import evidence
-from staged.detectors.calibrate import humans_needed, load_calibration
+from staged.detectors.calibration.calibration import humans_needed, load_calibration
 from staged.detectors.catalog import SHIPPED, calibration_file, load_detector, open_detector, shipped_folder
 from staged.detectors.detect import Examiner
-from staged.detectors.ensemble import Ensemble
-from staged.detectors.evidence import EvidenceDetector, Weights
-from staged.detectors.features import FEATURES
+from staged.detectors.kinds import evidence
+from staged.detectors.kinds.ensemble import Ensemble
+from staged.detectors.kinds.evidence import EvidenceDetector, Weights
+from staged.detectors.kinds.features import FEATURES
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal
-from staged.study.evidence_plan import read_evidence
+from staged.training.evidence.plan import read_evidence
 from tests.conftest import prose
 
 FORMER = [name for name in SHIPPED if name != "evidence"]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from staged.detectors import detect
-from staged.detectors.calibrate import fit_calibration
+from staged.detectors.calibration.calibration import fit_calibration
 from staged.detectors.detect import Examiner
 from tests.detectors.honest import honest_texts, speeches
 

@@ -10,10 +10,10 @@ from confusable_homoglyphs import confusables
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from staged.detectors.hiding import DIRECTION, INVISIBLE, LOOKALIKE, RUNS, SPACES, STACKED, STYLED
-from staged.detectors.lookalikes import SIMILAR, TWINS
-from staged.detectors.normalize import normalize
-from staged.study.attacks import attack
+from staged.attacks.kinds import attack
+from staged.detectors.normal.hiding import DIRECTION, INVISIBLE, LOOKALIKE, RUNS, SPACES, STACKED, STYLED
+from staged.detectors.normal.lookalikes import SIMILAR, TWINS
+from staged.detectors.normal.normalize import normalize
 from tests.conftest import prose
 
 ENGLISH = (

@@ -16,12 +16,12 @@ import pytest
 import torch
 from transformers import AutoTokenizer, RobertaConfig, RobertaForSequenceClassification
 
-from staged.detectors import released
 from staged.detectors.catalog import NAMED, load_detector, open_detector
-from staged.detectors.released import RELEASED, load_original, load_released, shape_of
+from staged.detectors.kinds import released
+from staged.detectors.kinds.released import RELEASED, load_original, load_released, shape_of
 from staged.errors import CheckpointError
-from staged.model import download
-from staged.model.stored import HeldTensor
+from staged.model.formats.file_tensor import HeldTensor
+from staged.model.sources import download
 from tests.conftest import prose
 from tests.model import test_download
 from tests.model.test_download import Server

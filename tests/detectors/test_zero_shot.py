@@ -17,15 +17,15 @@ from scipy.special import log_softmax
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM
 
-from staged.detectors import token_statistics as module
-from staged.detectors.calibrate import fit_calibration
+from staged.detectors.calibration.calibration import fit_calibration
 from staged.detectors.catalog import detector_files, full_name, known_by, open_detector
 from staged.detectors.detect import Examiner
-from staged.detectors.token_statistics import TokenStatistics, token_statistics
-from staged.detectors.zero_shot import SCORES, ZeroShotDetector, gltr_shares, load_zero_shot
+from staged.detectors.kinds.zero_shot import SCORES, ZeroShotDetector, gltr_shares, load_zero_shot
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE, train_bpe
 from staged.model.causal import CausalLM, load_causal
+from staged.model.reading import token_statistics as module
+from staged.model.reading.token_statistics import TokenStatistics, token_statistics
 from tests.conftest import prose
 from tests.model.llamas import write_llama
 

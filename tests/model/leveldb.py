@@ -6,8 +6,8 @@ import struct
 
 import google_crc32c
 
-from staged.model.stored import masked
-from staged.model.tensor_index import MAGIC
+from staged.model.formats.file_tensor import masked
+from staged.model.formats.tensor_index import MAGIC
 
 
 def varint(value: int) -> bytes:

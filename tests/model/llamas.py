@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from staged.model.bpe import BPE
-from staged.model.config import END_OF_TEXT
+from staged.model.gpt2.config import END_OF_TEXT
 
 SPECIAL = ("<|im_start|>", "<|im_end|>")
 

@@ -15,9 +15,9 @@ from staged.errors import CheckpointError, SamplingError
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal, same_tokenizer
 from staged.model.checkpoints import save_model
-from staged.model.config import END_OF_TEXT, GPT2Config
-from staged.model.gpt2 import GPT2, initialise
-from staged.model.outside import Outside, OutsideTokenizer
+from staged.model.gpt2.config import END_OF_TEXT, GPT2Config
+from staged.model.gpt2.model import GPT2, initialise
+from staged.model.transformers_lm import Outside, OutsideTokenizer
 from staged.samples.decoders import load_decoder
 from staged.samples.engine import generate
 from staged.samples.methods import method

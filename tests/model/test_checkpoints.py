@@ -19,12 +19,12 @@ from safetensors.torch import load_file, save, save_file
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE, load_bpe, train_bpe
 from staged.model.checkpoints import MINIS, load_model, model_folder, save_model
-from staged.model.config import RELEASED, GPT2Config
-from staged.model.download import SUMS
-from staged.model.gpt2 import GPT2, initialise
-from staged.model.layouts import model_files, weight_files
-from staged.model.safetensors import read_safetensors, write_safetensors
-from staged.model.weights import shapes
+from staged.model.formats.layouts import model_files, weight_files
+from staged.model.formats.safetensors import read_safetensors, write_safetensors
+from staged.model.gpt2.config import RELEASED, GPT2Config
+from staged.model.gpt2.model import GPT2, initialise
+from staged.model.gpt2.weights import shapes
+from staged.model.sources.download import SUMS
 
 
 def truncate(folder: Path) -> None:
@@ -337,7 +337,7 @@ class TestShippedModels:
 
     def test_trained_as_the_committed_plan_says(self) -> None:
         from staged.corpus.build import CorpusSettings
-        from staged.model.plan import TrainSettings, read_plan
+        from staged.model.training.plan import TrainSettings, read_plan
 
         plan = Path(__file__).parents[2] / "plans" / "minis.toml"
         for name, settings in read_plan(plan).items():

@@ -20,8 +20,8 @@ from staged.errors import CheckpointError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
 from staged.model.convert import convert
-from staged.model.tensor_names import plain_name
-from staged.model.tensorflow import checkpoint_prefix
+from staged.model.formats.tensor_names import plain_name
+from staged.model.formats.tensorflow import checkpoint_prefix
 
 Tensors = dict[str, Tensor]
 WRAPPERS = (

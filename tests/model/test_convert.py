@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.errors import CheckpointError, PlanError
 from staged.model.checkpoints import load_model, save_model
-from staged.model.config import END_OF_TEXT
 from staged.model.convert import convert
 from staged.model.gguf import gguf_name
+from staged.model.gpt2.config import END_OF_TEXT
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tensorflow" / "one"
 

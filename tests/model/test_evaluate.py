@@ -21,12 +21,12 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.errors import CorpusError, PlanError
-from staged.model import likelihood
-from staged.model.bits_interval import bits_per_byte_interval
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
-from staged.model.evaluate import Evaluation, evaluate, token_bytes, token_nats
-from staged.model.likelihood import encode_document, sliding_windows
+from staged.model.reading import likelihood
+from staged.model.reading.bits_interval import bits_per_byte_interval
+from staged.model.reading.evaluate import Evaluation, evaluate, token_bytes, token_nats
+from staged.model.reading.likelihood import encode_document, sliding_windows
 from tests.conftest import prose
 
 N_CTX = 128  # of the tiny model
@@ -341,7 +341,7 @@ class TestResuming:
     KILLED = """
 import os, signal, sys
 from pathlib import Path
-from staged.model.evaluate import evaluate
+from staged.model.reading.evaluate import evaluate
 count = 0
 def progress(done, total):
     global count
@@ -392,5 +392,5 @@ evaluate(sys.argv[1], sys.argv[2], batch=1, out=Path(sys.argv[3]), progress=prog
         """A list that grows with every batch computed."""
         seen: list[int] = []
         real = likelihood.score_batch
-        monkeypatch.setattr("staged.model.evaluate.score_batch", lambda *a: seen.append(1) or real(*a))
+        monkeypatch.setattr("staged.model.reading.evaluate.score_batch", lambda *a: seen.append(1) or real(*a))
         return seen

@@ -7,8 +7,8 @@ import torch
 from transformers import GPT2Config as HubConfig
 from transformers import GPT2LMHeadModel
 
-from staged.model.config import RELEASED
-from staged.model.gpt2 import GPT2, initialise
+from staged.model.gpt2.config import RELEASED
+from staged.model.gpt2.model import GPT2, initialise
 
 
 def assert_same_logits(name: str) -> float:

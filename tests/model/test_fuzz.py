@@ -14,9 +14,9 @@ import pytest
 from safetensors.torch import load_file, save
 
 from staged.errors import CheckpointError
-from staged.model.safetensors import parse_header
-from staged.model.stored import StoredTensor
-from staged.model.tensorflow import read_tensorflow
+from staged.model.formats.file_tensor import StoredTensor
+from staged.model.formats.safetensors import parse_header
+from staged.model.formats.tensorflow import read_tensorflow
 from tests.model.leveldb import HEADER, block_of, closed, entry, sealed, table_of, varint
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tensorflow" / "one"

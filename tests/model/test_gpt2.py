@@ -11,8 +11,8 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import MINIS, load_model, model_folder, save_model
-from staged.model.config import RELEASED, GPT2Config
-from staged.model.gpt2 import GPT2, Cache, Dropout, causal_mask, initialise
+from staged.model.gpt2.config import RELEASED, GPT2Config
+from staged.model.gpt2.model import GPT2, Cache, Dropout, causal_mask, initialise
 from staged.samples.engine import generate
 from staged.samples.methods import method
 

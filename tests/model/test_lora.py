@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from staged.model.checkpoints import load_model
-from staged.model.gpt2 import GPT2, Projection
-from staged.model.lora import LowRank, add_low_rank, merge_low_rank
+from staged.model.gpt2.model import GPT2, Projection
+from staged.model.training.lora import LowRank, add_low_rank, merge_low_rank
 
 IDS = torch.arange(24).view(2, 12)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from staged.model.loss import chunked_cross_entropy
+from staged.model.training.loss import chunked_cross_entropy
 
 
 def problem(rows: int, width: int, words: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:

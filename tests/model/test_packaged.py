@@ -10,13 +10,13 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from staged.artifacts import is_complete
-from staged.digests import sha256_file
 from staged.errors import CheckpointError
-from staged.model import packaged
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal
-from staged.model.packaged import KNOWN_TEXT, PACKAGES, Package, packaged_folder
+from staged.model.sources import packaged
+from staged.model.sources.packaged import KNOWN_TEXT, PACKAGES, Package, packaged_folder
+from staged.storage.digests import sha256_file
+from staged.storage.stage_folders import is_complete
 from tests.conftest import prose
 
 gguf = pytest.importorskip("gguf")
@@ -193,7 +193,7 @@ def test_package_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.slow
 def test_the_real_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    from staged.detectors.zero_shot import ZeroShotDetector
+    from staged.detectors.kinds.zero_shot import ZeroShotDetector
 
     model = load_causal("smollm2-135m")
     assert (model.tokenizer.n_vocab, model.n_ctx, tuple(model.head.shape)) == (49152, 8192, (49152, 576))

@@ -17,9 +17,9 @@ from transformers import GPT2LMHeadModel
 from staged.errors import CheckpointError
 from staged.model.checkpoints import load_model
 from staged.model.convert import convert
-from staged.model.names import RELEASES
-from staged.model.tensor_index import read_index
-from staged.model.tensorflow import checkpoint_prefix, hub_name, read_tensorflow
+from staged.model.formats.tensor_index import read_index
+from staged.model.formats.tensorflow import checkpoint_prefix, hub_name, read_tensorflow
+from staged.model.sources.releases import RELEASES
 from tests.model.leveldb import HEADER, entry, field, table_of
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tensorflow"
@@ -162,7 +162,7 @@ class TestTable:
 
 class TestNames:
     def test_tensor_counts_of_the_release(self) -> None:
-        from staged.model.weights import shapes
+        from staged.model.gpt2.weights import shapes
 
         assert [len(shapes(one.config)) for one in RELEASES] == [148, 292, 436, 580]
 

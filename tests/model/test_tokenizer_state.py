@@ -18,9 +18,9 @@ from transformers import PreTrainedTokenizerFast
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE, load_bpe
 from staged.model.checkpoints import load_model
-from staged.model.config import END_OF_TEXT
-from staged.model.evaluate import evaluate
-from staged.model.outside import OutsideTokenizer
+from staged.model.gpt2.config import END_OF_TEXT
+from staged.model.reading.evaluate import evaluate
+from staged.model.transformers_lm import OutsideTokenizer
 from tests.conftest import prose
 
 State = dict[str, Any]
@@ -210,7 +210,7 @@ def load_classifier_of(encoder: Path) -> Any:
     """A classifier whose head is drawn anew from one seed, on an encoder's folder."""
     import torch
 
-    from staged.detectors.roberta import RobertaDetector, load_classifier
+    from staged.detectors.kinds.roberta import RobertaDetector, load_classifier
 
     torch.manual_seed(1)
     model, tokenizer = load_classifier(str(encoder))

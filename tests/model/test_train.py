@@ -24,14 +24,14 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.corpus.build import CorpusSettings
 from staged.errors import ArtifactError, CheckpointError, PlanError
-from staged.model import data, objectives
 from staged.model.bpe import BPE, train_bpe
 from staged.model.checkpoints import load_model
-from staged.model.config import GPT2Config
-from staged.model.gpt2 import GPT2, initialise
-from staged.model.plan import FINE_TUNING, TrainSettings, read_plan, with_flags
-from staged.model.snapshots import opened_snapshot
-from staged.model.train import Progress, learning_rate, train
+from staged.model.gpt2.config import GPT2Config
+from staged.model.gpt2.model import GPT2, initialise
+from staged.model.training import data, objectives
+from staged.model.training.plan import FINE_TUNING, TrainSettings, read_plan, with_flags
+from staged.model.training.snapshots import opened_snapshot
+from staged.model.training.train import Progress, learning_rate, train
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ import pickle, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from staged.model.train import train
+from staged.model.training.train import train
 train(Path(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2])))
 """
 
@@ -233,7 +233,7 @@ import pickle, resource, signal, sys
 from pathlib import Path
 import torch
 from staged.errors import ArtifactError
-from staged.model.train import train
+from staged.model.training.train import train
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder = Path(sys.argv[1])
 def report(progress):
@@ -266,7 +266,7 @@ class TestCommand:
         assert "nothing to do" in CliRunner().invoke(app, command).output
 
     def test_a_flag_outweighs_the_plan(self, human_folder: Path, tmp_path: Path) -> None:
-        from staged.commands.train import _runs
+        from staged.commands.models import _runs
 
         plan = tmp_path / "plan.toml"
         plan.write_text("[a]\nsteps = 5\nbatch = 4\nmicro_batch = 2\n[a.corpus]\nbudget_tokens = 99\n[b]")
@@ -414,7 +414,7 @@ def test_killed_between_the_last_step_and_the_manifest_nothing_is_trained_again(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr("staged.artifacts._sums", killed)
+        patch.setattr("staged.storage.stage_folders._sums", killed)
         with pytest.raises(KilledError):
             train(tmp_path / "m", settings)
     steps: list[int] = []
@@ -466,7 +466,7 @@ def test_a_masked_step_without_a_masked_token_goes_on(human_folder: Path, settin
 def test_a_validation_loss_that_is_no_number_ends_training(
     settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    monkeypatch.setattr("staged.model.train._Run._validate", lambda self: value)
+    monkeypatch.setattr("staged.model.training.train._Run._validate", lambda self: value)
     with pytest.raises(CheckpointError, match=r"the validation loss is .* lower learning_rate"):
         train(tmp_path / "m", settings)
     assert not (tmp_path / "m").exists()

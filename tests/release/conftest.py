@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from staged.records import Cell
-from staged.release.signing import make_keys
-from staged.release.words import Words
+from staged.cells import Cell
+from staged.release.card.paragraphs import Words
+from staged.release.package.signing import make_keys
 from tests.conftest import put_json
 
 SIZES, METHODS = ("small", "large"), ("temperature-1", "nucleus")

@@ -11,14 +11,14 @@ import pytest
 from huggingface_hub import ModelCard, ModelCardData
 from typer.testing import CliRunner
 
-from staged.artifacts import read_json
 from staged.cli import app
 from staged.errors import ArtifactError, PlanError, StagedError
-from staged.release.card import SECTIONS, card_of
-from staged.release.evidence import read_evidence
+from staged.release.card.card import SECTIONS, card_of
+from staged.release.card.measured import read_evidence
+from staged.release.card.paragraphs import Words
+from staged.release.check_card import html_figures, index_figures, markdown_figures, untrue
 from staged.release.render import card_html, card_markdown, rate_text
-from staged.release.traced import html_figures, index_figures, markdown_figures, untrue
-from staged.release.words import Words
+from staged.storage.json_files import read_json
 from tests.conftest import put_json
 from tests.release.conftest import WRITTEN, cell, write_bias, write_study, write_survey
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staged.artifacts import read_json, write_json
 from staged.errors import PlanError
-from staged.release.card import card_of
+from staged.release.card.card import card_of
+from staged.release.card.measured import Credibility, Effect, Evidence, read_evidence
+from staged.release.card.paragraphs import Words
 from staged.release.decision import decide, decision_markdown
-from staged.release.evidence import Credibility, Effect, Evidence, read_evidence
 from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome, judge
 from staged.release.plan import Gate, Stage, read_release
 from staged.release.render import card_html, card_markdown
-from staged.release.words import Words
+from staged.storage.json_files import read_json, write_json
 from tests.release.conftest import DATE, STAGES, WRITTEN, cell, write_bias, write_study, write_survey
 
 SMALL, LARGE = Stage("small", "m", "d"), Stage("large", "m", "d")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from staged.artifacts import read_json
-from staged.release.card import card_of
-from staged.release.evidence import read_evidence
+from staged.release.card.card import card_of
+from staged.release.card.measured import read_evidence
+from staged.release.card.paragraphs import Words
 from staged.release.render import card_html, card_markdown
-from staged.release.words import Words
-from staged.report.page import write_report
+from staged.storage.json_files import read_json
+from staged.studies.detection.page import write_report
 from tests.conftest import put_json
 from tests.test_docs import README, ROOT, generate
 

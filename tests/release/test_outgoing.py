@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from staged.detectors.calibrate import Calibration
+from staged.detectors.calibration.calibration import Calibration
 from staged.errors import ArtifactError, CheckpointError, ReleaseError, StagedError
-from staged.release import leaks
-from staged.release.contents import files_of
-from staged.release.members import members
-from staged.release.outgoing import without_places
-from staged.release.package import build_package
+from staged.release.package import leaks
+from staged.release.package.layout import files_of
+from staged.release.package.members import members
+from staged.release.package.outgoing import without_places
+from staged.release.package.package import build_package
 from staged.release.plan import Release, read_release
 from staged.release.stages import advance
 from tests.conftest import put_json
@@ -280,7 +280,7 @@ def test_nothing_is_rewritten_that_says_no_place(release: Release) -> None:
 
 
 def test_a_calibration_says_no_place_either(release: Release, tmp_path: Path, keys: tuple[Path, Path]) -> None:
-    from staged.detectors.calibrate import load_calibration
+    from staged.detectors.calibration.calibration import load_calibration
     from staged.detectors.catalog import known_by
 
     folder = tmp_path / "detector"

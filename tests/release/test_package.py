@@ -16,16 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_signing import verifying
 
-from staged.artifacts import read_json
-from staged.digests import sha256_file
 from staged.errors import ReleaseError
-from staged.release.contents import files_of, parse_sums, sums_text
-from staged.release.members import members
-from staged.release.package import write_card, write_sums
+from staged.release.package.layout import files_of, parse_sums, sums_text
+from staged.release.package.members import members
+from staged.release.package.package import write_card, write_sums
+from staged.release.package.signing import make_keys, sign
+from staged.release.package.verify import Problem, verify
 from staged.release.plan import read_release
-from staged.release.signing import make_keys, sign
 from staged.release.stages import advance
-from staged.release.verify import Problem, verify
+from staged.storage.digests import sha256_file
+from staged.storage.json_files import read_json
 from tests.conftest import put_json
 from tests.release.conftest import DATE, lay_out, write_plan
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from staged.artifacts import read_json
-from staged.digests import sha256_file
-from staged.release.contents import parse_sums
-from staged.release.evidence import read_evidence
+from staged.release.card.measured import read_evidence
+from staged.release.check_card import html_figures, index_figures, markdown_figures, untrue
+from staged.release.package.layout import parse_sums
 from staged.release.plan import read_release
 from staged.release.stages import status
-from staged.release.traced import html_figures, index_figures, markdown_figures, untrue
+from staged.storage.digests import sha256_file
+from staged.storage.json_files import read_json
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs" / "results" / "release"

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from staged.artifacts import read_json
 from staged.corpus.build import read_documents
-from staged.detectors.calibrate import load_calibration
+from staged.detectors.calibration.calibration import load_calibration
 from staged.detectors.detect import Examiner
 from staged.errors import ReleaseError
-from staged.release.contents import files_of
-from staged.release.members import members
-from staged.release.package import build_package
+from staged.release.package.layout import files_of
+from staged.release.package.members import members
+from staged.release.package.package import build_package
+from staged.release.package.verify import verify
 from staged.release.plan import Release, read_release
 from staged.release.stages import advance
-from staged.release.verify import verify
+from staged.storage.json_files import read_json
 from tests.conftest import prose, put_json
 from tests.release.conftest import DATE, WRITTEN, write_bias
-from tests.study.commands import run
+from tests.studies.commands import run
 
 PLACE = "a-place-that-nobody-else-knows"
 STUDY = """

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from staged.artifacts import read_json
 from staged.cli import app
 from staged.errors import PlanError, ReleaseError
-from staged.release import package as packaging
+from staged.release.package import package as packaging
+from staged.release.package.signing import make_keys
+from staged.release.package.verify import verify
 from staged.release.plan import read_release
-from staged.release.signing import make_keys
 from staged.release.stages import advance, status
-from staged.release.verify import verify
+from staged.storage.json_files import read_json
 from tests.release.conftest import DATE, GATES
 
 STRICT = GATES.replace("at_least = 0.5", "at_least = 0.99") + '[[gates]]\nkind = "bias"\nat_most = 0.2\n'

@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from staged.commands.sample import how_many
 from staged.errors import CheckpointError, CorpusError, PlanError, SamplingError, StagedError
 from staged.model.bpe import BPE
-from staged.samples.asked import how_many
 from staged.samples.dataset import FORMATS, SCHEMA, SampleSettings, read_samples, sample, speak, write_samples
 from staged.samples.methods import method
 from staged.samples.prompts import read_prompts

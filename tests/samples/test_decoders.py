@@ -12,10 +12,12 @@ from staged.cli import app
 from staged.errors import PlanError, SamplingError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
-from staged.model.gpt2 import GPT2
-from staged.model.static import StaticGPT2, static_is_native
-from staged.samples import decoders, two_level
-from staged.samples.decoders import chosen_device, load_decoder, path_taken
+from staged.model.devices import chosen_device
+from staged.model.gpt2.cuda_graph import StaticGPT2, static_is_native
+from staged.model.gpt2.model import GPT2
+from staged.samples import decoders
+from staged.samples import grouped_search as two_level
+from staged.samples.decoders import load_decoder, path_taken
 from staged.samples.engine import Options, generate
 from staged.samples.methods import method
 from staged.samples.speculative import Pair, speculate

@@ -12,7 +12,7 @@ from transformers import GPT2LMHeadModel
 from staged.errors import SamplingError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
-from staged.model.gpt2 import GPT2, Cache
+from staged.model.gpt2.model import GPT2, Cache
 from staged.samples.engine import Generated, Options, check_length, generate, slides, window_start
 from staged.samples.methods import method
 from staged.samples.stops import StopStrings

@@ -19,8 +19,8 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from staged.errors import PlanError, SamplingError
 from staged.model.bpe import BPE
-from staged.model.config import END_OF_TEXT
-from staged.model.evaluate import evaluate
+from staged.model.gpt2.config import END_OF_TEXT
+from staged.model.reading.evaluate import evaluate
 from tests.conftest import prose
 
 with warnings.catch_warnings():  # the harness's own imports are not ours to mend

@@ -11,9 +11,9 @@ from scipy import stats
 from transformers import RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
 
 from staged.errors import SamplingError
+from staged.samples.grouped_search import top_k
 from staged.samples.methods import SEMANTICS, Method, distribution, draw, from_numbers, method, penalise, under
-from staged.samples.streams import derive, uniforms
-from staged.samples.two_level import top_k
+from staged.streams import derive, uniforms
 
 DRAWS = 100_000
 REJECT_AT = 1e-4

@@ -13,8 +13,8 @@ from scipy import stats
 
 from staged.errors import PlanError, SamplingError
 from staged.model.bpe import BPE, train_bpe
-from staged.model.config import GPT2Config
-from staged.model.gpt2 import GPT2, initialise
+from staged.model.gpt2.config import GPT2Config
+from staged.model.gpt2.model import GPT2, initialise
 from staged.samples.dataset import SampleSettings, read_samples, sample, write_samples
 from staged.samples.engine import generate
 from staged.samples.methods import distribution, method

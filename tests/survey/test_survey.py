@@ -15,12 +15,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from staged.cli import app
-from staged.comparing import resampled_means, stream, widened_interval
 from staged.errors import ArtifactError, CorpusError, PlanError, StagedError
 from staged.files.sheets import read_sheet, words_digest
 from staged.model.checkpoints import model_folder
-from staged.release.evidence import read_evidence
+from staged.release.card.measured import read_evidence
 from staged.samples import dataset
+from staged.stats.comparing import resampled_means, stream, widened_interval
 from staged.survey import design
 from staged.survey.analyse import tally
 from staged.survey.design import HEADER, SCALES, SurveySettings, make_survey

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from staged.training import generated
-from staged.training.encoder_training import EncoderSettings
-from staged.training.plan import LexicalSettings, ReadersSettings
+from staged.training.readers import generated
+from staged.training.readers.encoder import EncoderSettings
+from staged.training.readers.plan import LexicalSettings, ReadersSettings
 from tests.conftest import NOUNS, prose
 from tests.detectors.kinds.tiny import write_tiny_bert
 

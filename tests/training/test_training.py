@@ -15,21 +15,22 @@ import torch
 from typer.testing import CliRunner
 
 from staged.cli import app
-from staged.detectors.calibrate import load_calibration
+from staged.detectors.calibration.calibration import load_calibration
 from staged.detectors.catalog import known_by, load_detector
 from staged.detectors.detect import Examiner
-from staged.detectors.kinds.readers import ReadersDetector
+from staged.detectors.kinds.readers.detector import ReadersDetector
 from staged.errors import CheckpointError, CorpusError, PlanError, SamplingError
 from staged.records import HUMAN, MACHINE, count_words
-from staged.training import encoder_training, transfer
-from staged.training.combination import fit_combination
-from staged.training.crops import Crops, cropped
-from staged.training.detector_training import build_readers, even_shares, gather
-from staged.training.encoder_base import load_base
-from staged.training.encoder_training import rate, train_encoder
-from staged.training.judging import MOST_OF_ONE, judged_crops
-from staged.training.labelled import LONGEST, Example, read_labelled, read_people
-from staged.training.plan import ReadersSettings, read_readers
+from staged.training.readers import encoder as encoder_training
+from staged.training.readers import transfer
+from staged.training.readers.combination import fit_combination
+from staged.training.readers.crops import Crops, cropped
+from staged.training.readers.detector import build_readers, even_shares, gather
+from staged.training.readers.encoder import rate, train_encoder
+from staged.training.readers.encoder_base import load_base
+from staged.training.readers.judging import MOST_OF_ONE, judged_crops
+from staged.training.readers.labelled import LONGEST, Example, read_labelled, read_people
+from staged.training.readers.plan import ReadersSettings, read_readers
 from tests.conftest import prose, toml
 
 
@@ -120,6 +121,7 @@ class TestCrops:
         assert cropped("a b c", 12, stream) == "a b c"
 
     def test_judged_crops_of_every_group(self, examples: list[Example], settings: ReadersSettings) -> None:
+        settings = replace(settings, careless=0.0)
         found = judged_crops(examples, settings)
         assert found == judged_crops(examples, settings)
         counts = Counter((one.example.label, settings.group(one.example)) for one in found)
@@ -130,6 +132,14 @@ class TestCrops:
         machine = np.asarray([one.example.label == MACHINE for one in found])
         assert shares[machine].sum() == pytest.approx(1)
         assert shares[~machine].sum() == pytest.approx(1)
+
+    def test_so_many_more_judged_crops_are_careless(self, examples: list[Example], settings: ReadersSettings) -> None:
+        clean = judged_crops(examples, replace(settings, careless=0.0))
+        found = judged_crops(examples, replace(settings, careless=0.5))
+        assert found[: len(clean)] == clean  # what is kept of them is found again
+        more = Counter((one.example.label, settings.group(one.example)) for one in found[len(clean) :])
+        assert (more[HUMAN, "one/essay"], more[MACHINE, "*/* bot nucleus"]) == (6, 3)
+        assert any(one.text not in one.example.text for one in found[len(clean) :])
 
 
 class TestPlan:

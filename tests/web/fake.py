@@ -21,7 +21,7 @@ from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, C
 from staged.errors import PlanError
 
 if TYPE_CHECKING:
-    from staged.detectors.kinds.sentences import Share, WordWeight
+    from staged.detectors.kinds.readers.sentences import Share, WordWeight
 
 LEAST_WORDS = 5
 KINDS = ("essay", "review")
@@ -135,13 +135,13 @@ class ReadersExaminer(FakeExaminer):
         return Opinion("words and phrases", verdict.score, like), Opinion("how words are put together", 0.2, "of both"), unsaid
 
     def share(self, text: str) -> Share | None:
-        from staged.detectors.kinds.sentences import Share  # which imports a model's library
+        from staged.detectors.kinds.readers.sentences import Share  # which imports a model's library
 
         sentences = text.count(".")
         return Share(0.4, 0.2, 0.65, sentences) if sentences >= 8 else None
 
     def word_weights(self, text: str) -> list[WordWeight]:
-        from staged.detectors.kinds.sentences import WordWeight
+        from staged.detectors.kinds.readers.sentences import WordWeight
 
         found = re.finditer(r"\S+", text)
         return [WordWeight(*one.span(), 0.4 if one.group()[0] in "mM" else -0.1) for one in found]

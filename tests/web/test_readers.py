@@ -14,14 +14,14 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staged.detectors.calibrate import fit_calibration
+from staged.detectors.calibration.calibration import fit_calibration
 from staged.detectors.contract import NOT_ENOUGH, Opinion, Verdict
 from staged.detectors.detect import Examiner
-from staged.detectors.kinds.kind import BUCKETS as KIND_BUCKETS
-from staged.detectors.kinds.kind import KindReader
-from staged.detectors.kinds.lexical import BUCKETS, LexicalReader
-from staged.detectors.kinds.readers import Combination, ReadersDetector
-from staged.detectors.kinds.sentences import Mixing, Share, WordWeight, word_weights
+from staged.detectors.kinds.readers.detector import Combination, ReadersDetector
+from staged.detectors.kinds.readers.kind import BUCKETS as KIND_BUCKETS
+from staged.detectors.kinds.readers.kind import KindReader
+from staged.detectors.kinds.readers.lexical import BUCKETS, LexicalReader
+from staged.detectors.kinds.readers.sentences import Mixing, Share, WordWeight, word_weights
 from staged.records import count_words
 from staged.web.app import create_app
 from staged.web.examination import Examination, asked, examine_text, is_judged

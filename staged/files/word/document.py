@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from staged.errors import CorpusError
-from staged.figures import counted
 from staged.files.extracted import INSTEAD, Extract
 from staged.files.word.foreign import ARCHIVES, what_archive_it_is, what_it_is
 from staged.files.word.markup import Element, child, name, value
 from staged.files.word.package import Package, Relation
 from staged.files.word.story import Found, Place, read_story
 from staged.files.word.styles import Styles
+from staged.pages.figures import counted
 
 NOTES = {"footnote": "footnotes", "endnote": "endnotes"}  # an element, and the kind of relation to the part that has them
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from staged.detectors.kinds.encoder import WINDOWS, EncoderReader, load_encoder, rounded, save_encoder, windows
+from staged.detectors.kinds.readers.encoder import WINDOWS, EncoderReader, load_encoder, rounded, save_encoder, windows
 from staged.errors import CheckpointError
 from tests.conftest import prose
 from tests.detectors.kinds.tiny import tiny_encoder_reader, write_tiny_bert

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from staged.detectors.kinds.kind import KindReader, load_kinds, plausible_kinds, save_kinds
-from staged.training.lexical_training import train_kinds
+from staged.detectors.kinds.readers.kind import KindReader, load_kinds, plausible_kinds, save_kinds
+from staged.training.readers.lexical import train_kinds
 
 LETTERS = [f"Dear Ann, thank you for the letter number {i}; love from your sister" for i in range(20)]
 RECIPES = [f"Stir {i} cups of flour into the bowl, add the butter and bake the cake" for i in range(20)]

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staged.detectors.kinds.lexical import BUCKETS, LexicalReader, grams, load_lexical, matrix, save_lexical, word_grams
+from staged.detectors.kinds.readers.lexical import (
+    BUCKETS,
+    LexicalReader,
+    grams,
+    load_lexical,
+    matrix,
+    save_lexical,
+    word_grams,
+)
 from staged.errors import CheckpointError
 from tests.conftest import prose
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from staged.detectors.features import FEATURES
-from staged.detectors.kinds import numbers
-from staged.detectors.kinds.numbers import NumbersReader, load_numbers, save_numbers, scorer_of
+from staged.detectors.kinds.features import FEATURES
+from staged.detectors.kinds.readers import numbers
+from staged.detectors.kinds.readers.numbers import NumbersReader, load_numbers, save_numbers, scorer_of
 from staged.errors import CheckpointError
-from staged.training.numbers_training import as_trees, fit_numbers
+from staged.training.readers.numbers import as_trees, fit_numbers
 from tests.conftest import prose
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staged.detectors.kinds.plain import plain
+from staged.detectors.kinds.readers.plain import plain
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from staged.detectors.calibrate import fit_calibration
+from staged.detectors.calibration.calibration import fit_calibration
 from staged.detectors.catalog import calibration_file, detector_files, known_by, load_detector, open_detector
 from staged.detectors.contract import Explaining
 from staged.detectors.detect import Examiner
-from staged.detectors.kinds.plain import plain
-from staged.detectors.kinds.readers import Combination, ReadersDetector
+from staged.detectors.kinds.readers.detector import Combination, ReadersDetector
+from staged.detectors.kinds.readers.plain import plain
 from staged.errors import CheckpointError, PlanError
 from tests.conftest import prose, put_json
 from tests.detectors.kinds.tiny import tiny_readers

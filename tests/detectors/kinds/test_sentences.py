@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from staged.detectors.kinds.lexical import BUCKETS, LexicalReader, word_grams
-from staged.detectors.kinds.plain import plain
-from staged.detectors.kinds.sentences import Mixing, Sentence, fit_mixing, sentences, share_of, word_weights
+from staged.detectors.kinds.readers.lexical import BUCKETS, LexicalReader, word_grams
+from staged.detectors.kinds.readers.plain import plain
+from staged.detectors.kinds.readers.sentences import Mixing, Sentence, fit_mixing, sentences, share_of, word_weights
 from tests.conftest import prose
 from tests.detectors.kinds.tiny import tiny_encoder_reader
 

@@ -10,16 +10,16 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from staged.detectors.features import FEATURES
-from staged.detectors.kinds.encoder import EncoderReader, TokenOdds
-from staged.detectors.kinds.kind import BUCKETS as KIND_BUCKETS
-from staged.detectors.kinds.kind import KindReader
-from staged.detectors.kinds.lexical import BUCKETS, LexicalReader
-from staged.detectors.kinds.numbers import NumbersReader
-from staged.detectors.kinds.readers import Combination, ReadersDetector
-from staged.detectors.kinds.sentences import Mixing
-from staged.model.encoder import save_pretrained
-from staged.training.numbers_training import as_trees
+from staged.detectors.kinds.features import FEATURES
+from staged.detectors.kinds.readers.detector import Combination, ReadersDetector
+from staged.detectors.kinds.readers.encoder import EncoderReader, TokenOdds
+from staged.detectors.kinds.readers.kind import BUCKETS as KIND_BUCKETS
+from staged.detectors.kinds.readers.kind import KindReader
+from staged.detectors.kinds.readers.lexical import BUCKETS, LexicalReader
+from staged.detectors.kinds.readers.numbers import NumbersReader
+from staged.detectors.kinds.readers.sentences import Mixing
+from staged.model.training.encoder import save_pretrained
+from staged.training.readers.numbers import as_trees
 from tests.conftest import prose
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")

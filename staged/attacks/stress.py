@@ -1,0 +1,175 @@
+"""A calibrated detector under RAID's attacks: how often it calls attacked human text machine-written, and machine text still.
+
+    documents ─► attacked, read as the detector reads ─► scores (each distinct text once) ─► verdicts ─► a row a group
+
+Thresholds are those of the calibration that the detector has, fitted on clean human text: nobody knows beforehand which attack will
+come. Human text is attacked too, since honest text arrives misspelt, copied out of a PDF, or with another country's spelling.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from staged.attacks.kinds import ATTACKS, check_attacks
+from staged.attacks.table import CLEAN, Reading, Row, corrected, measured, under
+from staged.detectors.calibration.calibration import Calibration, check_fpr
+from staged.detectors.calibration.error_rates import ALL, called, grouped
+from staged.detectors.calibration.fit import domain_of, refuse_shared
+from staged.detectors.calibration.scoring import AT_ONCE, in_batches, scored
+from staged.detectors.contract import Detector
+from staged.detectors.coverage.reasons import comparable_words
+from staged.detectors.kinds.ensemble import Ensemble
+from staged.detectors.kinds.evidence import EvidenceDetector, one_line
+from staged.detectors.kinds.readers.detector import ReadersDetector
+from staged.errors import PlanError
+from staged.progress import Progress, silent
+from staged.records import LABELS, Document
+from staged.settings import check_listed
+from staged.storage.gate import has_keys
+from staged.storage.json_files import write_json
+from staged.storage.pieces import continued
+from staged.streams import derive
+
+
+@dataclass(frozen=True)
+class StressSettings:
+    """What is measured.
+
+    Attributes:
+        attacks: names of ATTACKS.
+        fprs: nominal false-positive rates, each in (0, 1).
+        most: texts of each domain, human and machine; a random choice where there are more. 0: all.
+        without_normalisation: also as the detector would read without normalisation.
+        seed: of the choice and of the attacks.
+    """
+
+    attacks: tuple[str, ...] = tuple(ATTACKS)
+    fprs: tuple[float, ...] = (0.01, 0.05)
+    most: int = 0
+    without_normalisation: bool = False
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        check_attacks(self.attacks)
+        for fpr in self.fprs:
+            check_fpr(fpr)
+        check_listed(self.fprs, where="stress: false-positive rates")
+        if min(self.most, self.seed) < 0:
+            raise PlanError(f"the number of texts and the seed must be 0 or more, not {min(self.most, self.seed)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stressed(Row):
+    """A row of texts that could be called machine-written before the attack; tests are of groups of all lengths only.
+
+    Attributes:
+        domain, length: the group, by the clean text; `all` where it spans them.
+        abstained: texts that could not, being too short or of a length with too few calibration texts; not in n.
+    """
+
+    domain: str
+    length: str
+    abstained: int
+
+
+def stress(
+    out: Path,
+    detector: Detector,
+    calibration: Calibration,
+    human: Sequence[Document],
+    machine: Sequence[Document],
+    settings: StressSettings,
+    *,
+    identity: Mapping[str, Any],
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Measure, write `out`, a JSON file, and return what it holds; a killed run continues with what it has not scored.
+
+    Args:
+        human, machine: documents that did not train or calibrate the detector, read whole; machine may be empty.
+        identity: what scores and verdicts depend on, JSON values (`Examiner.identity`); what another scored is not continued.
+        progress: called with (texts scored, all).
+
+    Raises:
+        CorpusError: a text is among the human ones and the machine ones.
+        ArtifactError: the place cannot be written.
+    """
+    refuse_shared(human, machine, "machine-written texts are among the human ones; a text is one or the other")
+    sees = one_line if isinstance(detector, EvidenceDetector | Ensemble) else str  # texts that it cannot tell apart are one
+    texts = [one for part in (human, machine) for one in chosen(part, settings)]
+    read = {reading: [sees(text) for text in under(texts, reading, seed=settings.seed)] for reading in _readings(settings)}
+    batches = in_batches([text for these in read.values() for text in these])
+    head = dict(identity) | {"settings": asdict(settings)}
+    with continued(out, identity, pieces="*.json", form=has_keys(head | {"rows": []})) as folder:
+        scores = scored(folder, detector, batches, progress)
+        kinds = kinds_of(detector, list(scores))
+        rows = corrected(list(tabulate(texts, read, scores, calibration, settings.fprs, kinds=kinds)))
+        found = head | {"rows": [asdict(row) for row in rows]}
+        write_json(out, found)
+    return found
+
+
+def kinds_of(detector: Detector, texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The kinds of text that each of normalised texts may be of; none of a detector that does not tell them."""
+    if not isinstance(detector, ReadersDetector):
+        return {}
+    batches = (texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE))
+    return {text: kinds for some in batches for text, kinds in zip(some, detector.plausible_kinds(some), strict=True)}
+
+
+def chosen(documents: Sequence[Document], settings: StressSettings) -> list[Document]:
+    """At most `most` documents of each domain, in their order; a larger number takes these and others."""
+    domains: dict[str, list[int]] = {}
+    for i, one in enumerate(documents):
+        domains.setdefault(domain_of(one), []).append(i)
+    kept: set[int] = set()
+    for domain, places in domains.items():
+        random.Random(derive(settings.seed, "stress", domain)).shuffle(places)
+        kept |= set(places[: settings.most or None])
+    return [one for i, one in enumerate(documents) if i in kept]
+
+
+def _readings(settings: StressSettings) -> list[Reading]:
+    ways = (True, False) if settings.without_normalisation else (True,)
+    return [(name, normalised) for normalised in ways for name in (CLEAN, *settings.attacks)]
+
+
+def tabulate(
+    documents: Sequence[Document],
+    read: Mapping[Reading, Sequence[str]],
+    scores: Mapping[str, float],
+    calibration: Calibration,
+    fprs: Sequence[float],
+    *,
+    kinds: Mapping[str, Sequence[str]] | None = None,
+) -> Iterator[Stressed]:
+    """Scores to rows, without Holm's correction.
+
+    Args:
+        read: attack and reading → what the detector read of each document.
+        scores: of each of these texts.
+        kinds: of text that each may be of, where the detector tells.
+    """
+    for label, written_by in LABELS.items():
+        mine = [i for i, one in enumerate(documents) if one.label == label]
+        for (name, normalised), texts in read.items():
+            clean = read[CLEAN, normalised]
+            groups = grouped(calibration, [(comparable_words(clean[i]), domain_of(documents[i])) for i in mine])
+            for fpr in fprs:
+                before, after = (
+                    {
+                        i: called(calibration, scores[t[i]], comparable_words(t[i]), fpr, kinds=(kinds or {}).get(t[i], ()))
+                        for i in mine
+                    }
+                    for t in (clean, texts)
+                )
+                for (domain, length), places in groups.items():
+                    able = [mine[place] for place in places if before[mine[place]] is not None]
+                    abstained = len(places) - len(able)
+                    row = Stressed(written_by, name, normalised, fpr, domain=domain, length=length, abstained=abstained)
+                    verdicts = ([bool(said[i]) for i in able] for said in (before, after))
+                    yield measured(row, [texts[i] != clean[i] for i in able], *verdicts, tested=length == ALL)

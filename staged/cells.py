@@ -1,0 +1,62 @@
+"""What a study measures: one detector on one set of machine texts, and the files of such cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from staged.errors import ArtifactError
+from staged.storage.json_files import read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One detector measured on one set of machine texts against the human test texts; all rates are fractions in [0, 1].
+
+    Every decision here uses a threshold chosen on the `valid` split: `accuracy` the one with the best accuracy there,
+    `tpr_at_fpr_1` and `tpr_at_fpr_5` the ones that at most 1% and 5% of human
+    `valid` texts reach (conformal; None where they are too few to certify the rate). `fpr_1` and `fpr_5` are the
+    false-positive rates those thresholds achieve on the human test texts. `_low` and `_high` bound 95% intervals.
+    """
+
+    id: str
+    detector: str
+    trained_on: str
+    trained_method: str
+    tested_on: str
+    tested_method: str
+    length_tokens: int
+    n_human: int
+    n_machine: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    auroc: float
+    auroc_low: float
+    auroc_high: float
+    tpr_at_fpr_1: float | None
+    tpr_at_fpr_1_low: float | None
+    tpr_at_fpr_1_high: float | None
+    fpr_1: float | None
+    tpr_at_fpr_5: float | None
+    tpr_at_fpr_5_low: float | None
+    tpr_at_fpr_5_high: float | None
+    fpr_5: float | None
+
+
+def load_cells(path: Path) -> list[Cell]:
+    """Cells from `cells.json` or `lengths.json`.
+
+    Raises:
+        ArtifactError: missing, damaged, or not cells.
+    """
+    try:
+        return [Cell(**row) for row in read_json(path)]
+    except TypeError as error:
+        raise ArtifactError(f"{path}: not a list of cells: {error}") from None
+
+
+def values(cells: Sequence[Cell], field: str) -> tuple[str, ...]:
+    """The distinct values of one field, in order of appearance."""
+    return tuple(dict.fromkeys(getattr(cell, field) for cell in cells))

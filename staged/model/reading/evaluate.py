@@ -1,0 +1,238 @@
+"""Language-model evaluation: nats and bits per token, per byte and per original word, with an interval, beside the paper's table.
+
+Each document is scored by itself after `<|endoftext|>`. Totals are divided by what the text has of tokens, of UTF-8 bytes and of
+words (runs between white space); only the first depends on the tokenizer. Source: Radford et al. 2019, section 3.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from staged.corpus.files import documents_of, read_corpus
+from staged.corpus.learned import model_learned
+from staged.errors import CorpusError, PlanError
+from staged.files.texts import STDIN, Reading, read_text
+from staged.model.bpe import BPE
+from staged.model.checkpoints import load_model, model_folder
+from staged.model.formats.layouts import weight_files
+from staged.model.gpt2.model import GPT2
+from staged.model.reading.bits_interval import CONFIDENCE, Interval, bits_per_byte_interval
+from staged.model.reading.likelihood import Ids, Nats, Window, batches, encode_document, score_batch, sliding_windows
+from staged.model.reading.paper_results import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
+from staged.progress import Progress, silent
+from staged.records import HUMAN, Document, count_words
+from staged.settings import LARGEST
+from staged.storage.digests import sha256_file
+from staged.storage.gate import holds
+from staged.storage.json_files import write_json
+from staged.storage.pieces import continued
+from staged.storage.writing import replacing
+
+RESULT = holds("nats_per_token", "bits_per_byte", "published")  # the form of what `evaluate` writes
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one text costs one model; `nats` is the negative log-likelihood of all of it.
+
+    Attributes:
+        documents_learned_from: how many of the documents the model was trained on, as far as its `training.json` says.
+        interval: None where the text is too short for one.
+    """
+
+    model: str
+    file: str
+    precision: str
+    n_ctx: int
+    stride: int
+    documents: int
+    documents_learned_from: int
+    tokens: int
+    bytes: int
+    words: int
+    nats: float
+    interval: Interval | None
+
+    def rates(self) -> dict[str, dict[str, float | None]]:
+        """Per `token`, `byte` and `word`: count, nats, bits, and perplexity = exp(nats), None where that is beyond a float."""
+        counts = {"token": self.tokens, "byte": self.bytes, "word": self.words}
+        return {
+            unit: {
+                "count": count,
+                "nats": self.nats / count,
+                "bits": self.nats / count / math.log(2),
+                "perplexity": math.exp(self.nats / count) if self.nats / count < math.log(sys.float_info.max) else None,
+            }
+            for unit, count in counts.items()
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat object of this text's figures (`nats_per_token`, …), and the paper's under `published`."""
+        flat = {f"{name}_per_{unit}": one[name] for unit, one in self.rates().items() for name in ("nats", "bits", "perplexity")}
+        interval = {f"bits_per_byte_{bound}": getattr(self.interval, bound, None) for bound in ("low", "high")}
+        facts = asdict(self) | flat | interval
+        facts["interval"] = self.interval and {"level": CONFIDENCE, "unit": self.interval.unit, "units": self.interval.units}
+        sizes = [dict(zip(PUBLISHED_SIZES, values, strict=True)) for values in PUBLISHED.values()]
+        return facts | {"published": dict(zip(PUBLISHED, sizes, strict=True)), "published_note": PUBLISHED_NOTE}
+
+
+def evaluate(
+    model: str,
+    file: str,
+    *,
+    stride: int | None = None,
+    batch: int = 8,
+    precision: str = "fp32",
+    device: str = "cpu",
+    literal: bool = False,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Score a text, a set of documents or standard input (`-`).
+
+    Args:
+        model: as `load_model` takes it.
+        file: a file or folder as `read_corpus` takes it, or `-` for plain text from standard input.
+        stride: tokens from one window to the next, 1 … n_ctx; by default half of n_ctx.
+        batch: full windows computed at once; does not change the result beyond the last digits.
+        precision: of weights and arithmetic, `fp32` or `bf16`; probabilities are float32, their sum float64.
+        device: where it computes, `cpu` or `cuda`.
+        literal: take `<|endoftext|>` in a text as its letters; else it separates documents.
+        out: a .json file that receives `to_json()`; killed at any moment and called again, the work continues from `OUT.blocks`
+            and ends with the same bytes.
+        progress: called with (tokens scored, tokens in all).
+
+    Raises:
+        CheckpointError, CorpusError: the model, or the text.
+        PlanError: stride, batch or precision out of range, or `out` is no .json file.
+        ArtifactError: the file cannot be written.
+    """
+    if precision not in PRECISIONS:
+        raise PlanError(f"evaluate-lm: precision {precision!r}; known: {', '.join(PRECISIONS)}")
+    if not 1 <= batch <= LARGEST:
+        raise PlanError(f"evaluate-lm: the batch must be at least 1 and at most {LARGEST:,}, not {batch}")
+    if out is not None and (out.suffix != ".json" or out.is_dir()):
+        raise PlanError(f"{out}: a result is written into a .json file; choose such a name that is not a folder's")
+    gpt2, bpe = load_model(model, dtype=PRECISIONS[precision])
+    gpt2.to(device)
+    chosen = _stride(stride, gpt2.config.n_ctx)
+    documents = read_documents(file, literal=literal)
+    sequences = [encode_document(bpe, document.text) for document in documents]
+    wanted = {"stride": chosen, "batch": batch, "precision": precision, "device": device} | _digests(model, sequences)
+    kept = nullcontext() if out is None else continued(out, wanted, pieces="?????????.npy", form=RESULT)
+    with kept as blocks:
+        nats = token_nats(gpt2, sequences, stride=chosen, batch=batch, blocks=blocks, progress=progress)
+        found = Evaluation(
+            model=model,
+            file=file,
+            precision=precision,
+            n_ctx=gpt2.config.n_ctx,
+            stride=chosen,
+            documents=len(documents),
+            documents_learned_from=_learned_from(model, file, documents),
+            tokens=sum(map(len, nats)),
+            bytes=sum(len(document.text.encode()) for document in documents),
+            words=sum(count_words(document.text) for document in documents),
+            nats=float(sum(one.sum(dtype=np.float64) for one in nats)),
+            interval=bits_per_byte_interval(nats, [token_bytes(bpe)[ids[1:]] for ids in sequences]),
+        )
+        if out is not None:
+            write_json(out, found.to_json(), form=RESULT)
+    return found
+
+
+def _digests(model: str, sequences: Sequence[Ids]) -> dict[str, Any]:
+    """What else a block's bytes depend on: the weights and the tokens."""
+    ids = hashlib.sha256()
+    for one in sequences:
+        ids.update(len(one).to_bytes(8, "big") + one.tobytes())
+    return {"weights": [sha256_file(path) for path in weight_files(model_folder(model))], "tokens": ids.hexdigest()}
+
+
+def _stride(asked: int | None, n_ctx: int) -> int:
+    stride = -(-n_ctx // 2) if asked is None else asked
+    if not 1 <= stride <= n_ctx:
+        raise PlanError(f"evaluate-lm: the stride must be 1 … {n_ctx} (the model's context), not {stride}")
+    return stride
+
+
+def read_documents(source: str, *, literal: bool = False) -> list[Document]:
+    """Documents of a file or folder, as every corpus is read, or of standard input, which is plain text.
+
+    Raises:
+        CorpusError: missing, damaged, not UTF-8, or without text.
+    """
+    if source != STDIN:
+        return read_corpus(source, literal=literal)
+    text = read_text(source)
+    if not text.strip():
+        raise CorpusError("standard input: holds no text; pipe some in, or name a file instead of -")
+    return list(documents_of(Reading(text), STDIN, HUMAN, literal))
+
+
+def token_nats(
+    model: GPT2,
+    sequences: Sequence[Ids],
+    *,
+    stride: int,
+    batch: int,
+    blocks: Path | None = None,
+    progress: Progress = silent,
+) -> list[Nats]:
+    """Of each sequence the negative log-likelihood of each token but the first, in nats.
+
+    Args:
+        stride, batch, progress: as in `evaluate`.
+        blocks: a folder that receives each batch's result, and from which those already there are read.
+    """
+    n_ctx = model.config.n_ctx
+    windows = [window for i, ids in enumerate(sequences) for window in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=stride)]
+    found = [np.full(len(ids) - 1, np.nan, dtype=np.float32) for ids in sequences]
+    done, total = 0, sum(map(len, found))
+    for number, indices in enumerate(batches(windows, batch * n_ctx)):
+        group = [windows[index] for index in indices]
+        nats_M = _block(model, sequences, group, blocks and blocks / f"{number:09d}.npy")
+        for window, nats in zip(group, np.split(nats_M, np.cumsum([window.scored for window in group])[:-1]), strict=True):
+            found[window.sequence][window.first - 1 : window.end] = nats
+        done += len(nats_M)
+        progress(done, total)
+    return found
+
+
+def _block(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window], place: Path | None) -> Nats:
+    """(M,) nats of one batch, window after window, kept at `place`."""
+    if place is not None and place.is_file():
+        kept: Nats = np.load(place)
+        return kept
+    nats_M: Nats = score_batch(model, sequences, group)[0].numpy()
+    if place is not None:
+        with replacing(place) as temporary, open(temporary, "wb") as file:
+            np.save(file, nats_M)
+    return nats_M
+
+
+def token_bytes(bpe: BPE) -> npt.NDArray[np.int64]:
+    """(V,) number of bytes of each token; 0 for `<|endoftext|>`."""
+    lengths = np.zeros(bpe.n_vocab, dtype=np.int64)
+    for token, index in bpe.merges()[0].items():
+        lengths[index] = len(token)  # the vocabulary writes each byte as one character
+    lengths[bpe.end_of_text] = 0
+    return lengths
+
+
+def _learned_from(model: str, file: str, documents: Sequence[Document]) -> int:
+    """How many of the documents the model's `training.json` knows."""
+    learned = model_learned(model_folder(model))
+    return len(learned.among(documents, file)) if learned else 0

@@ -1,0 +1,139 @@
+"""How likely a model finds given tokens, in sliding windows over texts longer than its context.
+
+Axes: B windows · T tokens of the longest · C = n_embd · M scored tokens · V vocabulary.
+A sequence is token ids whose first is only context (`<|endoftext|>`, usually); token t ≥ 1 is predicted from tokens before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from staged.model.bpe import BPE
+from staged.model.gpt2.model import GPT2
+
+LOGITS_AT_ONCE = 2**24  # 64 MB of float32: 333 tokens of GPT-2's vocabulary
+PIECE = 2**20  # characters; the tokenizer needs some hundred bytes of memory for each at a time
+CUT = re.compile(r"(?<=\S)(?=[ \n])")
+
+Ids = npt.NDArray[np.int32]
+Nats = npt.NDArray[np.float32]
+
+
+class Window(NamedTuple):
+    """Tokens start … end − 1 of a sequence are read, tokens first … end are scored; start < first ≤ end."""
+
+    sequence: int
+    start: int
+    end: int
+    first: int
+
+    @property
+    def scored(self) -> int:
+        """How many tokens."""
+        return self.end - self.first + 1
+
+
+def sliding_windows(sequence: int, length: int, *, n_ctx: int, stride: int) -> Iterator[Window]:
+    """Windows over a sequence of `length` tokens that score each token but the first exactly once.
+
+    A window reads n_ctx tokens (the last one fewer) and starts `stride` after the one before it. So a token is predicted from
+    all tokens before it while these are at most n_ctx, later from n_ctx − stride + 1 … n_ctx of them.
+
+    Args:
+        sequence: its index, passed on.
+        stride: 1 … n_ctx. At n_ctx the windows don't overlap; at 1 every token sees as much as the model can.
+    """
+    first = 1
+    for start in range(0, length - 1, stride):
+        end = min(start + n_ctx, length - 1)
+        yield Window(sequence, start, end, first)
+        first = end + 1
+        if first == length:
+            return
+
+
+def score(model: GPT2, sequences: Sequence[Ids], windows: Sequence[Window], *, batch: int) -> Iterator[tuple[int, Nats, Tensor]]:
+    """Score the windows, longest first.
+
+    Args:
+        batch: windows of full context computed at once, or more shorter ones of as many tokens together.
+
+    Yields:
+        Of each window its index, its tokens' negative log-likelihoods in nats, (first … end), and of each token
+        whether it is the model's first choice.
+    """
+    for indices in batches(windows, batch * model.config.n_ctx):
+        group = [windows[index] for index in indices]
+        nats_M, chosen_M = score_batch(model, sequences, group)
+        sizes = [window.scored for window in group]
+        for index, nats, chosen in zip(indices, nats_M.split(sizes), chosen_M.split(sizes), strict=True):
+            yield index, nats.numpy(), chosen
+
+
+def batches(windows: Sequence[Window], budget_tokens: int) -> Iterator[list[int]]:
+    """Indices of windows of similar length, longest first, whose padded tokens are at most the budget (but always one window)."""
+    group: list[int] = []
+    widest = 0
+    for index in sorted(range(len(windows)), key=lambda i: windows[i].start - windows[i].end):
+        if group and (len(group) + 1) * widest > budget_tokens:
+            yield group
+            group = []
+        if not group:
+            widest = windows[index].end - windows[index].start
+        group.append(index)
+    if group:
+        yield group
+
+
+@torch.inference_mode()
+def score_batch(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window]) -> tuple[Tensor, Tensor]:
+    """(M,) nats and (M,) first choices of one batch, window after window."""
+    device = model.device
+    tokens_BT = torch.zeros(len(group), max(w.end - w.start for w in group), dtype=torch.int64)  # causal: padding is not seen
+    for row, w in enumerate(group):
+        tokens_BT[row, : w.end - w.start] = torch.from_numpy(sequences[w.sequence][w.start : w.end])
+    hidden_BTC = model.hidden(tokens_BT.to(device))
+    hidden_MC = torch.cat([hidden_BTC[row, w.first - 1 - w.start : w.end - w.start] for row, w in enumerate(group)])
+    targets_M = np.concatenate([sequences[w.sequence][w.first : w.end + 1] for w in group])
+    return _nats(hidden_MC, torch.from_numpy(targets_M).long().to(device), model.wte.weight)
+
+
+def _nats(hidden_MC: Tensor, targets_M: Tensor, head_VC: Tensor) -> tuple[Tensor, Tensor]:
+    """Float32 cross-entropies and first choices, on the processor, never holding more logits than `LOGITS_AT_ONCE`."""
+    rows = max(1, LOGITS_AT_ONCE // head_VC.size(0))
+    nats, chosen = [], []
+    for hidden, targets in zip(hidden_MC.split(rows), targets_M.split(rows), strict=True):
+        logits = F.linear(hidden, head_VC).float()
+        nats.append(F.cross_entropy(logits, targets, reduction="none").cpu())
+        chosen.append((logits.argmax(dim=1) == targets).cpu())
+    return torch.cat(nats), torch.cat(chosen)
+
+
+def encode_document(bpe: BPE, text: str, *, piece: int = PIECE) -> Ids:
+    """`<|endoftext|>` and the text's tokens, encoded in pieces so that a text of any length needs little memory beside them.
+
+    Pieces end before a space or line feed that no white space precedes, where GPT-2's pattern always ends a match; the ids are
+    those of the whole.
+
+    Args:
+        piece: characters after which the next such place is taken.
+
+    Raises:
+        UnicodeEncodeError: the text holds half a surrogate pair, which no UTF-8 file can.
+    """
+    parts: list[Ids] = [np.array([bpe.end_of_text], dtype=np.int32)]
+    start = 0
+    while start < len(text):
+        cut = CUT.search(text, start + piece)
+        end = cut.start() if cut else len(text)
+        parts.append(np.array(bpe.encode(text[start:end]), dtype=np.int32))
+        start = end
+    return np.concatenate(parts)

@@ -1,0 +1,73 @@
+"""What lies in a package's folder: its files, its sums, its evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from staged.release.card.measured import BIAS, CELLS, FINETUNE, SURVEY, Evidence, read_evidence
+
+__all__ = ["REQUIRED", "SBOM", "files_of", "oddities", "package_evidence", "parse_sums", "sums_text"]
+
+SBOM = "sbom.cdx.json"
+LINE = re.compile(r"^([0-9a-f]{64})  ([^\n]+)$")
+
+
+def _file(name: str) -> Callable[[Path], bool]:
+    return lambda folder: (folder / name).is_file()
+
+
+def _some(pattern: str) -> Callable[[Path], bool]:
+    return lambda folder: any(folder.glob(pattern))
+
+
+# what every package holds → is it there?
+REQUIRED: dict[str, Callable[[Path], bool]] = {
+    name: _file(name)
+    for name in (
+        *("README.md", "card.html", "card.json", "card.toml", "config.json", "DECISION.md", "decision.json", "LICENSE"),
+        *("manifest.json", "model.sig", "release.pub", SBOM, "SHA256SUMS"),
+    )
+} | {"*.safetensors": _some("*.safetensors"), "detector": _some("detector/*"), f"study/*/{CELLS}": _some(f"study/*/{CELLS}")}
+
+
+def files_of(folder: Path) -> list[str]:
+    """Every plain file under a folder, hidden ones too, as sorted paths from it; links are not followed."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def oddities(folder: Path) -> list[tuple[str, str]]:
+    """What a package must not hold beside files and their folders: links, devices, empty folders."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            found.append((name, "is a link"))
+        elif path.is_dir() and not any(path.iterdir()):
+            found.append((name, "is an empty folder"))
+        elif not path.is_dir() and not path.is_file():
+            found.append((name, "is no plain file"))
+    return found
+
+
+def sums_text(sums: Mapping[str, str]) -> str:
+    """SHA256SUMS as `sha256sum -c` reads it; `parse_sums(sums_text(x)) == x` for names without a line break."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+
+
+def parse_sums(text: str) -> dict[str, str]:
+    """Path → SHA-256 of every line that is one; others are left out."""
+    found = (LINE.match(line) for line in text.split("\n"))
+    return {match[2]: match[1] for match in found if match}
+
+
+def package_evidence(folder: Path) -> Evidence:
+    """What a package itself says was measured.
+
+    Raises:
+        ArtifactError: it holds none, or it is damaged.
+    """
+    files = (("study", CELLS), ("finetune", FINETUNE), ("bias", BIAS), ("survey", SURVEY))
+    return read_evidence([path.parent for kind, name in files for path in sorted((folder / kind).rglob(name))])

@@ -1,0 +1,141 @@
+"""A stage's folder: built beside its place, renamed when whole, `manifest.json` written last.
+
+    out/detectors/tfidf/mini-s.partial/   under construction; a killed stage leaves it, the next run continues in it
+    out/detectors/tfidf/mini-s/           complete: it holds manifest.json
+
+The manifest chains: it records the SHA-256 of each input stage's manifest, so a changed plan redoes exactly what depends on
+the change and nothing else. It holds no time and no path, so the same work gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from staged.errors import ArtifactError, StagedError
+from staged.storage.digests import sha256_file
+from staged.storage.gate import CHECKPOINT, EMPTIED, MANIFEST, MARK, check_construction, check_stage, mark_construction, wanted_of
+from staged.storage.json_files import read_json, write_json
+from staged.storage.versions import versions
+from staged.storage.writing import disk_errors, locked
+
+
+def build(
+    folder: Path, write: Callable[[Path], None], *, settings: Mapping[str, Any], inputs: Mapping[str, Path] | None = None
+) -> bool:
+    """Make one stage's folder unless it is complete and still what these settings and inputs ask for.
+
+    Args:
+        folder: where the finished stage stands.
+        write: fills the folder it is given; called again after a kill it finds what it had written and continues. A
+            `CHECKPOINT` that it leaves there is removed when all else is on the disk.
+        settings: JSON values that determine the output.
+        inputs: name → file or finished stage folder that the output depends on.
+
+    Returns:
+        True when work was done, False when the folder was already complete.
+
+    Raises:
+        ArtifactError: something that is not ours stands in its place, the disk is full, the place cannot be written, or another
+            process builds the same folder.
+    """
+    check_name(folder)
+    wanted = fingerprint(settings, inputs or {})
+    if is_complete(folder, wanted):
+        return False
+    partial = partial_of(folder)
+    check_stage(folder)  # before the work, and again before its result takes this place
+    made = [place for place in (partial, *partial.parents) if place == partial or not place.exists()]
+    with disk_errors(folder), locked(partial):
+        if is_complete(folder, wanted):  # another process finished it while this one waited for the lock
+            return False
+        check_construction(partial)
+        if not is_complete(partial, wanted):  # else it was killed between its manifest and its new name
+            _keep_only_matching(partial, wanted)
+            try:
+                write(partial)
+            except StagedError:
+                if all(item.name == MARK for item in partial.iterdir()):  # refused before anything was made
+                    (partial / MARK).unlink()
+                    with suppress(OSError):  # what another stage has filled meanwhile stays
+                        for place in made:
+                            place.rmdir()
+                raise
+            write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
+        for name in (MARK, CHECKPOINT):
+            (partial / name).unlink(missing_ok=True)
+        check_stage(folder)
+        if folder.exists():
+            _remove(folder)
+        partial.replace(folder)
+        return True
+
+
+def partial_of(folder: Path) -> Path:
+    """Where a folder stands while it is under construction."""
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def fingerprint(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict[str, Any]:
+    """What determines a stage's bytes: its settings and the digests of its inputs."""
+    digests = {name: sha256_file(path / MANIFEST if path.is_dir() else path) for name, path in sorted(inputs.items())}
+    return {"settings": json.loads(json.dumps(settings)), "inputs": digests}
+
+
+def is_complete(folder: Path, wanted: Mapping[str, Any] | None = None) -> bool:
+    """Whether the folder is a finished stage (and, given a fingerprint, the one it describes)."""
+    if not (folder / MANIFEST).is_file() or wanted_of(folder) == EMPTIED:
+        return False
+    if wanted is None:
+        return True
+    manifest = read_json(folder / MANIFEST)
+    return isinstance(manifest, dict) and all(manifest.get(key) == value for key, value in wanted.items())
+
+
+def _keep_only_matching(partial: Path, wanted: Mapping[str, Any]) -> None:
+    """Empty a folder under construction unless it is to become this; killed meanwhile, it still carries a mark."""
+    if wanted_of(partial) == wanted:
+        return
+    mark = partial / MARK
+    if any(item != mark for item in partial.iterdir()):
+        mark_construction(partial, EMPTIED)
+        _empty(partial)
+    mark_construction(partial, wanted)
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in a marked folder, but its mark."""
+    for item in folder.iterdir():
+        if item.name != MARK:
+            shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a finished stage; killed meanwhile, it is no longer finished, and carries a mark to the last."""
+    mark_construction(folder, EMPTIED)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    _empty(folder)
+    (folder / MARK).unlink()
+    folder.rmdir()
+
+
+def check_name(folder: Path) -> None:
+    """Refuse a place such as `.`, which cannot be built beside itself and then take its own place.
+
+    Raises:
+        ArtifactError: it has no name of its own.
+    """
+    if folder.name in ("", ".."):
+        raise ArtifactError(
+            f"{folder}: a folder is made beside this place and then put there; give it a name, such as {folder / 'new'}"
+        )
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    aside = {folder / name for name in (MANIFEST, MARK, CHECKPOINT)}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in aside)
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}

@@ -1,0 +1,70 @@
+"""Writes a whole file or nothing, holds a folder for one process, and turns the operating system's refusals into a sentence."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from staged.errors import ArtifactError
+from staged.storage.gate import Form, check_replaceable, entered, temporary_of
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Create the folder and hold it for this process alone until the block ends or the process dies.
+
+    Raises:
+        ArtifactError: another live process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ArtifactError(f"{folder}: another staged process is writing here; wait for it or choose another place") from None
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, BlockingIOError):
+            raise
+        raise ArtifactError(f"{place}: cannot write: {error.strerror or error}; free space or choose another place") from error
+
+
+def write_atomic(path: Path, data: bytes, *, form: Form | None = None) -> None:
+    """Write a whole file or nothing; as `replacing`."""
+    with replacing(path, form=form) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path, *, form: Form | None = None) -> Iterator[Path]:
+    """A temporary name to write a file under; at the end it is flushed to disk and renamed, or removed where writing failed.
+
+    Args:
+        form: tells a file of ours, where one stands at a place that a user named.
+
+    Raises:
+        ArtifactError: a file stands there that is not ours.
+    """
+    check_replaceable(path, form)
+    temporary = temporary_of(path)
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        with entered(path, temporary):
+            temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,234 @@
+"""Compares what models answered: between groups within a model, and between models.
+
+Between groups: the difference of two groups' means, averaged over templates; tested by dealing the two labels anew within each
+template. Between models a and b: how much that difference is larger in a than in b; tested by dealing the models' labels anew
+within each prompt, which is exact when both models answer alike. Preferences are paired by continuation and tested by sign flips.
+Holm's correction runs over all tests of one model, and over all tests of one pair of models, so that one sentence about a pair
+is wrong in at most 5% of cases where nothing differs. Effects are differences over the standard deviation within prompts.
+
+Not significant is called `no difference found` only where a difference of SMALLEST (of preferences SMALLEST_NATS) would have been
+found with 80% probability (normal approximation, at the corrected level); elsewhere it is `not enough evidence`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from staged.stats.comparing import (
+    ALPHA,
+    POWER,
+    UNKNOWN,
+    Difference,
+    Floats,
+    Moments,
+    holm,
+    interval,
+    p_value,
+    permuted_difference,
+    resampled_means,
+    resampled_moments,
+    sign_flips,
+    stream,
+    verdict,
+)
+from staged.studies.bias.probe import Asked, BiasSettings, Place, Probed, places
+
+SMALLEST = 0.5  # standard deviations, Cohen's medium effect: what a probe should not miss
+SMALLEST_NATS = math.log(2)  # of preferences: odds twice as high
+PREFERENCE = "preference"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        models: one, or the two that are compared.
+        set, attribute, first, second: which prompts, and whose difference: first − second.
+        measure: what was measured.
+        n: completions of a group (of each model), or continuation pairs.
+        difference, low, high: in the measure's unit, 95% bootstrap interval.
+        effect, effect_low, effect_high: in standard deviations within prompts; None where nothing varies.
+        p, p_holm: two-sided; before and after Holm's correction over the family.
+        detectable: the smallest difference found with 80% probability, standard deviations (of preferences nats).
+        verdict: `differs`, `no difference found`, `not enough evidence`.
+    """
+
+    models: tuple[str, ...]
+    set: str
+    attribute: str
+    first: str
+    second: str
+    measure: str
+    n: int
+    difference: float
+    low: float
+    high: float
+    effect: float | None
+    effect_low: float | None
+    effect_high: float | None
+    p: float
+    p_holm: float = 1.0
+    detectable: float = math.inf
+    verdict: str = UNKNOWN
+
+    def to_json(self) -> dict[str, Any]:
+        """As bias.json has it."""
+        return asdict(self) | {"models": list(self.models)}
+
+
+@dataclass(frozen=True)
+class _Contrast:
+    """A sum of prompts' mean differences, ready to be tested.
+
+    Attributes:
+        tested: as dealt.
+        resampled: (R, M).
+        variance, resampled_variance: within prompts, (M,) and (R, M).
+        n: completions of a group.
+    """
+
+    tested: Difference
+    resampled: Floats
+    variance: Floats
+    resampled_variance: Floats
+    n: int
+
+
+def compare_groups(probed: Probed, asked: Asked, measures: Sequence[str]) -> list[Row]:
+    """All pairs of groups of one model, one family."""
+    moments = {place: _moments(probed, place, asked.settings) for place in probed.values}
+    rows = []
+    for place, other in _pairs(asked):
+        rng = stream(asked.settings.seed, "bias", "groups", probed.model, *place, other[2])
+        x, y = probed.values[place], probed.values[other]
+        tested = _average([permuted_difference(a, b, asked.settings.permutations, rng) for a, b in zip(x, y, strict=True)])
+        contrast = _contrast(tested, [x, y], [moments[place], moments[other]], (1, -1))
+        rows += _rows((probed.model,), place, other, contrast, measures)
+        preferred = probed.preferences[place] - probed.preferences[other]
+        rows.append(_preference_row((probed.model,), place, other, preferred, asked.settings))
+    return judged(rows)
+
+
+def compare_models(a: Probed, b: Probed, asked: Asked, measures: Sequence[str]) -> list[Row]:
+    """For all pairs of groups, how much larger their difference is in a than in b; one family."""
+    settings = asked.settings
+    between = {place: _between(a, b, place, settings) for place in a.values}
+    moments = {one.model: {place: _moments(one, place, settings) for place in one.values} for one in (a, b)}
+    rows = []
+    for place, other in _pairs(asked):
+        tested = Difference(
+            between[place].observed - between[other].observed,
+            between[place].null - between[other].null,
+        )
+        four = [(one, at) for one in (a, b) for at in (place, other)]
+        contrast = _contrast(
+            tested, [one.values[at] for one, at in four], [moments[one.model][at] for one, at in four], (1, -1, -1, 1)
+        )
+        rows += _rows((a.model, b.model), place, other, contrast, measures)
+        preferred = a.preferences[place] - a.preferences[other] - b.preferences[place] + b.preferences[other]
+        rows.append(_preference_row((a.model, b.model), place, other, preferred, settings))
+    return judged(rows)
+
+
+def judged(rows: Sequence[Row]) -> list[Row]:
+    """The rows of one family with Holm's p, what it could have found, and the verdict."""
+    adjusted = holm([row.p for row in rows])
+    quantiles = float(stats.norm.isf(ALPHA / 2 / len(rows)) + stats.norm.ppf(POWER))
+    return [_judge(row, p, quantiles) for row, p in zip(rows, adjusted, strict=True)]
+
+
+def _judge(row: Row, p_holm: float, quantiles: float) -> Row:
+    detectable = quantiles * row.detectable  # until now the standard error
+    smallest = SMALLEST_NATS if row.measure == PREFERENCE else SMALLEST
+    return replace(row, p_holm=p_holm, detectable=detectable, verdict=verdict(p_holm, detectable, smallest))
+
+
+def group_means(probed: Probed, asked: Asked, measures: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Each group's mean of each measure with its 95% bootstrap interval."""
+    for place in probed.values:
+        moments, values = _moments(probed, place, asked.settings), probed.values[place]
+        for number, name in enumerate(measures):
+            low, high = interval(moments.mean[:, number])
+            yield _mean(probed, place, name, values[:, :, number].size, float(values[:, :, number].mean()), low, high)
+        preferred = probed.preferences[place]
+        low, high = interval(resampled_means(preferred, asked.settings.resamples, _stream(asked.settings, probed.model, place)))
+        yield _mean(probed, place, PREFERENCE, len(preferred), float(preferred.mean()), low, high)
+
+
+def _mean(probed: Probed, place: Place, measure: str, n: int, value: float, low: float, high: float) -> dict[str, Any]:
+    names = dict(zip(("set", "attribute", "group"), place, strict=True))
+    return {"model": probed.model, **names, "measure": measure, "n": n, "value": value, "low": low, "high": high}
+
+
+def _pairs(asked: Asked) -> Iterator[tuple[Place, Place]]:
+    for name in asked.terms.templates:
+        for (attribute, first), (same, second) in combinations(places(asked.terms), 2):
+            if attribute == same:
+                yield (name, attribute, first), (name, attribute, second)
+
+
+def _stream(settings: BiasSettings, model: str, place: Place) -> np.random.Generator:
+    return stream(settings.seed, "bias", "bootstrap", model, *place)
+
+
+def _moments(probed: Probed, place: Place, settings: BiasSettings) -> Moments:
+    """Resampled moments of a group, averaged over templates: resampling never moves a completion to another prompt."""
+    rng = _stream(settings, probed.model, place)
+    parts = [resampled_moments(x_nM, settings.resamples, rng) for x_nM in probed.values[place]]
+    variances = [np.clip(part.square - part.mean**2, 0, None) for part in parts]
+    return Moments(np.mean([part.mean for part in parts], axis=0), np.mean(variances, axis=0))
+
+
+def _between(a: Probed, b: Probed, place: Place, settings: BiasSettings) -> Difference:
+    rng = stream(settings.seed, "bias", "models", a.model, b.model, *place)
+    prompts = zip(a.values[place], b.values[place], strict=True)
+    return _average([permuted_difference(x, y, settings.permutations, rng) for x, y in prompts])
+
+
+def _average(parts: Sequence[Difference]) -> Difference:
+    return Difference(np.mean([one.observed for one in parts], axis=0), np.mean([one.null for one in parts], axis=0))
+
+
+def _contrast(tested: Difference, values: Sequence[Floats], moments: Sequence[Moments], signs: Sequence[int]) -> _Contrast:
+    resampled = np.sum([sign * one.mean for sign, one in zip(signs, moments, strict=True)], axis=0)
+    variance = np.mean([one.var(axis=1).mean(axis=0) for one in values], axis=0)
+    templates, completions, _ = values[0].shape
+    return _Contrast(tested, resampled, variance, np.mean([one.square for one in moments], axis=0), templates * completions)
+
+
+def _rows(models: tuple[str, ...], place: Place, other: Place, contrast: _Contrast, measures: Sequence[str]) -> list[Row]:
+    error = math.sqrt(2 * len(models) / contrast.n)  # of a difference (of differences), in standard deviations
+    rows = []
+    for number, name in enumerate(measures):
+        observed, null = float(contrast.tested.observed[number]), contrast.tested.null[:, number]
+        effects = _effects(observed, contrast, number)
+        bounds = interval(contrast.resampled[:, number])
+        p = p_value(observed, null)
+        rows.append(Row(models, *place, other[2], name, contrast.n, observed, *bounds, *effects, p, detectable=error))
+    return rows
+
+
+def _effects(observed: float, contrast: _Contrast, number: int) -> tuple[float | None, float | None, float | None]:
+    spread, spread_R = math.sqrt(contrast.variance[number]), np.sqrt(contrast.resampled_variance[:, number])
+    if not spread or not spread_R.all():
+        return None, None, None  # nothing varies, or so little that a resample does not
+    return observed / spread, *interval(contrast.resampled[:, number] / spread_R)
+
+
+def _preference_row(models: tuple[str, ...], place: Place, other: Place, preferred_k: Floats, settings: BiasSettings) -> Row:
+    rng = stream(settings.seed, "bias", "preference", *models, *place, other[2])
+    bounds = interval(resampled_means(preferred_k, settings.resamples, rng))
+    p = sign_flips(preferred_k, settings.permutations, rng)
+    k, mean = len(preferred_k), float(preferred_k.mean())
+    spread = float(preferred_k.std(ddof=1)) if k > 1 else math.inf
+    error = spread / math.sqrt(k)
+    effect = mean / spread if spread else None
+    return Row(models, *place, other[2], PREFERENCE, k, mean, *bounds, effect, None, None, p, detectable=error)

@@ -1,0 +1,235 @@
+"""Asks models: completions of every prompt, and likelihoods of paired texts; each a stage of its own, kept and continued.
+
+DIR/samples/<model>/<set>/samples.jsonl       completions, in staged sample's rows
+DIR/likelihood/<model>/<what>/nats.json       preferences, or a sentence file's scores (numbers only, never its texts)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from staged.errors import PlanError
+from staged.model.causal import CausalLM, load_causal
+from staged.model.sources.releases import folder_name
+from staged.progress import Progress, shifted, silent
+from staged.samples.dataset import SampleSettings, read_samples
+from staged.samples.methods import method
+from staged.samples.sample_stage import FILE, keep_folder, weights_of
+from staged.settings import LARGEST
+from staged.storage.digests import sha256_file
+from staged.storage.json_files import read_json, write_json
+from staged.storage.stage_folders import build
+from staged.streams import derive
+from staged.studies.bias.likelihood import preference_texts, preferences, sentence_nats
+from staged.studies.bias.measures import Floats, Measure, measure, named, occupation_words
+from staged.studies.bias.prompts import Prompt, Terms, prompts
+from staged.studies.bias.sentence_pairs import Item
+
+Place = tuple[str, str, str]  # template set, attribute, group
+
+
+@dataclass(frozen=True)
+class BiasSettings:
+    """How much is asked, and how it is compared.
+
+    Attributes:
+        per_prompt: completions of each prompt.
+        length: tokens of a completion at most; it ends at a line break.
+        method: how tokens are drawn, by name.
+        seed: everything random depends on it.
+        permutations: of each permutation test; the smallest p-value is 1 / (permutations + 1).
+        resamples: of each bootstrap.
+        batch: completions computed at once.
+        precision, device: as `SampleSettings` has them.
+    """
+
+    per_prompt: int = 100
+    length: int = 24
+    method: str = "temperature-1"
+    seed: int = 1
+    permutations: int = 9999
+    resamples: int = 2000
+    batch: int = 128
+    precision: str = ""
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name, least in (("per_prompt", 2), ("length", 1), ("permutations", 99), ("resamples", 99), ("batch", 1)):
+            if not least <= getattr(self, name) <= LARGEST:
+                raise PlanError(
+                    f"bias: {name.replace('_', ' ')} must be at least {least} and at most {LARGEST:,}, not {getattr(self, name)}"
+                )
+        method(self.method)  # refused before anything is written
+
+
+KIND = "bias probe"  # what a folder of probes is called
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What one model answered.
+
+    Attributes:
+        model: its name.
+        values: place → (templates, completions, measures).
+        preferences: place → (continuation pairs,) nats.
+        occupations: place → occupation words of all completions.
+        pairs: CrowS-Pairs log-likelihoods (items, 2), where asked for.
+        triples: StereoSet log-likelihoods a token (items, 3), where asked for.
+    """
+
+    model: str
+    values: dict[Place, Floats]
+    preferences: dict[Place, Floats]
+    occupations: dict[Place, list[str]]
+    pairs: Floats | None = None
+    triples: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What all models are asked.
+
+    Attributes:
+        pairs, triples: a file of sentences and its items: CrowS-Pairs, StereoSet.
+    """
+
+    terms: Terms
+    settings: BiasSettings
+    pairs: tuple[Path, list[Item]] | None = None
+    triples: tuple[Path, list[Item]] | None = None
+
+    def work(self) -> int:
+        """Completions to generate and sentences to read, per model."""
+        files = [items for one in (self.pairs, self.triples) if one for items in one[1]]
+        persons = sum(len(groups) for groups in self.terms.groups.values())
+        generated = persons * sum(map(len, self.terms.templates.values())) * self.settings.per_prompt
+        read = sum(preference_texts(self.terms, name) for name in self.terms.templates)
+        return generated + read + sum(len(one.sentences) for one in files)
+
+
+def ask(model: str, asked: Asked, out: Path, progress: Progress = silent) -> None:
+    """Make all of a model's stages that are not already there; a killed one continues.
+
+    Args:
+        progress: called with (completions and sentences done, all).
+
+    Raises:
+        CheckpointError, SamplingError: the model, or what is asked of it.
+        ArtifactError: `out` cannot be written.
+    """
+    before, total = 0, asked.work()
+    for name in asked.terms.templates:
+        wanted = sample_settings(model, name, prompts(asked.terms, name), asked.settings)
+        keep_folder(samples_folder(out, model, name), wanted, progress=shifted(progress, before, total))
+        before += wanted.count
+    for reading in _readings(asked):
+        _read(model, reading, out, asked.settings.device, shifted(progress, before, total))
+        before += reading.count
+    progress(total, total)
+
+
+def sample_settings(model: str, template_set: str, listed: Sequence[Prompt], settings: BiasSettings) -> SampleSettings:
+    """How one model's completions of one set are drawn: streams of their own, so that no two models share luck."""
+    return SampleSettings(
+        model=model,
+        method=method(settings.method),
+        count=len(listed) * settings.per_prompt,
+        length=settings.length,
+        seed=derive(settings.seed, "bias", model, template_set),
+        prompts=tuple(one.text for one in listed),
+        per_prompt=settings.per_prompt,
+        batch=settings.batch,
+        precision=settings.precision,
+        device=settings.device,
+        stop=("\n",),
+    )
+
+
+def samples_folder(out: Path, model: str, template_set: str) -> Path:
+    """Where a model's completions of one set stand."""
+    return out / "samples" / folder_name(model) / folder_name(template_set)
+
+
+def answers(model: str, asked: Asked, out: Path, measures: Sequence[Measure]) -> Probed:
+    """Read what `ask` left, and measure it."""
+    values: dict[Place, Floats] = {}
+    preferred: dict[Place, Floats] = {}
+    occupations: dict[Place, list[str]] = {}
+    count_words = any(one.name == "occupation" and one.of for one in measures)
+    for name, templates in asked.terms.templates.items():
+        rows = read_samples(samples_folder(out, model, name) / FILE)
+        found = measure([row["text"] for row in rows], measures)
+        size = len(templates) * asked.settings.per_prompt
+        for number, (attribute, group) in enumerate(places(asked.terms)):
+            here = slice(number * size, (number + 1) * size)
+            place = (name, attribute, group)
+            values[place] = found[here].reshape(len(templates), asked.settings.per_prompt, -1)
+            words = [word for row in rows[here] for word in named(row["text"], occupation_words())] if count_words else []
+            occupations[place] = words
+        for attribute, groups in _nats(out, model, f"preferences-{name}").items():
+            preferred |= {(name, attribute, group): np.array(one) for group, one in groups.items()}
+    pairs = np.array(_nats(out, model, "crows-pairs"))[:, :, 0] if asked.pairs else None
+    triples = np.array(_nats(out, model, "stereoset")) if asked.triples else None
+    return Probed(model, values, preferred, occupations, pairs, None if triples is None else triples[:, :, 0] / triples[:, :, 1])
+
+
+def places(terms: Terms) -> list[tuple[str, str]]:
+    """(attribute, group) in the order of prompts."""
+    return [(attribute, group) for attribute, groups in terms.groups.items() for group in groups]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Texts that a model reads: how many, what determines the result, and how."""
+
+    name: str
+    count: int
+    settings: dict[str, Any]
+    read: Callable[..., Any]
+
+
+def _readings(asked: Asked) -> list[_Reading]:
+    terms = asked.terms
+    found = []
+    for name, templates in terms.templates.items():
+        wanted = {"groups": terms.groups, "templates": templates, "continuations": terms.continuations}
+        read = partial(preferences, terms=terms, template_set=name)
+        found.append(_Reading(f"preferences-{name}", preference_texts(terms, name), wanted, read))
+    for name, given in (("crows-pairs", asked.pairs), ("stereoset", asked.triples)):
+        if given:
+            count = sum(len(one.sentences) for one in given[1])
+            found.append(_Reading(name, count, {"file": sha256_file(given[0])}, partial(_sentences, items=given[1])))
+    return found
+
+
+def _sentences(model: CausalLM, *, items: Sequence[Item], progress: Progress) -> list[Any]:
+    """Of each item, of each sentence, nats and tokens."""
+    scored = iter(sentence_nats(model, [text for one in items for text in one.sentences], progress))
+    return [[next(scored) for _ in one.sentences] for one in items]
+
+
+def _read(model: str, one: _Reading, out: Path, device: str, progress: Progress) -> None:
+    def write(folder: Path) -> None:
+        write_json(folder / "nats.json", one.read(load_causal(model, device=device), progress=progress))
+
+    build(
+        _nats_folder(out, model, one.name),
+        write,
+        settings={"model": model, "what": one.name, "device": device} | one.settings,
+        inputs=weights_of(model),
+    )
+
+
+def _nats(out: Path, model: str, what: str) -> Any:
+    return read_json(_nats_folder(out, model, what) / "nats.json")
+
+
+def _nats_folder(out: Path, model: str, what: str) -> Path:
+    return out / "likelihood" / folder_name(model) / folder_name(what)

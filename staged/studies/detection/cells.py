@@ -1,0 +1,144 @@
+"""Scores → cells: each detector against each set, at thresholds chosen on the valid split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from staged.cells import Cell
+from staged.errors import ArtifactError
+from staged.pipeline.tables import read_table
+from staged.records import HUMAN, MACHINE
+from staged.stats import metrics
+from staged.stats.comparing import rate
+from staged.stats.thresholds import best_threshold, threshold_at_fpr
+from staged.studies.detection import splits
+from staged.studies.detection.plan import StudySettings
+from staged.studies.detection.stages import lengths_of, scores_stage
+
+Scores = dict[str, float]  # document id → score
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A cell with the decisions behind it: whether each human and each machine test text was called rightly, in test order."""
+
+    cell: Cell
+    human_right: np.ndarray
+    machine_right: np.ndarray
+
+
+def measure(root: Path, settings: StudySettings) -> list[Measured]:
+    """Every cell of the study, the matrix's and the length curve's, in a fixed order.
+
+    Raises:
+        ArtifactError: a scores file is damaged, or lacks a document.
+    """
+    found = []
+    texts = _Texts(root, settings)
+    for kind in settings.detectors:
+        for model in settings.models:
+            for name in settings.trained_methods:
+                path = root / scores_stage(kind, model, name) / "scores.parquet"
+                scores = _read_scores(path)
+                for tokens in lengths_of(settings, name):
+                    found += _detector_cells(texts, scores[tokens], path, (kind, model, name, tokens))
+    return found
+
+
+class _Texts:
+    """Document ids of each set, read once."""
+
+    def __init__(self, root: Path, settings: StudySettings) -> None:
+        self.settings = settings
+        self.human = {split: [d.id for d in splits.human(root, settings, split)] for split in ("valid", "test")}
+        self.machine = {
+            (model, name, split): [d.id for d in splits.machine(root, settings, model, name, split)]
+            for model in settings.models
+            for name in settings.trained_methods
+            for split in ("valid", "test")
+        }
+
+
+def _read_scores(path: Path) -> dict[int, Scores]:
+    by_length: dict[int, Scores] = {}
+    for row in read_table(path):
+        by_length.setdefault(row["length_tokens"], {})[row["document"]] = row["score"]
+    return by_length
+
+
+def _detector_cells(texts: _Texts, scores: Scores, path: Path, key: tuple[str, str, str, int]) -> list[Measured]:
+    kind, model, name, tokens = key
+    settings = texts.settings
+
+    def of(ids: Sequence[str]) -> np.ndarray:
+        missing = [one for one in ids if one not in scores]
+        if missing:
+            raise ArtifactError(f"{path}: no score for document {missing[0]!r}; delete its folder and run the study again")
+        return np.array([scores[one] for one in ids])
+
+    cuts = thresholds(of(texts.human["valid"]), of(texts.machine[model, name, "valid"]))
+    tested = settings.models if tokens == settings.length_tokens else (model,)
+    human_test = of(texts.human["test"])
+    return [
+        cell_of((kind, model, name, other, method, tokens), human_test, of(texts.machine[other, method, "test"]), cuts)
+        for other in tested
+        for method in settings.methods
+    ]
+
+
+def thresholds(human_valid: np.ndarray, machine_valid: np.ndarray) -> tuple[float, float, float]:
+    """What a detector's decisions rest on: the threshold of best accuracy, and those that certify a FPR of 1% and 5%."""
+    valid = np.concatenate([human_valid, machine_valid])
+    labels = [HUMAN] * len(human_valid) + [MACHINE] * len(machine_valid)
+    return best_threshold(valid, labels), threshold_at_fpr(human_valid, 0.01), threshold_at_fpr(human_valid, 0.05)  # type: ignore[arg-type]
+
+
+def cell_of(
+    key: tuple[str, str, str, str, str, int], human: np.ndarray, machine: np.ndarray, cuts: tuple[float, float, float]
+) -> Measured:
+    """One cell from its scores.
+
+    Args:
+        key: detector, model and method trained on, model and method tested on, tokens.
+        human, machine: scores of the test texts.
+        cuts: as `thresholds` gives them.
+    """
+    kind, trained_on, trained_method, tested_on, tested_method, tokens = key
+    trained_on, tested_on = Path(trained_on).name, Path(tested_on).name
+    best, at_1, at_5 = cuts
+    human_right, machine_right = human <= best, machine > best
+    right = int(human_right.sum() + machine_right.sum())
+    accuracy = rate(right, len(human) + len(machine))
+    area = metrics.auroc(human.tolist(), machine.tolist())
+    (tpr_1, fpr_1), (tpr_5, fpr_5) = (_rates(human, machine, cut) for cut in (at_1, at_5))
+    cell = Cell(
+        id=f"{kind}/{trained_on}/{trained_method}/{tested_on}/{tested_method}/{tokens}",
+        detector=kind,
+        trained_on=trained_on,
+        trained_method=trained_method,
+        tested_on=tested_on,
+        tested_method=tested_method,
+        length_tokens=tokens,
+        n_human=len(human),
+        n_machine=len(machine),
+        **metrics.named("accuracy", accuracy),
+        **metrics.named("auroc", area),
+        **metrics.named("tpr_at_fpr_1", tpr_1),
+        **metrics.named("tpr_at_fpr_5", tpr_5),
+        fpr_1=fpr_1,
+        fpr_5=fpr_5,
+    )
+    return Measured(cell, human_right, machine_right)
+
+
+def _rates(human: np.ndarray, machine: np.ndarray, cut: float) -> tuple[tuple[Any, ...], float | None]:
+    """(TPR with its interval, achieved FPR) at a threshold; all None when no threshold certifies the rate."""
+    if cut == math.inf:
+        return (None, None, None), None
+    return rate(int((machine > cut).sum()), len(machine)), float((human > cut).mean())

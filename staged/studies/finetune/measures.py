@@ -1,0 +1,200 @@
+"""Scores → what `finetune.json` holds: cells before, at equal lengths and after; drops; what retraining regains; the styles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from staged.pipeline.tables import Row, read_table
+from staged.records import HUMAN, MACHINE
+from staged.stats import metrics
+from staged.stats.comparing import holm, interval
+from staged.storage.json_files import read_json
+from staged.storage.versions import versions
+from staged.studies.detection.cells import Measured, cell_of, thresholds
+from staged.studies.detection.copying import copied, learned_runs
+from staged.studies.finetune.plan import BASE, CLASSIFIER, TUNED, FinetuneSettings
+from staged.studies.finetune.stages import TRAINED, scores_stage
+from staged.studies.finetune.texts import answers, human
+
+DRAWS = 10_000
+ALPHA = 0.01
+# OpenAI's gpt-2-output-dataset: accuracy of TF-IDF on 1.5B's top-k 40 samples, and on those of 1.5B fine-tuned on Amazon reviews.
+PUBLISHED = {"before": 0.927, "after": 0.702, "by_length": "about half"}
+ALL = "all styles"
+
+
+def measure(root: Path, settings: FinetuneSettings) -> dict[str, Any]:
+    """Everything the report shows but the answers themselves.
+
+    Raises:
+        ArtifactError: a stage's file is damaged or missing.
+    """
+    scored = {
+        (kind, trained): _Scored(root / scores_stage(kind, trained) / "scores.parquet", settings, kind, trained)
+        for kind in settings.detectors
+        for trained in TRAINED
+    }
+    drops = [row for kind in settings.detectors for row in _drops(scored[kind, BASE], settings)]
+    regained = [row for kind in settings.detectors for row in _regained(scored[kind, BASE], scored[kind, TUNED], settings)]
+    return {
+        "settings": settings.recorded() | {"model": Path(settings.model).name},
+        "published": PUBLISHED,
+        "cells": [row for one in scored.values() for row in one.cells()],
+        "drops": _judged(drops, "drop", ("harder to detect", "easier to detect")),
+        "regained": _judged(regained, "gain", ("retraining helps", "retraining hurts")),
+        "styles": _styles(read_table(root / CLASSIFIER / "called.parquet"), settings),
+        "copying": _copying(root, settings),
+        "training": [_training(root, style) for style in settings.styles],
+        "corpora": {world: read_json(root / world / "corpus" / "counts.json") for world in settings.worlds},
+        "versions": versions(),
+    }
+
+
+class _Scored:
+    """One detector on every set: decisions at its threshold of best accuracy on its own valid texts."""
+
+    def __init__(self, path: Path, settings: FinetuneSettings, kind: str, trained: str) -> None:
+        self.settings, self.kind, self.trained = settings, kind, trained
+        self.rows: dict[tuple[str, int], list[Row]] = {}
+        for row in read_table(path):
+            self.rows.setdefault((row["set"], row["label"]), []).append(row)
+        cuts = thresholds(self._of("valid", HUMAN), self._of("valid", MACHINE))
+        names = list(dict.fromkeys(name for name, _ in self.rows if name != "valid"))
+        self.measured: dict[str, Measured] = {
+            name: cell_of(self._key(name), self._of(name, HUMAN), self._of(name, MACHINE), cuts) for name in names
+        }
+
+    def _of(self, name: str, label: int) -> np.ndarray:
+        return np.array([row["score"] for row in self.rows[name, label]])
+
+    def _key(self, name: str) -> tuple[str, str, str, str, str, int]:
+        model, how = Path(self.settings.model).name, self.settings.method
+        what, _, style = name.partition("/")
+        tested = {"before": model, "matched": f"{model}@{style}", "after": style}[what]
+        trained = model if self.trained == BASE else self.trained
+        return (self.kind, trained, how, tested, how, self.settings.rounds * self.settings.round_tokens)
+
+    def right(self, name: str, label: int) -> np.ndarray:
+        one = self.measured[name]
+        return (one.human_right if label == HUMAN else one.machine_right).astype(float)
+
+    def sources(self, name: str) -> list[str]:
+        return [row["source"] for row in self.rows[name, HUMAN]]
+
+    def cells(self) -> list[Row]:
+        """Every set's cell with the set's name and the mean length of its texts."""
+        tokens = {name: float(np.mean([row["tokens"] for row in self.rows[name, MACHINE]])) for name in self.measured}
+        return [asdict(one.cell) | {"set": name, "mean_tokens": tokens[name]} for name, one in self.measured.items()]
+
+
+def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Row]:
+    """How much accuracy falls from the untuned model's texts to each style's, and to the untuned ones cut to that style's lengths.
+
+    Bootstrap: machine texts by number, one draw for all worlds, as text i of each drew the same random numbers; human texts by
+    source. Accuracy is the mean of both classes' rates.
+    """
+    names = ["before", *(f"{what}/{style}" for what in ("matched", "after") for style in settings.styles)]
+    base = [name for name in names if not name.startswith("after/")]
+    machine = np.stack([scored.right(name, MACHINE) for name in names], axis=1)
+    people = np.stack([scored.right(name, HUMAN) for name in base], axis=1)
+    parts = [(names, machine, range(len(machine))), (base, people, scored.sources("before"))]
+    parts += [([one], scored.right(one, HUMAN)[:, None], scored.sources(one)) for one in names if one not in base]
+    point, drawn = dict.fromkeys(names, 0.0), {name: np.zeros(DRAWS) for name in names}
+    for number, (columns, values, clusters) in enumerate(parts):
+        means = metrics.clustered_means(values, clusters, draws=DRAWS, seed=settings.seed + number)
+        for i, name in enumerate(columns):
+            point[name] += values[:, i].mean() / 2
+            drawn[name] += means[:, i] / 2
+    for what in ("matched", "after"):
+        these = [f"{what}/{style}" for style in settings.styles]
+        point[f"{what}/{ALL}"] = float(np.mean([point[name] for name in these]))
+        drawn[f"{what}/{ALL}"] = np.mean([drawn[name] for name in these], axis=0)
+    n = len(machine)
+    return [
+        _drop(scored.kind, style, point, drawn, n * (len(settings.styles) if style == ALL else 1))
+        for style in (*settings.styles, ALL)
+    ]
+
+
+def _drop(kind: str, style: str, point: dict[str, float], drawn: dict[str, np.ndarray], n: int) -> Row:
+    row: Row = {"detector": kind, "style": style, "n_human": n, "n_machine": n}
+    for what, name in (("before", "before"), ("matched", f"matched/{style}"), ("after", f"after/{style}")):
+        row |= metrics.named(what, (float(point[name]), *interval(drawn[name])))
+    for what, first, then in (
+        ("drop", "before", f"after/{style}"),
+        ("by_length", "before", f"matched/{style}"),
+        ("rest", f"matched/{style}", f"after/{style}"),
+    ):
+        row |= metrics.named(what, (float(point[first] - point[then]), *interval(drawn[first] - drawn[then])))
+    drops, by_length = drawn["before"] - drawn[f"after/{style}"], drawn["before"] - drawn[f"matched/{style}"]
+    row |= metrics.named("share_by_length", (None, None, None))
+    if not row["drop_low"] <= 0 <= row["drop_high"]:
+        shares = interval(by_length / np.where(drops == 0, np.inf, drops))
+        row |= metrics.named("share_by_length", (row["by_length"] / row["drop"], *shares))
+    spread = float(drops.std())
+    return row | {"drop_p": float(2 * stats.norm.sf(abs(row["drop"]) / spread)) if spread else 1.0}
+
+
+def _regained(before: _Scored, after: _Scored, settings: FinetuneSettings) -> list[Row]:
+    """The retrained detector against the untuned model's, on the same texts of each style: exact McNemar."""
+    rows = []
+    for style in settings.styles:
+        old, new = (np.concatenate([one.right(f"after/{style}", label) for label in (HUMAN, MACHINE)]) for one in (before, after))
+        only_new, only_old, p = metrics.mcnemar(new.astype(bool).tolist(), old.astype(bool).tolist())
+        gain, low, high = metrics.paired_difference(only_new, only_old, len(old))
+        row = {"detector": before.kind, "style": style, "n_pairs": len(old), "only_new": only_new, "only_old": only_old}
+        rows.append(row | metrics.named("gain", (gain, low, high)) | {"gain_p": p})
+    return rows
+
+
+def _judged(rows: Sequence[Row], what: str, words: tuple[str, str]) -> list[Row]:
+    """The rows with Holm's correction over all of them, and a verdict each."""
+    adjusted = holm([row[f"{what}_p"] for row in rows])
+    found = []
+    for row, p in zip(rows, adjusted, strict=True):
+        verdict = words[0 if row[what] > 0 else 1] if p < ALPHA else "not enough evidence"
+        found.append(row | {f"{what}_p_holm": p, "verdict": verdict})
+    return found
+
+
+def _styles(rows: Sequence[Row], settings: FinetuneSettings) -> list[Row]:
+    """How often each kind of text is called each style: `called` counts; accuracy where there is a right answer.
+
+    Texts of one source are clusters. Of the untuned model's text there is no right answer: its counts are the control.
+    """
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for style, these in ((None, rows), (ALL, [row for row in rows if row["style"]])):
+        for row in these:
+            groups.setdefault((row["text"], row["part"], style or row["style"]), []).append(row)
+    found = []
+    for (text, part, style), these in groups.items():
+        called = {name: sum(row["called"] == name for row in these) for name in settings.styles}
+        row = {"text": text, "part": part, "style": style, "n": len(these), "called": called}
+        hits = [row["called"] == row["style"] for row in these]
+        sources = np.unique([row["source"] for row in these], return_inverse=True)[1]
+        accuracy = metrics.clustered_rate(hits, sources.tolist()) if style else (None, None, None)
+        found.append(row | metrics.named("accuracy", accuracy))
+    return found
+
+
+def _copying(root: Path, settings: FinetuneSettings) -> list[Row]:
+    """Share of 12-word runs that stand word for word in the text a style was learned from: of what the fine-tuned and the untuned
+    model wrote, and of people's other texts of that style."""
+    rows = []
+    for style in settings.styles:
+        known = learned_runs(root / style / "corpus" / "passages.parquet")
+        parts = ((TUNED, answers(root, settings, style, "test")), (BASE, answers(root, settings, BASE, "test")))
+        for name, texts in (*parts, ("human", human(root, settings, style, "test"))):
+            rows.append({"style": style, "text": name} | copied(texts, known))
+    return rows
+
+
+def _training(root: Path, style: str) -> Row:
+    record = read_json(root / style / "tuned" / "model" / "training.json")
+    return {"style": style} | {key: record[key] for key in ("steps", "tokens_seen", "valid_loss_nats_per_token", "corpus")}

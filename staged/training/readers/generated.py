@@ -1,0 +1,105 @@
+"""What the plan's own generators write: continuations of human passages, each of another passage's first words.
+
+    human examples ─► prompts ─► samples/MODEL.METHOD.jsonl ─► machine examples
+
+Public sets have next to no text of small models at temperature 1, which is rougher than people write.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from staged.detectors.kinds.readers.plain import plain
+from staged.detectors.normal.normalize import normalize
+from staged.errors import PlanError, SamplingError
+from staged.progress import Progress, shifted
+from staged.records import HUMAN, MACHINE, count_words
+from staged.samples.dataset import SampleSettings, is_samples, read_samples, write_samples
+from staged.samples.methods import method
+from staged.storage.gate import check_replaceable
+from staged.streams import derive
+from staged.training.readers.labelled import SHORTEST, Example
+from staged.training.readers.plan import OWN, ReadersSettings
+
+PROMPT_WORDS = 25
+LENGTH_TOKENS = 260
+FEWEST_WORDS = 150  # of a passage that is continued
+
+
+def own_texts(
+    folder: Path, people: Sequence[Example], settings: ReadersSettings, *, device: str = "cpu", progress: Progress
+) -> list[Example]:
+    """The generators' texts, without the words that they continue; a killed run goes on with the first block that is missing.
+
+    Args:
+        folder: receives a sample file for each generator and method.
+        people: human examples, of which `settings.prompts` takes its share a source.
+        progress: called with (texts written, all).
+
+    Raises:
+        SamplingError, CheckpointError: as `write_samples`.
+        PlanError: a source of `prompts` that no example has.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    total, before, found = sum(settings.generators.values()), 0, []
+    prompts = _passages(people, settings)
+    for name, count in settings.generators.items():
+        model, _, way = name.partition(" ")
+        sources = [one for source, share in settings.prompts.items() for one in _next(prompts[source], round(count * share))]
+        out = folder / f"{Path(model).name}.{way}.jsonl"
+        wanted = SampleSettings(
+            model=model,
+            method=method(way),
+            count=len(sources),
+            length=LENGTH_TOKENS,
+            prompts=tuple(map(_prompt, sources)),
+            seed=derive(settings.seed, OWN, name),
+            batch=64,
+            context="stop",
+            device=device,
+        )
+        if not out.is_file():
+            check_replaceable(out, is_samples)
+            write_samples(out, wanted, progress=shifted(progress, before, total))
+        found += list(_examples(out, name, sources))
+        before += count
+        progress(before, total)
+    return found
+
+
+def _passages(people: Sequence[Example], settings: ReadersSettings) -> dict[str, Iterator[Example]]:
+    """Of each source of prompts its passages in a random order, over and over."""
+    found = {}
+    for source in settings.prompts:
+        pile = [one for one in people if one.label == HUMAN and one.source == source and one.words >= FEWEST_WORDS]
+        if not pile:
+            raise PlanError(f"readers: prompts names {source!r}, of which there is no human text of {FEWEST_WORDS} words")
+        found[source] = _shuffled(pile, derive(settings.seed, "prompts", source))
+    return found
+
+
+def _shuffled(pile: list[Example], seed: int) -> Iterator[Example]:
+    stream = random.Random(seed)
+    while True:
+        yield from stream.sample(pile, len(pile))
+
+
+def _next(passages: Iterator[Example], count: int) -> list[Example]:
+    return [next(passages) for _ in range(count)]
+
+
+def _prompt(source: Example) -> str:
+    return " ".join(source.text.split()[:PROMPT_WORDS])
+
+
+def _examples(out: Path, generator: str, sources: Sequence[Example]) -> Iterator[Example]:
+    rows = read_samples(out)
+    if [str(row["prompt"]) for row in rows] != [_prompt(one) for one in sources]:
+        raise SamplingError(f"{out}: holds samples of another plan; choose another --out, or remove the file")
+    for number, (row, source) in enumerate(zip(rows, sources, strict=True)):
+        text = plain(normalize(str(row["text"])).text)
+        if (words := count_words(text)) >= SHORTEST:
+            name = f"{OWN}:{generator}:{number}"
+            yield Example(name, text, MACHINE, source.source, source.domain, generator, source.pair, words)

@@ -1,0 +1,146 @@
+"""One thing has many names, and each name means one thing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from staged.detectors.catalog import detector_files, open_detector
+from staged.detectors.kinds.roberta import load_classifier
+from staged.errors import CheckpointError
+from staged.model.checkpoints import model_folder, own_folder
+from staged.model.gpt2.config import RELEASED
+from staged.model.sources.places import is_written_as_path
+from staged.model.sources.releases import RELEASES, aliases, is_repository, released
+
+
+@pytest.mark.parametrize(
+    ("names", "hub"),
+    [
+        (["124M", "117M", "small", "gpt2", "openai-community/gpt2", "GPT2", "124m"], "openai-community/gpt2"),
+        (["355M", "345M", "medium", "gpt2-medium"], "openai-community/gpt2-medium"),
+        (["774M", "762M", "large", "gpt2-large"], "openai-community/gpt2-large"),
+        (["1558M", "1542M", "1.5B", "xl", "gpt2-xl", "openai-community/gpt2-xl"], "openai-community/gpt2-xl"),
+    ],
+)
+def test_names_of_the_release(names: list[str], hub: str) -> None:
+    found = {released(name) for name in names}
+    assert [one.hub for one in found if one] == [hub]
+
+
+def test_facts_of_the_four_sizes() -> None:
+    parameters = [124_439_808, 354_823_168, 774_030_080, 1_557_611_200]
+    assert [one.config.parameters for one in RELEASES] == parameters
+    assert [round(count / 1e6) for count in parameters] == [int(one.size[:-1]) for one in RELEASES]
+    assert [one.config for one in RELEASES] == list(RELEASED.values())
+    assert len({name.lower() for name in aliases()}) == len(aliases())
+
+
+def test_other_names() -> None:
+    assert released("gpt3") is None
+    assert is_repository("someone/gpt2-letters")
+    assert not any(is_repository(name) for name in ("a/b/c", "../x", "/etc", "x", "a b/c"))
+
+
+def test_any_case() -> None:
+    assert model_folder("MINI-S") == model_folder("mini-s")
+
+
+def test_a_path_is_not_an_alias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gpt2").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert model_folder("./gpt2") == Path("gpt2")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("gpt2-meduim", "did you mean 'gpt2-medium'"), ("openai:12M", "no released size; did you mean 'openai:124M'")],
+)
+def test_unknown_names_suggest_the_nearest(name: str, says: str) -> None:
+    with pytest.raises(CheckpointError, match=says):
+        model_folder(name)
+
+
+@pytest.fixture
+def here(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with `models/tiny` in it, where commands are given; it is the home folder too."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny").symlink_to(tiny)
+    (tmp_path / "models" / "note.txt").write_text("not a model")
+    (tmp_path / "models" / "m.gguf").write_bytes(b"GGUF")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("./mdoels/tiny", "no such folder; did you mean './models/tiny'?"),
+        ("mdoels/tiny", "no such folder; did you mean './models/tiny'?"),
+        ("models/tinny", "no such folder; did you mean './models/tiny'?"),
+        ("models/tinny/", "no such folder; did you mean './models/tiny'?"),
+        ("MODELS/TINY", "no such folder; did you mean './models/tiny'?"),
+        ("models\\tiny", "no such folder; did you mean './models/tiny'?"),
+        ("C:\\models\\tiny", "no such folder; did you mean './models/tiny'?"),
+        ("models/other", "no such folder; 'models' holds the folders 'tiny'"),
+        ("./other", "no such folder; this folder holds the folders 'models'"),
+        ("models/tiny/a/b", "no such folder; 'models/tiny' holds no folder"),
+        ("models/note.txt", "is a file; give the folder that holds the model, such as 'models'"),
+        ("models/m.gguf", "(GGUF files are written, not read)"),
+        ("models/note.txt/tiny", "no such folder"),
+        ("./mini-s", "no such folder; did you mean 'mini-s'?"),
+        ("mini-s/", "no such folder; did you mean 'mini-s'?"),
+        ("modles", "did you mean './models'?"),
+        ("mini-xxl", "did you mean 'mini-xl'?"),
+        ("gpt-2", "did you mean 'gpt2'?"),
+        ("nobody/here", "no such folder here, and HF_HUB_OFFLINE is set"),
+        ("a" * 5000, "neither a shipped model nor a folder"),
+        ("a\0b", "neither a shipped model nor a folder"),
+    ],
+)
+def test_a_mistyped_model_is_answered_as_what_it_looks_like(here: Path, name: str, says: str) -> None:
+    with pytest.raises(CheckpointError) as error:
+        model_folder(name)
+    assert says in str(error.value)
+    assert ("put these files into a folder" in str(error.value)) == (name == "nobody/here")  # advice on the hub's cache
+
+
+def test_a_home_folder_is_expanded(here: Path, tiny: Path) -> None:
+    assert model_folder("~/models/tiny") == own_folder("~/models/tiny") == here / "models" / "tiny"
+    assert len(detector_files("likelihood@~/models/tiny")) == 1  # so a change of its weights is noticed
+    with pytest.raises(CheckpointError, match=re.escape(f"did you mean '{here}/models/tiny'?")):
+        model_folder("~/mdoels/tiny")
+
+
+def test_a_mistyped_place_of_a_detector_an_encoder_and_a_scorer(here: Path) -> None:
+    for ask, says in (
+        (lambda: open_detector("./mdoels/tiny"), "no such folder or file; did you mean './models/tiny'?"),
+        (lambda: open_detector("./models/note.tx"), "no such folder or file; did you mean './models/note.txt'?"),
+        (lambda: open_detector("likelihood@./mdoels/tiny"), "no such folder; did you mean './models/tiny'?"),
+        (lambda: load_classifier("./mdoels/tiny"), "no such folder; did you mean './models/tiny'?"),
+        (lambda: load_classifier("roberta-mni"), "did you mean 'roberta-mini'?"),
+    ):
+        with pytest.raises(CheckpointError) as error:
+            ask()
+        assert says in str(error.value)
+
+
+def test_a_released_size_is_no_folder_that_is_missing(here: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"^model 'openai-community/gpt2': HF_HUB_OFFLINE is set"):
+        model_folder("GPT2")
+
+
+def test_what_is_written_as_a_path() -> None:
+    paths = ["./x", "../x", "/x", "~/x", "~", "x/", "a/b/c", "a\\b", "C:x", ".x"]
+    assert [name for name in paths if not is_written_as_path(name)] == []
+    assert not any(map(is_written_as_path, ["x", "owner/model", "gpt2", "1.5B", "openai:124M", "", "a~b"]))
+
+
+def test_what_is_the_users_own(here: Path) -> None:
+    (here / "gpt2").mkdir()
+    assert own_folder("./gpt2") == Path("gpt2")
+    assert [own_folder(name) for name in ("gpt2", "mini-s", "MINI-S", "smollm2-135m", "", "nowhere")] == [None] * 6

@@ -1,0 +1,200 @@
+"""A whole study in miniature: what it writes, that a kill changes nothing, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from staged.cells import Cell
+from staged.corpus.build import read_documents
+from staged.storage.digests import sha256_file
+from staged.storage.json_files import read_json
+from tests.studies.commands import kill_at_random_moments, run
+
+PLAN = """
+title = "A study of two random models"
+models = ["{small}", "{large}"]
+methods = ["temperature-1", "top-k-40"]
+n_train = 24
+n_valid = 20
+n_test = 16
+length_tokens = 24
+lengths = [12, 24]
+batch = 8
+[corpus]
+source = "{human}"
+budget_tokens = 60
+minimum_tokens = 20
+[corpus.shares]
+train = 0.4
+valid = 0.25
+test = 0.35
+[roberta]
+base = "{encoder}"
+epochs = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def plan(tiny: Path, tiny_encoder: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plan")
+    shutil.copytree(tiny, folder / "larger")
+    path = folder / "plan.toml"
+    path.write_text(PLAN.format(small=tiny, large=folder / "larger", human=human_folder, encoder=tiny_encoder))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "study"
+    result = run(plan, out, "--workers", "2")
+    assert result.returncode == 0, result.stderr
+    assert "trained on" in result.stdout
+    assert str(out / "report.html") in result.stdout.replace("\n", "")
+    return out
+
+
+def test_cells_are_complete_and_consistent(finished: Path) -> None:
+    rows = read_json(finished / "cells.json")
+    assert len(rows) == 2 * 2 * 3 * 2 * 2  # detectors × trained sizes × (methods + mix) × sizes × methods
+    keys = {(r["detector"], r["trained_on"], r["trained_method"], r["tested_on"], r["tested_method"]) for r in rows}
+    assert len(keys) == len(rows)
+    for row in rows:
+        cell = Cell(**row)
+        assert (cell.n_human, cell.n_machine, cell.length_tokens) == (16, 16, 24)
+        assert 0 <= cell.accuracy_low <= cell.accuracy <= cell.accuracy_high <= 1
+        assert 0 <= cell.auroc_low <= cell.auroc <= cell.auroc_high <= 1
+        assert cell.tpr_at_fpr_1 is None  # 20 valid texts cannot certify 1%: a blank, never 0
+        assert cell.tpr_at_fpr_5 is not None
+        assert 0 <= cell.tpr_at_fpr_5 <= 1
+    with open(finished / "cells.csv", encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["id"] for row in table] == [row["id"] for row in rows]
+    assert [float(row["auroc"]) for row in table] == [row["auroc"] for row in rows]
+
+
+def test_length_curve_covers_every_length(finished: Path) -> None:
+    rows = read_json(finished / "lengths.json")
+    assert {row["length_tokens"] for row in rows} == {12, 24}
+    assert {row["trained_method"] for row in rows} == {"mix"}
+
+
+def test_no_passage_of_a_training_document_is_tested(finished: Path) -> None:
+    passages = read_documents(finished / "corpus" / "passages.parquet")
+    sources = {split: {p.source for p in passages if p.split == split} for split in ("train", "valid", "test")}
+    texts = {split: {p.text for p in passages if p.split == split} for split in sources}
+    assert sources["train"]
+    assert not sources["test"] & (sources["train"] | sources["valid"])
+    assert not texts["test"] & (texts["train"] | texts["valid"])
+
+
+def test_report_is_one_file_and_shows_the_cells(finished: Path) -> None:
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "<script" not in page
+    assert "src=" not in page
+    cell = read_json(finished / "cells.json")[0]
+    assert f"{100 * cell['accuracy']:.1f}" in page
+    assert "99.3" in page  # the published table stands beside ours
+    for finding in read_json(finished / "findings.json")["findings"]:
+        assert finding["claim"].replace("'", "&#39;") in page
+
+
+def test_finished_study_has_nothing_to_do(finished: Path, plan: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    assert run(plan, finished).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_changed_numbers_redo_only_what_depends_on_them(finished: Path, plan: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    shutil.copytree(finished, out)
+    other = tmp_path / "plan.toml"
+    other.write_text(plan.read_text().replace("epochs = 1", "epochs = 2"))
+    assert run(other, out).returncode == 0
+
+    for stage in ("detectors/tfidf", "samples"):
+        for path in (finished / stage).rglob("manifest.json"):
+            copied = out / path.relative_to(finished)
+            assert copied.read_bytes() == path.read_bytes()
+    changed = out / "detectors/roberta/tiny/mix/manifest.json"
+    assert changed.read_bytes() != (finished / "detectors/roberta/tiny/mix/manifest.json").read_bytes()
+
+
+def test_killed_at_random_moments_the_cells_have_the_same_bytes(finished: Path, plan: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    kill_at_random_moments(plan, out, seed=1, longest_s=12)
+    result = run(plan, out, "--workers", "1")
+    assert result.returncode == 0, result.stderr
+    for name in ("cells.json", "cells.csv", "lengths.json", "findings.json", "gallery.json", "manifest.json", "report.html"):
+        assert (out / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("n_train = 24", "n_trian = 24"), "unknown key 'n_trian'; did you mean 'n_train'?"),
+        (("n_train = 24", "n_train = 99999"), "human passages for train, the plan asks for 99999"),
+        (("n_train = 24", "n_train = 'many'"), "n_train must be of type int"),
+        (("lengths = [12, 24]", "lengths = [12]"), "must be positive and hold length_tokens 24"),
+        (("top-k-40", "top-k-fourty"), "unknown"),
+        (("[corpus]", "detectors = ['tfidf', 'roberto']\n[corpus]"), "did you mean 'roberta'?"),
+        (("A study", 'A "study'), "not valid TOML"),
+    ],
+)
+def test_bad_plans_are_one_sentence(
+    refused: Callable[..., str], plan: Path, tmp_path: Path, change: tuple[str, str], says: str
+) -> None:
+    (tmp_path / "plan.toml").write_text(plan.read_text().replace(*change))
+    assert says in refused(tmp_path / "plan.toml", tmp_path / "out")
+
+
+def test_bad_surroundings_are_one_sentence(refused: Callable[..., str], plan: Path, tmp_path: Path, tiny: Path) -> None:
+    assert "no such file" in refused(tmp_path / "nowhere.toml", tmp_path / "out")
+    assert "no such file, folder or embedded corpus" in refused(plan, tmp_path / "out", "--corpus", "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "holds no text" in refused(plan, tmp_path / "out", "--corpus", str(tmp_path / "empty"))
+    (tmp_path / "one.txt").write_text("A single document. " * 50)
+    assert "1 source(s) for 3 splits" in refused(plan, tmp_path / "out", "--corpus", str(tmp_path / "one.txt"))
+    other = tmp_path / "plan.toml"
+    other.write_text(plan.read_text().replace(str(tiny), "mini-xxl"))
+    assert "did you mean 'mini-xl'?" in refused(other, tmp_path / "out")
+    (tmp_path / "file").write_text("")
+    assert "cannot write" in refused(plan, tmp_path / "file" / "out")
+
+
+def test_full_disk_is_one_sentence_and_leaves_nothing_half_written(
+    refused: Callable[..., str], finished: Path, plan: Path, tmp_path: Path
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        assert "No space left on device" in refused(plan, small / "out")
+        assert not (small / "out" / "manifest.json").exists()
+        for manifest in small.rglob("manifest.json"):  # a stage that is there is whole
+            for name, digest in read_json(manifest)["files"].items():
+                assert sha256_file(manifest.parent / name) == digest
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert json.loads((finished / "manifest.json").read_text())["settings"]["n_test"] == 16
+
+
+def test_a_model_is_never_tested_on_what_it_learned(
+    refused: Callable[..., str], plan: Path, tmp_path: Path, tiny: Path, human_folder: Path
+) -> None:
+    taught = tmp_path / "taught"
+    shutil.copytree(tiny, taught)
+    every = [path.name for path in human_folder.glob("*.txt")]
+    facts = {"settings": {"corpus": {"source": str(human_folder)}}, "sources": every, "valid_loss_nats_per_token": 1.0}
+    (taught / "training.json").write_text(json.dumps(facts))
+    other = tmp_path / "plan.toml"
+    other.write_text(plan.read_text().replace(str(tiny), str(taught)))
+    assert "sources that this plan tests against" in refused(other, tmp_path / "out")
