@@ -23,13 +23,12 @@ from staged.stats.comparing import rate
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 from staged.storage.stage_folders import fingerprint
-from staged.studies.detection.page import write_report
 from staged.studies.detection.plan import StudySettings, read_study
 from staged.studies.detection.robustness import as_rows, attacked_scores, corrected, tabulate
 from staged.studies.detection.study import run_study
 from tests.conftest import prose
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PLAN = """
 models = ["{model}"]
 methods = ["top-k-40"]
@@ -131,13 +130,13 @@ def studies(tiny: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFac
     """One study without attacks, and one continued from it with them."""
     here = tmp_path_factory.mktemp("robust")
     with pytest.MonkeyPatch.context() as patch:  # stages in this process: no worker has to import torch
-        patch.setattr("staged.studies.detection.study.run_stages", _run_stages_here)
+        patch.setattr("staged.pipeline.study_folder.run_stages", _run_stages_here)
         settings = read_study(plan(here, tiny, human_folder))
-        run_study(here / "clean", settings, render=write_report)
+        run_study(here / "clean", settings)
         shutil.copytree(here / "clean", here / "attacked")
         settings = read_study(plan(here, tiny, human_folder, 'attacks = ["homoglyph", "zero_width_space", "misspelling"]'))
-        assert run_study(here / "attacked", settings, render=write_report)
-        assert not run_study(here / "attacked", settings, render=write_report)
+        assert run_study(here / "attacked", settings)
+        assert not run_study(here / "attacked", settings)
     return here / "clean", here / "attacked", settings
 
 
@@ -201,8 +200,8 @@ def test_killed_in_the_middle_it_ends_with_the_same_bytes(studies: tuple[Path, P
     (out / "attacks" / "tfidf" / "tiny.partial").mkdir(parents=True)  # as a killed stage leaves it
     (out / "attacks.json").unlink()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("staged.studies.detection.study.run_stages", _run_stages_here)
-        assert run_study(out, settings, render=write_report)
+        patch.setattr("staged.pipeline.study_folder.run_stages", _run_stages_here)
+        assert run_study(out, settings)
     for name in ("attacks.json", "manifest.json", "report.html", "attacks/tfidf/tiny/scores.parquet"):
         assert sha256_file(out / name) == sha256_file(attacked / name)
 

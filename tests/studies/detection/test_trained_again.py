@@ -35,7 +35,7 @@ def run_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(root: Path, stages: Any, *, done: Any, workers: int, report: Any) -> int:
         return sum(run_here(root, stage, report=report) for stage in stages)
 
-    monkeypatch.setattr("staged.studies.detection.study.run_stages", run)
+    monkeypatch.setattr("staged.pipeline.study_folder.run_stages", run)
 
 
 def render(root: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_release_study(tiny: Path, human_folder: Path, tmp_path: Path) -> None
 
     def redone() -> set[str]:
         before = manifests(out)
-        worked = run_study(out, settings, render=render)
+        worked = run_study(out, settings)
         changed = {name for name, data in manifests(out).items() if before.get(name) != data}
         assert worked == bool(changed)
         return changed
