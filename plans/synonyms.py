@@ -1,6 +1,6 @@
-"""Make staged/studies/detection/synonyms.tsv, the word list of the synonym attack, from WordNet 3.0.
+"""Make staged/attacks/synonyms.tsv, the word list of the synonym attack, from WordNet 3.0.
 
-    python plans/synonyms.py /usr/share/wordnet staged/studies/detection/synonyms.tsv    (Debian's package wordnet-base)
+    python plans/synonyms.py /usr/share/wordnet staged/attacks/synonyms.tsv    (Debian's package wordnet-base)
 
 A word is listed when one synset has at least four fifths of its counted uses in WordNet's tagged texts, over all parts of
 speech, and at least five of them; its synonyms are the other single words counted there.

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from staged.cli import app
+from staged.storage.json_files import read_json
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,6 +34,13 @@ def test_every_option_is_explained() -> None:
 def test_the_evidence_page_is_made_from_the_committed_results() -> None:
     page = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
     assert generate.evidence_page(page) == page, "run `make docs`"
+
+
+def test_the_kinds_of_text_are_those_of_the_shipped_calibration() -> None:
+    page = " ".join((ROOT / "docs" / "detect.md").read_text(encoding="utf-8").split())
+    listed = page.split("The kinds are those of the calibration: ")[1].split(".")[0]
+    shipped = read_json(ROOT / "staged" / "detectors" / "shipped" / "evidence" / "calibration.json")["by_kind"]
+    assert listed.replace(" and ", ", ").split(", ") == sorted(shipped)
 
 
 def test_readme_table_is_made_from_the_committed_cells() -> None:

@@ -11,7 +11,7 @@ def environment(room: str, *, html: bool = True) -> Environment:
     """What lies in a package's `templates`, else in this room's; a field that is missing is an error, not an empty string.
 
     Args:
-        room: such as `staged.study`.
+        room: such as `staged.studies.detection`.
         html: text that is filled in is escaped.
     """
     loader = ChoiceLoader([PackageLoader(room), PackageLoader("staged.pages")])

@@ -1,7 +1,7 @@
 """RAID, the largest shared benchmark of detectors: a detector in its form, and its evaluation with held-out thresholds.
 
 Measures  TPR at fixed false-positive rates, achieved FPR and AUROC, over everything and by domain, model, decoding, repetition
-          penalty and attack; each with n and a 95% interval. What each figure is of: `raid_cells`.
+          penalty and attack; each with n and a 95% interval. What each figure is of: `cells.py`.
 Fails     where a domain has few human texts: 1% needs 99 of them on the calibration side; such cells are blank.
 Cost      the detector's; the file is read twice, a block at a time; memory goes by rows, not by text.
 Source    Dugan et al. 2024, arXiv 2405.07940; https://github.com/liamdugan/raid

@@ -5,7 +5,7 @@ texts are read a second time, in order, when they are scored.
 
 Format    https://github.com/liamdugan/raid, Dugan et al. 2024: id, adv_source_id, source_id, model, decoding, repetition_penalty,
           attack, domain, title, prompt, generation; `model` is `human` for human text; the test file has only id and generation.
-          What else is read, and as what: `raid_form`.
+          What else is read, and as what: `form`.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from staged.errors import SamplingError
+from staged.model import devices
 from staged.model.checkpoints import load_model
 from staged.model.gpt2 import bag_attention as bags
 from staged.model.gpt2 import packed as fast
@@ -182,7 +183,8 @@ def test_loading_by_precision_generates(precision: str) -> None:
 
 
 def test_without_the_instructions_the_plain_path_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoders, "bf16_is_native", lambda: False)
+    for module in (decoders, devices):
+        monkeypatch.setattr(module, "bf16_is_native", lambda: False)
     monkeypatch.setattr(decoders, "int8_is_native", lambda: False)
     assert decoders.best_precision() == "fp32"
     assert isinstance(decoders.load_decoder("mini-s")[0], GPT2)

@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.errors import PlanError, SamplingError
+from staged.model import devices
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
 from staged.model.devices import chosen_device
 from staged.model.gpt2.cuda_graph import StaticGPT2, static_is_native
 from staged.model.gpt2.model import GPT2
-from staged.samples import decoders
 from staged.samples import grouped_search as two_level
 from staged.samples.decoders import load_decoder, path_taken
 from staged.samples.engine import Options, generate
@@ -35,30 +35,30 @@ def static(tiny: Path) -> StaticGPT2:
 class TestDevice:
     def test_auto_takes_a_gpu_where_there_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for there, taken in ((True, "cuda"), (False, "cpu")):
-            monkeypatch.setattr(decoders, "static_is_native", lambda there=there: there)
+            monkeypatch.setattr(devices, "static_is_native", lambda there=there: there)
             assert chosen_device("auto") == taken
             assert chosen_device("auto", "int8") == "cpu"
             assert chosen_device("cpu") == "cpu"
 
     def test_what_cannot_be_is_said(self, monkeypatch: pytest.MonkeyPatch, tiny: Path) -> None:
-        monkeypatch.setattr(decoders, "static_is_native", lambda: False)
+        monkeypatch.setattr(devices, "static_is_native", lambda: False)
         with pytest.raises(SamplingError, match="no GPU that computes in bfloat16; use --device cpu"):
             load_decoder(str(tiny), device="cuda")
         with pytest.raises(PlanError, match=r"device 'cuda0'; .*cuda"):
             load_decoder(str(tiny), device="cuda0")
-        monkeypatch.setattr(decoders, "static_is_native", lambda: True)
+        monkeypatch.setattr(devices, "static_is_native", lambda: True)
         with pytest.raises(SamplingError, match="int8 is for processors"):
             load_decoder(str(tiny), precision="int8", device="cuda")
 
     def test_on_the_command_line(self, monkeypatch: pytest.MonkeyPatch, tiny: Path, tmp_path: Path) -> None:
-        monkeypatch.setattr(decoders, "static_is_native", lambda: False)
+        monkeypatch.setattr(devices, "static_is_native", lambda: False)
         refused = CliRunner().invoke(app, ["sample", str(tiny), "--device", "cuda"])
         assert isinstance(refused.exception, SamplingError)
         done = CliRunner().invoke(app, ["sample", str(tiny), "--precision", "fp32", "--out", str(tmp_path / "x.jsonl")])
         assert "(fp32, plain PyTorch)" in done.stdout
 
     def test_the_gpu_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(decoders, "static_is_native", lambda: True)
+        monkeypatch.setattr(devices, "static_is_native", lambda: True)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
         assert path_taken("mini-s", "", "auto") == "bf16, CUDA graphs on a GPU"
         assert "CUDA" not in path_taken("mini-s", "fp32", "cpu")

@@ -30,7 +30,7 @@ def scored(
     """The score of each text; of each batch a file in the folder, which a killed run finds again.
 
     Args:
-        folder: of this detector's scores alone, as `artifacts.continued` gives one.
+        folder: of this detector's scores alone, as `storage.pieces.continued` gives one.
         batches: texts that are scored together; what came up before is not scored again.
         progress: called with (texts scored, all).
 

@@ -4,7 +4,7 @@ An embedding bag is Σ_i w_i table[id_i, :], and what one token asks of a decode
 q·k of all positions are Σ_d q_d K[d, :], and their weighted values Σ_s w_s V[s, :]. PyTorch's kernels for bags (FBGEMM) prefetch
 and run at the speed of memory; its matrix products, made for many rows on both sides, take two to four times as long.
 
-Axes as in gpt2.py; G blocks of W positions · N rows · I inputs · O outputs.
+Axes as in model.py; G blocks of W positions · N rows · I inputs · O outputs.
 """
 
 from __future__ import annotations

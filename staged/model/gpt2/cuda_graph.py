@@ -1,12 +1,12 @@
 """GPT-2 for generation on a GPU: fixed places in memory, so that a step is one replay of a CUDA graph.
 
-What `gpt2.py` computes. A step of a small model is a few hundred kernels of some microseconds, which Python launches more slowly
+What `model.py` computes. A step of a small model is a few hundred kernels of some microseconds, which Python launches more slowly
 than a GPU runs them; a graph launches all of them at once, but only ever on the same addresses and shapes. So keys and values stand
 in one block of a span, the position is a number on the device, and attention looks at the whole span of the cache, with
 a mask, where the span is the next power of two: few shapes, and short texts don't pay for the whole context. On a CPU, or for many
 tokens at once (a prompt), the same code runs without a graph.
 
-Axes as in gpt2.py; S = the span.
+Axes as in model.py; S = the span.
 Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs; gpt-fast (static cache, one graph a step).
 """
 

@@ -1,6 +1,6 @@
 """GPT-2 packed for generation on a CPU: every weight matrix reordered once for oneDNN, in bfloat16 or int8.
 
-What `gpt2.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, and the scale of
+What `model.py` computes, with less traffic: LayerNorm's gain and shift are folded into the projection behind it, and the scale of
 queries into theirs, GELU runs inside the matrix product (bfloat16), the vocabulary is padded to a multiple of 64, residuals stay
 float32, keys and values are bfloat16 and attention of a few tokens is sums of their rows (`bag_attention.py`).
 
@@ -8,7 +8,7 @@ int8 rounds weights, and for many rows activations, each row of them by itself: 
 neighbours nor on its batch beyond rounding. A packed model for one row at a time (`rows=1`) leaves activations as they are, and
 rounds them to bfloat16 where it reads more than 8 tokens at once. float32 (`gpt2.GPT2`) is the exact one.
 
-Axes as in gpt2.py; N = B · T rows.
+Axes as in model.py; N = B · T rows.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class StudySettings:
         lengths: of the length curve, in tokens; test texts are generated at the longest.
         seed: of the samples and of which human passages are used; corpus and roberta have seeds of their own.
         batch, precision: of generation.
-        attacks: on test texts, for the detectors trained on the mix, see study/robustness.py.
+        attacks: on test texts, for the detectors trained on the mix, see robustness.py.
     """
 
     models: tuple[str, ...]

@@ -33,7 +33,7 @@ class EvidenceSettings:
         smooth: those methods whose texts are smoother than people write; of the others they are rougher.
         smooth_features: which features may tell that a text is smoother, of `features.SMOOTHER`; without any named, all of these.
         rough: those generators whose texts are rougher than people write by any method.
-        attacks: human texts are also read under each of these (`attacks.py`): careless human text, which is not to count as rough.
+        attacks: human texts are also read under each of these (`attacks/kinds.py`): careless, which is not to count as rough.
         attacked_share: how much a corpus under an attack counts beside the clean one; more spares careless writers, and finds less.
         smooth_penalty, rough_penalty: ridge penalties of the regressions of the two ways.
         rarer: nats by which the rough way is taken to be rarer than the smooth one; odd honest text takes it too.

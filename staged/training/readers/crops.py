@@ -1,8 +1,8 @@
 """What a trained reader is shown: batches of crops, both classes alike in number and length, every source and generator in turn.
 
-A reader learns whatever tells the classes apart; so length, place in the text, white space (`kinds/plain.py`) and carelessness must
-not. Crops of one batch have the same length in words; half begin where the text does, half at a random word; some of either class
-are misspelt or lose their articles.
+A reader learns whatever tells the classes apart; so length, place in the text, white space (`kinds/readers/plain.py`) and
+carelessness must not. Crops of one batch have the same length in words; half begin where the text does, half at a random word;
+some of either class are careless.
 """
 
 from __future__ import annotations

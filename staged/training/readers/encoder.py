@@ -1,4 +1,4 @@
-"""Fine-tunes the encoder of `kinds/encoder.py` on crops; killed, it continues from its last snapshot with the same result.
+"""Fine-tunes the encoder of `kinds/readers/encoder.py` on crops; killed, it continues from its last snapshot with the same result.
 
 The word embeddings stay as they are: they are half of a small encoder's numbers, and what is rare among the training texts would
 drift. Weights are updated in float32 and read in bfloat16 where the processor has it. Dropout stays off, as the encoder was loaded:

@@ -27,14 +27,14 @@ from staged.training.readers.labelled import Example
 from staged.training.readers.plan import ReadersSettings
 
 Floats = npt.NDArray[np.float64]
-MOST_OF_ONE = 3  # crops of one text: of a source with few texts, its share is not filled
+MOST_OF_ONE = 3  # crops of one text, and careless ones: of a source with few texts, its share is not filled
 BLOCK = 128  # crops whose features are one file
 
 
 def judged_crops(examples: Sequence[Example], settings: ReadersSettings) -> list[Crop]:
     """Crops of every group: of people's `settings.judged` times the group's share, of machines' half as many.
 
-    `settings.careless` times as many more of either are misspelt or lose their articles.
+    `settings.careless` times as many more of either are careless.
     """
     return [*_drawn(examples, settings, are_careless=False), *_drawn(examples, settings, are_careless=True)]
 

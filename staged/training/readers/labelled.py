@@ -31,7 +31,7 @@ class Example:
 
     Attributes:
         id: one a text.
-        text: plain (`kinds/plain.py`).
+        text: plain (`kinds/readers/plain.py`).
         label: HUMAN or MACHINE.
         source: the set and the domain in it, `l2r/Finance`: what is held out together.
         domain: as the set calls it.

@@ -1,4 +1,4 @@
-"""Fits the readers of `kinds/lexical.py` and `kinds/kind.py`: logistic regressions on hashed n-grams of crops."""
+"""Fits the readers of `kinds/readers/lexical.py` and `kinds/readers/kind.py`: logistic regressions on hashed n-grams of crops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits the trees of `kinds/numbers.py` on zero-shot numbers of crops, by scikit-learn's histogram boosting."""
+"""Fits the trees of `kinds/readers/numbers.py` on zero-shot numbers of crops, by scikit-learn's histogram boosting."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class EncoderReader:
         self.model, self.tokenizer, self.max_tokens = model.eval().requires_grad_(False), tokenizer, max_tokens
 
     def log_odds(self, texts: Sequence[str]) -> Floats:
-        """(texts,) of plain texts (`kinds/plain.py`), the mean of their tokens'; texts of like length are read together."""
+        """(texts,) of plain texts (`kinds/readers/plain.py`), the mean of their tokens'; texts of like length are read together."""
         encoded = self._encoded(texts)
         return np.asarray([odds.mean() for odds in self._read([one.ids for one in encoded])])
 

@@ -49,7 +49,7 @@ class Grams:
 
 
 def grams(text: str) -> Grams:
-    """The n-grams of a plain text (`kinds/plain.py`), in order of their kinds and places; a digit is as good as any other."""
+    """The n-grams of a plain text (`kinds/readers/plain.py`), in order of kinds and places; a digit is as good as any other."""
     small = _small(text)
     codes, spans = _tokens(small)
     letters = np.frombuffer(small.encode("utf-32-le", "replace"), dtype=np.uint32).astype(np.uint64)

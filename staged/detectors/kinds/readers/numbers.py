@@ -83,7 +83,7 @@ class NumbersReader:
         return load_causal(self.model, dtype=best_dtype(self.device), device=self.device)
 
     def log_odds(self, texts: Sequence[str]) -> Floats:
-        """(texts,) of plain texts (`kinds/plain.py`); 0, and so nothing, of one too short for numbers."""
+        """(texts,) of plain texts (`kinds/readers/plain.py`); 0, and so nothing, of one too short for numbers."""
         if not texts:
             return np.zeros(0)
         features = scored_features(self.scorer, texts, most_tokens=self.most_tokens)
