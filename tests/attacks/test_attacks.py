@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from staged.attacks import kinds as attacks
+from staged.attacks import kinds
 from staged.attacks.kinds import ATTACKS, HOMOGLYPHS, RATES, attack
 from staged.detectors.normal.normalize import normalize
 from staged.errors import PlanError
@@ -86,7 +86,7 @@ def test_words_are_swapped_at_the_rate(name: str) -> None:
     old, new = WORD.findall(TEXT), re.findall(r"[^\W\d_]+(?:['-]\w+)*", run(name))
     assert len(old) == len(new)
     changed = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
-    lists = {"misspelling": attacks.misspellings(), "synonym": attacks.synonyms(), "alternative_spelling": attacks.british()}
+    lists = {"misspelling": kinds.misspellings(), "synonym": kinds.synonyms(), "alternative_spelling": kinds.british()}
     possible = sum(word.lower() in lists[name] for word in old) if name in lists else len(old)
     of = possible if name == "alternative_spelling" else len(old)
     assert len(changed) == min(possible, int(of * RATES[name]))
@@ -116,11 +116,11 @@ def test_what_normalisation_undoes_and_what_not() -> None:
 
 
 def test_word_lists_are_what_they_say() -> None:
-    assert attacks.british()["color"] == "colour"
-    assert attacks.british()["organized"] == "organised"
-    assert "beleive" in attacks.misspellings()["believe"]
-    assert attacks.synonyms()["immense"] == ("vast", "huge")
-    for word, others in attacks.synonyms().items():
+    assert kinds.british()["color"] == "colour"
+    assert kinds.british()["organized"] == "organised"
+    assert "beleive" in kinds.misspellings()["believe"]
+    assert kinds.synonyms()["immense"] == ("vast", "huge")
+    for word, others in kinds.synonyms().items():
         assert word not in others
         assert all(one.isascii() and one.isalpha() and one.islower() for one in (word, *others))
 

@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.corpus.files import read_corpus
 from staged.detectors import catalog
-from staged.detectors.calibration import fit as fitting
-from staged.detectors.calibration import scoring
+from staged.detectors.calibration import fit, scoring
 from staged.detectors.calibration.calibration import fit_calibration, load_calibration
 from staged.errors import CheckpointError, CorpusError, PlanError, StagedError
 from staged.records import HUMAN, MACHINE, Document, count_words
@@ -52,7 +51,7 @@ class TestPassages:
     @pytest.mark.parametrize(("sentences", "bins"), [(2, []), (8, [50]), (15, [50, 100]), (200, [50, 100, 200, 400])])
     def test_one_text_for_every_length_that_the_document_has(self, sentences: int, bins: list[int]) -> None:
         whole = document(1, sentences)
-        found = fitting.passages(whole, seed=1)
+        found = fit.passages(whole, seed=1)
         words = [count_words(one.text) for one in found]
         assert len(words) == len(bins)
         assert all(low <= n < (2 * low if low < 400 else 801) for low, n in zip(bins, words, strict=True))
@@ -60,11 +59,11 @@ class TestPassages:
 
     def test_in_its_own_bin_a_document_stands_as_it_is(self) -> None:
         whole = document(1, 15)
-        assert fitting.passages(whole, seed=1)[-1] is whole
+        assert fit.passages(whole, seed=1)[-1] is whole
 
     def test_lengths_vary_and_depend_on_the_seed_alone(self) -> None:
         texts = [document(seed, 200) for seed in range(12)]
-        once, again, other = ([p.text for one in texts for p in fitting.passages(one, seed=seed)] for seed in (1, 1, 2))
+        once, again, other = ([p.text for one in texts for p in fit.passages(one, seed=seed)] for seed in (1, 1, 2))
         assert once == again != other
         assert len({count_words(text) for text in once[::4]}) > 3
 
@@ -76,7 +75,7 @@ class TestPassages:
             "news/x.jsonl:3#0001": "news",
             "w.jsonl:3#0001": "w",
         }
-        assert {one: fitting.domain_of(document(1, 1, one)) for one in named} == named
+        assert {one: fit.domain_of(document(1, 1, one)) for one in named} == named
 
 
 class TestCalibrate:
@@ -84,7 +83,7 @@ class TestCalibrate:
         texts = [document(seed, 60) for seed in range(40)]
         texts = [Document(one.id, one.text, HUMAN, f"author {i // 4}") for i, one in enumerate(texts)]
         detector = Counting()
-        fitted = fitting.calibrate(tmp_path / "c.json", "counting", detector, texts, fpr=0.1, identity={})
+        fitted = fit.calibrate(tmp_path / "c.json", "counting", detector, texts, fpr=0.1, identity={})
         n_fit = sum(map(len, fitted.calibration.human))
         held_out = set(detector.seen[n_fit:])
         authors = [
@@ -96,32 +95,32 @@ class TestCalibrate:
 
     def test_held_out_texts_of_ones_own(self, tmp_path: Path) -> None:
         texts = [document(seed, 60) for seed in range(8)]
-        fitted = fitting.calibrate(tmp_path / "c.json", "c", Counting(), texts[:5], fpr=0.2, held_out=texts[5:], identity={})
+        fitted = fit.calibrate(tmp_path / "c.json", "c", Counting(), texts[:5], fpr=0.2, held_out=texts[5:], identity={})
         assert [len(one) for one in fitted.calibration.human] == [5, 5, 5, 5]
         assert fitted.achieved[0].n == 12
         with pytest.raises(CorpusError, match="2 of the held-out texts are among the human texts"):
-            fitting.calibrate(tmp_path / "c.json", "c", Counting(), texts[:5], fpr=0.2, held_out=texts[3:], identity={})
+            fit.calibrate(tmp_path / "c.json", "c", Counting(), texts[:5], fpr=0.2, held_out=texts[3:], identity={})
         with pytest.raises(CorpusError, match="5 of the machine-written texts are among the human ones"):
-            fitting.calibrate(tmp_path / "c.json", "c", Counting(), texts, fpr=0.2, machine=texts[:5], identity={})
+            fit.calibrate(tmp_path / "c.json", "c", Counting(), texts, fpr=0.2, machine=texts[:5], identity={})
         with pytest.raises(CorpusError, match="3 of the machine-written texts are among the human ones"):
-            fitting.calibrate(
+            fit.calibrate(
                 tmp_path / "c.json", "c", Counting(), texts[:5], fpr=0.2, machine=texts[5:], held_out=texts[5:], identity={}
             )
 
     def test_one_source_cannot_be_split(self, tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match="a single source, so none can be held out"):
-            fitting.calibrate(tmp_path / "c.json", "c", Counting(), [document(1, 60)], fpr=0.2, identity={})
+            fit.calibrate(tmp_path / "c.json", "c", Counting(), [document(1, 60)], fpr=0.2, identity={})
 
     def test_a_text_that_stands_there_twice_counts_once(self, tmp_path: Path) -> None:
         texts = [document(seed, 60) for seed in range(20)]
         twice = texts + [replace(one, id=f"again/{one.id}", source=f"again {one.source}") for one in texts]
         out = tmp_path / "c.json"
-        once, again = (fitting.calibrate(out, "c", Counting(), some, fpr=0.2, identity={}) for some in (texts, twice))
+        once, again = (fit.calibrate(out, "c", Counting(), some, fpr=0.2, identity={}) for some in (texts, twice))
         assert once == again
         others = [document(seed, 60) for seed in range(50, 56)]
         for part in ("held_out", "machine"):
             once, again = (
-                fitting.calibrate(out, "c", Counting(), texts, fpr=0.2, identity={}, **{part: some})  # type: ignore[arg-type]
+                fit.calibrate(out, "c", Counting(), texts, fpr=0.2, identity={}, **{part: some})  # type: ignore[arg-type]
                 for some in (others, others * 3)
             )
             assert once == again
@@ -133,16 +132,16 @@ class TestCalibrate:
 
         texts = [document(seed, 60) for seed in range(8)]
         with pytest.raises(CheckpointError, match="detector counting: gave a score that is not finite"):
-            fitting.calibrate(tmp_path / "c.json", "c", Broken(), texts, fpr=0.2, identity={})
+            fit.calibrate(tmp_path / "c.json", "c", Broken(), texts, fpr=0.2, identity={})
 
     def test_a_script_without_spaces_is_said(self, tmp_path: Path) -> None:
         texts = [Document(f"{i}.txt", "東京は、とても大きい。" * 200 + str(i), HUMAN, str(i)) for i in range(8)]
         with pytest.raises(CorpusError, match="in scripts without spaces words do not say how long a text is"):
-            fitting.calibrate(tmp_path / "c.json", "c", Counting(), texts, fpr=0.2, identity={})
+            fit.calibrate(tmp_path / "c.json", "c", Counting(), texts, fpr=0.2, identity={})
 
     def test_none_is_long_enough(self, tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match="no human text to calibrate on has 50 words"):
-            fitting.calibrate(tmp_path / "c.json", "c", Counting(), [document(1, 3), document(2, 3)], fpr=0.2, identity={})
+            fit.calibrate(tmp_path / "c.json", "c", Counting(), [document(1, 3), document(2, 3)], fpr=0.2, identity={})
         assert not list(tmp_path.iterdir())
 
     def test_continues_after_a_kill(self, tmp_path: Path) -> None:
@@ -154,27 +153,27 @@ class TestCalibrate:
 
         texts, out = [document(seed, 60) for seed in range(40)], tmp_path / "c.json"
         whole, first, then, other = Counting(), Dies(), Counting(), Counting()
-        fitting.calibrate(tmp_path / "whole.json", "c", whole, texts, fpr=0.2, identity={"detector": "c"})
+        fit.calibrate(tmp_path / "whole.json", "c", whole, texts, fpr=0.2, identity={"detector": "c"})
         with pytest.raises(KeyboardInterrupt):
-            fitting.calibrate(out, "c", first, texts, fpr=0.2, identity={"detector": "c"})
+            fit.calibrate(out, "c", first, texts, fpr=0.2, identity={"detector": "c"})
         assert not out.exists()
         blocks = tmp_path / "c.json.blocks"
         shutil.copytree(blocks, tmp_path / "d.json.blocks")
-        fitting.calibrate(out, "c", then, texts, fpr=0.2, identity={"detector": "c"})
+        fit.calibrate(out, "c", then, texts, fpr=0.2, identity={"detector": "c"})
         assert first.seen + then.seen == whole.seen
         assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
-        fitting.calibrate(tmp_path / "d.json", "c", other, texts, fpr=0.2, identity={"detector": "d"})
+        fit.calibrate(tmp_path / "d.json", "c", other, texts, fpr=0.2, identity={"detector": "d"})
         assert other.seen == whole.seen
         assert not blocks.exists()
 
     def test_bad_options(self) -> None:
         for fpr, seed in ((0.0, 1), (1.0, 1), (float("nan"), 1), (0.1, -1)):
             with pytest.raises(PlanError, match="must"):
-                fitting.check_options(fpr, seed)
+                fit.check_options(fpr, seed)
 
 
 def fitted_texts(one: Document) -> list[str]:
-    return [passage.text for passage in fitting.passages(one, seed=1)]
+    return [passage.text for passage in fit.passages(one, seed=1)]
 
 
 def run(*arguments: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from staged.errors import ArtifactError, PlanError
-from staged.model.training import distributed as processes
+from staged.model.training import distributed
 
 WORKER = """
 import os, sys, time
@@ -22,7 +22,7 @@ Path(sys.argv[1]).write_text(str(os.getpid()))
 while not Path(sys.argv[2]).exists():  # as if the libraries took long to import
     time.sleep(0.01)
 from staged.model import processes
-processes.join()
+distributed.join()
 time.sleep(60)
 """
 
@@ -38,13 +38,13 @@ def test_a_launcher_that_is_gone_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(closed_port()))
     with pytest.raises(ArtifactError, match="torchrun is gone"):
-        processes._refuse_dead_launcher()
+        distributed._refuse_dead_launcher()
 
 
 def test_alone_there_is_nothing_to_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
-    processes.join()
-    assert (processes.rank(), processes.world()) == (0, 1)
+    distributed.join()
+    assert (distributed.rank(), distributed.world()) == (0, 1)
 
 
 def test_a_worker_whose_launcher_dies_while_it_imports_ends(tmp_path: Path) -> None:
@@ -79,6 +79,6 @@ def alive(process: int) -> bool:
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    monkeypatch.setattr(processes.torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(distributed.torch.cuda, "device_count", lambda: 1)
     with pytest.raises(PlanError, match=r"2 processes on 1 GPU.*--nproc-per-node 1"):
-        processes.join()
+        distributed.join()

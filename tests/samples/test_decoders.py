@@ -16,7 +16,7 @@ from staged.model.checkpoints import load_model
 from staged.model.devices import chosen_device
 from staged.model.gpt2.cuda_graph import StaticGPT2, static_is_native
 from staged.model.gpt2.model import GPT2
-from staged.samples import grouped_search as two_level
+from staged.samples import grouped_search
 from staged.samples.decoders import load_decoder, path_taken
 from staged.samples.engine import Options, generate
 from staged.samples.methods import method
@@ -101,7 +101,7 @@ def test_static_places_speculate(tiny: Path, static: StaticGPT2, bpe: BPE) -> No
 @pytest.mark.parametrize("name", METHODS)
 def test_no_tensor_is_left_to_the_default_device(static: StaticGPT2, bpe: BPE, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """With another default than the decoder's, a tensor made without a place would be there, and every use of it would fail."""
-    monkeypatch.setattr(two_level, "LARGE", 64)  # the search in groups, which this vocabulary is too small for
+    monkeypatch.setattr(grouped_search, "LARGE", 64)  # the search in groups, which this vocabulary is too small for
     prompts, options = bpe.encode_batch(TEXTS), Options(context="slide", logprobs=True, repetition_penalty=1.2)
     with torch.device("meta"):
         found = generate(static, prompts, method(name), length=150, end=bpe.end_of_text, seed=2, options=options)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from staged.samples import grouped_search as two_level
+from staged.samples import grouped_search
 from staged.samples.grouped_search import LARGE, WIDTH
 
 SIZES = [LARGE + 1, LARGE + WIDTH, 50257]
@@ -28,20 +28,20 @@ def logits(n_vocab: int, seed: int, *, ties: int = 0) -> torch.Tensor:
 def test_argmax_is_the_first_of_the_largest(n_vocab: int, ties: int) -> None:
     row = logits(n_vocab, 1, ties=ties)
     first = [int(torch.nonzero(one == one.max())[0]) for one in row]
-    assert two_level.argmax(row).tolist() == first
+    assert grouped_search.argmax(row).tolist() == first
 
 
 def test_argmax_looks_at_the_last_tokens() -> None:
     row = logits(50257, 2)
     row[:, -1] = 99.0
-    assert two_level.argmax(row).tolist() == [50256] * 5
+    assert grouped_search.argmax(row).tolist() == [50256] * 5
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(SIZES), st.integers(0, 1000), st.sampled_from([1, 2, 40, 300, 1000]), st.sampled_from([0, 3, 500, 20000]))
 def test_top_k_keeps_the_k_largest_and_their_ties(n_vocab: int, seed: int, k: int, ties: int) -> None:
     row = logits(n_vocab, seed, ties=ties)
-    kept, ids = two_level.top_k(row, k)
+    kept, ids = grouped_search.top_k(row, k)
     for one, values, names in zip(row, kept, ids, strict=True):
         least = one.sort(descending=True).values[k - 1]
         assert names[values > -torch.inf].tolist() == torch.nonzero(one >= least)[:, 0].tolist()  # ascending, too
@@ -51,7 +51,7 @@ def test_top_k_keeps_the_k_largest_and_their_ties(n_vocab: int, seed: int, k: in
 def test_top_k_finds_likely_tokens_wherever_they_stand() -> None:
     row = torch.full((1, 50257), -5.0)
     row[0, [0, 1, 50240, 50255, 50256]] = torch.tensor([1.0, 5.0, 3.0, 4.0, 2.0])
-    kept, ids = two_level.top_k(row, 4)
+    kept, ids = grouped_search.top_k(row, 4)
     assert ids[kept > -torch.inf].tolist() == [1, 50240, 50255, 50256]
 
 
@@ -62,7 +62,7 @@ def test_invert_equals_one_cumulated_sum(n_vocab: int, seed: int, u: float, empt
     mass = stream.exponential(1, (3, n_vocab)) * (stream.random((3, n_vocab)) >= empty)
     mass[:, stream.integers(n_vocab)] += 1
     row, at = torch.from_numpy(mass).float(), torch.full((3,), u, dtype=torch.float64)
-    found = two_level.invert(row, at)
+    found = grouped_search.invert(row, at)
     cumulated = np.cumsum(row.double().numpy(), axis=1)
     for one, token, total in zip(cumulated, found.tolist(), cumulated[:, -1], strict=True):
         before, after = (one[token - 1] if token else 0.0), one[token]
@@ -75,4 +75,4 @@ def test_invert_equals_one_cumulated_sum(n_vocab: int, seed: int, u: float, empt
 def test_invert_with_all_mass_on_one_token(only: int, u: float) -> None:
     mass = torch.zeros(1, 50257)
     mass[0, only] = 1e-30
-    assert two_level.invert(mass, torch.tensor([u], dtype=torch.float64)).tolist() == [only]
+    assert grouped_search.invert(mass, torch.tensor([u], dtype=torch.float64)).tolist() == [only]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from staged.cli import app
 from staged.errors import ArtifactError, CorpusError, StagedError
 from staged.model.checkpoints import load_model, save_model
-from staged.samples import sample_stage as kept
+from staged.samples import sample_stage
 from staged.studies.bias import probe
 from staged.studies.bias.sheet import MASK, key_file, tally
 from tests.studies.bias.made import terms_file
@@ -87,14 +87,14 @@ def test_a_model_tuned_to_favour_one_group_is_found(pair: Path, tmp_path: Path, 
 def test_killed_it_continues_to_the_same_bytes(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = (model, *FEW, "--batch", 8, "--terms", terms_file(tmp_path), "--crows-pairs", crows_pairs_file(tmp_path))
     assert bias(*asked, "--out", tmp_path / "whole").exit_code == 0
-    work = [(kept, kept.write_samples), (probe, probe.preferences), (probe, probe.sentence_nats)]
+    work = [(sample_stage, sample_stage.write_samples), (probe, probe.preferences), (probe, probe.sentence_nats)]
     for number, (room, call) in enumerate(work):  # each time one kind of work further
         with monkeypatch.context() as broken:
             broken.setattr(room, call.__name__, interrupted if number else stopping_after_two_blocks(call))
             assert bias(*asked, "--out", tmp_path / "killed").exit_code != 0
             assert not (tmp_path / "killed" / "bias.json").exists()
     with monkeypatch.context() as counted:
-        counted.setattr(kept, "write_samples", interrupted)  # nothing of it is done again
+        counted.setattr(sample_stage, "write_samples", interrupted)  # nothing of it is done again
         assert bias(*asked, "--out", tmp_path / "killed").exit_code == 0
     for name in ("bias.json", "bias.md"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from staged.errors import ArtifactError
 from staged.records import MACHINE, Document
-from staged.studies.detection import splits as sets
+from staged.studies.detection import splits
 from staged.studies.detection.cells import Measured, cell_of, measure, thresholds
 from staged.studies.detection.plan import MIX, StudySettings
 from tests.studies.detection.made import write_scores, write_texts
@@ -132,9 +132,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def documents(folder: Path) -> list[Document]:
-    found = [one for split in ("valid", "test") for one in sets.human(folder, SETTINGS, split)]
+    found = [one for split in ("valid", "test") for one in splits.human(folder, SETTINGS, split)]
     for model, method, split in product(SETTINGS.models, SETTINGS.methods, ("valid", "test")):
-        found += sets.machine(folder, SETTINGS, model, method, split)
+        found += splits.machine(folder, SETTINGS, model, method, split)
     return found
 
 
@@ -161,9 +161,9 @@ class TestAWholeStudy:
             def scores(found: list[Document], how: tuple[str, str, str, int] = how) -> np.ndarray:
                 return np.array([document_scores(*how, document) for document in found])
 
-            valid, test = (scores(sets.human(root, SETTINGS, split)) for split in ("valid", "test"))
-            machine_valid = scores(sets.machine(root, SETTINGS, how[1], how[2], "valid"))
-            machine_test = scores(sets.machine(root, SETTINGS, f"dir/{cell.tested_on}", cell.tested_method, "test"))
+            valid, test = (scores(splits.human(root, SETTINGS, split)) for split in ("valid", "test"))
+            machine_valid = scores(splits.machine(root, SETTINGS, how[1], how[2], "valid"))
+            machine_test = scores(splits.machine(root, SETTINGS, f"dir/{cell.tested_on}", cell.tested_method, "test"))
             expected = cell_of(
                 (how[0], how[1], how[2], cell.tested_on, cell.tested_method, how[3]),
                 test,
@@ -180,12 +180,12 @@ class TestAWholeStudy:
         assert np.mean([one.cell.fpr_5 for one in cells.values()]) > 0.1
         for one in cells.values():
             how = (one.cell.detector, f"dir/{one.cell.trained_on}", one.cell.trained_method, one.cell.length_tokens)
-            test = np.array([document_scores(*how, document) for document in sets.human(root, SETTINGS, "test")])
+            test = np.array([document_scores(*how, document) for document in splits.human(root, SETTINGS, "test")])
             assert (test > thresholds(test, test + 1)[2]).mean() <= 0.05
 
     def test_a_score_that_is_missing_is_said(self, tmp_path: Path, root: Path) -> None:
         write_texts(tmp_path, SETTINGS)
-        gone = sets.machine(tmp_path, SETTINGS, "dir/l", "top-k-40", "test")[7]
+        gone = splits.machine(tmp_path, SETTINGS, "dir/l", "top-k-40", "test")[7]
         write_scores(tmp_path, SETTINGS, [one for one in documents(tmp_path) if one != gone], document_scores)
         with pytest.raises(ArtifactError, match=r"scores\.parquet: no score for document 'l/top-k-40/test/7'; delete its folder"):
             measure(tmp_path, SETTINGS)
