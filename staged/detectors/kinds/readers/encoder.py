@@ -201,13 +201,13 @@ def load_encoder(folder: Path, *, device: str = "cpu") -> EncoderReader:
         with quiet():
             encoder = AutoModel.from_config(config, **({"add_pooling_layer": False} if config.model_type in POOLS else {}))
         model, tensors = TokenOdds(encoder), load_file(folder / WEIGHTS)
+        if not all(bool(torch.isfinite(one).all()) for one in tensors.values() if one.is_floating_point()):
+            raise ValueError("its weights are not finite")
         weights = {
             name: one.float() * tensors[f"{name}.scale"][:, None] if f"{name}.scale" in tensors else one
             for name, one in tensors.items()
             if not name.endswith(".scale")
         }
-        if not all(bool(torch.isfinite(one).all()) for one in weights.values()):
-            raise ValueError("its weights are not finite")
         model.load_state_dict(weights)
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         max_tokens = int(made["max_tokens"])
