@@ -17,7 +17,8 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -28,17 +29,31 @@ from staged.notes import LOGGER
 from staged.screen import Notes, errors, open_outputs, say, visible
 from staged.threads import wait_passively
 
-COMMANDS = (
-    *(studies.study, studies.report),
-    *(models.train, sample.sample, models.convert, models.evaluate_lm),
-    *(detect.detect, detect.train_detector, detect.transfer, calibrate.calibrate, calibrate.stress, raid.evaluate, serve.serve),
-    bias.bias,
-    card.card,
-)
-GROUPS = {"survey": survey.app, "release": release.app}
+GROUPS: dict[str, tuple[Callable[..., None] | typer.Typer, ...]] = {  # in the order in which --help shows them
+    "Study": (studies.study, studies.report, bias.bias, survey.app),
+    "A text in hand": (detect.detect, calibrate.calibrate, calibrate.stress, raid.evaluate, serve.serve),
+    "Detectors": (detect.train_detector, detect.transfer),
+    "GPT-2 and other models": (models.train, sample.sample, models.convert, models.evaluate_lm),
+    "Release": (card.card, release.app),
+}
 INTERRUPTED = 130
 
+
+class Grouped(options.Group):
+    """Lists commands by what they are for."""
+
+    def sections(self, ctx: Any) -> dict[str, list[str]]:
+        """As `GROUPS` has them."""
+        return {title: [name_of(one) for one in members] for title, members in GROUPS.items()}
+
+
+def name_of(command: Callable[..., None] | typer.Typer) -> str:
+    """What is typed: a function's name with hyphens, a group's own."""
+    return str(command.info.name) if isinstance(command, typer.Typer) else command.__name__.replace("_", "-")
+
+
 app = typer.Typer(
+    cls=Grouped,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -59,11 +74,12 @@ def staged(
     """Release a language model the way GPT-2 1.5B was released: with its weights, its detector, its evidence and its card."""
 
 
-for command in COMMANDS:
-    app.command(name=command.__name__.replace("_", "-"))(command)
-for name, group in GROUPS.items():
-    app.add_typer(group, name=name)
-for each in (app, *GROUPS.values()):
+for member in (one for members in GROUPS.values() for one in members):
+    if isinstance(member, typer.Typer):
+        app.add_typer(member)
+    else:
+        app.command(name=name_of(member))(member)
+for each in (app, survey.app, release.app):
     for info in each.registered_commands:
         info.cls = options.Command
 

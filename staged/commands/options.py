@@ -60,6 +60,27 @@ class Command(typer.core.TyperCommand):
         return super().parse_args(ctx, args)
 
 
+class Group(typer.core.TyperGroup):
+    """Lists its commands, each with the whole first sentence of its help."""
+
+    def sections(self, ctx: Any) -> dict[str, list[str]]:
+        """Title → names of commands."""
+        return {"Commands": self.list_commands(ctx)}
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """What `--help` shows of the commands."""
+        for title, names in self.sections(ctx).items():
+            with formatter.section(title):
+                commands = ((name, self.get_command(ctx, name)) for name in names)
+                formatter.write_dl([(name, first_sentence(one.help or "")) for name, one in commands if one])
+
+
+def first_sentence(text: str) -> str:
+    """Up to the first full stop that ends one, in one line."""
+    line = " ".join(text.split())
+    return line.split(". ")[0].rstrip(".") + "."
+
+
 def refuse_no_names(args: Sequence[str]) -> None:
     """Refuse values that can name nothing.
 

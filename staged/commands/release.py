@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from staged.commands.options import Group
 from staged.errors import PlanError
 from staged.screen import print_table, say
 
@@ -24,7 +25,7 @@ KEY_HELP = (
     "The releaser's public key, a PEM file got from elsewhere than the package; else the package's own, which proves no author."
 )
 
-app = typer.Typer(no_args_is_help=True, help="Release a model family, one signed package at a time.")
+app = typer.Typer(name="release", cls=Group, no_args_is_help=True, help="Release a model family, one signed package at a time.")
 
 
 @app.command()

@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 
-from staged.commands.options import MODELS, DeviceOption, ThreadsOption
+from staged.commands.options import MODELS, DeviceOption, Group, ThreadsOption
 from staged.pages.figures import counted, figure
 from staged.screen import count_progress, say
 
-app = typer.Typer(no_args_is_help=True, help="Ask people how credible models' texts are, without telling them whose they are.")
+app = typer.Typer(
+    name="survey",
+    cls=Group,
+    no_args_is_help=True,
+    help="Ask people how credible models' texts are, without telling them whose they are.",
+)
 
 
 @app.command()
