@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, UndefinedError
+from jinja2 import UndefinedError
 
 from staged.cells import Cell, load_cells, values
 from staged.errors import ArtifactError
@@ -44,7 +44,7 @@ def write_report(folder: Path) -> None:
 def _render(cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: dict[str, Any], folder: Path) -> str:
     methods, detectors = values(cells, "tested_method"), values(cells, "detector")
     return (
-        templates()
+        environment("staged.studies.detection")
         .get_template("report.html")
         .render(
             facts=facts,
@@ -61,14 +61,6 @@ def _render(cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: 
             **found,
         )
     )
-
-
-def templates(room: str = "staged.studies.detection") -> Environment:
-    """A room's templates, with the filters that studies' reports write numbers by."""
-    made = environment(room)
-    made.filters["pct"] = lambda value: f"{100 * value:.1f}"
-    made.filters["pvalue"] = lambda value: "<0.0001" if value < 1e-4 else f"{value:.4f}"
-    return made
 
 
 def heat(cell: Cell, metric: str) -> int:

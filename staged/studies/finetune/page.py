@@ -11,11 +11,11 @@ from jinja2 import UndefinedError
 
 from staged.errors import ArtifactError
 from staged.pages.figures import estimate, percent
+from staged.pages.rendering import environment
 from staged.storage.gate import is_sealed, sealed
 from staged.storage.json_files import read_json
 from staged.storage.placeless import named
 from staged.storage.writing import write_atomic
-from staged.studies.detection.page import templates
 
 WIDTH, LEFT, RIGHT, TOP, LINE = 640, 120, 16, 34, 46
 KINDS = (("before", "before"), ("matched", "untuned, at these lengths"), ("after", "after"))
@@ -31,7 +31,7 @@ def write_finetune_report(folder: Path) -> None:
     found = named(read_json(folder / "finetune.json"))
     try:
         plots = {kind: dots([row for row in found["drops"] if row["detector"] == kind]) for kind in found["settings"]["detectors"]}
-        template = templates("staged.studies.finetune").get_template("finetune.html")
+        template = environment("staged.studies.finetune").get_template("finetune.html")
         page = template.render(**found, metrics={}, plots=plots, kinds=KINDS)
     except (UndefinedError, KeyError) as missing:
         raise ArtifactError(f"{folder}: written by another version of staged ({missing}); run the study again") from None
