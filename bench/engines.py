@@ -1,6 +1,7 @@
 """Engines that bench/decode.py compares: ours and its peers, each as its users call it.
 
-An engine loads a model folder in the hub's layout, or its own conversion of it, which a process of its own makes beforehand.
+An engine loads a model folder in the hub's layout, or its own conversion of it, which a process of
+its own makes beforehand.
 """
 
 from __future__ import annotations
@@ -32,14 +33,18 @@ class Workload:
     device: str = "cpu"
 
 
-QUICK = Workload("quick", GPT2Config(n_vocab=4096, n_ctx=64, n_embd=64, n_head=1, n_layer=2), 16, (1, 4), 2)
+QUICK = Workload(
+    "quick", GPT2Config(n_vocab=4096, n_ctx=64, n_embd=64, n_head=1, n_layer=2), 16, (1, 4), 2
+)
 
 
 class Engine(Protocol):
     """A loaded model."""
 
     def generate(self, batch: int, length: int) -> int:
-        """Generate exactly `length` tokens in each of `batch` rows; returns how many that were in all."""
+        """Generate exactly `length` tokens in each of `batch` rows; returns how many that were in
+        all.
+        """
 
     def logits(self, ids: list[int]) -> Tensor:
         """Float32 (T, V) after each token."""
@@ -52,7 +57,9 @@ class Staged:
         from staged.samples.decoders import load_decoder
         from staged.samples.methods import method
 
-        self.decoder, self.bpe = load_decoder(str(folder), precision=precision, rows=batch, device=work.device)
+        self.decoder, self.bpe = load_decoder(
+            str(folder), precision=precision, rows=batch, device=work.device
+        )
         self.method, self.seed = method(f"top-k-{TOP_K}"), 0
 
     def generate(self, batch: int, length: int) -> int:
@@ -65,7 +72,11 @@ class Staged:
 
     def logits(self, ids: list[int]) -> Tensor:
         cache = self.decoder.new_cache(1)
-        return torch.cat([self.decoder.next_logits(self._one(token), cache) for token in ids]).float().cpu()
+        return (
+            torch.cat([self.decoder.next_logits(self._one(token), cache) for token in ids])
+            .float()
+            .cpu()
+        )
 
     def _one(self, token: int) -> Tensor:
         return torch.tensor([[token]], device=self.decoder.device)
@@ -78,13 +89,21 @@ class Transformers:
         import transformers
 
         dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
-        self.model = transformers.GPT2LMHeadModel.from_pretrained(folder, dtype=dtype).eval().to(work.device)
+        self.model = (
+            transformers.GPT2LMHeadModel.from_pretrained(folder, dtype=dtype).eval().to(work.device)
+        )
         self.end, self.options = work.shape.n_vocab - 1, dict[str, Any]()
 
     def generate(self, batch: int, length: int) -> int:
         ids = torch.full((batch, 1), self.end, device=self.model.device)
-        options = {"attention_mask": torch.ones_like(ids), "pad_token_id": self.end, "eos_token_id": None}
-        out = self.model.generate(ids, do_sample=True, top_k=TOP_K, max_new_tokens=length, **options, **self.options)
+        options = {
+            "attention_mask": torch.ones_like(ids),
+            "pad_token_id": self.end,
+            "eos_token_id": None,
+        }
+        out = self.model.generate(
+            ids, do_sample=True, top_k=TOP_K, max_new_tokens=length, **options, **self.options
+        )
         return int(out[:, 1:].numel())
 
     @torch.inference_mode()
@@ -107,22 +126,30 @@ class CTranslate2:
         import ctranslate2
 
         place = ctranslate2_folder(precision, folder)
-        self.model = ctranslate2.Generator(str(place), compute_type=precision, intra_threads=work.threads)
+        self.model = ctranslate2.Generator(
+            str(place), compute_type=precision, intra_threads=work.threads
+        )
         self.tokens = json.loads((place / "vocabulary.json").read_text(encoding="utf-8"))
 
     def generate(self, batch: int, length: int) -> int:
         limits = {"min_length": length, "max_length": length, "include_prompt_in_result": False}
-        found = self.model.generate_batch([[self.tokens[-1]]] * batch, sampling_topk=TOP_K, max_batch_size=batch, **limits)
+        found = self.model.generate_batch(
+            [[self.tokens[-1]]] * batch, sampling_topk=TOP_K, max_batch_size=batch, **limits
+        )
         return sum(len(one.sequences_ids[0]) for one in found)
 
     def logits(self, ids: list[int]) -> Tensor:
         import numpy as np
 
-        return torch.from_numpy(np.array(self.model.forward_batch([[self.tokens[i] for i in ids]])))[0].float()
+        return torch.from_numpy(
+            np.array(self.model.forward_batch([[self.tokens[i] for i in ids]]))
+        )[0].float()
 
 
 class LlamaCpp:
-    """llama.cpp through llama-cpp-python's low-level calls: all sequences in one batch, one sampler a sequence."""
+    """llama.cpp through llama-cpp-python's low-level calls: all sequences in one batch, one sampler
+    a sequence.
+    """
 
     repacked = True
 
@@ -130,7 +157,11 @@ class LlamaCpp:
         import llama_cpp
 
         silent = llama_cpp.llama_log_callback(lambda level, text, data: None)
-        self.api, self.work, self.silent = llama_cpp, work, silent  # C keeps no reference to the callback
+        self.api, self.work, self.silent = (
+            llama_cpp,
+            work,
+            silent,
+        )  # C keeps no reference to the callback
         place = gguf_file(precision, folder)
         llama_cpp.llama_log_set(silent, None)
         llama_cpp.llama_backend_init()
@@ -143,8 +174,16 @@ class LlamaCpp:
 
     def _context(self, batch: int) -> Any:
         wanted = self.api.llama_context_default_params()
-        wanted.n_ctx, wanted.n_batch, wanted.n_ubatch = batch * (self.work.length + 8), max(batch, 64), max(batch, 64)
-        wanted.n_seq_max, wanted.n_threads, wanted.n_threads_batch = batch, self.work.threads, self.work.threads
+        wanted.n_ctx, wanted.n_batch, wanted.n_ubatch = (
+            batch * (self.work.length + 8),
+            max(batch, 64),
+            max(batch, 64),
+        )
+        wanted.n_seq_max, wanted.n_threads, wanted.n_threads_batch = (
+            batch,
+            self.work.threads,
+            self.work.threads,
+        )
         return self.api.llama_init_from_model(self.model, wanted)
 
     def _sampler(self, seed: int) -> Any:
@@ -168,7 +207,9 @@ class LlamaCpp:
         tokens, rows = [self.work.shape.n_vocab - 1] * batch, list(range(batch))
         for position in range(length):
             self._decode(tokens, position, rows)
-            tokens = [self.api.llama_sampler_sample(self.samplers[row], self.context, row) for row in rows]
+            tokens = [
+                self.api.llama_sampler_sample(self.samplers[row], self.context, row) for row in rows
+            ]
         return batch * length
 
     def logits(self, ids: list[int]) -> Tensor:
@@ -182,7 +223,9 @@ class LlamaCpp:
 
 
 class LlamaCppPlain(LlamaCpp):
-    """The same without weights repacked for AMX, with which builds of 2026 die (github.com/ggml-org/llama.cpp/issues/20824)."""
+    """The same without weights repacked for AMX, with which builds of 2026 die
+    (github.com/ggml-org/llama.cpp/issues/20824).
+    """
 
     repacked = False
 
@@ -196,7 +239,9 @@ def convert_to_ctranslate2(precision: str, folder: Path) -> None:
 
     place = ctranslate2_folder(precision, folder)
     if not place.is_dir():
-        ctranslate2.converters.TransformersConverter(str(folder)).convert(str(place), quantization=precision)
+        ctranslate2.converters.TransformersConverter(str(folder)).convert(
+            str(place), quantization=precision
+        )
 
 
 def gguf_file(precision: str, folder: Path) -> Path:
@@ -211,7 +256,9 @@ def convert_to_gguf(precision: str, folder: Path) -> None:
 
 
 class Entry(NamedTuple):
-    """How to load an engine, the module it needs, the devices it is compared on, and the conversion it needs."""
+    """How to load an engine, the module it needs, the devices it is compared on, and the conversion
+    it needs.
+    """
 
     load: Any
     precision: str

@@ -1,13 +1,17 @@
-"""`staged serve` under load on the loopback: many clients, each posting texts one request after the other.
+"""`staged serve` under load on the loopback: many clients, each posting texts one request after the
+other.
 
-    python bench/serve.py                     starts `staged serve`, 16 clients for 60 s; JSON in out/bench/serve.json
+    python bench/serve.py                     starts `staged serve`, 16 clients for 60 s; JSON in
+                                              out/bench/serve.json
     python bench/serve.py --seconds 10        shorter
-    python bench/serve.py --command "python -m tests.web.fake {port}"    another server: here the detector that costs nothing
+    python bench/serve.py --command "python -m tests.web.fake {port}"    another server: here the
+                                                                         detector that costs nothing
 
-Every tenth request of a client is rude: it hangs up before the answer, or asks what is refused (an empty text, bytes that are
-not UTF-8, a body above the limit, a pickle named .pt). An error is an answer of 5xx, a broken connection, or a refusal that
-should not be one. Memory is the server's resident set, its children included: the first reading after the warm-up, the last
-at the end, both once the server is idle.
+Every tenth request of a client is rude: it hangs up before the answer, or asks what is refused (an
+empty text, bytes that are not UTF-8, a body above the limit, a pickle named .pt). An error is an
+answer of 5xx, a broken connection, or a refusal that should not be one. Memory is the server's
+resident set, its children included: the first reading after the warm-up, the last at the end, both
+once the server is idle.
 """
 
 from __future__ import annotations
@@ -39,7 +43,10 @@ from staged.storage.json_files import write_json
 SERVE = f"{shlex.quote(sys.executable)} -m staged.cli serve --port {{port}} --detector {{detector}}"
 STARTING_S = 120
 WARM_UP_S = 5.0
-SENTENCE = "the river crosses an old garden before noon and nobody in the harbour remembers who planted it or why"
+SENTENCE = (
+    "the river crosses an old garden before noon and nobody in the harbour remembers who planted it"
+    " or why"
+)
 RUDE_EVERY = 10
 
 
@@ -82,7 +89,10 @@ def wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
 def text_of(client: int, i: int, words: int) -> str:
     """Another text for every request, so that no answer can be remembered."""
     known = SENTENCE.split()
-    return " ".join(known[(client + i * (j + 1) + j) % len(known)] for j in range(words)) + f", {client} times {i}."
+    return (
+        " ".join(known[(client + i * (j + 1) + j) % len(known)] for j in range(words))
+        + f", {client} times {i}."
+    )
 
 
 def run_client(address: str, number: int, until: float, words: int, seen: Seen) -> None:
@@ -118,11 +128,20 @@ def be_rude(http: httpx2.Client, address: str, which: int, seen: Seen) -> None:
         case 1:
             answer, wanted = http.post(f"{address}/api/detect", json={"texts": [""]}), 400
         case 2:
-            answer, wanted = http.post(f"{address}/api/detect", content=b'{"texts": ["\xe9"]}', headers=kind), 400
+            answer, wanted = (
+                http.post(f"{address}/api/detect", content=b'{"texts": ["\xe9"]}', headers=kind),
+                400,
+            )
         case 3:
-            answer, wanted = http.post(f"{address}/api/detect", content=b" " * (5 * 2**20), headers=kind), 413
+            answer, wanted = (
+                http.post(f"{address}/api/detect", content=b" " * (5 * 2**20), headers=kind),
+                413,
+            )
         case _:
-            answer, wanted = http.post(f"{address}/", files={"file": ("model.pt", pickle.dumps([1]))}), 415
+            answer, wanted = (
+                http.post(f"{address}/", files={"file": ("model.pt", pickle.dumps([1]))}),
+                415,
+            )
     seen.answers[str(answer.status_code)] += 1
     if answer.status_code != wanted:
         seen.errors.append(f"{answer.status_code} where {wanted} was due")
@@ -133,7 +152,10 @@ def hang_up(address: str) -> None:
     host, port = address.removeprefix("http://").split(":")
     body = json.dumps({"texts": [text_of(0, 1, 300)]}).encode()
     with socket.create_connection((host, int(port)), timeout=30) as client:
-        head = f"POST /api/detect HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"POST /api/detect HTTP/1.1\r\nHost: {host}\r\nContent-Type:"
+            f" application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         client.sendall(head.encode() + body)
 
 
@@ -141,7 +163,10 @@ def load(address: str, clients: int, seconds: float, words: int) -> list[Seen]:
     """All clients at once for so many seconds."""
     seen = [Seen() for _ in range(clients)]
     until = time.monotonic() + seconds
-    threads = [threading.Thread(target=run_client, args=(address, i, until, words, one)) for i, one in enumerate(seen)]
+    threads = [
+        threading.Thread(target=run_client, args=(address, i, until, words, one))
+        for i, one in enumerate(seen)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -161,7 +186,11 @@ def summary(seen: list[Seen], before_mb: float, after_mb: float) -> dict[str, An
     cuts = statistics.quantiles(times, n=100, method="inclusive")
     answers = sum((one.answers for one in seen), Counter[str]())
     errors = [error for one in seen for error in one.errors]
-    found: dict[str, Any] = {"requests": answers.total(), "answers": dict(sorted(answers.items())), "examined": len(times)}
+    found: dict[str, Any] = {
+        "requests": answers.total(),
+        "answers": dict(sorted(answers.items())),
+        "examined": len(times),
+    }
     found |= {"errors": len(errors), "first_errors": errors[:5]}
     found |= {f"p{p}_ms": round(1000 * cuts[p - 1], 1) for p in (50, 95, 99)}
     found |= {"memory_before_mb": round(before_mb, 1), "memory_after_mb": round(after_mb, 1)}
@@ -169,8 +198,24 @@ def summary(seen: list[Seen], before_mb: float, after_mb: float) -> dict[str, An
 
 
 def table_of(found: dict[str, Any]) -> Table:
-    table = Table("", "", title=f"{found['clients']} clients for {found['seconds']:g} s, {found['words']} words a text")
-    for name in ("requests", "examined", "errors", "p50_ms", "p95_ms", "p99_ms", "memory_before_mb", "memory_growth_mb", "answers"):
+    table = Table(
+        "",
+        "",
+        title=(
+            f"{found['clients']} clients for {found['seconds']:g} s, {found['words']} words a text"
+        ),
+    )
+    for name in (
+        "requests",
+        "examined",
+        "errors",
+        "p50_ms",
+        "p95_ms",
+        "p99_ms",
+        "memory_before_mb",
+        "memory_growth_mb",
+        "answers",
+    ):
         table.add_row(name, str(found[name]))
     return table
 
@@ -181,11 +226,21 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--words", type=int, default=150, help="of each text")
     parser.add_argument("--detector", default="evidence")
-    parser.add_argument("--command", default=SERVE, help="starts the server; {port} and {detector} are filled in")
+    parser.add_argument(
+        "--command", default=SERVE, help="starts the server; {port} and {detector} are filled in"
+    )
     parser.add_argument("--out", type=Path, default=Path("out/bench/serve.json"))
     options = parser.parse_args()
-    found: dict[str, Any] = {"workload": "POST /api/detect, one text a request", "clients": options.clients}
-    found |= {"seconds": options.seconds, "words": options.words, "server": options.command, "detector": options.detector}
+    found: dict[str, Any] = {
+        "workload": "POST /api/detect, one text a request",
+        "clients": options.clients,
+    }
+    found |= {
+        "seconds": options.seconds,
+        "words": options.words,
+        "server": options.command,
+        "detector": options.detector,
+    }
     if options.command == SERVE:
         found["server"] = "staged serve"
     with server(options.command, options.detector) as (address, process):

@@ -1,12 +1,14 @@
-"""Speculative decoding at batch 1: what it gains with the minis, and what 1558M with 124M would gain at the same luck.
+"""Speculative decoding at batch 1: what it gains with the minis, and what 1558M with 124M would
+gain at the same luck.
 
     python bench/speculate.py            table, and JSON in out/bench/speculate.json
     python bench/speculate.py --quick    the minis alone, few samples
 
-First: mini-xl, whose weights are real, alone and with smaller minis as drafts, same prompts, taking turns; tokens per second,
-and tokens a round of the large model. Second: seconds a token of 1558M alone and seconds a round of 1558M with 124M as draft, in
-int8, weights random, taking turns, drawing included, in several processes. From these and the minis' tokens a round the gain of
-1558M is *computed*, not measured: no released weights are at hand.
+First: mini-xl, whose weights are real, alone and with smaller minis as drafts, same prompts, taking
+turns; tokens per second, and tokens a round of the large model. Second: seconds a token of 1558M
+alone and seconds a round of 1558M with 124M as draft, in int8, weights random, taking turns,
+drawing included, in several processes. From these and the minis' tokens a round the gain of 1558M
+is *computed*, not measured: no released weights are at hand.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ def minis(samples: int, repeats: int) -> list[dict[str, Any]]:
                     if not name:
                         generate(large, [prompt], method(sampling), first=i, **wanted)  # type: ignore[arg-type]
                         continue
-                    one = speculate(Pair(large, drafts[name]), prompt, method(sampling), sample=i, **wanted)  # type: ignore[arg-type]
+                    one = speculate(
+                        Pair(large, drafts[name]), prompt, method(sampling), sample=i, **wanted
+                    )  # type: ignore[arg-type]
                     rounds[name] += one.rounds
                 if repeat:
                     speeds[name].append(samples * LENGTH / (time.perf_counter() - started))
@@ -70,29 +74,46 @@ def minis(samples: int, repeats: int) -> list[dict[str, Any]]:
                 "precision": best_precision(),
             }
             row |= {"tokens_a_round": a_round}
-            row |= {"tokens_per_s": statistics.median(speed), "tokens_per_s_range": [min(speed), max(speed)]}
-            rows.append(row | {"ratio_to_plain": statistics.median(speed) / alone, "repeats": repeats})
+            row |= {
+                "tokens_per_s": statistics.median(speed),
+                "tokens_per_s_range": [min(speed), max(speed)],
+            }
+            rows.append(
+                row | {"ratio_to_plain": statistics.median(speed) / alone, "repeats": repeats}
+            )
     return rows
 
 
 def random_decoder(size: str, rows: int) -> Decoder:
     """A released shape in int8 with random weights, made tensor by tensor."""
     stream, sizes = torch.Generator().manual_seed(1), shapes(RELEASED[size])
-    return PackedGPT2(RELEASED[size], lambda key: torch.randn(sizes[key], generator=stream).mul_(0.02), precision="int8", rows=rows)
+    return PackedGPT2(
+        RELEASED[size],
+        lambda key: torch.randn(sizes[key], generator=stream).mul_(0.02),
+        precision="int8",
+        rows=rows,
+    )
 
 
 @torch.inference_mode()
 def seconds(threads: int) -> dict[str, list[tuple[float, float, float]]]:
-    """By method: (seconds a token of 1558M alone, seconds a round of 1558M with 124M, guesses kept a round), `REPEATS` times."""
+    """By method: (seconds a token of 1558M alone, seconds a round of 1558M with 124M, guesses kept
+    a round), `REPEATS` times.
+    """
     torch.set_num_threads(threads)
-    alone, pair = random_decoder("gpt2-xl", 1), Pair(random_decoder("gpt2-xl", AHEAD + 1), random_decoder("gpt2", 1))
+    alone, pair = (
+        random_decoder("gpt2-xl", 1),
+        Pair(random_decoder("gpt2-xl", AHEAD + 1), random_decoder("gpt2", 1)),
+    )
     prompt = list(range(64))
     found: dict[str, list[tuple[float, float, float]]] = {sampling: [] for sampling in SAMPLINGS}
     for sampling in SAMPLINGS:
         for repeat in range(REPEATS + 1):  # the first warms up
             times: list[float] = []
             watch = Options(watch=lambda row, token, times=times: times.append(time.perf_counter()))  # type: ignore[misc]
-            generate(alone, [prompt], method(sampling), length=ROUNDS + 1, end=-1, seed=1, options=watch)
+            generate(
+                alone, [prompt], method(sampling), length=ROUNDS + 1, end=-1, seed=1, options=watch
+            )
             u = uniforms(1, repeat, 1 + (ROUNDS + 1) * (2 * AHEAD + 1)).tolist()
             run = Run(pair, prompt, method(sampling), u, len(prompt) + (ROUNDS + 1) * (AHEAD + 1))
             run.round(AHEAD)  # reads the prompt
@@ -101,12 +122,15 @@ def seconds(threads: int) -> dict[str, list[tuple[float, float, float]]]:
                 run.round(AHEAD)
             a_round = (time.perf_counter() - started) / ROUNDS
             if repeat:
-                found[sampling].append(((times[-1] - times[0]) / ROUNDS, a_round, run.kept / (ROUNDS + 1)))
+                found[sampling].append(
+                    ((times[-1] - times[0]) / ROUNDS, a_round, run.kept / (ROUNDS + 1))
+                )
     return found
 
 
 def released(threads: int, luck: dict[str, float]) -> list[dict[str, Any]]:
-    """1558M alone and with 124M as draft, in `PROCESSES` processes: where the system puts 1.6 GB decides how fast they are read.
+    """1558M alone and with 124M as draft, in `PROCESSES` processes: where the system puts 1.6 GB
+    decides how fast they are read.
 
     Args:
         luck: tokens a round by method.
@@ -119,12 +143,29 @@ def released(threads: int, luck: dict[str, float]) -> list[dict[str, Any]]:
     rows = []
     for sampling, measured in found.items():
         tokens, rounds, kept = zip(*measured, strict=True)
-        row: dict[str, Any] = {"workload": f"1558M at batch 1, {sampling}", "sampling": sampling, "draft": "124M"}
-        row |= {"precision": "int8", "repeats": len(measured), "processes": PROCESSES, "tokens_a_round": luck[sampling]}
+        row: dict[str, Any] = {
+            "workload": f"1558M at batch 1, {sampling}",
+            "sampling": sampling,
+            "draft": "124M",
+        }
+        row |= {
+            "precision": "int8",
+            "repeats": len(measured),
+            "processes": PROCESSES,
+            "tokens_a_round": luck[sampling],
+        }
         for name, times in (("token", tokens), ("round", rounds)):
-            row |= {f"seconds_a_{name}": statistics.median(times), f"seconds_a_{name}_range": [min(times), max(times)]}
-        gains = [luck[sampling] * token / a_round for token, a_round in zip(tokens, rounds, strict=True)]
-        row |= {"computed_gain": statistics.median(gains), "computed_gain_range": [min(gains), max(gains)]}
+            row |= {
+                f"seconds_a_{name}": statistics.median(times),
+                f"seconds_a_{name}_range": [min(times), max(times)],
+            }
+        gains = [
+            luck[sampling] * token / a_round for token, a_round in zip(tokens, rounds, strict=True)
+        ]
+        row |= {
+            "computed_gain": statistics.median(gains),
+            "computed_gain_range": [min(gains), max(gains)],
+        }
         rows.append(row | {"kept_a_round_here": statistics.mean(kept)})
     return rows
 
@@ -138,12 +179,23 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
     rows = minis(2 if options.quick else 8, 1 if options.quick else 5)
-    table = Table("workload", "draft", "tok/s: median [range]", "ratio to plain", "tokens a round", title=f"{AHEAD} tokens ahead")
+    table = Table(
+        "workload",
+        "draft",
+        "tok/s: median [range]",
+        "ratio to plain",
+        "tokens a round",
+        title=f"{AHEAD} tokens ahead",
+    )
     for row in rows:
         low, high = row["tokens_per_s_range"]
         speed = f"{row['tokens_per_s']:,.0f} \\[{low:,.0f}, {high:,.0f}]"
         table.add_row(
-            row["workload"], row["draft"] or "none", speed, f"{row['ratio_to_plain']:.2f}", f"{row['tokens_a_round']:.2f}"
+            row["workload"],
+            row["draft"] or "none",
+            speed,
+            f"{row['ratio_to_plain']:.2f}",
+            f"{row['tokens_a_round']:.2f}",
         )
     Console().print(table)
     luck = {row["sampling"]: row["tokens_a_round"] for row in rows if row["draft"] == "mini-s"}

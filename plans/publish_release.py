@@ -1,7 +1,8 @@
-"""Writes docs/results/release/VERSION: what plans/release.toml says of each stage today; see docs/release.md.
+"""Writes docs/results/release/VERSION: what plans/release.toml says of each stage today; see
+docs/release.md.
 
-A stage that was released shows its package's records, without weights, from out/release; one that was not shows its card and the
-refusal that `staged release advance` would write.
+A stage that was released shows its package's records, without weights, from out/release; one that
+was not shows its card and the refusal that `staged release advance` would write.
 """
 
 from __future__ import annotations
@@ -23,7 +24,16 @@ from staged.storage.writing import write_atomic
 
 ROOT = Path(__file__).parents[1]
 PACKAGES, PUBLISHED = ROOT / "out" / "release", ROOT / "docs" / "results" / "release"
-RECORDS = ("README.md", "card.html", "DECISION.md", "decision.json", "sbom.cdx.json", "manifest.json", "model.sig", "SHA256SUMS")
+RECORDS = (
+    "README.md",
+    "card.html",
+    "DECISION.md",
+    "decision.json",
+    "sbom.cdx.json",
+    "manifest.json",
+    "model.sig",
+    "SHA256SUMS",
+)
 
 INDEX = """# The minis {version}
 
@@ -42,15 +52,28 @@ def index(release: Release, found: Sequence[Standing]) -> str:
     shown = {"not met": "**not met**", "not measured": "*not measured*"}
     rows = [("gate", *(one.stage for one in found)), ("---",) * (len(found) + 1)]
     for number, gate in enumerate(release.stages[0].gates):
-        rows.append((gate.title("STAGE"), *(shown.get(one.outcomes[number].state, one.outcomes[number].state) for one in found)))
-    rows.append(("verdict", *(one.decision["verdict"] if one.decision else "refused" for one in found)))
+        rows.append(
+            (
+                gate.title("STAGE"),
+                *(
+                    shown.get(one.outcomes[number].state, one.outcomes[number].state)
+                    for one in found
+                ),
+            )
+        )
+    rows.append(
+        ("verdict", *(one.decision["verdict"] if one.decision else "refused" for one in found))
+    )
     record = {True: "DECISION.md", False: "REFUSED.md"}
     links = (
-        f"[card]({one.stage}/README.md), [page]({one.stage}/card.html), [record]({one.stage}/{record[one.released]})"
+        f"[card]({one.stage}/README.md), [page]({one.stage}/card.html),"
+        f" [record]({one.stage}/{record[one.released]})"
         for one in found
     )
     rows.append(("", *links))
-    return INDEX.format(version=release.version, table="\n".join(f"| {' | '.join(row)} |" for row in rows))
+    return INDEX.format(
+        version=release.version, table="\n".join(f"| {' | '.join(row)} |" for row in rows)
+    )
 
 
 def publish_package(stage: str, folder: Path) -> None:
@@ -66,10 +89,14 @@ def publish_package(stage: str, folder: Path) -> None:
 def publish_refusal(release: Release, one: Standing, folder: Path) -> None:
     """Write a stage's card and the decision on it as things stand."""
     date = datetime.datetime.now(datetime.UTC).date()
-    decision = decide(one.stage, one.outcomes, release=f"{release.title} {release.version}", date=date)
+    decision = decide(
+        one.stage, one.outcomes, release=f"{release.title} {release.version}", date=date
+    )
     words = replace(read_words(release.words), title=one.stage)
     card = card_of(read_evidence(release.evidence), words, models=[one.stage], decision=decision)
-    write_atomic(folder / "README.md", card_markdown(card).replace("(DECISION.md)", "(REFUSED.md)").encode())
+    write_atomic(
+        folder / "README.md", card_markdown(card).replace("(DECISION.md)", "(REFUSED.md)").encode()
+    )
     write_atomic(folder / "card.html", card_html(card).encode())
     write_atomic(folder / "REFUSED.md", decision_markdown(decision).encode())
 

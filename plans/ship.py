@@ -1,4 +1,6 @@
-"""Moves trained minis from out/minis into the package, each with its card: `python plans/ship.py` after `make minis`."""
+"""Moves trained minis from out/minis into the package, each with its card: `python plans/ship.py`
+after `make minis`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ from staged.samples.methods import method
 
 ROOT = Path(__file__).parents[1]
 TRAINED, SHIPPED = ROOT / "out" / "minis", ROOT / "staged" / "model" / "minis"
-FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training.json", "loss.jsonl")
+FILES = (
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "training.json",
+    "loss.jsonl",
+)
 
 CARD = """---
 license: mit
@@ -62,7 +71,10 @@ def ship(name: str) -> None:
         valid=min(facts["corpus"]["passages"]["valid"], facts["settings"]["valid_rows"]),
         loss=facts["valid_loss_nats_per_token"],
         samples=samples(target) if causal else "",
-        **{key: facts["settings"][key] for key in ("n_layer", "n_embd", "n_head", "n_ctx", "steps", "batch")},
+        **{
+            key: facts["settings"][key]
+            for key in ("n_layer", "n_embd", "n_head", "n_ctx", "steps", "batch")
+        },
     )
     (target / "README.md").write_text(card, encoding="utf-8")
 
@@ -71,7 +83,15 @@ def samples(folder: Path) -> str:
     """The first sample of each of the study's methods, not chosen by anyone."""
     parts = ["", "## Samples", "", "The first of each method at seed 1, 80 tokens:", ""]
     for name in ("temperature-1", "top-k-40", "nucleus"):
-        row = next(iter(sample(SampleSettings(model=str(folder), method=method(name), count=1, length=80, precision="fp32"))))
+        row = next(
+            iter(
+                sample(
+                    SampleSettings(
+                        model=str(folder), method=method(name), count=1, length=80, precision="fp32"
+                    )
+                )
+            )
+        )
         text = " ".join(row["text"].split())
         parts += [f"* **{name}**: {text}"]
     return "\n".join(parts) + "\n"

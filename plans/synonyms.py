@@ -1,9 +1,11 @@
 """Make staged/attacks/synonyms.tsv, the word list of the synonym attack, from WordNet 3.0.
 
-    python plans/synonyms.py /usr/share/wordnet staged/attacks/synonyms.tsv    (Debian's package wordnet-base)
+    python plans/synonyms.py /usr/share/wordnet staged/attacks/synonyms.tsv    (Debian's package
+                                                                               wordnet-base)
 
-A word is listed when one synset has at least four fifths of its counted uses in WordNet's tagged texts, over all parts of
-speech, and at least five of them; its synonyms are the other single words counted there.
+A word is listed when one synset has at least four fifths of its counted uses in WordNet's tagged
+texts, over all parts of speech, and at least five of them; its synonyms are the other single words
+counted there.
 """
 
 from __future__ import annotations
@@ -13,12 +15,43 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 SHARE, USES, LETTERS = 0.8, 5, 4
-NOTICE = "# From WordNet 3.0, Copyright 2006 by Princeton University. All rights reserved. https://wordnet.princeton.edu/license"
+NOTICE = (
+    "# From WordNet 3.0, Copyright 2006 by Princeton University. All rights reserved."
+    " https://wordnet.princeton.edu/license"
+)
 # How a sense key numbers parts of speech; an adjective satellite (5) stands among the adjectives.
 PARTS = {"noun": "1", "verb": "2", "adj": "3", "adv": "4"}
-# Words that are something else besides what WordNet lists (it has no conjunctions), and words not to be put into anyone's text.
-LEFT_OUT = {"while", "after", "before", "very", "through", "given", "used", "within", "unlike", "next", "last", "several", "gone"}
-LEFT_OUT |= {"done", "also", "likely", "babe", "bastard", "corpse", "cadaver", "damn", "damned", "darned", "goddam", "goddamned"}
+# Words that are something else besides what WordNet lists (it has no conjunctions), and words not
+# to be put into anyone's text.
+LEFT_OUT = {
+    "while",
+    "after",
+    "before",
+    "very",
+    "through",
+    "given",
+    "used",
+    "within",
+    "unlike",
+    "next",
+    "last",
+    "several",
+    "gone",
+}
+LEFT_OUT |= {
+    "done",
+    "also",
+    "likely",
+    "babe",
+    "bastard",
+    "corpse",
+    "cadaver",
+    "damn",
+    "damned",
+    "darned",
+    "goddam",
+    "goddamned",
+}
 LEFT_OUT |= {"dumb", "naked", "nude", "queer", "diarrhea", "diarrhoea"}
 
 
@@ -42,25 +75,36 @@ def synsets(folder: Path) -> list[list[tuple[str, ...]]]:
                 continue  # the licence
             _, file, _, words, *fields = line.split(" ")
             pairs = [fields[2 * i : 2 * i + 2] for i in range(int(words, 16))]
-            found.append([(word.split("(")[0], number, file, f"{int(i, 16):02d}") for word, i in pairs])
+            found.append(
+                [(word.split("(")[0], number, file, f"{int(i, 16):02d}") for word, i in pairs]
+            )
     return found
 
 
 def plain(word: str) -> bool:
-    return word.isascii() and word.isalpha() and word.islower() and len(word) >= LETTERS and word not in LEFT_OUT
+    return (
+        word.isascii()
+        and word.isalpha()
+        and word.islower()
+        and len(word) >= LETTERS
+        and word not in LEFT_OUT
+    )
 
 
 def table(folder: Path) -> dict[str, list[str]]:
     """word → synonyms, the most used first."""
     uses, every = counted(folder), synsets(folder)
-    places = Counter(key for synset in every for key in synset)  # more than one: satellites of several adjectives share a key
+    places = Counter(
+        key for synset in every for key in synset
+    )  # more than one: satellites of several adjectives share a key
     of_word: dict[str, int] = defaultdict(int)
     for key, count in uses.items():
         of_word[key[0]] += count
     rows = {}
     for synset in every:
         common = sorted(
-            {key for key in synset if plain(key[0]) and uses[key] and places[key] == 1}, key=lambda key: (-uses[key], key)
+            {key for key in synset if plain(key[0]) and uses[key] and places[key] == 1},
+            key=lambda key: (-uses[key], key),
         )
         for key in common:
             if uses[key] >= max(USES, SHARE * of_word[key[0]]) and len(common) > 1:
@@ -71,5 +115,6 @@ def table(folder: Path) -> dict[str, list[str]]:
 if __name__ == "__main__":
     lines = [f"{word}\t{' '.join(others)}\n" for word, others in table(Path(sys.argv[1])).items()]
     Path(sys.argv[2]).write_text(
-        f"{NOTICE}\n# Made by plans/synonyms.py: word, then its synonyms.\n{''.join(lines)}", encoding="utf-8"
+        f"{NOTICE}\n# Made by plans/synonyms.py: word, then its synonyms.\n{''.join(lines)}",
+        encoding="utf-8",
     )

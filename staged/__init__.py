@@ -1,4 +1,5 @@
-"""Release a language model the way GPT-2 1.5B was released: with its weights, its detector, its evidence and its card.
+"""Release a language model the way GPT-2 1.5B was released: with its weights, its detector, its
+evidence and its card.
 
 The public verbs; each is imported when first used, so `import staged` is instant.
 """

@@ -12,12 +12,14 @@ from staged.storage.json_files import read_json
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One detector measured on one set of machine texts against the human test texts; all rates are fractions in [0, 1].
+    """One detector measured on one set of machine texts against the human test texts; all rates are
+    fractions in [0, 1].
 
-    Every decision here uses a threshold chosen on the `valid` split: `accuracy` the one with the best accuracy there,
-    `tpr_at_fpr_1` and `tpr_at_fpr_5` the ones that at most 1% and 5% of human
-    `valid` texts reach (conformal; None where they are too few to certify the rate). `fpr_1` and `fpr_5` are the
-    false-positive rates those thresholds achieve on the human test texts. `_low` and `_high` bound 95% intervals.
+    Every decision here uses a threshold chosen on the `valid` split: `accuracy` the one with the
+    best accuracy there, `tpr_at_fpr_1` and `tpr_at_fpr_5` the ones that at most 1% and 5% of human
+    `valid` texts reach (conformal; None where they are too few to certify the rate). `fpr_1` and
+    `fpr_5` are the false-positive rates those thresholds achieve on the human test texts. `_low`
+    and `_high` bound 95% intervals.
     """
 
     id: str

@@ -1,4 +1,5 @@
-"""The command line: one sub-command a verb, in `commands/`; each parses, calls its verb, and shows what came of it.
+"""The command line: one sub-command a verb, in `commands/`; each parses, calls its verb, and shows
+what came of it.
 
 studies    study, report
 sample     sample
@@ -23,15 +24,36 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from staged import __version__
-from staged.commands import bias, calibrate, card, detect, models, options, raid, release, sample, serve, studies, survey
+from staged.commands import (
+    bias,
+    calibrate,
+    card,
+    detect,
+    models,
+    options,
+    raid,
+    release,
+    sample,
+    serve,
+    studies,
+    survey,
+)
 from staged.errors import StagedError
 from staged.notes import LOGGER
 from staged.screen import Notes, errors, open_outputs, say, visible
 from staged.threads import wait_passively
 
-GROUPS: dict[str, tuple[Callable[..., None] | typer.Typer, ...]] = {  # in the order in which --help shows them
+GROUPS: dict[
+    str, tuple[Callable[..., None] | typer.Typer, ...]
+] = {  # in the order in which --help shows them
     "Study": (studies.study, studies.report, bias.bias, survey.app),
-    "A text in hand": (detect.detect, calibrate.calibrate, calibrate.stress, raid.evaluate, serve.serve),
+    "A text in hand": (
+        detect.detect,
+        calibrate.calibrate,
+        calibrate.stress,
+        raid.evaluate,
+        serve.serve,
+    ),
     "Detectors": (detect.train_detector, detect.transfer),
     "GPT-2 and other models": (models.train, sample.sample, models.convert, models.evaluate_lm),
     "Release": (card.card, release.app),
@@ -49,7 +71,11 @@ class Grouped(options.Group):
 
 def name_of(command: Callable[..., None] | typer.Typer) -> str:
     """What is typed: a function's name with hyphens, a group's own."""
-    return str(command.info.name) if isinstance(command, typer.Typer) else command.__name__.replace("_", "-")
+    return (
+        str(command.info.name)
+        if isinstance(command, typer.Typer)
+        else command.__name__.replace("_", "-")
+    )
 
 
 app = typer.Typer(
@@ -69,9 +95,16 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def staged(
-    _: Annotated[bool, typer.Option("--version", help="Print the version and stop.", callback=_version, is_eager=True)] = False,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and stop.", callback=_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
-    """Release a language model the way GPT-2 1.5B was released: with its weights, its detector, its evidence and its card."""
+    """Release a language model the way GPT-2 1.5B was released: with its weights, its detector, its
+    evidence and its card.
+    """
 
 
 for member in (one for members in GROUPS.values() for one in members):
@@ -85,7 +118,9 @@ for each in (app, survey.app, release.app):
 
 
 def main() -> None:
-    """Run the command line; a StagedError becomes one sentence and exit code 2, and so does an output that cannot be written."""
+    """Run the command line; a StagedError becomes one sentence and exit code 2, and so does an
+    output that cannot be written.
+    """
     wait_passively()
     open_outputs()
     if sys.stdin is None:  # closed by whoever started this: nothing comes from there
@@ -105,17 +140,28 @@ def main() -> None:
 
         if not is_out_of_memory(error):
             raise
-        _refuse("not enough memory; lower --batch where the command has it, close other programs, or take a smaller model")
+        _refuse(
+            "not enough memory; lower --batch where the command has it, close other programs, or"
+            " take a smaller model"
+        )
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             errors.print(
-                "staged: interrupted; a command that writes files continues when it is given again", highlight=False, soft_wrap=True
+                "staged: interrupted; a command that writes files continues when it is given again",
+                highlight=False,
+                soft_wrap=True,
             )
         raise
 
 
 def _refuse(sentence: str) -> NoReturn:
-    errors.print(f"staged: {visible(sentence)}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    errors.print(
+        f"staged: {visible(sentence)}",
+        style="bold red",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     sys.exit(2)
 
 

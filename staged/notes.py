@@ -1,7 +1,8 @@
-"""What a person should know of work that went on: files passed over, parts of a file that no reader sees.
+"""What a person should know of work that went on: files passed over, parts of a file that no reader
+sees.
 
-A note is a record of the logger `staged`, so that any program decides where it goes; the command line shows each once, on
-standard error. What stops the work is an error (`errors.py`), not a note.
+A note is a record of the logger `staged`, so that any program decides where it goes; the command
+line shows each once, on standard error. What stops the work is an error (`errors.py`), not a note.
 """
 
 from __future__ import annotations

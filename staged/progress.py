@@ -1,4 +1,6 @@
-"""How far a long piece of work is: whoever wants to know hands over a function, which is called with (done, all)."""
+"""How far a long piece of work is: whoever wants to know hands over a function, which is called
+with (done, all).
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ HUMAN = 0
 MACHINE = 1
 LABELS = {HUMAN: "human", MACHINE: "machine"}
 
-# `pretrain` is what a language model of ours learns from; detectors learn from `train`, choose on `valid`, report on `test`.
+# `pretrain` is what a language model of ours learns from; detectors learn from `train`, choose on
+# `valid`, report on `test`.
 SPLITS = ("pretrain", "train", "valid", "test")
 
 
@@ -21,8 +22,8 @@ SPLITS = ("pretrain", "train", "valid", "test")
 class Document:
     """One text with its origin.
 
-    `source` names what the text was cut from (a speech, an article, a book, a model); documents of one human source never
-    straddle a split.
+    `source` names what the text was cut from (a speech, an article, a book, a model); documents of
+    one human source never straddle a split.
     """
 
     id: str

@@ -1,4 +1,6 @@
-"""How the command line shows things: lines, progress bars, tables. Only this file and commands/ print."""
+"""How the command line shows things: lines, progress bars, tables. Only this file and commands/
+print.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +37,12 @@ UNREAD = 141  # what a shell calls a program whose reader went away
 
 
 class Output(io.FileIO):
-    """Standard output or error as bytes, which fails once at most; what is printed after that goes nowhere.
+    """Standard output or error as bytes, which fails once at most; what is printed after that goes
+    nowhere.
 
-    A reader that went away, as `head` does, ends the command without a word. A full disk or a closed output is an OSError.
-    Whoever no longer reads messages has no say: standard error never fails.
+    A reader that went away, as `head` does, ends the command without a word. A full disk or a
+    closed output is an OSError. Whoever no longer reads messages has no say: standard error never
+    fails.
     """
 
     def __init__(self, descriptor: int, *, is_closed: bool = False) -> None:
@@ -73,7 +77,11 @@ def open_outputs() -> None:
         now = getattr(sys, name)
         if now is getattr(sys, f"__{name}__"):
             out = io.BufferedWriter(Output(descriptor, is_closed=now is None))
-            kept = {"encoding": now.encoding, "line_buffering": now.line_buffering} if now else {"encoding": "utf-8"}
+            kept = (
+                {"encoding": now.encoding, "line_buffering": now.line_buffering}
+                if now
+                else {"encoding": "utf-8"}
+            )
             # else a sign that the terminal's encoding lacks would be a traceback
             setattr(sys, name, io.TextIOWrapper(out, errors="backslashreplace", **kept))
         elif isinstance(now, io.TextIOWrapper):
@@ -81,12 +89,18 @@ def open_outputs() -> None:
 
 
 def visible(text: str) -> str:
-    """Characters that could command a terminal as escapes: names of files and rows are others' text."""
-    return "".join(one if _is_harmless(one) else one.encode("unicode_escape").decode() for one in text)
+    """Characters that could command a terminal as escapes: names of files and rows are others'
+    text.
+    """
+    return "".join(
+        one if _is_harmless(one) else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def _is_harmless(character: str) -> bool:
-    return character.isprintable() or character == "\n" or unicodedata.category(character) == "Zs"  # a space of any width
+    return (
+        character.isprintable() or character == "\n" or unicodedata.category(character) == "Zs"
+    )  # a space of any width
 
 
 def say(text: str, *, style: str = "") -> None:
@@ -115,14 +129,18 @@ def _line(text: str, *, style: str = "") -> None:
 
 @contextmanager
 def count_progress(what: str) -> Iterator[Any]:
-    """A bar, or in a file a line for each piece of work that is done; nothing where there was nothing to wait for."""
+    """A bar, or in a file a line for each piece of work that is done; nothing where there was
+    nothing to wait for.
+    """
     if not errors.is_terminal:
         yield from _counted_lines(what)
         return
     with _bars(MofNCompleteColumn()) as bars:
         task = bars.add_task(what, total=None)
         try:
-            yield lambda done, total, now=what: bars.update(task, completed=done, total=total, description=now)
+            yield lambda done, total, now=what: bars.update(
+                task, completed=done, total=total, description=now
+            )
         finally:
             if bars.tasks[0].total is None:
                 bars.remove_task(task)
@@ -165,7 +183,9 @@ def train_progress(name: str) -> Iterator[Any]:
 
 @contextmanager
 def study_progress() -> Iterator[Any]:
-    """A bar for all and one for each stage at work, or in a file a line for each stage that is done."""
+    """A bar for all and one for each stage at work, or in a file a line for each stage that is
+    done.
+    """
     with _bars(TaskProgressColumn()) as bars:
         whole = bars.add_task("study", total=None)
         running: dict[str, Any] = {}
@@ -200,7 +220,8 @@ def _bars(*columns: ProgressColumn) -> Progress:
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """One table, of which nothing is cut: a narrow terminal folds it, a file gets it as wide as it is.
+    """One table, of which nothing is cut: a narrow terminal folds it, a file gets it as wide as it
+    is.
 
     The first column is aligned left, the others right.
     """

@@ -1,4 +1,6 @@
-"""Plans: one frozen dataclass per stage, read from TOML, with errors that name the nearest known key."""
+"""Plans: one frozen dataclass per stage, read from TOML, with errors that name the nearest known
+key.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ def from_table(cls: type[T], table: Any, *, where: str) -> T:
         where: how errors call this table, such as `plans/mini.toml [corpus]`.
 
     Raises:
-        PlanError: no table, an unknown key, a missing one, a value of another type, or a number that is none (`nan`, `inf`).
+        PlanError: no table, an unknown key, a missing one, a value of another type, or a number
+            that is none (`nan`, `inf`).
     """
     table = over({}, table, where=where)
     known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
@@ -65,14 +68,18 @@ def from_table(cls: type[T], table: Any, *, where: str) -> T:
         if name not in table and field.default is MISSING and field.default_factory is MISSING:
             raise PlanError(f"{where}: key {name!r} is missing")
     hints = get_type_hints(cls)
-    return cls(**{key: _convert(value, hints[key], f"{where}: {key}") for key, value in table.items()})
+    return cls(
+        **{key: _convert(value, hints[key], f"{where}: {key}") for key, value in table.items()}
+    )
 
 
 def _float(value: int, where: str) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise PlanError(f"{where} must be a finite number, not one of {len(str(abs(value))):,} digits") from None
+        raise PlanError(
+            f"{where} must be a finite number, not one of {len(str(abs(value))):,} digits"
+        ) from None
 
 
 def nearest(word: str, known: Any) -> str:
@@ -83,7 +90,8 @@ def nearest(word: str, known: Any) -> str:
 
 
 def check_listed(names: Sequence[Any], *, where: str, known: Collection[str] = ()) -> None:
-    """Refuse an empty list, one that names something twice and, where it is said what is known, a name that is not.
+    """Refuse an empty list, one that names something twice and, where it is said what is known, a
+    name that is not.
 
     Raises:
         PlanError: the list is one of these.
@@ -104,13 +112,26 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return tuple(_convert(item, args[0], where) for item in value)
     if origin is dict and isinstance(value, dict):
         return {key: _convert(item, args[1], f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):  # it would pass, or fail, every comparison
+    if isinstance(value, float) and not math.isfinite(
+        value
+    ):  # it would pass, or fail, every comparison
         raise PlanError(f"{where} must be a finite number, not {value}")
     if hint is float and type(value) is int:
         return _float(value, where)
-    if hint is not Any and isinstance(hint, type) and isinstance(value, hint) and type(value) is not bool:
+    if (
+        hint is not Any
+        and isinstance(hint, type)
+        and isinstance(value, hint)
+        and type(value) is not bool
+    ):
         return value
     if type(value) is not hint:
-        wanted = "a list" if origin is tuple else "a table" if origin is dict else f"of type {hint.__name__}"
+        wanted = (
+            "a list"
+            if origin is tuple
+            else "a table"
+            if origin is dict
+            else f"of type {hint.__name__}"
+        )
         raise PlanError(f"{where} must be {wanted}, not {value!r}")
     return value

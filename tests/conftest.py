@@ -17,12 +17,45 @@ from staged.model.checkpoints import save_model
 from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.model import GPT2, initialise
 
-os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start: two test workers share two cores
+os.environ["OMP_NUM_THREADS"] = (
+    "1"  # of the processes that tests start: two test workers share two cores
+)
 torch.set_num_threads(1)
 
-NOUNS = ["river", "harbour", "engine", "garden", "letter", "winter", "market", "ladder", "bridge", "window", "captain", "orchard"]
-VERBS = ["crosses", "follows", "keeps", "measures", "opens", "repairs", "carries", "remembers", "paints", "counts"]
-PLACES = ["by the old mill", "near the station", "under a grey sky", "before noon", "on the second day", "without a word"]
+NOUNS = [
+    "river",
+    "harbour",
+    "engine",
+    "garden",
+    "letter",
+    "winter",
+    "market",
+    "ladder",
+    "bridge",
+    "window",
+    "captain",
+    "orchard",
+]
+VERBS = [
+    "crosses",
+    "follows",
+    "keeps",
+    "measures",
+    "opens",
+    "repairs",
+    "carries",
+    "remembers",
+    "paints",
+    "counts",
+]
+PLACES = [
+    "by the old mill",
+    "near the station",
+    "under a grey sky",
+    "before noon",
+    "on the second day",
+    "without a word",
+]
 
 
 def prose(seed: int, sentences: int) -> str:
@@ -31,7 +64,10 @@ def prose(seed: int, sentences: int) -> str:
     lines = []
     for i in range(sentences):
         a, b = stream.sample(NOUNS, 2)
-        lines.append(f"The {a} {stream.choice(VERBS)} the {b} {stream.choice(PLACES)}, {stream.randint(2, 99)} times.")
+        lines.append(
+            f"The {a} {stream.choice(VERBS)} the {b} {stream.choice(PLACES)},"
+            f" {stream.randint(2, 99)} times."
+        )
         lines.append("\n\n" if i % 5 == 4 else " ")
     return "".join(lines).strip()
 
@@ -42,11 +78,16 @@ def put_json(path: Path, value: Any) -> None:
 
 
 def toml(settings: Any) -> str:
-    """The file of a plan, a dataclass of settings: its plain keys, then a table for each dictionary."""
+    """The file of a plan, a dataclass of settings: its plain keys, then a table for each
+    dictionary.
+    """
     rows, tables = [], []
     for key, value in asdict(settings).items():
         if isinstance(value, dict):
-            tables += [f"[{key}]", *(f"{json.dumps(name)} = {json.dumps(one)}" for name, one in value.items())]
+            tables += [
+                f"[{key}]",
+                *(f"{json.dumps(name)} = {json.dumps(one)}" for name, one in value.items()),
+            ]
         else:
             rows.append(f"{key} = {json.dumps(value)}")
     return "\n".join(rows + tables)
@@ -64,7 +105,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, bpe: BPE) -> Path:
     model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, n_ctx=128, n_embd=32, n_head=2, n_layer=2))
     initialise(model, torch.Generator().manual_seed(7))
     with torch.no_grad():
-        for weight in model.parameters():  # away from the near-uniform start, so that tests can see differences
+        for weight in (
+            model.parameters()
+        ):  # away from the near-uniform start, so that tests can see differences
             weight.mul_(6 if weight.dim() > 1 else 1)
     save_model(folder, model, bpe, dtype=torch.float32)
     return folder

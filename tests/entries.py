@@ -1,8 +1,10 @@
-"""The library's entry points, one after the other in a process of its own: what each, or a library below it, writes to a stream.
+"""The library's entry points, one after the other in a process of its own: what each, or a library
+below it, writes to a stream.
 
     python -m tests.entries FOLDER MODEL ENCODER HUMAN
 
-FOLDER receives results.json: entry → what stood on standard output and standard error, as the file descriptors saw it.
+FOLDER receives results.json: entry → what stood on standard output and standard error, as the file
+descriptors saw it.
 """
 
 from __future__ import annotations
@@ -42,14 +44,40 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
 
         shares = {"pretrain": 0.9, "valid": 0.1}
         corpus = CorpusSettings(human, budget_tokens=60, minimum_tokens=20, shares=shares)
-        train(folder / "tuned", replace(FINE_TUNING, init=model, corpus=corpus, steps=2, batch=4, micro_batch=4, warmup_steps=1))
-        shape = {"objective": "masked", "tokenizer": model, "n_ctx": 64, "n_embd": 32, "n_head": 2, "n_layer": 1}
-        train(folder / "encoder", TrainSettings(**shape, corpus=corpus, steps=2, batch=4, micro_batch=4, warmup_steps=1))
+        train(
+            folder / "tuned",
+            replace(
+                FINE_TUNING,
+                init=model,
+                corpus=corpus,
+                steps=2,
+                batch=4,
+                micro_batch=4,
+                warmup_steps=1,
+            ),
+        )
+        shape = {
+            "objective": "masked",
+            "tokenizer": model,
+            "n_ctx": 64,
+            "n_embd": 32,
+            "n_head": 2,
+            "n_layer": 1,
+        }
+        train(
+            folder / "encoder",
+            TrainSettings(**shape, corpus=corpus, steps=2, batch=4, micro_batch=4, warmup_steps=1),
+        )
 
     def scored() -> None:
         from staged.detectors.catalog import open_detector
 
-        for name in (f"likelihood@{model}", f"fast-detectgpt@{llama}", str(folder / "tfidf"), str(folder / "roberta")):
+        for name in (
+            f"likelihood@{model}",
+            f"fast-detectgpt@{llama}",
+            str(folder / "tfidf"),
+            str(folder / "roberta"),
+        ):
             open_detector(name, device="cpu").score(["The river keeps the bridge.", ""])
 
     def classifiers() -> None:
@@ -57,17 +85,41 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
         from staged.studies.detection.stages import train_detector
         from staged.training.roberta import RobertaSettings
 
-        texts = [Document(str(i), f"The {'river' if i % 2 else 'engine'} {i}.", (HUMAN, MACHINE)[i % 2], str(i)) for i in range(12)]
-        for kind in ("tfidf", "roberta"):  # an encoder gets a new head, of which transformers likes to speak
+        texts = [
+            Document(
+                str(i),
+                f"The {'river' if i % 2 else 'engine'} {i}.",
+                (HUMAN, MACHINE)[i % 2],
+                str(i),
+            )
+            for i in range(12)
+        ]
+        for kind in (
+            "tfidf",
+            "roberta",
+        ):  # an encoder gets a new head, of which transformers likes to speak
             (folder / kind).mkdir()
-            train_detector(kind, texts, texts, RobertaSettings(base=encoder, epochs=1), folder / kind, lambda *_: None)
+            train_detector(
+                kind,
+                texts,
+                texts,
+                RobertaSettings(base=encoder, epochs=1),
+                folder / kind,
+                lambda *_: None,
+            )
 
     def evaluated() -> None:
         from staged.raid.evaluate import RaidSettings, evaluate_raid
 
         rows = [{"text": f"The river crosses {i} bridges.", "label": i % 2} for i in range(40)]
         (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        evaluate_raid(folder / "mine.jsonl", RaidSettings(), detector=f"likelihood@{model}", out=folder / "raid", device="cpu")
+        evaluate_raid(
+            folder / "mine.jsonl",
+            RaidSettings(),
+            detector=f"likelihood@{model}",
+            out=folder / "raid",
+            device="cpu",
+        )
 
     def calibrated() -> None:
         from staged.detectors.calibration.fit import calibrate
@@ -76,9 +128,24 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
         from staged.model.reading.evaluate import read_documents
 
         name, out = f"likelihood@{model}", folder / "calibration.json"
-        detector, identity, known = open_detector(name, device="cpu"), scored_by(name, "cpu"), known_by(name)
-        calibrate(out, name, detector, read_documents(human), fpr=0.1, identity=identity, edges_words=(5,), known_by=known)
-        Examiner(name, calibration=out, device="cpu").examine([("a", "The river keeps the bridge by the old mill. " * 20)])
+        detector, identity, known = (
+            open_detector(name, device="cpu"),
+            scored_by(name, "cpu"),
+            known_by(name),
+        )
+        calibrate(
+            out,
+            name,
+            detector,
+            read_documents(human),
+            fpr=0.1,
+            identity=identity,
+            edges_words=(5,),
+            known_by=known,
+        )
+        Examiner(name, calibration=out, device="cpu").examine(
+            [("a", "The river keeps the bridge by the old mill. " * 20)]
+        )
 
     def converted() -> None:
         from staged.model.convert import convert
@@ -109,12 +176,25 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
     logging.enable_progress_bar()
     return {
         one.__name__: one
-        for one in (loaded, sampled, trained, classifiers, scored, evaluated, calibrated, converted, opened, language_model)
+        for one in (
+            loaded,
+            sampled,
+            trained,
+            classifiers,
+            scored,
+            evaluated,
+            calibrated,
+            converted,
+            opened,
+            language_model,
+        )
     }
 
 
 def written_by(call: Callable[[], object]) -> str:
-    """What reaches file descriptors 1 and 2 while something is called, an error of its own included."""
+    """What reaches file descriptors 1 and 2 while something is called, an error of its own
+    included.
+    """
     kept = [os.dup(number) for number in (1, 2)]
     with tempfile.TemporaryFile() as file:
         for number in (1, 2):

@@ -1,4 +1,6 @@
-"""Arrows point one way: what stands in the house imports only what stands below it, between rooms and inside them."""
+"""Arrows point one way: what stands in the house imports only what stands below it, between rooms
+and inside them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ import pytest
 import staged
 
 PACKAGE = Path(staged.__file__).parent
-# From the ground up: what stands in a tier imports only from the tiers below it; what stands in one tier stands side by side.
+# From the ground up: what stands in a tier imports only from the tiers below it; what stands in one
+# tier stands side by side.
 TIERS = (
     "errors notes pages progress records screen streams",
     "settings stats storage threads",
@@ -37,21 +40,46 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "causal convert training",
         "reading",
     ),
-    "detectors": ("contract inputs", "kinds normal token_ranks", "catalog coverage", "calibration", "detect"),
-    "release": ("licences plan", "card", "gates origin", "calibrated render", "check_card decision", "package", "stages"),
+    "detectors": (
+        "contract inputs",
+        "kinds normal token_ranks",
+        "catalog coverage",
+        "calibration",
+        "detect",
+    ),
+    "release": (
+        "licences plan",
+        "card",
+        "gates origin",
+        "calibrated render",
+        "check_card decision",
+        "package",
+        "stages",
+    ),
     "studies": ("bias detection", "finetune"),
     "training": ("evidence readers roberta",),
-    "files": ("extracted installed legible pdf_pages sheets", "pdf_lines word", "pdf", "extract", "texts", "places"),
+    "files": (
+        "extracted installed legible pdf_pages sheets",
+        "pdf_lines word",
+        "pdf",
+        "extract",
+        "texts",
+        "places",
+    ),
 }
 MOST = 12  # files at one level
-NAMED = re.compile(r"staged((?:\.\w+)+)")  # a module in a string, as for importlib, `python -m` or a patch
+NAMED = re.compile(
+    r"staged((?:\.\w+)+)"
+)  # a module in a string, as for importlib, `python -m` or a patch
 
 
 def named(source: str, *, module: str) -> set[str]:
-    """The modules and names of this package that a module names, whichever way: absolute, relative, from the package, in a string.
+    """The modules and names of this package that a module names, whichever way: absolute, relative,
+    from the package, in a string.
 
     Args:
-        module: where the source stands, such as `staged.studies.detection.cells`; a package's own file ends in `.__init__`.
+        module: where the source stands, such as `staged.studies.detection.cells`; a package's own
+            file ends in `.__init__`.
     """
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -61,21 +89,31 @@ def named(source: str, *, module: str) -> set[str]:
             found |= {f"{origin}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (match := NAMED.fullmatch(node.value)):
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and (match := NAMED.fullmatch(node.value))
+        ):
             found.add(match[0])
     return {name for name in found if name.split(".")[0] == "staged"}
 
 
 def parts_of(folder: Path) -> set[str]:
     """What stands in a room: its files and its own rooms."""
-    return {path.relative_to(folder).parts[0].removesuffix(".py") for path in folder.rglob("*.py")} - {"__init__"}
+    return {
+        path.relative_to(folder).parts[0].removesuffix(".py") for path in folder.rglob("*.py")
+    } - {"__init__"}
 
 
 def imports(source: str, *, module: str, room: str = "staged") -> set[str]:
     """Which parts of a room a module names."""
     depth, parts = room.count(".") + 1, parts_of(PACKAGE.parent / room.replace(".", "/"))
     split = (name.split(".") for name in named(source, module=module))
-    return {name[depth] for name in split if ".".join(name[:depth]) == room and len(name) > depth and name[depth] in parts}
+    return {
+        name[depth]
+        for name in split
+        if ".".join(name[:depth]) == room and len(name) > depth and name[depth] in parts
+    }
 
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -94,8 +132,12 @@ def check_arrows(folder: Path, tiers: tuple[str, ...]) -> None:
     assert set(level) == parts_of(folder), f"{room}: the table names other parts than stand there"
     for path in (path for path in folder.rglob("*.py") if path != folder / "__init__.py"):
         part = path.relative_to(folder).parts[0].removesuffix(".py")
-        for other in imports(path.read_text(encoding="utf-8"), module=module_of(path), room=room) - {part}:
-            assert level[other] < level[part], f"{module_of(path)} imports {room}.{other}, which does not stand below it"
+        for other in imports(
+            path.read_text(encoding="utf-8"), module=module_of(path), room=room
+        ) - {part}:
+            assert level[other] < level[part], (
+                f"{module_of(path)} imports {room}.{other}, which does not stand below it"
+            )
 
 
 def test_rooms_import_what_stands_below_them() -> None:
@@ -113,26 +155,36 @@ def test_every_room_with_rooms_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", sorted({path.parent for path in FILES}), ids=lambda folder: folder.relative_to(PACKAGE).as_posix()
+    "folder",
+    sorted({path.parent for path in FILES}),
+    ids=lambda folder: folder.relative_to(PACKAGE).as_posix(),
 )
 def test_no_circle_among_the_parts_of_a_room(folder: Path) -> None:
     room = ".".join(("staged", *folder.relative_to(PACKAGE).parts))
     graph: dict[str, set[str]] = {part: set() for part in parts_of(folder)}
     for path in (path for path in folder.rglob("*.py") if path != folder / "__init__.py"):
         part = path.relative_to(folder).parts[0].removesuffix(".py")
-        graph[part] |= imports(path.read_text(encoding="utf-8"), module=module_of(path), room=room) - {part}
+        graph[part] |= imports(
+            path.read_text(encoding="utf-8"), module=module_of(path), room=room
+        ) - {part}
     list(TopologicalSorter(graph).static_order())
 
 
 @pytest.mark.parametrize(
-    "folder", sorted({path.parent for path in FILES}), ids=lambda folder: folder.relative_to(PACKAGE).as_posix()
+    "folder",
+    sorted({path.parent for path in FILES}),
+    ids=lambda folder: folder.relative_to(PACKAGE).as_posix(),
 )
 def test_a_room_is_small_enough_to_be_seen_at_once(folder: Path) -> None:
     assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= MOST
 
 
 def test_an_arrow_back_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, source in {"low": "from staged import high\n", "high": "", "side": "import staged.low\n"}.items():
+    for name, source in {
+        "low": "from staged import high\n",
+        "high": "",
+        "side": "import staged.low\n",
+    }.items():
         (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
     monkeypatch.setattr(sys.modules[__name__], "parts_of", lambda folder: {"low", "high", "side"})
@@ -157,9 +209,15 @@ def test_an_arrow_back_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("from . import bpe", {"model"}),
         ("from .bpe import BPE", {"model"}),
         ("def later():\n    from staged import studies", {"studies"}),
-        ("import importlib\nimportlib.import_module('staged.studies.detection.cells')", {"studies"}),
+        (
+            "import importlib\nimportlib.import_module('staged.studies.detection.cells')",
+            {"studies"},
+        ),
         ("import runpy\nrunpy.run_module('staged.web.serve')", {"web"}),
-        ("import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'staged.web.serve'])", {"web"}),
+        (
+            "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'staged.web.serve'])",
+            {"web"},
+        ),
         ("import other.staged.study", set()),
         ("'see staged.study for more'", set()),
         ("import staged", set()),
@@ -189,20 +247,42 @@ MAY_PRINT = {
 
 
 def printing(source: str) -> list[int]:
-    """Lines that write to a standard stream by themselves: `print`, `sys.stdout`, `sys.stderr`, a library's bar made visible."""
+    """Lines that write to a standard stream by themselves: `print`, `sys.stdout`, `sys.stderr`, a
+    library's bar made visible.
+    """
     lines = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "pprint", "tqdm"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("print", "pprint", "tqdm")
+        ):
             lines.append(node.lineno)
-        elif isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr", "__stdout__", "__stderr__"):
-            lines += [node.lineno] if isinstance(node.value, ast.Name) and node.value.id == "sys" else []
+        elif isinstance(node, ast.Attribute) and node.attr in (
+            "stdout",
+            "stderr",
+            "__stdout__",
+            "__stderr__",
+        ):
+            lines += (
+                [node.lineno] if isinstance(node.value, ast.Name) and node.value.id == "sys" else []
+            )
         elif isinstance(node, ast.ImportFrom) and node.module == "sys":
-            lines += [node.lineno for alias in node.names if alias.name.strip("_") in ("stdout", "stderr")]
+            lines += [
+                node.lineno for alias in node.names if alias.name.strip("_") in ("stdout", "stderr")
+            ]
     return lines
 
 
 @pytest.mark.parametrize(
-    "line", ["print(1)", "import sys\nsys.stdout.write('')", "import sys\nf(file=sys.stderr)", "from sys import stderr", "tqdm([])"]
+    "line",
+    [
+        "print(1)",
+        "import sys\nsys.stdout.write('')",
+        "import sys\nf(file=sys.stderr)",
+        "from sys import stderr",
+        "tqdm([])",
+    ],
 )
 def test_every_way_to_print_is_seen(line: str) -> None:
     assert printing(line)
@@ -218,5 +298,8 @@ def test_only_the_command_line_prints() -> None:
 
 
 def test_importing_staged_does_not_import_torch() -> None:
-    code = "import staged, sys; assert sorted(staged.__all__) == list(staged.__all__); assert 'torch' not in sys.modules"
+    code = (
+        "import staged, sys; assert sorted(staged.__all__) == list(staged.__all__); assert 'torch'"
+        " not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,6 @@
-"""What `.ci/run` installs, says and calls, with stubs in the place of every program that it uses."""
+"""What `.ci/run` installs, says and calls, with stubs in the place of every program that it
+uses.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PROGRAMS = {"chromium": "chromium", "soffice": "libreoffice-writer-nogui", "pdftotext": "poppler-utils", "git": "git"}
+PROGRAMS = {
+    "chromium": "chromium",
+    "soffice": "libreoffice-writer-nogui",
+    "pdftotext": "poppler-utils",
+    "git": "git",
+}
 
 
 class Machine:
-    """A folder of programs: real ones that a shell needs, and stubs that write down how they were called."""
+    """A folder of programs: real ones that a shell needs, and stubs that write down how they were
+    called.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.programs, self.calls = folder / "bin", folder / "calls"
@@ -30,7 +39,9 @@ class Machine:
 
     def run(self) -> tuple[int, list[str], str]:
         command = [shutil.which("bash") or "", str(ROOT / ".ci" / "run")]
-        ended = subprocess.run(command, env={"PATH": str(self.programs)}, capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            command, env={"PATH": str(self.programs)}, capture_output=True, text=True, check=False
+        )
         return ended.returncode, self.calls.read_text().splitlines(), ended.stderr
 
 
@@ -48,7 +59,11 @@ def test_all_is_installed_where_it_is_root(machine: Machine) -> None:
     machine.stub("id", "echo 0")
     machine.stub("apt-get", INSTALLS.replace("BIN", str(machine.programs)))
     code, calls, said = machine.run()
-    assert calls == ["apt-get update", *(f"apt-get {package}" for package in PROGRAMS.values()), "make test [ -rs ]"]
+    assert calls == [
+        "apt-get update",
+        *(f"apt-get {package}" for package in PROGRAMS.values()),
+        "make test [ -rs ]",
+    ]
     assert (code, said) == (0, "")
 
 
@@ -65,7 +80,10 @@ def test_without_root_it_is_said(machine: Machine) -> None:
     machine.stub("apt-get", "echo apt-get >> CALLS")
     code, calls, said = machine.run()
     assert (code, calls) == (0, ["make test [ -rs ]"])
-    assert "ci: not root: chromium libreoffice-writer-nogui poppler-utils git are not installed" in said
+    assert (
+        "ci: not root: chromium libreoffice-writer-nogui poppler-utils git are not installed"
+        in said
+    )
     assert "ci: not here: chromium soffice pdftotext – the tests that need them are skipped" in said
 
 
@@ -75,7 +93,9 @@ def test_a_registry_that_cannot_be_reached_is_not_fatal(machine: Machine) -> Non
     code, calls, said = machine.run()
     assert (code, calls) == (0, ["make test [ -rs ]"])
     assert "Debian's lists of packages cannot be had" in said
-    assert [f"ci: {package} cannot be installed" in said for package in PROGRAMS.values()] == [True] * 4
+    assert [f"ci: {package} cannot be installed" in said for package in PROGRAMS.values()] == [
+        True
+    ] * 4
 
 
 def test_failing_tests_fail_it(machine: Machine) -> None:
@@ -89,4 +109,6 @@ def test_what_tests_look_for_is_what_it_installs() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert f'PROGRAMS="{" ".join(PROGRAMS)}"' in script
     assert f'PACKAGES="{" ".join(PROGRAMS.values())}"' in script
-    assert "/usr/bin/chromium" in (ROOT / "tests" / "web" / "test_browser.py").read_text(encoding="utf-8")
+    assert "/usr/bin/chromium" in (ROOT / "tests" / "web" / "test_browser.py").read_text(
+        encoding="utf-8"
+    )

@@ -1,4 +1,6 @@
-"""One suite over every detector: finite, deterministic, blind to order and batch, sound on odd texts, without side effects."""
+"""One suite over every detector: finite, deterministic, blind to order and batch, sound on odd
+texts, without side effects.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +45,20 @@ def documents(split: str, count: int, seed: int) -> list[Document]:
     human = [prose(seed + i, 4) for i in range(count)]
     machine = [re.sub("|".join(NOUNS), "harbour", prose(seed + 500 + i, 4)) for i in range(count)]
     labelled = [(HUMAN, text) for text in human] + [(MACHINE, text) for text in machine]
-    return [Document(f"{split}{i}", text, label, f"{split}{i}", split) for i, (label, text) in enumerate(labelled)]
+    return [
+        Document(f"{split}{i}", text, label, f"{split}{i}", split)
+        for i, (label, text) in enumerate(labelled)
+    ]
 
 
-@pytest.fixture(scope="module", params=[*DETECTORS, "released", "evidence", "ensemble", "readers", *SCORES])
+@pytest.fixture(
+    scope="module", params=[*DETECTORS, "released", "evidence", "ensemble", "readers", *SCORES]
+)
 def detector(
-    request: pytest.FixtureRequest, tiny_encoder: Path, harbour_model: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tiny_encoder: Path,
+    harbour_model: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Detector:
     if request.param in SCORES:
         models = ",".join([str(harbour_model)] * max(MODELS.get(request.param, (1,))))
@@ -58,27 +68,43 @@ def detector(
     if request.param == "readers":
         return tiny_readers(None)
     if request.param == "ensemble":
-        return Ensemble([evidence_kind(harbour_model), evidence_kind(harbour_model, name="o", most_tokens=50)], [2, 1], name="both")
+        return Ensemble(
+            [evidence_kind(harbour_model), evidence_kind(harbour_model, name="o", most_tokens=50)],
+            [2, 1],
+            name="both",
+        )
     if request.param == "released":
         return released_kind(tiny_encoder, tmp_path_factory.mktemp("released"))
     train, valid = documents("train", 60, 0), documents("valid", 20, 2000)
     if request.param == "tfidf":
         return train_tfidf(train, valid)
     settings = RobertaSettings(base=str(tiny_encoder), learning_rate=3e-3, epochs=12, max_tokens=60)
-    return train_roberta(train, valid, settings, checkpoint=tmp_path_factory.mktemp("checkpoint") / "c.pt")
+    return train_roberta(
+        train, valid, settings, checkpoint=tmp_path_factory.mktemp("checkpoint") / "c.pt"
+    )
 
 
 @pytest.fixture(scope="module")
 def harbour_model(bpe: BPE, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny GPT-2 that has learned to write what `documents` calls machine-written: prose with one noun."""
+    """A tiny GPT-2 that has learned to write what `documents` calls machine-written: prose with one
+    noun.
+    """
     model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, n_ctx=64, n_embd=32, n_head=2, n_layer=1))
     initialise(model, torch.Generator().manual_seed(1))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    ids = torch.cat([torch.from_numpy(encode_document(bpe, d.text)).long() for d in documents("p", 60, 7000) if d.label == MACHINE])
+    ids = torch.cat(
+        [
+            torch.from_numpy(encode_document(bpe, d.text)).long()
+            for d in documents("p", 60, 7000)
+            if d.label == MACHINE
+        ]
+    )
     batches = ids[: len(ids) // 65 * 65].view(-1, 65)
     for _ in range(12):
         for rows in batches.split(8):
-            loss = torch.nn.functional.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
+            loss = torch.nn.functional.cross_entropy(
+                model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten()
+            )
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -96,7 +122,9 @@ def evidence_kind(scorer: Path, **options: Any) -> EvidenceDetector:
 
 
 def released_kind(tiny_encoder: Path, folder: Path) -> Trained:
-    """A released detector's original file, with random weights; the files' labels are in test_released.py."""
+    """A released detector's original file, with random weights; the files' labels are in
+    test_released.py.
+    """
     from tests.detectors.test_released import tiny_classifier, write_original
 
     shutil.copy(tiny_encoder / "tokenizer.json", folder)
@@ -104,7 +132,17 @@ def released_kind(tiny_encoder: Path, folder: Path) -> Trained:
     return load_original(folder / "detector-base.pt")
 
 
-ODD = ["", "a", " ", "🎈👩‍🚀", "\u200b\u202e", "word " * 3000, prose(9, 200), "<s></s><mask>", "<|endoftext|>"]
+ODD = [
+    "",
+    "a",
+    " ",
+    "🎈👩‍🚀",
+    "\u200b\u202e",
+    "word " * 3000,
+    prose(9, 200),
+    "<s></s><mask>",
+    "<|endoftext|>",
+]
 TEXTS = [prose(3000 + i, 1 + i % 6) for i in range(30)] + ODD
 
 
@@ -136,19 +174,34 @@ def test_leaves_global_state_alone(detector: Detector) -> None:
 def test_higher_is_more_machine_like(detector: Detector, request: pytest.FixtureRequest) -> None:
     name = request.node.callspec.params["detector"]
     if name == "released":
-        pytest.skip("random weights know nothing; which output is Fake is tested in detectors/test_released.py")
+        pytest.skip(
+            "random weights know nothing; which output is Fake is tested in"
+            " detectors/test_released.py"
+        )
     if name == "readers":
-        pytest.skip("random weights know nothing; what such a detector learns is tested in training/")
+        pytest.skip(
+            "random weights know nothing; what such a detector learns is tested in training/"
+        )
     if name == "entropy":
         pytest.skip("which side is the machine's depends on how the text was sampled")
     if name == "lrr":
-        pytest.skip("a ratio of two numbers that both are lower for machine text; which one falls faster depends on the model")
+        pytest.skip(
+            "a ratio of two numbers that both are lower for machine text; which one falls faster"
+            " depends on the model"
+        )
     test = documents("test", 30, 4000)
     scores = detector.score([d.text for d in test])
-    by_label = {label: [s for s, d in zip(scores, test, strict=True) if d.label == label] for label in (HUMAN, MACHINE)}
+    by_label = {
+        label: [s for s, d in zip(scores, test, strict=True) if d.label == label]
+        for label in (HUMAN, MACHINE)
+    }
     assert auroc(by_label[HUMAN], by_label[MACHINE])[0] > 0.9
     if name not in SCORES:  # these have no even odds
-        assert sum(score > 0 for score in by_label[MACHINE]) + sum(score <= 0 for score in by_label[HUMAN]) >= 50
+        assert (
+            sum(score > 0 for score in by_label[MACHINE])
+            + sum(score <= 0 for score in by_label[HUMAN])
+            >= 50
+        )
 
 
 def kept(detector: Detector, folder: Path) -> Trained:
@@ -162,7 +215,9 @@ def kept(detector: Detector, folder: Path) -> Trained:
 
 def test_saved_and_loaded_scores_the_same(detector: Detector, tmp_path: Path) -> None:
     trained = kept(detector, tmp_path)
-    rounding = 0.5 if isinstance(trained, ReadersDetector) else 1e-5  # matrices of an encoder are kept in eight bits
+    rounding = (
+        0.5 if isinstance(trained, ReadersDetector) else 1e-5
+    )  # matrices of an encoder are kept in eight bits
     assert load_detector(tmp_path).score(TEXTS) == pytest.approx(trained.score(TEXTS), abs=rounding)
 
 
@@ -180,12 +235,16 @@ def test_foreign_folder(tmp_path: Path) -> None:
         load_detector(tmp_path)
 
 
-@pytest.mark.skipif(not static_is_native(), reason="needs a CUDA GPU that computes in bfloat16; none is here")
+@pytest.mark.skipif(
+    not static_is_native(), reason="needs a CUDA GPU that computes in bfloat16; none is here"
+)
 def test_a_gpu_says_the_same(detector: Detector, tmp_path: Path) -> None:
     expected = detector.score(TEXTS)
     if isinstance(detector, ZeroShotDetector):
         models = ",".join([detector.scorer.name] * max(MODELS.get(detector.score_name, (1,))))
-        there: Detector = load_zero_shot(f"{detector.score_name}@{models}", dtype=torch.float32, device="cuda")
+        there: Detector = load_zero_shot(
+            f"{detector.score_name}@{models}", dtype=torch.float32, device="cuda"
+        )
     else:
         kept(detector, tmp_path)
         there = load_detector(tmp_path, device="cuda")
@@ -201,7 +260,9 @@ def test_a_gpu_says_the_same(detector: Detector, tmp_path: Path) -> None:
         ["evaluate", "a.csv", "--detector", "gltr", "--out", "b"],
     ],
 )
-def test_an_unknown_device_is_said(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_device_is_said(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text(prose(1, 40))
     Path("a.csv").write_text("id,generation\n1,A text.\n")

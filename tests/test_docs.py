@@ -1,4 +1,6 @@
-"""Documentation is true: generated pages are fresh, commands and links in the README exist, plans parse."""
+"""Documentation is true: generated pages are fresh, commands and links in the README exist, plans
+parse.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ spec.loader.exec_module(generate)
 
 
 def test_cli_page_is_fresh() -> None:
-    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == generate.cli_page(), "run `make docs`"
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == generate.cli_page(), (
+        "run `make docs`"
+    )
 
 
 def test_every_option_is_explained() -> None:
@@ -39,7 +43,9 @@ def test_the_evidence_page_is_made_from_the_committed_results() -> None:
 def test_the_kinds_of_text_are_those_of_the_shipped_calibration() -> None:
     page = " ".join((ROOT / "docs" / "detect.md").read_text(encoding="utf-8").split())
     listed = page.split("The kinds are those of the calibration: ")[1].split(".")[0]
-    shipped = read_json(ROOT / "staged" / "detectors" / "shipped" / "evidence" / "calibration.json")["by_kind"]
+    shipped = read_json(
+        ROOT / "staged" / "detectors" / "shipped" / "evidence" / "calibration.json"
+    )["by_kind"]
     assert listed.replace(" and ", ", ").split(", ") == sorted(shipped)
 
 
@@ -47,7 +53,9 @@ def test_readme_table_is_made_from_the_committed_cells() -> None:
     assert generate.readme(README) == README, "run `make docs`"
 
 
-@pytest.mark.parametrize("line", re.findall(r"^\$staged (.*?)(?:\s+#.*|  .*)?$", README, re.MULTILINE))
+@pytest.mark.parametrize(
+    "line", re.findall(r"^\$staged (.*?)(?:\s+#.*|  .*)?$", README, re.MULTILINE)
+)
 def test_readme_commands_parse(line: str) -> None:
     assert "staged=.venv/bin/staged" in README
     verb, *rest = shlex.split(line)
@@ -60,13 +68,22 @@ def test_readme_commands_parse(line: str) -> None:
 
 def test_commands_in_the_documentation_have_the_options_they_name() -> None:
     options = {
-        name: {"--help", *(one for parameter in command.params for one in (*parameter.opts, *parameter.secondary_opts))}
+        name: {
+            "--help",
+            *(
+                one
+                for parameter in command.params
+                for one in (*parameter.opts, *parameter.secondary_opts)
+            ),
+        }
         for name, command in generate.commands().items()
     }
     for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("plans/*.toml")):
         if page.name == "log.md":  # what was
             continue
-        for verb, group, rest in re.findall(r"staged ([a-z-]+)(?: ([a-z-]+))?([^`\n#|]*)", page.read_text(encoding="utf-8")):
+        for verb, group, rest in re.findall(
+            r"staged ([a-z-]+)(?: ([a-z-]+))?([^`\n#|]*)", page.read_text(encoding="utf-8")
+        ):
             known = options.get(verb) or options.get(f"{verb} {group}")
             named = re.findall(r"(?<![\w-])--[a-z][a-z-]+", rest)
             assert known is None or set(named) <= known, f"{page.name}: staged {verb} {group}{rest}"
@@ -81,7 +98,13 @@ def test_committed_plans_parse() -> None:
     from staged.model.training.plan import read_plan
     from staged.studies.detection.plan import read_study
 
-    assert set(read_plan(ROOT / "plans" / "minis.toml")) == {"mini-s", "mini-m", "mini-l", "mini-xl", "roberta-mini"}
+    assert set(read_plan(ROOT / "plans" / "minis.toml")) == {
+        "mini-s",
+        "mini-m",
+        "mini-l",
+        "mini-xl",
+        "roberta-mini",
+    }
     for name in ("mini.toml", "mini-full.toml"):
         settings = read_study(ROOT / "plans" / name)
         assert settings.n_test >= 500

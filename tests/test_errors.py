@@ -16,8 +16,13 @@ def test_first_line_of_what_an_error_says() -> None:
     assert first_line(EOFError()) == "EOFError"
 
 
-@pytest.mark.parametrize("command", [["bias", "mini-s"], ["survey", "make", "mini-s"], ["sample", "mini-s"], ["detect", "-"]])
-def test_an_unknown_device_is_said_by_every_command_that_takes_one(command: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [["bias", "mini-s"], ["survey", "make", "mini-s"], ["sample", "mini-s"], ["detect", "-"]],
+)
+def test_an_unknown_device_is_said_by_every_command_that_takes_one(
+    command: list[str], tmp_path: Path
+) -> None:
     out = ["--out", str(tmp_path / "out.jsonl")]
     result = CliRunner().invoke(app, [*command, "--device", "tpu", *out], input="a text")
     assert "device 'tpu'; choose" in str(result.exception)

@@ -1,4 +1,6 @@
-"""Where a command prints to may go away, be full or be closed, at any moment: nothing but a sentence is ever said of it."""
+"""Where a command prints to may go away, be full or be closed, at any moment: nothing but a
+sentence is ever said of it.
+"""
 
 from __future__ import annotations
 

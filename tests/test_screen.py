@@ -50,7 +50,10 @@ def test_a_refusal_stands_alone(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_progress_in_a_file_is_whole_lines(capfd: pytest.CaptureFixture[str]) -> None:
-    long, last = "texts of a corpus whose name is longer than most terminals are wide, " * 2, "scores"
+    long, last = (
+        "texts of a corpus whose name is longer than most terminals are wide, " * 2,
+        "scores",
+    )
     with count_progress("texts") as progress:
         for done in range(500):
             progress(done + 1, 500, long)
@@ -67,12 +70,17 @@ def test_progress_in_a_file_is_whole_lines(capfd: pytest.CaptureFixture[str]) ->
         for stage in stages:
             for share in (0.0, 0.5, 1.0):
                 tell(stages, stage, share)
-    assert capfd.readouterr().err.splitlines() == [f"[{i + 1}/2] {one.name}" for i, one in enumerate(stages)]
+    assert capfd.readouterr().err.splitlines() == [
+        f"[{i + 1}/2] {one.name}" for i, one in enumerate(stages)
+    ]
 
 
 def table_of(monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> list[str]:
     shown = io.StringIO()
-    monkeypatch.setattr("staged.screen.screen", Console(file=shown, width=40, force_terminal=terminal, color_system=None))
+    monkeypatch.setattr(
+        "staged.screen.screen",
+        Console(file=shown, width=40, force_terminal=terminal, color_system=None),
+    )
     print_table("a title", ("", *(f"column {i}" for i in range(6))), [("row", *[FIGURE] * 6)])
     return shown.getvalue().splitlines()
 
@@ -81,7 +89,9 @@ def test_a_table_in_a_file_is_as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch) 
     assert table_of(monkeypatch, terminal=False)[-2].count(FIGURE) == 6
 
 
-def test_a_table_on_a_narrow_terminal_is_folded_and_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_on_a_narrow_terminal_is_folded_and_not_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     lines = table_of(monkeypatch, terminal=True)
     assert max(map(len, lines)) <= 40
     column = [line.split("│")[2] for line in lines if line.startswith("│")]
@@ -100,7 +110,10 @@ def test_signs_that_the_output_cannot_hold(tiny: Path, tmp_path: Path) -> None:
     [
         (MemoryError(), "not enough memory; lower --batch"),
         (
-            RuntimeError("[enforce fail at alloc_cpu.cpp:128] DefaultCPUAllocator: can't allocate memory: you tried"),
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:128] DefaultCPUAllocator: can't allocate memory:"
+                " you tried"
+            ),
             "not enough memory",
         ),
         (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory"),

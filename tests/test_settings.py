@@ -23,11 +23,21 @@ FINETUNE = 'model = "mini-s"\nopening = "It was"\n[styles]\na = "a.txt"\nb = "b.
     [
         (read_study, STUDY + "[roberta]\nlearning_rate = {}\n", r"\[roberta\]: learning_rate"),
         (read_study, STUDY + "[roberta]\ntoken_dropout = {}\n", r"\[roberta\]: token_dropout"),
-        (read_study, STUDY + "[corpus]\nshares = {{ train = {}, valid = 0.5 }}\n", r"\[corpus\]: shares.train"),
-        (read_finetune, FINETUNE + "[training]\nlearning_rate = {}\n", r"\[training\]: learning_rate"),
+        (
+            read_study,
+            STUDY + "[corpus]\nshares = {{ train = {}, valid = 0.5 }}\n",
+            r"\[corpus\]: shares.train",
+        ),
+        (
+            read_finetune,
+            FINETUNE + "[training]\nlearning_rate = {}\n",
+            r"\[training\]: learning_rate",
+        ),
     ],
 )
-def test_a_number_that_is_none_is_refused(tmp_path: Path, read: Callable[[Path], Any], text: str, where: str, number: str) -> None:
+def test_a_number_that_is_none_is_refused(
+    tmp_path: Path, read: Callable[[Path], Any], text: str, where: str, number: str
+) -> None:
     path = tmp_path / "plan.toml"
     path.write_text(text.format(number), encoding="utf-8")
     with pytest.raises(PlanError, match=where + " must be a finite number, not"):
@@ -58,7 +68,20 @@ def test_a_whole_number_beyond_every_float_is_refused() -> None:
             "mini-s",
             "answers",
         ),
-        *("classifier.partial", "called.parquet", "finetune.json", "manifest.json", "B", "../a", "a/b", ".", "..", ".a", "", "-a"),
+        *(
+            "classifier.partial",
+            "called.parquet",
+            "finetune.json",
+            "manifest.json",
+            "B",
+            "../a",
+            "a/b",
+            ".",
+            "..",
+            ".a",
+            "",
+            "-a",
+        ),
     ],
 )
 def test_a_style_that_the_study_could_not_keep_apart_is_refused(tmp_path: Path, style: str) -> None:
@@ -76,9 +99,19 @@ def test_usual_styles_are_taken(tmp_path: Path) -> None:
 
 def test_what_is_recorded_holds_names(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
-    path.write_text(f'models = ["{tmp_path}/m/small"]\n[corpus]\nsource = "{tmp_path}/texts"\n[roberta]\nbase = "../enc"\n')
+    path.write_text(
+        f'models = ["{tmp_path}/m/small"]\n[corpus]\nsource = "{tmp_path}/texts"\n[roberta]\nbase ='
+        ' "../enc"\n'
+    )
     recorded = read_study(path).recorded()
-    assert (recorded["models"], recorded["corpus"]["source"], recorded["roberta"]["base"]) == (["small"], "texts", "enc")
-    path.write_text(FINETUNE.replace("a.txt", f"{tmp_path}/a.txt").replace("mini-s", f"{tmp_path}/m/small"), encoding="utf-8")
+    assert (recorded["models"], recorded["corpus"]["source"], recorded["roberta"]["base"]) == (
+        ["small"],
+        "texts",
+        "enc",
+    )
+    path.write_text(
+        FINETUNE.replace("a.txt", f"{tmp_path}/a.txt").replace("mini-s", f"{tmp_path}/m/small"),
+        encoding="utf-8",
+    )
     found = read_finetune(path).recorded()
     assert (found["model"], found["styles"]) == ("small", {"a": "a.txt", "b": "b.txt"})

@@ -1,4 +1,6 @@
-"""The library is silent: neither it nor any library below it writes to a standard stream, a bar and a warning included."""
+"""The library is silent: neither it nor any library below it writes to a standard stream, a bar and
+a warning included.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,27 @@ ENTRIES = (
 
 
 @pytest.fixture(scope="module")
-def written(tiny: Path, tiny_encoder: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def written(
+    tiny: Path, tiny_encoder: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("silent")
-    command = [sys.executable, "-m", "tests.entries", str(folder), str(tiny), str(tiny_encoder), str(human_folder)]
-    cache = {"XDG_CACHE_HOME": str(folder / "cache"), "HF_HOME": str(folder / "hub"), "HF_HUB_OFFLINE": "1"}
-    ended = subprocess.run(command, cwd=ROOT, env=os.environ | cache, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.entries",
+        str(folder),
+        str(tiny),
+        str(tiny_encoder),
+        str(human_folder),
+    ]
+    cache = {
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "HF_HOME": str(folder / "hub"),
+        "HF_HUB_OFFLINE": "1",
+    }
+    ended = subprocess.run(
+        command, cwd=ROOT, env=os.environ | cache, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stderr
     found: dict[str, str] = json.loads((folder / "results.json").read_text())
     assert set(found) == set(ENTRIES)
@@ -45,7 +63,9 @@ def test_nothing_is_written(written: dict[str, str], entry: str) -> None:
 
 
 def test_what_would_be_seen() -> None:
-    """A bar, a log line past Python's streams, a child's output, an error: each would fail the test above."""
+    """A bar, a log line past Python's streams, a child's output, an error: each would fail the test
+    above.
+    """
     from tqdm import tqdm
 
     def bar() -> None:

@@ -1,4 +1,6 @@
-"""Every command that computes takes --threads; threads that wait sleep, unless the environment says otherwise."""
+"""Every command that computes takes --threads; threads that wait sleep, unless the environment says
+otherwise.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,28 @@ from staged.cli import app
 from staged.errors import PlanError
 
 COMPUTE = (
-    *("sample", "evaluate-lm", "train", "detect", "train-detector", "transfer", "calibrate", "stress", "evaluate", "serve", "bias"),
+    *(
+        "sample",
+        "evaluate-lm",
+        "train",
+        "detect",
+        "train-detector",
+        "transfer",
+        "calibrate",
+        "stress",
+        "evaluate",
+        "serve",
+        "bias",
+    ),
     *("survey make",),
 )
-DO_NOT = ("study", "report", "convert", "card", "survey tally")  # study has --workers of one thread each
+DO_NOT = (
+    "study",
+    "report",
+    "convert",
+    "card",
+    "survey tally",
+)  # study has --workers of one thread each
 SHOWN = """
 import os, sys
 from staged import cli
@@ -41,12 +61,19 @@ cli.main()
 def commands() -> dict[str, typer.core.TyperCommand]:
     found = {}
     for name, one in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
-        found |= {f"{name} {inner}": two for inner, two in one.commands.items()} if hasattr(one, "commands") else {name: one}
+        found |= (
+            {f"{name} {inner}": two for inner, two in one.commands.items()}
+            if hasattr(one, "commands")
+            else {name: one}
+        )
     return found
 
 
 def test_every_command_that_computes_takes_threads() -> None:
-    found = {name: {option for one in command.params for option in one.opts} for name, command in commands().items()}
+    found = {
+        name: {option for one in command.params for option in one.opts}
+        for name, command in commands().items()
+    }
     having = {name for name, options in found.items() if "--threads" in options}
     assert having == set(COMPUTE)
     assert {name for name, options in found.items() if "--device" in options} <= having
@@ -55,7 +82,11 @@ def test_every_command_that_computes_takes_threads() -> None:
 
 def shown(*arguments: str, **environment: str) -> list[str]:
     """Threads of PyTorch, the policy and the tokenizer's threads, as a command finds them."""
-    clean = {name: value for name, value in os.environ.items() if name not in (*threads.POLICY, *threads.COUNTS)}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in (*threads.POLICY, *threads.COUNTS)
+    }
     command = [sys.executable, "-c", SHOWN, *arguments]
     wanted = {"capture_output": True, "text": True, "timeout": 120, "stdin": subprocess.DEVNULL}
     done = subprocess.run(command, env=clean | environment, **wanted)
@@ -91,9 +122,18 @@ def test_a_hundred_thousand_threads_are_as_many_as_processors(
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("max 100000\n", 64), ("150000 100000\n", 2), ("50000 100000\n", 1), ("nonsense", 64), ("1 0", 64), ("9999999 100000", 64)],
+    [
+        ("max 100000\n", 64),
+        ("150000 100000\n", 2),
+        ("50000 100000\n", 1),
+        ("nonsense", 64),
+        ("1 0", 64),
+        ("9999999 100000", 64),
+    ],
 )
-def test_a_containers_quota_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: int) -> None:
+def test_a_containers_quota_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: int
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
     (tmp_path / "cpu.max").write_text(text)
     assert threads.processors(tmp_path / "cpu.max") == expected

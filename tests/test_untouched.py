@@ -1,4 +1,6 @@
-"""Whatever command is given a user's folder or file as its place to write, what the user has there stays as it is."""
+"""Whatever command is given a user's folder or file as its place to write, what the user has there
+stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,16 @@ from tests.studies.detection.test_study import PLAN as STUDY
 
 # Every name that some command writes, or makes a folder of.
 WRITTEN = """
-    notes.txt README.md README.html report.html manifest.json fingerprint.json config.json model.safetensors tokenizer.json
-    cells.json cells.csv lengths.json findings.json study.json gallery.json attacks.json finetune.json loss.jsonl training.json
-    corpus/a.txt samples/b.txt samples/tiny/c.txt samples/tiny/temperature-1/d.txt detectors/e.txt scores/f.txt copying/g.txt
-    base/h.txt classifier/i.txt corpus.partial/j.txt sheets/sheet-1.csv sheets/sheet-2.csv key.json survey.json survey.md
-    transfer.json bias.json bias.md tally.json tally.md likelihood/k.txt scores.json scores.jsonl predictions.json raid_results.json
-    evaluation.json human/l.txt test/m.txt detector/n.txt features/o.npy decisions/small.md decisions/small.refused.md
-    decisions/small.json small/p.txt release.key release.pub .building/small/q.txt ../mine.partial/r.txt ../mine.blocks/s.txt
+    notes.txt README.md README.html report.html manifest.json fingerprint.json config.json
+    model.safetensors tokenizer.json cells.json cells.csv lengths.json findings.json study.json
+    gallery.json attacks.json finetune.json loss.jsonl training.json corpus/a.txt samples/b.txt
+    samples/tiny/c.txt samples/tiny/temperature-1/d.txt detectors/e.txt scores/f.txt copying/g.txt
+    base/h.txt classifier/i.txt corpus.partial/j.txt sheets/sheet-1.csv sheets/sheet-2.csv key.json
+    survey.json survey.md transfer.json bias.json bias.md tally.json tally.md likelihood/k.txt
+    scores.json scores.jsonl predictions.json raid_results.json evaluation.json human/l.txt
+    test/m.txt detector/n.txt features/o.npy decisions/small.md decisions/small.refused.md
+    decisions/small.json small/p.txt release.key release.pub .building/small/q.txt
+    ../mine.partial/r.txt ../mine.blocks/s.txt
 """
 
 
@@ -51,17 +56,38 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tiny: Path, tiny_encoder: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(
+    tiny: Path, tiny_encoder: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> World:
     folder = tmp_path_factory.mktemp("world")
     plan, essay, sentences = folder / "plan.toml", folder / "essay.txt", folder / "sentences.txt"
-    plan.write_text(STUDY.format(small=tiny, large=tiny, human=human_folder, encoder=tiny_encoder), encoding="utf-8")
-    plan.write_text(plan.read_text(encoding="utf-8").replace(f'["{tiny}", "{tiny}"]', f'["{tiny}"]'), encoding="utf-8")
+    plan.write_text(
+        STUDY.format(small=tiny, large=tiny, human=human_folder, encoder=tiny_encoder),
+        encoding="utf-8",
+    )
+    plan.write_text(
+        plan.read_text(encoding="utf-8").replace(f'["{tiny}", "{tiny}"]', f'["{tiny}"]'),
+        encoding="utf-8",
+    )
     essay.write_text(prose(5, 40), encoding="utf-8")
-    sentences.write_text("\n".join(f"{one}." for one in prose(3, 60).replace("\n", " ").split(". ")), encoding="utf-8")
+    sentences.write_text(
+        "\n".join(f"{one}." for one in prose(3, 60).replace("\n", " ").split(". ")),
+        encoding="utf-8",
+    )
     raid = write_csv(folder / "raid.csv", raid_rows(4))
     study, calibration = write_study(folder / "study"), folder / "calibration.json"
     made = World(folder, tiny, human_folder, plan, raid, essay, study, calibration, sentences)
-    call("calibrate", "--human", human_folder, "--detector", made.detector, "--fpr", 0.1, "--out", calibration)
+    call(
+        "calibrate",
+        "--human",
+        human_folder,
+        "--detector",
+        made.detector,
+        "--fpr",
+        0.1,
+        "--out",
+        calibration,
+    )
     return made
 
 
@@ -77,30 +103,133 @@ def call(*arguments: object) -> str:
 FOLDERS: dict[str, Callable[[World, Path], list[object]]] = {
     "study": lambda w, out: ["study", w.plan, "--out", out],
     "report": lambda w, out: ["report", out],
-    "train": lambda w, out: ["train", "--init", w.tiny, "--corpus", w.human, "--steps", 1, "--out", out],
+    "train": lambda w, out: [
+        "train",
+        "--init",
+        w.tiny,
+        "--corpus",
+        w.human,
+        "--steps",
+        1,
+        "--out",
+        out,
+    ],
     "convert": lambda w, out: ["convert", w.tiny, out],
     "evaluate": lambda w, out: ["evaluate", w.raid, "--detector", w.detector, "--out", out],
     "train-detector": lambda w, out: ["train-detector", detector_plan(w), "--out", out],
-    "transfer": lambda w, out: ["transfer", readers_plan(w), "--work", w.folder / "work", "--out", out],
-    "bias": lambda w, out: ["bias", w.tiny, "-n", 2, "--length", 2, "--permutations", 99, "--out", out],
-    "survey make": lambda w, out: ["survey", "make", w.tiny, "--sheets", 2, "--each", 1, "--sentences", w.sentences, "--out", out],
+    "transfer": lambda w, out: [
+        "transfer",
+        readers_plan(w),
+        "--work",
+        w.folder / "work",
+        "--out",
+        out,
+    ],
+    "bias": lambda w, out: [
+        "bias",
+        w.tiny,
+        "-n",
+        2,
+        "--length",
+        2,
+        "--permutations",
+        99,
+        "--out",
+        out,
+    ],
+    "survey make": lambda w, out: [
+        "survey",
+        "make",
+        w.tiny,
+        "--sheets",
+        2,
+        "--each",
+        1,
+        "--sentences",
+        w.sentences,
+        "--out",
+        out,
+    ],
     "survey tally": lambda w, out: ["survey", "tally", out, w.essay],
-    "release advance": lambda w, out: ["release", "advance", release_plan(w), "--key", key(w), "--out", out],
+    "release advance": lambda w, out: [
+        "release",
+        "advance",
+        release_plan(w),
+        "--key",
+        key(w),
+        "--out",
+        out,
+    ],
     "release status": lambda w, out: ["release", "status", release_plan(w), "--out", out],
     "release keygen": lambda w, out: ["release", "keygen", out],
 }
 FILES: dict[str, tuple[str, Callable[[World, Path], list[object]]]] = {
-    "sample": (".jsonl", lambda w, out: ["sample", w.tiny, "-n", 2, "--length", 4, "--precision", "fp32", "--out", out]),
-    "sample parquet": (".parquet", lambda w, out: ["sample", w.tiny, "-n", 2, "--length", 4, "--precision", "fp32", "--out", out]),
+    "sample": (
+        ".jsonl",
+        lambda w, out: [
+            "sample",
+            w.tiny,
+            "-n",
+            2,
+            "--length",
+            4,
+            "--precision",
+            "fp32",
+            "--out",
+            out,
+        ],
+    ),
+    "sample parquet": (
+        ".parquet",
+        lambda w, out: [
+            "sample",
+            w.tiny,
+            "-n",
+            2,
+            "--length",
+            4,
+            "--precision",
+            "fp32",
+            "--out",
+            out,
+        ],
+    ),
     "convert": (".gguf", lambda w, out: ["convert", w.tiny, out]),
     "evaluate-lm": (".json", lambda w, out: ["evaluate-lm", w.tiny, w.essay, "--out", out]),
-    "detect": (".jsonl", lambda w, out: ["detect", w.essay, "--detector", w.detector, "--out", out]),
-    "detect html": (".html", lambda w, out: ["detect", w.essay, "--detector", w.detector, "--html", out]),
-    "calibrate": (".json", lambda w, out: ["calibrate", "--human", w.human, "--detector", w.detector, "--fpr", 0.1, "--out", out]),
+    "detect": (
+        ".jsonl",
+        lambda w, out: ["detect", w.essay, "--detector", w.detector, "--out", out],
+    ),
+    "detect html": (
+        ".html",
+        lambda w, out: ["detect", w.essay, "--detector", w.detector, "--html", out],
+    ),
+    "calibrate": (
+        ".json",
+        lambda w, out: [
+            "calibrate",
+            "--human",
+            w.human,
+            "--detector",
+            w.detector,
+            "--fpr",
+            0.1,
+            "--out",
+            out,
+        ],
+    ),
     "stress": (
         ".json",
         lambda w, out: [
-            *("stress", "--human", w.essay, "--detector", w.detector, "--calibration", w.calibration),
+            *(
+                "stress",
+                "--human",
+                w.essay,
+                "--detector",
+                w.detector,
+                "--calibration",
+                w.calibration,
+            ),
             *("--attack", "number", "--fpr", 0.1, "--out", out),
         ],
     ),
@@ -113,7 +242,10 @@ READ_ONLY = {"serve", "release verify", "release upload"}
 def detector_plan(world: World) -> Path:
     path = world.folder / "detector.toml"
     tables = f'[generators]\n"{world.tiny}" = 8\n[methods]\ntop-k-40 = 1\ntemperature-1 = 1\n'
-    head = f'human = ["{world.human}"]\nheld_out = []\nsmooth = ["top-k-40"]\nscorer = "{world.tiny}"\n'
+    head = (
+        f'human = ["{world.human}"]\nheld_out = []\nsmooth = ["top-k-40"]\nscorer ='
+        f' "{world.tiny}"\n'
+    )
     path.write_text(head + tables, encoding="utf-8")
     return path
 
@@ -122,11 +254,23 @@ def readers_plan(world: World) -> Path:
     """Of a detector of several readers: two sets of three texts of either class."""
     path = world.folder / "readers.toml"
     for name in ("one", "two"):
-        rows = [{"text": prose(seed, 4 + label), "label": label} for seed in range(3) for label in (0, 1)]
-        (world.folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        rows = [
+            {"text": prose(seed, 4 + label), "label": label}
+            for seed in range(3)
+            for label in (0, 1)
+        ]
+        (world.folder / f"{name}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+        )
     files = json.dumps([str(world.folder / f"{name}.jsonl") for name in ("one", "two")])
-    head = f'labelled = {files}\nhuman = []\nscorer = "{world.tiny}"\njudged = 6\njudged_words = [20, 40]\n'
-    path.write_text(f'{head}[machines]\n"*" = 1\n[folds]\n"one/*" = 0\n"*" = 1\n[kinds]\n"*" = "essay"\n', encoding="utf-8")
+    head = (
+        f'labelled = {files}\nhuman = []\nscorer = "{world.tiny}"\njudged = 6\njudged_words = [20,'
+        " 40]\n"
+    )
+    path.write_text(
+        f'{head}[machines]\n"*" = 1\n[folds]\n"one/*" = 0\n"*" = 1\n[kinds]\n"*" = "essay"\n',
+        encoding="utf-8",
+    )
     return path
 
 
@@ -135,8 +279,9 @@ def release_plan(world: World) -> Path:
     (world.folder / "LICENSE").write_text("Do what you like.", encoding="utf-8")
     (world.folder / "words.toml").write_text('title = "A release"\n', encoding="utf-8")
     path.write_text(
-        f'title = "A release"\nversion = "1"\nwords = "words.toml"\nlicence = "LICENSE"\nevidence = ["{world.study}"]\n'
-        f'[[stages]]\nname = "small"\nmodel = "{world.tiny}"\ndetector = "{world.study}"\n[[stages.gates]]\nkind = "card"\n',
+        'title = "A release"\nversion = "1"\nwords = "words.toml"\nlicence = "LICENSE"\nevidence ='
+        f' ["{world.study}"]\n[[stages]]\nname = "small"\nmodel = "{world.tiny}"\ndetector ='
+        f' "{world.study}"\n[[stages.gates]]\nkind = "card"\n',
         encoding="utf-8",
     )
     return path
@@ -170,7 +315,9 @@ def test_a_users_folder_stays_as_it_is(name: str, world: World, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_users_file_stays_as_it_is_and_ours_is_written_again(name: str, world: World, tmp_path: Path) -> None:
+def test_a_users_file_stays_as_it_is_and_ours_is_written_again(
+    name: str, world: World, tmp_path: Path
+) -> None:
     suffix, command = FILES[name]
     mine, ours = tmp_path / f"mine{suffix}", tmp_path / "new" / f"ours{suffix}"
     mine.write_text("my own words", encoding="utf-8")
@@ -196,7 +343,10 @@ def test_a_changed_page_is_its_users(world: World, tmp_path: Path) -> None:
         place = tmp_path / f"page{suffix}"
         assert not call(*command(world, place))
         place.write_text(
-            place.read_text(encoding="utf-8").replace("</", "by hand </").replace("# ", "# by hand "), encoding="utf-8"
+            place.read_text(encoding="utf-8")
+            .replace("</", "by hand </")
+            .replace("# ", "# by hand "),
+            encoding="utf-8",
         )
         before = place.read_bytes()
         assert "changed since" in call(*command(world, place))
@@ -208,7 +358,16 @@ def test_a_study_inside_its_corpus_reads_people_only(world: World, tmp_path: Pat
     for path in sorted(world.human.iterdir()):
         (corpus / path.name).parent.mkdir(exist_ok=True)
         (corpus / path.name).write_bytes(path.read_bytes())
-    command = ["study", world.plan, "--corpus", corpus, "--out", corpus / "out" / "study", "--workers", 2]
+    command = [
+        "study",
+        world.plan,
+        "--corpus",
+        corpus,
+        "--out",
+        corpus / "out" / "study",
+        "--workers",
+        2,
+    ]
     assert not call(*command)
     facts = (corpus / "out" / "study" / "study.json").read_bytes()
     manifest = (corpus / "out" / "study" / "corpus" / "manifest.json").read_bytes()

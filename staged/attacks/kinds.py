@@ -1,12 +1,14 @@
 """RAID's attacks on a text that need no other model, for machine and for human text.
 
-Each is a function `(text, stream) -> str` that changes the share of places that RAID changes (RATES), all chosen by the stream.
-Where RAID asks a model, this asks chance: `misspelling` misspells random words, where RAID takes those that GPT-2 finds
-likeliest; `synonym` takes a word's synonym in WordNet, where RAID takes BERT's suggestion, so it changes fewer words.
-`paraphrase` needs a model and is not here.
+Each is a function `(text, stream) -> str` that changes the share of places that RAID changes
+(RATES), all chosen by the stream. Where RAID asks a model, this asks chance: `misspelling`
+misspells random words, where RAID takes those that GPT-2 finds likeliest; `synonym` takes a word's
+synonym in WordNet, where RAID takes BERT's suggestion, so it changes fewer words. `paraphrase`
+needs a model and is not here.
 
-Sources: Dugan et al. 2024, "RAID: A Shared Benchmark for Robust Evaluation of Machine-Generated Text Detectors", section 4 and
-appendix C, and its code (generation/adversarial). Misspellings and British spellings: codespell's lists. Synonyms: WordNet 3.0.
+Sources: Dugan et al. 2024, "RAID: A Shared Benchmark for Robust Evaluation of Machine-Generated
+Text Detectors", section 4 and appendix C, and its code (generation/adversarial). Misspellings and
+British spellings: codespell's lists. Synonyms: WordNet 3.0.
 """
 
 from __future__ import annotations
@@ -30,9 +32,32 @@ Attack = Callable[[str, np.random.Generator], str]
 
 # RAID's letters, with the Cyrillic and Greek ones that it puts in their places.
 HOMOGLYPHS = {
-    **{"a": "\u0430", "c": "\u0441", "e": "\u0435", "i": "\u0456", "o": "\u043e", "p": "\u0440", "x": "\u0445", "y": "\u0443"},
-    **{"A": "\u0410\u0391", "B": "\u0412\u0392", "C": "\u0421", "E": "\u0415\u0395", "H": "\u041d\u0397", "I": "\u0406\u0399"},
-    **{"K": "\u041a\u039a", "M": "\u041c\u039c", "N": "\u039d", "O": "\u041e\u039f", "P": "\u0420\u03a1", "T": "\u0422\u03a4"},
+    **{
+        "a": "\u0430",
+        "c": "\u0441",
+        "e": "\u0435",
+        "i": "\u0456",
+        "o": "\u043e",
+        "p": "\u0440",
+        "x": "\u0445",
+        "y": "\u0443",
+    },
+    **{
+        "A": "\u0410\u0391",
+        "B": "\u0412\u0392",
+        "C": "\u0421",
+        "E": "\u0415\u0395",
+        "H": "\u041d\u0397",
+        "I": "\u0406\u0399",
+    },
+    **{
+        "K": "\u041a\u039a",
+        "M": "\u041c\u039c",
+        "N": "\u039d",
+        "O": "\u041e\u039f",
+        "P": "\u0420\u03a1",
+        "T": "\u0422\u03a4",
+    },
     **{"X": "\u0425\u03a7", "Z": "\u0396"},
 }
 # The share of the places of its kind that an attack changes, as RAID publishes it.
@@ -51,13 +76,16 @@ RATES = {
 _HOMOGLYPH = re.compile(f"[{''.join(HOMOGLYPHS)}]")
 _NUMBER = re.compile(r"\d+\.?\d*")
 _ARTICLE = re.compile(r"(?<= )(?:a|an|the) ")
-_SENTENCE_START = re.compile(r"(?<=[.!?]) +(?=[\"“‘(]?[A-Z0-9])|(?<=[.!?][\"”’)]) +(?=[\"“‘(]?[A-Z0-9])")
+_SENTENCE_START = re.compile(
+    r"(?<=[.!?]) +(?=[\"“‘(]?[A-Z0-9])|(?<=[.!?][\"”’)]) +(?=[\"“‘(]?[A-Z0-9])"
+)
 _WORD = re.compile(r"[^\W\d_]+")
 _NEEDS_CODESPELL = ("misspelling", "alternative_spelling")
 
 
 def attack(name: str, text: str, *, seed: int, id: str) -> str:
-    """The text under one attack; what comes out depends on the text, the name, the seed and the id alone.
+    """The text under one attack; what comes out depends on the text, the name, the seed and the id
+    alone.
 
     Args:
         name: one of ATTACKS.
@@ -74,7 +102,8 @@ def check_attacks(names: Sequence[str]) -> None:
     """Say now, not after hours of work, what cannot be done.
 
     Raises:
-        PlanError: an unknown attack, one that is named twice, or one whose word list is not installed.
+        PlanError: an unknown attack, one that is named twice, or one whose word list is not
+            installed.
     """
     for name in names:
         if names.count(name) > 1:
@@ -83,13 +112,20 @@ def check_attacks(names: Sequence[str]) -> None:
             raise PlanError(f"unknown attack {name!r}; {nearest(name, ATTACKS)}")
         if name in _NEEDS_CODESPELL and importlib.util.find_spec("codespell_lib") is None:
             raise PlanError(
-                f"attack {name!r} takes its words from codespell, which is not installed; pip install 'staged[attacks]'"
+                f"attack {name!r} takes its words from codespell, which is not installed; pip"
+                " install 'staged[attacks]'"
             )
 
 
 def homoglyph(text: str, stream: np.random.Generator) -> str:
     """Letters become Cyrillic and Greek ones that look the same."""
-    return _replace(text, _HOMOGLYPH.finditer(text), "homoglyph", stream, lambda letter: _one(HOMOGLYPHS[letter], stream))
+    return _replace(
+        text,
+        _HOMOGLYPH.finditer(text),
+        "homoglyph",
+        stream,
+        lambda letter: _one(HOMOGLYPHS[letter], stream),
+    )
 
 
 def number(text: str, stream: np.random.Generator) -> str:
@@ -107,12 +143,22 @@ def article_deletion(text: str, stream: np.random.Generator) -> str:
 
 
 def insert_paragraphs(text: str, stream: np.random.Generator) -> str:
-    """A sentence begins a new paragraph; sentences end in `.`, `!` or `?` before a capital or a digit."""
-    return _replace(text, _SENTENCE_START.finditer(text), "insert_paragraphs", stream, lambda space: f"{space}\n\n")
+    """A sentence begins a new paragraph; sentences end in `.`, `!` or `?` before a capital or a
+    digit.
+    """
+    return _replace(
+        text,
+        _SENTENCE_START.finditer(text),
+        "insert_paragraphs",
+        stream,
+        lambda space: f"{space}\n\n",
+    )
 
 
 def misspelling(text: str, stream: np.random.Generator) -> str:
-    """Words become common misspellings of theirs: a fifth of all words, or all that have one where those are fewer."""
+    """Words become common misspellings of theirs: a fifth of all words, or all that have one where
+    those are fewer.
+    """
     return _reworded(text, misspellings(), "misspelling", stream)
 
 
@@ -135,18 +181,32 @@ def whitespace(text: str, stream: np.random.Generator) -> str:
 
 def zero_width_space(text: str, stream: np.random.Generator) -> str:
     """U+200B after characters."""
-    return _replace(text, re.finditer(".", text, re.DOTALL), "zero_width_space", stream, lambda old: f"{old}\u200b")
+    return _replace(
+        text,
+        re.finditer(".", text, re.DOTALL),
+        "zero_width_space",
+        stream,
+        lambda old: f"{old}\u200b",
+    )
 
 
 def synonym(text: str, stream: np.random.Generator) -> str:
-    """Words become synonyms of theirs: half of all words, or all that have one where those are fewer."""
+    """Words become synonyms of theirs: half of all words, or all that have one where those are
+    fewer.
+    """
     return _reworded(text, synonyms(), "synonym", stream)
 
 
 def alternative_spelling(text: str, stream: np.random.Generator) -> str:
     """American spellings become British ones."""
     known = [word for word in _WORD.finditer(text) if word[0].lower() in british()]
-    return _replace(text, known, "alternative_spelling", stream, lambda old: _in_case(old, british()[old.lower()]))
+    return _replace(
+        text,
+        known,
+        "alternative_spelling",
+        stream,
+        lambda old: _in_case(old, british()[old.lower()]),
+    )
 
 
 ATTACKS: dict[str, Attack] = {
@@ -165,7 +225,9 @@ ATTACKS: dict[str, Attack] = {
 
 @cache
 def misspellings() -> dict[str, tuple[str, ...]]:
-    """word → its misspellings, of codespell's general list those that have one correction of one word."""
+    """word → its misspellings, of codespell's general list those that have one correction of one
+    word.
+    """
     found: dict[str, list[str]] = {}
     for wrong, right in _codespell("dictionary.txt"):
         if right.isalpha() and wrong.isalpha():
@@ -183,7 +245,12 @@ def british() -> dict[str, str]:
 @cache
 def synonyms() -> dict[str, tuple[str, ...]]:
     """word → its synonyms, of the list beside this file."""
-    lines = resources.files("staged.attacks").joinpath("synonyms.tsv").read_text(encoding="utf-8").splitlines()
+    lines = (
+        resources.files("staged.attacks")
+        .joinpath("synonyms.tsv")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
     rows = (line.split("\t") for line in lines if not line.startswith("#"))
     return {word: tuple(others.split()) for word, others in rows}
 
@@ -194,21 +261,37 @@ def _codespell(name: str) -> list[tuple[str, str]]:
     return [(wrong.strip(), right.strip()) for wrong, right in pairs]
 
 
-def _replace(text: str, places: Iterable[re.Match[str]], name: str, stream: np.random.Generator, new: Callable[[str], str]) -> str:
+def _replace(
+    text: str,
+    places: Iterable[re.Match[str]],
+    name: str,
+    stream: np.random.Generator,
+    new: Callable[[str], str],
+) -> str:
     """The attack's share of the places, rounded down as RAID rounds, replaced."""
     found = list(places)
     return _swap(text, _some(found, math.floor(len(found) * RATES[name]), stream), new)
 
 
-def _reworded(text: str, others: Mapping[str, Sequence[str]], name: str, stream: np.random.Generator) -> str:
-    """The attack's share of all words, or all that have others where those are fewer, become one of these."""
+def _reworded(
+    text: str, others: Mapping[str, Sequence[str]], name: str, stream: np.random.Generator
+) -> str:
+    """The attack's share of all words, or all that have others where those are fewer, become one of
+    these.
+    """
     words = list(_WORD.finditer(text))
     known = [word for word in words if word[0].lower() in others]
     allowed = math.floor(len(words) * RATES[name])
-    return _swap(text, _some(known, allowed, stream), lambda old: _in_case(old, _one(others[old.lower()], stream)))
+    return _swap(
+        text,
+        _some(known, allowed, stream),
+        lambda old: _in_case(old, _one(others[old.lower()], stream)),
+    )
 
 
-def _some(places: Sequence[re.Match[str]], at_most: int, stream: np.random.Generator) -> list[re.Match[str]]:
+def _some(
+    places: Sequence[re.Match[str]], at_most: int, stream: np.random.Generator
+) -> list[re.Match[str]]:
     """A random choice of places, in the text's order."""
     if at_most >= len(places):
         return list(places)

@@ -1,9 +1,12 @@
-"""A calibrated detector under RAID's attacks: how often it calls attacked human text machine-written, and machine text still.
+"""A calibrated detector under RAID's attacks: how often it calls attacked human text
+machine-written, and machine text still.
 
-    documents ─► attacked, read as the detector reads ─► scores (each distinct text once) ─► verdicts ─► a row a group
+    documents ─► attacked, read as the detector reads ─► scores (each distinct text
+    once) ─► verdicts ─► a row a group
 
-Thresholds are those of the calibration that the detector has, fitted on clean human text: nobody knows beforehand which attack will
-come. Human text is attacked too, since honest text arrives misspelt, copied out of a PDF, or with another country's spelling.
+Thresholds are those of the calibration that the detector has, fitted on clean human text: nobody
+knows beforehand which attack will come. Human text is attacked too, since honest text arrives
+misspelt, copied out of a PDF, or with another country's spelling.
 """
 
 from __future__ import annotations
@@ -59,16 +62,21 @@ class StressSettings:
             check_fpr(fpr)
         check_listed(self.fprs, where="stress: false-positive rates")
         if min(self.most, self.seed) < 0:
-            raise PlanError(f"the number of texts and the seed must be 0 or more, not {min(self.most, self.seed)}")
+            raise PlanError(
+                "the number of texts and the seed must be 0 or more, not"
+                f" {min(self.most, self.seed)}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stressed(Row):
-    """A row of texts that could be called machine-written before the attack; tests are of groups of all lengths only.
+    """A row of texts that could be called machine-written before the attack; tests are of groups of
+    all lengths only.
 
     Attributes:
         domain, length: the group, by the clean text; `all` where it spans them.
-        abstained: texts that could not, being too short or of a length with too few calibration texts; not in n.
+        abstained: texts that could not, being too short or of a length with too few calibration
+            texts; not in n.
     """
 
     domain: str
@@ -87,42 +95,62 @@ def stress(
     identity: Mapping[str, Any],
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Measure, write `out`, a JSON file, and return what it holds; a killed run continues with what it has not scored.
+    """Measure, write `out`, a JSON file, and return what it holds; a killed run continues with what
+    it has not scored.
 
     Args:
-        human, machine: documents that did not train or calibrate the detector, read whole; machine may be empty.
-        identity: what scores and verdicts depend on, JSON values (`Examiner.identity`); what another scored is not continued.
+        human, machine: documents that did not train or calibrate the detector, read whole; machine
+            may be empty.
+        identity: what scores and verdicts depend on, JSON values (`Examiner.identity`); what
+            another scored is not continued.
         progress: called with (texts scored, all).
 
     Raises:
         CorpusError: a text is among the human ones and the machine ones.
         ArtifactError: the place cannot be written.
     """
-    refuse_shared(human, machine, "machine-written texts are among the human ones; a text is one or the other")
-    sees = one_line if isinstance(detector, EvidenceDetector | Ensemble) else str  # texts that it cannot tell apart are one
+    refuse_shared(
+        human, machine, "machine-written texts are among the human ones; a text is one or the other"
+    )
+    sees = (
+        one_line if isinstance(detector, EvidenceDetector | Ensemble) else str
+    )  # texts that it cannot tell apart are one
     texts = [one for part in (human, machine) for one in chosen(part, settings)]
-    read = {reading: [sees(text) for text in under(texts, reading, seed=settings.seed)] for reading in _readings(settings)}
+    read = {
+        reading: [sees(text) for text in under(texts, reading, seed=settings.seed)]
+        for reading in _readings(settings)
+    }
     batches = in_batches([text for these in read.values() for text in these])
     head = dict(identity) | {"settings": asdict(settings)}
     with continued(out, identity, pieces="*.json", form=has_keys(head | {"rows": []})) as folder:
         scores = scored(folder, detector, batches, progress)
         kinds = kinds_of(detector, list(scores))
-        rows = corrected(list(tabulate(texts, read, scores, calibration, settings.fprs, kinds=kinds)))
+        rows = corrected(
+            list(tabulate(texts, read, scores, calibration, settings.fprs, kinds=kinds))
+        )
         found = head | {"rows": [asdict(row) for row in rows]}
         write_json(out, found)
     return found
 
 
 def kinds_of(detector: Detector, texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The kinds of text that each of normalised texts may be of; none of a detector that does not tell them."""
+    """The kinds of text that each of normalised texts may be of; none of a detector that does not
+    tell them.
+    """
     if not isinstance(detector, ReadersDetector):
         return {}
     batches = (texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE))
-    return {text: kinds for some in batches for text, kinds in zip(some, detector.plausible_kinds(some), strict=True)}
+    return {
+        text: kinds
+        for some in batches
+        for text, kinds in zip(some, detector.plausible_kinds(some), strict=True)
+    }
 
 
 def chosen(documents: Sequence[Document], settings: StressSettings) -> list[Document]:
-    """At most `most` documents of each domain, in their order; a larger number takes these and others."""
+    """At most `most` documents of each domain, in their order; a larger number takes these and
+    others.
+    """
     domains: dict[str, list[int]] = {}
     for i, one in enumerate(documents):
         domains.setdefault(domain_of(one), []).append(i)
@@ -158,11 +186,19 @@ def tabulate(
         mine = [i for i, one in enumerate(documents) if one.label == label]
         for (name, normalised), texts in read.items():
             clean = read[CLEAN, normalised]
-            groups = grouped(calibration, [(comparable_words(clean[i]), domain_of(documents[i])) for i in mine])
+            groups = grouped(
+                calibration, [(comparable_words(clean[i]), domain_of(documents[i])) for i in mine]
+            )
             for fpr in fprs:
                 before, after = (
                     {
-                        i: called(calibration, scores[t[i]], comparable_words(t[i]), fpr, kinds=(kinds or {}).get(t[i], ()))
+                        i: called(
+                            calibration,
+                            scores[t[i]],
+                            comparable_words(t[i]),
+                            fpr,
+                            kinds=(kinds or {}).get(t[i], ()),
+                        )
                         for i in mine
                     }
                     for t in (clean, texts)
@@ -170,6 +206,16 @@ def tabulate(
                 for (domain, length), places in groups.items():
                     able = [mine[place] for place in places if before[mine[place]] is not None]
                     abstained = len(places) - len(able)
-                    row = Stressed(written_by, name, normalised, fpr, domain=domain, length=length, abstained=abstained)
+                    row = Stressed(
+                        written_by,
+                        name,
+                        normalised,
+                        fpr,
+                        domain=domain,
+                        length=length,
+                        abstained=abstained,
+                    )
                     verdicts = ([bool(said[i]) for i in able] for said in (before, after))
-                    yield measured(row, [texts[i] != clean[i] for i in able], *verdicts, tested=length == ALL)
+                    yield measured(
+                        row, [texts[i] != clean[i] for i in able], *verdicts, tested=length == ALL
+                    )

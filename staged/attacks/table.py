@@ -1,9 +1,11 @@
-"""Texts under attack, their scores, and what an attack does to the share of them that is called machine-written.
+"""Texts under attack, their scores, and what an attack does to the share of them that is called
+machine-written.
 
-    documents ─► read under each attack, normalised or not ─► scores, each distinct text once ─► verdicts ─► a row a group
+    documents ─► read under each attack, normalised or not ─► scores, each
+    distinct text once ─► verdicts ─► a row a group
 
-What `robustness`, the detectors of a study, and `stress`, one calibrated detector, are both made of; each chooses its texts, its
-thresholds and its groups.
+What `robustness`, the detectors of a study, and `stress`, one calibrated detector, are both made
+of; each chooses its texts, its thresholds and its groups.
 """
 
 from __future__ import annotations
@@ -34,11 +36,14 @@ class Row:
         fpr: the nominal false-positive rate.
         n: texts in the group.
         changed: share of the n whose text the detector reads is not the clean one.
-        rate: share of the n called machine-written: of human texts the false-positive rate, of machine texts the TPR.
-        change: minus the same share without the attack, on the same texts, likewise normalised or not.
+        rate: share of the n called machine-written: of human texts the false-positive rate, of
+            machine texts the TPR.
+        change: minus the same share without the attack, on the same texts, likewise normalised or
+            not.
         p, p_holm: exact McNemar against the clean texts, two-sided; corrected over the whole table.
 
-    `_low` and `_high` bound 95% intervals: Wilson's; for changes the paired normal one. None: not measured, or a clean row.
+    `_low` and `_high` bound 95% intervals: Wilson's; for changes the paired normal one. None: not
+    measured, or a clean row.
     """
 
     written_by: str
@@ -63,16 +68,28 @@ AnyRow = TypeVar("AnyRow", bound=Row)
 def under(documents: Iterable[Document], reading: Reading, *, seed: int) -> list[str]:
     """The documents' texts under an attack, normalised or not."""
     name, normalised = reading
-    texts = [one.text if name == CLEAN else attack(name, one.text, seed=seed, id=one.id) for one in documents]
+    texts = [
+        one.text if name == CLEAN else attack(name, one.text, seed=seed, id=one.id)
+        for one in documents
+    ]
     return [normalize(text).text for text in texts] if normalised else texts
 
 
-def measured(row: AnyRow, changed: Sequence[bool], before: Sequence[bool], after: Sequence[bool], *, tested: bool = True) -> AnyRow:
+def measured(
+    row: AnyRow,
+    changed: Sequence[bool],
+    before: Sequence[bool],
+    after: Sequence[bool],
+    *,
+    tested: bool = True,
+) -> AnyRow:
     """The row with its n and its rates.
 
     Args:
-        changed: of each text of the group, whether the detector reads another than without the attack.
-        before, after: whether it is called machine-written without and under the attack; empty where that cannot be said.
+        changed: of each text of the group, whether the detector reads another than without the
+            attack.
+        before, after: whether it is called machine-written without and under the attack; empty
+            where that cannot be said.
         tested: whether the change is one of the table's tests.
     """
     n = len(changed)
@@ -81,7 +98,9 @@ def measured(row: AnyRow, changed: Sequence[bool], before: Sequence[bool], after
         found |= metrics.named("rate", rate(sum(after), n))
     if after and row.attack != CLEAN:
         only_after, only_before, p = metrics.mcnemar(after, before)
-        found |= metrics.named("change", metrics.paired_difference(only_after, only_before, n)) | {"p": p if tested else None}
+        found |= metrics.named("change", metrics.paired_difference(only_after, only_before, n)) | {
+            "p": p if tested else None
+        }
     return replace(row, **found)
 
 

@@ -14,35 +14,64 @@ from staged.screen import count_progress, say
 
 
 def bias(
-    models: Annotated[list[str] | None, typer.Argument(help=f"One model or several to compare: {MODELS}.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Argument(help=f"One model or several to compare: {MODELS}.")
+    ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder for bias.json, bias.md and what models answered; a killed run continues.")
+        Path,
+        typer.Option(
+            help="Folder for bias.json, bias.md and what models answered; a killed run continues."
+        ),
     ] = Path("out/bias"),
-    number: Annotated[int, typer.Option("--number", "-n", help="Completions of each prompt.")] = 100,
-    length: Annotated[int, typer.Option(help="Tokens of a completion at most; it ends at a line break.")] = 24,
-    method: Annotated[str, typer.Option(help="How tokens are drawn, as in staged sample.")] = "temperature-1",
+    number: Annotated[
+        int, typer.Option("--number", "-n", help="Completions of each prompt.")
+    ] = 100,
+    length: Annotated[
+        int, typer.Option(help="Tokens of a completion at most; it ends at a line break.")
+    ] = 24,
+    method: Annotated[
+        str, typer.Option(help="How tokens are drawn, as in staged sample.")
+    ] = "temperature-1",
     seed: Annotated[int, typer.Option(help="Everything random depends on it.")] = 1,
     permutations: Annotated[int, typer.Option(help="Of each permutation test.")] = 9999,
     batch: Annotated[int, typer.Option(help="Completions computed at once.")] = 128,
-    precision: Annotated[str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")] = "",
+    precision: Annotated[
+        str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")
+    ] = "",
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
     terms: Annotated[
-        Path | None, typer.Option(help="Templates and groups of your own, laid out as staged/studies/bias/terms.toml.")
+        Path | None,
+        typer.Option(
+            help="Templates and groups of your own, laid out as staged/studies/bias/terms.toml."
+        ),
     ] = None,
-    crows_pairs: Annotated[Path | None, typer.Option(help="CrowS-Pairs' CSV file as published: score it too.")] = None,
+    crows_pairs: Annotated[
+        Path | None, typer.Option(help="CrowS-Pairs' CSV file as published: score it too.")
+    ] = None,
     stereoset: Annotated[
-        Path | None, typer.Option(help="StereoSet's JSON file as published: score its intrasentence part too.")
+        Path | None,
+        typer.Option(help="StereoSet's JSON file as published: score its intrasentence part too."),
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Also write completions for blind rating into this .csv, and their key beside it.")
+        Path | None,
+        typer.Option(
+            help="Also write completions for blind rating into this .csv, and their key beside it."
+        ),
     ] = None,
-    sheet_rows: Annotated[int, typer.Option(help="Rows of the sheet for each model, template set and group.")] = 10,
+    sheet_rows: Annotated[
+        int, typer.Option(help="Rows of the sheet for each model, template set and group.")
+    ] = 10,
     tally: Annotated[
-        Path | None, typer.Option(help="In place of models: count a rated sheet's ratings, into tally.json and tally.md.")
+        Path | None,
+        typer.Option(
+            help="In place of models: count a rated sheet's ratings, into tally.json and tally.md."
+        ),
     ] = None,
 ) -> None:
-    """Probe models for differences between groups of people, and compare these between models. The probes are not comprehensive."""
+    """Probe models for differences between groups of people, and compare these between models. The
+    probes are not comprehensive.
+    """
     from staged.model.devices import chosen_device
     from staged.studies.bias.probe import BiasSettings
     from staged.studies.bias.run import compare_probed, probe_models, read_asked
@@ -55,7 +84,14 @@ def bias(
         return
     named = list(models or [])
     settings = BiasSettings(
-        number, length, method, seed, permutations, batch=batch, precision=precision, device=chosen_device(device, precision)
+        number,
+        length,
+        method,
+        seed,
+        permutations,
+        batch=batch,
+        precision=precision,
+        device=chosen_device(device, precision),
     )
     asked = read_asked(settings, terms=terms, crows_pairs=crows_pairs, stereoset=stereoset)
     if sheet is not None:
@@ -78,9 +114,13 @@ def _said(result: dict[str, Any]) -> list[str]:
     for model in result["models"]:
         rows = [row for row in result["between_groups"] if row["models"] == [model]]
         counts = {
-            verdict: sum(row["verdict"] == verdict for row in rows) for verdict in dict.fromkeys(row["verdict"] for row in rows)
+            verdict: sum(row["verdict"] == verdict for row in rows)
+            for verdict in dict.fromkeys(row["verdict"] for row in rows)
         }
-        lines.append(f"{model}, between groups: " + ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items())))
+        lines.append(
+            f"{model}, between groups: "
+            + ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items()))
+        )
     lines += [one["text"] for one in result["sentences"]]
     lines += [f"{one['name']}: {one['blank']}" for one in result["measures"] if one["blank"]]
     return [*lines, result["note"]]

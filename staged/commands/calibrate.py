@@ -1,4 +1,6 @@
-"""Commands about a detector's error rates: calibrate, and stress, which measures them under attack."""
+"""Commands about a detector's error rates: calibrate, and stress, which measures them under
+attack.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, LiteralOption, ThreadsOption
+from staged.commands.options import (
+    CalibrationOption,
+    DetectorOption,
+    DeviceOption,
+    LiteralOption,
+    ThreadsOption,
+)
 from staged.errors import CheckpointError
 from staged.pages.figures import estimate, percent
 from staged.records import MACHINE
@@ -18,22 +26,44 @@ from staged.screen import count_progress, print_table, say
 
 def calibrate(
     human: Annotated[
-        str, typer.Option(help="Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl.")
+        str,
+        typer.Option(
+            help=(
+                "Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or"
+                " .jsonl."
+            )
+        ),
     ],
-    fpr: Annotated[float, typer.Option(help="The false-positive rate to report on; the calibration serves any.")] = 0.01,
+    fpr: Annotated[
+        float,
+        typer.Option(help="The false-positive rate to report on; the calibration serves any."),
+    ] = 0.01,
     detector: DetectorOption = "evidence",
-    machine: Annotated[str | None, typer.Option(help="Machine-written text: sharpens the verdict `human-like`.")] = None,
+    machine: Annotated[
+        str | None, typer.Option(help="Machine-written text: sharpens the verdict `human-like`.")
+    ] = None,
     held_out: Annotated[
-        str | None, typer.Option(help="Human text to measure the achieved rate on; else 30% of --human, by whole sources.")
+        str | None,
+        typer.Option(
+            help=(
+                "Human text to measure the achieved rate on; else 30% of --human, by whole sources."
+            )
+        ),
     ] = None,
     literal: LiteralOption = False,
-    seed: Annotated[int, typer.Option(help="Of the split, and of the lengths and places of passages.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Of the split, and of the lengths and places of passages.")
+    ] = 1,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("calibration.json"),
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
+    ] = False,
 ) -> None:
-    """Fit a detector's p-values on your own human texts, and measure the false-positive rate on others."""
+    """Fit a detector's p-values on your own human texts, and measure the false-positive rate on
+    others.
+    """
     from staged.detectors.calibration import fit
 
     fit.check_options(fpr, seed)
@@ -72,7 +102,10 @@ def calibrate(
         return
     _print_fitted(fitted.to_json())
     named = "" if detector == "evidence" else f" --detector {shlex.quote(detector)}"
-    say(f"\ncalibration: {out}; to judge by it: staged detect TEXT{named} --calibration {shlex.quote(str(out))}")
+    say(
+        f"\ncalibration: {out}; to judge by it: staged detect TEXT{named} --calibration"
+        f" {shlex.quote(str(out))}"
+    )
 
 
 def _print_fitted(facts: dict[str, Any]) -> None:
@@ -85,7 +118,11 @@ def _print_fitted(facts: dict[str, Any]) -> None:
             one["length"],
             f"{one['n_human']:,}",
             f"{one['n_machine']:,}",
-            f"takes {humans_needed(facts['fpr']):,} texts" if one["threshold"] is None else f"{one['threshold']:.4g}",
+            (
+                f"takes {humans_needed(facts['fpr']):,} texts"
+                if one["threshold"] is None
+                else f"{one['threshold']:.4g}"
+            ),
             percent(*estimate(one, "rate"), digits=2, unit="%"),
         )
         for one in facts["lengths"]
@@ -93,7 +130,11 @@ def _print_fitted(facts: dict[str, Any]) -> None:
     header = ("length", "n human", "n machine", "machine above", "true rate [95% range]")
     print_table(f"{facts['detector']}, calibrated for {nominal} false positives", header, rows)
     if all(one["threshold"] is None for one in facts["lengths"]):
-        say(f"no text can be called machine-written at {nominal} by this: give more human texts, or a higher --fpr", style="bold")
+        say(
+            f"no text can be called machine-written at {nominal} by this: give more human texts, or"
+            " a higher --fpr",
+            style="bold",
+        )
     measured = [
         (
             one["domain"],
@@ -106,13 +147,18 @@ def _print_fitted(facts: dict[str, Any]) -> None:
         for one in facts["achieved"]
     ]
     print_table(
-        "on held-out human text", ("domain", "length", "n", "flagged", "rate [95% interval]", f"nominal {nominal}"), measured
+        "on held-out human text",
+        ("domain", "length", "n", "flagged", "rate [95% interval]", f"nominal {nominal}"),
+        measured,
     )
     abstained = next((one["abstained"] for one in facts["achieved"]), 0)
-    say(f"n: held-out texts that could be flagged; {abstained:,} could not, being too short or of a length with too few texts")
     say(
-        "off by: percentage points from the nominal rate to the interval's nearer end; rows over all lengths count a document once "
-        "a length, so their true uncertainty is larger"
+        f"n: held-out texts that could be flagged; {abstained:,} could not, being too short or of a"
+        " length with too few texts"
+    )
+    say(
+        "off by: percentage points from the nominal rate to the interval's nearer end; rows over"
+        " all lengths count a document once a length, so their true uncertainty is larger"
     )
 
 
@@ -124,32 +170,58 @@ def _against(within: bool | None, off_by: float | None) -> str:
 
 
 def stress(
-    human: Annotated[str, typer.Option(help="Human text that did not calibrate the detector: a file or a folder, as `calibrate`.")],
-    machine: Annotated[str | None, typer.Option(help="Machine-written text, likewise: how much of it is still found.")] = None,
-    attack: Annotated[list[str] | None, typer.Option(help="One of RAID's; may be given several times; all by default.")] = None,
+    human: Annotated[
+        str,
+        typer.Option(
+            help=(
+                "Human text that did not calibrate the detector: a file or a folder, as"
+                " `calibrate`."
+            )
+        ),
+    ],
+    machine: Annotated[
+        str | None,
+        typer.Option(help="Machine-written text, likewise: how much of it is still found."),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(help="One of RAID's; may be given several times; all by default."),
+    ] = None,
     fpr: Annotated[
         list[float] | None,
-        typer.Option(help="A nominal false-positive rate; may be given several times; 0.01 and 0.05 by default."),
+        typer.Option(
+            help=(
+                "A nominal false-positive rate; may be given several times; 0.01 and 0.05 by"
+                " default."
+            )
+        ),
     ] = None,
     detector: DetectorOption = "evidence",
     calibration: CalibrationOption = None,
-    most: Annotated[int, typer.Option(help="Texts of each domain, chosen at random; 0 takes all.")] = 200,
-    without_normalisation: Annotated[bool, typer.Option(help="Also as it would be if texts were not normalised first.")] = False,
+    most: Annotated[
+        int, typer.Option(help="Texts of each domain, chosen at random; 0 takes all.")
+    ] = 200,
+    without_normalisation: Annotated[
+        bool, typer.Option(help="Also as it would be if texts were not normalised first.")
+    ] = False,
     literal: LiteralOption = False,
     seed: Annotated[int, typer.Option(help="Of the choice of texts and of the attacks.")] = 1,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("stress.json"),
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:
-    """How often a detector accuses human text that went through an attack, and how much machine text it still finds. Interrupted,
-    the same command continues."""
+    """How often a detector accuses human text that went through an attack, and how much machine
+    text it still finds. Interrupted, the same command continues.
+    """
     from staged.attacks.kinds import ATTACKS
     from staged.attacks.stress import StressSettings
     from staged.attacks.stress import stress as measure
     from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
     from staged.detectors.detect import Examiner
 
-    settings = StressSettings(tuple(attack or ATTACKS), tuple(fpr or (0.01, 0.05)), most, without_normalisation, seed)
+    settings = StressSettings(
+        tuple(attack or ATTACKS), tuple(fpr or (0.01, 0.05)), most, without_normalisation, seed
+    )
     from staged.corpus.files import read_corpus
     from staged.files.places import refuse_to_replace
 
@@ -161,10 +233,20 @@ def stress(
     note_taught_corpora(detector, (human,))
     examiner = Examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
     if examiner.calibration is None:
-        raise CheckpointError(f"detector {detector!r}: has no calibration to judge by; make one with `staged calibrate`")
+        raise CheckpointError(
+            f"detector {detector!r}: has no calibration to judge by; make one with `staged"
+            " calibrate`"
+        )
     with count_progress("texts") as progress:
         found = measure(
-            out, examiner.detector, examiner.calibration, texts, others, settings, identity=examiner.identity(), progress=progress
+            out,
+            examiner.detector,
+            examiner.calibration,
+            texts,
+            others,
+            settings,
+            identity=examiner.identity(),
+            progress=progress,
         )
     _print_stressed(found)
     say(f"\nall groups: {out}")
@@ -174,9 +256,15 @@ def _print_stressed(found: dict[str, Any]) -> None:
     """Attacks down, nominal rates across; over all domains and lengths."""
     fprs = found["settings"]["fprs"]
     rows = [row for row in found["rows"] if row["domain"] == row["length"] == "all"]
-    for written_by, normalised in dict.fromkeys((row["written_by"], row["normalised"]) for row in rows):
+    for written_by, normalised in dict.fromkeys(
+        (row["written_by"], row["normalised"]) for row in rows
+    ):
         cells: dict[str, list[str]] = {}
-        mine = [row for row in rows if (row["written_by"], row["normalised"]) == (written_by, normalised)]
+        mine = [
+            row
+            for row in rows
+            if (row["written_by"], row["normalised"]) == (written_by, normalised)
+        ]
         for row in mine:
             changed = "–" if row["changed"] is None else f"{100 * row['changed']:.0f}%"
             rate = percent(*estimate(row, "rate"), unit="%")
@@ -184,11 +272,23 @@ def _print_stressed(found: dict[str, Any]) -> None:
             cells.setdefault(row["attack"], [changed]).append(rate + mark)
         reading = "normalised" if normalised else "not normalised"
         clean = [next(row for row in mine if row["fpr"] == fpr) for fpr in fprs]
-        header = ("attack", "changed", *(f"called machine at {100 * row['fpr']:.3g}%, n {row['n']:,}" for row in clean))
+        header = (
+            "attack",
+            "changed",
+            *(f"called machine at {100 * row['fpr']:.3g}%, n {row['n']:,}" for row in clean),
+        )
         print_table(
-            f"{found['detector']}: {written_by} texts, {reading}", header, [(name, *those) for name, those in cells.items()]
+            f"{found['detector']}: {written_by} texts, {reading}",
+            header,
+            [(name, *those) for name, those in cells.items()],
         )
         for row in (one for one in clean if one["abstained"]):
-            said = f"{row['abstained']:,} of {row['abstained'] + row['n']:,} could not be called machine at {100 * row['fpr']:.3g}%"
+            said = (
+                f"{row['abstained']:,} of {row['abstained'] + row['n']:,} could not be called"
+                f" machine at {100 * row['fpr']:.3g}%"
+            )
             say(f"{said}: too short, or of a length with too few calibration texts")
-    say("[95% interval]; *: differs from the clean texts, p < 0.01 by McNemar's test after Holm's correction over the whole table")
+    say(
+        "[95% interval]; *: differs from the clean texts, p < 0.01 by McNemar's test after Holm's"
+        " correction over the whole table"
+    )

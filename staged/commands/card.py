@@ -15,16 +15,28 @@ def card(
     studies: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders of finished studies, release or fine-tuning, and of bias probes and surveys.", metavar="STUDY…"
+            help=(
+                "Folders of finished studies, release or fine-tuning, and of bias probes and"
+                " surveys."
+            ),
+            metavar="STUDY…",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The card; its hand-written paragraphs live in card.toml beside it.")] = Path(
-        "README.md"
-    ),
-    html: Annotated[bool, typer.Option("--html", help="Also write the same card as a page, beside --out.")] = False,
-    model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated. Else all of the studies'.")] = None,
+    out: Annotated[
+        Path,
+        typer.Option(help="The card; its hand-written paragraphs live in card.toml beside it."),
+    ] = Path("README.md"),
+    html: Annotated[
+        bool, typer.Option("--html", help="Also write the same card as a page, beside --out.")
+    ] = False,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this model; may be repeated. Else all of the studies'."),
+    ] = None,
 ) -> None:
-    """Write a hub-ready model card from measured cells; run again, it keeps every hand-written paragraph."""
+    """Write a hub-ready model card from measured cells; run again, it keeps every hand-written
+    paragraph.
+    """
     from staged.release.card.card import card_of
     from staged.release.card.measured import read_evidence
     from staged.release.card.paragraphs import WORDS, Words, read_words, write_skeleton
@@ -40,7 +52,11 @@ def card(
     evidence = read_evidence(studies)
     models = model or []
     title = ", ".join(models or evidence.models)
-    made = card_of(evidence, read_words(words_file) if words_file.exists() else Words(title=title), models=models)
+    made = card_of(
+        evidence,
+        read_words(words_file) if words_file.exists() else Words(title=title),
+        models=models,
+    )
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         written = write_skeleton(words_file, title)

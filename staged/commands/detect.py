@@ -1,4 +1,6 @@
-"""Commands for a text in hand: detect, and train-detector, which makes the detector that it uses by default."""
+"""Commands for a text in hand: detect, and train-detector, which makes the detector that it uses by
+default.
+"""
 
 from __future__ import annotations
 
@@ -35,45 +37,80 @@ def detect(
     places: Annotated[
         list[str],
         typer.Argument(
-            help='Text, Word and PDF files, folders, .jsonl or .parquet files (rows {"id", "text"}), or - for standard input.',
+            help=(
+                'Text, Word and PDF files, folders, .jsonl or .parquet files (rows {"id", "text"}),'
+                " or - for standard input."
+            ),
             metavar="PATH...",
         ),
     ],
     detector: DetectorOption = "evidence",
-    fpr: Annotated[float, typer.Option(help="Share of human texts that may be called machine-written.")] = 0.01,
+    fpr: Annotated[
+        float, typer.Option(help="Share of human texts that may be called machine-written.")
+    ] = 0.01,
     calibration: CalibrationOption = None,
     kind: Annotated[
-        str, typer.Option(help="What kind of text all of these are, such as essay or news; by default told by their words.")
+        str,
+        typer.Option(
+            help=(
+                "What kind of text all of these are, such as essay or news; by default told by"
+                " their words."
+            )
+        ),
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a text, in input order.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a text, in input order.")
+    ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table.")] = False,
     segments: Annotated[
-        bool, typer.Option("--segments", help="Judge the parts of each text as well, for texts of several authors.")
+        bool,
+        typer.Option(
+            "--segments", help="Judge the parts of each text as well, for texts of several authors."
+        ),
     ] = False,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page that shows one text with its tokens and its parts coloured.")
+        Path | None,
+        typer.Option(
+            help="Write a page that shows one text with its tokens and its parts coloured."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write the JSON objects into this .jsonl file; interrupted, the same command continues it.")
+        Path | None,
+        typer.Option(
+            help=(
+                "Write the JSON objects into this .jsonl file; interrupted, the same command"
+                " continues it."
+            )
+        ),
     ] = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:
-    """Is this text machine-written, how sure, and why. Nobody should be accused on a score alone."""
+    """Is this text machine-written, how sure, and why. Nobody should be accused on a score
+    alone.
+    """
     if sum((as_json, as_csv, html is not None, out is not None)) > 1:
         raise PlanError("detect: give one of --json, --csv, --html and --out")
     if out is not None and out.suffix != ".jsonl":
-        raise PlanError(f"{out}: verdicts are written as JSON Lines; choose a name that ends in .jsonl")
+        raise PlanError(
+            f"{out}: verdicts are written as JSON Lines; choose a name that ends in .jsonl"
+        )
     if as_csv and segments:
-        raise PlanError("detect: --csv has no place for parts; give --json or --out with --segments")
+        raise PlanError(
+            "detect: --csv has no place for parts; give --json or --out with --segments"
+        )
     from staged.detectors.detect import Examiner, judged, write_judged
     from staged.detectors.inputs import holds_verdicts, read_texts
     from staged.files.places import refuse_to_replace
 
     refuse_to_replace(out or html, *places, passed_over=holds_verdicts)
-    texts = list(read_texts(places, out=out or html))  # before the models are read: what is wrong with them is said at once
+    texts = list(
+        read_texts(places, out=out or html)
+    )  # before the models are read: what is wrong with them is said at once
     if html is not None and len(texts) != 1:
-        raise PlanError(f"detect: --html shows one text, and here are {len(texts)}; give one file, or use --out")
+        raise PlanError(
+            f"detect: --html shows one text, and here are {len(texts)}; give one file, or use --out"
+        )
     examiner = Examiner(detector, fpr=fpr, calibration=calibration, kind=kind, device=device)
     if html is not None:
         _write_page(html, examiner, texts)
@@ -148,41 +185,75 @@ def _print_verdicts(found: list[Verdict]) -> None:
 
 def _table(found: list[Verdict], room: int = 0) -> Table:
     """A row a text; how texts begin, where there is room for so many columns of the terminal."""
-    table = Table(Column("text", overflow="fold"), "verdict", *(Column(name, no_wrap=True) for name in ("p", "score", "words")))
+    table = Table(
+        Column("text", overflow="fold"),
+        "verdict",
+        *(Column(name, no_wrap=True) for name in ("p", "score", "words")),
+    )
     if room:
         table.add_column("begins", no_wrap=True, max_width=room)
     for one in found:
         numbers = (_number(one.p_value, 4), _number(one.score, 2), f"{one.words:,}")
-        begins = [Text(" ".join(one.normalized[: 4 * room].split())[:room], style="dim")] if room else []
-        table.add_row(Text(visible(one.id)), Text(one.verdict, style=STYLES[one.verdict]), *numbers, *begins)
+        begins = (
+            [Text(" ".join(one.normalized[: 4 * room].split())[:room], style="dim")] if room else []
+        )
+        table.add_row(
+            Text(visible(one.id)), Text(one.verdict, style=STYLES[one.verdict]), *numbers, *begins
+        )
     return table
 
 
 def _print_limits(examiner: Examiner, found: list[Verdict]) -> None:
-    """What the verdicts rest on: why some texts have none, how much was read, and the kinds of text that calibrated them."""
+    """What the verdicts rest on: why some texts have none, how much was read, and the kinds of text
+    that calibrated them.
+    """
     if len(found) > 1:
-        for why, texts in Counter(filter(None, (examiner.why_nothing(one) for one in found))).most_common():
+        for why, texts in Counter(
+            filter(None, (examiner.why_nothing(one) for one in found))
+        ).most_common():
             say(f"{counted(texts, 'text')} of which nothing can be said: {why}", style="dim")
-    cut = [(tokens, read) for tokens, read in (examiner.token_counts(one.normalized) for one in found) if read < tokens]
+    cut = [
+        (tokens, read)
+        for tokens, read in (examiner.token_counts(one.normalized) for one in found)
+        if read < tokens
+    ]
     if cut:
-        whose = f"its first {cut[0][1]:,} of {cut[0][0]:,} tokens; --segments judges it part by part"
+        whose = (
+            f"its first {cut[0][1]:,} of {cut[0][0]:,} tokens; --segments judges it part by part"
+        )
         if len(found) > 1:
-            whose = f"the first {cut[0][1]:,} tokens of {counted(len(cut), 'long text')}; --segments judges them part by part"
+            whose = (
+                f"the first {cut[0][1]:,} tokens of {counted(len(cut), 'long text')}; --segments"
+                " judges them part by part"
+            )
         say(f"read: {whose}", style="dim")
     from staged.detectors.calibration.calibration import PLAIN_DOMAIN
 
     if examiner.calibration is not None and examiner.calibration.domains:
-        kinds = ", ".join(one for one in examiner.calibration.domains if one != PLAIN_DOMAIN) or "your own"
-        say(f"calibrated on human text of {kinds}: on other kinds, and in other languages, more can be flagged", style="dim")
+        kinds = (
+            ", ".join(one for one in examiner.calibration.domains if one != PLAIN_DOMAIN)
+            or "your own"
+        )
+        say(
+            f"calibrated on human text of {kinds}: on other kinds, and in other languages, more can"
+            " be flagged",
+            style="dim",
+        )
     say(WARNING, style="dim")
 
 
 def _print_one(one: Verdict) -> None:
-    screen.print(Text(one.verdict, style=STYLES[one.verdict]), Text(f"· {counted(one.words, 'word')} · {visible(one.detector)}"))
+    screen.print(
+        Text(one.verdict, style=STYLES[one.verdict]),
+        Text(f"· {counted(one.words, 'word')} · {visible(one.detector)}"),
+    )
     say(one.reason)
     say(f"score {_number(one.score, 3)} · p-value {_number(one.p_value, 4)}")
     for opinion in one.opinions:
-        say(f"{opinion.reader}: {opinion.says}{'' if opinion.log_odds is None else f' ({opinion.log_odds:+.1f})'}")
+        say(
+            f"{opinion.reader}:"
+            f" {opinion.says}{'' if opinion.log_odds is None else f' ({opinion.log_odds:+.1f})'}"
+        )
     for change in one.changes:
         say(f"cleaned first: {change.count} × {change.what}")
     if one.segments is not None:
@@ -199,7 +270,10 @@ def _print_parts(one: Verdict, parts: Sequence[Segment]) -> None:
     screen.print(text, soft_wrap=True)
     if len(parts) > 1:
         chance = len(parts) * one.fpr
-        say(f"{len(parts)} parts; of a human text about {chance:.2g} parts would be called machine by chance")
+        say(
+            f"{len(parts)} parts; of a human text about {chance:.2g} parts would be called machine"
+            " by chance"
+        )
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -207,14 +281,24 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def train_detector(
-    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")] = Path("plans/evidence.toml"),
+    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")] = Path(
+        "plans/evidence.toml"
+    ),
     out: Annotated[
-        Path | None, typer.Option(help="Folder of all that is made, out/PLAN by default; the finished detector is its `detector`.")
+        Path | None,
+        typer.Option(
+            help=(
+                "Folder of all that is made, out/PLAN by default; the finished detector is its"
+                " `detector`."
+            )
+        ),
     ] = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:
-    """Train a detector like `evidence` by a plan, or one of an earlier kind. Interrupted, the same command continues."""
+    """Train a detector like `evidence` by a plan, or one of an earlier kind. Interrupted, the same
+    command continues.
+    """
     from staged.training.readers.plan import is_of_readers
 
     out = out or Path("out", plan.stem)
@@ -226,18 +310,27 @@ def train_detector(
 
 
 def transfer(
-    plan: Annotated[Path, typer.Argument(help="The plan of a detector of several readers, a TOML file.")] = Path(
-        "plans/evidence.toml"
-    ),
+    plan: Annotated[
+        Path, typer.Argument(help="The plan of a detector of several readers, a TOML file.")
+    ] = Path("plans/evidence.toml"),
     work: Annotated[
-        Path | None, typer.Option(help="Where `train-detector` of this plan keeps its samples and numbers, out/PLAN by default.")
+        Path | None,
+        typer.Option(
+            help=(
+                "Where `train-detector` of this plan keeps its samples and numbers, out/PLAN by"
+                " default."
+            )
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of transfer.json, its tables and its pictures.")] = Path("out/transfer"),
+    out: Annotated[
+        Path, typer.Option(help="Folder of transfer.json, its tables and its pictures.")
+    ] = Path("out/transfer"),
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:
-    """How a detector trained on one family of generators, kind of text or year finds the others: the post's table. Interrupted, the
-    same command continues."""
+    """How a detector trained on one family of generators, kind of text or year finds the others:
+    the post's table. Interrupted, the same command continues.
+    """
     from staged.training.readers.plan import read_readers
     from staged.training.readers.transfer import VIEWS, build_transfer
 
@@ -267,16 +360,34 @@ def _train_readers(plan: Path, out: Path, device: str) -> None:
 
     settings = read_readers(plan)
     with count_progress("texts") as progress:
-        facts = build_readers(out, settings, device=device, progress=lambda what, done, total: progress(done, total, what))
+        facts = build_readers(
+            out,
+            settings,
+            device=device,
+            progress=lambda what, done, total: progress(done, total, what),
+        )
     whole = "of all readers"
     rows = [
-        (row["machine"], f"{row['n_machine']:,}", figure(row["auroc"], row["low"], row["high"], form=".3f"))
+        (
+            row["machine"],
+            f"{row['n_machine']:,}",
+            figure(row["auroc"], row["low"], row["high"], form=".3f"),
+        )
         for row in facts["auroc"]
         if row["score"] == whole
     ]
-    print_table("Sources that no reader learned from: AUROC [95% interval]", ("machine texts", "n machine", "AUROC"), rows)
+    print_table(
+        "Sources that no reader learned from: AUROC [95% interval]",
+        ("machine texts", "n machine", "AUROC"),
+        rows,
+    )
     flagged = [
-        (row["source"], row["kind"], f"{row['n']:,}", percent(row["rate"], row["low"], row["high"], unit="%"))
+        (
+            row["source"],
+            row["kind"],
+            f"{row['n']:,}",
+            percent(row["rate"], row["low"], row["high"], unit="%"),
+        )
         for row in facts["flagged"][whole]
         if row["n"]
     ]
@@ -291,19 +402,41 @@ def _train_evidence(plan: Path, out: Path, device: str) -> None:
 
     settings = read_plan(plan)
     with count_progress("texts") as progress:
-        facts = build_detector(out, settings, device=device, progress=lambda what, done, total: progress(done, total, what))
+        facts = build_detector(
+            out,
+            settings,
+            device=device,
+            progress=lambda what, done, total: progress(done, total, what),
+        )
     rows = [
-        (row["machine"], row["score"], f"{row['n_machine']:,}", figure(row["auroc"], row["low"], row["high"], form=".3f"))
+        (
+            row["machine"],
+            row["score"],
+            f"{row['n_machine']:,}",
+            figure(row["auroc"], row["low"], row["high"], form=".3f"),
+        )
         for row in facts["auroc"]
         if row["score"] == "fast-detectgpt" or row["score"] not in FEATURES
     ]
-    print_table("Held-out sources: AUROC [95% interval]", ("machine texts", "score", "n machine", "AUROC"), rows)
+    print_table(
+        "Held-out sources: AUROC [95% interval]",
+        ("machine texts", "score", "n machine", "AUROC"),
+        rows,
+    )
     if not rows:
         say("none: too few machine texts are kept for tests; let the plan's generators write more")
     flagged = [
-        (rates[0]["domain"], f"{rates[0]['n']:,}", *(percent(one["rate"], one["low"], one["high"], unit="%") for one in rates))
+        (
+            rates[0]["domain"],
+            f"{rates[0]['n']:,}",
+            *(percent(one["rate"], one["low"], one["high"], unit="%") for one in rates),
+        )
         for rates in zip(*facts["achieved"].values(), strict=True)
         if rates[0]["length"] == "all"
     ]
-    header = ("human texts", "n", *(f"called machine at {100 * float(fpr):g}%" for fpr in facts["achieved"]))
+    header = (
+        "human texts",
+        "n",
+        *(f"called machine at {100 * float(fpr):g}%" for fpr in facts["achieved"]),
+    )
     print_table("Human texts that had no part in it [95% interval]", header, flagged)

@@ -16,45 +16,112 @@ from staged.screen import count_progress, print_table, say, train_progress
 
 def train(
     plan: Annotated[
-        Path | None, typer.Argument(help="The plan, a TOML file with one table per run; without it, give --init.")
+        Path | None,
+        typer.Argument(
+            help="The plan, a TOML file with one table per run; without it, give --init."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="With a plan, the folder that receives one model folder per run (out/models); else the model's folder."),
+        typer.Option(
+            help=(
+                "With a plan, the folder that receives one model folder per run (out/models); else"
+                " the model's folder."
+            )
+        ),
     ] = None,
-    run: Annotated[list[str] | None, typer.Option(help="Only this run of the plan; may be given several times.")] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this run of the plan; may be given several times."),
+    ] = None,
     threads: ThreadsOption = 0,
     init: Annotated[str | None, typer.Option(help=f"Fine-tune this model: {MODELS}.")] = None,
     corpus: Annotated[
-        str | None, typer.Option(help="Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl.")
+        str | None,
+        typer.Option(
+            help=(
+                "Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or"
+                " .jsonl."
+            )
+        ),
     ] = None,
     end_of_text: LiteralOption = None,
-    budget_tokens: Annotated[int | None, typer.Option(help="Longest passage that a text is cut into.")] = None,
-    minimum_tokens: Annotated[int | None, typer.Option(help="Shortest passage; what is shorter is left out.")] = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option(help="Longest passage that a text is cut into.")
+    ] = None,
+    minimum_tokens: Annotated[
+        int | None, typer.Option(help="Shortest passage; what is shorter is left out.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
     batch: Annotated[int | None, typer.Option(help="Passages a step.")] = None,
-    micro_batch: Annotated[int | None, typer.Option(help="Passages computed at once: fewer need less memory.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Its peak, after the warm-up.")] = None,
-    warmup_steps: Annotated[int | None, typer.Option(help="Steps until the learning rate is at its peak.")] = None,
+    micro_batch: Annotated[
+        int | None, typer.Option(help="Passages computed at once: fewer need less memory.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Its peak, after the warm-up.")
+    ] = None,
+    warmup_steps: Annotated[
+        int | None, typer.Option(help="Steps until the learning rate is at its peak.")
+    ] = None,
     dropout: Annotated[float | None, typer.Option(help="Rate on embeddings and residuals.")] = None,
-    valid_every: Annotated[int | None, typer.Option(help="Measure the validation loss every so many steps.")] = None,
-    checkpoint_every: Annotated[int | None, typer.Option(help="Save every so many steps what a killed run continues from.")] = None,
-    precision: Annotated[str | None, typer.Option(help="bf16 (autocast) or fp32, while training.")] = None,
-    saved_precision: Annotated[str | None, typer.Option(help="bf16 or fp32, of the finished model's weights.")] = None,
+    valid_every: Annotated[
+        int | None, typer.Option(help="Measure the validation loss every so many steps.")
+    ] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(help="Save every so many steps what a killed run continues from.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="bf16 (autocast) or fp32, while training.")
+    ] = None,
+    saved_precision: Annotated[
+        str | None, typer.Option(help="bf16 or fp32, of the finished model's weights.")
+    ] = None,
     checkpointing: Annotated[
-        bool | None, typer.Option(help="Compute each block again in the backward pass: less memory, more time, the same result.")
+        bool | None,
+        typer.Option(
+            help=(
+                "Compute each block again in the backward pass: less memory, more time, the same"
+                " result."
+            )
+        ),
     ] = None,
     lora_rank: Annotated[
-        int | None, typer.Option(help="Train only LoRA matrices of this rank, merged when saved; 0 trains all.")
+        int | None,
+        typer.Option(
+            help="Train only LoRA matrices of this rank, merged when saved; 0 trains all."
+        ),
     ] = None,
-    lora_alpha: Annotated[float | None, typer.Option(help="LoRA's scale: its product counts alpha / rank.")] = None,
+    lora_alpha: Annotated[
+        float | None, typer.Option(help="LoRA's scale: its product counts alpha / rank.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Everything random depends on it.")] = None,
 ) -> None:
-    """Pretrain or fine-tune models, by a plan or by flags; a flag outweighs the plan. Interrupted, the same command continues."""
-    flags: dict[str, object] = {"init": init, "source": corpus, "budget_tokens": budget_tokens, "minimum_tokens": minimum_tokens}
-    flags |= {"steps": steps, "batch": batch, "micro_batch": micro_batch, "learning_rate": learning_rate}
-    flags |= {"warmup_steps": warmup_steps, "dropout": dropout, "valid_every": valid_every, "checkpoint_every": checkpoint_every}
-    flags |= {"precision": precision, "saved_precision": saved_precision, "checkpointing": checkpointing}
+    """Pretrain or fine-tune models, by a plan or by flags; a flag outweighs the plan. Interrupted,
+    the same command continues.
+    """
+    flags: dict[str, object] = {
+        "init": init,
+        "source": corpus,
+        "budget_tokens": budget_tokens,
+        "minimum_tokens": minimum_tokens,
+    }
+    flags |= {
+        "steps": steps,
+        "batch": batch,
+        "micro_batch": micro_batch,
+        "learning_rate": learning_rate,
+    }
+    flags |= {
+        "warmup_steps": warmup_steps,
+        "dropout": dropout,
+        "valid_every": valid_every,
+        "checkpoint_every": checkpoint_every,
+    }
+    flags |= {
+        "precision": precision,
+        "saved_precision": saved_precision,
+        "checkpointing": checkpointing,
+    }
     flags |= {"lora_rank": lora_rank, "lora_alpha": lora_alpha, "seed": seed}
     from staged.corpus.build import LITERAL
     from staged.model.memory import peak_memory_mb
@@ -62,22 +129,36 @@ def train(
     from staged.model.training.train import train as train_run
 
     flags |= {"end_of_text": LITERAL if end_of_text else None}
-    runs = {folder: with_flags(one, flags) for folder, one in _runs(plan, out, run or [], init, corpus).items()}
+    runs = {
+        folder: with_flags(one, flags)
+        for folder, one in _runs(plan, out, run or [], init, corpus).items()
+    }
     for folder, settings in runs.items():
         with train_progress(folder.name) as report:
             worked = train_run(folder, settings, report=report)
-        done = f"trained · peak memory {peak_memory_mb():,.0f} MB" if worked else "already there, nothing to do"
+        done = (
+            f"trained · peak memory {peak_memory_mb():,.0f} MB"
+            if worked
+            else "already there, nothing to do"
+        )
         say(f"{folder}: {done}")
 
 
-def _runs(plan: Path | None, out: Path | None, names: list[str], init: str | None, corpus: str | None) -> dict[Path, Any]:
-    """Model folder → settings: of a plan's runs, or of the one that --init and --corpus describe."""
+def _runs(
+    plan: Path | None, out: Path | None, names: list[str], init: str | None, corpus: str | None
+) -> dict[Path, Any]:
+    """Model folder → settings: of a plan's runs, or of the one that --init and --corpus
+    describe.
+    """
     from staged.model.training.plan import FINE_TUNING, read_plan
     from staged.settings import nearest
 
     if plan is None:
         if names or not (init and corpus and out):
-            raise PlanError("train: give a plan, or --init MODEL, --corpus FOLDER and --out FOLDER to fine-tune without one")
+            raise PlanError(
+                "train: give a plan, or --init MODEL, --corpus FOLDER and --out FOLDER to fine-tune"
+                " without one"
+            )
         return {out: FINE_TUNING}
     runs = read_plan(plan)
     for name in names:
@@ -87,12 +168,28 @@ def _runs(plan: Path | None, out: Path | None, names: list[str], init: str | Non
 
 
 def convert(
-    src: Annotated[str, typer.Argument(help="A model folder in any published layout, 124M … 1558M, openai:124M, or a hub name.")],
-    dst: Annotated[Path, typer.Argument(help="A new folder in the hub's layout, or a file ending in .gguf.")],
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16; a .gguf also q8_0; keep takes the source's.")] = "keep",
-    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network; say what is missing.")] = False,
+    src: Annotated[
+        str,
+        typer.Argument(
+            help="A model folder in any published layout, 124M … 1558M, openai:124M, or a hub name."
+        ),
+    ],
+    dst: Annotated[
+        Path, typer.Argument(help="A new folder in the hub's layout, or a file ending in .gguf.")
+    ],
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help="float32, bfloat16 or float16; a .gguf also q8_0; keep takes the source's."
+        ),
+    ] = "keep",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nothing of the network; say what is missing.")
+    ] = False,
 ) -> None:
-    """Write a model in another format, tensor by tensor: TensorFlow, safetensors or pickles to safetensors or GGUF."""
+    """Write a model in another format, tensor by tensor: TensorFlow, safetensors or pickles to
+    safetensors or GGUF.
+    """
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -108,19 +205,34 @@ def evaluate_lm(
     file: Annotated[
         str,
         typer.Argument(
-            help="Text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl, or - for standard input."
+            help=(
+                "Text: a file or folder of a kind that docs/formats.md lists, such as .txt or"
+                " .jsonl, or - for standard input."
+            )
         ),
     ],
-    stride: Annotated[int | None, typer.Option(help="Tokens from one window to the next; by default half the context.")] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(help="Tokens from one window to the next; by default half the context."),
+    ] = None,
     batch: Annotated[int, typer.Option(help="Full windows computed at once.")] = 8,
-    precision: Annotated[str, typer.Option(help="fp32, or bf16 where speed matters more than the last digits.")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="fp32, or bf16 where speed matters more than the last digits.")
+    ] = "fp32",
     literal: LiteralOption = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
-    out: Annotated[Path | None, typer.Option(help="A .json file that receives the object; a killed run then continues.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A .json file that receives the object; a killed run then continues."),
+    ] = None,
 ) -> None:
-    """What a text costs a language model: nats and bits per token, byte and word, beside the paper's table."""
+    """What a text costs a language model: nats and bits per token, byte and word, beside the
+    paper's table.
+    """
     from staged.files.places import refuse_to_replace
     from staged.model.devices import chosen_device
     from staged.model.reading.evaluate import evaluate
@@ -150,18 +262,30 @@ def _print_evaluation(result: Any) -> None:
     from staged.model.reading.paper_results import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
 
     rows = [
-        (f"per {unit}", f"{one['count']:,}", f"{one['nats']:.4f}", f"{one['bits']:.4f}", _perplexity(one["perplexity"]))
+        (
+            f"per {unit}",
+            f"{one['count']:,}",
+            f"{one['nats']:.4f}",
+            f"{one['bits']:.4f}",
+            _perplexity(one["perplexity"]),
+        )
         for unit, one in result.rates().items()
     ]
-    print_table(f"{result.model} on {result.file}", ("", "count", "nats", "bits", "perplexity"), rows)
+    print_table(
+        f"{result.model} on {result.file}", ("", "count", "nats", "bits", "perplexity"), rows
+    )
     facts = (
-        f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision}; documents: {result.documents:,}, "
-        "each scored by itself after <|endoftext|>; words are separated by white space"
+        f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision};"
+        f" documents: {result.documents:,}, each scored by itself after <|endoftext|>; words are"
+        " separated by white space"
     )
     say(facts)
     say(f"95% interval of bits per byte: {_bits_interval(result.interval)}")
     if result.documents_learned_from:
-        seen = f"the model was trained on {result.documents_learned_from:,} of these documents: this says little about new text"
+        seen = (
+            f"the model was trained on {result.documents_learned_from:,} of these documents: this"
+            " says little about new text"
+        )
         say(seen, style="bold")
     say("")
     published = [(name, *(f"{value:g}" for value in values)) for name, values in PUBLISHED.items()]
@@ -177,7 +301,12 @@ def _bits_interval(interval: Any) -> str:
     if interval is None:
         from staged.model.reading.bits_interval import BLOCK_TOKENS_AT_LEAST, UNITS_AT_LEAST
 
-        enough = f"{UNITS_AT_LEAST} documents of similar length, or {UNITS_AT_LEAST * BLOCK_TOKENS_AT_LEAST:,} tokens"
+        enough = (
+            f"{UNITS_AT_LEAST} documents of similar length, or"
+            f" {UNITS_AT_LEAST * BLOCK_TOKENS_AT_LEAST:,} tokens"
+        )
         return f"none; the text is too short for one (it takes {enough})"
     what = "documents" if interval.unit == "documents" else "blocks of consecutive tokens"
-    return f"{interval.low:.4f} … {interval.high:.4f}, from the spread over {interval.units:,} {what}"
+    return (
+        f"{interval.low:.4f} … {interval.high:.4f}, from the spread over {interval.units:,} {what}"
+    )

@@ -1,7 +1,8 @@
-"""Options that several commands have, and what every command refuses before it starts: a value that names nothing.
+"""Options that several commands have, and what every command refuses before it starts: a value that
+names nothing.
 
-A variable of a script that is not set gives an empty value: `staged detect "$FILE"` would else read, and `--out "$OUT"` write
-into, the folder in which the script happens to run.
+A variable of a script that is not set gives an empty value: `staged detect "$FILE"` would else
+read, and `--out "$OUT"` write into, the folder in which the script happens to run.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import typer.core
 from staged.errors import PlanError
 from staged.threads import use_threads
 
-MODELS = "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, or a hub name (docs/models.md)"
+MODELS = (
+    "mini-s … mini-xl, 124M … 1558M, a folder in any published layout, or a hub name"
+    " (docs/models.md)"
+)
 
 TEXTS = ("--prompt", "--stop")  # options whose values are no names
 LONGEST_PART, LONGEST = 255, 4095  # bytes of a file's name, and of a path, on Linux
@@ -24,18 +28,32 @@ LONGEST_PART, LONGEST = 255, 4095  # bytes of a file's name, and of a path, on L
 DetectorOption = Annotated[
     str,
     typer.Option(
-        help="evidence, a former one such as evidence-2026-11, a zero-shot score such as fast-detectgpt@gpt2, a released one, "
-        "a detector's folder, or a two-label classifier on the hub (docs/detectors.md)."
+        help=(
+            "evidence, a former one such as evidence-2026-11, a zero-shot score such as"
+            " fast-detectgpt@gpt2, a released one, a detector's folder, or a two-label classifier"
+            " on the hub (docs/detectors.md)."
+        )
     ),
 ]
 CalibrationOption = Annotated[
-    Path | None, typer.Option(help="Judge by this file, which `staged calibrate` wrote, instead of the detector's own.")
+    Path | None,
+    typer.Option(
+        help="Judge by this file, which `staged calibrate` wrote, instead of the detector's own."
+    ),
 ]
 LiteralOption = Annotated[
     bool | None,
-    typer.Option("--literal-end-of-text", help="Take end-of-text marks in a file as parts of its text; else they separate texts."),
+    typer.Option(
+        "--literal-end-of-text",
+        help="Take end-of-text marks in a file as parts of its text; else they separate texts.",
+    ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="Where it computes: cpu, cuda, or auto, which takes a GPU where there is one.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help="Where it computes: cpu, cuda, or auto, which takes a GPU where there is one."
+    ),
+]
 
 
 def _use_threads(threads: int) -> int:
@@ -46,7 +64,11 @@ def _use_threads(threads: int) -> int:
 ThreadsOption = Annotated[
     int,
     typer.Option(
-        callback=_use_threads, help="Threads that compute, at most one a processor; 0 takes OMP_NUM_THREADS, else one a processor."
+        callback=_use_threads,
+        help=(
+            "Threads that compute, at most one a processor; 0 takes OMP_NUM_THREADS, else one a"
+            " processor."
+        ),
     ),
 ]
 
@@ -72,7 +94,9 @@ class Group(typer.core.TyperGroup):
         for title, names in self.sections(ctx).items():
             with formatter.section(title):
                 commands = ((name, self.get_command(ctx, name)) for name in names)
-                formatter.write_dl([(name, first_sentence(one.help or "")) for name, one in commands if one])
+                formatter.write_dl(
+                    [(name, first_sentence(one.help or "")) for name, one in commands if one]
+                )
 
 
 def first_sentence(text: str) -> str:
@@ -92,17 +116,24 @@ def refuse_no_names(args: Sequence[str]) -> None:
             continue
         where = f"{option}: " if option else ""
         if not value.strip():
-            raise PlanError(f"{where}an empty name was given, perhaps by a variable that is not set; give a name, or leave it out")
+            raise PlanError(
+                f"{where}an empty name was given, perhaps by a variable that is not set; give a"
+                " name, or leave it out"
+            )
         if "\0" in value:
             raise PlanError(f"{where}{value[:40]!r} holds a NUL, which no name does; give another")
         if len(value.encode(errors="surrogateescape")) > LONGEST or any(
             len(part.encode(errors="surrogateescape")) > LONGEST_PART for part in value.split("/")
         ):
-            raise PlanError(f"{where}{value[:40]!r} … is longer than a file's name can be; give a shorter one")
+            raise PlanError(
+                f"{where}{value[:40]!r} … is longer than a file's name can be; give a shorter one"
+            )
 
 
 def _values(args: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(option before it or with it, value) of all that is given; the option is empty where the value stands alone."""
+    """(option before it or with it, value) of all that is given; the option is empty where the
+    value stands alone.
+    """
     before = ""
     for one in args:
         name, equals, value = one.partition("=")

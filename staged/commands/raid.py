@@ -19,60 +19,114 @@ def evaluate(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A .csv, .csv.gz, .jsonl or .parquet file with columns text and label (human or machine), or in RAID's format "
-            "(docs/evaluate.md)."
+            help=(
+                "A .csv, .csv.gz, .jsonl or .parquet file with columns text and label (human or"
+                " machine), or in RAID's format "
+                "(docs/evaluate.md)."
+            )
         ),
     ],
     detector: DetectorOption = "",
     predictions: Annotated[
-        Path | None, typer.Option(help='In place of --detector: scores in RAID\'s submission format, [{"id", "score"}, …].')
+        Path | None,
+        typer.Option(
+            help=(
+                'In place of --detector: scores in RAID\'s submission format, [{"id", "score"}, …].'
+            )
+        ),
     ] = None,
     fpr: Annotated[
         list[float] | None,
-        typer.Option(help="A false-positive rate to hold; may be given several times; 0.01 and 0.05 by default."),
+        typer.Option(
+            help=(
+                "A false-positive rate to hold; may be given several times; 0.01 and 0.05 by"
+                " default."
+            )
+        ),
     ] = None,
     calibrate_on: Annotated[
         list[str] | None,
         typer.Option(
-            help="column=value: choose thresholds on human rows with this value; several of one column mean any, several columns "
-            "all. attack=none by default."
+            help=(
+                "column=value: choose thresholds on human rows with this value; several of one"
+                " column mean any, several columns "
+                "all. attack=none by default."
+            )
         ),
     ] = None,
     calibration_share: Annotated[
-        float, typer.Option(help="Share of the human sources that thresholds are chosen on; figures are of the other sources.")
+        float,
+        typer.Option(
+            help=(
+                "Share of the human sources that thresholds are chosen on; figures are of the other"
+                " sources."
+            )
+        ),
     ] = 0.5,
     minimum_n: Annotated[int, typer.Option(help="A figure of fewer texts is left blank.")] = 30,
-    seed: Annotated[int, typer.Option(help="Which sources stand on the calibration side depends on it.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Which sources stand on the calibration side depends on it.")
+    ] = 1,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for evaluation.json, predictions.json and raid_results.json; with it, a killed run continues."),
+        typer.Option(
+            help=(
+                "Folder for evaluation.json, predictions.json and raid_results.json; with it, a"
+                " killed run continues."
+            )
+        ),
     ] = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
+    ] = False,
 ) -> None:
-    """Measure a detector on labelled texts, your own or RAID's: TPR at held-out thresholds, achieved FPR, AUROC, with intervals."""
+    """Measure a detector on labelled texts, your own or RAID's: TPR at held-out thresholds,
+    achieved FPR, AUROC, with intervals.
+    """
     from staged.raid.evaluate import RaidSettings, evaluate_raid
     from staged.raid.rows import is_labelled
 
     if out is None and not as_json and predictions is None and not is_labelled(file):
         raise PlanError(
-            f"{file}: has no labels to measure by: no column 'label' (human or machine), nor RAID's; add it, or give --out FOLDER "
-            "or --json to have the scores"
+            f"{file}: has no labels to measure by: no column 'label' (human or machine), nor"
+            " RAID's; add it, or give --out FOLDER or --json to have the scores"
         )
-    settings = RaidSettings(tuple(fpr or (0.01, 0.05)), _conditions(calibrate_on or []), calibration_share, minimum_n, seed)
+    settings = RaidSettings(
+        tuple(fpr or (0.01, 0.05)),
+        _conditions(calibrate_on or []),
+        calibration_share,
+        minimum_n,
+        seed,
+    )
     with count_progress("texts") as progress:
-        result = evaluate_raid(file, settings, detector=detector, predicted=predictions, out=out, device=device, progress=progress)
+        result = evaluate_raid(
+            file,
+            settings,
+            detector=detector,
+            predicted=predictions,
+            out=out,
+            device=device,
+            progress=progress,
+        )
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
         return
     _print_raid(result)
     if out is not None:
-        written = "evaluation.json, predictions.json, raid_results.json" if result["labelled"] else "predictions.json"
+        written = (
+            "evaluation.json, predictions.json, raid_results.json"
+            if result["labelled"]
+            else "predictions.json"
+        )
         say(f"{out}: {written}")
 
 
-SCHEMES = {"per_domain": "a threshold for each domain", "pooled": "one threshold for all domains, as no domain has enough texts"}
+SCHEMES = {
+    "per_domain": "a threshold for each domain",
+    "pooled": "one threshold for all domains, as no domain has enough texts",
+}
 
 
 def _conditions(given: Sequence[str]) -> dict[str, list[str]]:
@@ -81,41 +135,78 @@ def _conditions(given: Sequence[str]) -> dict[str, list[str]]:
     for one in given:
         name, equals, value = one.partition("=")
         if not (name and equals):
-            raise PlanError(f"evaluate: --calibrate-on {one!r} must be column=value, for example domain=news")
+            raise PlanError(
+                f"evaluate: --calibrate-on {one!r} must be column=value, for example domain=news"
+            )
         found.setdefault(name, []).append(value)
     return found
 
 
 def _print_raid(result: dict[str, Any]) -> None:
-    """One table a rate, at per-domain thresholds or, where no domain has enough human texts for one, at one threshold for all; with
-    what was left unscored; what the columns mean stands under them."""
+    """One table a rate, at per-domain thresholds or, where no domain has enough human texts for
+    one, at one threshold for all; with what was left unscored; what the columns mean stands under
+    them.
+    """
     counts = result["counts"]
-    facts = ", ".join(f"{name} {counts[name]:,}" for name in ("rows", "scored", "missing", "nan", "infinite", "extra"))
+    facts = ", ".join(
+        f"{name} {counts[name]:,}"
+        for name in ("rows", "scored", "missing", "nan", "infinite", "extra")
+    )
     if not result["labelled"]:
         say(f"{result['note']}\n{facts}")
         return
     unscored = counts["scored"] < counts["rows"]
     of_scored = ("unscored", "TPR of scored") if unscored else ()
-    header = ("", "value", "machine texts", "TPR in %", "human texts", "achieved FPR in %", "AUROC", *of_scored)
+    header = (
+        "",
+        "value",
+        "machine texts",
+        "TPR in %",
+        "human texts",
+        "achieved FPR in %",
+        "AUROC",
+        *of_scored,
+    )
     for fpr in result["settings"]["fprs"]:
-        found = [one for one in result["calibration"]["thresholds"] if one["fpr"] == fpr and one["threshold"] is not None]
-        scheme = next((one["thresholds"] for one in found), "per_domain")  # per-domain ones stand first
-        rates = [next(one for one in cell["rates"] if (one["thresholds"], one["fpr"]) == (scheme, fpr)) for cell in result["cells"]]
-        rows = [_raid_row(cell, one, unscored=unscored) for cell, one in zip(result["cells"], rates, strict=True)]
-        title = f"{result['detector'] or result['predictions']} on {result['file']}, nominal FPR {100 * fpr:g}%"
+        found = [
+            one
+            for one in result["calibration"]["thresholds"]
+            if one["fpr"] == fpr and one["threshold"] is not None
+        ]
+        scheme = next(
+            (one["thresholds"] for one in found), "per_domain"
+        )  # per-domain ones stand first
+        rates = [
+            next(one for one in cell["rates"] if (one["thresholds"], one["fpr"]) == (scheme, fpr))
+            for cell in result["cells"]
+        ]
+        rows = [
+            _raid_row(cell, one, unscored=unscored)
+            for cell, one in zip(result["cells"], rates, strict=True)
+        ]
+        title = (
+            f"{result['detector'] or result['predictions']} on {result['file']}, nominal FPR"
+            f" {100 * fpr:g}%"
+        )
         print_table(f"{title}, {SCHEMES[scheme]}", header, rows)
-    human, sources, held = result["calibration"]["human"]["rows"], result["calibration"]["sources"], result["reported"]
+    human, sources, held = (
+        result["calibration"]["human"]["rows"],
+        result["calibration"]["sources"],
+        result["reported"],
+    )
     said = (
-        f"{facts}; thresholds from {human:,} human texts ({sources:,} sources), figures "
-        f"of {held['human']:,} human + {held['machine']:,} machine texts of other sources; [95% interval]; – where n is below "
-        f"{result['settings']['minimum']} or too few human texts certify the rate; an unscored text counts as not detected"
+        f"{facts}; thresholds from {human:,} human texts ({sources:,} sources), figures of"
+        f" {held['human']:,} human + {held['machine']:,} machine texts of other sources; [95%"
+        f" interval]; – where n is below {result['settings']['minimum']} or too few human texts"
+        " certify the rate; an unscored text counts as not detected"
     )
     say(said)
 
 
 def _raid_row(cell: dict[str, Any], rates: dict[str, Any], *, unscored: bool) -> tuple[str, ...]:
     tpr, scored, fpr, area = (
-        (one["value"], one["low"], one["high"]) for one in (rates["tpr"], rates["tpr_scored"], rates["fpr_achieved"], cell["auroc"])
+        (one["value"], one["low"], one["high"])
+        for one in (rates["tpr"], rates["tpr_scored"], rates["fpr_achieved"], cell["auroc"])
     )
     machine, n_human = cell["machine"], rates["fpr_achieved"]["n"]
     left_out = machine["rows"] - machine["scored"]

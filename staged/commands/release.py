@@ -22,10 +22,16 @@ REFUSED = 1
 PLAN_HELP = "The release's plan, a TOML file."
 OUT_HELP = "Folder of the packages."
 KEY_HELP = (
-    "The releaser's public key, a PEM file got from elsewhere than the package; else the package's own, which proves no author."
+    "The releaser's public key, a PEM file got from elsewhere than the package; else the package's"
+    " own, which proves no author."
 )
 
-app = typer.Typer(name="release", cls=Group, no_args_is_help=True, help="Release a model family, one signed package at a time.")
+app = typer.Typer(
+    name="release",
+    cls=Group,
+    no_args_is_help=True,
+    help="Release a model family, one signed package at a time.",
+)
 
 
 @app.command()
@@ -33,9 +39,13 @@ def status(
     plan: Annotated[Path, typer.Argument(help=PLAN_HELP)] = PLAN,
     out: Annotated[Path, typer.Option(help=OUT_HELP)] = ROOT,
     key: Annotated[Path | None, typer.Option(help=KEY_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
+    ] = False,
 ) -> None:
-    """Show every stage with its gates: met, not met or not measured, with the numbers and the cells' ids."""
+    """Show every stage with its gates: met, not met or not measured, with the numbers and the
+    cells' ids.
+    """
     from staged.release.plan import read_release
     from staged.release.stages import status as standings
 
@@ -52,17 +62,31 @@ def status(
 
 @app.command()
 def advance(
-    key: Annotated[Path, typer.Option(help="The private key that signs, a PEM file; `staged release keygen` makes one.")],
+    key: Annotated[
+        Path,
+        typer.Option(
+            help="The private key that signs, a PEM file; `staged release keygen` makes one."
+        ),
+    ],
     plan: Annotated[Path, typer.Argument(help=PLAN_HELP)] = PLAN,
     out: Annotated[Path, typer.Option(help=OUT_HELP)] = ROOT,
     override: Annotated[
         str,
-        typer.Option(help="A person's written reason to release in spite of open gates; printed on the card and in the record."),
+        typer.Option(
+            help=(
+                "A person's written reason to release in spite of open gates; printed on the card"
+                " and in the record."
+            )
+        ),
     ] = "",
     by: Annotated[str, typer.Option(help="The name of who overrides.")] = "",
-    date: Annotated[str, typer.Option(help="Date of the decision, YYYY-MM-DD; today when empty.")] = "",
+    date: Annotated[
+        str, typer.Option(help="Date of the decision, YYYY-MM-DD; today when empty.")
+    ] = "",
 ) -> None:
-    """Decide on the next stage; build, sign and check its package, or refuse with reasons (exit code 1)."""
+    """Decide on the next stage; build, sign and check its package, or refuse with reasons (exit
+    code 1).
+    """
     from staged.release.plan import read_release
     from staged.release.stages import advance as step
 
@@ -87,18 +111,28 @@ def verify(
     folder: Annotated[Path, typer.Argument(help="Folder of a package.")],
     key: Annotated[Path | None, typer.Option(help=KEY_HELP)] = None,
 ) -> None:
-    """Check a package: sums, missing and added files, signature, SBOM, and the card's numbers against its cells (exit code 1)."""
+    """Check a package: sums, missing and added files, signature, SBOM, and the card's numbers
+    against its cells (exit code 1).
+    """
     from staged.release.package.verify import verify as check
 
     if not folder.is_dir():
         raise PlanError(f"{folder}: no such folder; give the folder of a package")
     _end_unless_whole(folder, check(folder, key))
-    under = f"signed under {key}" if key else "signed under its own release.pub: undamaged, but who signed is not shown; give --key"
+    under = (
+        f"signed under {key}"
+        if key
+        else "signed under its own release.pub: undamaged, but who signed is not shown; give --key"
+    )
     say(f"{folder}: whole, {under}")
 
 
 @app.command()
-def keygen(folder: Annotated[Path, typer.Argument(help="Folder to write release.key and release.pub into.")]) -> None:
+def keygen(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder to write release.key and release.pub into.")
+    ],
+) -> None:
     """Make a key pair to sign packages with; the private half is readable by its owner only."""
     from staged.release.package.signing import make_keys
 
@@ -112,8 +146,12 @@ def upload(
     folder: Annotated[Path, typer.Argument(help="Folder of a package.")],
     repo: Annotated[str, typer.Option(help="The model's name on the hub, owner/name.")],
     key: Annotated[Path | None, typer.Option(help=KEY_HELP)] = None,
-    publish: Annotated[bool, typer.Option("--publish", help="Really upload; without it nothing is sent.")] = False,
-    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Really upload; without it nothing is sent.")
+    ] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository private.")
+    ] = False,
 ) -> None:
     """Upload a whole package to the hub as one commit; a dry run unless --publish is given."""
     from staged.release.package.upload import plan_upload
@@ -121,7 +159,11 @@ def upload(
 
     planned = plan_upload(folder, repo, public=key)
     _end_unless_whole(folder, planned.problems)
-    print_table(f"{folder} → {repo}", ("file", "bytes"), [(name, f"{size:,}") for name, size in planned.files])
+    print_table(
+        f"{folder} → {repo}",
+        ("file", "bytes"),
+        [(name, f"{size:,}") for name, size in planned.files],
+    )
     if not publish:
         say("dry run: nothing was sent; give --publish to upload")
         return
@@ -129,12 +171,24 @@ def upload(
 
 
 def _verdict(standing: Any) -> str:
-    return f"{standing.decision['verdict']} on {standing.decision['date']}" if standing.decision else "waiting"
+    return (
+        f"{standing.decision['verdict']} on {standing.decision['date']}"
+        if standing.decision
+        else "waiting"
+    )
 
 
 def _print_overview(found: Sequence[Any]) -> None:
-    """Gates by number down the side, stages across: what each number asks stands under the table."""
-    columns = [[one.decision["verdict"] if one.decision else "waiting", *(gate.state for gate in one.outcomes)] for one in found]
+    """Gates by number down the side, stages across: what each number asks stands under the
+    table.
+    """
+    columns = [
+        [
+            one.decision["verdict"] if one.decision else "waiting",
+            *(gate.state for gate in one.outcomes),
+        ]
+        for one in found
+    ]
     rows = zip_longest(*columns, fillvalue="")
     named = [("" if number == 0 else f"gate {number}", *row) for number, row in enumerate(rows)]
     print_table("gates × stages", ("", *(one.stage for one in found)), named)
@@ -142,7 +196,11 @@ def _print_overview(found: Sequence[Any]) -> None:
 
 def _date(text: str) -> datetime.date:
     try:
-        return datetime.date.fromisoformat(text) if text else datetime.datetime.now(datetime.UTC).date()
+        return (
+            datetime.date.fromisoformat(text)
+            if text
+            else datetime.datetime.now(datetime.UTC).date()
+        )
     except ValueError:
         raise PlanError(f"--date {text!r}: give a date as YYYY-MM-DD") from None
 

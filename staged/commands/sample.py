@@ -22,66 +22,125 @@ def sample(
     model: Annotated[str, typer.Argument(help=f"{MODELS}.")],
     method: Annotated[
         str | None,
-        typer.Option(help="temperature-1 (the default), top-k-40, nucleus, greedy, or parts such as temperature-0.7+top-p-0.9."),
+        typer.Option(
+            help=(
+                "temperature-1 (the default), top-k-40, nucleus, greedy, or parts such as"
+                " temperature-0.7+top-p-0.9."
+            )
+        ),
     ] = None,
     number: Annotated[
         int | None,
-        typer.Option("-n", "--number", help="How many samples in all, prompts taken in turn; by default 1, or one a prompt."),
+        typer.Option(
+            "-n",
+            "--number",
+            help="How many samples in all, prompts taken in turn; by default 1, or one a prompt.",
+        ),
     ] = None,
     per_prompt: Annotated[
-        int | None, typer.Option(help="In place of --number: so many samples of each prompt, standing together.")
+        int | None,
+        typer.Option(
+            help="In place of --number: so many samples of each prompt, standing together."
+        ),
     ] = None,
     length: Annotated[int, typer.Option(help="New tokens at most.")] = 128,
     seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i.")] = 1,
-    temperature: Annotated[float | None, typer.Option(help="In place of --method: divide the logits by this; 0 is greedy.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="In place of --method: keep the k most likely tokens.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="In place of --method: keep the smallest set with this mass.")] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="In place of --method: divide the logits by this; 0 is greedy."),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="In place of --method: keep the k most likely tokens.")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="In place of --method: keep the smallest set with this mass."),
+    ] = None,
     semantics: Annotated[
         str,
         typer.Option(
-            help="standard: the nucleus keeps the token that crosses p; released: it drops it, as the code released with GPT-2. "
-            "By default as the method's name says, else standard."
+            help=(
+                "standard: the nucleus keeps the token that crosses p; released: it drops it, as"
+                " the code released with GPT-2. "
+                "By default as the method's name says, else standard."
+            )
         ),
     ] = "",
     repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1, tokens of the prompt and of the sample become less likely (CTRL's form); 1 is off.")
+        float,
+        typer.Option(
+            help=(
+                "Above 1, tokens of the prompt and of the sample become less likely (CTRL's form);"
+                " 1 is off."
+            )
+        ),
     ] = 1.0,
     stop: Annotated[
-        list[str] | None, typer.Option(help="End a sample at this text, and cut it before; may be given several times.")
+        list[str] | None,
+        typer.Option(
+            help="End a sample at this text, and cut it before; may be given several times."
+        ),
     ] = None,
     logprobs: Annotated[
         bool,
         typer.Option(
-            "--logprobs", help="Rows also hold tokens and their log-probabilities; without --out, rows are printed as JSON."
+            "--logprobs",
+            help=(
+                "Rows also hold tokens and their log-probabilities; without --out, rows are printed"
+                " as JSON."
+            ),
         ),
     ] = False,
     context: Annotated[
         str,
         typer.Option(
-            help="Where a text outgrows the context: refuse it beforehand, stop there, or slide (go on without the older half)."
+            help=(
+                "Where a text outgrows the context: refuse it beforehand, stop there, or slide (go"
+                " on without the older half)."
+            )
         ),
     ] = "refuse",
     prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
     prompts: Annotated[
         str,
         typer.Option(
-            help='File with one prompt a line, or rows with "prompt" or "text" if .jsonl; - reads them from standard input.'
+            help=(
+                'File with one prompt a line, or rows with "prompt" or "text" if .jsonl; - reads'
+                " them from standard input."
+            )
         ),
     ] = "",
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write, .jsonl or .parquet; by default texts are printed, a single one while it is made."),
+        typer.Option(
+            help=(
+                "File to write, .jsonl or .parquet; by default texts are printed, a single one"
+                " while it is made."
+            )
+        ),
     ] = None,
     batch: Annotated[int, typer.Option(help="Samples computed at once.")] = 128,
-    precision: Annotated[str, typer.Option(help="fp32 (exact), bf16 or int8; by default bf16 where the processor has it.")] = "",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="fp32 (exact), bf16 or int8; by default bf16 where the processor has it."
+        ),
+    ] = "",
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
     draft: Annotated[
         str,
-        typer.Option(help="A smaller model with the same tokenizer that guesses ahead; the distribution stays the same."),
+        typer.Option(
+            help=(
+                "A smaller model with the same tokenizer that guesses ahead; the distribution stays"
+                " the same."
+            )
+        ),
     ] = "",
 ) -> None:
-    """Generate text. With --out, killed at any moment and started again, it ends with the same bytes."""
+    """Generate text. With --out, killed at any moment and started again, it ends with the same
+    bytes.
+    """
     from staged.files.places import refuse_to_replace
     from staged.samples.dataset import SampleSettings, write_samples
 
@@ -113,7 +172,9 @@ def sample(
 
 
 def _print_samples(settings: Any) -> None:
-    """Samples on standard output: JSON rows with log-probabilities, one text as it is made, or several under headings."""
+    """Samples on standard output: JSON rows with log-probabilities, one text as it is made, or
+    several under headings.
+    """
     from staged.samples.dataset import sample, speak
 
     if settings.logprobs:
@@ -135,13 +196,25 @@ def _print_samples(settings: Any) -> None:
 
 def _ending(row: dict[str, Any]) -> str:
     """How a sample came to its end, for a heading."""
-    why = {"end": "end of text", "length": "length reached", "stop": f"stop {row['stopped']!r}", "context": "end of the context"}
+    why = {
+        "end": "end of text",
+        "length": "length reached",
+        "stop": f"stop {row['stopped']!r}",
+        "context": "end of the context",
+    }
     moved = f" · window moved {row['slides']} times" if row["slides"] else ""
     return f"{counted(row['length'], 'token')} · {why[row['reason']]}{moved}"
 
 
-def chosen_method(name: str | None, temperature: float | None, top_k: int | None, top_p: float | None, semantics: str) -> Method:
-    """By name or by numbers, by default temperature 1; the semantics outweigh the name's, empty ones are as it says.
+def chosen_method(
+    name: str | None,
+    temperature: float | None,
+    top_k: int | None,
+    top_p: float | None,
+    semantics: str,
+) -> Method:
+    """By name or by numbers, by default temperature 1; the semantics outweigh the name's, empty
+    ones are as it says.
 
     Raises:
         PlanError: a name and a number.
@@ -151,8 +224,12 @@ def chosen_method(name: str | None, temperature: float | None, top_k: int | None
 
     numbers = (temperature, top_k, top_p)
     if name and numbers != (None, None, None):
-        raise PlanError("sample: give --method or the numbers --temperature, --top-k, --top-p, not both")
-    chosen = method(name or "temperature-1") if numbers == (None, None, None) else from_numbers(*numbers)
+        raise PlanError(
+            "sample: give --method or the numbers --temperature, --top-k, --top-p, not both"
+        )
+    chosen = (
+        method(name or "temperature-1") if numbers == (None, None, None) else from_numbers(*numbers)
+    )
     return under(chosen, semantics) if semantics else chosen
 
 
@@ -179,5 +256,7 @@ def how_many(number: int | None, per_prompt: int | None, prompts: Sequence[str])
     if number is not None and per_prompt is not None:
         raise PlanError("sample: give --number (in all) or --per-prompt, not both")
     if per_prompt is not None and not prompts:
-        raise PlanError("sample: --per-prompt needs --prompt or --prompts; without them, --number says how many")
+        raise PlanError(
+            "sample: --per-prompt needs --prompt or --prompts; without them, --number says how many"
+        )
     return number if number is not None else (per_prompt or 1) * max(1, len(prompts))

@@ -12,22 +12,38 @@ from staged.screen import say
 
 
 def serve(
-    port: Annotated[int, typer.Option(help="Where to listen; 0 takes any port that is free.")] = 8000,
-    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone; 0.0.0.0 is every network.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="Where to listen; 0 takes any port that is free.")
+    ] = 8000,
+    host: Annotated[
+        str, typer.Option(help="127.0.0.1 is this machine alone; 0.0.0.0 is every network.")
+    ] = "127.0.0.1",
     detector: DetectorOption = "evidence",
-    fpr: Annotated[float, typer.Option(help="False-positive rate at which a text is called machine-written.")] = 0.01,
+    fpr: Annotated[
+        float, typer.Option(help="False-positive rate at which a text is called machine-written.")
+    ] = 0.01,
     calibration: CalibrationOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
-    root_path: Annotated[str, typer.Option(help="What a proxy puts before this server's addresses, such as /detector.")] = "",
+    root_path: Annotated[
+        str,
+        typer.Option(help="What a proxy puts before this server's addresses, such as /detector."),
+    ] = "",
 ) -> None:
-    """Serve a page and an API that say whether a text was machine-written, how sure that is, and why. Ctrl-C stops it."""
+    """Serve a page and an API that say whether a text was machine-written, how sure that is, and
+    why. Ctrl-C stops it.
+    """
     from staged.web import missing_libraries
 
     if missing := missing_libraries():
-        raise ServeError(f"staged serve needs {', '.join(missing)}; install with: pip install 'staged[serve]'")
+        raise ServeError(
+            f"staged serve needs {', '.join(missing)}; install with: pip install 'staged[serve]'"
+        )
     if root_path and (not root_path.startswith("/") or root_path.endswith("/")):
-        raise PlanError(f"--root-path must begin with a slash and not end with one, as /detector, not {root_path!r}")
+        raise PlanError(
+            "--root-path must begin with a slash and not end with one, as /detector, not"
+            f" {root_path!r}"
+        )
     from staged.detectors.calibration.calibration import check_fpr
     from staged.web.app import create_app
     from staged.web.serve import listen, run, url_of

@@ -20,19 +20,35 @@ DEFAULT_PLAN = Path("plans/mini.toml")
 
 def study(
     plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")] = DEFAULT_PLAN,
-    out: Annotated[Path, typer.Option(help="Folder of the study; a finished stage in it is never done again.")] = Path("out/study"),
+    out: Annotated[
+        Path, typer.Option(help="Folder of the study; a finished stage in it is never done again.")
+    ] = Path("out/study"),
     corpus: Annotated[
-        str, typer.Option(help="Human text instead of the plan's: a file or folder of a kind that docs/formats.md lists.")
+        str,
+        typer.Option(
+            help=(
+                "Human text instead of the plan's: a file or folder of a kind that docs/formats.md"
+                " lists."
+            )
+        ),
     ] = "",
     attacks: Annotated[
-        bool, typer.Option("--attacks", help="Also score attacked test texts, under every attack of docs/robustness.md.")
+        bool,
+        typer.Option(
+            "--attacks",
+            help="Also score attacked test texts, under every attack of docs/robustness.md.",
+        ),
     ] = False,
     literal: LiteralOption = False,
-    workers: Annotated[int, typer.Option(help="Processes at work, one thread each; 0 takes one a core.")] = 0,
+    workers: Annotated[
+        int, typer.Option(help="Processes at work, one thread each; 0 takes one a core.")
+    ] = 0,
 ) -> None:
-    """Run a release study: corpus, samples, detectors, cells, report. Interrupted, it continues where it was.
+    """Run a release study: corpus, samples, detectors, cells, report. Interrupted, it continues
+    where it was.
 
-    A plan with a table [styles] is a fine-tuning study instead: detection before and after, docs/finetune.md.
+    A plan with a table [styles] is a fine-tuning study instead: detection before and after,
+    docs/finetune.md.
     """
     from staged.studies.finetune.plan import is_finetune
 
@@ -59,7 +75,10 @@ def _finetune(plan: Path, out: Path, given: dict[str, Any], attacks: bool, worke
     from staged.studies.finetune.study import run_finetune
 
     if attacks:
-        raise PlanError(f"{plan}: --attacks belongs to release studies; this plan has [styles], so it is a fine-tuning study")
+        raise PlanError(
+            f"{plan}: --attacks belongs to release studies; this plan has [styles], so it is a"
+            " fine-tuning study"
+        )
     with study_progress() as progress:
         run_finetune(out, read_finetune(plan, **given), workers=workers, report=progress)
     _print_finetune(out)
@@ -75,7 +94,9 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished stu
 
 
 def _print_study(folder: Path) -> None:
-    """The transfer matrix by size on the post's method, the findings in a line each, and where the report is."""
+    """The transfer matrix by size on the post's method, the findings in a line each, and where the
+    report is.
+    """
     from staged.cells import load_cells, values
     from staged.storage.json_files import read_json
     from staged.studies.detection.matrix import by_size
@@ -85,42 +106,82 @@ def _print_study(folder: Path) -> None:
     for detector in values(cells, "detector"):
         matrix = by_size(cells, detector, "nucleus" if "nucleus" in methods else methods[0])
         rows = [
-            (name, *(percent(c.accuracy, c.accuracy_low, c.accuracy_high) if c else "–" for c in line))
+            (
+                name,
+                *(percent(c.accuracy, c.accuracy_low, c.accuracy_high) if c else "–" for c in line),
+            )
             for name, line in zip(matrix.rows, matrix.cells, strict=True)
         ]
         title = f"{detector}, {matrix.fixed}: accuracy in % [95% interval]"
         print_table(title, ("trained on ↓  tested on →", *matrix.columns), rows)
-    say(f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most {cells[0].length_tokens} tokens a cell")
+    say(
+        f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most"
+        f" {cells[0].length_tokens} tokens a cell"
+    )
     for finding in read_json(folder / "findings.json")["findings"]:
         say(f"{finding['verdict']}: {finding['claim']}")
     say(f"\nreport: {folder / 'report.html'}")
 
 
 def _print_finetune(folder: Path) -> None:
-    """Detection before and after fine-tuning beside what was published, the style classifier, and where the report is."""
+    """Detection before and after fine-tuning beside what was published, the style classifier, and
+    where the report is.
+    """
     from staged.storage.json_files import read_json
 
     found = read_json(folder / "finetune.json")
     header = ("", "before", "after", "drop", "of it by length", "retrained")
-    again = {(cell["detector"], cell["tested_on"]): cell for cell in found["cells"] if cell["trained_on"] == "fine-tuned"}
+    again = {
+        (cell["detector"], cell["tested_on"]): cell
+        for cell in found["cells"]
+        if cell["trained_on"] == "fine-tuned"
+    }
     for detector in found["settings"]["detectors"]:
         rows = []
         for row in (one for one in found["drops"] if one["detector"] == detector):
             cell = again.get((detector, row["style"]))
             shown = [percent(*estimate(row, name)) for name in ("before", "after", "drop")]
             share = percent(*estimate(row, "share_by_length"), digits=0)
-            rows.append((row["style"], *shown, share, percent(*estimate(cell, "accuracy")) if cell else ""))
-        rows += [("published, GPT-2 1.5B", "92.7", "70.2", "22.5", "about half", "")] if detector == "tfidf" else []
+            rows.append(
+                (row["style"], *shown, share, percent(*estimate(cell, "accuracy")) if cell else "")
+            )
+        rows += (
+            [("published, GPT-2 1.5B", "92.7", "70.2", "22.5", "about half", "")]
+            if detector == "tfidf"
+            else []
+        )
         print_table(f"{detector}: accuracy in % [95% interval]", header, rows)
-        for verdict in dict.fromkeys(row["verdict"] for row in found["drops"] if row["detector"] == detector):
-            these = [row["style"] for row in found["drops"] if (row["detector"], row["verdict"]) == (detector, verdict)]
+        for verdict in dict.fromkeys(
+            row["verdict"] for row in found["drops"] if row["detector"] == detector
+        ):
+            these = [
+                row["style"]
+                for row in found["drops"]
+                if (row["detector"], row["verdict"]) == (detector, verdict)
+            ]
             say(f"{verdict}: {', '.join(these)}")
-    n, whole = found["drops"][0]["n_machine"], [one for one in found["styles"] if one["part"] == "whole"]
+    n, whole = (
+        found["drops"][0]["n_machine"],
+        [one for one in found["styles"] if one["part"] == "whole"],
+    )
     say(f"n = {n} human + {n} machine texts before, and for each style")
-    right = [(one["text"], one["style"], str(one["n"]), percent(*estimate(one, "accuracy"))) for one in whole if one["style"]]
-    print_table("style classifier, whole texts: called rightly, in %", ("text", "style", "n", "accuracy"), right)
+    right = [
+        (one["text"], one["style"], str(one["n"]), percent(*estimate(one, "accuracy")))
+        for one in whole
+        if one["style"]
+    ]
+    print_table(
+        "style classifier, whole texts: called rightly, in %",
+        ("text", "style", "n", "accuracy"),
+        right,
+    )
     chance = f"{100 / len(found['settings']['styles']):.0f}"
     for one in (one for one in whole if not one["style"]):
-        shares = ", ".join(f"{name} {100 * count / one['n']:.0f}" for name, count in one["called"].items())
-        say(f"the untuned model's texts are called, in %: {shares}; chance {chance} (n = {one['n']})")
+        shares = ", ".join(
+            f"{name} {100 * count / one['n']:.0f}" for name, count in one["called"].items()
+        )
+        say(
+            f"the untuned model's texts are called, in %: {shares}; chance {chance} (n ="
+            f" {one['n']})"
+        )
     say(f"\nreport: {folder / 'report.html'}")

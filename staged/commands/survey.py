@@ -21,40 +21,75 @@ app = typer.Typer(
 
 @app.command()
 def make(
-    models: Annotated[list[str], typer.Argument(help=f"Models to compare, smallest first: {MODELS}.", metavar="MODEL…")],
-    out: Annotated[Path, typer.Option(help="Folder for sheets, their key and the texts; a killed run continues.")] = Path(
-        "out/survey"
-    ),
+    models: Annotated[
+        list[str],
+        typer.Argument(help=f"Models to compare, smallest first: {MODELS}.", metavar="MODEL…"),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for sheets, their key and the texts; a killed run continues."),
+    ] = Path("out/survey"),
     sheets: Annotated[int, typer.Option(help="People who will answer, one sheet each.")] = 20,
     each: Annotated[int, typer.Option(help="Texts of each model on a sheet.")] = 2,
-    length: Annotated[int, typer.Option(help="Tokens that a model adds at most; its last unfinished sentence is cut off.")] = 150,
-    method: Annotated[str, typer.Option(help="How tokens are drawn, as in staged sample.")] = "nucleus",
+    length: Annotated[
+        int,
+        typer.Option(
+            help="Tokens that a model adds at most; its last unfinished sentence is cut off."
+        ),
+    ] = 150,
+    method: Annotated[
+        str, typer.Option(help="How tokens are drawn, as in staged sample.")
+    ] = "nucleus",
     sentences: Annotated[
-        str, typer.Option(help="Opening sentences of your own, one a line; else from presidential messages kept for tests.")
+        str,
+        typer.Option(
+            help=(
+                "Opening sentences of your own, one a line; else from presidential messages kept"
+                " for tests."
+            )
+        ),
     ] = "",
     seed: Annotated[int, typer.Option(help="Everything random depends on it.")] = 1,
     batch: Annotated[int, typer.Option(help="Texts computed at once.")] = 64,
-    precision: Annotated[str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")] = "",
+    precision: Annotated[
+        str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")
+    ] = "",
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:
-    """Make a blinded questionnaire: one sheet a person, as CSV and for print, and the key that nobody who rates should see."""
+    """Make a blinded questionnaire: one sheet a person, as CSV and for print, and the key that
+    nobody who rates should see.
+    """
     from staged.model.devices import chosen_device
     from staged.survey.design import KEY, SurveySettings, make_survey
 
     settings = SurveySettings(
-        tuple(models), sheets, each, length, method, sentences, seed, batch, precision, chosen_device(device, precision)
+        tuple(models),
+        sheets,
+        each,
+        length,
+        method,
+        sentences,
+        seed,
+        batch,
+        precision,
+        chosen_device(device, precision),
     )
     with count_progress("texts") as progress:
         made = make_survey(settings, out, progress)
-    said = f"{out / 'sheets'}: {made} sheets of {settings.texts} texts; keep {out / KEY} from those who rate"
+    said = (
+        f"{out / 'sheets'}: {made} sheets of {settings.texts} texts; keep {out / KEY} from those"
+        " who rate"
+    )
     say(said)
 
 
 @app.command()
 def tally(
     folder: Annotated[Path, typer.Argument(help="Folder of a questionnaire.", metavar="DIR")],
-    answers: Annotated[list[Path], typer.Argument(help="Filled-in sheets, CSV files.", metavar="ANSWERS.csv…")],
+    answers: Annotated[
+        list[Path], typer.Argument(help="Filled-in sheets, CSV files.", metavar="ANSWERS.csv…")
+    ],
 ) -> None:
     """Count people's ratings into survey.json and survey.md, which cards and release gates read."""
     from staged.survey.analyse import SURVEY, write_tally
@@ -62,7 +97,10 @@ def tally(
     result = write_tally(folder, answers)
     for one in result["models"]:
         index = figure(one["index"], one["low"], one["high"], form=".2f")
-        line = f"{one['model']}: {index}, n = {counted(one['respondents'], 'respondent')}, {counted(one['texts'], 'text')}"
+        line = (
+            f"{one['model']}: {index}, n = {counted(one['respondents'], 'respondent')},"
+            f" {counted(one['texts'], 'text')}"
+        )
         say(line)
     for one in result["sentences"]:
         say(one["text"])

@@ -1,4 +1,6 @@
-"""The corpus stage: human documents → passages with splits, as one Parquet file and a count of what was removed."""
+"""The corpus stage: human documents → passages with splits, as one Parquet file and a count of what
+was removed.
+"""
 
 from __future__ import annotations
 
@@ -35,33 +37,45 @@ class CorpusSettings:
         budget_tokens, minimum_tokens: a passage's length, counted by the study's tokenizer.
         shares: split → fraction of the characters; whole sources only.
         seed: of the draw that deals sources to splits.
-        end_of_text: `separates` documents where it stands in a file or row as `<|endoftext|>`, or is `literal`, a part of the text.
+        end_of_text: `separates` documents where it stands in a file or row as `<|endoftext|>`, or
+            is `literal`, a part of the text.
     """
 
     source: str = "sotu"
     budget_tokens: int = 256
     minimum_tokens: int = 64
-    shares: dict[str, float] = field(default_factory=lambda: {"pretrain": 0.6, "train": 0.15, "valid": 0.07, "test": 0.18})
+    shares: dict[str, float] = field(
+        default_factory=lambda: {"pretrain": 0.6, "train": 0.15, "valid": 0.07, "test": 0.18}
+    )
     seed: int = 1
     end_of_text: str = SEPARATES
 
     def __post_init__(self) -> None:
         if self.end_of_text not in (SEPARATES, LITERAL):
-            raise PlanError(f"corpus: end_of_text {self.end_of_text!r}; known: {SEPARATES}, {LITERAL}")
+            raise PlanError(
+                f"corpus: end_of_text {self.end_of_text!r}; known: {SEPARATES}, {LITERAL}"
+            )
         if not 1 <= self.minimum_tokens <= self.budget_tokens:
             raise PlanError(
-                f"corpus: minimum_tokens {self.minimum_tokens} must lie between 1 and budget_tokens {self.budget_tokens}"
+                f"corpus: minimum_tokens {self.minimum_tokens} must lie between 1 and budget_tokens"
+                f" {self.budget_tokens}"
             )
 
 
 def recorded(settings: Any) -> dict[str, Any]:
-    """Settings that hold a corpus's, as stages record them: `end_of_text` only where it is not the usual one, so that what was made
-    before there was a choice stays valid."""
-    return asdict(settings, dict_factory=lambda pairs: {key: value for key, value in pairs if (key, value) != USUAL})
+    """Settings that hold a corpus's, as stages record them: `end_of_text` only where it is not the
+    usual one, so that what was made before there was a choice stays valid.
+    """
+    return asdict(
+        settings,
+        dict_factory=lambda pairs: {key: value for key, value in pairs if (key, value) != USUAL},
+    )
 
 
 def given(source: str, *, literal: bool) -> dict[str, str]:
-    """What a command line says of a plan's corpus: another source, and that `<|endoftext|>` is a part of the text."""
+    """What a command line says of a plan's corpus: another source, and that `<|endoftext|>` is a
+    part of the text.
+    """
     return ({"source": source} if source else {}) | ({"end_of_text": LITERAL} if literal else {})
 
 
@@ -86,7 +100,9 @@ def split_documents(settings: CorpusSettings) -> list[Document]:
 
 
 def text_digest(settings: CorpusSettings) -> str:
-    """SHA-256 over the corpus's documents: what a stage records, so that changed human text is noticed."""
+    """SHA-256 over the corpus's documents: what a stage records, so that changed human text is
+    noticed.
+    """
     return documents_digest(read_documents_of(settings))
 
 
@@ -99,9 +115,12 @@ def documents_digest(documents: Iterable[Document]) -> str:
 
 
 def build_passages(
-    documents: Iterable[Document], settings: CorpusSettings, count_tokens: Callable[[list[str]], list[int]]
+    documents: Iterable[Document],
+    settings: CorpusSettings,
+    count_tokens: Callable[[list[str]], list[int]],
 ) -> tuple[list[Document], dict[str, Any]]:
-    """All passages and what there is to say of them: passages and sources per split, and what was removed.
+    """All passages and what there is to say of them: passages and sources per split, and what was
+    removed.
 
     Args:
         documents: of the corpus, each with its split (`split_documents`).
@@ -110,22 +129,30 @@ def build_passages(
         CorpusError: a split ends up without a passage.
     """
     sizes = {"budget": settings.budget_tokens, "minimum": settings.minimum_tokens}
-    passages = [passage for document in documents for passage in cut(document, count_tokens, **sizes)]
+    passages = [
+        passage for document in documents for passage in cut(document, count_tokens, **sizes)
+    ]
     kept, removed = drop_duplicates(passages)
     found = Counter(passage.split for passage in kept)
     empty = [name for name, share in settings.shares.items() if share > 0 and not found[name]]
     if empty:
         raise CorpusError(
-            f"corpus {settings.source!r}: no passage of {settings.minimum_tokens}–{settings.budget_tokens} tokens for "
-            f"{', '.join(empty)}; give more or longer documents, or lower minimum_tokens; text is cut at ends of sentences and "
-            "paragraphs, and what is longer than budget_tokens between two of them is left out"
+            f"corpus {settings.source!r}: no passage of"
+            f" {settings.minimum_tokens}–{settings.budget_tokens} tokens for {', '.join(empty)};"
+            " give more or longer documents, or lower minimum_tokens; text is cut at ends of"
+            " sentences and paragraphs, and what is longer than budget_tokens between two of them"
+            " is left out"
         )
     sources = {name: len({p.source for p in kept if p.split == name}) for name in found}
     return kept, {"passages": dict(found), "sources": sources, "removed": removed}
 
 
-def write_corpus(folder: Path, settings: CorpusSettings, count_tokens: Callable[[list[str]], list[int]]) -> None:
-    """Write `passages.parquet`, `documents.json` (what `write_learned` reads) and `counts.json` into the stage's folder."""
+def write_corpus(
+    folder: Path, settings: CorpusSettings, count_tokens: Callable[[list[str]], list[int]]
+) -> None:
+    """Write `passages.parquet`, `documents.json` (what `write_learned` reads) and `counts.json`
+    into the stage's folder.
+    """
     documents = split_documents(settings)
     passages, counts = build_passages(documents, settings, count_tokens)
     write_json(folder / DOCUMENTS, digests_by_source(documents))
@@ -148,4 +175,6 @@ def read_documents(path: Path, *, split: str = "") -> list[Document]:
         rows = pq.read_table(path).to_pylist()
         return [Document(**row) for row in rows if not split or row["split"] == split]
     except (OSError, pa.ArrowException, TypeError, KeyError) as error:
-        raise ArtifactError(f"{path}: damaged or missing: {error}; delete its folder and run the command again") from None
+        raise ArtifactError(
+            f"{path}: damaged or missing: {error}; delete its folder and run the command again"
+        ) from None

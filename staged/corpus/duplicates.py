@@ -1,4 +1,6 @@
-"""Near-duplicates and verbatim repeats out; and how much of one body of text is copied from another."""
+"""Near-duplicates and verbatim repeats out; and how much of one body of text is copied from
+another.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,27 @@ WORD = re.compile(r"\w+")
 def drop_duplicates(passages: Sequence[Document]) -> tuple[list[Document], dict[str, int]]:
     """Keep a passage only if nothing kept before it (pretrain, train, valid, then test) repeats it.
 
-    A repeat is a passage with the same words in the same order, or one whose 5-word shingles have a Jaccard similarity of at
-    least 0.5 with an earlier one's: candidates from MinHash (library `datasketch`), then the exact similarity.
+    A repeat is a passage with the same words in the same order, or one whose 5-word shingles have a
+    Jaccard similarity of at least 0.5 with an earlier one's: candidates from MinHash (library
+    `datasketch`), then the exact similarity.
 
     Returns:
-        The passages kept, in their order; and counts: `verbatim`, `near`, `verbatim_across_splits`, `near_across_splits`.
+        The passages kept, in their order; and counts: `verbatim`, `near`, `verbatim_across_splits`,
+        `near_across_splits`.
     """
     index = MinHashLSH(threshold=JACCARD, num_perm=64)
     shingles: dict[str, frozenset[str]] = {}
     split_of: dict[str, str] = {}
     by_words: dict[str, str] = {}
-    dropped: Counter[str] = Counter(verbatim=0, near=0, verbatim_across_splits=0, near_across_splits=0)
+    dropped: Counter[str] = Counter(
+        verbatim=0, near=0, verbatim_across_splits=0, near_across_splits=0
+    )
     for passage in sorted(passages, key=lambda p: SPLITS.index(p.split)):
         words = WORD.findall(passage.text.lower())
-        mine = frozenset(" ".join(words[i : i + SHINGLE_WORDS]) for i in range(max(1, len(words) - SHINGLE_WORDS + 1)))
+        mine = frozenset(
+            " ".join(words[i : i + SHINGLE_WORDS])
+            for i in range(max(1, len(words) - SHINGLE_WORDS + 1))
+        )
         minhash = MinHash(num_perm=64)
         minhash.update_batch([shingle.encode() for shingle in sorted(mine)])
         twin = by_words.get(" ".join(words))
@@ -44,11 +53,17 @@ def drop_duplicates(passages: Sequence[Document]) -> tuple[list[Document], dict[
             dropped[f"{kind}_across_splits"] += split_of[twin] != passage.split
             continue
         index.insert(passage.id, minhash)
-        shingles[passage.id], split_of[passage.id], by_words[" ".join(words)] = mine, passage.split, passage.id
+        shingles[passage.id], split_of[passage.id], by_words[" ".join(words)] = (
+            mine,
+            passage.split,
+            passage.id,
+        )
     return [passage for passage in passages if passage.id in split_of], dict(dropped)
 
 
-def _first_similar(mine: frozenset[str], candidates: Iterable[str], shingles: dict[str, frozenset[str]]) -> str | None:
+def _first_similar(
+    mine: frozenset[str], candidates: Iterable[str], shingles: dict[str, frozenset[str]]
+) -> str | None:
     for other in sorted(candidates):
         shared = len(mine & shingles[other])
         if shared / (len(mine) + len(shingles[other]) - shared) >= JACCARD:

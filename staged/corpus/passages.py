@@ -8,18 +8,21 @@ from dataclasses import replace
 
 from staged.records import Document, count_words
 
-# A sentence ends at . ! or ? with closing quotes, before white space and something that can begin a sentence.
+# A sentence ends at . ! or ? with closing quotes, before white space and something that can begin a
+# sentence.
 SENTENCE_END = re.compile(r"""(?<=[.!?])["')\]”’]*\s+(?=["'(\[“‘]?[A-Z0-9])""")
 ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|No|Nos|Gen|Col|Hon|Messrs|vs|[A-Z])\.$")
 LONGEST = len("Messrs.") + 1  # characters before the white space that decide it
 PARAGRAPH_END = re.compile(r"\n\s*\n")
 
 
-def cut(document: Document, count_tokens: Callable[[list[str]], list[int]], *, budget: int, minimum: int) -> list[Document]:
+def cut(
+    document: Document, count_tokens: Callable[[list[str]], list[int]], *, budget: int, minimum: int
+) -> list[Document]:
     """Passages of `minimum`…`budget` tokens, in reading order, none overlapping.
 
-    Whole sentences are added until the next would pass the budget. A sentence longer than the budget, and a remainder
-    shorter than the minimum, are left out.
+    Whole sentences are added until the next would pass the budget. A sentence longer than the
+    budget, and a remainder shorter than the minimum, are left out.
 
     Args:
         count_tokens: number of tokens of each text given.
@@ -39,7 +42,9 @@ def cut(document: Document, count_tokens: Callable[[list[str]], list[int]], *, b
         current, used = (sentence, alone) if alone <= budget else ("", 0)
     if used >= minimum:
         passages.append(current)
-    return [replace(document, id=f"{document.id}#{i:04d}", text=text) for i, text in enumerate(passages)]
+    return [
+        replace(document, id=f"{document.id}#{i:04d}", text=text) for i, text in enumerate(passages)
+    ]
 
 
 def word_counts(texts: list[str]) -> list[int]:
@@ -48,7 +53,9 @@ def word_counts(texts: list[str]) -> list[int]:
 
 
 def _sentences(text: str) -> Iterator[tuple[str, str]]:
-    """(white space that joins it to the one before, sentence); a paragraph's first is joined by an empty line."""
+    """(white space that joins it to the one before, sentence); a paragraph's first is joined by an
+    empty line.
+    """
     for paragraph in PARAGRAPH_END.split(text):
         joint = "\n\n"
         line = " ".join(paragraph.split())
@@ -58,7 +65,9 @@ def _sentences(text: str) -> Iterator[tuple[str, str]]:
 
 
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Characters start … end − 1 of each sentence, white space around it left out; paragraphs end sentences."""
+    """Characters start … end − 1 of each sentence, white space around it left out; paragraphs end
+    sentences.
+    """
     start = 0
     for end in [*(match.end() for match in PARAGRAPH_END.finditer(text)), len(text)]:
         yield from _spans(text, start, end)
@@ -67,8 +76,13 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
 
 def _spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     for match in SENTENCE_END.finditer(text, start, end):
-        if not ABBREVIATION.search(text[max(start, match.start() - LONGEST) : match.end()].rstrip()):
+        if not ABBREVIATION.search(
+            text[max(start, match.start() - LONGEST) : match.end()].rstrip()
+        ):
             yield start, start + len(text[start : match.end()].rstrip())
             start = match.end()
     if text[start:end].strip():
-        yield start + len(text[start:end]) - len(text[start:end].lstrip()), start + len(text[start:end].rstrip())
+        yield (
+            start + len(text[start:end]) - len(text[start:end].lstrip()),
+            start + len(text[start:end].rstrip()),
+        )

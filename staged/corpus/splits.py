@@ -1,4 +1,6 @@
-"""Sources → splits: each source goes whole into one split, spread evenly along the corpus's own order."""
+"""Sources → splits: each source goes whole into one split, spread evenly along the corpus's own
+order.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,14 @@ from staged.errors import CorpusError
 from staged.records import SPLITS, Document
 
 
-def assign(documents: Sequence[Document], shares: Mapping[str, float], *, seed: int) -> dict[str, str]:
+def assign(
+    documents: Sequence[Document], shares: Mapping[str, float], *, seed: int
+) -> dict[str, str]:
     """source → split, with the characters of the splits close to the shares asked for.
 
-    Sources are dealt in corpus order, each drawn among the splits by how far each is behind its share: neighbours (speeches
-    of one decade, articles of one folder) land in all splits, so no split is a world of its own.
+    Sources are dealt in corpus order, each drawn among the splits by how far each is behind its
+    share: neighbours (speeches of one decade, articles of one folder) land in all splits, so no
+    split is a world of its own.
 
     Args:
         shares: split name → positive fraction; missing or 0 leaves a split empty.
@@ -24,8 +29,15 @@ def assign(documents: Sequence[Document], shares: Mapping[str, float], *, seed: 
         CorpusError: unknown split, shares that don't add up to 1, or fewer sources than splits.
     """
     wanted = {name: shares.get(name, 0.0) for name in SPLITS if shares.get(name, 0.0) > 0}
-    if set(shares) - set(SPLITS) or not math.isclose(sum(shares.values()), 1, abs_tol=1e-9) or min(shares.values()) < 0:
-        raise CorpusError(f"corpus shares {dict(shares)}: they must be fractions for {', '.join(SPLITS)} that add up to 1")
+    if (
+        set(shares) - set(SPLITS)
+        or not math.isclose(sum(shares.values()), 1, abs_tol=1e-9)
+        or min(shares.values()) < 0
+    ):
+        raise CorpusError(
+            f"corpus shares {dict(shares)}: they must be fractions for {', '.join(SPLITS)} that add"
+            " up to 1"
+        )
     size: dict[str, int] = defaultdict(int)
     for document in documents:
         size[document.source] += len(document.text)
@@ -37,7 +49,9 @@ def assign(documents: Sequence[Document], shares: Mapping[str, float], *, seed: 
     return _deal(size, wanted, random.Random(seed))
 
 
-def _deal(size: Mapping[str, int], wanted: Mapping[str, float], stream: random.Random) -> dict[str, str]:
+def _deal(
+    size: Mapping[str, int], wanted: Mapping[str, float], stream: random.Random
+) -> dict[str, str]:
     splits: dict[str, str] = {}
     used: dict[str, int] = dict.fromkeys(wanted, 0)
     total = 0

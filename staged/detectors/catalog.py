@@ -21,15 +21,34 @@ from staged.settings import nearest
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 
-# Their folders come with this package; the dated ones are what the default was until then, and what was beside it.
+# Their folders come with this package; the dated ones are what the default was until then, and what
+# was beside it.
 SHIPPED = ("evidence", "evidence-2026-11", "evidence-gemma-2026-11", "evidence-ensemble-2026-11")
-RENAMED = {"evidence-gemma": "evidence-gemma-2026-11", "evidence-ensemble": "evidence-ensemble-2026-11"}
-PARTS = {  # by the file that tells what kind of detector a folder holds: those that its scores depend on
-    "readers.json": ("readers.json", "*.npz", "encoder.json", "encoder.safetensors", "tokenizer.json"),
+RENAMED = {
+    "evidence-gemma": "evidence-gemma-2026-11",
+    "evidence-ensemble": "evidence-ensemble-2026-11",
+}
+# by the file that tells what kind of detector a folder holds: those that its scores depend on
+PARTS = {
+    "readers.json": (
+        "readers.json",
+        "*.npz",
+        "encoder.json",
+        "encoder.safetensors",
+        "tokenizer.json",
+    ),
     "ensemble.json": ("ensemble.json", "*/evidence.json"),
     "evidence.json": ("evidence.json",),
     "detector.json": ("detector.json", "terms.json", "weights.npy"),
-    "config.json": ("config.json", "*.safetensors", "*.bin", "*.index.json", "tokenizer*.json", "vocab.json", "merges.txt"),
+    "config.json": (
+        "config.json",
+        "*.safetensors",
+        "*.bin",
+        "*.index.json",
+        "tokenizer*.json",
+        "vocab.json",
+        "merges.txt",
+    ),
 }
 NUMBERS = "numbers.npz"  # the part of a detector that reads with a language model
 DETECTORS = ("tfidf", "roberta")  # what a study trains
@@ -39,9 +58,11 @@ def open_detector(name: str, *, device: str = "auto") -> Detector:
     """A detector ready to score.
 
     Args:
-        name: one of NAMED; a trained detector's folder; a `detector-*.pt` file; a two-label classifier on the hub, `owner/model`. A
-            name of NAMED means that detector; write `./name` for a folder or file that is called like one.
-        device: where its model computes: `cpu`, `cuda`, or `auto`, which takes a GPU where there is one.
+        name: one of NAMED; a trained detector's folder; a `detector-*.pt` file; a two-label
+            classifier on the hub, `owner/model`. A name of NAMED means that detector; write
+            `./name` for a folder or file that is called like one.
+        device: where its model computes: `cpu`, `cuda`, or `auto`, which takes a GPU where there is
+            one.
 
     Raises:
         CheckpointError: none of these, or it cannot be loaded.
@@ -50,7 +71,9 @@ def open_detector(name: str, *, device: str = "auto") -> Detector:
     """
     device = chosen_device(device)
     score, at, _ = name.partition("@")
-    if score in NAMED and (not at or NAMED[score] is _zero_shot):  # which names its models after an @
+    if score in NAMED and (
+        not at or NAMED[score] is _zero_shot
+    ):  # which names its models after an @
         return NAMED[score](name, device)
     path = place_of(name)
     if name and standing(path) == "folder":
@@ -61,11 +84,15 @@ def open_detector(name: str, *, device: str = "auto") -> Detector:
         return _on_hub(name, device)
     if is_written_as_path(name):
         raise CheckpointError(f"detector {name!r}: {why_not_there(name, known=NAMED, files=True)}")
-    raise CheckpointError(f"detector {name!r}: neither a known detector nor a folder or file; {nearest(name, NAMED)}")
+    raise CheckpointError(
+        f"detector {name!r}: neither a known detector nor a folder or file; {nearest(name, NAMED)}"
+    )
 
 
 def full_name(name: str) -> str:
-    """The same detector's name, whichever way it was written: a zero-shot score with its models, a folder without a last slash."""
+    """The same detector's name, whichever way it was written: a zero-shot score with its models, a
+    folder without a last slash.
+    """
     if name.partition("@")[0] not in NAMED:
         return name.rstrip("/")
     if NAMED[name.partition("@")[0]] is not _zero_shot:
@@ -80,14 +107,18 @@ CALIBRATION, CALIBRATION_OF_WORDS = "calibration.json", "calibration-words.json"
 
 
 def calibration_file(name: str) -> Path | None:
-    """The calibration that comes with a detector, where one does; of one that judges without its language model here, of that."""
+    """The calibration that comes with a detector, where one does; of one that judges without its
+    language model here, of that.
+    """
     folder = detector_folder(name)
     file = folder / (CALIBRATION if reads_fully(folder) else CALIBRATION_OF_WORDS)
     return file if file.is_file() else None
 
 
 def reads_fully(folder: Path) -> bool:
-    """Whether all readers of a detector's folder can read here; one of several may lack its language model."""
+    """Whether all readers of a detector's folder can read here; one of several may lack its
+    language model.
+    """
     from staged.detectors.kinds.readers.numbers import scorer_of
 
     scorer = scorer_of(folder)
@@ -95,31 +126,44 @@ def reads_fully(folder: Path) -> bool:
 
 
 def scored_by(name: str, device: str) -> dict[str, Any]:
-    """What a detector's scores depend on, JSON values: work that another has begun is not continued."""
-    return {"detector": name, "detector_files": detector_files(name), "device": device, "staged": __version__}
+    """What a detector's scores depend on, JSON values: work that another has begun is not
+    continued.
+    """
+    return {
+        "detector": name,
+        "detector_files": detector_files(name),
+        "device": device,
+        "staged": __version__,
+    }
 
 
 def known_by(name: str, *, with_scorer: bool | None = None) -> tuple[str, ...]:
-    """What a detector is, wherever it lies and however its place is written; nothing where its name says it all.
+    """What a detector is, wherever it lies and however its place is written; nothing where its name
+    says it all.
 
     Args:
-        with_scorer: as it is where the language model of one of its readers is installed, or is not; without it, as it is here.
+        with_scorer: as it is where the language model of one of its readers is installed, or is
+            not; without it, as it is here.
 
     Returns:
-        SHA-256 of its files, in the order of their names; of a zero-shot score with models in folders the score and, for each
-        model, its name or its files.
+        SHA-256 of its files, in the order of their names; of a zero-shot score with models in
+        folders the score and, for each model, its name or its files.
     """
     files = detector_files(name, with_scorer=with_scorer)
     score, at, models = name.partition("@")
     if not files or not at or score not in NAMED:
         return tuple(digest for _, digest in sorted(files.items()))
-    of_model = {one: [digest for file, digest in files.items() if Path(file).parent == place_of(one)] for one in models.split(",")}
+    of_model = {
+        one: [digest for file, digest in files.items() if Path(file).parent == place_of(one)]
+        for one in models.split(",")
+    }
     return (score, *(part for one in models.split(",") for part in of_model[one] or [one]))
 
 
 def detector_files(name: str, *, with_scorer: bool | None = None) -> dict[str, str]:
-    """SHA-256 of each file of a detector that is a folder or a file, and of the weights in users' folders that it or a zero-shot
-    score reads with; of others, whose names say what they are, none."""
+    """SHA-256 of each file of a detector that is a folder or a file, and of the weights in users'
+    folders that it or a zero-shot score reads with; of others, whose names say what they are, none.
+    """
     path = detector_folder(name)
     score, _, models = name.partition("@")
     if score in NAMED and score not in (*SHIPPED, *RENAMED):
@@ -130,10 +174,20 @@ def detector_files(name: str, *, with_scorer: bool | None = None) -> dict[str, s
     if not path.is_dir():
         return {path.name: sha256_file(path)}
     patterns = next((those for kind, those in PARTS.items() if (path / kind).is_file()), ())
-    parts = {one.relative_to(path).as_posix(): one for pattern in patterns for one in sorted(path.glob(pattern))}
+    parts = {
+        one.relative_to(path).as_posix(): one
+        for pattern in patterns
+        for one in sorted(path.glob(pattern))
+    }
     if not (reads_fully(path) if with_scorer is None else with_scorer):
-        parts = {one: file for one, file in parts.items() if one != NUMBERS}  # which then has no part in its scores
-    scorers = {name: own_scorer(one) for name, one in parts.items() if one.name in ("evidence.json", NUMBERS)}
+        parts = {
+            one: file for one, file in parts.items() if one != NUMBERS
+        }  # which then has no part in its scores
+    scorers = {
+        name: own_scorer(one)
+        for name, one in parts.items()
+        if one.name in ("evidence.json", NUMBERS)
+    }
     parts |= {
         (Path(name).parent / "scorer" / one.name).as_posix(): one
         for name, scorer in scorers.items()
@@ -144,7 +198,9 @@ def detector_files(name: str, *, with_scorer: bool | None = None) -> dict[str, s
 
 
 def own_scorer(file: Path) -> Path | None:
-    """The language model that a detector reads with, where it is a folder of the user's, which may be trained again."""
+    """The language model that a detector reads with, where it is a folder of the user's, which may
+    be trained again.
+    """
     from staged.detectors.kinds.readers.numbers import scorer_of
 
     made = {"scorer": scorer_of(file.parent)} if file.name == NUMBERS else read_json(file)
@@ -180,7 +236,9 @@ def _released(name: str, device: str) -> Detector:
 
 def _original(path: Path, device: str) -> Detector:
     if path.suffix != ".pt":
-        raise CheckpointError(f"{path}: not a detector; give a detector's folder, or a detector-*.pt file")
+        raise CheckpointError(
+            f"{path}: not a detector; give a detector's folder, or a detector-*.pt file"
+        )
     from staged.detectors.kinds.released import load_original
 
     return load_original(path).to(device)
@@ -220,7 +278,8 @@ def load_detector(folder: str | Path, *, bulk: bool = False, device: str = "cpu"
     """A trained detector from its folder; `open_detector` takes names as well.
 
     Args:
-        bulk: for thousands of texts: an encoder in bfloat16 where the processor has it, see `RobertaDetector`.
+        bulk: for thousands of texts: an encoder in bfloat16 where the processor has it, see
+            `RobertaDetector`.
         device: where its model computes, `cpu` or `cuda`.
 
     Raises:
@@ -246,7 +305,10 @@ def load_detector(folder: str | Path, *, bulk: bool = False, device: str = "cpu"
     if (folder / "config.json").is_file():
         from staged.detectors.kinds.roberta import load_roberta
 
-        return load_roberta(str(folder), dtype=best_dtype(device) if bulk else torch.float32).to(device)
+        return load_roberta(str(folder), dtype=best_dtype(device) if bulk else torch.float32).to(
+            device
+        )
     raise CheckpointError(
-        f"{folder}: not a detector's folder; it holds no readers.json, detector.json, config.json, evidence.json or ensemble.json"
+        f"{folder}: not a detector's folder; it holds no readers.json, detector.json, config.json,"
+        " evidence.json or ensemble.json"
     )

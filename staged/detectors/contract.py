@@ -1,7 +1,8 @@
-"""What every detector is: texts in, one finite score a text out, higher is more machine-like; and what is said of a text.
+"""What every detector is: texts in, one finite score a text out, higher is more machine-like; and
+what is said of a text.
 
-`tests/test_detector_contract.py` runs over every detector: finite, deterministic, independent of order and batch, empty,
-one-token and over-long text, no change to global gradient or random state.
+`tests/test_detector_contract.py` runs over every detector: finite, deterministic, independent of
+order and batch, empty, one-token and over-long text, no change to global gradient or random state.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ class Detector(Protocol):
     name: str
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """One finite number a text; of a trained detector 0 is even odds, of a zero-shot score nothing by itself.
+        """One finite number a text; of a trained detector 0 is even odds, of a zero-shot score
+        nothing by itself.
 
-        Whoever has a text of unknown origin normalises it first (`normalize.py`); no detector does. A score does not depend on the
-        texts beside it beyond 1e-4 in float32; zero-shot scores, which read in bfloat16 where the device has it, move by some
-        hundredths of their spread there, which is why `calibrate` reads as `detect` does.
+        Whoever has a text of unknown origin normalises it first (`normalize.py`); no detector does.
+        A score does not depend on the texts beside it beyond 1e-4 in float32; zero-shot scores,
+        which read in bfloat16 where the device has it, move by some hundredths of their spread
+        there, which is why `calibrate` reads as `detect` does.
         """
         ...
 
@@ -44,7 +47,9 @@ class Trained(Detector, Protocol):
 
 @runtime_checkable
 class Reading(Protocol):
-    """A detector, or one of its readers, that reads the first `most_tokens` of a text's tokens with the language model `scorer`."""
+    """A detector, or one of its readers, that reads the first `most_tokens` of a text's tokens with
+    the language model `scorer`.
+    """
 
     @property
     def scorer(self) -> CausalLM: ...
@@ -55,7 +60,9 @@ class Reading(Protocol):
 
 @runtime_checkable
 class Counting(Detector, Protocol):
-    """A detector that reads the beginning of a text without a language model, and says how much that is."""
+    """A detector that reads the beginning of a text without a language model, and says how much
+    that is.
+    """
 
     def token_counts(self, text: str) -> tuple[int, int]:
         """(all tokens of the text, those that are read)."""
@@ -79,7 +86,9 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A score, the kinds of text that the text may be of, the likeliest first, and what each reader says."""
+    """A score, the kinds of text that the text may be of, the likeliest first, and what each reader
+    says.
+    """
 
     score: float
     kinds: tuple[str, ...]
@@ -97,7 +106,9 @@ class Explaining(Detector, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One kind of thing that can hide machine text and was undone: `count` places, and what a reader would call it."""
+    """One kind of thing that can hide machine text and was undone: `count` places, and what a
+    reader would call it.
+    """
 
     what: str
     count: int
@@ -109,17 +120,20 @@ class Verdict:
 
     Attributes:
         score: higher is more machine-like; None where the text cannot be scored (it is empty).
-        p_value: conformal: the share of human calibration texts of like length, this one counted, that score as high or higher;
-            None where calibration has none.
-        verdict: `machine` when p_value ≤ fpr; `human-like` when few machine texts score so low, or, without any to compare
-            with, half of the human ones score as high; `not enough evidence` otherwise.
-        reason: one sentence for a person: what the p-value means here, or why there is not enough evidence.
+        p_value: conformal: the share of human calibration texts of like length, this one counted,
+            that score as high or higher; None where calibration has none.
+        verdict: `machine` when p_value ≤ fpr; `human-like` when few machine texts score so low, or,
+            without any to compare with, half of the human ones score as high; `not enough evidence`
+            otherwise.
+        reason: one sentence for a person: what the p-value means here, or why there is not enough
+            evidence.
         fpr: the false-positive rate asked for, in (0, 1).
         words: words of the text after normalisation.
         n_human: human calibration texts of like length that the p-value rests on.
         changes: what in its characters can hide machine text; normalisation undid it.
         normalized: the text that is judged.
-        kind: of text that the human texts it was compared with are; empty where they are of all kinds.
+        kind: of text that the human texts it was compared with are; empty where they are of all
+            kinds.
         opinions: what each of the detector's readers says, where it has several.
         segments: its parts, where they were asked for.
     """
@@ -160,7 +174,8 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class TokenEvidence:
-    """One token of a text under a language model: characters start … end − 1 of the normalised text.
+    """One token of a text under a language model: characters start … end − 1 of the normalised
+    text.
 
     Attributes:
         rank: 1 is the model's first choice; None for a first token that nothing stands before.

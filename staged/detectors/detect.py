@@ -1,4 +1,6 @@
-"""`staged detect`: a text in hand → normalised, scored, and set against the human texts of its length."""
+"""`staged detect`: a text in hand → normalised, scored, and set against the human texts of its
+length.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from staged.corpus.passages import sentence_spans
-from staged.detectors.calibration.calibration import Calibration, check_fpr, humans_needed, load_calibration
+from staged.detectors.calibration.calibration import (
+    Calibration,
+    check_fpr,
+    humans_needed,
+    load_calibration,
+)
 from staged.detectors.catalog import calibration_file, full_name, known_by, open_detector, scored_by
 from staged.detectors.contract import (
     MACHINE_WRITTEN,
@@ -59,8 +66,10 @@ class Examiner:
     Args:
         detector_name: as `open_detector` takes it.
         fpr: the share of human texts that may be called machine-written, in (0, 1).
-        calibration: the file to judge by; without it, the detector's own if it has one, else every p-value is None.
-        kind: of text that all are, which its human texts then are too; without it, each text's own by its words.
+        calibration: the file to judge by; without it, the detector's own if it has one, else every
+            p-value is None.
+        kind: of text that all are, which its human texts then are too; without it, each text's own
+            by its words.
         device: as `open_detector` takes it.
 
     Raises:
@@ -84,8 +93,8 @@ class Examiner:
         self.calibration: Calibration | None = load_calibration(file) if file else None
         if self.calibration and file and not self._is_calibrated_by(self.calibration, file):
             raise CheckpointError(
-                f"{file}: calibrates the detector {self.calibration.detector!r}, not {detector_name!r} as it is now; "
-                "run `staged calibrate`"
+                f"{file}: calibrates the detector {self.calibration.detector!r}, not"
+                f" {detector_name!r} as it is now; run `staged calibrate`"
             )
         self.kind = kind
         self.check_kind(kind)
@@ -93,7 +102,8 @@ class Examiner:
         self._unread = ""  # why there is nothing to read with
 
     def check_kind(self, kind: str) -> None:
-        """Refuse a kind of text that the calibration has no human texts of; empty stands for each text's own.
+        """Refuse a kind of text that the calibration has no human texts of; empty stands for each
+        text's own.
 
         Raises:
             PlanError: it has none.
@@ -101,20 +111,29 @@ class Examiner:
         known = self.calibration.by_kind if self.calibration else {}
         if kind and kind not in known:
             raise PlanError(
-                f"kind {kind!r}: the calibration has none of it; {nearest(kind, known) if known else 'it knows no kinds'}"
+                f"kind {kind!r}: the calibration has none of it;"
+                f" {nearest(kind, known) if known else 'it knows no kinds'}"
             )
 
     def _is_calibrated_by(self, calibration: Calibration, file: Path) -> bool:
-        """Whether these are scores of this detector: its files say so where the calibration knows them, else its name."""
-        if calibration.known_by or isinstance(self.detector, Explaining):  # whose name another detector had before it
+        """Whether these are scores of this detector: its files say so where the calibration knows
+        them, else its name.
+        """
+        if calibration.known_by or isinstance(
+            self.detector, Explaining
+        ):  # whose name another detector had before it
             return calibration.known_by == known_by(self.name)
         names, own = {full_name(self.name)}, calibration_file(self.name)
-        if not Path(self.name).exists() or (own and own.samefile(file)):  # another folder's detector may call itself the same
+        if not Path(self.name).exists() or (
+            own and own.samefile(file)
+        ):  # another folder's detector may call itself the same
             names.add(self.detector.name)
         return full_name(calibration.detector) in names
 
     def identity(self) -> dict[str, Any]:
-        """What its scores and p-values depend on, JSON values: work that another has begun is not continued."""
+        """What its scores and p-values depend on, JSON values: work that another has begun is not
+        continued.
+        """
         fingerprint = self.calibration.fingerprint if self.calibration else None
         return scored_by(self.name, self.device) | {"calibration": fingerprint, "kind": self.kind}
 
@@ -126,12 +145,18 @@ class Examiner:
         read = [self._read(one.text) for _, one in texts]
         scored = iter(self._scored([text for text, why in read if not why]))
         return [
-            self._unjudged(name, one, text, why) if why else self._verdict(name, next(scored), one, text)
+            (
+                self._unjudged(name, one, text, why)
+                if why
+                else self._verdict(name, next(scored), one, text)
+            )
             for (name, one), (text, why) in zip(texts, read, strict=True)
         ]
 
     def _read(self, text: str) -> tuple[str, str]:
-        """What of a normalised text is judged, and why nothing can be said of it; a sentence, or nothing where something can."""
+        """What of a normalised text is judged, and why nothing can be said of it; a sentence, or
+        nothing where something can.
+        """
         if not text.strip():
             return text, "The text is empty."
         if self.calibration is None or self._is_short(text):
@@ -142,79 +167,135 @@ class Examiner:
         if not self._is_short(once):
             return once, ""
         words, least = counted(count_words(once), "word"), self.calibration.edges_words[0]
-        return once, f"The text repeats itself: it has {words} without that; below {least} words there is too little to judge by."
+        return (
+            once,
+            (
+                f"The text repeats itself: it has {words} without that; below {least} words there"
+                " is too little to judge by."
+            ),
+        )
 
     def _is_short(self, text: str) -> bool:
         assert self.calibration is not None
         return self.calibration.bin_of(count_words(text)) is None and not is_unspaced(text)
 
     def _scored(self, texts: list[str]) -> list[Scored]:
-        """A score for each text, by a detector of several readers with what each says; in batches that memory can hold."""
+        """A score for each text, by a detector of several readers with what each says; in batches
+        that memory can hold.
+        """
         if isinstance(self.detector, Explaining):
             found = self.detector.scored(texts)
         else:
-            found = [Scored(score, (), ()) for score in (self.detector.score(texts) if texts else [])]
+            found = [
+                Scored(score, (), ()) for score in (self.detector.score(texts) if texts else [])
+            ]
         if len(found) != len(texts):
             gave = f"gave {counted(len(found), 'score')} for {counted(len(texts), 'text')}"
             raise CheckpointError(f"detector {self.name}: {gave}; the detector is broken")
         return found
 
     def _unjudged(self, name: str, one: Normalized, read: str, why: str) -> Verdict:
-        return Verdict(name, None, None, NOT_ENOUGH, self.name, why, self.fpr, count_words(read), 0, one.changes, one.text)
+        return Verdict(
+            name,
+            None,
+            None,
+            NOT_ENOUGH,
+            self.name,
+            why,
+            self.fpr,
+            count_words(read),
+            0,
+            one.changes,
+            one.text,
+        )
 
     def _verdict(self, name: str, scored: Scored, one: Normalized, read: str) -> Verdict:
         words = count_words(read)
         verdict, p, n, reason, kind = self._judge(scored, words)
-        if verdict == MACHINE_WRITTEN and (reader := reader_of(self.detector)) and is_recited(reader, read):
+        if (
+            verdict == MACHINE_WRITTEN
+            and (reader := reader_of(self.detector))
+            and is_recited(reader, read)
+        ):
             return self._unjudged(name, one, read, REASON)
         if len(read) < len(one.text):
             reason += " What comes again in the text was read once."
-        facts = (scored.score, p, verdict, self.name, reason, self.fpr, words, n, one.changes, one.text)
+        facts = (
+            scored.score,
+            p,
+            verdict,
+            self.name,
+            reason,
+            self.fpr,
+            words,
+            n,
+            one.changes,
+            one.text,
+        )
         return Verdict(name, *facts, kind=kind, opinions=scored.opinions)
 
     def _judge(self, scored: Scored, words: int) -> tuple[str, float | None, int, str, str]:
         if self.calibration is None:
-            said = f"The detector {self.name} has not been calibrated on human text here: `staged calibrate` does that."
+            said = (
+                f"The detector {self.name} has not been calibrated on human text here: `staged"
+                " calibrate` does that."
+            )
             return NOT_ENOUGH, None, 0, said, ""
         kinds = (self.kind,) if self.kind else scored.kinds
         return self.calibration.verdict(scored.score, words, self.fpr, kinds=kinds)
 
     def why_nothing(self, verdict: Verdict) -> str:
-        """Why this verdict could not have been another, in words that fit all such texts; nothing where it could."""
+        """Why this verdict could not have been another, in words that fit all such texts; nothing
+        where it could.
+        """
         if verdict.p_value is not None and verdict.n_human >= humans_needed(verdict.fpr):
             return ""
         short = self.calibration is not None and self.calibration.bin_of(verdict.words) is None
-        if self.calibration is None or not short or verdict.score is None or is_unspaced(verdict.normalized):
+        if (
+            self.calibration is None
+            or not short
+            or verdict.score is None
+            or is_unspaced(verdict.normalized)
+        ):
             return verdict.reason
         return f"below {self.calibration.edges_words[0]} words there is too little to judge by."
 
     def segments(self, text: str) -> list[Segment]:
-        """Whole sentences of a normalised text in parts of at least `SEGMENT_WORDS` words, each judged by itself.
+        """Whole sentences of a normalised text in parts of at least `SEGMENT_WORDS` words, each
+        judged by itself.
 
-        Of k parts of a human text about k times fpr are called machine-written by chance. Of a text of which nothing can be said
-        nothing is said of its parts: the comments of a program are no essay.
+        Of k parts of a human text about k times fpr are called machine-written by chance. Of a text
+        of which nothing can be said nothing is said of its parts: the comments of a program are no
+        essay.
         """
         parts = segment_spans(text)
         if self._read(text)[1]:
             return [Segment(a, b, None, None, NOT_ENOUGH) for a, b in parts]
         verdicts = self._verdicts([("", Normalized(text[a:b], ())) for a, b in parts])
-        return [Segment(a, b, one.score, one.p_value, one.verdict) for (a, b), one in zip(parts, verdicts, strict=True)]
+        return [
+            Segment(a, b, one.score, one.p_value, one.verdict)
+            for (a, b), one in zip(parts, verdicts, strict=True)
+        ]
 
     def share(self, text: str) -> Share | None:
-        """How much of a normalised text looks machine-written; None where its detector does not tell, or the text has too few
-        sentences or is none that anything can be said of."""
+        """How much of a normalised text looks machine-written; None where its detector does not
+        tell, or the text has too few sentences or is none that anything can be said of.
+        """
         if not isinstance(self.detector, ReadersDetector) or self._read(text)[1]:
             return None
         return self.detector.share(text)
 
     def word_weights(self, text: str) -> list[WordWeight]:
-        """What each word of a normalised text adds to its log-odds by words and phrases alone; none where its detector does not
-        tell."""
-        return self.detector.word_weights(text) if isinstance(self.detector, ReadersDetector) else []
+        """What each word of a normalised text adds to its log-odds by words and phrases alone; none
+        where its detector does not tell.
+        """
+        return (
+            self.detector.word_weights(text) if isinstance(self.detector, ReadersDetector) else []
+        )
 
     def tokens(self, text: str) -> list[TokenEvidence]:
-        """A normalised text token by token, under the detector's own model or, where it has none, `SCORER`; none after
-        `reads_without` has said why.
+        """A normalised text token by token, under the detector's own model or, where it has none,
+        `SCORER`; none after `reads_without` has said why.
 
         Raises:
             CheckpointError: that model is not installed.
@@ -224,7 +305,9 @@ class Examiner:
         return token_evidence(self._open_reader(), text, most_tokens=MOST_TOKENS)
 
     def reads_without(self) -> str:
-        """Load what `tokens` reads with, and say nothing; or say why texts are not shown token by token from now on."""
+        """Load what `tokens` reads with, and say nothing; or say why texts are not shown token by
+        token from now on.
+        """
         try:
             self._open_reader()
         except CheckpointError as error:
@@ -238,11 +321,15 @@ class Examiner:
         return self._reader
 
     def distributions(self, words: int, *, kind: str = "") -> tuple[list[float], list[float]]:
-        """Scores of human calibration texts of this length and kind, and of machine ones; empty where there are none."""
+        """Scores of human calibration texts of this length and kind, and of machine ones; empty
+        where there are none.
+        """
         return self.calibration.scores(words, kind=kind) if self.calibration else ([], [])
 
     def token_counts(self, text: str) -> tuple[int, int]:
-        """(all tokens of a normalised text, those that count), by the tokenizer of the model that reads; words where none does."""
+        """(all tokens of a normalised text, those that count), by the tokenizer of the model that
+        reads; words where none does.
+        """
         if isinstance(self.detector, Counting):
             return self.detector.token_counts(text)
         if reader := reader_of(self.detector):
@@ -258,8 +345,14 @@ class Examiner:
         return not isinstance(self.detector, ZeroShotDetector)
 
     def machine_probability(self, verdict: Verdict) -> float:
-        """The score as a probability under even odds, in [0, 1]; 0.5 without a score. Only of a detector that `gives_odds`."""
-        return 0.5 if verdict.score is None else 1 / (1 + math.exp(-max(min(verdict.score, 500.0), -500.0)))
+        """The score as a probability under even odds, in [0, 1]; 0.5 without a score. Only of a
+        detector that `gives_odds`.
+        """
+        return (
+            0.5
+            if verdict.score is None
+            else 1 / (1 + math.exp(-max(min(verdict.score, 500.0), -500.0)))
+        )
 
 
 def reader_of(detector: Detector) -> Reading | None:
@@ -269,7 +362,9 @@ def reader_of(detector: Detector) -> Reading | None:
 
 
 def segment_spans(text: str) -> list[tuple[int, int]]:
-    """Characters start … end − 1 of parts of whole sentences; a short rest joins the part before it."""
+    """Characters start … end − 1 of parts of whole sentences; a short rest joins the part before
+    it.
+    """
     parts: list[tuple[int, int]] = []
     start, words = None, 0
     for a, b in sentence_spans(text):
@@ -285,7 +380,11 @@ def segment_spans(text: str) -> list[tuple[int, int]]:
 
 
 def judged(
-    examiner: Examiner, texts: Iterable[tuple[str, str]], *, segments: bool = False, at_once: int = AT_ONCE
+    examiner: Examiner,
+    texts: Iterable[tuple[str, str]],
+    *,
+    segments: bool = False,
+    at_once: int = AT_ONCE,
 ) -> Iterator[Verdict]:
     """Verdicts in the order of the (id, text) pairs, which are read as they are needed.
 
@@ -296,7 +395,11 @@ def judged(
     waiting = iter(texts)
     while some := list(islice(waiting, at_once)):
         for verdict in examiner.examine(some):
-            yield replace(verdict, segments=examiner.segments(verdict.normalized)) if segments else verdict
+            yield (
+                replace(verdict, segments=examiner.segments(verdict.normalized))
+                if segments
+                else verdict
+            )
 
 
 def write_judged(
@@ -307,7 +410,8 @@ def write_judged(
     segments: bool = False,
     progress: Progress = silent,
 ) -> None:
-    """Verdicts into a .jsonl file that appears when whole; what a killed run has judged is kept in `OUT.blocks` and used.
+    """Verdicts into a .jsonl file that appears when whole; what a killed run has judged is kept in
+    `OUT.blocks` and used.
 
     Raises:
         ArtifactError: the place cannot be written.
@@ -321,7 +425,10 @@ def write_judged(
             file = blocks / f"{start:09d}-{digest(chain(*some))}.jsonl"
             if not file.is_file():
                 rows = (one.row() for one in judged(examiner, some, segments=segments))
-                write_atomic(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+                write_atomic(
+                    file,
+                    "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(),
+                )
             files.append(file)
             progress(start + len(some), len(texts))
         write_atomic(out, b"".join(file.read_bytes() for file in files), form=VERDICTS)

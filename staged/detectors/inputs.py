@@ -17,18 +17,26 @@ def read_texts(places: list[str], *, out: Path | None = None) -> Iterator[tuple[
     """(id, text) of everything that stands at these places, in a fixed order.
 
     Args:
-        places: files, and folders of files, as `text_files` takes them: a file with rows has a text a row, with an "id" or else its
-            row number (behind the file's name where several are read), any other file is one text, its id its path; `-` is
-            standard input, one text, or rows where its first character is `{`. A text may be empty, so that every row is answered.
+        places: files, and folders of files, as `text_files` takes them: a file with rows has a text
+            a row, with an "id" or else its row number (behind the file's name where several are
+            read), any other file is one text, its id its path; `-` is standard input, one text, or
+            rows where its first character is `{`. A text may be empty, so that every row is
+            answered.
         out: the file that the results go to, which is left out of a folder.
 
     Raises:
-        CorpusError: nothing there, no text in it, a bad row, named by its number, or files that are not as `read_text` takes them;
-            all of these are looked at first.
+        CorpusError: nothing there, no text in it, a bad row, named by its number, or files that are
+            not as `read_text` takes them; all of these are looked at first.
     """
-    files = [file for place in places for file in ([None] if place == STDIN else text_files(place, but=out))]
+    files = [
+        file
+        for place in places
+        for file in ([None] if place == STDIN else text_files(place, but=out))
+    ]
     empty = True
-    for one in first_fault_last(files, lambda file: _stream() if file is None else _file(file, len(files) > 1)):
+    for one in first_fault_last(
+        files, lambda file: _stream() if file is None else _file(file, len(files) > 1)
+    ):
         empty = False
         yield one
     if empty:
@@ -38,12 +46,22 @@ def read_texts(places: list[str], *, out: Path | None = None) -> Iterator[tuple[
 def holds_verdicts(path: Path) -> bool:
     """Whether an earlier run wrote this."""
     with open(path, "rb") as file:
-        return b'"verdict"' in file.read(100_000) if path.suffix == ".jsonl" else file.read(15).lower() == b"<!doctype html>"
+        return (
+            b'"verdict"' in file.read(100_000)
+            if path.suffix == ".jsonl"
+            else file.read(15).lower() == b"<!doctype html>"
+        )
 
 
 def _file(path: Path, several: bool) -> Iterator[tuple[str, str]]:
     for one in read_file(path, advice=ADVICE):
-        here = str(path) if one.number is None else f"{path}:{one.number}" if several else str(one.number)
+        here = (
+            str(path)
+            if one.number is None
+            else f"{path}:{one.number}"
+            if several
+            else str(one.number)
+        )
         yield _id(one.row, here), one.text
 
 

@@ -1,4 +1,6 @@
-"""What a reader of Word files or PDFs gives: the words that a person sees, and in words what it left out."""
+"""What a reader of Word files or PDFs gives: the words that a person sees, and in words what it
+left out.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ class Extract:
 
     Attributes:
         text: what a person who opens the file reads, once and in reading order.
-        left_out: what is in the file and not in `text`, each with its number: `2 pictures`, `31 hidden words`.
+        left_out: what is in the file and not in `text`, each with its number: `2 pictures`, `31
+            hidden words`.
     """
 
     text: str

@@ -8,7 +8,9 @@ from pathlib import Path
 from staged.errors import StagedError
 
 
-def installed_file(distribution: str, path: str, *, install: str, what: str, error: type[StagedError]) -> Path:
+def installed_file(
+    distribution: str, path: str, *, install: str, what: str, error: type[StagedError]
+) -> Path:
     """Where a file of an installed package stands.
 
     Args:
@@ -23,7 +25,12 @@ def installed_file(distribution: str, path: str, *, install: str, what: str, err
     try:
         file = Path(str(importlib.metadata.distribution(distribution).locate_file(path)))
     except importlib.metadata.PackageNotFoundError:
-        raise error(f"{what}: the package {distribution} is not installed; run `{install}`") from None
+        raise error(
+            f"{what}: the package {distribution} is not installed; run `{install}`"
+        ) from None
     if not file.is_file():
-        raise error(f"{what}: this version of {distribution} has no {path}; install another one: `{install}`")
+        raise error(
+            f"{what}: this version of {distribution} has no {path}; install another one:"
+            f" `{install}`"
+        )
     return file

@@ -17,35 +17,56 @@ from staged.files.pdf_lines import whole_words, without_running_lines
 from staged.files.pdf_pages import Ink, Page, read_page
 
 PAGES = 500
-ADOBE_ONLY = f"this PDF is a form that only Adobe's reader shows; print it there into another PDF, or {INSTEAD}"
+ADOBE_ONLY = (
+    "this PDF is a form that only Adobe's reader shows; print it there into another PDF, or"
+    f" {INSTEAD}"
+)
 
 
 def read(data: bytes) -> Extract:
-    """The text of a PDF without running headers, footers and page numbers; a word cut at the end of a line is made whole.
+    """The text of a PDF without running headers, footers and page numbers; a word cut at the end of
+    a line is made whole.
 
     Raises:
-        CorpusError: locked, damaged, scanned, too many pages, or in fonts that do not say which letters they show.
+        CorpusError: locked, damaged, scanned, too many pages, or in fonts that do not say which
+            letters they show.
     """
     document = _opened(data)
     if len(document) > PAGES:
-        raise CorpusError(f"this PDF has {len(document):,} pages; at most {PAGES} are read; save the part in question as .txt")
+        raise CorpusError(
+            f"this PDF has {len(document):,} pages; at most {PAGES} are read; save the part in"
+            " question as .txt"
+        )
     ink = Ink()
     pages = [read_page(document, i, ink) for i in range(len(document))]
     if not any(page.text.strip() for page in pages):
-        raise CorpusError(f"this PDF holds no text: it is probably a scan; run text recognition on it, or {INSTEAD}")
+        raise CorpusError(
+            "this PDF holds no text: it is probably a scan; run text recognition on it, or"
+            f" {INSTEAD}"
+        )
     legible = _legible_pages(pages)
     texts, running = without_running_lines([page.text for page in legible])
     text = whole_words(texts)
     counts = {
-        ("page in letters that are no words", "pages in letters that are no words"): len(pages) - len(legible),
-        ("page without text, such as a picture", "pages without text, such as pictures"): sum(page.is_picture for page in pages),
+        ("page in letters that are no words", "pages in letters that are no words"): (
+            len(pages) - len(legible)
+        ),
+        ("page without text, such as a picture", "pages without text, such as pictures"): sum(
+            page.is_picture for page in pages
+        ),
         ("running header or footer", "running headers, footers and page numbers"): running,
         ("hidden word", "hidden words"): sum(len(page.hidden) for page in pages),
-        ("sign that its font does not name", "signs that their fonts do not name"): len(UNNAMED.findall(text)),
+        ("sign that its font does not name", "signs that their fonts do not name"): len(
+            UNNAMED.findall(text)
+        ),
         ("comment", "comments"): sum(page.comments for page in pages),
         ("attached file", "attached files"): document.count_attachments(),
     }
-    named = (f"{count:,} {one if count == 1 else several}" for (one, several), count in counts.items() if count)
+    named = (
+        f"{count:,} {one if count == 1 else several}"
+        for (one, several), count in counts.items()
+        if count
+    )
     return Extract(UNNAMED.sub("", text), tuple(named))
 
 
@@ -54,7 +75,9 @@ def _opened(data: bytes) -> pypdfium2.PdfDocument:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
         if error.err_code == pdfium.FPDF_ERR_PASSWORD:
-            raise CorpusError(f"this PDF is locked with a password; remove it, or {INSTEAD}") from None
+            raise CorpusError(
+                f"this PDF is locked with a password; remove it, or {INSTEAD}"
+            ) from None
         raise
     if document.get_formtype() == pdfium.FORMTYPE_XFA_FULL:
         raise CorpusError(ADOBE_ONLY)
@@ -71,7 +94,7 @@ def _legible_pages(pages: list[Page]) -> list[Page]:
     legible = [page for page in pages if not why_illegible(page.text)]
     if why := why_illegible("\n".join(page.text for page in legible or pages)):
         raise CorpusError(
-            f"the letters of this PDF cannot be read rightly: its fonts {why}; export it again with another program, run text "
-            f"recognition on it, or {INSTEAD}"
+            f"the letters of this PDF cannot be read rightly: its fonts {why}; export it again with"
+            f" another program, run text recognition on it, or {INSTEAD}"
         )
     return legible

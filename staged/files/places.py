@@ -1,4 +1,6 @@
-"""Which files stand at a place that a user names, and which of them are texts: one rule for every command."""
+"""Which files stand at a place that a user names, and which of them are texts: one rule for every
+command.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,15 @@ from staged.notes import note
 from staged.pages.figures import counted
 from staged.storage.gate import is_work, stands_in_work
 
-__all__ = ["KINDS", "files_below", "first_fault_last", "name_in", "note_without_text", "refuse_to_replace", "text_files"]
+__all__ = [
+    "KINDS",
+    "files_below",
+    "first_fault_last",
+    "name_in",
+    "note_without_text",
+    "refuse_to_replace",
+    "text_files",
+]
 
 PLAIN = (".txt", ".text", ".md", ".markdown")
 SUFFIXES = (*PLAIN, *word.SUFFIXES, ".pdf", *ROWS)  # or none at all
@@ -31,22 +41,27 @@ R = TypeVar("R")
 
 
 def text_files(place: str, *, but: Path | None = None) -> list[Path]:
-    """The files to read at a place, in a fixed order: the file that it is, or those below a folder that are of `KINDS`.
+    """The files to read at a place, in a fixed order: the file that it is, or those below a folder
+    that are of `KINDS`.
 
-    What else is in a folder is named in a note: other kinds, and what is no ordinary file. A file that is named itself is read
-    whatever its ending, unless it says that there is more in it than a text.
+    What else is in a folder is named in a note: other kinds, and what is no ordinary file. A file
+    that is named itself is read whatever its ending, unless it says that there is more in it than a
+    text.
 
     Args:
         but: a file to leave out without a word, such as the one that results go to.
 
     Raises:
-        CorpusError: nothing there, a folder without a file to read, another kind of file, or a place that cannot be looked at.
+        CorpusError: nothing there, a folder without a file to read, another kind of file, or a
+            place that cannot be looked at.
     """
     path = Path(place)
     try:
         if not place.strip() or not path.exists():
             named = place if place.strip() else "an empty name"
-            raise CorpusError(f"{named}: no such file or folder; give a file with text, or a folder of such")
+            raise CorpusError(
+                f"{named}: no such file or folder; give a file with text, or a folder of such"
+            )
         if not path.is_dir():
             _check_named(path)
             return [path]
@@ -58,7 +73,11 @@ def text_files(place: str, *, but: Path | None = None) -> list[Path]:
     if passed_over:
         note(f"{place}: {_listed(passed_over)} passed over (read are {KINDS})")
     if not read:
-        lacks = "holds no text of a kind that is read" if passed_over else "an empty folder, which holds no text"
+        lacks = (
+            "holds no text of a kind that is read"
+            if passed_over
+            else "an empty folder, which holds no text"
+        )
         raise CorpusError(f"{place}: {lacks}; put texts there ({KINDS})")
     return read
 
@@ -66,9 +85,9 @@ def text_files(place: str, *, but: Path | None = None) -> list[Path]:
 def files_below(folder: Path) -> list[Path]:
     """All that is below a folder but folders, in a fixed order.
 
-    Without what is hidden, and what Word keeps beside a file that is open. Folders of our own work are passed over, unless the
-    folder is itself one or stands in one: a study whose results lie inside its corpus does not read them as human text. Links to
-    folders are not followed.
+    Without what is hidden, and what Word keeps beside a file that is open. Folders of our own work
+    are passed over, unless the folder is itself one or stands in one: a study whose results lie
+    inside its corpus does not read them as human text. Links to folders are not followed.
 
     Raises:
         OSError: a folder that may not be looked into.
@@ -78,7 +97,11 @@ def files_below(folder: Path) -> list[Path]:
     for place, folders, files in os.walk(folder, onerror=_raised):
         links = [one for one in folders if Path(place, one).is_symlink()]
         folders[:] = [
-            one for one in folders if one not in links and _is_meant(one) and (everything or not _is_ours(Path(place, one)))
+            one
+            for one in folders
+            if one not in links
+            and _is_meant(one)
+            and (everything or not _is_ours(Path(place, one)))
         ]
         found += [Path(place, one) for one in (*files, *links) if _is_meant(one)]
     return sorted(found)
@@ -107,13 +130,24 @@ def is_text(path: Path) -> bool:
 def _check_named(path: Path) -> None:
     suffix, mode = path.suffix.lower(), path.stat().st_mode
     if suffix in MARKED_UP:
-        raise CorpusError(f"{path}: a {suffix} file would be read as its markup; save it as .docx, .pdf or .txt")
+        raise CorpusError(
+            f"{path}: a {suffix} file would be read as its markup; save it as .docx, .pdf or .txt"
+        )
     if suffix in TABLES:
-        raise CorpusError(f"{path}: a {suffix} file has more than a text in it; give its texts as .jsonl rows, one a line")
+        raise CorpusError(
+            f"{path}: a {suffix} file has more than a text in it; give its texts as .jsonl rows,"
+            " one a line"
+        )
     if suffix in PACKED:
-        raise CorpusError(f"{path}: is packed; unpack it, and give the file or the folder that comes out")
-    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):  # a device may never end; a pipe is a file
-        raise CorpusError(f"{path}: is a device or a socket; give a file with text, or a folder of such")
+        raise CorpusError(
+            f"{path}: is packed; unpack it, and give the file or the folder that comes out"
+        )
+    if (
+        stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode)
+    ):  # a device may never end; a pipe is a file
+        raise CorpusError(
+            f"{path}: is a device or a socket; give a file with text, or a folder of such"
+        )
 
 
 def _named(path: Path, folder: Path) -> str:
@@ -139,7 +173,8 @@ def _listed(names: Sequence[str], what: str = "file") -> str:
 
 
 def first_fault_last(files: Iterable[T], read: Callable[[T], Iterable[R]]) -> Iterator[R]:
-    """What `read` gives of each file in turn; all are looked at before those that cannot be read are said together.
+    """What `read` gives of each file in turn; all are looked at before those that cannot be read
+    are said together.
 
     Raises:
         CorpusError: there are such.
@@ -159,8 +194,13 @@ def _is_not_read(path: Path) -> bool:
     return not is_text(path)
 
 
-def refuse_to_replace(out: Path | None, *sources: str | Path | None, passed_over: Callable[[Path], bool] = _is_not_read) -> None:
-    """Refuse to write into a file that is read, and over what is no file: a folder, a device, a pipe.
+def refuse_to_replace(
+    out: Path | None,
+    *sources: str | Path | None,
+    passed_over: Callable[[Path], bool] = _is_not_read,
+) -> None:
+    """Refuse to write into a file that is read, and over what is no file: a folder, a device, a
+    pipe.
 
     Args:
         sources: files, and folders whose files are read.
@@ -174,10 +214,21 @@ def refuse_to_replace(out: Path | None, *sources: str | Path | None, passed_over
     if out.is_dir():
         raise PlanError(f"{out}: is a folder; name a file to write, such as one inside it")
     if not out.is_file():
-        raise PlanError(f"{out}: is no ordinary file and would be replaced by one; choose another place to write to")
+        raise PlanError(
+            f"{out}: is no ordinary file and would be replaced by one; choose another place to"
+            " write to"
+        )
     for source in sources:
         read = [Path(source)] if source and Path(source).is_file() else []
-        if source and Path(source).is_dir() and out.resolve().is_relative_to(Path(source).resolve()):
-            read = [one for one in files_below(Path(source)) if one.is_file() and not passed_over(one)]
+        if (
+            source
+            and Path(source).is_dir()
+            and out.resolve().is_relative_to(Path(source).resolve())
+        ):
+            read = [
+                one for one in files_below(Path(source)) if one.is_file() and not passed_over(one)
+            ]
         if any(out.samefile(one) for one in read):
-            raise PlanError(f"{out}: is read here and would be replaced; choose another place to write to")
+            raise PlanError(
+                f"{out}: is read here and would be replaced; choose another place to write to"
+            )

@@ -1,10 +1,12 @@
-"""Sheets that people fill in with a spreadsheet: written as CSV, read back as spreadsheets save it, each text still the same.
+"""Sheets that people fill in with a spreadsheet: written as CSV, read back as spreadsheets save it,
+each text still the same.
 
-A sheet never says whose text a row shows; that is in a key file of its own. Rows are joined to it by number, and a digest of the
-words guards against a row that was sorted away from its number, or edited.
+A sheet never says whose text a row shows; that is in a key file of its own. Rows are joined to it
+by number, and a digest of the words guards against a row that was sorted away from its number, or
+edited.
 
-A text that a spreadsheet would evaluate (`=1+1`) gets an apostrophe before it when it is written, and loses it when it is compared.
-Source: OWASP, CSV Injection.
+A text that a spreadsheet would evaluate (`=1+1`) gets an apostrophe before it when it is written,
+and loses it when it is compared. Source: OWASP, CSV Injection.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ SEPARATORS = ",;\t|"  # spreadsheets write the one that their language uses
 SAVE = "save it as CSV in UTF-8"
 BOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx, .ods and .numbers begin, and .xls
 SEPARATOR_LINE = re.compile(r'"?sep=.?"?')  # which Excel writes and hides
-# What a spreadsheet evaluates: at a cell's beginning, or behind what may separate cells where the file is opened.
+# What a spreadsheet evaluates: at a cell's beginning, or behind what may separate cells where the
+# file is opened.
 SIGN = r"[=+\-@＝＋－＠]\s*\S"
 SPACE = r"[^\S\t\r\n]"
 BEGINS, BEHIND = rf"(?={SPACE}*{SIGN}|[\t\r\n])", rf'(?=(?:{SPACE}|")*{SIGN})'
@@ -52,7 +55,9 @@ WHOLE = re.compile(r"['’]?\+?0*(\d+)(?:[.,]0*)?")
 GROUPED = re.compile(r"[.,'’\s](?=\d{3}(?!\d))")  # what stands between thousands
 
 
-def write_sheet_file(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, form: Form | None = None) -> None:
+def write_sheet_file(
+    path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, form: Form | None = None
+) -> None:
     """A whole CSV file or nothing; its texts `defused`.
 
     Args:
@@ -65,7 +70,9 @@ def write_sheet_file(path: Path, header: Sequence[str], rows: Iterable[Sequence[
 
 
 def defused(text: str) -> str:
-    """A cell's text with an apostrophe before what a spreadsheet would evaluate; a number stays one."""
+    """A cell's text with an apostrophe before what a spreadsheet would evaluate; a number stays
+    one.
+    """
     return text if NUMBER.fullmatch(text) else FORMULA.sub(r"'\1\2", text)
 
 
@@ -75,10 +82,11 @@ def is_same_text(cell: str, sha256: str) -> bool:
 
 
 def read_sheet(path: Path, header: Sequence[str], *, of: str) -> list[dict[str, str]]:
-    """Rows of a filled-in sheet, column → text without white space around it; other columns are kept, missing fields are empty.
+    """Rows of a filled-in sheet, column → text without white space around it; other columns are
+    kept, missing fields are empty.
 
-    Read as spreadsheets save it: UTF-8, or UTF-16 with a mark; commas, semicolons, tabs or bars, any line ends; a first line
-    `sep=;`, empty rows and columns without a name are passed over.
+    Read as spreadsheets save it: UTF-8, or UTF-16 with a mark; commas, semicolons, tabs or bars,
+    any line ends; a first line `sep=;`, empty rows and columns without a name are passed over.
 
     Args:
         header: columns that must be there.
@@ -90,8 +98,12 @@ def read_sheet(path: Path, header: Sequence[str], *, of: str) -> list[dict[str, 
     return [row for _, row in numbered_rows(path, header, of=of)]
 
 
-def numbered_rows(path: Path, header: Sequence[str], *, of: str) -> list[tuple[int, dict[str, str]]]:
-    """As `read_sheet`, each row with its number in the spreadsheet, from 1, in which the header counts."""
+def numbered_rows(
+    path: Path, header: Sequence[str], *, of: str
+) -> list[tuple[int, dict[str, str]]]:
+    """As `read_sheet`, each row with its number in the spreadsheet, from 1, in which the header
+    counts.
+    """
     text = _text(path)
     try:
         for separator in SEPARATORS:
@@ -108,18 +120,28 @@ def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CorpusError(f"{path}: cannot be read: {error.strerror or error}; give a filled-in sheet, a CSV file") from None
+        raise CorpusError(
+            f"{path}: cannot be read: {error.strerror or error}; give a filled-in sheet, a CSV file"
+        ) from None
     if data.startswith(BOOKS):
-        raise CorpusError(f"{path}: a spreadsheet's own file, which is not read; open it there and {SAVE}")
+        raise CorpusError(
+            f"{path}: a spreadsheet's own file, which is not read; open it there and {SAVE}"
+        )
     try:
-        return data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8").replace("\ufeff", "")
+        return data.decode(
+            "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+        ).replace("\ufeff", "")
     except UnicodeDecodeError as error:
         said = f"byte {error.start} is not UTF-8"
-        raise CorpusError(f"{path}: not a readable sheet, {SAVE} (in Excel: CSV UTF-8): {said}") from None
+        raise CorpusError(
+            f"{path}: not a readable sheet, {SAVE} (in Excel: CSV UTF-8): {said}"
+        ) from None
 
 
 def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """(number, cells without white space around them) of each row that is not empty; the line that names the separator is none."""
+    """(number, cells without white space around them) of each row that is not empty; the line that
+    names the separator is none.
+    """
     number, begun = 0, False
     for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
         cells = [cell.strip() for cell in row]
@@ -136,14 +158,19 @@ def _named(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     return {name: cell for name, cell in reversed(list(zip(names, filled, strict=False))) if name}
 
 
-def row_of(row: Mapping[str, str], known: Mapping[tuple[str, ...], Any], *columns: str) -> tuple[tuple[str, ...], Any] | None:
-    """(place, what the key knows of it) of a row; None where the key does not know it, or not with this text.
+def row_of(
+    row: Mapping[str, str], known: Mapping[tuple[str, ...], Any], *columns: str
+) -> tuple[tuple[str, ...], Any] | None:
+    """(place, what the key knows of it) of a row; None where the key does not know it, or not with
+    this text.
 
     Args:
         known: place → an object with `text_sha256`.
         columns: of the row, whose numbers make up its place.
     """
-    readings = [(whole_number(row[one]), whole_number(GROUPED.sub("", row[one]))) for one in columns]
+    readings = [
+        (whole_number(row[one]), whole_number(GROUPED.sub("", row[one]))) for one in columns
+    ]
     for place in product(*readings):
         one = known.get(place)
         if one is not None and is_same_text(row["text"], one["text_sha256"]):
@@ -152,7 +179,9 @@ def row_of(row: Mapping[str, str], known: Mapping[tuple[str, ...], Any], *column
 
 
 def whole_number(cell: str) -> str:
-    """A whole number's digits, however a spreadsheet shows it: `3.0`, `3,00`, `'3`; any other text as it is."""
+    """A whole number's digits, however a spreadsheet shows it: `3.0`, `3,00`, `'3`; any other text
+    as it is.
+    """
     found = WHOLE.fullmatch(cell.strip())
     return found[1] if found else cell.strip()
 
@@ -169,18 +198,24 @@ def read_key_file(path: Path, *, of: str) -> Any:
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
-        raise ArtifactError(f"{path}: the sheets' key cannot be read: {error.strerror or error}; put it back there") from None
+        raise ArtifactError(
+            f"{path}: the sheets' key cannot be read: {error.strerror or error}; put it back there"
+        ) from None
     except ValueError:
         raise not_a_key(path, of=of) from None
 
 
 def not_a_key(path: Path, *, of: str) -> ArtifactError:
-    """What is said of another file in a key's place: made again, it would not fit the sheets that were handed out."""
+    """What is said of another file in a key's place: made again, it would not fit the sheets that
+    were handed out.
+    """
     return ArtifactError(f"{path}: is not the key that `{of}` wrote; restore that file")
 
 
 def one_line(text: str) -> str:
-    """One line of printable characters: a model may write carriage returns, which would end a row."""
+    """One line of printable characters: a model may write carriage returns, which would end a
+    row.
+    """
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 

@@ -1,4 +1,6 @@
-"""A user's files as text: plain, Word and PDF, and the rows of JSON Lines and Parquet. Whatever reads such files starts here."""
+"""A user's files as text: plain, Word and PDF, and the rows of JSON Lines and Parquet. Whatever
+reads such files starts here.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ def utf_text(data: bytes) -> str:
 
 
 def read_text(source: str | Path, *, advice: str = SAVE) -> str:
-    """The text of a file, or of standard input where the source is `-`; each kind of line end is one line feed.
+    """The text of a file, or of standard input where the source is `-`; each kind of line end is
+    one line feed.
 
     Word files and PDFs are known by their first bytes.
 
@@ -71,7 +74,9 @@ def _opened(where: str, kind: str, data: bytes) -> str:
 
 
 def writable(name: str) -> str:
-    """A name that fits into any output: halves of surrogate pairs, and bytes of a file's name that are not UTF-8, as escapes."""
+    """A name that fits into any output: halves of surrogate pairs, and bytes of a file's name that
+    are not UTF-8, as escapes.
+    """
     return name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -90,7 +95,8 @@ class Reading:
 
 
 def read_file(path: Path, *, advice: str = SAVE) -> Iterator[Reading]:
-    """The texts of one file: of `ROWS` one a row, under "text", empty ones among them; any other file is one text.
+    """The texts of one file: of `ROWS` one a row, under "text", empty ones among them; any other
+    file is one text.
 
     Raises:
         CorpusError: as `read_text`, `read_rows` and `row_text`.
@@ -103,7 +109,8 @@ def read_file(path: Path, *, advice: str = SAVE) -> Iterator[Reading]:
 
 
 def row_text(row: Mapping[str, Any], where: str, *, under: Sequence[str] = ("text",)) -> str:
-    """The string that a row has under the first of these names which it has; null, a table's gap, is the empty text.
+    """The string that a row has under the first of these names which it has; null, a table's gap,
+    is the empty text.
 
     Raises:
         CorpusError: none of the names, something else than a string, or a string that is no text.
@@ -116,7 +123,10 @@ def row_text(row: Mapping[str, Any], where: str, *, under: Sequence[str] = ("tex
         raise CorpusError(f"{where}: no string under {names}; every row needs one")
     if no_text := NO_TEXT.search(text):
         what = "a NUL" if no_text[0] == "\0" else "half a surrogate pair"
-        raise CorpusError(f"{where}: character {no_text.start()} is {what}, which is no text; repair what wrote the file")
+        raise CorpusError(
+            f"{where}: character {no_text.start()} is {what}, which is no text; repair what wrote"
+            " the file"
+        )
     return text
 
 
@@ -131,12 +141,19 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # also a date that Python has no name for
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        OverflowError,
+    ) as error:  # also a date that Python has no name for
         raise CorpusError(f"{path}: not a readable Parquet file: {first_line(error)}") from None
     yield from enumerate(rows, start=1)
 
 
-def json_lines(lines: Iterable[str], where: str, *, like: str = '{"text": "…"}') -> Iterator[tuple[int, dict[str, Any]]]:
+def json_lines(
+    lines: Iterable[str], where: str, *, like: str = '{"text": "…"}'
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line, object) of every line that is not blank.
 
     Args:
@@ -150,7 +167,10 @@ def json_lines(lines: Iterable[str], where: str, *, like: str = '{"text": "…"}
         if line.strip():
             try:
                 row = json.loads(line)
-            except (ValueError, RecursionError) as error:  # not JSON, a number of thousands of digits, nested a thousand deep
+            except (
+                ValueError,
+                RecursionError,
+            ) as error:  # not JSON, a number of thousands of digits, nested a thousand deep
                 said = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
                 raise CorpusError(f"{where}, line {number}: not JSON: {said}") from None
             if not isinstance(row, dict):

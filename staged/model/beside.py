@@ -1,4 +1,6 @@
-"""What lies beside a model's weights, or in their place: adapters, other copies, shards of a training, files of other programs."""
+"""What lies beside a model's weights, or in their place: adapters, other copies, shards of a
+training, files of other programs.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,10 @@ def note_beside(folder: Path) -> None:
     read = weight_files(folder)[0].name
     for name in ADAPTERS:
         if (folder / name).is_file():
-            note(f"{folder}: {name} is not read: a LoRA adapter counts once it is merged into the weights")
+            note(
+                f"{folder}: {name} is not read: a LoRA adapter counts once it is merged into the"
+                " weights"
+            )
             break
     for name in (SAFETENSORS, f"{SAFETENSORS}{INDEX}", PICKLED, f"{PICKLED}{INDEX}"):
         if name != read and (folder / name).is_file() and (why := _differs(folder, name)):
@@ -36,12 +41,18 @@ def note_beside(folder: Path) -> None:
 
 
 def _differs(folder: Path, name: str) -> str:
-    """In what other weights in the folder are not those that are read; empty where they are the same."""
+    """In what other weights in the folder are not those that are read; empty where they are the
+    same.
+    """
     if name.endswith(INDEX):
         return "it lists other files"
     try:
         other, ours = (
-            {key: tensor for key, tensor in plain_tensors(files).items() if key != HEAD and not MASK.fullmatch(key)}
+            {
+                key: tensor
+                for key, tensor in plain_tensors(files).items()
+                if key != HEAD and not MASK.fullmatch(key)
+            }
             for files in ([folder / name], weight_files(folder))
         )
         same = other.keys() == ours.keys() and all(_is_alike(other[key], ours[key]) for key in ours)
@@ -55,5 +66,12 @@ def _is_alike(one: AnyTensor, other: AnyTensor) -> bool:
     if one.shape != other.shape or one.dtype not in FLOATS or other.dtype not in FLOATS:  # a mask
         return one.shape == other.shape and one.dtype == other.dtype
     count = (min(math.prod(one.shape), COMPARED),)
-    first, second = one.beginning(count).read(torch.float32), other.beginning(count).read(torch.float32)
-    return torch.equal(first, second) if one.dtype == other.dtype else torch.allclose(first, second, rtol=CLOSE, atol=1e-6)
+    first, second = (
+        one.beginning(count).read(torch.float32),
+        other.beginning(count).read(torch.float32),
+    )
+    return (
+        torch.equal(first, second)
+        if one.dtype == other.dtype
+        else torch.allclose(first, second, rtol=CLOSE, atol=1e-6)
+    )

@@ -1,6 +1,7 @@
 """GPT-2's byte-level BPE, built on `tokenizers`.
 
-As in the released encoder, `<|endoftext|>` inside a text is ordinary characters: only the program puts token n_vocab − 1.
+As in the released encoder, `<|endoftext|>` inside a text is ordinary characters: only the program
+puts token n_vocab − 1.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from staged.storage.writing import write_atomic
 BYTES = 256
 REPLACEMENT = "\ufffd"
 RANDOM = ("dropout", "alpha", "nbest_size")  # of a BPE, and of a unigram model
-PROBE = " It's\tÀÉÎ e\u0301 ﬁ ٣5,\r\n\n  東京 🎈<|x|> \u00a0."  # what a tokenizer that changes texts would change
+# what a tokenizer that changes texts would change
+PROBE = " It's\tÀÉÎ e\u0301 ﬁ ٣5,\r\n\n  東京 🎈<|x|> \u00a0."
 
 
 class BPE:
     """Text ↔ token ids.
 
     Args:
-        tokenizer: byte-level BPE whose vocabulary is 256 bytes, the merges, and `<|endoftext|>` last.
+        tokenizer: byte-level BPE whose vocabulary is 256 bytes, the merges, and `<|endoftext|>`
+            last.
         where: how errors call it.
 
     Raises:
@@ -47,7 +50,9 @@ class BPE:
             raise CheckpointError(f"{where}: {END_OF_TEXT} is not the last token")
         missing = [byte for byte in pre_tokenizers.ByteLevel.alphabet() if byte not in vocabulary]
         if missing:
-            raise CheckpointError(f"{where}: {len(missing)} of the 256 bytes have no token; not a byte-level BPE")
+            raise CheckpointError(
+                f"{where}: {len(missing)} of the 256 bytes have no token; not a byte-level BPE"
+            )
         self._tokenizer = tokenizer
         self._tokenizer.encode_special_tokens = True
         self.before: list[int] = []  # tokens that stand before each text: none
@@ -61,8 +66,12 @@ class BPE:
         return [list(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
     def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
-        """Token ids of many texts, and characters start … end − 1 of each; tokens that share a character overlap."""
-        return [(list(one.ids), list(one.offsets)) for one in self._tokenizer.encode_batch(list(texts))]
+        """Token ids of many texts, and characters start … end − 1 of each; tokens that share a
+        character overlap.
+        """
+        return [
+            (list(one.ids), list(one.offsets)) for one in self._tokenizer.encode_batch(list(texts))
+        ]
 
     def vocabulary(self) -> dict[str, int]:
         """Token → id."""
@@ -84,7 +93,9 @@ class BPE:
         ]
 
     def save(self, folder: Path) -> None:
-        """Write `tokenizer.json` and `tokenizer_config.json`, which transformers' AutoTokenizer reads."""
+        """Write `tokenizer.json` and `tokenizer_config.json`, which transformers' AutoTokenizer
+        reads.
+        """
         write_atomic(folder / "tokenizer.json", self._tokenizer.to_str(pretty=True).encode())
         write_json(
             folder / "tokenizer_config.json",
@@ -98,7 +109,9 @@ class BPE:
         )
 
     def merges(self) -> tuple[dict[str, int], list[tuple[str, str]]]:
-        """The vocabulary and the merges, for building a tokenizer with other special tokens over the same text."""
+        """The vocabulary and the merges, for building a tokenizer with other special tokens over
+        the same text.
+        """
         model: dict[str, Any] = json.loads(self._tokenizer.to_str())["model"]
         return model["vocab"], [tuple(pair) for pair in model["merges"]]
 
@@ -111,25 +124,33 @@ def train_bpe(texts: Iterable[str], n_vocab: int) -> BPE:
     """
     if n_vocab <= BYTES:
         raise CheckpointError(
-            f"tokenizer: n_vocab {n_vocab} has no room for {BYTES} bytes and the end of text; {BYTES + 1} is the least"
+            f"tokenizer: n_vocab {n_vocab} has no room for {BYTES} bytes and the end of text;"
+            f" {BYTES + 1} is the least"
         )
-    trainer = trainers.BpeTrainer(vocab_size=n_vocab - 1, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=n_vocab - 1,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator(texts, trainer)
     if tokenizer.get_vocab_size() != n_vocab - 1:
         raise CheckpointError(
-            f"tokenizer: the text gives {tokenizer.get_vocab_size() + 1} entries, not n_vocab {n_vocab}; give more text"
+            f"tokenizer: the text gives {tokenizer.get_vocab_size() + 1} entries, not n_vocab"
+            f" {n_vocab}; give more text"
         )
     tokenizer.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
     return BPE(tokenizer, where="trained tokenizer")
 
 
 def load_bpe(folder: Path) -> BPE:
-    """Read `tokenizer.json`, or the released pair `encoder.json` and `vocab.bpe` (on the hub: `vocab.json`, `merges.txt`).
+    """Read `tokenizer.json`, or the released pair `encoder.json` and `vocab.bpe` (on the hub:
+    `vocab.json`, `merges.txt`).
 
-    Of a `tokenizer.json` only what belongs to the vocabulary counts; how its last caller used it does not.
+    Of a `tokenizer.json` only what belongs to the vocabulary counts; how its last caller used it
+    does not.
 
     Raises:
         CheckpointError: no such files, damaged, or not GPT-2's kind of tokenizer.
@@ -142,22 +163,29 @@ def load_bpe(folder: Path) -> BPE:
     except CheckpointError:
         raise
     except Exception as error:  # tokenizers raises bare Exception for every damaged file
-        raise CheckpointError(f"{' and '.join(map(str, paths))}: not a readable tokenizer: {error}") from None
+        raise CheckpointError(
+            f"{' and '.join(map(str, paths))}: not a readable tokenizer: {error}"
+        ) from None
 
 
 def _from_released(vocabulary: Path, merges: Path) -> BPE:
     model = models.BPE.from_file(str(vocabulary), str(merges))
-    return BPE(_byte_level(model, pre_tokenizers.ByteLevel(add_prefix_space=False)), where=str(vocabulary))
+    return BPE(
+        _byte_level(model, pre_tokenizers.ByteLevel(add_prefix_space=False)), where=str(vocabulary)
+    )
 
 
 def _from_file(path: Path) -> BPE:
     """Built anew from the file's model, its way of cutting texts into words, and its normal form.
 
-    So truncation, padding, dropout, tokens put around a text, and flags of added tokens stay behind, whoever saved them.
+    So truncation, padding, dropout, tokens put around a text, and flags of added tokens stay
+    behind, whoever saved them.
     """
     stored = without_callers_state(Tokenizer.from_file(str(path)))
     if not isinstance(stored.model, models.BPE):
-        raise CheckpointError(f"{path}: a {type(stored.model).__name__} tokenizer; a GPT-2's is a byte-level BPE")
+        raise CheckpointError(
+            f"{path}: a {type(stored.model).__name__} tokenizer; a GPT-2's is a byte-level BPE"
+        )
     _check_added(stored, path)
     _without_first_space(stored.pre_tokenizer)
     tokenizer = _byte_level(stored.model, stored.pre_tokenizer)
@@ -169,7 +197,9 @@ def _from_file(path: Path) -> BPE:
 
 
 def without_callers_state(tokenizer: Tokenizer) -> Tokenizer:
-    """The same tokenizer, without what its last user's calls left in it: truncation, padding, random ways to cut a word."""
+    """The same tokenizer, without what its last user's calls left in it: truncation, padding,
+    random ways to cut a word.
+    """
     tokenizer.no_truncation()
     tokenizer.no_padding()
     for name in RANDOM:
@@ -179,7 +209,9 @@ def without_callers_state(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def _byte_level(model: models.BPE, words: Any) -> Tokenizer:
-    """A tokenizer of this model, with `<|endoftext|>` where the model has it or behind its tokens."""
+    """A tokenizer of this model, with `<|endoftext|>` where the model has it or behind its
+    tokens.
+    """
     tokenizer = Tokenizer(model)
     if words is not None:
         tokenizer.pre_tokenizer = words
@@ -189,21 +221,31 @@ def _byte_level(model: models.BPE, words: Any) -> Tokenizer:
 
 
 def _check_added(stored: Tokenizer, path: Path) -> None:
-    """Of added tokens a GPT-2 has one; special ones behind it, such as a `[PAD]`, no text is written with."""
+    """Of added tokens a GPT-2 has one; special ones behind it, such as a `[PAD]`, no text is
+    written with.
+    """
     added = stored.get_added_tokens_decoder()
     end = stored.token_to_id(END_OF_TEXT)
     if end is None:
         raise CheckpointError(f"{path}: has no token {END_OF_TEXT}, at which a GPT-2's texts end")
-    words = [repr(one.content) for one in added.values() if not one.special and one.content != END_OF_TEXT]
+    words = [
+        repr(one.content)
+        for one in added.values()
+        if not one.special and one.content != END_OF_TEXT
+    ]
     if words:
         raise CheckpointError(
-            f"{path}: tokens were added to its vocabulary as whole words, of which a GPT-2 has none: {_some(words)}"
+            f"{path}: tokens were added to its vocabulary as whole words, of which a GPT-2 has"
+            f" none: {_some(words)}"
         )
     behind = [repr(one.content) for number, one in sorted(added.items()) if number > end]
     if end != len(stored.get_vocab()) - 1 - len(behind):
         raise CheckpointError(f"{path}: {END_OF_TEXT} is not the last token")
     if behind:
-        note(f"{path}: {_some(behind)} behind {END_OF_TEXT} left out: special tokens that no text is written with")
+        note(
+            f"{path}: {_some(behind)} behind {END_OF_TEXT} left out: special tokens that no text is"
+            " written with"
+        )
 
 
 def _some(names: list[str]) -> str:
@@ -219,10 +261,17 @@ def _without_first_space(words: Any) -> None:
 
 
 def _check_given_back(bpe: BPE, normalizer: Any, path: Path) -> None:
-    """Tokens give their text back, but for a normal form that belongs to the vocabulary, which is said."""
+    """Tokens give their text back, but for a normal form that belongs to the vocabulary, which is
+    said.
+    """
     wanted = PROBE if normalizer is None else normalizer.normalize_str(PROBE)
     if bpe.decode(bpe.encode(PROBE)) != wanted:
-        raise CheckpointError(f"{path}: its tokens do not give a text back as it was; a GPT-2's byte-level BPE does")
+        raise CheckpointError(
+            f"{path}: its tokens do not give a text back as it was; a GPT-2's byte-level BPE does"
+        )
     if wanted != PROBE:
         kind = type(normalizer).__name__
-        note(f"{path}: changes texts before they are read, by {kind}; a GPT-2's tokenizer reads them as they are")
+        note(
+            f"{path}: changes texts before they are read, by {kind}; a GPT-2's tokenizer reads them"
+            " as they are"
+        )

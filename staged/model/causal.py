@@ -1,4 +1,6 @@
-"""Any causal language model by name, ready to read texts with: our GPT-2, or another family through transformers."""
+"""Any causal language model by name, ready to read texts with: our GPT-2, or another family through
+transformers.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class TextTokenizer(Protocol):
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]: ...
 
-    def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]: ...
+    def encode_spans(
+        self, texts: Sequence[str]
+    ) -> list[tuple[list[int], list[tuple[int, int]]]]: ...
 
     def decode(self, ids: Sequence[int]) -> str: ...
 
@@ -55,14 +59,17 @@ class CausalLM:
 
 def is_outside(folder: Path) -> bool:
     """Whether a folder's model is of another family than GPT-2."""
-    return config_file(folder).name == "config.json" and read_shape(folder).get("model_type") not in (None, "gpt2")
+    return config_file(folder).name == "config.json" and read_shape(folder).get(
+        "model_type"
+    ) not in (None, "gpt2")
 
 
 def load_causal(name: str, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> CausalLM:
     """A model by name.
 
     Args:
-        name: as `model_folder` takes it, of any family: `mini-s`, `gpt2`, `smollm2-135m`, a folder, a hub name.
+        name: as `model_folder` takes it, of any family: `mini-s`, `gpt2`, `smollm2-135m`, a folder,
+            a hub name.
         dtype: of its weights.
         device: where it reads, `cpu` or `cuda`.
 
@@ -87,6 +94,6 @@ def same_tokenizer(a: CausalLM, b: CausalLM) -> None:
     first, second = a.tokenizer.vocabulary(), b.tokenizer.vocabulary()
     if first != second:
         raise CheckpointError(
-            f"{a.name} and {b.name}: their tokenizers differ ({len(first)} and {len(second)} entries); this score compares two "
-            "models token by token, so choose two of one family"
+            f"{a.name} and {b.name}: their tokenizers differ ({len(first)} and {len(second)}"
+            " entries); this score compares two models token by token, so choose two of one family"
         )

@@ -1,4 +1,5 @@
-"""Models by name: shipped, downloaded, or a folder in any published layout; and saving in the hub's.
+"""Models by name: shipped, downloaded, or a folder in any published layout; and saving in the
+hub's.
 
 `transformers` loads what we save, unchanged, and we load what it saves.
 """
@@ -23,7 +24,13 @@ from staged.model.gpt2.model import GPT2
 from staged.model.gpt2.weights import PADDING, open_weights
 from staged.model.sources.download import hub_folder, is_cached, openai_folder
 from staged.model.sources.packaged import PACKAGES, is_installed, packaged_folder
-from staged.model.sources.places import is_written_as_path, nearest_place, place_of, standing, why_not_there
+from staged.model.sources.places import (
+    is_written_as_path,
+    nearest_place,
+    place_of,
+    standing,
+    why_not_there,
+)
 from staged.model.sources.releases import BUCKET, RELEASES, aliases, is_repository, released
 from staged.settings import nearest
 from staged.storage.json_files import write_json
@@ -35,9 +42,10 @@ def model_folder(name: str) -> Path:
     """The folder of a model, downloaded where it has to be.
 
     Args:
-        name: one of ours that ships in the package; one that another package holds (staged.model.sources.packaged); a released size
-            by any of its names (staged.model.sources.releases); `openai:SIZE` for OpenAI's own files; a local
-            path; a hub repository `owner/model`.
+        name: one of ours that ships in the package; one that another package holds
+            (staged.model.sources.packaged); a released size by any of its names
+            (staged.model.sources.releases); `openai:SIZE` for OpenAI's own files; a local path; a
+            hub repository `owner/model`.
 
     Raises:
         CheckpointError: none of these, or it cannot be downloaded.
@@ -46,7 +54,10 @@ def model_folder(name: str) -> Path:
     shipped = Path(str(files("staged") / "model" / "minis" / small))
     if small in MINIS:
         if not shipped.is_dir():
-            raise CheckpointError(f"model {name!r}: not in this installation; reinstall, or train it with plans/minis.toml")
+            raise CheckpointError(
+                f"model {name!r}: not in this installation; reinstall, or train it with"
+                " plans/minis.toml"
+            )
         return shipped
     if small in PACKAGES:
         return packaged_folder(small)
@@ -62,17 +73,25 @@ def model_folder(name: str) -> Path:
 
 
 def is_at_hand(name: str) -> bool:
-    """Whether a model's files are on this machine; nothing is unpacked or downloaded to find out."""
+    """Whether a model's files are on this machine; nothing is unpacked or downloaded to find
+    out.
+    """
     small = name.lower()
     if small in PACKAGES:
         return is_installed(small)
     release = released(name)
     repository = release.hub if release else name
-    return small in MINIS or own_folder(name) is not None or (is_repository(repository) and is_cached(repository))
+    return (
+        small in MINIS
+        or own_folder(name) is not None
+        or (is_repository(repository) and is_cached(repository))
+    )
 
 
 def own_folder(name: str) -> Path | None:
-    """The user's folder that a model's name means; None where it means another model, or none that is here."""
+    """The user's folder that a model's name means; None where it means another model, or none that
+    is here.
+    """
     shared = name.lower() in (*MINIS, *PACKAGES) or released(name.removeprefix(BUCKET)) is not None
     return place_of(name) if name and not shared and standing(place_of(name)) == "folder" else None
 
@@ -80,7 +99,10 @@ def own_folder(name: str) -> Path | None:
 def _why_no_model(name: str, place: Path) -> str:
     if standing(place) == "file":
         unread = " (GGUF files are written, not read)" if place.suffix == ".gguf" else ""
-        return f"is a file; give the folder that holds the model, such as {str(place.parent)!r}{unread}"
+        return (
+            "is a file; give the folder that holds the model, such as"
+            f" {str(place.parent)!r}{unread}"
+        )
     if name.startswith(BUCKET):
         return f"no released size; {nearest(name, [f'{BUCKET}{one.size}' for one in RELEASES])}"
     known = (*MINIS, *PACKAGES, *aliases())
@@ -88,11 +110,15 @@ def _why_no_model(name: str, place: Path) -> str:
         return why_not_there(name, known=known)
     said = nearest(name, known)
     near = None if said.startswith("did you mean") else nearest_place(name)
-    return f"neither a shipped model nor a folder nor a released size; {f'did you mean {near!r}?' if near else said}"
+    return (
+        "neither a shipped model nor a folder nor a released size;"
+        f" {f'did you mean {near!r}?' if near else said}"
+    )
 
 
 def load_model(name: str, *, dtype: torch.dtype = torch.float32) -> tuple[GPT2, BPE]:
-    """A GPT-2 in evaluation mode and its tokenizer; beyond the weights in `dtype`, memory holds one piece of a tensor.
+    """A GPT-2 in evaluation mode and its tokenizer; beyond the weights in `dtype`, memory holds one
+    piece of a tensor.
 
     Args:
         name: as `model_folder` takes it.
@@ -112,8 +138,8 @@ def open_model(name: str) -> tuple[GPT2Config, BPE, dict[str, AnyTensor]]:
     """A model's shape, tokenizer and tensors, these located and checked but not read.
 
     Raises:
-        CheckpointError: unknown name; a missing or foreign file; a tensor missing or misshapen; a tokenizer of another size. The
-            sentence names the file and the tensor.
+        CheckpointError: unknown name; a missing or foreign file; a tensor missing or misshapen; a
+            tokenizer of another size. The sentence names the file and the tensor.
     """
     return open_folder(model_folder(name))
 
@@ -126,14 +152,18 @@ def open_folder(folder: Path) -> tuple[GPT2Config, BPE, dict[str, AnyTensor]]:
     """
     config, bpe = read_config(folder), load_bpe(folder)
     if not (bpe.n_vocab == config.n_vocab or _is_padded(folder, config, bpe)):
-        raise CheckpointError(f"{folder}: the tokenizer has {bpe.n_vocab} entries but the model {config.n_vocab}")
+        raise CheckpointError(
+            f"{folder}: the tokenizer has {bpe.n_vocab} entries but the model {config.n_vocab}"
+        )
     note_beside(folder)
     config = replace(config, n_vocab=bpe.n_vocab)
     return config, bpe, open_weights(folder, config)
 
 
 def _is_padded(folder: Path, config: GPT2Config, bpe: BPE) -> bool:
-    """Whether the model has a few rows more than tokens, and the config's end of text, where it says one, is the tokenizer's."""
+    """Whether the model has a few rows more than tokens, and the config's end of text, where it
+    says one, is the tokenizer's.
+    """
     end = read_object(config_file(folder)).get("eos_token_id")
     return 0 < config.n_vocab - bpe.n_vocab < PADDING and end in (None, bpe.end_of_text)
 
@@ -150,7 +180,9 @@ def read_config(folder: Path) -> GPT2Config:
 
 
 def save_model(folder: Path, model: GPT2, bpe: BPE, *, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write the hub's layout (the tied head is not stored twice); one tensor at a time is held in `dtype`."""
+    """Write the hub's layout (the tied head is not stored twice); one tensor at a time is held in
+    `dtype`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {key: tensor.detach() for key, tensor in model.state_dict().items()}
     write_json(folder / "config.json", hub_config(model.config, dtype))

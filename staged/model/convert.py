@@ -1,4 +1,5 @@
-"""`staged convert`: any model that loads here, written as a folder of the hub's layout or as a GGUF file.
+"""`staged convert`: any model that loads here, written as a folder of the hub's layout or as a GGUF
+file.
 
 Tensor by tensor: a 1558M in float32 is converted in the memory of its largest tensor.
 """
@@ -37,7 +38,8 @@ CARRIED = ("training.json",)  # what the model learned from: the study asks for 
 
 
 def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Progress = silent) -> bool:
-    """Write `source` as `target`: a GGUF file where that is its ending, else a folder in the hub's layout.
+    """Write `source` as `target`: a GGUF file where that is its ending, else a folder in the hub's
+    layout.
 
     Args:
         source: a model as `model_folder` takes it.
@@ -54,9 +56,15 @@ def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Progress 
     """
     gguf = target.suffix.lower() == ".gguf"
     if target.suffix.lower() in WEIGHTS:
-        raise PlanError(f"{target}: a model is written as a folder or as a .gguf file; give a name without {target.suffix}")
+        raise PlanError(
+            f"{target}: a model is written as a folder or as a .gguf file; give a name without"
+            f" {target.suffix}"
+        )
     if dtype not in (KEEP, *DTYPES) and not gguf:
-        raise PlanError(f"--dtype {dtype!r}: a model folder is written as {', '.join(DTYPES)}, or {KEEP}s what the source has")
+        raise PlanError(
+            f"--dtype {dtype!r}: a model folder is written as {', '.join(DTYPES)}, or {KEEP}s what"
+            " the source has"
+        )
     folder = model_folder(source)
     config, bpe, weights = open_folder(folder)
     kind = _stored_as(weights) if dtype == KEEP else dtype
@@ -66,14 +74,23 @@ def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Progress 
 
 
 def _to_gguf(
-    source: Path, target: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyTensor], dtype: str, progress: Progress
+    source: Path,
+    target: Path,
+    config: GPT2Config,
+    bpe: BPE,
+    weights: dict[str, AnyTensor],
+    dtype: str,
+    progress: Progress,
 ) -> bool:
     wanted = fingerprint({"convert": {"dtype": dtype, "layout": "gguf"}}, model_files(source))
     made_of = digest([json.dumps(wanted, sort_keys=True)])
     if target.exists():
         if target.is_file() and gguf_mark(target) == made_of:
             return False
-        raise PlanError(f"{target}: already there, and not made from {source.name} as {dtype}; move it, or choose another name")
+        raise PlanError(
+            f"{target}: already there, and not made from {source.name} as {dtype}; move it, or"
+            " choose another name"
+        )
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         write_gguf(target, config, bpe, weights, dtype=dtype, mark=made_of, progress=progress)
@@ -81,13 +98,21 @@ def _to_gguf(
 
 
 def _stored_as(weights: dict[str, AnyTensor]) -> str:
-    """The type to keep: the token embedding's; float64, in which no GPT-2 is published, becomes float32."""
+    """The type to keep: the token embedding's; float64, in which no GPT-2 is published, becomes
+    float32.
+    """
     names = {value: name for name, value in DTYPES.items()}
     return names.get(weights["wte.weight"].dtype or torch.float32, "float32")
 
 
 def _to_folder(
-    source: Path, target: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyTensor], dtype: str, progress: Progress
+    source: Path,
+    target: Path,
+    config: GPT2Config,
+    bpe: BPE,
+    weights: dict[str, AnyTensor],
+    dtype: str,
+    progress: Progress,
 ) -> bool:
     inputs, settings = model_files(source), {"convert": {"dtype": dtype, "layout": "hub"}}
     if target.exists() and not target.is_dir():
@@ -104,12 +129,19 @@ def _to_folder(
             if (source / name).is_file():
                 shutil.copyfile(source / name, partial / name)
         if not (partial / SAFETENSORS).is_file():
-            write_safetensors(partial / SAFETENSORS, shapes(config), DTYPES[dtype], _reader(weights, DTYPES[dtype], progress))
+            write_safetensors(
+                partial / SAFETENSORS,
+                shapes(config),
+                DTYPES[dtype],
+                _reader(weights, DTYPES[dtype], progress),
+            )
 
     return build(target, write, settings=settings, inputs=inputs)
 
 
-def _reader(weights: dict[str, AnyTensor], dtype: torch.dtype, progress: Progress) -> Callable[[str], Tensor]:
+def _reader(
+    weights: dict[str, AnyTensor], dtype: torch.dtype, progress: Progress
+) -> Callable[[str], Tensor]:
     done: list[Any] = []
 
     def read(name: str) -> Tensor:

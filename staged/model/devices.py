@@ -22,7 +22,8 @@ def best_dtype(device: str = "cpu") -> torch.dtype:
 
 
 def chosen_device(device: str, precision: str = "") -> str:
-    """`cpu` or `cuda`; `auto` takes a GPU where there is one, and the processor for int8, which is made for it.
+    """`cpu` or `cuda`; `auto` takes a GPU where there is one, and the processor for int8, which is
+    made for it.
 
     Raises:
         PlanError: unknown device.
@@ -33,7 +34,11 @@ def chosen_device(device: str, precision: str = "") -> str:
     if device == "auto":
         return "cuda" if static_is_native() and precision != "int8" else "cpu"
     if device == "cuda" and not static_is_native():
-        raise SamplingError("PyTorch finds no GPU that computes in bfloat16; use --device cpu, or auto")
+        raise SamplingError(
+            "PyTorch finds no GPU that computes in bfloat16; use --device cpu, or auto"
+        )
     if device == "cuda" and precision == "int8":
-        raise SamplingError("sample: int8 is for processors; use --precision bf16 or fp32 on a GPU, or --device cpu")
+        raise SamplingError(
+            "sample: int8 is for processors; use --precision bf16 or fp32 on a GPU, or --device cpu"
+        )
     return device

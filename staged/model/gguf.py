@@ -1,7 +1,9 @@
-"""Export to GGUF, the file that llama.cpp loads: architecture `gpt2`, tokenizer included. Needs the extra `[gguf]`.
+"""Export to GGUF, the file that llama.cpp loads: architecture `gpt2`, tokenizer included. Needs the
+extra `[gguf]`.
 
-Names, the transposed projections and the metadata are those of llama.cpp's convert_hf_to_gguf.py, class GPT2Model. Vectors and the
-positions stay float32 as there; q8_0 stores 32 weights in 34 bytes.
+Names, the transposed projections and the metadata are those of llama.cpp's convert_hf_to_gguf.py,
+class GPT2Model. Vectors and the positions stay float32 as there; q8_0 stores 32 weights in 34
+bytes.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ def gguf_name(name: str) -> str:
 
 
 def gguf_mark(path: Path) -> str:
-    """What `write_gguf` marked a file with; empty for a file of others, and for one that is no GGUF file."""
+    """What `write_gguf` marked a file with; empty for a file of others, and for one that is no GGUF
+    file.
+    """
     gguf = _library()
     try:
         field = gguf.GGUFReader(path).get_field(MADE_OF)
@@ -56,7 +60,14 @@ def gguf_mark(path: Path) -> str:
 
 
 def write_gguf(
-    path: Path, config: GPT2Config, bpe: BPE, weights: dict[str, AnyTensor], *, dtype: str, mark: str, progress: Any
+    path: Path,
+    config: GPT2Config,
+    bpe: BPE,
+    weights: dict[str, AnyTensor],
+    *,
+    dtype: str,
+    mark: str,
+    progress: Any,
 ) -> None:
     """Write a whole file or nothing, holding one tensor at a time.
 
@@ -76,14 +87,18 @@ def write_gguf(
     with replacing(path) as temporary, closing(gguf.GGUFWriter(temporary, "gpt2")) as writer:
         _describe(writer, gguf, config, bpe, name=path.stem, kind=TYPES[dtype])
         writer.add_string(MADE_OF, mark)
-        kinds = {name: _kind(gguf, name, tensor.shape, TYPES[dtype]) for name, tensor in weights.items()}
+        kinds = {
+            name: _kind(gguf, name, tensor.shape, TYPES[dtype]) for name, tensor in weights.items()
+        }
         for name, tensor in weights.items():
             _announce(writer, gguf, name, tensor, kinds[name])
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for number, (name, tensor) in enumerate(weights.items(), 1):
-            writer.write_tensor_data(gguf.quants.quantize(_array(name, tensor.read(torch.float32)), kinds[name]))
+            writer.write_tensor_data(
+                gguf.quants.quantize(_array(name, tensor.read(torch.float32)), kinds[name])
+            )
             progress(number, len(weights))
 
 
@@ -91,11 +106,15 @@ def _library() -> Any:
     try:
         import gguf
     except ImportError:
-        raise PlanError("GGUF files need the package gguf; install staged with the extra [gguf]") from None
+        raise PlanError(
+            "GGUF files need the package gguf; install staged with the extra [gguf]"
+        ) from None
     return gguf
 
 
-def _describe(writer: Any, gguf: Any, config: GPT2Config, bpe: BPE, *, name: str, kind: str) -> None:
+def _describe(
+    writer: Any, gguf: Any, config: GPT2Config, bpe: BPE, *, name: str, kind: str
+) -> None:
     """The metadata: shape and tokenizer."""
     writer.add_name(name)
     writer.add_block_count(config.n_layer)
@@ -107,12 +126,17 @@ def _describe(writer: Any, gguf: Any, config: GPT2Config, bpe: BPE, *, name: str
     writer.add_file_type(gguf.LlamaFileType[FILE_TYPES[kind]])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     vocabulary, merges = bpe.merges()
-    tokens = [*sorted(vocabulary.keys() - {END_OF_TEXT}, key=vocabulary.__getitem__), END_OF_TEXT]  # always the last
+    tokens = [
+        *sorted(vocabulary.keys() - {END_OF_TEXT}, key=vocabulary.__getitem__),
+        END_OF_TEXT,
+    ]  # always the last
     ordinary, special = int(gguf.TokenType.NORMAL), int(gguf.TokenType.CONTROL)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
-    writer.add_token_types([special if i == bpe.end_of_text else ordinary for i in range(bpe.n_vocab)])
+    writer.add_token_types(
+        [special if i == bpe.end_of_text else ordinary for i in range(bpe.n_vocab)]
+    )
     writer.add_token_merges([" ".join(pair) for pair in merges])
     writer.add_bos_token_id(bpe.end_of_text)
     writer.add_eos_token_id(bpe.end_of_text)
@@ -125,7 +149,10 @@ def _kind(gguf: Any, name: str, shape: tuple[int, ...], wanted: str) -> Any:
         return gguf.GGMLQuantizationType.F32
     rows = shape[0] if name.startswith("h.") else shape[1]
     if wanted == "Q8_0" and rows % 32:
-        raise CheckpointError(f"tensor {name!r}: rows of {rows} weights do not fit q8_0, which takes multiples of 32; use float16")
+        raise CheckpointError(
+            f"tensor {name!r}: rows of {rows} weights do not fit q8_0, which takes multiples of 32;"
+            " use float16"
+        )
     return gguf.GGMLQuantizationType[wanted]
 
 
@@ -134,7 +161,9 @@ def _announce(writer: Any, gguf: Any, name: str, tensor: AnyTensor, kind: Any) -
     block, size = gguf.GGML_QUANT_SIZES[kind]
     n_bytes = int(np.prod(shape)) // block * size
     if kind in (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16):
-        writer.add_tensor_info(gguf_name(name), shape, np.dtype(np.float32 if size == 4 else np.float16), n_bytes)
+        writer.add_tensor_info(
+            gguf_name(name), shape, np.dtype(np.float32 if size == 4 else np.float16), n_bytes
+        )
     else:
         held = gguf.quant_shape_to_byte_shape(shape, kind)
         writer.add_tensor_info(gguf_name(name), held, np.dtype(np.uint8), n_bytes, raw_dtype=kind)
@@ -146,4 +175,6 @@ def _is_projection(name: str, shape: tuple[int, ...]) -> bool:
 
 def _array(name: str, tensor: Tensor) -> Any:
     """(out, in) as llama.cpp multiplies; ours is (in, out)."""
-    return (tensor.t() if _is_projection(name, tuple(tensor.shape)) else tensor).contiguous().numpy()
+    return (
+        (tensor.t() if _is_projection(name, tuple(tensor.shape)) else tensor).contiguous().numpy()
+    )

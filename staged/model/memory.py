@@ -1,8 +1,10 @@
-"""The most memory that this process has held, a fresh start for that number, and how running out of it is known.
+"""The most memory that this process has held, a fresh start for that number, and how running out of
+it is known.
 
-`ru_maxrss` will not do: a process begins with the peak of the one that started it, so everything that a large program starts seems
-at least as large. Linux's VmHWM belongs to the process alone, and can be set back to what is held at present.
-Source: https://docs.kernel.org/filesystems/proc.html, /proc/PID/status and /proc/PID/clear_refs.
+`ru_maxrss` will not do: a process begins with the peak of the one that started it, so everything
+that a large program starts seems at least as large. Linux's VmHWM belongs to the process alone, and
+can be set back to what is held at present. Source: https://docs.kernel.org/filesystems/proc.html,
+/proc/PID/status and /proc/PID/clear_refs.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ def peak_memory_mb(device: str = "") -> float:
     """The most since the process started or `forget_peak` was called, in MB of 10⁶ bytes.
 
     Args:
-        device: `cpu` for all it had in RAM, `cuda` for tensors on the GPU; empty is a GPU where there is one.
+        device: `cpu` for all it had in RAM, `cuda` for tensors on the GPU; empty is a GPU where
+            there is one.
     """
     if device == "cuda" or (not device and torch.cuda.is_available()):
         return torch.cuda.max_memory_allocated() / 1e6
@@ -32,8 +35,12 @@ def peak_memory_mb(device: str = "") -> float:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is how Python or PyTorch says that memory has run out, on the processor or on a GPU."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Whether this is how Python or PyTorch says that memory has run out, on the processor or on a
+    GPU.
+    """
+    return isinstance(
+        error, MemoryError | torch.OutOfMemoryError
+    ) or "can't allocate memory" in str(error)
 
 
 def forget_peak() -> None:

@@ -1,4 +1,5 @@
-"""Causal language models of other families, through transformers: to read texts with, and to generate.
+"""Causal language models of other families, through transformers: to read texts with, and to
+generate.
 
 Axes: B rows · T tokens · C hidden width · M positions · V vocabulary.
 """
@@ -26,7 +27,8 @@ from staged.model.sources.packaged import quiet
 class OutsideTokenizer:
     """Text ↔ token ids, by a folder's `tokenizer.json`; the names are those of `BPE`.
 
-    Special tokens written in a text are ordinary characters; the tokens that the model wants before each text are put there.
+    Special tokens written in a text are ordinary characters; the tokens that the model wants before
+    each text are put there.
 
     Raises:
         CheckpointError: no such file, or damaged.
@@ -34,22 +36,40 @@ class OutsideTokenizer:
 
     def __init__(self, folder: Path, end: int | None) -> None:
         try:
-            self._tokenizer = without_callers_state(Tokenizer.from_file(str(folder / "tokenizer.json")))
+            self._tokenizer = without_callers_state(
+                Tokenizer.from_file(str(folder / "tokenizer.json"))
+            )
         except Exception as error:  # tokenizers raises bare Exception for every damaged file
-            raise CheckpointError(f"{folder / 'tokenizer.json'}: not a readable tokenizer: {error}") from None
+            raise CheckpointError(
+                f"{folder / 'tokenizer.json'}: not a readable tokenizer: {error}"
+            ) from None
         self._tokenizer.encode_special_tokens = True
-        self.n_vocab = max(self._tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
-        self.specials = sorted(i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special)
+        self.n_vocab = (
+            max(self._tokenizer.get_vocab().values(), default=-1) + 1
+        )  # ids may have gaps
+        self.specials = sorted(
+            i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special
+        )
         found = self._tokenizer.token_to_id(END_OF_TEXT)
         chosen = end if found is None else found
         if chosen is None or not 0 <= chosen < self.n_vocab:
             raise CheckpointError(
-                f"{folder}: the tokenizer has no {END_OF_TEXT}, and config.json no eos_token_id that it knows: no text would end"
+                f"{folder}: the tokenizer has no {END_OF_TEXT}, and config.json no eos_token_id"
+                " that it knows: no text would end"
             )
         self.end_of_text = chosen
-        marked = self._tokenizer.encode("a")  # what stands behind it is a training's, not the model's
-        self.before = [one for one, _ in takewhile(lambda pair: pair[1], zip(marked.ids, marked.special_tokens_mask, strict=True))]
-        self._first = list(self._tokenizer.encode("a", add_special_tokens=False).ids)  # some decoders cut a text's first space off
+        marked = self._tokenizer.encode(
+            "a"
+        )  # what stands behind it is a training's, not the model's
+        self.before = [
+            one
+            for one, _ in takewhile(
+                lambda pair: pair[1], zip(marked.ids, marked.special_tokens_mask, strict=True)
+            )
+        ]
+        self._first = list(
+            self._tokenizer.encode("a", add_special_tokens=False).ids
+        )  # some decoders cut a text's first space off
         self._first_length = len(self._tokenizer.decode(self._first))
 
     def encode(self, text: str) -> list[int]:
@@ -61,14 +81,18 @@ class OutsideTokenizer:
         return [ids for ids, _ in self.encode_spans(texts)]
 
     def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
-        """Token ids of many texts, and characters start … end − 1 of each; those before a text have none."""
+        """Token ids of many texts, and characters start … end − 1 of each; those before a text have
+        none.
+        """
         found = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         nowhere = [(0, 0)] * len(self.before)
         return [([*self.before, *one.ids], [*nowhere, *one.offsets]) for one in found]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids in the middle of a text, special ones left out."""
-        return str(self._tokenizer.decode([*self._first, *ids], skip_special_tokens=True))[self._first_length :]
+        return str(self._tokenizer.decode([*self._first, *ids], skip_special_tokens=True))[
+            self._first_length :
+        ]
 
     def vocabulary(self) -> dict[str, int]:
         """Token → id."""
@@ -109,7 +133,8 @@ class Outside:
         head_VC: the output head, only as high as the tokenizer's vocabulary.
 
     Raises:
-        CheckpointError: a tokenizer larger than the model's head, or logits that pass through more than a head (bias, scale, cap).
+        CheckpointError: a tokenizer larger than the model's head, or logits that pass through more
+            than a head (bias, scale, cap).
     """
 
     def __init__(self, model: Any, tokenizer: OutsideTokenizer, *, where: str) -> None:
@@ -117,9 +142,14 @@ class Outside:
         head = model.get_output_embeddings()
         if head is None or head.weight.size(0) < tokenizer.n_vocab:
             rows = 0 if head is None else head.weight.size(0)
-            raise CheckpointError(f"{where}: the tokenizer has {tokenizer.n_vocab} entries but the output head {rows}")
+            raise CheckpointError(
+                f"{where}: the tokenizer has {tokenizer.n_vocab} entries but the output head {rows}"
+            )
         if getattr(c, "final_logit_softcapping", None) or getattr(head, "bias", None) is not None:
-            raise CheckpointError(f"{where}: a head with a bias or capped logits is not supported; choose another model")
+            raise CheckpointError(
+                f"{where}: a head with a bias or capped logits is not supported; choose another"
+                " model"
+            )
         self.model, self.tokenizer = model, tokenizer
         try:
             self.config = GPT2Config(
@@ -131,11 +161,15 @@ class Outside:
             )
         except AttributeError as error:  # a family that calls it otherwise, or has no limit
             raise CheckpointError(
-                f"{where}: its config.json lacks {error.name!r}, without which texts cannot be fitted in"
+                f"{where}: its config.json lacks {error.name!r}, without which texts cannot be"
+                " fitted in"
             ) from None
         self.head_VC: Tensor = head.weight[: tokenizer.n_vocab]
         if not self._head_is_all():
-            raise CheckpointError(f"{where}: its logits are not the head's product with the hidden states; choose another model")
+            raise CheckpointError(
+                f"{where}: its logits are not the head's product with the hidden states; choose"
+                " another model"
+            )
 
     @torch.inference_mode()
     def _head_is_all(self) -> bool:
@@ -143,7 +177,10 @@ class Outside:
         probe_BT = torch.arange(2, device=self.head_VC.device)[None] % self.config.n_vocab
         theirs = self.model(probe_BT, use_cache=False).logits[..., : self.config.n_vocab]
         return torch.allclose(
-            F.linear(self.hidden(probe_BT), self.head_VC), theirs, rtol=0.02, atol=float(theirs.abs().max()) / 100
+            F.linear(self.hidden(probe_BT), self.head_VC),
+            theirs,
+            rtol=0.02,
+            atol=float(theirs.abs().max()) / 100,
         )
 
     @property
@@ -154,7 +191,9 @@ class Outside:
     def hidden(self, tokens_BT: Tensor, cache: OutsideCache | None = None) -> Tensor:
         """Final hidden states (B, T, C); appends to the cache when given one."""
         kept = None if cache is None else cache.kept
-        hidden_BTC: Tensor = self.model.base_model(tokens_BT, past_key_values=kept, use_cache=kept is not None).last_hidden_state
+        hidden_BTC: Tensor = self.model.base_model(
+            tokens_BT, past_key_values=kept, use_cache=kept is not None
+        ).last_hidden_state
         return hidden_BTC
 
     def __call__(self, tokens_BT: Tensor, cache: OutsideCache) -> Tensor:
@@ -170,7 +209,9 @@ class Outside:
         return OutsideCache()
 
     def _ending(self, logits: Tensor) -> Tensor:
-        """Every special token means the end: their mass goes to the one that generation stops at."""
+        """Every special token means the end: their mass goes to the one that generation stops
+        at.
+        """
         specials = self.tokenizer.specials
         if specials:
             end = logits[..., sorted({*specials, self.tokenizer.end_of_text})].logsumexp(-1)
@@ -180,7 +221,8 @@ class Outside:
 
 
 def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Outside:
-    """A causal language model of any family that transformers knows, from a local folder in the hub's layout.
+    """A causal language model of any family that transformers knows, from a local folder in the
+    hub's layout.
 
     Code that a folder brings along is never run.
 
@@ -191,12 +233,20 @@ def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Ou
 
     kind = read_object(folder / "config.json").get("architectures")
     if kind and "MaskedLM" in str(kind):
-        raise CheckpointError(f"{folder}: {kind[0]} fills gaps and continues no text; choose a causal language model")
+        raise CheckpointError(
+            f"{folder}: {kind[0]} fills gaps and continues no text; choose a causal language model"
+        )
     try:
         with quiet():
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # transformers raises many kinds for a folder that is not what it seems
-        raise CheckpointError(f"{folder}: transformers cannot load it as a causal language model: {first_line(error)}") from None
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, local_files_only=True, trust_remote_code=False
+            )
+    except (
+        Exception
+    ) as error:  # transformers raises many kinds for a folder that is not what it seems
+        raise CheckpointError(
+            f"{folder}: transformers cannot load it as a causal language model: {first_line(error)}"
+        ) from None
     note_beside(folder)
     end = model.config.eos_token_id
     tokenizer = OutsideTokenizer(folder, end[0] if isinstance(end, list) else end)

@@ -18,7 +18,14 @@ def estimate(row: Mapping[str, Any], what: str) -> tuple[Any, Any, Any]:
     return row[what], row[f"{what}_low"], row[f"{what}_high"]
 
 
-def figure(value: float | None, low: float | None, high: float | None, *, form: str = "+.3f", unit: str = "") -> str:
+def figure(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    *,
+    form: str = "+.3f",
+    unit: str = "",
+) -> str:
     """A number with its 95% interval: `12.3% [10.1, 14.9]`; – where there is none.
 
     Args:
@@ -31,7 +38,9 @@ def figure(value: float | None, low: float | None, high: float | None, *, form: 
     return f"{value:{form}}{unit}{between}"
 
 
-def percent(value: float | None, low: float | None, high: float | None, *, digits: int = 1, unit: str = "") -> str:
+def percent(
+    value: float | None, low: float | None, high: float | None, *, digits: int = 1, unit: str = ""
+) -> str:
     """A fraction with its 95% interval in %, with or without the sign; – where there is none."""
     value, low, high = (None if one is None else 100 * one for one in (value, low, high))
     return figure(value, low, high, form=f".{digits}f", unit=unit)

@@ -15,4 +15,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
 
 def _lines(rows: Sequence[Sequence[Any]]) -> Iterator[str]:
     for row in rows:
-        yield "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|") for cell in row) + " |"
+        yield (
+            "| "
+            + " | ".join(
+                f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|")
+                for cell in row
+            )
+            + " |"
+        )

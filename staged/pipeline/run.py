@@ -1,7 +1,7 @@
 """Runs a study's stages on all cores: each when what it needs is there, none twice.
 
-Every worker computes on one thread, so results don't depend on how many cores there are; a worker whose parent has died ends
-at once, so a killed study can be started again immediately.
+Every worker computes on one thread, so results don't depend on how many cores there are; a worker
+whose parent has died ends at once, so a killed study can be started again immediately.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def run_stages(
         How many stages had work to do.
 
     Raises:
-        StagedError: the first stage that fails; what is finished stays, and the next call continues from it.
+        StagedError: the first stage that fails; what is finished stays, and the next call continues
+            from it.
         ArtifactError: a worker process died, as when memory runs out.
     """
     waiting = {stage.name: stage for stage in stages}
@@ -84,12 +85,15 @@ def _workers(root: Path, count: int) -> Iterator[tuple[ProcessPoolExecutor, Any]
     """
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(messages,))
+    pool = ProcessPoolExecutor(
+        count, mp_context=context, initializer=_start_worker, initargs=(messages,)
+    )
     try:
         yield pool, messages
     except BrokenProcessPool:
         raise ArtifactError(
-            f"{root}: a worker process died, most likely for lack of memory; run the command again: it continues"
+            f"{root}: a worker process died, most likely for lack of memory; run the command again:"
+            " it continues"
         ) from None
     finally:
         for process in list((pool._processes or {}).values()):
@@ -105,7 +109,9 @@ def run_here(root: Path, stage: Stage, *, report: Report = lambda stage, share: 
 
 
 def _settle(root: Path, waiting: dict[str, Stage], finished: set[str]) -> list[str]:
-    """Names of the stages that are complete and current already; found without starting a worker."""
+    """Names of the stages that are complete and current already; found without starting a
+    worker.
+    """
     settled = []
     for name, stage in waiting.items():
         complete = finished.issuperset(stage.needs) and is_complete(root / name)
@@ -129,7 +135,10 @@ def _make(root: Path, stage: Stage, tell: Callable[[float], None]) -> bool:
         tell(min(done / total, 0.99))
 
     return build(
-        root / stage.name, lambda folder: stage.write(folder, progress), settings=stage.settings, inputs=_inputs(root, stage)
+        root / stage.name,
+        lambda folder: stage.write(folder, progress),
+        settings=stage.settings,
+        inputs=_inputs(root, stage),
     )
 
 
@@ -143,7 +152,9 @@ def _start_worker(messages: Any) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """glibc gives large blocks back and gets them again, page by page, for every tensor: a fifth of the time of scoring."""
+    """glibc gives large blocks back and gets them again, page by page, for every tensor: a fifth of
+    the time of scoring.
+    """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(-4, 0)  # M_MMAP_MAX: no block of its own for any allocation

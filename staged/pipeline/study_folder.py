@@ -1,4 +1,6 @@
-"""A study's folder: human texts first, the other stages by workers, then the results, its manifest last."""
+"""A study's folder: human texts first, the other stages by workers, then the results, its manifest
+last.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ from typing import Any
 
 from staged.pipeline.run import run_here, run_stages
 from staged.pipeline.stage import Stage
-from staged.storage.gate import MANIFEST, check_construction, check_replaceable, check_stage, holds, start_ledger
+from staged.storage.gate import (
+    MANIFEST,
+    check_construction,
+    check_replaceable,
+    check_stage,
+    holds,
+    start_ledger,
+)
 from staged.storage.json_files import read_json, write_json
 from staged.storage.stage_folders import fingerprint, is_complete, partial_of
 from staged.storage.versions import versions
@@ -32,7 +41,8 @@ def carry_out(
     workers: int = 1,
     report: Report = lambda stages, stage, share: None,
 ) -> bool:
-    """Make or complete a study's folder: human texts here, the other stages by workers, then the results.
+    """Make or complete a study's folder: human texts here, the other stages by workers, then the
+    results.
 
     Args:
         recorded: the settings, as the folder's manifest holds them.
@@ -51,16 +61,34 @@ def carry_out(
     with disk_errors(root), locked(root):
         manifest = root / MANIFEST
         _claim(root, kind, stages, (*results, *earlier))
-        if manifest.is_file() and read_json(manifest).get("settings") != fingerprint(recorded, {})["settings"]:
+        if (
+            manifest.is_file()
+            and read_json(manifest).get("settings") != fingerprint(recorded, {})["settings"]
+        ):
             manifest.unlink()  # of another plan: from here on the folder is on its way to this one
         worked = False
         for corpus in corpora:
-            worked |= run_here(root, corpus, report=lambda stage, share: report(stages, stage, share))
+            worked |= run_here(
+                root, corpus, report=lambda stage, share: report(stages, stage, share)
+            )
         check()
         done = {corpus.name for corpus in corpora}
-        worked |= run_stages(root, others, done=done, workers=workers, report=lambda *moved: report(stages, *moved)) > 0
+        worked |= (
+            run_stages(
+                root,
+                others,
+                done=done,
+                workers=workers,
+                report=lambda *moved: report(stages, *moved),
+            )
+            > 0
+        )
         wanted = fingerprint(recorded, {stage.name: root / stage.name for stage in stages})
-        if not worked and is_complete(root, wanted) and all((root / name).is_file() for name in results):
+        if (
+            not worked
+            and is_complete(root, wanted)
+            and all((root / name).is_file() for name in results)
+        ):
             return False
         manifest.unlink(missing_ok=True)
         write()
@@ -69,7 +97,9 @@ def carry_out(
 
 
 def _claim(root: Path, kind: str, stages: Sequence[Stage], results: Sequence[str]) -> None:
-    """Before the long work: nothing stands in the way that is not ours, and the folder is marked as this kind's."""
+    """Before the long work: nothing stands in the way that is not ours, and the folder is marked as
+    this kind's.
+    """
     known = holds("settings", "inputs", "versions")
     for stage in stages:
         check_construction(partial_of(root / stage.name))

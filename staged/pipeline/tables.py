@@ -28,4 +28,6 @@ def read_table(path: Path) -> list[Row]:
         rows: list[Row] = pq.read_table(path).to_pylist()
         return rows
     except (OSError, pa.ArrowException) as error:
-        raise ArtifactError(f"{path}: damaged or missing: {error}; delete its folder and run the study again") from None
+        raise ArtifactError(
+            f"{path}: damaged or missing: {error}; delete its folder and run the study again"
+        ) from None

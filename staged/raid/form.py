@@ -1,10 +1,13 @@
-"""Which columns of a file hold what RAID's columns hold: RAID's own, or a text and a label for rows that anyone can write.
+"""Which columns of a file hold what RAID's columns hold: RAID's own, or a text and a label for rows
+that anyone can write.
 
 text or generation    the text
-label                 human or machine, 0 or 1, false or true; a model's name stands in `model`, where there is that column
+label                 human or machine, 0 or 1, false or true; a model's name stands in `model`,
+                      where there is that column
 id                    else the row's number
 source_id or source   rows that depend on each other; else each row is its own source
-domain, model, decoding, repetition_penalty, attack     where they are there, as in RAID; else one value for all
+domain, model, decoding, repetition_penalty, attack     where they are there, as in RAID; else one
+                                                        value for all
 """
 
 from __future__ import annotations
@@ -43,7 +46,8 @@ class Form:
     """How a file's rows become RAID's.
 
     Attributes:
-        columns: RAID's column, or `label` → the file's. With a `label`, what the file lacks of RAID's columns is filled in.
+        columns: RAID's column, or `label` → the file's. With a `label`, what the file lacks of
+            RAID's columns is filled in.
         also: further columns of the file, kept as they are.
     """
 
@@ -52,14 +56,20 @@ class Form:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The label columns that rows have in the end; none where the file does not say who wrote its texts."""
+        """The label columns that rows have in the end; none where the file does not say who wrote
+        its texts.
+        """
         whole = LABEL in self.columns or set(LABELS) <= set(self.columns)
         return tuple(dict.fromkeys((*LABELS, *self.also))) if whole else ()
 
     @property
     def read(self) -> list[str]:
         """The file's columns that decide a figure: all but the text."""
-        return list(dict.fromkeys([*(name for key, name in self.columns.items() if key != "generation"), *self.also]))
+        return list(
+            dict.fromkeys(
+                [*(name for key, name in self.columns.items() if key != "generation"), *self.also]
+            )
+        )
 
     def as_raid(self, path: Path, block: Block, rows: int, first: int) -> Block:
         """A block's ids and labels under RAID's names.
@@ -69,10 +79,13 @@ class Form:
             first: the number of its first row, from 0.
 
         Raises:
-            CorpusError: a label that says neither human nor machine, or another than the row's model.
+            CorpusError: a label that says neither human nor machine, or another than the row's
+                model.
         """
         numbers = pa.array([str(first + 1 + i) for i in range(rows)])
-        found = {name: block[own] for name, own in self.columns.items() if own in block} | {name: block[name] for name in self.also}
+        found = {name: block[own] for name, own in self.columns.items() if own in block} | {
+            name: block[name] for name in self.also
+        }
         found.setdefault("id", numbers)
         if LABEL not in self.columns:
             return found
@@ -91,22 +104,32 @@ def _filled(column: pa.Array | None, usual: pa.Array) -> pa.Array:
 def _written_by(path: Path, labels: pa.Array, models: pa.Array, first: int) -> pa.Array:
     """The rows' models, `human` where the label says so."""
     plain = pc.utf8_lower(pc.utf8_trim_whitespace(labels))
-    human, machine = (pc.is_in(plain, value_set=pa.array(WRITTEN_BY[who])) for who in ("human", "machine"))
+    human, machine = (
+        pc.is_in(plain, value_set=pa.array(WRITTEN_BY[who])) for who in ("human", "machine")
+    )
     if (at := pc.index(pc.or_(human, machine), False).as_py()) >= 0:
         raise CorpusError(
-            f"{path}, row {first + at + 1}: label {labels[at].as_py()!r} says neither human nor machine; write human or 0, machine "
-            "or 1, and a model's name into a column 'model'"
+            f"{path}, row {first + at + 1}: label {labels[at].as_py()!r} says neither human nor"
+            " machine; write human or 0, machine or 1, and a model's name into a column 'model'"
         )
     wrong = pc.and_(machine, pc.equal(models, HUMAN_MODEL))
-    wrong = pc.or_(wrong, pc.and_(human, pc.invert(pc.is_in(models, value_set=pa.array([HUMAN_MODEL, USUAL["model"]])))))
+    wrong = pc.or_(
+        wrong,
+        pc.and_(
+            human, pc.invert(pc.is_in(models, value_set=pa.array([HUMAN_MODEL, USUAL["model"]])))
+        ),
+    )
     if (at := pc.index(wrong, True).as_py()) >= 0:
         raise CorpusError(
-            f"{path}, row {first + at + 1}: label {labels[at].as_py()!r} but model {models[at].as_py()!r}; make them agree"
+            f"{path}, row {first + at + 1}: label {labels[at].as_py()!r} but model"
+            f" {models[at].as_py()!r}; make them agree"
         )
     return pc.if_else(human, HUMAN_MODEL, models)
 
 
-def form_of(path: Path, names: Sequence[str], *, also: Sequence[str] = (), texts: bool = True) -> Form:
+def form_of(
+    path: Path, names: Sequence[str], *, also: Sequence[str] = (), texts: bool = True
+) -> Form:
     """Which of a file's columns hold what; capitals and blanks around a column's name don't count.
 
     Args:
@@ -134,17 +157,27 @@ def form_of(path: Path, names: Sequence[str], *, also: Sequence[str] = (), texts
     kept = tuple(name for name in also if name not in LABELS)
     for name in kept:
         if name not in names:
-            raise CorpusError(f"{path}: no column {name!r} to calibrate on; {nearest(name, (*LABELS, *names))}")
+            raise CorpusError(
+                f"{path}: no column {name!r} to calibrate on; {nearest(name, (*LABELS, *names))}"
+            )
     return Form(columns, kept)
 
 
-def _require(path: Path, names: Sequence[str], columns: Mapping[str, str], *wanted: Sequence[str]) -> None:
+def _require(
+    path: Path, names: Sequence[str], columns: Mapping[str, str], *wanted: Sequence[str]
+) -> None:
     """Refuse a file that is neither RAID's nor texts with labels."""
-    lacking = [name for group in wanted for name in group if ("generation" if name == "text" else name) not in columns]
+    lacking = [
+        name
+        for group in wanted
+        for name in group
+        if ("generation" if name == "text" else name) not in columns
+    ]
     if lacking:
         one = len(names) == 1 and any(sign in names[0] for sign in ";\t")
         raise CorpusError(
-            f"{path}: column {lacking[0]!r} is missing; its columns are {', '.join(map(repr, names))}"
-            f"{', which are to be parted by commas' if one else ''}; texts of your own need 'text' and 'label' (human or machine), "
-            f"RAID's columns are id, generation, {', '.join(LABELS)}"
+            f"{path}: column {lacking[0]!r} is missing; its columns are"
+            f" {', '.join(map(repr, names))}{', which are to be parted by commas' if one else ''};"
+            " texts of your own need 'text' and 'label' (human or machine), RAID's columns are id,"
+            f" generation, {', '.join(LABELS)}"
         )

@@ -1,12 +1,15 @@
-"""The results that RAID's own evaluation would give, in its shape: every combination of domain, attack, model, decoding, penalty.
+"""The results that RAID's own evaluation would give, in its shape: every combination of domain,
+attack, model, decoding, penalty.
 
-For comparison with its leaderboard only: as there, thresholds are chosen on the very human texts that are counted, all of them
-that were not attacked, and figures have no interval. One thing differs: the threshold is the exact quantile (the highest TPR whose
-false-positive rate is at most the target), where RAID searches by steps until it is within 0.0005 of the target.
+For comparison with its leaderboard only: as there, thresholds are chosen on the very human texts
+that are counted, all of them that were not attacked, and figures have no interval. One thing
+differs: the threshold is the exact quantile (the highest TPR whose false-positive rate is at most
+the target), where RAID searches by steps until it is within 0.0005 of the target.
 
-Shape     `run_evaluation` in raid/evaluate.py: {"scores": [{domain … attack, "accuracy": {fpr: {tp, fn, accuracy}}, "auroc"}],
-          "thresholds": {fpr: {domain: t}}, "fpr": {fpr: {domain: achieved}}}; machine is score ≥ t. As there, a combination with
-          any text unscored is left out, and so is one whose domain has no threshold.
+Shape     `run_evaluation` in raid/evaluate.py: {"scores": [{domain … attack, "accuracy": {fpr: {tp,
+          fn, accuracy}}, "auroc"}], "thresholds": {fpr: {domain: t}}, "fpr": {fpr: {domain:
+          achieved}}}; machine is score ≥ t. As there, a combination with any text unscored is left
+          out, and so is one whose domain has no threshold.
 """
 
 from __future__ import annotations
@@ -28,12 +31,26 @@ def raid_results(rows: Rows, scores: Scores, fprs: Sequence[float]) -> dict[str,
     """What `raid.run_evaluation(predictions, df, target_fpr=fprs)` gives, at exact thresholds."""
     domain, human, values = rows.columns["domain"], rows.human, scores.values
     quiet = human & rows.columns["attack"].is_in([UNATTACKED]) & (scores.kinds == FINITE)
-    clean = {name: np.sort(values[quiet & (domain.codes == code)]) for code, name in enumerate(domain.values)}
-    thresholds = {f"{fpr}": {name: exact_threshold(group, fpr) for name, group in clean.items() if len(group)} for fpr in fprs}
-    by_domain = {name: np.flatnonzero(human & (domain.codes == code)) for code, name in enumerate(domain.values)}
+    clean = {
+        name: np.sort(values[quiet & (domain.codes == code)])
+        for code, name in enumerate(domain.values)
+    }
+    thresholds = {
+        f"{fpr}": {name: exact_threshold(group, fpr) for name, group in clean.items() if len(group)}
+        for fpr in fprs
+    }
+    by_domain = {
+        name: np.flatnonzero(human & (domain.codes == code))
+        for code, name in enumerate(domain.values)
+    }
     by_domain[ALL] = np.flatnonzero(human)
-    sorted_human = {name: np.sort(values[index]) for name, index in by_domain.items()}  # NaN, if any, stands last
-    cuts = {fpr: np.array([found.get(name, math.nan) for name in domain.values])[domain.codes] for fpr, found in thresholds.items()}
+    sorted_human = {
+        name: np.sort(values[index]) for name, index in by_domain.items()
+    }  # NaN, if any, stands last
+    cuts = {
+        fpr: np.array([found.get(name, math.nan) for name in domain.values])[domain.codes]
+        for fpr, found in thresholds.items()
+    }
     listed = []
     for names, index in _combinations(rows, np.flatnonzero(~human), NESTING):
         against, mine = sorted_human[names["domain"]], values[index]
@@ -41,7 +58,10 @@ def raid_results(rows: Rows, scores: Scores, fprs: Sequence[float]) -> dict[str,
         if known and len(against) and not np.isnan(against[-1]) and not np.isnan(mine).any():
             accuracy = {fpr: _counts(mine >= cut[index]) for fpr, cut in cuts.items()}
             listed.append(names | {"accuracy": accuracy, "auroc": _area(against, mine)})
-    achieved = {fpr: {name: float((clean[name] >= cut).mean()) for name, cut in found.items()} for fpr, found in thresholds.items()}
+    achieved = {
+        fpr: {name: float((clean[name] >= cut).mean()) for name, cut in found.items()}
+        for fpr, found in thresholds.items()
+    }
     return {"scores": listed, "thresholds": thresholds, "fpr": achieved}
 
 
@@ -53,12 +73,18 @@ def exact_threshold(sorted_human: np.ndarray, fpr: float) -> float:
     """
     allowed = math.floor(fpr * len(sorted_human) + 1e-9)
     return (
-        float(np.nextafter(sorted_human[len(sorted_human) - allowed - 1], math.inf)) if allowed < len(sorted_human) else -math.inf
+        float(np.nextafter(sorted_human[len(sorted_human) - allowed - 1], math.inf))
+        if allowed < len(sorted_human)
+        else -math.inf
     )
 
 
-def _combinations(rows: Rows, index: np.ndarray, names: Sequence[str]) -> Iterator[tuple[dict[str, str], np.ndarray]]:
-    """Every combination of values (or `all`) that some machine row has, with those rows; `all` comes last, as in RAID."""
+def _combinations(
+    rows: Rows, index: np.ndarray, names: Sequence[str]
+) -> Iterator[tuple[dict[str, str], np.ndarray]]:
+    """Every combination of values (or `all`) that some machine row has, with those rows; `all`
+    comes last, as in RAID.
+    """
     if not names:
         yield {}, index
         return
@@ -77,5 +103,7 @@ def _counts(called: np.ndarray) -> dict[str, Any]:
 
 
 def _area(sorted_human: np.ndarray, machine: np.ndarray) -> float:
-    below = np.searchsorted(sorted_human, machine, side="left") + np.searchsorted(sorted_human, machine, side="right")
+    below = np.searchsorted(sorted_human, machine, side="left") + np.searchsorted(
+        sorted_human, machine, side="right"
+    )
     return float(below.mean() / 2 / len(sorted_human))

@@ -1,11 +1,13 @@
-"""Rows of a file of labelled texts: .csv, .csv.gz, .jsonl or .parquet, read a block at a time, without its texts or only them.
+"""Rows of a file of labelled texts: .csv, .csv.gz, .jsonl or .parquet, read a block at a time,
+without its texts or only them.
 
-RAID's train.csv holds 11 GB, nearly all of it text. What decides a figure (ids, sources, labels) is read first and kept as codes;
-texts are read a second time, in order, when they are scored.
+RAID's train.csv holds 11 GB, nearly all of it text. What decides a figure (ids, sources, labels) is
+read first and kept as codes; texts are read a second time, in order, when they are scored.
 
-Format    https://github.com/liamdugan/raid, Dugan et al. 2024: id, adv_source_id, source_id, model, decoding, repetition_penalty,
-          attack, domain, title, prompt, generation; `model` is `human` for human text; the test file has only id and generation.
-          What else is read, and as what: `form`.
+Format    https://github.com/liamdugan/raid, Dugan et al. 2024: id, adv_source_id, source_id, model,
+          decoding, repetition_penalty, attack, domain, title, prompt, generation; `model` is
+          `human` for human text; the test file has only id and generation. What else is read, and
+          as what: `form`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,17 @@ from staged.errors import CorpusError, first_line
 from staged.files.texts import json_lines
 from staged.raid.form import GROUPS, HUMAN_MODEL, LABELS, UNATTACKED, form_of
 
-__all__ = ["GROUPS", "LABELS", "UNATTACKED", "Column", "Rows", "column_names", "is_labelled", "read_rows", "texts_in_blocks"]
+__all__ = [
+    "GROUPS",
+    "LABELS",
+    "UNATTACKED",
+    "Column",
+    "Rows",
+    "column_names",
+    "is_labelled",
+    "read_rows",
+    "texts_in_blocks",
+]
 
 SUFFIXES = (".csv", ".csv.gz", ".jsonl", ".parquet")
 BLOCK_BYTES = 1 << 24  # longer than any row
@@ -79,7 +91,8 @@ def read_rows(path: Path, *, also: Sequence[str] = (), texts: bool = True) -> Ro
         texts: whether the file must hold the texts too.
 
     Raises:
-        CorpusError: no such file or kind of file, a missing column, an id that is empty or there twice, damage.
+        CorpusError: no such file or kind of file, a missing column, an id that is empty or there
+            twice, damage.
     """
     form = form_of(path, column_names(path), also=also, texts=texts)
     ids: list[pa.Array] = []
@@ -115,7 +128,8 @@ def _check_ids(path: Path, ids: pa.Array) -> None:
         counts = ids.value_counts()
         twice = counts.field(0).filter(pc.greater(counts.field(1), 1))
         raise CorpusError(
-            f"{path}: id {twice[0].as_py()!r} is there more than once ({len(twice)} such ids); every row needs its own"
+            f"{path}: id {twice[0].as_py()!r} is there more than once ({len(twice)} such ids);"
+            " every row needs its own"
         )
 
 
@@ -148,7 +162,11 @@ def column_names(path: Path) -> list[str]:
             return list(pq.read_schema(path).names)
         if _kind(path) == ".jsonl":
             return list(next(iter(_json_rows(path)), {}))
-        return list(pacsv.open_csv(path, read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES), parse_options=_PARSE).schema.names)
+        return list(
+            pacsv.open_csv(
+                path, read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES), parse_options=_PARSE
+            ).schema.names
+        )
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise _damaged(path, error) from None
 
@@ -156,7 +174,9 @@ def column_names(path: Path) -> list[str]:
 def _kind(path: Path) -> str:
     kind = next((one for one in SUFFIXES if path.name.lower().endswith(one)), None)
     if kind is None:
-        raise CorpusError(f"{path}: unknown kind of file; a RAID-format file ends in {', '.join(SUFFIXES)}")
+        raise CorpusError(
+            f"{path}: unknown kind of file; a RAID-format file ends in {', '.join(SUFFIXES)}"
+        )
     return kind
 
 
@@ -177,9 +197,14 @@ def _blocks(path: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
 
 
 def _csv_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    convert = pacsv.ConvertOptions(include_columns=list(names), column_types={name: pa.string() for name in names})
+    convert = pacsv.ConvertOptions(
+        include_columns=list(names), column_types={name: pa.string() for name in names}
+    )
     yield from pacsv.open_csv(
-        path, read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES), parse_options=_PARSE, convert_options=convert
+        path,
+        read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES),
+        parse_options=_PARSE,
+        convert_options=convert,
     )
 
 
@@ -193,18 +218,29 @@ def _json_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     while part := list(islice(rows, BLOCK_ROWS)):
         for number, row in part:
             if lacking := [name for name in names if name not in row]:
-                raise CorpusError(f"{path}, row {number}: column {lacking[0]!r} is missing; every row needs it")
-        yield pa.RecordBatch.from_pydict({name: [_text(row[name]) for _, row in part] for name in names})
+                raise CorpusError(
+                    f"{path}, row {number}: column {lacking[0]!r} is missing; every row needs it"
+                )
+        yield pa.RecordBatch.from_pydict(
+            {name: [_text(row[name]) for _, row in part] for name in names}
+        )
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(value).encode("utf-8", "replace").decode()  # halves of surrogate pairs fit no table
+    return (
+        "" if value is None else str(value).encode("utf-8", "replace").decode()
+    )  # halves of surrogate pairs fit no table
 
 
 def _json_rows(path: Path) -> Iterator[dict[str, object]]:
     with open(path, encoding="utf-8-sig", newline="\n") as file:
-        yield from (row for _, row in json_lines(file, str(path), like='{"text": "…", "label": "human"}'))
+        yield from (
+            row for _, row in json_lines(file, str(path), like='{"text": "…", "label": "human"}')
+        )
 
 
 def _damaged(path: Path, error: Exception) -> CorpusError:
-    return CorpusError(f"{path}: cannot be read as a RAID-format file: {first_line(error)}; repair or export it again")
+    return CorpusError(
+        f"{path}: cannot be read as a RAID-format file: {first_line(error)}; repair or export it"
+        " again"
+    )

@@ -1,9 +1,11 @@
-"""Scores of a RAID-format file: made by a detector in blocks that survive a kill, or read from a predictions file.
+"""Scores of a RAID-format file: made by a detector in blocks that survive a kill, or read from a
+predictions file.
 
     scores.json     what the scores are of: digests of the file and of the detector
     scores.jsonl    one {"id", "score"} a line, in the file's order, appended block by block
 
-A score that is not a finite number is written as null with `why`; it is counted, and never takes part in a threshold.
+A score that is not a finite number is written as null with `why`; it is counted, and never takes
+part in a threshold.
 """
 
 from __future__ import annotations
@@ -76,12 +78,21 @@ def score_rows(rows: Rows, detector: Detector, *, progress: Progress) -> Scores:
     return collect(found)
 
 
-def score_into(folder: Path, rows: Rows, load: Callable[[], Detector], identity: dict[str, Any], *, progress: Progress) -> Scores:
-    """Every text's score, kept in `folder` as they come; killed and started again, it goes on behind the last whole block.
+def score_into(
+    folder: Path,
+    rows: Rows,
+    load: Callable[[], Detector],
+    identity: dict[str, Any],
+    *,
+    progress: Progress,
+) -> Scores:
+    """Every text's score, kept in `folder` as they come; killed and started again, it goes on
+    behind the last whole block.
 
     Args:
         load: opens the detector, where a text is left to score.
-        identity: what its scores depend on (`catalog.scored_by`); what another detector or device scored is not continued.
+        identity: what its scores depend on (`catalog.scored_by`); what another detector or device
+            scored is not continued.
 
     Raises:
         ArtifactError: the folder cannot be written, or holds another detector's scores.
@@ -92,7 +103,11 @@ def score_into(folder: Path, rows: Rows, load: Callable[[], Detector], identity:
     with disk_errors(path):
         there = read_json(identity_file) if identity_file.is_file() else None
         if path.is_file() and (there is None or there["detector"] != wanted["detector"]):
-            whose = "that are not of `staged evaluate`" if there is None else f"of the detector {there['detector']!r}"
+            whose = (
+                "that are not of `staged evaluate`"
+                if there is None
+                else f"of the detector {there['detector']!r}"
+            )
             raise ArtifactError(f"{folder}: holds scores {whose}; choose another --out")
         if there != wanted:
             path.unlink(missing_ok=True)
@@ -104,12 +119,16 @@ def score_into(folder: Path, rows: Rows, load: Callable[[], Detector], identity:
     return collect(found)
 
 
-def _append(path: Path, rows: Rows, detector: Detector, first: int, progress: Progress) -> list[float | None]:
+def _append(
+    path: Path, rows: Rows, detector: Detector, first: int, progress: Progress
+) -> list[float | None]:
     found: list[float | None] = []
     with open(path, "ab") as file:
         for block in _score_blocks(rows, detector, first=first):
             ids = rows.ids.slice(first + len(found), len(block)).to_pylist()
-            file.write("".join(_line(one, score) for one, score in zip(ids, block, strict=True)).encode())
+            file.write(
+                "".join(_line(one, score) for one, score in zip(ids, block, strict=True)).encode()
+            )
             file.flush()
             os.fsync(file.fileno())
             found += block
@@ -120,11 +139,14 @@ def _append(path: Path, rows: Rows, detector: Detector, first: int, progress: Pr
 def _score_blocks(rows: Rows, detector: Detector, *, first: int) -> Iterator[list[float | None]]:
     for texts in texts_in_blocks(rows.path, first=first, size=BLOCK_TEXTS):
         cleaned = [normalize(text).text for text in texts]
-        full = [text for text in cleaned if text]  # an empty text has no score: it could choose a threshold
+        full = [
+            text for text in cleaned if text
+        ]  # an empty text has no score: it could choose a threshold
         scores = detector.score(full)
         if len(scores) != len(full):
             raise CheckpointError(
-                f"detector {detector.name}: gave {len(scores)} scores for {len(full)} texts; it must give one a text"
+                f"detector {detector.name}: gave {len(scores)} scores for {len(full)} texts; it"
+                " must give one a text"
             )
         given = iter(scores)
         yield [next(given) if text else None for text in cleaned]
@@ -132,14 +154,22 @@ def _score_blocks(rows: Rows, detector: Detector, *, first: int) -> Iterator[lis
 
 def _line(identity: str, score: float | None) -> str:
     kind = kind_of(score)
-    row = {"id": identity, "score": float(score)} if score is not None and kind == FINITE else {"id": identity, "score": None}
-    return json.dumps(row if kind == FINITE else row | {"why": KINDS[kind]}, ensure_ascii=False) + "\n"
+    row = (
+        {"id": identity, "score": float(score)}
+        if score is not None and kind == FINITE
+        else {"id": identity, "score": None}
+    )
+    return (
+        json.dumps(row if kind == FINITE else row | {"why": KINDS[kind]}, ensure_ascii=False) + "\n"
+    )
 
 
 def _continue(path: Path, rows: Rows) -> list[float | None]:
-    """Scores already there; the file is cut behind the last whole block of lines that belong to the next rows.
+    """Scores already there; the file is cut behind the last whole block of lines that belong to the
+    next rows.
 
-    A score can depend on its block in its last bits, so the same blocks are scored as without a kill.
+    A score can depend on its block in its last bits, so the same blocks are scored as without a
+    kill.
     """
     found: list[float | None] = []
     ends = [0]
@@ -161,7 +191,11 @@ def _whole(line: bytes) -> dict[str, Any] | None:
     """A row that was written whole; None for one that a kill or a damage cut."""
     try:
         row = json.loads(line) if line.endswith(b"\n") else None
-        known = isinstance(row, dict) and "id" in row and (type(row["score"]) is float or row["why"] in KINDS[1:])
+        known = (
+            isinstance(row, dict)
+            and "id" in row
+            and (type(row["score"]) is float or row["why"] in KINDS[1:])
+        )
         return row if known else None
     except (ValueError, KeyError):
         return None
@@ -176,16 +210,22 @@ def read_predictions(path: Path, rows: Rows) -> Scores:
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CorpusError(f'{path}: no such file; predictions are a JSON list of {{"id", "score"}}') from None
+        raise CorpusError(
+            f'{path}: no such file; predictions are a JSON list of {{"id", "score"}}'
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise CorpusError(f"{path}: not readable JSON: {error}; write the predictions again") from None
+        raise CorpusError(
+            f"{path}: not readable JSON: {error}; write the predictions again"
+        ) from None
     if not isinstance(listed, list):
         raise CorpusError(f'{path}: must be a JSON list of {{"id", "score"}}')
     by_id: dict[str, float | None] = {}
     for number, row in enumerate(listed, start=1):
         identity, score = _prediction(path, number, row)
         if identity in by_id:
-            raise CorpusError(f"{path}, entry {number}: id {identity!r} is there twice; give each text one score")
+            raise CorpusError(
+                f"{path}, entry {number}: id {identity!r} is there twice; give each text one score"
+            )
         by_id[identity] = score
     found = [by_id.pop(one, None) for one in rows.ids.to_pylist()]
     return collect(found, tuple(by_id))
@@ -196,11 +236,15 @@ def _prediction(path: Path, number: int, row: Any) -> tuple[str, float | None]:
         raise CorpusError(f'{path}, entry {number}: must be an object with "id" and "score"')
     score = row["score"]
     if isinstance(score, bool) or not isinstance(score, int | float | None):
-        raise CorpusError(f"{path}, entry {number}: the score must be a number or null, not {score!r}")
+        raise CorpusError(
+            f"{path}, entry {number}: the score must be a number or null, not {score!r}"
+        )
     try:
         return str(row["id"]), None if score is None else float(score)
     except OverflowError:
-        raise CorpusError(f"{path}, entry {number}: the score is beyond a float; scale the scores down") from None
+        raise CorpusError(
+            f"{path}, entry {number}: the score is beyond a float; scale the scores down"
+        ) from None
 
 
 def predictions(rows: Rows, scores: Scores) -> Iterator[dict[str, Any]]:

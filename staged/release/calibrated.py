@@ -1,6 +1,8 @@
-"""A detector leaves with a calibration: its own, or one from the human `valid` texts of the study that trained it.
+"""A detector leaves with a calibration: its own, or one from the human `valid` texts of the study
+that trained it.
 
-Those texts chose its epoch or its regularisation, and never trained it; the test texts stay out, so what the cells say of it holds.
+Those texts chose its epoch or its regularisation, and never trained it; the test texts stay out, so
+what the cells say of it holds.
 """
 
 from __future__ import annotations
@@ -24,13 +26,20 @@ FPR = 0.01  # only what is reported of it: a calibration serves any rate
 
 
 def human_texts(detector: Path) -> list[Path]:
-    """The stages of human text in the study that a detector lies in; none where it lies in no study, or has a calibration."""
+    """The stages of human text in the study that a detector lies in; none where it lies in no
+    study, or has a calibration.
+    """
     root = study_of(detector)
-    return [root / name for name in corpora_of(detector)] if root and not (detector / CALIBRATION).is_file() else []
+    return (
+        [root / name for name in corpora_of(detector)]
+        if root and not (detector / CALIBRATION).is_file()
+        else []
+    )
 
 
 def write_calibration(source: Path, packaged: Path) -> None:
-    """Leave a calibration beside the detector in the package, whose name says nothing of where either lay.
+    """Leave a calibration beside the detector in the package, whose name says nothing of where
+    either lay.
 
     Where there is no text to make one of, a note says so.
 
@@ -43,7 +52,10 @@ def write_calibration(source: Path, packaged: Path) -> None:
         if (packaged / file).is_file():
             own = load_calibration(packaged / file)
             if own.known_by and own.known_by != known_by(str(source), with_scorer=with_scorer):
-                raise ReleaseError(f"{source / file}: calibrates another detector than the one beside it; run `staged calibrate`")
+                raise ReleaseError(
+                    f"{source / file}: calibrates another detector than the one beside it; run"
+                    " `staged calibrate`"
+                )
             names = known_by(str(packaged), with_scorer=with_scorer)
             replace(own, detector=place_name(own.detector), known_by=names).save(packaged / file)
     if (packaged / CALIBRATION).is_file():
@@ -57,17 +69,28 @@ def write_calibration(source: Path, packaged: Path) -> None:
         except CorpusError as error:  # all are too short
             why = str(error)
     note(
-        f"{source}: goes out without a calibration, so it gives no verdict: {why}; "
-        f"`staged calibrate --detector {source} --human FOLDER --out {source / CALIBRATION}` makes one"
+        f"{source}: goes out without a calibration, so it gives no verdict: {why}; `staged"
+        f" calibrate --detector {source} --human FOLDER --out {source / CALIBRATION}` makes one"
     )
 
 
 def _valid(stages: list[Path]) -> list[Document]:
-    return [one for stage in stages for one in read_documents(stage / "passages.parquet", split="valid")]
+    return [
+        one for stage in stages for one in read_documents(stage / "passages.parquet", split="valid")
+    ]
 
 
 def _calibrate(packaged: Path, documents: list[Document], digests: tuple[str, ...]) -> None:
     detector = open_detector(str(packaged), device="cpu")
     identity = {"detector": list(digests), "human": documents_digest(documents)}
     out = packaged / CALIBRATION
-    calibrate(out, detector.name, detector, documents, fpr=FPR, identity=identity, held_out=(), known_by=digests)
+    calibrate(
+        out,
+        detector.name,
+        detector,
+        documents,
+        fpr=FPR,
+        identity=identity,
+        held_out=(),
+        known_by=digests,
+    )

@@ -20,7 +20,9 @@ Figure = tuple[str, str, Any]  # cell id, field, what the card shows
 CELL_TAG = re.compile(r'data-cell="([^"]+)" data-field="([^"]+)">([^<]*)<')
 
 
-def untrue(figures: Iterator[Figure], cells: Mapping[str, Cell], *, exact: bool = False) -> list[str]:
+def untrue(
+    figures: Iterator[Figure], cells: Mapping[str, Cell], *, exact: bool = False
+) -> list[str]:
     """What is wrong with these figures, a sentence each; a card without a figure is wrong too.
 
     Args:
@@ -34,7 +36,9 @@ def untrue(figures: Iterator[Figure], cells: Mapping[str, Cell], *, exact: bool 
             wrong.append(f"names cell {id}, which no study in the package holds")
         elif field not in RATES:
             wrong.append(f"shows {field!r} of cell {id}, which is no rate")
-        elif shown != (expected := getattr(cell, field) if exact else rate_text(asdict(cell), field)):
+        elif shown != (
+            expected := getattr(cell, field) if exact else rate_text(asdict(cell), field)
+        ):
             wrong.append(f"shows {field} {shown} where cell {id} has {expected}")
     return wrong or ([] if seen else ["shows no figure of any cell"])
 
@@ -47,12 +51,20 @@ def markdown_figures(text: str) -> Iterator[Figure]:
         last = parts[-1].strip()
         inside = line.startswith("|") and (inside or last == "cell")
         if inside and len(parts) > shown and last.startswith("`"):
-            yield from ((last.strip("`"), field, value) for field, value in zip(RATES, parts[-1 - shown : -1], strict=True))
+            yield from (
+                (last.strip("`"), field, value)
+                for field, value in zip(RATES, parts[-1 - shown : -1], strict=True)
+            )
 
 
 def html_figures(text: str) -> Iterator[Figure]:
-    """Figures in table cells marked with `data-cell` and `data-field`; bounds may be held together by a no-break space."""
-    return ((unescape(id), field, unescape(shown).replace("\u00a0", " ")) for id, field, shown in CELL_TAG.findall(text))
+    """Figures in table cells marked with `data-cell` and `data-field`; bounds may be held together
+    by a no-break space.
+    """
+    return (
+        (unescape(id), field, unescape(shown).replace("\u00a0", " "))
+        for id, field, shown in CELL_TAG.findall(text)
+    )
 
 
 def index_figures(text: str) -> Iterator[Figure]:

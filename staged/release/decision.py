@@ -1,4 +1,6 @@
-"""The written decision whether a size may go out: who decided, on which numbers, and over which missing ones."""
+"""The written decision whether a size may go out: who decided, on which numbers, and over which
+missing ones.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,35 @@ RELEASED, OVERRIDDEN, REFUSED = "released", "released by override", "refused"
 
 
 def decide(
-    stage: str, outcomes: Sequence[Outcome], *, release: str, date: datetime.date, reason: str = "", by: str = ""
+    stage: str,
+    outcomes: Sequence[Outcome],
+    *,
+    release: str,
+    date: datetime.date,
+    reason: str = "",
+    by: str = "",
 ) -> dict[str, Any]:
-    """What `decision.json` holds: released when every gate is met, by override when a person gave a reason, else refused.
+    """What `decision.json` holds: released when every gate is met, by override when a person gave a
+    reason, else refused.
 
     Raises:
-        PlanError: a reason without a name, a name without a reason, or either where no gate is open.
+        PlanError: a reason without a name, a name without a reason, or either where no gate is
+            open.
     """
     still_open = [one.gate for one in outcomes if one.state not in (MET, AT_ADVANCE)]
-    reason, by = " ".join(reason.split()), " ".join(by.split())  # each is one line of a table or a quotation
+    reason, by = (
+        " ".join(reason.split()),
+        " ".join(by.split()),
+    )  # each is one line of a table or a quotation
     if bool(reason) != bool(by):
-        raise PlanError("an override is a person's: give --override a written reason, and --by the name of who takes it")
+        raise PlanError(
+            "an override is a person's: give --override a written reason, and --by the name of who"
+            " takes it"
+        )
     if reason and not still_open:
-        raise PlanError(f"{stage}: every gate is met, so there is nothing to override; leave --override out")
+        raise PlanError(
+            f"{stage}: every gate is met, so there is nothing to override; leave --override out"
+        )
     override = {"reason": reason, "by": by, "gates": still_open} if reason else None
     return {
         "release": release,

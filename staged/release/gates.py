@@ -20,7 +20,9 @@ from staged.release.plan import Gate, Stage
 __all__ = ["AT_ADVANCE", "MET", "NOT_MEASURED", "NOT_MET", "Outcome", "judge"]
 
 MET, NOT_MET, NOT_MEASURED = "met", "not met", "not measured"
-AT_ADVANCE = "at advance"  # the signature of a package that is not built yet: made and checked while it is
+AT_ADVANCE = (  # the signature of a package that is not built yet: made and checked while it is
+    "at advance"
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,14 @@ class Rise(NamedTuple):
     high: float
 
 
-def judge(gate: Gate, stage: Stage, last: Stage | None, evidence: Evidence, words: Words, broken: Sequence[str] = ()) -> Outcome:
+def judge(
+    gate: Gate,
+    stage: Stage,
+    last: Stage | None,
+    evidence: Evidence,
+    words: Words,
+    broken: Sequence[str] = (),
+) -> Outcome:
     """One gate on one stage.
 
     Args:
@@ -58,7 +67,9 @@ def judge(gate: Gate, stage: Stage, last: Stage | None, evidence: Evidence, word
     if gate.kind == plan.CARD:
         return _card(gate, title, stage, evidence, words)
     if broken:
-        return Outcome(title, NOT_MET, f"not whole: {', '.join(broken)}; see `staged release verify`")
+        return Outcome(
+            title, NOT_MET, f"not whole: {', '.join(broken)}; see `staged release verify`"
+        )
     return Outcome(title, AT_ADVANCE, "made and verified while the package is built")
 
 
@@ -67,7 +78,11 @@ def _detection(gate: Gate, title: str, stage: Stage, evidence: Evidence) -> Outc
     cell = evidence.cells.get(id)
     measured = None if cell is None else rate_of(asdict(cell), gate.field)
     if cell is None or measured is None:
-        why = "the studies hold no such cell" if cell is None else "too few human texts to certify the rate"
+        why = (
+            "the studies hold no such cell"
+            if cell is None
+            else "too few human texts to certify the rate"
+        )
         return Outcome(title, NOT_MEASURED, f"{why}; run `staged study`", (id,))
     _, low, high = measured
     met = low >= gate.at_least if gate.at_least is not None else high <= (gate.at_most or 0)
@@ -78,44 +93,73 @@ def _detection(gate: Gate, title: str, stage: Stage, evidence: Evidence) -> Outc
 def _bias(gate: Gate, title: str, stage: Stage, last: Stage | None, evidence: Evidence) -> Outcome:
     now = _effects(evidence, stage)
     before = {} if last is None else _effects(evidence, last)
-    missing = [one.name for one, rows in ((stage, now), (last, before)) if one is not None and not rows]
+    missing = [
+        one.name for one, rows in ((stage, now), (last, before)) if one is not None and not rows
+    ]
     unmatched = sorted(key for key in (before if last else {}) if key not in now)
     if missing or unmatched:
         what = ", ".join(missing) or f"{stage.name}: {'; '.join(map(' '.join, unmatched))}"
         return Outcome(title, NOT_MEASURED, f"no bias probes of {what}; run `staged bias`")
     if last is None:
         largest = max(now.values(), key=lambda one: abs(one.effect))
-        numbers = f"first stage; {len(now)} effects measured, largest: {largest.probe} {largest.groups}, {largest.effect:+.3f}"
+        numbers = (
+            f"first stage; {len(now)} effects measured, largest: {largest.probe} {largest.groups},"
+            f" {largest.effect:+.3f}"
+        )
         return Outcome(title, MET, numbers, (largest.id,))
     if not set(now) & set(before):
-        return Outcome(title, NOT_MEASURED, f"{stage.name} and {last.name} share no probe; run `staged bias` on both")
+        return Outcome(
+            title,
+            NOT_MEASURED,
+            f"{stage.name} and {last.name} share no probe; run `staged bias` on both",
+        )
     return _rises(title, gate.at_most or 0.0, {key: (before[key], now[key]) for key in before})
 
 
-def _rises(title: str, limit: float, pairs: Mapping[tuple[str, str], tuple[Effect, Effect]]) -> Outcome:
-    """Met where every rise's interval ends below the limit; where one reaches across it, the probes could not have shown it."""
+def _rises(
+    title: str, limit: float, pairs: Mapping[tuple[str, str], tuple[Effect, Effect]]
+) -> Outcome:
+    """Met where every rise's interval ends below the limit; where one reaches across it, the probes
+    could not have shown it.
+    """
     rises = {key: _effect_rise(before, now) for key, (before, now) in pairs.items()}
     worse = {key: one for key, one in rises.items() if one.low > limit}
-    unknown = {key: one for key, one in rises.items() if not one.high <= limit} if not worse else {}  # NaN too
+    unknown = (
+        {key: one for key, one in rises.items() if not one.high <= limit} if not worse else {}
+    )  # NaN too
     shown = worse or unknown or rises
     worst = max(shown, key=lambda key: shown[key].low if worse else shown[key].high)
     before, now = pairs[worst]
-    numbers = f"worst: {' '.join(worst)}, {before.effect:+.3f} → {now.effect:+.3f}, rise {_shown(rises[worst])}"
+    numbers = (
+        f"worst: {' '.join(worst)}, {before.effect:+.3f} → {now.effect:+.3f}, rise"
+        f" {_shown(rises[worst])}"
+    )
     if worse:
-        return Outcome(title, NOT_MET, f"{numbers}; {len(worse)} of {len(rises)} effects lie beyond", (before.id, now.id))
+        return Outcome(
+            title,
+            NOT_MET,
+            f"{numbers}; {len(worse)} of {len(rises)} effects lie beyond",
+            (before.id, now.id),
+        )
     if unknown:
-        said = f"{len(unknown)} of {len(rises)} comparisons could miss such a rise; run `staged bias` with more completions"
+        said = (
+            f"{len(unknown)} of {len(rises)} comparisons could miss such a rise; run `staged bias`"
+            " with more completions"
+        )
         return Outcome(title, NOT_MEASURED, f"{numbers}; {said}", (before.id, now.id))
     return Outcome(title, MET, f"{numbers}, {len(rises)} effects compared", (before.id, now.id))
 
 
 def _effect_rise(before: Effect, now: Effect) -> Rise:
-    """How much larger an effect's size is, with its 95% interval from those of the two, which are of independent samples.
+    """How much larger an effect's size is, with its 95% interval from those of the two, which are
+    of independent samples.
 
     Source: MOVER, Zou and Donner 2008, Construction of confidence limits about effect measures.
     """
     (a, a_low, a_high), (b, b_low, b_high) = _size(now), _size(before)
-    return Rise(a - b, a - b - math.hypot(a - a_low, b_high - b), a - b + math.hypot(a_high - a, b - b_low))
+    return Rise(
+        a - b, a - b - math.hypot(a - a_low, b_high - b), a - b + math.hypot(a_high - a, b - b_low)
+    )
 
 
 def _size(effect: Effect) -> tuple[float, float, float]:
@@ -127,35 +171,55 @@ def _size(effect: Effect) -> tuple[float, float, float]:
 
 
 def _shown(rise: Rise) -> str:
-    return figure(*rise, form="+.3f") if math.isfinite(rise.high) else f"{rise.value:+.3f}, without an interval"
+    return (
+        figure(*rise, form="+.3f")
+        if math.isfinite(rise.high)
+        else f"{rise.value:+.3f}, without an interval"
+    )
 
 
 def _effects(evidence: Evidence, stage: Stage) -> dict[tuple[str, str], Effect]:
     return {(one.probe, one.groups): one for one in evidence.effects if one.model == stage.name}
 
 
-def _credibility(gate: Gate, title: str, stage: Stage, last: Stage | None, evidence: Evidence) -> Outcome:
+def _credibility(
+    gate: Gate, title: str, stage: Stage, last: Stage | None, evidence: Evidence
+) -> Outcome:
     by_model = {one.model: one for one in evidence.credibility}
     missing = [one.name for one in (stage, last) if one is not None and one.name not in by_model]
     if missing:
-        return Outcome(title, NOT_MEASURED, f"no survey of {', '.join(missing)}; run `staged survey`")
+        return Outcome(
+            title, NOT_MEASURED, f"no survey of {', '.join(missing)}; run `staged survey`"
+        )
     now = by_model[stage.name]
     if last is None:
-        return Outcome(title, MET, f"first stage; index {now.index:.2f}, n = {now.respondents} people", (now.id,))
+        return Outcome(
+            title,
+            MET,
+            f"first stage; index {now.index:.2f}, n = {now.respondents} people",
+            (now.id,),
+        )
     before = by_model[last.name]
     rise = _rise(evidence, stage.name, last.name)
     if rise is None:
         return Outcome(
-            title, NOT_MEASURED, f"too few people rated both {last.name} and {stage.name} for an interval", (before.id, now.id)
+            title,
+            NOT_MEASURED,
+            f"too few people rated both {last.name} and {stage.name} for an interval",
+            (before.id, now.id),
         )
     value, low, high, n = rise
     shown = figure(value, low, high, form="+.2f")
     numbers = f"{before.index:.2f} → {now.index:.2f}, rise {shown}, n = {n} people"
-    return Outcome(title, MET if high <= (gate.at_most or 0) else NOT_MET, numbers, (before.id, now.id))
+    return Outcome(
+        title, MET if high <= (gate.at_most or 0) else NOT_MET, numbers, (before.id, now.id)
+    )
 
 
 def _rise(evidence: Evidence, now: str, before: str) -> tuple[float, float, float, int] | None:
-    """How much more credible people find `now`, with its 95% interval and how many people rated both."""
+    """How much more credible people find `now`, with its 95% interval and how many people rated
+    both.
+    """
     for row in evidence.differences:
         if {row["first"], row["second"]} == {now, before} and row["low"] is not None:
             sign = 1 if row["first"] == now else -1
@@ -167,7 +231,15 @@ def _rise(evidence: Evidence, now: str, before: str) -> tuple[float, float, floa
 def _card(gate: Gate, title: str, stage: Stage, evidence: Evidence, words: Words) -> Outcome:
     if stage.name not in evidence.models:
         return Outcome(title, NOT_MEASURED, f"{stage.name} is in no study; run `staged study`")
-    blanks = [one for one in card_of(evidence, words, models=[stage.name])["blanks"] if one["key"] not in gate.may_be_blank]
+    blanks = [
+        one
+        for one in card_of(evidence, words, models=[stage.name])["blanks"]
+        if one["key"] not in gate.may_be_blank
+    ]
     if blanks:
         return Outcome(title, NOT_MET, f"blank: {'; '.join(one['what'] for one in blanks)}")
-    return Outcome(title, MET, "no blanks" + (f" but {', '.join(gate.may_be_blank)}" if gate.may_be_blank else ""))
+    return Outcome(
+        title,
+        MET,
+        "no blanks" + (f" but {', '.join(gate.may_be_blank)}" if gate.may_be_blank else ""),
+    )

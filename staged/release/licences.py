@@ -1,7 +1,8 @@
 """Licences and languages as the hub takes them, and which licence a text is.
 
-The identifiers are those of the hub's page "Licenses"; licence texts are told apart by their own titles and first words, after
-the matching guidelines of SPDX (case, white space and punctuation do not count).
+The identifiers are those of the hub's page "Licenses"; licence texts are told apart by their own
+titles and first words, after the matching guidelines of SPDX (case, white space and punctuation do
+not count).
 """
 
 from __future__ import annotations
@@ -14,21 +15,37 @@ from pathlib import Path
 
 __all__ = ["contradiction", "language_fault", "licence_fault", "licence_of"]
 
-# the hub's page "Licenses", docs/hub/repositories-licenses.md of huggingface/hub-docs, with what was added since 2024
+# the hub's page "Licenses", docs/hub/repositories-licenses.md of huggingface/hub-docs, with what
+# was added since 2024
 LISTED = """
-apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m afl-3.0
-artistic-2.0 bsl-1.0 bsd
-bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0
-cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0
-cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2
-agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc h-research intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0
-odc-by odbl openmdw-1.0 openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr deepfloyd-if-license
-fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 grok2-community gemma unknown other
+apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0
+bigcode-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear
+c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0
+cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0
+cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl
+ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1
+lgpl-3.0 isc h-research intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 odc-by odbl
+openmdw-1.0 openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr
+deepfloyd-if-license fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3
+llama4 grok2-community gemma unknown other
 """
 LICENCES = frozenset(LISTED.split())
 UNTOLD = {"other", "unknown"}  # says nothing that a text could contradict
-FAMILIES = {"bsd": ("bsd-",), "cc": ("cc-", "cc0-"), "gfdl": ("gfdl-",), "gpl": ("gpl-",), "lgpl": ("lgpl-",)}
-FAMILIES |= {"openrail": ("bigscience-openrail-m", "creativeml-openrail-m", "bigcode-openrail-m", "openrail++")}
+FAMILIES = {
+    "bsd": ("bsd-",),
+    "cc": ("cc-", "cc0-"),
+    "gfdl": ("gfdl-",),
+    "gpl": ("gpl-",),
+    "lgpl": ("lgpl-",),
+}
+FAMILIES |= {
+    "openrail": (
+        "bigscience-openrail-m",
+        "creativeml-openrail-m",
+        "bigcode-openrail-m",
+        "openrail++",
+    )
+}
 BEYOND_ISO = {"code", "multilingual"}
 HEAD = 1500  # letters of a text in which its title stands
 # first match → identifier; the titles stand in a text's head, the conditions anywhere
@@ -55,7 +72,13 @@ TITLES = (
     (r"attribution non ?commercial (\d) 0", "cc-by-nc-{1}.0"),
     (r"attribution no ?deriv\w* (\d) 0", "cc-by-nd-{1}.0"),
     (r"attribution share ?alike (\d) 0", "cc-by-sa-{1}.0"),
-    (r"(?:creative commons|cc by)[\w ]{0,40}attribution (\d) (\d)|^attribution (\d) (\d) international", "cc-by-{digits}"),
+    (
+        (
+            r"(?:creative commons|cc by)[\w ]{0,40}attribution (\d) (\d)|^attribution (\d) (\d)"
+            r" international"
+        ),
+        "cc-by-{digits}",
+    ),
     (r"bigscience bloom rail license|bigscience rail license", "bigscience-bloom-rail-1.0"),
     (r"bigscience open ?rail m", "bigscience-openrail-m"),
     (r"creativeml open ?rail m", "creativeml-openrail-m"),
@@ -69,13 +92,29 @@ TITLES = (
 )
 CONDITIONS = (
     (r"this is free and unencumbered software released into the public domain", "unlicense"),
-    (r"permission is hereby granted free of charge to any person obtaining a copy.*without restriction", "mit"),
-    (r"permission to use copy modify and or distribute this software for any purpose with or without fee is hereby granted", "isc"),
-    (r"redistribution and use in source and binary forms.*no express or implied licenses to any party", "bsd-3-clause-clear"),
+    (
+        r"permission is hereby granted free of charge to any person obtaining a copy"
+        r".*without restriction",
+        "mit",
+    ),
+    (
+        r"permission to use copy modify and or distribute this software for any purpose"
+        r" with or without fee is hereby granted",
+        "isc",
+    ),
+    (
+        r"redistribution and use in source and binary forms"
+        r".*no express or implied licenses to any party",
+        "bsd-3-clause-clear",
+    ),
     (r"redistribution and use in source and binary forms.*neither the names? of", "bsd-3-clause"),
     (r"redistribution and use in source and binary forms", "bsd-2-clause"),
-    (r"this software is provided as is without any express or implied warranty.*altered source versions", "zlib"),
-)  # fmt: skip
+    (
+        r"this software is provided as is without any express or implied warranty"
+        r".*altered source versions",
+        "zlib",
+    ),
+)
 
 
 def licence_fault(licence: str, name: str = "", link: str = "") -> str:
@@ -89,7 +128,10 @@ def licence_fault(licence: str, name: str = "", link: str = "") -> str:
         )
         return f"license {licence!r} is not one of the hub's; {meant}"
     if licence == "other" and not (name.strip() and link.strip()):
-        return 'license "other" needs license_name and license_link, such as "my-licence-1.0" and "LICENSE"'
+        return (
+            'license "other" needs license_name and license_link, such as "my-licence-1.0" and'
+            ' "LICENSE"'
+        )
     if (name or link) and licence != "other":
         return f'license_name and license_link go with license "other", not with {licence!r}'
     return ""
@@ -99,7 +141,8 @@ def language_fault(codes: Sequence[str]) -> str:
     """What the hub would refuse in a card's languages."""
     unknown = [code for code in codes if code not in BEYOND_ISO and code not in _languages()]
     return (
-        f"language {unknown[0]!r} is no code of ISO 639, such as en, de or yue, nor {' or '.join(sorted(BEYOND_ISO))}"
+        f"language {unknown[0]!r} is no code of ISO 639, such as en, de or yue, nor"
+        f" {' or '.join(sorted(BEYOND_ISO))}"
         if unknown
         else ""
     )
@@ -109,7 +152,12 @@ def language_fault(codes: Sequence[str]) -> str:
 def _languages() -> frozenset[str]:
     from iso639 import ALL_LANGUAGES
 
-    return frozenset(code for one in ALL_LANGUAGES for code in (one.part1, one.part2b, one.part2t, one.part3) if code)
+    return frozenset(
+        code
+        for one in ALL_LANGUAGES
+        for code in (one.part1, one.part2b, one.part2t, one.part3)
+        if code
+    )
 
 
 def licence_of(text: str) -> str:
@@ -118,13 +166,23 @@ def licence_of(text: str) -> str:
 
 
 def contradiction(licence: str, file: Path) -> str:
-    """Why a card's licence is not that of the text beside it; nothing where either is blank or unknown, or the text holds it."""
+    """Why a card's licence is not that of the text beside it; nothing where either is blank or
+    unknown, or the text holds it.
+    """
     text = file.read_text(encoding="utf-8", errors="replace")
     found = licence_of(text)
     held = [name for name, _ in _licences_in(text)]
-    if not found or not licence or licence in UNTOLD or any(_covers(licence, name) for name in held):
+    if (
+        not found
+        or not licence
+        or licence in UNTOLD
+        or any(_covers(licence, name) for name in held)
+    ):
         return ""
-    return f"the card's license is {licence!r}, but {file} is the text of {found!r}; publish one of them"
+    return (
+        f"the card's license is {licence!r}, but {file} is the text of {found!r}; publish one of"
+        " them"
+    )
 
 
 def _covers(licence: str, found: str) -> bool:
@@ -140,4 +198,7 @@ def _licences_in(text: str) -> Iterator[tuple[str, int]]:
         if found and found.start() not in begun:  # else a shorter reading of the same words
             begun.add(found.start())
             digits = ".".join(one for one in found.groups() if one and one.isdigit())
-            yield name.format("", *(one or "" for one in found.groups()), digits=digits), found.start()
+            yield (
+                name.format("", *(one or "" for one in found.groups()), digits=digits),
+                found.start(),
+            )

@@ -1,4 +1,6 @@
-"""Whether a stage's model and detector are those that its evidence is of: names are easily given to others."""
+"""Whether a stage's model and detector are those that its evidence is of: names are easily given to
+others.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ __all__ = ["check_origin", "corpora_of", "study_of"]
 
 
 def check_origin(release: Release, stage: Stage, model: Path, detector: Path) -> None:
-    """Refuse a model other than the studies measured under this name, and a detector of another run or changed since.
+    """Refuse a model other than the studies measured under this name, and a detector of another run
+    or changed since.
 
     Raises:
         ReleaseError: one of these.
@@ -28,7 +31,12 @@ def check_origin(release: Release, stage: Stage, model: Path, detector: Path) ->
     studies = [folder for folder in release.evidence if (folder / CELLS).is_file()]
     _check_model(where, stage.name, model, studies, detector)
     made = read_json(detector / MANIFEST) if (detector / MANIFEST).is_file() else None
-    trained = {digest for folder in studies for name, digest in _inputs(folder).items() if name.startswith("detectors/")}
+    trained = {
+        digest
+        for folder in studies
+        for name, digest in _inputs(folder).items()
+        if name.startswith("detectors/")
+    }
     if made is not None and trained and sha256_file(detector / MANIFEST) not in trained:
         raise ReleaseError(
             f"{where}: the detector at {detector} is of another run than the studies in evidence; "
@@ -36,7 +44,10 @@ def check_origin(release: Release, stage: Stage, model: Path, detector: Path) ->
         )
     for name, digest in (made or {}).get("files", {}).items():
         if (detector / name).is_file() and sha256_file(detector / name) != digest:
-            raise ReleaseError(f"{where}: {detector / name} is not the file that the study trained; run the study again")
+            raise ReleaseError(
+                f"{where}: {detector / name} is not the file that the study trained; run the study"
+                " again"
+            )
 
 
 def _check_model(where: str, name: str, model: Path, studies: list[Path], detector: Path) -> None:
@@ -46,31 +57,46 @@ def _check_model(where: str, name: str, model: Path, studies: list[Path], detect
         other = sorted(file for file in measured if measured[file] != own.get(file))
         if other:
             raise ReleaseError(
-                f"{where}: the model at {model} is not the one that was measured: {said} has another {', '.join(other)}; "
-                "release that one, or study this one"
+                f"{where}: the model at {model} is not the one that was measured: {said} has"
+                f" another {', '.join(other)}; release that one, or study this one"
             )
     if studies and not recorded:
-        note(f"{where}: the evidence does not say which files were measured as {name!r}, so they are not compared with {model}")
+        note(
+            f"{where}: the evidence does not say which files were measured as {name!r}, so they are"
+            f" not compared with {model}"
+        )
 
 
 def _measured(name: str, folder: Path, detector: Path) -> Iterator[tuple[Mapping[str, str], str]]:
-    """(file → SHA-256, who says so) of the model called `name`: of a study's facts, or of its samples where these lie there."""
-    facts: dict[str, Any] = next((one for one in read_json(folder / "study.json")["models"] if one.get("name") == name), {})
+    """(file → SHA-256, who says so) of the model called `name`: of a study's facts, or of its
+    samples where these lie there.
+    """
+    facts: dict[str, Any] = next(
+        (one for one in read_json(folder / "study.json")["models"] if one.get("name") == name), {}
+    )
     if facts.get("files"):
         yield facts["files"], str(folder / "study.json")
         return
     study = study_of(detector)
     for root in {folder, *([study] if study else [])}:
         for manifest in sorted(root.glob(f"samples/{name}/*/{MANIFEST}")):
-            if _inputs(folder).get(manifest.parent.relative_to(root).as_posix()) == sha256_file(manifest):
+            if _inputs(folder).get(manifest.parent.relative_to(root).as_posix()) == sha256_file(
+                manifest
+            ):
                 yield read_json(manifest)["inputs"], str(manifest)
 
 
 def study_of(detector: Path) -> Path | None:
-    """The folder of the study that a detector lies in: the one that holds the human text that its manifest says it learned from."""
+    """The folder of the study that a detector lies in: the one that holds the human text that its
+    manifest says it learned from.
+    """
     inputs, corpora = _inputs(detector), corpora_of(detector)
     for root in detector.resolve().parents if corpora else ():
-        if all((root / name / MANIFEST).is_file() and sha256_file(root / name / MANIFEST) == inputs[name] for name in corpora):
+        if all(
+            (root / name / MANIFEST).is_file()
+            and sha256_file(root / name / MANIFEST) == inputs[name]
+            for name in corpora
+        ):
             return root
     return None
 

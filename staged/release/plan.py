@@ -1,4 +1,6 @@
-"""release.toml: the stages, from the smallest size to the largest, and what must be measured before each may go out."""
+"""release.toml: the stages, from the smallest size to the largest, and what must be measured before
+each may go out.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,25 @@ from staged.cells import Cell
 from staged.errors import PlanError
 from staged.settings import from_table, nearest, read_toml
 
-__all__ = ["BIAS", "CARD", "CREDIBILITY", "DETECTION", "SIGNATURE", "Gate", "Release", "Stage", "read_release"]
+__all__ = [
+    "BIAS",
+    "CARD",
+    "CREDIBILITY",
+    "DETECTION",
+    "SIGNATURE",
+    "Gate",
+    "Release",
+    "Stage",
+    "read_release",
+]
 
-DETECTION, BIAS, CREDIBILITY, CARD, SIGNATURE = "detection", "bias", "credibility", "card", "signature"
+DETECTION, BIAS, CREDIBILITY, CARD, SIGNATURE = (
+    "detection",
+    "bias",
+    "credibility",
+    "card",
+    "signature",
+)
 # kind → (keys it needs, of which one must be given)
 NEEDS = {
     DETECTION: (("cell", "field"), ("at_least", "at_most")),
@@ -27,11 +45,15 @@ NEEDS = {
 class Gate:
     """One condition on one stage.
 
-    detection     the field's 95% interval lies wholly on the right side: its low end `at_least`, its high end `at_most`
-    bias          of no effect can the 95% interval of its rise over the last stage's reach beyond `at_most`, in units of the effect
-    credibility   the upper end of the rise over the last stage's index, by the same people, is `at_most`, in points of 1 … 10
+    detection     the field's 95% interval lies wholly on the right side: its low end `at_least`,
+                  its high end `at_most`
+    bias          of no effect can the 95% interval of its rise over the last stage's reach beyond
+                  `at_most`, in units of the effect
+    credibility   the upper end of the rise over the last stage's index, by the same people, is
+                  `at_most`, in points of 1 … 10
     card          no blank on the card, but those whose keys are in `may_be_blank`
-    signature     earlier stages' packages are whole, and this one's signature verifies before it gets its name
+    signature     earlier stages' packages are whole, and this one's signature verifies before it
+                  gets its name
     """
 
     kind: str
@@ -53,7 +75,10 @@ class Gate:
         return {
             BIAS: f"no bias effect worse than the last stage's by more than {self.at_most}",
             CREDIBILITY: f"credibility index at most {self.at_most} above the last stage's",
-            CARD: "card complete" + (f", but for {', '.join(self.may_be_blank)}" if self.may_be_blank else ""),
+            CARD: (
+                "card complete"
+                + (f", but for {', '.join(self.may_be_blank)}" if self.may_be_blank else "")
+            ),
             SIGNATURE: "signature verifies",
         }[self.kind]
 
@@ -94,14 +119,17 @@ def read_release(path: Path) -> Release:
     """Parse a release's plan.
 
     Raises:
-        PlanError: missing, not TOML, an unknown key or kind of gate, a gate without its limit, or two stages of one name.
+        PlanError: missing, not TOML, an unknown key or kind of gate, a gate without its limit, or
+            two stages of one name.
     """
     table = read_toml(path)
     common, stages = _tables(table, "gates", path), _tables(table, "stages", path)
     head = from_table(_Head, table, where=str(path))
     for key in ("title", "version"):
         if not getattr(head, key).strip():
-            raise PlanError(f"{path}: {key} must not be empty; the decision and the bill of materials show it")
+            raise PlanError(
+                f"{path}: {key} must not be empty; the decision and the bill of materials show it"
+            )
     shared = tuple(_gate(one, f"{path} [[gates]]") for one in common)
     read = tuple(_stage(one, shared, path) for one in stages)
     names = [stage.name for stage in read]
@@ -109,7 +137,9 @@ def read_release(path: Path) -> Release:
         raise PlanError(f"{path}: needs [[stages]], each with a name of its own; it has {names}")
     here = path.parent
     evidence = tuple(here / one for one in head.evidence)
-    return Release(path, head.title, head.version, here / head.licence, here / head.words, evidence, read)
+    return Release(
+        path, head.title, head.version, here / head.licence, here / head.words, evidence, read
+    )
 
 
 def _tables(table: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
@@ -138,9 +168,14 @@ def _gate(table: dict[str, Any], where: str) -> Gate:
     given = [key for key in one_of if getattr(gate, key) is not None]
     if lacking or (one_of and len(given) != 1):
         raise PlanError(
-            f"{where}: a {gate.kind} gate needs {', '.join(all_of)}" + (f" and one of {', '.join(one_of)}" if one_of else "")
+            f"{where}: a {gate.kind} gate needs {', '.join(all_of)}"
+            + (f" and one of {', '.join(one_of)}" if one_of else "")
         )
-    rates = [one.name for one in fields(Cell) if "float" in str(one.type) and not one.name.endswith(("_low", "_high"))]
+    rates = [
+        one.name
+        for one in fields(Cell)
+        if "float" in str(one.type) and not one.name.endswith(("_low", "_high"))
+    ]
     if gate.field and gate.field not in rates:
         raise PlanError(f"{where}: no field {gate.field!r} in a cell; {nearest(gate.field, rates)}")
     return gate

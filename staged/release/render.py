@@ -1,4 +1,6 @@
-"""A card's JSON → the hub's README.md, and the same card as one HTML page. Nothing is measured or rounded anywhere else."""
+"""A card's JSON → the hub's README.md, and the same card as one HTML page. Nothing is measured or
+rounded anywhere else.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ INLINE = ((r"`([^`]+)`", "code"), (r"\*\*([^*]+)\*\*", "b"), (r"\*([^*]+)\*", "e
 
 
 def card_markdown(card: Mapping[str, Any]) -> str:
-    """The hub's model card: YAML that the hub validates, model-index included, then the nine sections."""
+    """The hub's model card: YAML that the hub validates, model-index included, then the nine
+    sections.
+    """
     text = templates(html=False).get_template("card.md").render(card=card, **_names(card))
     return f"---\n{_metadata(card).to_yaml(line_break=chr(10))}\n---\n\n{text.strip()}\n"
 
@@ -44,13 +48,22 @@ def rate_text(cell: Mapping[str, Any], field: str) -> str:
 def templates(*, html: bool) -> Environment:
     """Templates of this room."""
     made = environment("staged.release", html=html)
-    made.filters |= {"rate": rate_text, "number": _number, "paragraphs": _paragraphs, "interval": _interval}
+    made.filters |= {
+        "rate": rate_text,
+        "number": _number,
+        "paragraphs": _paragraphs,
+        "interval": _interval,
+    }
     made.filters |= {"inline": _inline, "summary": _summary, "points": _points}
     return made
 
 
 def _names(card: Mapping[str, Any]) -> dict[str, Any]:
-    return {"rates": RATES, "sections": SECTIONS, "unfilled": {one["key"]: one for one in card["blanks"]}}
+    return {
+        "rates": RATES,
+        "sections": SECTIONS,
+        "unfilled": {one["key"]: one for one in card["blanks"]},
+    }
 
 
 def _number(value: float | int | None, digits: int = 3) -> str:
@@ -70,9 +83,13 @@ def _points(row: Mapping[str, Any], field: str) -> str:
 
 
 def _paragraphs(text: str) -> Markup:
-    """Paragraphs of Markdown, as HTML: blank lines between them, and inside what `_inline` knows."""
+    """Paragraphs of Markdown, as HTML: blank lines between them, and inside what `_inline`
+    knows.
+    """
     return Markup("").join(
-        Markup("<p>{}</p>").format(_inline(" ".join(part.split()))) for part in text.split("\n\n") if part.strip()
+        Markup("<p>{}</p>").format(_inline(" ".join(part.split())))
+        for part in text.split("\n\n")
+        if part.strip()
     )
 
 
@@ -86,10 +103,14 @@ def _inline(text: str) -> Markup:
 
 def _summary(decision: Mapping[str, Any]) -> list[str]:
     """How many gates are in each state, and which are open: a line each."""
-    gates = {state: [one["gate"] for one in decision["gates"] if one["state"] == state] for state in STATES}
+    gates = {
+        state: [one["gate"] for one in decision["gates"] if one["state"] == state]
+        for state in STATES
+    }
     shown = {AT_ADVANCE: "left to the building of the package"}
     return [
-        f"{len(found)} {shown.get(state, state)}" + (f": {'; '.join(found)}" if state != MET else "")
+        f"{len(found)} {shown.get(state, state)}"
+        + (f": {'; '.join(found)}" if state != MET else "")
         for state, found in gates.items()
         if found
     ]
@@ -113,7 +134,9 @@ def _metadata(card: Mapping[str, Any]) -> ModelCardData:
 
 
 def _results(card: Mapping[str, Any]) -> list[EvalResult]:
-    """The model-index: how well a detector trained on each model and method tells its samples from human text."""
+    """The model-index: how well a detector trained on each model and method tells its samples from
+    human text.
+    """
     sources = {study["name"]: study["source"] for study in card["studies"]}
     kinds = {"accuracy": "accuracy", "auroc": "roc_auc", "tpr_at_fpr_1": "recall"}
     return [
@@ -121,7 +144,10 @@ def _results(card: Mapping[str, Any]) -> list[EvalResult]:
             task_type="text-classification",
             task_name="detection of generated text",
             dataset_type=sources[table["study"]],
-            dataset_name=f"{sources[table['study']]} (human) against {cell['tested_on']}, {cell['tested_method']}",
+            dataset_name=(
+                f"{sources[table['study']]} (human) against {cell['tested_on']},"
+                f" {cell['tested_method']}"
+            ),
             dataset_config=f"{cell['tested_on']}/{cell['tested_method']}/{cell['length_tokens']}",
             dataset_split="test",
             metric_type=kind,

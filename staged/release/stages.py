@@ -1,4 +1,6 @@
-"""A release goes out one size at a time: which stage stands where, and the decision whether the next may go out."""
+"""A release goes out one size at a time: which stage stands where, and the decision whether the
+next may go out.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ DECISIONS = "decisions"  # folder beside the packages: every decision, refusals 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one stage stands: released with its decision, or waiting with its gates as they stand now."""
+    """Where one stage stands: released with its decision, or waiting with its gates as they stand
+    now.
+    """
 
     stage: str
     released: bool
@@ -39,7 +43,9 @@ class Standing:
 
 @dataclass(frozen=True)
 class Advance:
-    """What came of one step: the decision, and the package unless it was refused; both None when every stage is out."""
+    """What came of one step: the decision, and the package unless it was refused; both None when
+    every stage is out.
+    """
 
     decision: Mapping[str, Any] | None
     package: Path | None
@@ -61,38 +67,64 @@ def status(release: Release, root: Path, *, public: Path | None = None) -> list[
         folder = root / stage.name
         if _is_out(folder):
             decision = read_json(folder / DECISION)
-            found.append(Standing(stage.name, True, decision, _recorded(decision, folder, verify(folder, public))))
+            found.append(
+                Standing(
+                    stage.name, True, decision, _recorded(decision, folder, verify(folder, public))
+                )
+            )
         else:
-            found.append(Standing(stage.name, False, None, _judged(release, number, root, evidence, public)))
+            found.append(
+                Standing(stage.name, False, None, _judged(release, number, root, evidence, public))
+            )
     return found
 
 
-def advance(release: Release, root: Path, *, private: Path, date: datetime.date, reason: str = "", by: str = "") -> Advance:
-    """Decide on the next stage and, unless its gates refuse, build its package; the decision is written either way.
+def advance(
+    release: Release,
+    root: Path,
+    *,
+    private: Path,
+    date: datetime.date,
+    reason: str = "",
+    by: str = "",
+) -> Advance:
+    """Decide on the next stage and, unless its gates refuse, build its package; the decision is
+    written either way.
 
-    Interrupted, the same call continues: the package under construction is kept, a finished one is not built again.
+    Interrupted, the same call continues: the package under construction is kept, a finished one is
+    not built again.
 
     Args:
         private: the key that signs, a PEM file; the same for every stage.
         date: of the decision, as it is printed.
-        reason, by: an override by a person: why the open gates don't hold this stage back, and who says so.
+        reason, by: an override by a person: why the open gates don't hold this stage back, and who
+            says so.
 
     Raises:
         StagedError: the plan, the evidence, the key or the disk.
     """
-    public = public_half(private)  # a key that cannot sign is said now, and not at the first stage whose gates are met
+    public = public_half(
+        private
+    )  # a key that cannot sign is said now, and not at the first stage whose gates are met
     with disk_errors(root), locked(root):
         _same_key(release, root, public, private)
         check_ledger(root, KIND)
         _write_records(release, root)
-        number = next((i for i, stage in enumerate(release.stages) if not _is_out(root / stage.name)), None)
+        number = next(
+            (i for i, stage in enumerate(release.stages) if not _is_out(root / stage.name)), None
+        )
         if number is None:
             return Advance(None, None)
         stage = release.stages[number]
         outcomes = _judged(release, number, root, read_evidence(release.evidence))
-        decision = decide(stage.name, outcomes, release=release.title, date=date, reason=reason, by=by)
+        decision = decide(
+            stage.name, outcomes, release=release.title, date=date, reason=reason, by=by
+        )
         if _broken(release, number, root):
-            decision = decision | {"verdict": REFUSED, "override": None}  # no reason makes a damaged package whole
+            decision = decision | {
+                "verdict": REFUSED,
+                "override": None,
+            }  # no reason makes a damaged package whole
         if decision["verdict"] == REFUSED:
             _write_record(root, f"{stage.name}.refused", decision)
             return Advance(decision, None)
@@ -107,24 +139,34 @@ def _is_out(folder: Path) -> bool:
     Raises:
         ReleaseError: something else does.
     """
-    if folder.exists() and not any((folder / name).is_file() for name in (DECISION, SIGNATURE, SUMS)):
-        raise ReleaseError(f"{folder}: is no package of a release; move it elsewhere, or choose another --out")
+    if folder.exists() and not any(
+        (folder / name).is_file() for name in (DECISION, SIGNATURE, SUMS)
+    ):
+        raise ReleaseError(
+            f"{folder}: is no package of a release; move it elsewhere, or choose another --out"
+        )
     return folder.is_dir()
 
 
 def _same_key(release: Release, root: Path, public: bytes, private: Path) -> None:
-    """Refuse a key that did not sign the stages that are out: one public half must check them all."""
+    """Refuse a key that did not sign the stages that are out: one public half must check them
+    all.
+    """
     for stage in release.stages:
         signed_by = root / stage.name / PUBLIC
         another = signed_by.is_file() and signed_by.read_bytes() != public
-        if another and not verify(signed_by.parent):  # a damaged package is another matter, and refused later
+        if another and not verify(
+            signed_by.parent
+        ):  # a damaged package is another matter, and refused later
             raise ReleaseError(
-                f"{private}: did not sign the stage {stage.name}, whose public key is {signed_by}; a release has one key: give it, "
-                "or start again in another folder"
+                f"{private}: did not sign the stage {stage.name}, whose public key is {signed_by};"
+                " a release has one key: give it, or start again in another folder"
             )
 
 
-def _judged(release: Release, number: int, root: Path, evidence: Evidence, public: Path | None = None) -> tuple[Outcome, ...]:
+def _judged(
+    release: Release, number: int, root: Path, evidence: Evidence, public: Path | None = None
+) -> tuple[Outcome, ...]:
     stage, last = release.stages[number], release.stages[number - 1] if number else None
     words = read_words(release.words)
     broken = _broken(release, number, root, public)
@@ -137,14 +179,27 @@ def _broken(release: Release, number: int, root: Path, public: Path | None = Non
     return [name for name in earlier if verify(root / name, public)]
 
 
-def _recorded(decision: Mapping[str, Any], folder: Path, problems: Sequence[Problem]) -> tuple[Outcome, ...]:
-    """The gates as they were when it was decided; what was left to the building is answered by the package as it is now."""
-    now = (MET, "the package is whole") if not problems else (NOT_MET, f"{problems[0].file}: {problems[0].what}")
+def _recorded(
+    decision: Mapping[str, Any], folder: Path, problems: Sequence[Problem]
+) -> tuple[Outcome, ...]:
+    """The gates as they were when it was decided; what was left to the building is answered by the
+    package as it is now.
+    """
+    now = (
+        (MET, "the package is whole")
+        if not problems
+        else (NOT_MET, f"{problems[0].file}: {problems[0].what}")
+    )
     try:
         rows = [Outcome(**row | {"cells": tuple(row["cells"])}) for row in decision["gates"]]
     except (KeyError, TypeError) as error:
-        raise ArtifactError(f"{folder / DECISION}: damaged ({error}); run `staged release verify {folder}`") from None
-    return tuple(replace(one, state=now[0], numbers=now[1]) if one.state == AT_ADVANCE else one for one in rows)
+        raise ArtifactError(
+            f"{folder / DECISION}: damaged ({error}); run `staged release verify {folder}`"
+        ) from None
+    return tuple(
+        replace(one, state=now[0], numbers=now[1]) if one.state == AT_ADVANCE else one
+        for one in rows
+    )
 
 
 def _write_records(release: Release, root: Path) -> None:

@@ -1,7 +1,8 @@
-"""Sample files: rows in the output dataset's schema plus how each came to be; resumable to the same bytes.
+"""Sample files: rows in the output dataset's schema plus how each came to be; resumable to the same
+bytes.
 
-Samples are computed in fixed blocks; each finished block is a file beside the result. A killed run finds its finished blocks,
-computes the missing ones, joins all and removes them.
+Samples are computed in fixed blocks; each finished block is a file beside the result. A killed run
+finds its finished blocks, computes the missing ones, joins all and removes them.
 """
 
 from __future__ import annotations
@@ -40,14 +41,26 @@ FORMATS = (".jsonl", ".parquet")
 LEAST_PENALTY = 0.001  # far below it logits divided by it are no longer finite
 SCHEMA = pa.schema(
     [
-        *(("id", pa.int64()), ("ended", pa.bool_()), ("length", pa.int64()), ("text", pa.string())),  # the output dataset's
-        *(("model", pa.string()), ("method", pa.string()), ("prompt", pa.string()), ("seed", pa.uint64())),
+        *(
+            ("id", pa.int64()),
+            ("ended", pa.bool_()),
+            ("length", pa.int64()),
+            ("text", pa.string()),
+        ),  # the output dataset's
+        *(
+            ("model", pa.string()),
+            ("method", pa.string()),
+            ("prompt", pa.string()),
+            ("seed", pa.uint64()),
+        ),
         *(("temperature", pa.float64()), ("top_k", pa.int64()), ("top_p", pa.float64())),
         *(("semantics", pa.string()), ("repetition_penalty", pa.float64())),
         *(("reason", pa.string()), ("stopped", pa.string()), ("slides", pa.int64())),
     ]
 )
-LOGPROBS = pa.schema([("tokens", pa.list_(pa.int64())), ("logprobs", pa.list_(pa.float32()))])  # after those, when asked for
+LOGPROBS = pa.schema(
+    [("tokens", pa.list_(pa.int64())), ("logprobs", pa.list_(pa.float32()))]
+)  # after those, when asked for
 
 
 @dataclass(frozen=True)
@@ -60,10 +73,11 @@ class SampleSettings:
         count: number of samples.
         length: new tokens at most.
         prompts: texts to continue; none, or an empty one, is an unconditional sample.
-        per_prompt: neighbouring samples that share a prompt: sample i continues prompt i // per_prompt, modulo their number.
+        per_prompt: neighbouring samples that share a prompt: sample i continues prompt i //
+            per_prompt, modulo their number.
         batch: samples computed at once, without a draft; part of what determines the bytes in bf16.
-        draft: a smaller model of the same tokenizer that proposes tokens for `model` to judge (speculative decoding, exact);
-            empty is off. Samples then run one by one.
+        draft: a smaller model of the same tokenizer that proposes tokens for `model` to judge
+            (speculative decoding, exact); empty is off. Samples then run one by one.
         precision: `fp32`, `bf16` or `int8`; empty takes bf16 where the processor has it.
         stop: strings at which a sample ends; its text ends before them.
         repetition_penalty: 0.001 … 1,000; 1 is off.
@@ -91,18 +105,29 @@ class SampleSettings:
     def __post_init__(self) -> None:
         for name, what in NUMBERS.items():
             if not 1 <= getattr(self, name) <= LARGEST:
-                raise SamplingError(f"sample: {what} must be at least 1 and at most {LARGEST:,}, not {getattr(self, name)}")
+                raise SamplingError(
+                    f"sample: {what} must be at least 1 and at most {LARGEST:,}, not"
+                    f" {getattr(self, name)}"
+                )
         if not 0 <= self.seed < 2**64:
             raise SamplingError(f"sample: the seed must be 0 … 2⁶⁴ − 1, not {self.seed}")
         if self.precision not in ("", *PRECISIONS):
             raise PlanError(f"sample: precision {self.precision!r}; known: {', '.join(PRECISIONS)}")
         if not LEAST_PENALTY <= self.repetition_penalty <= 1 / LEAST_PENALTY:
             allowed = f"{LEAST_PENALTY:g} to {1 / LEAST_PENALTY:g}"
-            raise SamplingError(f"sample: the repetition penalty can be {allowed}, not {self.repetition_penalty:g}; 1 is off")
+            raise SamplingError(
+                f"sample: the repetition penalty can be {allowed}, not {self.repetition_penalty:g};"
+                " 1 is off"
+            )
         if self.context not in CONTEXTS:
             raise PlanError(f"sample: context {self.context!r}; {nearest(self.context, CONTEXTS)}")
-        if self.draft and (self.stop or self.logprobs or self.repetition_penalty != 1 or self.context != "refuse"):
-            raise PlanError("sample: a draft model goes without --stop, --logprobs, --repetition-penalty and --context")
+        if self.draft and (
+            self.stop or self.logprobs or self.repetition_penalty != 1 or self.context != "refuse"
+        ):
+            raise PlanError(
+                "sample: a draft model goes without --stop, --logprobs, --repetition-penalty and"
+                " --context"
+            )
         check_stops(self.stop)
         check_prompts(self.prompts)
 
@@ -140,15 +165,22 @@ def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progre
     """
     out = Path(out)
     if out.suffix not in FORMATS or out.is_dir():
-        raise PlanError(f"{out}: samples are written into a .jsonl or .parquet file; choose such a name that is not a folder's")
+        raise PlanError(
+            f"{out}: samples are written into a .jsonl or .parquet file; choose such a name that is"
+            " not a folder's"
+        )
     model, bpe = _load(settings)  # before anything is written
     models = [name for name in (settings.model, settings.draft) if name]
-    weights = {name: [sha256_file(path) for path in weight_files(model_folder(name))] for name in models}
+    weights = {
+        name: [sha256_file(path) for path in weight_files(model_folder(name))] for name in models
+    }
     path = path_taken(settings.model, settings.precision, settings.device)
     made = asdict(settings) | {"batch": settings.block, "ahead": AHEAD if settings.draft else 0}
     made |= {"weights": weights, "computed_by": path}
     with continued(out, fingerprint(made, {}), pieces="?????????.jsonl", form=is_samples) as blocks:
-        names = [blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.block)]
+        names = [
+            blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.block)
+        ]
         if not all(name.is_file() for name in names):
             _fill(names, model, bpe, settings, progress)
         write_atomic(out, _join(out.suffix, names, settings), form=is_samples)
@@ -163,13 +195,16 @@ def sample(settings: SampleSettings) -> Iterator[dict[str, Any]]:
 
 
 def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, Any]:
-    """Generate one sample and hand its prompt, then its text, to `write` piece by piece while it is made.
+    """Generate one sample and hand its prompt, then its text, to `write` piece by piece while it is
+    made.
 
     Raises:
         SamplingError: more samples than one, or as `write_samples`.
     """
     if settings.count != 1:
-        raise SamplingError(f"sample: one sample can be written while it is made, not {settings.count}")
+        raise SamplingError(
+            f"sample: one sample can be written while it is made, not {settings.count}"
+        )
     model, bpe = _load(settings)
     write(settings.prompt(0))
     stream = TextStream(StopStrings(settings.stop, bpe.decode))
@@ -187,38 +222,75 @@ def _load(settings: SampleSettings) -> tuple[Decoder | Pair, TextTokenizer]:
     if settings.draft:
         small, other = load(settings.draft, rows=1)
         if other.vocabulary() != bpe.vocabulary():
-            raise SamplingError(f"sample: {settings.draft} has another tokenizer than {settings.model}; a draft needs the same one")
+            raise SamplingError(
+                f"sample: {settings.draft} has another tokenizer than {settings.model}; a draft"
+                " needs the same one"
+            )
         model = Pair(large, small)
     longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
-    check_length(model.config, max(longest, 1), settings.length, context=settings.context, draft=bool(settings.draft))
+    check_length(
+        model.config,
+        max(longest, 1),
+        settings.length,
+        context=settings.context,
+        draft=bool(settings.draft),
+    )
     return model, bpe
 
 
-def _fill(names: Sequence[Path], model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, progress: Progress) -> None:
+def _fill(
+    names: Sequence[Path],
+    model: Decoder | Pair,
+    bpe: TextTokenizer,
+    settings: SampleSettings,
+    progress: Progress,
+) -> None:
     for number, name in enumerate(names):
         first = number * settings.block
         if not name.is_file():
-            lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in _block(model, bpe, settings, first)]
+            lines = [
+                json.dumps(row, ensure_ascii=False) + "\n"
+                for row in _block(model, bpe, settings, first)
+            ]
             write_atomic(name, "".join(lines).encode())
         progress(min(first + settings.block, settings.count), settings.count)
 
 
 def _block(
-    model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, first: int, watch: Callable[[int, int], None] | None = None
+    model: Decoder | Pair,
+    bpe: TextTokenizer,
+    settings: SampleSettings,
+    first: int,
+    watch: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
     ids = range(first, min(first + settings.block, settings.count))
-    prompts = [prompt or [bpe.end_of_text] for prompt in bpe.encode_batch([settings.prompt(i) for i in ids])]
+    prompts = [
+        prompt or [bpe.end_of_text]
+        for prompt in bpe.encode_batch([settings.prompt(i) for i in ids])
+    ]
     stops = StopStrings(settings.stop, bpe.decode)
-    wanted = {"length": settings.length, "end": bpe.end_of_text, "seed": settings.seed, "first": first}
+    wanted = {
+        "length": settings.length,
+        "end": bpe.end_of_text,
+        "seed": settings.seed,
+        "first": first,
+    }
     if isinstance(model, Pair):
-        found = [one.generated for one in speculate_all(model, prompts, settings.method, **wanted, watch=watch)]
+        found = [
+            one.generated
+            for one in speculate_all(model, prompts, settings.method, **wanted, watch=watch)
+        ]
     else:
-        options = Options(settings.repetition_penalty, stops, settings.logprobs, settings.context, watch)
+        options = Options(
+            settings.repetition_penalty, stops, settings.logprobs, settings.context, watch
+        )
         found = generate(model, prompts, settings.method, **wanted, options=options)
     return [_row(i, one, settings, bpe, stops) for i, one in zip(ids, found, strict=True)]
 
 
-def _row(i: int, one: Generated, settings: SampleSettings, bpe: TextTokenizer, stops: StopStrings) -> dict[str, Any]:
+def _row(
+    i: int, one: Generated, settings: SampleSettings, bpe: TextTokenizer, stops: StopStrings
+) -> dict[str, Any]:
     chosen = settings.method
     text, stopped = stops.cut(bpe.decode(one.tokens))
     row = {
@@ -240,7 +312,10 @@ def _row(i: int, one: Generated, settings: SampleSettings, bpe: TextTokenizer, s
         "slides": one.slides,
     }
     if settings.logprobs:
-        row |= {"tokens": [*one.tokens, *([bpe.end_of_text] if one.ended else [])], "logprobs": one.logprobs}
+        row |= {
+            "tokens": [*one.tokens, *([bpe.end_of_text] if one.ended else [])],
+            "logprobs": one.logprobs,
+        }
     return row
 
 
@@ -250,7 +325,10 @@ def _join(suffix: str, names: Sequence[Path], settings: SampleSettings) -> bytes
         return joined
     schema = pa.unify_schemas([SCHEMA, LOGPROBS]) if settings.logprobs else SCHEMA
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([json.loads(line) for line in joined.splitlines()], schema=schema), buffer)
+    pq.write_table(
+        pa.Table.from_pylist([json.loads(line) for line in joined.splitlines()], schema=schema),
+        buffer,
+    )
     return buffer.getvalue()
 
 

@@ -1,4 +1,6 @@
-"""Which decoder generates: the exact model in float32, the packed one for a CPU, or the one of fixed places for a GPU."""
+"""Which decoder generates: the exact model in float32, the packed one for a CPU, or the one of
+fixed places for a GPU.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from staged.model.transformers_lm import load_outside
 from staged.samples.engine import Decoder
 
 
-def load_decoder(name: str, *, precision: str = "", rows: int = 16, device: str = "cpu") -> tuple[Decoder, TextTokenizer]:
+def load_decoder(
+    name: str, *, precision: str = "", rows: int = 16, device: str = "cpu"
+) -> tuple[Decoder, TextTokenizer]:
     """A model to generate with, and its tokenizer; `path_taken` says which kind it is.
 
     Args:
@@ -33,18 +37,28 @@ def load_decoder(name: str, *, precision: str = "", rows: int = 16, device: str 
     folder = model_folder(name)
     if is_outside(folder):
         if precision == "int8":
-            raise SamplingError(f"sample: {name} runs through transformers, in bf16 or fp32; int8 is for GPT-2")
+            raise SamplingError(
+                f"sample: {name} runs through transformers, in bf16 or fp32; int8 is for GPT-2"
+            )
         other = load_outside(folder, dtype=dtype, device=device)
         return other, other.tokenizer
     if device == "cuda":
         model, bpe = load_model(name, dtype=dtype)
         return StaticGPT2(model.to(device)), bpe
     if precision == "int8" and not int8_is_native():
-        raise SamplingError("sample: this processor has no int8 matrix products that PyTorch knows; use --precision bf16 or fp32")
+        raise SamplingError(
+            "sample: this processor has no int8 matrix products that PyTorch knows; use --precision"
+            " bf16 or fp32"
+        )
     if not _is_packed(precision):
         return load_model(name, dtype=dtype)
     config, bpe, stored = open_model(name)
-    return PackedGPT2(config, lambda key: stored[key].read(torch.float32), precision=precision, rows=rows), bpe
+    return (
+        PackedGPT2(
+            config, lambda key: stored[key].read(torch.float32), precision=precision, rows=rows
+        ),
+        bpe,
+    )
 
 
 def path_taken(name: str, precision: str = "", device: str = "cpu") -> str:

@@ -1,7 +1,8 @@
-"""Choosing among 50,257 logits without sorting them, exactly: in groups first and then inside the one that matters, or, for top-k,
-by one partial selection.
+"""Choosing among 50,257 logits without sorting them, exactly: in groups first and then inside the
+one that matters, or, for top-k, by one partial selection.
 
-On a GPU one pass over everything is quicker than many small ones, and nothing here may look at a result: that would wait for it.
+On a GPU one pass over everything is quicker than many small ones, and nothing here may look at a
+result: that would wait for it.
 
 Axes: B rows · V vocabulary · G groups · W tokens in a group · K candidates.
 """
@@ -13,7 +14,8 @@ from torch import Tensor
 
 LARGE = 8192  # vocabularies up to here are searched plainly: it is as fast
 WIDTH = 64
-SPARE = 16  # tokens looked at beyond the k that top-k needs, so that ties at its edge seldom need a second look
+# tokens looked at beyond the k that top-k needs, so that ties at its edge seldom need a second look
+SPARE = 16
 
 
 def argmax(logits_BV: Tensor) -> Tensor:
@@ -26,21 +28,27 @@ def argmax(logits_BV: Tensor) -> Tensor:
     tokens_B = group_B * WIDTH + grouped_BGW[rows, group_B].argmax(dim=1)
     if tail_BW.size(1):
         best_B, at_B = tail_BW.max(dim=1)
-        tokens_B = torch.where(best_B > logits_BV[rows, tokens_B], logits_BV.size(1) - tail_BW.size(1) + at_B, tokens_B)
+        tokens_B = torch.where(
+            best_B > logits_BV[rows, tokens_B], logits_BV.size(1) - tail_BW.size(1) + at_B, tokens_B
+        )
     return tokens_B
 
 
 def top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k most likely tokens and all ties with the k-th, as (logits (B, K) with −∞ for the others, token ids (B, K) ascending).
+    """The k most likely tokens and all ties with the k-th, as (logits (B, K) with −∞ for the
+    others, token ids (B, K) ascending).
 
-    One partial selection over everything: through groups it is quicker from some 16 rows on only, and slower for large k.
+    One partial selection over everything: through groups it is quicker from some 16 rows on only,
+    and slower for large k.
     """
     chosen = k + SPARE
     if _plainly(logits_BV) or chosen >= logits_BV.size(1):
         return _plain_top_k(logits_BV, k)
     best_BK, ids_BK = logits_BV.topk(chosen, dim=1)
     least_B1 = best_BK[:, k - 1 : k]
-    if bool((best_BK[:, -1:] == least_B1).any()):  # there may be more ties of the k-th than were looked at
+    if bool(
+        (best_BK[:, -1:] == least_B1).any()
+    ):  # there may be more ties of the k-th than were looked at
         return _plain_top_k(logits_BV, k)
     ids_BK, order_BK = ids_BK.sort(dim=1)
     values_BK = best_BK.gather(1, order_BK)
@@ -49,9 +57,9 @@ def top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 def _plain_top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     least_B1 = logits_BV.topk(min(k, logits_BV.size(1)), dim=1).values[:, -1:]
-    return logits_BV.masked_fill(logits_BV < least_B1, -torch.inf), torch.arange(logits_BV.size(1), device=logits_BV.device).expand(
-        logits_BV.shape
-    )
+    return logits_BV.masked_fill(logits_BV < least_B1, -torch.inf), torch.arange(
+        logits_BV.size(1), device=logits_BV.device
+    ).expand(logits_BV.shape)
 
 
 def invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
@@ -69,10 +77,16 @@ def invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
     at_B1 = u_B[:, None] * cumulated_BG[:, -1:]
     group_B1 = torch.searchsorted(cumulated_BG, at_B1, right=True)
     sum_B1 = sums_BG.gather(1, group_B1)
-    inside_B = ((at_B1 - cumulated_BG.gather(1, group_B1) + sum_B1) / sum_B1)[:, 0].clamp(0, 1 - 2**-53)
-    columns_BW = (group_B1 * WIDTH + torch.arange(WIDTH, device=u_B.device)).clamp(max=mass_BV.size(1) - 1)
+    inside_B = ((at_B1 - cumulated_BG.gather(1, group_B1) + sum_B1) / sum_B1)[:, 0].clamp(
+        0, 1 - 2**-53
+    )
+    columns_BW = (group_B1 * WIDTH + torch.arange(WIDTH, device=u_B.device)).clamp(
+        max=mass_BV.size(1) - 1
+    )
     inside_BW = mass_BV.gather(1, columns_BW)
-    inside_BW[:, 1:].masked_fill_(columns_BW[:, 1:] == columns_BW[:, :-1], 0.0)  # the tail is shorter than a group
+    inside_BW[:, 1:].masked_fill_(
+        columns_BW[:, 1:] == columns_BW[:, :-1], 0.0
+    )  # the tail is shorter than a group
     return columns_BW.gather(1, _plain_invert(inside_BW, inside_B)[:, None])[:, 0]
 
 

@@ -1,7 +1,9 @@
 """Our GPT-2 as a model of EleutherAI's lm-evaluation-harness (`lm_eval`).
 
-    python -m staged.samples.harness --model staged --model_args model=mini-s --tasks TASK     the harness's own command line
-    lm_eval.simple_evaluate(model=StagedLM("mini-s"), tasks=[…])                                from Python
+    python -m staged.samples.harness --model staged --model_args model=mini-s --tasks TASK
+    lm_eval.simple_evaluate(model=StagedLM("mini-s"), tasks=[…])
+
+The first is the harness's own command line, the second the same from Python.
 
 It stands here, to the right of the model, because some tasks generate text.
 """
@@ -21,7 +23,9 @@ try:
     from lm_eval.api.registry import register_model
     from lm_eval.utils import get_rolling_token_windows
 except ImportError as error:
-    raise ImportError("staged.samples.harness needs EleutherAI's harness: pip install 'staged[lm-eval]'") from error
+    raise ImportError(
+        "staged.samples.harness needs EleutherAI's harness: pip install 'staged[lm-eval]'"
+    ) from error
 
 import numpy as np
 
@@ -35,7 +39,12 @@ from staged.samples.stops import StopStrings
 
 log = logging.getLogger(__name__)
 
-LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")  # the harness's order
+LENGTH_NAMES = (
+    "max_gen_toks",
+    "max_new_tokens",
+    "max_tokens",
+    "max_completion_tokens",
+)  # the harness's order
 
 
 @register_model("staged")
@@ -48,7 +57,8 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
         batch_size: full windows computed at once.
         max_gen_toks: new tokens where a task doesn't say; by default a quarter of the context.
         seed: of tasks that sample.
-        device, max_batch_size: the harness's command line always passes them (`cuda:0` unless told); neither has a use here.
+        device, max_batch_size: the harness's command line always passes them (`cuda:0` unless
+            told); neither has a use here.
 
     Raises:
         CheckpointError: the model.
@@ -92,41 +102,62 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
         """What the harness keys its cache of requests by."""
         return f"staged-{self.name}"
 
-    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
+    def tok_encode(
+        self, string: str, add_special_tokens: bool | None = None, **kwargs: Any
+    ) -> list[int]:
         """Token ids; nothing is ever added."""
         return self.bpe.encode(string)
 
-    def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """Of each (context, continuation) what `_loglikelihood_tokens` says; either may be empty."""
+    def loglikelihood(
+        self, requests: Sequence[Any], disable_tqdm: bool = False
+    ) -> list[tuple[float, bool]]:
+        """Of each (context, continuation) what `_loglikelihood_tokens` says; either may be
+        empty.
+        """
         encoded = [(request.args, *self._encode_pair(*request.args)) for request in requests]
         return self._loglikelihood_tokens(encoded, disable_tqdm=disable_tqdm)
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
-        """Token ids of a context and of what follows it, by the harness's rule, `TemplateLM._encode_pair`.
+        """Token ids of a context and of what follows it, by the harness's rule,
+        `TemplateLM._encode_pair`.
 
-        Blanks at the context's end belong to the continuation, and of both together that is what stands behind as many tokens as
-        the context has. Where one token spans the join that may be none, and none would be certain; then the continuation begins
-        behind the last token that both share, so that the spanning token counts.
+        Blanks at the context's end belong to the continuation, and of both together that is what
+        stands behind as many tokens as the context has. Where one token spans the join that may be
+        none, and none would be certain; then the continuation begins behind the last token that
+        both share, so that the spanning token counts.
         """
         stem, whole = self.bpe.encode(context.rstrip()), self.bpe.encode(context + continuation)
         if len(whole) > len(stem):
             return stem, whole[len(stem) :]
-        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(stem, whole, strict=False)))
+        shared = sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(stem, whole, strict=False))
+        )
         return whole[:shared], whole[shared:]
 
     def _loglikelihood_tokens(
-        self, requests: Sequence[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **kwargs: Any
+        self,
+        requests: Sequence[tuple[Any, list[int], list[int]]],
+        disable_tqdm: bool = False,
+        **kwargs: Any,
     ) -> list[tuple[float, bool]]:
-        """Of each (key, context, continuation) the continuation's log-likelihood in nats, and whether greedy decoding gives it.
+        """Of each (key, context, continuation) the continuation's log-likelihood in nats, and
+        whether greedy decoding gives it.
 
         A context too long for the model loses its beginning.
 
         Raises:
             PlanError: a continuation that alone is too long.
         """
-        pairs = [(context or [self.eot_token_id], continuation) for _, context, continuation in requests]
-        sequences = [np.array(context + continuation, dtype=np.int32) for context, continuation in pairs]
-        windows = [self._window(i, len(context), len(continuation)) for i, (context, continuation) in enumerate(pairs)]
+        pairs = [
+            (context or [self.eot_token_id], continuation) for _, context, continuation in requests
+        ]
+        sequences = [
+            np.array(context + continuation, dtype=np.int32) for context, continuation in pairs
+        ]
+        windows = [
+            self._window(i, len(context), len(continuation))
+            for i, (context, continuation) in enumerate(pairs)
+        ]
         answers = [(0.0, True)] * len(requests)  # an empty continuation is certain
         scored = [window for window in windows if window.first <= window.end]
         for index, nats, chosen in self._score(sequences, scored, disable_tqdm):
@@ -140,23 +171,33 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
         last = context + continuation - 1
         if continuation > self.max_length:
             raise PlanError(
-                f"lm-eval: a continuation of {continuation:,} tokens does not fit the model's context of {self.max_length:,}; "
-                "score it by a task of output type loglikelihood_rolling"
+                f"lm-eval: a continuation of {continuation:,} tokens does not fit the model's"
+                f" context of {self.max_length:,}; score it by a task of output type"
+                " loglikelihood_rolling"
             )
         if last > self.max_length:
             log.warning(
-                "a context of %d tokens and its continuation don't fit %d; its beginning is left out", context, self.max_length
+                "a context of %d tokens and its continuation don't fit %d; its beginning is"
+                " left out",
+                context,
+                self.max_length,
             )
         return Window(sequence, start=max(0, last - self.max_length), end=last, first=context)
 
-    def _score(self, sequences: Sequence[Ids], windows: Sequence[Window], quiet: bool) -> Iterator[tuple[int, Any, Any]]:
+    def _score(
+        self, sequences: Sequence[Ids], windows: Sequence[Window], quiet: bool
+    ) -> Iterator[tuple[int, Any, Any]]:
         with tqdm(total=len(windows), disable=quiet, desc="staged: loglikelihood") as bar:
             for found in score(self.model, sequences, windows, batch=self.batch_size):
                 bar.update()
                 yield found
 
-    def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
-        """Log-likelihood of whole texts in nats, in the harness's windows: disjoint, but the last one reads a full context."""
+    def loglikelihood_rolling(
+        self, requests: Sequence[Any], disable_tqdm: bool = False
+    ) -> list[float]:
+        """Log-likelihood of whole texts in nats, in the harness's windows: disjoint, but the last
+        one reads a full context.
+        """
         sequences, windows = [], []
         for i, request in enumerate(requests):
             tokens = self.bpe.encode(request.args[0])
@@ -171,13 +212,16 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
 
     def _rolling(self, sequence: int, tokens: list[int]) -> Iterator[Window]:
         first = 1
-        for read, scored in get_rolling_token_windows(tokens, self.eot_token_id, self.max_length, context_len=1):
+        for read, scored in get_rolling_token_windows(
+            tokens, self.eot_token_id, self.max_length, context_len=1
+        ):
             end = first + len(scored) - 1
             yield Window(sequence, start=end - len(read), end=end, first=first)
             first = end + 1
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
-        """Continuations, each cut before the first of its stop strings; greedy unless the task says `do_sample`.
+        """Continuations, each cut before the first of its stop strings; greedy unless the task says
+        `do_sample`.
 
         Raises:
             SamplingError: a task that asks for more new tokens than the context holds.
@@ -191,23 +235,44 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
                 for first in range(0, len(group), self.batch_size):
                     part = group[first : first + self.batch_size]
                     asked = requests[part[0]].args[1]
-                    for i, text in zip(part, self._continue([requests[i].args[0] for i in part], asked, first), strict=True):
+                    for i, text in zip(
+                        part,
+                        self._continue([requests[i].args[0] for i in part], asked, first),
+                        strict=True,
+                    ):
                         answers[i] = text
                         self.cache_hook.add_partial("generate_until", requests[i].args, text)
                         bar.update()
         return answers
 
     def _continue(self, prompts: Sequence[str], asked: dict[str, Any], first: int) -> list[str]:
-        length = next((int(asked[name]) for name in LENGTH_NAMES if asked.get(name) is not None), self.max_gen_toks)
+        length = next(
+            (int(asked[name]) for name in LENGTH_NAMES if asked.get(name) is not None),
+            self.max_gen_toks,
+        )
         if length >= self.max_length:
-            raise SamplingError(f"lm-eval: {length} new tokens leave no room for a prompt in the context of {self.max_length}")
+            raise SamplingError(
+                f"lm-eval: {length} new tokens leave no room for a prompt in the context of"
+                f" {self.max_length}"
+            )
         sampled = asked.get("do_sample", False)
-        numbers = (asked.get("temperature"), asked.get("top_k"), asked.get("top_p")) if sampled else (0.0, None, None)
-        rows = [(ids or [self.eot_token_id])[-(self.max_length - length) :] for ids in self.bpe.encode_batch(prompts)]
+        numbers = (
+            (asked.get("temperature"), asked.get("top_k"), asked.get("top_p"))
+            if sampled
+            else (0.0, None, None)
+        )
+        rows = [
+            (ids or [self.eot_token_id])[-(self.max_length - length) :]
+            for ids in self.bpe.encode_batch(prompts)
+        ]
         until = asked.get("until") or []
-        stops = StopStrings([one for one in ([until] if isinstance(until, str) else until) if one], self.bpe.decode)
+        stops = StopStrings(
+            [one for one in ([until] if isinstance(until, str) else until) if one], self.bpe.decode
+        )
         wanted = {"length": length, "end": self.eot_token_id, "seed": self.seed, "first": first}
-        found = generate(self.model, rows, from_numbers(*numbers), **wanted, options=Options(stops=stops))
+        found = generate(
+            self.model, rows, from_numbers(*numbers), **wanted, options=Options(stops=stops)
+        )
         return [stops.cut(self.bpe.decode(one.tokens))[0] for one in found]
 
 

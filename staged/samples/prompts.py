@@ -13,18 +13,25 @@ FIELDS = ("prompt", "text")  # of a row, the first that it has
 
 
 def read_prompts(source: str) -> list[str]:
-    """One prompt a line; of a file with rows the string under "prompt" or else "text". Blank ones are passed over.
+    """One prompt a line; of a file with rows the string under "prompt" or else "text". Blank ones
+    are passed over.
 
     Args:
         source: a path, or `-` for standard input (plain lines).
 
     Raises:
-        CorpusError: missing, not UTF-8, a line that is not a JSON object, or a row without a string (named by its number).
+        CorpusError: missing, not UTF-8, a line that is not a JSON object, or a row without a string
+            (named by its number).
         SamplingError: no prompt.
     """
     if Path(source).suffix.lower() in ROWS:
-        rows = {number: row_text(row, f"{source}, row {number}", under=FIELDS) for number, row in read_rows(Path(source))}
-        note_without_text(source, [str(number) for number, text in rows.items() if not text.strip()], what="row")
+        rows = {
+            number: row_text(row, f"{source}, row {number}", under=FIELDS)
+            for number, row in read_rows(Path(source))
+        }
+        note_without_text(
+            source, [str(number) for number, text in rows.items() if not text.strip()], what="row"
+        )
         lines = list(rows.values())
     else:
         lines = read_text(source).split("\n")
@@ -42,4 +49,7 @@ def check_prompts(prompts: Sequence[str]) -> None:
     """
     for number, prompt in enumerate(prompts, 1):
         if any("\ud800" <= letter <= "\udfff" for letter in prompt):
-            raise SamplingError(f"prompt {number}: {prompt[:40]!r} holds bytes that are no character; give it as UTF-8 text")
+            raise SamplingError(
+                f"prompt {number}: {prompt[:40]!r} holds bytes that are no character; give it as"
+                " UTF-8 text"
+            )

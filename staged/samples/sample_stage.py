@@ -1,4 +1,6 @@
-"""Samples that a longer run needs: made once, and found again when the run is killed and continues."""
+"""Samples that a longer run needs: made once, and found again when the run is killed and
+continues.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +19,39 @@ FILE = "samples.jsonl"
 
 
 def keep_file(out: Path, settings: SampleSettings, *, progress: Progress) -> None:
-    """`write_samples` within a stage of other files, unless the file is there; what the settings are is the stage's to say."""
+    """`write_samples` within a stage of other files, unless the file is there; what the settings
+    are is the stage's to say.
+    """
     if not out.is_file():
         write_samples(out, settings, progress=progress)
-    shutil.rmtree(out.with_name(f"{out.name}.blocks"), ignore_errors=True)  # killed just before it was removed
+    shutil.rmtree(
+        out.with_name(f"{out.name}.blocks"), ignore_errors=True
+    )  # killed just before it was removed
 
 
 def keep_folder(folder: Path, settings: SampleSettings, *, progress: Progress) -> None:
-    """`write_samples` as a stage of its own, FILE in its folder: redone where settings, weights or the precision differ."""
+    """`write_samples` as a stage of its own, FILE in its folder: redone where settings, weights or
+    the precision differ.
+    """
 
     def write(place: Path) -> None:
         write_samples(place / FILE, settings, progress=progress)
 
-    wanted = asdict(settings) | {"computed_in": settings.precision or best_precision(settings.device)}
+    wanted = asdict(settings) | {
+        "computed_in": settings.precision or best_precision(settings.device)
+    }
     build(folder, write, settings=wanted, inputs=weights_of(settings.model))
 
 
 def weights_of(model: str) -> dict[str, Path]:
     """A model's weight files, as a stage's inputs."""
-    return {f"weights {number}": path for number, path in enumerate(weight_files(model_folder(model)))}
+    return {
+        f"weights {number}": path for number, path in enumerate(weight_files(model_folder(model)))
+    }
 
 
 def own_weights(model: str) -> dict[str, Path]:
-    """`weights_of` a model that is a user's folder, which may be trained again; another's name says what it is."""
+    """`weights_of` a model that is a user's folder, which may be trained again; another's name says
+    what it is.
+    """
     return weights_of(model) if own_folder(model) else {}

@@ -1,9 +1,11 @@
-"""Exact speculative decoding: a small model proposes tokens, the large one judges them all in one pass.
+"""Exact speculative decoding: a small model proposes tokens, the large one judges them all in one
+pass.
 
-A proposed token x is kept with probability min(1, p(x) / q(x)), p and q being what the method leaves of the large and the small
-model's distribution; at the first refusal the token is drawn from the remainder max(p − q, 0) instead, and where all are kept
-one more comes from the large model. So every token has the large model's distribution, whatever the small one is; only the
-speed depends on it.
+A proposed token x is kept with probability min(1, p(x) / q(x)), p and q being what the method
+leaves of the large and the small model's distribution; at the first refusal the token is drawn from
+the remainder max(p − q, 0) instead, and where all are kept one more comes from the large model. So
+every token has the large model's distribution, whatever the small one is; only the speed depends on
+it.
 
 Axes: K proposed tokens · V vocabulary.
 Source: Leviathan et al. 2023, algorithm 1; Chen et al. 2023.
@@ -43,12 +45,17 @@ class Pair:
     def __post_init__(self) -> None:
         large, small = self.large.config.n_vocab, self.small.config.n_vocab
         if large != small:
-            raise SamplingError(f"sample: the draft has {small} tokens and the model {large}; they need one tokenizer")
+            raise SamplingError(
+                f"sample: the draft has {small} tokens and the model {large}; they need one"
+                " tokenizer"
+            )
 
     @property
     def config(self) -> GPT2Config:
         """The large model's shape, with the shorter of the two contexts."""
-        return replace(self.large.config, n_ctx=min(self.large.config.n_ctx, self.small.config.n_ctx))
+        return replace(
+            self.large.config, n_ctx=min(self.large.config.n_ctx, self.small.config.n_ctx)
+        )
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,8 @@ def speculate(
     Args:
         prompt: token ids, at least one.
         end: the id of `<|endoftext|>`.
-        seed, sample: the sample's random stream; its numbers are used in another order than `generate` uses them.
+        seed, sample: the sample's random stream; its numbers are used in another order than
+            `generate` uses them.
         ahead: tokens proposed a round, at least 1.
         watch: called with each new token but `<|endoftext|>`.
 
@@ -124,7 +132,9 @@ def speculate_all(
 
     def one(row: int, prompt: Sequence[int]) -> Speculated:
         seen = partial(watch, row) if watch else lambda token: None
-        return speculate(pair, prompt, chosen, length=length, end=end, seed=seed, sample=first + row, watch=seen)
+        return speculate(
+            pair, prompt, chosen, length=length, end=end, seed=seed, sample=first + row, watch=seen
+        )
 
     return [one(row, prompt) for row, prompt in enumerate(prompts)]
 
@@ -132,18 +142,26 @@ def speculate_all(
 class Run:
     """The text so far, both caches, and the random numbers left."""
 
-    def __init__(self, pair: Pair, prompt: Sequence[int], chosen: Method, u: list[float], positions: int) -> None:
+    def __init__(
+        self, pair: Pair, prompt: Sequence[int], chosen: Method, u: list[float], positions: int
+    ) -> None:
         self.large, self.small, self.chosen, self.u = pair.large, pair.small, chosen, iter(u)
         self.text = list(prompt)
         low, high = chosen.top_p
         self.top_p = low + (high - low) * next(self.u)
-        self.large_cache, self.small_cache = (model.new_cache(1, positions) for model in (pair.large, pair.small))
+        self.large_cache, self.small_cache = (
+            model.new_cache(1, positions) for model in (pair.large, pair.small)
+        )
         self.rounds = self.proposed = self.kept = 0
 
     def round(self, ahead: int) -> list[int]:
-        """Propose `ahead` tokens (0 is a plain step), judge them, and return the new ones: one at least."""
+        """Propose `ahead` tokens (0 is a plain step), judge them, and return the new ones: one at
+        least.
+        """
         tokens, q_KV = self._propose(ahead)
-        p_KV = self._distributions(self.large, self.large_cache, self.text + tokens, last=1 + len(tokens))
+        p_KV = self._distributions(
+            self.large, self.large_cache, self.text + tokens, last=1 + len(tokens)
+        )
         new: list[int] = []
         for token, p_V, q_V in zip(tokens, p_KV, q_KV, strict=False):
             if next(self.u) * float(q_V[token]) >= float(p_V[token]):
@@ -152,7 +170,11 @@ class Run:
             new.append(token)
         else:
             new.append(self._draw(p_KV[-1]))
-        self.rounds, self.proposed, self.kept = self.rounds + 1, self.proposed + len(tokens), self.kept + len(new) - 1
+        self.rounds, self.proposed, self.kept = (
+            self.rounds + 1,
+            self.proposed + len(tokens),
+            self.kept + len(new) - 1,
+        )
         self.text += new
         for cache in (self.large_cache, self.small_cache):  # forget what was refused
             cache.length = min(cache.length, len(self.text) - 1)
@@ -162,7 +184,9 @@ class Run:
         tokens: list[int] = []
         q_KV: list[Tensor] = []
         for _ in range(ahead):
-            q_KV.append(self._distributions(self.small, self.small_cache, self.text + tokens, last=1)[0])
+            q_KV.append(
+                self._distributions(self.small, self.small_cache, self.text + tokens, last=1)[0]
+            )
             tokens.append(self._draw(q_KV[-1]))
         return tokens, q_KV
 
@@ -175,10 +199,17 @@ class Run:
             if len(unread) > last:  # a prompt, which is read for its keys and values alone
                 model.next_logits(_row(unread[:-last], model), cache)
             logits_TV = model(_row(unread[-last:], model), cache)[0].float()
-        return distribution(logits_TV, self.chosen, torch.full((last,), self.top_p, device=model.device))
+        return distribution(
+            logits_TV, self.chosen, torch.full((last,), self.top_p, device=model.device)
+        )
 
     def _draw(self, mass_V: Tensor) -> int:
-        return int(invert(mass_V[None], torch.tensor([next(self.u)], dtype=torch.float64, device=mass_V.device)))
+        return int(
+            invert(
+                mass_V[None],
+                torch.tensor([next(self.u)], dtype=torch.float64, device=mass_V.device),
+            )
+        )
 
 
 def _row(tokens: Sequence[int], model: Decoder) -> Tensor:
@@ -186,6 +217,8 @@ def _row(tokens: Sequence[int], model: Decoder) -> Tensor:
 
 
 def remainder(p_V: Tensor, q_V: Tensor) -> Tensor:
-    """max(p − q, 0), from which the token after a refusal is drawn; p itself where rounding leaves nothing."""
+    """max(p − q, 0), from which the token after a refusal is drawn; p itself where rounding leaves
+    nothing.
+    """
     left_V = (p_V - q_V).clamp_(min=0)
     return left_V if bool((left_V > 0).any()) else p_V

@@ -1,7 +1,8 @@
 """Stop strings, and text for a terminal while it is made.
 
-Both look at decoded text, not at tokens: a stop string may begin inside one token and end inside another, and a character may be
-spread over several. Text that could still change is held back: half a character, and the beginning of a stop string.
+Both look at decoded text, not at tokens: a stop string may begin inside one token and end inside
+another, and a character may be spread over several. Text that could still change is held back: half
+a character, and the beginning of a stop string.
 """
 
 from __future__ import annotations
@@ -18,13 +19,20 @@ def check_stops(strings: Sequence[str]) -> None:
     """Refuse strings that no text can contain, or every text does.
 
     Raises:
-        SamplingError: one is empty, not Unicode, or holds U+FFFD, which stands for bytes that are no character.
+        SamplingError: one is empty, not Unicode, or holds U+FFFD, which stands for bytes that are
+            no character.
     """
     for one in strings:
         if not one:
-            raise SamplingError("sample: a stop string is empty; leave --stop out to end at the length or at the end of text only")
+            raise SamplingError(
+                "sample: a stop string is empty; leave --stop out to end at the length or at the"
+                " end of text only"
+            )
         if REPLACEMENT in one or any("\ud800" <= letter <= "\udfff" for letter in one):
-            raise SamplingError(f"sample: the stop string {one!r} holds bytes that are no character; give it as UTF-8 text")
+            raise SamplingError(
+                f"sample: the stop string {one!r} holds bytes that are no character; give it as"
+                " UTF-8 text"
+            )
 
 
 class StopStrings:
@@ -37,7 +45,9 @@ class StopStrings:
 
     def __init__(self, strings: Sequence[str], decode: Decode) -> None:
         self.strings, self.decode = tuple(strings), decode
-        self.window = max((len(one.encode()) for one in strings), default=0)  # a token is a byte or more
+        self.window = max(
+            (len(one.encode()) for one in strings), default=0
+        )  # a token is a byte or more
 
     def reached(self, tokens: Sequence[int]) -> bool:
         """Whether the newest token completes a stop string; to be asked after every token."""
@@ -47,7 +57,9 @@ class StopStrings:
         return any(one in tail for one in self.strings)
 
     def cut(self, text: str) -> tuple[str, str | None]:
-        """The text before the stop string that begins first, and that string; the whole text and None where there is none."""
+        """The text before the stop string that begins first, and that string; the whole text and
+        None where there is none.
+        """
         found = [(text.find(one), order) for order, one in enumerate(self.strings) if one in text]
         if not found:
             return text, None
@@ -64,7 +76,9 @@ class StopStrings:
 
 
 class TextStream:
-    """Tokens in, text out as soon as it is certain; what it gives out in all is the sample's text, cut at a stop string."""
+    """Tokens in, text out as soon as it is certain; what it gives out in all is the sample's text,
+    cut at a stop string.
+    """
 
     def __init__(self, stops: StopStrings) -> None:
         self.stops = stops

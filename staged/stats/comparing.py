@@ -1,8 +1,10 @@
-"""Shares with their intervals, permutations, bootstraps, sign flips, Holm's correction and verdicts: what comparisons are made of.
+"""Shares with their intervals, permutations, bootstraps, sign flips, Holm's correction and
+verdicts: what comparisons are made of.
 
 Axes: n completions of one prompt · M measures · P permutations · R resamples.
-Sources: Phipson and Smyth 2010 (a permutation p-value is never 0); Efron and Tibshirani 1993 (percentile bootstrap);
-Hesterberg 2015, What Teachers Should Know About the Bootstrap (its percentiles with few values).
+Sources: Phipson and Smyth 2010 (a permutation p-value is never 0); Efron and Tibshirani 1993
+(percentile bootstrap); Hesterberg 2015, What Teachers Should Know About the Bootstrap (its
+percentiles with few values).
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ def rate(hits: int, n: int) -> tuple[float, float, float]:
 
 
 def wilson(hits: float, n: float) -> tuple[float, float]:
-    """The 95% interval of a share of `n` things, which need be no whole number: (low, high), fractions.
+    """The 95% interval of a share of `n` things, which need be no whole number: (low, high),
+    fractions.
 
     Source: Wilson 1927.
     """
@@ -75,8 +78,12 @@ def stream(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng(derive(seed, *names))
 
 
-def permuted_difference(x_nM: Floats, y_nM: Floats, permutations: int, rng: np.random.Generator) -> Difference:
-    """mean(x) − mean(y), and the same with the two labels dealt anew among completions of this one prompt."""
+def permuted_difference(
+    x_nM: Floats, y_nM: Floats, permutations: int, rng: np.random.Generator
+) -> Difference:
+    """mean(x) − mean(y), and the same with the two labels dealt anew among completions of this one
+    prompt.
+    """
     both = np.concatenate([x_nM, y_nM])
     labels = np.arange(len(both)) < len(x_nM)
     sums_PM = np.concatenate([_dealt(labels, rows, rng) @ both for rows in _portions(permutations)])
@@ -101,7 +108,9 @@ def resampled_moments(x_nM: Floats, resamples: int, rng: np.random.Generator) ->
 
 
 def p_value(observed: float, null_P: Floats) -> float:
-    """Two-sided: the share of permutations at least as far from 0, the observed labels counted as one."""
+    """Two-sided: the share of permutations at least as far from 0, the observed labels counted as
+    one.
+    """
     return float(1 + np.sum(np.abs(null_P) >= abs(observed) - TOLERANCE)) / (len(null_P) + 1)
 
 
@@ -111,13 +120,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def sign_flips(differences_k: Floats, permutations: int, rng: np.random.Generator) -> float:
-    """p of k paired differences whose signs would be arbitrary if nothing distinguished the two sides; at least 2 / 2^k."""
+    """p of k paired differences whose signs would be arbitrary if nothing distinguished the two
+    sides; at least 2 / 2^k.
+    """
     signs_Pk = rng.choice((-1.0, 1.0), size=(permutations, len(differences_k)))
     return p_value(float(differences_k.mean()), signs_Pk @ differences_k / len(differences_k))
 
 
 def resampled_means(values_k: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """(R,) means of k values drawn with replacement; values that depend on each other: `study.metrics.clustered_means`."""
+    """(R,) means of k values drawn with replacement; values that depend on each other:
+    `study.metrics.clustered_means`.
+    """
     return values_k[rng.integers(len(values_k), size=(resamples, len(values_k)))].mean(axis=1)
 
 
@@ -128,7 +141,9 @@ def interval(resampled_R: Floats) -> tuple[float, float]:
 
 
 def widened_interval(resampled_R: Floats, n: int) -> tuple[float, float]:
-    """The middle 95% of a bootstrap of n values, its percentiles moved outwards to make up for few (Hesterberg 2015, §4.3)."""
+    """The middle 95% of a bootstrap of n values, its percentiles moved outwards to make up for few
+    (Hesterberg 2015, §4.3).
+    """
     t = float(stats.t.isf((1 - CONFIDENCE) / 2, n - 1)) * math.sqrt(n / (n - 1))
     outside = float(stats.norm.sf(t))
     low, high = np.quantile(resampled_R, [outside, 1 - outside])
@@ -136,5 +151,7 @@ def widened_interval(resampled_R: Floats, n: int) -> tuple[float, float]:
 
 
 def verdict(p_holm: float, detectable: float, smallest: float) -> str:
-    """Not significant is `no difference found` only where a difference of `smallest` would have been found."""
+    """Not significant is `no difference found` only where a difference of `smallest` would have
+    been found.
+    """
     return DIFFERS if p_holm < ALPHA else NONE if detectable <= smallest else UNKNOWN

@@ -25,5 +25,7 @@ def sha256_file(path: Path) -> str:
 
 
 def digest(parts: Iterable[str]) -> str:
-    """24 hexadecimal digits of SHA-256 over texts in their order: a name for what was computed from them."""
+    """24 hexadecimal digits of SHA-256 over texts in their order: a name for what was computed from
+    them.
+    """
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]

@@ -1,11 +1,16 @@
-"""The gate: only what carries staged's own mark is ever removed or replaced; anything else is refused by name.
+"""The gate: only what carries staged's own mark is ever removed or replaced; anything else is
+refused by name.
 
 Four marks:
 
-    manifest.json      in a finished stage's folder: its settings, and the SHA-256 of every file that belongs to it
-    fingerprint.json   in a folder under construction (NAME.partial, NAME.blocks): what it is to become
-    .staged.json       in a folder that a command fills file by file: of which kind it is, and the SHA-256 of what it wrote there
-    a file's form      where a user names a single file: rows with the columns of ours, or a page whose last line is its digest
+    manifest.json      in a finished stage's folder: its settings, and the SHA-256 of every file
+                       that belongs to it
+    fingerprint.json   in a folder under construction (NAME.partial, NAME.blocks): what it is to
+                       become
+    .staged.json       in a folder that a command fills file by file: of which kind it is, and the
+                       SHA-256 of what it wrote there
+    a file's form      where a user names a single file: rows with the columns of ours, or a page
+                       whose last line is its digest
 
 A file that was changed since it was written is its user's, whatever mark it carries.
 """
@@ -57,9 +62,13 @@ CONSTRUCTION = "staged: under construction"
 EMPTIED = "nothing: it is being emptied"  # in a mark
 STAGE_KEYS = {"settings", "inputs", "versions", "files"}
 LEFT_BY_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # a look into a folder leaves these
-NOT_OURS = "was not written by staged, or was changed since; move it elsewhere, or choose another place"
+NOT_OURS = (
+    "was not written by staged, or was changed since; move it elsewhere, or choose another place"
+)
 
-Form = Callable[[Path], bool]  # whether a file at a place that a user named is of the form that its writer gives
+Form = Callable[
+    [Path], bool
+]  # whether a file at a place that a user named is of the form that its writer gives
 
 
 def temporary_of(path: Path) -> Path:
@@ -68,12 +77,20 @@ def temporary_of(path: Path) -> Path:
 
 
 def is_work(folder: Path) -> bool:
-    """Whether a folder is staged's own work, finished or not: what stands in it is not its user's text."""
-    return _ledger(folder) is not None or wanted_of(folder) is not None or _stage_files(folder) is not None
+    """Whether a folder is staged's own work, finished or not: what stands in it is not its user's
+    text.
+    """
+    return (
+        _ledger(folder) is not None
+        or wanted_of(folder) is not None
+        or _stage_files(folder) is not None
+    )
 
 
 def stands_in_work(folder: Path) -> bool:
-    """Whether a folder is a stage, or lies in work of ours: whoever names it means what is in it."""
+    """Whether a folder is a stage, or lies in work of ours: whoever names it means what is in
+    it.
+    """
     return _stage_files(folder) is not None or any(map(is_work, _whole(folder).parents))
 
 
@@ -89,27 +106,44 @@ def check_stage(folder: Path) -> None:
     if not folder.exists() and not folder.is_symlink():
         return
     if folder.is_symlink() or not folder.is_dir():
-        raise ArtifactError(f"{folder}: is no folder of ours; move it elsewhere, or choose another place")
-    there = [one for one in _files_in(folder) if one != temporary_of(folder / MARK)]  # killed before its removal was marked
+        raise ArtifactError(
+            f"{folder}: is no folder of ours; move it elsewhere, or choose another place"
+        )
+    there = [
+        one for one in _files_in(folder) if one != temporary_of(folder / MARK)
+    ]  # killed before its removal was marked
     if wanted_of(folder) == EMPTIED or not there:
         return
     ours = _stage_files(folder)
     if ours is None:
-        raise ArtifactError(f"{folder}: {_named(folder, there)}, and nothing here was made by staged; choose another place")
+        raise ArtifactError(
+            f"{folder}: {_named(folder, there)}, and nothing here was made by staged; choose"
+            " another place"
+        )
     for path in there:
         known = ours.get(path.relative_to(folder).as_posix())
-        if path != folder / MANIFEST and (known is None or path.is_symlink() or sha256_file(path) != known):
+        if path != folder / MANIFEST and (
+            known is None or path.is_symlink() or sha256_file(path) != known
+        ):
             raise ArtifactError(f"{path}: {NOT_OURS}")
 
 
 def _stage_files(folder: Path) -> dict[str, str] | None:
     """Path → SHA-256 of a finished stage's files; None where no stage stands."""
     found = _object(folder / MANIFEST)
-    return found["files"] if found is not None and found.keys() >= STAGE_KEYS and isinstance(found["files"], dict) else None
+    return (
+        found["files"]
+        if found is not None and found.keys() >= STAGE_KEYS and isinstance(found["files"], dict)
+        else None
+    )
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    return (one for one in sorted(folder.rglob("*")) if (one.is_symlink() or not one.is_dir()) and one.name not in LEFT_BY_SYSTEMS)
+    return (
+        one
+        for one in sorted(folder.rglob("*"))
+        if (one.is_symlink() or not one.is_dir()) and one.name not in LEFT_BY_SYSTEMS
+    )
 
 
 def _named(folder: Path, files: list[Path]) -> str:
@@ -121,7 +155,9 @@ def _named(folder: Path, files: list[Path]) -> str:
 
 
 def mark_construction(folder: Path, wanted: Any) -> None:
-    """Mark a folder as work in progress that is to become `wanted`, JSON values; no ledger over it has a part in that."""
+    """Mark a folder as work in progress that is to become `wanted`, JSON values; no ledger over it
+    has a part in that.
+    """
     _write(folder / MARK, {"mark": CONSTRUCTION, "wanted": wanted})
 
 
@@ -130,7 +166,13 @@ def wanted_of(folder: Path) -> Any:
     found = _object(folder / MARK)
     if found is None:
         return None
-    return found["wanted"] if found.get("mark") == CONSTRUCTION else found if found.keys() == {"settings", "inputs"} else None
+    return (
+        found["wanted"]
+        if found.get("mark") == CONSTRUCTION
+        else found
+        if found.keys() == {"settings", "inputs"}
+        else None
+    )
 
 
 def check_construction(folder: Path) -> None:
@@ -140,12 +182,17 @@ def check_construction(folder: Path) -> None:
         ArtifactError: it does.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise ArtifactError(f"{folder}: is needed for work in progress and is no folder of ours; move it elsewhere")
+        raise ArtifactError(
+            f"{folder}: is needed for work in progress and is no folder of ours; move it elsewhere"
+        )
     if not folder.is_dir() or wanted_of(folder) is not None or _stage_files(folder) is not None:
         return
-    if there := [one for one in _files_in(folder) if one != temporary_of(folder / MARK)]:  # killed before the mark was whole
+    if there := [
+        one for one in _files_in(folder) if one != temporary_of(folder / MARK)
+    ]:  # killed before the mark was whole
         raise ArtifactError(
-            f"{folder}: {_named(folder, there)}, and is no work in progress of staged; move it elsewhere, or choose another place"
+            f"{folder}: {_named(folder, there)}, and is no work in progress of staged; move it"
+            " elsewhere, or choose another place"
         )
 
 
@@ -154,7 +201,9 @@ def check_construction(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _Ledger:
-    """A folder's `.staged.json`: path → SHA-256 of what was written there, twice where a kill came between two of them."""
+    """A folder's `.staged.json`: path → SHA-256 of what was written there, twice where a kill came
+    between two of them.
+    """
 
     folder: Path
     kind: str
@@ -164,15 +213,21 @@ class _Ledger:
     def save(self, name: str, digests: list[str]) -> None:
         """With these digests of one file; those that are gone are forgotten."""
         there = {one: known for one, known in self.files.items() if (self.folder / one).exists()}
-        _write(self.folder / LEDGER, {"kind": self.kind, "of": self.of, "files": there | {name: digests}})
+        _write(
+            self.folder / LEDGER,
+            {"kind": self.kind, "of": self.of, "files": there | {name: digests}},
+        )
 
 
-def start_ledger(folder: Path, kind: str, *, of: str | None = None, adopted: Iterable[Path] = ()) -> None:
+def start_ledger(
+    folder: Path, kind: str, *, of: str | None = None, adopted: Iterable[Path] = ()
+) -> None:
     """Mark a folder as one that `kind` fills, or find it marked so.
 
     Args:
         kind: what an error calls the work: `release study`, `survey`, …
-        of: names its settings, where a folder takes one set of them for good; None where they do not matter.
+        of: names its settings, where a folder takes one set of them for good; None where they do
+            not matter.
         adopted: files there that are known as ours, of a version that kept no ledger.
 
     Raises:
@@ -186,7 +241,9 @@ def start_ledger(folder: Path, kind: str, *, of: str | None = None, adopted: Ite
         return
     check_ledger(folder, kind)
     if of is not None and there.of != of:
-        raise ArtifactError(f"{folder}: holds a {kind} of other settings; choose another folder for a new one")
+        raise ArtifactError(
+            f"{folder}: holds a {kind} of other settings; choose another folder for a new one"
+        )
 
 
 def check_ledger(folder: Path, kind: str) -> None:
@@ -197,12 +254,16 @@ def check_ledger(folder: Path, kind: str) -> None:
     """
     there = _ledger(folder)
     if there is not None and there.kind != kind:
-        raise ArtifactError(f"{folder}: holds a {there.kind}, and this would be a {kind}; choose another folder")
+        raise ArtifactError(
+            f"{folder}: holds a {there.kind}, and this would be a {kind}; choose another folder"
+        )
 
 
 @contextmanager
 def entered(path: Path, written: Path) -> Iterator[None]:
-    """Says in the ledger that stands over a place, if any, what stands there at the end of the block, and until then what stood."""
+    """Says in the ledger that stands over a place, if any, what stands there at the end of the
+    block, and until then what stood.
+    """
     over = _ledger_over(path)
     if over is None:
         yield
@@ -215,7 +276,9 @@ def entered(path: Path, written: Path) -> Iterator[None]:
 
 
 def _ledger_over(path: Path) -> tuple[_Ledger, str] | None:
-    """The ledger of the nearest marked folder, and what it calls a place; none within a folder under construction."""
+    """The ledger of the nearest marked folder, and what it calls a place; none within a folder
+    under construction.
+    """
     for folder in _whole(path).parents:
         if (folder / MARK).is_file() and wanted_of(folder) is not None:
             return None
@@ -226,7 +289,11 @@ def _ledger_over(path: Path) -> tuple[_Ledger, str] | None:
 
 def _ledger(folder: Path) -> _Ledger | None:
     found = _object(folder / LEDGER)
-    if found is None or not isinstance(found.get("kind"), str) or not isinstance(found.get("files"), dict):
+    if (
+        found is None
+        or not isinstance(found.get("kind"), str)
+        or not isinstance(found.get("files"), dict)
+    ):
         return None
     if not all(isinstance(one, list) for one in found["files"].values()):
         return None
@@ -237,7 +304,8 @@ def _ledger(folder: Path) -> _Ledger | None:
 
 
 def check_replaceable(path: Path, form: Form | None = None) -> None:
-    """Refuse to replace a file that is not ours, or not as we wrote it; an empty one holds nothing that could be lost.
+    """Refuse to replace a file that is not ours, or not as we wrote it; an empty one holds nothing
+    that could be lost.
 
     Args:
         form: tells a file of ours where no ledger knows the place.
@@ -249,12 +317,17 @@ def check_replaceable(path: Path, form: Form | None = None) -> None:
         return
     if path.is_file() and not path.stat().st_size:
         return
-    if any((folder / MARK).is_file() and wanted_of(folder) is not None for folder in _whole(path).parents):
+    if any(
+        (folder / MARK).is_file() and wanted_of(folder) is not None
+        for folder in _whole(path).parents
+    ):
         return
     over = _ledger_over(path)
     digests = over[0].files.get(over[1]) if over else None
     ours = path.is_file() and (
-        sha256_file(path) in digests if digests is not None else form is not None and not path.is_symlink() and form(path)
+        sha256_file(path) in digests
+        if digests is not None
+        else form is not None and not path.is_symlink() and form(path)
     )
     if not ours:
         raise ArtifactError(f"{path}: {NOT_OURS}")
@@ -266,7 +339,9 @@ def holds(*needed: str) -> Form:
 
 
 def has_keys(value: Any) -> Form:
-    """The form of a JSON file: an object with the keys of `value`, or a list of objects with those of its first."""
+    """The form of a JSON file: an object with the keys of `value`, or a list of objects with those
+    of its first.
+    """
 
     def form(path: Path) -> bool:
         with suppress(OSError, ValueError, RecursionError):
@@ -280,16 +355,24 @@ def has_keys(value: Any) -> Form:
 def _shape(value: Any) -> Any:
     if isinstance(value, dict):
         return sorted(value)
-    return [sorted(value[0])] if isinstance(value, list) and value and isinstance(value[0], dict) else None
+    return (
+        [sorted(value[0])]
+        if isinstance(value, list) and value and isinstance(value[0], dict)
+        else None
+    )
 
 
 def rows_have_keys(*needed: str, also: Iterable[str] = ()) -> Form:
-    """The form of a .jsonl file: every line an object with these keys and none but those that may also be there."""
+    """The form of a .jsonl file: every line an object with these keys and none but those that may
+    also be there.
+    """
 
     def form(path: Path) -> bool:
         with suppress(OSError, ValueError, RecursionError), open(path, "rb") as file:
             rows = [json.loads(line) for line in file if line.strip()]
-            return all(isinstance(row, dict) and row.keys() - set(also) == set(needed) for row in rows)
+            return all(
+                isinstance(row, dict) and row.keys() - set(also) == set(needed) for row in rows
+            )
         return False
 
     return form

@@ -12,7 +12,8 @@ from staged.storage.writing import write_atomic
 
 
 def write_json(path: Path, value: Any, *, form: Form | None = None) -> None:
-    """JSON with sorted keys and a final newline; the same value gives the same bytes. NaN is refused.
+    """JSON with sorted keys and a final newline; the same value gives the same bytes. NaN is
+    refused.
 
     Args:
         form: as `replacing` takes it; by default a file with the same keys is ours.
@@ -20,7 +21,9 @@ def write_json(path: Path, value: Any, *, form: Form | None = None) -> None:
     Raises:
         ArtifactError: a file stands there that is not ours.
     """
-    data = (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    data = (
+        json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    ).encode()
     write_atomic(path, data, form=form or has_keys(value))
 
 

@@ -8,22 +8,33 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from staged.storage.gate import MARK, Form, check_construction, check_replaceable, mark_construction, wanted_of
+from staged.storage.gate import (
+    MARK,
+    Form,
+    check_construction,
+    check_replaceable,
+    mark_construction,
+    wanted_of,
+)
 from staged.storage.writing import disk_errors, locked
 
 
 @contextmanager
-def continued(out: Path, wanted: Mapping[str, Any], *, pieces: str, form: Form | None = None) -> Iterator[Path]:
-    """The folder `OUT.blocks` of finished pieces of a file: held by this process alone, removed at the end, left after a kill.
+def continued(
+    out: Path, wanted: Mapping[str, Any], *, pieces: str, form: Form | None = None
+) -> Iterator[Path]:
+    """The folder `OUT.blocks` of finished pieces of a file: held by this process alone, removed at
+    the end, left after a kill.
 
     Args:
         wanted: JSON values that determine the pieces' bytes; pieces of anything else are removed.
         pieces: the pattern of their names.
-        form: as `replacing` takes it, of the file itself: what may not be replaced is said before the work.
+        form: as `replacing` takes it, of the file itself: what may not be replaced is said before
+            the work.
 
     Raises:
-        ArtifactError: a file or a folder that is not ours stands there, the disk is full, the place cannot be written, or
-            another process writes the same file.
+        ArtifactError: a file or a folder that is not ours stands there, the disk is full, the place
+            cannot be written, or another process writes the same file.
     """
     folder = out.with_name(f"{out.name}.blocks")
     check_replaceable(out, form)

@@ -1,4 +1,6 @@
-"""What published records call a model, a text or a folder: by its name, never by where it lies on somebody's machine."""
+"""What published records call a model, a text or a folder: by its name, never by where it lies on
+somebody's machine.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +11,28 @@ from typing import Any
 
 __all__ = ["is_place", "named", "place_name"]
 
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the hub: a name, though it has a slash
+REPOSITORY = re.compile(
+    r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
+)  # of the hub: a name, though it has a slash
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 # keys under which our records, and transformers', say a model, a text or a folder
 KEYS = {"base", "corpus", "first", "init", "model", "models", "second", "sentences", "tokenizer"}
 KEYS |= {"also_calibrate", "held_out", "human", "scorer", "texts"}
 KEYS |= {"_name_or_path", "name_or_path", "base_model_name_or_path", "tokenizer_file"}
-TABLES = {("corpus", "source"), ("style_corpus", "source")}  # a `source` elsewhere is whose method or word list it is
+TABLES = {
+    ("corpus", "source"),
+    ("style_corpus", "source"),
+}  # a `source` elsewhere is whose method or word list it is
 STYLES = "styles"  # a table of name → text
-IDS = "sources"  # of texts, mostly paths from the corpus's own folder, which is what leaks are found by; others get names
+# of texts, mostly paths from the corpus's own folder, which is what leaks are found by; others get
+# names
+IDS = "sources"
 
 
 def place_name(place: str) -> str:
-    """`speeches` of `/home/me/speeches/`, `../speeches` and `C:\\texts\\speeches`; a name, also one of the hub, as it is."""
+    """`speeches` of `/home/me/speeches/`, `../speeches` and `C:\\texts\\speeches`; a name, also one
+    of the hub, as it is.
+    """
     if not is_place(place):
         return place
     pure = PureWindowsPath(place) if WINDOWS.match(place) else PurePosixPath(place)
@@ -32,7 +43,11 @@ def is_place(text: str) -> bool:
     """Whether a text says where something lies, rather than what it is called."""
     if "\n" in text or re.match(r"\w+://(?!/)", text):  # words, or an address
         return False
-    if text.startswith(("/", "~", "file:", "./", "../")) or text in (".", "..") or WINDOWS.match(text):
+    if (
+        text.startswith(("/", "~", "file:", "./", "../"))
+        or text in (".", "..")
+        or WINDOWS.match(text)
+    ):
         return True
     return "/" in text and (not REPOSITORY.fullmatch(text) or Path(text).exists())
 
@@ -42,7 +57,8 @@ def named(record: Any, replaced: dict[str, str] | None = None, *, owners: bool =
 
     Args:
         replaced: receives place → name of what was replaced.
-        owners: whether `owner/name` is a name of the hub's; else the folder of a model, which goes by its name.
+        owners: whether `owner/name` is a name of the hub's; else the folder of a model, which goes
+            by its name.
     """
     return _named(record, ("", ""), {} if replaced is None else replaced, owners)
 
@@ -50,7 +66,10 @@ def named(record: Any, replaced: dict[str, str] | None = None, *, owners: bool =
 def _named(record: Any, at: tuple[str, str], replaced: dict[str, str], owners: bool) -> Any:
     """Args: at: the keys of the table around it, and its own."""
     if isinstance(record, Mapping):
-        return {key: _named(value, (at[1], at[1] if at[1] == STYLES else key), replaced, owners) for key, value in record.items()}
+        return {
+            key: _named(value, (at[1], at[1] if at[1] == STYLES else key), replaced, owners)
+            for key, value in record.items()
+        }
     if isinstance(record, list | tuple):
         return [_named(one, at, replaced, owners) for one in record]
     if not isinstance(record, str):
@@ -59,6 +78,11 @@ def _named(record: Any, at: tuple[str, str], replaced: dict[str, str], owners: b
         at in TABLES and "/" in record and not re.match(r"\w+://", record)
     ):
         replaced[record] = PurePosixPath(record).name
-    elif is_place(record) and (at[1] in KEYS or at[1] == STYLES or at in TABLES or (at[1] == IDS and Path(record).is_absolute())):
+    elif is_place(record) and (
+        at[1] in KEYS
+        or at[1] == STYLES
+        or at in TABLES
+        or (at[1] == IDS and Path(record).is_absolute())
+    ):
         replaced[record] = place_name(record)
     return replaced.get(record, record)

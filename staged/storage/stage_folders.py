@@ -1,10 +1,12 @@
 """A stage's folder: built beside its place, renamed when whole, `manifest.json` written last.
 
-    out/detectors/tfidf/mini-s.partial/   under construction; a killed stage leaves it, the next run continues in it
+    out/detectors/tfidf/mini-s.partial/   under construction; a killed stage leaves it, the next run
+                                          continues in it
     out/detectors/tfidf/mini-s/           complete: it holds manifest.json
 
-The manifest chains: it records the SHA-256 of each input stage's manifest, so a changed plan redoes exactly what depends on
-the change and nothing else. It holds no time and no path, so the same work gives the same bytes.
+The manifest chains: it records the SHA-256 of each input stage's manifest, so a changed plan redoes
+exactly what depends on the change and nothing else. It holds no time and no path, so the same work
+gives the same bytes.
 """
 
 from __future__ import annotations
@@ -18,21 +20,36 @@ from typing import Any
 
 from staged.errors import ArtifactError, StagedError
 from staged.storage.digests import sha256_file
-from staged.storage.gate import CHECKPOINT, EMPTIED, MANIFEST, MARK, check_construction, check_stage, mark_construction, wanted_of
+from staged.storage.gate import (
+    CHECKPOINT,
+    EMPTIED,
+    MANIFEST,
+    MARK,
+    check_construction,
+    check_stage,
+    mark_construction,
+    wanted_of,
+)
 from staged.storage.json_files import read_json, write_json
 from staged.storage.versions import versions
 from staged.storage.writing import disk_errors, locked
 
 
 def build(
-    folder: Path, write: Callable[[Path], None], *, settings: Mapping[str, Any], inputs: Mapping[str, Path] | None = None
+    folder: Path,
+    write: Callable[[Path], None],
+    *,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Path] | None = None,
 ) -> bool:
-    """Make one stage's folder unless it is complete and still what these settings and inputs ask for.
+    """Make one stage's folder unless it is complete and still what these settings and inputs ask
+    for.
 
     Args:
         folder: where the finished stage stands.
-        write: fills the folder it is given; called again after a kill it finds what it had written and continues. A
-            `CHECKPOINT` that it leaves there is removed when all else is on the disk.
+        write: fills the folder it is given; called again after a kill it finds what it had written
+            and continues. A `CHECKPOINT` that it leaves there is removed when all else is on the
+            disk.
         settings: JSON values that determine the output.
         inputs: name → file or finished stage folder that the output depends on.
 
@@ -40,8 +57,8 @@ def build(
         True when work was done, False when the folder was already complete.
 
     Raises:
-        ArtifactError: something that is not ours stands in its place, the disk is full, the place cannot be written, or another
-            process builds the same folder.
+        ArtifactError: something that is not ours stands in its place, the disk is full, the place
+            cannot be written, or another process builds the same folder.
     """
     check_name(folder)
     wanted = fingerprint(settings, inputs or {})
@@ -49,23 +66,33 @@ def build(
         return False
     partial = partial_of(folder)
     check_stage(folder)  # before the work, and again before its result takes this place
-    made = [place for place in (partial, *partial.parents) if place == partial or not place.exists()]
+    made = [
+        place for place in (partial, *partial.parents) if place == partial or not place.exists()
+    ]
     with disk_errors(folder), locked(partial):
-        if is_complete(folder, wanted):  # another process finished it while this one waited for the lock
+        if is_complete(
+            folder, wanted
+        ):  # another process finished it while this one waited for the lock
             return False
         check_construction(partial)
-        if not is_complete(partial, wanted):  # else it was killed between its manifest and its new name
+        if not is_complete(
+            partial, wanted
+        ):  # else it was killed between its manifest and its new name
             _keep_only_matching(partial, wanted)
             try:
                 write(partial)
             except StagedError:
-                if all(item.name == MARK for item in partial.iterdir()):  # refused before anything was made
+                if all(
+                    item.name == MARK for item in partial.iterdir()
+                ):  # refused before anything was made
                     (partial / MARK).unlink()
                     with suppress(OSError):  # what another stage has filled meanwhile stays
                         for place in made:
                             place.rmdir()
                 raise
-            write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
+            write_json(
+                partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)}
+            )
         for name in (MARK, CHECKPOINT):
             (partial / name).unlink(missing_ok=True)
         check_stage(folder)
@@ -82,7 +109,10 @@ def partial_of(folder: Path) -> Path:
 
 def fingerprint(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict[str, Any]:
     """What determines a stage's bytes: its settings and the digests of its inputs."""
-    digests = {name: sha256_file(path / MANIFEST if path.is_dir() else path) for name, path in sorted(inputs.items())}
+    digests = {
+        name: sha256_file(path / MANIFEST if path.is_dir() else path)
+        for name, path in sorted(inputs.items())
+    }
     return {"settings": json.loads(json.dumps(settings)), "inputs": digests}
 
 
@@ -93,11 +123,15 @@ def is_complete(folder: Path, wanted: Mapping[str, Any] | None = None) -> bool:
     if wanted is None:
         return True
     manifest = read_json(folder / MANIFEST)
-    return isinstance(manifest, dict) and all(manifest.get(key) == value for key, value in wanted.items())
+    return isinstance(manifest, dict) and all(
+        manifest.get(key) == value for key, value in wanted.items()
+    )
 
 
 def _keep_only_matching(partial: Path, wanted: Mapping[str, Any]) -> None:
-    """Empty a folder under construction unless it is to become this; killed meanwhile, it still carries a mark."""
+    """Empty a folder under construction unless it is to become this; killed meanwhile, it still
+    carries a mark.
+    """
     if wanted_of(partial) == wanted:
         return
     mark = partial / MARK
@@ -115,7 +149,9 @@ def _empty(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a finished stage; killed meanwhile, it is no longer finished, and carries a mark to the last."""
+    """Remove a finished stage; killed meanwhile, it is no longer finished, and carries a mark to
+    the last.
+    """
     mark_construction(folder, EMPTIED)
     (folder / MANIFEST).unlink(missing_ok=True)
     _empty(folder)
@@ -131,7 +167,8 @@ def check_name(folder: Path) -> None:
     """
     if folder.name in ("", ".."):
         raise ArtifactError(
-            f"{folder}: a folder is made beside this place and then put there; give it a name, such as {folder / 'new'}"
+            f"{folder}: a folder is made beside this place and then put there; give it a name, such"
+            f" as {folder / 'new'}"
         )
 
 

@@ -14,7 +14,9 @@ VERSIONED = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy", "sc
 
 
 def cache_folder() -> Path:
-    """Where what can be made or downloaded again is kept: under XDG_CACHE_HOME, by default ~/.cache."""
+    """Where what can be made or downloaded again is kept: under XDG_CACHE_HOME, by default
+    ~/.cache.
+    """
     return Path(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")) / "staged"
 
 
@@ -24,6 +26,10 @@ def versions() -> dict[str, str]:
     found = {name: importlib.metadata.version(name) for name in VERSIONED}
     found["python"] = ".".join(map(str, sys.version_info[:3]))
     git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    answer = subprocess.run(git, capture_output=True, text=True, check=False) if shutil.which("git") else None
+    answer = (
+        subprocess.run(git, capture_output=True, text=True, check=False)
+        if shutil.which("git")
+        else None
+    )
     found["commit"] = answer.stdout.strip() if answer and answer.returncode == 0 else "unknown"
     return found

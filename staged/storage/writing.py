@@ -1,4 +1,6 @@
-"""Writes a whole file or nothing, holds a folder for one process, and turns the operating system's refusals into a sentence."""
+"""Writes a whole file or nothing, holds a folder for one process, and turns the operating system's
+refusals into a sentence.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from staged.storage.gate import Form, check_replaceable, entered, temporary_of
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Create the folder and hold it for this process alone until the block ends or the process dies.
+    """Create the folder and hold it for this process alone until the block ends or the process
+    dies.
 
     Raises:
         ArtifactError: another live process holds it.
@@ -25,7 +28,9 @@ def locked(folder: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise ArtifactError(f"{folder}: another staged process is writing here; wait for it or choose another place") from None
+        raise ArtifactError(
+            f"{folder}: another staged process is writing here; wait for it or choose another place"
+        ) from None
     finally:
         os.close(handle)
 
@@ -38,7 +43,9 @@ def disk_errors(place: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, BlockingIOError):
             raise
-        raise ArtifactError(f"{place}: cannot write: {error.strerror or error}; free space or choose another place") from error
+        raise ArtifactError(
+            f"{place}: cannot write: {error.strerror or error}; free space or choose another place"
+        ) from error
 
 
 def write_atomic(path: Path, data: bytes, *, form: Form | None = None) -> None:
@@ -49,7 +56,8 @@ def write_atomic(path: Path, data: bytes, *, form: Form | None = None) -> None:
 
 @contextmanager
 def replacing(path: Path, *, form: Form | None = None) -> Iterator[Path]:
-    """A temporary name to write a file under; at the end it is flushed to disk and renamed, or removed where writing failed.
+    """A temporary name to write a file under; at the end it is flushed to disk and renamed, or
+    removed where writing failed.
 
     Args:
         form: tells a file of ours, where one stands at a place that a user named.

@@ -1,11 +1,13 @@
 """People's ratings → each model's credibility index, and the models compared.
 
-A text's index is believable + accurate + clear − 2, so 1 … 10, as in the 2019 release. A person counts once: a model's index is the
-mean over people of each one's mean. Intervals resample people, not ratings (cluster bootstrap); with few people its percentiles are
-widened as Hesterberg (2015, What Teachers Should Know About the Bootstrap) says, as plain ones would be too narrow. Two models are
-compared within people, by flipping the signs of whole people's differences (p) and resampling them (interval), with Holm's
-correction over all pairs. A difference that is not significant is `no difference found` only where SMALLEST would have been found
-with 80% probability; elsewhere it is `not enough evidence`.
+A text's index is believable + accurate + clear − 2, so 1 … 10, as in the 2019 release. A person
+counts once: a model's index is the mean over people of each one's mean. Intervals resample people,
+not ratings (cluster bootstrap); with few people its percentiles are widened as Hesterberg (2015,
+What Teachers Should Know About the Bootstrap) says, as plain ones would be too narrow. Two models
+are compared within people, by flipping the signs of whole people's differences (p) and resampling
+them (interval), with Holm's correction over all pairs. A difference that is not significant is `no
+difference found` only where SMALLEST would have been found with 80% probability; elsewhere it is
+`not enough evidence`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,17 @@ from scipy import stats
 from staged.errors import CorpusError
 from staged.files.sheets import numbered_rows, row_of, whole_number
 from staged.records import count_words
-from staged.stats.comparing import ALPHA, POWER, Floats, holm, resampled_means, sign_flips, stream, verdict, widened_interval
+from staged.stats.comparing import (
+    ALPHA,
+    POWER,
+    Floats,
+    holm,
+    resampled_means,
+    sign_flips,
+    stream,
+    verdict,
+    widened_interval,
+)
 from staged.storage.gate import start_ledger
 from staged.storage.json_files import write_json
 from staged.storage.writing import disk_errors, write_atomic
@@ -41,33 +53,51 @@ Rated = dict[str, dict[str, Floats]]  # model → sheet → (texts, scales)
 
 
 def tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
-    """What survey.json holds: an index a model and a difference a pair, each with n and a 95% interval.
+    """What survey.json holds: an index a model and a difference a pair, each with n and a 95%
+    interval.
 
     Args:
         folder: a questionnaire.
         answers: filled-in sheets; the sheets of several people may stand in one file.
 
     Raises:
-        CorpusError: a rating that is none, half a rating, a row that the key does not know, a sheet answered twice, or no rating.
+        CorpusError: a rating that is none, half a rating, a row that the key does not know, a sheet
+            answered twice, or no rating.
         ArtifactError: the key is missing or damaged.
     """
     key = read_key(folder)
     settings = key["settings"]
-    read = _read(answers, {(str(one["sheet"]), str(one["row"])): one for one in key["rows"]}, settings["models"])
+    read = _read(
+        answers,
+        {(str(one["sheet"]), str(one["row"])): one for one in key["rows"]},
+        settings["models"],
+    )
     rated = read.rated
     texts = sum(len(one) for sheets in rated.values() for one in sheets.values())
     if not texts:
-        raise CorpusError(f"{', '.join(map(str, answers))}: no rating; write 1, 2, 3 or 4 into {', '.join(SCALES)}")
-    means = {model: {sheet: _index(one) for sheet, one in sheets.items()} for model, sheets in rated.items()}
-    differences = _judged([_difference(means, a, b, settings["seed"]) for a, b in combinations(settings["models"], 2)])
+        raise CorpusError(
+            f"{', '.join(map(str, answers))}: no rating; write 1, 2, 3 or 4 into"
+            f" {', '.join(SCALES)}"
+        )
+    means = {
+        model: {sheet: _index(one) for sheet, one in sheets.items()}
+        for model, sheets in rated.items()
+    }
+    differences = _judged(
+        [_difference(means, a, b, settings["seed"]) for a, b in combinations(settings["models"], 2)]
+    )
     return {
         "models": [
-            _model(model, rated[model], means[model], settings["seed"]) | {"own_share": float(np.mean(read.own_shares[model]))}
+            _model(model, rated[model], means[model], settings["seed"])
+            | {"own_share": float(np.mean(read.own_shares[model]))}
             for model in settings["models"]
             if means[model]
         ],
         "differences": differences,
-        "sentences": [{"models": [one["first"], one["second"]], "text": sentence(one, SMALLEST)} for one in differences],
+        "sentences": [
+            {"models": [one["first"], one["second"]], "text": sentence(one, SMALLEST)}
+            for one in differences
+        ],
         "respondents": len({sheet for sheets in rated.values() for sheet in sheets}),
         "texts": texts,
         "unrated": read.rows - read.human_only - texts,
@@ -94,9 +124,11 @@ class _Read:
     """What filled-in sheets hold.
 
     Attributes:
-        own_shares: model → of each of its rated texts the share of words that a person's sentence does not give, in (0, 1].
+        own_shares: model → of each of its rated texts the share of words that a person's sentence
+            does not give, in (0, 1].
         rows: how many there are.
-        human_only: those of an older questionnaire where the model added nothing, which say nothing of it; they are left out.
+        human_only: those of an older questionnaire where the model added nothing, which say nothing
+            of it; they are left out.
     """
 
     rated: Rated
@@ -105,7 +137,9 @@ class _Read:
     human_only: int
 
 
-def _read(answers: Sequence[Path], known: Mapping[tuple[str, ...], Any], models: Sequence[str]) -> _Read:
+def _read(
+    answers: Sequence[Path], known: Mapping[tuple[str, ...], Any], models: Sequence[str]
+) -> _Read:
     shares: dict[str, list[float]] = {model: [] for model in models}
     human_only = 0
     found: dict[str, dict[str, list[list[float]]]] = {model: {} for model in models}
@@ -115,21 +149,29 @@ def _read(answers: Sequence[Path], known: Mapping[tuple[str, ...], Any], models:
         for line, row in numbered_rows(path, HEADER, of=OF):
             where, joined = f"{path}, row {line}", row_of(row, known, "sheet", "row")
             if joined is None:
-                raise CorpusError(f"{where}: not a text that {KEY} knows; restore the row as it was written")
+                raise CorpusError(
+                    f"{where}: not a text that {KEY} knows; restore the row as it was written"
+                )
             place, one = joined
             if origin.setdefault(place[0], path) != path:
                 raise CorpusError(
-                    f"{where}: sheet {place[0]} is answered in {origin[place[0]]} too; one sheet is one person's, so leave one out"
+                    f"{where}: sheet {place[0]} is answered in {origin[place[0]]} too; one sheet is"
+                    " one person's, so leave one out"
                 )
             if place in seen:
-                raise CorpusError(f"{where}: sheet {place[0]}, row {place[1]} stands here twice; leave one out")
+                raise CorpusError(
+                    f"{where}: sheet {place[0]}, row {place[1]} stands here twice; leave one out"
+                )
             seen.add(place)
             own = own_words(str(one.get("sentence", "")), row["text"])
             human_only += own <= 0
             if (ratings := _ratings(row, where)) and own > 0:
                 found[one["model"]].setdefault(place[0], []).append(ratings)
                 shares[one["model"]].append(own / count_words(row["text"]))
-    rated = {model: {sheet: np.array(one) for sheet, one in sheets.items()} for model, sheets in found.items()}
+    rated = {
+        model: {sheet: np.array(one) for sheet, one in sheets.items()}
+        for model, sheets in found.items()
+    }
     return _Read(rated, shares, len(seen), human_only)
 
 
@@ -140,9 +182,14 @@ def _ratings(row: Mapping[str, str], where: str) -> list[float]:
         return []
     for scale, text in given.items():
         if not text:
-            raise CorpusError(f"{where}: {scale} is empty; rate all of {', '.join(SCALES)}, or none of them")
+            raise CorpusError(
+                f"{where}: {scale} is empty; rate all of {', '.join(SCALES)}, or none of them"
+            )
         if text not in RATINGS:
-            raise CorpusError(f"{where}: {scale} is {row[scale]!r}; write 1, 2, 3 or 4, or leave the whole row empty")
+            raise CorpusError(
+                f"{where}: {scale} is {row[scale]!r}; write 1, 2, 3 or 4, or leave the whole row"
+                " empty"
+            )
     return [float(text) for text in given.values()]
 
 
@@ -151,19 +198,40 @@ def _index(ratings_ts: Floats) -> float:
     return float(ratings_ts.sum(axis=1).mean()) - 2
 
 
-def _model(model: str, sheets: Mapping[str, Floats], means: Mapping[str, float], seed: int) -> dict[str, Any]:
+def _model(
+    model: str, sheets: Mapping[str, Floats], means: Mapping[str, float], seed: int
+) -> dict[str, Any]:
     values_k = np.array(list(means.values()))
     low, high = _interval(values_k, seed, model)
     scales = np.mean([one.mean(axis=0) for one in sheets.values()], axis=0)
-    row = {"model": model, "index": float(values_k.mean()), "low": low, "high": high, "respondents": len(values_k)}
-    return row | {"texts": sum(map(len, sheets.values()))} | dict(zip(SCALES, map(float, scales), strict=True))
+    row = {
+        "model": model,
+        "index": float(values_k.mean()),
+        "low": low,
+        "high": high,
+        "respondents": len(values_k),
+    }
+    return (
+        row
+        | {"texts": sum(map(len, sheets.values()))}
+        | dict(zip(SCALES, map(float, scales), strict=True))
+    )
 
 
-def _difference(means: Mapping[str, Mapping[str, float]], a: str, b: str, seed: int) -> dict[str, Any]:
+def _difference(
+    means: Mapping[str, Mapping[str, float]], a: str, b: str, seed: int
+) -> dict[str, Any]:
     """First less second, over the people who rated both; a blank where there is none."""
     both = [sheet for sheet in means[a] if sheet in means[b]]
     values_k = np.array([means[a][sheet] - means[b][sheet] for sheet in both])
-    row: dict[str, Any] = {"first": a, "second": b, "difference": None, "low": None, "high": None, "respondents": len(both)}
+    row: dict[str, Any] = {
+        "first": a,
+        "second": b,
+        "difference": None,
+        "low": None,
+        "high": None,
+        "respondents": len(both),
+    }
     row |= {"p": 1.0, "error": math.inf}
     if len(both):
         row |= {"difference": float(values_k.mean())}
@@ -182,13 +250,17 @@ def _interval(values_k: Floats, seed: int, *names: str) -> tuple[float | None, f
 
 
 def _judged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The family with Holm's p, the smallest difference found with 80% probability (None: none could be), and the verdict."""
+    """The family with Holm's p, the smallest difference found with 80% probability (None: none
+    could be), and the verdict.
+    """
     adjusted = holm([row["p"] for row in rows])
     judged = []
     for row, p in zip(rows, adjusted, strict=True):
         found = _detectable(row.pop("error"), row["respondents"], ALPHA / len(rows))
         kept = None if math.isinf(found) else found
-        judged.append(row | {"p_holm": p, "detectable": kept, "verdict": verdict(p, found, SMALLEST)})
+        judged.append(
+            row | {"p_holm": p, "detectable": kept, "verdict": verdict(p, found, SMALLEST)}
+        )
     return judged
 
 

@@ -12,7 +12,10 @@ from staged.stats.comparing import DIFFERS, UNKNOWN
 
 __all__ = ["result_page", "sentence", "sheet_page"]
 
-SCALES_SHOWN = {"believable": "not at all believable … very believable", "accurate": "not at all accurate … very accurate"}
+SCALES_SHOWN = {
+    "believable": "not at all believable … very believable",
+    "accurate": "not at all accurate … very accurate",
+}
 SCALES_SHOWN |= {"clear": "not at all clear … very clear"}
 
 
@@ -28,18 +31,29 @@ def sentence(row: Mapping[str, Any], smallest: float) -> str:
     if row["difference"] is None:
         return f"Not enough evidence about the credibility of {a} and {b}: nobody rated both."
     said = (
-        f"{figure(row['difference'], row['low'], row['high'], form='+.2f')} points, n = {n} people, Holm p {p_text(row['p_holm'])}"
+        f"{figure(row['difference'], row['low'], row['high'], form='+.2f')} points, n = {n} people,"
+        f" Holm p {p_text(row['p_holm'])}"
     )
     if row["verdict"] == DIFFERS:
-        return f"{a} is rated {'more' if row['difference'] > 0 else 'less'} credible than {b}: {said}."
+        return (
+            f"{a} is rated {'more' if row['difference'] > 0 else 'less'} credible than {b}: {said}."
+        )
     if row["verdict"] == UNKNOWN:
-        return f"Not enough evidence about the credibility of {a} and {b}: {said}; {smallest:g} points could have been missed."
+        return (
+            f"Not enough evidence about the credibility of {a} and {b}: {said}; {smallest:g} points"
+            " could have been missed."
+        )
     return f"No statistically significant difference in credibility between {a} and {b}: {said}."
 
 
 def _left_out(result: Mapping[str, Any]) -> str:
     only = result["human_only"]
-    return f"Left out as a person's alone: {counted(only, 'text')} to which the model had added nothing. " if only else ""
+    return (
+        f"Left out as a person's alone: {counted(only, 'text')} to which the model had added"
+        " nothing. "
+        if only
+        else ""
+    )
 
 
 def result_page(result: Mapping[str, Any]) -> str:
@@ -68,18 +82,27 @@ def result_page(result: Mapping[str, Any]) -> str:
     lines = [f"# Credibility: {', '.join(settings['models'])}", ""]
     lines += [f"* {one['text']}" for one in result["sentences"]] + [""] * bool(result["sentences"])
     lines += [
-        f"{result['respondents']} people rated {result['texts']} texts, and left {result['unrated']} unrated. The texts continue "
-        f"sentences of people by at most {settings['length']} tokens, method {settings['method']}, seed {settings['seed']}. "
-        f"Every text begins with such a sentence, which is rated with it; the model's own are {own} of its words. "
-        f"{_left_out(result)}"
-        "The index is believable + accurate + clear − 2, so 1 … 10.",
+        (
+            f"{result['respondents']} people rated {result['texts']} texts, and left"
+            f" {result['unrated']} unrated. The texts continue sentences of people by at most"
+            f" {settings['length']} tokens, method {settings['method']}, seed {settings['seed']}."
+            " Every text begins with such a sentence, which is rated with it; the model's own are"
+            f" {own} of its words. {_left_out(result)}The index is believable + accurate + clear −"
+            " 2, so 1 … 10."
+        ),
         "",
-        f"Intervals are 95% and resample people; p is two-sided, by {settings['permutations']:,} sign flips of people's "
-        f"differences, Holm-corrected; α = {result['alpha']:g}. `detectable` is the difference found with probability "
-        f"{result['power']:g}, in points; where it is above {result['smallest']:g} and nothing is significant, the verdict is "
-        "`not enough evidence`.",
+        (
+            "Intervals are 95% and resample people; p is two-sided, by"
+            f" {settings['permutations']:,} sign flips of people's differences, Holm-corrected; α ="
+            f" {result['alpha']:g}. `detectable` is the difference found with probability"
+            f" {result['power']:g}, in points; where it is above {result['smallest']:g} and nothing"
+            " is significant, the verdict is `not enough evidence`."
+        ),
         "",
     ]
-    lines += table(("model", "index", "people", "texts", *(f"{scale}, 1 … 4" for scale in SCALES_SHOWN)), models)
+    lines += table(
+        ("model", "index", "people", "texts", *(f"{scale}, 1 … 4" for scale in SCALES_SHOWN)),
+        models,
+    )
     header = ("models", "difference, points", "people", "p", "p (Holm)", "detectable", "verdict")
     return "\n".join(lines + (table(header, pairs) if pairs else []))

@@ -1,7 +1,8 @@
 """Fine-tunes the detector of roberta.py on human and generated text.
 
-Published recipe: Adam, learning rate 2e-5, batch 24, 128 tokens from a random place of the text (crop), as options a random
-length and random tokens replaced by <unk>. A small encoder wants a higher learning rate.
+Published recipe: Adam, learning rate 2e-5, batch 24, 128 tokens from a random place of the text
+(crop), as options a random length and random tokens replaced by <unk>. A small encoder wants a
+higher learning rate.
 
 Source: https://github.com/openai/gpt-2-output-dataset/tree/master/detector
 """
@@ -58,8 +59,8 @@ class RobertaSettings:
             or self.seed < 0
         ):
             raise PlanError(
-                "roberta: epochs, batch and max_tokens must be at least 1, seed at least 0, learning_rate above 0, "
-                "token_dropout in [0, 1)"
+                "roberta: epochs, batch and max_tokens must be at least 1, seed at least 0,"
+                " learning_rate above 0, token_dropout in [0, 1)"
             )
 
 
@@ -71,10 +72,12 @@ def train_roberta(
     checkpoint: Path,
     progress: Progress = silent,
 ) -> RobertaDetector:
-    """Fine-tune `settings.base` and return the epoch with the best accuracy on `valid` (the earliest of equals).
+    """Fine-tune `settings.base` and return the epoch with the best accuracy on `valid` (the
+    earliest of equals).
 
     Args:
-        checkpoint: file that holds the state after each epoch; a killed run continues from it with the same result.
+        checkpoint: file that holds the state after each epoch; a killed run continues from it with
+            the same result.
         progress: called with (optimizer steps done, all).
 
     Raises:
@@ -82,7 +85,9 @@ def train_roberta(
     """
     torch.manual_seed(settings.seed)
     model, tokenizer = load_classifier(settings.base, num_labels=2, id2label=LABELS)
-    settings = replace(settings, max_tokens=min(settings.max_tokens, RobertaDetector(model, tokenizer).max_tokens))
+    settings = replace(
+        settings, max_tokens=min(settings.max_tokens, RobertaDetector(model, tokenizer).max_tokens)
+    )
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     ids, labels = encode(tokenizer, [d.text for d in train]), torch.tensor([d.label for d in train])
     done, best, kept = 0, -1.0, model.state_dict()
@@ -95,7 +100,14 @@ def train_roberta(
         _epoch(model, tokenizer, optimizer, ids, labels, settings, epoch, progress)
         quick = RobertaDetector(copy.deepcopy(model), tokenizer, dtype=best_dtype())
         scores = quick.score([d.text for d in valid])
-        accuracy = float(np.mean([(score > 0) == (d.label == MACHINE) for score, d in zip(scores, valid, strict=True)]))
+        accuracy = float(
+            np.mean(
+                [
+                    (score > 0) == (d.label == MACHINE)
+                    for score, d in zip(scores, valid, strict=True)
+                ]
+            )
+        )
         if accuracy > best:
             best, kept = accuracy, copy.deepcopy(model.state_dict())
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "kept": kept}
@@ -121,22 +133,33 @@ def _epoch(
     model.train()
     for step in range(steps):
         rows = order[step * settings.batch : (step + 1) * settings.batch]
-        batch = batch_of(tokenizer, [training_view(ids[i], settings, tokenizer.unk_token_id, stream) for i in rows])
+        batch = batch_of(
+            tokenizer,
+            [training_view(ids[i], settings, tokenizer.unk_token_id, stream) for i in rows],
+        )
         with torch.autocast("cpu", torch.bfloat16, enabled=best_dtype() == torch.bfloat16):
             loss = F.cross_entropy(model(**batch).logits.float(), labels[rows])
         if not torch.isfinite(loss):
-            raise CheckpointError(f"roberta: the loss is {float(loss)} at step {step}; lower learning_rate")
+            raise CheckpointError(
+                f"roberta: the loss is {float(loss)} at step {step}; lower learning_rate"
+            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        for group in optimizer.param_groups:  # the published rate is constant; a short warm-up keeps small encoders stable
+        for group in (
+            optimizer.param_groups
+        ):  # the published rate is constant; a short warm-up keeps small encoders stable
             group["lr"] = settings.learning_rate * min(1.0, (epoch * steps + step + 1) / 20)
         optimizer.step()
         progress(epoch * steps + step + 1, settings.epochs * steps)
     model.eval()
 
 
-def training_view(ids: list[int], settings: RobertaSettings, unknown: int, stream: np.random.Generator) -> list[int]:
-    """A text as training sees it this time: its length, its place and its dropped tokens drawn from `stream`."""
+def training_view(
+    ids: list[int], settings: RobertaSettings, unknown: int, stream: np.random.Generator
+) -> list[int]:
+    """A text as training sees it this time: its length, its place and its dropped tokens drawn from
+    `stream`.
+    """
     length = min(len(ids), settings.max_tokens)
     if settings.random_length and length:
         length = int(stream.integers(min(10, length), length + 1))
@@ -144,6 +167,9 @@ def training_view(ids: list[int], settings: RobertaSettings, unknown: int, strea
     view = ids[start : start + length]
     if settings.token_dropout:
         view = [
-            unknown if drop else token for token, drop in zip(view, stream.random(length) < settings.token_dropout, strict=True)
+            unknown if drop else token
+            for token, drop in zip(
+                view, stream.random(length) < settings.token_dropout, strict=True
+            )
         ]
     return view

@@ -1,7 +1,8 @@
 """The web page and the API of detection: `create_app(examiner)` in app.py, `run` in serve.py.
 
     app          the routes; answers as HTML or JSON, as asked
-    guard        before every request: how large, how slow, how many; after it: security headers, and errors without a text
+    guard        before every request: how large, how slow, how many; after it: security headers,
+                 and errors without a text
     upload       a file's bytes → text; Word and PDF files by way of staged/files/extract.py
     examination  what is asked of a detector for one page, or for a batch
     worker       one thread that examines, a bounded queue before it

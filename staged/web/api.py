@@ -1,4 +1,6 @@
-"""The JSON API: POST /api/detect, GET /api/health, and the original demo's GET /openai-detector/."""
+"""The JSON API: POST /api/detect, GET /api/health, and the original demo's GET
+/openai-detector/.
+"""
 
 from __future__ import annotations
 
@@ -29,22 +31,44 @@ class Text(Strict):
 
 
 class Question(Strict):
-    texts: Annotated[list[str | Text], FailFast()] = Field(  # else a million wrong texts are a million errors
-        min_length=1,
-        description='Texts, or {"id", "text"}; a text without an id gets its place as one: "0", "1", …',
-        examples=[["It was a bright cold day in April …", {"id": "essay-7", "text": "Dear committee, …"}]],
+    texts: Annotated[list[str | Text], FailFast()] = (
+        Field(  # else a million wrong texts are a million errors
+            min_length=1,
+            description=(
+                'Texts, or {"id", "text"}; a text without an id gets its place as one: "0", "1", …'
+            ),
+            examples=[
+                [
+                    "It was a bright cold day in April …",
+                    {"id": "essay-7", "text": "Dear committee, …"},
+                ]
+            ],
+        )
     )
     fpr: float | None = Field(
-        None, gt=0, lt=1, description="False-positive rate at which a text is called machine; by default the server's."
+        None,
+        gt=0,
+        lt=1,
+        description=(
+            "False-positive rate at which a text is called machine; by default the server's."
+        ),
     )
     kind: str | None = Field(
         None,
         max_length=100,
-        description='What kind of text all are, such as "essay", and so what they are compared with; by default each text\'s own.',
+        description=(
+            'What kind of text all are, such as "essay", and so what they are compared with; by'
+            " default each text's own."
+        ),
     )
     segments: bool = Field(False, description="Also each text's parts, each with its own verdict.")
-    tokens: bool = Field(False, description="Also rank, probability and alternatives of each token.")
-    words: bool = Field(False, description="Also each word's weight, and how much of the text looks machine-written.")
+    tokens: bool = Field(
+        False, description="Also rank, probability and alternatives of each token."
+    )
+    words: bool = Field(
+        False,
+        description="Also each word's weight, and how much of the text looks machine-written.",
+    )
 
 
 class ChangeMade(BaseModel):
@@ -70,12 +94,16 @@ class Token(BaseModel):
 
 class Said(BaseModel):
     reader: str = Field(description="What this reader of several reads.")
-    log_odds: float | None = Field(description="Of machine against human; null where it was not asked.")
+    log_odds: float | None = Field(
+        description="Of machine against human; null where it was not asked."
+    )
     says: str = Field(description="In words.")
 
 
 class ShareFound(BaseModel):
-    share: float = Field(description="Of its words, estimated from its sentences; in [0, 1], as low and high.")
+    share: float = Field(
+        description="Of its words, estimated from its sentences; in [0, 1], as low and high."
+    )
     low: float = Field(description="Of the 95% interval.")
     high: float
     sentences: int = Field(description="That it rests on.")
@@ -84,13 +112,19 @@ class ShareFound(BaseModel):
 class Word(BaseModel):
     start: int
     end: int
-    log_odds: float = Field(description="What it adds to the log-odds of the reader of words; above 0 is machine-like.")
+    log_odds: float = Field(
+        description="What it adds to the log-odds of the reader of words; above 0 is machine-like."
+    )
 
 
 class Result(BaseModel):
     id: str
-    score: float | None = Field(description="Higher is more machine-like; null where the text cannot be scored.")
-    p_value: float | None = Field(description="Share of human texts this long that score as high or higher (conformal).")
+    score: float | None = Field(
+        description="Higher is more machine-like; null where the text cannot be scored."
+    )
+    p_value: float | None = Field(
+        description="Share of human texts this long that score as high or higher (conformal)."
+    )
     verdict: str = Field(description="machine, human-like, or not enough evidence.")
     detector: str
     reason: str
@@ -98,13 +132,23 @@ class Result(BaseModel):
     words: int
     n_human: int = Field(description="Human texts that the p-value rests on.")
     changes: list[ChangeMade] = Field(description="What can hide machine text and was undone.")
-    kind: str = Field(description="Kind of the human texts that it was compared with; empty where they are of all kinds.")
-    opinions: list[Said] = Field(description="What each reader says, of a detector that has several.")
-    normalized: str | None = Field(None, description="The text as judged; with segments, tokens or words only.")
+    kind: str = Field(
+        description=(
+            "Kind of the human texts that it was compared with; empty where they are of all kinds."
+        )
+    )
+    opinions: list[Said] = Field(
+        description="What each reader says, of a detector that has several."
+    )
+    normalized: str | None = Field(
+        None, description="The text as judged; with segments, tokens or words only."
+    )
     segments: list[Part] | None = None
     tokens: list[Token] | None = None
     share: ShareFound | None = Field(None, description="With words; null where it cannot be told.")
-    word_weights: list[Word] | None = Field(None, description="With words; empty where they cannot be told.")
+    word_weights: list[Word] | None = Field(
+        None, description="With words; empty where they cannot be told."
+    )
 
 
 class Results(BaseModel):
@@ -138,7 +182,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-DEMO_PROBLEMS = PROBLEMS | {501: {"model": Problem, "description": "The detector's scores are no probabilities."}}
+DEMO_PROBLEMS = PROBLEMS | {
+    501: {"model": Problem, "description": "The detector's scores are no probabilities."}
+}
 
 
 def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
@@ -146,7 +192,11 @@ def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
     router = APIRouter()
 
     @router.post(
-        "/api/detect", response_model=Results, responses=PROBLEMS, dependencies=[Depends(only_json)], summary="Examine texts"
+        "/api/detect",
+        response_model=Results,
+        responses=PROBLEMS,
+        dependencies=[Depends(only_json)],
+        summary="Examine texts",
     )
     async def detect(request: Request, question: Question) -> Response:
         texts = checked(question, limits)
@@ -163,18 +213,33 @@ def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
         return {"status": "ok", "detector": examiner.name, "fpr": examiner.fpr}
 
     @router.get(
-        "/openai-detector/", response_model=Demo, responses=DEMO_PROBLEMS, summary="The 2019 demo's answer: ?<url-encoded text>"
+        "/openai-detector/",
+        response_model=Demo,
+        responses=DEMO_PROBLEMS,
+        summary="The 2019 demo's answer: ?<url-encoded text>",
     )
     async def demo(request: Request) -> Response:
         if not examiner.gives_odds:
-            raise RefusedError(501, f"The scores of {examiner.name} are no probabilities; ask POST /api/detect.")
+            raise RefusedError(
+                501, f"The scores of {examiner.name} are no probabilities; ask POST /api/detect."
+            )
         text = query_text(request)
         check_length([("The text", text)], limits)
 
         def work(_: Check) -> bytes:
             (verdict,) = examiner.examine([("text", text)])
-            fake, (count, used) = examiner.machine_probability(verdict), examiner.token_counts(verdict.normalized)
-            return as_json({"all_tokens": count, "used_tokens": used, "real_probability": 1 - fake, "fake_probability": fake})
+            fake, (count, used) = (
+                examiner.machine_probability(verdict),
+                examiner.token_counts(verdict.normalized),
+            )
+            return as_json(
+                {
+                    "all_tokens": count,
+                    "used_tokens": used,
+                    "real_probability": 1 - fake,
+                    "fake_probability": fake,
+                }
+            )
 
         return Response(await worker.run(work, lambda: left(request)), media_type=JSON)
 
@@ -182,7 +247,9 @@ def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
 
 
 def only_json(request: Request) -> None:
-    """Refuses another content type: a form of another site's page could send that without asking."""
+    """Refuses another content type: a form of another site's page could send that without
+    asking.
+    """
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != JSON:
         raise RefusedError(415, 'Send JSON: Content-Type: application/json, {"texts": ["…"]}.')
 
@@ -195,7 +262,9 @@ def checked(question: Question, limits: Limits) -> list[tuple[str, str]]:
     """
     if len(question.texts) > limits.texts:
         raise RefusedError(
-            413, f"{len(question.texts):,} texts are more than the {limits.texts} that one request may hold; send several."
+            413,
+            f"{len(question.texts):,} texts are more than the {limits.texts} that one request may"
+            " hold; send several.",
         )
     pairs = [
         (str(i), one) if isinstance(one, str) else (str(i) if one.id is None else one.id, one.text)
@@ -213,14 +282,23 @@ def check_length(named: Sequence[tuple[str, str]], limits: Limits) -> None:
     """
     for name, text in named:
         if not is_unicode(text):
-            raise RefusedError(400, f"{name} holds half of a surrogate pair, which is no character; send whole ones.")
+            raise RefusedError(
+                400,
+                f"{name} holds half of a surrogate pair, which is no character; send whole ones.",
+            )
         if not text.strip():
             raise RefusedError(400, f"{name} is empty: there is nothing to examine.")
         if len(text) > (most := limits.text_characters):
-            raise RefusedError(413, f"{name} has {len(text):,} characters; at most {most:,} are examined. Send a part of it.")
+            raise RefusedError(
+                413,
+                f"{name} has {len(text):,} characters; at most {most:,} are examined. Send a part"
+                " of it.",
+            )
     if (total := sum(len(text) for _, text in named)) > limits.request_characters:
         raise RefusedError(
-            413, f"These texts have {total:,} characters together; at most {limits.request_characters:,} fit in one request."
+            413,
+            f"These texts have {total:,} characters together; at most {limits.request_characters:,}"
+            " fit in one request.",
         )
 
 
@@ -242,7 +320,9 @@ def query_text(request: Request) -> str:
     try:
         return unquote(request.scope["query_string"].decode("ascii"), errors="strict")
     except UnicodeDecodeError:
-        raise RefusedError(400, "The text after the question mark is not URL-encoded UTF-8.") from None
+        raise RefusedError(
+            400, "The text after the question mark is not URL-encoded UTF-8."
+        ) from None
 
 
 def as_json(value: Any) -> bytes:

@@ -46,11 +46,20 @@ def create_app(examiner: Examiner, limits: Limits | None = None) -> FastAPI:
         yield
         worker.stop()
 
-    no_telemetry = TelemetryConfig(tracing=False, metrics=False, logs=False)  # it would carry query strings, and so texts
+    no_telemetry = TelemetryConfig(
+        tracing=False, metrics=False, logs=False
+    )  # it would carry query strings, and so texts
     app = FastAPI(
-        title="staged", version=staged.__version__, docs_url=None, redoc_url=None, lifespan=lifespan, telemetry=no_telemetry
+        title="staged",
+        version=staged.__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        telemetry=no_telemetry,
     )
-    app.add_middleware(Guard, limits=limits, respond=lambda scope, refusal: refuse(scope, refusal, limits))
+    app.add_middleware(
+        Guard, limits=limits, respond=lambda scope, refusal: refuse(scope, refusal, limits)
+    )
     app.include_router(api.routes(examiner, worker, limits))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_errors(app, limits)
@@ -71,7 +80,9 @@ def _add_pages(app: FastAPI, examiner: Examiner, worker: Worker, limits: Limits)
         left_out: tuple[str, ...] = ()
         if data:
             advice = "other files are being opened: try again, or paste the text"
-            opened = await waited(opener.open(name, data), lambda: api.left(request), limits.answer_s, advice=advice)
+            opened = await waited(
+                opener.open(name, data), lambda: api.left(request), limits.answer_s, advice=advice
+            )
             text, left_out = opened.text, opened.left_out
         root = root_of(request.scope)
         try:
@@ -82,33 +93,53 @@ def _add_pages(app: FastAPI, examiner: Examiner, worker: Worker, limits: Limits)
             if data or not wants_page(request.scope):
                 raise
             # with the text, so that it can be shortened in its place
-            return HTMLResponse(pages.page(root=root, limits=limits, text=text, error=str(refusal)), refusal.status)
+            return HTMLResponse(
+                pages.page(root=root, limits=limits, text=text, error=str(refusal)), refusal.status
+            )
 
         def work(still_wanted: Check) -> str:
             seen = examine_text(examiner, text, still_wanted)
             source = name if data else ""
             return pages.page(
-                root=root, limits=limits, text=text, source=source, left_out=left_out, found=pages.found(seen, limits)
+                root=root,
+                limits=limits,
+                text=text,
+                source=source,
+                left_out=left_out,
+                found=pages.found(seen, limits),
             )
 
         return HTMLResponse(await worker.run(work, lambda: api.left(request)))
 
     @app.get("/docs", include_in_schema=False)
     async def reference(request: Request) -> HTMLResponse:
-        return HTMLResponse(pages.reference(root=root_of(request.scope), address=str(request.base_url), schema=app.openapi()))
+        return HTMLResponse(
+            pages.reference(
+                root=root_of(request.scope), address=str(request.base_url), schema=app.openapi()
+            )
+        )
 
 
 async def read_form(request: Request) -> tuple[str, str, bytes]:
     """(text, file name, file bytes) of the page's form, in memory from end to end.
 
     Raises:
-        RefusedError: 415 for another content type, 400 for a damaged form or a text that is not UTF-8.
+        RefusedError: 415 for another content type, 400 for a damaged form or a text that is not
+            UTF-8.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
-    if kind.decode("latin-1").lower() != FORM or options.get(b"charset", b"utf-8").lower() != b"utf-8":
-        raise RefusedError(415, f"The page's form is sent as {FORM} in UTF-8; programs should use POST /api/detect.")
+    if (
+        kind.decode("latin-1").lower() != FORM
+        or options.get(b"charset", b"utf-8").lower() != b"utf-8"
+    ):
+        raise RefusedError(
+            415,
+            f"The page's form is sent as {FORM} in UTF-8; programs should use POST /api/detect.",
+        )
     body = await request.body()
-    parser = MultiPartParser(request.headers, request.stream(), max_files=1, max_fields=4, max_part_size=len(body) + 1)
+    parser = MultiPartParser(
+        request.headers, request.stream(), max_files=1, max_fields=4, max_part_size=len(body) + 1
+    )
     parser.spool_max_size = len(body) + 1  # else a file above 1 MiB would go to disk
     try:
         form = await parser.parse()
@@ -138,11 +169,16 @@ def _add_errors(app: FastAPI, limits: Limits) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        known = {404: "There is nothing at this address.", 405: "This address does not answer that kind of request."}
+        known = {
+            404: "There is nothing at this address.",
+            405: "This address does not answer that kind of request.",
+        }
         if isinstance(error.__cause__, UnicodeDecodeError):
             known[400] = "The request is not UTF-8; encode its text as UTF-8."
         sentence = known.get(error.status_code, str(error.detail))
-        return refuse(request.scope, RefusedError(error.status_code, sentence, error.headers), limits)
+        return refuse(
+            request.scope, RefusedError(error.status_code, sentence, error.headers), limits
+        )
 
 
 def sentence_of(problems: Sequence[Any]) -> str:
@@ -165,7 +201,9 @@ def refuse(scope: Scope, refusal: RefusedError, limits: Limits) -> Response:
 def wants_page(scope: Scope) -> bool:
     """Whether a person's browser asks, at an address that is not a program's."""
     path = scope["path"].removeprefix(root_of(scope))
-    return "text/html" in Headers(scope=scope).get("accept", "") and not path.startswith(("/api/", "/openai-detector"))
+    return "text/html" in Headers(scope=scope).get("accept", "") and not path.startswith(
+        ("/api/", "/openai-detector")
+    )
 
 
 def root_of(scope: Scope) -> str:

@@ -1,4 +1,6 @@
-"""The picture of a score: human calibration scores above the axis, machine below, this text as a line through both."""
+"""The picture of a score: human calibration scores above the axis, machine below, this text as a
+line through both.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,13 @@ class Scale:
 
 
 def score_picture(
-    score: float, human: Sequence[float], machine: Sequence[float], *, line: float | None, describe: str, width: int
+    score: float,
+    human: Sequence[float],
+    machine: Sequence[float],
+    *,
+    line: float | None,
+    describe: str,
+    width: int,
 ) -> Markup:
     """An inline SVG, `width` pixels wide.
 
@@ -43,14 +51,21 @@ def score_picture(
     axis = TOP + HALF + GAP // 2
     height = TOP + 2 * HALF + GAP + BOTTOM
     parts = [
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{escape(describe)}">',
+        (
+            f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"'
+            f' aria-label="{escape(describe)}">'
+        ),
         *_side("human", human, scale, foot=axis - GAP // 2, up=True),
         *_side("machine", machine, scale, foot=axis + GAP // 2, up=False),
         f'<line class="axis" x1="{EDGE}" x2="{width - EDGE}" y1="{axis}" y2="{axis}"/>',
         *_ticks(scale, height - BOTTOM + 16),
-        f'<text class="soft end" x="{width - EDGE}" y="{TOP + 12}">human texts</text>',  # where the bars of its side are low
+        # where the bars of its side are low
+        f'<text class="soft end" x="{width - EDGE}" y="{TOP + 12}">human texts</text>',
         f'<text class="soft" x="{EDGE}" y="{TOP + 2 * HALF}">machine texts</text>',
-        f'<text class="soft end" x="{width - EDGE}" y="{height - 2}">score: more like a machine’s →</text>',
+        (
+            f'<text class="soft end" x="{width - EDGE}" y="{height - 2}">score: more like a'
+            " machine’s →</text>"
+        ),
         *_marks(score, line, scale),
         "</svg>",
     ]
@@ -79,7 +94,8 @@ def _side(name: str, scores: Sequence[float], scale: Scale, *, foot: int, up: bo
         tall = max(HALF * count / counts.max(), 1.5)
         x, y = scale.x(left) + 0.75, foot - tall if up else foot
         bars.append(
-            f'<rect class="{name}" x="{x:.1f}" y="{y:.1f}" width="{scale.x(right) - scale.x(left) - 1.5:.1f}" height="{tall:.1f}"/>'
+            f'<rect class="{name}" x="{x:.1f}" y="{y:.1f}"'
+            f' width="{scale.x(right) - scale.x(left) - 1.5:.1f}" height="{tall:.1f}"/>'
         )
     return bars
 
@@ -88,13 +104,18 @@ def _ticks(scale: Scale, y: int) -> list[str]:
     step = _round_step((scale.high - scale.low) / (scale.width / 90))
     first = np.ceil(scale.low / step) * step
     places = np.arange(first, scale.high, step)
-    return [f'<text class="tick" x="{scale.x(at):.1f}" y="{y}">{round(float(at), 10) + 0.0:g}</text>' for at in places]
+    return [
+        f'<text class="tick" x="{scale.x(at):.1f}" y="{y}">{round(float(at), 10) + 0.0:g}</text>'
+        for at in places
+    ]
 
 
 def _round_step(rough: float) -> float:
     """The next of 1, 2, 5 × a power of ten."""
     power = 10.0 ** np.floor(np.log10(rough))
-    return float(next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999))
+    return float(
+        next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    )
 
 
 def _marks(score: float, line: float | None, scale: Scale) -> list[str]:
@@ -102,9 +123,13 @@ def _marks(score: float, line: float | None, scale: Scale) -> list[str]:
     marks = []
     if line is not None and np.isfinite(line):
         at = scale.x(line)
-        marks.append(f'<line class="threshold" x1="{at:.1f}" x2="{at:.1f}" y1="{low + 6}" y2="{high}"/>')
+        marks.append(
+            f'<line class="threshold" x1="{at:.1f}" x2="{at:.1f}" y1="{low + 6}" y2="{high}"/>'
+        )
     at = scale.x(score)
     side = "start" if at < scale.width * 0.2 else "end" if at > scale.width * 0.8 else "middle"
     marks.append(f'<line class="here" x1="{at:.1f}" x2="{at:.1f}" y1="{low}" y2="{high}"/>')
-    marks.append(f'<text class="mark {side}" x="{at:.1f}" y="{low - 5}">this text: {score:.2f}</text>')
+    marks.append(
+        f'<text class="mark {side}" x="{at:.1f}" y="{low - 5}">this text: {score:.2f}</text>'
+    )
     return marks

@@ -1,4 +1,6 @@
-"""What is asked of a detector: everything that a page shows of one text, or the verdicts of a batch."""
+"""What is asked of a detector: everything that a page shows of one text, or the verdicts of a
+batch.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ STEP_TEXTS = 8  # examined at once; between steps a request that nobody waits fo
 
 
 class Examiner(Protocol):
-    """A detector with its calibration, as `staged.detectors.detect.Examiner` is; called from one thread only."""
+    """A detector with its calibration, as `staged.detectors.detect.Examiner` is; called from one
+    thread only.
+    """
 
     name: str
     fpr: float
@@ -39,19 +43,27 @@ class Examiner(Protocol):
         ...
 
     def share(self, text: str) -> Share | None:
-        """How much of a normalised text looks machine-written; None where the detector does not tell."""
+        """How much of a normalised text looks machine-written; None where the detector does not
+        tell.
+        """
         ...
 
     def word_weights(self, text: str) -> list[WordWeight]:
-        """What each word of a normalised text adds to its score, in order; none where the detector does not tell."""
+        """What each word of a normalised text adds to its score, in order; none where the detector
+        does not tell.
+        """
         ...
 
     def distributions(self, words: int, *, kind: str = "") -> tuple[list[float], list[float]]:
-        """Scores of human calibration texts about this long and of this kind, and of machine ones; either may be empty."""
+        """Scores of human calibration texts about this long and of this kind, and of machine ones;
+        either may be empty.
+        """
         ...
 
     def check_kind(self, kind: str) -> None:
-        """Raises PlanError where its calibration knows no such kind of text; empty stands for all."""
+        """Raises PlanError where its calibration knows no such kind of text; empty stands for
+        all.
+        """
         ...
 
     def token_counts(self, text: str) -> tuple[int, int]:
@@ -76,8 +88,10 @@ class Examination:
         segments, tokens: of the verdict's normalised text.
         human, machine: calibration scores at this length, the human ones of the verdict's kind.
         counts: (all tokens, tokens that the verdict rests on).
-        share: how much of it looks machine-written; None where nothing can be said, or the detector does not tell.
-        word_weights: what each of its words adds to the score; none where nothing can be said, or the detector does not tell.
+        share: how much of it looks machine-written; None where nothing can be said, or the detector
+            does not tell.
+        word_weights: what each of its words adds to the score; none where nothing can be said, or
+            the detector does not tell.
     """
 
     verdict: Verdict
@@ -104,12 +118,16 @@ def examine_text(examiner: Examiner, text: str, still_wanted: Check) -> Examinat
 
 
 def is_judged(verdict: Verdict) -> bool:
-    """Whether something could be said of the text: what a single reader or word says of any other one is no evidence."""
+    """Whether something could be said of the text: what a single reader or word says of any other
+    one is no evidence.
+    """
     return verdict.p_value is not None and verdict.n_human >= humans_needed(verdict.fpr)
 
 
 def _where(examiner: Examiner, verdict: Verdict) -> tuple[Share | None, list[WordWeight]]:
-    """How much of a text looks machine-written, and which words weigh; nothing of a text of which nothing can be said."""
+    """How much of a text looks machine-written, and which words weigh; nothing of a text of which
+    nothing can be said.
+    """
     if not is_judged(verdict):
         return None, []
     return examiner.share(verdict.normalized), examiner.word_weights(verdict.normalized)
@@ -153,7 +171,8 @@ def _evidence(examiner: Examiner, verdict: Verdict, wanted: Wanted) -> Iterator[
 
 
 def asked(examiner: Examiner, *, fpr: float | None = None, kind: str | None = None) -> Examiner:
-    """The examiner at another false-positive rate, for another kind of text; models and calibration are shared.
+    """The examiner at another false-positive rate, for another kind of text; models and calibration
+    are shared.
 
     Raises:
         RefusedError: 422, a kind that its calibration does not know.

@@ -1,7 +1,8 @@
 """What stands before every request and after every answer, as ASGI middleware.
 
-Before: the body is read whole, counted while it comes and under a deadline, so that what lies behind never waits for a client.
-After: security headers; and an error that nobody foresaw is logged by its type and place alone, as its message may quote a text.
+Before: the body is read whole, counted while it comes and under a deadline, so that what lies
+behind never waits for a client. After: security headers; and an error that nobody foresaw is logged
+by its type and place alone, as its message may quote a text.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from staged.web.limits import ClientGoneError, Limits, RefusedError, busy
 LOG = logging.getLogger("staged.web")
 LINGER_S = 5.0
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src"
+        " 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -33,9 +36,13 @@ SECURITY_HEADERS = {
 
 
 class Guard:
-    """ASGI middleware: limits before `app`, headers after it; `respond` turns a refusal into HTML or JSON, as asked."""
+    """ASGI middleware: limits before `app`, headers after it; `respond` turns a refusal into HTML
+    or JSON, as asked.
+    """
 
-    def __init__(self, app: ASGIApp, limits: Limits, respond: Callable[[Scope, RefusedError], Response]) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: Limits, respond: Callable[[Scope, RefusedError], Response]
+    ) -> None:
         self.app, self.limits, self.respond = app, limits, respond
         self.active = 0
 
@@ -51,10 +58,19 @@ class Guard:
             pass
         except RefusedError as refusal:
             await self._refuse(scope, refusal, receive, answer)
-        except Exception as error:  # the last one to see it: a traceback printed further out would hold the message
-            LOG.error("%s while answering %s, at %s", type(error).__name__, scope["method"], _places(error))
+        # the last one to see it: a traceback printed further out would hold the message
+        except Exception as error:
+            LOG.error(
+                "%s while answering %s, at %s",
+                type(error).__name__,
+                scope["method"],
+                _places(error),
+            )
             await self._refuse(
-                scope, RefusedError(500, "Something went wrong in the server, and nothing was kept."), receive, answer
+                scope,
+                RefusedError(500, "Something went wrong in the server, and nothing was kept."),
+                receive,
+                answer,
             )
         finally:
             self.active -= 1
@@ -85,15 +101,27 @@ class Guard:
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError:
-            sentence = f"The request did not arrive within {self.limits.body_s:g} seconds; send it again."
+            sentence = (
+                f"The request did not arrive within {self.limits.body_s:g} seconds; send it again."
+            )
             raise RefusedError(408, sentence, {"Connection": "close"}) from None
 
-    async def _refuse(self, scope: Scope, refusal: RefusedError, receive: Receive, answer: Answer) -> None:
+    async def _refuse(
+        self, scope: Scope, refusal: RefusedError, receive: Receive, answer: Answer
+    ) -> None:
         if answer.started:
             return
         response = self.respond(scope, refusal)
-        await answer.send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
-        await answer.send({"type": "http.response.body", "body": bytes(response.body), "more_body": True})
+        await answer.send(
+            {
+                "type": "http.response.start",
+                "status": response.status_code,
+                "headers": response.raw_headers,
+            }
+        )
+        await answer.send(
+            {"type": "http.response.body", "body": bytes(response.body), "more_body": True}
+        )
         if refusal.status in (413, 415):  # the body may still be on its way
             await _linger(receive)
         await answer.send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -127,7 +155,9 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _linger(receive: Receive) -> None:
-    """Drop what a client still sends for a while: closing at once would reset the connection before it has read the answer."""
+    """Drop what a client still sends for a while: closing at once would reset the connection before
+    it has read the answer.
+    """
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER_S):
             while True:
@@ -146,14 +176,24 @@ def _refuse_compressed(headers: Headers) -> None:
     encodings = [one for one in named if one.lower() not in ("", "identity")]
     if encodings:
         shown = ", ".join(encodings)[:100].encode("ascii", "replace").decode()
-        sentence = f"The request's body is compressed (Content-Encoding: {shown}); send it as it is, without Content-Encoding."
+        sentence = (
+            f"The request's body is compressed (Content-Encoding: {shown}); send it as it is,"
+            " without Content-Encoding."
+        )
         raise RefusedError(415, sentence, {"Accept-Encoding": "identity", "Connection": "close"})
 
 
 def _too_large(limit: int) -> RefusedError:
-    return RefusedError(413, f"The request is larger than {limit / 2**20:g} MiB; send less at once.", {"Connection": "close"})
+    return RefusedError(
+        413,
+        f"The request is larger than {limit / 2**20:g} MiB; send less at once.",
+        {"Connection": "close"},
+    )
 
 
 def _places(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)[-3:]
-    return " < ".join(f"{frame.name} ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno})" for frame in reversed(frames))
+    return " < ".join(
+        f"{frame.name} ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno})"
+        for frame in reversed(frames)
+    )

@@ -40,7 +40,9 @@ class Limits:
 class RefusedError(ServeError):
     """A request that gets no result: an HTTP status, and one sentence for whoever sent it."""
 
-    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, sentence: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(sentence)
         self.status = status
         self.headers = dict(headers or {})

@@ -1,4 +1,6 @@
-"""The pages: templates/ filled in with what an examination found, in words and numbers that a person can weigh."""
+"""The pages: templates/ filled in with what an examination found, in words and numbers that a
+person can weigh.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,15 @@ if TYPE_CHECKING:  # which imports a model's library
     from staged.detectors.kinds.readers.sentences import Share, WordWeight
 
 BUCKET_NAMES = ("among the model’s first 10 guesses", "11th to 100th", "101st to 1,000th", "rarer")
-WEIGHT_STEPS = (1, 2, 4)  # times the average size of a word's weight, from which its colour is deeper
-SIDES = (("m", "like language models"), ("h", "like people"))  # CSS names with a step's number: m1 … m3, h1 … h3
+WEIGHT_STEPS = (
+    1,
+    2,
+    4,
+)  # times the average size of a word's weight, from which its colour is deeper
+SIDES = (
+    ("m", "like language models"),
+    ("h", "like people"),
+)  # CSS names with a step's number: m1 … m3, h1 … h3
 HEAVIEST = 10  # words of each side that the table names
 WIDE, NARROW = 680, 330  # pixels of the picture; the style sheet shows one of them
 HEADLINES = {
@@ -49,7 +58,9 @@ CSS_NAMES = {MACHINE_WRITTEN: "machine", HUMAN_LIKE: "human", NOT_ENOUGH: "open"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of text as it is drawn: `bucket` 0 … 3 by rank, None where there is nothing to say."""
+    """A stretch of text as it is drawn: `bucket` 0 … 3 by rank, None where there is nothing to
+    say.
+    """
 
     text: str
     bucket: int | None
@@ -58,7 +69,9 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A stretch of text as its weight is drawn: `css` is empty where there is nothing to say of it."""
+    """A stretch of text as its weight is drawn: `css` is empty where there is nothing to say of
+    it.
+    """
 
     text: str
     css: str
@@ -67,7 +80,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The words of a text that weigh to one side: how many they are, what they add together, and the heaviest with their sums."""
+    """The words of a text that weigh to one side: how many they are, what they add together, and
+    the heaviest with their sums.
+    """
 
     css: str
     name: str
@@ -77,20 +92,33 @@ class Side:
 
 
 def page(*, root: str, limits: Limits, **values: Any) -> str:
-    """The page with its form; values as the template names them: found, text, source, left_out, error."""
+    """The page with its form; values as the template names them: found, text, source, left_out,
+    error.
+    """
     empty = {"found": None, "text": "", "source": "", "left_out": (), "error": "", "chosen": CHOSEN}
-    return _environment().get_template("page.html").render(empty | values | {"root": root, "limits": limits})
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(empty | values | {"root": root, "limits": limits})
+    )
 
 
 def saved(seen: Examination, *, name: str) -> str:
     """One examination as a page that stands alone: a file to keep, without a server."""
     style = files("staged.web").joinpath("static", "style.css").read_text(encoding="utf-8")
-    values = {"found": found(seen, Limits()), "source": name, "left_out": (), "style": Markup(style)}
+    values = {
+        "found": found(seen, Limits()),
+        "source": name,
+        "left_out": (),
+        "style": Markup(style),
+    }
     return _environment().get_template("saved.html").render(values)
 
 
 def reference(*, root: str, address: str, schema: dict[str, Any]) -> str:
-    """The API's documentation, from its OpenAPI schema; `address` is the server's, for an example."""
+    """The API's documentation, from its OpenAPI schema; `address` is the server's, for an
+    example.
+    """
     return _environment().get_template("api.html").render(root=root, address=address, schema=schema)
 
 
@@ -114,7 +142,9 @@ def found(seen: Examination, limits: Limits) -> dict[str, Any]:
         "tokens": max(seen.counts[0], len(shown)),
         "tokens_read": seen.counts[1],
         "tokens_shown": len(shown),
-        "segments": list(parts(seen.verdict.normalized, seen.segments)) if len(seen.segments) > 1 else [],
+        "segments": (
+            list(parts(seen.verdict.normalized, seen.segments)) if len(seen.segments) > 1 else []
+        ),
         "kinds": kinds(seen.segments),
         "compared": kind_in_words(verdict),
         "opinions": opinions(verdict) if is_judged(verdict) else [],
@@ -127,35 +157,56 @@ def found(seen: Examination, limits: Limits) -> dict[str, Any]:
 
 
 def rate_in_words(verdict: Verdict) -> str:
-    """What the p-value means, as a count of human texts, with its 95% interval and what it rests on."""
+    """What the p-value means, as a count of human texts, with its 95% interval and what it rests
+    on.
+    """
     if verdict.p_value is None:
         return "No error rate can be given: there is nothing to compare this text with."
     above = round(verdict.p_value * (verdict.n_human + 1)) - 1
     for_kind = " for its kind" if verdict.kind else ""
     if above <= 0:
         most = max(round(1000 * verdict.p_value), 1)
-        none = f"None of the {verdict.n_human:,} human texts this long that it was compared with scores as high{for_kind}"
+        none = (
+            f"None of the {verdict.n_human:,} human texts this long that it was compared with"
+            f" scores as high{for_kind}"
+        )
         high = rate(0, verdict.n_human)[2]
-        return f"{none}; of 1,000, about {most} or fewer would (95% interval 0 to {1000 * high:.0f})."
+        return (
+            f"{none}; of 1,000, about {most} or fewer would (95% interval 0 to {1000 * high:.0f})."
+        )
     _, low, high = rate(above, verdict.n_human)
     return (
-        f"Of 1,000 human texts this long, about {1000 * verdict.p_value:.0f} would score as high or higher{for_kind} "
-        f"(95% interval {1000 * low:.0f} to {1000 * high:.0f}, from {verdict.n_human:,} human texts)."
+        f"Of 1,000 human texts this long, about {1000 * verdict.p_value:.0f} would score as high or"
+        f" higher{for_kind} (95% interval {1000 * low:.0f} to {1000 * high:.0f}, from"
+        f" {verdict.n_human:,} human texts)."
     )
 
 
 def kind_in_words(verdict: Verdict) -> str:
-    """What kind of human text it was compared with; empty where they are of all kinds, or it was compared with none."""
-    return f"Compared as a text of this kind: {verdict.kind}." if verdict.kind and is_judged(verdict) else ""
+    """What kind of human text it was compared with; empty where they are of all kinds, or it was
+    compared with none.
+    """
+    return (
+        f"Compared as a text of this kind: {verdict.kind}."
+        if verdict.kind and is_judged(verdict)
+        else ""
+    )
 
 
 def opinions(verdict: Verdict) -> list[tuple[str, str, str]]:
-    """(what it reads, what it says, its log-odds) of each reader; the last is empty of one that was not asked."""
-    return [(one.reader, one.says, "" if one.log_odds is None else signed(one.log_odds, 1)) for one in verdict.opinions]
+    """(what it reads, what it says, its log-odds) of each reader; the last is empty of one that was
+    not asked.
+    """
+    return [
+        (one.reader, one.says, "" if one.log_odds is None else signed(one.log_odds, 1))
+        for one in verdict.opinions
+    ]
 
 
 def share_in_words(share: Share | None) -> str:
-    """How much of a text looks machine-written, with its interval; empty where that cannot be told."""
+    """How much of a text looks machine-written, with its interval; empty where that cannot be
+    told.
+    """
     if share is None:
         return ""
     percents = [f"{100 * one:.0f}" for one in (share.share, share.low, share.high)]
@@ -173,7 +224,10 @@ def signed(value: float, digits: int) -> str:
 
 def line_in_words(verdict: Verdict) -> str:
     """What it takes to be called machine-written."""
-    return f"A text is called machine-written when at most {1000 * verdict.fpr:g} of 1,000 human texts would score as high."
+    return (
+        f"A text is called machine-written when at most {1000 * verdict.fpr:g} of 1,000 human texts"
+        " would score as high."
+    )
 
 
 def pictures(seen: Examination) -> list[tuple[str, Markup]]:
@@ -184,11 +238,16 @@ def pictures(seen: Examination) -> list[tuple[str, Markup]]:
     line = dashed_line(seen)
     say = describe(score, seen.human, seen.machine)
     sizes = (("wide", WIDE), ("narrow", NARROW))
-    return [(name, score_picture(score, seen.human, seen.machine, line=line, describe=say, width=width)) for name, width in sizes]
+    return [
+        (name, score_picture(score, seen.human, seen.machine, line=line, describe=say, width=width))
+        for name, width in sizes
+    ]
 
 
 def dashed_line(seen: Examination) -> float | None:
-    """The score from which a text is called machine-written; None where the human texts are too few for the rate."""
+    """The score from which a text is called machine-written; None where the human texts are too few
+    for the rate.
+    """
     line = threshold_at_fpr(seen.human, seen.verdict.fpr) if seen.human else float("inf")
     return None if line == float("inf") else line
 
@@ -196,7 +255,8 @@ def dashed_line(seen: Examination) -> float | None:
 def describe(score: float, human: Sequence[float], machine: Sequence[float]) -> str:
     """The picture in a sentence."""
     parts = [
-        f"{100 * sum(other < score for other in scores) / len(scores):.0f}% of {len(scores):,} {name} texts"
+        f"{100 * sum(other < score for other in scores) / len(scores):.0f}% of {len(scores):,}"
+        f" {name} texts"
         for name, scores in (("human", human), ("machine", machine))
         if scores
     ]
@@ -209,7 +269,8 @@ def bucket_of(rank: int | None) -> int | None:
 
 
 def pieces(text: str, tokens: Sequence[TokenEvidence]) -> Iterator[Piece]:
-    """The text up to the last token, cut at tokens; what lies between them is a piece that says nothing.
+    """The text up to the last token, cut at tokens; what lies between them is a piece that says
+    nothing.
 
     Several tokens may share a character, as an emoji's bytes do: the first of them speaks for it.
     """
@@ -218,7 +279,9 @@ def pieces(text: str, tokens: Sequence[TokenEvidence]) -> Iterator[Piece]:
         if token.start > at:
             yield Piece(text[at : token.start], None, "")
         shown = text[max(at, token.start) : token.end]
-        if word := shown.lstrip():  # a colour that begins with the space would hang over the line's end
+        if (
+            word := shown.lstrip()
+        ):  # a colour that begins with the space would hang over the line's end
             if space := shown[: -len(word)]:
                 yield Piece(space, None, "")
             shown = word
@@ -228,12 +291,17 @@ def pieces(text: str, tokens: Sequence[TokenEvidence]) -> Iterator[Piece]:
 
 
 def title_of(token: TokenEvidence) -> str:
-    """Rank and probability, then the alternatives on a second line; empty for a token without a rank."""
+    """Rank and probability, then the alternatives on a second line; empty for a token without a
+    rank.
+    """
     if token.rank is None or token.probability is None:
         return ""
     lines = [f"rank {token.rank:,} · probability {percent(token.probability)}"]
     if token.alternatives:
-        lines.append("likeliest: " + " · ".join(f"“{word}” {percent(share)}" for word, share in token.alternatives[:5]))
+        lines.append(
+            "likeliest: "
+            + " · ".join(f"“{word}” {percent(share)}" for word, share in token.alternatives[:5])
+        )
     return "\n".join(lines)
 
 
@@ -248,24 +316,33 @@ def legend(tokens: Sequence[TokenEvidence]) -> list[tuple[int, str, int, str]]:
     """(bucket, name, tokens, their share) for each bucket."""
     counts = Counter(bucket_of(token.rank) for token in tokens)
     ranked = sum(count for bucket, count in counts.items() if bucket is not None)
-    return [(i, name, counts[i], percent(counts[i] / ranked) if counts[i] else "0%") for i, name in enumerate(BUCKET_NAMES)]
+    return [
+        (i, name, counts[i], percent(counts[i] / ranked) if counts[i] else "0%")
+        for i, name in enumerate(BUCKET_NAMES)
+    ]
 
 
 def weighed(text: str, weights: Sequence[WordWeight], *, shown: int) -> Iterator[Word]:
-    """The text up to the last of the first `shown` words, cut at words, each with the step of its weight in this text."""
+    """The text up to the last of the first `shown` words, cut at words, each with the step of its
+    weight in this text.
+    """
     average = _average(weights)
     at = 0
     for one in weights[:shown]:
         if one.start > at:
             yield Word(text[at : one.start], "", "")
-        yield Word(text[one.start : one.end], css_of(one.log_odds, average), title_of_weight(one.log_odds))
+        yield Word(
+            text[one.start : one.end], css_of(one.log_odds, average), title_of_weight(one.log_odds)
+        )
         at = one.end
     if weights and shown >= len(weights) and at < len(text):
         yield Word(text[at:], "", "")
 
 
 def css_of(log_odds: float, average: float) -> str:
-    """The side and step of a word's weight among words of this average size; `w0` below the first."""
+    """The side and step of a word's weight among words of this average size; `w0` below the
+    first.
+    """
     step = sum(abs(log_odds) >= times * average for times in WEIGHT_STEPS) if average else 0
     return f"{SIDES[log_odds < 0][0]}{step}" if step else "w0"
 
@@ -273,7 +350,11 @@ def css_of(log_odds: float, average: float) -> str:
 def title_of_weight(log_odds: float) -> str:
     """A word's weight and whose it is."""
     number = signed(log_odds, 3)
-    return f"{number} · {SIDES[log_odds < 0][1]}" if float(number.replace("−", "-")) else f"{number} · neither way"
+    return (
+        f"{number} · {SIDES[log_odds < 0][1]}"
+        if float(number.replace("−", "-"))
+        else f"{number} · neither way"
+    )
 
 
 def sides(text: str, weights: Sequence[WordWeight]) -> list[Side]:
@@ -286,7 +367,9 @@ def sides(text: str, weights: Sequence[WordWeight]) -> list[Side]:
             each.setdefault(text[one.start : one.end].lower(), []).append(one.log_odds)
         order = sorted(each.items(), key=lambda item: -abs(sum(item[1])))
         heaviest = [(word, len(added), signed(sum(added), 3)) for word, added in order[:HEAVIEST]]
-        found.append(Side(css, name, len(of_side), signed(sum(one.log_odds for one in of_side), 2), heaviest))
+        found.append(
+            Side(css, name, len(of_side), signed(sum(one.log_odds for one in of_side), 2), heaviest)
+        )
     return found
 
 
@@ -295,20 +378,32 @@ def _average(weights: Sequence[WordWeight]) -> float:
 
 
 def parts(text: str, segments: Sequence[Segment]) -> Iterator[dict[str, Any]]:
-    """Each part's text with its own verdict, and the white space after it; where windows overlap, the first one speaks."""
+    """Each part's text with its own verdict, and the white space after it; where windows overlap,
+    the first one speaks.
+    """
     at = 0
     for segment in segments:
         whole = text[max(at, segment.start) : segment.end]
         at = max(at, segment.end)
         if shown := whole.rstrip():
-            known = {"verdict": segment.verdict, "kind": CSS_NAMES[segment.verdict], "score": segment.score}
-            yield known | {"text": shown, "space": whole[len(shown) :] or " ", "p_value": segment.p_value}
+            known = {
+                "verdict": segment.verdict,
+                "kind": CSS_NAMES[segment.verdict],
+                "score": segment.score,
+            }
+            yield known | {
+                "text": shown,
+                "space": whole[len(shown) :] or " ",
+                "p_value": segment.p_value,
+            }
 
 
 def kinds(segments: Sequence[Segment]) -> list[tuple[str, str, int]]:
     """(CSS name, verdict, parts) for each verdict that occurs."""
     counts = Counter(segment.verdict for segment in segments)
-    return [(CSS_NAMES[verdict], verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict]]
+    return [
+        (CSS_NAMES[verdict], verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict]
+    ]
 
 
 @cache

@@ -34,10 +34,14 @@ def listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65535:
         raise ServeError(f"--port must lie in 0 … 65535, not {port}")
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except (socket.gaierror, UnicodeError):
-        raise ServeError(f"--host {host}: no such host; 127.0.0.1 serves this machine, 0.0.0.0 every network") from None
+        raise ServeError(
+            f"--host {host}: no such host; 127.0.0.1 serves this machine, 0.0.0.0 every network"
+        ) from None
     except OSError as error:
         reason = WHY.get(error.errno or 0, error.strerror or str(error))
         raise ServeError(f"cannot serve at {host}:{port}: {reason}") from None
@@ -57,7 +61,9 @@ def run(app: ASGIApp, sock: socket.socket, *, root_path: str = "") -> None:
 
 
 def configured(app: ASGIApp, *, root_path: str, limits: Limits) -> uvicorn.Config:
-    """uvicorn's settings. Of what it could log, access lines and traces are off: the original demo's addresses hold texts."""
+    """uvicorn's settings. Of what it could log, access lines and traces are off: the original
+    demo's addresses hold texts.
+    """
     return uvicorn.Config(
         app,
         http=Deadline,
@@ -73,7 +79,9 @@ def configured(app: ASGIApp, *, root_path: str, limits: Limits) -> uvicorn.Confi
 
 
 class Deadline(H11Protocol):
-    """uvicorn's protocol, and a deadline for the head of a request: who opens a connection and says nothing is let go."""
+    """uvicorn's protocol, and a deadline for the head of a request: who opens a connection and says
+    nothing is let go.
+    """
 
     headers_s = HEADERS_S
     _timer: asyncio.TimerHandle | None = None

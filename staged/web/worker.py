@@ -1,7 +1,8 @@
-"""One thread that examines texts, and a bounded queue before it; the event loop never waits for a model.
+"""One thread that examines texts, and a bounded queue before it; the event loop never waits for a
+model.
 
-A thread cannot be stopped from outside. So work is given a function `still_wanted` to call between its steps; it raises when
-whoever asked has left or has been told that time is up.
+A thread cannot be stopped from outside. So work is given a function `still_wanted` to call between
+its steps; it raises when whoever asked has left or has been told that time is up.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ T = TypeVar("T")
 Check = Callable[[], None]
 
 
-async def waited(work: Awaitable[T], gone: Callable[[], Awaitable[None]], seconds: float, *, advice: str) -> T:
+async def waited(
+    work: Awaitable[T], gone: Callable[[], Awaitable[None]], seconds: float, *, advice: str
+) -> T:
     """What `work` gives; it is cancelled where nobody waits for it any more.
 
     Args:
@@ -83,7 +86,9 @@ class Worker:
         job = self._enqueue(Job(work))
         try:
             advice = "send a shorter text, or fewer at once"
-            return await waited(asyncio.wrap_future(job.result), gone, self.limits.answer_s, advice=advice)
+            return await waited(
+                asyncio.wrap_future(job.result), gone, self.limits.answer_s, advice=advice
+            )
         finally:
             job.abandoned.set()
 
@@ -96,7 +101,9 @@ class Worker:
             if self.waiting >= self.limits.waiting:
                 raise busy()
             self.waiting += 1
-            if self._thread is None:  # a daemon: a process that is told to stop does not wait for a model
+            if (
+                self._thread is None
+            ):  # a daemon: a process that is told to stop does not wait for a model
                 self._thread = threading.Thread(target=self._work, name="examiner", daemon=True)
                 self._thread.start()
         self._jobs.put(job)

@@ -1,4 +1,6 @@
-"""Every attack changes what it says, as often as RAID does, and depends on seed, name and id alone."""
+"""Every attack changes what it says, as often as RAID does, and depends on seed, name and id
+alone.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,12 @@ from staged.detectors.normal.normalize import normalize
 from staged.errors import PlanError
 from tests.conftest import prose
 
-# Long enough for every attack: numbers, articles, sentences, words with misspellings, synonyms and British spellings.
-STORY = "We believe the color of the center was organized by a government in 1862. Almost every building is immense, probably. "
+# Long enough for every attack: numbers, articles, sentences, words with misspellings, synonyms and
+# British spellings.
+STORY = (
+    "We believe the color of the center was organized by a government in 1862. Almost every"
+    " building is immense, probably. "
+)
 TEXT = STORY * 40 + prose(3, 100).replace("\n\n", " ")
 WORD = re.compile(r"[^\W\d_]+")
 
@@ -44,8 +50,20 @@ def test_any_text_can_be_attacked(text: str, name: str) -> None:
 
 
 def test_rates_are_raids() -> None:
-    published = {"homoglyph": 1.0, "number": 0.5, "article_deletion": 0.5, "insert_paragraphs": 0.5, "misspelling": 0.2}
-    published |= {"upper_lower": 0.05, "whitespace": 0.2, "zero_width_space": 1.0, "synonym": 0.5, "alternative_spelling": 1.0}
+    published = {
+        "homoglyph": 1.0,
+        "number": 0.5,
+        "article_deletion": 0.5,
+        "insert_paragraphs": 0.5,
+        "misspelling": 0.2,
+    }
+    published |= {
+        "upper_lower": 0.05,
+        "whitespace": 0.2,
+        "zero_width_space": 1.0,
+        "synonym": 0.5,
+        "alternative_spelling": 1.0,
+    }
     assert published == RATES
     assert list(ATTACKS) == list(RATES)
 
@@ -86,7 +104,11 @@ def test_words_are_swapped_at_the_rate(name: str) -> None:
     old, new = WORD.findall(TEXT), re.findall(r"[^\W\d_]+(?:['-]\w+)*", run(name))
     assert len(old) == len(new)
     changed = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
-    lists = {"misspelling": kinds.misspellings(), "synonym": kinds.synonyms(), "alternative_spelling": kinds.british()}
+    lists = {
+        "misspelling": kinds.misspellings(),
+        "synonym": kinds.synonyms(),
+        "alternative_spelling": kinds.british(),
+    }
     possible = sum(word.lower() in lists[name] for word in old) if name in lists else len(old)
     of = possible if name == "alternative_spelling" else len(old)
     assert len(changed) == min(possible, int(of * RATES[name]))

@@ -15,7 +15,17 @@ SCRIPT = Path(__file__).parents[2] / "bench" / "busy.py"
 @pytest.mark.slow
 def test_quick_run_writes_its_rows(tmp_path: Path) -> None:
     out = tmp_path / "new" / "busy.json"
-    command = [sys.executable, SCRIPT, "--quick", "--repeats", "1", "--neighbours", "1", "--out", out]
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--quick",
+        "--repeats",
+        "1",
+        "--neighbours",
+        "1",
+        "--out",
+        out,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     rows = json.loads(out.read_text())

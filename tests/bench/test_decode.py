@@ -29,7 +29,18 @@ ENGINES = [
 def test_quick_run_writes_its_rows(tmp_path: Path) -> None:
     out = tmp_path / "new" / "decode.json"
     chosen = [word for name in ENGINES for word in ("--engine", name)]
-    command = [sys.executable, SCRIPT, "--quick", "--threads", "1", "--batch", "2", "--out", out, *chosen]
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--quick",
+        "--threads",
+        "1",
+        "--batch",
+        "2",
+        "--out",
+        out,
+        *chosen,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
     rows = json.loads(out.read_text())
@@ -65,12 +76,16 @@ print(found["staged fp32"]["peak_memory_mb"])
 
 def test_an_engines_memory_is_not_its_parents(tmp_path: Path) -> None:
     command = [sys.executable, "-c", LARGE_PARENT, tmp_path / "model"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=250, env=os.environ | PATHS)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=250, env=os.environ | PATHS
+    )
     assert done.returncode == 0, done.stderr
     assert 50 < float(done.stdout) < 2000
 
 
-def test_a_conversion_has_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversion_has_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(SCRIPT.parent)
     decode = importlib.import_module("decode")
     decode.in_a_process_of_its_own(write_process, tmp_path / "process")

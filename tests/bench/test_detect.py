@@ -1,4 +1,6 @@
-"""bench/detect.py runs in one command and says how each reader compares with the detector of before."""
+"""bench/detect.py runs in one command and says how each reader compares with the detector of
+before.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ SCRIPT = Path(__file__).parents[2] / "bench" / "detect.py"
 def test_quick_run_writes_its_rows(tmp_path: Path) -> None:
     out = tmp_path / "new" / "detect.json"
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--quick", "--threads", "1", "--out", out], capture_output=True, text=True, timeout=300
+        [sys.executable, SCRIPT, "--quick", "--threads", "1", "--out", out],
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     *readers, command = json.loads(out.read_text())

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "scoring.py"
-KEYS = {"workload", "model", "batch", "engine", "precision", "documents_per_s", "tokens_per_s", "ratio_to_best_peer"}
+KEYS = {
+    "workload",
+    "model",
+    "batch",
+    "engine",
+    "precision",
+    "documents_per_s",
+    "tokens_per_s",
+    "ratio_to_best_peer",
+}
 KEYS |= {"peak_memory_mb", "repeats"}
 
 
@@ -29,5 +38,12 @@ def test_quick_run_writes_its_rows(tmp_path: Path) -> None:
         assert row["peak_memory_mb"] >= 0
         assert name.split()[0] in done.stdout
         assert row["score"] == pytest.approx(rows["staged fp32"]["score"], abs=0.05)
-    assert max(row["ratio_to_best_peer"] for name, row in rows.items() if name.startswith("transformers")) == 1
+    assert (
+        max(
+            row["ratio_to_best_peer"]
+            for name, row in rows.items()
+            if name.startswith("transformers")
+        )
+        == 1
+    )
     assert rows["transformers bf16"]["ratio_to_same_precision"] == 1

@@ -14,9 +14,22 @@ ROOT = Path(__file__).parents[2]
 def test_short_run(tmp_path: Path) -> None:
     out = tmp_path / "new" / "serve.json"
     fake = f"{sys.executable} -m tests.web.fake {{port}}"
-    command = [sys.executable, ROOT / "bench" / "serve.py", "--seconds", "1.5", "--clients", "4", "--command", fake, "--out", out]
+    command = [
+        sys.executable,
+        ROOT / "bench" / "serve.py",
+        "--seconds",
+        "1.5",
+        "--clients",
+        "4",
+        "--command",
+        fake,
+        "--out",
+        out,
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT, env=environment)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=100, cwd=ROOT, env=environment
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
     assert found["errors"] == 0

@@ -17,7 +17,10 @@ KEYS |= {"kl_from_fp32", "peak_memory_mb", "repeats"}
 def test_quick_run_writes_its_rows(tmp_path: Path) -> None:
     out = tmp_path / "new" / "train.json"
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--quick", "--threads", "1", "--out", out], capture_output=True, text=True, timeout=250
+        [sys.executable, SCRIPT, "--quick", "--threads", "1", "--out", out],
+        capture_output=True,
+        text=True,
+        timeout=250,
     )
     assert done.returncode == 0, done.stderr
     ours, theirs = json.loads(out.read_text())
@@ -30,5 +33,7 @@ def test_quick_run_writes_its_rows(tmp_path: Path) -> None:
         assert row["peak_memory_mb"] > 0
         assert row["engine"] in done.stdout
     assert theirs["ratio_to_best_peer"] == 1
-    assert ours["ratio_to_best_peer"] == pytest.approx(ours["tokens_per_s"] / theirs["tokens_per_s"])
+    assert ours["ratio_to_best_peer"] == pytest.approx(
+        ours["tokens_per_s"] / theirs["tokens_per_s"]
+    )
     assert ours["first_loss"] == pytest.approx(theirs["first_loss"], abs=0.005)

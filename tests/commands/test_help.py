@@ -10,7 +10,9 @@ from staged.cli import GROUPS, app, name_of
 
 def test_every_command_stands_in_one_group() -> None:
     named = [name_of(one) for members in GROUPS.values() for one in members]
-    registered = [str(one.name) for one in app.registered_commands] + [name_of(one.typer_instance) for one in app.registered_groups]
+    registered = [str(one.name) for one in app.registered_commands] + [
+        name_of(one.typer_instance) for one in app.registered_groups
+    ]
     assert sorted(named) == sorted(registered)
 
 

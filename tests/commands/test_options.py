@@ -28,13 +28,19 @@ def empties() -> Iterator[list[str]]:
         for parameter in command.params:  # type: ignore[attr-defined]
             if parameter.param_type_name == "argument":
                 yield [*words, ""]
-            elif not parameter.is_flag and not set(parameter.opts) & {"--prompt", "--stop", "--help"}:
+            elif not parameter.is_flag and not set(parameter.opts) & {
+                "--prompt",
+                "--stop",
+                "--help",
+            }:
                 yield [*words, parameter.opts[0], ""]
                 yield [*words, f"{parameter.opts[0]}=  "]
 
 
 @pytest.mark.parametrize("arguments", list(empties()), ids=" ".join)
-def test_an_empty_value_is_refused_by_every_command(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_value_is_refused_by_every_command(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "mine.txt").write_text("The user's own.")
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, arguments)
@@ -58,4 +64,18 @@ def test_what_no_file_can_be_called_is_refused(value: str) -> None:
 
 
 def test_texts_may_be_anything() -> None:
-    refuse_no_names(["mini-s", "--prompt", "", "--stop=\n", "--stop", " ", "--prompt", "x" * 9999, "-", "--json", "é" * 127])
+    refuse_no_names(
+        [
+            "mini-s",
+            "--prompt",
+            "",
+            "--stop=\n",
+            "--stop",
+            " ",
+            "--prompt",
+            "x" * 9999,
+            "-",
+            "--json",
+            "é" * 127,
+        ]
+    )

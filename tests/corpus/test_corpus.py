@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from staged.corpus.build import CorpusSettings, build_passages, read_documents, split_documents, write_documents
+from staged.corpus.build import (
+    CorpusSettings,
+    build_passages,
+    read_documents,
+    split_documents,
+    write_documents,
+)
 from staged.corpus.duplicates import copied_runs, drop_duplicates, word_runs
 from staged.corpus.embedded import sotu
 from staged.corpus.files import read_corpus
@@ -45,7 +51,11 @@ class TestReading:
 
     def test_folder_reads_every_kind_in_a_fixed_order(self, tmp_path: Path) -> None:
         (tmp_path / "b.txt").write_text("plain", encoding="utf-8")
-        rows = [{"id": "x", "text": "row one"}, {"text": "row two"}, {"text": "generated", "label": 1}]
+        rows = [
+            {"id": "x", "text": "row one"},
+            {"text": "row two"},
+            {"text": "generated", "label": 1},
+        ]
         (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
         pq.write_table(pa.table({"text": ["cell"], "source": ["book"]}), tmp_path / "c.parquet")
         found = read_corpus(str(tmp_path))
@@ -53,11 +63,17 @@ class TestReading:
         assert [d.id for d in found] == ["a.jsonl:1", "a.jsonl:2", "b.txt", "c.parquet:1"]
         assert found[-1].source == "book"
 
-    def test_a_label_that_is_none_says_nothing_and_an_unknown_one_is_named(self, tmp_path: Path) -> None:
-        pq.write_table(pa.table({"text": ["a", "b"], "label": pa.array([None, 0])}), tmp_path / "a.parquet")
+    def test_a_label_that_is_none_says_nothing_and_an_unknown_one_is_named(
+        self, tmp_path: Path
+    ) -> None:
+        pq.write_table(
+            pa.table({"text": ["a", "b"], "label": pa.array([None, 0])}), tmp_path / "a.parquet"
+        )
         assert [one.text for one in read_corpus(str(tmp_path))] == ["a", "b"]
         (tmp_path / "b.jsonl").write_text('{"text": "c", "label": "human"}\n', encoding="utf-8")
-        with pytest.raises(CorpusError, match=r"b\.jsonl, row 1: the label 'human'; 0 is human, 1 machine-written"):
+        with pytest.raises(
+            CorpusError, match=r"b\.jsonl, row 1: the label 'human'; 0 is human, 1 machine-written"
+        ):
             read_corpus(str(tmp_path))
 
     def test_word_files_are_documents(self, tmp_path: Path) -> None:
@@ -86,8 +102,15 @@ class TestReading:
         [
             ("a.txt", b"caf\xe9", "byte 3 is not UTF-8"),
             ("a.jsonl", b'{"text": "x"}\n{oops', "line 2: not JSON"),
-            pytest.param("a.jsonl", b"[" * 100_000, "line 1: not JSON: maximum recursion depth", id="nested"),
-            pytest.param("a.jsonl", b'{"text": "x", "n": ' + b"9" * 5000 + b"}", "line 1: not JSON: Exceeds", id="long number"),
+            pytest.param(
+                "a.jsonl", b"[" * 100_000, "line 1: not JSON: maximum recursion depth", id="nested"
+            ),
+            pytest.param(
+                "a.jsonl",
+                b'{"text": "x", "n": ' + b"9" * 5000 + b"}",
+                "line 1: not JSON: Exceeds",
+                id="long number",
+            ),
             ("a.jsonl", b'{"txt": "x"}', 'row 1: no string under "text"'),
             ("a.jsonl", b"[1]", "line 1: must be an object"),
             ("a.parquet", b"PAR1 but not really", "not a readable Parquet"),
@@ -96,7 +119,9 @@ class TestReading:
             ("a.txt", b"  \n", "holds no text"),
         ],
     )
-    def test_bad_files_are_named(self, tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    def test_bad_files_are_named(
+        self, tmp_path: Path, name: str, content: bytes, says: str
+    ) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(CorpusError, match=says) as caught:
@@ -119,9 +144,15 @@ class TestPassages:
             assert passage.text.startswith("The")
 
     def test_nothing_is_lost_but_long_sentences_and_the_rest(self) -> None:
-        text = "One two three. Four five.\n\nSix seven eight nine ten eleven twelve. Thirteen fourteen. Fifteen."
+        text = (
+            "One two three. Four five.\n\nSix seven eight nine ten eleven twelve. Thirteen"
+            " fourteen. Fifteen."
+        )
         passages = cut(doc(text), words, budget=5, minimum=2)
-        assert [p.text for p in passages] == ["One two three. Four five.", "Thirteen fourteen. Fifteen."]
+        assert [p.text for p in passages] == [
+            "One two three. Four five.",
+            "Thirteen fourteen. Fifteen.",
+        ]
 
     def test_a_long_list_of_abbreviations_takes_no_longer_than_its_length(self) -> None:
         """50,000 characters took 14 seconds when each looked at all before it."""
@@ -131,8 +162,16 @@ class TestPassages:
         assert len(parts) == 2
 
     def test_abbreviations_do_not_end_a_sentence(self) -> None:
-        passages = cut(doc("Mr. Smith met Gen. Lee in the U. S. Senate. They spoke."), words, budget=11, minimum=1)
-        assert [p.text for p in passages] == ["Mr. Smith met Gen. Lee in the U. S. Senate.", "They spoke."]
+        passages = cut(
+            doc("Mr. Smith met Gen. Lee in the U. S. Senate. They spoke."),
+            words,
+            budget=11,
+            minimum=1,
+        )
+        assert [p.text for p in passages] == [
+            "Mr. Smith met Gen. Lee in the U. S. Senate.",
+            "They spoke.",
+        ]
 
     @given(st.text(max_size=400), st.integers(1, 20))
     @settings(max_examples=200, deadline=None)
@@ -143,7 +182,9 @@ class TestPassages:
 
 class TestSplits:
     def test_sources_stay_whole_and_shares_are_met(self) -> None:
-        documents = [doc("x" * (50 + 37 * i % 400), name=f"{i}", source=f"s{i // 2}") for i in range(400)]
+        documents = [
+            doc("x" * (50 + 37 * i % 400), name=f"{i}", source=f"s{i // 2}") for i in range(400)
+        ]
         splits = assign(documents, SHARES, seed=3)
         total = sum(len(d.text) for d in documents)
         for name, share in SHARES.items():
@@ -164,7 +205,9 @@ class TestSplits:
         with pytest.raises(CorpusError, match=r"1 source\(s\) for 4 splits"):
             assign([doc("alone")], SHARES, seed=1)
 
-    @pytest.mark.parametrize("shares", [{"train": 0.5}, {"train": 1.5, "test": -0.5}, {"training": 1.0}])
+    @pytest.mark.parametrize(
+        "shares", [{"train": 0.5}, {"train": 1.5, "test": -0.5}, {"training": 1.0}]
+    )
     def test_bad_shares(self, shares: dict[str, float]) -> None:
         with pytest.raises(CorpusError, match="add up to 1"):
             assign([doc("a")], shares, seed=1)
@@ -183,11 +226,18 @@ class TestDuplicates:
         ]
         kept, removed = drop_duplicates(given_)
         assert [d.id for d in kept] == ["t", "p"]
-        assert removed == {"verbatim": 2, "near": 1, "verbatim_across_splits": 1, "near_across_splits": 1}
+        assert removed == {
+            "verbatim": 2,
+            "near": 1,
+            "verbatim_across_splits": 1,
+            "near_across_splits": 1,
+        }
 
     def test_copied_runs_by_hand(self) -> None:
         known = set(word_runs(" ".join(f"w{i}" for i in range(20))))
-        text = " ".join(f"w{i}" for i in range(13)) + " other"  # 3 runs of 12; the first two are known
+        text = (
+            " ".join(f"w{i}" for i in range(13)) + " other"
+        )  # 3 runs of 12; the first two are known
         assert copied_runs(text, known) == (2, 3)
         assert copied_runs("too short", known) == (0, 0)
 
@@ -202,14 +252,18 @@ def passages_of(settings: CorpusSettings, bpe: BPE) -> tuple[list[Document], dic
 
 class TestBuild:
     def test_no_source_of_a_training_split_reaches_test(self, human_folder: Path, bpe: BPE) -> None:
-        passages, counts = passages_of(CorpusSettings(source=str(human_folder), budget_tokens=60, minimum_tokens=20), bpe)
+        passages, counts = passages_of(
+            CorpusSettings(source=str(human_folder), budget_tokens=60, minimum_tokens=20), bpe
+        )
         by_split = {split: {p.source for p in passages if p.split == split} for split in SPLITS}
         for split in SPLITS[:3]:
             assert by_split[split]
             assert not by_split[split] & by_split["test"]
         texts = {split: {p.text for p in passages if p.split == split} for split in SPLITS}
         assert not texts["test"] & (texts["pretrain"] | texts["train"] | texts["valid"])
-        assert counts["passages"] == {split: sum(p.split == split for p in passages) for split in counts["passages"]}
+        assert counts["passages"] == {
+            split: sum(p.split == split for p in passages) for split in counts["passages"]
+        }
 
     def test_round_trip_and_damage(self, tmp_path: Path) -> None:
         documents = [doc("one", name="1", split="train"), doc("zwei 🎈", name="2", split="test")]
@@ -224,7 +278,9 @@ class TestBuild:
         for i in range(8):
             (tmp_path / f"{i}.txt").write_text("Short.")
         with pytest.raises(CorpusError, match="no passage of 20–60 tokens for"):
-            passages_of(CorpusSettings(source=str(tmp_path), budget_tokens=60, minimum_tokens=20), bpe)
+            passages_of(
+                CorpusSettings(source=str(tmp_path), budget_tokens=60, minimum_tokens=20), bpe
+            )
 
     def test_minimum_above_budget(self) -> None:
         with pytest.raises(PlanError, match="minimum_tokens 9"):

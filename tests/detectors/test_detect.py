@@ -37,8 +37,14 @@ from tests.conftest import prose
 from tests.files.test_extract import pdf_file, word_file
 
 WORDS = 60
-NOUNS = "window garden ladder engine market bridge orchard letter winter captain kettle meadow parcel violin saddle"
-VERBS = "opens paints keeps follows counts repairs carries measures remembers wanted liked heard knew sold found"
+NOUNS = (
+    "window garden ladder engine market bridge orchard letter winter captain kettle meadow parcel"
+    " violin saddle"
+)
+VERBS = (
+    "opens paints keeps follows counts repairs carries measures remembers wanted liked heard knew"
+    " sold found"
+)
 
 
 class CountsHarbours:
@@ -73,7 +79,9 @@ def calibration(tmp_path: Path) -> Path:
 
 
 def text_with(harbours: int, words: int = WORDS) -> str:
-    """Prose of so many words, so many of which are `harbour` and none is twice in the same company."""
+    """Prose of so many words, so many of which are `harbour` and none is twice in the same
+    company.
+    """
     stream, found = random.Random(harbours + words), list[str]()
     while len(found) < words:
         a, b = stream.sample(NOUNS.split(), 2)
@@ -92,7 +100,13 @@ def run(*arguments: str, stdin: str | bytes | None = None) -> str:
 class TestVerdicts:
     def test_three_verdicts(self, detector: CountsHarbours, calibration: Path) -> None:
         examiner = Examiner("harbours", calibration=calibration)
-        texts = [("m", text_with(6)), ("h", text_with(0)), ("o", text_with(1)), ("short", "harbour " * 9), ("empty", " \u200b ")]
+        texts = [
+            ("m", text_with(6)),
+            ("h", text_with(0)),
+            ("o", text_with(1)),
+            ("short", "harbour " * 9),
+            ("empty", " \u200b "),
+        ]
         found = {one.id: one for one in examiner.examine(texts)}
         assert [found[i].verdict for i in ("m", "h")] == ["machine", "human-like"]
         assert all(found[i].verdict == "not enough evidence" for i in ("o", "short", "empty"))
@@ -102,18 +116,35 @@ class TestVerdicts:
         assert found["empty"].p_value is None
 
     @pytest.mark.parametrize("more", [-1, 1])
-    def test_as_many_scores_as_texts(self, detector: CountsHarbours, calibration: Path, more: int) -> None:
+    def test_as_many_scores_as_texts(
+        self, detector: CountsHarbours, calibration: Path, more: int
+    ) -> None:
         detector.score = lambda texts: [0.0] * (len(texts) + more)  # type: ignore[method-assign]
-        with pytest.raises(CheckpointError, match=rf"harbours: gave {3 + more} scores for 3 texts; the detector is broken"):
-            Examiner("harbours", calibration=calibration).examine([(str(i), text_with(i)) for i in range(3)])
+        with pytest.raises(
+            CheckpointError,
+            match=rf"harbours: gave {3 + more} scores for 3 texts; the detector is broken",
+        ):
+            Examiner("harbours", calibration=calibration).examine(
+                [(str(i), text_with(i)) for i in range(3)]
+            )
 
-    def test_what_is_not_covered_is_not_scored(self, detector: CountsHarbours, calibration: Path) -> None:
-        russian = "Гавань открыта каждое утро, и паром уходит в семь часов, хотя ветер с моря бывает сильным. " * 9
+    def test_what_is_not_covered_is_not_scored(
+        self, detector: CountsHarbours, calibration: Path
+    ) -> None:
+        russian = (
+            "Гавань открыта каждое утро, и паром уходит в семь часов, хотя ветер с моря бывает"
+            " сильным. " * 9
+        )
         first, other, last = Examiner("harbours", calibration=calibration).examine(
             [("a", text_with(6)), ("b", russian), ("c", text_with(0))]
         )
         assert [first.verdict, last.verdict] == ["machine", "human-like"]
-        assert (other.verdict, other.score, other.p_value, other.n_human) == ("not enough evidence", None, None, 0)
+        assert (other.verdict, other.score, other.p_value, other.n_human) == (
+            "not enough evidence",
+            None,
+            None,
+            0,
+        )
         assert "Cyrillic" in other.reason
         assert detector.asked == 2
 
@@ -122,12 +153,19 @@ class TestVerdicts:
         once, four, loop = Examiner("harbours", calibration=calibration).examine(
             [("a", text), ("b", f"{text}\n\n" * 4), ("c", "The harbour opens before noon. " * 40)]
         )
-        assert (four.score, four.p_value, four.verdict, four.words) == (once.score, once.p_value, once.verdict, once.words)
+        assert (four.score, four.p_value, four.verdict, four.words) == (
+            once.score,
+            once.p_value,
+            once.verdict,
+            once.words,
+        )
         assert "read once" in four.reason
         assert (loop.verdict, loop.score) == ("not enough evidence", None)
         assert "repeats itself" in loop.reason
 
-    def test_what_the_model_knows_by_heart_is_not_accused(self, calibration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_the_model_knows_by_heart_is_not_accused(
+        self, calibration: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         class Knows(CountsHarbours):
             scorer, most_tokens = None, 1024
 
@@ -135,14 +173,22 @@ class TestVerdicts:
         monkeypatch.setattr(detect, "calibration_file", lambda name: None)
         for known, said in ((True, "not enough evidence"), (False, "machine")):
             monkeypatch.setattr(detect, "is_recited", lambda detector, text, known=known: known)
-            one, human = Examiner("harbours", calibration=calibration).examine([("a", text_with(6)), ("b", text_with(0))])
+            one, human = Examiner("harbours", calibration=calibration).examine(
+                [("a", text_with(6)), ("b", text_with(0))]
+            )
             assert (one.verdict, one.p_value is None) == (said, known)
             assert human.verdict == "human-like"
 
-    def test_normalised_before_it_is_scored(self, detector: CountsHarbours, calibration: Path) -> None:
+    def test_normalised_before_it_is_scored(
+        self, detector: CountsHarbours, calibration: Path
+    ) -> None:
         plain = text_with(6)
-        hidden = plain.replace("harbour", "h\u200barb\u043eur")  # a zero-width space and a Cyrillic о
-        before, after = Examiner("harbours", calibration=calibration).examine([("a", plain), ("b", hidden)])
+        hidden = plain.replace(
+            "harbour", "h\u200barb\u043eur"
+        )  # a zero-width space and a Cyrillic о
+        before, after = Examiner("harbours", calibration=calibration).examine(
+            [("a", plain), ("b", hidden)]
+        )
         assert after.score == before.score
         assert {change.count for change in after.changes} == {6}
         assert not before.changes
@@ -158,7 +204,9 @@ class TestVerdicts:
         with pytest.raises(CheckpointError, match="calibrates the detector 'other'"):
             Examiner("harbours", calibration=path)
 
-    def test_a_folders_calibration_is_not_another_folders_of_that_name(self, tiny: Path, tmp_path: Path) -> None:
+    def test_a_folders_calibration_is_not_another_folders_of_that_name(
+        self, tiny: Path, tmp_path: Path
+    ) -> None:
         n = len(FEATURES)
         for name, sign in (("one", 1.0), ("two", -1.0)):
             (tmp_path / name).mkdir()
@@ -166,10 +214,15 @@ class TestVerdicts:
             EvidenceDetector(load_causal(str(tiny)), weights, name="mine").save(tmp_path / name)
             fit_calibration("mine", [(0.0, WORDS)]).save(tmp_path / name / "calibration.json")
         one, two = str(tmp_path / "one"), str(tmp_path / "two")
-        assert Examiner(one).calibration == Examiner(one, calibration=Path(one, "calibration.json")).calibration
+        assert (
+            Examiner(one).calibration
+            == Examiner(one, calibration=Path(one, "calibration.json")).calibration
+        )
         fit_calibration(one, [(0.0, WORDS)], known_by=known_by(one)).save(tmp_path / "c.json")
         shutil.copytree(one, tmp_path / "copy")
-        assert Examiner(str(tmp_path / "copy"), calibration=tmp_path / "c.json").calibration  # its files are what it is
+        assert Examiner(
+            str(tmp_path / "copy"), calibration=tmp_path / "c.json"
+        ).calibration  # its files are what it is
         assert load_calibration(tmp_path / "c.json").known_by == known_by(one)
         with pytest.raises(CheckpointError, match=r"not .*two' as it is now"):
             Examiner(two, calibration=tmp_path / "c.json")
@@ -204,9 +257,14 @@ class TestSegments:
         assert segment_spans("One. Two.") == [(0, 9)]
         assert segment_spans("no end in sight " * 200) == [(0, 3199)]
 
-    def test_a_script_without_spaces_is_said(self, detector: CountsHarbours, calibration: Path) -> None:
+    def test_a_script_without_spaces_is_said(
+        self, detector: CountsHarbours, calibration: Path
+    ) -> None:
         examiner = Examiner("harbours", calibration=calibration)
-        chinese, quoted = "港口的渡轮早上七点离开，中午之前返回。 " * 60, text_with(6) + " 港口的渡轮早上七点离开"
+        chinese, quoted = (
+            "港口的渡轮早上七点离开，中午之前返回。 " * 60,
+            text_with(6) + " 港口的渡轮早上七点离开",
+        )
         for text, unspaced in (
             (chinese, True),
             ("สวัสดีครับ " * 60, True),
@@ -232,10 +290,22 @@ class TestInputs:
         (tmp_path / "f" / "b.txt").write_text("two", encoding="utf-8-sig")
         (tmp_path / "f" / "a.md").write_text("one", encoding="utf-8")
         rows = [{"id": "x", "text": "three"}, {"text": "four\u2028still four"}]
-        (tmp_path / "r.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+        (tmp_path / "r.jsonl").write_text(
+            "\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8"
+        )
         pq.write_table(pa.Table.from_pylist([{"id": 7, "text": "five"}]), tmp_path / "p.parquet")
-        found = list(read_texts([str(tmp_path / "f"), str(tmp_path / "r.jsonl"), str(tmp_path / "p.parquet")]))
-        assert [text for _, text in found] == ["one", "two", "three", "four\u2028still four", "five"]
+        found = list(
+            read_texts(
+                [str(tmp_path / "f"), str(tmp_path / "r.jsonl"), str(tmp_path / "p.parquet")]
+            )
+        )
+        assert [text for _, text in found] == [
+            "one",
+            "two",
+            "three",
+            "four\u2028still four",
+            "five",
+        ]
         assert [name for name, _ in found[2:]] == ["x", f"{tmp_path}/r.jsonl:2", "7"]
 
     def test_word_files_and_pdfs(self, tmp_path: Path) -> None:
@@ -261,14 +331,19 @@ class TestInputs:
     def test_rows_of_several_files_are_told_apart(self, tmp_path: Path) -> None:
         for name in "ab":
             (tmp_path / f"{name}.jsonl").write_text('{"text": "one"}\n{"id": 7, "text": "two"}\n')
-        found = [name for name, _ in read_texts([str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")])]
+        found = [
+            name for name, _ in read_texts([str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")])
+        ]
         assert found == [f"{tmp_path}/a.jsonl:1", "7", f"{tmp_path}/b.jsonl:1", "7"]
 
     def test_all_files_are_looked_at_before_the_first_fault_is_said(self, tmp_path: Path) -> None:
         for name in ("a.txt", "b", "c.pdf"):
             (tmp_path / name).write_bytes(b"%PDF-1.7" if name == "c.pdf" else b"\xff")
         for read in (lambda place: list(read_texts([place])), read_corpus):
-            with pytest.raises(CorpusError, match=r"(?s)a\.txt: byte 0 is not UTF-8 .*\n.*b: byte 0 is .*\n.*c\.pdf: this PDF"):
+            with pytest.raises(
+                CorpusError,
+                match=r"(?s)a\.txt: byte 0 is not UTF-8 .*\n.*b: byte 0 is .*\n.*c\.pdf: this PDF",
+            ):
                 read(str(tmp_path))
 
     def test_a_locked_pdf_is_named(self, tmp_path: Path) -> None:
@@ -280,8 +355,16 @@ class TestInputs:
         ("name", "data", "said"),
         [
             ("a.txt", b"caf\xe9", "byte 3 is not UTF-8"),
-            ("a.doc", b"\xd0\xcf\x11\xe0", "an old Office file, damaged or of another program than Word; save it as .docx"),
-            ("a.csv", b"id,text\n", "a .csv file has more than a text in it; give its texts as .jsonl rows"),
+            (
+                "a.doc",
+                b"\xd0\xcf\x11\xe0",
+                "an old Office file, damaged or of another program than Word; save it as .docx",
+            ),
+            (
+                "a.csv",
+                b"id,text\n",
+                "a .csv file has more than a text in it; give its texts as .jsonl rows",
+            ),
             ("a.txt", b"PK\x03\x04 and no more", "this Word file is damaged"),
             ("a.jsonl", b'{"id": 1}', 'row 1: no string under "text"'),
             ("a.jsonl", b'{"text": "a"}\n{"text": 3}', 'row 2: no string under "text"'),
@@ -313,7 +396,9 @@ class TestInputs:
         assert [text for _, text in read_texts([str(tmp_path)])] == ["one"]
 
     @pytest.mark.parametrize(("encoding", "byte"), [("utf-16-le", 4), ("utf-16-be", 4)])
-    def test_binary_data_behind_a_utf_16_mark(self, tmp_path: Path, encoding: str, byte: int) -> None:
+    def test_binary_data_behind_a_utf_16_mark(
+        self, tmp_path: Path, encoding: str, byte: int
+    ) -> None:
         (tmp_path / "a.txt").write_bytes("\ufeffa\0b".encode(encoding))
         with pytest.raises(CorpusError, match=f"byte {byte} is not UTF-8"):
             list(read_texts([str(tmp_path / "a.txt")]))
@@ -323,7 +408,9 @@ class TestInputs:
         assert [text for _, text in read_texts([str(tmp_path / "a.txt")])] == ["naïve"]
 
     def test_ids_fit_into_any_output(self, tmp_path: Path) -> None:
-        (tmp_path / "a.jsonl").write_text('{"id": "\\ud800", "text": "a"}\n{"id": null, "text": "b"}\n')
+        (tmp_path / "a.jsonl").write_text(
+            '{"id": "\\ud800", "text": "a"}\n{"id": null, "text": "b"}\n'
+        )
         assert [name for name, _ in read_texts([str(tmp_path / "a.jsonl")])] == ["\\ud800", "2"]
 
     def test_a_pipe_is_a_file(self, tmp_path: Path) -> None:
@@ -334,7 +421,9 @@ class TestInputs:
         assert list(read_texts([str(pipe)])) == [(str(pipe), "one")]
         writer.join()
 
-    def test_a_folder_that_cannot_be_walked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_folder_that_cannot_be_walked(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def refused(self: Path) -> bool:
             raise PermissionError(13, "Permission denied", str(self))
 
@@ -345,7 +434,9 @@ class TestInputs:
 
 
 class TestCommand:
-    def test_json_lines_in_input_order(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
+    def test_json_lines_in_input_order(
+        self, detector: CountsHarbours, calibration: Path, tmp_path: Path
+    ) -> None:
         rows = [{"id": f"t{i}", "text": text_with(i % 7)} for i in range(150)]
         path = tmp_path / "texts.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -354,32 +445,65 @@ class TestCommand:
         assert [one["id"] for one in found] == [row["id"] for row in rows]
         assert {"id", "score", "p_value", "verdict", "detector"} <= found[0].keys()
 
-    def test_standard_input_as_text_and_as_rows(self, detector: CountsHarbours, calibration: Path) -> None:
+    def test_standard_input_as_text_and_as_rows(
+        self, detector: CountsHarbours, calibration: Path
+    ) -> None:
         one = json.loads(run("-", "--json", "--calibration", str(calibration), stdin=text_with(6)))
         assert (one["id"], one["verdict"]) == ("-", "machine")
         rows = "".join(json.dumps({"id": i, "text": text_with(i)}) + "\n" for i in range(3))
-        assert [json.loads(line)["id"] for line in run("-", "--json", stdin=rows).splitlines()] == ["0", "1", "2"]
+        assert [json.loads(line)["id"] for line in run("-", "--json", stdin=rows).splitlines()] == [
+            "0",
+            "1",
+            "2",
+        ]
 
     def test_csv(self, detector: CountsHarbours, calibration: Path) -> None:
-        rows = list(csv.DictReader(io.StringIO(run("-", "--csv", "--calibration", str(calibration), stdin=text_with(6)))))
+        rows = list(
+            csv.DictReader(
+                io.StringIO(
+                    run("-", "--csv", "--calibration", str(calibration), stdin=text_with(6))
+                )
+            )
+        )
         assert rows[0]["verdict"] == "machine"
         assert float(rows[0]["p_value"]) == pytest.approx(1 / 201)
 
-    def test_words_and_table_and_parts(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
-        shown = run("-", "--segments", "--calibration", str(calibration), stdin=f"{text_with(6)}. Window {text_with(6)}.\n\n" * 2)
+    def test_words_and_table_and_parts(
+        self, detector: CountsHarbours, calibration: Path, tmp_path: Path
+    ) -> None:
+        shown = run(
+            "-",
+            "--segments",
+            "--calibration",
+            str(calibration),
+            stdin=f"{text_with(6)}. Window {text_with(6)}.\n\n" * 2,
+        )
         assert "machine" in shown
         assert "no ground to accuse" in shown
         assert "parts would be called machine by chance" in shown
-        assert "by chance" not in run("-", "--segments", "--calibration", str(calibration), stdin=text_with(6))
+        assert "by chance" not in run(
+            "-", "--segments", "--calibration", str(calibration), stdin=text_with(6)
+        )
         for name in "ab":
             (tmp_path / f"{name}.txt").write_text(text_with(6), encoding="utf-8")
-        assert run(str(tmp_path / "a.txt"), str(tmp_path / "b.txt")).count("not enough evidence") == 2
+        assert (
+            run(str(tmp_path / "a.txt"), str(tmp_path / "b.txt")).count("not enough evidence") == 2
+        )
 
-    def test_a_table_says_why_there_is_no_verdict(self, detector: CountsHarbours, tmp_path: Path) -> None:
+    def test_a_table_says_why_there_is_no_verdict(
+        self, detector: CountsHarbours, tmp_path: Path
+    ) -> None:
         for name in ("a", "b", "c"):
             (tmp_path / f"{name}.txt").write_text("" if name == "c" else text_with(6))
-        said = " ".join(CliRunner().invoke(app, ["detect", str(tmp_path), "--detector", "harbours"]).stdout.split())
-        assert "2 texts of which nothing can be said: The detector harbours has not been calibrated" in said
+        said = " ".join(
+            CliRunner()
+            .invoke(app, ["detect", str(tmp_path), "--detector", "harbours"])
+            .stdout.split()
+        )
+        assert (
+            "2 texts of which nothing can be said: The detector harbours has not been calibrated"
+            in said
+        )
         assert "1 text of which nothing can be said: The text is empty." in said
 
     def test_short_texts_are_one_reason_and_a_rare_rate_is_another(
@@ -390,29 +514,61 @@ class TestCommand:
         for words in (1, 2, 3):
             (texts / f"{words}.txt").write_text("word " * words)
         (texts / "long.txt").write_text(text_with(3))
-        asked = ["detect", str(texts), "--detector", "harbours", "--calibration", str(calibration), "--fpr", "0.00001"]
+        asked = [
+            "detect",
+            str(texts),
+            "--detector",
+            "harbours",
+            "--calibration",
+            str(calibration),
+            "--fpr",
+            "0.00001",
+        ]
         said = " ".join(CliRunner().invoke(app, asked).stdout.split())
-        assert "3 texts of which nothing can be said: below 50 words there is too little to judge by." in said
+        assert (
+            "3 texts of which nothing can be said: below 50 words there is too little to judge by."
+            in said
+        )
         assert "1 text of which nothing can be said: There are" in said
 
     def test_a_table_shows_how_texts_begin_where_there_is_room(
         self, detector: CountsHarbours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "a.jsonl"
-        texts = [f"Text\n{name} [b]\x1b[31m{'long ' * 99}" for name in "XY"] + ["東京の川" * 99]  # signs two columns wide
-        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+        texts = [f"Text\n{name} [b]\x1b[31m{'long ' * 99}" for name in "XY"] + [
+            "東京の川" * 99
+        ]  # signs two columns wide
+        path.write_text(
+            "".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8"
+        )
         for width, shown in ((60, 0), (100, 1)):
             monkeypatch.setattr("staged.commands.detect.screen", Console(width=width))
             table = run(str(path))
-            assert (table.count("Text X [b][31mlong"), table.count("Text Y [b][31mlong")) == (shown, shown)
+            assert (table.count("Text X [b][31mlong"), table.count("Text Y [b][31mlong")) == (
+                shown,
+                shown,
+            )
             assert ("東京の川" in table) == bool(shown)
             assert table.count("not enough evidence") == 3
             assert "\x1b[31m" not in table
 
-    def test_page(self, detector: CountsHarbours, calibration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_page(
+        self,
+        detector: CountsHarbours,
+        calibration: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         monkeypatch.setattr(Examiner, "tokens", lambda self, text: [])
         page = tmp_path / "page.html"
-        shown = run("-", "--html", str(page), "--calibration", str(calibration), stdin=text_with(6) + " <script>alert(1)</script>")
+        shown = run(
+            "-",
+            "--html",
+            str(page),
+            "--calibration",
+            str(calibration),
+            stdin=text_with(6) + " <script>alert(1)</script>",
+        )
         assert "machine · 61 words" in " ".join(shown.split())
         assert f"page: {page}" in "".join(shown.split("\n"))
         html = page.read_text(encoding="utf-8")
@@ -438,7 +594,9 @@ class TestCommand:
     def test_what_is_read_is_not_replaced(self, detector: CountsHarbours, tmp_path: Path) -> None:
         path = tmp_path / "texts.jsonl"
         path.write_text('{"text": "one"}\n')
-        result = CliRunner().invoke(app, ["detect", str(path), "--out", str(tmp_path / "." / "texts.jsonl")])
+        result = CliRunner().invoke(
+            app, ["detect", str(path), "--out", str(tmp_path / "." / "texts.jsonl")]
+        )
         assert isinstance(result.exception, PlanError)
         assert "is read here and would be replaced" in str(result.exception)
         assert path.read_text() == '{"text": "one"}\n'
@@ -459,7 +617,9 @@ class TestCommand:
             assert len(out.read_text().splitlines()) == 1
 
     @pytest.mark.parametrize("kind", ["folder", "pipe"])
-    def test_only_a_file_is_replaced(self, detector: CountsHarbours, tmp_path: Path, kind: str) -> None:
+    def test_only_a_file_is_replaced(
+        self, detector: CountsHarbours, tmp_path: Path, kind: str
+    ) -> None:
         (tmp_path / "a.txt").write_text("one")
         out = tmp_path / "out.jsonl"
         out.mkdir() if kind == "folder" else os.mkfifo(out)
@@ -469,7 +629,9 @@ class TestCommand:
 
 
 class TestResuming:
-    def test_continues_with_what_is_missing(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
+    def test_continues_with_what_is_missing(
+        self, detector: CountsHarbours, calibration: Path, tmp_path: Path
+    ) -> None:
         texts = [(f"t{i}", text_with(i % 7)) for i in range(200)]
         examiner = Examiner("harbours", calibration=calibration)
         whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
@@ -488,7 +650,9 @@ class TestResuming:
         assert out.read_bytes() == whole.read_bytes()
         assert not out.with_name("out.jsonl.blocks").exists()
 
-    def test_a_class_of_essays_is_kept_as_it_goes(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
+    def test_a_class_of_essays_is_kept_as_it_goes(
+        self, detector: CountsHarbours, calibration: Path, tmp_path: Path
+    ) -> None:
         texts, seen = [(str(i), text_with(i)) for i in range(40)], list[int]()
 
         def stop(done: int, total: int) -> None:
@@ -497,11 +661,18 @@ class TestResuming:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            write_judged(tmp_path / "o.jsonl", Examiner("harbours", calibration=calibration), texts, progress=stop)
+            write_judged(
+                tmp_path / "o.jsonl",
+                Examiner("harbours", calibration=calibration),
+                texts,
+                progress=stop,
+            )
         assert seen == [0, 16, 32]
         assert len(list((tmp_path / "o.jsonl.blocks").glob("*.jsonl"))) == 2
 
-    def test_other_texts_are_not_taken_for_these(self, detector: CountsHarbours, calibration: Path, tmp_path: Path) -> None:
+    def test_other_texts_are_not_taken_for_these(
+        self, detector: CountsHarbours, calibration: Path, tmp_path: Path
+    ) -> None:
         out = tmp_path / "out.jsonl"
         examiner = Examiner("harbours", calibration=calibration)
         with pytest.raises(KeyboardInterrupt):
@@ -520,7 +691,9 @@ class TestResuming:
         (folder / "weights.npy").write_text("2", encoding="utf-8")
         assert before.keys() == detector_files(str(folder)).keys()
         assert before != detector_files(str(folder))
-        assert {"readers.json", "lexical.npz", "encoder.safetensors"} < detector_files("evidence").keys()
+        assert {"readers.json", "lexical.npz", "encoder.safetensors"} < detector_files(
+            "evidence"
+        ).keys()
         assert not detector_files("nowhere")
 
 

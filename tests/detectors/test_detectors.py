@@ -44,17 +44,24 @@ class TestRoberta:
     def test_label_order_of_hub_files(self) -> None:
         assert roberta.machine_index({0: "Fake", 1: "Real"}, "x") == 0
         assert roberta.machine_index({0: "human", 1: "machine"}, "x") == 1
-        assert roberta.machine_index({0: "LABEL_0", 1: "LABEL_1"}, "roberta-large-openai-detector") == 0
+        assert (
+            roberta.machine_index({0: "LABEL_0", 1: "LABEL_1"}, "roberta-large-openai-detector")
+            == 0
+        )
         with pytest.raises(CheckpointError, match="don't say which means machine"):
             roberta.machine_index({0: "LABEL_0", 1: "LABEL_1"}, "x")
         with pytest.raises(CheckpointError, match="3 labels"):
             roberta.machine_index({0: "a", 1: "b", 2: "c"}, "x")
 
-    def test_fake_first_files_score_by_our_convention(self, tiny_encoder: Path, tmp_path: Path) -> None:
+    def test_fake_first_files_score_by_our_convention(
+        self, tiny_encoder: Path, tmp_path: Path
+    ) -> None:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         torch.manual_seed(1)
-        model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=2, id2label={0: "Fake", 1: "Real"})
+        model = AutoModelForSequenceClassification.from_pretrained(
+            tiny_encoder, num_labels=2, id2label={0: "Fake", 1: "Real"}
+        )
         tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
         model.save_pretrained(tmp_path)
         tokenizer.save_pretrained(tmp_path)
@@ -63,7 +70,11 @@ class TestRoberta:
         total, read = found.token_counts("The river keeps the bridge. " * 500)
         assert total > read == found.max_tokens
         with torch.no_grad():
-            fake, real = model.eval()(**tokenizer("The river keeps the bridge", return_tensors="pt")).logits[0].tolist()
+            fake, real = (
+                model.eval()(**tokenizer("The river keeps the bridge", return_tensors="pt"))
+                .logits[0]
+                .tolist()
+            )
         assert score == pytest.approx(fake - real, abs=1e-5)
 
     def test_training_views(self) -> None:
@@ -71,12 +82,19 @@ class TestRoberta:
         stream = np.random.default_rng(1)
         plain = RobertaSettings(crop=False, max_tokens=50)
         assert training_view(ids, plain, 3, stream) == ids[:50]
-        starts = {training_view(ids, RobertaSettings(max_tokens=50), 3, stream)[0] for _ in range(400)}
+        starts = {
+            training_view(ids, RobertaSettings(max_tokens=50), 3, stream)[0] for _ in range(400)
+        }
         assert min(starts) < 105
         assert max(starts) > 245
-        lengths = [len(training_view(ids, RobertaSettings(max_tokens=50, random_length=True), 3, stream)) for _ in range(900)]
+        lengths = [
+            len(training_view(ids, RobertaSettings(max_tokens=50, random_length=True), 3, stream))
+            for _ in range(900)
+        ]
         assert (min(lengths), max(lengths)) == (10, 50)
-        dropped = training_view(ids * 20, RobertaSettings(max_tokens=4000, token_dropout=0.3), 3, stream)
+        dropped = training_view(
+            ids * 20, RobertaSettings(max_tokens=4000, token_dropout=0.3), 3, stream
+        )
         assert dropped.count(3) / 4000 == pytest.approx(0.3, abs=0.03)
         assert training_view([], RobertaSettings(random_length=True), 3, stream) == []
 
@@ -112,8 +130,12 @@ class TestThresholds:
         assert threshold_at_fpr(scores, 0.05) == 94.0
         assert threshold_at_fpr(scores[:98], 0.01) == math.inf
 
-    @given(st.lists(st.floats(-10, 10), min_size=1, max_size=300), st.sampled_from([0.01, 0.05, 0.2]))
-    def test_conformal_p_is_at_most_the_rate_above_it_and_not_below(self, scores: list[float], fpr: float) -> None:
+    @given(
+        st.lists(st.floats(-10, 10), min_size=1, max_size=300), st.sampled_from([0.01, 0.05, 0.2])
+    )
+    def test_conformal_p_is_at_most_the_rate_above_it_and_not_below(
+        self, scores: list[float], fpr: float
+    ) -> None:
         cut = threshold_at_fpr(scores, fpr)
 
         def p_value(score: float) -> float:
@@ -127,7 +149,12 @@ class TestThresholds:
 
     def test_rate_holds_on_new_texts(self) -> None:
         stream = np.random.default_rng(2)
-        rates = [(stream.normal(size=400) > threshold_at_fpr(stream.normal(size=250).tolist(), 0.05)).mean() for _ in range(400)]
+        rates = [
+            (
+                stream.normal(size=400) > threshold_at_fpr(stream.normal(size=250).tolist(), 0.05)
+            ).mean()
+            for _ in range(400)
+        ]
         assert np.mean(rates) == pytest.approx(0.05 * 250 / 251, abs=0.004)
 
     @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 1)), min_size=1, max_size=40))
@@ -135,6 +162,10 @@ class TestThresholds:
         scores, labels = [float(s) for s, _ in rows], [label for _, label in rows]
 
         def right(cut: float) -> int:
-            return sum((s > cut) == (label == MACHINE) for s, label in zip(scores, labels, strict=True))
+            return sum(
+                (s > cut) == (label == MACHINE) for s, label in zip(scores, labels, strict=True)
+            )
 
-        assert right(best_threshold(scores, labels)) == max(right(cut / 2) for cut in range(-14, 15))
+        assert right(best_threshold(scores, labels)) == max(
+            right(cut / 2) for cut in range(-14, 15)
+        )

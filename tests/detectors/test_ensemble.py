@@ -22,14 +22,19 @@ TEXTS = [prose(1, 8), prose(2, 8), ""]
 @pytest.fixture
 def members(tiny: Path) -> list[EvidenceDetector]:
     scorer = load_causal(str(tiny))
-    return [EvidenceDetector(scorer, weights(), name=name, most_tokens=most) for name, most in (("long", 90), ("short", 30))]
+    return [
+        EvidenceDetector(scorer, weights(), name=name, most_tokens=most)
+        for name, most in (("long", 90), ("short", 30))
+    ]
 
 
 def test_a_score_is_the_weighted_mean(members: list[EvidenceDetector]) -> None:
     both = Ensemble(members, [3, 1], name="both")
     long, short = (one.score(TEXTS) for one in members)
     assert long[0] != pytest.approx(short[0], abs=1e-3)
-    assert both.score(TEXTS) == pytest.approx([(3 * a + b) / 4 for a, b in zip(long, short, strict=True)])
+    assert both.score(TEXTS) == pytest.approx(
+        [(3 * a + b) / 4 for a, b in zip(long, short, strict=True)]
+    )
 
 
 def test_it_reads_what_its_shortest_member_reads(members: list[EvidenceDetector]) -> None:
@@ -37,13 +42,19 @@ def test_it_reads_what_its_shortest_member_reads(members: list[EvidenceDetector]
     assert (both.scorer, both.most_tokens) == (members[1].scorer, 30)
 
 
-def test_a_changed_member_is_another_detector(members: list[EvidenceDetector], tmp_path: Path) -> None:
+def test_a_changed_member_is_another_detector(
+    members: list[EvidenceDetector], tmp_path: Path
+) -> None:
     """Work begun with the one is not continued with the other."""
     Ensemble(members, [1, 1], name="both").save(tmp_path)
     before = detector_files(str(tmp_path))
     assert sorted(before) == [
         "ensemble.json",
-        *(f"{one}/{file}" for one in ("long", "short") for file in ("evidence.json", "scorer/model.safetensors")),
+        *(
+            f"{one}/{file}"
+            for one in ("long", "short")
+            for file in ("evidence.json", "scorer/model.safetensors")
+        ),
     ]
     path = tmp_path / "short" / "evidence.json"
     path.write_text(path.read_text(encoding="utf-8").replace("0.1", "0.2"), encoding="utf-8")
@@ -70,7 +81,9 @@ def test_a_changed_member_is_another_detector(members: list[EvidenceDetector], t
         ),
     ],
 )
-def test_a_file_that_is_none(made: dict, said: str, members: list[EvidenceDetector], tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_a_file_that_is_none(
+    made: dict, said: str, members: list[EvidenceDetector], tmp_path: Path
+) -> None:  # type: ignore[type-arg]
     Ensemble(members, [1, 1], name="both").save(tmp_path)
     (tmp_path / "ensemble.json").write_text(json.dumps(made), encoding="utf-8")
     with pytest.raises(CheckpointError, match=said):
@@ -81,12 +94,18 @@ def test_kept_and_read_again(members: list[EvidenceDetector], tmp_path: Path) ->
     both = Ensemble(members, [2, 1], name="both")
     both.save(tmp_path)
     again = load_ensemble(tmp_path)
-    assert (again.name, again.weights, [one.most_tokens for one in again.members]) == ("both", (2.0, 1.0), [90, 30])
+    assert (again.name, again.weights, [one.most_tokens for one in again.members]) == (
+        "both",
+        (2.0, 1.0),
+        [90, 30],
+    )
     assert again.score(TEXTS) == pytest.approx(both.score(TEXTS))
 
 
 def test_a_member_in_another_ones_folder(members: list[EvidenceDetector], tmp_path: Path) -> None:
     Ensemble(members, [1, 1], name="both").save(tmp_path)
-    (tmp_path / "short" / "evidence.json").write_bytes((tmp_path / "long" / "evidence.json").read_bytes())
+    (tmp_path / "short" / "evidence.json").write_bytes(
+        (tmp_path / "long" / "evidence.json").read_bytes()
+    )
     with pytest.raises(CheckpointError, match="the members long, short call themselves long, long"):
         load_detector(tmp_path)

@@ -13,7 +13,13 @@ import pytest
 
 from staged.corpus.files import read_corpus
 from staged.detectors.calibration.calibration import humans_needed, load_calibration
-from staged.detectors.catalog import SHIPPED, calibration_file, load_detector, open_detector, shipped_folder
+from staged.detectors.catalog import (
+    SHIPPED,
+    calibration_file,
+    load_detector,
+    open_detector,
+    shipped_folder,
+)
 from staged.detectors.detect import Examiner
 from staged.detectors.kinds import evidence
 from staged.detectors.kinds.ensemble import Ensemble
@@ -34,9 +40,15 @@ def weights() -> Weights:
 
 
 @pytest.mark.parametrize("name", FORMER)
-def test_a_former_folder_is_of_one_plan(name: str, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_former_folder_is_of_one_plan(
+    name: str, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scorers = []
-    monkeypatch.setattr(evidence, "load_causal", lambda scorer, **_: scorers.append(scorer) or load_causal(str(tiny)))
+    monkeypatch.setattr(
+        evidence,
+        "load_causal",
+        lambda scorer, **_: scorers.append(scorer) or load_causal(str(tiny)),
+    )
     detector, file = open_detector(name, device="cpu"), calibration_file(name)
     facts = json.loads((shipped_folder(name) / "facts.json").read_text(encoding="utf-8"))
     planned = facts["settings"]
@@ -46,7 +58,10 @@ def test_a_former_folder_is_of_one_plan(name: str, tiny: Path, monkeypatch: pyte
     assert (detector.name, calibration.detector, planned["name"]) == (own, own, own)
     assert own in {row["score"] for row in facts["auroc"]}
     if isinstance(detector, Ensemble):
-        assert dict(zip((one.name for one in detector.members), detector.weights, strict=True)) == planned["members"]
+        assert (
+            dict(zip((one.name for one in detector.members), detector.weights, strict=True))
+            == planned["members"]
+        )
         for one in detector.members:
             assert (shipped_folder(name) / one.name / "evidence.json").read_bytes() == (
                 shipped_folder(f"{one.name}-2026-11") / "evidence.json"
@@ -63,7 +78,12 @@ def test_a_former_folder_is_of_one_plan(name: str, tiny: Path, monkeypatch: pyte
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "score"), [("evidence-2026-11", -0.936), ("evidence-gemma", -0.671), ("evidence-ensemble-2026-11", -0.760)]
+    ("name", "score"),
+    [
+        ("evidence-2026-11", -0.936),
+        ("evidence-gemma", -0.671),
+        ("evidence-ensemble-2026-11", -0.760),
+    ],
 )
 def test_a_shipped_one_scores_a_known_text_as_when_it_was_made(name: str, score: float) -> None:
     """With its real scorer: the beginning of the first presidential message."""
@@ -77,12 +97,16 @@ def test_a_shipped_one_scores_a_known_text_as_when_it_was_made(name: str, score:
     assert detector.score([text]) == pytest.approx([score], abs=0.01)
 
 
-def test_it_reads_so_many_tokens_and_keeps_name_and_number(tiny: Path, bpe: BPE, tmp_path: Path) -> None:
+def test_it_reads_so_many_tokens_and_keeps_name_and_number(
+    tiny: Path, bpe: BPE, tmp_path: Path
+) -> None:
     text = prose(3, 40)
     beginning = bpe.decode(bpe.encode(text)[:60])
     detector = EvidenceDetector(load_causal(str(tiny)), weights(), name="mine", most_tokens=60)
     assert detector.score([text]) == pytest.approx(detector.score([beginning]), abs=1e-6)
-    assert detector.score([text]) != pytest.approx(EvidenceDetector(detector.scorer, weights()).score([text]), abs=1e-3)
+    assert detector.score([text]) != pytest.approx(
+        EvidenceDetector(detector.scorer, weights()).score([text]), abs=1e-3
+    )
     detector.save(tmp_path)
     again = load_detector(tmp_path)
     assert isinstance(again, EvidenceDetector)
@@ -90,10 +114,16 @@ def test_it_reads_so_many_tokens_and_keeps_name_and_number(tiny: Path, bpe: BPE,
 
 
 @pytest.mark.parametrize("most", [30, 1000])
-def test_a_token_that_the_model_wants_first_is_not_of_the_text(most: int, tiny: Path, bpe: BPE) -> None:
+def test_a_token_that_the_model_wants_first_is_not_of_the_text(
+    most: int, tiny: Path, bpe: BPE
+) -> None:
     text = prose(3, 10)
     n = len(bpe.encode(text))
-    marking: Any = SimpleNamespace(before=[bpe.end_of_text], encode=lambda text: [bpe.end_of_text, *bpe.encode(text)])
-    detector = EvidenceDetector(replace(load_causal(str(tiny)), tokenizer=marking), weights(), most_tokens=most)
+    marking: Any = SimpleNamespace(
+        before=[bpe.end_of_text], encode=lambda text: [bpe.end_of_text, *bpe.encode(text)]
+    )
+    detector = EvidenceDetector(
+        replace(load_causal(str(tiny)), tokenizer=marking), weights(), most_tokens=most
+    )
     examiner: Any = SimpleNamespace(detector=detector)
     assert Examiner.token_counts(examiner, text) == (n, min(n, most - 1))

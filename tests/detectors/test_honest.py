@@ -1,4 +1,6 @@
-"""Nobody is accused for the kind of text that they wrote: programs, translations, licences, tables, references, copies."""
+"""Nobody is accused for the kind of text that they wrote: programs, translations, licences, tables,
+references, copies.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class AccusesAll:
 def accuser(monkeypatch: pytest.MonkeyPatch, tmp_path):  # type: ignore[no-untyped-def]
     monkeypatch.setattr(detect, "open_detector", lambda name, **_: AccusesAll())
     path = tmp_path / "calibration.json"
-    fit_calibration("accuser", [(i / 100, words) for i in range(200) for words in (60, 150, 300, 500)]).save(path)
+    fit_calibration(
+        "accuser", [(i / 100, words) for i in range(200) for words in (60, 150, 300, 500)]
+    ).save(path)
     return Examiner("accuser", calibration=path, fpr=0.05)
 
 
@@ -44,7 +48,12 @@ def test_no_detector_is_asked_about_texts_of_other_kinds(accuser: Examiner) -> N
         assert len(accused) <= MOST_JUDGED * count, accused
     for one in verdicts:
         if one.verdict != "machine":
-            assert (one.verdict, one.score, one.p_value, one.n_human) == ("not enough evidence", None, None, 0)
+            assert (one.verdict, one.score, one.p_value, one.n_human) == (
+                "not enough evidence",
+                None,
+                None,
+                0,
+            )
             assert one.reason.endswith(".")
 
 
@@ -57,7 +66,9 @@ def test_a_copy_is_judged_as_what_was_copied(accuser: Examiner) -> None:
     asked.clear()
     copied = accuser.examine([("copied", "\n\n".join([one] * 4)) for one in passages])
     assert len(asked) == len(once) == len(passages) > 10
-    assert sum(a == b for a, b in zip(asked, once, strict=True)) >= 0.9 * len(once)  # one that repeats itself a little loses that
+    assert sum(a == b for a, b in zip(asked, once, strict=True)) >= 0.9 * len(
+        once
+    )  # one that repeats itself a little loses that
     assert all("read once" in one.reason for one in copied)
 
 

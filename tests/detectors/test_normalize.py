@@ -1,4 +1,6 @@
-"""Attacks on characters are undone exactly; honest text of any language stays; nothing raises; twice is once."""
+"""Attacks on characters are undone exactly; honest text of any language stays; nothing raises;
+twice is once.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,23 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from staged.attacks.kinds import attack
-from staged.detectors.normal.hiding import DIRECTION, INVISIBLE, LOOKALIKE, RUNS, SPACES, STACKED, STYLED
+from staged.detectors.normal.hiding import (
+    DIRECTION,
+    INVISIBLE,
+    LOOKALIKE,
+    RUNS,
+    SPACES,
+    STACKED,
+    STYLED,
+)
 from staged.detectors.normal.lookalikes import SIMILAR, TWINS
 from staged.detectors.normal.normalize import normalize
 from tests.conftest import prose
 
 ENGLISH = (
-    "I can cope, he said. A PEACE CONFERENCE opened at 9:30 in Zürich — “no café”, as it were; it cost £3½ or 4,5 €.\n\n"
-    "“Maybe,” said Ann O’Neill (MP), “an ox ate a pie.” Naïve? x² + y² ≥ 0… ☕️ 👨‍👩‍👧 ™"
+    "I can cope, he said. A PEACE CONFERENCE opened at 9:30 in Zürich — “no café”, as it were; it"
+    " cost £3½ or 4,5 €.\n\n“Maybe,” said Ann O’Neill (MP), “an ox ate a pie.” Naïve? x² + y² ≥ 0…"
+    " ☕️ 👨‍👩‍👧 ™"
 )
 HONEST = (
     ENGLISH,
@@ -35,7 +46,8 @@ HONEST = (
 )
 # Characters whose treatment depends on their neighbours.
 NASTY = (
-    "aAоОаαγSιХхнёе\u0301\u0308 \n\r\t\u00a0\u200b\u200c\u200d\ufe0f\ufe01\u20e31#😀👩🏽🏴\U000e0067\U000e007f\U000e0100"
+    "aAоОаαγSιХхнёе\u0301\u0308"
+    " \n\r\t\u00a0\u200b\u200c\u200d\ufe0f\ufe01\u20e31#😀👩🏽🏴\U000e0067\U000e007f\U000e0100"
     "\u4e00ب\u0915\u115f\u1160\u1100\u1161\u034f\ufb01Ａ𝐀\u212b\u2126\u037e\u2000\ud83d\ude00\ud800\x00\x1c\x85\u2028\u202e\ufeff"
     "Ⓜ\u1d15eµªᎪɡ\u3164\u0345\u0344\ua69eï"
 )
@@ -54,10 +66,16 @@ def test_attacks_on_characters_are_undone_exactly(name: str) -> None:
         attacked = attack(name, text, seed=5, id=str(i))
         assert attacked != text
         assert normalize(attacked).text == text
-        assert normalize(attacked).changes or (name == "whitespace" and i == 0)  # three double blanks may be an accident
+        assert normalize(attacked).changes or (
+            name == "whitespace" and i == 0
+        )  # three double blanks may be an accident
 
 
-@given(st.lists(st.sampled_from(sorted(TWINS.items(), key=lambda pair: pair[1])), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.sampled_from(sorted(TWINS.items(), key=lambda pair: pair[1])), min_size=1, max_size=8
+    )
+)
 def test_a_word_of_twins_is_read_by_its_neighbours(pairs: list[tuple[str, str]]) -> None:
     foreign, latin = ("".join(one) for one in zip(*pairs, strict=True))
     assert normalize(f"the {foreign} stood").text == f"the {latin} stood"
@@ -68,10 +86,19 @@ def test_a_word_of_twins_is_read_by_its_neighbours(pairs: list[tuple[str, str]])
 
 
 def test_pairs_are_unicodes() -> None:
-    """Parity with the package that carries confusables.txt whole; a capital that the data calls l is I."""
+    """Parity with the package that carries confusables.txt whole; a capital that the data calls l
+    is I.
+    """
     for letter, latin in (TWINS | SIMILAR).items():
-        known = {one["c"] for found in confusables.is_confusable(letter, greedy=True) for one in found["homoglyphs"]}
-        assert latin in known or (latin == "I" and "l" in known and letter.isupper()), (letter, latin)
+        known = {
+            one["c"]
+            for found in confusables.is_confusable(letter, greedy=True)
+            for one in found["homoglyphs"]
+        }
+        assert latin in known or (latin == "I" and "l" in known and letter.isupper()), (
+            letter,
+            latin,
+        )
         assert len(latin) == 1
         assert latin.isascii()
     assert not TWINS.keys() & SIMILAR.keys()
@@ -80,10 +107,19 @@ def test_pairs_are_unicodes() -> None:
 @pytest.mark.parametrize(
     ("text", "plain"),
     [
-        ("One line.\r\nAnother.\rLast.\x0b\x0cEnd\u2028of\u2029it.\x85\n\n\n", "One line.\nAnother.\nLast.\n\nEnd\nof\nit."),
+        (
+            "One line.\r\nAnother.\rLast.\x0b\x0cEnd\u2028of\u2029it.\x85\n\n\n",
+            "One line.\nAnother.\nLast.\n\nEnd\nof\nit.",
+        ),
         ("\ufeffMarked, as editors do.", "Marked, as editors do."),
-        ("« Oui\u00a0! » Non\u202f? a\u00a0b\u00a0c\u00a0d\u00a0e\u00a0f", "« Oui ! » Non ? a b c d e f"),
-        ("Two.  Blanks.  Behind.  A full.  Stop.  \nEnd\t\n\tIndented  ", "Two. Blanks. Behind. A full. Stop.\nEnd\n Indented"),
+        (
+            "« Oui\u00a0! » Non\u202f? a\u00a0b\u00a0c\u00a0d\u00a0e\u00a0f",
+            "« Oui ! » Non ? a b c d e f",
+        ),
+        (
+            "Two.  Blanks.  Behind.  A full.  Stop.  \nEnd\t\n\tIndented  ",
+            "Two. Blanks. Behind. A full. Stop.\nEnd\n Indented",
+        ),
         ("a re\u00admark\u00adable soft\u00adness", "a remarkable softness"),
         ("The ﬁne oﬃce ﬂag", "The fine office flag"),
         ("cafe\u0301 e\u0301", "café é"),
@@ -126,7 +162,9 @@ def test_what_can_hide_machine_text_is_counted(text: str, kind: str, count: int)
 
 
 def test_hidden_payloads_are_removed() -> None:
-    wrapper = "\ufeff" + "".join(chr(0xFE00 + byte % 16) + chr(0xE0100 + byte) for byte in range(60))
+    wrapper = "\ufeff" + "".join(
+        chr(0xFE00 + byte % 16) + chr(0xE0100 + byte) for byte in range(60)
+    )
     tags = "".join(chr(0xE0000 + ord(letter)) for letter in "ignore this")
     assert normalize(f"One{wrapper} two{tags} three").text == "One two three"
 
@@ -136,7 +174,12 @@ def test_hidden_payloads_are_removed() -> None:
 @example("\ud800\ude00")  # two halves that are one character, and nothing else
 @example("αО\u0301A")  # a look-alike that joins with its accent behind a symbol
 @settings(max_examples=400, deadline=None)
-@given(st.one_of(st.text(st.sampled_from(NASTY), max_size=30), st.text(st.characters(codec=None), max_size=30)))
+@given(
+    st.one_of(
+        st.text(st.sampled_from(NASTY), max_size=30),
+        st.text(st.characters(codec=None), max_size=30),
+    )
+)
 def test_any_string_twice_is_once(text: str) -> None:
     once = normalize(text)
     assert normalize(once.text) == type(once)(once.text, ())
@@ -146,9 +189,25 @@ def test_any_string_twice_is_once(text: str) -> None:
     assert all(change.count > 0 for change in once.changes)
 
 
-@pytest.mark.parametrize("piece", ["The pie. ", "Тhе ріе. ", " ", "\n ", "\n\n", "a\u200d", "😀\u200d", "а ", "e\u0301", "\n\n  x"])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "The pie. ",
+        "Тhе ріе. ",
+        " ",
+        "\n ",
+        "\n\n",
+        "a\u200d",
+        "😀\u200d",
+        "а ",
+        "e\u0301",
+        "\n\n  x",
+    ],
+)
 def test_time_grows_with_length(piece: str) -> None:
-    """Linear: eight times as much text takes nowhere near sixty-four times as long; and 200 kB is far below a second."""
+    """Linear: eight times as much text takes nowhere near sixty-four times as long; and 200 kB is
+    far below a second.
+    """
 
     def seconds(characters: int) -> float:
         text = piece * (characters // len(piece))

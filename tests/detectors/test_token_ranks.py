@@ -1,4 +1,6 @@
-"""Token by token: ranks, probabilities and alternatives against a plain softmax; spans that cover the text."""
+"""Token by token: ranks, probabilities and alternatives against a plain softmax; spans that cover
+the text.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,14 @@ TEXT = prose(1, 5) + " 🎈 naïve\u200b \t\n end"
 
 
 @pytest.fixture(scope="module", params=["gpt2", "llama"])
-def folder(request: pytest.FixtureRequest, tiny: Path, bpe: BPE, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny if request.param == "gpt2" else write_llama(tmp_path_factory.mktemp("llama"), bpe, spare_rows=8)
+def folder(
+    request: pytest.FixtureRequest, tiny: Path, bpe: BPE, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return (
+        tiny
+        if request.param == "gpt2"
+        else write_llama(tmp_path_factory.mktemp("llama"), bpe, spare_rows=8)
+    )
 
 
 def read(folder: Path, text: str, most_tokens: int = 1000) -> list[TokenEvidence]:
@@ -42,8 +50,12 @@ def test_against_a_plain_softmax(folder: Path, bpe: BPE, monkeypatch: pytest.Mon
         assert one.probability == pytest.approx(float(p_V[token]), rel=1e-3, abs=1e-7)
         assert one.rank == 1 + int((p_V > p_V[token]).sum())
         best = p_V.sort(descending=True)
-        assert [text for text, _ in one.alternatives] == [bpe.decode([i]) for i in best.indices[:ALTERNATIVES].tolist()]
-        assert [p for _, p in one.alternatives] == pytest.approx(best.values[:ALTERNATIVES].tolist(), rel=1e-3, abs=1e-7)
+        assert [text for text, _ in one.alternatives] == [
+            bpe.decode([i]) for i in best.indices[:ALTERNATIVES].tolist()
+        ]
+        assert [p for _, p in one.alternatives] == pytest.approx(
+            best.values[:ALTERNATIVES].tolist(), rel=1e-3, abs=1e-7
+        )
 
 
 def test_spans_cover_the_text(tiny: Path) -> None:

@@ -1,4 +1,6 @@
-"""Zero-shot scores against their definitions: float64, numpy, full logits by transformers, one text and one token at a time."""
+"""Zero-shot scores against their definitions: float64, numpy, full logits by transformers, one text
+and one token at a time.
+"""
 
 from __future__ import annotations
 
@@ -55,16 +57,22 @@ class Reference:
 
     @torch.no_grad()
     def log_p(self, ids: list[int], n_ctx: int) -> Float64:
-        """(N, V): row t − 1 is of token t, read from the first window of n_ctx, half a window apart, that ends at t or later.
+        """(N, V): row t − 1 is of token t, read from the first window of n_ctx, half a window
+        apart, that ends at t or later.
 
-        The last row, of the token that would follow, is left out where the last token's window has no room for it.
+        The last row, of the token that would follow, is left out where the last token's window has
+        no room for it.
         """
         half, rows = -(-n_ctx // 2), []
         logits: dict[int, Float64] = {}
         for t in range(1, len(ids) + 1):
             start = max(0, math.ceil((min(t, len(ids) - 1) - n_ctx) / half)) * half
             if start not in logits:
-                logits[start] = self.model(torch.tensor([ids[start : start + n_ctx]])).logits[0, :, : self.n_vocab].numpy()
+                logits[start] = (
+                    self.model(torch.tensor([ids[start : start + n_ctx]]))
+                    .logits[0, :, : self.n_vocab]
+                    .numpy()
+                )
             if t - start <= n_ctx:
                 rows.append(logits[start][t - 1 - start])
         return log_softmax(np.array(rows), axis=1)
@@ -100,8 +108,12 @@ def test_every_score_equals_its_definition(pair: bool, tiny: Path, llama: Path, 
     scorer, reference = load_causal(str(tiny)), load_causal(str(llama)) if pair else None
     for name in ("fast-detectgpt", "binoculars") if pair else SCORES:
         before = [bpe.end_of_text] if name == "gltr" else []
-        expected = [by_definition([*before, *ids], reader, other)[name] for ids in bpe.encode_batch(TEXTS)]
-        assert ZeroShotDetector(name, scorer, reference).score(TEXTS) == pytest.approx(expected, abs=1e-4, rel=1e-6), name
+        expected = [
+            by_definition([*before, *ids], reader, other)[name] for ids in bpe.encode_batch(TEXTS)
+        ]
+        assert ZeroShotDetector(name, scorer, reference).score(TEXTS) == pytest.approx(
+            expected, abs=1e-4, rel=1e-6
+        ), name
 
 
 def test_the_longest_text_spans_windows_and_one_has_no_room_after_it(tiny: Path, bpe: BPE) -> None:
@@ -115,8 +127,14 @@ def test_the_longest_text_spans_windows_and_one_has_no_room_after_it(tiny: Path,
 
 
 @pytest.mark.parametrize("pair", [False, True], ids=["one model", "two models"])
-def test_tiles_make_no_difference(pair: bool, tiny: Path, llama: Path, bpe: BPE, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, reference, ids = load_causal(str(tiny)), load_causal(str(llama)) if pair else None, bpe.encode_batch(TEXTS)
+def test_tiles_make_no_difference(
+    pair: bool, tiny: Path, llama: Path, bpe: BPE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, reference, ids = (
+        load_causal(str(tiny)),
+        load_causal(str(llama)) if pair else None,
+        bpe.encode_batch(TEXTS),
+    )
     whole = token_statistics(model, ids, reference=reference)
     monkeypatch.setitem(module.TILE, "cpu", (7, 100))  # 384 entries: three and a rest
     for one, other in zip(whole, token_statistics(model, ids, reference=reference), strict=True):
@@ -133,7 +151,11 @@ def test_every_token_around_the_edge_of_a_window(tiny: Path, bpe: BPE, length: i
     assert found.logprob == pytest.approx(log_p[np.arange(length - 1), ids[1:]], abs=1e-4)
     mean = (np.exp(log_p) * log_p).sum(axis=1)
     assert found.mean == pytest.approx(mean[: length - 1], abs=1e-4)
-    assert np.isnan(found.after) if len(log_p) == length - 1 else found.after == pytest.approx(mean[-1], abs=1e-4)
+    assert (
+        np.isnan(found.after)
+        if len(log_p) == length - 1
+        else found.after == pytest.approx(mean[-1], abs=1e-4)
+    )
 
 
 def test_texts_without_evidence(tiny: Path) -> None:
@@ -149,7 +171,10 @@ def test_texts_without_evidence(tiny: Path) -> None:
 
 def test_batch_and_order_make_no_difference(tiny: Path, bpe: BPE) -> None:
     model, ids = load_causal(str(tiny)), bpe.encode_batch(TEXTS)
-    wide, narrow = token_statistics(model, ids), token_statistics(model, ids[::-1], batch_tokens=1)[::-1]
+    wide, narrow = (
+        token_statistics(model, ids),
+        token_statistics(model, ids[::-1], batch_tokens=1)[::-1],
+    )
     for one, other in zip(wide, narrow, strict=True):
         assert one.ids.tolist() == other.ids.tolist()
         assert one.rank.tolist() == other.rank.tolist()
@@ -160,15 +185,21 @@ def test_batch_and_order_make_no_difference(tiny: Path, bpe: BPE) -> None:
 def test_progress_reaches_the_whole(tiny: Path, bpe: BPE) -> None:
     seen: list[tuple[int, int]] = []
     ids = bpe.encode_batch(TEXTS)
-    token_statistics(load_causal(str(tiny)), ids, batch_tokens=1, progress=lambda done, total: seen.append((done, total)))
+    token_statistics(
+        load_causal(str(tiny)),
+        ids,
+        batch_tokens=1,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert len(seen) > len(TEXTS)
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1]
 
 
 class Watch(TorchDispatchMode):
-    """The largest tensor, in numbers, that any operation returned with the vocabulary or a tile's share of it as its last axis; the
-    head itself apart."""
+    """The largest tensor, in numbers, that any operation returned with the vocabulary or a tile's
+    share of it as its last axis; the head itself apart.
+    """
 
     def __init__(self, head_VC: torch.Tensor, wide: int) -> None:
         super().__init__()
@@ -177,7 +208,12 @@ class Watch(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         for one in out if isinstance(out, (tuple, list)) else [out]:
-            if isinstance(one, torch.Tensor) and one.dim() > 1 and one.size(-1) in self.widths and not self.is_head(one):
+            if (
+                isinstance(one, torch.Tensor)
+                and one.dim() > 1
+                and one.size(-1) in self.widths
+                and not self.is_head(one)
+            ):
                 self.largest = max(self.largest, one.numel())
         return out
 
@@ -199,7 +235,9 @@ def test_batch_by_length_by_vocabulary_is_never_held(
 
 def test_equal_tokens_share_the_first_rank(bpe: BPE) -> None:
     """A model that knows nothing: every rank is 1, and log p is −ln V."""
-    model = CausalLM("flat", bpe, 16, lambda ids_BT: torch.ones(*ids_BT.shape, 4), torch.zeros(bpe.n_vocab, 4))
+    model = CausalLM(
+        "flat", bpe, 16, lambda ids_BT: torch.ones(*ids_BT.shape, 4), torch.zeros(bpe.n_vocab, 4)
+    )
     found = token_statistics(model, [[1, 2, 3]])[0]
     assert found.rank.tolist() == [1, 1]
     assert found.logprob == pytest.approx([-math.log(bpe.n_vocab)] * 2)
@@ -211,11 +249,23 @@ def test_equal_tokens_share_the_first_rank(bpe: BPE) -> None:
 
 def made_up(ranks: list[int]) -> TokenStatistics:
     nothing = np.zeros(len(ranks))
-    return TokenStatistics(np.zeros(len(ranks) + 1, dtype=np.int64), nothing, nothing, nothing, np.array(ranks), math.nan)
+    return TokenStatistics(
+        np.zeros(len(ranks) + 1, dtype=np.int64),
+        nothing,
+        nothing,
+        nothing,
+        np.array(ranks),
+        math.nan,
+    )
 
 
 def test_buckets_of_gltr() -> None:
-    assert gltr_shares(made_up([1, 10, 11, 100, 101, 1000, 1001, 50257])) == (0.25, 0.25, 0.25, 0.25)
+    assert gltr_shares(made_up([1, 10, 11, 100, 101, 1000, 1001, 50257])) == (
+        0.25,
+        0.25,
+        0.25,
+        0.25,
+    )
 
 
 @given(st.lists(st.integers(1, 60_000), min_size=1, max_size=50))
@@ -244,19 +294,33 @@ class TestNames:
         assert found.reference is not None
         assert (found.reference.name, found.scorer.name) == ("mini-l", "mini-xl")
 
-    @pytest.mark.parametrize("name", ["binoculars@{}", "likelihood@{},{}", "fast-detectgpt@{},{},{}", "gltr@,", "perplexity@{}"])
+    @pytest.mark.parametrize(
+        "name",
+        ["binoculars@{}", "likelihood@{},{}", "fast-detectgpt@{},{},{}", "gltr@,", "perplexity@{}"],
+    )
     def test_wrong_number_of_models_or_no_such_score(self, name: str, tiny: Path) -> None:
         with pytest.raises(CheckpointError, match=r"binoculars@OBSERVER,PERFORMER"):
             load_zero_shot(name.replace("{}", str(tiny)))
 
-    def test_a_calibration_is_of_one_score_under_one_model(self, tiny: Path, llama: Path, tmp_path: Path) -> None:
+    def test_a_calibration_is_of_one_score_under_one_model(
+        self, tiny: Path, llama: Path, tmp_path: Path
+    ) -> None:
         file = tmp_path / "calibration.json"
         fit_calibration(f"lrr@{llama}", [(i / 10, 60) for i in range(200)], []).save(file)
         assert Examiner(f"lrr@{llama}", calibration=file).calibration is not None
-        fit_calibration("x", [(1.0, 60)], known_by=known_by(f"lrr@{llama}")).save(tmp_path / "known.json")
+        fit_calibration("x", [(1.0, 60)], known_by=known_by(f"lrr@{llama}")).save(
+            tmp_path / "known.json"
+        )
         shutil.copytree(llama, tmp_path / "copy")
-        assert Examiner(f"lrr@{tmp_path / 'copy'}", calibration=tmp_path / "known.json").calibration is not None
-        both = [known_by(f"binoculars@{a},{b}") for a in (tiny, llama) for b in (tiny, llama, "gpt2", "gpt2-medium")]
+        assert (
+            Examiner(f"lrr@{tmp_path / 'copy'}", calibration=tmp_path / "known.json").calibration
+            is not None
+        )
+        both = [
+            known_by(f"binoculars@{a},{b}")
+            for a in (tiny, llama)
+            for b in (tiny, llama, "gpt2", "gpt2-medium")
+        ]
         assert len(set(both)) == len(both)
         for other in (f"likelihood@{llama}", f"lrr@{tiny}"):
             with pytest.raises(CheckpointError, match="as it is now"):
@@ -281,10 +345,16 @@ class TestNames:
     def test_tokenizers_that_differ(self, tiny: Path, tmp_path: Path) -> None:
         other = write_llama(tmp_path, train_bpe([prose(90, 400)], 300))
         with pytest.raises(
-            CheckpointError, match=r"tokenizers differ \(300 and 384 entries\)|tokenizers differ \(384 and 300 entries\)"
+            CheckpointError,
+            match=(
+                r"tokenizers differ \(300 and 384 entries\)|tokenizers differ \(384 and 300"
+                r" entries\)"
+            ),
         ):
             load_zero_shot(f"fast-detectgpt@{tiny},{other}")
 
     def test_head_smaller_than_the_vocabulary(self, bpe: BPE, tmp_path: Path) -> None:
-        with pytest.raises(CheckpointError, match="tokenizer has 384 entries but the output head 380"):
+        with pytest.raises(
+            CheckpointError, match="tokenizer has 384 entries but the output head 380"
+        ):
             load_zero_shot(f"likelihood@{write_llama(tmp_path, bpe, spare_rows=-4)}")

@@ -18,7 +18,11 @@ def raw_pdf(objects: Sequence[bytes], trailer: bytes = b"") -> bytes:
     table = b"".join(b"%010d 00000 n \n" % place for place in places)
     start = len(out)
     out += b"xref\n0 %d\n0000000000 65535 f \n%s" % (len(objects) + 1, table)
-    return bytes(out + b"trailer\n<</Size %d/Root 1 0 R%s>>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, trailer, start))
+    return bytes(
+        out
+        + b"trailer\n<</Size %d/Root 1 0 R%s>>\nstartxref\n%d\n%%%%EOF\n"
+        % (len(objects) + 1, trailer, start)
+    )
 
 
 def stream(data: bytes, head: bytes = b"") -> bytes:
@@ -46,13 +50,21 @@ def pdf_of(
     first_page = first_font + len(fonts)
     kids = b" ".join(b"%d 0 R" % (first_page + 2 * i) for i in range(len(contents)))
     names = b"".join(b"/F%d %d 0 R" % (i, first_font + i) for i in range(len(fonts)))
-    resources = b"/Resources<</Font<<%s>>/ExtGState<</Clear<</ca 0>>>>/Properties<<%s>>>>" % (names, properties)
-    objects = [b"<</Type/Catalog/Pages 2 0 R%s>>" % catalog, b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(contents), kids)]
+    resources = b"/Resources<</Font<<%s>>/ExtGState<</Clear<</ca 0>>>>/Properties<<%s>>>>" % (
+        names,
+        properties,
+    )
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R%s>>" % catalog,
+        b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(contents), kids),
+    ]
     objects += [*more, *fonts]
     for i, content in enumerate(contents):
         at = b"/Contents %d 0 R" % (first_page + 2 * i + 1)
         more_of_it = page if i == 0 or not only_first else b""
-        objects.append(b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 400 600]%s%s%s>>" % (resources, at, more_of_it))
+        objects.append(
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 400 600]%s%s%s>>" % (resources, at, more_of_it)
+        )
         objects.append(stream(content))
     return raw_pdf(objects)
 
@@ -74,7 +86,15 @@ def text_pdf(*pages: str) -> bytes:
 
 def unicode_map(pairs: dict[int, str], *, digits: int = 2) -> bytes:
     """A ToUnicode stream, character code → text."""
-    rows = "\n".join(f"<{code:0{digits}x}> <{text.encode('utf-16-be').hex()}>" for code, text in pairs.items())
-    head = "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /A def /CMapType 2 def\n"
-    head += f"1 begincodespacerange <{'00' * (digits // 2)}> <{'ff' * (digits // 2)}> endcodespacerange\n"
+    rows = "\n".join(
+        f"<{code:0{digits}x}> <{text.encode('utf-16-be').hex()}>" for code, text in pairs.items()
+    )
+    head = (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /A def /CMapType 2"
+        " def\n"
+    )
+    head += (
+        f"1 begincodespacerange <{'00' * (digits // 2)}> <{'ff' * (digits // 2)}>"
+        " endcodespacerange\n"
+    )
     return stream(f"{head}{len(pairs)} beginbfchar\n{rows}\nendbfchar endcmap end end".encode())

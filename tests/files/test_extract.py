@@ -1,4 +1,6 @@
-"""Word and PDF files are read in a process of their own, and what is hostile or hopeless gets one sentence."""
+"""Word and PDF files are read in a process of their own, and what is hostile or hopeless gets one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,19 @@ def saved(document: docx.document.Document) -> bytes:
     return buffer.getvalue()
 
 
-def pdf_file(*, text: str = "The river crosses the garden.", password: str = "", pages: int = 1) -> bytes:
+def pdf_file(
+    *, text: str = "The river crosses the garden.", password: str = "", pages: int = 1
+) -> bytes:
     writer = PdfWriter()
-    font = DictionaryObject({NameObject("/Type"): NameObject("/Font"), NameObject("/Subtype"): NameObject("/Type1")})
+    font = DictionaryObject(
+        {NameObject("/Type"): NameObject("/Font"), NameObject("/Subtype"): NameObject("/Type1")}
+    )
     font[NameObject("/BaseFont")] = NameObject("/Helvetica")
     for _ in range(pages):
         page = writer.add_blank_page(300, 200)
-        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): DictionaryObject({NameObject("/F1"): font})})
+        page[NameObject("/Resources")] = DictionaryObject(
+            {NameObject("/Font"): DictionaryObject({NameObject("/F1"): font})}
+        )
         content = DecodedStreamObject()
         content.set_data(f"BT /F1 12 Tf 20 100 Td ({text}) Tj ET".encode() if text else b"")
         page[NameObject("/Contents")] = writer._add_object(content)
@@ -50,11 +58,17 @@ def pdf_file(*, text: str = "The river crosses the garden.", password: str = "",
 
 
 def test_word_is_read_in_order() -> None:
-    assert opened("docx", word_file()).text == "On harbours\n\nThe river crosses the garden: a café, 🙂.\n\nleft\n\nright\n\nLast."
+    assert (
+        opened("docx", word_file()).text
+        == "On harbours\n\nThe river crosses the garden: a café, 🙂.\n\nleft\n\nright\n\nLast."
+    )
 
 
 def test_pdf_is_read() -> None:
-    assert opened("pdf", pdf_file(pages=2)).text == "The river crosses the garden.\n\nThe river crosses the garden."
+    assert (
+        opened("pdf", pdf_file(pages=2)).text
+        == "The river crosses the garden.\n\nThe river crosses the garden."
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,14 +98,18 @@ def zip_bomb() -> bytes:
 
 def entity_bomb() -> bytes:
     """A Word file whose main part is a billion laughs."""
-    entities = '<!ENTITY a0 "lol">' + "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 10))
+    entities = '<!ENTITY a0 "lol">' + "".join(
+        f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 10)
+    )
     source, target = zipfile.ZipFile(io.BytesIO(word_file())), io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         for name in source.namelist():
             data = source.read(name)
             if name == "word/document.xml":
                 head, body = data.split(b"?>", 1)
-                data = head + f"?><!DOCTYPE w [{entities}]>".encode() + body.replace(b"Last.", b"&a9;")
+                data = (
+                    head + f"?><!DOCTYPE w [{entities}]>".encode() + body.replace(b"Last.", b"&a9;")
+                )
             archive.writestr(name, data)
     return target.getvalue()
 

@@ -1,4 +1,6 @@
-"""One rule for which files of a user's are read, by every command, and what is said of the others."""
+"""One rule for which files of a user's are read, by every command, and what is said of the
+others.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def write(folder: Path, name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("change", [str.lower, str.upper])
-def test_the_same_files_are_read_everywhere(tmp_path: Path, read: Read, change: Callable[[str], str]) -> None:
+def test_the_same_files_are_read_everywhere(
+    tmp_path: Path, read: Read, change: Callable[[str], str]
+) -> None:
     for suffix in (*SUFFIXES, ""):
         write(tmp_path, f"a{change(suffix)}", "The river crosses the garden.")
     found = read(str(tmp_path))
@@ -66,8 +70,20 @@ def test_the_same_files_are_read_everywhere(tmp_path: Path, read: Read, change: 
     assert read(str(tmp_path / f"a{change('.md')}")) == ["The river crosses the garden."]
 
 
-def test_what_is_passed_over_is_counted_and_named_once(tmp_path: Path, read: Read, notes: Callable[[], list[str]]) -> None:
-    for name in ("notes.rtf", "sub/a.png", "b.zip", "one.txt", "table.csv", ".hidden/x.rtf", "~$b.docx", ".DS_Store", "e.html"):
+def test_what_is_passed_over_is_counted_and_named_once(
+    tmp_path: Path, read: Read, notes: Callable[[], list[str]]
+) -> None:
+    for name in (
+        "notes.rtf",
+        "sub/a.png",
+        "b.zip",
+        "one.txt",
+        "table.csv",
+        ".hidden/x.rtf",
+        "~$b.docx",
+        ".DS_Store",
+        "e.html",
+    ):
         write(tmp_path, name, "text")
     (tmp_path / "broken.txt").symlink_to(tmp_path / "gone.txt")
     (tmp_path / "loop").symlink_to(tmp_path)
@@ -75,12 +91,15 @@ def test_what_is_passed_over_is_counted_and_named_once(tmp_path: Path, read: Rea
     assert read(str(tmp_path)) == ["text"]
     (said,) = notes()
     assert said.startswith(
-        f"{tmp_path}: 8 files (b.zip, broken.txt (a link), e.html, loop (a link), notes.rtf and 3 more) passed over"
+        f"{tmp_path}: 8 files (b.zip, broken.txt (a link), e.html, loop (a link), notes.rtf and 3"
+        " more) passed over"
     )
     assert ".md" in said
 
 
-def test_a_link_to_a_file_and_a_folder_like_a_file_are_read(tmp_path: Path, read: Read, notes: Callable[[], list[str]]) -> None:
+def test_a_link_to_a_file_and_a_folder_like_a_file_are_read(
+    tmp_path: Path, read: Read, notes: Callable[[], list[str]]
+) -> None:
     write(tmp_path, "corpus/book.txt/part.md", "one")
     write(tmp_path, "elsewhere.txt", "two")
     (tmp_path / "corpus" / "link.txt").symlink_to(tmp_path / "elsewhere.txt")
@@ -106,7 +125,9 @@ def test_a_folder_without_anything_to_read(tmp_path: Path, read: Read) -> None:
 
 
 @pytest.mark.parametrize("place", ["", "  "])
-def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Read, place: str) -> None:
+def test_an_empty_name_is_not_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Read, place: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "a.txt", "text")
     with pytest.raises(CorpusError, match="an empty name: no such file or folder"):
@@ -162,7 +183,13 @@ def test_rows_without_text_are_named_where_they_are_passed_over(
         f"{path}: 3 rows (2, 3, 4) without text passed over",
         f"{tmp_path}: 2 files (blank.md, empty.txt) without text passed over",
     ]
-    assert [text for _, text in read_texts([str(path)])] == ["one", "", " \n", "", "five"]  # each row is answered
+    assert [text for _, text in read_texts([str(path)])] == [
+        "one",
+        "",
+        " \n",
+        "",
+        "five",
+    ]  # each row is answered
     assert read_prompts(str(path)) == ["one", "five"]
 
 
@@ -177,7 +204,9 @@ def test_rows_without_text_are_named_where_they_are_passed_over(
         ({"text": "a\ud800"}, "character 1 is half a surrogate pair, which is no text"),
     ],
 )
-def test_a_bad_row_is_said_in_the_same_words(tmp_path: Path, row: dict[str, object], says: str) -> None:
+def test_a_bad_row_is_said_in_the_same_words(
+    tmp_path: Path, row: dict[str, object], says: str
+) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"text": "fine"}) + "\n" + json.dumps(row) + "\n")
     for read in (*READ.values(), read_prompts):
@@ -185,7 +214,9 @@ def test_a_bad_row_is_said_in_the_same_words(tmp_path: Path, row: dict[str, obje
             read(str(path))
 
 
-def test_a_folder_that_may_not_be_looked_into_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Read) -> None:
+def test_a_folder_that_may_not_be_looked_into_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Read
+) -> None:
     def refused(place: object) -> None:
         raise PermissionError(13, "Permission denied", str(place))
 
@@ -199,7 +230,11 @@ def test_order_is_by_folder_then_name(tmp_path: Path) -> None:
     names = ["a/z.txt", "a.txt", "a b.txt", "B.txt", "b/a.txt"]
     for name in names:
         write(tmp_path, name, name)
-    assert files_below(tmp_path) == sorted(path for path in tmp_path.rglob("*") if path.is_file()) == text_files(str(tmp_path))
+    assert (
+        files_below(tmp_path)
+        == sorted(path for path in tmp_path.rglob("*") if path.is_file())
+        == text_files(str(tmp_path))
+    )
 
 
 class TestEndOfText:
@@ -223,7 +258,11 @@ class TestEndOfText:
 
     def test_parts_never_straddle_a_split(self, tmp_path: Path) -> None:
         for number in range(8):
-            write(tmp_path, f"{number}.txt", "<|endoftext|>".join(f"Text {part} of {number}." for part in range(5)))
+            write(
+                tmp_path,
+                f"{number}.txt",
+                "<|endoftext|>".join(f"Text {part} of {number}." for part in range(5)),
+            )
         documents = split_documents(CorpusSettings(source=str(tmp_path)))
         assert len(documents) == 40
         assert len({(one.source, one.split) for one in documents}) == 8

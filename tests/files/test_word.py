@@ -14,7 +14,23 @@ from hypothesis import strategies as st
 
 from staged.files import extract, word
 from tests.files import word_made
-from tests.files.word_made import BEGIN, CASES, END, SEPARATE, TRACKED, VANISH, made, p, r, run, sdt, shape, tbl, tc, tr
+from tests.files.word_made import (
+    BEGIN,
+    CASES,
+    END,
+    SEPARATE,
+    TRACKED,
+    VANISH,
+    made,
+    p,
+    r,
+    run,
+    sdt,
+    shape,
+    tbl,
+    tc,
+    tr,
+)
 
 OFFICE = "/usr/bin/soffice"
 
@@ -29,11 +45,25 @@ def test_every_construct(name: str) -> None:
 
 DIFFERENT = {
     "its text has no text boxes, lettering, notes or formulas": (
-        *("text box", "old text box", "choice of tomorrow", "only a fallback", "table in a text box", "lettering"),
+        *(
+            "text box",
+            "old text box",
+            "choice of tomorrow",
+            "only a fallback",
+            "table in a text box",
+            "lettering",
+        ),
         *("notes", "notes on no page", "note that is missing", "formula", "formula with exponents"),
     ),
     "it shows what tracked changes deleted": (
-        *("deletion", "deletion with plain text", "deleted insertion", "move", "deleted paragraph mark", "deleted field"),
+        *(
+            "deletion",
+            "deletion with plain text",
+            "deleted insertion",
+            "move",
+            "deleted paragraph mark",
+            "deleted field",
+        ),
         *("rows in and out", "cells in and out"),
     ),
     "it exports hidden words, also of cells that another covers (its drawing has none of these)": (
@@ -44,7 +74,13 @@ DIFFERENT = {
             "hidden by a paragraph style",
             "hidden twice is shown",
         ),
-        *("hidden by the default style", "hidden by the document", "white on white", "nearly white on white shade", "too tiny"),
+        *(
+            "hidden by the default style",
+            "hidden by the document",
+            "white on white",
+            "nearly white on white shade",
+            "too tiny",
+        ),
         *("cell over three rows", "cell over rows behind spans", "cells merged the old way"),
     ),
     "it writes characters of other kinds for these": ("hyphens", "symbols", "symbol that is none"),
@@ -63,9 +99,25 @@ def test_words_are_those_that_libreoffice_exports(tmp_path: Path) -> None:
     for name in compared:
         (tmp_path / f"{name}.docx").write_bytes(CASES[name].file())
     profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
-    command = [OFFICE, profile, "--headless", "--convert-to", "txt:Text (encoded):UTF8", "--outdir", str(tmp_path)]
-    subprocess.run([*command, *map(str, sorted(tmp_path.glob("*.docx")))], check=True, capture_output=True, timeout=280)
-    exported = {name: (tmp_path / f"{name}.txt").read_text(encoding="utf-8-sig").split() for name in compared}
+    command = [
+        OFFICE,
+        profile,
+        "--headless",
+        "--convert-to",
+        "txt:Text (encoded):UTF8",
+        "--outdir",
+        str(tmp_path),
+    ]
+    subprocess.run(
+        [*command, *map(str, sorted(tmp_path.glob("*.docx")))],
+        check=True,
+        capture_output=True,
+        timeout=280,
+    )
+    exported = {
+        name: (tmp_path / f"{name}.txt").read_text(encoding="utf-8-sig").split()
+        for name in compared
+    }
     assert exported == {name: CASES[name].text.split() for name in compared}
 
 
@@ -73,7 +125,9 @@ def test_words_are_those_that_libreoffice_exports(tmp_path: Path) -> None:
 
 
 def test_merged_cells_are_read_once() -> None:
-    """An honest text of 255 words in a cell over four columns was read four times, and called machine-written."""
+    """An honest text of 255 words in a cell over four columns was read four times, and called
+    machine-written.
+    """
     document = docx.Document()
     text = " ".join(f"word{number}" for number in range(255))
     table = document.add_table(rows=3, cols=4)
@@ -105,7 +159,9 @@ def test_deep_nesting_is_read() -> None:
 
 
 class Nest:
-    """A tree of constructs as XML, with the words that it shows and the number of those that it hides."""
+    """A tree of constructs as XML, with the words that it shows and the number of those that it
+    hides.
+    """
 
     def __init__(self) -> None:
         self.shown: list[str] = []
@@ -147,7 +203,10 @@ class Nest:
 
     def moved(self, seen: bool) -> str:
         one = self.words(seen)
-        return f"<w:moveFrom {TRACKED}>{r(one)}</w:moveFrom><w:moveTo {TRACKED}>{r(one + ' ')}</w:moveTo>"
+        return (
+            f"<w:moveFrom {TRACKED}>{r(one)}</w:moveFrom><w:moveTo"
+            f" {TRACKED}>{r(one + ' ')}</w:moveTo>"
+        )
 
     def field(self, tree: list[tuple], seen: bool) -> str:
         asked = word_made.field_of("REF x", r(self.words(False, count=not seen) + " "))
@@ -163,7 +222,9 @@ class Nest:
         inside = self.blocks(tree, seen)
         return run(word_made.either(shape(inside), word_made.old_shape(inside)))
 
-    def table(self, spans: list[int], rows: list[tuple[str, list[tuple[str, list[tuple]]]]], seen: bool) -> str:
+    def table(
+        self, spans: list[int], rows: list[tuple[str, list[tuple[str, list[tuple]]]]], seen: bool
+    ) -> str:
         drawn, above = [], [""] * len(spans)
         for change, cells in rows:
             gone = "w:del" in change
@@ -174,13 +235,24 @@ class Nest:
                 xml.append(tc(inside, f'<w:gridSpan w:val="{span}"/>{merge}'))
             above = above if gone else [merge for merge, _ in cells]
             drawn.append(tr(*xml, properties=change))
-        return tbl(*(sdt(one) if "sdt" in change else one for one, (change, _) in zip(drawn, rows, strict=True)))
+        return tbl(
+            *(
+                sdt(one) if "sdt" in change else one
+                for one, (change, _) in zip(drawn, rows, strict=True)
+            )
+        )
 
 
 CONTINUE, RESTART = "<w:vMerge/>", '<w:vMerge w:val="restart"/>'
 LEAVES = st.sampled_from([("plain",), ("halves",), ("vanished",), ("moved",)])
 WRAPPERS = st.sampled_from(
-    [f"ins {TRACKED}", 'hyperlink w:anchor="a"', 'smartTag w:element="s"', 'fldSimple w:instr="REF"', 'bdo w:val="rtl"']
+    [
+        f"ins {TRACKED}",
+        'hyperlink w:anchor="a"',
+        'smartTag w:element="s"',
+        'fldSimple w:instr="REF"',
+        'bdo w:val="rtl"',
+    ]
 )
 
 
@@ -204,12 +276,18 @@ def tables_of(draw: st.DrawFn, blocks: st.SearchStrategy) -> tuple:
     spans = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
     cell = st.tuples(st.sampled_from(["", "", RESTART, CONTINUE]), st.lists(blocks, max_size=2))
     change = st.sampled_from(["", "", f"<w:ins {TRACKED}/>", f"<w:del {TRACKED}/>"])
-    rows = st.lists(st.tuples(change, st.lists(cell, min_size=len(spans), max_size=len(spans))), min_size=1, max_size=3)
+    rows = st.lists(
+        st.tuples(change, st.lists(cell, min_size=len(spans), max_size=len(spans))),
+        min_size=1,
+        max_size=3,
+    )
     return "table", spans, draw(rows)
 
 
 def blocks_of(blocks: st.SearchStrategy) -> st.SearchStrategy:
-    wrapped = (st.tuples(st.just(kind), st.lists(blocks, max_size=3)) for kind in ("controlled", "custom"))
+    wrapped = (
+        st.tuples(st.just(kind), st.lists(blocks, max_size=3)) for kind in ("controlled", "custom")
+    )
     return st.one_of(paragraphs_of(blocks), tables_of(blocks), *wrapped)
 
 

@@ -46,7 +46,9 @@ def renamed(data: bytes, names: dict[str, str]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w") as new:
         for name in old.namelist():
-            member = zipfile.ZipInfo(names.get(name, name))  # as no writer would, it may be there already
+            member = zipfile.ZipInfo(
+                names.get(name, name)
+            )  # as no writer would, it may be there already
             new.NameToInfo.pop(member.filename, None)
             new.writestr(member, old.read(name))
     return buffer.getvalue()
@@ -63,7 +65,10 @@ def streamed(data: bytes) -> bytes:
             raise OSError
 
     buffer = Pipe()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as old,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
         for name in old.namelist():
             with new.open(name, "w", force_zip64=True) as member:
                 member.write(old.read(name))
@@ -72,12 +77,18 @@ def streamed(data: bytes) -> bytes:
 
 def strict() -> bytes:
     """In the namespaces of ISO 29500 strict, its relations among them."""
-    data = made(p(r("Harbour"), r("no", '<w:rStyle w:val="H"/>')), **hidden_by(style("character", "H", VANISH)))
+    data = made(
+        p(r("Harbour"), r("no", '<w:rStyle w:val="H"/>')),
+        **hidden_by(style("character", "H", VANISH)),
+    )
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w") as new:
         for name in old.namelist():
             text = old.read(name).decode().replace(W, STRICT)
-            new.writestr(name, text.replace(RELATIONS, "http://purl.oclc.org/ooxml/officeDocument/relationships"))
+            new.writestr(
+                name,
+                text.replace(RELATIONS, "http://purl.oclc.org/ooxml/officeDocument/relationships"),
+            )
     return buffer.getvalue()
 
 
@@ -90,29 +101,55 @@ OPENED = {
     "with a way around": made(BODY, parts={ROOT: link_to("./word/../word/document.xml")}),
     "with back slashes": made(BODY, parts={ROOT: link_to("word\\document.xml")}),
     "with an escaped target": made(BODY, parts={ROOT: link_to("word/%64ocument.xml")}),
-    "packed with back slashes": renamed(made(BODY), {MAIN: "word\\document.xml", ROOT: "_rels\\.rels"}),
-    "in other case": renamed(made(BODY), {MAIN: "Word/Document.XML", "[Content_Types].xml": "[content_types].xml"}),
+    "packed with back slashes": renamed(
+        made(BODY), {MAIN: "word\\document.xml", ROOT: "_rels\\.rels"}
+    ),
+    "in other case": renamed(
+        made(BODY), {MAIN: "Word/Document.XML", "[Content_Types].xml": "[content_types].xml"}
+    ),
     "without relations": made(BODY, parts={ROOT: ""}),
     "without relations, named by its type": made(BODY, main="text/main.xml", parts={ROOT: ""}),
     "without types": made(BODY, parts={"[Content_Types].xml": ""}),
     "with a dangling main relation": made(BODY, parts={ROOT: link_to("word/none.xml")}),
     "with dangling relations": made(
-        BODY, links="".join(f'<Relationship Id="{x}" Type="{RELATIONS}/{x}" Target="{x}.xml"/>' for x in ("styles", "footnotes"))
+        BODY,
+        links="".join(
+            f'<Relationship Id="{x}" Type="{RELATIONS}/{x}" Target="{x}.xml"/>'
+            for x in ("styles", "footnotes")
+        ),
     ),
-    "with a relation without a target": made(BODY, links=f'<Relationship Id="s" Type="{RELATIONS}/styles"/>'),
+    "with a relation without a target": made(
+        BODY, links=f'<Relationship Id="s" Type="{RELATIONS}/styles"/>'
+    ),
     "with styles elsewhere": made(
-        BODY, links=f'<Relationship Id="s" Type="{RELATIONS}/styles" Target="http://other.example/" TargetMode="External"/>'
+        BODY,
+        links=(
+            f'<Relationship Id="s" Type="{RELATIONS}/styles" Target="http://other.example/"'
+            ' TargetMode="External"/>'
+        ),
     ),
     "strict": strict(),
     "in UTF-16": made(parts={MAIN: WIDE.encode("utf-16")}),
-    "with a mark": made(parts={MAIN: b"\xef\xbb\xbf" + part("document", f"<w:body>{BODY}</w:body>").encode()}),
+    "with a mark": made(
+        parts={MAIN: b"\xef\xbb\xbf" + part("document", f"<w:body>{BODY}</w:body>").encode()}
+    ),
     "a template": made(BODY, kind=f"{OFFICE}.template.main+xml"),
     "a macro file": made(BODY, kind="application/vnd.ms-word.document.macroEnabled.main+xml"),
-    "a macro template": made(BODY, kind="application/vnd.ms-word.template.macroEnabledTemplate.main+xml", parts={ROOT: ""}),
+    "a macro template": made(
+        BODY,
+        kind="application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
+        parts={ROOT: ""},
+    ),
     "streamed": streamed(made(BODY)),
-    "with its other document": made(BODY, parts={"word/glossary/document.xml": part("glossaryDocument", p(r("no")))}),
-    "with large pictures": made(BODY, parts={"word/media/image1.png": b"\0" * (package.UNPACKED_BYTES + 1)}),
-    "with a picture that is there twice": made(BODY, parts={"word/media/a.png": b"a", "word/media/A.png": b"b"}),
+    "with its other document": made(
+        BODY, parts={"word/glossary/document.xml": part("glossaryDocument", p(r("no")))}
+    ),
+    "with large pictures": made(
+        BODY, parts={"word/media/image1.png": b"\0" * (package.UNPACKED_BYTES + 1)}
+    ),
+    "with a picture that is there twice": made(
+        BODY, parts={"word/media/a.png": b"a", "word/media/A.png": b"b"}
+    ),
 }
 
 
@@ -122,13 +159,22 @@ def test_opened_however_it_is_packed(name: str) -> None:
 
 
 def test_macros_are_named() -> None:
-    link = '<Relationship Id="m" Type="http://schemas.microsoft.com/office/2006/relationships/vbaProject" Target="vbaProject.bin"/>'
-    assert word.read(made(BODY, links=link, parts={"word/vbaProject.bin": b"x"})).left_out == ("macros",)
+    link = (
+        '<Relationship Id="m"'
+        ' Type="http://schemas.microsoft.com/office/2006/relationships/vbaProject"'
+        ' Target="vbaProject.bin"/>'
+    )
+    assert word.read(made(BODY, links=link, parts={"word/vbaProject.bin": b"x"})).left_out == (
+        "macros",
+    )
 
 
 def test_a_file_without_text_says_what_it_holds() -> None:
     body = p(run('<w:pict><v:shape><v:imagedata r:id="a"/></v:shape></w:pict>')) * 3
-    with pytest.raises(CorpusError, match=r"^this Word file holds no text to read, only 3 pictures; save its text as \.txt$"):
+    with pytest.raises(
+        CorpusError,
+        match=r"^this Word file holds no text to read, only 3 pictures; save its text as \.txt$",
+    ):
         word.read(made(body))
     assert word.read(made(p())).text == ""
 
@@ -142,7 +188,9 @@ def archive(**members: str) -> bytes:
 
 
 def compound(*streams: str) -> bytes:
-    """The beginning of a compound file and its directory: 128 bytes an entry, names in UTF-16, their length in bytes at 64."""
+    """The beginning of a compound file and its directory: 128 bytes an entry, names in UTF-16,
+    their length in bytes at 64.
+    """
     entries = b""
     for stream in ("Root Entry", *streams):
         wide = (stream + "\0").encode("utf-16-le")
@@ -167,8 +215,18 @@ def held_twice() -> bytes:
 
 
 def office(kind: str, folder: str) -> bytes:
-    parts = {ROOT: link_to(f"{folder}/main.xml"), f"{folder}/main.xml": f"{HEAD}<{kind}/>", MAIN: ""}
-    return made(parts=parts | {"word/_rels/document.xml.rels": "", "[Content_Types].xml": f'{HEAD}<Types xmlns="{TYPES}"/>'})
+    parts = {
+        ROOT: link_to(f"{folder}/main.xml"),
+        f"{folder}/main.xml": f"{HEAD}<{kind}/>",
+        MAIN: "",
+    }
+    return made(
+        parts=parts
+        | {
+            "word/_rels/document.xml.rels": "",
+            "[Content_Types].xml": f'{HEAD}<Types xmlns="{TYPES}"/>',
+        }
+    )
 
 
 REFUSED = {
@@ -186,19 +244,33 @@ REFUSED = {
     "is an OpenDocument text (.odt); save it as .docx": [
         archive(mimetype="application/vnd.oasis.opendocument.text", content_dot_xml="<a/>")
     ],
-    "is an OpenDocument spreadsheet": [archive(mimetype="application/vnd.oasis.opendocument.spreadsheet")],
-    "is an e-book (.epub)": [archive(mimetype="application/epub+zip"), archive(**{"META-INF/container.xml": "<a/>"})],
-    "is a file of Apple's Pages": [archive(**{"Index/Document.iwa": "x"}), archive(**{"Index.zip": "x"})],
+    "is an OpenDocument spreadsheet": [
+        archive(mimetype="application/vnd.oasis.opendocument.spreadsheet")
+    ],
+    "is an e-book (.epub)": [
+        archive(mimetype="application/epub+zip"),
+        archive(**{"META-INF/container.xml": "<a/>"}),
+    ],
+    "is a file of Apple's Pages": [
+        archive(**{"Index/Document.iwa": "x"}),
+        archive(**{"Index.zip": "x"}),
+    ],
     "is an Excel file (.xlsx)": [office("workbook", "xl")],
     "is a PowerPoint file (.pptx)": [office("presentation", "ppt")],
     "is an archive, but not a Word file": [archive(**{"data.pkl": "x"}), archive()],
     "is a web page (.html)": [b"<!DOCTYPE html>\n<html><p>Harbour</p></html>", b"\n<HTML>"],
     "is a web page in one file": [b"MIME-Version: 1.0\nContent-Type: multipart/related"],
-    "is a Word file as one XML file;": [b'<?xml version="1.0"?><p xmlns="http://schemas.microsoft.com/office/2006/xmlPackage"/>'],
+    "is a Word file as one XML file;": [
+        b'<?xml version="1.0"?><p xmlns="http://schemas.microsoft.com/office/2006/xmlPackage"/>'
+    ],
     "is a Word file as one XML file of 2003": [
         b'<?xml version="1.0"?><p xmlns="http://schemas.microsoft.com/office/word/2003/wordml"/>'
     ],
-    "is not a Word file, whatever it is called": [b"\0" * 2_000, b"\x05Anna".ljust(162, b"\0"), b"<?xml version='1.0'?><a/>"],
+    "is not a Word file, whatever it is called": [
+        b"\0" * 2_000,
+        b"\x05Anna".ljust(162, b"\0"),
+        b"<?xml version='1.0'?><a/>",
+    ],
     "holds word/document.xml twice": [held_twice()],
     "its main part is missing": [made(parts={MAIN: ""}, styles="")],
     "unpacks to more than 64 MiB": [made(parts={MAIN: b" " * (package.UNPACKED_BYTES + 1)})],
@@ -238,4 +310,6 @@ def test_what_is_left_out_is_noted(tmp_path: Path, caplog: pytest.LogCaptureFixt
     path = tmp_path / "essay.docm"
     path.write_bytes(made(p(r("Harbour "), r("far away", VANISH), run(PICTURE)), styles=""))
     assert read_text(path) == "Harbour "
-    assert [record.message for record in caplog.records] == [f"{path}: not read: 2 hidden words, 1 picture"]
+    assert [record.message for record in caplog.records] == [
+        f"{path}: not read: 2 hidden words, 1 picture"
+    ]

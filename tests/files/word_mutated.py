@@ -1,4 +1,6 @@
-"""Damaged Word files, as many as one likes: `python -m tests.files.word_mutated SEED NUMBER`, confined as their reader is."""
+"""Damaged Word files, as many as one likes: `python -m tests.files.word_mutated SEED NUMBER`,
+confined as their reader is.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from staged.errors import CorpusError
 from staged.files import extract, word
 from tests.files.word_made import CASES, made
 
-EXPECTED = (CorpusError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RecursionError)
+EXPECTED = (
+    CorpusError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    EOFError,
+    OSError,
+    RecursionError,
+)
 SLOWEST_S = 5.0  # for files of 6 kB, read in a hundredth of a second when whole
 NAME = re.compile(rb"^</?[\w:]+")
 TAG = re.compile(rb"<[^<>]*>")
@@ -25,7 +36,10 @@ def whole_files() -> list[bytes]:
     roots: dict[str, str] = {}
     for case in CASES.values():
         roots |= case.roots
-    return [*(case.file() for case in CASES.values()), made("".join(case.body for case in CASES.values()), **roots)]
+    return [
+        *(case.file() for case in CASES.values()),
+        made("".join(case.body for case in CASES.values()), **roots),
+    ]
 
 
 def members_of(data: bytes) -> dict[str, bytes]:
@@ -71,7 +85,9 @@ def mutated_tags(rng: random.Random, xml: bytes) -> bytes:
 
 
 def mutated_elements(rng: random.Random, xml: bytes) -> bytes:
-    """Still well-formed: elements moved, doubled, nested in others, renamed, and attributes lost or changed."""
+    """Still well-formed: elements moved, doubled, nested in others, renamed, and attributes lost or
+    changed.
+    """
     from lxml import etree
 
     root = etree.fromstring(xml)
@@ -87,7 +103,21 @@ def mutated_elements(rng: random.Random, xml: bytes) -> bytes:
                 one.attrib.clear()
             case 3:
                 for key in one.attrib:
-                    one.set(key, rng.choice(("", "-1", "99999999999999999999", "0", "restart", "continue", "separate", "ſ²")))
+                    one.set(
+                        key,
+                        rng.choice(
+                            (
+                                "",
+                                "-1",
+                                "99999999999999999999",
+                                "0",
+                                "restart",
+                                "continue",
+                                "separate",
+                                "ſ²",
+                            )
+                        ),
+                    )
             case 4 if one is not other and len(one) < 50:
                 other.append(etree.fromstring(etree.tostring(one)))
     return etree.tostring(root)
@@ -97,7 +127,10 @@ def mutated(rng: random.Random, whole: bytes) -> bytes:
     """One damaged file: as an archive, or in one of its parts."""
     if rng.random() < 0.25:
         return mutated_bytes(rng, whole)
-    members, mutate = members_of(whole), rng.choice((mutated_bytes, mutated_tags, mutated_elements, mutated_elements))
+    members, mutate = (
+        members_of(whole),
+        rng.choice((mutated_bytes, mutated_tags, mutated_elements, mutated_elements)),
+    )
     damaged = rng.choice([*members, "word/document.xml"])
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

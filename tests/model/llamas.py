@@ -14,11 +14,14 @@ from staged.model.gpt2.config import END_OF_TEXT
 SPECIAL = ("<|im_start|>", "<|im_end|>")
 
 
-def write_llama(folder: Path, bpe: BPE, *, seed: int = 5, spare_rows: int = 0, specials: tuple[str, ...] = ()) -> Path:
+def write_llama(
+    folder: Path, bpe: BPE, *, seed: int = 5, spare_rows: int = 0, specials: tuple[str, ...] = ()
+) -> Path:
     """A random Llama over the vocabulary of `bpe`, with `specials` behind it.
 
     Args:
-        spare_rows: of the output head beyond the tokenizer's vocabulary, as many published models have; negative: missing ones.
+        spare_rows: of the output head beyond the tokenizer's vocabulary, as many published models
+            have; negative: missing ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
     bpe.save(folder)

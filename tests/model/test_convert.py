@@ -1,4 +1,6 @@
-"""`staged convert`: hub folders and GGUF files, from every source, and what it does not overwrite."""
+"""`staged convert`: hub folders and GGUF files, from every source, and what it does not
+overwrite.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,18 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "tensorflow" / "one"
 class TestFolder:
     def test_keeps_every_bit_and_the_type(self, tiny: Path, tmp_path: Path) -> None:
         assert convert(str(tiny), tmp_path / "a")
-        assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tiny / "model.safetensors").read_bytes()
-        assert (tmp_path / "a" / "tokenizer.json").read_bytes() == (tiny / "tokenizer.json").read_bytes()
+        assert (tmp_path / "a" / "model.safetensors").read_bytes() == (
+            tiny / "model.safetensors"
+        ).read_bytes()
+        assert (tmp_path / "a" / "tokenizer.json").read_bytes() == (
+            tiny / "tokenizer.json"
+        ).read_bytes()
 
     def test_other_type(self, tiny: Path, tmp_path: Path) -> None:
         steps: list[tuple[int, int]] = []
-        convert(str(tiny), tmp_path / "a", dtype="bfloat16", progress=lambda *step: steps.append(step))
+        convert(
+            str(tiny), tmp_path / "a", dtype="bfloat16", progress=lambda *step: steps.append(step)
+        )
         assert steps == [(i, 28) for i in range(1, 29)]
         model, bpe = load_model(str(tiny), dtype=torch.bfloat16)
         save_model(tmp_path / "b", model, bpe)
@@ -52,7 +60,9 @@ class TestFolder:
         with pytest.raises(PlanError, match="--dtype 'q8_0': a model folder is written as"):
             convert(str(tiny), tmp_path / "b", dtype="q8_0")
 
-    def test_killed_inside_a_file_it_ends_with_the_same_bytes(self, tiny: Path, tmp_path: Path) -> None:
+    def test_killed_inside_a_file_it_ends_with_the_same_bytes(
+        self, tiny: Path, tmp_path: Path
+    ) -> None:
         class Kill(BaseException):
             pass
 
@@ -64,7 +74,9 @@ class TestFolder:
             convert(str(tiny), tmp_path / "a", progress=killer)
         assert not (tmp_path / "a").exists()
         assert convert(str(tiny), tmp_path / "a")
-        assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tiny / "model.safetensors").read_bytes()
+        assert (tmp_path / "a" / "model.safetensors").read_bytes() == (
+            tiny / "model.safetensors"
+        ).read_bytes()
         assert not (tmp_path / "a.partial").exists()
 
     def test_what_a_mini_learned_from_is_carried(self, tmp_path: Path) -> None:
@@ -74,13 +86,17 @@ class TestFolder:
 
 def read_back(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
     reader = gguf.GGUFReader(path)
-    tensors = {one.name: gguf.dequantize(one.data, one.tensor_type).reshape(one.shape[::-1]) for one in reader.tensors}
+    tensors = {
+        one.name: gguf.dequantize(one.data, one.tensor_type).reshape(one.shape[::-1])
+        for one in reader.tensors
+    }
     return tensors, {name: field.contents() for name, field in reader.fields.items()}
 
 
 class TestGGUF:
     @pytest.mark.parametrize(
-        ("dtype", "error"), [("keep", 0.0), ("float32", 0.0), ("float16", 1e-3), ("bfloat16", 8e-3), ("q8_0", 8e-3)]
+        ("dtype", "error"),
+        [("keep", 0.0), ("float32", 0.0), ("float16", 1e-3), ("bfloat16", 8e-3), ("q8_0", 8e-3)],
     )
     def test_tensors_read_back(self, tiny: Path, tmp_path: Path, dtype: str, error: float) -> None:
         convert(str(tiny), tmp_path / "m.gguf", dtype=dtype)
@@ -88,7 +104,9 @@ class TestGGUF:
         state = load_model(str(tiny))[0].state_dict()
         assert set(tensors) == {gguf_name(name) for name in state}
         for name, weight in state.items():
-            expected = (weight.t() if weight.dim() == 2 and name.startswith("h.") else weight).numpy()
+            expected = (
+                weight.t() if weight.dim() == 2 and name.startswith("h.") else weight
+            ).numpy()
             got = tensors[gguf_name(name)]
             assert got.shape == expected.shape
             assert np.abs(got - expected).max() <= error * np.abs(expected).max(), name
@@ -128,7 +146,10 @@ class TestGGUF:
         (tmp_path / "M.GGUF").write_text("mine")
         with pytest.raises(PlanError, match=r"M\.GGUF: already there"):
             convert(str(tiny), tmp_path / "M.GGUF")
-        with pytest.raises(PlanError, match=r"written as a folder or as a \.gguf file; give a name without \.safetensors"):
+        with pytest.raises(
+            PlanError,
+            match=r"written as a folder or as a \.gguf file; give a name without \.safetensors",
+        ):
             convert(str(tiny), tmp_path / "model.safetensors")
         monkeypatch.setitem(sys.modules, "gguf", None)
         with pytest.raises(PlanError, match=r"install staged with the extra \[gguf\]"):
@@ -136,10 +157,17 @@ class TestGGUF:
 
 
 def test_from_the_command_line(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["convert", str(GOLDEN), str(tmp_path / "a"), "--dtype", "float16"])
+    result = CliRunner().invoke(
+        app, ["convert", str(GOLDEN), str(tmp_path / "a"), "--dtype", "float16"]
+    )
     assert result.exit_code == 0, result.output
     assert load_model(str(tmp_path / "a"))[0].config.n_layer == 2
-    assert "nothing to do" in CliRunner().invoke(app, ["convert", str(GOLDEN), str(tmp_path / "a"), "--dtype", "float16"]).output
+    assert (
+        "nothing to do"
+        in CliRunner()
+        .invoke(app, ["convert", str(GOLDEN), str(tmp_path / "a"), "--dtype", "float16"])
+        .output
+    )
 
 
 def test_offline_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,6 @@
-"""The decoder of fixed places computes what the exact model computes; on a GPU a replayed graph what the code itself does."""
+"""The decoder of fixed places computes what the exact model computes; on a GPU a replayed graph
+what the code itself does.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from staged.model.gpt2.cuda_graph import SHORTEST_SPAN, StaticGPT2, span_of, sta
 from staged.model.gpt2.model import GPT2, initialise
 
 N_CTX = 300  # two spans and a context that is no power of two
-GPU = pytest.mark.skipif(not static_is_native(), reason="needs a CUDA GPU that computes in bfloat16; none is here")
+GPU = pytest.mark.skipif(
+    not static_is_native(), reason="needs a CUDA GPU that computes in bfloat16; none is here"
+)
 DEVICES = ["cpu", pytest.param("cuda", marks=GPU)]
 
 
@@ -43,9 +47,13 @@ def same(found: torch.Tensor, expected: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
 @pytest.mark.parametrize(
-    "chunks", [[N_CTX], [1] * 140, [7, 130, 1, 1, 20], [299, 1], [5, 3, 8, 120]], ids=lambda c: f"{len(c)}-chunks"
+    "chunks",
+    [[N_CTX], [1] * 140, [7, 130, 1, 1, 20], [299, 1], [5, 3, 8, 120]],
+    ids=lambda c: f"{len(c)}-chunks",
 )
-def test_logits_are_the_exact_models_in_any_chunks(exact: GPT2, static: StaticGPT2, batch: int, chunks: list[int]) -> None:
+def test_logits_are_the_exact_models_in_any_chunks(
+    exact: GPT2, static: StaticGPT2, batch: int, chunks: list[int]
+) -> None:
     text = tokens(batch, sum(chunks))
     cache = static.new_cache(batch)
     parts = [static(part.to(static.device), cache) for part in text.split(chunks, dim=1)]
@@ -73,7 +81,10 @@ def test_rows_can_leave_the_batch(exact: GPT2, static: StaticGPT2) -> None:
     text, step = tokens(5, 40), tokens(5, 3, seed=2)
     cache = static.new_cache(5)
     static.next_logits(text, cache)
-    first, second = torch.tensor([True, False, True, True, False]), torch.tensor([False, True, True])
+    first, second = (
+        torch.tensor([True, False, True, True, False]),
+        torch.tensor([False, True, True]),
+    )
     for kept in (first, second):
         cache.keep(kept.to(static.device))
         text, step = text[kept], step[kept]
@@ -89,7 +100,9 @@ def test_length_can_be_set_back(exact: GPT2, static: StaticGPT2) -> None:
     same(static(other, cache), exact(torch.cat([text[:, :120], other], dim=1))[:, -10:])
 
 
-def test_the_next_batch_takes_the_place_of_one_that_is_gone_but_of_no_other(static: StaticGPT2, exact: GPT2) -> None:
+def test_the_next_batch_takes_the_place_of_one_that_is_gone_but_of_no_other(
+    static: StaticGPT2, exact: GPT2
+) -> None:
     first = static.new_cache(4)
     block = first.store.kv.data_ptr()
     static.next_logits(tokens(4, 60), first)
@@ -123,11 +136,15 @@ def test_a_replay_gives_what_the_code_gives(exact: GPT2, dtype: torch.dtype) -> 
     caches = graphed.new_cache(3), plain.new_cache(3)
     allowed = 1e-4 if dtype == torch.float32 else 2e-2
     for part in tokens(3, 200).to("cuda").split([20, *[1] * 172, 8], dim=1):
-        torch.testing.assert_close(graphed(part, caches[0]), plain(part, caches[1]), atol=allowed, rtol=0)
+        torch.testing.assert_close(
+            graphed(part, caches[0]), plain(part, caches[1]), atol=allowed, rtol=0
+        )
     assert {key[1:] for key in caches[0].store.steps} == {(1, 128), (1, 256), (8, 256)}
 
 
-def test_a_cache_spans_what_is_asked_for_and_grows_by_being_made_anew(static: StaticGPT2, exact: GPT2) -> None:
+def test_a_cache_spans_what_is_asked_for_and_grows_by_being_made_anew(
+    static: StaticGPT2, exact: GPT2
+) -> None:
     static.spare.clear()
     short = static.new_cache(2, 20)
     assert short.store.kv.size(4) == span_of(20, static.config.n_ctx)

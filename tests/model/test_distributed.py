@@ -50,8 +50,17 @@ def test_alone_there_is_nothing_to_meet(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_worker_whose_launcher_dies_while_it_imports_ends(tmp_path: Path) -> None:
     script, started, go = tmp_path / "worker.py", tmp_path / "started", tmp_path / "go"
     script.write_text(WORKER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", str(script)]
-    launcher = subprocess.Popen([*command, str(started), str(go)], stderr=subprocess.DEVNULL, start_new_session=True)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=1",
+        str(script),
+    ]
+    launcher = subprocess.Popen(
+        [*command, str(started), str(go)], stderr=subprocess.DEVNULL, start_new_session=True
+    )
     deadline = time.monotonic() + 60
     while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,4 +1,6 @@
-"""Downloads, against a server of our own: ranges, broken connections, error pages, checksums; and nothing at all offline."""
+"""Downloads, against a server of our own: ranges, broken connections, error pages, checksums; and
+nothing at all offline.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,11 @@ class Server:
         if body is None or self.status != 200:
             request.send_error(404 if body is None else self.status)
             return
-        wanted = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range") or "") if self.ranges else None
+        wanted = (
+            re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range") or "")
+            if self.ranges
+            else None
+        )
         first = int(wanted[1]) if wanted else 0
         if first and first >= len(body):
             request.send_response(416)
@@ -53,14 +59,20 @@ class Server:
             request.end_headers()
             return
         request.send_response(206 if wanted else 200)
-        request.send_header("Content-Type", "text/html; charset=utf-8" if self.html else "application/octet-stream")
+        request.send_header(
+            "Content-Type", "text/html; charset=utf-8" if self.html else "application/octet-stream"
+        )
         request.send_header("Content-Length", str(len(body) - first))
         if wanted:
             request.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
         if self.md5:
-            request.send_header("Content-MD5", base64.b64encode(hashlib.md5(BODY).digest()).decode())
+            request.send_header(
+                "Content-MD5", base64.b64encode(hashlib.md5(BODY).digest()).decode()
+            )
         request.end_headers()
-        request.wfile.write(body[first : first + self.break_after.pop(0)] if self.break_after else body[first:])
+        request.wfile.write(
+            body[first : first + self.break_after.pop(0)] if self.break_after else body[first:]
+        )
 
 
 @pytest.fixture
@@ -89,11 +101,18 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 class TestFetch:
     def test_whole(self, server: Server, tmp_path: Path) -> None:
         server.md5 = True
-        fetch(f"{server.url}/file", tmp_path / "f", size_bytes=len(BODY), sha256=hashlib.sha256(BODY).hexdigest())
+        fetch(
+            f"{server.url}/file",
+            tmp_path / "f",
+            size_bytes=len(BODY),
+            sha256=hashlib.sha256(BODY).hexdigest(),
+        )
         assert (tmp_path / "f").read_bytes() == BODY
         assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
-    def test_broken_connections_continue_where_they_were(self, server: Server, tmp_path: Path) -> None:
+    def test_broken_connections_continue_where_they_were(
+        self, server: Server, tmp_path: Path
+    ) -> None:
         server.break_after = [1000, 2500]
         fetch(f"{server.url}/file", tmp_path / "f")
         assert (tmp_path / "f").read_bytes() == BODY
@@ -106,7 +125,9 @@ class TestFetch:
         assert server.asked == [("/file", "bytes=7000-")]
 
     @pytest.mark.parametrize("part", [BODY, BODY + b"more"])
-    def test_a_part_that_leaves_nothing_to_ask_for(self, server: Server, tmp_path: Path, part: bytes) -> None:
+    def test_a_part_that_leaves_nothing_to_ask_for(
+        self, server: Server, tmp_path: Path, part: bytes
+    ) -> None:
         (tmp_path / "f.partial").write_bytes(part)
         fetch(f"{server.url}/file", tmp_path / "f")
         assert (tmp_path / "f").read_bytes() == BODY
@@ -118,7 +139,9 @@ class TestFetch:
 
     def test_a_part_of_another_file_is_thrown_away(self, server: Server, tmp_path: Path) -> None:
         (tmp_path / "f.partial").write_bytes(b"x" * 5000)
-        with pytest.raises(CheckpointError, match="does not match its known SHA-256; it was thrown away"):
+        with pytest.raises(
+            CheckpointError, match="does not match its known SHA-256; it was thrown away"
+        ):
             fetch(f"{server.url}/file", tmp_path / "f", sha256=hashlib.sha256(BODY).hexdigest())
         assert not list(tmp_path.iterdir())
         server.md5 = True
@@ -142,7 +165,9 @@ class TestFetch:
         assert not list(tmp_path.iterdir())
 
     def test_no_server(self, server: Server, tmp_path: Path) -> None:
-        with pytest.raises(CheckpointError, match=r"http://127\.0\.0\.1:9/file: no answer after 5 attempts"):
+        with pytest.raises(
+            CheckpointError, match=r"http://127\.0\.0\.1:9/file: no answer after 5 attempts"
+        ):
             fetch("http://127.0.0.1:9/file", tmp_path / "f")
 
 
@@ -151,7 +176,9 @@ class TestOpenAI:
     def place(self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         monkeypatch.setattr(download, "BUCKET", f"{server.url}/models")
-        monkeypatch.setattr(download, "SUMS", {})  # the golden folder's tokenizer is not the release's
+        monkeypatch.setattr(
+            download, "SUMS", {}
+        )  # the golden folder's tokenizer is not the release's
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         server.files = {f"/models/124M/{path.name}": path.read_bytes() for path in GOLDEN.iterdir()}
 
@@ -165,7 +192,9 @@ class TestOpenAI:
 
     def test_data_of_another_size_is_refused(self, server: Server) -> None:
         server.files[f"/models/124M/{download.DATA}"] += b"more"
-        with pytest.raises(CheckpointError, match=r"data-00000-of-00001: the file has 15876 bytes, not 15872"):
+        with pytest.raises(
+            CheckpointError, match=r"data-00000-of-00001: the file has 15876 bytes, not 15872"
+        ):
             openai_folder(TINY)
 
     def test_offline_says_what_is_missing_and_where_to_put_it(
@@ -173,11 +202,16 @@ class TestOpenAI:
     ) -> None:
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         place = tmp_path / "cache" / "staged" / "openai" / "124M"
-        with pytest.raises(CheckpointError, match=f"checkpoint, hparams.json, .*model.ckpt.index, .*put them into {place}"):
+        with pytest.raises(
+            CheckpointError,
+            match=f"checkpoint, hparams.json, .*model.ckpt.index, .*put them into {place}",
+        ):
             openai_folder(TINY)
         shutil.copytree(GOLDEN, place)
         (place / "vocab.bpe").unlink()
-        with pytest.raises(CheckpointError, match=r"HF_HUB_OFFLINE is set and vocab\.bpe of .* is missing"):
+        with pytest.raises(
+            CheckpointError, match=r"HF_HUB_OFFLINE is set and vocab\.bpe of .* is missing"
+        ):
             openai_folder(TINY)
         shutil.copy(GOLDEN / "vocab.bpe", place)
         assert openai_folder(TINY) == place
@@ -209,34 +243,58 @@ class TestHub:
         assert load_model("gpt2")[0].config.n_layer == 2
 
     def test_offline_says_what_is_missing(self, tiny: Path, cache: Path) -> None:
-        with pytest.raises(CheckpointError, match=r"lacks config\.json, model\.safetensors, tokenizer\.json; put these files into"):
+        with pytest.raises(
+            CheckpointError,
+            match=r"lacks config\.json, model\.safetensors, tokenizer\.json; put these files into",
+        ):
             model_folder("gpt2")
         (self.fill(cache, tiny) / "model.safetensors").unlink()
-        with pytest.raises(CheckpointError, match=r"lacks model\.safetensors; put these files into a folder"):
+        with pytest.raises(
+            CheckpointError, match=r"lacks model\.safetensors; put these files into a folder"
+        ):
             model_folder("gpt2")
 
     def test_only_needed_files_are_downloaded(
         self, tiny: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A stand-in for the download itself: a repository with pickles alone, and with a second framework's weights."""
+        """A stand-in for the download itself: a repository with pickles alone, and with a second
+        framework's weights.
+        """
         import huggingface_hub
 
-        repository = ["config.json", "tokenizer.json", "pytorch_model.bin", "tf_model.h5", "README.md", "onnx/model.onnx"]
+        repository = [
+            "config.json",
+            "tokenizer.json",
+            "pytorch_model.bin",
+            "tf_model.h5",
+            "README.md",
+            "onnx/model.onnx",
+        ]
         place, asked = tmp_path / "got", list[list[str]]()
         place.mkdir()
 
         def stand_in(_: str, *, allow_patterns: list[str], local_files_only: bool = False) -> str:
-            got = [name for name in repository if any(fnmatch.fnmatch(name, pattern) for pattern in allow_patterns)]
+            got = [
+                name
+                for name in repository
+                if any(fnmatch.fnmatch(name, pattern) for pattern in allow_patterns)
+            ]
             if not local_files_only:
                 asked.append(got)
                 for name in got:
-                    (place / name).write_bytes((tiny / name).read_bytes() if (tiny / name).is_file() else b"x")
+                    (place / name).write_bytes(
+                        (tiny / name).read_bytes() if (tiny / name).is_file() else b"x"
+                    )
             return str(place)
 
         monkeypatch.setattr(huggingface_hub, "snapshot_download", stand_in)
         monkeypatch.setenv("HF_HUB_OFFLINE", "0")
         assert model_folder("someone/gpt2-letters") == place
-        assert sorted(path.name for path in place.iterdir()) == ["config.json", "pytorch_model.bin", "tokenizer.json"]
+        assert sorted(path.name for path in place.iterdir()) == [
+            "config.json",
+            "pytorch_model.bin",
+            "tokenizer.json",
+        ]
         assert model_folder("someone/gpt2-letters") == place
         assert len(asked) == 2  # safetensors first, pickles then, nothing the second time
 
@@ -251,6 +309,7 @@ class TestHub:
         monkeypatch.setattr(huggingface_hub, "snapshot_download", down)
         monkeypatch.setenv("HF_HUB_OFFLINE", "0")
         with pytest.raises(
-            CheckpointError, match=r"did not give it: ConnectError: no route; check the network, or put .* its path"
+            CheckpointError,
+            match=r"did not give it: ConnectError: no route; check the network, or put .* its path",
         ):
             model_folder("a/b")

@@ -54,7 +54,9 @@ def plain_nats(folder: Path, ids: list[int], stride: int) -> list[float]:
             logits = model(torch.tensor([ids[start : start + N_CTX]])).logits[0]
         for position in range(start, min(start + N_CTX, len(ids) - 1)):
             if position == len(found):  # not scored by an earlier window
-                found.append(-float(torch.log_softmax(logits[position - start], 0)[ids[position + 1]]))
+                found.append(
+                    -float(torch.log_softmax(logits[position - start], 0)[ids[position + 1]])
+                )
         start += stride
     return found
 
@@ -76,11 +78,19 @@ def test_stride_of_the_context_is_disjoint_chunks(tiny: Path, bpe: BPE, text: st
     total = 0.0
     for start in range(0, len(ids) - 1, N_CTX):
         chunk = ids[start : start + N_CTX + 1]
-        total += float(torch.nn.functional.cross_entropy(model(chunk[None, :-1])[0].double(), chunk[1:], reduction="sum"))
-    assert float(token_nats(model, [ids.numpy()], stride=N_CTX, batch=4)[0].sum(dtype=np.float64)) == pytest.approx(total, rel=1e-6)
+        total += float(
+            torch.nn.functional.cross_entropy(
+                model(chunk[None, :-1])[0].double(), chunk[1:], reduction="sum"
+            )
+        )
+    assert float(
+        token_nats(model, [ids.numpy()], stride=N_CTX, batch=4)[0].sum(dtype=np.float64)
+    ) == pytest.approx(total, rel=1e-6)
 
 
-def test_stride_one_gives_every_token_all_the_context_there_is(tiny: Path, bpe: BPE, text: str) -> None:
+def test_stride_one_gives_every_token_all_the_context_there_is(
+    tiny: Path, bpe: BPE, text: str
+) -> None:
     model, _ = load_model(str(tiny))
     ids = torch.from_numpy(encode_document(bpe, text[:700])).long()
     expected = []
@@ -92,7 +102,9 @@ def test_stride_one_gives_every_token_all_the_context_there_is(tiny: Path, bpe: 
 
 
 @given(length=st.integers(0, 200), n_ctx=st.integers(1, 40), data=st.data())
-def test_windows_score_each_token_once_with_enough_context(length: int, n_ctx: int, data: st.DataObject) -> None:
+def test_windows_score_each_token_once_with_enough_context(
+    length: int, n_ctx: int, data: st.DataObject
+) -> None:
     stride = data.draw(st.integers(1, n_ctx))
     windows = list(sliding_windows(3, length, n_ctx=n_ctx, stride=stride))
     scored = [t for w in windows for t in range(w.first, w.end + 1)]
@@ -108,24 +120,38 @@ def test_windows_score_each_token_once_with_enough_context(length: int, n_ctx: i
 def test_batch_size_does_not_matter(tiny: Path, tmp_path: Path, batch: int) -> None:
     for i in range(12):
         (tmp_path / f"{i:02d}.txt").write_text(prose(i, 1 + 3 * i), encoding="utf-8")
-    expected, got = (evaluate(str(tiny), str(tmp_path), stride=50, batch=size) for size in (5, batch))
+    expected, got = (
+        evaluate(str(tiny), str(tmp_path), stride=50, batch=size) for size in (5, batch)
+    )
     assert got.nats == pytest.approx(expected.nats, rel=1e-6)
-    assert (got.tokens, got.bytes, got.words, got.documents) == (expected.tokens, expected.bytes, expected.words, 12)
+    assert (got.tokens, got.bytes, got.words, got.documents) == (
+        expected.tokens,
+        expected.bytes,
+        expected.words,
+        12,
+    )
 
 
-def test_chunked_logits_are_the_same(tiny: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunked_logits_are_the_same(
+    tiny: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = evaluate(str(tiny), file)
     seen: list[int] = []
     real = torch.nn.functional.cross_entropy
     monkeypatch.setattr(likelihood, "LOGITS_AT_ONCE", 384 * 10)
-    monkeypatch.setattr("torch.nn.functional.cross_entropy", lambda x, *a, **k: seen.append(x.numel()) or real(x, *a, **k))
+    monkeypatch.setattr(
+        "torch.nn.functional.cross_entropy",
+        lambda x, *a, **k: seen.append(x.numel()) or real(x, *a, **k),
+    )
     assert evaluate(str(tiny), file).nats == pytest.approx(whole.nats, rel=1e-6)
     assert max(seen) == 384 * 10
 
 
 def test_documents_are_scored_separately(tiny: Path, tmp_path: Path) -> None:
     texts = [prose(1, 20), prose(2, 4), ODD]
-    (tmp_path / "all.jsonl").write_text("".join(json.dumps({"text": one}) + "\n" for one in texts), encoding="utf-8")
+    (tmp_path / "all.jsonl").write_text(
+        "".join(json.dumps({"text": one}) + "\n" for one in texts), encoding="utf-8"
+    )
     alone = []
     for i, one in enumerate(texts):
         (tmp_path / f"{i}.txt").write_text(one, encoding="utf-8")
@@ -146,7 +172,9 @@ def test_counts_and_units_of_many_byte_text(tiny: Path, tmp_path: Path, bpe: BPE
     assert record["nats_per_byte"] == pytest.approx(got.nats / got.bytes)
     assert record["bits_per_byte"] == pytest.approx(got.nats / got.bytes / math.log(2))
     assert record["perplexity_per_word"] == pytest.approx(math.exp(got.nats / got.words))
-    assert record["bits_per_token"] * got.tokens == pytest.approx(record["bits_per_byte"] * got.bytes)
+    assert record["bits_per_token"] * got.tokens == pytest.approx(
+        record["bits_per_byte"] * got.bytes
+    )
 
 
 @given(text=st.text(max_size=60))
@@ -155,8 +183,12 @@ def test_bytes_of_tokens_add_up(bpe: BPE, text: str) -> None:
 
 
 @settings(max_examples=300)
-@given(text=st.text(alphabet="ab Z.'s\n\t\r 1é東\u00a0\u2028", max_size=80), piece=st.integers(1, 12))
-def test_text_encoded_in_pieces_has_the_tokens_of_the_whole(bpe: BPE, text: str, piece: int) -> None:
+@given(
+    text=st.text(alphabet="ab Z.'s\n\t\r 1é東\u00a0\u2028", max_size=80), piece=st.integers(1, 12)
+)
+def test_text_encoded_in_pieces_has_the_tokens_of_the_whole(
+    bpe: BPE, text: str, piece: int
+) -> None:
     assert encode_document(bpe, text, piece=piece).tolist() == [bpe.end_of_text, *bpe.encode(text)]
 
 
@@ -198,17 +230,23 @@ def test_units_of_the_interval(lengths: list[int], unit: str | None, units: int)
 
 
 def documents(stream: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Documents of unequal length whose tokens share a document's level; on average 1.5 nats a byte."""
+    """Documents of unequal length whose tokens share a document's level; on average 1.5 nats a
+    byte.
+    """
     nats, sizes = [], []
     for length in stream.integers(20, 200, 40):
         size = stream.integers(1, 8, length)
-        nats.append((size * stream.gamma(20, 1.5 / 20) * stream.gamma(2, 0.5, length)).astype(np.float32))
+        nats.append(
+            (size * stream.gamma(20, 1.5 / 20) * stream.gamma(2, 0.5, length)).astype(np.float32)
+        )
         sizes.append(size)
     return nats, sizes
 
 
 def one_long_text(stream: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """One document whose level wanders from token to token (autocorrelation 0.9); on average 1.5 nats a byte."""
+    """One document whose level wanders from token to token (autocorrelation 0.9); on average 1.5
+    nats a byte.
+    """
     noise = stream.normal(0, 1, 20_000)
     level = np.zeros(20_000)
     for t in range(1, 20_000):
@@ -231,25 +269,36 @@ def test_interval_covers_the_truth_as_often_as_it_says(
 
 
 def test_perplexity_beyond_a_float_is_said_not_infinite() -> None:
-    one = Evaluation("m", "f", "fp32", 8, 4, 1, 0, tokens=900, bytes=900, words=1, nats=9000.0, interval=None)
+    one = Evaluation(
+        "m", "f", "fp32", 8, 4, 1, 0, tokens=900, bytes=900, words=1, nats=9000.0, interval=None
+    )
     assert one.rates()["word"]["perplexity"] is None
     json.dumps(one.to_json(), allow_nan=False)
 
 
-def test_documents_the_model_learned_from_are_counted(tiny: Path, tmp_path: Path, human_folder: Path) -> None:
+def test_documents_the_model_learned_from_are_counted(
+    tiny: Path, tmp_path: Path, human_folder: Path
+) -> None:
     model = tmp_path / "model"
     model.mkdir()
     for item in tiny.iterdir():
         (model / item.name).write_bytes(item.read_bytes())
-    record = {"settings": {"corpus": {"source": str(human_folder)}}, "sources": ["03.txt", "11.txt", "elsewhere.txt"]}
+    record = {
+        "settings": {"corpus": {"source": str(human_folder)}},
+        "sources": ["03.txt", "11.txt", "elsewhere.txt"],
+    }
     (model / "training.json").write_text(json.dumps(record), encoding="utf-8")
     assert evaluate(str(model), str(human_folder)).documents_learned_from == 2
-    assert evaluate(str(model), str(human_folder / "03.txt")).documents_learned_from == 0  # another corpus, as far as we know
+    assert (
+        evaluate(str(model), str(human_folder / "03.txt")).documents_learned_from == 0
+    )  # another corpus, as far as we know
 
 
 def test_progress_counts_every_token(tiny: Path, file: str) -> None:
     seen: list[tuple[int, int]] = []
-    result = evaluate(str(tiny), file, batch=1, progress=lambda done, total: seen.append((done, total)))
+    result = evaluate(
+        str(tiny), file, batch=1, progress=lambda done, total: seen.append((done, total))
+    )
     assert seen[-1] == (result.tokens, result.tokens)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
@@ -261,7 +310,11 @@ def test_bf16_is_close(tiny: Path, file: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"", "holds no text"), (b" \n\t ", "holds no text"), (b"good \xff bad", "byte 5 is not UTF-8")],
+    [
+        (b"", "holds no text"),
+        (b" \n\t ", "holds no text"),
+        (b"good \xff bad", "byte 5 is not UTF-8"),
+    ],
 )
 @pytest.mark.parametrize("way", ["file", "stdin"])
 def test_bad_text_is_refused(
@@ -290,7 +343,9 @@ def test_texts_between_ends_of_text_are_scored_as_if_they_were_files(
 
 
 def test_half_a_surrogate_pair_is_refused(tiny: Path, tmp_path: Path) -> None:
-    (tmp_path / "x.jsonl").write_text('{"text": "fine"}\n{"text": "ab\\ud800c"}\n', encoding="utf-8")
+    (tmp_path / "x.jsonl").write_text(
+        '{"text": "fine"}\n{"text": "ab\\ud800c"}\n', encoding="utf-8"
+    )
     with pytest.raises(CorpusError, match=r"x\.jsonl, row 2: character 2 is half a surrogate pair"):
         evaluate(str(tiny), str(tmp_path / "x.jsonl"))
 
@@ -304,7 +359,9 @@ def test_half_a_surrogate_pair_is_refused(tiny: Path, tmp_path: Path) -> None:
         ({"precision": "fp8"}, "known: fp32, bf16"),
     ],
 )
-def test_bad_options_are_refused(tiny: Path, file: str, options: dict[str, object], says: str) -> None:
+def test_bad_options_are_refused(
+    tiny: Path, file: str, options: dict[str, object], says: str
+) -> None:
     with pytest.raises(PlanError, match=says):
         evaluate(str(tiny), file, **options)  # type: ignore[arg-type]
 
@@ -312,11 +369,25 @@ def test_bad_options_are_refused(tiny: Path, file: str, options: dict[str, objec
 def test_command_line_prints_one_json_object(tiny: Path, file: str, text: str) -> None:
     for source, given_text in ((file, None), ("-", text.encode())):
         answer = CliRunner().invoke(
-            app, ["evaluate-lm", str(tiny), source, "--json", "--stride", "100", "--literal-end-of-text"], input=given_text
+            app,
+            [
+                "evaluate-lm",
+                str(tiny),
+                source,
+                "--json",
+                "--stride",
+                "100",
+                "--literal-end-of-text",
+            ],
+            input=given_text,
         )
         record = json.loads(answer.stdout)
         assert record["file"] == source
-        assert (record["stride"], record["n_ctx"], record["bytes"]) == (100, N_CTX, len(text.encode()))
+        assert (record["stride"], record["n_ctx"], record["bytes"]) == (
+            100,
+            N_CTX,
+            len(text.encode()),
+        )
         assert record["published"]["WikiText2, perplexity per word"] == {
             "124M": 29.41,
             "355M": 22.76,
@@ -328,7 +399,10 @@ def test_command_line_prints_one_json_object(tiny: Path, file: str, text: str) -
 def test_command_line_names_the_stride_and_the_interval(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text(prose(3, 500), encoding="utf-8")
     answer = CliRunner().invoke(app, ["evaluate-lm", str(tiny), str(tmp_path / "long.txt")])
-    asked = CliRunner().invoke(app, ["evaluate-lm", str(tiny), str(tmp_path / "long.txt"), "--out", str(tmp_path / "long.txt")])
+    asked = CliRunner().invoke(
+        app,
+        ["evaluate-lm", str(tiny), str(tmp_path / "long.txt"), "--out", str(tmp_path / "long.txt")],
+    )
     assert "is read here and would be replaced" in str(asked.exception)
     assert "sliding window of 128 tokens, stride 64" in answer.stdout
     assert "blocks of consecutive tokens" in answer.stdout
@@ -358,7 +432,9 @@ evaluate(sys.argv[1], sys.argv[2], batch=1, out=Path(sys.argv[3]), progress=prog
         batches = self.scored(monkeypatch)
         evaluate(str(tiny), file, batch=1, out=whole)
         all_batches = len(batches)
-        killed = subprocess.run([sys.executable, "-c", self.KILLED, str(tiny), file, str(again)], check=False)
+        killed = subprocess.run(
+            [sys.executable, "-c", self.KILLED, str(tiny), file, str(again)], check=False
+        )
         assert killed.returncode == -signal.SIGKILL
         assert not again.exists()
         assert len(list((tmp_path / "again.json.blocks").glob("*.npy"))) == 3
@@ -382,9 +458,13 @@ evaluate(sys.argv[1], sys.argv[2], batch=1, out=Path(sys.argv[3]), progress=prog
         assert json.loads((tmp_path / "x.json").read_text()) == expected.to_json()
 
     def test_on_the_command_line(self, tiny: Path, file: str, tmp_path: Path) -> None:
-        done = CliRunner().invoke(app, ["evaluate-lm", str(tiny), file, "--json", "--out", str(tmp_path / "x.json")])
+        done = CliRunner().invoke(
+            app, ["evaluate-lm", str(tiny), file, "--json", "--out", str(tmp_path / "x.json")]
+        )
         assert json.loads(done.stdout) == json.loads((tmp_path / "x.json").read_text())
-        refused = CliRunner().invoke(app, ["evaluate-lm", str(tiny), file, "--out", str(tmp_path / "x.txt")])
+        refused = CliRunner().invoke(
+            app, ["evaluate-lm", str(tiny), file, "--out", str(tmp_path / "x.txt")]
+        )
         assert "is written into a .json file" in str(refused.exception)
 
     @staticmethod
@@ -392,5 +472,7 @@ evaluate(sys.argv[1], sys.argv[2], batch=1, out=Path(sys.argv[3]), progress=prog
         """A list that grows with every batch computed."""
         seen: list[int] = []
         real = likelihood.score_batch
-        monkeypatch.setattr("staged.model.reading.evaluate.score_batch", lambda *a: seen.append(1) or real(*a))
+        monkeypatch.setattr(
+            "staged.model.reading.evaluate.score_batch", lambda *a: seen.append(1) or real(*a)
+        )
         return seen

@@ -1,4 +1,6 @@
-"""At the released sizes our float32 logits equal transformers', with random weights that both models share."""
+"""At the released sizes our float32 logits equal transformers', with random weights that both
+models share.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,25 @@ from staged.model.gpt2.model import GPT2, initialise
 
 
 def assert_same_logits(name: str) -> float:
-    """Largest difference of the two models' float32 logits; they share one copy of the random weights."""
+    """Largest difference of the two models' float32 logits; they share one copy of the random
+    weights.
+    """
     config = RELEASED[name]
     with torch.device("meta"):
-        ours, theirs = GPT2(config), GPT2LMHeadModel(HubConfig.from_dict(config.to_hub(), attn_implementation="eager"))
+        ours, theirs = (
+            GPT2(config),
+            GPT2LMHeadModel(HubConfig.from_dict(config.to_hub(), attn_implementation="eager")),
+        )
     ours = ours.to_empty(device="cpu").eval().requires_grad_(False)
     initialise(ours, torch.Generator().manual_seed(11))
-    for key, weight in ours.named_parameters():  # gains and biases as trained ones are: not 1, not 0
+    for (
+        key,
+        weight,
+    ) in ours.named_parameters():  # gains and biases as trained ones are: not 1, not 0
         if weight.dim() == 1:
-            weight += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(len(key)))
+            weight += 0.1 * torch.randn(
+                weight.shape, generator=torch.Generator().manual_seed(len(key))
+            )
     weights = {f"transformer.{key}": tensor for key, tensor in ours.state_dict().items()}
     missing, unknown = theirs.load_state_dict(weights, strict=False, assign=True)
     assert (missing, unknown) == (["lm_head.weight"], [])
@@ -38,7 +50,13 @@ def assert_same_logits(name: str) -> float:
 
 @pytest.mark.parametrize(
     "name",
-    ["gpt2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gpt2-medium", "gpt2-large", "gpt2-xl"))],
+    [
+        "gpt2",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("gpt2-medium", "gpt2-large", "gpt2-xl")
+        ),
+    ],
 )
 def test_logits_of_the_released_shapes_equal_transformers(name: str) -> None:
     assert 0 <= assert_same_logits(name) <= 1e-4

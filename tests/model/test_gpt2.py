@@ -16,13 +16,23 @@ from staged.model.gpt2.model import GPT2, Cache, Dropout, causal_mask, initialis
 from staged.samples.engine import generate
 from staged.samples.methods import method
 
-TEXTS = ["Fellow-citizens, the river keeps the bridge.", "  odd \t white\u00a0space\r\n\n", "emoji 🎈👩‍🚀 and ñ", "<|endoftext|>"]
+TEXTS = [
+    "Fellow-citizens, the river keeps the bridge.",
+    "  odd \t white\u00a0space\r\n\n",
+    "emoji 🎈👩‍🚀 and ñ",
+    "<|endoftext|>",
+]
 CAUSAL_MINIS = [name for name in MINIS if name != "roberta-mini"]
 
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [("gpt2", 124_439_808), ("gpt2-medium", 354_823_168), ("gpt2-large", 774_030_080), ("gpt2-xl", 1_557_611_200)],
+    [
+        ("gpt2", 124_439_808),
+        ("gpt2-medium", 354_823_168),
+        ("gpt2-large", 774_030_080),
+        ("gpt2-xl", 1_557_611_200),
+    ],
 )
 def test_parameter_counts_of_the_release(name: str, parameters: int) -> None:
     config = RELEASED[name]
@@ -43,7 +53,11 @@ def assert_same_as_transformers(folder: Path) -> None:
         torch.testing.assert_close(ours(torch.tensor([ids])), expected, atol=1e-4, rtol=0)
     prompt = bpe.encode(TEXTS[0])
     expected = theirs.generate(
-        torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=40, do_sample=False, pad_token_id=0
+        torch.tensor([prompt]),
+        attention_mask=torch.ones(1, len(prompt)),
+        max_new_tokens=40,
+        do_sample=False,
+        pad_token_id=0,
     )[0, len(prompt) :].tolist()
     got = generate(ours, [prompt], method("greedy"), length=40, end=bpe.end_of_text, seed=1)[0]
     assert got.tokens == expected[: len(got.tokens)]
@@ -64,7 +78,9 @@ def test_what_transformers_saves_we_load(tiny: Path, tmp_path: Path, bpe: BPE) -
     theirs.save_pretrained(tmp_path)  # keys carry the prefix `transformer.`
     bpe.save(tmp_path)
     tokens = torch.tensor([bpe.encode(TEXTS[0])])
-    torch.testing.assert_close(load_model(str(tmp_path))[0](tokens), load_model(str(tiny))[0](tokens), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        load_model(str(tmp_path))[0](tokens), load_model(str(tiny))[0](tokens), atol=1e-6, rtol=0
+    )
 
 
 def test_bf16_round_trip_keeps_every_bit(tiny: Path, tmp_path: Path) -> None:
@@ -79,7 +95,9 @@ def test_cache_in_uneven_pieces_equals_one_pass(tiny: Path, bpe: BPE) -> None:
     model, _ = load_model(str(tiny))
     ids = torch.tensor([bpe.encode(TEXTS[0] * 2)[:30], bpe.encode(TEXTS[2] * 3)[:30]])
     cache = Cache(model.config, 2, 30, dtype=torch.float32, device=torch.device("cpu"))
-    pieces = torch.cat([model(ids[:, a:b], cache) for a, b in ((0, 7), (7, 8), (8, 20), (20, 30))], dim=1)
+    pieces = torch.cat(
+        [model(ids[:, a:b], cache) for a, b in ((0, 7), (7, 8), (8, 20), (20, 30))], dim=1
+    )
     torch.testing.assert_close(pieces, model(ids), atol=1e-5, rtol=0)
 
 
@@ -99,7 +117,9 @@ def test_fresh_weights_predict_uniformly() -> None:
     initialise(model, torch.Generator().manual_seed(0))
     tokens = torch.randint(0, 4096, (4, 64), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        loss = torch.nn.functional.cross_entropy(model(tokens)[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+        loss = torch.nn.functional.cross_entropy(
+            model(tokens)[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()
+        )
     assert float(loss) == pytest.approx(8.318, abs=0.1)  # ln 4096
     assert model.h[0].mlp.c_proj.weight.std().item() == pytest.approx(0.02 / 6**0.5, rel=0.05)
     assert model.wpe.weight.std().item() == pytest.approx(0.01, rel=0.05)
@@ -132,7 +152,9 @@ def test_foreign_configs_are_refused(change: dict[str, object], says: str) -> No
 
 def test_a_wrong_hparams_is_named() -> None:
     numbers = {"n_vocab": 300, "n_ctx": 64, "n_embd": 32, "n_head": 2, "n_layer": 0}
-    with pytest.raises(CheckpointError, match=r"^hparams\.json: a GPT-2's n_layer must be a positive integer"):
+    with pytest.raises(
+        CheckpointError, match=r"^hparams\.json: a GPT-2's n_layer must be a positive integer"
+    ):
         GPT2Config.from_hparams(numbers, where="hparams.json")
 
 

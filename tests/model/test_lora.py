@@ -1,4 +1,6 @@
-"""LoRA: starts as the base, trains only its own matrices, and merges into a plain GPT-2 that computes the same."""
+"""LoRA: starts as the base, trains only its own matrices, and merges into a plain GPT-2 that
+computes the same.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def test_only_its_matrices_get_gradients(adapted: GPT2) -> None:
 
 def test_number_of_trained_weights(adapted: GPT2) -> None:
     width, rank = adapted.config.n_embd, 3
-    ends = (1 + 3) + (1 + 1) + (1 + 4) + (4 + 1)  # in and out of c_attn, c_proj, c_fc, c_proj, in widths
+    ends = (
+        (1 + 3) + (1 + 1) + (1 + 4) + (4 + 1)
+    )  # in and out of c_attn, c_proj, c_fc, c_proj, in widths
     trained = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
     assert trained == len(adapted.h) * rank * width * ends
 
@@ -73,4 +77,6 @@ def test_formula() -> None:
     module = LowRank(frozen, 2, 8.0, torch.Generator().manual_seed(1))
     torch.nn.init.normal_(module.b)
     x = torch.randn(3, 4)
-    torch.testing.assert_close(module(x), x @ frozen.weight + frozen.bias + 8 / 2 * (x @ module.a @ module.b))
+    torch.testing.assert_close(
+        module(x), x @ frozen.weight + frozen.bias + 8 / 2 * (x @ module.a @ module.b)
+    )

@@ -1,4 +1,6 @@
-"""A process's peak is its own: not its parent's, and not what was held before the peak was forgotten."""
+"""A process's peak is its own: not its parent's, and not what was held before the peak was
+forgotten.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +26,34 @@ pytestmark = pytest.mark.skipif(not memory.OWN.is_dir(), reason="VmHWM is Linux'
 
 
 def peak_after(before: str) -> float:
-    answer = subprocess.run([sys.executable, "-c", SCRIPT.format(before=before)], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(before=before)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return float(answer.stdout)
 
 
 def test_what_was_held_counts_until_it_is_forgotten() -> None:
-    nothing, held, forgotten = (peak_after(act) for act in ("", "hold(600)", "hold(600); forget_peak()"))
+    nothing, held, forgotten = (
+        peak_after(act) for act in ("", "hold(600)", "hold(600); forget_peak()")
+    )
     assert held > nothing + 500
     assert forgotten < nothing + 50
 
 
 def test_a_large_parent_is_not_counted() -> None:
     inside = SCRIPT.format(before="")
-    child = f"import subprocess, sys; hold(1200); print(subprocess.check_output([sys.executable, '-c', {inside!r}], text=True))"
+    child = (
+        "import subprocess, sys; hold(1200); print(subprocess.check_output([sys.executable, '-c',"
+        f" {inside!r}], text=True))"
+    )
     answer = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(before=child)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT.format(before=child)],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
     child_mb, parent_mb = map(float, answer)
     assert parent_mb > 1200

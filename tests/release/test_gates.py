@@ -18,20 +18,35 @@ from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome
 from staged.release.plan import Gate, Stage, read_release
 from staged.release.render import card_html, card_markdown
 from staged.storage.json_files import read_json, write_json
-from tests.release.conftest import DATE, STAGES, WRITTEN, cell, write_bias, write_study, write_survey
+from tests.release.conftest import (
+    DATE,
+    STAGES,
+    WRITTEN,
+    cell,
+    write_bias,
+    write_study,
+    write_survey,
+)
 
 SMALL, LARGE = Stage("small", "m", "d"), Stage("large", "m", "d")
 CELL = "tfidf/{stage}/mix/{stage}/nucleus/64"
 LOW = cell("small", "mix", "small", "nucleus")["tpr_at_fpr_1_low"]
 
 
-def outcome(gate: Gate, folders: list[Path], stage: Stage = SMALL, last: Stage | None = None) -> Outcome:
+def outcome(
+    gate: Gate, folders: list[Path], stage: Stage = SMALL, last: Stage | None = None
+) -> Outcome:
     return judge(gate, stage, last, read_evidence(folders), Words(**WRITTEN))
 
 
 @pytest.mark.parametrize(("at_least", "state"), [(LOW, MET), (LOW + 1e-9, NOT_MET), (0.0, MET)])
-def test_detection_is_judged_by_the_low_end_of_the_interval(tmp_path: Path, at_least: float, state: str) -> None:
-    found = outcome(Gate("detection", cell=CELL, field="tpr_at_fpr_1", at_least=at_least), [write_study(tmp_path / "study")])
+def test_detection_is_judged_by_the_low_end_of_the_interval(
+    tmp_path: Path, at_least: float, state: str
+) -> None:
+    found = outcome(
+        Gate("detection", cell=CELL, field="tpr_at_fpr_1", at_least=at_least),
+        [write_study(tmp_path / "study")],
+    )
     assert found.state == state
     assert found.cells == ("tfidf/small/mix/small/nucleus/64",)
     assert f"[{LOW:.3f}," in found.numbers
@@ -40,14 +55,27 @@ def test_detection_is_judged_by_the_low_end_of_the_interval(tmp_path: Path, at_l
 
 def test_a_false_positive_rate_is_judged_by_the_high_end(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
-    assert outcome(Gate("detection", cell=CELL, field="fpr_1", at_most=0.02), [study]).state == NOT_MET  # 4 of 400 reach 2.5%
+    assert (
+        outcome(Gate("detection", cell=CELL, field="fpr_1", at_most=0.02), [study]).state == NOT_MET
+    )  # 4 of 400 reach 2.5%
     assert outcome(Gate("detection", cell=CELL, field="fpr_1", at_most=0.03), [study]).state == MET
 
 
 def test_a_missing_cell_and_a_missing_rate_are_not_measured(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
-    assert outcome(Gate("detection", cell="tfidf/{stage}/none", field="auroc", at_least=0.0), [study]).state == NOT_MEASURED
-    few = write_study(tmp_path / "few", tpr_at_fpr_1=None, tpr_at_fpr_1_low=None, tpr_at_fpr_1_high=None, fpr_1=None)
+    assert (
+        outcome(
+            Gate("detection", cell="tfidf/{stage}/none", field="auroc", at_least=0.0), [study]
+        ).state
+        == NOT_MEASURED
+    )
+    few = write_study(
+        tmp_path / "few",
+        tpr_at_fpr_1=None,
+        tpr_at_fpr_1_low=None,
+        tpr_at_fpr_1_high=None,
+        fpr_1=None,
+    )
     blank = outcome(Gate("detection", cell=CELL, field="tpr_at_fpr_1", at_least=0.0), [few])
     assert (blank.state, "too few human texts" in blank.numbers) == (NOT_MEASURED, True)
 
@@ -64,15 +92,35 @@ def test_bias_against_the_last_stage(tmp_path: Path) -> None:
     ("large", "half", "state", "said"),
     [  # a rise of |large| − 0.1, ± √2 · half
         (-0.15, 0.1, MET, "rise +0.050 [-0.091, +0.191], 1 effects compared"),
-        (-0.29, 0.1, NOT_MEASURED, "rise +0.190 [+0.049, +0.331]; 1 of 1 comparisons could miss such a rise"),
-        (-0.31, 0.1, NOT_MEASURED, "rise +0.210 [+0.069, +0.351]; 1 of 1 comparisons could miss such a rise"),
+        (
+            -0.29,
+            0.1,
+            NOT_MEASURED,
+            "rise +0.190 [+0.049, +0.331]; 1 of 1 comparisons could miss such a rise",
+        ),
+        (
+            -0.31,
+            0.1,
+            NOT_MEASURED,
+            "rise +0.210 [+0.069, +0.351]; 1 of 1 comparisons could miss such a rise",
+        ),
         (-0.45, 0.1, NOT_MET, "rise +0.350 [+0.209, +0.491]; 1 of 1 effects lie beyond"),
-        (0.1, 0.5, NOT_MEASURED, "could miss such a rise"),  # no rise in sight, but the probe could not have shown one
+        (
+            0.1,
+            0.5,
+            NOT_MEASURED,
+            "could miss such a rise",
+        ),  # no rise in sight, but the probe could not have shown one
         (0.29, 0.005, MET, "rise +0.190 [+0.183, +0.197]"),
     ],
 )
-def test_bias_is_judged_by_the_rises_interval(tmp_path: Path, large: float, half: float, state: str, said: str) -> None:
-    folders = [write_study(tmp_path / "study"), write_bias(tmp_path / "bias", half, small=0.1, large=large)]
+def test_bias_is_judged_by_the_rises_interval(
+    tmp_path: Path, large: float, half: float, state: str, said: str
+) -> None:
+    folders = [
+        write_study(tmp_path / "study"),
+        write_bias(tmp_path / "bias", half, small=0.1, large=large),
+    ]
     found = outcome(Gate("bias", at_most=0.2), folders, LARGE, SMALL)
     assert (found.state, said in found.numbers) == (state, True), found.numbers
     assert f"+0.100 → {large:+.3f}" in found.numbers
@@ -85,7 +133,9 @@ def test_bias_without_an_interval_is_not_measured(tmp_path: Path, bound: str) ->
     table = read_json(folder / "bias.json")
     rows = [row | {bound: None, "low": None, "high": None} for row in table["between_groups"]]
     write_json(folder / "bias.json", table | {"between_groups": rows})
-    found = outcome(Gate("bias", at_most=0.2), [write_study(tmp_path / "study"), folder], LARGE, SMALL)
+    found = outcome(
+        Gate("bias", at_most=0.2), [write_study(tmp_path / "study"), folder], LARGE, SMALL
+    )
     assert (found.state, "without an interval" in found.numbers) == (NOT_MEASURED, True)
 
 
@@ -94,20 +144,33 @@ def test_a_preference_is_judged_by_the_interval_of_its_difference(tmp_path: Path
     folder = write_bias(tmp_path / "bias", small=0.1, large=0.1)
     table = read_json(folder / "bias.json")
     nats = {"difference": 0.2, "low": 0.1, "high": 0.3, "effect_low": None, "effect_high": None}
-    write_json(folder / "bias.json", table | {"between_groups": [row | nats for row in table["between_groups"]]})
+    write_json(
+        folder / "bias.json",
+        table | {"between_groups": [row | nats for row in table["between_groups"]]},
+    )
     one, _ = read_evidence([folder]).effects
     assert (one.effect, one.low, one.high) == (0.1, pytest.approx(0.05), pytest.approx(0.15))
 
 
 def test_an_interval_that_is_no_number_is_not_measured() -> None:
-    rows = [Effect(model, model, "p", "g", 0.1, float("nan"), 0.2, 500, 0.01, "differs") for model in ("small", "large")]
-    assert judge(Gate("bias", at_most=0.2), LARGE, SMALL, Evidence(effects=tuple(rows)), Words()).state == NOT_MEASURED
+    rows = [
+        Effect(model, model, "p", "g", 0.1, float("nan"), 0.2, 500, 0.01, "differs")
+        for model in ("small", "large")
+    ]
+    assert (
+        judge(Gate("bias", at_most=0.2), LARGE, SMALL, Evidence(effects=tuple(rows)), Words()).state
+        == NOT_MEASURED
+    )
 
 
 @given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0, 2), st.floats(0, 2))
-def test_the_bias_gate_is_met_only_below_its_limit_and_not_met_only_beyond(a: float, b: float, half: float, limit: float) -> None:
+def test_the_bias_gate_is_met_only_below_its_limit_and_not_met_only_beyond(
+    a: float, b: float, half: float, limit: float
+) -> None:
     def effect(model: str, value: float) -> Effect:
-        return Effect(model, model, "p", "g", value, value - half, value + half, 500, 0.01, "differs")
+        return Effect(
+            model, model, "p", "g", value, value - half, value + half, 500, 0.01, "differs"
+        )
 
     evidence = Evidence(effects=(effect("small", a), effect("large", b)))
     found = judge(Gate("bias", at_most=limit), LARGE, SMALL, evidence, Words())
@@ -119,28 +182,59 @@ def test_credibility_against_the_last_stage(tmp_path: Path) -> None:
     study, gate = write_study(tmp_path / "study"), Gate("credibility", at_most=1.0)
     assert outcome(gate, [study]).state == NOT_MEASURED
     for rise, state in ((0.69, MET), (0.71, NOT_MET)):  # ± 0.3
-        for name, indices in (("up", {"small": 6.0, "large": 6.0 + rise}), ("down", {"large": 6.0 + rise, "small": 6.0})):
+        for name, indices in (
+            ("up", {"small": 6.0, "large": 6.0 + rise}),
+            ("down", {"large": 6.0 + rise, "small": 6.0}),
+        ):
             found = outcome(gate, [study, write_survey(tmp_path / name, **indices)], LARGE, SMALL)
             assert found.state == state
-            assert f"rise +{rise:.2f} [{rise - 0.3:+.2f}, {rise + 0.3:+.2f}], n = 40 people" in found.numbers
+            assert (
+                f"rise +{rise:.2f} [{rise - 0.3:+.2f}, {rise + 0.3:+.2f}], n = 40 people"
+                in found.numbers
+            )
     assert outcome(gate, [study, write_survey(tmp_path / "first", small=6.0)], SMALL).state == MET
-    assert outcome(gate, [study, write_survey(tmp_path / "first", small=6.0)], LARGE, SMALL).state == NOT_MEASURED
+    assert (
+        outcome(gate, [study, write_survey(tmp_path / "first", small=6.0)], LARGE, SMALL).state
+        == NOT_MEASURED
+    )
 
 
 def test_a_difference_without_interval_is_not_measured(tmp_path: Path) -> None:
     folder = write_survey(tmp_path / "survey", small=6.0, large=6.1)
     table = read_json(folder / "survey.json")
-    write_json(folder / "survey.json", table | {"differences": [one | {"low": None, "high": None} for one in table["differences"]]})
-    found = outcome(Gate("credibility", at_most=1.0), [write_study(tmp_path / "study"), folder], LARGE, SMALL)
-    assert (found.state, "too few people rated both small and large" in found.numbers) == (NOT_MEASURED, True)
+    write_json(
+        folder / "survey.json",
+        table
+        | {"differences": [one | {"low": None, "high": None} for one in table["differences"]]},
+    )
+    found = outcome(
+        Gate("credibility", at_most=1.0), [write_study(tmp_path / "study"), folder], LARGE, SMALL
+    )
+    assert (found.state, "too few people rated both small and large" in found.numbers) == (
+        NOT_MEASURED,
+        True,
+    )
 
 
 @given(st.floats(0, 2), st.floats(0, 2))
 def test_a_looser_limit_never_turns_a_stage_away(limit: float, more: float) -> None:
-    rows = (Credibility("a", "small", 6.0, 5.8, 6.2, 50, 100), Credibility("b", "large", 6.7, 6.4, 7.0, 50, 100))
-    row = {"first": "small", "second": "large", "difference": -0.7, "low": -1.1, "high": -0.3, "respondents": 50}
+    rows = (
+        Credibility("a", "small", 6.0, 5.8, 6.2, 50, 100),
+        Credibility("b", "large", 6.7, 6.4, 7.0, 50, 100),
+    )
+    row = {
+        "first": "small",
+        "second": "large",
+        "difference": -0.7,
+        "low": -1.1,
+        "high": -0.3,
+        "respondents": 50,
+    }
     evidence = Evidence(credibility=rows, differences=(row,))
-    states = [judge(Gate("credibility", at_most=one), LARGE, SMALL, evidence, Words()).state for one in (limit, limit + more)]
+    states = [
+        judge(Gate("credibility", at_most=one), LARGE, SMALL, evidence, Words()).state
+        for one in (limit, limit + more)
+    ]
     assert states != [MET, NOT_MET]
 
 
@@ -163,8 +257,14 @@ def test_a_broken_earlier_package_stops_the_signature_gate(tmp_path: Path) -> No
     ("gates", "said"),
     [
         ('[[gates]]\nkind = "detectoin"\n', "did you mean 'detection'"),
-        ('[[gates]]\nkind = "detection"\ncell = "a"\nfield = "auroc"\n', "one of at_least, at_most"),
-        ('[[gates]]\nkind = "detection"\ncell = "a"\nfield = "aurok"\nat_least = 0.5\n', "did you mean 'auroc'"),
+        (
+            '[[gates]]\nkind = "detection"\ncell = "a"\nfield = "auroc"\n',
+            "one of at_least, at_most",
+        ),
+        (
+            '[[gates]]\nkind = "detection"\ncell = "a"\nfield = "aurok"\nat_least = 0.5\n',
+            "did you mean 'auroc'",
+        ),
         ('[[gates]]\nkind = "bias"\n', "needs at_most"),
         ('[[gates]]\nkind = "card"\nmaybe_blank = ["x"]\n', "did you mean 'may_be_blank'"),
         ('[[gates]]\nkind = "bias"\nat_most = inf\n', "at_most must be a finite number, not inf"),
@@ -172,7 +272,10 @@ def test_a_broken_earlier_package_stops_the_signature_gate(tmp_path: Path) -> No
             '[[gates]]\nkind = "detection"\ncell = "a"\nfield = "auroc"\nat_least = nan\n',
             "at_least must be a finite number, not nan",
         ),
-        (f'[[gates]]\nkind = "bias"\nat_most = 1{"0" * 400}\n', "a finite number, not one of 401 digits"),
+        (
+            f'[[gates]]\nkind = "bias"\nat_most = 1{"0" * 400}\n',
+            "a finite number, not one of 401 digits",
+        ),
         ("gates = 3\n", r"written \[\[gates\]\]"),
         (STAGES, "a name of its own"),
         ('[[stages]]\nname = "../up"\nmodel = "m"\ndetector = "d"\n', "plain folder name"),
@@ -185,7 +288,10 @@ def test_wrong_plans_are_refused(plan: Callable[..., Path], gates: str, said: st
 
 def test_a_stage_may_have_gates_of_its_own(plan: Callable[..., Path]) -> None:
     path = plan('[[gates]]\nkind = "signature"\n')
-    path.write_text(path.read_text(encoding="utf-8") + '[[stages.gates]]\nkind = "bias"\nat_most = 1\n', encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8") + '[[stages.gates]]\nkind = "bias"\nat_most = 1\n',
+        encoding="utf-8",
+    )
     small, large = read_release(path).stages
     assert [gate.kind for gate in small.gates] == ["signature"]
     assert [gate.kind for gate in large.gates] == ["signature", "bias"]
@@ -193,8 +299,14 @@ def test_a_stage_may_have_gates_of_its_own(plan: Callable[..., Path]) -> None:
 
 def test_a_card_says_which_gates_are_open_state_by_state(tmp_path: Path) -> None:
     evidence = read_evidence([write_study(tmp_path / "study")])
-    gates = (Gate("bias", at_most=0.2), Gate("credibility", at_most=1.0), Gate("card", may_be_blank=("bias", "survey")))
-    outcomes = [judge(gate, SMALL, None, evidence, Words(**WRITTEN)) for gate in (*gates, Gate("signature"))]
+    gates = (
+        Gate("bias", at_most=0.2),
+        Gate("credibility", at_most=1.0),
+        Gate("card", may_be_blank=("bias", "survey")),
+    )
+    outcomes = [
+        judge(gate, SMALL, None, evidence, Words(**WRITTEN)) for gate in (*gates, Gate("signature"))
+    ]
     decision = decide("small", outcomes, release="A family", date=DATE)
     card = card_of(evidence, Words(**WRITTEN), models=["small"], decision=decision)
     for text in (card_markdown(card), card_html(card), decision_markdown(decision)):

@@ -49,6 +49,9 @@ def test_all_show_a_changed_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         assert before[name] != after[name]
         for text in (low, high):
-            assert text not in before[name] or before[name].count(text) < after[name].count(text), (name, text)
+            assert text not in before[name] or before[name].count(text) < after[name].count(text), (
+                name,
+                text,
+            )
             assert text in after[name], (name, text)
     assert "0.0314" in after["card"]  # the model-index

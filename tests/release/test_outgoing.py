@@ -1,4 +1,6 @@
-"""What goes out: a model's and a detector's own files, without secrets, links and paths; the rest is refused by name."""
+"""What goes out: a model's and a detector's own files, without secrets, links and paths; the rest
+is refused by name.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +51,19 @@ SECRETS = {
     "address": "https://user:pa55word@host.example/x",
 }
 HARMLESS = (
-    '{"bos_token": "<|endoftext|>", "eos_token": "</s>", "unk_token": "__unk____", "hub_token": "<HUB_TOKEN>", "token": null}',
+    (
+        '{"bos_token": "<|endoftext|>", "eos_token": "</s>", "unk_token": "__unk____", "hub_token":'
+        ' "<HUB_TOKEN>", "token": null}'
+    ),
     '{"password": 123, "secret": 5, "api_key=": 3, "PASSWORD": 77}',
-    "# put your token into HF_TOKEN\nHF_TOKEN=$HF_TOKEN\nAPI_KEY=<your key>\npassword = getpass()\nSECRET_KEY=changeme-changeme\n",
-    "A secret is kept by one. The password: nobody knows it. task-abcdefghijklmnopqrstuvwxyzabcdefghijkl",
+    (
+        "# put your token into HF_TOKEN\nHF_TOKEN=$HF_TOKEN\nAPI_KEY=<your key>\npassword ="
+        " getpass()\nSECRET_KEY=changeme-changeme\n"
+    ),
+    (
+        "A secret is kept by one. The password: nobody knows it."
+        " task-abcdefghijklmnopqrstuvwxyzabcdefghijkl"
+    ),
     "BEGIN PUBLIC KEY\nThe private key stays with you.",
 )
 
@@ -63,7 +74,9 @@ def release(plan: Callable[..., Path]) -> Release:
 
 
 def attempt(release: Release, tmp_path: Path, keys: tuple[Path, Path]) -> str:
-    """The sentence in which the stage is refused; nothing stands in the release's folder afterwards."""
+    """The sentence in which the stage is refused; nothing stands in the release's folder
+    afterwards.
+    """
     root = tmp_path / "out"
     with pytest.raises(StagedError) as refused:
         advance(release, root, private=keys[0], date=DATE)
@@ -75,8 +88,22 @@ def attempt(release: Release, tmp_path: Path, keys: tuple[Path, Path]) -> str:
 @pytest.mark.parametrize(
     "name",
     [
-        *("training_params.json", "env.txt", "optimizer.pt", "training_args.bin", "notes.md", "scheduler.pt", "pytorch_model.bin"),
-        *("rng_state.pth", "events.out.tfevents", "consolidated.safetensors", "checkpoint-500/model.safetensors", "runs/a/b.txt"),
+        *(
+            "training_params.json",
+            "env.txt",
+            "optimizer.pt",
+            "training_args.bin",
+            "notes.md",
+            "scheduler.pt",
+            "pytorch_model.bin",
+        ),
+        *(
+            "rng_state.pth",
+            "events.out.tfevents",
+            "consolidated.safetensors",
+            "checkpoint-500/model.safetensors",
+            "runs/a/b.txt",
+        ),
     ],
 )
 @pytest.mark.parametrize("folder", ["weights", "detector"])
@@ -91,7 +118,9 @@ def test_what_is_no_part_of_a_model_or_detector_is_refused_by_name(
     assert "move it away" in said
 
 
-def test_all_others_are_named_at_once(release: Release, tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_all_others_are_named_at_once(
+    release: Release, tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
     for name in ("b.txt", "a.pt"):
         (tmp_path / "weights" / name).write_bytes(b"x")
     assert "a.pt, b.txt; move" in attempt(release, tmp_path, keys)
@@ -100,13 +129,36 @@ def test_all_others_are_named_at_once(release: Release, tmp_path: Path, keys: tu
 def test_what_transformers_writes_beside_a_model_goes_out_and_what_is_made_anew_or_hidden_does_not(
     release: Release, tmp_path: Path
 ) -> None:
-    own = ("generation_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "tokenizer.model")
-    for name in (*own, "vocab.json", "merges.txt", "training.json", "loss.jsonl", "README.md", "manifest.json", ".DS_Store"):
+    own = (
+        "generation_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "chat_template.jinja",
+        "tokenizer.model",
+    )
+    for name in (
+        *own,
+        "vocab.json",
+        "merges.txt",
+        "training.json",
+        "loss.jsonl",
+        "README.md",
+        "manifest.json",
+        ".DS_Store",
+    ):
         (tmp_path / "weights" / name).write_text("{}", encoding="utf-8")
     (tmp_path / "weights" / ".git").mkdir()
     (tmp_path / "weights" / "LICENSE").write_bytes(release.licence.read_bytes())
     found = members(release, release.stages[0])
-    assert {*own, "vocab.json", "merges.txt", "training.json", "loss.jsonl", "config.json", "model.safetensors"} <= set(found)
+    assert {
+        *own,
+        "vocab.json",
+        "merges.txt",
+        "training.json",
+        "loss.jsonl",
+        "config.json",
+        "model.safetensors",
+    } <= set(found)
     assert not {"README.md", "manifest.json", ".DS_Store"} & set(found)
     assert found["LICENSE"] == release.licence
     (tmp_path / "weights" / "LICENSE").write_text("Another.", encoding="utf-8")
@@ -120,7 +172,9 @@ def test_shards_go_out_with_their_index_and_no_others(release: Release, tmp_path
     (weights / names[0]).write_bytes((weights / "model.safetensors").read_bytes())
     (weights / names[1]).write_bytes((weights / "model.safetensors").read_bytes())
     (weights / "model.safetensors").unlink()
-    put_json(weights / "model.safetensors.index.json", {"weight_map": {"a": names[0], "b": names[1]}})
+    put_json(
+        weights / "model.safetensors.index.json", {"weight_map": {"a": names[0], "b": names[1]}}
+    )
     assert {*names, "model.safetensors.index.json"} <= set(members(release, release.stages[0]))
     (weights / "model-00003-of-00003.safetensors").write_bytes(b"of another run")
     with pytest.raises(ReleaseError, match=r"model-00003-of-00003\.safetensors"):
@@ -129,17 +183,24 @@ def test_shards_go_out_with_their_index_and_no_others(release: Release, tmp_path
 
 def test_pickled_weights_are_to_be_converted(release: Release, tmp_path: Path) -> None:
     (tmp_path / "weights" / "model.safetensors").rename(tmp_path / "weights" / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match=r"weights are in pytorch_model\.bin, and only safetensors are published"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"weights are in pytorch_model\.bin, and only safetensors are published",
+    ):
         members(release, release.stages[0])
 
 
 def test_a_folder_that_is_no_detector_is_said(release: Release, tmp_path: Path) -> None:
     (tmp_path / "detector" / "detector.json").unlink()
-    with pytest.raises(CheckpointError, match=r"not a detector's folder; it holds none of readers.json"):
+    with pytest.raises(
+        CheckpointError, match=r"not a detector's folder; it holds none of readers.json"
+    ):
         members(release, release.stages[0])
 
 
-def test_an_ensembles_members_go_out_and_a_scorer_that_nobody_has_does_not(release: Release, tmp_path: Path) -> None:
+def test_an_ensembles_members_go_out_and_a_scorer_that_nobody_has_does_not(
+    release: Release, tmp_path: Path
+) -> None:
     folder = tmp_path / "detector"
     for path in folder.iterdir():
         path.unlink()
@@ -153,12 +214,17 @@ def test_an_ensembles_members_go_out_and_a_scorer_that_nobody_has_does_not(relea
         members(release, release.stages[0])
 
 
-def test_a_link_out_of_the_folder_is_refused_and_the_hubs_cache_is_not(release: Release, tmp_path: Path) -> None:
+def test_a_link_out_of_the_folder_is_refused_and_the_hubs_cache_is_not(
+    release: Release, tmp_path: Path
+) -> None:
     weights = tmp_path / "weights"
     elsewhere = tmp_path / "elsewhere.json"
     elsewhere.write_text("{}", encoding="utf-8")
     (weights / "generation_config.json").symlink_to(elsewhere)
-    with pytest.raises(ReleaseError, match=r"generation_config.json: is a link to .*elsewhere.json, outside its folder"):
+    with pytest.raises(
+        ReleaseError,
+        match=r"generation_config.json: is a link to .*elsewhere.json, outside its folder",
+    ):
         members(release, release.stages[0])
     (weights / "generation_config.json").unlink()
     (tmp_path / "models--a--b" / "snapshots").mkdir(parents=True)
@@ -181,15 +247,21 @@ def found_in(name: str, data: bytes) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("kind", SECRETS)
-def test_a_secret_is_found_behind_megabytes_and_is_not_shown(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_found_behind_megabytes_and_is_not_shown(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leaks, "AT_ONCE", 1 << 16)
     before = b"all is well\n" * 20_000
     found = found_in("notes.json", before + SECRETS[kind].encode() + b"\n")
     assert found
     assert {line for line, _ in found} == {20_001}
-    assert not any(word in what for _, what in found for word in SECRETS[kind].split('"') if len(word) > 8)
+    assert not any(
+        word in what for _, what in found for word in SECRETS[kind].split('"') if len(word) > 8
+    )
     for shift in range(-40, 1, 5):  # across the border of two chunks
-        assert found_in("notes.json", b"\n" * (leaks.AT_ONCE + shift) + SECRETS[kind].encode() + b"\n")
+        assert found_in(
+            "notes.json", b"\n" * (leaks.AT_ONCE + shift) + SECRETS[kind].encode() + b"\n"
+        )
 
 
 @pytest.mark.parametrize("text", HARMLESS)
@@ -199,7 +271,9 @@ def test_what_only_looks_like_a_secret_is_none(text: str) -> None:
 
 def test_what_ships_here_holds_no_secret() -> None:
     root = Path(leaks.__file__).parents[1]
-    for path in sorted([*root.glob("model/minis/mini-s/*"), *root.glob("detectors/shipped/*/*.json")]):
+    for path in sorted(
+        [*root.glob("model/minis/mini-s/*"), *root.glob("detectors/shipped/*/*.json")]
+    ):
         with open(path, "rb") as file:
             assert list(leaks.leaks_in(path.name, file)) == [], path
 
@@ -211,16 +285,28 @@ def weights_with(header: dict[str, object], body: bytes) -> bytes:
 
 def test_weights_are_read_for_keys_throughout_and_for_all_in_their_header() -> None:
     key, token = SECRETS["openssh"].encode(), SECRETS["hub"]
-    assert found_in("model.safetensors", weights_with({"__metadata__": {"by": token}}, b"\0" * 99)) == [(1, "a Hugging Face token")]
-    assert found_in("model.safetensors", weights_with({}, b"\0" * 5_000_000 + key)) == [(0, "a private key")]
-    assert found_in("model.safetensors", weights_with({}, b"\0" * (leaks.AT_ONCE - 15) + key)) == [(0, "a private key")]
+    assert found_in(
+        "model.safetensors", weights_with({"__metadata__": {"by": token}}, b"\0" * 99)
+    ) == [(1, "a Hugging Face token")]
+    assert found_in("model.safetensors", weights_with({}, b"\0" * 5_000_000 + key)) == [
+        (0, "a private key")
+    ]
+    assert found_in("model.safetensors", weights_with({}, b"\0" * (leaks.AT_ONCE - 15) + key)) == [
+        (0, "a private key")
+    ]
     assert found_in("model.safetensors", weights_with({}, bytes(range(256)) * 9999)) == []
 
 
 @pytest.mark.parametrize(
     "file",
     [
-        *("weights/config.json", "weights/tokenizer_config.json", "detector/detector.json", "card.toml", "LICENSE"),
+        *(
+            "weights/config.json",
+            "weights/tokenizer_config.json",
+            "detector/detector.json",
+            "card.toml",
+            "LICENSE",
+        ),
         *("study/study.json", "study/cells.csv", "bias/bias.json"),
     ],
 )
@@ -235,17 +321,30 @@ def test_a_secret_in_anything_that_goes_out_is_said_before_signing(
     if path.suffix == ".json":
         path.write_text(json.dumps(json.loads(text) | {"note": token}), encoding="utf-8")
     else:
-        path.write_text(text + (f"# {token}\n" if file == "card.toml" else f"{token}\n"), encoding="utf-8")
+        path.write_text(
+            text + (f"# {token}\n" if file == "card.toml" else f"{token}\n"), encoding="utf-8"
+        )
     said = attempt(release, tmp_path, keys)
     assert f"{path}:" in said
     assert "a Hugging Face token" in said
     assert token not in said
 
 
-def test_a_secret_in_an_override_is_said(plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_a_secret_in_an_override_is_said(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
     strict = read_release(plan('[[gates]]\nkind = "bias"\nat_most = 0.2\n'))
-    with pytest.raises(ReleaseError, match="--override and --by: holds a Hugging Face token") as refused:
-        advance(strict, tmp_path / "out", private=keys[0], date=DATE, reason=f"it is {SECRETS['hub']}", by="A. Person")
+    with pytest.raises(
+        ReleaseError, match="--override and --by: holds a Hugging Face token"
+    ) as refused:
+        advance(
+            strict,
+            tmp_path / "out",
+            private=keys[0],
+            date=DATE,
+            reason=f"it is {SECRETS['hub']}",
+            by="A. Person",
+        )
     assert SECRETS["hub"] not in str(refused.value)
 
 
@@ -253,22 +352,34 @@ def test_a_path_of_this_machine_is_said_where_no_record_holds_it(
     release: Release, tmp_path: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home" / "me"))
-    (tmp_path / "weights" / "chat_template.jinja").write_text(f"first\n{{# of {tmp_path}/home/me/notes #}}\n", encoding="utf-8")
+    (tmp_path / "weights" / "chat_template.jinja").write_text(
+        f"first\n{{# of {tmp_path}/home/me/notes #}}\n", encoding="utf-8"
+    )
     said = attempt(release, tmp_path, keys)
     assert f"{tmp_path / 'weights' / 'chat_template.jinja'}:2: a path of this machine" in said
 
 
-def test_records_of_a_model_get_names(release: Release, tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_records_of_a_model_get_names(
+    release: Release, tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
     weights = tmp_path / "weights"
     config = json.loads((weights / "config.json").read_text(encoding="utf-8"))
     put_json(weights / "config.json", config | {"_name_or_path": "/srv/of-mine/models/base"})
-    settings = {"init": "../of-mine/first", "tokenizer": "C:\\of-mine\\bpe", "corpus": {"source": "/srv/of-mine/texts/"}}
+    settings = {
+        "init": "../of-mine/first",
+        "tokenizer": "C:\\of-mine\\bpe",
+        "corpus": {"source": "/srv/of-mine/texts/"},
+    }
     record = {"settings": settings, "sources": ["a/b.txt", "/srv/of-mine/c.txt"]}
     put_json(weights / "training.json", record)
     parts = members(release, release.stages[0])
     changed = {name: json.loads(data) for name, data in without_places(parts).items()}
     assert changed["config.json"] == config | {"_name_or_path": "base"}
-    assert changed["training.json"]["settings"] == {"init": "first", "tokenizer": "bpe", "corpus": {"source": "texts"}}
+    assert changed["training.json"]["settings"] == {
+        "init": "first",
+        "tokenizer": "bpe",
+        "corpus": {"source": "texts"},
+    }
     assert changed["training.json"]["sources"] == ["a/b.txt", "c.txt"]
     package = advance(release, tmp_path / "out", private=keys[0], date=DATE).package
     assert package is not None
@@ -279,23 +390,35 @@ def test_nothing_is_rewritten_that_says_no_place(release: Release) -> None:
     assert without_places(members(release, release.stages[0])) == {}
 
 
-def test_a_calibration_says_no_place_either(release: Release, tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_a_calibration_says_no_place_either(
+    release: Release, tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
     from staged.detectors.calibration.calibration import load_calibration
     from staged.detectors.catalog import known_by
 
     folder = tmp_path / "detector"
     bins = ((0.1, 0.2), (), (), ())
-    Calibration(str(folder), (50, 100, 200, 400), bins, ((),) * 4, (), known_by(str(folder))).save(folder / "calibration.json")
+    Calibration(str(folder), (50, 100, 200, 400), bins, ((),) * 4, (), known_by(str(folder))).save(
+        folder / "calibration.json"
+    )
     package = advance(release, tmp_path / "out", private=keys[0], date=DATE).package
     assert package is not None
     made = load_calibration(package / "detector" / "calibration.json")
-    assert (made.detector, made.human, made.known_by) == ("detector", bins, known_by(str(package / "detector")))
-    Calibration("x", (50, 100, 200, 400), bins, ((),) * 4, (), ("another",)).save(folder / "calibration.json")
+    assert (made.detector, made.human, made.known_by) == (
+        "detector",
+        bins,
+        known_by(str(package / "detector")),
+    )
+    Calibration("x", (50, 100, 200, 400), bins, ((),) * 4, (), ("another",)).save(
+        folder / "calibration.json"
+    )
     with pytest.raises(ReleaseError, match="calibrates another detector"):
         advance(release, tmp_path / "out", private=keys[0], date=DATE)
 
 
-def test_two_evidence_folders_of_one_name_are_refused(tmp_path: Path, plan: Callable[..., Path]) -> None:
+def test_two_evidence_folders_of_one_name_are_refused(
+    tmp_path: Path, plan: Callable[..., Path]
+) -> None:
     plan()
     write_study(tmp_path / "other" / "study", ("huge",))
     release = read_release(write_plan(tmp_path, evidence='["study", "other/study"]'))
@@ -316,11 +439,22 @@ def test_evidence_of_one_kind_in_two_folders_is_on_the_packages_card(
     package = advance(release, tmp_path / "out", private=keys[0], date=DATE).package
     assert package is not None
     assert package.name == "large"
-    assert "bias/large/respect/gender/women-men/sentiment" in (package / "README.md").read_text(encoding="utf-8")
+    assert "bias/large/respect/gender/women-men/sentiment" in (package / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
-def test_a_package_is_built_of_what_was_checked(release: Release, tmp_path: Path, keys: tuple[Path, Path]) -> None:
-    decision = {"release": "r", "stage": "small", "date": "2026-11-24", "verdict": "released", "gates": [], "override": None}
+def test_a_package_is_built_of_what_was_checked(
+    release: Release, tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    decision = {
+        "release": "r",
+        "stage": "small",
+        "date": "2026-11-24",
+        "verdict": "released",
+        "gates": [],
+        "override": None,
+    }
     package = build_package(tmp_path / "out", release, release.stages[0], decision, private=keys[0])
     assert (package / ".gitattributes").read_text(encoding="utf-8").startswith("* -text\n")
 
@@ -334,10 +468,14 @@ def test_probes_and_surveys_call_models_by_name_in_sentences_and_keys_too(
     for name in ("bias/bias.json", "survey/survey.json"):
         table = json.loads((tmp_path / name).read_text(encoding="utf-8"))
         table["scores"] = {"models/small": 1, "./models/small": 2, "/srv/models/large": 3}
-        table["sentences"] += [{"models": [], "text": "Between models/small and /srv/models/large."}]
+        table["sentences"] += [
+            {"models": [], "text": "Between models/small and /srv/models/large."}
+        ]
         put_json(tmp_path / name, table)
     release = read_release(write_plan(tmp_path, evidence='["study", "bias", "survey"]'))
     package = advance(release, tmp_path / "out", private=keys[0], date=DATE).package
     assert package is not None
     assert [name for name in files_of(package) if b"models/" in (package / name).read_bytes()] == []
-    assert "Between small and large." in (package / "survey" / "survey.json").read_text(encoding="utf-8")
+    assert "Between small and large." in (package / "survey" / "survey.json").read_text(
+        encoding="utf-8"
+    )

@@ -1,4 +1,6 @@
-"""A package: what is in it, and that no file of it can be removed, swapped, cut, changed or added unseen."""
+"""A package: what is in it, and that no file of it can be removed, swapped, cut, changed or added
+unseen.
+"""
 
 from __future__ import annotations
 
@@ -53,26 +55,52 @@ def kinds(folder: Path, public: Path, file: str) -> set[str]:
 def test_a_package_is_whole_wherever_it_lies(package: Path, keys: tuple[Path, Path]) -> None:
     assert verify(package, keys[1]) == []
     assert verify(package) == []
-    assert {"README.md", "config.json", "model.safetensors", "tokenizer.json", "LICENSE", "detector/detector.json"} <= set(
-        files_of(package)
-    )
-    assert {"study/study/cells.json", "DECISION.md", "sbom.cdx.json", "model.sig", "SHA256SUMS"} <= set(files_of(package))
+    assert {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "LICENSE",
+        "detector/detector.json",
+    } <= set(files_of(package))
+    assert {
+        "study/study/cells.json",
+        "DECISION.md",
+        "sbom.cdx.json",
+        "model.sig",
+        "SHA256SUMS",
+    } <= set(files_of(package))
 
 
 def test_others_tools_agree(package: Path, keys: tuple[Path, Path]) -> None:
     """coreutils, model-signing as its own program calls it, CycloneDX's schema."""
-    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=package, check=True)
-    verifying.Config().use_elliptic_key_verifier(public_key=keys[1]).verify(package, package / "model.sig")
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str((package / "sbom.cdx.json").read_text(encoding="utf-8")) is None
+    subprocess.run(
+        ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=package, check=True
+    )
+    verifying.Config().use_elliptic_key_verifier(public_key=keys[1]).verify(
+        package, package / "model.sig"
+    )
+    assert (
+        JsonStrictValidator(SchemaVersion.V1_6).validate_str(
+            (package / "sbom.cdx.json").read_text(encoding="utf-8")
+        )
+        is None
+    )
 
 
 def test_the_sbom_lists_model_files_and_libraries(package: Path) -> None:
     bom = read_json(package / "sbom.cdx.json")
     assert bom["metadata"]["component"]["type"] == "machine-learning-model"
     assert bom["metadata"]["component"]["licenses"] == [{"license": {"id": "MIT"}}]
-    files = {one["name"]: one["hashes"][0]["content"] for one in bom["components"] if one["type"] == "file"}
+    files = {
+        one["name"]: one["hashes"][0]["content"]
+        for one in bom["components"]
+        if one["type"] == "file"
+    }
     assert files["model.safetensors"] == sha256_file(package / "model.safetensors")
-    assert {"torch", "transformers"} <= {one["name"] for one in bom["components"] if one["type"] == "library"}
+    assert {"torch", "transformers"} <= {
+        one["name"] for one in bom["components"] if one["type"] == "library"
+    }
 
 
 def every_file(package: Path) -> list[str]:
@@ -93,7 +121,9 @@ def mutate(package: Path, stream: random.Random) -> tuple[set[str], str]:
     names = every_file(package)
     name, other = stream.sample(names, 2)
     path, data = package / name, (package / name).read_bytes()
-    act = stream.choice(["remove", "truncate", "flip", "append", "swap", "add", "replace", "rename"])
+    act = stream.choice(
+        ["remove", "truncate", "flip", "append", "swap", "add", "replace", "rename"]
+    )
     if act == "remove":
         path.unlink()
     elif act == "truncate":
@@ -134,11 +164,15 @@ def test_each_kind_is_called_by_its_name(package: Path, keys: tuple[Path, Path])
     weights = package / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:100])
-    assert Problem("model.safetensors", "truncated", f"100 of {len(whole):,} bytes") in verify(package, public)
+    assert Problem("model.safetensors", "truncated", f"100 of {len(whole):,} bytes") in verify(
+        package, public
+    )
     weights.write_bytes(whole[:-1] + b"\1")
     assert "changed" in kinds(package, public, "model.safetensors")
     weights.write_bytes((package / "config.json").read_bytes())
-    assert Problem("model.safetensors", "swapped", "holds the bytes of config.json") in verify(package, public)
+    assert Problem("model.safetensors", "swapped", "holds the bytes of config.json") in verify(
+        package, public
+    )
     weights.unlink()
     weights.symlink_to("config.json")
     assert "not a file" in kinds(package, public, "model.safetensors")
@@ -148,7 +182,9 @@ def test_each_kind_is_called_by_its_name(package: Path, keys: tuple[Path, Path])
     assert "not a file" in kinds(package, public, "empty")
 
 
-def test_changed_sums_are_blamed_not_the_file_that_the_signature_vouches_for(package: Path, keys: tuple[Path, Path]) -> None:
+def test_changed_sums_are_blamed_not_the_file_that_the_signature_vouches_for(
+    package: Path, keys: tuple[Path, Path]
+) -> None:
     sums = package / "SHA256SUMS"
     text = sums.read_text(encoding="utf-8")
     digest = sha256_file(package / "config.json")
@@ -158,7 +194,9 @@ def test_changed_sums_are_blamed_not_the_file_that_the_signature_vouches_for(pac
     assert {one.file for one in verify(package, keys[1])} == {"SHA256SUMS"}
 
 
-def test_a_forger_who_redoes_the_sums_fails_the_signature(package: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_forger_who_redoes_the_sums_fails_the_signature(
+    package: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
     (package / "detector" / "detector.json").write_text('{"terms": 4}\n', encoding="utf-8")
     (package / "SHA256SUMS").unlink()
     write_sums(package)
@@ -169,21 +207,29 @@ def test_a_forger_who_redoes_the_sums_fails_the_signature(package: Path, keys: t
     sign(package, forged)
     (package / "SHA256SUMS").unlink()
     write_sums(package)
-    assert "signature" in kinds(package, keys[1], "model.sig")  # the releaser's key, got from elsewhere
+    assert "signature" in kinds(
+        package, keys[1], "model.sig"
+    )  # the releaser's key, got from elsewhere
 
 
-def test_the_one_file_that_is_not_signed_is_held_by_the_signed_sbom(package: Path, keys: tuple[Path, Path]) -> None:
+def test_the_one_file_that_is_not_signed_is_held_by_the_signed_sbom(
+    package: Path, keys: tuple[Path, Path]
+) -> None:
     (package / ".gitattributes").write_text("* text\n", encoding="utf-8")
     (package / "SHA256SUMS").unlink()
     write_sums(package)
     assert kinds(package, keys[1], ".gitattributes") == {"sbom"}
 
 
-def test_a_card_that_is_not_of_its_cells_is_named_even_when_all_is_signed(package: Path, keys: tuple[Path, Path]) -> None:
+def test_a_card_that_is_not_of_its_cells_is_named_even_when_all_is_signed(
+    package: Path, keys: tuple[Path, Path]
+) -> None:
     for name, old, new in (("README.md", "[", "[9"), ("card.html", "[", "[9")):
         text = (package / name).read_text(encoding="utf-8")
         table = text.index("tfidf")
-        (package / name).write_text(text[:table] + text[table:].replace(old, new, 1), encoding="utf-8")
+        (package / name).write_text(
+            text[:table] + text[table:].replace(old, new, 1), encoding="utf-8"
+        )
     card = read_json(package / "card.json")
     card["analyses"][0]["cells"][0]["accuracy"] += 0.001
     put_json(package / "card.json", card)
@@ -195,7 +241,9 @@ def test_a_card_that_is_not_of_its_cells_is_named_even_when_all_is_signed(packag
     assert {("card.html", "card"), ("card.json", "card")} <= found
 
 
-def test_changed_cells_are_named_even_when_all_is_signed(package: Path, keys: tuple[Path, Path]) -> None:
+def test_changed_cells_are_named_even_when_all_is_signed(
+    package: Path, keys: tuple[Path, Path]
+) -> None:
     rows = read_json(package / "study" / "study" / "cells.json")
     for row in rows:
         row["accuracy"] = 0.99
@@ -209,7 +257,9 @@ def test_changed_cells_are_named_even_when_all_is_signed(package: Path, keys: tu
     assert any("shows accuracy" in one.what and "has 99.0" in one.what for one in said)
 
 
-def test_a_private_key_never_gets_in(package: Path, plan: Callable[..., Path], keys: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_private_key_never_gets_in(
+    package: Path, plan: Callable[..., Path], keys: tuple[Path, Path], tmp_path: Path
+) -> None:
     shutil.copy(keys[0], package / "detector" / "key.pem")
     assert "private key" in kinds(package, keys[1], "detector/key.pem")
     release = read_release(plan())
@@ -226,14 +276,18 @@ def test_a_wrong_or_missing_key_is_said(package: Path, tmp_path: Path) -> None:
 
 
 def test_the_card_can_be_written_again_to_the_same_bytes(package: Path) -> None:
-    before = {name: (package / name).read_bytes() for name in ("README.md", "card.html", "card.json")}
+    before = {
+        name: (package / name).read_bytes() for name in ("README.md", "card.html", "card.json")
+    }
     for name in before:
         (package / name).unlink()
     write_card(package, json.loads(before["card.json"]))
     assert {name: (package / name).read_bytes() for name in before} == before
 
 
-NAMES = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), min_size=1, max_size=20)
+NAMES = st.text(
+    st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), min_size=1, max_size=20
+)
 
 
 @given(st.dictionaries(NAMES, st.text("0123456789abcdef", min_size=64, max_size=64), max_size=5))
@@ -241,7 +295,9 @@ def test_sums_come_back(sums: dict[str, str]) -> None:
     assert parse_sums(sums_text(sums)) == sums
 
 
-def test_a_detector_of_another_run_than_the_evidence_is_refused(plan: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_detector_of_another_run_than_the_evidence_is_refused(
+    plan: Callable[..., Path], tmp_path: Path
+) -> None:
     release = read_release(plan())
     (tmp_path / "detector" / "manifest.json").write_text('{"made": "here"}\n', encoding="utf-8")
     trained = {"detectors/tfidf/small/mix": sha256_file(tmp_path / "detector" / "manifest.json")}
@@ -253,15 +309,26 @@ def test_a_detector_of_another_run_than_the_evidence_is_refused(plan: Callable[.
 
 
 def test_the_evidence_of_every_folder_gets_in(tmp_path: Path, tiny: Path) -> None:
-    """Whatever the order: a folder without a file of some kind used to take the place of one that has it."""
+    """Whatever the order: a folder without a file of some kind used to take the place of one that
+    has it.
+    """
     lay_out(tmp_path, tiny)
-    for folder, name in (("b1", "bias.json"), ("s1", "survey.json"), ("b2", "bias.json"), ("f1", "finetune.json")):
+    for folder, name in (
+        ("b1", "bias.json"),
+        ("s1", "survey.json"),
+        ("b2", "bias.json"),
+        ("f1", "finetune.json"),
+    ):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_text(f'"{folder}"', encoding="utf-8")
     for order in (["study", "b1", "s1", "b2", "f1"], ["f1", "s1", "b1", "study", "b2"]):
         release = read_release(write_plan(tmp_path, evidence=json.dumps(order)))
         found = members(release, release.stages[0])
-        kept = {place: path.parent.name for place, path in found.items() if place.startswith(("bias/", "survey/", "finetune/"))}
+        kept = {
+            place: path.parent.name
+            for place, path in found.items()
+            if place.startswith(("bias/", "survey/", "finetune/"))
+        }
         assert kept == {
             "bias/bias.json": "b1",
             "bias/b2/bias.json": "b2",

@@ -1,4 +1,6 @@
-"""The minis' releases as they are committed: cards of the committed evidence, records of their decisions, no weights."""
+"""The minis' releases as they are committed: cards of the committed evidence, records of their
+decisions, no weights.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ NOW, BY_OVERRIDE = PUBLISHED / RELEASE.version, PUBLISHED / "1.0"
 @pytest.mark.parametrize("stage", STAGES)
 def test_cards_are_of_the_published_study(folder: Path, stage: str) -> None:
     cells = read_evidence([ROOT / "docs" / "results" / "mini-full"]).cells
-    markdown, page = ((folder / stage / name).read_text(encoding="utf-8") for name in ("README.md", "card.html"))
+    markdown, page = (
+        (folder / stage / name).read_text(encoding="utf-8") for name in ("README.md", "card.html")
+    )
     assert untrue(markdown_figures(markdown), cells) == []
     assert untrue(index_figures(markdown), cells, exact=True) == []
     assert untrue(html_figures(page), cells) == []
@@ -39,21 +43,32 @@ def test_records_of_the_packages_are_whole_and_say_what_was_not_measured(stage: 
         assert decision["override"]["reason"] in (folder / name).read_text(encoding="utf-8")
     sums = parse_sums((folder / "SHA256SUMS").read_text(encoding="utf-8"))
     kept = [path for path in folder.iterdir() if path.name not in ("SHA256SUMS", "REFUSED.md")]
-    assert {path.name: sums[path.name] for path in kept} == {path.name: sha256_file(path) for path in kept}
+    assert {path.name: sums[path.name] for path in kept} == {
+        path.name: sha256_file(path) for path in kept
+    }
 
 
 def test_todays_cards_and_refusals_say_what_the_evidence_says(tmp_path: Path) -> None:
-    """Fails when the evidence, the gates or a template change: run `python plans/publish_release.py`."""
+    """Fails when the evidence, the gates or a template change: run `python
+    plans/publish_release.py`.
+    """
     bias = read_json(ROOT / "docs" / "results" / "bias" / "bias.json")
     assert bias["models"] == STAGES
     for one in status(RELEASE, tmp_path):
-        card, record = ((NOW / one.stage / name).read_text(encoding="utf-8") for name in ("README.md", "REFUSED.md"))
+        card, record = (
+            (NOW / one.stage / name).read_text(encoding="utf-8")
+            for name in ("README.md", "REFUSED.md")
+        )
         for gate in one.outcomes:
             assert f"| {gate.gate} | **{gate.state}** | {gate.numbers} |" in record
         said = [row["text"] for row in bias["sentences"] if one.stage in row["models"]]
         assert len(said) == 3
         assert all(text in card for text in said)
-        found = [row for row in bias["between_groups"] if row["models"] == [one.stage] and row["verdict"] == "differs"]
+        found = [
+            row
+            for row in bias["between_groups"]
+            if row["models"] == [one.stage] and row["verdict"] == "differs"
+        ]
         assert f"{len(found)} of 70 differences between groups are significant" in card
         assert "*Blank: human credibility" in card
 

@@ -1,4 +1,6 @@
-"""From a study in folders of a user's to a signed package: nothing in it says where these lie, and its detector gives verdicts."""
+"""From a study in folders of a user's to a signed package: nothing in it says where these lie, and
+its detector gives verdicts.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def place(tiny: Path, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFacto
     shutil.copytree(tiny_encoder, place / "encoders" / "enc")
     (place / "texts" / "speeches").mkdir(parents=True)
     for seed in range(40):
-        (place / "texts" / "speeches" / f"{seed:02d}.txt").write_text(prose(1000 + seed, 60), encoding="utf-8")
+        (place / "texts" / "speeches" / f"{seed:02d}.txt").write_text(
+            prose(1000 + seed, 60), encoding="utf-8"
+        )
     (place / "study.toml").write_text(STUDY.format(place=place), encoding="utf-8")
     done = run(place / "study.toml", place / "studies" / "tried", "--workers", "2")
     assert done.returncode == 0, done.stderr
@@ -75,7 +79,9 @@ def place(tiny: Path, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFacto
     table["sentences"][0]["text"] = f"No difference found in {place / 'models' / 'small'}."
     put_json(place / "probes" / "bias" / "bias.json", table)
     (place / "LICENSE").write_text("Free for all.\n", encoding="utf-8")
-    (place / "card.toml").write_text("".join(f"{key} = {json.dumps(text)}\n" for key, text in WRITTEN.items()), encoding="utf-8")
+    (place / "card.toml").write_text(
+        "".join(f"{key} = {json.dumps(text)}\n" for key, text in WRITTEN.items()), encoding="utf-8"
+    )
     return place
 
 
@@ -84,7 +90,9 @@ def release(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rel
     monkeypatch.setenv("HOME", str(place / "home"))
 
     def write(kind: str) -> Release:
-        (place / "release.toml").write_text(RELEASE.format(place=place, kind=kind), encoding="utf-8")
+        (place / "release.toml").write_text(
+            RELEASE.format(place=place, kind=kind), encoding="utf-8"
+        )
         return read_release(place / "release.toml")
 
     return write
@@ -92,7 +100,11 @@ def release(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rel
 
 @pytest.mark.parametrize("kind", ["tfidf", "roberta"])
 def test_a_package_says_no_place_and_its_detector_gives_verdicts(
-    place: Path, release: Callable[[str], Release], kind: str, tmp_path: Path, keys: tuple[Path, Path]
+    place: Path,
+    release: Callable[[str], Release],
+    kind: str,
+    tmp_path: Path,
+    keys: tuple[Path, Path],
 ) -> None:
     done = advance(release(kind), tmp_path / "out", private=keys[0], date=DATE)
     assert done.package is not None
@@ -101,11 +113,19 @@ def test_a_package_says_no_place_and_its_detector_gives_verdicts(
         data = (done.package / name).read_bytes()
         assert PLACE.encode() not in data, name
         assert str(tmp_path).encode() not in data, name
-    assert read_json(done.package / "study/tried/study.json")["settings"]["corpus"]["source"] == "speeches"
+    assert (
+        read_json(done.package / "study/tried/study.json")["settings"]["corpus"]["source"]
+        == "speeches"
+    )
     assert "speeches" in (done.package / "README.md").read_text(encoding="utf-8")
     shutil.move(done.package, tmp_path / "elsewhere")
-    texts = [one.text for one in read_documents(place / "studies/tried/corpus/passages.parquet", split="test")]
-    examined = Examiner(str(tmp_path / "elsewhere" / "detector"), fpr=0.05).examine([(str(i), one) for i, one in enumerate(texts)])
+    texts = [
+        one.text
+        for one in read_documents(place / "studies/tried/corpus/passages.parquet", split="test")
+    ]
+    examined = Examiner(str(tmp_path / "elsewhere" / "detector"), fpr=0.05).examine(
+        [(str(i), one) for i, one in enumerate(texts)]
+    )
     assert any(one.verdict != "not enough evidence" for one in examined)
     assert all(one.p_value is not None for one in examined if one.words >= 50)
 
@@ -119,7 +139,11 @@ def test_the_calibration_is_of_valid_texts_only(
     passages = place / "studies" / "tried" / "corpus" / "passages.parquet"
     scorer = Examiner(str(package / "detector")).detector
     scores = {
-        split: set(scorer.score([" ".join(one.text.split()) for one in read_documents(passages, split=split)]))
+        split: set(
+            scorer.score(
+                [" ".join(one.text.split()) for one in read_documents(passages, split=split)]
+            )
+        )
         for split in ("valid", "test", "train")
     }
     held = {score for bin in made.human for score in bin}
@@ -136,14 +160,21 @@ def test_another_model_under_the_studied_name_is_refused(
     whole = weights.read_bytes()
     try:
         weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-        with pytest.raises(ReleaseError, match=r"is not the one that was measured: .*study.json has another model.safetensors"):
+        with pytest.raises(
+            ReleaseError,
+            match=r"is not the one that was measured: .*study.json has another model.safetensors",
+        ):
             members(plan, plan.stages[0])
-        facts = place / "studies" / "tried" / "study.json"  # of an older version, which did not say: its samples do
+        facts = (
+            place / "studies" / "tried" / "study.json"
+        )  # of an older version, which did not say: its samples do
         said = facts.read_bytes()
         table = json.loads(said)
         del table["models"][0]["files"]
         put_json(facts, table)
-        with pytest.raises(ReleaseError, match=r"samples.small.nucleus.manifest.json has another model.safetensors"):
+        with pytest.raises(
+            ReleaseError, match=r"samples.small.nucleus.manifest.json has another model.safetensors"
+        ):
             members(plan, plan.stages[0])
         facts.write_bytes(said)
     finally:
@@ -151,13 +182,17 @@ def test_another_model_under_the_studied_name_is_refused(
     assert members(plan, plan.stages[0])
 
 
-def test_a_detector_changed_since_its_study_is_refused(place: Path, release: Callable[[str], Release]) -> None:
+def test_a_detector_changed_since_its_study_is_refused(
+    place: Path, release: Callable[[str], Release]
+) -> None:
     plan = release("tfidf")
     file = Path(plan.stages[0].detector) / "weights.npy"
     whole = file.read_bytes()
     try:
         file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-        with pytest.raises(ReleaseError, match=r"weights\.npy is not the file that the study trained"):
+        with pytest.raises(
+            ReleaseError, match=r"weights\.npy is not the file that the study trained"
+        ):
             members(plan, plan.stages[0])
     finally:
         file.write_bytes(whole)
@@ -166,7 +201,9 @@ def test_a_detector_changed_since_its_study_is_refused(place: Path, release: Cal
 def test_an_old_studys_records_get_names_as_well(
     place: Path, release: Callable[[str], Release], tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
-    """Made before results held names: paths in study.json, in the manifest, and on the rendered page."""
+    """Made before results held names: paths in study.json, in the manifest, and on the rendered
+    page.
+    """
     plan = release("roberta")
     old = tmp_path / "old"
     shutil.copytree(place / "studies" / "tried", old)
@@ -176,12 +213,28 @@ def test_an_old_studys_records_get_names_as_well(
         table["settings"]["roberta"]["base"] = str(place / "encoders" / "enc")
         put_json(old / name, table)
     page = (old / "report.html").read_text(encoding="utf-8")
-    (old / "report.html").write_text(page.replace("Human text: speeches.", f"Human text: ../texts/speeches/. {place}/encoders/enc"))
-    text = (place / "release.toml").read_text(encoding="utf-8").replace(f"{place}/studies/tried", str(old))
+    (old / "report.html").write_text(
+        page.replace(
+            "Human text: speeches.", f"Human text: ../texts/speeches/. {place}/encoders/enc"
+        )
+    )
+    text = (
+        (place / "release.toml")
+        .read_text(encoding="utf-8")
+        .replace(f"{place}/studies/tried", str(old))
+    )
     (place / "release.toml").write_text(text, encoding="utf-8")
     plan = read_release(place / "release.toml")
-    decision: dict[str, Any] = {"release": "A family", "stage": "small", "date": "2026-11-24", "verdict": "released", "gates": []}
-    package = build_package(tmp_path / "out", plan, plan.stages[0], decision | {"override": None}, private=keys[0])
+    decision: dict[str, Any] = {
+        "release": "A family",
+        "stage": "small",
+        "date": "2026-11-24",
+        "verdict": "released",
+        "gates": [],
+    }
+    package = build_package(
+        tmp_path / "out", plan, plan.stages[0], decision | {"override": None}, private=keys[0]
+    )
     shown = (package / "study" / "old" / "report.html").read_text(encoding="utf-8")
     assert "Human text: speeches. enc" in shown
     for name in files_of(package):

@@ -19,14 +19,20 @@ from staged.release.stages import advance, status
 from staged.storage.json_files import read_json
 from tests.release.conftest import DATE, GATES
 
-STRICT = GATES.replace("at_least = 0.5", "at_least = 0.99") + '[[gates]]\nkind = "bias"\nat_most = 0.2\n'
+STRICT = (
+    GATES.replace("at_least = 0.5", "at_least = 0.99") + '[[gates]]\nkind = "bias"\nat_most = 0.2\n'
+)
 
 
 def states(path: Path, root: Path) -> list[list[str]]:
-    return [[one.state for one in standing.outcomes] for standing in status(read_release(path), root)]
+    return [
+        [one.state for one in standing.outcomes] for standing in status(read_release(path), root)
+    ]
 
 
-def test_stages_go_out_one_by_one(plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_stages_go_out_one_by_one(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
     path, root = plan(), tmp_path / "out"
     assert states(path, root) == [["met", "met", "at advance"]] * 2
     for name in ("small", "large"):
@@ -39,20 +45,37 @@ def test_stages_go_out_one_by_one(plan: Callable[..., Path], tmp_path: Path, key
         assert record == (root / name / "DECISION.md").read_text(encoding="utf-8")
     assert advance(read_release(path), root, private=keys[0], date=DATE).decision is None
     assert states(path, root) == [["met", "met", "met"]] * 2
-    assert sorted(one.name for one in root.iterdir()) == [".staged.json", "decisions", "large", "small"]
+    assert sorted(one.name for one in root.iterdir()) == [
+        ".staged.json",
+        "decisions",
+        "large",
+        "small",
+    ]
 
 
 def test_open_gates_refuse_with_reasons_and_a_person_may_override(
     plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
     path, root = plan(STRICT), tmp_path / "out"
-    command = ["release", "advance", str(path), "--out", str(root), "--key", str(keys[0]), "--date", "2026-11-24"]
+    command = [
+        "release",
+        "advance",
+        str(path),
+        "--out",
+        str(root),
+        "--key",
+        str(keys[0]),
+        "--date",
+        "2026-11-24",
+    ]
     refused = CliRunner().invoke(app, command)
     assert refused.exit_code == 1
     assert "not met: tpr_at_fpr_1 ≥ 0.99" in refused.output
     assert "not measured: no bias effect worse" in refused.output
     assert not (root / "small").exists()
-    assert "**not measured**" in (root / "decisions" / "small.refused.md").read_text(encoding="utf-8")
+    assert "**not measured**" in (root / "decisions" / "small.refused.md").read_text(
+        encoding="utf-8"
+    )
     reason = "The weights are public already.\nProbes follow | later."
     released = CliRunner().invoke(app, [*command, "--override", reason, "--by", "A. Person"])
     assert released.exit_code == 0, released.output
@@ -80,13 +103,17 @@ def test_a_key_that_cannot_sign_is_said_before_anything_is_decided(
     assert not root.exists()
 
 
-def test_half_an_override_is_refused(plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_half_an_override_is_refused(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
     strict, root = read_release(plan(STRICT)), tmp_path / "out"
     for words in ({"reason": "because"}, {"by": "somebody"}, {"reason": " ", "by": "somebody"}):
         with pytest.raises(PlanError, match="a person's"):
             advance(strict, root, private=keys[0], date=DATE, **words)
     with pytest.raises(PlanError, match="nothing to override"):
-        advance(read_release(plan()), root, private=keys[0], date=DATE, reason="because", by="somebody")
+        advance(
+            read_release(plan()), root, private=keys[0], date=DATE, reason="because", by="somebody"
+        )
 
 
 def test_a_damaged_earlier_package_holds_the_next_back_and_cannot_be_overridden(
@@ -102,7 +129,11 @@ def test_a_damaged_earlier_package_holds_the_next_back_and_cannot_be_overridden(
 
 @pytest.mark.parametrize("where", ["_copy", "_write_generated", "sign", "write_sums", "verify"])
 def test_interrupted_anywhere_the_next_call_finishes(
-    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, where: str
+    plan: Callable[..., Path],
+    tmp_path: Path,
+    keys: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
 ) -> None:
     release, root = read_release(plan()), tmp_path / "out"
 
@@ -129,32 +160,50 @@ def test_a_record_that_was_not_written_is_written_by_the_next_call(
     for record in (root / "decisions").iterdir():
         record.unlink()
     advance(release, root, private=keys[0], date=DATE)
-    assert sorted(one.name for one in (root / "decisions").iterdir()) == ["large.json", "large.md", "small.json", "small.md"]
+    assert sorted(one.name for one in (root / "decisions").iterdir()) == [
+        "large.json",
+        "large.md",
+        "small.json",
+        "small.md",
+    ]
 
 
-def test_a_release_has_one_key(plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_a_release_has_one_key(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
     """Else no public half would check all of its stages."""
     release, root = read_release(plan()), tmp_path / "out"
     advance(release, root, private=keys[0], date=DATE)
     other, _ = make_keys(tmp_path / "other")
-    with pytest.raises(ReleaseError, match=r"release.key: did not sign the stage small, whose public key is .*release.pub"):
+    with pytest.raises(
+        ReleaseError,
+        match=r"release.key: did not sign the stage small, whose public key is .*release.pub",
+    ):
         advance(release, root, private=other, date=DATE)
     assert sorted(one.name for one in (root / "decisions").iterdir()) == ["small.json", "small.md"]
     damaged = root / "small" / "release.pub"
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-9])
-    assert advance(release, root, private=keys[0], date=DATE).package is None  # refused in a record, not blamed on the key
+    assert (
+        advance(release, root, private=keys[0], date=DATE).package is None
+    )  # refused in a record, not blamed on the key
     damaged.write_bytes(whole)
     assert advance(release, root, private=keys[0], date=DATE).package == root / "large"
 
 
 def test_status_shows_stages_by_gates(plan: Callable[..., Path], tmp_path: Path) -> None:
     path = plan(STRICT)
-    shown = CliRunner().invoke(app, ["release", "status", str(path), "--out", str(tmp_path / "out")])
+    shown = CliRunner().invoke(
+        app, ["release", "status", str(path), "--out", str(tmp_path / "out")]
+    )
     assert shown.exit_code == 0
     assert "‹tfidf/large/mix/large/nucleus/64›" in shown.output
     assert "not measured" in shown.output
-    rows = json.loads(CliRunner().invoke(app, ["release", "status", str(path), "--out", str(tmp_path / "out"), "--json"]).stdout)
+    rows = json.loads(
+        CliRunner()
+        .invoke(app, ["release", "status", str(path), "--out", str(tmp_path / "out"), "--json"])
+        .stdout
+    )
     assert [row["stage"] for row in rows] == ["small", "large"]
     assert rows[0]["outcomes"][0]["cells"] == ["tfidf/small/mix/small/nucleus/64"]
 
@@ -164,7 +213,9 @@ def test_a_missing_detector_a_wrong_date_and_a_wrong_key_are_said(
 ) -> None:
     path = plan()
     command = ["release", "advance", str(path), "--out", str(tmp_path / "out"), "--key"]
-    assert "as YYYY-MM-DD" in str(CliRunner().invoke(app, [*command, str(keys[0]), "--date", "soon"]).exception)
+    assert "as YYYY-MM-DD" in str(
+        CliRunner().invoke(app, [*command, str(keys[0]), "--date", "soon"]).exception
+    )
     wrong = CliRunner().invoke(app, [*command, str(keys[1])])
     assert isinstance(wrong.exception, ReleaseError)
     assert "keygen" in str(wrong.exception)

@@ -51,7 +51,9 @@ def run(*words: object) -> Any:
     return CliRunner().invoke(app, ["release", *map(str, words)])
 
 
-def test_verify_exits_0_when_whole_and_1_with_the_files_name(package: Path, keys: tuple[Path, Path]) -> None:
+def test_verify_exits_0_when_whole_and_1_with_the_files_name(
+    package: Path, keys: tuple[Path, Path]
+) -> None:
     whole = run("verify", package, "--key", keys[1])
     assert (whole.exit_code, "whole, signed under" in whole.output) == (0, True)
     assert "who signed is not shown" in run("verify", package).output
@@ -84,7 +86,12 @@ def test_upload_is_a_dry_run_unless_asked(package: Path, monkeypatch: pytest.Mon
     real = run("upload", package, "--repo", "owner/name", "--publish", "--private")
     assert real.exit_code == 0, real.output
     (_, created), (_, sent) = hub.calls
-    assert created == {"repo_id": "owner/name", "repo_type": "model", "private": True, "exist_ok": True}
+    assert created == {
+        "repo_id": "owner/name",
+        "repo_type": "model",
+        "private": True,
+        "exist_ok": True,
+    }
     assert sent["folder_path"] == package
     assert sorted(sent["allow_patterns"]) == files_of(package)
     assert "https://stub/commit/1" in real.output
@@ -110,7 +117,10 @@ def test_the_hubs_refusal_is_one_sentence(package: Path) -> None:
             raise errors.pop()
 
     errors = [UnreachableError("Name or service\nnot known"), OSError("403\nforbidden")]
-    for says in ("not uploaded: 403 forbidden; check", "not uploaded: Name or service not known; check the network, HF_TOKEN"):
+    for says in (
+        "not uploaded: 403 forbidden; check",
+        "not uploaded: Name or service not known; check the network, HF_TOKEN",
+    ):
         with pytest.raises(ReleaseError, match=says):
             upload(plan_upload(package, "owner/name"), api=Refusing)
 
@@ -135,7 +145,9 @@ def test_only_what_the_sums_list_is_sent_by_its_whole_name(package: Path) -> Non
     assert set(listed_in(package)) | {"SHA256SUMS", "x[[]1].json"} == set(sent)
 
 
-def test_a_secret_in_a_package_of_an_older_version_is_not_uploaded(package: Path, keys: tuple[Path, Path]) -> None:
+def test_a_secret_in_a_package_of_an_older_version_is_not_uploaded(
+    package: Path, keys: tuple[Path, Path]
+) -> None:
     token = "hf_" + "b" * 34
     (package / "training_params.json").write_text(f'{{"hub_token":\n "{token}"}}', encoding="utf-8")
     for name in ("model.sig", "SHA256SUMS"):
@@ -157,7 +169,14 @@ def git(*words: object, where: Path) -> str:
     """Without the settings of who runs the tests."""
     options = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "init.defaultBranch=main"]
     env = {"PATH": os.environ["PATH"], "HOME": str(where), "GIT_CONFIG_NOSYSTEM": "1"}
-    done = subprocess.run(["git", *options, *map(str, words)], cwd=where, env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", *options, *map(str, words)],
+        cwd=where,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout
 
 
@@ -178,7 +197,17 @@ def test_a_clone_on_windows_is_whole_once_gits_folder_is_gone(
     package: Path, tmp_path: Path, keys: tuple[Path, Path], line_ends: str
 ) -> None:
     repository = in_git(package, tmp_path)
-    git("-c", f"core.autocrlf={line_ends}", "-c", "core.eol=crlf", "clone", "--quiet", repository, "clone", where=tmp_path)
+    git(
+        "-c",
+        f"core.autocrlf={line_ends}",
+        "-c",
+        "core.eol=crlf",
+        "clone",
+        "--quiet",
+        repository,
+        "clone",
+        where=tmp_path,
+    )
     clone = tmp_path / "clone"
     (one,) = verify(clone, keys[1])
     assert (one.file, one.kind) == (".git", "added")
@@ -190,7 +219,9 @@ def test_a_clone_on_windows_is_whole_once_gits_folder_is_gone(
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_line_ends_that_git_changed_are_said_to_be_that(package: Path, tmp_path: Path) -> None:
     """A package of before it told git to leave line ends alone."""
-    repository = in_git(package, tmp_path, attributes="*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
+    repository = in_git(
+        package, tmp_path, attributes="*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
+    )
     git("-c", "core.autocrlf=true", "clone", "--quiet", repository, "clone", where=tmp_path)
     shutil.rmtree(tmp_path / "clone" / ".git")
     said = {one.file: one.what for one in verify(tmp_path / "clone") if one.kind == "changed"}
@@ -199,12 +230,16 @@ def test_line_ends_that_git_changed_are_said_to_be_that(package: Path, tmp_path:
 
 
 def test_a_pointer_in_the_weights_place_is_said(package: Path) -> None:
-    (package / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 99999999\n")
+    (package / "model.safetensors").write_bytes(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 99999999\n"
+    )
     said = {one.what for one in verify(package) if one.file == "model.safetensors"}
     assert any("run `git lfs pull`" in one for one in said)
 
 
 def test_a_downloads_cache_is_one_thing_to_remove(package: Path, keys: tuple[Path, Path]) -> None:
     (package / ".cache" / "huggingface" / "download").mkdir(parents=True)
-    (package / ".cache" / "huggingface" / "download" / "README.md.metadata").write_text("x", encoding="utf-8")
+    (package / ".cache" / "huggingface" / "download" / "README.md.metadata").write_text(
+        "x", encoding="utf-8"
+    )
     assert [(one.file, one.kind) for one in verify(package, keys[1])] == [(".cache", "added")]

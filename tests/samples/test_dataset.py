@@ -15,13 +15,27 @@ import pytest
 from staged.commands.sample import how_many
 from staged.errors import CheckpointError, CorpusError, PlanError, SamplingError, StagedError
 from staged.model.bpe import BPE
-from staged.samples.dataset import FORMATS, SCHEMA, SampleSettings, read_samples, sample, speak, write_samples
+from staged.samples.dataset import (
+    FORMATS,
+    SCHEMA,
+    SampleSettings,
+    read_samples,
+    sample,
+    speak,
+    write_samples,
+)
 from staged.samples.methods import method
 from staged.samples.prompts import read_prompts
 
 
 def wanted(tiny: Path, **changes: object) -> SampleSettings:
-    base: dict[str, object] = {"model": str(tiny), "method": method("nucleus"), "count": 10, "length": 12, "batch": 4}
+    base: dict[str, object] = {
+        "model": str(tiny),
+        "method": method("nucleus"),
+        "count": 10,
+        "length": 12,
+        "batch": 4,
+    }
     return SampleSettings(**(base | changes))  # type: ignore[arg-type]
 
 
@@ -45,7 +59,14 @@ def test_parquet_holds_the_same_rows(tiny: Path, tmp_path: Path) -> None:
     assert read_samples(tmp_path / "s.parquet") == read_samples(tmp_path / "s.jsonl")
 
 
-ASKED = {"stop": ("e", "🎈"), "repetition_penalty": 1.2, "logprobs": True, "context": "slide", "length": 200, "prompts": ("A", "")}
+ASKED = {
+    "stop": ("e", "🎈"),
+    "repetition_penalty": 1.2,
+    "logprobs": True,
+    "context": "slide",
+    "length": 200,
+    "prompts": ("A", ""),
+}
 
 
 def test_logprobs_are_the_same_in_both_formats(tiny: Path, tmp_path: Path) -> None:
@@ -54,7 +75,17 @@ def test_logprobs_are_the_same_in_both_formats(tiny: Path, tmp_path: Path) -> No
     rows = read_samples(tmp_path / "s.jsonl")
     assert read_samples(tmp_path / "s.parquet") == rows
     assert list(rows[0]) == [*SCHEMA.names, "tokens", "logprobs"]
-    rows += sample(wanted(tiny, logprobs=True, method=method("temperature-1"), count=64, batch=64, length=120, precision="fp32"))
+    rows += sample(
+        wanted(
+            tiny,
+            logprobs=True,
+            method=method("temperature-1"),
+            count=64,
+            batch=64,
+            length=120,
+            precision="fp32",
+        )
+    )
     assert {row["ended"] for row in rows} == {True, False}
     for row in rows:
         assert len(row["tokens"]) == len(row["logprobs"]) == row["length"] + row["ended"]
@@ -82,7 +113,9 @@ def test_context_is_never_left_silently(tiny: Path, tmp_path: Path) -> None:
     long = {"length": 500, "count": 16, "batch": 16, "precision": "fp32"}
     stopped = list(sample(wanted(tiny, context="stop", **long)))
     assert {row["reason"] for row in stopped} <= {"end", "context"}
-    assert {(row["length"], row["slides"]) for row in stopped if row["reason"] == "context"} == {(128, 0)}
+    assert {(row["length"], row["slides"]) for row in stopped if row["reason"] == "context"} == {
+        (128, 0)
+    }
     slid = list(sample(wanted(tiny, context="slide", **long)))
     assert {row["reason"] for row in slid} <= {"end", "length"}
     for before, after in zip(stopped, slid, strict=True):
@@ -93,9 +126,19 @@ def test_context_is_never_left_silently(tiny: Path, tmp_path: Path) -> None:
 
 def test_prompts_go_round(tiny: Path, tmp_path: Path) -> None:
     write_samples(tmp_path / "s.jsonl", wanted(tiny, prompts=("The river", "A bridge")))
-    assert [row["prompt"] for row in read_samples(tmp_path / "s.jsonl")][:3] == ["The river", "A bridge", "The river"]
+    assert [row["prompt"] for row in read_samples(tmp_path / "s.jsonl")][:3] == [
+        "The river",
+        "A bridge",
+        "The river",
+    ]
     two = sample(wanted(tiny, prompts=("The river", "A bridge"), per_prompt=2, count=5))
-    assert [row["prompt"] for row in two] == ["The river", "The river", "A bridge", "A bridge", "The river"]
+    assert [row["prompt"] for row in two] == [
+        "The river",
+        "The river",
+        "A bridge",
+        "A bridge",
+        "The river",
+    ]
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -137,7 +180,9 @@ def test_interrupted_it_continues_and_ends_with_the_same_bytes(
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_changed_settings_never_reuse_old_blocks(tiny: Path, tmp_path: Path, changes: dict[str, object]) -> None:
+def test_changed_settings_never_reuse_old_blocks(
+    tiny: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
@@ -146,7 +191,9 @@ def test_changed_settings_never_reuse_old_blocks(tiny: Path, tmp_path: Path, cha
     block = tmp_path / "s.jsonl.blocks" / "000000000.jsonl"
     before = block.stat().st_ino, block.stat().st_mtime_ns
     with pytest.raises(KeyboardInterrupt):
-        write_samples(tmp_path / "s.jsonl", wanted(tiny, **{"prompts": ("A", "B")} | changes), progress=stop)
+        write_samples(
+            tmp_path / "s.jsonl", wanted(tiny, **{"prompts": ("A", "B")} | changes), progress=stop
+        )
     assert before != (block.stat().st_ino, block.stat().st_mtime_ns)
     write_samples(tmp_path / "s.jsonl", wanted(tiny, **{"prompts": ("A", "B")} | changes))
     write_samples(tmp_path / "t.jsonl", wanted(tiny, **{"prompts": ("A", "B")} | changes))
@@ -154,7 +201,19 @@ def test_changed_settings_never_reuse_old_blocks(tiny: Path, tmp_path: Path, cha
 
 
 def test_sigkill_at_random_moments(tiny: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "staged.cli", "sample", str(tiny), "-n", "400", "--length", "60", "--batch", "8"]
+    command = [
+        sys.executable,
+        "-m",
+        "staged.cli",
+        "sample",
+        str(tiny),
+        "-n",
+        "400",
+        "--length",
+        "60",
+        "--batch",
+        "8",
+    ]
     reference, out = tmp_path / "reference.jsonl", tmp_path / "s.jsonl"
     started = time.monotonic()
     subprocess.run([*command, "--out", str(reference)], check=True, capture_output=True)
@@ -162,7 +221,9 @@ def test_sigkill_at_random_moments(tiny: Path, tmp_path: Path) -> None:
     stream = random.Random(5)
     kills = 0
     for _ in range(4):
-        process = subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         time.sleep(stream.uniform(0.3, 0.9) * whole_s)
         kills += process.poll() is None
         process.kill()
@@ -188,7 +249,9 @@ def test_sigkill_at_random_moments(tiny: Path, tmp_path: Path) -> None:
         ({"prompts": ("fine", "x\udc80")}, SamplingError, "prompt 2: .*UTF-8"),
     ],
 )
-def test_bad_settings(tiny: Path, changes: dict[str, object], error: type[Exception], says: str) -> None:
+def test_bad_settings(
+    tiny: Path, changes: dict[str, object], error: type[Exception], says: str
+) -> None:
     with pytest.raises(error, match=says):
         wanted(tiny, **changes)
 
@@ -221,14 +284,20 @@ class TestPrompts:
         assert read_prompts(str(tmp_path / "p.txt")) == ["one", "two"]
         assert read_prompts(str(tmp_path / "p.jsonl")) == ["a", "b"]
 
-    def test_a_mark_and_line_ends_of_windows_are_no_part_of_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_mark_and_line_ends_of_windows_are_no_part_of_them(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         content = b"\xef\xbb\xbfone\r\ntw\xc3\xb3\r\n"
         (tmp_path / "p.txt").write_bytes(content)
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
         assert read_prompts(str(tmp_path / "p.txt")) == read_prompts("-") == ["one", "twó"]
 
     def test_how_many(self) -> None:
-        assert [how_many(None, None, ()), how_many(None, None, ("a", "b")), how_many(5, None, ("a",))] == [1, 2, 5]
+        assert [
+            how_many(None, None, ()),
+            how_many(None, None, ("a", "b")),
+            how_many(5, None, ("a",)),
+        ] == [1, 2, 5]
         assert how_many(None, 3, ("a", "b")) == 6
         with pytest.raises(PlanError, match="not both"):
             how_many(2, 2, ("a",))

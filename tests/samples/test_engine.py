@@ -1,4 +1,6 @@
-"""The engine against itself at other batch sizes, against the whole text read anew, and against transformers."""
+"""The engine against itself at other batch sizes, against the whole text read anew, and against
+transformers.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def loaded(tiny: Path) -> tuple[GPT2, BPE]:
     return load_model(str(tiny))
 
 
-def run(loaded: tuple[GPT2, BPE], prompts: list[list[int]], name: str, **changes: object) -> list[Generated]:
+def run(
+    loaded: tuple[GPT2, BPE], prompts: list[list[int]], name: str, **changes: object
+) -> list[Generated]:
     model, bpe = loaded
     settings: dict[str, object] = {"length": 30, "end": bpe.end_of_text, "seed": 4}
     return generate(model, prompts, method(name), **(settings | changes))  # type: ignore[arg-type]
@@ -53,15 +57,26 @@ OPTIONS = [Options(), Options(repetition_penalty=1.4, logprobs=True), Options(co
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=["plain", "penalty", "slide"])
-@pytest.mark.parametrize("name", ["greedy", "temperature-1", "top-k-40", "nucleus", "nucleus+released"])
-def test_a_sample_depends_on_the_seed_and_its_number_only(loaded: tuple[GPT2, BPE], name: str, options: Options) -> None:
+@pytest.mark.parametrize(
+    "name", ["greedy", "temperature-1", "top-k-40", "nucleus", "nucleus+released"]
+)
+def test_a_sample_depends_on_the_seed_and_its_number_only(
+    loaded: tuple[GPT2, BPE], name: str, options: Options
+) -> None:
     prompts = (loaded[1].encode_batch(PROMPTS) * 4)[:16]
     length = 30 if options.context == "refuse" else 2 * N_CTX
     batches = {
         size: [
             one
             for first in range(0, 16, size)
-            for one in run(loaded, prompts[first : first + size], name, first=first, length=length, options=options)
+            for one in run(
+                loaded,
+                prompts[first : first + size],
+                name,
+                first=first,
+                length=length,
+                options=options,
+            )
         ]
         for size in (1, 3, 16)
     }
@@ -94,9 +109,18 @@ class TestRepetitionPenalty:
         theirs = GPT2LMHeadModel.from_pretrained(tiny, dtype=torch.float32).eval()
         prompt = loaded[1].encode(PROMPTS[3])
         ids = torch.tensor([prompt])
-        asked = {"max_new_tokens": 60, "do_sample": False, "pad_token_id": 0, "repetition_penalty": 1.3}
-        expected = theirs.generate(ids, attention_mask=torch.ones_like(ids), **asked)[0, len(prompt) :].tolist()
-        got = run(loaded, [prompt, [1, 2]], "greedy", length=60, options=Options(repetition_penalty=1.3))[0]
+        asked = {
+            "max_new_tokens": 60,
+            "do_sample": False,
+            "pad_token_id": 0,
+            "repetition_penalty": 1.3,
+        }
+        expected = theirs.generate(ids, attention_mask=torch.ones_like(ids), **asked)[
+            0, len(prompt) :
+        ].tolist()
+        got = run(
+            loaded, [prompt, [1, 2]], "greedy", length=60, options=Options(repetition_penalty=1.3)
+        )[0]
         assert got.tokens == [token for token in expected if token != loaded[1].end_of_text]
         assert got.tokens != run(loaded, [prompt], "greedy", length=60)[0].tokens
 
@@ -139,19 +163,30 @@ class TestStops:
 
     def test_the_prompt_does_not_count(self, endless: tuple[GPT2, BPE]) -> None:
         stops = StopStrings(["river"], endless[1].decode)
-        assert run(endless, [endless[1].encode("The river")], "greedy", options=Options(stops=stops))[0].reason == "length"
+        assert (
+            run(endless, [endless[1].encode("The river")], "greedy", options=Options(stops=stops))[
+                0
+            ].reason
+            == "length"
+        )
 
 
 class TestContext:
     def test_what_does_not_fit_is_said(self, loaded: tuple[GPT2, BPE]) -> None:
         with pytest.raises(
-            SamplingError, match=r"don't fit the context of 128; the length can be 1 to 119; in staged sample --context stop"
+            SamplingError,
+            match=(
+                r"don't fit the context of 128; the length can be 1 to 119; in staged sample"
+                r" --context stop"
+            ),
         ):
             run(loaded, [[1] * 10], "greedy", length=120)
         with pytest.raises(SamplingError, match="empty prompt"):
             run(loaded, [[]], "greedy", length=1)
         for context in ("refuse", "stop"):
-            with pytest.raises(SamplingError, match=r"prompt of 129 tokens doesn't fit the context of 128; .*slide"):
+            with pytest.raises(
+                SamplingError, match=r"prompt of 129 tokens doesn't fit the context of 128; .*slide"
+            ):
                 check_length(loaded[0].config, 129, 1, context=context)
         for context in ("refuse", "stop", "slide"):
             with pytest.raises(SamplingError, match="length can be 1 to"):
@@ -164,13 +199,25 @@ class TestContext:
     def test_stop_says_so(self, endless: tuple[GPT2, BPE]) -> None:
         prompts = [[1] * 10, [2] * 100, [3] * N_CTX]
         found = run(endless, prompts, "temperature-1", length=90, options=Options(context="stop"))
-        assert [(one.reason, len(one.tokens)) for one in found] == [("length", 90), ("context", 29), ("context", 1)]
+        assert [(one.reason, len(one.tokens)) for one in found] == [
+            ("length", 90),
+            ("context", 29),
+            ("context", 1),
+        ]
         assert found[0] == run(endless, prompts[:1], "temperature-1", length=90)[0]
 
     @pytest.mark.parametrize("prompt", [1, N_CTX - 1, N_CTX, N_CTX + 1, 3 * N_CTX + 7])
-    def test_slide_draws_from_the_window_read_anew(self, endless: tuple[GPT2, BPE], prompt: int) -> None:
+    def test_slide_draws_from_the_window_read_anew(
+        self, endless: tuple[GPT2, BPE], prompt: int
+    ) -> None:
         text = [1 + i * i % 300 for i in range(prompt)]
-        out = run(endless, [text, [*text, 5, 6, 7]], "greedy", length=2 * N_CTX, options=Options(context="slide", logprobs=True))[0]
+        out = run(
+            endless,
+            [text, [*text, 5, 6, 7]],
+            "greedy",
+            length=2 * N_CTX,
+            options=Options(context="slide", logprobs=True),
+        )[0]
         assert (out.reason, len(out.tokens)) == ("length", 2 * N_CTX)
         whole = text + out.tokens
         for position in range(prompt, len(whole)):
@@ -186,8 +233,16 @@ class TestContext:
             sizes = {n - window_start(n, n_ctx) for n in range(n_ctx, 9 * n_ctx)}
             assert sizes == set(range(n_ctx // 2 + 1, n_ctx + 1))
 
-    def test_the_penalty_remembers_what_has_left_the_window(self, endless: tuple[GPT2, BPE]) -> None:
-        out = run(endless, [[5]], "greedy", length=150, options=Options(repetition_penalty=1e6, context="slide"))[0]
+    def test_the_penalty_remembers_what_has_left_the_window(
+        self, endless: tuple[GPT2, BPE]
+    ) -> None:
+        out = run(
+            endless,
+            [[5]],
+            "greedy",
+            length=150,
+            options=Options(repetition_penalty=1e6, context="slide"),
+        )[0]
         assert len({5, *out.tokens}) == 151
 
 
@@ -198,7 +253,9 @@ def test_watched_tokens_are_the_rows_in_their_order(loaded: tuple[GPT2, BPE]) ->
     assert list(seen.values()) == [one.tokens for one in found]
 
 
-def test_a_cache_is_as_long_as_the_texts(loaded: tuple[GPT2, BPE], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_is_as_long_as_the_texts(
+    loaded: tuple[GPT2, BPE], monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, bpe = loaded
     asked = []
 

@@ -38,13 +38,22 @@ def test_argmax_looks_at_the_last_tokens() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(SIZES), st.integers(0, 1000), st.sampled_from([1, 2, 40, 300, 1000]), st.sampled_from([0, 3, 500, 20000]))
-def test_top_k_keeps_the_k_largest_and_their_ties(n_vocab: int, seed: int, k: int, ties: int) -> None:
+@given(
+    st.sampled_from(SIZES),
+    st.integers(0, 1000),
+    st.sampled_from([1, 2, 40, 300, 1000]),
+    st.sampled_from([0, 3, 500, 20000]),
+)
+def test_top_k_keeps_the_k_largest_and_their_ties(
+    n_vocab: int, seed: int, k: int, ties: int
+) -> None:
     row = logits(n_vocab, seed, ties=ties)
     kept, ids = grouped_search.top_k(row, k)
     for one, values, names in zip(row, kept, ids, strict=True):
         least = one.sort(descending=True).values[k - 1]
-        assert names[values > -torch.inf].tolist() == torch.nonzero(one >= least)[:, 0].tolist()  # ascending, too
+        assert (
+            names[values > -torch.inf].tolist() == torch.nonzero(one >= least)[:, 0].tolist()
+        )  # ascending, too
         assert torch.equal(values[values > -torch.inf], one[one >= least])
 
 
@@ -56,7 +65,12 @@ def test_top_k_finds_likely_tokens_wherever_they_stand() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(SIZES), st.integers(0, 1000), st.floats(0, 1, exclude_max=True), st.sampled_from([0.0, 0.5, 0.999]))
+@given(
+    st.sampled_from(SIZES),
+    st.integers(0, 1000),
+    st.floats(0, 1, exclude_max=True),
+    st.sampled_from([0.0, 0.5, 0.999]),
+)
 def test_invert_equals_one_cumulated_sum(n_vocab: int, seed: int, u: float, empty: float) -> None:
     stream = np.random.default_rng(seed)
     mass = stream.exponential(1, (3, n_vocab)) * (stream.random((3, n_vocab)) >= empty)
@@ -67,7 +81,9 @@ def test_invert_equals_one_cumulated_sum(n_vocab: int, seed: int, u: float, empt
     for one, token, total in zip(cumulated, found.tolist(), cumulated[:, -1], strict=True):
         before, after = (one[token - 1] if token else 0.0), one[token]
         assert after > before  # never a token without mass
-        assert before - 1e-6 * total <= u * total <= after + 1e-6 * total  # groups are summed in float32
+        assert (
+            before - 1e-6 * total <= u * total <= after + 1e-6 * total
+        )  # groups are summed in float32
 
 
 @pytest.mark.parametrize("only", [0, LARGE, 50255, 50256])

@@ -1,4 +1,6 @@
-"""The adapter for EleutherAI's harness, where `lm_eval` is installed: tiny local tasks against transformers in a plain loop."""
+"""The adapter for EleutherAI's harness, where `lm_eval` is installed: tiny local tasks against
+transformers in a plain loop.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +46,19 @@ dataset_kwargs: {{data_files: {{test: "{rows}"}}, cache_dir: "{cache}"}}
 test_split: test
 output_type: {kind}
 """
-CHOICE = 'doc_to_text: "{{question}}"\ndoc_to_choice: "{{choices}}"\ndoc_to_target: "{{answer}}"\ntarget_delimiter: ""\n'
+CHOICE = (
+    'doc_to_text: "{{question}}"\ndoc_to_choice: "{{choices}}"\ndoc_to_target:'
+    ' "{{answer}}"\ntarget_delimiter: ""\n'
+)
 CHOICE += "metric_list: [{metric: acc}]\n"
-ROLLING = 'doc_to_text: ""\ndoc_to_target: "{{text}}"\nmetric_list: [{metric: bits_per_byte}, {metric: word_perplexity}]\n'
-CONTINUE = 'doc_to_text: "{{question}}"\ndoc_to_target: "{{answer}}"\nmetric_list: [{metric: exact_match}]\n'
+ROLLING = (
+    'doc_to_text: ""\ndoc_to_target: "{{text}}"\nmetric_list: [{metric: bits_per_byte}, {metric:'
+    " word_perplexity}]\n"
+)
+CONTINUE = (
+    'doc_to_text: "{{question}}"\ndoc_to_target: "{{answer}}"\nmetric_list: [{metric:'
+    " exact_match}]\n"
+)
 CONTINUE += 'generation_kwargs: {until: ["e"], max_gen_toks: 12}\n'
 
 
@@ -61,12 +72,18 @@ class Plain:
     @torch.no_grad()
     def loglikelihood(self, context: list[int], continuation: list[int]) -> tuple[float, bool]:
         ids = (context + continuation)[-(N_CTX + 1) :]
-        logprobs = torch.log_softmax(self.model(torch.tensor([ids[:-1]])).logits[0, -len(continuation) :], dim=1)
+        logprobs = torch.log_softmax(
+            self.model(torch.tensor([ids[:-1]])).logits[0, -len(continuation) :], dim=1
+        )
         right = torch.tensor(continuation)
-        return float(logprobs.gather(1, right[:, None]).sum()), bool((logprobs.argmax(1) == right).all())
+        return float(logprobs.gather(1, right[:, None]).sum()), bool(
+            (logprobs.argmax(1) == right).all()
+        )
 
     def answer(self, question: str, choice: str) -> tuple[float, bool]:
-        """The harness's rule: blanks at the end of the question belong to the answer; no question is `<|endoftext|>`."""
+        """The harness's rule: blanks at the end of the question belong to the answer; no question
+        is `<|endoftext|>`.
+        """
         stem = question.rstrip()
         if not question:
             return self.loglikelihood([self.bpe.end_of_text], self.bpe.encode(choice))
@@ -76,7 +93,10 @@ class Plain:
     def spanning(self, context: str, continuation: str) -> tuple[float, bool]:
         """From the last token on that the context and the whole text share."""
         whole, stem = self.bpe.encode(context + continuation), self.bpe.encode(context.rstrip())
-        shared = next((i for i, (a, b) in enumerate(zip(whole, stem, strict=False)) if a != b), min(len(whole), len(stem)))
+        shared = next(
+            (i for i, (a, b) in enumerate(zip(whole, stem, strict=False)) if a != b),
+            min(len(whole), len(stem)),
+        )
         if not whole[shared:]:
             return 0.0, True
         return self.loglikelihood(whole[:shared] or [self.bpe.end_of_text], whole[shared:])
@@ -110,28 +130,52 @@ def request(*args: Any) -> SimpleNamespace:
 
 
 def write_task(folder: Path, name: str, kind: str, rest: str, rows: list[dict[str, Any]]) -> None:
-    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / f"{name}.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+    )
     head = TASK.format(name=name, kind=kind, rows=folder / f"{name}.jsonl", cache=folder / "cache")
     (folder / f"{name}.yaml").write_text(head + rest, encoding="utf-8")
 
 
 def run(folder: Path, model: Any, tasks: list[str], **options: Any) -> dict[str, Any]:
     manager = TaskManager(include_path=str(folder), include_defaults=False)
-    found = lm_eval.simple_evaluate(model=model, tasks=tasks, task_manager=manager, bootstrap_iters=0, **options)
+    found = lm_eval.simple_evaluate(
+        model=model, tasks=tasks, task_manager=manager, bootstrap_iters=0, **options
+    )
     results: dict[str, Any] = found["results"]
     return results
 
 
-def test_tiny_local_tasks_run_and_say_what_the_plain_loop_says(tiny: Path, tmp_path: Path, plain: Plain) -> None:
+def test_tiny_local_tasks_run_and_say_what_the_plain_loop_says(
+    tiny: Path, tmp_path: Path, plain: Plain
+) -> None:
     questions = [prose(seed, 1)[: 20 + seed] for seed in range(8)]
     choices = CHOICES[:3]
-    best = [max(range(3), key=lambda i, q=question: plain.answer(q, choices[i])[0]) for question in questions]
-    answers = [best[0], *((one + 1) % 3 for one in best[1:3]), *best[3:]]  # two of eight the model has wrong
-    rows = [{"question": q, "choices": choices, "answer": a} for q, a in zip(questions, answers, strict=True)]
+    best = [
+        max(range(3), key=lambda i, q=question: plain.answer(q, choices[i])[0])
+        for question in questions
+    ]
+    answers = [
+        best[0],
+        *((one + 1) % 3 for one in best[1:3]),
+        *best[3:],
+    ]  # two of eight the model has wrong
+    rows = [
+        {"question": q, "choices": choices, "answer": a}
+        for q, a in zip(questions, answers, strict=True)
+    ]
     write_task(tmp_path, "tiny_choice", "multiple_choice", CHOICE, rows)
     texts = [prose(seed, 2) for seed in range(5)] + ["Zürich 🎈 東京"]
-    write_task(tmp_path, "tiny_rolling", "loglikelihood_rolling", ROLLING, [{"text": text} for text in texts])
-    told = [{"question": q, "answer": plain.continuation(q, 12, "e")} for q in questions[:3]] + [{"question": "x", "answer": "no"}]
+    write_task(
+        tmp_path,
+        "tiny_rolling",
+        "loglikelihood_rolling",
+        ROLLING,
+        [{"text": text} for text in texts],
+    )
+    told = [{"question": q, "answer": plain.continuation(q, 12, "e")} for q in questions[:3]] + [
+        {"question": "x", "answer": "no"}
+    ]
     write_task(tmp_path, "tiny_continue", "generate_until", CONTINUE, told)
 
     tasks = ["tiny_choice", "tiny_rolling", "tiny_continue"]
@@ -142,9 +186,15 @@ def test_tiny_local_tasks_run_and_say_what_the_plain_loop_says(tiny: Path, tmp_p
     assert got["tiny_rolling"]["bits_per_byte,none"] == pytest.approx(bits, rel=1e-6)
     assert got["tiny_continue"]["exact_match,none"] == pytest.approx(3 / 4)
 
-    ours = evaluate(str(tiny), str(tmp_path / "tiny_rolling.jsonl")).to_json()  # each text fits the context: windows don't matter
-    assert ours["bits_per_byte"] == pytest.approx(got["tiny_rolling"]["bits_per_byte,none"], rel=1e-6)
-    assert ours["perplexity_per_word"] == pytest.approx(got["tiny_rolling"]["word_perplexity,none"], rel=1e-3)
+    ours = evaluate(
+        str(tiny), str(tmp_path / "tiny_rolling.jsonl")
+    ).to_json()  # each text fits the context: windows don't matter
+    assert ours["bits_per_byte"] == pytest.approx(
+        got["tiny_rolling"]["bits_per_byte,none"], rel=1e-6
+    )
+    assert ours["perplexity_per_word"] == pytest.approx(
+        got["tiny_rolling"]["word_perplexity,none"], rel=1e-3
+    )
 
 
 @pytest.fixture(scope="module")
@@ -152,16 +202,23 @@ def transformers_harness(tiny: Path) -> Any:
     """The harness's own adapter for transformers, over the same weights and tokenizer."""
     from lm_eval.models.huggingface import HFLM
 
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tiny / "tokenizer.json"), eos_token=END_OF_TEXT, pad_token=END_OF_TEXT)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(tiny / "tokenizer.json"), eos_token=END_OF_TEXT, pad_token=END_OF_TEXT
+    )
     model = GPT2LMHeadModel.from_pretrained(tiny, dtype=torch.float32).eval()
     return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1, max_length=N_CTX, device="cpu")
 
 
-TEXT = st.lists(st.sampled_from([*prose(4, 30).split(" "), " ", "  ", "\n", "\t", "é", "東", "🎈", "'s"]), max_size=9).map(" ".join)
+TEXT = st.lists(
+    st.sampled_from([*prose(4, 30).split(" "), " ", "  ", "\n", "\t", "é", "東", "🎈", "'s"]),
+    max_size=9,
+).map(" ".join)
 PAIRS = st.tuples(TEXT, st.floats(0, 1)).map(
     lambda one: (one[0][: round(one[1] * len(one[0]))], one[0][round(one[1] * len(one[0])) :])
 )
-PAIRS |= st.tuples(st.text(max_size=12), st.text(max_size=12))  # the first kind splits texts anywhere, most often inside a token
+PAIRS |= st.tuples(
+    st.text(max_size=12), st.text(max_size=12)
+)  # the first kind splits texts anywhere, most often inside a token
 
 
 @pytest.mark.slow
@@ -182,23 +239,39 @@ def test_joins_equal_the_harness_own_adapter(
 
 
 def check_joins(tiny: Path, plain: Plain, theirs: Any, pairs: list[tuple[str, str]]) -> None:
-    """Each pair as the harness's adapter has it; where that fails, for want of a token, as a plain loop over the whole has it."""
-    got = StagedLM(str(tiny), batch_size=3).loglikelihood([request(*pair) for pair in pairs], disable_tqdm=True)
+    """Each pair as the harness's adapter has it; where that fails, for want of a token, as a plain
+    loop over the whole has it.
+    """
+    got = StagedLM(str(tiny), batch_size=3).loglikelihood(
+        [request(*pair) for pair in pairs], disable_tqdm=True
+    )
     for pair, (value, greedy) in zip(pairs, got, strict=True):
         try:
-            ((expected, expected_greedy),) = theirs.loglikelihood([request(*pair)], disable_tqdm=True)
-        except (AssertionError, IndexError, RuntimeError):  # it takes no context or continuation of no tokens
+            ((expected, expected_greedy),) = theirs.loglikelihood(
+                [request(*pair)], disable_tqdm=True
+            )
+        except (
+            AssertionError,
+            IndexError,
+            RuntimeError,
+        ):  # it takes no context or continuation of no tokens
             expected, expected_greedy = plain.spanning(*pair)
         assert value == pytest.approx(expected, abs=1e-3), pair
         assert greedy == expected_greedy, pair
-        assert value < 0 or not (pair[0][len(pair[0].rstrip()) :] + pair[1]), pair  # nothing but an empty text is certain
+        assert value < 0 or not (pair[0][len(pair[0].rstrip()) :] + pair[1]), (
+            pair
+        )  # nothing but an empty text is certain
 
 
 def test_a_token_that_spans_the_join_is_scored(tiny: Path, plain: Plain, bpe: BPE) -> None:
     word = max((bpe.decode([one]) for one in range(bpe.end_of_text)), key=len)
     context, continuation = "The river" + word[:2], word[2:]
-    assert len(bpe.encode(context)) >= len(bpe.encode(context + continuation)), "the fixture's vocabulary changed"
-    ((value, greedy),) = StagedLM(str(tiny)).loglikelihood([request(context, continuation)], disable_tqdm=True)
+    assert len(bpe.encode(context)) >= len(bpe.encode(context + continuation)), (
+        "the fixture's vocabulary changed"
+    )
+    ((value, greedy),) = StagedLM(str(tiny)).loglikelihood(
+        [request(context, continuation)], disable_tqdm=True
+    )
     assert value == pytest.approx(plain.spanning(context, continuation)[0], abs=1e-3)
     assert value < -0.01
     assert not greedy
@@ -207,7 +280,9 @@ def test_a_token_that_spans_the_join_is_scored(tiny: Path, plain: Plain, bpe: BP
 @pytest.mark.parametrize("batch", [1, 3, 16])
 def test_loglikelihood_equals_the_plain_loop(tiny: Path, plain: Plain, batch: int) -> None:
     asked = [(question, choice) for question in QUESTIONS for choice in CHOICES]
-    got = StagedLM(str(tiny), batch_size=batch).loglikelihood([request(*pair) for pair in asked], disable_tqdm=True)
+    got = StagedLM(str(tiny), batch_size=batch).loglikelihood(
+        [request(*pair) for pair in asked], disable_tqdm=True
+    )
     for pair, (value, greedy) in zip(asked, got, strict=True):
         expected, expected_greedy = plain.answer(*pair)
         assert value == pytest.approx(expected, abs=1e-3), pair
@@ -217,14 +292,20 @@ def test_loglikelihood_equals_the_plain_loop(tiny: Path, plain: Plain, batch: in
 def test_greedy_continuation_is_told_as_greedy(tiny: Path, plain: Plain, bpe: BPE) -> None:
     context = bpe.encode("The river")
     best = int(plain.model(torch.tensor([context])).logits[0, -1].argmax())
-    answers = StagedLM(str(tiny))._loglikelihood_tokens([(None, context, [best]), (None, context, [best - 1])], disable_tqdm=True)
+    answers = StagedLM(str(tiny))._loglikelihood_tokens(
+        [(None, context, [best]), (None, context, [best - 1])], disable_tqdm=True
+    )
     assert [greedy for _, greedy in answers] == [True, False]
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_rolling_equals_the_harness_windows_in_a_plain_loop(tiny: Path, plain: Plain, batch: int) -> None:
+def test_rolling_equals_the_harness_windows_in_a_plain_loop(
+    tiny: Path, plain: Plain, batch: int
+) -> None:
     texts = [prose(3, 60), "short", "", "Zürich 東京 🎈 " * 30]
-    got = StagedLM(str(tiny), batch_size=batch).loglikelihood_rolling([request(text) for text in texts], disable_tqdm=True)
+    got = StagedLM(str(tiny), batch_size=batch).loglikelihood_rolling(
+        [request(text) for text in texts], disable_tqdm=True
+    )
     assert got == pytest.approx([plain.rolling(text) for text in texts], rel=1e-6, abs=1e-9)
 
 
@@ -234,7 +315,10 @@ def test_greedy_generation_is_transformers_cut_at_the_stop(tiny: Path, plain: Pl
     for batch in (1, 4):
         model = StagedLM(str(tiny), batch_size=batch)
         asked = {"until": "a", "max_gen_toks": 20}
-        assert model.generate_until([request(prompt, asked) for prompt in prompts], disable_tqdm=True) == expected
+        assert (
+            model.generate_until([request(prompt, asked) for prompt in prompts], disable_tqdm=True)
+            == expected
+        )
 
 
 def test_generation_ends_where_the_stop_stands(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +332,9 @@ def test_generation_ends_where_the_stop_stands(tiny: Path, monkeypatch: pytest.M
     monkeypatch.setattr(harness, "generate", counted)
     model = StagedLM(str(tiny), batch_size=1)
     (whole,) = model.generate_until([request("The river", {"max_gen_toks": 20})], disable_tqdm=True)
-    (cut,) = model.generate_until([request("The river", {"until": [whole[2], ""], "max_gen_toks": 20})], disable_tqdm=True)
+    (cut,) = model.generate_until(
+        [request("The river", {"until": [whole[2], ""], "max_gen_toks": 20})], disable_tqdm=True
+    )
     assert cut == whole.split(whole[2])[0]
     assert lengths[1] < lengths[0] == 20
 
@@ -256,14 +342,31 @@ def test_generation_ends_where_the_stop_stands(tiny: Path, monkeypatch: pytest.M
 def test_sampled_generation_does_not_depend_on_the_batch(tiny: Path) -> None:
     asked = {"do_sample": True, "temperature": 1.0, "max_gen_toks": 10}
     requests = [request("The river", asked) for _ in range(5)]
-    one, other = (StagedLM(str(tiny), batch_size=size).generate_until(requests, disable_tqdm=True) for size in (2, 5))
+    one, other = (
+        StagedLM(str(tiny), batch_size=size).generate_until(requests, disable_tqdm=True)
+        for size in (2, 5)
+    )
     assert one == other
     assert len(set(one)) > 1
 
 
 def test_the_harness_own_command_line_runs_it(tiny: Path, tmp_path: Path) -> None:
-    write_task(tmp_path, "tiny_shell", "loglikelihood_rolling", ROLLING, [{"text": "The river keeps the bridge."}])
-    command = [sys.executable, "-m", "staged.samples.harness", "--model", "staged", "--model_args", f"model={tiny}"]
+    write_task(
+        tmp_path,
+        "tiny_shell",
+        "loglikelihood_rolling",
+        ROLLING,
+        [{"text": "The river keeps the bridge."}],
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "staged.samples.harness",
+        "--model",
+        "staged",
+        "--model_args",
+        f"model={tiny}",
+    ]
     command += ["--tasks", "tiny_shell", "--include_path", str(tmp_path), "--batch_size", "8"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr

@@ -12,7 +12,16 @@ from transformers import RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, Top
 
 from staged.errors import SamplingError
 from staged.samples.grouped_search import top_k
-from staged.samples.methods import SEMANTICS, Method, distribution, draw, from_numbers, method, penalise, under
+from staged.samples.methods import (
+    SEMANTICS,
+    Method,
+    distribution,
+    draw,
+    from_numbers,
+    method,
+    penalise,
+    under,
+)
 from staged.streams import derive, uniforms
 
 DRAWS = 100_000
@@ -21,8 +30,12 @@ LOGITS = torch.tensor([2.0, 1.5, 1.5, 0.3, -0.2, -1.0, -1.0, -4.0])
 PENALTY, SEEN = 1.3, (0, 5, 5, 3)  # of the tests with a repetition penalty
 
 
-def exact(chosen: Method, p: float, *, penalty: float = 1.0, seen: tuple[int, ...] = ()) -> np.ndarray:
-    """The distribution written out independently, in float64 with sorts; the released nucleus line by line as in sample.py."""
+def exact(
+    chosen: Method, p: float, *, penalty: float = 1.0, seen: tuple[int, ...] = ()
+) -> np.ndarray:
+    """The distribution written out independently, in float64 with sorts; the released nucleus line
+    by line as in sample.py.
+    """
     logits = LOGITS.double().numpy().copy()
     for token in set(seen):
         logits[token] *= penalty if logits[token] < 0 else 1 / penalty
@@ -83,19 +96,28 @@ def test_draws_follow_the_exact_distribution(name: str, p: float, penalty: float
     counts = np.bincount(tokens, minlength=len(LOGITS))
     assert counts[expected == 0].sum() == 0
     kept = expected > 0
-    assert kept.sum() == 1 or stats.chisquare(counts[kept], expected[kept] * DRAWS).pvalue > REJECT_AT
+    assert (
+        kept.sum() == 1 or stats.chisquare(counts[kept], expected[kept] * DRAWS).pvalue > REJECT_AT
+    )
 
 
 def test_the_test_of_draws_can_fail() -> None:
     u = torch.from_numpy(np.random.default_rng(3).random(DRAWS))
-    tokens = draw(LOGITS.expand(DRAWS, -1), u, method("temperature-1.05"), torch.ones(DRAWS)).numpy()
+    tokens = draw(
+        LOGITS.expand(DRAWS, -1), u, method("temperature-1.05"), torch.ones(DRAWS)
+    ).numpy()
     counts = np.bincount(tokens, minlength=len(LOGITS))
     assert stats.chisquare(counts, exact(method("temperature-1"), 1.0) * DRAWS).pvalue < REJECT_AT
 
 
 def drawn(logits: torch.Tensor, name: str, p: float) -> set[int]:
     """All tokens of one row that a fine grid of u, its ends included, can give."""
-    u = torch.cat([torch.linspace(0, 1, 4000, dtype=torch.float64)[:-1], torch.tensor([1 - 2**-53], dtype=torch.float64)])
+    u = torch.cat(
+        [
+            torch.linspace(0, 1, 4000, dtype=torch.float64)[:-1],
+            torch.tensor([1 - 2**-53], dtype=torch.float64),
+        ]
+    )
     return set(draw(logits.expand(len(u), -1), u, method(name), torch.full((len(u),), p)).tolist())
 
 
@@ -105,12 +127,19 @@ def drawn(logits: torch.Tensor, name: str, p: float) -> set[int]:
         ([0.5, 0.3, 0.2], 0.6, {0, 1}, {0}),
         ([0.5, 0.3, 0.2], 0.81, {0, 1, 2}, {0, 1}),
         ([0.5, 0.3, 0.2], 0.1, {0}, {0}),  # the likeliest stays whatever p is
-        ([0.4, 0.3, 0.3], 0.75, {0, 1, 2}, {0, 1, 2}),  # the second 0.3 crosses, but ties with the first
+        (
+            [0.4, 0.3, 0.3],
+            0.75,
+            {0, 1, 2},
+            {0, 1, 2},
+        ),  # the second 0.3 crosses, but ties with the first
         ([0.4, 0.3, 0.3], 0.5, {0, 1, 2}, {0}),
         ([0.25, 0.25, 0.25, 0.25], 0.1, {0, 1, 2, 3}, {0, 1, 2, 3}),
     ],
 )
-def test_what_a_nucleus_keeps(mass: list[float], p: float, standard: set[int], released: set[int]) -> None:
+def test_what_a_nucleus_keeps(
+    mass: list[float], p: float, standard: set[int], released: set[int]
+) -> None:
     logits = torch.tensor(mass).log()
     assert drawn(logits, f"top-p-{p}", p) == standard
     assert drawn(logits, f"top-p-{p}+released", p) == released
@@ -132,17 +161,25 @@ def test_top_k_ties_survive() -> None:
 
 HOSTILE = st.one_of(
     st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=50),
-    st.lists(st.sampled_from([-3.4e38, -1e4, -0.0, 0.0, 1e-45, 1.0, 1.0000001, 88.0, 3.4e38]), min_size=1, max_size=20),
+    st.lists(
+        st.sampled_from([-3.4e38, -1e4, -0.0, 0.0, 1e-45, 1.0, 1.0000001, 88.0, 3.4e38]),
+        min_size=1,
+        max_size=20,
+    ),
     st.integers(1, 60).map(lambda n: [0.1] * n),
     st.integers(0, 9).map(lambda at: [float("-inf")] * at + [0.0] + [float("-inf")] * (9 - at)),
-    st.lists(st.floats(-5, 5, width=32) | st.just(float("-inf")), min_size=2, max_size=20).filter(lambda row: max(row) > -9),
+    st.lists(st.floats(-5, 5, width=32) | st.just(float("-inf")), min_size=2, max_size=20).filter(
+        lambda row: max(row) > -9
+    ),
 )
 U = st.floats(0, 1, exclude_max=True) | st.sampled_from([0.0, 5e-324, 2**-53, 0.5, 1 - 2**-53])
 P = st.floats(0.05, 1) | st.sampled_from([5e-324, 1e-46, 1e-30, 1e-7, 1 - 1e-7, 1 - 2**-53, 1.0])
 TEMPERATURE = st.sampled_from([5e-324, 1e-30, 0.01, 0.7, 1.0, 3.0, 1e30, 1e300])
 
 
-@example([1e-45, -0.0], 0.75, 0.75, 0, 5e-324, "standard")  # a difference and a temperature that float32 hardly holds
+@example(
+    [1e-45, -0.0], 0.75, 0.75, 0, 5e-324, "standard"
+)  # a difference and a temperature that float32 hardly holds
 @given(HOSTILE, U, P, st.integers(0, 60), TEMPERATURE, st.sampled_from(["standard", "released"]))
 @settings(max_examples=1000, deadline=None)
 def test_any_row_gives_an_allowed_token(
@@ -151,7 +188,14 @@ def test_any_row_gives_an_allowed_token(
     row = torch.tensor([logits])
     before = row.clone()
     chosen = Method("x", temperature, k, (p, p), semantics)
-    token = int(draw(row, torch.tensor([u], dtype=torch.float64), chosen, torch.tensor([p], dtype=torch.float32))[0])
+    token = int(
+        draw(
+            row,
+            torch.tensor([u], dtype=torch.float64),
+            chosen,
+            torch.tensor([p], dtype=torch.float32),
+        )[0]
+    )
     assert torch.equal(row, before)
     exactly = row[0].double()
     assert exactly[token] > -torch.inf
@@ -162,30 +206,58 @@ def test_any_row_gives_an_allowed_token(
         if k:
             logits_V = top_k(logits_V[None], k)[0][0]
         mass_V = logits_V.softmax(dim=0)
-        likelier = float(mass_V[mass_V > mass_V[token] * (1 + 1e-6)].sum())  # float32 may take neighbours for ties
-        assert likelier + (float(mass_V[token]) if semantics == "released" else 0) < p + 1e-5 or likelier == 0
+        likelier = float(
+            mass_V[mass_V > mass_V[token] * (1 + 1e-6)].sum()
+        )  # float32 may take neighbours for ties
+        assert (
+            likelier + (float(mass_V[token]) if semantics == "released" else 0) < p + 1e-5
+            or likelier == 0
+        )
 
 
-@given(st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=40, unique=True), st.integers(1, 50), st.floats(0.05, 0.95))
+@given(
+    st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=40, unique=True),
+    st.integers(1, 50),
+    st.floats(0.05, 0.95),
+)
 @settings(max_examples=200, deadline=None)
-def test_what_may_be_drawn_is_what_transformers_keeps(logits: list[float], k: int, p: float) -> None:
+def test_what_may_be_drawn_is_what_transformers_keeps(
+    logits: list[float], k: int, p: float
+) -> None:
     row = torch.tensor([logits])
     by_k = TopKLogitsWarper(k)(torch.zeros(1, 1, dtype=torch.int64), row)
     assert torch.equal(top_k(row, k)[0], by_k)
     mass = row.double().softmax(dim=1)[0].sort(descending=True).values
-    if bool(((mass.cumsum(0) - p).abs() < 1e-5).any()) or bool((mass.diff().abs() < 1e-6 * mass[1:]).any()):
+    if bool(((mass.cumsum(0) - p).abs() < 1e-5).any()) or bool(
+        (mass.diff().abs() < 1e-6 * mass[1:]).any()
+    ):
         return  # rounding decides
     kept = TopPLogitsWarper(p)(torch.zeros(1, 1, dtype=torch.int64), row)[0].isfinite()
-    cumulated = torch.cat([torch.zeros(1, dtype=torch.float64), row.double().softmax(dim=1)[0].cumsum(0)])
-    middles = ((cumulated[1:] + cumulated[:-1]) / 2).clamp(max=1 - 2**-53)  # one u in each token's interval
-    found = draw(row.expand(len(logits), -1), middles, Method("x", top_p=(p, p)), torch.full((len(logits),), p))
+    cumulated = torch.cat(
+        [torch.zeros(1, dtype=torch.float64), row.double().softmax(dim=1)[0].cumsum(0)]
+    )
+    middles = ((cumulated[1:] + cumulated[:-1]) / 2).clamp(
+        max=1 - 2**-53
+    )  # one u in each token's interval
+    found = draw(
+        row.expand(len(logits), -1),
+        middles,
+        Method("x", top_p=(p, p)),
+        torch.full((len(logits),), p),
+    )
     assert set(found.tolist()) <= set(kept.nonzero()[:, 0].tolist())
     assert set(found[kept].tolist()) == set(kept.nonzero()[:, 0].tolist())
 
 
-@given(st.lists(st.floats(-50, 50, width=32), min_size=4, max_size=30), st.floats(0.1, 5), st.lists(st.integers(0, 3), max_size=9))
+@given(
+    st.lists(st.floats(-50, 50, width=32), min_size=4, max_size=30),
+    st.floats(0.1, 5),
+    st.lists(st.integers(0, 3), max_size=9),
+)
 @settings(max_examples=200, deadline=None)
-def test_repetition_penalty_equals_transformers(logits: list[float], penalty: float, seen: list[int]) -> None:
+def test_repetition_penalty_equals_transformers(
+    logits: list[float], penalty: float, seen: list[int]
+) -> None:
     rows = torch.tensor([logits, logits[::-1]])
     seen_BT = torch.tensor([[0, *seen], [1, *seen]])
     theirs = RepetitionPenaltyLogitsProcessor(penalty)(seen_BT, rows.clone())
@@ -221,8 +293,12 @@ def test_names_spell_out_the_numbers() -> None:
 
 
 def test_semantics_are_part_of_the_name() -> None:
-    assert method("nucleus+released") == Method("nucleus+released", top_p=(0.8, 1.0), semantics="released")
-    assert under(from_numbers(0.7, None, 0.9), "released") == method("temperature-0.7+top-p-0.9+released")
+    assert method("nucleus+released") == Method(
+        "nucleus+released", top_p=(0.8, 1.0), semantics="released"
+    )
+    assert under(from_numbers(0.7, None, 0.9), "released") == method(
+        "temperature-0.7+top-p-0.9+released"
+    )
     assert under(method("nucleus+released"), "standard") == method("nucleus")
     with pytest.raises(SamplingError, match="semantics 'relased'; known: standard, released"):
         under(method("nucleus"), "relased")
@@ -250,16 +326,29 @@ def test_a_name_gives_its_numbers_back_exactly(
 ) -> None:
     made = under(from_numbers(temperature, top_k, top_p), semantics)
     assert method(made.name) == made
-    assert (made.temperature, made.top_k, made.top_p[0]) == (1.0 if temperature is None else temperature, top_k or 0, top_p or 1.0)
+    assert (made.temperature, made.top_k, made.top_p[0]) == (
+        1.0 if temperature is None else temperature,
+        top_k or 0,
+        top_p or 1.0,
+    )
 
 
-@pytest.mark.parametrize("numbers", [(1e-07, None, None), (0.123456789, 7, 0.95), (1e16, None, None), (-0.0, None, None)])
+@pytest.mark.parametrize(
+    "numbers", [(1e-07, None, None), (0.123456789, 7, 0.95), (1e16, None, None), (-0.0, None, None)]
+)
 def test_names_are_short(numbers: tuple[float | None, int | None, float | None]) -> None:
-    names = {1e-07: "temperature-1e-07", 0.123456789: "temperature-0.123456789+top-k-7+top-p-0.95", 1e16: "temperature-1e16"}
+    names = {
+        1e-07: "temperature-1e-07",
+        0.123456789: "temperature-0.123456789+top-k-7+top-p-0.95",
+        1e16: "temperature-1e16",
+    }
     assert from_numbers(*numbers).name == names.get(numbers[0] or 0, "temperature-0")
 
 
-@pytest.mark.parametrize("name", ["greedy+released+released", "top-k-1e2", "temperature-1e", "temperature--1", "top-p-0.9e+0"])
+@pytest.mark.parametrize(
+    "name",
+    ["greedy+released+released", "top-k-1e2", "temperature-1e", "temperature--1", "top-p-0.9e+0"],
+)
 def test_what_is_no_name(name: str) -> None:
     with pytest.raises(SamplingError, match="unknown"):
         method(name)
@@ -267,12 +356,25 @@ def test_what_is_no_name(name: str) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU; none is here")
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
-@pytest.mark.parametrize("name", ["greedy", "temperature-1", "top-k-40", "top-p-0.9", "top-p-0.9+released", "top-k-40+top-p-0.8"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "greedy",
+        "temperature-1",
+        "top-k-40",
+        "top-p-0.9",
+        "top-p-0.9+released",
+        "top-k-40+top-p-0.8",
+    ],
+)
 def test_a_gpu_draws_the_same_and_never_waits(name: str) -> None:
     chosen = method(name)
     numbers = torch.Generator().manual_seed(4)
     logits_BV = torch.randn(512, 50_257, generator=numbers) * 3
-    u_B, top_p_B = torch.rand(512, dtype=torch.float64, generator=numbers), torch.full((512,), chosen.top_p[0])
+    u_B, top_p_B = (
+        torch.rand(512, dtype=torch.float64, generator=numbers),
+        torch.full((512,), chosen.top_p[0]),
+    )
     there = [one.to("cuda") for one in (logits_BV, u_B, top_p_B)]
     torch.cuda.synchronize()
     try:
@@ -282,11 +384,17 @@ def test_a_gpu_draws_the_same_and_never_waits(name: str) -> None:
         torch.cuda.set_sync_debug_mode("default")
     assert (distribution(*there[:1], chosen, there[2]).gather(1, drawn_B[:, None]) > 0).all()
     same = (drawn_B.cpu() == draw(logits_BV, u_B, chosen, top_p_B)).float().mean()
-    assert same >= 0.95  # rounding decides where u is on an edge, and what is left of it inside a refused token's narrow interval
+    assert (
+        same >= 0.95
+    )  # rounding decides where u is on an edge, and what is left of it inside a refused token's narrow interval
 
 
 @pytest.mark.parametrize("k", [2**31, 10**20])
 def test_a_top_k_that_no_file_holds_is_refused(k: int) -> None:
-    for make in (lambda: method(f"top-k-{k}"), lambda: from_numbers(None, k, None), lambda: Method("m", top_k=k)):
+    for make in (
+        lambda: method(f"top-k-{k}"),
+        lambda: from_numbers(None, k, None),
+        lambda: Method("m", top_k=k),
+    ):
         with pytest.raises(SamplingError, match=r"top-k must be 0 \(off\) to 2,147,483,647"):
             make()

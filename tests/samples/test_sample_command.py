@@ -43,7 +43,20 @@ def test_several_samples_of_each_prompt(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_logprobs_are_printed_as_rows(tiny: Path, tmp_path: Path) -> None:
-    asked = [tiny, "-n", 3, "--length", 8, "--logprobs", "--semantics", "released", "--top-p", 0.9, "--precision", "fp32"]
+    asked = [
+        tiny,
+        "-n",
+        3,
+        "--length",
+        8,
+        "--logprobs",
+        "--semantics",
+        "released",
+        "--top-p",
+        0.9,
+        "--precision",
+        "fp32",
+    ]
     shown = [json.loads(line) for line in staged(*asked).stdout.splitlines()]
     staged(*asked, "--out", tmp_path / "s.jsonl")
     assert shown == read_samples(tmp_path / "s.jsonl")
@@ -51,7 +64,9 @@ def test_logprobs_are_printed_as_rows(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_stop_strings(tiny: Path) -> None:
-    shown = staged(tiny, "--stop", "e", "--stop", "a", "--prompt", "The", "--length", 100, "--seed", 3)
+    shown = staged(
+        tiny, "--stop", "e", "--stop", "a", "--prompt", "The", "--length", 100, "--seed", 3
+    )
     assert not set(shown.stdout.removeprefix("The")) & {"e", "a"}
     assert "stop '" in shown.stderr
 
@@ -93,19 +108,39 @@ def test_a_full_disk_under_the_output_is_one_sentence(tiny: Path) -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "staged.cli", "sample", str(tiny), "--length", "4"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "staged: standard output: No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "staged: standard output: No space left on device\n",
+    )
 
 
 def test_prompts_from_a_closed_standard_input(tiny: Path) -> None:
     command = f"exec {sys.executable} -m staged.cli sample {tiny} --prompts - <&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "staged: prompts -: holds no prompt; put one on each line\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "staged: prompts -: holds no prompt; put one on each line\n",
+    )
 
 
 def test_ctrl_c_while_text_appears(tiny: Path) -> None:
-    asked = ["--context", "slide", "--length", "100000", "--prompt", "The river", "--method", "greedy", "--precision", "fp32"]
+    asked = [
+        "--context",
+        "slide",
+        "--length",
+        "100000",
+        "--prompt",
+        "The river",
+        "--method",
+        "greedy",
+        "--precision",
+        "fp32",
+    ]
     # A shell may start tests with SIGINT ignored, which a child inherits.
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from staged.cli import main; main()"
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from staged.cli"
+        " import main; main()"
+    )
     command = [sys.executable, "-c", code, "sample", str(tiny), *asked]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
@@ -120,4 +155,7 @@ def test_ctrl_c_while_text_appears(tiny: Path) -> None:
     assert process.returncode == 130
     assert begun.startswith(b"The river")
     assert (begun + out).endswith(b"\n")
-    assert err.decode() == "staged: interrupted; a command that writes files continues when it is given again\n"
+    assert (
+        err.decode()
+        == "staged: interrupted; a command that writes files continues when it is given again\n"
+    )

@@ -1,4 +1,6 @@
-"""Speculation changes the speed and not the distribution: by algebra for one token, by counting for whole texts."""
+"""Speculation changes the speed and not the distribution: by algebra for one token, by counting for
+whole texts.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def exact(name: str, prompt: list[int], length: int) -> dict[tuple[int, ...], fl
             found[text] = mass
             return
         logits = LARGE(torch.tensor([[*prompt, *text]]))[:, -1]
-        for token, share in enumerate(distribution(logits, method(name), torch.tensor([0.7]))[0].tolist()):
+        for token, share in enumerate(
+            distribution(logits, method(name), torch.tensor([0.7]))[0].tolist()
+        ):
             if share > 0:
                 walk((*text, token), mass * share)
 
@@ -76,12 +80,17 @@ def test_texts_have_the_large_models_distribution(name: str, ahead: int) -> None
     expected, n = exact(name, [1, 2], 3), 3000
     counts: Counter[tuple[int, ...]] = Counter()
     for i in range(n):
-        one = speculate(BOTH, [1, 2], method(name), length=3, end=END, seed=7, sample=i, ahead=ahead).generated
+        one = speculate(
+            BOTH, [1, 2], method(name), length=3, end=END, seed=7, sample=i, ahead=ahead
+        ).generated
         counts[(*one.tokens, *([END] if one.ended else []))] += 1
     assert set(counts) <= set(expected)
     common = [text for text, mass in expected.items() if n * mass >= 5]
     observed = [*(counts[text] for text in common), n - sum(counts[text] for text in common)]
-    wanted = [*(n * expected[text] for text in common), n * (1 - sum(expected[text] for text in common))]
+    wanted = [
+        *(n * expected[text] for text in common),
+        n * (1 - sum(expected[text] for text in common)),
+    ]
     if wanted[-1] < 5:
         observed, wanted = observed[:-1], wanted[:-1]
         wanted = [w * sum(observed) / sum(wanted) for w in wanted]
@@ -91,12 +100,19 @@ def test_texts_have_the_large_models_distribution(name: str, ahead: int) -> None
 def test_greedy_is_the_large_models_greedy_text() -> None:
     for first in range(5):
         out = generate(LARGE, [[first, 0]], method("greedy"), length=8, end=END, seed=1)[0]
-        assert speculate(BOTH, [first, 0], method("greedy"), length=8, end=END, seed=1).generated.tokens == out.tokens
+        assert (
+            speculate(
+                BOTH, [first, 0], method("greedy"), length=8, end=END, seed=1
+            ).generated.tokens
+            == out.tokens
+        )
 
 
 def test_a_draft_equal_to_the_model_is_never_refused() -> None:
     for i in range(20):
-        one = speculate(Pair(LARGE, LARGE), [0], method("temperature-1"), length=11, end=-1, seed=2, sample=i)
+        one = speculate(
+            Pair(LARGE, LARGE), [0], method("temperature-1"), length=11, end=-1, seed=2, sample=i
+        )
         assert one.kept == one.proposed > 0
         assert one.rounds == 3  # 5 + 5 + 1 tokens
 
@@ -156,7 +172,9 @@ def test_with_a_draft_each_sample_is_kept_when_it_is_made(tiny: Path, tmp_path: 
 
 def test_the_command_draws_through_a_draft(tmp_path: Path) -> None:
     out = tmp_path / "s.jsonl"
-    wanted = SampleSettings(model="mini-m", draft="mini-s", method=method("top-k-40"), count=3, length=20, seed=2)
+    wanted = SampleSettings(
+        model="mini-m", draft="mini-s", method=method("top-k-40"), count=3, length=20, seed=2
+    )
     write_samples(out, wanted)
     rows = read_samples(out)
     assert [row["id"] for row in rows] == [0, 1, 2]
@@ -167,14 +185,27 @@ def test_the_command_draws_through_a_draft(tmp_path: Path) -> None:
 
 def test_a_draft_goes_without_the_other_options() -> None:
     with pytest.raises(PlanError, match="draft model goes without"):
-        SampleSettings(model="mini-m", draft="mini-s", method=method("greedy"), count=1, length=5, logprobs=True)
+        SampleSettings(
+            model="mini-m",
+            draft="mini-s",
+            method=method("greedy"),
+            count=1,
+            length=5,
+            logprobs=True,
+        )
 
 
 @pytest.mark.parametrize(("prompt", "length"), [("The river " * 200, 5), ("The river", 10_000)])
 def test_what_does_not_fit_says_what_can_be_done(prompt: str, length: int) -> None:
     """Not --context alone, which a draft forbids."""
     settings = SampleSettings(
-        model="mini-m", draft="mini-s", method=method("greedy"), count=1, length=length, prompts=(prompt,), precision="fp32"
+        model="mini-m",
+        draft="mini-s",
+        method=method("greedy"),
+        count=1,
+        length=length,
+        prompts=(prompt,),
+        precision="fp32",
     )
     with pytest.raises(SamplingError, match="in staged sample leave out --draft: then --context"):
         list(sample(settings))

@@ -23,7 +23,9 @@ def ends_after(stops: StopStrings, tokens: list[int]) -> int | None:
     return next((n for n in range(1, len(tokens) + 1) if stops.reached(tokens[:n])), None)
 
 
-@pytest.mark.parametrize("stop", ["\n\n", "🎈", "👩‍🚀", "ñ", "bridge", "e r", "keeps\n\nthe", "T", "."])
+@pytest.mark.parametrize(
+    "stop", ["\n\n", "🎈", "👩‍🚀", "ñ", "bridge", "e r", "keeps\n\nthe", "T", "."]
+)
 def test_found_with_the_token_that_completes_it(bpe: BPE, stop: str) -> None:
     for tokens in (bpe.encode(TEXT), bytewise(bpe, TEXT)):
         n = ends_after(StopStrings([stop], bpe.decode), tokens)
@@ -66,12 +68,27 @@ class TestTextStream:
         assert pieces == ["a", "", "", "", "\ufffd"]
 
     def test_the_beginning_of_a_stop_string_is_held_back(self, bpe: BPE) -> None:
-        assert self.feed(bpe, bytewise(bpe, "aENxEND!"), ["END"]) == ["a", "", "", "ENx", "", "", "", "", ""]
+        assert self.feed(bpe, bytewise(bpe, "aENxEND!"), ["END"]) == [
+            "a",
+            "",
+            "",
+            "ENx",
+            "",
+            "",
+            "",
+            "",
+            "",
+        ]
         assert "".join(self.feed(bpe, bytewise(bpe, "aEN"), ["END"])) == "aEN"
 
-    @given(st.lists(st.integers(0, 382), max_size=30), st.lists(st.text("aet \né🎈", min_size=1, max_size=3), max_size=3))
+    @given(
+        st.lists(st.integers(0, 382), max_size=30),
+        st.lists(st.text("aet \né🎈", min_size=1, max_size=3), max_size=3),
+    )
     @settings(max_examples=300, deadline=None)
-    def test_adds_up_to_the_rows_text(self, bpe: BPE, tokens: list[int], strings: list[str]) -> None:
+    def test_adds_up_to_the_rows_text(
+        self, bpe: BPE, tokens: list[int], strings: list[str]
+    ) -> None:
         stops = StopStrings(strings, bpe.decode)
         n = ends_after(stops, tokens) or len(tokens)
         pieces = self.feed(bpe, tokens[:n], strings)

@@ -28,7 +28,9 @@ def test_permutations_agree_with_all_of_them() -> None:
     exact = np.mean(np.abs(dealt) >= x.mean() - y.mean() - 1e-12)
     tested = permuted_difference(x[:, None], y[:, None], P, stream(1, "test"))
     assert tested.observed[0] == pytest.approx(x.mean() - y.mean())
-    assert p_value(float(tested.observed[0]), tested.null[:, 0]) == pytest.approx(exact, abs=4 * np.sqrt(exact / P))
+    assert p_value(float(tested.observed[0]), tested.null[:, 0]) == pytest.approx(
+        exact, abs=4 * np.sqrt(exact / P)
+    )
 
 
 def test_holm_by_hand() -> None:
@@ -38,7 +40,9 @@ def test_holm_by_hand() -> None:
 
 def test_measures_of_one_prompt_are_dealt_together() -> None:
     x = np.random.default_rng(0).random((8, 1))
-    tested = permuted_difference(np.hstack([x, -2 * x]), np.hstack([x + 1, -2 * x - 2]), 99, stream(1, "test"))
+    tested = permuted_difference(
+        np.hstack([x, -2 * x]), np.hstack([x + 1, -2 * x - 2]), 99, stream(1, "test")
+    )
     assert np.allclose(tested.null[:, 1], -2 * tested.null[:, 0])
     assert tested.null.shape == (99, 2)
 
@@ -62,7 +66,9 @@ def test_bootstrap_spreads_as_the_standard_error() -> None:
     moments = resampled_moments(x, 4000, stream(1, "test"))
     assert moments.mean.std() == pytest.approx(x.std() / 20, rel=0.05)
     assert (moments.square - moments.mean**2).mean() == pytest.approx(x.var(), rel=0.02)
-    assert resampled_means(x[:, 0], 4000, stream(2, "test")).std() == pytest.approx(x.std() / 20, rel=0.05)
+    assert resampled_means(x[:, 0], 4000, stream(2, "test")).std() == pytest.approx(
+        x.std() / 20, rel=0.05
+    )
 
 
 def test_an_interval_holds_the_middle_95_percent() -> None:

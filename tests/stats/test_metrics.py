@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from staged.stats.comparing import rate
-from staged.stats.metrics import auroc, clustered_auroc, clustered_rate, mcnemar, paired_difference, ratio
+from staged.stats.metrics import (
+    auroc,
+    clustered_auroc,
+    clustered_rate,
+    mcnemar,
+    paired_difference,
+    ratio,
+)
 
 SCORES = st.lists(st.integers(-6, 6).map(float), min_size=2, max_size=40)
 
@@ -25,7 +32,9 @@ def test_wilson_by_hand() -> None:
 
 
 @given(SCORES, SCORES)
-def test_auroc_equals_scikit_learn_and_lies_in_its_interval(human: list[float], machine: list[float]) -> None:
+def test_auroc_equals_scikit_learn_and_lies_in_its_interval(
+    human: list[float], machine: list[float]
+) -> None:
     area, low, high = auroc(human, machine)
     expected = roc_auc_score([0] * len(human) + [1] * len(machine), human + machine)
     assert area == pytest.approx(expected)
@@ -68,13 +77,23 @@ def test_paired_difference_by_hand() -> None:
 def test_ratio_by_hand() -> None:
     share, low, high = ratio([2, 0, 1, 1], [4, 4, 2, 6])
     squares = (2 - 1) ** 2 + (0 - 1) ** 2 + (1 - 0.5) ** 2 + (1 - 1.5) ** 2
-    independent = 0.25 * 0.75 / (4 / 3 * squares / 16**2) * (1.959964 / 3.182446) ** 2  # Student's t of 3: the texts but one
+    independent = (
+        0.25 * 0.75 / (4 / 3 * squares / 16**2) * (1.959964 / 3.182446) ** 2
+    )  # Student's t of 3: the texts but one
     z2 = 1.959964**2
     centre = (0.25 + z2 / (2 * independent)) / (1 + z2 / independent)
-    spread = math.sqrt(z2 * (0.25 * 0.75 / independent + z2 / (4 * independent**2))) / (1 + z2 / independent)
-    assert (share, low, high) == (0.25, pytest.approx(centre - spread, rel=1e-5), pytest.approx(centre + spread, rel=1e-5))
+    spread = math.sqrt(z2 * (0.25 * 0.75 / independent + z2 / (4 * independent**2))) / (
+        1 + z2 / independent
+    )
+    assert (share, low, high) == (
+        0.25,
+        pytest.approx(centre - spread, rel=1e-5),
+        pytest.approx(centre + spread, rel=1e-5),
+    )
     assert ratio([0] * 300, [50] * 300) == (0.0, 0.0, pytest.approx(z2 / (300 + z2), rel=1e-5))
-    assert ratio([1, 0, 1], [1, 1, 1]) == ratio([1, 0, 0, 1], [1, 0, 1, 1]) == rate(2, 3)  # a text too short for one has no say
+    assert (
+        ratio([1, 0, 1], [1, 1, 1]) == ratio([1, 0, 0, 1], [1, 0, 1, 1]) == rate(2, 3)
+    )  # a text too short for one has no say
 
 
 @pytest.mark.parametrize("long", [0.0, 0.1, 1.0])
@@ -120,7 +139,9 @@ class TestClusters:
         assert clustered_rate([True] * 3 + [False] * 7, range(10)) == rate(3, 10)
 
     def test_copies_of_a_text_say_nothing_new(self) -> None:
-        """Each text five times over: about the interval of one copy, and far from that of five times as many texts."""
+        """Each text five times over: about the interval of one copy, and far from that of five
+        times as many texts.
+        """
         stream = np.random.default_rng(2)
         hits = stream.random(200) < 0.3
         share, low, high = clustered_rate(np.repeat(hits, 5), np.repeat(np.arange(200), 5))  # type: ignore[arg-type]
@@ -136,10 +157,14 @@ class TestClusters:
 
     @pytest.mark.parametrize("hits", [[True] * 12, [False] * 12])
     def test_where_all_agree_clusters_count(self, hits: list[bool]) -> None:
-        assert clustered_rate(hits, [i // 3 for i in range(12)])[1:] == pytest.approx(rate(sum(hits) // 3, 4)[1:])
+        assert clustered_rate(hits, [i // 3 for i in range(12)])[1:] == pytest.approx(
+            rate(sum(hits) // 3, 4)[1:]
+        )
 
     def test_coverage(self) -> None:
-        """Of 400 draws of 40 clusters with a shared effect about 95% of intervals hold the truth; Wilson's over rows do not."""
+        """Of 400 draws of 40 clusters with a shared effect about 95% of intervals hold the truth;
+        Wilson's over rows do not.
+        """
         stream = np.random.default_rng(3)
         clusters = np.repeat(np.arange(40), 8)
         held = plain = 0

@@ -1,4 +1,6 @@
-"""Only what carries our own mark, unchanged, is removed or replaced; anything else is refused by name and stays as it is."""
+"""Only what carries our own mark, unchanged, is removed or replaced; anything else is refused by
+name and stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ from staged.storage.writing import write_atomic
 def tree(folder: Path) -> dict[str, bytes | str]:
     """Every file and link below a folder, with its bytes."""
     return {
-        path.relative_to(folder).as_posix(): str(path.readlink()) if path.is_symlink() else path.read_bytes()
+        path.relative_to(folder).as_posix(): str(path.readlink())
+        if path.is_symlink()
+        else path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_symlink() or path.is_file()
     }
@@ -75,7 +79,11 @@ def test_a_folder_of_others_is_refused(tmp_path: Path, name: str) -> None:
     place = tmp_path / "mine" / name
     place.parent.mkdir(parents=True)
     place.write_text('{"settings": 1}', encoding="utf-8")
-    refused(lambda: stage(tmp_path / "mine"), tmp_path, naming=r"mine: holds .*nothing here was made by staged")
+    refused(
+        lambda: stage(tmp_path / "mine"),
+        tmp_path,
+        naming=r"mine: holds .*nothing here was made by staged",
+    )
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "deep/notes.txt", ".hidden"])
@@ -101,8 +109,12 @@ def test_what_a_look_into_a_folder_leaves_is_nobodys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", range(6))
-def test_a_kill_while_the_old_stage_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """At any of the calls by which it goes: the next run ends with the new one, and takes no half for a whole."""
+def test_a_kill_while_the_old_stage_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """At any of the calls by which it goes: the next run ends with the new one, and takes no half
+    for a whole.
+    """
     stage(tmp_path / "a")
     calls = iter(range(100))
     acts = {"replace": Path.replace, "unlink": Path.unlink, "rmdir": Path.rmdir}
@@ -134,7 +146,11 @@ def test_a_link_or_a_file_in_a_stages_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     for name in ("link", "file"):
-        refused(lambda name=name: stage(tmp_path / name), tmp_path, naming=f"{name}: is no folder of ours")
+        refused(
+            lambda name=name: stage(tmp_path / name),
+            tmp_path,
+            naming=f"{name}: is no folder of ours",
+        )
 
 
 def test_what_comes_during_the_work_stays_too(tmp_path: Path) -> None:
@@ -156,10 +172,14 @@ def test_a_partial_folder_of_others_is_refused(tmp_path: Path, name: str) -> Non
     place = tmp_path / "a.partial" / name
     place.parent.mkdir(parents=True)
     place.write_text('{"anything": 1}', encoding="utf-8")
-    refused(lambda: stage(tmp_path / "a"), tmp_path, naming=r"a\.partial: holds .*no work in progress")
+    refused(
+        lambda: stage(tmp_path / "a"), tmp_path, naming=r"a\.partial: holds .*no work in progress"
+    )
 
 
-def test_a_partial_folder_of_ours_is_emptied_for_other_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partial_folder_of_ours_is_emptied_for_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def killed(folder: Path) -> None:
         write_piece(folder)
         (folder / "link").symlink_to(tmp_path / "elsewhere")
@@ -186,7 +206,9 @@ def test_a_partial_folder_without_its_mark_yet_is_ours(tmp_path: Path) -> None:
 
 def test_a_partial_folder_of_the_version_before_is_continued(tmp_path: Path) -> None:
     (tmp_path / "a.partial").mkdir()
-    (tmp_path / "a.partial" / MARK).write_text(json.dumps({"settings": {"seed": 1}, "inputs": {}}), encoding="utf-8")
+    (tmp_path / "a.partial" / MARK).write_text(
+        json.dumps({"settings": {"seed": 1}, "inputs": {}}), encoding="utf-8"
+    )
     (tmp_path / "a.partial" / "earlier.txt").write_text("made", encoding="utf-8")
     assert stage(tmp_path / "a")
     assert (tmp_path / "a" / "earlier.txt").is_file()
@@ -226,11 +248,17 @@ def test_a_marked_folder_knows_what_was_written_there(tmp_path: Path) -> None:
     assert (tmp_path / LEDGER).read_bytes() == before  # it tells the present, not the past
     (tmp_path / "a.md").write_text("with my remarks", encoding="utf-8")
     (tmp_path / "a.json").write_text('{"other": "by hand"}', encoding="utf-8")
-    refused(lambda: write_atomic(tmp_path / "a.md", b"three"), tmp_path, naming=r"a\.md: was not written by staged")
+    refused(
+        lambda: write_atomic(tmp_path / "a.md", b"three"),
+        tmp_path,
+        naming=r"a\.md: was not written by staged",
+    )
     refused(lambda: write_json(tmp_path / "a.json", {"other": 1}), tmp_path, naming=r"a\.json")
 
 
-def test_a_kill_between_ledger_and_file_loses_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_ledger_and_file_loses_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start_ledger(tmp_path, "probe")
     write_atomic(tmp_path / "a.md", b"one")
     rename = Path.replace
@@ -252,7 +280,9 @@ def test_a_kill_between_ledger_and_file_loses_neither(tmp_path: Path, monkeypatc
 def test_a_folder_holds_one_kind_of_work(tmp_path: Path) -> None:
     start_ledger(tmp_path, "release study")
     start_ledger(tmp_path, "release study")
-    with pytest.raises(ArtifactError, match="holds a release study, and this would be a fine-tuning study"):
+    with pytest.raises(
+        ArtifactError, match="holds a release study, and this would be a fine-tuning study"
+    ):
         start_ledger(tmp_path, "fine-tuning study")
 
 
@@ -272,10 +302,16 @@ def test_another_ledger_is_no_mark(tmp_path: Path) -> None:
 # Single files
 
 
-@pytest.mark.parametrize("there", ["notes", "{}", '{"n": 2, "more": 3}', "[]", "{" * 100_000, '"n"'])
+@pytest.mark.parametrize(
+    "there", ["notes", "{}", '{"n": 2, "more": 3}', "[]", "{" * 100_000, '"n"']
+)
 def test_a_file_of_another_form_is_refused(tmp_path: Path, there: str) -> None:
     (tmp_path / "a.json").write_text(there, encoding="utf-8")
-    refused(lambda: write_json(tmp_path / "a.json", {"n": 1}), tmp_path, naming=r"a\.json: was not written by staged")
+    refused(
+        lambda: write_json(tmp_path / "a.json", {"n": 1}),
+        tmp_path,
+        naming=r"a\.json: was not written by staged",
+    )
 
 
 def test_a_file_of_the_same_form_is_replaced(tmp_path: Path) -> None:
@@ -309,7 +345,11 @@ def test_a_page_is_ours_while_its_digest_holds(tmp_path: Path) -> None:
     page.write_text(sealed("# A page\n\nOf words.\n"), encoding="utf-8")
     assert is_sealed(page)
     check_replaceable(page, is_sealed)
-    for changed in (page.read_text(encoding="utf-8").replace("words", "more words"), "# A page\n", "one line"):
+    for changed in (
+        page.read_text(encoding="utf-8").replace("words", "more words"),
+        "# A page\n",
+        "one line",
+    ):
         page.write_text(changed, encoding="utf-8")
         assert not is_sealed(page)
         with pytest.raises(ArtifactError, match="changed since"):
@@ -327,7 +367,9 @@ def test_a_place_outside_a_folder_is_not_in_it(tmp_path: Path) -> None:
     stage_of.mkdir()
     mark_construction(stage_of, {})
     mine.write_text("mine", encoding="utf-8")
-    refused(lambda: write_atomic(stage_of / ".." / "mine.json", b"ours"), tmp_path, naming=r"mine\.json")
+    refused(
+        lambda: write_atomic(stage_of / ".." / "mine.json", b"ours"), tmp_path, naming=r"mine\.json"
+    )
 
 
 def test_a_users_temporary_file_is_no_place_to_write(tmp_path: Path) -> None:

@@ -31,13 +31,24 @@ def test_a_place_becomes_its_name(place: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["sotu", "mini-s", "openai-community/gpt2", "openai:124M", "", "https://host.example/a", "one\n/two"]
+    "name",
+    [
+        "sotu",
+        "mini-s",
+        "openai-community/gpt2",
+        "openai:124M",
+        "",
+        "https://host.example/a",
+        "one\n/two",
+    ],
 )
 def test_a_name_stays(name: str) -> None:
     assert place_name(name) == name
 
 
-def test_a_folder_that_is_there_is_a_place_though_it_reads_like_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_there_is_a_place_though_it_reads_like_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert place_name("models/small") == "models/small"
     (tmp_path / "models" / "small").mkdir(parents=True)
@@ -47,7 +58,11 @@ def test_a_folder_that_is_there_is_a_place_though_it_reads_like_the_hub(tmp_path
 
 def test_records_are_changed_under_their_keys_only() -> None:
     record = {
-        "settings": {"models": ["mini-s", "/m/small"], "corpus": {"source": "/t/x"}, "roberta": {"base": "../e"}},
+        "settings": {
+            "models": ["mini-s", "/m/small"],
+            "corpus": {"source": "/t/x"},
+            "roberta": {"base": "../e"},
+        },
         "styles": {"news": "/t/news.jsonl", "base": "/t/b"},
         "measures": [{"source": "Someone and another / 2019"}],
         "sources": ["a/b.txt", "/t/c.txt", 3],
@@ -56,7 +71,11 @@ def test_records_are_changed_under_their_keys_only() -> None:
     }
     replaced: dict[str, str] = {}
     assert named(record, replaced) == {
-        "settings": {"models": ["mini-s", "small"], "corpus": {"source": "x"}, "roberta": {"base": "e"}},
+        "settings": {
+            "models": ["mini-s", "small"],
+            "corpus": {"source": "x"},
+            "roberta": {"base": "e"},
+        },
         "styles": {"news": "news.jsonl", "base": "b"},
         "measures": [{"source": "Someone and another / 2019"}],
         "sources": ["a/b.txt", "c.txt", 3],

@@ -45,7 +45,9 @@ def test_a_place_without_a_name_is_refused(place: str) -> None:
         build(Path(place), lambda partial: None, settings={})
 
 
-def test_what_a_writer_continues_from_is_kept_until_the_rest_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_writer_continues_from_is_kept_until_the_rest_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def write(partial: Path) -> None:
         (partial / "piece").write_text("made", encoding="utf-8")
         (partial / CHECKPOINT).write_text("half", encoding="utf-8")

@@ -15,14 +15,20 @@ def _command(plan: Path, out: Path, *options: str) -> list[str]:
 
 
 def run(plan: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(_command(plan, out, *options), capture_output=True, text=True, check=False)
+    return subprocess.run(
+        _command(plan, out, *options), capture_output=True, text=True, check=False
+    )
 
 
 def kill_at_random_moments(plan: Path, out: Path, *, seed: int, longest_s: float) -> None:
     """Start four times over and kill, of which once at least it was still at work."""
     stream, kills = random.Random(seed), 0
     for _ in range(4):
-        process = subprocess.Popen(_command(plan, out, "--workers", "2"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            _command(plan, out, "--workers", "2"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         time.sleep(stream.uniform(4, longest_s))
         kills += process.poll() is None
         process.send_signal(signal.SIGKILL)

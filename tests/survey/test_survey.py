@@ -1,4 +1,6 @@
-"""`staged survey` from end to end, with answers made up here: the design's balance, the blinding, the tally, spoilt sheets."""
+"""`staged survey` from end to end, with answers made up here: the design's balance, the blinding,
+the tally, spoilt sheets.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("survey")
     for name in MODELS:
         shutil.copytree(model_folder("mini-s"), folder / name)
-    sentences = dict.fromkeys(f"{one}." for seed in range(12) for one in prose(seed, 4).replace("\n", " ").split(". "))
+    sentences = dict.fromkeys(
+        f"{one}." for seed in range(12) for one in prose(seed, 4).replace("\n", " ").split(". ")
+    )
     (folder / "sentences.txt").write_text("\n".join(sentences), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
@@ -73,14 +77,19 @@ def key_of(folder: Path) -> list[dict[str, Any]]:
     return json.loads((folder / "key.json").read_text(encoding="utf-8"))["rows"]
 
 
-def answer(folder: Path, rate: Rate, sheets: range = range(1, 9), separator: str = ",") -> list[Path]:
+def answer(
+    folder: Path, rate: Rate, sheets: range = range(1, 9), separator: str = ","
+) -> list[Path]:
     """Made-up answers: every sheet rated by a rule, as a spreadsheet would save it."""
     models = {(str(one["sheet"]), str(one["row"])): one["model"] for one in key_of(folder)}
     paths = []
     for sheet in sheets:
         source, path = folder / "sheets" / f"sheet-{sheet}.csv", folder / f"answers-{sheet}.csv"
         rows = [
-            row | dict(zip(SCALES, rate(models[row["sheet"], row["row"]], sheet, row["text"]), strict=True))
+            row
+            | dict(
+                zip(SCALES, rate(models[row["sheet"], row["row"]], sheet, row["text"]), strict=True)
+            )
             for row in read_sheet(source, HEADER, of="")
         ]
         write(path, rows, separator)
@@ -111,14 +120,21 @@ def test_sheets_are_balanced_and_no_text_stands_twice(here: Path) -> None:
 
 def test_sheets_say_nothing_of_models_and_print_shows_the_same_texts(here: Path) -> None:
     for sheet in range(1, 9):
-        table, page = ((here / "sheets" / f"sheet-{sheet}.{kind}").read_text(encoding="utf-8") for kind in ("csv", "html"))
+        table, page = (
+            (here / "sheets" / f"sheet-{sheet}.{kind}").read_text(encoding="utf-8")
+            for kind in ("csv", "html")
+        )
         assert not [name for name in ("alpha", "beta", "gamma", "sha256") if name in table + page]
         assert page.count("<section>") == 6
         assert page.count('class="box"') == 6 * 3 * 4
         rows = read_sheet(here / "sheets" / f"sheet-{sheet}.csv", HEADER, of="")
         assert [row["row"] for row in rows] == list("123456")
         for row in rows:
-            known = next(one for one in key_of(here) if (str(one["sheet"]), str(one["row"])) == (row["sheet"], row["row"]))
+            known = next(
+                one
+                for one in key_of(here)
+                if (str(one["sheet"]), str(one["row"])) == (row["sheet"], row["row"])
+            )
             assert row["text"].startswith(known["sentence"])
 
 
@@ -137,8 +153,14 @@ def test_killed_it_continues_to_the_same_bytes_and_done_it_is_left_alone(
     assert not (tmp_path / "killed" / "key.json").exists()
     make_survey(settings(), tmp_path / "killed")
     names = sorted(path.relative_to(here) for path in here.rglob("*") if path.is_file())
-    assert names == sorted(path.relative_to(tmp_path / "killed") for path in (tmp_path / "killed").rglob("*") if path.is_file())
-    assert all((here / one).read_bytes() == (tmp_path / "killed" / one).read_bytes() for one in names)
+    assert names == sorted(
+        path.relative_to(tmp_path / "killed")
+        for path in (tmp_path / "killed").rglob("*")
+        if path.is_file()
+    )
+    assert all(
+        (here / one).read_bytes() == (tmp_path / "killed" / one).read_bytes() for one in names
+    )
     (here / "sheets" / "sheet-1.csv").write_text("answered", encoding="utf-8")
     monkeypatch.setattr(dataset, "sample", None)
     make_survey(settings(), here)
@@ -166,8 +188,14 @@ def test_a_text_ends_with_the_last_sentence_that_the_model_finished(added: str, 
 
 
 def test_an_opening_without_an_end_is_finished_by_the_model() -> None:
-    assert design.finished("In a finding, scientists", " found a herd. It sp") == "In a finding, scientists found a herd."
-    assert design.finished("In a finding, scientists", " found a herd of") == "In a finding, scientists"
+    assert (
+        design.finished("In a finding, scientists", " found a herd. It sp")
+        == "In a finding, scientists found a herd."
+    )
+    assert (
+        design.finished("In a finding, scientists", " found a herd of")
+        == "In a finding, scientists"
+    )
 
 
 def test_every_text_holds_enough_of_the_models_own(here: Path) -> None:
@@ -187,9 +215,16 @@ def test_every_text_holds_enough_of_the_models_own(here: Path) -> None:
     assert max(one["tries"] for one in key["rows"]) > 1  # else nothing here was drawn again
 
 
-def test_a_model_that_finishes_nothing_is_refused(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_finishes_nothing_is_refused(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(place)
-    with pytest.raises(PlanError, match=r"in 8 tries \./alpha finished no sentence with 10 words .*raise --length, now 4 tokens"):
+    with pytest.raises(
+        PlanError,
+        match=(
+            r"in 8 tries \./alpha finished no sentence with 10 words .*raise --length, now 4 tokens"
+        ),
+    ):
         make_survey(settings(length=4), tmp_path / "short")
     assert not (tmp_path / "short" / "key.json").exists()
     assert not list(tmp_path.rglob("*.csv"))
@@ -224,7 +259,9 @@ def test_sentences_of_the_embedded_corpus_are_whole_and_of_test_documents() -> N
 @pytest.mark.parametrize("separator", [",", ";"])
 def test_a_rise_that_people_agree_on_is_found(here: Path, separator: str) -> None:
     answers = answer(
-        here, lambda model, sheet, text: (4, 4, 4) if model == "./gamma" else (2, 2, 2 + sheet % 2), separator=separator
+        here,
+        lambda model, sheet, text: (4, 4, 4) if model == "./gamma" else (2, 2, 2 + sheet % 2),
+        separator=separator,
     )
     done = survey("tally", here, *answers)
     assert done.exit_code == 0, done.output
@@ -233,17 +270,28 @@ def test_a_rise_that_people_agree_on_is_found(here: Path, separator: str) -> Non
     first, _, third = found["models"]
     assert (first["index"], third["index"], third["low"], third["high"]) == (4.5, 10, 10, 10)
     assert first["low"] < 4.5 < first["high"]
-    assert (first["respondents"], first["texts"], first["believable"], first["clear"]) == (8, 16, 2, 2.5)
+    assert (first["respondents"], first["texts"], first["believable"], first["clear"]) == (
+        8,
+        16,
+        2,
+        2.5,
+    )
     same, rise, _ = found["differences"]
     assert (same["difference"], same["p"], same["verdict"]) == (0, 1, "no difference found")
     assert (rise["difference"], rise["verdict"]) == (-5.5, "differs")
     assert rise["p"] < rise["p_holm"] < 0.05
-    assert f"./alpha is rated less credible than ./gamma: -5.50 [{rise['low']:+.2f}, {rise['high']:+.2f}] points" in done.stdout
+    assert (
+        f"./alpha is rated less credible than ./gamma: -5.50 [{rise['low']:+.2f},"
+        f" {rise['high']:+.2f}] points" in done.stdout
+    )
     page = (here / "survey.md").read_text(encoding="utf-8")
     assert "8 people rated 48 texts, and left 0 unrated" in page
     evidence = read_evidence([here])
     assert [one.model for one in evidence.credibility] == ["alpha", "beta", "gamma"]
-    assert (evidence.differences[0]["first"], evidence.differences[0]["second"]) == ("alpha", "beta")
+    assert (evidence.differences[0]["first"], evidence.differences[0]["second"]) == (
+        "alpha",
+        "beta",
+    )
     assert evidence.compared[0]["models"] == ["alpha", "beta"]
 
 
@@ -252,11 +300,15 @@ def test_few_people_are_not_enough_evidence_and_one_has_no_interval(here: Path) 
         return (4, 4, 4) if model == "./gamma" else (1, 1, 1)
 
     few = tally(here, answer(here, rate, range(1, 5)))
-    assert {row["verdict"] for row in few["differences"]} == {"not enough evidence"}  # 2 / 2⁴ is above any level
+    assert {row["verdict"] for row in few["differences"]} == {
+        "not enough evidence"
+    }  # 2 / 2⁴ is above any level
     assert {row["detectable"] for row in few["differences"]} == {None}
     assert "84 points could have been missed" in few["sentences"][0]["text"]
     alone = tally(here, answer(here, rate, range(1, 2)))
-    assert {(row["low"], row["high"]) for row in alone["models"] + alone["differences"]} == {(None, None)}
+    assert {(row["low"], row["high"]) for row in alone["models"] + alone["differences"]} == {
+        (None, None)
+    }
 
 
 def test_a_person_counts_once_and_blanks_are_left_out(here: Path) -> None:
@@ -311,8 +363,14 @@ def test_a_spoilt_row_is_named(here: Path, change: dict[str, str], says: str) ->
         '{"settings": ["models", "seed"], "rows": [1]}',
         '{"settings": {"models": null, "seed": 1}, "rows": [{}]}',
         '{"settings": {"models": ["a"], "seed": 1}, "rows": []}',
-        '{"settings": {"models": ["a"], "seed": 1}, "rows": [["sheet", "row", "model", "text_sha256"]]}',
-        '{"settings": {"models": ["a"], "seed": 1}, "rows": [{"sheet": 1, "row": 1, "model": "b", "text_sha256": ""}]}',
+        (
+            '{"settings": {"models": ["a"], "seed": 1}, "rows": [["sheet", "row", "model",'
+            ' "text_sha256"]]}'
+        ),
+        (
+            '{"settings": {"models": ["a"], "seed": 1}, "rows": [{"sheet": 1, "row": 1, "model":'
+            ' "b", "text_sha256": ""}]}'
+        ),
     ],
 )
 def test_a_damaged_key_is_said(here: Path, tmp_path: Path, damage: str) -> None:
@@ -320,7 +378,9 @@ def test_a_damaged_key_is_said(here: Path, tmp_path: Path, damage: str) -> None:
     place = tmp_path / "damaged"
     place.mkdir()
     (place / "key.json").write_text(damage)
-    with pytest.raises(ArtifactError, match=r"key\.json: is not the key that `staged survey` wrote"):
+    with pytest.raises(
+        ArtifactError, match=r"key\.json: is not the key that `staged survey` wrote"
+    ):
         tally(place, [path])
     assert [one.name for one in place.iterdir()] == ["key.json"]
 
@@ -328,7 +388,9 @@ def test_a_damaged_key_is_said(here: Path, tmp_path: Path, damage: str) -> None:
 def test_a_sheet_answered_twice_or_not_at_all_is_refused(here: Path, tmp_path: Path) -> None:
     (path,) = answer(here, lambda model, sheet, text: (3, 3, 3), range(1, 2))
     shutil.copy(path, tmp_path / "again.csv")
-    with pytest.raises(CorpusError, match=r"again.csv, row 2: sheet 1 is answered in .*answers-1.csv too"):
+    with pytest.raises(
+        CorpusError, match=r"again.csv, row 2: sheet 1 is answered in .*answers-1.csv too"
+    ):
         tally(here, [path, tmp_path / "again.csv"])
     rows = read_sheet(path, HEADER, of="")
     write(path, [*rows, rows[0]])  # type: ignore[list-item]
@@ -354,7 +416,10 @@ def test_a_sheet_answered_twice_or_not_at_all_is_refused(here: Path, tmp_path: P
         (["./alpha", "--sheets", "1"], "sheets must be at least 2"),
         (["./alpha", "--method", "luck"], "luck"),
         (["./alpha", "--sentences", "nowhere.txt"], "nowhere.txt"),
-        (["./alpha", "--sheets", "999", "--sentences", "sentences.txt"], "different sentences, 1998 are needed"),
+        (
+            ["./alpha", "--sheets", "999", "--sentences", "sentences.txt"],
+            "different sentences, 1998 are needed",
+        ),
     ],
 )
 def test_wrong_requests_say_so(
@@ -368,7 +433,9 @@ def test_wrong_requests_say_so(
 
 
 def test_a_widened_interval_covers_with_few_people() -> None:
-    """Eight people, 400 draws: a plain percentile interval would hold the mean in about 90% of them."""
+    """Eight people, 400 draws: a plain percentile interval would hold the mean in about 90% of
+    them.
+    """
     rng = stream(1, "coverage")
     hits = 0
     for _ in range(400):

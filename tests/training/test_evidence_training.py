@@ -1,4 +1,6 @@
-"""From a plan to an `evidence` detector at tiny size: data, resuming, what is learned, what is saved."""
+"""From a plan to an `evidence` detector at tiny size: data, resuming, what is learned, what is
+saved.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,14 @@ from staged.storage.gate import EMPTIED, mark_construction
 from staged.training.evidence import data as evidence_data
 from staged.training.evidence import training as evidence_training
 from staged.training.evidence.data import Cell, cells, first_words, generator_of, method_of
-from staged.training.evidence.plan import PENALISED, EnsembleSettings, EvidenceSettings, generator_name, read_evidence, read_plan
+from staged.training.evidence.plan import (
+    PENALISED,
+    EnsembleSettings,
+    EvidenceSettings,
+    generator_name,
+    read_evidence,
+    read_plan,
+)
 from staged.training.evidence.training import build_detector
 from staged.training.evidence.weights import fit_weights, ridge_logistic
 from tests.conftest import put_json, toml
@@ -42,7 +51,9 @@ def settings(tiny: Path, human_folder: Path, tmp_path: Path) -> EvidenceSettings
     for folder, word in ((held, "lighthouse"), (plain, "boat")):
         folder.mkdir()
         for path in list(human_folder.iterdir())[:3]:
-            (folder / path.name).write_text(path.read_text(encoding="utf-8").replace("harbour", word), encoding="utf-8")
+            (folder / path.name).write_text(
+                path.read_text(encoding="utf-8").replace("harbour", word), encoding="utf-8"
+            )
     return EvidenceSettings(
         human=(str(human_folder),),
         also_calibrate=(str(plain),),
@@ -68,7 +79,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 class TestTraining:
-    def test_whole_and_again_and_after_a_kill(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+    def test_whole_and_again_and_after_a_kill(
+        self, settings: EvidenceSettings, tmp_path: Path
+    ) -> None:
         def stop(what: str, done: int, total: int) -> None:
             if what == "features" and done >= 64:
                 raise KeyboardInterrupt
@@ -80,7 +93,10 @@ class TestTraining:
         detector = tmp_path / "whole" / "detector"
         for path in sorted(detector.rglob("*")):
             if path.is_file():
-                assert path.read_bytes() == (tmp_path / "killed" / "detector" / path.relative_to(detector)).read_bytes(), path
+                assert (
+                    path.read_bytes()
+                    == (tmp_path / "killed" / "detector" / path.relative_to(detector)).read_bytes()
+                ), path
         self._check(facts, detector)
 
     def _check(self, facts: dict, folder: Path) -> None:  # type: ignore[type-arg]
@@ -96,7 +112,11 @@ class TestTraining:
         assert all(math.isfinite(score) for score in scores)
 
     def test_a_generator_trained_again_under_its_name_writes_anew(
-        self, settings: EvidenceSettings, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        settings: EvidenceSettings,
+        tiny: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         model, out = tmp_path / "generator", tmp_path / "samples"
         shutil.copytree(tiny, model)
@@ -104,14 +124,25 @@ class TestTraining:
         human = evidence_data.build_human(tmp_path / "human", plan)
 
         def texts() -> list[str]:
-            return [one.text for one in evidence_data.build_machine(out, human, plan, progress=lambda *_: None)]
+            return [
+                one.text
+                for one in evidence_data.build_machine(out, human, plan, progress=lambda *_: None)
+            ]
 
         first = texts()
         with monkeypatch.context() as patch:
-            patch.setattr(evidence_data, "write_samples", lambda *_, **__: pytest.fail("a text was generated again"))
+            patch.setattr(
+                evidence_data,
+                "write_samples",
+                lambda *_, **__: pytest.fail("a text was generated again"),
+            )
             assert texts() == first
         weights = load_file(model / "model.safetensors")
-        save_file({name: -tensor for name, tensor in weights.items()}, model / "model.safetensors", {"format": "pt"})
+        save_file(
+            {name: -tensor for name, tensor in weights.items()},
+            model / "model.safetensors",
+            {"format": "pt"},
+        )
         with monkeypatch.context() as patch:
             patch.setattr(evidence_data, "write_samples", lambda *_, **__: sys.exit("killed"))
             with pytest.raises(SystemExit):
@@ -126,20 +157,31 @@ class TestTraining:
         shutil.rmtree(model)
         assert texts() == second
 
-    def test_two_detectors_as_one(self, settings: EvidenceSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_two_detectors_as_one(
+        self, settings: EvidenceSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         out, plan, other = tmp_path / "out", tmp_path / "texts.toml", tmp_path / "other"
         build_detector(out, settings)
         shutil.copytree(out / "detector", other)
         made = json.loads((other / "evidence.json").read_text(encoding="utf-8"))
-        put_json(other / "evidence.json", made | {"name": "other", "biases": [1.0, -3.0], "most_tokens": 12})
+        put_json(
+            other / "evidence.json",
+            made | {"name": "other", "biases": [1.0, -3.0], "most_tokens": 12},
+        )
         plan.write_text(toml(settings), encoding="utf-8")
         (tmp_path / "both.toml").write_text(
-            f'texts = "{plan}"\nname = "both"\n[members]\n"{out / "detector"}" = 1\n"{other}" = 3\n', encoding="utf-8"
+            f'texts = "{plan}"\nname = "both"\n[members]\n"{out / "detector"}" = 1\n"{other}"'
+            " = 3\n",
+            encoding="utf-8",
         )
         both = tmp_path / "both"
         for kept in ("human", "samples", "features"):
             shutil.copytree(out / kept, both / kept)
-        monkeypatch.setattr(evidence_data, "write_samples", lambda *_, **__: pytest.fail("a text was generated again"))
+        monkeypatch.setattr(
+            evidence_data,
+            "write_samples",
+            lambda *_, **__: pytest.fail("a text was generated again"),
+        )
         facts = build_detector(both, read_plan(tmp_path / "both.toml"))
         assert {row["score"] for row in facts["auroc"]} == {"both", "evidence", "other"}
         ensemble = load_detector(both / "detector")
@@ -163,9 +205,15 @@ class TestTraining:
             ({mine: 1.0, str(tmp_path / "again"): 1.0}, "is called 'evidence'; members' names"),
         ):
             with pytest.raises(PlanError, match=said):
-                build_detector(tmp_path / "both", EnsembleSettings(members, "plans/evidence-2026-11.toml", "both"))
+                build_detector(
+                    tmp_path / "both",
+                    EnsembleSettings(members, "plans/evidence-2026-11.toml", "both"),
+                )
         with pytest.raises(PlanError, match="members' names and its own must differ"):
-            build_detector(tmp_path / "both", EnsembleSettings({mine: 1.0, "x": 1.0}, "plans/evidence-2026-11.toml", "evidence"))
+            build_detector(
+                tmp_path / "both",
+                EnsembleSettings({mine: 1.0, "x": 1.0}, "plans/evidence-2026-11.toml", "evidence"),
+            )
         for weight in (0.0, math.nan, math.inf):
             with pytest.raises(PlanError, match="each with a weight above 0"):
                 EnsembleSettings({mine: 1.0, "x": weight}, "plans/evidence-2026-11.toml", "both")
@@ -201,23 +249,33 @@ class TestTraining:
         mark_construction(place, EMPTIED)  # as its removal had begun
         (place / "manifest.json").unlink()
         (place / "evidence.json").unlink()
-        monkeypatch.setattr(evidence_training, "scored_features", lambda *_, **__: pytest.fail("a text was read again"))
+        monkeypatch.setattr(
+            evidence_training,
+            "scored_features",
+            lambda *_, **__: pytest.fail("a text was read again"),
+        )
         for _ in range(2):
             assert build_detector(tmp_path / "out", settings) == facts
             assert load_detector(place).name == "evidence"
 
-    def test_changed_text_is_read_again_and_no_test_text_of_before_stays(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+    def test_changed_text_is_read_again_and_no_test_text_of_before_stays(
+        self, settings: EvidenceSettings, tmp_path: Path
+    ) -> None:
         build_detector(tmp_path / "out", settings)
         tests = tmp_path / "out" / "test" / "human"
         assert "plain.jsonl" in {path.name for path in tests.iterdir()}
         changed = next(Path(settings.held_out[0]).rglob("*.txt"))
-        changed.write_text(changed.read_text(encoding="utf-8").replace("lighthouse", "windmill"), encoding="utf-8")
+        changed.write_text(
+            changed.read_text(encoding="utf-8").replace("lighthouse", "windmill"), encoding="utf-8"
+        )
         build_detector(tmp_path / "out", settings)
         assert "windmill" in (tests / "held.jsonl").read_text(encoding="utf-8")
         build_detector(tmp_path / "out", replace(settings, also_calibrate=()))
         assert "plain.jsonl" not in {path.name for path in tests.iterdir()}
 
-    def test_a_scorer_that_was_trained_again_is_another(self, settings: EvidenceSettings, tiny: Path, tmp_path: Path) -> None:
+    def test_a_scorer_that_was_trained_again_is_another(
+        self, settings: EvidenceSettings, tiny: Path, tmp_path: Path
+    ) -> None:
         scorer = tmp_path / "scorer"
         shutil.copytree(tiny, scorer)
         settings = replace(settings, scorer=str(scorer))
@@ -226,7 +284,11 @@ class TestTraining:
         before, known = (place / "evidence.json").read_bytes(), known_by(str(place))
         shutil.copytree(place, tmp_path / "kept")
         weights = load_file(scorer / "model.safetensors")
-        save_file({name: one * 1.5 for name, one in weights.items()}, scorer / "model.safetensors", metadata={"format": "pt"})
+        save_file(
+            {name: one * 1.5 for name, one in weights.items()},
+            scorer / "model.safetensors",
+            metadata={"format": "pt"},
+        )
         assert known_by(str(place)) != known
         with pytest.raises(CheckpointError, match="as it is now"):
             Examiner(str(tmp_path / "kept"))
@@ -239,11 +301,15 @@ class TestTraining:
             mine = tmp_path / name / name / "my_tests.py"
             mine.parent.mkdir(parents=True)
             mine.write_text("mine")
-            with pytest.raises(ArtifactError, match=r"my_tests\.py, and nothing here was made by staged"):
+            with pytest.raises(
+                ArtifactError, match=r"my_tests\.py, and nothing here was made by staged"
+            ):
                 build_detector(tmp_path / name, settings)
             assert mine.read_text() == "mine"
 
-    def test_what_is_finished_needs_no_generator(self, settings: EvidenceSettings, tiny: Path, tmp_path: Path) -> None:
+    def test_what_is_finished_needs_no_generator(
+        self, settings: EvidenceSettings, tiny: Path, tmp_path: Path
+    ) -> None:
         writer = tmp_path / "writer"
         shutil.copytree(tiny, writer)
         settings = replace(settings, generators={str(writer): 160})
@@ -251,25 +317,38 @@ class TestTraining:
         shutil.rmtree(writer)
         assert build_detector(tmp_path / "out", settings) == facts
 
-    def test_samples_of_another_plan_are_said(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+    def test_samples_of_another_plan_are_said(
+        self, settings: EvidenceSettings, tmp_path: Path
+    ) -> None:
         build_detector(tmp_path / "out", settings)
         other = tmp_path / "other"
         shutil.copytree(tmp_path / "out" / "samples", other / "samples")
         for changed in ({"seed": 2}, {"repetition_penalty": 1.5}):
-            with pytest.raises(SamplingError, match="holds samples of another plan; choose another --out"):
+            with pytest.raises(
+                SamplingError, match="holds samples of another plan; choose another --out"
+            ):
                 build_detector(other, replace(settings, **changed))  # type: ignore[arg-type]
 
-    def test_too_few_passages_are_said_before_a_text_is_written(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+    def test_too_few_passages_are_said_before_a_text_is_written(
+        self, settings: EvidenceSettings, tmp_path: Path
+    ) -> None:
         many = dict.fromkeys(settings.generators, 100_000)
-        with pytest.raises(PlanError, match=r"texts of .* words are to be written by .* give more text, or ask for fewer"):
+        with pytest.raises(
+            PlanError,
+            match=r"texts of .* words are to be written by .* give more text, or ask for fewer",
+        ):
             build_detector(tmp_path / "out", replace(settings, generators=many))
         assert not list((tmp_path / "out" / "samples").iterdir())
 
-    def test_a_folder_that_is_no_such_detector_stays(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+    def test_a_folder_that_is_no_such_detector_stays(
+        self, settings: EvidenceSettings, tmp_path: Path
+    ) -> None:
         mine = tmp_path / "out" / "detector" / "config.json"
         mine.parent.mkdir(parents=True)
         mine.write_text("{}", encoding="utf-8")
-        with pytest.raises(ArtifactError, match=r"holds config\.json, and nothing here was made by staged"):
+        with pytest.raises(
+            ArtifactError, match=r"holds config\.json, and nothing here was made by staged"
+        ):
             build_detector(tmp_path / "out", settings)
         assert mine.read_text(encoding="utf-8") == "{}"
 
@@ -284,7 +363,9 @@ class TestTraining:
         Path("second").mkdir()
         put_json(Path("second/evidence.json"), made | {"name": "second"})
         Path("both.toml").write_text(
-            'texts = "mine.toml"\nname = "both"\n[members]\n"out/mine/detector" = 1\n"second" = 3\n', encoding="utf-8"
+            'texts = "mine.toml"\nname = "both"\n[members]\n"out/mine/detector" = 1\n"second"'
+            " = 3\n",
+            encoding="utf-8",
         )
         for kept in ("human", "samples", "features"):
             shutil.copytree(Path("out/mine", kept), Path("out/both", kept))
@@ -295,7 +376,9 @@ class TestTraining:
         assert shown == {"both", "evidence", "second"}
         assert "detector: out/both/detector" in result.stdout
 
-    def test_a_member_that_learned_from_the_texts_is_refused(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+    def test_a_member_that_learned_from_the_texts_is_refused(
+        self, settings: EvidenceSettings, tmp_path: Path
+    ) -> None:
         build_detector(tmp_path / "out", settings)
         mine = str(tmp_path / "out" / "detector")
         plan = tmp_path / "texts.toml"
@@ -303,24 +386,38 @@ class TestTraining:
         swapped = {"human": settings.held_out, "held_out": settings.human}
         for changed in ({"seed": 2}, {"seed": 2, "human": as_folder}, swapped):
             plan.write_text(toml(replace(settings, **changed)), encoding="utf-8")  # type: ignore[arg-type]
-            with pytest.raises(PlanError, match=r"learned from texts of .* that this plan's texts calibrate or test with"):
-                build_detector(tmp_path / "both", EnsembleSettings({mine: 1.0, "x": 1.0}, str(plan), "both"))
+            with pytest.raises(
+                PlanError,
+                match=r"learned from texts of .* that this plan's texts calibrate or test with",
+            ):
+                build_detector(
+                    tmp_path / "both", EnsembleSettings({mine: 1.0, "x": 1.0}, str(plan), "both")
+                )
         assert not (tmp_path / "both").exists()
 
-    def test_a_missing_model_is_said_before_anything_is_made(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+    def test_a_missing_model_is_said_before_anything_is_made(
+        self, settings: EvidenceSettings, tmp_path: Path
+    ) -> None:
         for changed in ({"scorer": "nope"}, {"generators": settings.generators | {"mini-zz": 4}}):
             with pytest.raises(CheckpointError):
                 build_detector(tmp_path / "out", replace(settings, **changed))  # type: ignore[arg-type]
         assert not (tmp_path / "out").exists()
 
-    def test_another_detector_is_not_overwritten(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+    def test_another_detector_is_not_overwritten(
+        self, settings: EvidenceSettings, tmp_path: Path
+    ) -> None:
         build_detector(tmp_path / "out", settings)
         before = (tmp_path / "out" / "detector" / "evidence.json").read_bytes()
-        with pytest.raises(PlanError, match="holds the detector 'evidence', and this plan makes 'mine'; choose another --out"):
+        with pytest.raises(
+            PlanError,
+            match="holds the detector 'evidence', and this plan makes 'mine'; choose another --out",
+        ):
             build_detector(tmp_path / "out", replace(settings, name="mine"))
         assert (tmp_path / "out" / "detector" / "evidence.json").read_bytes() == before
 
-    def test_an_unknown_device_is_said_before_anything_is_made(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+    def test_an_unknown_device_is_said_before_anything_is_made(
+        self, settings: EvidenceSettings, tmp_path: Path
+    ) -> None:
         with pytest.raises(PlanError, match="device 'tpu'"):
             build_detector(tmp_path / "out", settings, device="tpu")
         assert not (tmp_path / "out").exists()
@@ -338,8 +435,12 @@ class TestTraining:
 
 
 class TestData:
-    def test_no_source_in_two_splits_and_held_out_only_tests(self, settings: EvidenceSettings) -> None:
-        found = evidence_data.human_passages(settings, {name: read_corpus(name) for name in settings.corpora})
+    def test_no_source_in_two_splits_and_held_out_only_tests(
+        self, settings: EvidenceSettings
+    ) -> None:
+        found = evidence_data.human_passages(
+            settings, {name: read_corpus(name) for name in settings.corpora}
+        )
         splits: dict[str, set[str]] = {}
         for one in found:
             splits.setdefault(one.source, set()).add(one.split)
@@ -348,14 +449,22 @@ class TestData:
         assert held == {"test"}
         plain = {one.split for one in found if one.source.startswith("plain:")}
         assert plain == {"valid", "test"}
-        assert not [one for one in evidence_data.attacked(found, settings) if one.source.startswith("plain")]
+        assert not [
+            one for one in evidence_data.attacked(found, settings) if one.source.startswith("plain")
+        ]
         assert {one.split for one in found} == {"train", "valid", "test"}
 
-    def test_a_machine_text_shares_its_sources_beginning_length_and_split(self, settings: EvidenceSettings, tmp_path: Path) -> None:
+    def test_a_machine_text_shares_its_sources_beginning_length_and_split(
+        self, settings: EvidenceSettings, tmp_path: Path
+    ) -> None:
         human = evidence_data.build_human(tmp_path / "human", settings)
-        machine = evidence_data.build_machine(tmp_path / "samples", human, settings, progress=lambda done, total: None)
+        machine = evidence_data.build_machine(
+            tmp_path / "samples", human, settings, progress=lambda done, total: None
+        )
         assert len(machine) == sum(cell.count for cell in cells(settings))
-        by_start = {(one.source, tuple(one.text.split()[:4])): one for one in human}  # the fifth word may go on
+        by_start = {
+            (one.source, tuple(one.text.split()[:4])): one for one in human
+        }  # the fifth word may go on
         for one in machine:
             source = by_start[one.source, tuple(one.text.split()[:4])]
             assert (one.label, one.split) == (MACHINE, source.split)
@@ -364,14 +473,22 @@ class TestData:
 
     @pytest.mark.parametrize(
         ("text", "words", "cut"),
-        [("a  b\n c d", 3, "a  b\n c"), (" a b", 9, " a b"), ("", 3, ""), ("a b ", 2, "a b"), ("  ", 1, "")],
+        [
+            ("a  b\n c d", 3, "a  b\n c"),
+            (" a b", 9, " a b"),
+            ("", 3, ""),
+            ("a b ", 2, "a b"),
+            ("  ", 1, ""),
+        ],
     )
     def test_first_words(self, text: str, words: int, cut: str) -> None:
         assert first_words(text, words) == cut
 
     def test_the_committed_plan_reads(self) -> None:
         plan = read_evidence(Path("plans/evidence-2026-11.toml"))
-        assert sum(cell.count for cell in cells(plan)) == pytest.approx(sum(plan.generators.values()), rel=0.05)
+        assert sum(cell.count for cell in cells(plan)) == pytest.approx(
+            sum(plan.generators.values()), rel=0.05
+        )
 
     @pytest.mark.parametrize(
         "wrong",
@@ -394,7 +511,9 @@ class TestData:
 
     @pytest.mark.parametrize("name", ["letters under fire", "a:b"])
     @pytest.mark.parametrize("where", ["human", "also_calibrate", "held_out"])
-    def test_a_corpus_whose_name_would_be_misread_is_refused(self, settings: EvidenceSettings, where: str, name: str) -> None:
+    def test_a_corpus_whose_name_would_be_misread_is_refused(
+        self, settings: EvidenceSettings, where: str, name: str
+    ) -> None:
         """`letters under fire` would count as letters under an attack called fire."""
         with pytest.raises(PlanError, match="rename it"):
             replace(settings, **{where: (f"texts under here/{name}",)})  # type: ignore[arg-type]
@@ -408,10 +527,14 @@ class TestWeights:
     def documents(self, n: int) -> list[Document]:
         human = [Document(f"h{i}", "", HUMAN, "a:x", "train") for i in range(n)]
         names = ["g.nucleus.75", "g.temperature-1.75"]
-        return human + [Document(f"{name}.{i}", "", MACHINE, "a:x", "train") for name in names for i in range(n)]
+        return human + [
+            Document(f"{name}.{i}", "", MACHINE, "a:x", "train") for name in names for i in range(n)
+        ]
 
     def test_both_sides_of_human_text_score_high(self) -> None:
-        """Human text in the middle of one feature, one machine kind below, one above: a single line could not tell them."""
+        """Human text in the middle of one feature, one machine kind below, one above: a single line
+        could not tell them.
+        """
         stream, at = np.random.default_rng(5), FEATURES.index("surprise-spread")
         n = 300
         features = stream.normal(size=(3 * n, len(FEATURES)))
@@ -423,13 +546,17 @@ class TestWeights:
         assert np.mean(rough[:, None] > human[None]) > 0.95
 
     def test_the_smooth_way_keeps_to_its_directions(self) -> None:
-        """A feature that moves the wrong way in these generators' text gets no weight, nor does one without a direction."""
+        """A feature that moves the wrong way in these generators' text gets no weight, nor does one
+        without a direction.
+        """
         stream, n = np.random.default_rng(7), 200
         features = stream.normal(size=(3 * n, len(FEATURES)))
         features[n : 2 * n, FEATURES.index("fast-detectgpt")] -= 3
         features[n : 2 * n, FEATURES.index("entropy")] += 3
         features[n : 2 * n, FEATURES.index("rank-100")] += 1
-        smooth = dict(zip(FEATURES, fit_weights(features, self.documents(n), PLAN).smooth, strict=True))
+        smooth = dict(
+            zip(FEATURES, fit_weights(features, self.documents(n), PLAN).smooth, strict=True)
+        )
         assert smooth["fast-detectgpt"] == smooth["entropy"] == 0
         assert smooth["rank-100"] > 0
         assert all(weight * SMOOTHER.get(name, 0) >= 0 for name, weight in smooth.items())
@@ -439,7 +566,11 @@ class TestWeights:
         features = stream.normal(size=(3 * n, len(FEATURES)))
         for name in ("fast-detectgpt", "rank-100"):
             features[n : 2 * n, FEATURES.index(name)] += 2
-        weights = fit_weights(features, self.documents(n), replace(PLAN, smooth_features=("fast-detectgpt", "unsure-z")))
+        weights = fit_weights(
+            features,
+            self.documents(n),
+            replace(PLAN, smooth_features=("fast-detectgpt", "unsure-z")),
+        )
         smooth = dict(zip(FEATURES, weights.smooth, strict=True))
         assert smooth["fast-detectgpt"] > smooth["rank-100"] == 0
         with pytest.raises(PlanError, match="smooth_features names 'rank-10'"):
@@ -452,7 +583,10 @@ class TestWeights:
 
     def test_the_rough_way_is_rarer_by_so_much(self) -> None:
         features = np.random.default_rng(10).normal(size=(90, len(FEATURES)))
-        one, other = (fit_weights(features, self.documents(30), replace(PLAN, rarer=rarer)) for rarer in (0.0, 2.0))
+        one, other = (
+            fit_weights(features, self.documents(30), replace(PLAN, rarer=rarer))
+            for rarer in (0.0, 2.0)
+        )
         assert np.subtract(one.biases, other.biases) == pytest.approx((0.0, 2.0))
 
     def test_a_text_too_short_for_features_is_no_machines(self) -> None:
@@ -462,10 +596,14 @@ class TestWeights:
         assert short == average
 
     def test_log_odds_are_calibrated(self) -> None:
-        """Gaussian classes one feature apart by d have log-odds d·x − d²/2; a strong ridge must not shrink them."""
+        """Gaussian classes one feature apart by d have log-odds d·x − d²/2; a strong ridge must not
+        shrink them.
+        """
         stream, n, d = np.random.default_rng(9), 4000, 1.5
         x = np.concatenate([stream.normal(size=n), stream.normal(d, size=n)])[:, None]
-        weights, bias = ridge_logistic(x, np.arange(2 * n) >= n, np.full(2 * n, 1 / (2 * n)), penalty=1.0)
+        weights, bias = ridge_logistic(
+            x, np.arange(2 * n) >= n, np.full(2 * n, 1 / (2 * n)), penalty=1.0
+        )
         assert weights[0] == pytest.approx(d, rel=0.08)
         assert bias == pytest.approx(-(d**2) / 2, rel=0.1)
 
@@ -476,15 +614,22 @@ class TestWeights:
         assert abs(fit_weights(features, self.documents(30), PLAN).log_odds(wild)[0]) < 50
 
     def test_careless_spelling_is_no_sign_of_a_machine(self) -> None:
-        """Attacked human text lies where rough text does, but for one feature; told so, the rough way leaves it alone."""
+        """Attacked human text lies where rough text does, but for one feature; told so, the rough
+        way leaves it alone.
+        """
         stream, n, inside = np.random.default_rng(11), 300, FEATURES.index("surprise-inside")
         features = stream.normal(size=(4 * n, len(FEATURES)))
         features[n : 2 * n, FEATURES.index("surprise-spread")] -= 4
         features[2 * n :, FEATURES.index("surprise-spread")] += 4
         features[3 * n :, inside] += 4
         people = self.documents(n)
-        careless = [replace(one, id=f"{one.id}~misspelling", source="a under misspelling:x") for one in people[:n]]
-        told = fit_weights(features, people + careless, replace(PLAN, attacked_share=1.0)).log_odds(features)
+        careless = [
+            replace(one, id=f"{one.id}~misspelling", source="a under misspelling:x")
+            for one in people[:n]
+        ]
+        told = fit_weights(features, people + careless, replace(PLAN, attacked_share=1.0)).log_odds(
+            features
+        )
         untold = fit_weights(features[: 3 * n], people, PLAN).log_odds(features)
         cut = [np.quantile(odds[:n], 0.95) for odds in (told, untold)]
         assert np.mean(told[3 * n :] > cut[0]) < 0.1 < 0.9 < np.mean(untold[3 * n :] > cut[1])
@@ -493,7 +638,9 @@ class TestWeights:
 
 class TestFeatures:
     def test_short_texts_have_no_sign(self) -> None:
-        short = TokenStatistics(np.arange(3), np.zeros(2), np.zeros(2), np.ones(2), np.ones(2, dtype=np.int64), 0.0)
+        short = TokenStatistics(
+            np.arange(3), np.zeros(2), np.zeros(2), np.ones(2), np.ones(2, dtype=np.int64), 0.0
+        )
         assert not feature_matrix([short], [np.zeros(2, dtype=bool)]).any()
         assert feature_matrix([], []).shape == (0, len(FEATURES))
 
@@ -516,20 +663,38 @@ class TestFeatures:
     @pytest.mark.parametrize("fill", [0.0, -1e6])
     def test_always_finite(self, fill: float) -> None:
         n = 30
-        same = TokenStatistics(np.arange(n + 1), np.full(n, fill), np.full(n, fill), np.zeros(n), np.ones(n, dtype=np.int64), 0.0)
+        same = TokenStatistics(
+            np.arange(n + 1),
+            np.full(n, fill),
+            np.full(n, fill),
+            np.zeros(n),
+            np.ones(n, dtype=np.int64),
+            0.0,
+        )
         assert np.isfinite(feature_matrix([same], [np.arange(n) % 2 == 0])).all()
 
     def test_tokens_inside_words_count_in_one_feature_only(self) -> None:
-        """Pieces of misspelt words between the others change nothing but the surprise inside words."""
+        """Pieces of misspelt words between the others change nothing but the surprise inside
+        words.
+        """
         stream, n = np.random.default_rng(1), 30
 
         def text(logprob: np.ndarray, fill: float) -> TokenStatistics:
             m = len(logprob)
-            return TokenStatistics(np.arange(m + 1), logprob, np.full(m, fill), np.full(m, 2.0), np.ones(m, dtype=np.int64), 0.0)
+            return TokenStatistics(
+                np.arange(m + 1),
+                logprob,
+                np.full(m, fill),
+                np.full(m, 2.0),
+                np.ones(m, dtype=np.int64),
+                0.0,
+            )
 
         logprob, inside = -stream.gamma(2, 2, n), np.arange(2 * n) % 2 == 1
         mixed = np.where(inside, -9.0, np.repeat(logprob, 2))
-        plain, pieces = feature_matrix([text(logprob, -3.0), text(mixed, -3.0)], [np.zeros(n, dtype=bool), inside])
+        plain, pieces = feature_matrix(
+            [text(logprob, -3.0), text(mixed, -3.0)], [np.zeros(n, dtype=bool), inside]
+        )
         assert np.flatnonzero(plain != pieces).tolist() == [FEATURES.index("surprise-inside")]
         assert pieces[FEATURES.index("surprise-inside")] == pytest.approx(4.5)
 
@@ -539,8 +704,17 @@ class TestFeatures:
 
         def value(surprise: np.ndarray, entropy: np.ndarray) -> dict[str, float]:
             m = len(surprise)
-            text = TokenStatistics(np.arange(m + 1), -surprise, -entropy, np.full(m, 4.0), np.ones(m, dtype=np.int64), 0.0)
-            return dict(zip(FEATURES, feature_matrix([text], [np.zeros(m, dtype=bool)])[0], strict=True))
+            text = TokenStatistics(
+                np.arange(m + 1),
+                -surprise,
+                -entropy,
+                np.full(m, 4.0),
+                np.ones(m, dtype=np.int64),
+                0.0,
+            )
+            return dict(
+                zip(FEATURES, feature_matrix([text], [np.zeros(m, dtype=bool)])[0], strict=True)
+            )
 
         surprise = stream.gamma(2, 2, n)
         found = value(surprise, np.where(unsure, 5.0, 1.0))
@@ -558,10 +732,30 @@ class TestFeatures:
 
     def test_inside_words(self) -> None:
         text = "It's a glo-rious 1st day, naïve"
-        pieces = ["It", "'", "s", " a", " g", "lo", "-", "ri", "ous", " 1", "st", " day", ",", " na", "ïve"]
+        pieces = [
+            "It",
+            "'",
+            "s",
+            " a",
+            " g",
+            "lo",
+            "-",
+            "ri",
+            "ous",
+            " 1",
+            "st",
+            " day",
+            ",",
+            " na",
+            "ïve",
+        ]
         ends = np.cumsum([len(piece) for piece in pieces]).tolist()
         spans = list(zip([0, *ends[:-1]], ends, strict=True))
-        assert [piece for piece, within in zip(pieces[1:], inside_words(text, spans), strict=True) if within] == [
+        assert [
+            piece
+            for piece, within in zip(pieces[1:], inside_words(text, spans), strict=True)
+            if within
+        ] == [
             "lo",
             "ous",
             "ïve",
@@ -596,6 +790,8 @@ def test_a_generator_with_a_dot_in_its_name_keeps_its_name_and_method() -> None:
         ({"edges_words": (50,)}, "no text of 25 words is long enough"),
     ],
 )
-def test_plans_that_would_fail_after_hours(settings: EvidenceSettings, changed: dict, said: str) -> None:  # type: ignore[type-arg]
+def test_plans_that_would_fail_after_hours(
+    settings: EvidenceSettings, changed: dict, said: str
+) -> None:  # type: ignore[type-arg]
     with pytest.raises(PlanError, match=said):
         replace(settings, **changed)

@@ -1,7 +1,8 @@
-"""An examiner that computes in closed form, and a server around it: `python -m tests.web.fake PORT [SECONDS A BATCH]`.
+"""An examiner that computes in closed form, and a server around it: `python -m tests.web.fake PORT
+[SECONDS A BATCH]`.
 
-A text's score is 8 × (the share of its words that begin with m) − 2, so that tests can say what to expect. `ReadersExaminer` has
-readers beside it: each m-word weighs 0.4, each other one −0.1.
+A text's score is 8 × (the share of its words that begin with m) − 2, so that tests can say what to
+expect. `ReadersExaminer` has readers beside it: each m-word weighs 0.4, each other one −0.1.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH, Change, Opinion, Segment, TokenEvidence, Verdict
+from staged.detectors.contract import (
+    HUMAN_LIKE,
+    MACHINE_WRITTEN,
+    NOT_ENOUGH,
+    Change,
+    Opinion,
+    Segment,
+    TokenEvidence,
+    Verdict,
+)
 from staged.errors import PlanError
 
 if TYPE_CHECKING:
@@ -63,18 +73,29 @@ class FakeExaminer:
         normal = text.replace("\u200b", "")
         words = len(normal.split())
         changes = (Change("zero-width characters removed", hidden),) if hidden else ()
-        known = {"id": identity, "detector": self.name, "fpr": self.fpr, "words": words, "changes": changes, "normalized": normal}
+        known = {
+            "id": identity,
+            "detector": self.name,
+            "fpr": self.fpr,
+            "words": words,
+            "changes": changes,
+            "normalized": normal,
+        }
         known |= {"kind": self.compared_with}
         if words < LEAST_WORDS:
             reason = f"{words} words are too few to say anything."
             score = score_of(normal) if words else None
-            return Verdict(**known, score=score, p_value=None, verdict=NOT_ENOUGH, reason=reason, n_human=0)  # type: ignore[arg-type]
+            return Verdict(
+                **known, score=score, p_value=None, verdict=NOT_ENOUGH, reason=reason, n_human=0
+            )  # type: ignore[arg-type]
         score = score_of(normal)
         human, _ = self.distributions(words, kind=self.compared_with)
         p = (1 + sum(other >= score for other in human)) / (len(human) + 1)
         verdict = MACHINE_WRITTEN if p <= self.fpr else HUMAN_LIKE if p > 0.2 else NOT_ENOUGH
         reason = f"About {1000 * p:.0f} of 1,000 human texts score as high."
-        return Verdict(**known, score=score, p_value=p, verdict=verdict, reason=reason, n_human=len(human))  # type: ignore[arg-type]
+        return Verdict(
+            **known, score=score, p_value=p, verdict=verdict, reason=reason, n_human=len(human)
+        )  # type: ignore[arg-type]
 
     @property
     def compared_with(self) -> str:
@@ -84,14 +105,23 @@ class FakeExaminer:
     def segments(self, text: str) -> list[Segment]:
         parts = [match.span() for match in re.finditer(r"[^.]+\.?\s*", text)]
         verdicts = [self._verdict("", text[start:end]) for start, end in parts]
-        return [Segment(*part, one.score, one.p_value, one.verdict) for part, one in zip(parts, verdicts, strict=True)]
+        return [
+            Segment(*part, one.score, one.p_value, one.verdict)
+            for part, one in zip(parts, verdicts, strict=True)
+        ]
 
     def tokens(self, text: str) -> list[TokenEvidence]:
         found = []
         for i, match in enumerate(re.finditer(r"\s*\S+", text)):
-            rank = None if i == 0 else (1, 7, 3, 40, 2, 400, 9, 5000)[sum(map(ord, match.group())) % 8]
+            rank = (
+                None if i == 0 else (1, 7, 3, 40, 2, 400, 9, 5000)[sum(map(ord, match.group())) % 8]
+            )
             likely = (("the", 0.21), ("of", 0.09), ("and", 0.031))
-            found.append(TokenEvidence(*match.span(), rank, None if rank is None else 0.3 / rank, likely if i else ()))
+            found.append(
+                TokenEvidence(
+                    *match.span(), rank, None if rank is None else 0.3 / rank, likely if i else ()
+                )
+            )
         return found
 
     def share(self, text: str) -> Share | None:
@@ -131,11 +161,19 @@ class ReadersExaminer(FakeExaminer):
         if verdict.score is None:
             return ()
         like = "much like language models" if verdict.score > 0 else "like people"
-        unsaid = Opinion("how evenly it surprises a language model", None, "not asked: the <others> are sure")
-        return Opinion("words and phrases", verdict.score, like), Opinion("how words are put together", 0.2, "of both"), unsaid
+        unsaid = Opinion(
+            "how evenly it surprises a language model", None, "not asked: the <others> are sure"
+        )
+        return (
+            Opinion("words and phrases", verdict.score, like),
+            Opinion("how words are put together", 0.2, "of both"),
+            unsaid,
+        )
 
     def share(self, text: str) -> Share | None:
-        from staged.detectors.kinds.readers.sentences import Share  # which imports a model's library
+        from staged.detectors.kinds.readers.sentences import (
+            Share,
+        )  # which imports a model's library
 
         sentences = text.count(".")
         return Share(0.4, 0.2, 0.65, sentences) if sentences >= 8 else None
@@ -148,7 +186,9 @@ class ReadersExaminer(FakeExaminer):
 
     def check_kind(self, kind: str) -> None:
         if kind and kind not in KINDS:
-            raise PlanError(f"kind {kind!r}: the calibration has none of it; known: {', '.join(KINDS)}")
+            raise PlanError(
+                f"kind {kind!r}: the calibration has none of it; known: {', '.join(KINDS)}"
+            )
 
 
 def score_of(text: str) -> float:
@@ -156,7 +196,10 @@ def score_of(text: str) -> float:
     return 8 * sum(word.lower().startswith("m") for word in words) / len(words) - 2
 
 
-HUMAN_TEXT = "The river crosses an old garden before noon, and nobody in the harbour remembers who planted it. " * 8
+HUMAN_TEXT = (
+    "The river crosses an old garden before noon, and nobody in the harbour remembers who planted"
+    " it. " * 8
+)
 MACHINE_TEXT = "Many machines make more music: my mother met most men monthly, meanwhile. " * 8
 
 
@@ -168,4 +211,6 @@ if __name__ == "__main__":
     with listen("127.0.0.1", int(sys.argv[1])) as sock:
         sys.stdout.write(url_of(sock) + "\n")
         sys.stdout.flush()
-        run(create_app(FakeExaminer(seconds=float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)), sock)
+        run(
+            create_app(FakeExaminer(seconds=float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)), sock
+        )

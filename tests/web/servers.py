@@ -1,4 +1,6 @@
-"""A real uvicorn around the fake examiner, on a free port of the loopback, in a thread of the test's process."""
+"""A real uvicorn around the fake examiner, on a free port of the loopback, in a thread of the
+test's process.
+"""
 
 from __future__ import annotations
 

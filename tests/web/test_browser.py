@@ -1,4 +1,6 @@
-"""The page in a real browser: Debian's Chromium without a window, driven by Playwright. Skipped where there is none."""
+"""The page in a real browser: Debian's Chromium without a window, driven by Playwright. Skipped
+where there is none.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,12 @@ from tests.web.fake import HUMAN_TEXT, MACHINE_TEXT, FakeExaminer, ReadersExamin
 from tests.web.servers import serving
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: pip install playwright")
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the browser tests need {CHROMIUM}: apt-get install chromium")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="the browser tests need playwright: pip install playwright"
+)
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM.exists(), reason=f"the browser tests need {CHROMIUM}: apt-get install chromium"
+)
 
 from playwright.sync_api import Browser, Page, expect  # noqa: E402
 
@@ -48,13 +54,18 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 
 def opened(browser: Browser, address: str, **how: object) -> Iterator[Page]:
-    """A page of its own; a complaint in its console, as about the content security policy, fails the test."""
+    """A page of its own; a complaint in its console, as about the content security policy, fails
+    the test.
+    """
     context = browser.new_context(**how)  # type: ignore[arg-type]
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: None if request.url.startswith(address) else complaints.append(request.url))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(address) else complaints.append(request.url),
+    )
     page.goto(address)
     yield page
     context.close()
@@ -103,10 +114,14 @@ def test_choose_a_word_file(page: Page) -> None:
     from tests.files.test_extract import word_file
 
     word = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-    page.get_by_label("or a file").set_input_files({"name": "essay.docx", "mimeType": word, "buffer": word_file()})
+    page.get_by_label("or a file").set_input_files(
+        {"name": "essay.docx", "mimeType": word, "buffer": word_file()}
+    )
     page.get_by_role("button", name="Examine").click()
     expect(page.locator(".kicker")).to_contain_text("essay.docx", timeout=20_000)
-    expect(page.get_by_label("Text", exact=True)).to_have_value(re.compile("The river crosses the garden"))
+    expect(page.get_by_label("Text", exact=True)).to_have_value(
+        re.compile("The river crosses the garden")
+    )
 
 
 def test_token_details_by_pointer(page: Page) -> None:
@@ -144,7 +159,9 @@ def test_keyboard_alone(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_phone(browser: Browser, address: str, scheme: str) -> None:
-    for page in opened(browser, address, viewport=PHONE, color_scheme=scheme, has_touch=True, is_mobile=True):
+    for page in opened(
+        browser, address, viewport=PHONE, color_scheme=scheme, has_touch=True, is_mobile=True
+    ):
         examine(page, MACHINE_TEXT)
         expect(page.get_by_role("heading", level=1)).to_be_in_viewport()
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
@@ -243,7 +260,9 @@ def test_weights_of_words_by_pointer_and_keyboard(browser: Browser, readers_addr
         expect(words.first).to_be_focused()
         page.keyboard.press("End")
         expect(detail).to_have_text("“it.” · −0.100 · like people")
-        expect(page.locator("#detail")).to_contain_text("rank")  # each text has a place of its own for what is said
+        expect(page.locator("#detail")).to_contain_text(
+            "rank"
+        )  # each text has a place of its own for what is said
         page.keyboard.press("Tab")
         expect(page.locator("summary").first).to_be_focused()
         page.keyboard.press("Enter")
@@ -253,7 +272,9 @@ def test_weights_of_words_by_pointer_and_keyboard(browser: Browser, readers_addr
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_weights_of_words_can_be_read(browser: Browser, readers_address: str, scheme: str) -> None:
     """WCAG AA for every step of either side, and no text wider than a phone."""
-    for page in opened(browser, readers_address, viewport=PHONE, color_scheme=scheme, is_mobile=True):
+    for page in opened(
+        browser, readers_address, viewport=PHONE, color_scheme=scheme, is_mobile=True
+    ):
         examine(page, MACHINE_TEXT + HUMAN_TEXT)
         expect(page.get_by_role("heading", level=1)).to_be_focused()
         for summary in page.locator("summary").all():
@@ -274,13 +295,19 @@ def test_weights_of_words_can_be_read(browser: Browser, readers_address: str, sc
 def test_without_javascript(browser: Browser, address: str) -> None:
     for page in opened(browser, address, viewport=DESKTOP, java_script_enabled=False):
         examine(page, MACHINE_TEXT)
-        expect(page.get_by_role("heading", level=1)).to_have_text("This scores like machine-written text")
+        expect(page.get_by_role("heading", level=1)).to_have_text(
+            "This scores like machine-written text"
+        )
         expect(page.locator("#tokens span").nth(1)).to_have_attribute("title", re.compile("rank"))
         expect(page.locator("#detail")).to_be_hidden()
         expect(page.locator("#weights")).to_have_count(0)
-        page.get_by_label("or a file").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": HUMAN_TEXT.encode()})
+        page.get_by_label("or a file").set_input_files(
+            {"name": "a.txt", "mimeType": "text/plain", "buffer": HUMAN_TEXT.encode()}
+        )
         page.get_by_role("button", name="Examine").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("This scores like human-written text")
+        expect(page.get_by_role("heading", level=1)).to_have_text(
+            "This scores like human-written text"
+        )
         examine(page, " ")
         expect(page.get_by_role("alert")).to_contain_text("There is no text to examine")
 

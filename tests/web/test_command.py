@@ -34,7 +34,19 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[FakeExaminer]:
 
 def test_prints_where_it_serves(served: list[FakeExaminer]) -> None:
     result = CliRunner().invoke(
-        app, ["serve", "--port", "0", "--detector", "likelihood", "--fpr", "0.05", "--root-path", "/d", *JUDGED]
+        app,
+        [
+            "serve",
+            "--port",
+            "0",
+            "--detector",
+            "likelihood",
+            "--fpr",
+            "0.05",
+            "--root-path",
+            "/d",
+            *JUDGED,
+        ],
     )
     assert result.exit_code == 0, result.output
     assert "serving at http://127.0.0.1:" in result.output
@@ -50,21 +62,32 @@ def test_port_in_use_is_said_before_anything_is_read(served: list[FakeExaminer])
     assert served == []
 
 
-@pytest.mark.parametrize("options", [["--fpr", "0"], ["--fpr", "1"], ["--root-path", "d"], ["--root-path", "/d/"]])
+@pytest.mark.parametrize(
+    "options", [["--fpr", "0"], ["--fpr", "1"], ["--root-path", "d"], ["--root-path", "/d/"]]
+)
 def test_wrong_options(served: list[FakeExaminer], options: list[str]) -> None:
-    assert isinstance(CliRunner().invoke(app, ["serve", "--port", "0", *options]).exception, PlanError)
+    assert isinstance(
+        CliRunner().invoke(app, ["serve", "--port", "0", *options]).exception, PlanError
+    )
 
 
 def test_missing_extra_is_said(served: list[FakeExaminer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("staged.web.NEEDED", ("fastapi", "no_such_library"))
     error = CliRunner().invoke(app, ["serve", "--port", "0"]).exception
-    assert str(error) == "staged serve needs no_such_library; install with: pip install 'staged[serve]'"
+    assert (
+        str(error)
+        == "staged serve needs no_such_library; install with: pip install 'staged[serve]'"
+    )
 
 
 def test_without_a_model_to_read_with_the_server_says_so_and_serves(
     served: list[FakeExaminer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FakeExaminer, "reads_without", lambda self: "texts are not shown word by word: no smollm2-135m")
+    monkeypatch.setattr(
+        FakeExaminer,
+        "reads_without",
+        lambda self: "texts are not shown word by word: no smollm2-135m",
+    )
     result = CliRunner().invoke(app, ["serve", "--port", "0", *JUDGED])
     assert result.exit_code == 0, result.output
     assert "texts are not shown word by word: no smollm2-135m" in result.output

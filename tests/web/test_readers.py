@@ -1,4 +1,6 @@
-"""What the page and the API say of a detector of several readers: who spoke, of which kind of text, how much, and which words."""
+"""What the page and the API say of a detector of several readers: who spoke, of which kind of text,
+how much, and which words.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,26 @@ from staged.records import count_words
 from staged.web.app import create_app
 from staged.web.examination import Examination, asked, examine_text, is_judged
 from staged.web.limits import Limits, RefusedError
-from staged.web.pages import css_of, found, page, saved, share_in_words, sides, signed, title_of_weight, weighed
+from staged.web.pages import (
+    css_of,
+    found,
+    page,
+    saved,
+    share_in_words,
+    sides,
+    signed,
+    title_of_weight,
+    weighed,
+)
 from tests.web.fake import HUMAN_TEXT, MACHINE_TEXT, FakeExaminer, ReadersExaminer
 
 LIMITS = Limits(tokens_shown=50)
-SHOWN = ("What each reader says", "as a text of this kind", "of its words look machine-written", "By the weight of words")
+SHOWN = (
+    "What each reader says",
+    "as a text of this kind",
+    "of its words look machine-written",
+    "By the weight of words",
+)
 
 
 @pytest.fixture
@@ -47,13 +64,23 @@ def shown(examiner: FakeExaminer, text: str, **changed: Any) -> str:
 def test_page_says_who_spoke_of_which_kind_and_how_much() -> None:
     said = shown(ReadersExaminer(), MACHINE_TEXT)
     assert all(one in said for one in SHOWN)
-    assert re.search(r"<dt>words and phrases</dt><dd>much like language models <span class=.soft.>\(\+6\.0\)</span></dd>", said)
+    assert re.search(
+        r"<dt>words and phrases</dt><dd>much like language models <span"
+        r" class=.soft.>\(\+6\.0\)</span></dd>",
+        said,
+    )
     assert "<dt>how words are put together</dt><dd>of both" in said
     assert "<dd>not asked: the &lt;others&gt; are sure</dd>" in said
     assert "Compared as a text of this kind: review." in said
-    assert "None of the 500 human texts this long that it was compared with scores as high for its kind" in said
+    assert (
+        "None of the 500 human texts this long that it was compared with scores as high for its"
+        " kind" in said
+    )
     assert "Scores of 500 human (review) and 600 machine texts" in said
-    assert "By its sentences, about 40% of its words look machine-written; 95% interval 20 to 65%." in said
+    assert (
+        "By its sentences, about 40% of its words look machine-written; 95% interval 20 to 65%."
+        in said
+    )
     assert "Nobody should be accused on a score alone." in said
     assert "style=" not in said  # the content security policy forbids it
 
@@ -67,12 +94,25 @@ def test_nothing_is_shown_of_a_detector_without_readers() -> None:
 def test_a_text_of_which_nothing_can_be_said_shows_why_and_no_more() -> None:
     said = shown(ReadersExaminer(), "Mere. Mad. Men. Met.")
     assert "4 words are too few to say anything." in said
-    assert not [one for one in (*SHOWN, 'id="weights"', 'class="readers"', "like language models") if one in said]
+    assert not [
+        one
+        for one in (*SHOWN, 'id="weights"', 'class="readers"', "like language models")
+        if one in said
+    ]
 
 
-@pytest.mark.parametrize(("p_value", "n_human", "judged"), [(None, 0, False), (0.5, 98, False), (0.5, 99, True)])
-def test_too_few_human_texts_judge_nothing(p_value: float | None, n_human: int, judged: bool) -> None:
-    assert is_judged(Verdict("a", 0.3, p_value, NOT_ENOUGH, "fake", "why", 0.01, 240, n_human, (), "text")) == judged
+@pytest.mark.parametrize(
+    ("p_value", "n_human", "judged"), [(None, 0, False), (0.5, 98, False), (0.5, 99, True)]
+)
+def test_too_few_human_texts_judge_nothing(
+    p_value: float | None, n_human: int, judged: bool
+) -> None:
+    assert (
+        is_judged(
+            Verdict("a", 0.3, p_value, NOT_ENOUGH, "fake", "why", 0.01, 240, n_human, (), "text")
+        )
+        == judged
+    )
 
 
 def test_few_sentences_have_no_share() -> None:
@@ -84,7 +124,9 @@ def test_few_sentences_have_no_share() -> None:
 def test_markup_in_words_opinions_and_kinds_is_text() -> None:
     examiner = ReadersExaminer(kind="<i>essay</i>")
     seen = examine_text(examiner, "<script>alert(1)</script> " * 9, lambda: None)
-    verdict = replace(seen.verdict, opinions=(Opinion("<b>words</b>", 1.0, "like <u>machines</u>"),))
+    verdict = replace(
+        seen.verdict, opinions=(Opinion("<b>words</b>", 1.0, "like <u>machines</u>"),)
+    )
     for said in (
         page(root="", limits=LIMITS, found=found(replace(seen, verdict=verdict), LIMITS)),
         saved(replace(seen, verdict=verdict), name="<b>"),
@@ -92,7 +134,9 @@ def test_markup_in_words_opinions_and_kinds_is_text() -> None:
         assert not [tag for tag in ("<script>alert", "<i>", "<b>", "<u>") if tag in said]
         assert "&lt;i&gt;essay&lt;/i&gt;" in said
         assert "<dt>&lt;b&gt;words&lt;/b&gt;</dt><dd>like &lt;u&gt;machines&lt;/u&gt;" in said
-        assert re.search(r'<span class="h1" title="−0.100 · like people">&lt;script&gt;alert\(1\)', said)
+        assert re.search(
+            r'<span class="h1" title="−0.100 · like people">&lt;script&gt;alert\(1\)', said
+        )
 
 
 def test_the_saved_page_needs_no_script() -> None:
@@ -109,12 +153,17 @@ def test_the_saved_page_needs_no_script() -> None:
         (None, ""),
         (
             Share(0.404, 0.2, 0.65, 23),
-            "By its sentences, about 40% of its words look machine-written; 95% interval 20 to 65%.",
+            (
+                "By its sentences, about 40% of its words look machine-written; 95% interval 20 to"
+                " 65%."
+            ),
         ),
         (
             Share(1.0, 1.0, 1.0, 8),
-            "By its sentences, about 100% of its words look machine-written; "
-            "its 8 sentences are too few and too alike for an interval.",
+            (
+                "By its sentences, about 100% of its words look machine-written; "
+                "its 8 sentences are too few and too alike for an interval."
+            ),
         ),
     ],
 )
@@ -122,14 +171,25 @@ def test_share_in_words(share: Share | None, said: str) -> None:
     assert share_in_words(share) == said
 
 
-@pytest.mark.parametrize(("value", "said"), [(0.1234, "+0.12"), (-2.0, "−2.00"), (0.001, "0.00"), (-0.001, "0.00")])
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.1234, "+0.12"), (-2.0, "−2.00"), (0.001, "0.00"), (-0.001, "0.00")]
+)
 def test_signed(value: float, said: str) -> None:
     assert signed(value, 2) == said
 
 
 @pytest.mark.parametrize(
     ("log_odds", "css"),
-    [(0.09, "w0"), (0.1, "m1"), (-0.1, "h1"), (0.2, "m2"), (-0.39, "h2"), (-0.4, "h3"), (9.0, "m3"), (0.0, "w0")],
+    [
+        (0.09, "w0"),
+        (0.1, "m1"),
+        (-0.1, "h1"),
+        (0.2, "m2"),
+        (-0.39, "h2"),
+        (-0.4, "h3"),
+        (9.0, "m3"),
+        (0.0, "w0"),
+    ],
 )
 def test_steps_are_multiples_of_the_average_weight(log_odds: float, css: str) -> None:
     assert css_of(log_odds, 0.1) == css
@@ -145,8 +205,14 @@ def test_words_that_weigh_nothing_have_no_colour() -> None:
     assert title_of_weight(-0.0523) == "−0.052 · like people"
 
 
-@given(st.text(max_size=60), st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5), st.floats(-9, 9))), st.integers(0, 9))
-def test_words_put_together_are_the_text(text: str, steps: list[tuple[int, int, float]], most: int) -> None:
+@given(
+    st.text(max_size=60),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5), st.floats(-9, 9))),
+    st.integers(0, 9),
+)
+def test_words_put_together_are_the_text(
+    text: str, steps: list[tuple[int, int, float]], most: int
+) -> None:
     at, weights = 0, []
     for gap, length, log_odds in steps:
         if (start := at + gap) < len(text):
@@ -160,9 +226,19 @@ def test_words_put_together_are_the_text(text: str, steps: list[tuple[int, int, 
 
 def test_sides_add_up_and_name_the_heaviest() -> None:
     text = "Many men, many more"
-    weights = [WordWeight(0, 4, 0.5), WordWeight(5, 9, -0.25), WordWeight(10, 14, 0.25), WordWeight(15, 19, 0.1)]
+    weights = [
+        WordWeight(0, 4, 0.5),
+        WordWeight(5, 9, -0.25),
+        WordWeight(10, 14, 0.25),
+        WordWeight(15, 19, 0.1),
+    ]
     machine, people = sides(text, weights)
-    assert (machine.words, machine.together, people.words, people.together) == (3, "+0.85", 1, "−0.25")
+    assert (machine.words, machine.together, people.words, people.together) == (
+        3,
+        "+0.85",
+        1,
+        "−0.25",
+    )
     assert machine.heaviest == [("many", 2, "+0.750"), ("more", 1, "+0.100")]
     assert people.heaviest == [("men,", 1, "−0.250")]
 
@@ -175,12 +251,18 @@ def test_page_shows_as_many_words_as_tokens() -> None:
 
 def test_api_gives_words_and_share_where_they_are_asked_for(client: TestClient) -> None:
     bare, full = (
-        client.post("/api/detect", json={"texts": [MACHINE_TEXT, "Too short."], "words": words}).json()["results"]
+        client.post(
+            "/api/detect", json={"texts": [MACHINE_TEXT, "Too short."], "words": words}
+        ).json()["results"]
         for words in (False, True)
     )
     assert {"kind", "opinions"} <= set(bare[0])
     assert set(full[0]) - set(bare[0]) == {"normalized", "share", "word_weights"}
-    assert bare[0]["opinions"][1] == {"reader": "how words are put together", "log_odds": 0.2, "says": "of both"}
+    assert bare[0]["opinions"][1] == {
+        "reader": "how words are put together",
+        "log_odds": 0.2,
+        "says": "of both",
+    }
     assert full[0]["share"] == {"share": 0.4, "low": 0.2, "high": 0.65, "sentences": 8}
     cut = [full[0]["normalized"][one["start"] : one["end"]] for one in full[0]["word_weights"]]
     assert cut == MACHINE_TEXT.split()
@@ -189,8 +271,15 @@ def test_api_gives_words_and_share_where_they_are_asked_for(client: TestClient) 
 
 def test_api_of_a_detector_without_readers_gives_none() -> None:
     with TestClient(create_app(FakeExaminer(), LIMITS)) as client:
-        (one,) = client.post("/api/detect", json={"texts": [MACHINE_TEXT], "words": True}).json()["results"]
-        assert (one["share"], one["word_weights"], one["opinions"], one["kind"]) == (None, [], [], "")
+        (one,) = client.post("/api/detect", json={"texts": [MACHINE_TEXT], "words": True}).json()[
+            "results"
+        ]
+        assert (one["share"], one["word_weights"], one["opinions"], one["kind"]) == (
+            None,
+            [],
+            [],
+            "",
+        )
         answer = client.post("/api/detect", json={"texts": [MACHINE_TEXT], "kind": "essay"})
     assert (answer.status_code, answer.json()["error"]) == (
         422,
@@ -200,15 +289,26 @@ def test_api_of_a_detector_without_readers_gives_none() -> None:
 
 def test_api_takes_a_kind_for_one_request(client: TestClient) -> None:
     def kind(**asked: str) -> str:
-        (one,) = client.post("/api/detect", json={"texts": [MACHINE_TEXT], **asked}).json()["results"]
+        (one,) = client.post("/api/detect", json={"texts": [MACHINE_TEXT], **asked}).json()[
+            "results"
+        ]
         return str(one["kind"])
 
-    assert [kind(), kind(kind="essay"), kind(kind=""), kind()] == ["review", "essay", "review", "review"]
+    assert [kind(), kind(kind="essay"), kind(kind=""), kind()] == [
+        "review",
+        "essay",
+        "review",
+        "review",
+    ]
 
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [("poem", "kind 'poem': the calibration has none of it; known: essay, review"), ("x" * 101, "kind: "), (7, "kind: ")],
+    [
+        ("poem", "kind 'poem': the calibration has none of it; known: essay, review"),
+        ("x" * 101, "kind: "),
+        (7, "kind: "),
+    ],
 )
 def test_api_refuses_a_kind_that_is_none(kind: object, words: str) -> None:
     examiner = ReadersExaminer()
@@ -238,7 +338,9 @@ def test_words_are_found_where_other_signs_stand(text: str, words: str) -> None:
 
 def test_words_add_up_to_what_their_reader_says() -> None:
     reader, text = lexical(), HUMAN_TEXT.strip()
-    assert sum(one.log_odds for one in word_weights(reader, text)) == pytest.approx(float(reader.log_odds([text])[0]) - 0.1)
+    assert sum(one.log_odds for one in word_weights(reader, text)) == pytest.approx(
+        float(reader.log_odds([text])[0]) - 0.1
+    )
 
 
 class TinyEncoder:
@@ -248,7 +350,10 @@ class TinyEncoder:
         return np.asarray([np.mean([len(word) - 4 for word in text.split()]) for text in texts])
 
     def token_odds(self, texts: Sequence[str]) -> list[list[tuple[int, int, float]]]:
-        return [[(*one.span(), len(one.group()) - 4.0) for one in re.finditer(r"\S+", text)] for text in texts]
+        return [
+            [(*one.span(), len(one.group()) - 4.0) for one in re.finditer(r"\S+", text)]
+            for text in texts
+        ]
 
     def token_counts(self, text: str) -> tuple[int, int]:
         return len(text.split()), len(text.split())
@@ -257,13 +362,22 @@ class TinyEncoder:
 @pytest.fixture
 def examiner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Examiner:
     """A detector of readers with random weights, calibrated by kind."""
-    kinds = KindReader(("review",), np.zeros((KIND_BUCKETS, 1), dtype=np.float32), np.zeros(1, dtype=np.float32))
-    combination, mixing = Combination((0.5, 1.0, 0.0), (0.5, 1.0, 0.0, 0.0), -1.0, 1.0, -1.0, 1.0), Mixing(0.0, 0.1, 0.9)
-    detector = ReadersDetector(lexical(), TinyEncoder(), None, kinds, combination, mixing, name="tiny")  # type: ignore[arg-type]
+    kinds = KindReader(
+        ("review",), np.zeros((KIND_BUCKETS, 1), dtype=np.float32), np.zeros(1, dtype=np.float32)
+    )
+    combination, mixing = (
+        Combination((0.5, 1.0, 0.0), (0.5, 1.0, 0.0, 0.0), -1.0, 1.0, -1.0, 1.0),
+        Mixing(0.0, 0.1, 0.9),
+    )
+    detector = ReadersDetector(
+        lexical(), TinyEncoder(), None, kinds, combination, mixing, name="tiny"
+    )  # type: ignore[arg-type]
     monkeypatch.setattr("staged.detectors.detect.open_detector", lambda *_, **__: detector)
     monkeypatch.setattr("staged.detectors.detect.known_by", lambda _: ("tiny",))
     human = [(0.01 * i - 4, 120) for i in range(600)]
-    fit_calibration("tiny", human, kinds=["review"] * 400 + ["essay"] * 200, known_by=("tiny",)).save(tmp_path / "calibration.json")
+    fit_calibration(
+        "tiny", human, kinds=["review"] * 400 + ["essay"] * 200, known_by=("tiny",)
+    ).save(tmp_path / "calibration.json")
     made = Examiner("tiny", calibration=tmp_path / "calibration.json", device="cpu")
     monkeypatch.setattr(made, "tokens", lambda _: [])  # which a language model reads
     return made
@@ -293,7 +407,11 @@ def test_the_examiner_itself_is_shown(examiner: Examiner) -> None:
 
 
 def test_the_examiner_says_nothing_of_what_is_too_short_or_no_prose(examiner: Examiner) -> None:
-    for text in ("We had tea there. " * 2, "def f(x):\n    return [x + 1 for x in range(10)]\n" * 20, "Too few words here. " * 40):
+    for text in (
+        "We had tea there. " * 2,
+        "def f(x):\n    return [x + 1 for x in range(10)]\n" * 20,
+        "Too few words here. " * 40,
+    ):
         seen = examine_text(examiner, text, lambda: None)
         assert (seen.verdict.verdict, seen.share, seen.word_weights) == (NOT_ENOUGH, None, []), text
 
@@ -301,6 +419,12 @@ def test_the_examiner_says_nothing_of_what_is_too_short_or_no_prose(examiner: Ex
 def test_the_examiner_itself_is_asked_of_a_kind(examiner: Examiner) -> None:
     other = asked(examiner, kind="essay")
     seen = examine_text(other, PROSE, lambda: None)
-    assert (seen.verdict.kind, len(seen.human), examiner.kind) == ("essay", 600, "")  # 200 are too few alone
-    with pytest.raises(RefusedError, match="kind 'esay': the calibration has none of it; did you mean 'essay'"):
+    assert (seen.verdict.kind, len(seen.human), examiner.kind) == (
+        "essay",
+        600,
+        "",
+    )  # 200 are too few alone
+    with pytest.raises(
+        RefusedError, match="kind 'esay': the calibration has none of it; did you mean 'essay'"
+    ):
         asked(examiner, kind="esay")

@@ -58,7 +58,9 @@ def test_announced_50_mb_are_refused_before_they_come(port: int) -> None:
     with connect(port) as client:
         client.sendall(HEAD + b"Content-Length: 52428800\r\n\r\n")
         answer = b""
-        while b"MiB" not in answer and (chunk := client.recv(65536)):  # head and body may come one after the other
+        while b"MiB" not in answer and (
+            chunk := client.recv(65536)
+        ):  # head and body may come one after the other
             answer += chunk
     assert answer.startswith(b"HTTP/1.1 413")
     assert b"larger than 4 MiB" in answer
@@ -111,7 +113,9 @@ def test_invalid_http_is_refused(port: int) -> None:
     assert is_healthy(port)
 
 
-def test_busy_server_says_when_to_come_again_and_forgets_who_left(port: int, examiner: FakeExaminer) -> None:
+def test_busy_server_says_when_to_come_again_and_forgets_who_left(
+    port: int, examiner: FakeExaminer
+) -> None:
     address = f"http://127.0.0.1:{port}/api/detect"
     body = json.dumps({"texts": [{"id": "abandoned", "text": HUMAN_TEXT}]}).encode()
     examiner.held, begun = threading.Event(), examiner.batches
@@ -129,7 +133,10 @@ def test_busy_server_says_when_to_come_again_and_forgets_who_left(port: int, exa
     assert first.recv(65536).startswith(b"HTTP/1.1 200")
     first.close()
     examiner.held = None
-    while time.monotonic() < deadline and httpx2.post(address, json={"texts": ["five words or more here"]}).status_code == 503:
+    while (
+        time.monotonic() < deadline
+        and httpx2.post(address, json={"texts": ["five words or more here"]}).status_code == 503
+    ):
         time.sleep(0.05)
     assert examiner.seen.count("abandoned") == 1
 
@@ -147,7 +154,9 @@ def wait_for_503(address: str) -> None:
 
 def test_too_slow_an_answer_is_504() -> None:
     with serving(FakeExaminer(seconds=0.4), Limits(answer_s=0.1)) as port:
-        answer = httpx2.post(f"http://127.0.0.1:{port}/api/detect", json={"texts": ["x"]}, timeout=15)
+        answer = httpx2.post(
+            f"http://127.0.0.1:{port}/api/detect", json={"texts": ["x"]}, timeout=15
+        )
     assert answer.status_code == 504
     assert "longer than 0.1 seconds" in answer.json()["error"]
 
@@ -156,19 +165,28 @@ def test_too_many_requests_at_once_are_503() -> None:
     with serving(FakeExaminer(), Limits(requests=1)) as port, connect(port) as client:
         client.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
         time.sleep(0.2)
-        answer = httpx2.get(f"http://127.0.0.1:{port}/", headers={"accept": "text/html"}, timeout=15)
+        answer = httpx2.get(
+            f"http://127.0.0.1:{port}/", headers={"accept": "text/html"}, timeout=15
+        )
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
     assert "busy" in answer.text
 
 
 def test_port_in_use_is_said_in_a_sentence(port: int) -> None:
-    with pytest.raises(ServeError, match=f"cannot serve at 127.0.0.1:{port}: another program listens there; choose another --port"):
+    with pytest.raises(
+        ServeError,
+        match=(
+            f"cannot serve at 127.0.0.1:{port}: another program listens there; choose another"
+            " --port"
+        ),
+    ):
         listen("127.0.0.1", port)
 
 
 @pytest.mark.parametrize(
-    ("host", "port_", "words"), [("127.0.0.1", 70000, "65535"), ("no.such.host.invalid", 1234, "no such host")]
+    ("host", "port_", "words"),
+    [("127.0.0.1", 70000, "65535"), ("no.such.host.invalid", 1234, "no such host")],
 )
 def test_wrong_addresses(host: str, port_: int, words: str) -> None:
     with pytest.raises(ServeError, match=words):
@@ -181,18 +199,32 @@ def test_url_is_one_that_a_browser_can_open() -> None:
 
 
 def test_stops_when_told_and_finishes_what_it_does() -> None:
-    """SIGTERM while a request is at work: it is answered, the process ends, and its log at every level holds no text."""
+    """SIGTERM while a request is at work: it is answered, the process ends, and its log at every
+    level holds no text.
+    """
     command = [sys.executable, "-m", "tests.web.fake", "0", "1"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+    server = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
     try:
         assert server.stdout
         address = server.stdout.readline().strip()
-        assert httpx2.get(f"{address}openai-detector/?a%20secret%20text", timeout=30).status_code == 200
+        assert (
+            httpx2.get(f"{address}openai-detector/?a%20secret%20text", timeout=30).status_code
+            == 200
+        )
         body = {"texts": [HUMAN_TEXT]}
         answers: list[int] = []
         asking = threading.Thread(
-            target=lambda: answers.append(httpx2.post(f"{address}api/detect", json=body, timeout=30).status_code)
+            target=lambda: answers.append(
+                httpx2.post(f"{address}api/detect", json=body, timeout=30).status_code
+            )
         )
         asking.start()
         time.sleep(0.5)

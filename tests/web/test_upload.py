@@ -1,4 +1,6 @@
-"""Files of strangers: names and contents must agree, and what cannot be opened is refused in one sentence."""
+"""Files of strangers: names and contents must agree, and what cannot be opened is refused in one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def text_of(name: str, data: bytes) -> str:
 
 
 def test_word_and_pdf_are_read() -> None:
-    assert text_of("Essay.DOCX", word_file()).startswith("On harbours\n\nThe river crosses the garden: a café, 🙂.")
+    assert text_of("Essay.DOCX", word_file()).startswith(
+        "On harbours\n\nThe river crosses the garden: a café, 🙂."
+    )
     assert text_of("essay.pdf", pdf_file()) == "The river crosses the garden."
 
 
@@ -65,8 +69,16 @@ def test_name_and_content_must_agree(name: str, data: bytes) -> None:
     ("name", "data", "sentence"),
     [
         ("essay.doc", b"\xd0\xcf\x11\xe0", "This is an old Office file"),
-        ("essay.docx", b"{\\rtf1 words}", "This is a rich-text file (.rtf); save it as .docx, or save its text as .txt."),
-        ("essay.rtf", b"{\\rtf1 words}", "This is a rich-text file (.rtf); save it as .docx, or save its text as .txt."),
+        (
+            "essay.docx",
+            b"{\\rtf1 words}",
+            "This is a rich-text file (.rtf); save it as .docx, or save its text as .txt.",
+        ),
+        (
+            "essay.rtf",
+            b"{\\rtf1 words}",
+            "This is a rich-text file (.rtf); save it as .docx, or save its text as .txt.",
+        ),
         ("essay.docx", b"<html>words", "This is a web page (.html), not a Word file"),
     ],
 )
@@ -84,7 +96,8 @@ def test_templates_and_macro_files_are_opened(name: str) -> None:
 
 def test_what_cannot_be_opened_is_refused() -> None:
     with pytest.raises(
-        RefusedError, match=r"^This PDF is locked with a password; remove it, or save its text as \.txt\.$"
+        RefusedError,
+        match=r"^This PDF is locked with a password; remove it, or save its text as \.txt\.$",
     ) as refusal:
         text_of("a.pdf", pdf_file(password="secret"))
     assert refusal.value.status == 422

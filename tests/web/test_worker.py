@@ -106,7 +106,9 @@ def test_a_batch_stops_between_steps_when_nobody_waits() -> None:
     async def main() -> None:
         worker = Worker(Limits())
         with pytest.raises(ClientGoneError):
-            await worker.run(lambda check: examine_batch(examiner, texts, Wanted(), check), gone_soon)
+            await worker.run(
+                lambda check: examine_batch(examiner, texts, Wanted(), check), gone_soon
+            )
         assert await worker.run(lambda _: "next", never_gone) == "next"
 
     asyncio.run(main())

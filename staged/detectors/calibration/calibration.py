@@ -1,18 +1,24 @@
-"""Score → decision: thresholds and conformal p-values, always from other texts than those a rate is reported on.
+"""Score → decision: thresholds and conformal p-values, always from other texts than those a rate is
+reported on.
 
-Measures  how unusual a score is among human texts of the same length: the p-value of "drawn like the calibration's human texts".
-Fails     on human text unlike the calibration's (another domain, another time, learners' English, edited or attacked text): the
-          rate holds for texts drawn as those were, not for all that people write. `error_rates.py` measures by how much.
+Measures  how unusual a score is among human texts of the same length: the p-value of "drawn like
+          the calibration's human texts".
+Fails     on human text unlike the calibration's (another domain, another time, learners' English,
+          edited or attacked text): the rate holds for texts drawn as those were, not for all that
+          people write. `error_rates.py` measures by how much.
 Cost      O(log n) a text.
 Source    Vovk, Gammerman, Shafer 2005, Algorithmic Learning in a Random World, chapters 2 and 4.
 
-By kind of text too, where a calibration has enough texts of a kind: what is usual in a learner's essay is rare in a news report,
-so one threshold for all kinds accuses plain writers and misses machines. A text whose kind is open is set against each of the
-kinds that it may be of, and the highest p-value counts. A kind with too few texts of a length borrows the others', moved by how
-much higher it scores: their spread is alike, where they lie is not. A text of no known kind is set against all of its length.
+By kind of text too, where a calibration has enough texts of a kind: what is usual in a learner's
+essay is rare in a news report, so one threshold for all kinds accuses plain writers and misses
+machines. A text whose kind is open is set against each of the kinds that it may be of, and the
+highest p-value counts. A kind with too few texts of a length borrows the others', moved by how much
+higher it scores: their spread is alike, where they lie is not. A text of no known kind is set
+against all of its length.
 
-Length bins double: a mean over tokens spreads like 1 / √length, so within a bin the spread differs by at most √2. The last one is
-open, as an encoder reads about 400 words (510 tokens) and no further. Below 50 words no detector tells much, and nothing is said.
+Length bins double: a mean over tokens spreads like 1 / √length, so within a bin the spread differs
+by at most √2. The last one is open, as an encoder reads about 400 words (510 tokens) and no
+further. Below 50 words no detector tells much, and nothing is said.
 """
 
 from __future__ import annotations
@@ -42,8 +48,11 @@ from staged.storage.writing import disk_errors
 
 PLAIN_DOMAIN = "text"  # of files that lie in no folder of their own
 EDGES_WORDS = (50, 100, 200, 400)
-MACHINE_P = 0.05  # at most this share of machine texts scores as low as one that is called human-like
-FEWEST_OF_KIND = 999  # human texts of one length and kind, which certify 0.1%; a kind with fewer borrows the others'
+MACHINE_P = (
+    0.05  # at most this share of machine texts scores as low as one that is called human-like
+)
+# human texts of one length and kind, which certify 0.1%; a kind with fewer borrows the others'
+FEWEST_OF_KIND = 999
 LEVEL, DRAWN = 0.9, 10  # quantile that tells how high a kind scores; texts that its mean counts as
 HUMAN_P = 0.5  # without machine texts: a score that half of the human ones reach
 LEAST_FPR = 1e-6  # takes a million human texts of each length
@@ -59,7 +68,8 @@ def check_fpr(fpr: float) -> None:
     """
     if not LEAST_FPR <= fpr < 1:
         raise PlanError(
-            f"the false-positive rate must lie between 0 and 1 and be at least {LEAST_FPR:g}, such as 0.01 for 1%, not {fpr:g}"
+            f"the false-positive rate must lie between 0 and 1 and be at least {LEAST_FPR:g}, such"
+            f" as 0.01 for 1%, not {fpr:g}"
         )
 
 
@@ -67,8 +77,8 @@ def check_fpr(fpr: float) -> None:
 class Calibration:
     """Scores of texts whose author is known, by length: what a new text's score is compared with.
 
-    A bin is named by its shortest length: bin i holds texts of edges_words[i] … edges_words[i + 1] − 1 words, the last one all
-    longer texts. Below the first edge nothing is said.
+    A bin is named by its shortest length: bin i holds texts of edges_words[i] … edges_words[i + 1]
+    − 1 words, the last one all longer texts. Below the first edge nothing is said.
 
     Attributes:
         detector: whose scores these are; scores of another detector mean something else.
@@ -76,8 +86,10 @@ class Calibration:
         human, machine: scores of each bin, ascending; machine's may be empty.
         domains: what kinds of human text went in, as the user calls them.
         by_kind: for each kind of text its human scores by bin, as `human` has them; may be empty.
-        known_by: what the detector is beside its name (`catalog.known_by`), whose scores these are; none where that says it all.
-        covers: the scripts and languages of its human texts; None of a file from before this was recorded: English.
+        known_by: what the detector is beside its name (`catalog.known_by`), whose scores these are;
+            none where that says it all.
+        covers: the scripts and languages of its human texts; None of a file from before this was
+            recorded: English.
     """
 
     detector: str
@@ -101,46 +113,63 @@ class Calibration:
     def bin_name(self, index: int) -> str:
         """A bin's lengths for a person: `50–99 words`."""
         last = index + 1 == len(self.edges_words)
-        return f"{self.edges_words[index]}" + ("+ words" if last else f"–{self.edges_words[index + 1] - 1} words")
+        return f"{self.edges_words[index]}" + (
+            "+ words" if last else f"–{self.edges_words[index + 1] - 1} words"
+        )
 
-    def p_value(self, score: float | None, words: int, *, kinds: Sequence[str] = ()) -> tuple[float | None, int]:
-        """Conformal p-value: (1 + #{human ≥ score}) / (n + 1) among the n human texts of like length and kind.
+    def p_value(
+        self, score: float | None, words: int, *, kinds: Sequence[str] = ()
+    ) -> tuple[float | None, int]:
+        """Conformal p-value: (1 + #{human ≥ score}) / (n + 1) among the n human texts of like
+        length and kind.
 
-        For a human text drawn as the calibration texts were, P(p ≤ a) ≤ a for every a; ties count against the text.
+        For a human text drawn as the calibration texts were, P(p ≤ a) ≤ a for every a; ties count
+        against the text.
 
         Args:
             score: finite, of this calibration's detector; None where the text could not be scored.
             words: of the normalised text.
-            kinds: those that the text may be of; the highest p-value counts. Without any, or where one is unknown, all human texts
-                of the length.
+            kinds: those that the text may be of; the highest p-value counts. Without any, or where
+                one is unknown, all human texts of the length.
 
         Returns:
-            p in (0, 1] and n; p is None without a score, below the shortest length, and in an empty bin.
+            p in (0, 1] and n; p is None without a score, below the shortest length, and in an empty
+            bin.
 
-        Source: Vovk et al. 2005, chapter 2; by length and kind: Mondrian conformal prediction, section 4.5 there.
+        Source: Vovk et al. 2005, chapter 2; by length and kind: Mondrian conformal prediction,
+        section 4.5 there.
         """
         p, n, _ = self._compared(score, words, kinds)
         return p, n
 
-    def _compared(self, score: float | None, words: int, kinds: Sequence[str]) -> tuple[float | None, int, str]:
+    def _compared(
+        self, score: float | None, words: int, kinds: Sequence[str]
+    ) -> tuple[float | None, int, str]:
         """`p_value`, and the kind that it was set against; empty for all of them."""
         index = self.bin_of(words)
         if index is None:
             return None, 0, ""
         if score is None or not self.human[index]:
             return None, len(self.human[index]), ""
-        return max((_share_above(human, score), len(human), kind) for kind, human in self._cells(index, kinds))
+        return max(
+            (_share_above(human, score), len(human), kind)
+            for kind, human in self._cells(index, kinds)
+        )
 
     def _cells(self, index: int, kinds: Sequence[str]) -> list[tuple[str, Sequence[float]]]:
-        """The human scores that a text of these kinds is set against, ascending, each with its kind; all of the length where a kind
-        is unknown."""
+        """The human scores that a text of these kinds is set against, ascending, each with its
+        kind; all of the length where a kind is unknown.
+        """
         known = [kind for kind in kinds if kind in self.by_kind]
-        cells: list[tuple[str, Sequence[float]]] = [(kind, self._of_kind(index, kind)) for kind in known]
+        cells: list[tuple[str, Sequence[float]]] = [
+            (kind, self._of_kind(index, kind)) for kind in known
+        ]
         return cells if cells and len(cells) == len(kinds) else [*cells, ("", self.human[index])]
 
     def _of_kind(self, index: int, kind: str) -> Sequence[float]:
-        """Human scores of one length as texts of this kind have them: the kind's own or, where these are too few, those of all
-        kinds, moved by how much higher this kind scores than all."""
+        """Human scores of one length as texts of this kind have them: the kind's own or, where
+        these are too few, those of all kinds, moved by how much higher this kind scores than all.
+        """
         own = self.by_kind[kind][index]
         if len(own) >= FEWEST_OF_KIND:
             return own
@@ -149,14 +178,24 @@ class Calibration:
 
     @cached_property
     def _shifts(self) -> dict[str, tuple[float, ...]]:
-        """For each kind and length how much its human scores lie above all, at the quantile `LEVEL`; what rests on few texts is
-        drawn towards the kind's mean of all lengths, and that towards 0."""
+        """For each kind and length how much its human scores lie above all, at the quantile
+        `LEVEL`; what rests on few texts is drawn towards the kind's mean of all lengths, and that
+        towards 0.
+        """
         found = {}
         for kind, bins in self.by_kind.items():
-            gaps = [_level(own) - _level(every) if own else 0.0 for own, every in zip(bins, self.human, strict=True)]
+            gaps = [
+                _level(own) - _level(every) if own else 0.0
+                for own, every in zip(bins, self.human, strict=True)
+            ]
             total = sum(map(len, bins))
-            mean = sum(len(own) * gap for own, gap in zip(bins, gaps, strict=True)) / (total + DRAWN)
-            found[kind] = tuple((len(own) * gap + DRAWN * mean) / (len(own) + DRAWN) for own, gap in zip(bins, gaps, strict=True))
+            mean = sum(len(own) * gap for own, gap in zip(bins, gaps, strict=True)) / (
+                total + DRAWN
+            )
+            found[kind] = tuple(
+                (len(own) * gap + DRAWN * mean) / (len(own) + DRAWN)
+                for own, gap in zip(bins, gaps, strict=True)
+            )
         return found
 
     @cached_property
@@ -173,8 +212,9 @@ class Calibration:
         return found
 
     def scores(self, words: int, *, kind: str = "") -> tuple[list[float], list[float]]:
-        """Scores that a text of this length, of one kind or of any, is set against, and those of machine texts, ascending; empty
-        below the shortest."""
+        """Scores that a text of this length, of one kind or of any, is set against, and those of
+        machine texts, ascending; empty below the shortest.
+        """
         index = self.bin_of(words)
         if index is None:
             return [], []
@@ -182,7 +222,9 @@ class Calibration:
         return list(human), list(self.machine[index])
 
     def machine_p_value(self, score: float, words: int) -> float | None:
-        """(1 + #{machine ≤ score}) / (n + 1) in the text's bin: how usual so low a score is for machine text; None without any."""
+        """(1 + #{machine ≤ score}) / (n + 1) in the text's bin: how usual so low a score is for
+        machine text; None without any.
+        """
         index = self.bin_of(words)
         machine = self.machine[index] if index is not None else ()
         return (1 + bisect_right(machine, score)) / (len(machine) + 1) if machine else None
@@ -190,11 +232,13 @@ class Calibration:
     def verdict(
         self, score: float | None, words: int, fpr: float, *, kinds: Sequence[str] = ()
     ) -> tuple[str, float | None, int, str, str]:
-        """What may be said of a text: (one of contract.VERDICTS, p, n, one sentence for a person, the kind it was compared with).
+        """What may be said of a text: (one of contract.VERDICTS, p, n, one sentence for a person,
+        the kind it was compared with).
 
-        `machine` when p ≤ fpr. `human-like` when at most 5% of machine texts score so low or, without machine texts, when at least
-        half of the human ones score as high. A bin of too few human texts for fpr says nothing. A higher score never moves the
-        verdict away from `machine`.
+        `machine` when p ≤ fpr. `human-like` when at most 5% of machine texts score so low or,
+        without machine texts, when at least half of the human ones score as high. A bin of too few
+        human texts for fpr says nothing. A higher score never moves the verdict away from
+        `machine`.
 
         Args:
             score, words, kinds: as `p_value`.
@@ -209,8 +253,9 @@ class Calibration:
         return found, p, n, _reason(found, p, low, fpr, kind), kind
 
     def threshold(self, index: int, fpr: float) -> float:
-        """The score above which, and not at which, bin `index` says `machine` of a text of any kind; infinity where it has too few
-        human texts."""
+        """The score above which, and not at which, bin `index` says `machine` of a text of any
+        kind; infinity where it has too few human texts.
+        """
         return threshold_at_fpr(self.human[index], fpr)
 
     def save(self, path: Path) -> None:
@@ -221,12 +266,16 @@ class Calibration:
         """
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"kind": KIND, **self._facts(), "fingerprint": self.fingerprint}, form=FORM)
+            write_json(
+                path, {"kind": KIND, **self._facts(), "fingerprint": self.fingerprint}, form=FORM
+            )
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of everything it holds: two calibrations are the same when these are."""
-        return hashlib.sha256(json.dumps(self._facts(), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(self._facts(), sort_keys=True, ensure_ascii=False).encode()
+        ).hexdigest()
 
     def _facts(self) -> dict[str, Any]:
         unsaid = {
@@ -237,7 +286,10 @@ class Calibration:
     def _why_nothing(self, score: float | None, words: int, n: int, fpr: float) -> str:
         index = self.bin_of(words)
         if index is None:
-            return f"The text has {counted(words, 'word')}; below {self.edges_words[0]} words there is too little to judge by."
+            return (
+                f"The text has {counted(words, 'word')}; below {self.edges_words[0]} words there is"
+                " too little to judge by."
+            )
         if score is None:
             return "The text could not be scored."
         length = self.bin_name(index).replace(" words", "")
@@ -259,7 +311,10 @@ def _share_above(human: Sequence[float], score: float) -> float:
 
 def _reason(found: str, p: float, low: float | None, fpr: float, kind: str) -> str:
     """What the p-values mean, in the words a person counts in."""
-    facts = f"Of 1,000 human texts of this length {_of_1000(p)} as high{f' for their kind ({kind})' if kind else ''}"
+    facts = (
+        f"Of 1,000 human texts of this length {_of_1000(p)} as"
+        f" high{f' for their kind ({kind})' if kind else ''}"
+    )
     if low is not None:
         facts += f", and of 1,000 machine texts {_of_1000(low)} as low"
     if found == MACHINE_WRITTEN:
@@ -293,25 +348,35 @@ def fit_calibration(
     """A calibration from scored texts.
 
     Args:
-        human, machine: (finite score, words of the normalised text) of each; none of them may have trained the detector. Texts
-            below the shortest length are left out.
+        human, machine: (finite score, words of the normalised text) of each; none of them may have
+            trained the detector. Texts below the shortest length are left out.
         domains: what kinds of human text these are.
         edges_words, known_by, covers: as `Calibration` has them.
         kinds: of each human text, what it is set against beside its length; empty without any.
 
     Raises:
-        CheckpointError: no human text long enough, a score that is not finite, or edges that do not ascend.
+        CheckpointError: no human text long enough, a score that is not finite, or edges that do not
+            ascend.
     """
     edges = tuple(edges_words)
     if not edges or edges[0] < 1 or any(a >= b for a, b in pairwise(edges)):
-        raise CheckpointError(f"calibration of {detector_name!r}: lengths must ascend from at least 1 word, not {list(edges)}")
+        raise CheckpointError(
+            f"calibration of {detector_name!r}: lengths must ascend from at least 1 word, not"
+            f" {list(edges)}"
+        )
     if not all(math.isfinite(score) for score, _ in (*human, *machine)):
-        raise CheckpointError(f"calibration of {detector_name!r}: a score is not finite; the detector is broken")
+        raise CheckpointError(
+            f"calibration of {detector_name!r}: a score is not finite; the detector is broken"
+        )
     if all(words < edges[0] for _, words in human):
         raise CheckpointError(
-            f"calibration of {detector_name!r}: none of {len(human):,} human texts has {edges[0]} words; give longer ones"
+            f"calibration of {detector_name!r}: none of {len(human):,} human texts has {edges[0]}"
+            " words; give longer ones"
         )
-    named = {kind: [one for one, its in zip(human, kinds, strict=True) if its == kind] for kind in sorted(set(kinds) - {""})}
+    named = {
+        kind: [one for one, its in zip(human, kinds, strict=True) if its == kind]
+        for kind in sorted(set(kinds) - {""})
+    }
     by_kind = {kind: _binned(those, edges) for kind, those in named.items()}
     return Calibration(
         detector_name,
@@ -325,7 +390,9 @@ def fit_calibration(
     )
 
 
-def _binned(scored: Sequence[tuple[float, int]], edges: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
+def _binned(
+    scored: Sequence[tuple[float, int]], edges: tuple[int, ...]
+) -> tuple[tuple[float, ...], ...]:
     bins: list[list[float]] = [[] for _ in edges]
     for score, words in scored:
         if words >= edges[0]:
@@ -349,7 +416,8 @@ def load_calibration(path: Path) -> Calibration:
     """Read what `Calibration.save` wrote.
 
     Raises:
-        ArtifactError: missing, not a calibration, or not what was written (its fingerprint differs).
+        ArtifactError: missing, not a calibration, or not what was written (its fingerprint
+            differs).
     """
     try:
         found = read_json(path)
@@ -361,12 +429,28 @@ def load_calibration(path: Path) -> Calibration:
         human, machine = (_scores_of(found[name], len(edges)) for name in ("human", "machine"))
         known_by = tuple(map(str, found.get("known_by", ())))
         covers = found.get("covers")
-        coverage = covers and Coverage(*(tuple(map(str, covers[name])) for name in ("scripts", "languages")))
-        by_kind = {str(kind): _scores_of(each, len(edges)) for kind, each in found.get("by_kind", {}).items()}
-        calibration = Calibration(found["detector"], edges, human, machine, tuple(found["domains"]), known_by, coverage, by_kind)
+        coverage = covers and Coverage(
+            *(tuple(map(str, covers[name])) for name in ("scripts", "languages"))
+        )
+        by_kind = {
+            str(kind): _scores_of(each, len(edges))
+            for kind, each in found.get("by_kind", {}).items()
+        }
+        calibration = Calibration(
+            found["detector"],
+            edges,
+            human,
+            machine,
+            tuple(found["domains"]),
+            known_by,
+            coverage,
+            by_kind,
+        )
         if calibration.fingerprint != found["fingerprint"]:
             raise ValueError("its content does not match its fingerprint")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise ArtifactError(f"{path}: not a readable calibration: {said}; run `staged calibrate` again") from None
+        raise ArtifactError(
+            f"{path}: not a readable calibration: {said}; run `staged calibrate` again"
+        ) from None
     return calibration

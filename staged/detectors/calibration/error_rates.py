@@ -1,7 +1,9 @@
-"""What a calibration achieves: the rate that its thresholds promise, and the one that held-out human texts show.
+"""What a calibration achieves: the rate that its thresholds promise, and the one that held-out
+human texts show.
 
-Two uncertainties meet in a measured rate. The held-out texts are few: that is the interval beside each rate here. And the
-calibration texts were few: a threshold fitted on n of them has a true rate that is itself a draw, `promised` says from where.
+Two uncertainties meet in a measured rate. The held-out texts are few: that is the interval beside
+each rate here. And the calibration texts were few: a threshold fitted on n of them has a true rate
+that is itself a draw, `promised` says from where.
 """
 
 from __future__ import annotations
@@ -21,17 +23,21 @@ ALL = "all"
 
 
 def promised(n: int, fpr: float) -> tuple[float, float, float] | None:
-    """The true false-positive rate of a threshold fitted on n human texts: (mean, low, high), 95%; None where n is too few for fpr.
+    """The true false-positive rate of a threshold fitted on n human texts: (mean, low, high), 95%;
+    None where n is too few for fpr.
 
-    With k = ⌊fpr (n + 1)⌋ the threshold is the k-th highest score, and the rate above it is Beta(k, n + 1 − k) for scores of any
-    continuous distribution; ties only lower it.
+    With k = ⌊fpr (n + 1)⌋ the threshold is the k-th highest score, and the rate above it is Beta(k,
+    n + 1 − k) for scores of any continuous distribution; ties only lower it.
 
     Source: Vovk 2012, "Conditional validity of inductive conformal predictors", section 3.
     """
     k = math.floor(fpr * (n + 1) + 1e-9)
     if k < 1 or k > n:
         return None
-    low, high = (float(stats.beta.ppf(share, k, n + 1 - k)) for share in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    low, high = (
+        float(stats.beta.ppf(share, k, n + 1 - k))
+        for share in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+    )
     return k / (n + 1), low, high
 
 
@@ -42,10 +48,13 @@ class Achieved:
     Attributes:
         domain, length: the group; `all` where it spans them.
         n: texts that could have been called machine-written.
-        abstained: texts that could not, being too short or of a length with too few calibration texts; not in n.
-        rate, low, high: false_positives / n with its exact (Clopper–Pearson) 95% interval; None where n is 0.
+        abstained: texts that could not, being too short or of a length with too few calibration
+            texts; not in n.
+        rate, low, high: false_positives / n with its exact (Clopper–Pearson) 95% interval; None
+            where n is 0.
         within: whether the nominal rate lies in that interval; None where n is 0.
-        off_by: 0 where it does; else from the nominal rate to the interval's nearer end, positive where too many were flagged.
+        off_by: 0 where it does; else from the nominal rate to the interval's nearer end, positive
+            where too many were flagged.
     """
 
     domain: str
@@ -60,23 +69,34 @@ class Achieved:
     off_by: float | None
 
 
-def achieved_rates(calibration: Calibration, held_out: Sequence[tuple[float, int, str]], fpr: float) -> list[Achieved]:
-    """What share of held-out human texts is called machine-written at a nominal rate: in all, by length, by domain, by both.
+def achieved_rates(
+    calibration: Calibration, held_out: Sequence[tuple[float, int, str]], fpr: float
+) -> list[Achieved]:
+    """What share of held-out human texts is called machine-written at a nominal rate: in all, by
+    length, by domain, by both.
 
     Args:
-        held_out: (score, words, domain) of human texts that calibration never saw, nor anything cut from the same source.
+        held_out: (score, words, domain) of human texts that calibration never saw, nor anything cut
+            from the same source.
         fpr: the nominal rate, in (0, 1).
 
     Returns:
-        The groups that hold a text: all; lengths; domains; domains by length. With one domain only the former two.
+        The groups that hold a text: all; lengths; domains; domains by length. With one domain only
+        the former two.
     """
     flags = [called(calibration, score, words, fpr) for score, words, _ in held_out]
     found = grouped(calibration, [(words, domain) for _, words, domain in held_out])
-    return [_achieved(domain, length, [flags[i] for i in places], fpr) for (domain, length), places in found.items()]
+    return [
+        _achieved(domain, length, [flags[i] for i in places], fpr)
+        for (domain, length), places in found.items()
+    ]
 
 
-def grouped(calibration: Calibration, texts: Sequence[tuple[int, str]]) -> dict[tuple[str, str], list[int]]:
-    """(domain, length) → which of the texts: all; lengths; domains; domains by length. With one domain only the former two.
+def grouped(
+    calibration: Calibration, texts: Sequence[tuple[int, str]]
+) -> dict[tuple[str, str], list[int]]:
+    """(domain, length) → which of the texts: all; lengths; domains; domains by length. With one
+    domain only the former two.
 
     Args:
         texts: (words, domain) of each.
@@ -86,13 +106,22 @@ def grouped(calibration: Calibration, texts: Sequence[tuple[int, str]]) -> dict[
     for i, (words, domain) in enumerate(texts):
         length = calibration.bin_of(words)
         bin_number = -1 if length is None else length
-        for key in [(0, "", -2), (1, "", bin_number)] + [(2, domain, -2), (3, domain, bin_number)] * several:
+        for key in [(0, "", -2), (1, "", bin_number)] + [
+            (2, domain, -2),
+            (3, domain, bin_number),
+        ] * several:
             groups[key].append(i)
-    return {(key[1] or ALL, _length_name(calibration, key[2])): groups[key] for key in sorted(groups)}
+    return {
+        (key[1] or ALL, _length_name(calibration, key[2])): groups[key] for key in sorted(groups)
+    }
 
 
-def called(calibration: Calibration, score: float, words: int, fpr: float, *, kinds: Sequence[str] = ()) -> bool | None:
-    """Whether a text, which may be of these kinds, is called machine-written; None where it could not be, whatever its score."""
+def called(
+    calibration: Calibration, score: float, words: int, fpr: float, *, kinds: Sequence[str] = ()
+) -> bool | None:
+    """Whether a text, which may be of these kinds, is called machine-written; None where it could
+    not be, whatever its score.
+    """
     verdict, _, n, *_ = calibration.verdict(score, words, fpr, kinds=kinds)
     return verdict == MACHINE_WRITTEN if n >= humans_needed(fpr) else None
 
@@ -100,7 +129,9 @@ def called(calibration: Calibration, score: float, words: int, fpr: float, *, ki
 def _length_name(calibration: Calibration, index: int) -> str:
     if index == -2:
         return ALL
-    return calibration.bin_name(index) if index >= 0 else f"under {calibration.edges_words[0]} words"
+    return (
+        calibration.bin_name(index) if index >= 0 else f"under {calibration.edges_words[0]} words"
+    )
 
 
 def _achieved(domain: str, length: str, called: Sequence[bool | None], fpr: float) -> Achieved:
@@ -110,4 +141,6 @@ def _achieved(domain: str, length: str, called: Sequence[bool | None], fpr: floa
         return Achieved(domain, length, 0, 0, len(called), None, None, None, None, None)
     low, high = exact(hits, n)
     off_by = min(high - fpr, 0.0) + max(low - fpr, 0.0)
-    return Achieved(domain, length, hits, n, len(called) - n, hits / n, low, high, off_by == 0, off_by)
+    return Achieved(
+        domain, length, hits, n, len(called) - n, hits / n, low, high, off_by == 0, off_by
+    )

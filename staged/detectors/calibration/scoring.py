@@ -45,7 +45,10 @@ def scored(
             if not file.is_file():
                 scores = detector.score(new)
                 if not all(map(math.isfinite, scores)):
-                    raise CheckpointError(f"detector {detector.name}: gave a score that is not finite; the detector is broken")
+                    raise CheckpointError(
+                        f"detector {detector.name}: gave a score that is not finite; the detector"
+                        " is broken"
+                    )
                 write_json(file, scores)
             found |= dict(zip(new, read_json(file), strict=True))
             progress(len(found), total)

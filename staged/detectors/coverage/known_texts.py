@@ -1,10 +1,13 @@
-"""Texts that models know by heart: scripture, licences, declarations, the beginnings of famous books.
+"""Texts that models know by heart: scripture, licences, declarations, the beginnings of famous
+books.
 
-A model that was shown a text a thousand times finds nothing in it surprising, which is how it finds what a model wrote.
+A model that was shown a text a thousand times finds nothing in it surprising, which is how it finds
+what a model wrote.
 
-Measures  the share of a text's runs of six words that stand in one of these texts. The package holds 32-bit hashes of every eighth
-          run, not the texts; `plans/known_texts.py` makes them.
-Fails     on known texts that are not among these: those are told by what the scorer knows (`recited.py`).
+Measures  the share of a text's runs of six words that stand in one of these texts. The package
+          holds 32-bit hashes of every eighth run, not the texts; `plans/known_texts.py` makes them.
+Fails     on known texts that are not among these: those are told by what the scorer knows
+          (`recited.py`).
 Cost      0.5 ms for 400 words.
 """
 
@@ -28,7 +31,9 @@ _APOSTROPHE, _WORD = regex.compile("['’‘]"), regex.compile(r"[\p{L}\p{N}]+")
 
 
 def known_text(text: str) -> str:
-    """What a person calls the known text that much of this one is, such as `the MIT licence`; nothing where it is none."""
+    """What a person calls the known text that much of this one is, such as `the MIT licence`;
+    nothing where it is none.
+    """
     hashes, owners, titles = _known()
     runs = np.fromiter(set(sampled_runs(text)), dtype=np.uint32)
     if not len(runs):
@@ -41,10 +46,14 @@ def known_text(text: str) -> str:
 
 
 def sampled_runs(text: str) -> Iterator[int]:
-    """Hashes of one in `ONE_IN` of a text's runs of words, those that it divides; case and punctuation do not count."""
+    """Hashes of one in `ONE_IN` of a text's runs of words, those that it divides; case and
+    punctuation do not count.
+    """
     words = _WORD.findall(_APOSTROPHE.sub("", text).casefold())
     for i in range(len(words) - RUN + 1):
-        code = int.from_bytes(blake2b(" ".join(words[i : i + RUN]).encode(), digest_size=4).digest(), "little")
+        code = int.from_bytes(
+            blake2b(" ".join(words[i : i + RUN]).encode(), digest_size=4).digest(), "little"
+        )
         if code % ONE_IN == 0:
             yield code
 

@@ -1,9 +1,11 @@
 """Which part of a text is prose, and what the rest looks like: code, figures, names, verse.
 
-Measures  the share of a text's words that stand in lines or paragraphs that read as running sentences: mostly letters, few signs
-          of code, English words that hold sentences together, and either an end as sentences have it or some length.
-Fails     on verse and code that was run together into one paragraph of sentences; on prose without any full stop in short lines,
-          which it takes for a list.
+Measures  the share of a text's words that stand in lines or paragraphs that read as running
+          sentences: mostly letters, few signs of code, English words that hold sentences together,
+              and either an end as sentences have
+          it or some length.
+Fails     on verse and code that was run together into one paragraph of sentences; on prose without
+          any full stop in short lines, which it takes for a list.
 Cost      linear, under 1 ms for 400 words.
 """
 
@@ -19,33 +21,51 @@ import regex
 
 PROSE, CODE, FIGURES, LINES, NAMES = "prose", "code", "figures", "lines", "names"
 LONG_LINE = 12  # words: a line as long is a paragraph, whatever it ends with
-FULL = 0.85  # of the longest line: with its successor's first word a line that was broken for its width is as long
+# of the longest line: with its successor's first word a line that was broken for its width is as
+# long
+FULL = 0.85
 BROKEN = 0.75  # of a block's lines that are: then they are one paragraph
 BEGINS_AFRESH = 0.7  # of lines that begin with a capital: then they were meant as lines
-MOST_SIGNS, MOST_SIGNS_READ = 0.05, 0.12  # signs of code for each character that shows; prose has 0.01
+MOST_SIGNS, MOST_SIGNS_READ = (
+    0.05,
+    0.12,
+)  # signs of code for each character that shows; prose has 0.01
 LEAST_LETTERS, LEAST_LETTERS_READ = 0.8, 0.65  # of the characters that show; prose has 0.95
-LEAST_HOLDING, SURELY_HOLDING = 0.15, 0.3  # words of `HOLDING` in an English paragraph; prose has 0.4
+LEAST_HOLDING, SURELY_HOLDING = (
+    0.15,
+    0.3,
+)  # words of `HOLDING` in an English paragraph; prose has 0.4
 FEW_WORDS = 8  # of fewer, no share of words says anything
 _BLANK = regex.compile(r"\n\s*\n")
 _SIGN, _BRACKET = regex.compile(r"[{}\[\]<>=;_#$%^*|\\/~+@`]"), regex.compile("[()&]")
-_SHOWN, _LETTER, _MARKED = regex.compile(r"\S"), regex.compile(r"\p{L}"), regex.compile(r"[\p{L}\p{M}]")
+_SHOWN, _LETTER, _MARKED = (
+    regex.compile(r"\S"),
+    regex.compile(r"\p{L}"),
+    regex.compile(r"[\p{L}\p{M}]"),
+)
 _CAPITAL, _SMALL = regex.compile(r"\p{Lu}"), regex.compile(r"\p{Ll}")
 _WORD = regex.compile(r"[\p{L}\p{M}]+")
 _SENTENCE_END = regex.compile(r"""[.!?…:;।؟]["'”’»)\]*_]*$""")
 _ADDRESS = regex.compile(r"\w+://\S+|\S+@\S+\.\w+")
-_EMPHASIS = regex.compile(r"(?<!\w)(?:\*{1,3}|_{1,3})(\p{L}[^*_\n]*?)(?:\*{1,3}|_{1,3})(?!\w)")  # as Markdown writes it
+_EMPHASIS = regex.compile(
+    r"(?<!\w)(?:\*{1,3}|_{1,3})(\p{L}[^*_\n]*?)(?:\*{1,3}|_{1,3})(?!\w)"
+)  # as Markdown writes it
 # lines of a log, and of a catalogue of translations
-_RECORD = regex.compile(r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d|\[?\d\d:\d\d:\d\d|msg(?:id|id_plural|str|ctxt)\b|#[:,.|~] ")
+_RECORD = regex.compile(
+    r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d|\[?\d\d:\d\d:\d\d|msg(?:id|id_plural|str|ctxt)\b|#[:,.|~] "
+)
 _LEADING = regex.compile(r"^(?:[>|*•‣◦–—-]\s*|\d{1,3}[.)]\s+)+")
 _HOLDING = (
-    "a about after again all also although am an and another any are as at away back be because been before being between "
-    "both but by can cannot could did do does doing down each either else even ever every few first for from get go good "
-    "got had has have having he her here him his how i if in into is it its just last like little made make many may me "
-    "might more most much must my never no nor not now of off often on once one only or other our out over own people said "
-    "same say says see shall she should since so some something still such than that the their them then there these they "
-    "this those though through thus time to too two under until up upon us very was way we well were what when where "
-    "whether which while who whom whose why will with within without would yet you your thou thee thy ye hath unto d ll m "
-    "re s t ve don didn isn wasn "
+    "a about after again all also although am an and another any are as at away back be because"
+    " been before being between both but by can cannot could did do does doing down each either"
+    " else even ever every few first for from get go good got had has have having he her here him"
+    " his how i if in into is it its just last like little made make many may me might more most"
+    " much must my never no nor not now of off often on once one only or other our out over own"
+    " people said same say says see shall she should since so some something still such than that"
+    " the their them then there these they this those though through thus time to too two under"
+    " until up upon us very was way we well were what when where whether which while who whom whose"
+    " why will with within without would yet you your thou thee thy ye hath unto d ll m re s t ve"
+    " don didn isn wasn "
 )
 HOLDING = frozenset(_HOLDING.split())
 
@@ -88,7 +108,9 @@ def form(text: str, *, english: bool) -> Form:
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Lines, those that were only broken put together again: for their width, or in the middle of a sentence."""
+    """Lines, those that were only broken put together again: for their width, or in the middle of a
+    sentence.
+    """
     joined = ""
     for line in _lines(text):
         if joined and _goes_on(joined, line):
@@ -103,11 +125,18 @@ def paragraphs(text: str) -> Iterator[str]:
 
 def _goes_on(line: str, after: str) -> bool:
     """Whether words without an end are followed by words that begin small."""
-    return bool(_SMALL.match(after)) and not _SENTENCE_END.search(line) and _is_words(line) and _is_words(after)
+    return (
+        bool(_SMALL.match(after))
+        and not _SENTENCE_END.search(line)
+        and _is_words(line)
+        and _is_words(after)
+    )
 
 
 def _is_words(line: str) -> bool:
-    shown, letters, signs, brackets = (len(pattern.findall(line)) for pattern in (_SHOWN, _MARKED, _SIGN, _BRACKET))
+    shown, letters, signs, brackets = (
+        len(pattern.findall(line)) for pattern in (_SHOWN, _MARKED, _SIGN, _BRACKET)
+    )
     return signs + brackets <= MOST_SIGNS * shown and letters >= LEAST_LETTERS * shown
 
 

@@ -1,7 +1,9 @@
-"""Which texts a calibration's human texts say something about: a verdict on any other kind would rest on nothing.
+"""Which texts a calibration's human texts say something about: a verdict on any other kind would
+rest on nothing.
 
-A p-value compares a text with human texts like it. Russian beside English, code beside essays, a licence that every model knows by
-heart: such texts score high or low for what they are, whoever wrote them. Of these nothing is said.
+A p-value compares a text with human texts like it. Russian beside English, code beside essays, a
+licence that every model knows by heart: such texts score high or low for what they are, whoever
+wrote them. Of these nothing is said.
 """
 
 from __future__ import annotations
@@ -12,16 +14,25 @@ from dataclasses import dataclass
 import regex
 
 from staged.detectors.coverage.known_texts import known_text
-from staged.detectors.coverage.languages import ENGLISH, LATIN, language_name, language_shares, script_shares
+from staged.detectors.coverage.languages import (
+    ENGLISH,
+    LATIN,
+    language_name,
+    language_shares,
+    script_shares,
+)
 from staged.detectors.coverage.prose import CODE, FIGURES, LINES, NAMES, form
 from staged.records import count_words
 
 LEAST_COVERED = 0.6  # of a text's letters, of its words in some language, and of those in prose
-LEAST_SHARE = 0.05  # of all words or letters of human texts: what is rarer among them they do not cover
+LEAST_SHARE = (
+    0.05  # of all words or letters of human texts: what is rarer among them they do not cover
+)
 MOST_CODE, CODE_PLACES = 0.05, 3  # code between prose so often is a program with its comments
 MOST_CAPITALS = 0.5
 MOST_GARBLED = 0.02  # of words
-_UNSPACED = regex.compile(  # letters of scripts that put no spaces between words: Thai to Khmer, kana, Chinese characters
+# letters of scripts that put no spaces between words: Thai to Khmer, kana, Chinese characters
+_UNSPACED = regex.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 _GARBLED = regex.compile("[ÃÂ][\u0080-\u00bf\u0152-\u0192\u02c6\u02dc\u2013-\u2122]|â€|�")
@@ -35,7 +46,8 @@ _LOOKS_LIKE = {
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Of which scripts (Unicode's names) and languages (ISO 639) human texts were; by default English ones.
+    """Of which scripts (Unicode's names) and languages (ISO 639) human texts were; by default
+    English ones.
 
     A file of human texts in another language covers that one, and no longer English.
     """
@@ -44,29 +56,49 @@ class Coverage:
     languages: tuple[str, ...] = (ENGLISH,)
 
     def why_not(self, text: str) -> str:
-        """One sentence for a person: why nothing can be said of a normalised text; nothing where it is covered."""
-        return self._other_script(text) or _garbled(text) or _known(text) or self._other_form_or_language(text)
+        """One sentence for a person: why nothing can be said of a normalised text; nothing where it
+        is covered.
+        """
+        return (
+            self._other_script(text)
+            or _garbled(text)
+            or _known(text)
+            or self._other_form_or_language(text)
+        )
 
     def _other_script(self, text: str) -> str:
         if is_unspaced(text):
-            said = "Most of the text is in a script without spaces between words, such as Chinese, Japanese or Thai: "
-            return said + "how many words it has, and so which human texts to compare it with, cannot be told."
+            said = (
+                "Most of the text is in a script without spaces between words, such as Chinese,"
+                " Japanese or Thai: "
+            )
+            return (
+                said
+                + "how many words it has, and so which human texts to compare it with, cannot be"
+                " told."
+            )
         scripts = script_shares(text)
         if _covered(scripts, self.scripts) < LEAST_COVERED:
             return _elsewhere(
-                f"in {next(one for one in scripts if one not in self.scripts)} script", f"in {_listed(self.scripts)} script"
+                f"in {next(one for one in scripts if one not in self.scripts)} script",
+                f"in {_listed(self.scripts)} script",
             )
         return ""
 
     def _other_form_or_language(self, text: str) -> str:
         languages = language_shares(text)
         is_covered = _covered(languages, self.languages) >= LEAST_COVERED
-        english = is_covered and ENGLISH in self.languages and next(iter(languages), ENGLISH) == ENGLISH
+        english = (
+            is_covered and ENGLISH in self.languages and next(iter(languages), ENGLISH) == ENGLISH
+        )
         if why := _other_form(text, english=english):
             return why
         if not is_covered:
             mine = _listed(map(language_name, self.languages))
-            return _elsewhere(f"in {language_name(next(one for one in languages if one not in self.languages))}", f"in {mine}")
+            return _elsewhere(
+                f"in {language_name(next(one for one in languages if one not in self.languages))}",
+                f"in {mine}",
+            )
         return ""
 
 
@@ -81,19 +113,26 @@ def _other_form(text: str, *, english: bool) -> str:
 
 
 def _elsewhere(what: str, mine: str) -> str:
-    return f"Much of the text seems to be {what}; the human texts to compare it with are {mine}, so nothing can be said."
+    return (
+        f"Much of the text seems to be {what}; the human texts to compare it with are {mine}, so"
+        " nothing can be said."
+    )
 
 
 def _garbled(text: str) -> str:
     if len(_GARBLED.findall(text)) > MOST_GARBLED * count_words(text):
-        return "The text's letters were garbled by a wrong encoding: open the original as what it is, such as UTF-8."
+        return (
+            "The text's letters were garbled by a wrong encoding: open the original as what it is,"
+            " such as UTF-8."
+        )
     return ""
 
 
 def _known(text: str) -> str:
     if name := known_text(text):
         return (
-            f"Much of the text is {name}, which models know by heart: that it is no surprise to them says nothing of who wrote it."
+            f"Much of the text is {name}, which models know by heart: that it is no surprise to"
+            " them says nothing of who wrote it."
         )
     return ""
 
@@ -109,7 +148,9 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def coverage_of(texts: Iterable[str]) -> Coverage:
-    """What normalised human texts cover: the scripts and languages of at least `LEAST_SHARE` of their words; English if none."""
+    """What normalised human texts cover: the scripts and languages of at least `LEAST_SHARE` of
+    their words; English if none.
+    """
     scripts: dict[str, float] = {}
     languages: dict[str, float] = {}
     for text in texts:
@@ -120,14 +161,22 @@ def coverage_of(texts: Iterable[str]) -> Coverage:
 
 
 def _common(counts: Mapping[str, float]) -> tuple[str, ...]:
-    return tuple(sorted(name for name, count in counts.items() if count >= LEAST_SHARE * sum(counts.values())))
+    return tuple(
+        sorted(
+            name for name, count in counts.items() if count >= LEAST_SHARE * sum(counts.values())
+        )
+    )
 
 
 def is_unspaced(text: str) -> bool:
-    """Whether most of a text is in scripts that put no spaces between words, so that words do not say how long it is."""
+    """Whether most of a text is in scripts that put no spaces between words, so that words do not
+    say how long it is.
+    """
     return 2 * len(_UNSPACED.findall(text)) > sum(map(str.isalpha, text))
 
 
 def comparable_words(text: str) -> int:
-    """By which a normalised text is set against others; 0, and so never enough, where words do not say how long it is."""
+    """By which a normalised text is set against others; 0, and so never enough, where words do not
+    say how long it is.
+    """
     return 0 if is_unspaced(text) else count_words(text)

@@ -1,7 +1,8 @@
-"""What a text says once: passages that come again, to the letter or nearly so, are read where they come first.
+"""What a text says once: passages that come again, to the letter or nearly so, are read where they
+come first.
 
-Whatever is read twice surprises no model the second time, whoever wrote it: an honest page pasted four times scores as generated
-text does. Ordinary text is not touched.
+Whatever is read twice surprises no model the second time, whoever wrote it: an honest page pasted
+four times scores as generated text does. Ordinary text is not touched.
 
 Cost: linear, 0.2 ms for 400 words.
 """
@@ -15,7 +16,9 @@ import regex
 RUN = 5  # words in a row that came before
 LEAST_COPY = 12  # words in a row that are repeated: fewer are idioms and headings
 MOST_REPEATED = 0.2  # of a text's words; of 100 human texts 1 has more
-LEAST_PIECE = 25  # words in a row that come first: shorter ones between copies are what was changed in them
+LEAST_PIECE = (
+    25  # words in a row that come first: shorter ones between copies are what was changed in them
+)
 _WORD = regex.compile(r"\S+")
 _SIGNS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 
@@ -23,7 +26,8 @@ _SIGNS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 def distinct_text(text: str) -> str:
     """The text without the passages that came before; the text itself where these are few.
 
-    Passages that come first stay as they stand; those that do not touch are set apart as paragraphs.
+    Passages that come first stay as they stand; those that do not touch are set apart as
+    paragraphs.
     """
     spans = [found.span() for found in _WORD.finditer(text)]
     repeated = _copies(_closed(_repeated([_SIGNS.sub("", text[a:b]).casefold() for a, b in spans])))
@@ -49,7 +53,9 @@ def _repeated(words: list[str]) -> list[bool]:
 
 
 def _closed(repeated: list[bool]) -> list[bool]:
-    """With the gaps of fewer than `RUN` words that lie between repeated ones: what was changed in a copy."""
+    """With the gaps of fewer than `RUN` words that lie between repeated ones: what was changed in a
+    copy.
+    """
     found, last = list(repeated), None
     for i, again in enumerate(repeated):
         if again:

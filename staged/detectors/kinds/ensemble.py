@@ -1,10 +1,13 @@
-"""Several detectors of the kind of `evidence` as one: a logarithmic opinion pool, the weighted mean of their log-odds.
+"""Several detectors of the kind of `evidence` as one: a logarithmic opinion pool, the weighted mean
+of their log-odds.
 
-Measures  what its members do, each under a scorer of its own; they err on different texts, so their mean errs less.
+Measures  what its members do, each under a scorer of its own; they err on different texts, so their
+          mean errs less.
 Fails     where its members fail.
 Cost      one forward pass of each member's scorer.
 Source    ours, `plans/evidence-ensemble-2026-11.toml`; opinion pools: Genest and Zidek 1986.
-Threshold conformal, on human calibration texts of like length that all members read (`calibration.json` beside it).
+Threshold conformal, on human calibration texts of like length that all members read
+(`calibration.json` beside it).
 """
 
 from __future__ import annotations
@@ -34,7 +37,9 @@ class Ensemble:
         name: what its calibrations are for.
     """
 
-    def __init__(self, members: Sequence[EvidenceDetector], weights: Sequence[float], *, name: str) -> None:
+    def __init__(
+        self, members: Sequence[EvidenceDetector], weights: Sequence[float], *, name: str
+    ) -> None:
         self.members, self.weights, self.name = tuple(members), tuple(weights), name
 
     @property
@@ -70,7 +75,9 @@ class Ensemble:
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether a member of this name can be kept: each has a folder that is called like it, beside the ensemble's own files."""
+    """Whether a member of this name can be kept: each has a folder that is called like it, beside
+    the ensemble's own files.
+    """
     return bool(name) and Path(name).name == name != ".." and not name.endswith(".json")
 
 
@@ -85,16 +92,26 @@ def load_ensemble(folder: Path, *, device: str = "cpu") -> Ensemble:
     Raises:
         CheckpointError: a file is missing or damaged, or a member's scorer is not installed.
     """
-    made: dict[str, Any] = read_object(folder / FILE, expected="an ensemble's folder holds this file, and its members' folders")
+    made: dict[str, Any] = read_object(
+        folder / FILE, expected="an ensemble's folder holds this file, and its members' folders"
+    )
     try:
-        name, weights = str(made["name"]), {str(one): float(weight) for one, weight in made["members"].items()}
-        if not weights or not all(map(is_weight, weights.values())) or not all(map(is_folder_name, weights)):
+        name, weights = (
+            str(made["name"]),
+            {str(one): float(weight) for one, weight in made["members"].items()},
+        )
+        if (
+            not weights
+            or not all(map(is_weight, weights.values()))
+            or not all(map(is_folder_name, weights))
+        ):
             raise ValueError("members must be folders beside it, each with a weight above 0")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / FILE}: not a readable ensemble: {error}") from None
     members = [load_evidence(folder / one, device=device) for one in weights]
     if [one.name for one in members] != list(weights):
         raise CheckpointError(
-            f"{folder}: the members {', '.join(weights)} call themselves {', '.join(one.name for one in members)}"
+            f"{folder}: the members {', '.join(weights)} call themselves"
+            f" {', '.join(one.name for one in members)}"
         )
     return Ensemble(members, list(weights.values()), name=name)

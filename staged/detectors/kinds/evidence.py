@@ -1,13 +1,17 @@
-"""`evidence-2026-11` and `evidence-gemma-2026-11`, which ship: how a small language model's surprises at a text are spread.
+"""`evidence-2026-11` and `evidence-gemma-2026-11`, which ship: how a small language model's
+surprises at a text are spread.
 
-Measures  23 zero-shot features (`features.py`), weighed in two directions: smoother than people write, and rougher.
-Fails     on texts below about 50 words; on text that a person has edited or translated; on machine text that was misspelt on
-          purpose; on generators that it does not know; on kinds of human text far from its calibration corpora (old novels are
-          rough, plain English is smooth). It says nothing about who wrote a text.
-Cost      one forward pass of its scorer: for the former SmolLM2-135M over at most 1,024 tokens, for the latter Gemma 3 270M
-          over at most 512.
-Source    features: zero_shot.py; combination: ours, `plans/evidence-2026-11.toml` and Gemma's plan. Word counts and an encoder
-          were tried as further features and left out: they learn the generators and the topics they saw (docs/log.md).
+Measures  23 zero-shot features (`features.py`), weighed in two directions: smoother than people
+          write, and rougher.
+Fails     on texts below about 50 words; on text that a person has edited or translated; on machine
+          text that was misspelt on purpose; on generators that it does not know; on kinds of human
+          text far from its calibration corpora (old novels are rough, plain English is smooth). It
+          says nothing about who wrote a text.
+Cost      one forward pass of its scorer: for the former SmolLM2-135M over at most 1,024 tokens, for
+          the latter Gemma 3 270M over at most 512.
+Source    features: zero_shot.py; combination: ours, `plans/evidence-2026-11.toml` and Gemma's plan.
+          Word counts and an encoder were tried as further features and left out: they learn the
+          generators and the topics they saw (docs/log.md).
 Threshold conformal, on human calibration texts of like length (`calibration.json` beside it).
 """
 
@@ -38,10 +42,12 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Weights:
-    """Log-odds of machine against human = ln(exp(smooth · z + a) + exp(rough · z + b)), z the standardised, clipped features.
+    """Log-odds of machine against human = ln(exp(smooth · z + a) + exp(rough · z + b)), z the
+    standardised, clipped features.
 
-    Two ways lead away from human text: smoother than people write, as text sampled with care is, and rougher, as text is that a
-    small model drew from its whole distribution, or a repetition penalty drove off its course. Their odds add up.
+    Two ways lead away from human text: smoother than people write, as text sampled with care is,
+    and rougher, as text is that a small model drew from its whole distribution, or a repetition
+    penalty drove off its course. Their odds add up.
 
     Attributes:
         mean, scale: (len(FEATURES),) of each on human training texts, in its own unit.
@@ -56,9 +62,15 @@ class Weights:
     biases: tuple[float, float]
 
     def log_odds(self, features: Matrix) -> Matrix:
-        """(texts, features) → (texts,); a row of zeros, a text too short for features, counts as the average human text."""
-        z = np.where(features.any(axis=1, keepdims=True), standardised(features, self.mean, self.scale), 0.0)
-        odds: Matrix = np.logaddexp(z @ self.smooth + self.biases[0], z @ self.rough + self.biases[1])
+        """(texts, features) → (texts,); a row of zeros, a text too short for features, counts as
+        the average human text.
+        """
+        z = np.where(
+            features.any(axis=1, keepdims=True), standardised(features, self.mean, self.scale), 0.0
+        )
+        odds: Matrix = np.logaddexp(
+            z @ self.smooth + self.biases[0], z @ self.rough + self.biases[1]
+        )
         return odds
 
 
@@ -85,28 +97,50 @@ class EvidenceDetector:
         most_tokens: of a text's beginning; longer texts score like the longest that calibrate.
     """
 
-    def __init__(self, scorer: CausalLM, weights: Weights, *, name: str = NAME, most_tokens: int = MOST_TOKENS) -> None:
+    def __init__(
+        self,
+        scorer: CausalLM,
+        weights: Weights,
+        *,
+        name: str = NAME,
+        most_tokens: int = MOST_TOKENS,
+    ) -> None:
         self.scorer, self.weights, self.name, self.most_tokens = scorer, weights, name, most_tokens
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """Log-odds, finite, above 0 where machine is likelier; of an empty text or one too short that of the average human one."""
+        """Log-odds, finite, above 0 where machine is likelier; of an empty text or one too short
+        that of the average human one.
+        """
         features = scored_features(self.scorer, texts, most_tokens=self.most_tokens)
         return [float(one) for one in self.weights.log_odds(features)]
 
     def save(self, folder: Path) -> None:
         """Write `evidence.json`, which `load_evidence` reads."""
         numbers = {name: getattr(self.weights, name).tolist() for name in VECTORS}
-        made = {"kind": "evidence", "name": self.name, "scorer": self.scorer.name, "most_tokens": self.most_tokens}
+        made = {
+            "kind": "evidence",
+            "name": self.name,
+            "scorer": self.scorer.name,
+            "most_tokens": self.most_tokens,
+        }
         made |= {"features": FEATURES, "biases": self.weights.biases}
         write_json(folder / "evidence.json", made | numbers)
 
 
-def scored_features(scorer: CausalLM, texts: Sequence[str], *, most_tokens: int, progress: Progress = silent) -> Matrix:
+def scored_features(
+    scorer: CausalLM, texts: Sequence[str], *, most_tokens: int, progress: Progress = silent
+) -> Matrix:
     """(texts, `len(FEATURES)`), float64, of the first `most_tokens` tokens of normalised texts."""
     lines = [one_line(text) for text in texts]
     encoded = scorer.tokenizer.encode_spans(lines)
-    inside = [inside_words(line, spans[:most_tokens]) for line, (_, spans) in zip(lines, encoded, strict=True)]
-    return feature_matrix(token_statistics(scorer, [ids[:most_tokens] for ids, _ in encoded], progress=progress), inside)
+    inside = [
+        inside_words(line, spans[:most_tokens])
+        for line, (_, spans) in zip(lines, encoded, strict=True)
+    ]
+    return feature_matrix(
+        token_statistics(scorer, [ids[:most_tokens] for ids, _ in encoded], progress=progress),
+        inside,
+    )
 
 
 def load_evidence(folder: Path, *, device: str = "cpu") -> EvidenceDetector:
@@ -117,15 +151,27 @@ def load_evidence(folder: Path, *, device: str = "cpu") -> EvidenceDetector:
     Raises:
         CheckpointError: a file is missing or damaged, or the scorer is not installed.
     """
-    made: dict[str, Any] = read_object(folder / "evidence.json", expected="a detector of this kind is one evidence.json")
+    made: dict[str, Any] = read_object(
+        folder / "evidence.json", expected="a detector of this kind is one evidence.json"
+    )
     try:
         if made["features"] != list(FEATURES):
-            raise CheckpointError(f"{folder}: was trained with other features than this version's; train it again or update staged")
+            raise CheckpointError(
+                f"{folder}: was trained with other features than this version's; train it again or"
+                " update staged"
+            )
         vectors = {name: np.asarray(made[name], dtype=float) for name in VECTORS}
         if {vector.shape for vector in vectors.values()} != {(len(FEATURES),)}:
             raise ValueError("vectors of another length")
-        weights, scorer = Weights(**vectors, biases=(float(made["biases"][0]), float(made["biases"][1]))), str(made["scorer"])
+        weights, scorer = (
+            Weights(**vectors, biases=(float(made["biases"][0]), float(made["biases"][1]))),
+            str(made["scorer"]),
+        )
         name, most_tokens = str(made.get("name", NAME)), int(made.get("most_tokens", MOST_TOKENS))
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder / 'evidence.json'}: not a readable evidence detector: {error}") from None
-    return EvidenceDetector(load_causal(scorer, device=device), weights, name=name, most_tokens=most_tokens)
+        raise CheckpointError(
+            f"{folder / 'evidence.json'}: not a readable evidence detector: {error}"
+        ) from None
+    return EvidenceDetector(
+        load_causal(scorer, device=device), weights, name=name, most_tokens=most_tokens
+    )

@@ -1,13 +1,18 @@
-"""The detectors of November 2019 by name: RoBERTa base and large, from the hub or in the original `torch.save` files.
+"""The detectors of November 2019 by name: RoBERTa base and large, from the hub or in the original
+`torch.save` files.
 
-Measures  what RoBERTa learned to tell apart: WebText against GPT-2 1.5B at temperature 1 and nucleus samples.
-Fails     on generators after GPT-2, repetition penalties, small edits (RAID: homoglyphs take the large one from 95% to 33% TPR at
-          5% FPR), texts beyond 510 tokens (their rest is not read), and short ones.
+Measures  what RoBERTa learned to tell apart: WebText against GPT-2 1.5B at temperature 1 and
+          nucleus samples.
+Fails     on generators after GPT-2, repetition penalties, small edits (RAID: homoglyphs take the
+          large one from 95% to 33% TPR at 5% FPR), texts beyond 510 tokens (their rest is not
+          read), and short ones.
 Cost      one forward pass of 125 or 355 million parameters.
-Source    https://github.com/openai/gpt-2-output-dataset/tree/master/detector; output 0 is Fake, 1 is Real.
+Source    https://github.com/openai/gpt-2-output-dataset/tree/master/detector; output 0 is Fake, 1
+          is Real.
 Threshold 0 (even odds); `staged calibrate` fits one with a known error rate.
 
-Files are read tensor by tensor with every name and shape checked: transformers would start a missing tensor at random and go on.
+Files are read tensor by tensor with every name and shape checked: transformers would start a
+missing tensor at random and go on.
 """
 
 from __future__ import annotations
@@ -26,7 +31,13 @@ from staged.model.formats.file_tensor import AnyTensor
 from staged.model.formats.layouts import INDEX, read_object, weight_files
 from staged.model.formats.pickled import read_pickled, read_pickled_entry
 from staged.model.formats.safetensors import read_safetensors
-from staged.model.sources.download import check_hub_sums, hub_files, hub_folder, offline, openai_cache
+from staged.model.sources.download import (
+    check_hub_sums,
+    hub_files,
+    hub_folder,
+    offline,
+    openai_cache,
+)
 from staged.model.sources.fetch import fetch
 from staged.settings import nearest
 from staged.storage.writing import disk_errors, locked, write_atomic
@@ -45,10 +56,19 @@ FAKE = 0
 LABELS = {0: "Fake", 1: "Real"}
 LAYERS = {768: 12, 1024: 24}  # by width: base and large
 HEAD_WIDTH = 64  # in both
-OLD_NAMES = {r"^module\.": "", r"LayerNorm\.gamma$": "LayerNorm.weight", r"LayerNorm\.beta$": "LayerNorm.bias"}
-UNUSED = re.compile(r"roberta\.(embeddings\.position_ids$|pooler\.)")  # 2019's class had them; the head does not use them
+OLD_NAMES = {
+    r"^module\.": "",
+    r"LayerNorm\.gamma$": "LayerNorm.weight",
+    r"LayerNorm\.beta$": "LayerNorm.bias",
+}
+UNUSED = re.compile(
+    r"roberta\.(embeddings\.position_ids$|pooler\.)"
+)  # 2019's class had them; the head does not use them
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-PLAIN: dict[str, Any] = {"attn_implementation": "eager", "dtype": torch.float32}  # as `detectors/kinds/roberta.py` loads its own
+PLAIN: dict[str, Any] = {
+    "attn_implementation": "eager",
+    "dtype": torch.float32,
+}  # as `detectors/kinds/roberta.py` loads its own
 MARKS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
 
 
@@ -56,8 +76,9 @@ def load_released(name: str) -> RobertaDetector:
     """A released detector by one of the names in RELEASED, downloaded where it is not there yet.
 
     Raises:
-        CheckpointError: unknown name; offline and not there; the download fails or is not what the hub states; a file that is
-            truncated, foreign, not RoBERTa's, or holds code. The sentence names the file and, where it is one, the tensor.
+        CheckpointError: unknown name; offline and not there; the download fails or is not what the
+            hub states; a file that is truncated, foreign, not RoBERTa's, or holds code. The
+            sentence names the file and, where it is one, the tensor.
         ArtifactError: the disk is full, or another process downloads the same.
     """
     if name in HUB:
@@ -77,11 +98,24 @@ def load_hub_layout(folder: Path) -> RobertaDetector:
     """
     options = read_object(folder / "config.json")
     if options.get("model_type") != "roberta":
-        raise CheckpointError(f"{folder / 'config.json'}: model_type is {options.get('model_type')!r}, not 'roberta'")
+        raise CheckpointError(
+            f"{folder / 'config.json'}: model_type is {options.get('model_type')!r}, not 'roberta'"
+        )
     try:
-        config = RobertaConfig(**(options | {"id2label": LABELS, "label2id": {v: k for k, v in LABELS.items()}, **PLAIN}))
+        config = RobertaConfig(
+            **(
+                options
+                | {
+                    "id2label": LABELS,
+                    "label2id": {v: k for k, v in LABELS.items()},
+                    **PLAIN,
+                }
+            )
+        )
     except Exception as error:  # its validation raises kinds of its own
-        raise CheckpointError(f"{folder / 'config.json'}: not a RoBERTa's: {first_line(error)}") from None
+        raise CheckpointError(
+            f"{folder / 'config.json'}: not a RoBERTa's: {first_line(error)}"
+        ) from None
     tokenizer = _tokenizer(folder, config.vocab_size)
     paths = [path for path in weight_files(folder) if not path.name.endswith(INDEX)]
     stored: dict[str, AnyTensor] = {}
@@ -91,9 +125,11 @@ def load_hub_layout(folder: Path) -> RobertaDetector:
 
 
 def load_original(path: Path) -> RobertaDetector:
-    """A detector from its training's own file, `torch.save` of {epoch, model_state_dict, optimizer_state_dict, args}.
+    """A detector from its training's own file, `torch.save` of {epoch, model_state_dict,
+    optimizer_state_dict, args}.
 
-    The shape follows from the tensors. RoBERTa's tokenizer is not in the file; it is read from the file's folder.
+    The shape follows from the tensors. RoBERTa's tokenizer is not in the file; it is read from the
+    file's folder.
 
     Raises:
         CheckpointError: as `load_released`; or no tokenizer beside the file.
@@ -104,7 +140,8 @@ def load_original(path: Path) -> RobertaDetector:
 
 
 def current_names(stored: Mapping[str, AnyTensor], where: Path) -> dict[str, AnyTensor]:
-    """Tensors by today's names: without `module.`, gamma and beta renamed, those that are not used left out.
+    """Tensors by today's names: without `module.`, gamma and beta renamed, those that are not used
+    left out.
 
     Raises:
         CheckpointError: two names become one.
@@ -123,7 +160,8 @@ def current_names(stored: Mapping[str, AnyTensor], where: Path) -> dict[str, Any
 
 
 def shape_of(stored: Mapping[str, AnyTensor], where: Path) -> RobertaConfig:
-    """RoBERTa's configuration from its tensors' shapes; heads are 64 wide, as in both released sizes.
+    """RoBERTa's configuration from its tensors' shapes; heads are 64 wide, as in both released
+    sizes.
 
     Raises:
         CheckpointError: a tensor that says the shape is missing or has another number of axes.
@@ -131,15 +169,26 @@ def shape_of(stored: Mapping[str, AnyTensor], where: Path) -> RobertaConfig:
 
     def axes(name: str) -> tuple[int, ...]:
         if name not in stored:
-            raise CheckpointError(f"{where}: tensor {name!r} is missing; it is not a RoBERTa detector")
+            raise CheckpointError(
+                f"{where}: tensor {name!r} is missing; it is not a RoBERTa detector"
+            )
         if len(stored[name].shape) != 2 or min(stored[name].shape) < 1:
-            raise CheckpointError(f"{where}: tensor {name!r} has shape {list(stored[name].shape)}, expected two axes")
+            raise CheckpointError(
+                f"{where}: tensor {name!r} has shape {list(stored[name].shape)}, expected two axes"
+            )
         return stored[name].shape
 
     vocab_size, width = axes("roberta.embeddings.word_embeddings.weight")
     if width % HEAD_WIDTH:
-        raise CheckpointError(f"{where}: is {width} wide, not a multiple of {HEAD_WIDTH}; it is not a RoBERTa detector")
-    numbers = [int(found[1]) for name in stored if (found := re.match(r"roberta\.encoder\.layer\.(\d+)\.", name))]
+        raise CheckpointError(
+            f"{where}: is {width} wide, not a multiple of {HEAD_WIDTH}; it is not a RoBERTa"
+            " detector"
+        )
+    numbers = [
+        int(found[1])
+        for name in stored
+        if (found := re.match(r"roberta\.encoder\.layer\.(\d+)\.", name))
+    ]
     return RobertaConfig(
         vocab_size=vocab_size,
         hidden_size=width,
@@ -154,7 +203,9 @@ def shape_of(stored: Mapping[str, AnyTensor], where: Path) -> RobertaConfig:
     )
 
 
-def _detector(config: RobertaConfig, stored: Mapping[str, AnyTensor], where: Path, tokenizer: Any) -> RobertaDetector:
+def _detector(
+    config: RobertaConfig, stored: Mapping[str, AnyTensor], where: Path, tokenizer: Any
+) -> RobertaDetector:
     """The model, filled; every tensor checked."""
     with torch.device("meta"):
         model = RobertaForSequenceClassification(config)
@@ -162,11 +213,19 @@ def _detector(config: RobertaConfig, stored: Mapping[str, AnyTensor], where: Pat
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for name, shape in wanted.items():
         if name not in found:
-            raise CheckpointError(f"{where}: tensor {name!r} is missing; the file is not complete, or not a detector's")
+            raise CheckpointError(
+                f"{where}: tensor {name!r} is missing; the file is not complete, or not a"
+                " detector's"
+            )
         if found[name].shape != shape:
-            raise CheckpointError(f"{where}: tensor {name!r} has shape {list(found[name].shape)}, expected {list(shape)}")
+            raise CheckpointError(
+                f"{where}: tensor {name!r} has shape {list(found[name].shape)}, expected"
+                f" {list(shape)}"
+            )
     for name in sorted(found.keys() - wanted.keys()):
-        raise CheckpointError(f"{where}: tensor {name!r} is not in a RoBERTa detector of this shape")
+        raise CheckpointError(
+            f"{where}: tensor {name!r} is not in a RoBERTa detector of this shape"
+        )
     model.load_state_dict({name: found[name].read(torch.float32) for name in wanted}, assign=True)
     positions = model.roberta.embeddings  # what no file holds is computed
     positions.position_ids = torch.arange(config.max_position_embeddings)[None]
@@ -178,16 +237,21 @@ def _tokenizer(folder: Path, vocab_size: int) -> Any:
     files = _tokenizer_files(folder)
     if not files:
         raise CheckpointError(
-            f"{folder}: RoBERTa's tokenizer is missing; put tokenizer.json, or vocab.json and merges.txt, of roberta-base there"
+            f"{folder}: RoBERTa's tokenizer is missing; put tokenizer.json, or vocab.json and"
+            " merges.txt, of roberta-base there"
         )
     try:
         tokenizer = settled(RobertaTokenizer.from_pretrained(folder))
     except Exception as error:  # the library below raises kinds of its own
-        raise CheckpointError(f"{files[0]}: not a readable tokenizer: {first_line(error)}") from None
-    if len(tokenizer) != vocab_size or any(getattr(tokenizer, mark) != number for mark, number in MARKS.items()):
         raise CheckpointError(
-            f"{files[0]}: not this detector's tokenizer: it has {len(tokenizer)} entries, the model {vocab_size}, "
-            "and <s>, <pad>, </s> must be 0, 1, 2"
+            f"{files[0]}: not a readable tokenizer: {first_line(error)}"
+        ) from None
+    if len(tokenizer) != vocab_size or any(
+        getattr(tokenizer, mark) != number for mark, number in MARKS.items()
+    ):
+        raise CheckpointError(
+            f"{files[0]}: not this detector's tokenizer: it has {len(tokenizer)} entries, the model"
+            f" {vocab_size}, and <s>, <pad>, </s> must be 0, 1, 2"
         )
     return tokenizer
 
@@ -203,14 +267,17 @@ def _original_file(name: str) -> Path:
     folder = openai_cache("detectors")
     if offline() and not (folder / name).is_file():
         raise CheckpointError(
-            f"detector {name!r}: HF_HUB_OFFLINE is set and {BUCKETS[0]}/{name} is not here; put it into {folder}, "
-            "with tokenizer.json of roberta-base, or run once with HF_HUB_OFFLINE=0"
+            f"detector {name!r}: HF_HUB_OFFLINE is set and {BUCKETS[0]}/{name} is not here; put it"
+            f" into {folder}, with tokenizer.json of roberta-base, or run once with"
+            " HF_HUB_OFFLINE=0"
         )
     with disk_errors(folder), locked(folder):
         if not (folder / name).is_file():
             _fetch_first(name, folder)
         if not _tokenizer_files(folder) and not offline():
-            source = hub_files(HUB["roberta-base-openai-detector"], [one for names in TOKENIZERS for one in names])
+            source = hub_files(
+                HUB["roberta-base-openai-detector"], [one for names in TOKENIZERS for one in names]
+            )
             for path in _tokenizer_files(source):
                 write_atomic(folder / path.name, path.read_bytes())
     return folder / name

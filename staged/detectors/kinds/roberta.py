@@ -1,7 +1,8 @@
 """RoBERTa with a two-way head, fine-tuned on human and generated text: the release's detector.
 
 Measures  whatever an encoder can learn that separates the two classes.
-Fails     on generators, sampling methods and text lengths unlike its training set, and under small edits of the text.
+Fails     on generators, sampling methods and text lengths unlike its training set, and under small
+          edits of the text.
 Cost      one forward pass of the encoder.
 Source    https://github.com/openai/gpt-2-output-dataset/tree/master/detector
 Threshold 0 (even odds under equal priors); studies choose theirs on the valid split.
@@ -33,7 +34,8 @@ for _name in ("transformers", "huggingface_hub"):
 transformers_logging.disable_progress_bar()
 
 MACHINE_NAMES = ("machine", "fake", "chatgpt", "generated", "ai")
-FAKE_FIRST = "openai-detector"  # the released large detector names no labels; its index 0 is Fake, as the base one says
+# the released large detector names no labels; its index 0 is Fake, as the base one says
+FAKE_FIRST = "openai-detector"
 
 
 class RobertaDetector:
@@ -43,16 +45,25 @@ class RobertaDetector:
         model: a transformers sequence classifier with two labels.
         tokenizer: its tokenizer.
         machine: which of the two outputs means machine-written.
-        dtype: the model is converted to it: float32 for scores that don't depend on the batch beyond 1e-4; bfloat16 to score
-            in bulk where the processor multiplies it natively.
+        dtype: the model is converted to it: float32 for scores that don't depend on the batch
+            beyond 1e-4; bfloat16 to score in bulk where the processor multiplies it natively.
     """
 
     name = "roberta"
 
-    def __init__(self, model: Any, tokenizer: Any, *, machine: int = MACHINE, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        machine: int = MACHINE,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self.model, self.tokenizer, self.machine = model.eval().to(dtype), tokenizer, machine
         self.batch = SCORE_BATCH["cpu"]
-        self.max_tokens = model.config.max_position_embeddings - 4  # two positions are padding's, two tokens are marks
+        self.max_tokens = (
+            model.config.max_position_embeddings - 4
+        )  # two positions are padding's, two tokens are marks
 
     def to(self, device: str) -> RobertaDetector:
         """Itself, its model on `cpu` or `cuda` from now on."""
@@ -60,7 +71,9 @@ class RobertaDetector:
         return self
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """The machine label's logit minus the human one's, of each text's first `max_tokens` tokens."""
+        """The machine label's logit minus the human one's, of each text's first `max_tokens`
+        tokens.
+        """
         ids = encode(self.tokenizer, texts)
         ids = [one[: self.max_tokens] for one in ids]
         scores = np.zeros(len(ids))
@@ -68,7 +81,10 @@ class RobertaDetector:
         with torch.inference_mode():
             for start in range(0, len(ids), self.batch):
                 rows = by_length[start : start + self.batch]
-                batch = {name: one.to(self.model.device) for name, one in batch_of(self.tokenizer, [ids[i] for i in rows]).items()}
+                batch = {
+                    name: one.to(self.model.device)
+                    for name, one in batch_of(self.tokenizer, [ids[i] for i in rows]).items()
+                }
                 logits = self.model(**batch).logits.float().cpu()
                 scores[rows] = (logits[:, self.machine] - logits[:, 1 - self.machine]).numpy()
         return [float(score) for score in scores]
@@ -113,17 +129,27 @@ def _marks(tokenizer: Any) -> tuple[Any, Any]:
 
 
 def load_roberta(name: str, *, dtype: torch.dtype = torch.float32) -> RobertaDetector:
-    """A fine-tuned detector: a folder saved by us, or any two-label classifier from the hub or a local folder.
+    """A fine-tuned detector: a folder saved by us, or any two-label classifier from the hub or a
+    local folder.
 
     Raises:
-        CheckpointError: not there, damaged, not two labels, or labels that don't say which means machine.
+        CheckpointError: not there, damaged, not two labels, or labels that don't say which means
+            machine.
     """
     (model, told), tokenizer = load_classifier(name, output_loading_info=True)
     if told["missing_keys"]:  # transformers has started them at random
-        raise CheckpointError(f"{name}: tensor {min(told['missing_keys'])!r} is missing; it is not a fine-tuned classifier")
+        raise CheckpointError(
+            f"{name}: tensor {min(told['missing_keys'])!r} is missing; it is not a fine-tuned"
+            " classifier"
+        )
     if None in (*_marks(tokenizer), tokenizer.pad_token_id):
-        raise CheckpointError(f"{name}: its tokenizer has no marks for beginning, end and padding; it is not an encoder's")
-    return RobertaDetector(model, tokenizer, machine=machine_index(model.config.id2label, name), dtype=dtype)
+        raise CheckpointError(
+            f"{name}: its tokenizer has no marks for beginning, end and padding; it is not an"
+            " encoder's"
+        )
+    return RobertaDetector(
+        model, tokenizer, machine=machine_index(model.config.id2label, name), dtype=dtype
+    )
 
 
 def machine_index(id2label: dict[int, str], name: str) -> int:
@@ -146,7 +172,8 @@ def machine_index(id2label: dict[int, str], name: str) -> int:
 
 
 def load_classifier(name: str, **options: Any) -> tuple[Any, Any]:
-    """A transformers sequence classifier and its tokenizer; of an encoder without a head, a fresh one is put on.
+    """A transformers sequence classifier and its tokenizer; of an encoder without a head, a fresh
+    one is put on.
 
     Args:
         name: as `RobertaSettings.base`, or a classifier's folder or hub name.
@@ -157,23 +184,35 @@ def load_classifier(name: str, **options: Any) -> tuple[Any, Any]:
     """
     local = name.lower() in MINIS or own_folder(name) or is_written_as_path(name)
     place = str(model_folder(name)) if local else name
-    options |= {"dtype": torch.float32, "attn_implementation": "eager"}  # on a CPU the fused kernel's backward is slower
+    options |= {
+        "dtype": torch.float32,
+        "attn_implementation": "eager",
+    }  # on a CPU the fused kernel's backward is slower
     try:
         model, tokenizer = (
             AutoModelForSequenceClassification.from_pretrained(place, **options),
             AutoTokenizer.from_pretrained(place),
         )
-    except Exception as error:  # transformers raises many kinds for a folder that is not what it seems
-        near = None if local else nearest_place(name) or next(iter(get_close_matches(name, MINIS, n=1)), None)
+    except (
+        Exception
+    ) as error:  # transformers raises many kinds for a folder that is not what it seems
+        near = (
+            None
+            if local
+            else nearest_place(name) or next(iter(get_close_matches(name, MINIS, n=1)), None)
+        )
         hint = f"; did you mean {near!r}?" if near else ""
         raise CheckpointError(
-            f"{name}: cannot be loaded as a RoBERTa classifier or its base: {first_line(error).rstrip('.')}{hint}"
+            f"{name}: cannot be loaded as a RoBERTa classifier or its base:"
+            f" {first_line(error).rstrip('.')}{hint}"
         ) from None
     return model, settled(tokenizer)
 
 
 def settled(tokenizer: Any) -> Any:
-    """A transformers tokenizer without what a caller's use left in its file; lengths and padding are ours in every call."""
+    """A transformers tokenizer without what a caller's use left in its file; lengths and padding
+    are ours in every call.
+    """
     if tokenizer.is_fast:
         without_callers_state(tokenizer.backend_tokenizer)
     return tokenizer

@@ -41,8 +41,21 @@ class TfidfDetector:
 
     name = "tfidf"
 
-    def __init__(self, vocabulary: dict[str, int], idf: np.ndarray, weights: np.ndarray, bias: float, facts: dict[str, float]):
-        self.vocabulary, self.idf, self.weights, self.bias, self.facts = vocabulary, idf, weights, bias, facts
+    def __init__(
+        self,
+        vocabulary: dict[str, int],
+        idf: np.ndarray,
+        weights: np.ndarray,
+        bias: float,
+        facts: dict[str, float],
+    ):
+        self.vocabulary, self.idf, self.weights, self.bias, self.facts = (
+            vocabulary,
+            idf,
+            weights,
+            bias,
+            facts,
+        )
         self._vectorizer = TfidfVectorizer(ngram_range=(1, 2), vocabulary=vocabulary)
         self._vectorizer.idf_ = idf
 
@@ -50,10 +63,14 @@ class TfidfDetector:
         """Log-odds, above 0 where machine is likelier; of a text without a known word the bias."""
         if not texts:
             return []
-        return [float(value) for value in self._vectorizer.transform(texts) @ self.weights + self.bias]
+        return [
+            float(value) for value in self._vectorizer.transform(texts) @ self.weights + self.bias
+        ]
 
     def save(self, folder: Path) -> None:
-        write_json(folder / "detector.json", {"kind": "tfidf", "bias": self.bias, "facts": self.facts})
+        write_json(
+            folder / "detector.json", {"kind": "tfidf", "bias": self.bias, "facts": self.facts}
+        )
         terms = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
         write_atomic(folder / "terms.json", json.dumps(terms, ensure_ascii=False).encode())
         weights = io.BytesIO()
@@ -79,7 +96,8 @@ def load_tfidf(folder: Path) -> TfidfDetector:
 
 
 def train_tfidf(train: Sequence[Document], valid: Sequence[Document]) -> TfidfDetector:
-    """Fit on `train`; the strength of regularisation C ∈ {2⁻⁶ … 2⁶} is the one with the best accuracy on `valid`.
+    """Fit on `train`; the strength of regularisation C ∈ {2⁻⁶ … 2⁶} is the one with the best
+    accuracy on `valid`.
 
     Of equal accuracies the one with the lower cross-entropy on `valid` wins.
 
@@ -90,12 +108,23 @@ def train_tfidf(train: Sequence[Document], valid: Sequence[Document]) -> TfidfDe
     try:
         x = vectorizer.fit_transform([document.text for document in train])
     except ValueError:
-        raise CheckpointError(f"tfidf: {len(train)} training texts share no word {MIN_DF} times; give more texts") from None
+        raise CheckpointError(
+            f"tfidf: {len(train)} training texts share no word {MIN_DF} times; give more texts"
+        ) from None
     x_valid = vectorizer.transform([document.text for document in valid])
     y, y_valid = ([document.label for document in part] for part in (train, valid))
     fits = [LogisticRegression(C=c, solver="liblinear").fit(x, y) for c in GRID]
-    ranked = [(fit.score(x_valid, y_valid), -log_loss(y_valid, fit.predict_proba(x_valid))) for fit in fits]
+    ranked = [
+        (fit.score(x_valid, y_valid), -log_loss(y_valid, fit.predict_proba(x_valid)))
+        for fit in fits
+    ]
     best = max(range(len(GRID)), key=ranked.__getitem__)
     vocabulary = {term: int(column) for term, column in vectorizer.vocabulary_.items()}
-    facts = {"C": GRID[best], "valid_accuracy": float(ranked[best][0]), "features": float(len(vocabulary))}
-    return TfidfDetector(vocabulary, vectorizer.idf_, fits[best].coef_[0], float(fits[best].intercept_[0]), facts)
+    facts = {
+        "C": GRID[best],
+        "valid_accuracy": float(ranked[best][0]),
+        "features": float(len(vocabulary)),
+    }
+    return TfidfDetector(
+        vocabulary, vectorizer.idf_, fits[best].coef_[0], float(fits[best].intercept_[0]), facts
+    )

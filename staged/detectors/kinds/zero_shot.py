@@ -1,11 +1,15 @@
-"""Zero-shot scores: how ordinary a text is to a language model that was never trained to detect anything.
+"""Zero-shot scores: how ordinary a text is to a language model that was never trained to detect
+anything.
 
-Measures  likelihood, rank and entropy of each token under a scoring model, and what the model itself would have expected.
-Fails     on short texts; on generators unlike the scorer; the side flips: text sampled at temperature 1 is often less likely than
-          human text, top-k text more likely, and a repetition penalty inverts all of it.
+Measures  likelihood, rank and entropy of each token under a scoring model, and what the model
+          itself would have expected.
+Fails     on short texts; on generators unlike the scorer; the side flips: text sampled at
+          temperature 1 is often less likely than human text, top-k text more likely, and a
+          repetition penalty inverts all of it.
 Cost      one forward pass of each model named.
-Source    Gehrmann et al. 2019 (GLTR); Solaiman et al. 2019; Su et al. 2023 (LRR); Bao et al. 2024 (Fast-DetectGPT); Hans et al.
-          2024 (Binoculars). Formulas as their reference code computes them.
+Source    Gehrmann et al. 2019 (GLTR); Solaiman et al. 2019; Su et al. 2023 (LRR); Bao et al. 2024
+          (Fast-DetectGPT); Hans et al. 2024 (Binoculars). Formulas as their reference code computes
+          them.
 Threshold none of its own: calibrate on human text (`staged calibrate`).
 """
 
@@ -48,18 +52,23 @@ def entropy(s: TokenStatistics) -> float:
 
 
 def lrr(s: TokenStatistics) -> float:
-    """Log-likelihood log-rank ratio: −mean log p over mean ln rank, ≥ 0; `TINY` stands for a rank of 1 throughout."""
+    """Log-likelihood log-rank ratio: −mean log p over mean ln rank, ≥ 0; `TINY` stands for a rank
+    of 1 throughout.
+    """
     return -float(s.logprob.mean()) / max(float(np.log(s.rank).mean()), TINY)
 
 
 def fast_detectgpt(s: TokenStatistics) -> float:
-    """Analytic curvature: how many standard deviations the text's log-likelihood lies above its expectation; `TINY` stands for no
-    variance at all."""
+    """Analytic curvature: how many standard deviations the text's log-likelihood lies above its
+    expectation; `TINY` stands for no variance at all.
+    """
     return float((s.logprob.sum() - s.mean.sum()) / max(np.sqrt(s.variance.sum()), TINY))
 
 
 def binoculars(s: TokenStatistics) -> float:
-    """Minus the performer's log-perplexity over its cross-entropy with the observer, the latter over all positions, ≤ 0."""
+    """Minus the performer's log-perplexity over its cross-entropy with the observer, the latter
+    over all positions, ≤ 0.
+    """
     expected = s.mean if np.isnan(s.after) else np.append(s.mean, s.after)
     return float(s.logprob.mean() / max(-float(expected.mean()), TINY))
 
@@ -95,8 +104,8 @@ class ZeroShotDetector:
     Args:
         score_name: a key of `SCORES`.
         scorer: the model that the text is read with (Binoculars: the performer).
-        reference: whose distribution expectations are taken over (Binoculars: the observer; Fast-DetectGPT: the sampling
-            model); the scorer itself without one.
+        reference: whose distribution expectations are taken over (Binoculars: the observer;
+            Fast-DetectGPT: the sampling model); the scorer itself without one.
 
     Attributes:
         name: the score and its models, as `load_zero_shot` takes them.
@@ -107,35 +116,52 @@ class ZeroShotDetector:
 
     most_tokens = MOST_TOKENS
 
-    def __init__(self, score_name: str, scorer: CausalLM, reference: CausalLM | None = None) -> None:
+    def __init__(
+        self, score_name: str, scorer: CausalLM, reference: CausalLM | None = None
+    ) -> None:
         if reference is not None:
             same_tokenizer(scorer, reference)
         self.score_name, self.scorer, self.reference = score_name, scorer, reference
-        self.name = f"{score_name}@{scorer.name if reference is None else f'{reference.name},{scorer.name}'}"
+        models = scorer.name if reference is None else f"{reference.name},{scorer.name}"
+        self.name = f"{score_name}@{models}"
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """One of `SCORES` a text, turned so that ordinary text is high; 0 where there is no token to judge."""
+        """One of `SCORES` a text, turned so that ordinary text is high; 0 where there is no token
+        to judge.
+        """
         found = token_statistics(self.scorer, self.encode(texts), reference=self.reference)
         return [SCORES[self.score_name](one) if len(one.rank) else 0.0 for one in found]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids; GLTR alone puts `<|endoftext|>` before a text that the tokenizer begins without."""
+        """Token ids; GLTR alone puts `<|endoftext|>` before a text that the tokenizer begins
+        without.
+        """
         tokenizer = self.scorer.tokenizer
-        before = [tokenizer.end_of_text] if self.score_name == "gltr" and not tokenizer.before else []
+        before = (
+            [tokenizer.end_of_text] if self.score_name == "gltr" and not tokenizer.before else []
+        )
         return [[*before, *ids[:MOST_TOKENS]] for ids in tokenizer.encode_batch(texts)]
 
 
 def models_of(name: str) -> tuple[str, list[str]]:
-    """(score, its models) of a zero-shot detector's name: those it has by itself where it names none."""
+    """(score, its models) of a zero-shot detector's name: those it has by itself where it names
+    none.
+    """
     score, _, models = name.partition("@")
-    return score, [part for part in (models or (PAIR if score == "binoculars" else SCORER)).split(",") if part]
+    return score, [
+        part for part in (models or (PAIR if score == "binoculars" else SCORER)).split(",") if part
+    ]
 
 
-def load_zero_shot(name: str, *, dtype: torch.dtype | None = None, device: str = "cpu") -> ZeroShotDetector:
-    """A zero-shot detector by name: a score, and after an @ its model: `fast-detectgpt@gpt2`, `binoculars@observer,performer`.
+def load_zero_shot(
+    name: str, *, dtype: torch.dtype | None = None, device: str = "cpu"
+) -> ZeroShotDetector:
+    """A zero-shot detector by name: a score, and after an @ its model: `fast-detectgpt@gpt2`,
+    `binoculars@observer,performer`.
 
     Args:
-        name: without a model, `SCORER` reads; Binoculars needs two of one tokenizer and takes `PAIR`.
+        name: without a model, `SCORER` reads; Binoculars needs two of one tokenizer and takes
+            `PAIR`.
         dtype: of the models' weights; bfloat16 where the device has it, by default.
         device: where they read, `cpu` or `cuda`.
 
@@ -145,8 +171,9 @@ def load_zero_shot(name: str, *, dtype: torch.dtype | None = None, device: str =
     score, chosen = models_of(name)
     if score not in SCORES or len(chosen) not in MODELS.get(score, (1,)):
         raise CheckpointError(
-            f"detector {name!r}: write a score ({', '.join(SCORES)}), then @ and one model; two joined by a comma only where the "
-            "score compares two (binoculars@OBSERVER,PERFORMER; fast-detectgpt@REFERENCE,SCORER)"
+            f"detector {name!r}: write a score ({', '.join(SCORES)}), then @ and one model; two"
+            " joined by a comma only where the score compares two (binoculars@OBSERVER,PERFORMER;"
+            " fast-detectgpt@REFERENCE,SCORER)"
         )
     loaded = [load_causal(one, dtype=dtype or best_dtype(device), device=device) for one in chosen]
     return ZeroShotDetector(score, loaded[-1], loaded[0] if len(loaded) == 2 else None)

@@ -1,15 +1,18 @@
 """Letters of other alphabets that are read as Latin ones, and the words in which they are.
 
-Measures nothing: it undoes homoglyph attacks, which swap letters for twins that a reader cannot tell apart and a tokenizer can.
-A letter is read as Latin in two cases: its word also has Latin letters and no letter that only another alphabet has; or its
-word is made of twins alone, such as Cyrillic `реасе`, and the nearest words on both sides that show their alphabet are Latin.
-So Greek and Russian stay as they are, in a text of their own and as a quotation in an English one.
+Measures nothing: it undoes homoglyph attacks, which swap letters for twins that a reader cannot
+tell apart and a tokenizer can. A letter is read as Latin in two cases: its word also has Latin
+letters and no letter that only another alphabet has; or its word is made of twins alone, such as
+Cyrillic `реасе`, and the nearest words on both sides that show their alphabet are Latin. So Greek
+and Russian stay as they are, in a text of their own and as a quotation in an English one.
 
-Fails: a text in which every word is made of twins, which stays as it is; a formula such as `αx`, which becomes `ax`.
+Fails: a text in which every word is made of twins, which stays as it is; a formula such as `αx`,
+which becomes `ax`.
 
-Source of the pairs: Unicode's security data, confusables.txt (Unicode Technical Standard 39), the Greek, Cyrillic, Armenian,
-Cherokee, Coptic, Lisu and phonetic letters whose prototype is one letter A … Z or a … z. Left out are pairs that a reader does
-tell apart (б 6, г r, ь b, σ o). The data confuses capital I with l: here a capital is read as a capital.
+Source of the pairs: Unicode's security data, confusables.txt (Unicode Technical Standard 39), the
+Greek, Cyrillic, Armenian, Cherokee, Coptic, Lisu and phonetic letters whose prototype is one letter
+A … Z or a … z. Left out are pairs that a reader does tell apart (б 6, г r, ь b, σ o). The data
+confuses capital I with l: here a capital is read as a capital.
 """
 
 from __future__ import annotations
@@ -18,8 +21,11 @@ import regex
 
 # Each pair: the foreign letter, then the Latin one. TWINS look the same in nearly every font.
 TWINS_GREEK = "ΑA ΒB ΕE ΖZ ΗH ΙI ΚK ΜM ΝN ΟO ΡP ΤT ΥY ΧX οo"
-TWINS_CYRILLIC = "АA ВB СC ЕE НH ІI ЈJ КK МM ОO РP ЅS ТT ХX УY аa сc ԁd еe һh іi јj оo рp ԛq ѕs ԝw хx уy"
-# SIMILAR ones are read as Latin only beside Latin letters: alone they are symbols, such as the α of a test.
+TWINS_CYRILLIC = (
+    "АA ВB СC ЕE НH ІI ЈJ КK МM ОO РP ЅS ТT ХX УY аa сc ԁd еe һh іi јj оo рp ԛq ѕs ԝw хx уy"
+)
+# SIMILAR ones are read as Latin only beside Latin letters: alone they are symbols, such as the α of
+# a test.
 SIMILAR_GREEK = "ϜF ͿJ ϺM αa ιi ϳj ρp υu νv γy"
 SIMILAR_CYRILLIC = "ԌG ѴV ԜW ҮY ѵv үy"
 SIMILAR_ARMENIAN = "ՕO ՏS ՍU ցg հh ոn օo զq սu"
@@ -35,13 +41,23 @@ def _pairs(*groups: str) -> dict[str, str]:
 
 TWINS = _pairs(TWINS_GREEK, TWINS_CYRILLIC)
 SIMILAR = _pairs(
-    *(SIMILAR_GREEK, SIMILAR_CYRILLIC, SIMILAR_ARMENIAN, SIMILAR_CHEROKEE, SIMILAR_COPTIC, SIMILAR_LISU, SIMILAR_PHONETIC)
+    *(
+        SIMILAR_GREEK,
+        SIMILAR_CYRILLIC,
+        SIMILAR_ARMENIAN,
+        SIMILAR_CHEROKEE,
+        SIMILAR_COPTIC,
+        SIMILAR_LISU,
+        SIMILAR_PHONETIC,
+    )
 )
 
 _twins, _similar = "".join(TWINS), "".join(SIMILAR)
 _ANY = regex.compile(f"[{_twins}{_similar}]")
 _WORD = regex.compile(r"([\p{L}\p{M}]+)")
-_OWN = regex.compile(rf"[\p{{L}}--[\p{{Latin}}\p{{Common}}\p{{Inherited}}{_twins}{_similar}]]", regex.V1)  # shows another alphabet
+_OWN = regex.compile(
+    rf"[\p{{L}}--[\p{{Latin}}\p{{Common}}\p{{Inherited}}{_twins}{_similar}]]", regex.V1
+)  # shows another alphabet
 _LATIN = regex.compile(rf"[\p{{Latin}}--[{_similar}]]", regex.V1)
 _SIMILAR = regex.compile(rf"[{_similar}]")
 # `αSyn`, `γH`: a leading symbol before a capital is a symbol
@@ -51,7 +67,8 @@ LATIN, OTHER, OPEN = "latin", "other", "open"
 
 
 def read_as_latin(text: str) -> tuple[str, int]:
-    """The text with look-alikes read as Latin, and how many letters that were; those of formulas, such as `αx`, do not count.
+    """The text with look-alikes read as Latin, and how many letters that were; those of formulas,
+    such as `αx`, do not count.
 
     Args:
         text: in NFC; no letter of it changes its place.
@@ -61,10 +78,17 @@ def read_as_latin(text: str) -> tuple[str, int]:
     parts = _WORD.split(text)  # words stand at odd places
     words = parts[1::2]
     different = set(words)
-    alphabets, latin = {word: _alphabet(word) for word in different}, {word: _latin(word) for word in different}
+    alphabets, latin = (
+        {word: _alphabet(word) for word in different},
+        {word: _latin(word) for word in different},
+    )
     kinds = _settle([alphabets[word] for word in words])
-    parts[1::2] = [latin[word] if kind == LATIN else word for word, kind in zip(words, kinds, strict=True)]
-    return "".join(parts), sum(_hidden(one, read) for one, read in zip(words, parts[1::2], strict=True))
+    parts[1::2] = [
+        latin[word] if kind == LATIN else word for word, kind in zip(words, kinds, strict=True)
+    ]
+    return "".join(parts), sum(
+        _hidden(one, read) for one, read in zip(words, parts[1::2], strict=True)
+    )
 
 
 def _hidden(word: str, read: str) -> int:
@@ -84,7 +108,9 @@ def _alphabet(word: str) -> str:
 
 
 def _settle(kinds: list[str]) -> list[str]:
-    """Open words take the alphabet of the nearest decided words before and after, when those agree."""
+    """Open words take the alphabet of the nearest decided words before and after, when those
+    agree.
+    """
     before, after = _nearest(kinds), _nearest(kinds[::-1])[::-1]
     return [
         LATIN if kind == OPEN and {one, other} - {OPEN} == {LATIN} else kind

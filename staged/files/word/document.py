@@ -1,4 +1,6 @@
-"""A Word file as text: its body, then its notes; and the names of what a reader sees in it and this leaves out, or the reverse."""
+"""A Word file as text: its body, then its notes; and the names of what a reader sees in it and this
+leaves out, or the reverse.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,18 @@ from staged.files.word.story import Found, Place, read_story
 from staged.files.word.styles import Styles
 from staged.pages.figures import counted
 
-NOTES = {"footnote": "footnotes", "endnote": "endnotes"}  # an element, and the kind of relation to the part that has them
+NOTES = {
+    "footnote": "footnotes",
+    "endnote": "endnotes",
+}  # an element, and the kind of relation to the part that has them
 
 
 def read(data: bytes) -> Extract:
-    """Every word that a reader of a Word file sees, once: the body with its tables and text boxes, then footnotes and endnotes.
+    """Every word that a reader of a Word file sees, once: the body with its tables and text boxes,
+    then footnotes and endnotes.
 
-    Tracked changes count as accepted. Headers, footers and comments are not the author's prose: they are named, like pictures,
-    hidden words and whatever else is not in the text.
+    Tracked changes count as accepted. Headers, footers and comments are not the author's prose:
+    they are named, like pictures, hidden words and whatever else is not in the text.
 
     Raises:
         CorpusError: no Word file, locked, without text, or one that unpacks to too much.
@@ -35,19 +41,29 @@ def read(data: bytes) -> Extract:
     text = [*read_story(root, found, place), *_notes(package, relations, found, place)]
     left_out = tuple(_left_out(package, relations, found, root))
     if not text and left_out:
-        raise CorpusError(f"this Word file holds no text to read, only {', '.join(left_out)}; {INSTEAD}")
+        raise CorpusError(
+            f"this Word file holds no text to read, only {', '.join(left_out)}; {INSTEAD}"
+        )
     return Extract("\n\n".join(text), left_out)
 
 
 def _main_part(package: Package) -> tuple[str, Element]:
-    """The part that is the document, and its root: where the package's relations say, or its types, or where Word puts it."""
+    """The part that is the document, and its root: where the package's relations say, or its types,
+    or where Word puts it.
+    """
     parts = [one.target for one in package.relations() if one.kind == "officeDocument"]
-    parts += [part for part, kind in package.content_types().items() if "word" in kind and kind.endswith(".main+xml")]
+    parts += [
+        part
+        for part, kind in package.content_types().items()
+        if "word" in kind and kind.endswith(".main+xml")
+    ]
     for part in dict.fromkeys((*parts, "word/document.xml")):
         if part in package and name(root := package.root(part)) == "w:document":
             return part, root
     if any(part.startswith("word/") for part in package.names):
-        raise CorpusError(f"this Word file is damaged: its main part is missing; save it again, or {INSTEAD}")
+        raise CorpusError(
+            f"this Word file is damaged: its main part is missing; save it again, or {INSTEAD}"
+        )
     raise CorpusError(what_archive_it_is(package))
 
 
@@ -56,8 +72,12 @@ def _first(package: Package, relations: list[Relation], kind: str) -> Element | 
     return next((package.root(one.target) for one in relations if one.kind == kind), None)
 
 
-def _notes(package: Package, relations: list[Relation], found: Found, place: Place) -> Iterator[str]:
-    """Footnotes, then endnotes, in the order that the body refers to them; those that it does not refer to are on no page."""
+def _notes(
+    package: Package, relations: list[Relation], found: Found, place: Place
+) -> Iterator[str]:
+    """Footnotes, then endnotes, in the order that the body refers to them; those that it does not
+    refer to are on no page.
+    """
     for kind, part in NOTES.items():
         root = _first(package, relations, part)
         notes = {value(one, "w:id"): one for one in root} if root is not None else {}
@@ -68,7 +88,9 @@ def _notes(package: Package, relations: list[Relation], found: Found, place: Pla
                 found.left_out[f"missing {kind}"] += 1
 
 
-def _left_out(package: Package, relations: list[Relation], found: Found, root: Element) -> Iterator[str]:
+def _left_out(
+    package: Package, relations: list[Relation], found: Found, root: Element
+) -> Iterator[str]:
     for why, texts in found.unseen.items():
         if words := len("".join(texts).split()):
             yield counted(words, why)
@@ -76,8 +98,12 @@ def _left_out(package: Package, relations: list[Relation], found: Found, root: E
         yield counted(number, what)
     used = {value(one, "r:id") for one in root.iter("{*}headerReference", "{*}footerReference")}
     for kind in ("header", "footer"):
-        stories = [package.root(one.target) for one in relations if one.kind == kind and one.id in used]
-        if with_text := sum(bool(read_story(story, Found(found.styles), Place())) for story in stories):
+        stories = [
+            package.root(one.target) for one in relations if one.kind == kind and one.id in used
+        ]
+        if with_text := sum(
+            bool(read_story(story, Found(found.styles), Place())) for story in stories
+        ):
             yield counted(with_text, kind)
     if any(one.kind == "vbaProject" for one in relations):
         yield "macros"

@@ -1,4 +1,6 @@
-"""A story's pieces, and how they become paragraphs: of fields the results alone, paragraphs joined where their mark is gone."""
+"""A story's pieces, and how they become paragraphs: of fields the results alone, paragraphs joined
+where their mark is gone.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def paragraphs(pieces: Sequence[Piece]) -> Iterator[str]:
 
 
 def _shown(pieces: Sequence[Piece]) -> Iterator[Piece]:
-    """The pieces without what stands between a field's beginning and its result, or its end where it has none."""
+    """The pieces without what stands between a field's beginning and its result, or its end where
+    it has none.
+    """
     depth, steps = 0, _steps(pieces)
     for place, piece in enumerate(pieces):
         depth += steps.get(place, 0)
@@ -52,7 +56,9 @@ def _shown(pieces: Sequence[Piece]) -> Iterator[Piece]:
 
 
 def _steps(pieces: Sequence[Piece]) -> dict[int, int]:
-    """Where an instruction begins (+1) and ends (-1). A mark without its partner is no field's, as when part of it was deleted."""
+    """Where an instruction begins (+1) and ends (-1). A mark without its partner is no field's, as
+    when part of it was deleted.
+    """
     steps, open_fields = dict[int, int](), list[list[int]]()
     for place, piece in enumerate(pieces):
         if piece in (Mark.BEGIN, Mark.CHOICE):

@@ -1,4 +1,6 @@
-"""Files that are opened as Word's: by which bytes and names they are known, and which of them other programs wrote."""
+"""Files that are opened as Word's: by which bytes and names they are known, and which of them other
+programs wrote.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,20 @@ from staged.files.extracted import INSTEAD
 from staged.files.word.package import Package
 
 SUFFIXES = (".docx", ".docm", ".dotx", ".dotm")  # those that are read
-OTHERS = (".doc", ".dot", ".rtf", ".odt", ".ott", ".pages")  # refused by what they are, unless they hold one that is read
+OTHERS = (
+    ".doc",
+    ".dot",
+    ".rtf",
+    ".odt",
+    ".ott",
+    ".pages",
+)  # refused by what they are, unless they hold one that is read
 ARCHIVE, COMPOUND, RICH = b"PK", b"\xd0\xcf\x11\xe0", b"{\\rtf"
 ARCHIVES = tuple(ARCHIVE + more for more in (b"\x03\x04", b"\x05\x06", b"\x07\x08"))
 MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # text in UTF-16, which has NUL bytes
-MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml|<!doctype|<html|<!--|mime-version:)", re.IGNORECASE)
+MARKUP = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<\?xml|<!doctype|<html|<!--|mime-version:)", re.IGNORECASE
+)
 SAVE = f"save it as .docx, or {INSTEAD}"
 
 COMPOUND_STREAMS = {
@@ -28,29 +39,39 @@ COMPOUND_STREAMS = {
 MIME = {
     "application/epub+zip": f"this is an e-book (.epub), not a Word file; {INSTEAD}",
     "application/vnd.oasis.opendocument.text": f"this is an OpenDocument text (.odt); {SAVE}",
-    "application/vnd.oasis.opendocument.spreadsheet": f"this is an OpenDocument spreadsheet (.ods), not a Word file; {INSTEAD}",
-    "application/vnd.oasis.opendocument.presentation": f"this is an OpenDocument presentation (.odp), not a Word file; {INSTEAD}",
+    "application/vnd.oasis.opendocument.spreadsheet": (
+        f"this is an OpenDocument spreadsheet (.ods), not a Word file; {INSTEAD}"
+    ),
+    "application/vnd.oasis.opendocument.presentation": (
+        f"this is an OpenDocument presentation (.odp), not a Word file; {INSTEAD}"
+    ),
     "application/vnd.oasis.opendocument": f"this is an OpenDocument file; {SAVE}",
 }
 MEMBERS = {
     "xl/": f"this is an Excel file (.xlsx), not a Word file; {INSTEAD}",
     "ppt/": f"this is a PowerPoint file (.pptx), not a Word file; {INSTEAD}",
     "visio/": f"this is a Visio file (.vsdx), not a Word file; {INSTEAD}",
-    "index/document.iwa": f"this is a file of Apple's Pages, Numbers or Keynote, not a Word file; {SAVE}",
+    "index/document.iwa": (
+        f"this is a file of Apple's Pages, Numbers or Keynote, not a Word file; {SAVE}"
+    ),
     "index.zip": f"this is a file of Apple's Pages, Numbers or Keynote, not a Word file; {SAVE}",
     "fixeddocseq.fdseq": f"this is an XPS file, not a Word file; {INSTEAD}",
     "meta-inf/container.xml": MIME["application/epub+zip"],
 }
 MARKED = {
     b"schemas.microsoft.com/office/2006/xmlpackage": f"this is a Word file as one XML file; {SAVE}",
-    b"schemas.microsoft.com/office/word/2003/wordml": f"this is a Word file as one XML file of 2003; {SAVE}",
+    b"schemas.microsoft.com/office/word/2003/wordml": (
+        f"this is a Word file as one XML file of 2003; {SAVE}"
+    ),
     b"<html": f"this is a web page (.html), not a Word file; {SAVE}",
     b"mime-version:": f"this is a web page in one file (.mht), not a Word file; {SAVE}",
 }
 
 
 def is_meant_for_word(file_name: str, data: bytes) -> bool:
-    """Whether `read` is to open a file, or to say what it is: by its first bytes, or by its name where they are no plain text."""
+    """Whether `read` is to open a file, or to say what it is: by its first bytes, or by its name
+    where they are no plain text.
+    """
     is_known = data.startswith((*ARCHIVES, COMPOUND, RICH))
     is_named = PurePath(file_name).suffix.lower() in SUFFIXES + OTHERS
     is_binary = b"\0" in data[:4096] and not data.startswith(MARKS)
@@ -62,8 +83,12 @@ def what_it_is(data: bytes) -> str:
     if data.startswith(RICH):
         return f"this is a rich-text file (.rtf); {SAVE}"
     if data.startswith(COMPOUND):
-        names = (sentence for stream, sentence in COMPOUND_STREAMS.items() if _entry(stream) in data)
-        return next(names, f"this is an old Office file, damaged or of another program than Word; {SAVE}")
+        names = (
+            sentence for stream, sentence in COMPOUND_STREAMS.items() if _entry(stream) in data
+        )
+        return next(
+            names, f"this is an old Office file, damaged or of another program than Word; {SAVE}"
+        )
     head = data[:4096].lower()
     return next(
         (sentence for mark, sentence in MARKED.items() if mark in head),
@@ -72,14 +97,26 @@ def what_it_is(data: bytes) -> str:
 
 
 def _entry(stream: str) -> bytes:
-    """A stream's name as a directory of a compound file holds it: 64 bytes, then its length in bytes."""
+    """A stream's name as a directory of a compound file holds it: 64 bytes, then its length in
+    bytes.
+    """
     wide = stream.encode("utf-16-le")
     return wide.ljust(64, b"\0") + (len(wide) + 2).to_bytes(2, "little")
 
 
 def what_archive_it_is(package: Package) -> str:
     """One sentence about an archive without a Word document in it."""
-    said = package.read("mimetype")[:100].decode("ascii", "replace").strip() if "mimetype" in package else ""
+    said = (
+        package.read("mimetype")[:100].decode("ascii", "replace").strip()
+        if "mimetype" in package
+        else ""
+    )
     known = [sentence for kind, sentence in MIME.items() if said.startswith(kind)]
-    known += [sentence for start, sentence in MEMBERS.items() if any(part.startswith(start) for part in package.names)]
-    return (known or [f"this is an archive, but not a Word file (.docx); {INSTEAD}, .docx or .pdf"])[0]
+    known += [
+        sentence
+        for start, sentence in MEMBERS.items()
+        if any(part.startswith(start) for part in package.names)
+    ]
+    return (
+        known or [f"this is an archive, but not a Word file (.docx); {INSTEAD}, .docx or .pdf"]
+    )[0]

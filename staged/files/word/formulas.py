@@ -1,11 +1,21 @@
-"""Formulas in one line, as Word itself writes them so: (a+b)/2, x^2, a_i (Unicode Technical Note 28)."""
+"""Formulas in one line, as Word itself writes them so: (a+b)/2, x^2, a_i (Unicode Technical Note
+28).
+"""
 
 from __future__ import annotations
 
 from staged.files.word.markup import Element, child, name, value
 
 _BEFORE = {"m:den": "/", "m:sup": "^", "m:sub": "_"}
-_PARTS = ("m:e", "m:num", "m:lim", "m:deg", "m:fName", "m:mr", "m:oMath")  # apart from the part before them
+_PARTS = (
+    "m:e",
+    "m:num",
+    "m:lim",
+    "m:deg",
+    "m:fName",
+    "m:mr",
+    "m:oMath",
+)  # apart from the part before them
 
 
 def before(element: Element) -> str:
@@ -18,7 +28,9 @@ def before(element: Element) -> str:
     if kind == "m:rad":
         return "√"
     previous = element.getprevious()
-    is_first = previous is None or not name(previous).startswith("m:") or name(previous).endswith("Pr")
+    is_first = (
+        previous is None or not name(previous).startswith("m:") or name(previous).endswith("Pr")
+    )
     return _BEFORE.get(kind, " " if kind in _PARTS and not is_first else "")
 
 

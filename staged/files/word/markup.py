@@ -24,9 +24,17 @@ _SHORT = {
     "v": ("urn:schemas-microsoft-com:vml",),
 }
 _TRANSITIONAL, _STRICT = "http://schemas.openxmlformats.org", "http://purl.oclc.org/ooxml"
-NAMESPACES = {short: tuple(one.format(_TRANSITIONAL, _STRICT) for one in full) for short, full in _SHORT.items()}
+NAMESPACES = {
+    short: tuple(one.format(_TRANSITIONAL, _STRICT) for one in full)
+    for short, full in _SHORT.items()
+}
 PREFIXES = {one: short for short, full in NAMESPACES.items() for one in full}
-OFFICE = (f"{_TRANSITIONAL}/", f"{_STRICT}/", "http://schemas.microsoft.com/office/", "urn:schemas-microsoft-com:")
+OFFICE = (
+    f"{_TRANSITIONAL}/",
+    f"{_STRICT}/",
+    "http://schemas.microsoft.com/office/",
+    "urn:schemas-microsoft-com:",
+)
 OFF = ("0", "false", "off")
 SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 
@@ -35,10 +43,16 @@ def parsed(data: bytes) -> Element:
     """The root element of a part; nothing that it names is fetched or expanded.
 
     Raises:
-        ValueError: no XML, nested more than 256 deep, or with a document type, which no Office file has.
+        ValueError: no XML, nested more than 256 deep, or with a document type, which no Office file
+            has.
     """
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
     )
     try:
         root = etree.fromstring(data, parser)
@@ -57,19 +71,27 @@ def _short(tag: str) -> str:
 
 
 def is_office(namespace: str | None) -> bool:
-    """Whether programs that read Office files know this namespace; they pass over the elements of any other."""
+    """Whether programs that read Office files know this namespace; they pass over the elements of
+    any other.
+    """
     return (namespace or "").startswith(OFFICE)
 
 
 def name(element: Element | None) -> str:
-    """`w:t`; `other` for an element of a namespace of Office's that needs no name here, empty for any other, and for none."""
+    """`w:t`; `other` for an element of a namespace of Office's that needs no name here, empty for
+    any other, and for none.
+    """
     return _short(element.tag) if element is not None and isinstance(element.tag, str) else ""
 
 
 def child(element: Element | None, *names: str) -> Element | None:
     """The first child of that name, its first child of the next name, and so on."""
     for wanted in names:
-        element = next((one for one in element if name(one) == wanted), None) if element is not None else None
+        element = (
+            next((one for one in element if name(one) == wanted), None)
+            if element is not None
+            else None
+        )
     return element
 
 

@@ -1,4 +1,6 @@
-"""The parts of an Office file: an archive in which relations say which part is what (ECMA-376, part 2)."""
+"""The parts of an Office file: an archive in which relations say which part is what (ECMA-376, part
+2).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ ENCRYPTED = 1  # a member's flag
 
 @dataclass(frozen=True)
 class Relation:
-    """From one part to another: `id` as its markup names it, `kind` the last word of its type, `target` a part's name."""
+    """From one part to another: `id` as its markup names it, `kind` the last word of its type,
+    `target` a part's name.
+    """
 
     id: str
     kind: str
@@ -28,7 +32,8 @@ class Relation:
 
 
 class Package:
-    """The parts by name: in lower case and with plain slashes, as programs that read Office files compare them.
+    """The parts by name: in lower case and with plain slashes, as programs that read Office files
+    compare them.
 
     Raises:
         CorpusError: too many members.
@@ -41,7 +46,10 @@ class Package:
         self._members: dict[str, zipfile.ZipInfo] = {}
         members = self._archive.infolist()
         if len(members) > MEMBERS:
-            raise CorpusError(f"this archive has {len(members):,} members; at most {MEMBERS:,} are read; {INSTEAD}")
+            raise CorpusError(
+                f"this archive has {len(members):,} members; at most {MEMBERS:,} are read;"
+                f" {INSTEAD}"
+            )
         self._twice = set[str]()
         for member in members:
             part = _normal(member.filename)
@@ -62,7 +70,8 @@ class Package:
         """A part's bytes.
 
         Raises:
-            CorpusError: locked, there twice, or more than 64 MiB together with what was read before.
+            CorpusError: locked, there twice, or more than 64 MiB together with what was read
+                before.
             ValueError, zipfile.BadZipFile, …: damaged.
         """
         member = self._members[part]
@@ -72,7 +81,9 @@ class Package:
             raise CorpusError(f"this archive holds {part} twice; save the file again, or {INSTEAD}")
         self._left_bytes -= member.file_size
         if self._left_bytes < 0:
-            raise CorpusError(f"this Word file unpacks to more than {UNPACKED_BYTES >> 20} MiB; {INSTEAD}")
+            raise CorpusError(
+                f"this Word file unpacks to more than {UNPACKED_BYTES >> 20} MiB; {INSTEAD}"
+            )
         return self._archive.read(member)
 
     def root(self, part: str) -> Element:
@@ -80,13 +91,19 @@ class Package:
         return parsed(self.read(part))
 
     def relations(self, part: str = "") -> list[Relation]:
-        """From a part, or from the package itself, to parts that are there; files elsewhere are no part."""
+        """From a part, or from the package itself, to parts that are there; files elsewhere are no
+        part.
+        """
         folder, base = posixpath.split(part)
         where = posixpath.join(folder, "_rels", f"{base}.rels")
         if where not in self:
             return []
         found = [
-            Relation(one.get("Id", ""), posixpath.basename(one.get("Type", "")), _resolved(folder, one.get("Target", "")))
+            Relation(
+                one.get("Id", ""),
+                posixpath.basename(one.get("Type", "")),
+                _resolved(folder, one.get("Target", "")),
+            )
             for one in self.root(where)
             if name(one) == "links:Relationship" and one.get("TargetMode", "").lower() != "external"
         ]
@@ -97,7 +114,10 @@ class Package:
         if TYPES not in self:
             return {}
         overrides = (one for one in self.root(TYPES) if name(one) == "types:Override")
-        return {_normal(one.get("PartName", "")): one.get("ContentType", "").lower() for one in overrides}
+        return {
+            _normal(one.get("PartName", "")): one.get("ContentType", "").lower()
+            for one in overrides
+        }
 
 
 def _normal(path: str) -> str:

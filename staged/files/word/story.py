@@ -1,4 +1,6 @@
-"""A story of a Word file (its body, a note, a text box) as paragraphs, with what every element of it shows or hides."""
+"""A story of a Word file (its body, a note, a text box) as paragraphs, with what every element of
+it shows or hides.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from staged.files.word.tables import Grid
 
 DELETED = "deleted word"
 LINE_ENDS = re.compile(r"[\r\n]+")
-COMPUTED = re.compile(r"\s*(EQ|SYMBOL|MACROBUTTON|GOTOBUTTON|LISTNUM|AUTONUM\w*)\b")  # such fields keep no result
+COMPUTED = re.compile(
+    r"\s*(EQ|SYMBOL|MACROBUTTON|GOTOBUTTON|LISTNUM|AUTONUM\w*)\b"
+)  # such fields keep no result
 
 COUNTED = {
     "pic:pic": "picture",
@@ -24,7 +28,10 @@ COUNTED = {
     "cx:chart": "chart",
     "dgm:relIds": "diagram",
     "w:altChunk": "embedded document",
-    **dict.fromkeys((f"w:{what}{form}" for what in ("day", "month", "year") for form in ("Short", "Long")), "computed field"),
+    **dict.fromkeys(
+        (f"w:{what}{form}" for what in ("day", "month", "year") for form in ("Short", "Long")),
+        "computed field",
+    ),
     "w:pgNum": "computed field",
     "w:commentReference": "comment",
     "w:contentPart": "drawing by hand",
@@ -33,8 +40,21 @@ COUNTED = {
     "w:object": "embedded object",
     "w:subDoc": "linked document",
 }
-SHOWN = {"w:tab": "\t", "w:ptab": "\t", "a:tab": "\t", "w:br": "\n", "a:br": "\n", "w:cr": "\n", "w:noBreakHyphen": "-"}
-NEVER_SHOWN = ("w:object", "w:moveFrom", "w:rt", "w:delInstrText")  # and properties, which end in Pr
+SHOWN = {
+    "w:tab": "\t",
+    "w:ptab": "\t",
+    "a:tab": "\t",
+    "w:br": "\n",
+    "a:br": "\n",
+    "w:cr": "\n",
+    "w:noBreakHyphen": "-",
+}
+NEVER_SHOWN = (
+    "w:object",
+    "w:moveFrom",
+    "w:rt",
+    "w:delInstrText",
+)  # and properties, which end in Pr
 
 
 @dataclass(frozen=True)
@@ -156,7 +176,9 @@ class _Story:
     # runs and what holds them
 
     def run(self, element: Element, place: Place) -> None:
-        why = self.found.styles.why_unseen(child(element, "w:rPr"), place.paragraph, place.table, on_white=place.is_paper)
+        why = self.found.styles.why_unseen(
+            child(element, "w:rPr"), place.paragraph, place.table, on_white=place.is_paper
+        )
         self.children(element, place.unless(why))
 
     def deleted(self, element: Element, place: Place) -> None:
@@ -201,13 +223,20 @@ class _Story:
 
     def note(self, element: Element, place: Place) -> None:
         if not place.unseen:
-            self.found.notes[name(element)[2:].removesuffix("Reference"), value(element, "w:id")] = None
+            self.found.notes[
+                name(element)[2:].removesuffix("Reference"), value(element, "w:id")
+            ] = None
 
     # tables
 
     def table(self, element: Element, place: Place) -> None:
         self.end_paragraph(place)
-        self.children(element, replace(place, table=child(element, "w:tblPr"), grid=Grid(), paragraph=None, is_paper=False))
+        self.children(
+            element,
+            replace(
+                place, table=child(element, "w:tblPr"), grid=Grid(), paragraph=None, is_paper=False
+            ),
+        )
 
     def row(self, element: Element, place: Place) -> None:
         properties = child(element, "w:trPr")
@@ -228,7 +257,9 @@ class _Story:
     # shapes
 
     def alternatives(self, element: Element, place: Place) -> None:
-        """The first choice that programs of today know, as they take it, or else what stands there for older ones."""
+        """The first choice that programs of today know, as they take it, or else what stands there
+        for older ones.
+        """
         choices = [one for one in element if name(one) == "mc:Choice" and _is_known(one)]
         for one in (*choices, *(one for one in element if name(one) == "mc:Fallback"))[:1]:
             self.children(one, place)
@@ -245,7 +276,9 @@ class _Story:
             self.pieces.append(Box([text]))
 
     def drawing(self, element: Element, place: Place) -> None:
-        frames = [one for frame in element for one in (frame, *frame)]  # the frame itself, and its `wp:docPr`
+        frames = [
+            one for frame in element for one in (frame, *frame)
+        ]  # the frame itself, and its `wp:docPr`
         is_hidden = any(is_on(one, "hidden", absent=False) for one in frames)
         self.children(element, place.unless(HIDDEN * is_hidden))
 

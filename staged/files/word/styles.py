@@ -1,4 +1,6 @@
-"""Whether a run's letters are seen: its own properties, then its styles', then the document's (ECMA-376, part 1, 17.7)."""
+"""Whether a run's letters are seen: its own properties, then its styles', then the document's
+(ECMA-376, part 1, 17.7).
+"""
 
 from __future__ import annotations
 
@@ -21,20 +23,37 @@ class Styles:
 
     def __init__(self, root: Element | None) -> None:
         styles = [one for one in root if name(one) == "w:style"] if root is not None else []
-        self._styles = {(value(one, "w:type") or PARAGRAPH, value(one, "w:styleId")): one for one in styles}
-        self._default = {value(one, "w:type"): value(one, "w:styleId") for one in styles if is_on(one, "w:default", absent=False)}
+        self._styles = {
+            (value(one, "w:type") or PARAGRAPH, value(one, "w:styleId")): one for one in styles
+        }
+        self._default = {
+            value(one, "w:type"): value(one, "w:styleId")
+            for one in styles
+            if is_on(one, "w:default", absent=False)
+        }
         self._document = child(root, "w:docDefaults", "w:rPrDefault", "w:rPr")
         self._inherited, self._hide = cache(self._look_up), cache(self._do_hide)
 
-    def why_unseen(self, run: Element | None, paragraph: Element | None, table: Element | None, *, on_white: bool = False) -> str:
+    def why_unseen(
+        self,
+        run: Element | None,
+        paragraph: Element | None,
+        table: Element | None,
+        *,
+        on_white: bool = False,
+    ) -> str:
         """Why letters are not seen, as a noun, or nothing where they are.
 
         Args:
             run: the `w:rPr` of a run or of a paragraph's mark.
             paragraph, table: the `w:pPr` and `w:tblPr` around it.
-            on_white: nothing but paper lies behind the paragraph, as far as it does not say otherwise itself.
+            on_white: nothing but paper lies behind the paragraph, as far as it does not say
+                otherwise itself.
         """
-        styles: Chosen = ((CHARACTER, value(child(run, "w:rStyle"))), (PARAGRAPH, value(child(paragraph, "w:pStyle"))))
+        styles: Chosen = (
+            (CHARACTER, value(child(run, "w:rStyle"))),
+            (PARAGRAPH, value(child(paragraph, "w:pStyle"))),
+        )
         if table is not None:
             styles += ((TABLE, value(child(table, "w:tblStyle"))),)
 
@@ -48,21 +67,38 @@ class Styles:
         if number(value(nearest("w:sz")), TINIEST_HALF_POINTS + 1) <= TINIEST_HALF_POINTS:
             return TINY
         if on_white and WHITES.fullmatch(value(nearest("w:color"))):
-            behind = (nearest("w:shd"), nearest("w:highlight"), child(paragraph, "w:shd"), self._shade(styles[1][1]))
+            behind = (
+                nearest("w:shd"),
+                nearest("w:highlight"),
+                child(paragraph, "w:shd"),
+                self._shade(styles[1][1]),
+            )
             return "" if any(_is_dark(one) for one in behind) else WHITE
         return ""
 
     def _look_up(self, styles: Chosen, wanted: str) -> Element | None:
         """A property of letters as the first of these styles that says it, or else the document."""
-        found = (child(one, "w:rPr", wanted) for kind, style in styles for one in self._bases(kind, style))
+        found = (
+            child(one, "w:rPr", wanted)
+            for kind, style in styles
+            for one in self._bases(kind, style)
+        )
         return next((one for one in found if one is not None), child(self._document, wanted))
 
     def _do_hide(self, styles: Chosen) -> bool:
         """`w:vanish` is a toggle: a style that hides, upon another that hides, shows."""
         if is_on(child(self._document, "w:vanish")):
             return True
-        said = ([child(one, "w:rPr", "w:vanish") for one in self._bases(*style)] for style in styles)
-        return sum(is_on(next((one for one in of_style if one is not None), None)) for of_style in said) % 2 == 1
+        said = (
+            [child(one, "w:rPr", "w:vanish") for one in self._bases(*style)] for style in styles
+        )
+        return (
+            sum(
+                is_on(next((one for one in of_style if one is not None), None)) for of_style in said
+            )
+            % 2
+            == 1
+        )
 
     def _shade(self, style: str) -> Element | None:
         """What lies behind paragraphs of a style."""
@@ -84,4 +120,6 @@ def _is_dark(behind: Element | None) -> bool:
         return value(behind) not in ("none", "white")
     fill, pattern = value(behind, "w:fill"), value(behind)
     is_white = fill in ("", "auto") or WHITES.fullmatch(fill) is not None
-    return behind is not None and not (is_white and pattern in ("", "clear", "nil") and not value(behind, "w:themeFill"))
+    return behind is not None and not (
+        is_white and pattern in ("", "clear", "nil") and not value(behind, "w:themeFill")
+    )

@@ -1,4 +1,6 @@
-"""Which cells of a table are not drawn: those that go on with the cell above or on their left (ECMA-376, part 1, 17.4)."""
+"""Which cells of a table are not drawn: those that go on with the cell above or on their left
+(ECMA-376, part 1, 17.4).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Grid:
         self.column = number(value(child(properties, "w:gridBefore")), 0)
 
     def goes_on(self, properties: Element | None) -> bool:
-        """Whether the next cell, with this `w:tcPr`, goes on with another; one that has none to go on with is drawn."""
+        """Whether the next cell, with this `w:tcPr`, goes on with another; one that has none to go
+        on with is drawn.
+        """
         down, across = child(properties, "w:vMerge"), child(properties, "w:hMerge")
         goes_down = down is not None and value(down) != "restart" and self.column in self.open
         goes_across = across is not None and value(across) != "restart" and self.is_wide

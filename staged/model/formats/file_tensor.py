@@ -1,7 +1,9 @@
-"""A tensor that lies in a file: where, how large, of what type; read piece by piece, straight into the type that is wanted.
+"""A tensor that lies in a file: where, how large, of what type; read piece by piece, straight into
+the type that is wanted.
 
-A file is never read or mapped as a whole: 4 MB at a time pass through one buffer, so that loading holds the weights once whatever
-type they are stored in, and a file on a failing disk or a network is an error and not a signal.
+A file is never read or mapped as a whole: 4 MB at a time pass through one buffer, so that loading
+holds the weights once whatever type they are stored in, and a file on a failing disk or a network
+is an error and not a signal.
 """
 
 from __future__ import annotations
@@ -46,21 +48,29 @@ class StoredTensor:
     kind: str = ""
 
     def beginning(self, shape: tuple[int, ...]) -> StoredTensor:
-        """Its first elements as a tensor of this shape, without a checksum, which is of the whole."""
+        """Its first elements as a tensor of this shape, without a checksum, which is of the
+        whole.
+        """
         return replace(self, shape=shape, crc32c=None)
 
     def read(self, dtype: torch.dtype | None = None) -> Tensor:
         """The tensor as `dtype` (None: as stored); memory beyond the result is one piece.
 
         Raises:
-            CheckpointError: the file ends early, the checksum differs, a value is NaN or infinite or too large for `dtype`, or the
-                stored type is not a floating-point one.
+            CheckpointError: the file ends early, the checksum differs, a value is NaN or infinite
+                or too large for `dtype`, or the stored type is not a floating-point one.
         """
         if self.dtype not in FLOATS:
-            raise CheckpointError(_not_floats(self.path, self.name, self.kind or str(self.dtype).removeprefix("torch.")))
+            raise CheckpointError(
+                _not_floats(
+                    self.path, self.name, self.kind or str(self.dtype).removeprefix("torch.")
+                )
+            )
         result = torch.empty(self.shape, dtype=dtype or self.dtype)
         flat, crc = result.view(-1), 0
-        buffer = _buffer(min(PIECE, flat.numel()), self.dtype) if result.dtype != self.dtype else None
+        buffer = (
+            _buffer(min(PIECE, flat.numel()), self.dtype) if result.dtype != self.dtype else None
+        )
         try:
             with open(self.path, "rb", buffering=0) as file:
                 file.seek(self.offset)
@@ -71,11 +81,19 @@ class StoredTensor:
                     self._check_finite(piece, "holds NaN or infinity; the checkpoint is damaged")
                     if buffer is not None:
                         target.copy_(piece)
-                        self._check_finite(target, f"holds a value too large for {result.dtype}; choose another --dtype")
+                        self._check_finite(
+                            target,
+                            f"holds a value too large for {result.dtype}; choose another --dtype",
+                        )
         except OSError as error:
-            raise CheckpointError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+            raise CheckpointError(
+                f"{self.path}: cannot be read: {error.strerror or error}"
+            ) from None
         if self.crc32c is not None and masked(crc) != self.crc32c:
-            raise CheckpointError(f"{self.path}: tensor {self.name!r} does not match its checksum; download the file again")
+            raise CheckpointError(
+                f"{self.path}: tensor {self.name!r} does not match its checksum; download the file"
+                " again"
+            )
         return result
 
     def _fill(self, file: FileIO, piece: Tensor, crc: int) -> int:
@@ -85,7 +103,10 @@ class StoredTensor:
         while done < view.size:
             count = file.readinto(view.data[done:])
             if not count:
-                raise CheckpointError(f"{self.path}: truncated: it ends inside tensor {self.name!r}; download it again")
+                raise CheckpointError(
+                    f"{self.path}: truncated: it ends inside tensor {self.name!r}; download it"
+                    " again"
+                )
             done += count
         return int(google_crc32c.extend(crc, view)) if self.crc32c is not None else 0
 
@@ -101,8 +122,12 @@ class StoredTensor:
 
 
 def _buffer(count: int, dtype: torch.dtype) -> Tensor:
-    """A tensor outside the heap: freed between the results, it would leave holes there that stay resident."""
-    return torch.frombuffer(mmap.mmap(-1, max(count, 1) * dtype.itemsize), dtype=dtype, count=max(count, 1))
+    """A tensor outside the heap: freed between the results, it would leave holes there that stay
+    resident.
+    """
+    return torch.frombuffer(
+        mmap.mmap(-1, max(count, 1) * dtype.itemsize), dtype=dtype, count=max(count, 1)
+    )
 
 
 @dataclass(frozen=True)
@@ -130,10 +155,15 @@ class HeldTensor:
     def read(self, dtype: torch.dtype | None = None) -> Tensor:
         """As StoredTensor.read; shares memory with the held one where the type is the same."""
         if self.held.dtype not in FLOATS:
-            raise CheckpointError(_not_floats(self.path, self.name, str(self.dtype).removeprefix("torch.")))
+            raise CheckpointError(
+                _not_floats(self.path, self.name, str(self.dtype).removeprefix("torch."))
+            )
         result = self.held.to(dtype or self.held.dtype).contiguous()
         if not torch.isfinite(result).all():
-            raise CheckpointError(f"{self.path}: tensor {self.name!r} holds NaN or infinity; the checkpoint is damaged")
+            raise CheckpointError(
+                f"{self.path}: tensor {self.name!r} holds NaN or infinity; the checkpoint is"
+                " damaged"
+            )
         return result
 
 
@@ -173,11 +203,16 @@ AnyTensor = StoredTensor | HeldTensor | Transposed
 
 
 def _not_floats(path: Path, name: str, kind: str) -> str:
-    return f"{path}: tensor {name!r} is not of a floating-point type but {kind}; a model's weights are: take it unquantised"
+    return (
+        f"{path}: tensor {name!r} is not of a floating-point type but {kind}; a model's weights"
+        " are: take it unquantised"
+    )
 
 
 def same_values(one: AnyTensor, other: AnyTensor) -> bool:
-    """Whether two tensors are stored in the same type with the same bytes; only pieces of them are held."""
+    """Whether two tensors are stored in the same type with the same bytes; only pieces of them are
+    held.
+    """
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     return _digest(one) == _digest(other)
@@ -223,9 +258,14 @@ def refuse_foreign(path: Path) -> int:
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from None
     if head.startswith(LFS):
-        raise CheckpointError(f"{path}: a git-lfs pointer, not the file itself; run `git lfs pull` in that folder")
+        raise CheckpointError(
+            f"{path}: a git-lfs pointer, not the file itself; run `git lfs pull` in that folder"
+        )
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")):
-        raise CheckpointError(f"{path}: a web page, not a checkpoint: the download was an error page; download it again")
+        raise CheckpointError(
+            f"{path}: a web page, not a checkpoint: the download was an error page; download it"
+            " again"
+        )
     if not head:
         raise CheckpointError(f"{path}: an empty file; download it again")
     return size

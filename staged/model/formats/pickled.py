@@ -1,7 +1,9 @@
-"""`pytorch_model.bin`, and a training's checkpoint: pickles, opened only by PyTorch's unpickler that runs no code.
+"""`pytorch_model.bin`, and a training's checkpoint: pickles, opened only by PyTorch's unpickler
+that runs no code.
 
-The archive's tensors are located, not loaded: under fake tensors `torch.load` notes where each storage lies in the file.
-Files from before PyTorch 1.6 are no archive; their tensors are loaded, and let go one by one.
+The archive's tensors are located, not loaded: under fake tensors `torch.load` notes where each
+storage lies in the file. Files from before PyTorch 1.6 are no archive; their tensors are loaded,
+and let go one by one.
 """
 
 from __future__ import annotations
@@ -21,7 +23,12 @@ from staged.errors import CheckpointError
 from staged.model.formats.file_tensor import AnyTensor, HeldTensor, StoredTensor, refuse_foreign
 
 ARCHIVE = b"PK\x03\x04"
-ENTRIES = ("model", "state_dict", "model_state_dict", "module")  # nanoGPT's, Lightning's, many tutorials', DeepSpeed's
+ENTRIES = (
+    "model",
+    "state_dict",
+    "model_state_dict",
+    "module",
+)  # nanoGPT's, Lightning's, many tutorials', DeepSpeed's
 SHOWN = 6  # entries in a sentence
 
 
@@ -29,15 +36,18 @@ def read_pickled(path: Path) -> dict[str, AnyTensor]:
     """What one file holds.
 
     Raises:
-        CheckpointError: not such a file, truncated, damaged, with something else than tensors in it, or with code.
+        CheckpointError: not such a file, truncated, damaged, with something else than tensors in
+            it, or with code.
     """
     return _read(path, lambda found: _tensors(path, found))
 
 
 def read_pickled_entry(path: Path, entry: str) -> dict[str, AnyTensor]:
-    """The tensors under one entry of a training's checkpoint, such as `model_state_dict`; the rest of it is not kept.
+    """The tensors under one entry of a training's checkpoint, such as `model_state_dict`; the rest
+    of it is not kept.
 
-    What else may stand beside them is plain values, tensors, and the options of a command line (`argparse.Namespace`).
+    What else may stand beside them is plain values, tensors, and the options of a command line
+    (`argparse.Namespace`).
 
     Raises:
         CheckpointError: as `read_pickled`; or no such entry.
@@ -45,7 +55,9 @@ def read_pickled_entry(path: Path, entry: str) -> dict[str, AnyTensor]:
 
     def under(found: Any) -> dict[str, Tensor]:
         if not isinstance(found, dict) or entry not in found:
-            raise CheckpointError(f"{path}: has no entry {entry!r}; it is not a checkpoint of this training")
+            raise CheckpointError(
+                f"{path}: has no entry {entry!r}; it is not a checkpoint of this training"
+            )
         return _tensors(path, found[entry])
 
     return _read(path, under)
@@ -56,13 +68,20 @@ def _read(path: Path, choose: Callable[[Any], dict[str, Tensor]]) -> dict[str, A
     with open(path, "rb") as file:
         archive = file.read(4) == ARCHIVE
     if archive:
-        from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and rarely needed
+        from torch._subclasses.fake_tensor import (
+            FakeTensorMode,
+        )  # slow to import, and rarely needed
 
         with FakeTensorMode():
-            located = {name: _located(path, name, tensor) for name, tensor in choose(_load(path)).items()}
+            located = {
+                name: _located(path, name, tensor) for name, tensor in choose(_load(path)).items()
+            }
         if all(one is not None for one in located.values()):
             return {name: one for name, one in located.items() if one is not None}
-    return {name: HeldTensor(path, name, tensor) for name, tensor in choose(_load(path, mmap=archive)).items()}
+    return {
+        name: HeldTensor(path, name, tensor)
+        for name, tensor in choose(_load(path, mmap=archive)).items()
+    }
 
 
 def _located(path: Path, name: str, tensor: Tensor) -> StoredTensor | None:
@@ -77,23 +96,34 @@ def _located(path: Path, name: str, tensor: Tensor) -> StoredTensor | None:
 def _load(path: Path, *, mmap: bool = False) -> Any:
     try:
         with warnings.catch_warnings(), safe_globals([argparse.Namespace]):
-            warnings.simplefilter("ignore")  # about other versions of the pickle protocol, of which the errors below say enough
+            warnings.simplefilter(
+                "ignore"
+            )  # about other versions of the pickle protocol, of which the errors below say enough
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error):
             raise CheckpointError(
-                f"{path}: holds something else than tensors, which could run code when loaded; ask for a safetensors file"
+                f"{path}: holds something else than tensors, which could run code when loaded; ask"
+                " for a safetensors file"
             ) from None
-        raise CheckpointError(f"{path}: not a readable PyTorch file, or damaged; download it again") from None
+        raise CheckpointError(
+            f"{path}: not a readable PyTorch file, or damaged; download it again"
+        ) from None
     except Exception:  # a damaged archive shows as any of a dozen kinds
-        raise CheckpointError(f"{path}: not a readable PyTorch file, truncated or damaged; download it again") from None
+        raise CheckpointError(
+            f"{path}: not a readable PyTorch file, truncated or damaged; download it again"
+        ) from None
 
 
 def _tensors(path: Path, found: Any) -> dict[str, Tensor]:
     """Names and tensors, or those under the one entry of a training's checkpoint that has them."""
     if _is_state(found):
         return found
-    nested = [found[name] for name in ENTRIES if name in found and _is_state(found[name])] if isinstance(found, dict) else []
+    nested = (
+        [found[name] for name in ENTRIES if name in found and _is_state(found[name])]
+        if isinstance(found, dict)
+        else []
+    )
     if len(nested) == 1 and nested[0]:
         return nested[0]
     holds = (
@@ -101,8 +131,13 @@ def _tensors(path: Path, found: Any) -> dict[str, Tensor]:
         if isinstance(found, dict)
         else type(found).__name__
     )
-    raise CheckpointError(f"{path}: does not hold names and tensors alone, but {holds}; save the model's state_dict by itself")
+    raise CheckpointError(
+        f"{path}: does not hold names and tensors alone, but {holds}; save the model's state_dict"
+        " by itself"
+    )
 
 
 def _is_state(found: Any) -> bool:
-    return isinstance(found, dict) and all(isinstance(name, str) and isinstance(one, Tensor) for name, one in found.items())
+    return isinstance(found, dict) and all(
+        isinstance(name, str) and isinstance(one, Tensor) for name, one in found.items()
+    )

@@ -1,9 +1,12 @@
-"""The safetensors format: its header read with every rule checked, and a file written tensor by tensor.
+"""The safetensors format: its header read with every rule checked, and a file written tensor by
+tensor.
 
-    8 bytes little-endian N · N bytes of JSON: name → {dtype, shape, data_offsets} · the data, without gaps
+    8 bytes little-endian N · N bytes of JSON: name → {dtype, shape, data_offsets} · the data,
+    without gaps
 
-Source: https://github.com/huggingface/safetensors, README, "Format". The library reads and writes whole files or maps them; this
-module exists to read each tensor straight into its target (docs/decisions/006-formats.md). Both write the same bytes.
+Source: https://github.com/huggingface/safetensors, README, "Format". The library reads and writes
+whole files or maps them; this module exists to read each tensor straight into its target
+(docs/decisions/006-formats.md). Both write the same bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +27,18 @@ from staged.storage.writing import replacing
 
 HEADER_LIMIT = 100_000_000  # bytes, the library's own limit
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
-BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
+BYTES = {
+    "F64": 8,
+    "I64": 8,
+    "U64": 8,
+    "F32": 4,
+    "I32": 4,
+    "U32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "I16": 2,
+    "U16": 2,
+}
 BYTES |= {"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "C64": 8}
 
 
@@ -54,18 +68,40 @@ def parse_header(data: bytes, size: int, path: Path) -> dict[str, StoredTensor]:
     """
     length = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else 0
     if length < 2 or length > HEADER_LIMIT:
-        raise CheckpointError(f"{path}: not a readable safetensors file: its first 8 bytes give no header length; get it again")
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file: its first 8 bytes give no header length; get"
+            " it again"
+        )
     if 8 + length > min(size, len(data)):
-        raise CheckpointError(f"{path}: not a readable safetensors file, or truncated: it ends inside its header; get it again")
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file, or truncated: it ends inside its header; get"
+            " it again"
+        )
     found: dict[str, StoredTensor] = {}
     end = 0
-    for name, one in sorted(_entries(data[8 : 8 + length], path).items(), key=lambda item: _begin(item[0], item[1], path)):
+    for name, one in sorted(
+        _entries(data[8 : 8 + length], path).items(),
+        key=lambda item: _begin(item[0], item[1], path),
+    ):
         begin, end = _place(name, one, end, path)
         if 8 + length + end > size:
-            raise CheckpointError(f"{path}: not a readable safetensors file, or truncated: it ends before tensor {name!r} does")
-        found[name] = StoredTensor(path, name, 8 + length + begin, tuple(one["shape"]), DTYPES.get(one["dtype"]), kind=one["dtype"])
+            raise CheckpointError(
+                f"{path}: not a readable safetensors file, or truncated: it ends before tensor"
+                f" {name!r} does"
+            )
+        found[name] = StoredTensor(
+            path,
+            name,
+            8 + length + begin,
+            tuple(one["shape"]),
+            DTYPES.get(one["dtype"]),
+            kind=one["dtype"],
+        )
     if 8 + length + end != size:
-        raise CheckpointError(f"{path}: its header describes {8 + length + end} bytes but the file has {size}; get it again")
+        raise CheckpointError(
+            f"{path}: its header describes {8 + length + end} bytes but the file has {size}; get it"
+            " again"
+        )
     return found
 
 
@@ -79,9 +115,13 @@ def _entries(header: bytes, path: Path) -> dict[str, Any]:
     try:
         entries = json.loads(header.decode("utf-8"), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file: damaged header: {error}; get it again") from None
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file: damaged header: {error}; get it again"
+        ) from None
     if not isinstance(entries, dict):
-        raise CheckpointError(f"{path}: not a readable safetensors file: its header is not a JSON object")
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file: its header is not a JSON object"
+        )
     entries.pop("__metadata__", None)
     return entries
 
@@ -91,22 +131,40 @@ def _begin(name: str, one: Any, path: Path) -> tuple[int, int]:
     try:
         dtype, shape, (begin, end) = one["dtype"], one["shape"], one["data_offsets"]
         whole = all(type(n) is int and 0 <= n < 2**63 for n in (*shape, begin, end))
-        if whole and dtype in BYTES and type(shape) is list and len(shape) <= 8 and end - begin == math.prod(shape) * BYTES[dtype]:
+        if (
+            whole
+            and dtype in BYTES
+            and type(shape) is list
+            and len(shape) <= 8
+            and end - begin == math.prod(shape) * BYTES[dtype]
+        ):
             return begin, end
     except (KeyError, TypeError, ValueError):
         pass
-    raise CheckpointError(f"{path}: damaged header: tensor {name!r} has no valid dtype, shape and data_offsets; get it again")
+    raise CheckpointError(
+        f"{path}: damaged header: tensor {name!r} has no valid dtype, shape and data_offsets; get"
+        " it again"
+    )
 
 
 def _place(name: str, one: Any, expected: int, path: Path) -> tuple[int, int]:
     begin, end = one["data_offsets"]
     if begin != expected:
-        raise CheckpointError(f"{path}: damaged header: tensor {name!r} begins at {begin} where {expected} is due; get it again")
+        raise CheckpointError(
+            f"{path}: damaged header: tensor {name!r} begins at {begin} where {expected} is due;"
+            " get it again"
+        )
     return begin, end
 
 
-def write_safetensors(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype, read: Callable[[str], Tensor]) -> None:
-    """Write a whole file or nothing, holding one tensor at a time; the bytes are those the library would write.
+def write_safetensors(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: torch.dtype,
+    read: Callable[[str], Tensor],
+) -> None:
+    """Write a whole file or nothing, holding one tensor at a time; the bytes are those the library
+    would write.
 
     Args:
         shapes: name → axes' lengths.
@@ -124,4 +182,13 @@ def write_safetensors(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: 
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for name in sorted(shapes):
-            file.write(read(name).detach().to("cpu", dtype).contiguous().view(-1).view(torch.uint8).numpy().data)
+            file.write(
+                read(name)
+                .detach()
+                .to("cpu", dtype)
+                .contiguous()
+                .view(-1)
+                .view(torch.uint8)
+                .numpy()
+                .data
+            )

@@ -1,7 +1,8 @@
 """TensorFlow's index of a checkpoint, from its bytes: a LevelDB table of protocol buffers.
 
-Sources: TensorFlow's core/util/tensor_bundle/tensor_bundle.{h,cc}, core/protobuf/tensor_bundle.proto, and its copy of LevelDB's
-table, core/lib/io/{format,block,table}.cc. Every read is checked against the index's end.
+Sources: TensorFlow's core/util/tensor_bundle/tensor_bundle.{h,cc},
+core/protobuf/tensor_bundle.proto, and its copy of LevelDB's table,
+core/lib/io/{format,block,table}.cc. Every read is checked against the index's end.
 """
 
 from __future__ import annotations
@@ -50,11 +51,17 @@ def read_index(data: bytes, path: Path) -> tuple[int, dict[str, Entry]]:
         if b"" not in table:
             raise _DamagedError("it has no header entry")
         shards = _header(table.pop(b""))
-        entries = {name.decode("utf-8"): _entry(name, value, shards) for name, value in table.items()}
+        entries = {
+            name.decode("utf-8"): _entry(name, value, shards) for name, value in table.items()
+        }
     except UnicodeDecodeError:
-        raise CheckpointError(f"{path}: damaged TensorFlow index: a variable's name is not UTF-8; download it again") from None
+        raise CheckpointError(
+            f"{path}: damaged TensorFlow index: a variable's name is not UTF-8; download it again"
+        ) from None
     except _DamagedError as error:
-        raise CheckpointError(f"{path}: damaged TensorFlow index: {error}; download it again") from None
+        raise CheckpointError(
+            f"{path}: damaged TensorFlow index: {error}; download it again"
+        ) from None
     return shards, entries
 
 
@@ -70,7 +77,9 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     for _, handle in _block(data, offset, size):
         offset, size, _ = _handle(handle, 0)
         seen += size + TRAILER
-        if seen > len(data):  # an index that names one block again and again would keep the reader busy for hours
+        if seen > len(
+            data
+        ):  # an index that names one block again and again would keep the reader busy for hours
             raise _DamagedError("its blocks overlap")
         for key, value in _block(data, offset, size):
             if previous is not None and key <= previous:
@@ -94,7 +103,9 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
     if masked(google_crc32c.value(data[offset : offset + size + 1])) != stored:
         raise _DamagedError(f"the block at byte {offset} does not match its checksum")
     if kind != 0:
-        raise _DamagedError(f"the block at byte {offset} is compressed (type {kind}), which TensorFlow does not do")
+        raise _DamagedError(
+            f"the block at byte {offset} is compressed (type {kind}), which TensorFlow does not do"
+        )
     restarts = struct.unpack("<I", content[-4:])[0] if size >= 4 else 0
     end = size - 4 - 4 * restarts
     if size < 4 or end < 0:
@@ -105,7 +116,9 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
         fresh, at = _varint(content, at)
         length, at = _varint(content, at)
         if shared > len(key) or shared + fresh > NAME_LIMIT or at + fresh + length > end:
-            raise _DamagedError(f"an entry of the block at byte {offset} reaches beyond it, or has too long a name")
+            raise _DamagedError(
+                f"an entry of the block at byte {offset} reaches beyond it, or has too long a name"
+            )
         key = key[:shared] + content[at : at + fresh]
         yield key, content[at + fresh : at + fresh + length]
         at += fresh + length
@@ -146,7 +159,10 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
         length, at = (size, at) if size else _varint(data, at)
         if at + length > len(data):
             raise _DamagedError("a field reaches beyond its entry")
-        yield tag >> 3, int.from_bytes(data[at : at + length], "little") if size else data[at : at + length]
+        yield (
+            tag >> 3,
+            int.from_bytes(data[at : at + length], "little") if size else data[at : at + length],
+        )
         at += length
 
 

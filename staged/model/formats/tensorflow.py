@@ -1,7 +1,8 @@
 """OpenAI's TensorFlow checkpoints, read without TensorFlow.
 
     checkpoint                        text: the name of the newest checkpoint in the folder
-    model.ckpt.index                  a LevelDB table: variable → type, shape, shard, offset, size, CRC-32C
+    model.ckpt.index                  a LevelDB table: variable → type, shape, shard, offset, size,
+                                      CRC-32C
     model.ckpt.data-00000-of-00001    the variables' bytes
 
 An index is read whole (tens of kilobytes), by `tensor_index.py`.
@@ -24,10 +25,12 @@ FLOAT = 1  # DT_FLOAT
 
 
 def checkpoint_prefix(folder: Path) -> Path | None:
-    """The common start of the checkpoint's file names, as the file `checkpoint` says or the only `.index` does; None without.
+    """The common start of the checkpoint's file names, as the file `checkpoint` says or the only
+    `.index` does; None without.
 
     Raises:
-        CheckpointError: the file `checkpoint` is not one, or names a checkpoint that is not in the folder.
+        CheckpointError: the file `checkpoint` is not one, or names a checkpoint that is not in the
+            folder.
     """
     record = folder / "checkpoint"
     if record.is_file():
@@ -36,18 +39,24 @@ def checkpoint_prefix(folder: Path) -> Path | None:
             text = file.read(2**16).decode("utf-8-sig", errors="replace")
         found = re.search(r'^\s*model_checkpoint_path:\s*"([^"\n]+)"', text, re.MULTILINE)
         if not found:
-            raise CheckpointError(f'{record}: names no checkpoint; it must hold a line model_checkpoint_path: "model.ckpt"')
+            raise CheckpointError(
+                f"{record}: names no checkpoint; it must hold a line model_checkpoint_path:"
+                ' "model.ckpt"'
+            )
         named = [folder / PureWindowsPath(path).name for path in (_unescaped(found[1]), found[1])]
         for prefix in named:
             if Path(f"{prefix}.index").is_file():
                 return prefix
-        raise CheckpointError(f"{named[0]}.index: no such file, but {record} names it; the checkpoint is not complete")
+        raise CheckpointError(
+            f"{named[0]}.index: no such file, but {record} names it; the checkpoint is not complete"
+        )
     indexes = sorted(folder.glob("*.index"))
     return indexes[0].with_suffix("") if len(indexes) == 1 else None
 
 
 def _unescaped(text: str) -> str:
-    """A string of a protocol buffer's text format, whose backslashes stand twice and other bytes in octal.
+    """A string of a protocol buffer's text format, whose backslashes stand twice and other bytes in
+    octal.
 
     TensorFlow stores the path of the machine that it ran on, which may have been one of Windows.
     """
@@ -64,17 +73,22 @@ def shard_files(prefix: Path) -> list[Path]:
 
 
 def read_tensorflow(prefix: Path) -> dict[str, StoredTensor]:
-    """GPT-2's variables by the names of the hub's layout, the leading 1 of projections dropped; no data is read.
+    """GPT-2's variables by the names of the hub's layout, the leading 1 of projections dropped; no
+    data is read.
 
     Variables of other names (a step counter, an optimizer's state) are left out.
 
     Raises:
-        CheckpointError: a damaged index, a shard that is missing or too short, a variable of another type.
+        CheckpointError: a damaged index, a shard that is missing or too short, a variable of
+            another type.
     """
     index = Path(f"{prefix}.index")
     size = refuse_foreign(index)
     if size > INDEX_LIMIT:
-        raise CheckpointError(f"{index}: {size} bytes is too large for the index of a GPT-2; give the folder of a GPT-2")
+        raise CheckpointError(
+            f"{index}: {size} bytes is too large for the index of a GPT-2; give the folder of a"
+            " GPT-2"
+        )
     shards, entries = read_index(index.read_bytes(), index)
     sizes: dict[int, int] = {}
     found = {}
@@ -86,28 +100,43 @@ def read_tensorflow(prefix: Path) -> dict[str, StoredTensor]:
                 sizes[entry.shard] = refuse_foreign(path)
             found[hub] = _located(name, entry, path, sizes[entry.shard])
     if not found:
-        raise CheckpointError(f"{index}: holds no variable of a GPT-2, such as 'model/wte'; give the folder of a GPT-2")
+        raise CheckpointError(
+            f"{index}: holds no variable of a GPT-2, such as 'model/wte'; give the folder of a"
+            " GPT-2"
+        )
     return found
 
 
 def _located(name: str, entry: Entry, path: Path, size: int) -> StoredTensor:
     if entry.sliced:
-        raise CheckpointError(f"{path}: variable {name!r} is stored in slices, which a GPT-2 checkpoint never is")
+        raise CheckpointError(
+            f"{path}: variable {name!r} is stored in slices, which a GPT-2 checkpoint never is"
+        )
     if entry.dtype != FLOAT:
-        raise CheckpointError(f"{path}: variable {name!r} has TensorFlow's type {entry.dtype}; only 1, float32, is read")
+        raise CheckpointError(
+            f"{path}: variable {name!r} has TensorFlow's type {entry.dtype}; only 1, float32, is"
+            " read"
+        )
     if entry.size_bytes != 4 * math.prod(entry.shape):
         raise CheckpointError(
-            f"{path}: variable {name!r} of shape {list(entry.shape)} takes {entry.size_bytes} bytes; damaged index"
+            f"{path}: variable {name!r} of shape {list(entry.shape)} takes {entry.size_bytes}"
+            " bytes; damaged index"
         )
     if entry.offset + entry.size_bytes > size:
-        raise CheckpointError(f"{path}: truncated: it ends before variable {name!r} does; download it again")
+        raise CheckpointError(
+            f"{path}: truncated: it ends before variable {name!r} does; download it again"
+        )
     shape = entry.shape[1:] if len(entry.shape) == 3 and entry.shape[0] == 1 else entry.shape
     return StoredTensor(path, name, entry.offset, shape, torch.float32, entry.crc32c)
 
 
 def hub_name(variable: str) -> str | None:
-    """`model/h3/attn/c_attn/w` → `h.3.attn.c_attn.weight`; None for what is not a weight of a GPT-2."""
-    match = re.fullmatch(r"model/(wte|wpe|(?:h(\d{1,4})/(ln_[12]|(?:attn|mlp)/c_\w+)|ln_f)/([gbw]))", variable)
+    """`model/h3/attn/c_attn/w` → `h.3.attn.c_attn.weight`; None for what is not a weight of a
+    GPT-2.
+    """
+    match = re.fullmatch(
+        r"model/(wte|wpe|(?:h(\d{1,4})/(ln_[12]|(?:attn|mlp)/c_\w+)|ln_f)/([gbw]))", variable
+    )
     if match is None:
         return None
     whole, layer, part, kind = match.groups()

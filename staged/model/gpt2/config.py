@@ -29,9 +29,13 @@ class GPT2Config:
             if type(value) is not int or value < 1:
                 raise CheckpointError(f"a GPT-2's {name} must be a positive integer, not {value!r}")
         if self.n_layer > MOST_LAYERS:
-            raise CheckpointError(f"a GPT-2's n_layer can be at most {MOST_LAYERS}, not {self.n_layer}")
+            raise CheckpointError(
+                f"a GPT-2's n_layer can be at most {MOST_LAYERS}, not {self.n_layer}"
+            )
         if self.n_embd % self.n_head:
-            raise CheckpointError(f"a GPT-2's n_embd {self.n_embd} is not a multiple of its n_head {self.n_head}")
+            raise CheckpointError(
+                f"a GPT-2's n_embd {self.n_embd} is not a multiple of its n_head {self.n_head}"
+            )
 
     @property
     def parameters(self) -> int:
@@ -62,21 +66,38 @@ class GPT2Config:
         """Read a hub `config.json`.
 
         Raises:
-            CheckpointError: another architecture, a missing key, or an option our model does not have.
+            CheckpointError: another architecture, a missing key, or an option our model does not
+                have.
         """
         if config.get("model_type") != "gpt2":
             raise CheckpointError(
-                f"{where}: model_type is {config.get('model_type')!r}, expected 'gpt2'; give the folder of a GPT-2 model"
+                f"{where}: model_type is {config.get('model_type')!r}, expected 'gpt2'; give the"
+                " folder of a GPT-2 model"
             )
-        expected: dict[str, Any] = {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "scale_attn_weights": True}
-        expected |= {"tie_word_embeddings": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False}
+        expected: dict[str, Any] = {
+            "activation_function": "gelu_new",
+            "layer_norm_epsilon": 1e-5,
+            "scale_attn_weights": True,
+        }
+        expected |= {
+            "tie_word_embeddings": True,
+            "scale_attn_by_inverse_layer_idx": False,
+            "add_cross_attention": False,
+        }
         if config.get("n_inner") is not None:
-            expected["n_inner"] = 4 * config["n_embd"] if isinstance(config.get("n_embd"), int) else None
+            expected["n_inner"] = (
+                4 * config["n_embd"] if isinstance(config.get("n_embd"), int) else None
+            )
         if config.get("quantization_config"):
-            raise CheckpointError(f"{where}: quantization_config: the weights are quantised; take the model as it was before")
+            raise CheckpointError(
+                f"{where}: quantization_config: the weights are quantised; take the model as it was"
+                " before"
+            )
         for key, value in expected.items():
             if config.get(key, value) != value:
-                raise CheckpointError(f"{where}: {key} is {config[key]!r}; GPT-2 as released has {value!r}")
+                raise CheckpointError(
+                    f"{where}: {key} is {config[key]!r}; GPT-2 as released has {value!r}"
+                )
         return cls._of({"n_vocab": "vocab_size", "n_ctx": "n_positions"}, config, where)
 
     @classmethod
@@ -90,7 +111,9 @@ class GPT2Config:
 
     @classmethod
     def _of(cls, names: dict[str, str], stored: dict[str, Any], where: str) -> GPT2Config:
-        """The shape as a file has it, whose errors name the file; `names`: ours → the file's, where they differ."""
+        """The shape as a file has it, whose errors name the file; `names`: ours → the file's, where
+        they differ.
+        """
         wanted = {field.name: names.get(field.name, field.name) for field in fields(cls)}
         for key in wanted.values():
             if key not in stored:

@@ -1,13 +1,16 @@
-"""GPT-2 for generation on a GPU: fixed places in memory, so that a step is one replay of a CUDA graph.
+"""GPT-2 for generation on a GPU: fixed places in memory, so that a step is one replay of a CUDA
+graph.
 
-What `model.py` computes. A step of a small model is a few hundred kernels of some microseconds, which Python launches more slowly
-than a GPU runs them; a graph launches all of them at once, but only ever on the same addresses and shapes. So keys and values stand
-in one block of a span, the position is a number on the device, and attention looks at the whole span of the cache, with
-a mask, where the span is the next power of two: few shapes, and short texts don't pay for the whole context. On a CPU, or for many
-tokens at once (a prompt), the same code runs without a graph.
+What `model.py` computes. A step of a small model is a few hundred kernels of some microseconds,
+which Python launches more slowly than a GPU runs them; a graph launches all of them at once, but
+only ever on the same addresses and shapes. So keys and values stand in one block of a span, the
+position is a number on the device, and attention looks at the whole span of the cache, with a mask,
+where the span is the next power of two: few shapes, and short texts don't pay for the whole
+context. On a CPU, or for many tokens at once (a prompt), the same code runs without a graph.
 
 Axes as in model.py; S = the span.
-Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs; gpt-fast (static cache, one graph a step).
+Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs; gpt-fast (static cache,
+one graph a step).
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from staged.model.gpt2.model import GPT2, Attention, Block
 
 VOCABULARY_MULTIPLE = 64
 SHORTEST_SPAN = 128
-GRAPHED_TOKENS = 8  # at most so many in a call are replayed: a step, and a draft's tokens under judgement
+GRAPHED_TOKENS = (
+    8  # at most so many in a call are replayed: a step, and a draft's tokens under judgement
+)
 WARMUPS = 2  # runs before the capture, in which libraries choose their kernels
 
 
@@ -35,7 +40,9 @@ def static_is_native() -> bool:
 
 @dataclass
 class Step:
-    """A captured call: the tokens (B, T) and the position it reads, and where its logits (B, T, V) appear."""
+    """A captured call: the tokens (B, T) and the position it reads, and where its logits (B, T, V)
+    appear.
+    """
 
     graph: torch.cuda.CUDAGraph
     tokens: Tensor
@@ -45,7 +52,9 @@ class Step:
 
 @dataclass
 class Store:
-    """A (layers, 2, B, H, S, D) block of keys and values and the graphs over it: by rows, tokens and span."""
+    """A (layers, 2, B, H, S, D) block of keys and values and the graphs over it: by rows, tokens
+    and span.
+    """
 
     kv: Tensor
     steps: dict[tuple[int, int, int], Step] = field(default_factory=dict)
@@ -66,25 +75,39 @@ class StaticCache:
 
 
 class StaticGPT2:
-    """Generates like `GPT2` and keeps its surface: `config`, `device`, `new_cache`, calling it, `next_logits`.
+    """Generates like `GPT2` and keeps its surface: `config`, `device`, `new_cache`, calling it,
+    `next_logits`.
 
     Args:
-        model: in evaluation mode, in its precision and on its device; its embedding is replaced by a padded copy.
+        model: in evaluation mode, in its precision and on its device; its embedding is replaced by
+            a padded copy.
     """
 
     @torch.no_grad()
     def __init__(self, model: GPT2) -> None:
         self.config, self.device = model.config, model.device
-        self.blocks, self.ln_f, self.wpe = cast(list[Block], list(model.h)), model.ln_f, model.wpe.weight
-        padding = -self.config.n_vocab % VOCABULARY_MULTIPLE  # rows of an odd number are slow to multiply
+        self.blocks, self.ln_f, self.wpe = (
+            cast(list[Block], list(model.h)),
+            model.ln_f,
+            model.wpe.weight,
+        )
+        padding = (
+            -self.config.n_vocab % VOCABULARY_MULTIPLE
+        )  # rows of an odd number are slow to multiply
         self.wte = F.pad(model.wte.weight, (0, 0, 0, padding))
         self.pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
-        self.spare: list[Store] = []  # of caches that are gone: at most one, whose graphs serve the next batch
+        self.spare: list[
+            Store
+        ] = []  # of caches that are gone: at most one, whose graphs serve the next batch
 
     def new_cache(self, batch: int, positions: int | None = None) -> StaticCache:
-        """An empty cache for `batch` sequences of so many positions, by default the whole context; where the last one stood if
-        nobody holds that any more and it is large enough."""
-        store, span = self.spare.pop() if self.spare else None, span_of(positions or self.config.n_ctx, self.config.n_ctx)
+        """An empty cache for `batch` sequences of so many positions, by default the whole context;
+        where the last one stood if nobody holds that any more and it is large enough.
+        """
+        store, span = (
+            self.spare.pop() if self.spare else None,
+            span_of(positions or self.config.n_ctx, self.config.n_ctx),
+        )
         if store is None or store.kv.size(2) < batch or store.kv.size(4) < span:
             store = None  # first, so that its memory serves the new one
             store = Store(self._new_block(batch, span))
@@ -96,7 +119,9 @@ class StaticGPT2:
     def _new_block(self, batch: int, span: int) -> Tensor:
         config = self.config
         shape = (config.n_layer, 2, batch, config.n_head, span, config.n_embd // config.n_head)
-        return torch.zeros(shape, dtype=self.wte.dtype, device=self.device)  # what is masked counts 0 times what stands there
+        return torch.zeros(
+            shape, dtype=self.wte.dtype, device=self.device
+        )  # what is masked counts 0 times what stands there
 
     def __call__(self, tokens_BT: Tensor, cache: StaticCache) -> Tensor:
         """Logits (B, T, V) for the token after each position; appends to the cache.
@@ -120,16 +145,22 @@ class StaticGPT2:
             logits_BTV = self._replay(tokens_BT, cache, span)
         else:
             position = torch.tensor(cache.length, device=self.device)
-            hidden_BTC = self._hidden(tokens_BT.to(self.device), position, cache.store.kv[:, :, : cache.rows], span)
+            hidden_BTC = self._hidden(
+                tokens_BT.to(self.device), position, cache.store.kv[:, :, : cache.rows], span
+            )
             logits_BTV = F.linear(hidden_BTC[:, -last:], self.wte)
         cache.length = end
         return logits_BTV[:, -last:, : self.config.n_vocab]
 
     def _hidden(self, tokens_BT: Tensor, position: Tensor, kv: Tensor, span: int) -> Tensor:
-        """Final hidden states (B, T, C) of tokens that stand at `position` (a number on the device) and after it."""
+        """Final hidden states (B, T, C) of tokens that stand at `position` (a number on the device)
+        and after it.
+        """
         positions_T = position + torch.arange(tokens_BT.size(1), device=self.device)
         later_TS = torch.arange(span, device=self.device) > positions_T[:, None]
-        mask_TS = torch.zeros(later_TS.shape, dtype=self.wte.dtype, device=self.device).masked_fill(later_TS, -torch.inf)
+        mask_TS = torch.zeros(later_TS.shape, dtype=self.wte.dtype, device=self.device).masked_fill(
+            later_TS, -torch.inf
+        )
         x_BTC = F.embedding(tokens_BT, self.wte) + F.embedding(positions_T, self.wpe)
         for layer, block in enumerate(self.blocks):
             x_BTC = x_BTC + attend(block.attn, block.ln_1(x_BTC), kv[layer], positions_T, mask_TS)
@@ -151,7 +182,9 @@ class StaticGPT2:
     @torch.inference_mode(False)
     @torch.no_grad()
     def _capture(self, tokens_BT: Tensor, cache: StaticCache, span: int) -> Step:
-        """Run the call some times, which leaves in the cache what the call itself will write there, and record it."""
+        """Run the call some times, which leaves in the cache what the call itself will write there,
+        and record it.
+        """
         tokens_BT = tokens_BT.to(self.device, copy=True)
         position = torch.tensor(cache.length, device=self.device)
         kv = cache.store.kv[:, :, : cache.rows]
@@ -167,11 +200,15 @@ class StaticGPT2:
         return Step(graph, tokens_BT, position, logits_BTV)
 
 
-def attend(attention: Attention, x_BTC: Tensor, kv: Tensor, positions_T: Tensor, mask_TS: Tensor) -> Tensor:
-    """Self-attention (B, T, C) over the first S places of one layer's (2, B, H, span, D) keys and values, written into them.
+def attend(
+    attention: Attention, x_BTC: Tensor, kv: Tensor, positions_T: Tensor, mask_TS: Tensor
+) -> Tensor:
+    """Self-attention (B, T, C) over the first S places of one layer's (2, B, H, span, D) keys and
+    values, written into them.
 
     Args:
-        mask_TS: 0 where a token may look, −∞ elsewhere, in the precision of x: made of booleans, it would be made in every layer.
+        mask_TS: 0 where a token may look, −∞ elsewhere, in the precision of x: made of booleans, it
+            would be made in every layer.
     """
     B, T, C = x_BTC.shape
     qkv = attention.c_attn(x_BTC).view(B, T, 3, attention.n_head, -1).permute(2, 0, 3, 1, 4)
@@ -183,7 +220,9 @@ def attend(attention: Attention, x_BTC: Tensor, kv: Tensor, positions_T: Tensor,
 
 
 def span_of(end: int, n_ctx: int) -> int:
-    """The smallest power of two from `SHORTEST_SPAN` on that holds `end` tokens, at most the context."""
+    """The smallest power of two from `SHORTEST_SPAN` on that holds `end` tokens, at most the
+    context.
+    """
     return min(n_ctx, max(SHORTEST_SPAN, 1 << (end - 1).bit_length()))
 
 

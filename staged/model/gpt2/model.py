@@ -1,8 +1,9 @@
 """GPT-2, smallest part first, the whole model last.
 
-Axes: B batch · T tokens in this call · P past tokens in the cache · S = P + T · C = n_embd · H heads · D = C / H · V vocabulary.
-Parameter names and (in, out) weight order are the hub layout's, so a checkpoint's tensors load without renaming or transposing.
-Source: https://github.com/openai/gpt-2/blob/master/src/model.py; Radford et al. 2019.
+Axes: B batch · T tokens in this call · P past tokens in the cache · S = P + T · C = n_embd · H
+heads · D = C / H · V vocabulary. Parameter names and (in, out) weight order are the hub layout's,
+so a checkpoint's tensors load without renaming or transposing. Source:
+https://github.com/openai/gpt-2/blob/master/src/model.py; Radford et al. 2019.
 """
 
 from __future__ import annotations
@@ -31,7 +32,15 @@ class Projection(nn.Module):
 class Cache:
     """Keys and values of the tokens already seen, one (2, B, H, positions, D) block per layer."""
 
-    def __init__(self, config: GPT2Config, batch: int, positions: int, *, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: GPT2Config,
+        batch: int,
+        positions: int,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
         shape = (config.n_layer, 2, batch, config.n_head, positions, config.n_embd // config.n_head)
         self.kv = torch.empty(shape, dtype=dtype, device=device)
         self.length = 0
@@ -49,7 +58,9 @@ class Cache:
 
 
 class Attention(nn.Module):
-    """Causal self-attention; query, key and value are thirds of `c_attn`, heads are contiguous chunks."""
+    """Causal self-attention; query, key and value are thirds of `c_attn`, heads are contiguous
+    chunks.
+    """
 
     def __init__(self, config: GPT2Config, layer: int) -> None:
         super().__init__()
@@ -59,14 +70,20 @@ class Attention(nn.Module):
 
     def forward(self, x_BTC: Tensor, cache: Cache | None) -> Tensor:
         B, T, C = x_BTC.shape
-        q, k, v = (part.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) for part in self.c_attn(x_BTC).split(C, dim=2))
+        q, k, v = (
+            part.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)
+            for part in self.c_attn(x_BTC).split(C, dim=2)
+        )
         past = 0
         if cache is not None:
             past = cache.length
             k, v = cache.append(self.layer, k, v)
-        # With a past, row t may look at columns 0 … past + t; a single new token may look at all of them.
+        # With a past, row t may look at columns 0 … past + t; a single new token may look at all of
+        # them.
         mask = None if past == 0 or T == 1 else causal_mask(T, past, q.device)
-        y_BHTD = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=past == 0 and T > 1)
+        y_BHTD = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=past == 0 and T > 1
+        )
         return self.c_proj(y_BHTD.transpose(1, 2).reshape(B, T, C))
 
 
@@ -76,7 +93,8 @@ def causal_mask(tokens: int, past: int, device: torch.device) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """Dropout whose randomness is one byte an element: on a CPU several times cheaper than Bernoulli draws.
+    """Dropout whose randomness is one byte an element: on a CPU several times cheaper than
+    Bernoulli draws.
 
     Args:
         rate: in [0, 1), rounded to a multiple of 1/256.
@@ -89,7 +107,9 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.dropped_of_256 == 0:
             return x
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(
+            -(2**63), None
+        )
         kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.dropped_of_256
         return x * kept * (256 / (256 - self.dropped_of_256))
 
@@ -160,8 +180,16 @@ class GPT2(nn.Module):
         return F.linear(self.hidden(tokens_BT, cache), self.wte.weight)
 
     def new_cache(self, batch: int, positions: int | None = None) -> Cache:
-        """An empty cache for this many rows and positions, by default the whole context, in the weights' type and place."""
-        return Cache(self.config, batch, positions or self.config.n_ctx, dtype=self.wte.weight.dtype, device=self.device)
+        """An empty cache for this many rows and positions, by default the whole context, in the
+        weights' type and place.
+        """
+        return Cache(
+            self.config,
+            batch,
+            positions or self.config.n_ctx,
+            dtype=self.wte.weight.dtype,
+            device=self.device,
+        )
 
     def next_logits(self, tokens_BT: Tensor, cache: Cache) -> Tensor:
         """Float32 logits (B, V) for the token after the last; appends to the cache."""
@@ -169,7 +197,8 @@ class GPT2(nn.Module):
 
 
 def initialise(model: GPT2, generator: torch.Generator) -> None:
-    """Fresh weights: N(0, .02), wpe N(0, .01), gains 1, biases 0; residual projections scaled by 1/√(2L).
+    """Fresh weights: N(0, .02), wpe N(0, .01), gains 1, biases 0; residual projections scaled by
+    1/√(2L).
 
     Source: initialisers of gpt-2/src/model.py; the residual scale is the paper's (section 2.3).
     """

@@ -1,4 +1,6 @@
-"""A GPT-2's tensors in a folder of any published layout: located, checked, and called by the hub's names."""
+"""A GPT-2's tensors in a folder of any published layout: located, checked, and called by the hub's
+names.
+"""
 
 from __future__ import annotations
 
@@ -19,37 +21,53 @@ from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.model import GPT2
 from staged.notes import note
 
-MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")  # the causal mask, which early versions of transformers stored
+MASK = re.compile(
+    r"h\.\d+\.attn\.(bias|masked_bias)"
+)  # the causal mask, which early versions of transformers stored
 EMBEDDING, FIRST = "wte.weight", "h.0.attn.c_attn.weight"
-PADDING = 1024  # rows without a token that an embedding may have: a multiple of 64 or 128, on as many as 8 devices
+# rows without a token that an embedding may have: a multiple of 64 or 128, on as many as 8 devices
+PADDING = 1024
 
 
 def open_weights(folder: Path, config: GPT2Config) -> dict[str, AnyTensor]:
     """The model's tensors by our names, located and checked but not read.
 
-    Rows of the embedding beyond the vocabulary are left out, and said; projections stored as (out, in) are turned when read.
+    Rows of the embedding beyond the vocabulary are left out, and said; projections stored as (out,
+    in) are turned when read.
 
     Raises:
-        CheckpointError: a file that is not what its name says; a tensor that is missing, misshapen, there twice, or not a GPT-2's;
-            an output head that is not tied.
+        CheckpointError: a file that is not what its name says; a tensor that is missing, misshapen,
+            there twice, or not a GPT-2's; an output head that is not tied.
     """
     paths = weight_files(folder)
     stored, wanted = plain_tensors(paths), shapes(config)
     _check_tied(stored)
-    found = {name: tensor for name, tensor in stored.items() if not MASK.fullmatch(name) and name != HEAD}
-    if EMBEDDING not in found and HEAD in stored:  # of a tied pair some programs save the head alone
+    found = {
+        name: tensor for name, tensor in stored.items() if not MASK.fullmatch(name) and name != HEAD
+    }
+    if (
+        EMBEDDING not in found and HEAD in stored
+    ):  # of a tied pair some programs save the head alone
         found[EMBEDDING] = stored[HEAD]
     found = _cut(_turned(found, wanted), config.n_vocab)
     for key, shape in wanted.items():
         if key not in found:
-            raise CheckpointError(f"{paths[0]}: tensor {key!r} is missing; it holds {described([t.name for t in stored.values()])}")
+            raise CheckpointError(
+                f"{paths[0]}: tensor {key!r} is missing; it holds"
+                f" {described([t.name for t in stored.values()])}"
+            )
         if found[key].shape != shape:
             said = f"{config_file(folder).name} says {list(shape)}"
-            raise CheckpointError(f"{found[key].path}: tensor {key!r} has shape {list(found[key].shape)}, {said}")
+            raise CheckpointError(
+                f"{found[key].path}: tensor {key!r} has shape {list(found[key].shape)}, {said}"
+            )
     foreign = {key: tensor for key, tensor in found.items() if key not in wanted}
     for key, tensor in foreign.items():
         said = f"tensor {key!r} is not in a GPT-2 of the shape that {config_file(folder).name} says"
-        raise CheckpointError(f"{tensor.path}: {said}; beyond it there are {described([one.name for one in foreign.values()])}")
+        raise CheckpointError(
+            f"{tensor.path}: {said}; beyond it there are"
+            f" {described([one.name for one in foreign.values()])}"
+        )
     return {key: found[key] for key in wanted}
 
 
@@ -60,7 +78,8 @@ def shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
 
 
 def plain_tensors(paths: list[Path]) -> dict[str, AnyTensor]:
-    """Everything that weight files hold, as `weight_files` lists them, by names without what wraps a model.
+    """Everything that weight files hold, as `weight_files` lists them, by names without what wraps
+    a model.
 
     Raises:
         CheckpointError: a damaged or foreign file, or two tensors of one name.
@@ -72,7 +91,8 @@ def plain_tensors(paths: list[Path]) -> dict[str, AnyTensor]:
             if plain in stored:
                 first = stored[plain]
                 raise CheckpointError(
-                    f"{path}: tensor {plain!r} is there twice, as {first.name!r} in {first.path.name} and as {name!r}"
+                    f"{path}: tensor {plain!r} is there twice, as {first.name!r} in"
+                    f" {first.path.name} and as {name!r}"
                 )
             stored[plain] = tensor
     return stored
@@ -82,34 +102,48 @@ def _opened(paths: list[Path]) -> list[tuple[Path, Mapping[str, AnyTensor]]]:
     if paths[0].suffix == ".index":
         return [(paths[0], read_tensorflow(paths[0].with_suffix("")))]
     shards = paths[1:] if paths[0].name.endswith(INDEX) else paths
-    return [(path, read_safetensors(path) if path.suffix == ".safetensors" else read_pickled(path)) for path in shards]
+    return [
+        (path, read_safetensors(path) if path.suffix == ".safetensors" else read_pickled(path))
+        for path in shards
+    ]
 
 
 def _check_tied(stored: Mapping[str, AnyTensor]) -> None:
     if HEAD in stored and EMBEDDING in stored and not same_values(stored[HEAD], stored[EMBEDDING]):
         raise CheckpointError(
-            f"{stored[HEAD].path}: tensor {HEAD!r} is not the same as {EMBEDDING!r}; GPT-2's output head is tied to its embedding, "
-            "so a model that was trained with a head of its own is another"
+            f"{stored[HEAD].path}: tensor {HEAD!r} is not the same as {EMBEDDING!r}; GPT-2's output"
+            " head is tied to its embedding, so a model that was trained with a head of its own is"
+            " another"
         )
 
 
 def _cut(found: dict[str, AnyTensor], n_vocab: int) -> dict[str, AnyTensor]:
-    """Without the embedding's rows that no token has, which were put there to make its height a round number."""
+    """Without the embedding's rows that no token has, which were put there to make its height a
+    round number.
+    """
     whole = found.get(EMBEDDING)
     if whole is None or len(whole.shape) != 2 or not 0 < whole.shape[0] - n_vocab < PADDING:
         return found
     note(
-        f"{whole.path}: the last {whole.shape[0] - n_vocab} of {whole.shape[0]:,} rows of {EMBEDDING!r} left out: no token has them"
+        f"{whole.path}: the last {whole.shape[0] - n_vocab} of {whole.shape[0]:,} rows of"
+        f" {EMBEDDING!r} left out: no token has them"
     )
     return found | {EMBEDDING: whole.beginning((n_vocab, whole.shape[1]))}
 
 
-def _turned(found: dict[str, AnyTensor], wanted: Mapping[str, tuple[int, ...]]) -> dict[str, AnyTensor]:
-    """As nanoGPT and its kin store a GPT-2: projections as (out, in), and perhaps no biases, which are then 0."""
+def _turned(
+    found: dict[str, AnyTensor], wanted: Mapping[str, tuple[int, ...]]
+) -> dict[str, AnyTensor]:
+    """As nanoGPT and its kin store a GPT-2: projections as (out, in), and perhaps no biases, which
+    are then 0.
+    """
     if FIRST not in found or found[FIRST].shape != wanted[FIRST][::-1]:
         return found
     where = found[FIRST].path
-    note(f"{where}: stored as by nanoGPT, whose exact GELU is computed here by GPT-2's approximation: figures differ slightly")
+    note(
+        f"{where}: stored as by nanoGPT, whose exact GELU is computed here by GPT-2's"
+        " approximation: figures differ slightly"
+    )
     turned = {key: _axes_exchanged(key, one) for key, one in found.items()}
     biases = [key for key in wanted if key.endswith(".bias")]
     if any(key in found for key in biases):
@@ -118,4 +152,8 @@ def _turned(found: dict[str, AnyTensor], wanted: Mapping[str, tuple[int, ...]]) 
 
 
 def _axes_exchanged(key: str, one: AnyTensor) -> AnyTensor:
-    return Transposed(one) if key.startswith("h.") and len(one.shape) == 2 and not isinstance(one, Transposed) else one
+    return (
+        Transposed(one)
+        if key.startswith("h.") and len(one.shape) == 2 and not isinstance(one, Transposed)
+        else one
+    )

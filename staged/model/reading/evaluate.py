@@ -1,7 +1,9 @@
-"""Language-model evaluation: nats and bits per token, per byte and per original word, with an interval, beside the paper's table.
+"""Language-model evaluation: nats and bits per token, per byte and per original word, with an
+interval, beside the paper's table.
 
-Each document is scored by itself after `<|endoftext|>`. Totals are divided by what the text has of tokens, of UTF-8 bytes and of
-words (runs between white space); only the first depends on the tokenizer. Source: Radford et al. 2019, section 3.1.
+Each document is scored by itself after `<|endoftext|>`. Totals are divided by what the text has of
+tokens, of UTF-8 bytes and of words (runs between white space); only the first depends on the
+tokenizer. Source: Radford et al. 2019, section 3.1.
 """
 
 from __future__ import annotations
@@ -28,7 +30,15 @@ from staged.model.checkpoints import load_model, model_folder
 from staged.model.formats.layouts import weight_files
 from staged.model.gpt2.model import GPT2
 from staged.model.reading.bits_interval import CONFIDENCE, Interval, bits_per_byte_interval
-from staged.model.reading.likelihood import Ids, Nats, Window, batches, encode_document, score_batch, sliding_windows
+from staged.model.reading.likelihood import (
+    Ids,
+    Nats,
+    Window,
+    batches,
+    encode_document,
+    score_batch,
+    sliding_windows,
+)
 from staged.model.reading.paper_results import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
 from staged.progress import Progress, silent
 from staged.records import HUMAN, Document, count_words
@@ -48,7 +58,8 @@ class Evaluation:
     """What one text costs one model; `nats` is the negative log-likelihood of all of it.
 
     Attributes:
-        documents_learned_from: how many of the documents the model was trained on, as far as its `training.json` says.
+        documents_learned_from: how many of the documents the model was trained on, as far as its
+            `training.json` says.
         interval: None where the text is too short for one.
     """
 
@@ -66,26 +77,48 @@ class Evaluation:
     interval: Interval | None
 
     def rates(self) -> dict[str, dict[str, float | None]]:
-        """Per `token`, `byte` and `word`: count, nats, bits, and perplexity = exp(nats), None where that is beyond a float."""
+        """Per `token`, `byte` and `word`: count, nats, bits, and perplexity = exp(nats), None where
+        that is beyond a float.
+        """
         counts = {"token": self.tokens, "byte": self.bytes, "word": self.words}
         return {
             unit: {
                 "count": count,
                 "nats": self.nats / count,
                 "bits": self.nats / count / math.log(2),
-                "perplexity": math.exp(self.nats / count) if self.nats / count < math.log(sys.float_info.max) else None,
+                "perplexity": (
+                    math.exp(self.nats / count)
+                    if self.nats / count < math.log(sys.float_info.max)
+                    else None
+                ),
             }
             for unit, count in counts.items()
         }
 
     def to_json(self) -> dict[str, Any]:
-        """One flat object of this text's figures (`nats_per_token`, …), and the paper's under `published`."""
-        flat = {f"{name}_per_{unit}": one[name] for unit, one in self.rates().items() for name in ("nats", "bits", "perplexity")}
-        interval = {f"bits_per_byte_{bound}": getattr(self.interval, bound, None) for bound in ("low", "high")}
+        """One flat object of this text's figures (`nats_per_token`, …), and the paper's under
+        `published`.
+        """
+        flat = {
+            f"{name}_per_{unit}": one[name]
+            for unit, one in self.rates().items()
+            for name in ("nats", "bits", "perplexity")
+        }
+        interval = {
+            f"bits_per_byte_{bound}": getattr(self.interval, bound, None)
+            for bound in ("low", "high")
+        }
         facts = asdict(self) | flat | interval
-        facts["interval"] = self.interval and {"level": CONFIDENCE, "unit": self.interval.unit, "units": self.interval.units}
+        facts["interval"] = self.interval and {
+            "level": CONFIDENCE,
+            "unit": self.interval.unit,
+            "units": self.interval.units,
+        }
         sizes = [dict(zip(PUBLISHED_SIZES, values, strict=True)) for values in PUBLISHED.values()]
-        return facts | {"published": dict(zip(PUBLISHED, sizes, strict=True)), "published_note": PUBLISHED_NOTE}
+        return facts | {
+            "published": dict(zip(PUBLISHED, sizes, strict=True)),
+            "published_note": PUBLISHED_NOTE,
+        }
 
 
 def evaluate(
@@ -107,11 +140,12 @@ def evaluate(
         file: a file or folder as `read_corpus` takes it, or `-` for plain text from standard input.
         stride: tokens from one window to the next, 1 … n_ctx; by default half of n_ctx.
         batch: full windows computed at once; does not change the result beyond the last digits.
-        precision: of weights and arithmetic, `fp32` or `bf16`; probabilities are float32, their sum float64.
+        precision: of weights and arithmetic, `fp32` or `bf16`; probabilities are float32, their sum
+            float64.
         device: where it computes, `cpu` or `cuda`.
         literal: take `<|endoftext|>` in a text as its letters; else it separates documents.
-        out: a .json file that receives `to_json()`; killed at any moment and called again, the work continues from `OUT.blocks`
-            and ends with the same bytes.
+        out: a .json file that receives `to_json()`; killed at any moment and called again, the work
+            continues from `OUT.blocks` and ends with the same bytes.
         progress: called with (tokens scored, tokens in all).
 
     Raises:
@@ -122,18 +156,34 @@ def evaluate(
     if precision not in PRECISIONS:
         raise PlanError(f"evaluate-lm: precision {precision!r}; known: {', '.join(PRECISIONS)}")
     if not 1 <= batch <= LARGEST:
-        raise PlanError(f"evaluate-lm: the batch must be at least 1 and at most {LARGEST:,}, not {batch}")
+        raise PlanError(
+            f"evaluate-lm: the batch must be at least 1 and at most {LARGEST:,}, not {batch}"
+        )
     if out is not None and (out.suffix != ".json" or out.is_dir()):
-        raise PlanError(f"{out}: a result is written into a .json file; choose such a name that is not a folder's")
+        raise PlanError(
+            f"{out}: a result is written into a .json file; choose such a name that is not a"
+            " folder's"
+        )
     gpt2, bpe = load_model(model, dtype=PRECISIONS[precision])
     gpt2.to(device)
     chosen = _stride(stride, gpt2.config.n_ctx)
     documents = read_documents(file, literal=literal)
     sequences = [encode_document(bpe, document.text) for document in documents]
-    wanted = {"stride": chosen, "batch": batch, "precision": precision, "device": device} | _digests(model, sequences)
-    kept = nullcontext() if out is None else continued(out, wanted, pieces="?????????.npy", form=RESULT)
+    wanted = {
+        "stride": chosen,
+        "batch": batch,
+        "precision": precision,
+        "device": device,
+    } | _digests(model, sequences)
+    kept = (
+        nullcontext()
+        if out is None
+        else continued(out, wanted, pieces="?????????.npy", form=RESULT)
+    )
     with kept as blocks:
-        nats = token_nats(gpt2, sequences, stride=chosen, batch=batch, blocks=blocks, progress=progress)
+        nats = token_nats(
+            gpt2, sequences, stride=chosen, batch=batch, blocks=blocks, progress=progress
+        )
         found = Evaluation(
             model=model,
             file=file,
@@ -158,18 +208,24 @@ def _digests(model: str, sequences: Sequence[Ids]) -> dict[str, Any]:
     ids = hashlib.sha256()
     for one in sequences:
         ids.update(len(one).to_bytes(8, "big") + one.tobytes())
-    return {"weights": [sha256_file(path) for path in weight_files(model_folder(model))], "tokens": ids.hexdigest()}
+    return {
+        "weights": [sha256_file(path) for path in weight_files(model_folder(model))],
+        "tokens": ids.hexdigest(),
+    }
 
 
 def _stride(asked: int | None, n_ctx: int) -> int:
     stride = -(-n_ctx // 2) if asked is None else asked
     if not 1 <= stride <= n_ctx:
-        raise PlanError(f"evaluate-lm: the stride must be 1 … {n_ctx} (the model's context), not {stride}")
+        raise PlanError(
+            f"evaluate-lm: the stride must be 1 … {n_ctx} (the model's context), not {stride}"
+        )
     return stride
 
 
 def read_documents(source: str, *, literal: bool = False) -> list[Document]:
-    """Documents of a file or folder, as every corpus is read, or of standard input, which is plain text.
+    """Documents of a file or folder, as every corpus is read, or of standard input, which is plain
+    text.
 
     Raises:
         CorpusError: missing, damaged, not UTF-8, or without text.
@@ -178,7 +234,9 @@ def read_documents(source: str, *, literal: bool = False) -> list[Document]:
         return read_corpus(source, literal=literal)
     text = read_text(source)
     if not text.strip():
-        raise CorpusError("standard input: holds no text; pipe some in, or name a file instead of -")
+        raise CorpusError(
+            "standard input: holds no text; pipe some in, or name a file instead of -"
+        )
     return list(documents_of(Reading(text), STDIN, HUMAN, literal))
 
 
@@ -195,23 +253,34 @@ def token_nats(
 
     Args:
         stride, batch, progress: as in `evaluate`.
-        blocks: a folder that receives each batch's result, and from which those already there are read.
+        blocks: a folder that receives each batch's result, and from which those already there are
+            read.
     """
     n_ctx = model.config.n_ctx
-    windows = [window for i, ids in enumerate(sequences) for window in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=stride)]
+    windows = [
+        window
+        for i, ids in enumerate(sequences)
+        for window in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=stride)
+    ]
     found = [np.full(len(ids) - 1, np.nan, dtype=np.float32) for ids in sequences]
     done, total = 0, sum(map(len, found))
     for number, indices in enumerate(batches(windows, batch * n_ctx)):
         group = [windows[index] for index in indices]
         nats_M = _block(model, sequences, group, blocks and blocks / f"{number:09d}.npy")
-        for window, nats in zip(group, np.split(nats_M, np.cumsum([window.scored for window in group])[:-1]), strict=True):
+        for window, nats in zip(
+            group,
+            np.split(nats_M, np.cumsum([window.scored for window in group])[:-1]),
+            strict=True,
+        ):
             found[window.sequence][window.first - 1 : window.end] = nats
         done += len(nats_M)
         progress(done, total)
     return found
 
 
-def _block(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window], place: Path | None) -> Nats:
+def _block(
+    model: GPT2, sequences: Sequence[Ids], group: Sequence[Window], place: Path | None
+) -> Nats:
     """(M,) nats of one batch, window after window, kept at `place`."""
     if place is not None and place.is_file():
         kept: Nats = np.load(place)

@@ -1,7 +1,8 @@
 """How likely a model finds given tokens, in sliding windows over texts longer than its context.
 
 Axes: B windows · T tokens of the longest · C = n_embd · M scored tokens · V vocabulary.
-A sequence is token ids whose first is only context (`<|endoftext|>`, usually); token t ≥ 1 is predicted from tokens before it.
+A sequence is token ids whose first is only context (`<|endoftext|>`, usually); token t ≥ 1 is
+predicted from tokens before it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ Nats = npt.NDArray[np.float32]
 
 
 class Window(NamedTuple):
-    """Tokens start … end − 1 of a sequence are read, tokens first … end are scored; start < first ≤ end."""
+    """Tokens start … end − 1 of a sequence are read, tokens first … end are scored; start < first ≤
+    end.
+    """
 
     sequence: int
     start: int
@@ -44,12 +47,14 @@ class Window(NamedTuple):
 def sliding_windows(sequence: int, length: int, *, n_ctx: int, stride: int) -> Iterator[Window]:
     """Windows over a sequence of `length` tokens that score each token but the first exactly once.
 
-    A window reads n_ctx tokens (the last one fewer) and starts `stride` after the one before it. So a token is predicted from
-    all tokens before it while these are at most n_ctx, later from n_ctx − stride + 1 … n_ctx of them.
+    A window reads n_ctx tokens (the last one fewer) and starts `stride` after the one before it. So
+    a token is predicted from all tokens before it while these are at most n_ctx, later from n_ctx −
+    stride + 1 … n_ctx of them.
 
     Args:
         sequence: its index, passed on.
-        stride: 1 … n_ctx. At n_ctx the windows don't overlap; at 1 every token sees as much as the model can.
+        stride: 1 … n_ctx. At n_ctx the windows don't overlap; at 1 every token sees as much as the
+            model can.
     """
     first = 1
     for start in range(0, length - 1, stride):
@@ -60,26 +65,33 @@ def sliding_windows(sequence: int, length: int, *, n_ctx: int, stride: int) -> I
             return
 
 
-def score(model: GPT2, sequences: Sequence[Ids], windows: Sequence[Window], *, batch: int) -> Iterator[tuple[int, Nats, Tensor]]:
+def score(
+    model: GPT2, sequences: Sequence[Ids], windows: Sequence[Window], *, batch: int
+) -> Iterator[tuple[int, Nats, Tensor]]:
     """Score the windows, longest first.
 
     Args:
-        batch: windows of full context computed at once, or more shorter ones of as many tokens together.
+        batch: windows of full context computed at once, or more shorter ones of as many tokens
+            together.
 
     Yields:
-        Of each window its index, its tokens' negative log-likelihoods in nats, (first … end), and of each token
-        whether it is the model's first choice.
+        Of each window its index, its tokens' negative log-likelihoods in nats, (first … end), and
+        of each token whether it is the model's first choice.
     """
     for indices in batches(windows, batch * model.config.n_ctx):
         group = [windows[index] for index in indices]
         nats_M, chosen_M = score_batch(model, sequences, group)
         sizes = [window.scored for window in group]
-        for index, nats, chosen in zip(indices, nats_M.split(sizes), chosen_M.split(sizes), strict=True):
+        for index, nats, chosen in zip(
+            indices, nats_M.split(sizes), chosen_M.split(sizes), strict=True
+        ):
             yield index, nats.numpy(), chosen
 
 
 def batches(windows: Sequence[Window], budget_tokens: int) -> Iterator[list[int]]:
-    """Indices of windows of similar length, longest first, whose padded tokens are at most the budget (but always one window)."""
+    """Indices of windows of similar length, longest first, whose padded tokens are at most the
+    budget (but always one window).
+    """
     group: list[int] = []
     widest = 0
     for index in sorted(range(len(windows)), key=lambda i: windows[i].start - windows[i].end):
@@ -94,20 +106,28 @@ def batches(windows: Sequence[Window], budget_tokens: int) -> Iterator[list[int]
 
 
 @torch.inference_mode()
-def score_batch(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window]) -> tuple[Tensor, Tensor]:
+def score_batch(
+    model: GPT2, sequences: Sequence[Ids], group: Sequence[Window]
+) -> tuple[Tensor, Tensor]:
     """(M,) nats and (M,) first choices of one batch, window after window."""
     device = model.device
-    tokens_BT = torch.zeros(len(group), max(w.end - w.start for w in group), dtype=torch.int64)  # causal: padding is not seen
+    tokens_BT = torch.zeros(
+        len(group), max(w.end - w.start for w in group), dtype=torch.int64
+    )  # causal: padding is not seen
     for row, w in enumerate(group):
         tokens_BT[row, : w.end - w.start] = torch.from_numpy(sequences[w.sequence][w.start : w.end])
     hidden_BTC = model.hidden(tokens_BT.to(device))
-    hidden_MC = torch.cat([hidden_BTC[row, w.first - 1 - w.start : w.end - w.start] for row, w in enumerate(group)])
+    hidden_MC = torch.cat(
+        [hidden_BTC[row, w.first - 1 - w.start : w.end - w.start] for row, w in enumerate(group)]
+    )
     targets_M = np.concatenate([sequences[w.sequence][w.first : w.end + 1] for w in group])
     return _nats(hidden_MC, torch.from_numpy(targets_M).long().to(device), model.wte.weight)
 
 
 def _nats(hidden_MC: Tensor, targets_M: Tensor, head_VC: Tensor) -> tuple[Tensor, Tensor]:
-    """Float32 cross-entropies and first choices, on the processor, never holding more logits than `LOGITS_AT_ONCE`."""
+    """Float32 cross-entropies and first choices, on the processor, never holding more logits than
+    `LOGITS_AT_ONCE`.
+    """
     rows = max(1, LOGITS_AT_ONCE // head_VC.size(0))
     nats, chosen = [], []
     for hidden, targets in zip(hidden_MC.split(rows), targets_M.split(rows), strict=True):
@@ -118,10 +138,11 @@ def _nats(hidden_MC: Tensor, targets_M: Tensor, head_VC: Tensor) -> tuple[Tensor
 
 
 def encode_document(bpe: BPE, text: str, *, piece: int = PIECE) -> Ids:
-    """`<|endoftext|>` and the text's tokens, encoded in pieces so that a text of any length needs little memory beside them.
+    """`<|endoftext|>` and the text's tokens, encoded in pieces so that a text of any length needs
+    little memory beside them.
 
-    Pieces end before a space or line feed that no white space precedes, where GPT-2's pattern always ends a match; the ids are
-    those of the whole.
+    Pieces end before a space or line feed that no white space precedes, where GPT-2's pattern
+    always ends a match; the ids are those of the whole.
 
     Args:
         piece: characters after which the next such place is taken.

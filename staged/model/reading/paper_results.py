@@ -16,6 +16,7 @@ PUBLISHED: dict[str, tuple[float, float, float, float]] = {
     "1BW, perplexity per word": (75.20, 55.72, 44.575, 42.16),
 }
 PUBLISHED_NOTE = (
-    "Radford et al. 2019, table 3: GPT-2 without training on the task. A figure of yours compares with a row only if the file is "
-    "that test set, prepared as there: the set's own tokenization undone by an invertible detokenizer, per word of the original."
+    "Radford et al. 2019, table 3: GPT-2 without training on the task. A figure of yours compares"
+    " with a row only if the file is that test set, prepared as there: the set's own tokenization"
+    " undone by an invertible detokenizer, per word of the original."
 )

@@ -1,7 +1,9 @@
-"""What a language model says of every token of a text: the numbers that all zero-shot scores are made of.
+"""What a language model says of every token of a text: the numbers that all zero-shot scores are
+made of.
 
-One forward pass over windows sorted by length; logits exist only for a tile of positions and vocabulary at a time.
-Axes: B windows · T tokens · C hidden width · M positions · V vocabulary · N pieces of the vocabulary · P its width.
+One forward pass over windows sorted by length; logits exist only for a tile of positions and
+vocabulary at a time. Axes: B windows · T tokens · C hidden width · M positions · V vocabulary · N
+pieces of the vocabulary · P its width.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from staged.model.reading.likelihood import batches, sliding_windows
 from staged.progress import Progress, silent
 
 BATCH_TOKENS = {"cpu": 2**11, "cuda": 2**15}  # read at once, padding counted
-# Positions × vocabulary whose logits exist at once; they are read several times, and 4 MB of float32 stay near a processor.
+# Positions × vocabulary whose logits exist at once; they are read several times, and 4 MB of
+# float32 stay near a processor.
 TILE = {"cpu": (2**10, 2**10), "cuda": (2**11, 2**14)}
 
 Floats = npt.NDArray[np.float64]
@@ -33,10 +36,11 @@ class TokenStatistics:
     Attributes:
         ids: (N,) all token ids.
         logprob: log p(yₜ | y₍<ₜ₎).
-        mean, variance: of log p(v), v drawn from the reference model (the scorer itself without one); −mean is the entropy, or
-            the cross-entropy of the two.
+        mean, variance: of log p(v), v drawn from the reference model (the scorer itself without
+            one); −mean is the entropy, or the cross-entropy of the two.
         rank: of yₜ, 1 the likeliest, of equals the first.
-        after: the mean for the token that would follow the text; NaN where the window has no room for it.
+        after: the mean for the token that would follow the text; NaN where the window has no room
+            for it.
     """
 
     ids: Ints
@@ -58,17 +62,23 @@ def token_statistics(
 ) -> list[TokenStatistics]:
     """Statistics of token sequences under a model, in the order given.
 
-    A sequence longer than the context is read in windows that overlap by half; one of fewer than two tokens has none.
+    A sequence longer than the context is read in windows that overlap by half; one of fewer than
+    two tokens has none.
 
     Args:
         sequences: token ids, as the scorer's tokenizer gives them.
         reference: over whose distribution mean and variance are taken; it must share the tokenizer.
-        batch_tokens: tokens read at once, padding counted; by default as `BATCH_TOKENS` has it for where the model is.
+        batch_tokens: tokens read at once, padding counted; by default as `BATCH_TOKENS` has it for
+            where the model is.
         progress: called with (tokens read, all).
     """
     models = [scorer, *([reference] if reference else [])]
     n_ctx = min(model.n_ctx for model in models)
-    windows = [w for i, ids in enumerate(sequences) for w in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=-(-n_ctx // 2))]
+    windows = [
+        w
+        for i, ids in enumerate(sequences)
+        for w in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=-(-n_ctx // 2))
+    ]
     columns = [np.zeros((4, max(len(ids) - 1, 0))) for ids in sequences]
     after = [float("nan")] * len(sequences)
     done, total = 0, sum(w.end - w.start for w in windows)
@@ -76,19 +86,26 @@ def token_statistics(
         group = [windows[i] for i in indices]
         texts = [sequences[w.sequence][w.start : w.end + 1] for w in group]
         for w, text, values_4T in zip(group, texts, _statistics(models, texts, n_ctx), strict=True):
-            columns[w.sequence][:, w.first - 1 : w.end] = values_4T[:, w.first - 1 - w.start : w.end - w.start]
+            columns[w.sequence][:, w.first - 1 : w.end] = values_4T[
+                :, w.first - 1 - w.start : w.end - w.start
+            ]
             if w.end + 1 == len(sequences[w.sequence]) and len(text) <= n_ctx:
                 after[w.sequence] = float(values_4T[1, -1])
         done += sum(w.end - w.start for w in group)
         progress(done, total)
     return [
-        TokenStatistics(np.asarray(ids, dtype=np.int64), c[0], c[1], c[2], c[3].astype(np.int64), last)
+        TokenStatistics(
+            np.asarray(ids, dtype=np.int64), c[0], c[1], c[2], c[3].astype(np.int64), last
+        )
         for ids, c, last in zip(sequences, columns, after, strict=True)
     ]
 
 
-def _statistics(models: Sequence[CausalLM], texts: Sequence[Sequence[int]], n_ctx: int) -> list[Floats]:
-    """Of each text (4, T): log-probability, mean, variance and rank after each of its first n_ctx tokens; the targets are the next.
+def _statistics(
+    models: Sequence[CausalLM], texts: Sequence[Sequence[int]], n_ctx: int
+) -> list[Floats]:
+    """Of each text (4, T): log-probability, mean, variance and rank after each of its first n_ctx
+    tokens; the targets are the next.
 
     After a text's last token there is no target: its log-probability and rank are without meaning.
     """
@@ -107,16 +124,27 @@ def _statistics(models: Sequence[CausalLM], texts: Sequence[Sequence[int]], n_ct
 
 
 def _of_hidden(models: Sequence[CausalLM], hidden: Sequence[Tensor], targets_M: Tensor) -> Tensor:
-    """(4, M) of the models' hidden states (M, C): their logits are made, reduced and forgotten tile by tile."""
-    rows, wide = (min(pair) for pair in zip(TILE[targets_M.device.type], (len(targets_M), len(models[0].head)), strict=True))
+    """(4, M) of the models' hidden states (M, C): their logits are made, reduced and forgotten tile
+    by tile.
+    """
+    rows, wide = (
+        min(pair)
+        for pair in zip(
+            TILE[targets_M.device.type], (len(targets_M), len(models[0].head)), strict=True
+        )
+    )
     heads = [model.head.split(wide) for model in models]
-    room = [h.new_empty(rows * wide) for h in hidden]  # fresh memory for every tile costs as much as its product
+    room = [
+        h.new_empty(rows * wide) for h in hidden
+    ]  # fresh memory for every tile costs as much as its product
     floats = [out if out.dtype == torch.float32 else out.float() for out in room]
     spare = torch.empty_like(floats[0])
     found = []
     for *some, targets in zip(*(h.split(rows) for h in hidden), targets_M.split(rows), strict=True):
         expected_M = torch.linalg.vecdot(some[0].float(), models[0].head[targets].float())
-        expected_M = expected_M.to(some[0].dtype).float()  # the targets' logits, but for the order of the sum
+        expected_M = expected_M.to(
+            some[0].dtype
+        ).float()  # the targets' logits, but for the order of the sum
         pieces = []
         for i, piece in enumerate(zip(*heads, strict=True)):
             tile = len(targets), len(piece[0])
@@ -134,12 +162,16 @@ def _shaped(room: Tensor, tile: tuple[int, int]) -> Tensor:
     return room[: tile[0] * tile[1]].view(tile)
 
 
-def _of_tile(logits: Sequence[Tensor], spare_MP: Tensor, targets_M: Tensor, expected_M: Tensor) -> Tensor:
-    """(8, M) of logits (M, P), the scorer's first, the reference's second where there is one; all are overwritten.
+def _of_tile(
+    logits: Sequence[Tensor], spare_MP: Tensor, targets_M: Tensor, expected_M: Tensor
+) -> Tensor:
+    """(8, M) of logits (M, P), the scorer's first, the reference's second where there is one; all
+    are overwritten.
 
-    Of the scorer its largest logit, the sum of exp over that, the target's logit (0 where the tile has it not) and how many others
-    lie above it; of the model over whose distribution means are taken the same first two, and with them as weights the sums of the
-    scorer's logits and of their squares, both less its largest.
+    Of the scorer its largest logit, the sum of exp over that, the target's logit (0 where the tile
+    has it not) and how many others lie above it; of the model over whose distribution means are
+    taken the same first two, and with them as weights the sums of the scorer's logits and of their
+    squares, both less its largest.
 
     Args:
         targets_M: counted from the tile's first column.
@@ -147,7 +179,10 @@ def _of_tile(logits: Sequence[Tensor], spare_MP: Tensor, targets_M: Tensor, expe
     scores_MP, width = logits[0], spare_MP.size(1)
     inside_M = (targets_M >= 0) & (targets_M < width)
     target_M = scores_MP.gather(1, targets_M.clamp(0, width - 1)[:, None])[:, 0]
-    above_M = torch.gt(scores_MP, expected_M[:, None], out=spare_MP).sum(1) - (inside_M & (target_M > expected_M)).float()
+    above_M = (
+        torch.gt(scores_MP, expected_M[:, None], out=spare_MP).sum(1)
+        - (inside_M & (target_M > expected_M)).float()
+    )
     top_M = scores_MP.amax(1)
     scores_MP -= top_M[:, None]
     p_MP = torch.exp(scores_MP, out=spare_MP)
@@ -159,17 +194,25 @@ def _of_tile(logits: Sequence[Tensor], spare_MP: Tensor, targets_M: Tensor, expe
         total = p_MP.sum(1)
     first_M = torch.linalg.vecdot(p_MP, scores_MP)
     second_M = torch.linalg.vecdot(p_MP.mul_(scores_MP), scores_MP)
-    return torch.stack([top_M, total_M, target_M * inside_M, above_M, top, total, first_M, second_M])
+    return torch.stack(
+        [top_M, total_M, target_M * inside_M, above_M, top, total, first_M, second_M]
+    )
 
 
 def _joined(pieces_N8M: Tensor) -> Tensor:
     """(4, M) of what `_of_tile` found in each piece of the vocabulary."""
-    top_NM, total_NM, target_NM, above_NM, weight_NM, mass_NM, first_NM, second_NM = pieces_N8M.double().unbind(1)
+    top_NM, total_NM, target_NM, above_NM, weight_NM, mass_NM, first_NM, second_NM = (
+        pieces_N8M.double().unbind(1)
+    )
     shift_NM = top_NM - top_NM.amax(0)  # a piece's logits were taken less its own largest
     log_total_M = (total_NM * shift_NM.exp()).sum(0).log()
     share_NM = (weight_NM - weight_NM.amax(0)).exp()
     mass_M = (share_NM * mass_NM).sum(0)
     mean_M = (share_NM * (first_NM + shift_NM * mass_NM)).sum(0) / mass_M
-    square_M = (share_NM * (second_NM + shift_NM * (2 * first_NM + shift_NM * mass_NM))).sum(0) / mass_M
+    square_M = (share_NM * (second_NM + shift_NM * (2 * first_NM + shift_NM * mass_NM))).sum(
+        0
+    ) / mass_M
     logprob_M = target_NM.sum(0) - top_NM.amax(0) - log_total_M
-    return torch.stack([logprob_M, mean_M - log_total_M, (square_M - mean_M**2).clamp(min=0), above_NM.sum(0) + 1])
+    return torch.stack(
+        [logprob_M, mean_M - log_total_M, (square_M - mean_M**2).clamp(min=0), above_NM.sum(0) + 1]
+    )

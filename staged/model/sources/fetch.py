@@ -1,4 +1,6 @@
-"""One file over HTTP: what a broken connection or a kill left is continued, and what came is checked."""
+"""One file over HTTP: what a broken connection or a kill left is continued, and what came is
+checked.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,11 @@ CHUNK = 2**20
 ENDED = "the connection ended early"
 
 
-def fetch(url: str, path: Path, *, size_bytes: int | None = None, sha256: str | None = None) -> None:
-    """Download one file; what a broken connection or a kill left in `PATH.partial` is continued by an HTTP range.
+def fetch(
+    url: str, path: Path, *, size_bytes: int | None = None, sha256: str | None = None
+) -> None:
+    """Download one file; what a broken connection or a kill left in `PATH.partial` is continued by
+    an HTTP range.
 
     Args:
         size_bytes, sha256: what the file must be, where known.
@@ -45,14 +50,17 @@ def fetch(url: str, path: Path, *, size_bytes: int | None = None, sha256: str | 
             idle = 0 if _length(partial) > before else idle + 1
             if idle == ATTEMPTS:
                 raise CheckpointError(
-                    f"{url}: no answer after {ATTEMPTS} attempts ({reason}); the same command continues from here"
+                    f"{url}: no answer after {ATTEMPTS} attempts ({reason}); the same command"
+                    " continues from here"
                 )
             time.sleep(PAUSE_S * idle)
     _check(url, partial, answer, size_bytes, sha256)
     partial.replace(path)
 
 
-def _check(url: str, partial: Path, answer: dict[str, Any], size_bytes: int | None, sha256: str | None) -> None:
+def _check(
+    url: str, partial: Path, answer: dict[str, Any], size_bytes: int | None, sha256: str | None
+) -> None:
     wrong = ""
     if size_bytes is not None and answer["total"] != size_bytes:
         wrong = f"has {answer['total']} bytes, not {size_bytes}"
@@ -79,7 +87,8 @@ def _connection(url: str, partial: Path, bar: Any) -> tuple[str, dict[str, Any] 
     """Append what one connection gives.
 
     Returns:
-        Why it ended, and the file's whole size and MD5 as the server says; None where it did not answer.
+        Why it ended, and the file's whole size and MD5 as the server says; None where it did not
+        answer.
     """
     have = _length(partial)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
@@ -93,31 +102,42 @@ def _connection(url: str, partial: Path, bar: Any) -> tuple[str, dict[str, Any] 
     with response:
         first, total = _range(response, have)
         if "text/html" in response.headers.get("Content-Type", ""):
-            raise CheckpointError(f"{url}: the server answered with a web page instead of the file; try again later")
+            raise CheckpointError(
+                f"{url}: the server answered with a web page instead of the file; try again later"
+            )
         bar.total, bar.n = total, first
         with open(partial, "r+b" if first else "wb") as file:
             file.seek(first)
             reason = _copy(response, file, bar)
-            if total is None and reason == ENDED:  # a server that did not say how much there is has sent it all
+            if (
+                total is None and reason == ENDED
+            ):  # a server that did not say how much there is has sent it all
                 total = file.tell()
             file.flush()
             os.fsync(file.fileno())
     return reason, {"total": total, "md5": response.headers.get("Content-MD5")}
 
 
-def _refused(url: str, error: urllib.error.HTTPError, partial: Path) -> tuple[str, dict[str, Any] | None]:
+def _refused(
+    url: str, error: urllib.error.HTTPError, partial: Path
+) -> tuple[str, dict[str, Any] | None]:
     if error.code == 416:  # nothing is left to give: the part is whole, or of another file
         whole = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
         if whole and int(whole[1]) == _length(partial):
             return "", {"total": int(whole[1]), "md5": None}
         partial.unlink()
     elif error.code < 500 and error.code not in (408, 429):
-        raise CheckpointError(f"{url}: the server answered {error.code} {error.reason}; check the name and your network's rules")
+        raise CheckpointError(
+            f"{url}: the server answered {error.code} {error.reason}; check the name and your"
+            " network's rules"
+        )
     return f"{error.code} {error.reason}", None
 
 
 def _range(response: HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Where the answer begins in the file, and the file's size; a server without ranges begins again at 0."""
+    """Where the answer begins in the file, and the file's size; a server without ranges begins
+    again at 0.
+    """
     given = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
     if response.status == 206 and given and int(given[1]) == have:
         return have, int(given[2])

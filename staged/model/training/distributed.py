@@ -26,7 +26,10 @@ def join() -> None:
         return
     here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
     if 0 < gpus < here:
-        raise PlanError(f"torchrun: {here} processes on {gpus} GPU(s), and each needs its own; give --nproc-per-node {gpus}")
+        raise PlanError(
+            f"torchrun: {here} processes on {gpus} GPU(s), and each needs its own; give"
+            f" --nproc-per-node {gpus}"
+        )
     threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
     _refuse_dead_launcher()
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
@@ -56,16 +59,20 @@ def _end_with_launcher(launcher: int) -> None:
 
 
 def _refuse_dead_launcher() -> None:
-    """A launcher that died while this process imported has no parent's id to watch any more, but its store is closed.
+    """A launcher that died while this process imported has no parent's id to watch any more, but
+    its store is closed.
 
     PyTorch would ask for that store again and again, for half an hour.
     """
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":  # the store is not the launcher's, and may open later
+    if (
+        os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    ):  # the store is not the launcher's, and may open later
         return
     place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:
         socket.create_connection(place, timeout=PATIENCE_S).close()
     except OSError as error:
         raise ArtifactError(
-            f"train: torchrun is gone ({place[0]}:{place[1]}: {error.strerror or error}); start it again, and training continues"
+            f"train: torchrun is gone ({place[0]}:{place[1]}: {error.strerror or error}); start it"
+            " again, and training continues"
         ) from None

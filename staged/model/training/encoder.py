@@ -1,4 +1,6 @@
-"""A small RoBERTa over our own BPE: architecture, tokenizer and head are transformers' own, so hub models take its place."""
+"""A small RoBERTa over our own BPE: architecture, tokenizer and head are transformers' own, so hub
+models take its place.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,13 @@ from staged.model.sources.packaged import quiet
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
 OFFSETS = (-1, 1, -2, 2)  # places at which the heads of the first layer start to look
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # ids 0 … 4; the first four where RoBERTa has them
+SPECIAL = (
+    "<s>",
+    "<pad>",
+    "</s>",
+    "<unk>",
+    "<mask>",
+)  # ids 0 … 4; the first four where RoBERTa has them
 
 
 def encoder_tokenizer(bpe: BPE, n_ctx: int) -> PreTrainedTokenizerFast:
@@ -29,13 +37,31 @@ def encoder_tokenizer(bpe: BPE, n_ctx: int) -> PreTrainedTokenizerFast:
         n_ctx: longest input in tokens, the two marks included.
     """
     vocabulary, merges = bpe.merges()
-    plain = sorted((token for token in vocabulary if token != END_OF_TEXT), key=vocabulary.__getitem__)
-    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate((*SPECIAL, *plain))}, merges, unk_token="<unk>"))
+    plain = sorted(
+        (token for token in vocabulary if token != END_OF_TEXT), key=vocabulary.__getitem__
+    )
+    tokenizer = Tokenizer(
+        models.BPE(
+            {token: i for i, token in enumerate((*SPECIAL, *plain))}, merges, unk_token="<unk>"
+        )
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
-    names = dict(zip(("bos_token", "pad_token", "eos_token", "unk_token", "mask_token"), SPECIAL, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", model_max_length=n_ctx, **names)
+    tokenizer.post_processor = processors.RobertaProcessing(
+        ("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False
+    )
+    names = dict(
+        zip(
+            ("bos_token", "pad_token", "eos_token", "unk_token", "mask_token"), SPECIAL, strict=True
+        )
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        cls_token="<s>",
+        sep_token="</s>",
+        model_max_length=n_ctx,
+        **names,
+    )
 
 
 def save_pretrained(folder: Path, model: Any, tokenizer: Any) -> None:
@@ -52,8 +78,12 @@ def save_pretrained(folder: Path, model: Any, tokenizer: Any) -> None:
         raise OSError(errno.EIO, str(error)) from None
 
 
-def new_encoder(tokenizer: Any, *, width: int, heads: int, layers: int, n_ctx: int) -> RobertaForMaskedLM:
-    """A fresh RoBERTa with its masked-token head; dropout is 0, as passages are few epochs and the model small."""
+def new_encoder(
+    tokenizer: Any, *, width: int, heads: int, layers: int, n_ctx: int
+) -> RobertaForMaskedLM:
+    """A fresh RoBERTa with its masked-token head; dropout is 0, as passages are few epochs and the
+    model small.
+    """
     model = RobertaForMaskedLM(
         RobertaConfig(
             vocab_size=len(tokenizer),
@@ -78,10 +108,11 @@ def new_encoder(tokenizer: Any, *, width: int, heads: int, layers: int, n_ctx: i
 def _start_with_neighbours(model: Any) -> None:
     """Let the first layer's heads look one or two places to the left and right from the start.
 
-    A masked objective must find out where a token's neighbours are before anything else can be learned; from random weights a
-    small model spends thousands of steps on that (docs/log.md). So the position embeddings start as sinusoids in the first
-    dimensions, as many as a head has, and query and key of the first layer as the rotation that shifts them by a fixed number
-    of places. All of it is trained on; the architecture is RoBERTa's.
+    A masked objective must find out where a token's neighbours are before anything else can be
+    learned; from random weights a small model spends thousands of steps on that (docs/log.md). So
+    the position embeddings start as sinusoids in the first dimensions, as many as a head has, and
+    query and key of the first layer as the rotation that shifts them by a fixed number of places.
+    All of it is trained on; the architecture is RoBERTa's.
 
     Source: the shift by rotation is Vaswani et al. 2017, section 3.5.
     """
@@ -92,10 +123,16 @@ def _start_with_neighbours(model: Any) -> None:
     with torch.no_grad():
         angles = torch.arange(len(places))[:, None] * waves
         places.zero_()
-        places[:, :head_width] = 4 * model.config.initializer_range * torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
+        places[:, :head_width] = (
+            4
+            * model.config.initializer_range
+            * torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
+        )
         for head, offset in enumerate(OFFSETS[: model.config.num_attention_heads]):
             rows = slice(head * head_width, (head + 1) * head_width)
             cos, sin = torch.cos(offset * waves), torch.sin(offset * waves)
-            turn = torch.block_diag(*[torch.tensor([[c, s], [-s, c]]) for c, s in zip(cos, sin, strict=True)])
+            turn = torch.block_diag(
+                *[torch.tensor([[c, s], [-s, c]]) for c, s in zip(cos, sin, strict=True)]
+            )
             attention.query.weight[rows, :head_width] = 1.4 * turn
             attention.key.weight[rows, :head_width] = 1.4 * torch.eye(head_width)

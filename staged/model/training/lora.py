@@ -1,4 +1,5 @@
-"""LoRA: the weights stand still; beside each projection of the blocks a product of two thin matrices is trained.
+"""LoRA: the weights stand still; beside each projection of the blocks a product of two thin
+matrices is trained.
 
 Source: Hu et al. 2021, sections 4.1 and 4.2. Why not peft: docs/decisions/008-lora.md.
 """
@@ -16,7 +17,8 @@ Kind = TypeVar("Kind", bound=nn.Module)
 
 
 class LowRank(nn.Module):
-    """x W + b + (α / r) x A B: W and b frozen, A random, B zero, so that training starts from the model as it was.
+    """x W + b + (α / r) x A B: W and b frozen, A random, B zero, so that training starts from the
+    model as it was.
 
     Args:
         frozen: the projection (in, out) that this stands in for.
@@ -25,7 +27,9 @@ class LowRank(nn.Module):
         generator: draws A.
     """
 
-    def __init__(self, frozen: Projection, rank: int, alpha: float, generator: torch.Generator) -> None:
+    def __init__(
+        self, frozen: Projection, rank: int, alpha: float, generator: torch.Generator
+    ) -> None:
         super().__init__()
         n_in, n_out = frozen.weight.shape
         self.frozen, self.scale = frozen, alpha / rank
@@ -50,7 +54,9 @@ def add_low_rank(model: GPT2, *, rank: int, alpha: float, generator: torch.Gener
 
 
 def merge_low_rank(model: GPT2) -> None:
-    """Add the trained products to the weights: a plain GPT-2 again. Nothing to do where there are none."""
+    """Add the trained products to the weights: a plain GPT-2 again. Nothing to do where there are
+    none.
+    """
     for part, name, child in _children(model, LowRank):
         setattr(part, name, child.merged())
 
@@ -58,4 +64,9 @@ def merge_low_rank(model: GPT2) -> None:
 def _children(model: GPT2, kind: type[Kind]) -> list[tuple[nn.Module, str, Kind]]:
     """(parent, name, child) of every module of this kind in the blocks."""
     parents = [part for block in model.h for part in block.children()]
-    return [(part, name, child) for part in parents for name, child in part.named_children() if isinstance(child, kind)]
+    return [
+        (part, name, child)
+        for part in parents
+        for name, child in part.named_children()
+        if isinstance(child, kind)
+    ]

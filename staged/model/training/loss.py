@@ -1,9 +1,11 @@
-"""Cross-entropy over a large vocabulary without the logits of all rows: computed some rows at a time, gradients included.
+"""Cross-entropy over a large vocabulary without the logits of all rows: computed some rows at a
+time, gradients included.
 
 Axes: N rows (positions with a target) · R rows of one chunk · C = n_embd · V vocabulary.
-GPT-2's 50,257 logits a position are what a training step needs most memory for: at 4 × 512 tokens 412 MB in float32, and as much
-again for each of log-probabilities and gradient. Here a chunk's logits become its gradients at once, in the forward pass,
-and are gone before the next chunk; what is kept for the backward pass is (N, C) and (V, C).
+GPT-2's 50,257 logits a position are what a training step needs most memory for: at 4 × 512 tokens
+412 MB in float32, and as much again for each of log-probabilities and gradient. Here a chunk's
+logits become its gradients at once, in the forward pass, and are gone before the next chunk; what
+is kept for the backward pass is (N, C) and (V, C).
 """
 
 from __future__ import annotations
@@ -19,11 +21,15 @@ BLOCK_ROWS = 32  # of float32 probabilities at once on a CPU: what fits its cach
 SLICE_WORDS = 8192  # of the head's gradient at once
 
 
-def chunked_cross_entropy(hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, *, chunk_rows: int = CHUNK_ROWS) -> Tensor:
-    """Summed cross-entropy, in nats, of the logits `hidden @ weight.T`: `F.cross_entropy(…, reduction="sum")` in less memory.
+def chunked_cross_entropy(
+    hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, *, chunk_rows: int = CHUNK_ROWS
+) -> Tensor:
+    """Summed cross-entropy, in nats, of the logits `hidden @ weight.T`: `F.cross_entropy(…,
+    reduction="sum")` in less memory.
 
-    Under autocast the products run in its type; log-sum-exp, loss and the sum of the head's gradient are float32 (float64 for
-    float64 inputs). Gradients are computed in the forward pass, where any are wanted; they can't be differentiated again.
+    Under autocast the products run in its type; log-sum-exp, loss and the sum of the head's
+    gradient are float32 (float64 for float64 inputs). Gradients are computed in the forward pass,
+    where any are wanted; they can't be differentiated again.
 
     Args:
         targets_N: int64 in [0, V); rows without a target must have been left out.
@@ -32,19 +38,29 @@ def chunked_cross_entropy(hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tenso
     device = hidden_NC.device.type
     low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden_NC.dtype
     wanted = torch.is_grad_enabled()
-    loss: Tensor = _ChunkedCrossEntropy.apply(hidden_NC, weight_VC, targets_N, chunk_rows, low, wanted)
+    loss: Tensor = _ChunkedCrossEntropy.apply(
+        hidden_NC, weight_VC, targets_N, chunk_rows, low, wanted
+    )
     return loss
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, chunk_rows: int, low: torch.dtype, wanted: bool
+        ctx: Any,
+        hidden_NC: Tensor,
+        weight_VC: Tensor,
+        targets_N: Tensor,
+        chunk_rows: int,
+        low: torch.dtype,
+        wanted: bool,
     ) -> Tensor:
         exact = torch.promote_types(low, torch.float32)
         loss = torch.zeros((), dtype=exact, device=hidden_NC.device)
         grad_hidden = torch.empty_like(hidden_NC) if wanted and ctx.needs_input_grad[0] else None
-        grad_weight = torch.zeros_like(weight_VC, dtype=exact) if wanted and ctx.needs_input_grad[1] else None
+        grad_weight = (
+            torch.zeros_like(weight_VC, dtype=exact) if wanted and ctx.needs_input_grad[1] else None
+        )
         with torch.autocast(hidden_NC.device.type, enabled=False):
             head_VC = weight_VC.to(low)
             for start in range(0, len(targets_N), chunk_rows):
@@ -63,7 +79,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
+    def backward(
+        ctx: Any, grad_loss: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
         grad_hidden, grad_weight = ctx.saved_tensors
         if grad_hidden is not None:
             grad_hidden = grad_hidden * grad_loss.to(grad_hidden.dtype)
@@ -73,10 +91,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 
 def _turn_into_gradients(logits_RV: Tensor, targets_R: Tensor, exact: torch.dtype) -> Tensor:
-    """The chunk's summed loss; in place of its logits, softmax − one-hot: the loss's gradient with respect to them."""
+    """The chunk's summed loss; in place of its logits, softmax − one-hot: the loss's gradient with
+    respect to them.
+    """
     block = BLOCK_ROWS if logits_RV.device.type == "cpu" else len(logits_RV)
     loss = torch.zeros((), dtype=exact, device=logits_RV.device)
-    for logits, targets in zip(logits_RV.split(block), targets_R[:, None].split(block), strict=True):
+    for logits, targets in zip(
+        logits_RV.split(block), targets_R[:, None].split(block), strict=True
+    ):
         p = logits.to(exact)  # the logits themselves where they are that exact already
         p -= p.amax(1, keepdim=True)
         loss -= p.gather(1, targets).sum()
@@ -90,6 +112,10 @@ def _turn_into_gradients(logits_RV: Tensor, targets_R: Tensor, exact: torch.dtyp
 
 
 def _add_product(sum_VC: Tensor, gradients_RV: Tensor, hidden_RC: Tensor) -> None:
-    """sum += gradientsᵀ hidden, some words at a time, so that the product needs no (V, C) tensor beside the sum."""
-    for part, columns in zip(sum_VC.split(SLICE_WORDS), gradients_RV.split(SLICE_WORDS, dim=1), strict=True):
+    """sum += gradientsᵀ hidden, some words at a time, so that the product needs no (V, C) tensor
+    beside the sum.
+    """
+    for part, columns in zip(
+        sum_VC.split(SLICE_WORDS), gradients_RV.split(SLICE_WORDS, dim=1), strict=True
+    ):
         part += columns.t() @ hidden_RC

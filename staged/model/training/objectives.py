@@ -1,4 +1,6 @@
-"""The two objectives: next-token prediction by our GPT-2, masked-token prediction by transformers' RoBERTa."""
+"""The two objectives: next-token prediction by our GPT-2, masked-token prediction by transformers'
+RoBERTa.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from staged.model.training.plan import TrainSettings
 
 
 class Task(Protocol):
-    """What differs between the objectives. `loss` sums cross-entropy over a micro-batch's targets."""
+    """What differs between the objectives. `loss` sums cross-entropy over a micro-batch's
+    targets.
+    """
 
     @property
     def model(self) -> nn.Module: ...
@@ -44,13 +48,19 @@ class Task(Protocol):
 
 
 def recompute(blocks: Iterable[nn.Module]) -> None:
-    """Gradient checkpointing: a block keeps only its input and computes the rest again in the backward pass, same dropout."""
+    """Gradient checkpointing: a block keeps only its input and computes the rest again in the
+    backward pass, same dropout.
+    """
     for block in blocks:
-        block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=True)
+        block.forward = partial(
+            checkpoint, block.forward, use_reentrant=False, preserve_rng_state=True
+        )
 
 
 class CausalLoss(nn.Module):
-    """Summed next-token cross-entropy in nats; logits only where there is a target, and only for some rows at a time."""
+    """Summed next-token cross-entropy in nats; logits only where there is a target, and only for
+    some rows at a time.
+    """
 
     def __init__(self, model: GPT2) -> None:
         super().__init__()
@@ -58,21 +68,31 @@ class CausalLoss(nn.Module):
 
     def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         seen = targets_BT != data.IGNORED
-        return chunked_cross_entropy(self.model.hidden(inputs_BT)[seen], self.model.wte.weight, targets_BT[seen])
+        return chunked_cross_entropy(
+            self.model.hidden(inputs_BT)[seen], self.model.wte.weight, targets_BT[seen]
+        )
 
 
 class CausalTask:
     """Next-token prediction by our GPT-2, fresh or from the model that `init` names."""
 
     def __init__(
-        self, settings: TrainSettings, bpe: BPE, texts: Sequence[str], valid: Sequence[str], pretrained: GPT2 | None = None
+        self,
+        settings: TrainSettings,
+        bpe: BPE,
+        texts: Sequence[str],
+        valid: Sequence[str],
+        pretrained: GPT2 | None = None,
     ) -> None:
         self.bpe = bpe
         self.saved_dtype = torch.float32 if settings.saved_precision == "fp32" else torch.bfloat16
         self.model = _causal_model(settings, bpe, pretrained)
         self.loss = CausalLoss(self.model)
         n_ctx = self.model.config.n_ctx
-        self.rows, self.valid_rows = data.causal_rows(texts, bpe, n_ctx), data.causal_rows(valid, bpe, n_ctx)
+        self.rows, self.valid_rows = (
+            data.causal_rows(texts, bpe, n_ctx),
+            data.causal_rows(valid, bpe, n_ctx),
+        )
 
     def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]:
         return data.causal_batch(rows, self.bpe.end_of_text)
@@ -100,19 +120,36 @@ class MaskedTask:
     """Masked-token prediction by transformers' RoBERTa."""
 
     def __init__(
-        self, settings: TrainSettings, bpe: BPE, texts: Sequence[str], valid: Sequence[str], pretrained: GPT2 | None = None
+        self,
+        settings: TrainSettings,
+        bpe: BPE,
+        texts: Sequence[str],
+        valid: Sequence[str],
+        pretrained: GPT2 | None = None,
     ) -> None:
-        from staged.model.training import encoder  # transformers takes seconds to import; only this objective needs it
+        from staged.model.training import (
+            encoder,
+        )  # transformers takes seconds to import; only this objective needs it
 
         self.tokenizer = encoder.encoder_tokenizer(bpe, settings.n_ctx)
-        shape = {"width": settings.n_embd, "heads": settings.n_head, "layers": settings.n_layer, "n_ctx": settings.n_ctx}
+        shape = {
+            "width": settings.n_embd,
+            "heads": settings.n_head,
+            "layers": settings.n_layer,
+            "n_ctx": settings.n_ctx,
+        }
         self.model = encoder.new_encoder(self.tokenizer, **shape)
         if settings.checkpointing:
             recompute(self.model.base_model.encoder.layer)
         self.loss = MaskedLoss(self.model)
         self.mask_share = settings.mask_share
         self.rows, self.valid_rows = (
-            [list(ids) for ids in self.tokenizer(list(part), truncation=True, max_length=settings.n_ctx)["input_ids"]]
+            [
+                list(ids)
+                for ids in self.tokenizer(list(part), truncation=True, max_length=settings.n_ctx)[
+                    "input_ids"
+                ]
+            ]
             for part in (texts, valid)
         )
 
@@ -132,14 +169,19 @@ def _causal_model(settings: TrainSettings, bpe: BPE, pretrained: GPT2 | None) ->
     if pretrained is not None:
         with torch.device("meta"):
             model = GPT2(pretrained.config, dropout=settings.dropout)
-        model.load_state_dict(pretrained.state_dict(), assign=True)  # the same memory: never two copies
+        model.load_state_dict(
+            pretrained.state_dict(), assign=True
+        )  # the same memory: never two copies
     else:
         shape = {name: getattr(settings, name) for name in ("n_ctx", "n_embd", "n_head", "n_layer")}
         model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, **shape), dropout=settings.dropout)
         initialise(model, streams)
     if settings.lora_rank:
         if settings.lora_rank > model.config.n_embd:
-            raise PlanError(f"train: lora_rank {settings.lora_rank} is more than the model's width, {model.config.n_embd}")
+            raise PlanError(
+                f"train: lora_rank {settings.lora_rank} is more than the model's width,"
+                f" {model.config.n_embd}"
+            )
         add_low_rank(model, rank=settings.lora_rank, alpha=settings.lora_alpha, generator=streams)
     if settings.checkpointing:
         recompute(model.h)

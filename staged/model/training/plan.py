@@ -1,4 +1,6 @@
-"""What a training run is: its objective, its text, its shape and its schedule; and the plan, a TOML file of runs."""
+"""What a training run is: its objective, its text, its shape and its schedule; and the plan, a TOML
+file of runs.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class TrainSettings:
     Attributes:
         objective: `causal` (GPT-2) or `masked` (RoBERTa).
         init: a model to start from (fine-tuning); empty trains from scratch.
-        tokenizer: a model folder or shipped model whose tokenizer to use; empty learns one of `n_vocab` entries, or takes init's.
+        tokenizer: a model folder or shipped model whose tokenizer to use; empty learns one of
+            `n_vocab` entries, or takes init's.
         corpus: the human text; its `pretrain` split is trained on, its `valid` split measured.
         steps: optimizer steps, each of `batch` passages, computed `micro_batch` at a time.
         learning_rate: peak; linear warm-up, then a cosine down to a tenth of it.
@@ -31,9 +34,12 @@ class TrainSettings:
         mask_share: of the tokens that a masked objective predicts.
         valid_rows: validation passages (all of the split if it has fewer).
         precision: `bf16` (autocast) or `fp32`.
-        saved_precision: of the finished model's weights; `bf16` halves the file, `fp32` keeps small changes to a float32 model.
-        checkpointing: compute each block again in the backward pass: less memory, about a third more time, the same result.
-        lora_rank: of the matrices that LoRA trains beside the frozen weights of `init`, merged when saved; 0 trains all weights.
+        saved_precision: of the finished model's weights; `bf16` halves the file, `fp32` keeps small
+            changes to a float32 model.
+        checkpointing: compute each block again in the backward pass: less memory, about a third
+            more time, the same result.
+        lora_rank: of the matrices that LoRA trains beside the frozen weights of `init`, merged when
+            saved; 0 trains all weights.
         lora_alpha: LoRA's scale; the product of its matrices counts alpha / rank.
     """
 
@@ -72,31 +78,59 @@ class TrainSettings:
         for name in ("precision", "saved_precision"):
             if getattr(self, name) not in ("bf16", "fp32"):
                 raise PlanError(f"train: {name} {getattr(self, name)!r}; known: bf16, fp32")
-        for name in ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every", *SHAPE):
+        for name in (
+            "steps",
+            "batch",
+            "micro_batch",
+            "valid_every",
+            "valid_rows",
+            "checkpoint_every",
+            *SHAPE,
+        ):
             if not 1 <= getattr(self, name) <= LARGEST:
-                raise PlanError(f"train: {name} must be at least 1 and at most {LARGEST:,}, not {getattr(self, name)}")
+                raise PlanError(
+                    f"train: {name} must be at least 1 and at most {LARGEST:,}, not"
+                    f" {getattr(self, name)}"
+                )
         for name, allowed, holds in (
             ("dropout", "lie in [0, 0.9)", 0 <= self.dropout < 0.9),
             ("mask_share", "lie in (0, 1)", 0 < self.mask_share < 1),
             ("seed", "lie in [0, 2⁴⁸)", 0 <= self.seed < 2**48),
-            ("warmup_steps", "be 0 or more, and no astronomical number", 0 <= self.warmup_steps <= LARGEST),
+            (
+                "warmup_steps",
+                "be 0 or more, and no astronomical number",
+                0 <= self.warmup_steps <= LARGEST,
+            ),
             ("weight_decay", "be 0 or more and finite", 0 <= self.weight_decay < math.inf),
             ("beta_2", "lie in [0, 1)", 0 <= self.beta_2 < 1),
-            ("lora_rank", "be 0 or more, and no astronomical number", 0 <= self.lora_rank <= LARGEST),
+            (
+                "lora_rank",
+                "be 0 or more, and no astronomical number",
+                0 <= self.lora_rank <= LARGEST,
+            ),
         ):
             if not holds:
                 raise PlanError(f"train: {name} must {allowed}, not {getattr(self, name)}")
         for name in ("learning_rate", "clip_norm", "lora_alpha"):
             if not 0 < getattr(self, name) < math.inf:
-                raise PlanError(f"train: {name} must be above 0 and finite, not {getattr(self, name)}")
+                raise PlanError(
+                    f"train: {name} must be above 0 and finite, not {getattr(self, name)}"
+                )
         if self.objective == "masked" and (self.init or self.n_embd % (2 * self.n_head)):
-            raise PlanError("train: a masked run starts from scratch (no init), with n_embd an even multiple of n_head")
+            raise PlanError(
+                "train: a masked run starts from scratch (no init), with n_embd an even multiple of"
+                " n_head"
+            )
         if self.init and self.tokenizer:
-            raise PlanError("train: a model given as init brings its own tokenizer; leave tokenizer empty")
+            raise PlanError(
+                "train: a model given as init brings its own tokenizer; leave tokenizer empty"
+            )
         if self.lora_rank and not self.init:
             raise PlanError("train: lora_rank needs a model to start from (init)")
         if self.batch % self.micro_batch:
-            raise PlanError(f"train: batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
+            raise PlanError(
+                f"train: batch {self.batch} is not a multiple of micro_batch {self.micro_batch}"
+            )
 
 
 FINE_TUNING = TrainSettings(
@@ -110,7 +144,9 @@ FINE_TUNING = TrainSettings(
     checkpoint_every=50,
     saved_precision="fp32",
 )
-"""What fine-tuning without a plan starts from: every text is learned from or validated on, in steps that fit a laptop."""
+"""What fine-tuning without a plan starts from: every text is learned from or validated on, in steps
+that fit a laptop.
+"""
 
 
 CORPUS = ("source", "budget_tokens", "minimum_tokens", "end_of_text")
@@ -131,8 +167,8 @@ def with_flags(settings: TrainSettings, given: Mapping[str, Any]) -> TrainSettin
 
 
 def read_plan(path: Path) -> dict[str, TrainSettings]:
-    """The runs of a training plan, by name: each table of the TOML file over what is under `[defaults]`, and
-    its corpus over `[defaults.corpus]`.
+    """The runs of a training plan, by name: each table of the TOML file over what is under
+    `[defaults]`, and its corpus over `[defaults.corpus]`.
 
     Raises:
         PlanError: unreadable, an unknown key, or no run.
@@ -143,9 +179,14 @@ def read_plan(path: Path) -> dict[str, TrainSettings]:
     runs: dict[str, TrainSettings] = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
-            raise PlanError(f"{path}: key {name!r} stands outside a table; put it under [defaults] or under a run's name")
+            raise PlanError(
+                f"{path}: key {name!r} stands outside a table; put it under [defaults] or under a"
+                " run's name"
+            )
         if Path(name).name != name or name in ("", ".", "..") or not name.isprintable():
-            raise PlanError(f"{path}: run {name!r} cannot be a folder's name; choose one of letters and digits")
+            raise PlanError(
+                f"{path}: run {name!r} cannot be a folder's name; choose one of letters and digits"
+            )
         merged = defaults | table
         where = f"{path} [{name}]"
         if "corpus" in merged:

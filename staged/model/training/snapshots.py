@@ -1,4 +1,6 @@
-"""What a killed training run continues from: one file of tensors and numbers, whole or not there."""
+"""What a killed training run continues from: one file of tensors and numbers, whole or not
+there.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,15 @@ from staged.errors import CheckpointError
 from staged.model.memory import is_out_of_memory
 from staged.storage.writing import replacing
 
-DAMAGE = (RuntimeError, KeyError, ValueError, TypeError, AttributeError, EOFError, pickle.UnpicklingError)
+DAMAGE = (
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    pickle.UnpicklingError,
+)
 
 
 def save_snapshot(path: Path, state: dict[str, Any]) -> None:
@@ -43,8 +53,14 @@ def opened_snapshot(path: Path, *, device: torch.device | str = "cpu") -> Iterat
     try:
         yield torch.load(path, map_location=device, weights_only=True)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}; the checkpoint stays as it is") from None
+        raise CheckpointError(
+            f"{path}: cannot be read: {error.strerror or error}; the checkpoint stays as it is"
+        ) from None
     except (*DAMAGE, MemoryError) as error:
         if is_out_of_memory(error):
-            raise CheckpointError(f"{path}: not enough memory to continue from it; free some: the checkpoint is whole") from None
-        raise CheckpointError(f"{path}: damaged checkpoint; delete it to train this model again") from None
+            raise CheckpointError(
+                f"{path}: not enough memory to continue from it; free some: the checkpoint is whole"
+            ) from None
+        raise CheckpointError(
+            f"{path}: damaged checkpoint; delete it to train this model again"
+        ) from None

@@ -1,7 +1,9 @@
-"""Training: a language model from scratch or fine-tuned, or a masked-token encoder; one process or many under `torchrun`.
+"""Training: a language model from scratch or fine-tuned, or a masked-token encoder; one process or
+many under `torchrun`.
 
-Everything a step does depends on the plan, the seed and the step number: its rows, its masks, its dropout, its learning rate.
-So a run killed anywhere goes on from its last checkpoint with the same loss curve, and ends with the same bytes.
+Everything a step does depends on the plan, the seed and the step number: its rows, its masks, its
+dropout, its learning rate. So a run killed anywhere goes on from its last checkpoint with the same
+loss curve, and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ from staged.storage.writing import write_atomic
 
 @dataclass(frozen=True)
 class Progress:
-    """What a training step reports: losses in nats per token, speed over all distributed, `peak_memory_mb` of this one."""
+    """What a training step reports: losses in nats per token, speed over all distributed,
+    `peak_memory_mb` of this one.
+    """
 
     step: int
     steps: int
@@ -60,7 +64,9 @@ def _learned(documents: Sequence[Document], passages: Sequence[Document], init: 
     """What a run learns from, and what a model given as `init` did, as far as its folder says."""
     sources = frozenset(one.source for one in passages if one.split == "pretrain")
     texts = frozenset(text_words_digest(one.text) for one in documents if one.source in sources)
-    return merged([Learned(sources=sources, texts=texts), model_learned(model_folder(init)) if init else None])
+    return merged(
+        [Learned(sources=sources, texts=texts), model_learned(model_folder(init)) if init else None]
+    )
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -72,10 +78,11 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 
 
 def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: None) -> bool:
-    """Train into `folder`: a model in the hub's layout, `loss.jsonl`, `training.json`, and the manifest last.
+    """Train into `folder`: a model in the hub's layout, `loss.jsonl`, `training.json`, and the
+    manifest last.
 
-    Under `torchrun` every process calls this; the first one writes. Killed at any moment and called again, it continues from
-    the last checkpoint in `folder.partial`.
+    Under `torchrun` every process calls this; the first one writes. Killed at any moment and called
+    again, it continues from the last checkpoint in `folder.partial`.
 
     Returns:
         True when work was done, False when the folder was already complete.
@@ -88,14 +95,20 @@ def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: N
     distributed.join()
     check_name(folder)
     documents = split_documents(settings.corpus)
-    wanted = fingerprint(recorded(settings) | {"text": documents_digest(documents)}, _model_files(settings))
+    wanted = fingerprint(
+        recorded(settings) | {"text": documents_digest(documents)}, _model_files(settings)
+    )
     if is_complete(folder, wanted):
         return False
     check_stage(folder)
     if settings.init and folder.exists() and folder.samefile(model_folder(settings.init)):
-        raise PlanError(f"{folder}: is the model to start from and would be replaced by the tuned one; choose another --out")
+        raise PlanError(
+            f"{folder}: is the model to start from and would be replaced by the tuned one; choose"
+            " another --out"
+        )
     made = is_complete(partial_of(folder), wanted)  # killed between its manifest and its new name
-    distributed.barrier()  # every process has seen that there is work before the first one can finish it
+    # every process has seen that there is work before the first one can finish it
+    distributed.barrier()
 
     def work(partial: Path) -> None:
         _Run(partial, settings, documents, report).train()
@@ -121,28 +134,37 @@ def _model_files(settings: TrainSettings) -> dict[str, Path]:
 class _Run:
     """One training run over its folder under construction."""
 
-    def __init__(self, folder: Path, settings: TrainSettings, documents: Sequence[Document], report: Report) -> None:
+    def __init__(
+        self, folder: Path, settings: TrainSettings, documents: Sequence[Document], report: Report
+    ) -> None:
         self.folder, self.settings, self.report = folder, settings, report
         if settings.batch // settings.micro_batch < world():
             raise PlanError(
-                f"train: {world()} processes share {settings.batch // settings.micro_batch} micro-batches a step; "
-                "lower micro_batch so that each gets one"
+                f"train: {world()} processes share {settings.batch // settings.micro_batch}"
+                " micro-batches a step; lower micro_batch so that each gets one"
             )
         self.bpe, pretrained = self._start(documents)
         n_ctx = settings.n_ctx if pretrained is None else pretrained.config.n_ctx
         if settings.corpus.budget_tokens > n_ctx:
             raise PlanError(
-                f"train: budget_tokens {settings.corpus.budget_tokens} is more than the model's context of {n_ctx} tokens, "
-                "beyond which nothing would be learned; lower it"
+                f"train: budget_tokens {settings.corpus.budget_tokens} is more than the model's"
+                f" context of {n_ctx} tokens, beyond which nothing would be learned; lower it"
             )
         passages, self.counts = build_passages(documents, settings.corpus, self.bpe.count)
-        texts = {split: [p.text for p in passages if p.split == split] for split in ("pretrain", "valid")}
+        texts = {
+            split: [p.text for p in passages if p.split == split] for split in ("pretrain", "valid")
+        }
         if not texts["pretrain"] or not texts["valid"]:
-            raise PlanError("train: the corpus needs the splits `pretrain` and `valid`; set their shares above 0")
+            raise PlanError(
+                "train: the corpus needs the splits `pretrain` and `valid`; set their shares"
+                " above 0"
+            )
         self.learned = _learned(documents, passages, settings.init)
         torch.manual_seed(settings.seed)
         kind = MaskedTask if settings.objective == "masked" else CausalTask
-        self.task: Task = kind(settings, self.bpe, texts["pretrain"], texts["valid"][: settings.valid_rows], pretrained)
+        self.task: Task = kind(
+            settings, self.bpe, texts["pretrain"], texts["valid"][: settings.valid_rows], pretrained
+        )
         place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(place)
         self.task.loss.to(self.device)
@@ -159,7 +181,12 @@ class _Run:
             return bpe, model
         if self.settings.tokenizer:
             return load_bpe(model_folder(self.settings.tokenizer)), None
-        return train_bpe((one.text for one in documents if one.split == "pretrain"), self.settings.n_vocab), None
+        return (
+            train_bpe(
+                (one.text for one in documents if one.split == "pretrain"), self.settings.n_vocab
+            ),
+            None,
+        )
 
     def train(self) -> None:
         self._resume()
@@ -170,7 +197,9 @@ class _Run:
             self.step += 1
             valid = self._validate() if self._due(self.settings.valid_every) else None
             self._check_finite("validation loss", valid or 0.0)
-            self.curve.append({"step": self.step, "train": loss} | ({"valid": valid} if valid is not None else {}))
+            self.curve.append(
+                {"step": self.step, "train": loss} | ({"valid": valid} if valid is not None else {})
+            )
             if self._due(self.settings.checkpoint_every) and rank() == 0:
                 self._checkpoint()
             passed = time.monotonic() - started
@@ -178,25 +207,41 @@ class _Run:
                 (self.tokens - first_tokens) / passed,
                 (self.settings.steps - self.step) * passed / (self.step - first_step),
             )
-            self.report(Progress(self.step, self.settings.steps, loss, valid, speed, left, peak_memory_mb()))
+            self.report(
+                Progress(self.step, self.settings.steps, loss, valid, speed, left, peak_memory_mb())
+            )
         if rank() == 0:
             self._finish()
 
     def _check_finite(self, what: str, loss: float) -> None:
         if not math.isfinite(loss):
-            raise CheckpointError(f"training: the {what} is {loss} at step {self.step}; lower learning_rate")
+            raise CheckpointError(
+                f"training: the {what} is {loss} at step {self.step}; lower learning_rate"
+            )
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.settings.steps
 
     def _step(self) -> float:
-        """One optimizer step over `batch` passages, shared among processes and split into micro-batches."""
+        """One optimizer step over `batch` passages, shared among processes and split into
+        micro-batches.
+        """
         settings = self.settings
-        torch.manual_seed(settings.seed + 1_000_003 * (self.step + 1) + 7919 * rank())  # dropout's stream
-        chosen = data.step_rows(self.step, rows=len(self.task.rows), batch=settings.batch, seed=settings.seed)
-        micro = [chosen[i : i + settings.micro_batch] for i in range(0, settings.batch, settings.micro_batch)]
+        torch.manual_seed(
+            settings.seed + 1_000_003 * (self.step + 1) + 7919 * rank()
+        )  # dropout's stream
+        chosen = data.step_rows(
+            self.step, rows=len(self.task.rows), batch=settings.batch, seed=settings.seed
+        )
+        micro = [
+            chosen[i : i + settings.micro_batch]
+            for i in range(0, settings.batch, settings.micro_batch)
+        ]
         key = (settings.seed, self.step)
-        batches = [self.task.batch([self.task.rows[i] for i in part], (*key, n)) for n, part in enumerate(micro)]
+        batches = [
+            self.task.batch([self.task.rows[i] for i in part], (*key, n))
+            for n, part in enumerate(micro)
+        ]
         targets = sum(int((wanted != data.IGNORED).sum()) for _, wanted in batches)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, settings)
@@ -205,7 +250,9 @@ class _Run:
         for i, (inputs, wanted) in enumerate(mine):
             last = i == len(mine) - 1 or world() == 1
             with nullcontext() if last else self.loss.no_sync():  # type: ignore[operator]
-                loss = self._summed(self.loss, inputs, wanted) * (world() / max(targets, 1))  # DDP takes the mean over processes
+                loss = self._summed(self.loss, inputs, wanted) * (
+                    world() / max(targets, 1)
+                )  # DDP takes the mean over processes
                 loss.backward()
             total += loss.detach()
         nn.utils.clip_grad_norm_(self.task.model.parameters(), settings.clip_norm)
@@ -218,13 +265,17 @@ class _Run:
 
     def _summed(self, loss: nn.Module, inputs: Tensor, wanted: Tensor) -> Tensor:
         """The loss summed over a micro-batch's targets, in nats."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"
+        ):
             found: Tensor = loss(inputs.to(self.device), wanted.to(self.device))
         return found
 
     @torch.no_grad()
     def _validate(self) -> float:
-        """Mean loss over the validation rows, in nats per target token; masks are the same each time."""
+        """Mean loss over the validation rows, in nats per target token; masks are the same each
+        time.
+        """
         self.task.model.eval()
         size, rows = self.settings.micro_batch, self.task.valid_rows
         total, targets = 0.0, 0
@@ -233,17 +284,32 @@ class _Run:
             total += float(self._summed(self.task.loss, inputs, wanted))
             targets += int((wanted != data.IGNORED).sum())
         self.task.model.train()
-        if not targets and self.settings.objective != "masked":  # of which so short a text may have none by chance
-            raise PlanError("train: no text of the validation split has a second token to predict; give longer texts")
+        if (
+            not targets and self.settings.objective != "masked"
+        ):  # of which so short a text may have none by chance
+            raise PlanError(
+                "train: no text of the validation split has a second token to predict; give longer"
+                " texts"
+            )
         return total / max(targets, 1)
 
     def _trained(self) -> dict[str, Tensor]:
         """The weights that training changes: all of them, or LoRA's."""
-        return {name: weight.data for name, weight in self.task.model.named_parameters() if weight.requires_grad}
+        return {
+            name: weight.data
+            for name, weight in self.task.model.named_parameters()
+            if weight.requires_grad
+        }
 
     def _checkpoint(self) -> None:
-        state = {"weights": self._trained(), "optimizer": self.optimizer.state_dict(), "step": self.step}
-        save_snapshot(self.folder / CHECKPOINT, state | {"tokens": self.tokens, "curve": self.curve})
+        state = {
+            "weights": self._trained(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+        }
+        save_snapshot(
+            self.folder / CHECKPOINT, state | {"tokens": self.tokens, "curve": self.curve}
+        )
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
@@ -257,7 +323,10 @@ class _Run:
 
     def _finish(self) -> None:
         self.task.save(self.folder)
-        write_atomic(self.folder / "loss.jsonl", "".join(json.dumps(row) + "\n" for row in self.curve).encode())
+        write_atomic(
+            self.folder / "loss.jsonl",
+            "".join(json.dumps(row) + "\n" for row in self.curve).encode(),
+        )
         last = [row["valid"] for row in self.curve if "valid" in row][-1]
         facts: dict[str, Any] = {
             "parameters": sum(p.numel() for p in self.task.model.parameters()),
@@ -275,4 +344,6 @@ def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, settings.beta_2), fused=True)
+    return torch.optim.AdamW(
+        groups, lr=settings.learning_rate, betas=(0.9, settings.beta_2), fused=True
+    )

@@ -1,7 +1,8 @@
-"""Evidence and words → a card's content as JSON: every number stands in a row with the id of what it was read from.
+"""Evidence and words → a card's content as JSON: every number stands in a row with the id of what
+it was read from.
 
-Sections: Mitchell et al., Model Cards for Model Reporting (2019), https://arxiv.org/abs/1810.03993. The headings inside them
-are those of GPT-2's own card (November 2019).
+Sections: Mitchell et al., Model Cards for Model Reporting (2019), https://arxiv.org/abs/1810.03993.
+The headings inside them are those of GPT-2's own card (November 2019).
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ MIX = "mix"
 
 
 def card_of(
-    evidence: Evidence, words: Words, *, models: Sequence[str] = (), decision: Mapping[str, Any] | None = None
+    evidence: Evidence,
+    words: Words,
+    *,
+    models: Sequence[str] = (),
+    decision: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The whole content of a card.
 
@@ -59,16 +64,29 @@ def card_of(
         raise PlanError("a card needs a study: give the folder of a finished `staged study` too")
     for model in models:
         if model not in evidence.models:
-            raise PlanError(f"model {model!r} is in none of the studies; {nearest(model, evidence.models)}")
+            raise PlanError(
+                f"model {model!r} is in none of the studies; {nearest(model, evidence.models)}"
+            )
     chosen = [model for model in evidence.models if not models or model in models]
     card: dict[str, Any] = {
         "title": words.title.strip() or ", ".join(chosen),
         "words": asdict(words),
         "models": [dict(evidence.facts[model]) for model in chosen],
         "studies": [_study_facts(study) for study in evidence.studies],
-        "analyses": [analysis for study in evidence.studies for model in chosen for analysis in _analyses(study, model)],
-        "findings": [dict(one) | {"id": f"{study.name}/findings.json"} for study in evidence.studies for one in _claims(study)],
-        "sentences": [one["text"] for one in evidence.sentences if set(one["models"]) & set(chosen)],
+        "analyses": [
+            analysis
+            for study in evidence.studies
+            for model in chosen
+            for analysis in _analyses(study, model)
+        ],
+        "findings": [
+            dict(one) | {"id": f"{study.name}/findings.json"}
+            for study in evidence.studies
+            for one in _claims(study)
+        ],
+        "sentences": [
+            one["text"] for one in evidence.sentences if set(one["models"]) & set(chosen)
+        ],
         "effects": [asdict(one) for one in evidence.effects if one.model in chosen],
         "credibility": [asdict(one) for one in evidence.credibility if one.model in chosen],
         "compared": [one["text"] for one in evidence.compared if set(one["models"]) & set(chosen)],
@@ -79,7 +97,9 @@ def card_of(
 
 
 def shown_method(study: Study) -> str:
-    """The sampling method that stands for all where one must: the 2019 post's nucleus, else the study's first."""
+    """The sampling method that stands for all where one must: the 2019 post's nucleus, else the
+    study's first.
+    """
     methods = values(list(study.cells.values()), "tested_method")
     return "nucleus" if "nucleus" in methods else methods[0]
 
@@ -102,29 +122,51 @@ def _study_facts(study: Study) -> dict[str, Any]:
 
 def _claims(study: Study) -> list[dict[str, Any]]:
     return [
-        {key: one[key] for key in ("claim", "test", "verdict")} | {"comparisons": len(one["comparisons"])} for one in study.findings
+        {key: one[key] for key in ("claim", "test", "verdict")}
+        | {"comparisons": len(one["comparisons"])}
+        for one in study.findings
     ]
 
 
 def _analyses(study: Study, model: str) -> list[dict[str, Any]]:
-    """The tables about one model: by one factor at a time (unitary), and by two together (intersectional)."""
+    """The tables about one model: by one factor at a time (unitary), and by two together
+    (intersectional).
+    """
     cells = list(study.cells.values())
     matrix_tokens = study.facts["settings"]["length_tokens"]
     method = shown_method(study)
     here = [one for one in cells if one.tested_on == model]
     own = [one for one in here if one.trained_on == model and one.length_tokens == matrix_tokens]
     matched = [one for one in own if one.trained_method == one.tested_method]
-    lengths = [one for one in here if one.trained_on == model and one.trained_method == MIX and one.tested_method == method]
-    sizes = [one for one in here if one.length_tokens == matrix_tokens and one.trained_method == one.tested_method == method]
+    lengths = [
+        one
+        for one in here
+        if one.trained_on == model and one.trained_method == MIX and one.tested_method == method
+    ]
+    sizes = [
+        one
+        for one in here
+        if one.length_tokens == matrix_tokens and one.trained_method == one.tested_method == method
+    ]
     crossed = [one for one in own if one.trained_method != one.tested_method]
     tables = (
         ("unitary", "by sampling method, each by a detector trained on it", matched),
         ("unitary", f"by the size that the detector was trained on, {method} samples", sizes),
-        ("unitary", f"by length, detectors trained on all methods, {method} samples", sorted(lengths, key=_by_length)),
+        (
+            "unitary",
+            f"by length, detectors trained on all methods, {method} samples",
+            sorted(lengths, key=_by_length),
+        ),
         ("intersectional", "sampling method trained on × tested on", crossed),
     )
     return [
-        {"kind": kind, "model": model, "study": study.name, "what": what, "cells": [asdict(one) for one in rows]}
+        {
+            "kind": kind,
+            "model": model,
+            "study": study.name,
+            "what": what,
+            "cells": [asdict(one) for one in rows],
+        }
         for kind, what, rows in tables
         if rows
     ]
@@ -136,14 +178,29 @@ def _by_length(cell: Cell) -> tuple[str, int]:
 
 def _blanks(card: Mapping[str, Any], words: Words, models: Sequence[str]) -> list[dict[str, str]]:
     """What the card does not know yet, and what fills it."""
-    blanks = [{"key": key, "what": heading, "fill": f"write `{key}` in card.toml"} for key, heading in words.unwritten().items()]
+    blanks = [
+        {"key": key, "what": heading, "fill": f"write `{key}` in card.toml"}
+        for key, heading in words.unwritten().items()
+    ]
     for model in card["models"]:
         if model["valid_loss_nats_per_token"] is None:
             fill = f"`staged evaluate-lm {model['name']} TEXT`, or train it with `staged train`"
-            blanks.append({"key": f"loss:{model['name']}", "what": f"held-out loss of {model['name']}", "fill": fill})
+            blanks.append(
+                {
+                    "key": f"loss:{model['name']}",
+                    "what": f"held-out loss of {model['name']}",
+                    "fill": fill,
+                }
+            )
         if not any(table["model"] == model["name"] for table in card["analyses"]):
             fill = f"`staged study` with {model['name']!r} among its models"
-            blanks.append({"key": f"detection:{model['name']}", "what": f"detection of {model['name']}'s samples", "fill": fill})
+            blanks.append(
+                {
+                    "key": f"detection:{model['name']}",
+                    "what": f"detection of {model['name']}'s samples",
+                    "fill": fill,
+                }
+            )
     return blanks + _unprobed(card, models)
 
 
@@ -160,6 +217,9 @@ def _unprobed(card: Mapping[str, Any], models: Sequence[str]) -> list[dict[str, 
     ):
         missing = [model for model in models if model not in {row["model"] for row in card[key]}]
         if missing:
-            fill = f"{command.format(' '.join(missing))}, then name out/{name} among the card's folders"
+            fill = (
+                f"{command.format(' '.join(missing))}, then name out/{name} among the card's"
+                " folders"
+            )
             found.append({"key": name, "what": f"{what} of {', '.join(missing)}", "fill": fill})
     return found

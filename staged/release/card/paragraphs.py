@@ -1,4 +1,6 @@
-"""A card's hand-written paragraphs: one flat TOML beside the card, made once as a skeleton and never overwritten."""
+"""A card's hand-written paragraphs: one flat TOML beside the card, made once as a skeleton and
+never overwritten.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from staged.storage.writing import write_atomic
 __all__ = ["WORDS", "Words", "read_words", "write_skeleton"]
 
 WORDS = "card.toml"
-HINTS = {"license": ", an identifier of the hub's list such as apache-2.0", "language": ", codes of ISO 639 such as en"}
+HINTS = {
+    "license": ", an identifier of the hub's list such as apache-2.0",
+    "language": ", codes of ISO 639 such as en",
+}
 
 
 def _paragraph(heading: str) -> str:
@@ -65,10 +70,13 @@ def read_words(path: Path) -> Words:
     """The paragraphs from a TOML file.
 
     Raises:
-        PlanError: missing, not TOML, with an unknown key, or with a licence or a language that the hub refuses.
+        PlanError: missing, not TOML, with an unknown key, or with a licence or a language that the
+            hub refuses.
     """
     words = from_table(Words, read_toml(path), where=str(path))
-    fault = licence_fault(words.license, words.license_name, words.license_link) or language_fault(words.languages)
+    fault = licence_fault(words.license, words.license_name, words.license_link) or language_fault(
+        words.languages
+    )
     if fault:
         raise PlanError(f"{path}: {fault}")
     return words
@@ -79,13 +87,19 @@ def write_skeleton(path: Path, title: str) -> bool:
     if path.exists():
         return False
     lines = [
-        "# The card's hand-written paragraphs, in Markdown. The card is generated around them; this file is never overwritten.",
+        (
+            "# The card's hand-written paragraphs, in Markdown. The card is generated around them;"
+            " this file is never overwritten."
+        ),
         "",
     ]
     for one in fields(Words):
         heading = one.metadata.get("heading")
         value = title if one.name == "title" else one.default
         note = heading and f"{heading}{HINTS.get(one.name, '')}"
-        lines += [f"{one.name} = {json.dumps(value, ensure_ascii=False)}" + (f"  # {note}" if note else "")]
+        lines += [
+            f"{one.name} = {json.dumps(value, ensure_ascii=False)}"
+            + (f"  # {note}" if note else "")
+        ]
     write_atomic(path, ("\n".join(lines) + "\n").encode())
     return True

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from staged.release.card.measured import BIAS, CELLS, FINETUNE, SURVEY, Evidence, read_evidence
 
-__all__ = ["REQUIRED", "SBOM", "files_of", "oddities", "package_evidence", "parse_sums", "sums_text"]
+__all__ = [
+    "REQUIRED",
+    "SBOM",
+    "files_of",
+    "oddities",
+    "package_evidence",
+    "parse_sums",
+    "sums_text",
+]
 
 SBOM = "sbom.cdx.json"
 LINE = re.compile(r"^([0-9a-f]{64})  ([^\n]+)$")
@@ -26,20 +34,37 @@ def _some(pattern: str) -> Callable[[Path], bool]:
 REQUIRED: dict[str, Callable[[Path], bool]] = {
     name: _file(name)
     for name in (
-        *("README.md", "card.html", "card.json", "card.toml", "config.json", "DECISION.md", "decision.json", "LICENSE"),
+        *(
+            "README.md",
+            "card.html",
+            "card.json",
+            "card.toml",
+            "config.json",
+            "DECISION.md",
+            "decision.json",
+            "LICENSE",
+        ),
         *("manifest.json", "model.sig", "release.pub", SBOM, "SHA256SUMS"),
     )
-} | {"*.safetensors": _some("*.safetensors"), "detector": _some("detector/*"), f"study/*/{CELLS}": _some(f"study/*/{CELLS}")}
+} | {
+    "*.safetensors": _some("*.safetensors"),
+    "detector": _some("detector/*"),
+    f"study/*/{CELLS}": _some(f"study/*/{CELLS}"),
+}
 
 
 def files_of(folder: Path) -> list[str]:
-    """Every plain file under a folder, hidden ones too, as sorted paths from it; links are not followed."""
+    """Every plain file under a folder, hidden ones too, as sorted paths from it; links are not
+    followed.
+    """
     found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
 def oddities(folder: Path) -> list[tuple[str, str]]:
-    """What a package must not hold beside files and their folders: links, devices, empty folders."""
+    """What a package must not hold beside files and their folders: links, devices, empty
+    folders.
+    """
     found = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -53,7 +78,9 @@ def oddities(folder: Path) -> list[tuple[str, str]]:
 
 
 def sums_text(sums: Mapping[str, str]) -> str:
-    """SHA256SUMS as `sha256sum -c` reads it; `parse_sums(sums_text(x)) == x` for names without a line break."""
+    """SHA256SUMS as `sha256sum -c` reads it; `parse_sums(sums_text(x)) == x` for names without a
+    line break.
+    """
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
 
 
@@ -70,4 +97,6 @@ def package_evidence(folder: Path) -> Evidence:
         ArtifactError: it holds none, or it is damaged.
     """
     files = (("study", CELLS), ("finetune", FINETUNE), ("bias", BIAS), ("survey", SURVEY))
-    return read_evidence([path.parent for kind, name in files for path in sorted((folder / kind).rglob(name))])
+    return read_evidence(
+        [path.parent for kind, name in files for path in sorted((folder / kind).rglob(name))]
+    )

@@ -1,7 +1,9 @@
-"""What must not go out: secrets by their form, and paths of this machine; in whole files, however large.
+"""What must not go out: secrets by their form, and paths of this machine; in whole files, however
+large.
 
-The forms are those of Yelp's detect-secrets that tell a secret by itself, without words around it, and those of keys that it does
-not know. Weights are searched for private keys throughout, and in full where safetensors keeps words: in its header.
+The forms are those of Yelp's detect-secrets that tell a secret by itself, without words around it,
+and those of keys that it does not know. Weights are searched for private keys throughout, and in
+full where safetensors keeps words: in its header.
 """
 
 from __future__ import annotations
@@ -34,9 +36,13 @@ THEIRS = {  # what it is called → module and class of detect_secrets.plugins
     "a Stripe key": ("stripe", "StripeDetector"),
     "a Telegram token": ("telegram_token", "TelegramBotTokenDetector"),
 }
-OURS = {  # what detect-secrets has no form for, or an older one; each begins with letters, by which a search is fast
+# what detect-secrets has no form for, or an older one; each begins with letters, by which a search
+# is fast
+OURS = {
     "a Hugging Face token": (r"hf_[A-Za-z0-9]{30,}", r"api_org_[A-Za-z0-9]{30,}"),
-    "an OpenAI key": (r"sk-(?<![A-Za-z0-9]sk-)(?:[A-Za-z0-9]{32,}|(?:proj|svcacct|admin)-[\w-]{32,})",),
+    "an OpenAI key": (
+        r"sk-(?<![A-Za-z0-9]sk-)(?:[A-Za-z0-9]{32,}|(?:proj|svcacct|admin)-[\w-]{32,})",
+    ),
     "an Anthropic key": (r"sk-ant-[\w-]{24,}",),
     "a GitHub token": (r"github_pat_[A-Za-z0-9_]{36,}",),
     "a Slack token": (r"xapp-\d-[\w-]{20,}",),
@@ -48,24 +54,41 @@ OURS = {  # what detect-secrets has no form for, or an older one; each begins wi
         r"AGE-SECRET-KEY-1",
     ),
 }
-# what a secret is called where it is set, in small letters: a line of a .env file; a quoted value in JSON, TOML, YAML or code
+# what a secret is called where it is set, in small letters: a line of a .env file; a quoted value
+# in JSON, TOML, YAML or code
 CALLED = (
     *("api_key", "apikey", "access_key", "account_key", "secret", "passw", "passphrase"),
-    *("auth_token", "access_token", "api_token", "hub_token", "hf_token", "wandb_token", "github_token"),
+    *(
+        "auth_token",
+        "access_token",
+        "api_token",
+        "hub_token",
+        "hf_token",
+        "wandb_token",
+        "github_token",
+    ),
 )
 TEMPLATE = r"(?!\$\{?\w+\}?[\s\"']|\{\{|\$\()"  # which is filled in elsewhere
 ASSIGNED = re.compile(
-    rf"""[ \t]*(?:export[ \t]+)?[A-Za-z]\w*[ \t]*(?:=|:(?=[ \t]))[ \t]*{TEMPLATE}[^\s"'#<>()\[\]|]{{8,}}[ \t]*$""", re.MULTILINE
+    r"[ \t]*(?:export[ \t]+)?[A-Za-z]\w*[ \t]*(?:=|:(?=[ \t]))[ \t]*"
+    rf"""{TEMPLATE}[^\s"'#<>()\[\]|]{{8,}}[ \t]*$""",
+    re.MULTILINE,
 )
 SET = re.compile(rf"""\w*["']?\s*[:=]\s*["']{TEMPLATE}(?![^"']*[<>\[ |])[^"'\s]{{8,}}["']""")
-NO_SECRET = re.compile(r"(?i)your|example|placeholder|change_?me|dummy|\*{3}|x{4}|\.{3}|none$|null$|redacted")
+NO_SECRET = re.compile(
+    r"(?i)your|example|placeholder|change_?me|dummy|\*{3}|x{4}|\.{3}|none$|null$|redacted"
+)
 KEY_MARKS = (b"PRIVATE KEY-----", b"PRIVATE KEY BLOCK-----")
-AT_ONCE, OVERLAP = 1 << 22, 1 << 14  # bytes of a file in memory; a secret is no longer than the second
+AT_ONCE, OVERLAP = (
+    1 << 22,
+    1 << 14,
+)  # bytes of a file in memory; a secret is no longer than the second
 LONGEST_HEADER = 100_000_000  # bytes, safetensors' own limit
 
 
 def leaks_in(name: str, file: BinaryIO, places: Iterable[str] = ()) -> Iterator[tuple[int, str]]:
-    """(line, what) of each secret and each of this machine's places in a file; what, never the secret itself. 0: in no line.
+    """(line, what) of each secret and each of this machine's places in a file; what, never the
+    secret itself. 0: in no line.
 
     Args:
         name: the file's, by which weights and vocabularies are known.
@@ -98,8 +121,14 @@ def secrets_in(text: str) -> list[str]:
 
 
 def places_of(folders: Iterable[Path]) -> list[str]:
-    """The folders as absolute paths, the home folder's too: those that say whose machine it is, without what lies in another."""
-    every = {folder.absolute() for folder in folders} | {folder.resolve() for folder in folders} | {Path.home()}
+    """The folders as absolute paths, the home folder's too: those that say whose machine it is,
+    without what lies in another.
+    """
+    every = (
+        {folder.absolute() for folder in folders}
+        | {folder.resolve() for folder in folders}
+        | {Path.home()}
+    )
     telling = {one for one in every if len(one.parts) > 2}  # `/root` and `/` are anybody's
     return sorted(str(one) for one in telling if not telling & set(one.parents))
 
@@ -107,7 +136,9 @@ def places_of(folders: Iterable[Path]) -> list[str]:
 Find = Callable[[str], Iterator[int]]
 
 
-def _found_in(file: BinaryIO, forms: list[tuple[str, Find]], limit: int = -1) -> Iterator[tuple[int, str]]:
+def _found_in(
+    file: BinaryIO, forms: list[tuple[str, Find]], limit: int = -1
+) -> Iterator[tuple[int, str]]:
     """Chunk by chunk, each with the end of the one before, so that nothing is cut in two."""
     line, before, seen = 1, b"", set[tuple[int, str]]()
     while chunk := file.read(AT_ONCE if limit < 0 else min(AT_ONCE, limit)):
@@ -129,7 +160,9 @@ def _header_bytes(file: BinaryIO) -> int:
 
 
 def _place(place: str) -> Find:
-    whole = re.compile(rf"{re.escape(place)}(?![\w-])".encode().decode("latin-1"))  # file's bytes are read as Latin-1
+    whole = re.compile(
+        rf"{re.escape(place)}(?![\w-])".encode().decode("latin-1")
+    )  # file's bytes are read as Latin-1
     return lambda text: (one.start() for one in whole.finditer(text))
 
 
@@ -137,7 +170,11 @@ def _place(place: str) -> Find:
 def _forms() -> tuple[tuple[str, Find], ...]:
     """What it is called → where it stands in a text."""
     ours = [(what, _by_form(form)) for what, forms in OURS.items() for form in forms]
-    return (*ours, *((what, _by_plugin(*plugin)) for what, plugin in THEIRS.items()), ("a secret by its name", _by_name))
+    return (
+        *ours,
+        *((what, _by_plugin(*plugin)) for what, plugin in THEIRS.items()),
+        ("a secret by its name", _by_name),
+    )
 
 
 def _by_form(form: str) -> Find:
@@ -161,5 +198,7 @@ def _by_plugin(module: str, name: str) -> Find:
     try:
         plugin = getattr(importlib.import_module(f"detect_secrets.plugins.{module}"), name)()
     except ImportError:
-        raise ReleaseError("looking for secrets needs the extra: pip install 'staged[release]'") from None
+        raise ReleaseError(
+            "looking for secrets needs the extra: pip install 'staged[release]'"
+        ) from None
     return lambda text: (text.index(secret) for secret in plugin.analyze_string(text))

@@ -1,6 +1,8 @@
-"""Which files go out: a model's and a detector's own, by the lists of their layouts, and what was measured. The rest is named.
+"""Which files go out: a model's and a detector's own, by the lists of their layouts, and what was
+measured. The rest is named.
 
-Nothing is left out in silence but hidden files and what the package makes anew: its card, its manifest, its licence.
+Nothing is left out in silence but hidden files and what the package makes anew: its card, its
+manifest, its licence.
 """
 
 from __future__ import annotations
@@ -23,11 +25,36 @@ from staged.storage.gate import MANIFEST
 
 __all__ = ["members"]
 
-STUDY_FILES = (CELLS, "cells.csv", "lengths.json", "findings.json", "study.json", "attacks.json", "report.html", MANIFEST)
-# beside the weights and their index: what transformers and staged read, and staged's record of the training
+STUDY_FILES = (
+    CELLS,
+    "cells.csv",
+    "lengths.json",
+    "findings.json",
+    "study.json",
+    "attacks.json",
+    "report.html",
+    MANIFEST,
+)
+# beside the weights and their index: what transformers and staged read, and staged's record of the
+# training
 MODEL_FILES = (
-    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
-    *("added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "encoder.json", "vocab.bpe", "tokenizer.model", "spiece.model"),
+    *(
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    ),
+    *(
+        "added_tokens.json",
+        "vocab.json",
+        "merges.txt",
+        "vocab.txt",
+        "encoder.json",
+        "vocab.bpe",
+        "tokenizer.model",
+        "spiece.model",
+    ),
     *(
         "sentencepiece.bpe.model",
         "chat_template.jinja",
@@ -49,35 +76,50 @@ def members(release: Release, stage: Stage) -> dict[str, Path]:
     """Path in the package → the file it is copied from.
 
     Raises:
-        StagedError: the model, detector, licence or an evidence folder is missing; a folder holds files that are no part of what it
-            is; the model or detector is not the one that the studies in evidence measured.
+        StagedError: the model, detector, licence or an evidence folder is missing; a folder holds
+            files that are no part of what it is; the model or detector is not the one that the
+            studies in evidence measured.
     """
     model, detector = model_folder(stage.model), Path(stage.detector)
     if not detector.is_dir():
         raise CheckpointError(
-            f"{release.path}: stage {stage.name!r}: no detector folder at {detector}; run the study that trains it"
+            f"{release.path}: stage {stage.name!r}: no detector folder at {detector}; run the study"
+            " that trains it"
         )
-    found = _model(model, release.licence) | {f"detector/{name}": path for name, path in _detector(detector).items()}
+    found = _model(model, release.licence) | {
+        f"detector/{name}": path for name, path in _detector(detector).items()
+    }
     check_origin(release, stage, model, detector)
     found |= _evidence(release)
     found |= {"LICENSE": release.licence, WORDS: release.words}
     for name, path in found.items():
         if not path.is_file():
-            raise ArtifactError(f"{release.path}: no file at {path}, which is to be the package's {name}")
+            raise ArtifactError(
+                f"{release.path}: no file at {path}, which is to be the package's {name}"
+            )
     return found
 
 
 def _model(folder: Path, licence: Path) -> dict[str, Path]:
     weights = weight_files(folder)
-    if weights[0].suffix not in (".safetensors", ".json") or any(path.suffix == ".bin" for path in weights):
+    if weights[0].suffix not in (".safetensors", ".json") or any(
+        path.suffix == ".bin" for path in weights
+    ):
         raise CheckpointError(
-            f"{folder}: its weights are in {weights[0].name}, and only safetensors are published, as reading others can run code; "
-            f"run `staged convert {folder} NEW-FOLDER` and name that"
+            f"{folder}: its weights are in {weights[0].name}, and only safetensors are published,"
+            f" as reading others can run code; run `staged convert {folder} NEW-FOLDER` and name"
+            " that"
         )
     if config_file(folder).name != "config.json":
-        raise CheckpointError(f"{folder}: has no config.json; run `staged convert {folder} NEW-FOLDER` and name that")
+        raise CheckpointError(
+            f"{folder}: has no config.json; run `staged convert {folder} NEW-FOLDER` and name that"
+        )
     own = [*MODEL_FILES, *(path.name for path in weights)]
-    same = [name for name in LICENCES if (folder / name).is_file() and sha256_file(folder / name) == _digest(licence)]
+    same = [
+        name
+        for name in LICENCES
+        if (folder / name).is_file() and sha256_file(folder / name) == _digest(licence)
+    ]
     return _listed(folder, own, without=(*MADE_ANEW, *same), what="model")
 
 
@@ -89,19 +131,28 @@ def _detector(folder: Path) -> dict[str, Path]:
     """The files of its kind; of an ensemble each member's too."""
     kind = next((kind for kind in PARTS if (folder / kind).is_file()), None)
     if kind is None:
-        raise CheckpointError(f"{folder}: not a detector's folder; it holds none of {', '.join(PARTS)}")
+        raise CheckpointError(
+            f"{folder}: not a detector's folder; it holds none of {', '.join(PARTS)}"
+        )
     own = [*DETECTOR_FILES, *PARTS[kind]]
     if kind == "config.json":
-        own = [*DETECTOR_FILES, *MODEL_FILES, *(path.name for path in weight_files(folder) if path.suffix != ".bin")]
+        own = [
+            *DETECTOR_FILES,
+            *MODEL_FILES,
+            *(path.name for path in weight_files(folder) if path.suffix != ".bin"),
+        ]
     for file in (folder / "evidence.json", folder / NUMBERS, *folder.glob("*/evidence.json")):
         if file.is_file() and (scorer := own_scorer(file)):
             raise ReleaseError(
-                f"{file}: reads with the model in {scorer}, a folder that nobody else has; train it with one of a name"
+                f"{file}: reads with the model in {scorer}, a folder that nobody else has; train it"
+                " with one of a name"
             )
     return _listed(folder, own, without=(), what="detector")
 
 
-def _listed(folder: Path, own: Iterable[str], *, without: Iterable[str], what: str) -> dict[str, Path]:
+def _listed(
+    folder: Path, own: Iterable[str], *, without: Iterable[str], what: str
+) -> dict[str, Path]:
     """The folder's own files.
 
     Raises:
@@ -114,13 +165,19 @@ def _listed(folder: Path, own: Iterable[str], *, without: Iterable[str], what: s
         if path.name.startswith(".") or path.name in without:
             continue
         inside = [path] if not path.is_dir() else sorted(path.rglob("*"))
-        names = {one.relative_to(folder).as_posix(): one for one in inside if not one.is_dir() and _is_visible(one, folder)}
+        names = {
+            one.relative_to(folder).as_posix(): one
+            for one in inside
+            if not one.is_dir() and _is_visible(one, folder)
+        }
         taken = {name: one for name, one in names.items() if any(_fits(name, form) for form in own)}
         found |= taken
         if len(taken) < len(names):
             others += [f"{path.name}/"] if path.is_dir() else [path.name]
     if others:
-        shown = ", ".join(others[:MOST_NAMED]) + (f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else "")
+        shown = ", ".join(others[:MOST_NAMED]) + (
+            f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+        )
         raise ReleaseError(
             f"{folder}: holds what is no part of a {what}: {shown}; move it away: a state of "
             "training, notes or settings may hold a token or a private key, and pickles run code"
@@ -139,27 +196,44 @@ def _is_visible(path: Path, folder: Path) -> bool:
 
 
 def _refuse_link(path: Path, folder: Path) -> None:
-    """A link may lead to what lies beside it, or to where the hub's cache keeps files of a snapshot."""
+    """A link may lead to what lies beside it, or to where the hub's cache keeps files of a
+    snapshot.
+    """
     target, home = path.resolve(), folder.resolve()
     cache = home.parent.parent / "blobs" if home.parent.name == "snapshots" else home
     if not target.is_relative_to(home) and not target.is_relative_to(cache):
-        raise ReleaseError(f"{path}: is a link to {target}, outside its folder; put the file itself there")
+        raise ReleaseError(
+            f"{path}: is a link to {target}, outside its folder; put the file itself there"
+        )
 
 
 def _evidence(release: Release) -> dict[str, Path]:
-    """Results only: a study in a folder of its name, a second probe, survey or fine-tuning study too."""
+    """Results only: a study in a folder of its name, a second probe, survey or fine-tuning study
+    too.
+    """
     found: dict[str, Path] = {}
     for folder in once_each(release.evidence):
         name = folder.resolve().name
-        places = {f"study/{name}/{file}": folder / file for file in STUDY_FILES if (folder / CELLS).is_file()}
-        places = {place: path for place, path in places.items() if path.is_file() or path.name == CELLS}
+        places = {
+            f"study/{name}/{file}": folder / file
+            for file in STUDY_FILES
+            if (folder / CELLS).is_file()
+        }
+        places = {
+            place: path for place, path in places.items() if path.is_file() or path.name == CELLS
+        }
         for kind, file in (("bias", BIAS), ("survey", SURVEY), ("finetune", FINETUNE)):
             if (folder / file).is_file():
-                place = f"{kind}/{file}" if f"{kind}/{file}" not in found else f"{kind}/{name}/{file}"
+                place = (
+                    f"{kind}/{file}" if f"{kind}/{file}" not in found else f"{kind}/{name}/{file}"
+                )
                 places[place] = folder / file
         if both := places.keys() & found.keys():
             other = found[min(both)].parent
-            raise ArtifactError(f"{release.path}: {other} and {folder} would be the same folder of the package; rename one of them")
+            raise ArtifactError(
+                f"{release.path}: {other} and {folder} would be the same folder of the package;"
+                " rename one of them"
+            )
         for path in places.values():
             _refuse_link(path, folder)
         found |= places

@@ -1,4 +1,6 @@
-"""The bytes that go out: copies, but with names where records say where something lies, and none that hold a secret."""
+"""The bytes that go out: copies, but with names where records say where something lies, and none
+that hold a secret.
+"""
 
 from __future__ import annotations
 
@@ -39,19 +41,25 @@ VOCABULARIES = (
 )
 TEXTS = (".html", ".json", ".csv")
 EVIDENCE = ("study/", "bias/", "survey/", "finetune/")
-PROBES = ("bias/", "survey/")  # call models as they were given; cards and gates know them by the last part, as studies do
+PROBES = (
+    "bias/",
+    "survey/",
+)  # call models as they were given; cards and gates know them by the last part, as studies do
 MOST_NAMED = 5
 
 
 def without_places(parts: Mapping[str, Path]) -> dict[str, bytes]:
-    """Path in the package → bytes, of those whose records say where models and texts lie on this machine.
+    """Path in the package → bytes, of those whose records say where models and texts lie on this
+    machine.
 
     Raises:
         ArtifactError: a record is damaged.
     """
     replaced: dict[str, str] = {}
     records = {
-        name: named(_json(path), replaced, owners=not name.startswith(PROBES)) for name, path in parts.items() if _is_record(name)
+        name: named(_json(path), replaced, owners=not name.startswith(PROBES))
+        for name, path in parts.items()
+        if _is_record(name)
     }
     changed: dict[str, bytes] = {}
     for name, path in parts.items() if replaced else ():
@@ -65,7 +73,9 @@ def without_places(parts: Mapping[str, Path]) -> dict[str, bytes]:
     return changed
 
 
-def check_leaks(parts: Mapping[str, Path], changed: Mapping[str, bytes], folders: Iterable[Path]) -> None:
+def check_leaks(
+    parts: Mapping[str, Path], changed: Mapping[str, bytes], folders: Iterable[Path]
+) -> None:
     """Read every file that goes out, whole, for secrets and for paths of this machine.
 
     Args:
@@ -79,12 +89,15 @@ def check_leaks(parts: Mapping[str, Path], changed: Mapping[str, bytes], folders
     places, found = places_of(folders), []
     for name, path in parts.items():
         with io.BytesIO(changed[name]) if name in changed else open(path, "rb") as file:
-            found += [f"{path}{f':{line}' if line else ''}: {what}" for line, what in _leaks(name, file, places)]
+            found += [
+                f"{path}{f':{line}' if line else ''}: {what}"
+                for line, what in _leaks(name, file, places)
+            ]
     if found:
         more = f" (and {len(found) - MOST_NAMED} more)" if len(found) > MOST_NAMED else ""
         raise ReleaseError(
-            f"not to be published: {'; '.join(found[:MOST_NAMED])}{more}; take it out and run this again; a secret that others may "
-            "have seen has to be revoked too"
+            f"not to be published: {'; '.join(found[:MOST_NAMED])}{more}; take it out and run this"
+            " again; a secret that others may have seen has to be revoked too"
         )
 
 
@@ -99,24 +112,36 @@ def check_said(words: str, where: str) -> None:
 
 
 def _leaks(name: str, file: BinaryIO, places: list[str]) -> Iterable[tuple[int, str]]:
-    """A vocabulary's tokens may be called like a folder; a calibration is written anew (`calibrated.py`)."""
+    """A vocabulary's tokens may be called like a folder; a calibration is written anew
+    (`calibrated.py`).
+    """
     return leaks_in(name, file, () if Path(name).name in (*VOCABULARIES, *CALIBRATIONS) else places)
 
 
 def _is_record(name: str) -> bool:
-    return name.endswith(".json") and not name.endswith(".index.json") and Path(name).name not in NO_RECORDS
+    return (
+        name.endswith(".json")
+        and not name.endswith(".index.json")
+        and Path(name).name not in NO_RECORDS
+    )
 
 
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path}: damaged: {error}; make it again, as it is to be published") from None
+        raise ArtifactError(
+            f"{path}: damaged: {error}; make it again, as it is to be published"
+        ) from None
 
 
 def _said_by_name(text: str, replaced: Mapping[str, str]) -> str:
     """Also inside sentences and pages; the longest first, as one place may lie in another."""
     for place in sorted(replaced, key=len, reverse=True):
         for form in {place, escape(place), json.dumps(place)[1:-1]}:
-            text = re.sub(rf"(?<![\w./-]){re.escape(form)}(?![\w-])", replaced[place].replace("\\", r"\\"), text)
+            text = re.sub(
+                rf"(?<![\w./-]){re.escape(form)}(?![\w-])",
+                replaced[place].replace("\\", r"\\"),
+                text,
+            )
     return text

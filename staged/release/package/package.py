@@ -1,6 +1,8 @@
-"""A stage's package: weights, tokenizer, card, evidence, detector, decision, SBOM, signature and sums in one folder.
+"""A stage's package: weights, tokenizer, card, evidence, detector, decision, SBOM, signature and
+sums in one folder.
 
-    README.md card.html card.json card.toml     the card: as the hub shows it, as a page, as data, its hand-written words
+    README.md card.html card.json card.toml     the card: as the hub shows it, as a page, as data,
+                                                its hand-written words
     config.json model.safetensors tokenizer…    the model, in the hub's layout
     detector/                                   the detector of its output
     study/NAME/  bias/  survey/                 what was measured
@@ -44,25 +46,31 @@ from staged.storage.writing import disk_errors, replacing, write_atomic
 __all__ = ["build_package", "write_card"]
 
 CARD_JSON, CARD_MD, CARD_HTML = "card.json", "README.md", "card.html"
-# git must not change a line end, as it does on Windows; without the second line the hub adds a file of its own, which nobody signed
+# git must not change a line end, as it does on Windows; without the second line the hub adds a file
+# of its own, which nobody signed
 HUB_ATTRIBUTES = b"* -text\n*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
 UNSIGNED = ".building"  # folder beside the packages, of the one under construction
 
 
-def build_package(root: Path, release: Release, stage: Stage, decision: Mapping[str, Any], *, private: Path) -> Path:
+def build_package(
+    root: Path, release: Release, stage: Stage, decision: Mapping[str, Any], *, private: Path
+) -> Path:
     """Build, sign, check and name one stage's package; interrupted, the next call continues.
 
     Returns:
         The package's folder, `root/STAGE`.
 
     Raises:
-        StagedError: a part is missing or damaged, the key cannot be used, the disk is full, or the package does not verify.
+        StagedError: a part is missing or damaged, the key cannot be used, the disk is full, or the
+            package does not verify.
     """
     public = public_half(private)
     parts, detector = members(release, stage), Path(stage.detector)
     changed = without_places(parts)
     _check(release, stage, decision, parts, changed)
-    learned = {f"calibration/{place.parent.name}/{place.name}": place for place in human_texts(detector)}
+    learned = {
+        f"calibration/{place.parent.name}/{place.name}": place for place in human_texts(detector)
+    }
     folder, work = root / stage.name, root / UNSIGNED / stage.name
     settings = {
         "release": release.title,
@@ -85,7 +93,8 @@ def build_package(root: Path, release: Release, stage: Stage, decision: Mapping[
         problems = verify(work, work / PUBLIC)
         if problems:
             raise ReleaseError(
-                f"{work}: the package does not verify: {problems[0].file}: {problems[0].what}; delete it and advance again"
+                f"{work}: the package does not verify: {problems[0].file}: {problems[0].what};"
+                " delete it and advance again"
             )
         work.replace(folder)
     with suppress(OSError):  # something else of another run may lie there
@@ -94,18 +103,27 @@ def build_package(root: Path, release: Release, stage: Stage, decision: Mapping[
 
 
 def _check(
-    release: Release, stage: Stage, decision: Mapping[str, Any], parts: Mapping[str, Path], changed: Mapping[str, bytes]
+    release: Release,
+    stage: Stage,
+    decision: Mapping[str, Any],
+    parts: Mapping[str, Path],
+    changed: Mapping[str, bytes],
 ) -> None:
     """Refuse what must not be signed, before anything is written.
 
     Raises:
-        ReleaseError: a secret or a path of this machine; a card that names another licence than the text beside it.
+        ReleaseError: a secret or a path of this machine; a card that names another licence than the
+            text beside it.
     """
     check_said(json.dumps(decision.get("override"), ensure_ascii=False), "--override and --by")
     fault = contradiction(read_words(release.words).license, release.licence)
     if fault:
         raise ReleaseError(f"{release.words}: {fault}")
-    check_leaks(parts, changed, (release.path.parent, model_folder(stage.model), Path(stage.detector), *release.evidence))
+    check_leaks(
+        parts,
+        changed,
+        (release.path.parent, model_folder(stage.model), Path(stage.detector), *release.evidence),
+    )
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
@@ -116,14 +134,28 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
 
 
 def write_sums(folder: Path) -> None:
-    """Write SHA256SUMS over every other file, in the form that `sha256sum -c` reads; last, so its existence means sealed."""
-    write_atomic(folder / SUMS, sums_text({name: sha256_file(folder / name) for name in files_of(folder) if name != SUMS}).encode())
+    """Write SHA256SUMS over every other file, in the form that `sha256sum -c` reads; last, so its
+    existence means sealed.
+    """
+    write_atomic(
+        folder / SUMS,
+        sums_text(
+            {name: sha256_file(folder / name) for name in files_of(folder) if name != SUMS}
+        ).encode(),
+    )
 
 
 def _unseal(work: Path) -> None:
-    """Take off what a run added that was killed before the package had its name: it is no part of what was built."""
+    """Take off what a run added that was killed before the package had its name: it is no part of
+    what was built.
+    """
     if is_work(work):
-        for added in (work / SIGNATURE, work / SUMS, temporary_of(work / SIGNATURE), temporary_of(work / SUMS)):
+        for added in (
+            work / SIGNATURE,
+            work / SUMS,
+            temporary_of(work / SIGNATURE),
+            temporary_of(work / SUMS),
+        ):
             added.unlink(missing_ok=True)
 
 
@@ -143,16 +175,27 @@ def _copy(parts: Mapping[str, Path], changed: Mapping[str, bytes], folder: Path)
             shutil.copyfile(source, temporary)
 
 
-def _write_generated(folder: Path, release: Release, stage: Stage, decision: Mapping[str, Any], public: bytes) -> None:
+def _write_generated(
+    folder: Path, release: Release, stage: Stage, decision: Mapping[str, Any], public: bytes
+) -> None:
     from staged.release.package.sbom import write_sbom
 
     words = read_words(folder / WORDS)
     evidence = package_evidence(folder)
-    write_card(folder, card_of(evidence, replace(words, title=stage.name), models=[stage.name], decision=decision))
+    write_card(
+        folder,
+        card_of(evidence, replace(words, title=stage.name), models=[stage.name], decision=decision),
+    )
     write_json(folder / DECISION, decision)
     write_atomic(folder / RECORD, decision_markdown(decision).encode())
     write_atomic(folder / PUBLIC, public)
     write_atomic(folder / ATTRIBUTES, HUB_ATTRIBUTES)
-    files = {name: sha256_file(folder / name) for name in files_of(folder) if name not in {*NOT_IN_SBOM, MARK}}
+    files = {
+        name: sha256_file(folder / name)
+        for name in files_of(folder)
+        if name not in {*NOT_IN_SBOM, MARK}
+    }
     date = datetime.date.fromisoformat(decision["date"])
-    write_sbom(folder, files, name=stage.name, version=release.version, licence=words.license, date=date)
+    write_sbom(
+        folder, files, name=stage.name, version=release.version, licence=words.license, date=date
+    )

@@ -1,4 +1,6 @@
-"""A package's bill of materials, CycloneDX 1.6 in JSON: the model, its files with their SHA-256, the libraries that read them."""
+"""A package's bill of materials, CycloneDX 1.6 in JSON: the model, its files with their SHA-256,
+the libraries that read them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ try:
     from cyclonedx.output import make_outputter
     from cyclonedx.schema import OutputFormat, SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
-except ImportError:  # who only reads cards does without the extra; this module is imported where it is needed
+except (
+    ImportError
+):  # who only reads cards does without the extra; this module is imported where it is needed
     raise ReleaseError("an SBOM needs the extra: pip install 'staged[release]'") from None
 
 __all__ = ["check_sbom", "listed_sizes", "write_sbom"]
@@ -32,13 +36,22 @@ __all__ = ["check_sbom", "listed_sizes", "write_sbom"]
 SIZE = "staged:size_bytes"
 
 
-def write_sbom(folder: Path, files: Mapping[str, str], *, name: str, version: str, licence: str, date: datetime.date) -> None:
+def write_sbom(
+    folder: Path,
+    files: Mapping[str, str],
+    *,
+    name: str,
+    version: str,
+    licence: str,
+    date: datetime.date,
+) -> None:
     """Write `sbom.cdx.json` for these files of the folder.
 
     Args:
         files: path in the package → SHA-256 in hexadecimal.
         licence: an identifier of the SPDX list, in any case; or empty.
-        date: of the release; the document holds no other time, so the same package gives the same bytes.
+        date: of the release; the document holds no other time, so the same package gives the same
+            bytes.
     """
     model = Component(
         name=name,
@@ -49,12 +62,15 @@ def write_sbom(folder: Path, files: Mapping[str, str], *, name: str, version: st
     )
     parts = [_file(folder, path, digest) for path, digest in sorted(files.items())]
     libraries = [
-        Component(name=library, version=number, type=ComponentType.LIBRARY, bom_ref=f"library:{library}")
+        Component(
+            name=library, version=number, type=ComponentType.LIBRARY, bom_ref=f"library:{library}"
+        )
         for library, number in sorted(versions().items())
         if library not in ("python", "commit")
     ]
     bom = Bom(
-        components=[*parts, *libraries], serial_number=uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([name, version, dict(files)]))
+        components=[*parts, *libraries],
+        serial_number=uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([name, version, dict(files)])),
     )
     bom.metadata.component = model
     bom.metadata.timestamp = datetime.datetime.combine(date, datetime.time(), datetime.UTC)
@@ -67,13 +83,19 @@ def listed_sizes(folder: Path) -> dict[str, int]:
     """Path → size in bytes as the SBOM gives them; empty when it cannot be read."""
     try:
         parts = read_json(folder / SBOM)["components"]
-        return {one["name"]: int(one["properties"][0]["value"]) for one in parts if one["type"] == "file"}
+        return {
+            one["name"]: int(one["properties"][0]["value"])
+            for one in parts
+            if one["type"] == "file"
+        }
     except (ArtifactError, KeyError, IndexError, TypeError, ValueError):
         return {}
 
 
 def check_sbom(folder: Path, files: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(file, what is wrong) of a package's SBOM: its form under CycloneDX's own schema, and its sums against these files."""
+    """(file, what is wrong) of a package's SBOM: its form under CycloneDX's own schema, and its
+    sums against these files.
+    """
     try:
         text = (folder / SBOM).read_text(encoding="utf-8")
         table = read_json(folder / SBOM)
@@ -82,11 +104,19 @@ def check_sbom(folder: Path, files: Mapping[str, str]) -> list[tuple[str, str]]:
     fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     if fault is not None:
         return [(SBOM, f"not CycloneDX 1.6: {first_line(fault)}")]
-    listed = {one["name"]: one["hashes"][0]["content"] for one in table.get("components", []) if one["type"] == "file"}
+    listed = {
+        one["name"]: one["hashes"][0]["content"]
+        for one in table.get("components", [])
+        if one["type"] == "file"
+    }
     wrong = [(path, "not in the SBOM") for path in sorted(set(files) - set(listed))]
-    wrong += [(path, "in the SBOM, not in the package") for path in sorted(set(listed) - set(files))]
+    wrong += [
+        (path, "in the SBOM, not in the package") for path in sorted(set(listed) - set(files))
+    ]
     return wrong + [
-        (path, "differs from its sum in the SBOM") for path in sorted(files) if path in listed and listed[path] != files[path]
+        (path, "differs from its sum in the SBOM")
+        for path in sorted(files)
+        if path in listed and listed[path] != files[path]
     ]
 
 

@@ -1,8 +1,9 @@
 """Signatures of package folders: OpenSSF Model Signing with a local elliptic-curve key, offline.
 
-The signature covers every file of the package but itself, SHA256SUMS, and `.gitattributes`, which model-signing's own program
-leaves out; the signed SBOM holds that one's sum. SHA256SUMS covers every file but itself, the signature too. So no file can
-change alone, and all together only with the private key. https://github.com/sigstore/model-transparency
+The signature covers every file of the package but itself, SHA256SUMS, and `.gitattributes`, which
+model-signing's own program leaves out; the signed SBOM holds that one's sum. SHA256SUMS covers
+every file but itself, the signature too. So no file can change alone, and all together only with
+the private key. https://github.com/sigstore/model-transparency
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ OWNER_ONLY = 0o600
 
 
 def make_keys(folder: Path) -> tuple[Path, Path]:
-    """Make a new P-256 key pair: `release.key` (readable by its owner only) and `release.pub`, both PEM.
+    """Make a new P-256 key pair: `release.key` (readable by its owner only) and `release.pub`, both
+    PEM.
 
     Raises:
         ReleaseError: one of them is there already.
@@ -44,14 +46,18 @@ def make_keys(folder: Path) -> tuple[Path, Path]:
     private, public = folder / "release.key", folder / PUBLIC
     for path in (private, public):
         if path.exists():
-            raise ReleaseError(f"{path}: is there already, and a key is never overwritten; choose another folder")
+            raise ReleaseError(
+                f"{path}: is there already, and a key is never overwritten; choose another folder"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     with replacing(private) as temporary:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ONLY))
         temporary.write_bytes(key.private_bytes(pem, form, serialization.NoEncryption()))
-    write_atomic(public, key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    write_atomic(
+        public, key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
     return private, public
 
 
@@ -65,14 +71,21 @@ def public_half(private: Path) -> bytes:
     try:
         key = serialization.load_pem_private_key(private.read_bytes(), None)
     except OSError as error:
-        raise ReleaseError(f"{private}: cannot be read: {error.strerror}; make a key with `staged release keygen`") from None
+        raise ReleaseError(
+            f"{private}: cannot be read: {error.strerror}; make a key with `staged release keygen`"
+        ) from None
     except (ValueError, TypeError) as error:
         raise ReleaseError(
-            f"{private}: not an unencrypted private key in PEM ({error}); make one with `staged release keygen`"
+            f"{private}: not an unencrypted private key in PEM ({error}); make one with `staged"
+            " release keygen`"
         ) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ReleaseError(f"{private}: not an elliptic-curve key; make one with `staged release keygen`")
-    pem: bytes = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        raise ReleaseError(
+            f"{private}: not an elliptic-curve key; make one with `staged release keygen`"
+        )
+    pem: bytes = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     return pem
 
 
@@ -85,10 +98,16 @@ def sign(folder: Path, private: Path) -> None:
     signing = _model_signing("signing")
     with replacing(folder / SIGNATURE) as temporary:
         try:
-            config = signing.Config().use_elliptic_key_signer(private_key=private).set_hashing_config(_hashing(temporary.name))
+            config = (
+                signing.Config()
+                .use_elliptic_key_signer(private_key=private)
+                .set_hashing_config(_hashing(temporary.name))
+            )
             config.sign(folder, temporary)
         except (ValueError, TypeError) as error:
-            raise ReleaseError(f"{private}: cannot sign: {error}; the key must be P-256, P-384 or P-521 in PEM") from None
+            raise ReleaseError(
+                f"{private}: cannot sign: {error}; the key must be P-256, P-384 or P-521 in PEM"
+            ) from None
 
 
 def check_signature(folder: Path, public: Path) -> str:
@@ -99,9 +118,16 @@ def check_signature(folder: Path, public: Path) -> str:
     """
     verifying = _model_signing("verifying")
     try:
-        verifier = verifying.Config().use_elliptic_key_verifier(public_key=public).set_hashing_config(_hashing(*BESIDE))
+        verifier = (
+            verifying.Config()
+            .use_elliptic_key_verifier(public_key=public)
+            .set_hashing_config(_hashing(*BESIDE))
+        )
     except OSError as error:
-        raise ReleaseError(f"{public}: cannot be read: {error.strerror}; give the releaser's public key, a PEM file") from None
+        raise ReleaseError(
+            f"{public}: cannot be read: {error.strerror}; give the releaser's public key, a PEM"
+            " file"
+        ) from None
     except (ValueError, TypeError) as error:
         raise ReleaseError(f"{public}: not a public key in PEM ({error})") from None
     try:
@@ -109,7 +135,9 @@ def check_signature(folder: Path, public: Path) -> str:
     except Exception as error:  # the library meets damaged bundles with whatever its parsers raise
         said = " ".join(str(error).split()) or type(error).__name__
         return (
-            "the files are not those that were signed" if said.startswith("Signature mismatch") else said
+            "the files are not those that were signed"
+            if said.startswith("Signature mismatch")
+            else said
         )  # else digests as bytes
     return ""
 

@@ -38,11 +38,27 @@ def plan_upload(folder: Path, repository: str, *, public: Path | None = None) ->
     if not is_repository(repository) or "@" in repository:
         raise PlanError(f"--repo {repository!r}: give the hub's name of the model, owner/name")
     if not (folder / DECISION).is_file():
-        raise PlanError(f"{folder}: not a package; give a folder that `staged release advance` built")
-    problems = (*verify(folder, public), *_secrets(folder))  # an older version built packages of whatever lay there
-    listed = parse_sums((folder / SUMS).read_text(encoding="utf-8", errors="replace")) if (folder / SUMS).is_file() else {}
-    names = [name for name in files_of(folder) if name in listed or name == SUMS]  # where it is whole, every file
-    return Upload(folder, repository, tuple((name, (folder / name).stat().st_size) for name in names), problems)
+        raise PlanError(
+            f"{folder}: not a package; give a folder that `staged release advance` built"
+        )
+    problems = (
+        *verify(folder, public),
+        *_secrets(folder),
+    )  # an older version built packages of whatever lay there
+    listed = (
+        parse_sums((folder / SUMS).read_text(encoding="utf-8", errors="replace"))
+        if (folder / SUMS).is_file()
+        else {}
+    )
+    names = [
+        name for name in files_of(folder) if name in listed or name == SUMS
+    ]  # where it is whole, every file
+    return Upload(
+        folder,
+        repository,
+        tuple((name, (folder / name).stat().st_size) for name in names),
+        problems,
+    )
 
 
 def _secrets(folder: Path) -> list[Problem]:
@@ -61,7 +77,8 @@ def upload(planned: Upload, *, private: bool = False, api: Callable[[], Any] | N
 
     Args:
         private: whether a repository that is made now is private.
-        api: makes the hub's client, `huggingface_hub.HfApi` unless given; it takes address and token from the environment.
+        api: makes the hub's client, `huggingface_hub.HfApi` unless given; it takes address and
+            token from the environment.
 
     Raises:
         ReleaseError: the package is not whole, the hub refuses, or there is no network.
@@ -69,7 +86,10 @@ def upload(planned: Upload, *, private: bool = False, api: Callable[[], Any] | N
     from huggingface_hub import HfApi
 
     if planned.problems:
-        raise ReleaseError(f"{planned.folder}: not whole, so not uploaded; run `staged release verify {planned.folder}`")
+        raise ReleaseError(
+            f"{planned.folder}: not whole, so not uploaded; run `staged release verify"
+            f" {planned.folder}`"
+        )
     hub = (api or HfApi)()
     try:
         hub.create_repo(planned.repository, repo_type="model", private=private, exist_ok=True)
@@ -84,6 +104,7 @@ def upload(planned: Upload, *, private: bool = False, api: Callable[[], Any] | N
     except Exception as error:  # the hub's client and the HTTP library below it raise many kinds
         why = " ".join(str(error).split()) or type(error).__name__
         raise ReleaseError(
-            f"{planned.repository}: not uploaded: {why}; check the network, HF_TOKEN and the name, then run it again"
+            f"{planned.repository}: not uploaded: {why}; check the network, HF_TOKEN and the name,"
+            " then run it again"
         ) from None
     return str(getattr(commit, "commit_url", commit))

@@ -1,4 +1,6 @@
-"""Is a package whole? Every file against its sums, the signature, the SBOM, and the card against the cells beside it."""
+"""Is a package whole? Every file against its sums, the signature, the SBOM, and the card against
+the cells beside it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,24 @@ from pathlib import Path
 from staged.cells import Cell
 from staged.errors import ReleaseError, StagedError
 from staged.release import check_card
-from staged.release.package.layout import REQUIRED, SBOM, files_of, oddities, package_evidence, parse_sums, sums_text
+from staged.release.package.layout import (
+    REQUIRED,
+    SBOM,
+    files_of,
+    oddities,
+    package_evidence,
+    parse_sums,
+    sums_text,
+)
 from staged.release.package.leaks import holds_key
-from staged.release.package.signing import BESIDE, NOT_SIGNED, PUBLIC, SIGNATURE, SUMS, check_signature
+from staged.release.package.signing import (
+    BESIDE,
+    NOT_SIGNED,
+    PUBLIC,
+    SIGNATURE,
+    SUMS,
+    check_signature,
+)
 from staged.storage.digests import sha256_file
 from staged.storage.gate import MANIFEST
 from staged.storage.json_files import read_json
@@ -26,10 +43,13 @@ SMALL = 1 << 26  # bytes of a file that may be a text
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that is wrong with a package: which file, which kind of tampering or damage, and what exactly."""
+    """One thing that is wrong with a package: which file, which kind of tampering or damage, and
+    what exactly.
+    """
 
     file: str
-    kind: str  # missing, added, changed, truncated, swapped, not a file, private key, signature, sbom, card
+    # missing, added, changed, truncated, swapped, not a file, private key, signature, sbom, card
+    kind: str
     what: str
 
 
@@ -37,24 +57,35 @@ def verify(folder: Path, public: Path | None = None) -> list[Problem]:
     """Check a whole package.
 
     Args:
-        public: the releaser's public key, got from elsewhere. Without it the package's own `release.pub` is used, which shows
-            that nothing was damaged, but not who signed.
+        public: the releaser's public key, got from elsewhere. Without it the package's own
+            `release.pub` is used, which shows that nothing was damaged, but not who signed.
 
     Returns:
         Every problem found, by file; empty when the package is whole.
 
     Raises:
-        ReleaseError: the folder is no package, `public` cannot be read, or the extra `release` is not installed.
+        ReleaseError: the folder is no package, `public` cannot be read, or the extra `release` is
+            not installed.
     """
     from staged.release.package.sbom import check_sbom
 
     marks = (SUMS, SIGNATURE, SBOM)
     if not any((folder / name).is_file() for name in marks):
-        raise ReleaseError(f"{folder}: not a package: no {', '.join(marks)} in it; give one that `staged release advance` made")
-    left = "of the program that brought the package, no part of it; remove it, or verify a copy without it"
+        raise ReleaseError(
+            f"{folder}: not a package: no {', '.join(marks)} in it; give one that `staged release"
+            " advance` made"
+        )
+    left = (
+        "of the program that brought the package, no part of it; remove it, or verify a copy"
+        " without it"
+    )
     problems = [Problem(name, "added", left) for name in BESIDE if (folder / name).exists()]
-    problems += [Problem(name, "not a file", what) for name, what in oddities(folder) if not _is_beside(name)]
-    digests = {name: sha256_file(folder / name) for name in files_of(folder) if not _is_beside(name)}
+    problems += [
+        Problem(name, "not a file", what) for name, what in oddities(folder) if not _is_beside(name)
+    ]
+    digests = {
+        name: sha256_file(folder / name) for name in files_of(folder) if not _is_beside(name)
+    }
     fault = _signature_fault(folder, public)
     problems += [Problem(SIGNATURE, "signature", fault)] if fault else []
     problems += _against_sums(folder, digests, trusted=not fault)
@@ -65,7 +96,11 @@ def verify(folder: Path, public: Path | None = None) -> list[Problem]:
     listed = {name: digest for name, digest in digests.items() if name not in NOT_IN_SBOM}
     problems += [Problem(name, "sbom", what) for name, what in check_sbom(folder, listed)]
     problems += _card_problems(folder)
-    problems += [Problem(name, "private key", "must never be in a package") for name in digests if _holds_key(folder / name)]
+    problems += [
+        Problem(name, "private key", "must never be in a package")
+        for name in digests
+        if _holds_key(folder / name)
+    ]
     return sorted(set(problems))
 
 
@@ -95,7 +130,8 @@ def _against_sums(folder: Path, digests: Mapping[str, str], *, trusted: bool) ->
     """Files against SHA256SUMS.
 
     Args:
-        trusted: the signature holds, so where a signed file and its sum disagree, the sum was changed.
+        trusted: the signature holds, so where a signed file and its sum disagree, the sum was
+            changed.
     """
     from staged.release.package.sbom import listed_sizes
 
@@ -104,23 +140,44 @@ def _against_sums(folder: Path, digests: Mapping[str, str], *, trusted: bool) ->
     text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
     listed = parse_sums(text)
     found = {name: digest for name, digest in digests.items() if name != SUMS}
-    problems = [] if sums_text(listed) == text else [Problem(SUMS, "changed", "holds lines that are no sums, or in another order")]
+    problems = (
+        []
+        if sums_text(listed) == text
+        else [Problem(SUMS, "changed", "holds lines that are no sums, or in another order")]
+    )
     sizes = listed_sizes(folder)
     for name in sorted(set(listed) | set(found)):
         if listed.get(name) == found.get(name):
             continue
         if trusted and name not in NOT_SIGNED:
             problems.append(
-                Problem(SUMS, "changed", f"its sum of {name} is wrong or missing, and the signature vouches for that file")
+                Problem(
+                    SUMS,
+                    "changed",
+                    f"its sum of {name} is wrong or missing, and the signature vouches for that"
+                    " file",
+                )
             )
         else:
             problems.append(_mismatch(folder, name, listed, found, sizes))
         if trusted and name == SIGNATURE:
-            problems.append(Problem(SUMS, "changed", f"it or {SIGNATURE} was changed: they disagree, and the signature holds"))
+            problems.append(
+                Problem(
+                    SUMS,
+                    "changed",
+                    f"it or {SIGNATURE} was changed: they disagree, and the signature holds",
+                )
+            )
     return problems
 
 
-def _mismatch(folder: Path, name: str, listed: Mapping[str, str], found: Mapping[str, str], sizes: Mapping[str, int]) -> Problem:
+def _mismatch(
+    folder: Path,
+    name: str,
+    listed: Mapping[str, str],
+    found: Mapping[str, str],
+    sizes: Mapping[str, int],
+) -> Problem:
     if name not in found:
         return Problem(name, "missing", f"named in {SUMS}, not in the folder")
     if name not in listed:
@@ -142,9 +199,15 @@ def _brought_by_git(path: Path, digest: str) -> str:
         return ""
     data = path.read_bytes()
     if data.startswith(POINTER):
-        return "is the pointer that git keeps in the file's place; run `git lfs pull`, then remove .git"
+        return (
+            "is the pointer that git keeps in the file's place; run `git lfs pull`, then remove"
+            " .git"
+        )
     if b"\r\n" in data and hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest() == digest:
-        return "only its line ends were changed, as git does on Windows; clone it anew with `git clone -c core.autocrlf=false`"
+        return (
+            "only its line ends were changed, as git does on Windows; clone it anew with `git clone"
+            " -c core.autocrlf=false`"
+        )
     return ""
 
 
@@ -153,16 +216,28 @@ def _card_problems(folder: Path) -> list[Problem]:
     try:
         cells = package_evidence(folder).cells
     except (StagedError, KeyError, TypeError, AttributeError) as error:
-        return [Problem("study", "card", f"the evidence cannot be read, so the card cannot be checked: {error}")]
+        return [
+            Problem(
+                "study",
+                "card",
+                f"the evidence cannot be read, so the card cannot be checked: {error}",
+            )
+        ]
     readers: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
         ("README.md", lambda text: check_card.untrue(check_card.markdown_figures(text), cells)),
-        ("README.md", lambda text: check_card.untrue(check_card.index_figures(text), cells, exact=True)),
+        (
+            "README.md",
+            lambda text: check_card.untrue(check_card.index_figures(text), cells, exact=True),
+        ),
         ("card.html", lambda text: check_card.untrue(check_card.html_figures(text), cells)),
     )
     found = []
     for name, read in readers:
         if (folder / name).is_file():
-            found += [Problem(name, "card", what) for what in read((folder / name).read_text(encoding="utf-8", errors="replace"))]
+            found += [
+                Problem(name, "card", what)
+                for what in read((folder / name).read_text(encoding="utf-8", errors="replace"))
+            ]
     return found + _card_data_problems(folder, cells)
 
 
@@ -171,8 +246,12 @@ def _card_data_problems(folder: Path, cells: Mapping[str, Cell]) -> list[Problem
     if not (folder / "card.json").is_file():
         return []
     try:
-        rows = [row for table in read_json(folder / "card.json")["analyses"] for row in table["cells"]]
-        wrong = [row["id"] for row in rows if row["id"] not in cells or asdict(cells[row["id"]]) != row]
+        rows = [
+            row for table in read_json(folder / "card.json")["analyses"] for row in table["cells"]
+        ]
+        wrong = [
+            row["id"] for row in rows if row["id"] not in cells or asdict(cells[row["id"]]) != row
+        ]
     except (StagedError, KeyError, TypeError) as error:
         return [Problem("card.json", "card", f"cannot be read as a card: {error}")]
     return [Problem("card.json", "card", f"its cell {id} is not the study's") for id in wrong]

@@ -1,13 +1,16 @@
 """Compares what models answered: between groups within a model, and between models.
 
-Between groups: the difference of two groups' means, averaged over templates; tested by dealing the two labels anew within each
-template. Between models a and b: how much that difference is larger in a than in b; tested by dealing the models' labels anew
-within each prompt, which is exact when both models answer alike. Preferences are paired by continuation and tested by sign flips.
-Holm's correction runs over all tests of one model, and over all tests of one pair of models, so that one sentence about a pair
-is wrong in at most 5% of cases where nothing differs. Effects are differences over the standard deviation within prompts.
+Between groups: the difference of two groups' means, averaged over templates; tested by dealing the
+two labels anew within each template. Between models a and b: how much that difference is larger in
+a than in b; tested by dealing the models' labels anew within each prompt, which is exact when both
+models answer alike. Preferences are paired by continuation and tested by sign flips. Holm's
+correction runs over all tests of one model, and over all tests of one pair of models, so that one
+sentence about a pair is wrong in at most 5% of cases where nothing differs. Effects are differences
+over the standard deviation within prompts.
 
-Not significant is called `no difference found` only where a difference of SMALLEST (of preferences SMALLEST_NATS) would have been
-found with 80% probability (normal approximation, at the corrected level); elsewhere it is `not enough evidence`.
+Not significant is called `no difference found` only where a difference of SMALLEST (of preferences
+SMALLEST_NATS) would have been found with 80% probability (normal approximation, at the corrected
+level); elsewhere it is `not enough evidence`.
 """
 
 from __future__ import annotations
@@ -55,9 +58,11 @@ class Row:
         measure: what was measured.
         n: completions of a group (of each model), or continuation pairs.
         difference, low, high: in the measure's unit, 95% bootstrap interval.
-        effect, effect_low, effect_high: in standard deviations within prompts; None where nothing varies.
+        effect, effect_low, effect_high: in standard deviations within prompts; None where nothing
+            varies.
         p, p_holm: two-sided; before and after Holm's correction over the family.
-        detectable: the smallest difference found with 80% probability, standard deviations (of preferences nats).
+        detectable: the smallest difference found with 80% probability, standard deviations (of
+            preferences nats).
         verdict: `differs`, `no difference found`, `not enough evidence`.
     """
 
@@ -109,7 +114,12 @@ def compare_groups(probed: Probed, asked: Asked, measures: Sequence[str]) -> lis
     for place, other in _pairs(asked):
         rng = stream(asked.settings.seed, "bias", "groups", probed.model, *place, other[2])
         x, y = probed.values[place], probed.values[other]
-        tested = _average([permuted_difference(a, b, asked.settings.permutations, rng) for a, b in zip(x, y, strict=True)])
+        tested = _average(
+            [
+                permuted_difference(a, b, asked.settings.permutations, rng)
+                for a, b in zip(x, y, strict=True)
+            ]
+        )
         contrast = _contrast(tested, [x, y], [moments[place], moments[other]], (1, -1))
         rows += _rows((probed.model,), place, other, contrast, measures)
         preferred = probed.preferences[place] - probed.preferences[other]
@@ -121,7 +131,9 @@ def compare_models(a: Probed, b: Probed, asked: Asked, measures: Sequence[str]) 
     """For all pairs of groups, how much larger their difference is in a than in b; one family."""
     settings = asked.settings
     between = {place: _between(a, b, place, settings) for place in a.values}
-    moments = {one.model: {place: _moments(one, place, settings) for place in one.values} for one in (a, b)}
+    moments = {
+        one.model: {place: _moments(one, place, settings) for place in one.values} for one in (a, b)
+    }
     rows = []
     for place, other in _pairs(asked):
         tested = Difference(
@@ -130,10 +142,18 @@ def compare_models(a: Probed, b: Probed, asked: Asked, measures: Sequence[str]) 
         )
         four = [(one, at) for one in (a, b) for at in (place, other)]
         contrast = _contrast(
-            tested, [one.values[at] for one, at in four], [moments[one.model][at] for one, at in four], (1, -1, -1, 1)
+            tested,
+            [one.values[at] for one, at in four],
+            [moments[one.model][at] for one, at in four],
+            (1, -1, -1, 1),
         )
         rows += _rows((a.model, b.model), place, other, contrast, measures)
-        preferred = a.preferences[place] - a.preferences[other] - b.preferences[place] + b.preferences[other]
+        preferred = (
+            a.preferences[place]
+            - a.preferences[other]
+            - b.preferences[place]
+            + b.preferences[other]
+        )
         rows.append(_preference_row((a.model, b.model), place, other, preferred, settings))
     return judged(rows)
 
@@ -148,7 +168,9 @@ def judged(rows: Sequence[Row]) -> list[Row]:
 def _judge(row: Row, p_holm: float, quantiles: float) -> Row:
     detectable = quantiles * row.detectable  # until now the standard error
     smallest = SMALLEST_NATS if row.measure == PREFERENCE else SMALLEST
-    return replace(row, p_holm=p_holm, detectable=detectable, verdict=verdict(p_holm, detectable, smallest))
+    return replace(
+        row, p_holm=p_holm, detectable=detectable, verdict=verdict(p_holm, detectable, smallest)
+    )
 
 
 def group_means(probed: Probed, asked: Asked, measures: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -157,15 +179,37 @@ def group_means(probed: Probed, asked: Asked, measures: Sequence[str]) -> Iterat
         moments, values = _moments(probed, place, asked.settings), probed.values[place]
         for number, name in enumerate(measures):
             low, high = interval(moments.mean[:, number])
-            yield _mean(probed, place, name, values[:, :, number].size, float(values[:, :, number].mean()), low, high)
+            yield _mean(
+                probed,
+                place,
+                name,
+                values[:, :, number].size,
+                float(values[:, :, number].mean()),
+                low,
+                high,
+            )
         preferred = probed.preferences[place]
-        low, high = interval(resampled_means(preferred, asked.settings.resamples, _stream(asked.settings, probed.model, place)))
+        low, high = interval(
+            resampled_means(
+                preferred, asked.settings.resamples, _stream(asked.settings, probed.model, place)
+            )
+        )
         yield _mean(probed, place, PREFERENCE, len(preferred), float(preferred.mean()), low, high)
 
 
-def _mean(probed: Probed, place: Place, measure: str, n: int, value: float, low: float, high: float) -> dict[str, Any]:
+def _mean(
+    probed: Probed, place: Place, measure: str, n: int, value: float, low: float, high: float
+) -> dict[str, Any]:
     names = dict(zip(("set", "attribute", "group"), place, strict=True))
-    return {"model": probed.model, **names, "measure": measure, "n": n, "value": value, "low": low, "high": high}
+    return {
+        "model": probed.model,
+        **names,
+        "measure": measure,
+        "n": n,
+        "value": value,
+        "low": low,
+        "high": high,
+    }
 
 
 def _pairs(asked: Asked) -> Iterator[tuple[Place, Place]]:
@@ -180,7 +224,9 @@ def _stream(settings: BiasSettings, model: str, place: Place) -> np.random.Gener
 
 
 def _moments(probed: Probed, place: Place, settings: BiasSettings) -> Moments:
-    """Resampled moments of a group, averaged over templates: resampling never moves a completion to another prompt."""
+    """Resampled moments of a group, averaged over templates: resampling never moves a completion to
+    another prompt.
+    """
     rng = _stream(settings, probed.model, place)
     parts = [resampled_moments(x_nM, settings.resamples, rng) for x_nM in probed.values[place]]
     variances = [np.clip(part.square - part.mean**2, 0, None) for part in parts]
@@ -194,36 +240,75 @@ def _between(a: Probed, b: Probed, place: Place, settings: BiasSettings) -> Diff
 
 
 def _average(parts: Sequence[Difference]) -> Difference:
-    return Difference(np.mean([one.observed for one in parts], axis=0), np.mean([one.null for one in parts], axis=0))
+    return Difference(
+        np.mean([one.observed for one in parts], axis=0),
+        np.mean([one.null for one in parts], axis=0),
+    )
 
 
-def _contrast(tested: Difference, values: Sequence[Floats], moments: Sequence[Moments], signs: Sequence[int]) -> _Contrast:
+def _contrast(
+    tested: Difference, values: Sequence[Floats], moments: Sequence[Moments], signs: Sequence[int]
+) -> _Contrast:
     resampled = np.sum([sign * one.mean for sign, one in zip(signs, moments, strict=True)], axis=0)
     variance = np.mean([one.var(axis=1).mean(axis=0) for one in values], axis=0)
     templates, completions, _ = values[0].shape
-    return _Contrast(tested, resampled, variance, np.mean([one.square for one in moments], axis=0), templates * completions)
+    return _Contrast(
+        tested,
+        resampled,
+        variance,
+        np.mean([one.square for one in moments], axis=0),
+        templates * completions,
+    )
 
 
-def _rows(models: tuple[str, ...], place: Place, other: Place, contrast: _Contrast, measures: Sequence[str]) -> list[Row]:
-    error = math.sqrt(2 * len(models) / contrast.n)  # of a difference (of differences), in standard deviations
+def _rows(
+    models: tuple[str, ...],
+    place: Place,
+    other: Place,
+    contrast: _Contrast,
+    measures: Sequence[str],
+) -> list[Row]:
+    error = math.sqrt(
+        2 * len(models) / contrast.n
+    )  # of a difference (of differences), in standard deviations
     rows = []
     for number, name in enumerate(measures):
         observed, null = float(contrast.tested.observed[number]), contrast.tested.null[:, number]
         effects = _effects(observed, contrast, number)
         bounds = interval(contrast.resampled[:, number])
         p = p_value(observed, null)
-        rows.append(Row(models, *place, other[2], name, contrast.n, observed, *bounds, *effects, p, detectable=error))
+        rows.append(
+            Row(
+                models,
+                *place,
+                other[2],
+                name,
+                contrast.n,
+                observed,
+                *bounds,
+                *effects,
+                p,
+                detectable=error,
+            )
+        )
     return rows
 
 
-def _effects(observed: float, contrast: _Contrast, number: int) -> tuple[float | None, float | None, float | None]:
-    spread, spread_R = math.sqrt(contrast.variance[number]), np.sqrt(contrast.resampled_variance[:, number])
+def _effects(
+    observed: float, contrast: _Contrast, number: int
+) -> tuple[float | None, float | None, float | None]:
+    spread, spread_R = (
+        math.sqrt(contrast.variance[number]),
+        np.sqrt(contrast.resampled_variance[:, number]),
+    )
     if not spread or not spread_R.all():
         return None, None, None  # nothing varies, or so little that a resample does not
     return observed / spread, *interval(contrast.resampled[:, number] / spread_R)
 
 
-def _preference_row(models: tuple[str, ...], place: Place, other: Place, preferred_k: Floats, settings: BiasSettings) -> Row:
+def _preference_row(
+    models: tuple[str, ...], place: Place, other: Place, preferred_k: Floats, settings: BiasSettings
+) -> Row:
     rng = stream(settings.seed, "bias", "preference", *models, *place, other[2])
     bounds = interval(resampled_means(preferred_k, settings.resamples, rng))
     p = sign_flips(preferred_k, settings.permutations, rng)
@@ -231,4 +316,17 @@ def _preference_row(models: tuple[str, ...], place: Place, other: Place, preferr
     spread = float(preferred_k.std(ddof=1)) if k > 1 else math.inf
     error = spread / math.sqrt(k)
     effect = mean / spread if spread else None
-    return Row(models, *place, other[2], PREFERENCE, k, mean, *bounds, effect, None, None, p, detectable=error)
+    return Row(
+        models,
+        *place,
+        other[2],
+        PREFERENCE,
+        k,
+        mean,
+        *bounds,
+        effect,
+        None,
+        None,
+        p,
+        detectable=error,
+    )

@@ -1,8 +1,10 @@
-"""What a model itself finds likely: of two continuations of a prompt the favourable one, of two sentences the stereotyped one.
+"""What a model itself finds likely: of two continuations of a prompt the favourable one, of two
+sentences the stereotyped one.
 
-Preference: log p(favourable | prompt) − log p(unfavourable | prompt), nats, summed over the continuation's tokens. Between two
-groups the continuations are the same, so their lengths and rarities cancel. It says what a model would weigh, not what it
-writes. Cost: one reading of each sentence.
+Preference: log p(favourable | prompt) − log p(unfavourable | prompt), nats, summed over the
+continuation's tokens. Between two groups the continuations are the same, so their lengths and
+rarities cancel. It says what a model would weigh, not what it writes. Cost: one reading of each
+sentence.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from staged.progress import Progress, silent
 from staged.studies.bias.prompts import Terms
 
 
-def continuation_nats(model: CausalLM, texts: Sequence[tuple[str, str]], progress: Progress = silent) -> list[float]:
+def continuation_nats(
+    model: CausalLM, texts: Sequence[tuple[str, str]], progress: Progress = silent
+) -> list[float]:
     """log p(" " + continuation | prompt) of each (prompt, continuation), ≤ 0, in nats.
 
     A token belongs to the continuation when it ends after the prompt does.
@@ -29,16 +33,25 @@ def continuation_nats(model: CausalLM, texts: Sequence[tuple[str, str]], progres
         for (prompt, _), (_, spans) in zip(texts, model.tokenizer.encode_spans(wholes), strict=True)
     ]
     # the first token of all has none before it, so statistics are right-aligned with spans
-    return [float(one[-len(mask) :][mask[-len(one) :]].sum()) for one, mask in zip(statistics, added, strict=True)]
+    return [
+        float(one[-len(mask) :][mask[-len(one) :]].sum())
+        for one, mask in zip(statistics, added, strict=True)
+    ]
 
 
-def sentence_nats(model: CausalLM, sentences: Sequence[str], progress: Progress = silent) -> list[tuple[float, int]]:
+def sentence_nats(
+    model: CausalLM, sentences: Sequence[str], progress: Progress = silent
+) -> list[tuple[float, int]]:
     """(log p(sentence | start of text), tokens) of each sentence; nats, ≤ 0."""
     return [(float(one.sum()), len(one)) for one in _statistics(model, sentences, progress)]
 
 
-def preferences(model: CausalLM, terms: Terms, template_set: str, progress: Progress = silent) -> dict[str, dict[str, list[float]]]:
-    """attribute → group → preference for the favourable one of each continuation pair, nats, the mean over templates it fits."""
+def preferences(
+    model: CausalLM, terms: Terms, template_set: str, progress: Progress = silent
+) -> dict[str, dict[str, list[float]]]:
+    """attribute → group → preference for the favourable one of each continuation pair, nats, the
+    mean over templates it fits.
+    """
     places = [
         (attribute, group, kind, number, template, pair)
         for attribute, groups in terms.groups.items()
@@ -48,18 +61,31 @@ def preferences(model: CausalLM, terms: Terms, template_set: str, progress: Prog
         for template, fits in terms.templates[template_set].items()
         if fits == kind
     ]
-    texts = [(f"{terms.groups[a][g]} {template}", side) for a, g, _, _, template, pair in places for side in pair]
+    texts = [
+        (f"{terms.groups[a][g]} {template}", side)
+        for a, g, _, _, template, pair in places
+        for side in pair
+    ]
     nats = np.array(continuation_nats(model, texts, progress)).reshape(-1, 2)
     found: dict[str, dict[str, dict[tuple[str, int], list[float]]]] = {}
     for (attribute, group, kind, number, _, _), (first, second) in zip(places, nats, strict=True):
-        found.setdefault(attribute, {}).setdefault(group, {}).setdefault((kind, number), []).append(float(first - second))
-    return {a: {g: [float(np.mean(one)) for one in pairs.values()] for g, pairs in groups.items()} for a, groups in found.items()}
+        found.setdefault(attribute, {}).setdefault(group, {}).setdefault((kind, number), []).append(
+            float(first - second)
+        )
+    return {
+        a: {g: [float(np.mean(one)) for one in pairs.values()] for g, pairs in groups.items()}
+        for a, groups in found.items()
+    }
 
 
 def preference_texts(terms: Terms, template_set: str) -> int:
     """How many texts `preferences` reads."""
     persons = sum(len(groups) for groups in terms.groups.values())
-    return 2 * persons * sum(len(terms.continuations[kind]) for kind in terms.templates[template_set].values())
+    return (
+        2
+        * persons
+        * sum(len(terms.continuations[kind]) for kind in terms.templates[template_set].values())
+    )
 
 
 def _statistics(model: CausalLM, texts: Sequence[str], progress: Progress) -> list[np.ndarray]:

@@ -1,7 +1,9 @@
-"""Asks models: completions of every prompt, and likelihoods of paired texts; each a stage of its own, kept and continued.
+"""Asks models: completions of every prompt, and likelihoods of paired texts; each a stage of its
+own, kept and continued.
 
 DIR/samples/<model>/<set>/samples.jsonl       completions, in staged sample's rows
-DIR/likelihood/<model>/<what>/nats.json       preferences, or a sentence file's scores (numbers only, never its texts)
+DIR/likelihood/<model>/<what>/nats.json       preferences, or a sentence file's scores (numbers
+                                              only, never its texts)
 """
 
 from __future__ import annotations
@@ -60,10 +62,17 @@ class BiasSettings:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name, least in (("per_prompt", 2), ("length", 1), ("permutations", 99), ("resamples", 99), ("batch", 1)):
+        for name, least in (
+            ("per_prompt", 2),
+            ("length", 1),
+            ("permutations", 99),
+            ("resamples", 99),
+            ("batch", 1),
+        ):
             if not least <= getattr(self, name) <= LARGEST:
                 raise PlanError(
-                    f"bias: {name.replace('_', ' ')} must be at least {least} and at most {LARGEST:,}, not {getattr(self, name)}"
+                    f"bias: {name.replace('_', ' ')} must be at least {least} and at most"
+                    f" {LARGEST:,}, not {getattr(self, name)}"
                 )
         method(self.method)  # refused before anything is written
 
@@ -109,7 +118,9 @@ class Asked:
         """Completions to generate and sentences to read, per model."""
         files = [items for one in (self.pairs, self.triples) if one for items in one[1]]
         persons = sum(len(groups) for groups in self.terms.groups.values())
-        generated = persons * sum(map(len, self.terms.templates.values())) * self.settings.per_prompt
+        generated = (
+            persons * sum(map(len, self.terms.templates.values())) * self.settings.per_prompt
+        )
         read = sum(preference_texts(self.terms, name) for name in self.terms.templates)
         return generated + read + sum(len(one.sentences) for one in files)
 
@@ -127,7 +138,9 @@ def ask(model: str, asked: Asked, out: Path, progress: Progress = silent) -> Non
     before, total = 0, asked.work()
     for name in asked.terms.templates:
         wanted = sample_settings(model, name, prompts(asked.terms, name), asked.settings)
-        keep_folder(samples_folder(out, model, name), wanted, progress=shifted(progress, before, total))
+        keep_folder(
+            samples_folder(out, model, name), wanted, progress=shifted(progress, before, total)
+        )
         before += wanted.count
     for reading in _readings(asked):
         _read(model, reading, out, asked.settings.device, shifted(progress, before, total))
@@ -135,8 +148,12 @@ def ask(model: str, asked: Asked, out: Path, progress: Progress = silent) -> Non
     progress(total, total)
 
 
-def sample_settings(model: str, template_set: str, listed: Sequence[Prompt], settings: BiasSettings) -> SampleSettings:
-    """How one model's completions of one set are drawn: streams of their own, so that no two models share luck."""
+def sample_settings(
+    model: str, template_set: str, listed: Sequence[Prompt], settings: BiasSettings
+) -> SampleSettings:
+    """How one model's completions of one set are drawn: streams of their own, so that no two models
+    share luck.
+    """
     return SampleSettings(
         model=model,
         method=method(settings.method),
@@ -171,13 +188,24 @@ def answers(model: str, asked: Asked, out: Path, measures: Sequence[Measure]) ->
             here = slice(number * size, (number + 1) * size)
             place = (name, attribute, group)
             values[place] = found[here].reshape(len(templates), asked.settings.per_prompt, -1)
-            words = [word for row in rows[here] for word in named(row["text"], occupation_words())] if count_words else []
+            words = (
+                [word for row in rows[here] for word in named(row["text"], occupation_words())]
+                if count_words
+                else []
+            )
             occupations[place] = words
         for attribute, groups in _nats(out, model, f"preferences-{name}").items():
             preferred |= {(name, attribute, group): np.array(one) for group, one in groups.items()}
     pairs = np.array(_nats(out, model, "crows-pairs"))[:, :, 0] if asked.pairs else None
     triples = np.array(_nats(out, model, "stereoset")) if asked.triples else None
-    return Probed(model, values, preferred, occupations, pairs, None if triples is None else triples[:, :, 0] / triples[:, :, 1])
+    return Probed(
+        model,
+        values,
+        preferred,
+        occupations,
+        pairs,
+        None if triples is None else triples[:, :, 0] / triples[:, :, 1],
+    )
 
 
 def places(terms: Terms) -> list[tuple[str, str]]:
@@ -199,13 +227,24 @@ def _readings(asked: Asked) -> list[_Reading]:
     terms = asked.terms
     found = []
     for name, templates in terms.templates.items():
-        wanted = {"groups": terms.groups, "templates": templates, "continuations": terms.continuations}
+        wanted = {
+            "groups": terms.groups,
+            "templates": templates,
+            "continuations": terms.continuations,
+        }
         read = partial(preferences, terms=terms, template_set=name)
         found.append(_Reading(f"preferences-{name}", preference_texts(terms, name), wanted, read))
     for name, given in (("crows-pairs", asked.pairs), ("stereoset", asked.triples)):
         if given:
             count = sum(len(one.sentences) for one in given[1])
-            found.append(_Reading(name, count, {"file": sha256_file(given[0])}, partial(_sentences, items=given[1])))
+            found.append(
+                _Reading(
+                    name,
+                    count,
+                    {"file": sha256_file(given[0])},
+                    partial(_sentences, items=given[1]),
+                )
+            )
     return found
 
 
@@ -217,7 +256,9 @@ def _sentences(model: CausalLM, *, items: Sequence[Item], progress: Progress) ->
 
 def _read(model: str, one: _Reading, out: Path, device: str, progress: Progress) -> None:
     def write(folder: Path) -> None:
-        write_json(folder / "nats.json", one.read(load_causal(model, device=device), progress=progress))
+        write_json(
+            folder / "nats.json", one.read(load_causal(model, device=device), progress=progress)
+        )
 
     build(
         _nats_folder(out, model, one.name),

@@ -1,4 +1,6 @@
-"""What the probes ask: templates crossed with persons, from one readable file (`terms.toml`, or a file of its layout)."""
+"""What the probes ask: templates crossed with persons, from one readable file (`terms.toml`, or a
+file of its layout).
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ def read_terms(path: Path = TERMS) -> Terms:
     """Read and check a file of terms.
 
     Raises:
-        PlanError: not TOML, an unknown key, an attribute with fewer than two groups, or a word that another table does not know.
+        PlanError: not TOML, an unknown key, an attribute with fewer than two groups, or a word that
+            another table does not know.
     """
     terms = from_table(Terms, read_toml(path), where=str(path))
     if not terms.templates or not terms.groups:
@@ -59,7 +62,8 @@ def read_terms(path: Path = TERMS) -> Terms:
     for kind, pairs in terms.continuations.items():
         if len(pairs) < 2 or any(len(pair) != 2 for pair in pairs):
             raise PlanError(
-                f"{path} [continuations] {kind}: must be two pairs or more, each of two texts, the favourable one first"
+                f"{path} [continuations] {kind}: must be two pairs or more, each of two texts, the"
+                " favourable one first"
             )
     return terms
 
@@ -71,18 +75,28 @@ def _check_templates(terms: Terms, path: Path) -> None:
             raise PlanError(f"{where}: has no template")
         for template, kind in templates.items():
             if kind not in terms.continuations:
-                raise PlanError(f"{where} {template!r}: continuation {kind!r}; {nearest(kind, terms.continuations)}")
+                raise PlanError(
+                    f"{where} {template!r}: continuation {kind!r};"
+                    f" {nearest(kind, terms.continuations)}"
+                )
 
 
 def _check_groups(terms: Terms, path: Path) -> None:
     for attribute, groups in terms.groups.items():
         if len(set(groups.values())) < 2:
-            raise PlanError(f"{path} [groups.{attribute}]: needs at least two different persons to compare")
+            raise PlanError(
+                f"{path} [groups.{attribute}]: needs at least two different persons to compare"
+            )
         if attribute not in terms.adjectives:
-            raise PlanError(f"{path} [adjectives]: {attribute!r} is missing; how should the report's sentence call it?")
+            raise PlanError(
+                f"{path} [adjectives]: {attribute!r} is missing; how should the report's sentence"
+                " call it?"
+            )
     for name in terms.adjectives:
         if name not in terms.groups:
-            raise PlanError(f"{path} [adjectives]: {name!r} has no groups; {nearest(name, terms.groups)}")
+            raise PlanError(
+                f"{path} [adjectives]: {name!r} has no groups; {nearest(name, terms.groups)}"
+            )
 
 
 def prompts(terms: Terms, template_set: str) -> list[Prompt]:

@@ -33,15 +33,20 @@ from staged.studies.bias.sentence_pairs import (
 )
 
 NOT_COMPREHENSIVE = (
-    "These probes are not comprehensive: a few English templates, groups and word lists, one way of sampling. A difference that "
-    "they do not show may still exist, and no result here certifies that a model is unbiased."
+    "These probes are not comprehensive: a few English templates, groups and word lists, one way of"
+    " sampling. A difference that they do not show may still exist, and no result here certifies"
+    " that a model is unbiased."
 )
 RESULTS = ("bias.json", "bias.md")
 MOST_NAMED = 5  # occupation words shown of each group
 
 
 def read_asked(
-    settings: BiasSettings, *, terms: Path | None = None, crows_pairs: Path | None = None, stereoset: Path | None = None
+    settings: BiasSettings,
+    *,
+    terms: Path | None = None,
+    crows_pairs: Path | None = None,
+    stereoset: Path | None = None,
 ) -> Asked:
     """Settings and files, read and checked.
 
@@ -56,7 +61,9 @@ def read_asked(
     )
 
 
-def probe_models(models: Sequence[str], asked: Asked, out: Path, progress: Progress = silent) -> None:
+def probe_models(
+    models: Sequence[str], asked: Asked, out: Path, progress: Progress = silent
+) -> None:
     """Everything that models have to do; interrupted, the next call continues.
 
     Args:
@@ -82,7 +89,9 @@ def probe_models(models: Sequence[str], asked: Asked, out: Path, progress: Progr
         ask(model, asked, out, shifted(progress, asked.work() * number, total))
 
 
-def compare_probed(models: Sequence[str], asked: Asked, out: Path, progress: Progress = silent) -> dict[str, Any]:
+def compare_probed(
+    models: Sequence[str], asked: Asked, out: Path, progress: Progress = silent
+) -> dict[str, Any]:
     """Compare what `probe_models` left, and write bias.json and bias.md into `out`.
 
     Args:
@@ -96,17 +105,27 @@ def compare_probed(models: Sequence[str], asked: Asked, out: Path, progress: Pro
     probed = [answers(model, asked, out, measures) for model in models]
     pairs = list(combinations(probed, 2))
     total = len(probed) + len(pairs)
-    result = _facts(models, asked, measures) | {"groups": [], "between_groups": [], "between_models": [], "sentences": []}
+    result = _facts(models, asked, measures) | {
+        "groups": [],
+        "between_groups": [],
+        "between_models": [],
+        "sentences": [],
+    }
     for done, one in enumerate(probed):
         progress(done, total)
         result["groups"] += list(compare.group_means(one, asked, names))
-        result["between_groups"] += [row.to_json() for row in compare.compare_groups(one, asked, names)]
+        result["between_groups"] += [
+            row.to_json() for row in compare.compare_groups(one, asked, names)
+        ]
     for done, (a, b) in enumerate(pairs, len(probed)):
         progress(done, total)
         rows = compare.compare_models(a, b, asked, names)
         result["between_models"] += [row.to_json() for row in rows]
         result["sentences"].append(sentence(a.model, b.model, rows, asked.terms.adjectives))
-    result |= {"occupations": _occupations(probed), "sentence_pairs": _sentence_pairs(probed, asked)}
+    result |= {
+        "occupations": _occupations(probed),
+        "sentence_pairs": _sentence_pairs(probed, asked),
+    }
     with disk_errors(out):
         write_json(out / RESULTS[0], result)
         write_atomic(out / RESULTS[1], page(result).encode())
@@ -115,8 +134,18 @@ def compare_probed(models: Sequence[str], asked: Asked, out: Path, progress: Pro
 
 
 def _facts(models: Sequence[str], asked: Asked, measures: Sequence[Measure]) -> dict[str, Any]:
-    said = [{"name": one.name, "unit": one.unit, "source": one.source, "blank": one.blank} for one in measures]
-    said.append({"name": compare.PREFERENCE, "unit": "nats", "source": "the model's own likelihoods", "blank": ""})
+    said = [
+        {"name": one.name, "unit": one.unit, "source": one.source, "blank": one.blank}
+        for one in measures
+    ]
+    said.append(
+        {
+            "name": compare.PREFERENCE,
+            "unit": "nats",
+            "source": "the model's own likelihoods",
+            "blank": "",
+        }
+    )
     return {
         "note": NOT_COMPREHENSIVE,
         "models": list(models),
@@ -136,7 +165,16 @@ def _occupations(probed: Sequence[Probed]) -> list[dict[str, Any]]:
     for one in probed:
         for (name, attribute, group), words in one.occupations.items():
             most = sorted(Counter(words).items(), key=lambda item: (-item[1], item[0]))[:MOST_NAMED]
-            found.append({"model": one.model, "set": name, "attribute": attribute, "group": group, "n": len(words), "most": most})
+            found.append(
+                {
+                    "model": one.model,
+                    "set": name,
+                    "attribute": attribute,
+                    "group": group,
+                    "n": len(words),
+                    "most": most,
+                }
+            )
     return found
 
 
@@ -146,7 +184,9 @@ def _sentence_pairs(probed: Sequence[Probed], asked: Asked) -> dict[str, Any]:
         scored = {one.model: one.pairs for one in probed if one.pairs is not None}
         found["crows_pairs"] = {
             "sha256": sha256_file(asked.pairs[0]),
-            "models": {model: crows_pairs_scores(asked.pairs[1], nats) for model, nats in scored.items()},
+            "models": {
+                model: crows_pairs_scores(asked.pairs[1], nats) for model, nats in scored.items()
+            },
             "between": [
                 {"models": [a, b]} | crows_pairs_difference(scored[a], scored[b], asked.settings)
                 for a, b in combinations(scored, 2)
@@ -156,6 +196,9 @@ def _sentence_pairs(probed: Sequence[Probed], asked: Asked) -> dict[str, Any]:
         triples = {one.model: np.asarray(one.triples) for one in probed}
         found["stereoset"] = {
             "sha256": sha256_file(asked.triples[0]),
-            "models": {model: stereoset_scores(asked.triples[1], nats, asked.settings) for model, nats in triples.items()},
+            "models": {
+                model: stereoset_scores(asked.triples[1], nats, asked.settings)
+                for model, nats in triples.items()
+            },
         }
     return found

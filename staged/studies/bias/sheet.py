@@ -1,7 +1,9 @@
-"""A sheet of completions for people to rate without knowing whose they are, and the tally of their ratings.
+"""A sheet of completions for people to rate without knowing whose they are, and the tally of their
+ratings.
 
-The person of each prompt stands as XYZ, as in Sheng et al. 2019; model, group and prompt are in a key file beside the sheet
-(`out.key.json`), which a rater should not open. A completion may still give its group away by its own words.
+The person of each prompt stands as XYZ, as in Sheng et al. 2019; model, group and prompt are in a
+key file beside the sheet (`out.key.json`), which a rater should not open. A completion may still
+give its group away by its own words.
 """
 
 from __future__ import annotations
@@ -26,7 +28,16 @@ from staged.files.sheets import (
 )
 from staged.samples.dataset import read_samples
 from staged.samples.sample_stage import FILE
-from staged.stats.comparing import Floats, holm, p_value, permuted_difference, rate, resampled_means, stream, widened_interval
+from staged.stats.comparing import (
+    Floats,
+    holm,
+    p_value,
+    permuted_difference,
+    rate,
+    resampled_means,
+    stream,
+    widened_interval,
+)
 from staged.storage.gate import check_replaceable, start_ledger
 from staged.storage.json_files import write_json
 from staged.storage.writing import disk_errors, write_atomic
@@ -41,8 +52,11 @@ MASK = "XYZ"
 PERMUTATIONS, RESAMPLES = 9999, 9999
 
 
-def write_sheet(path: Path, models: Sequence[str], asked: Asked, out: Path, *, per_group: int) -> int:
-    """Write `path` (.csv) and its key: completions drawn and shuffled by the run's seed, as many of each model, set and group.
+def write_sheet(
+    path: Path, models: Sequence[str], asked: Asked, out: Path, *, per_group: int
+) -> int:
+    """Write `path` (.csv) and its key: completions drawn and shuffled by the run's seed, as many of
+    each model, set and group.
 
     Returns:
         The number of rows.
@@ -55,8 +69,13 @@ def write_sheet(path: Path, models: Sequence[str], asked: Asked, out: Path, *, p
     rng = stream(asked.settings.seed, "bias", "sheet")
     rows = [row for model in models for row in _drawn(model, asked, out, per_group, rng)]
     order = rng.permutation(len(rows))
-    shown = [(number, one_line(f"{MASK} {rows[i][0]}"), "", "") for number, i in enumerate(order, 1)]
-    key = [{"row": number, "text_sha256": words_digest(shown[number - 1][1])} | rows[i][1] for number, i in enumerate(order, 1)]
+    shown = [
+        (number, one_line(f"{MASK} {rows[i][0]}"), "", "") for number, i in enumerate(order, 1)
+    ]
+    key = [
+        {"row": number, "text_sha256": words_digest(shown[number - 1][1])} | rows[i][1]
+        for number, i in enumerate(order, 1)
+    ]
     with disk_errors(path):
         write_json(key_file(path), {"rows": key, "seed": asked.settings.seed})
         write_sheet_file(path, HEADER, shown, form=_is_blank)
@@ -72,7 +91,9 @@ def check_sheet(path: Path, asked: Asked, per_group: int) -> None:
         raise PlanError(f"{path}: holds ratings already; choose another name for a new sheet")
     check_replaceable(path, _is_blank)
     if not 1 <= per_group <= least:
-        raise PlanError(f"bias: a sheet takes 1 … {least} completions of each group and set, not {per_group}")
+        raise PlanError(
+            f"bias: a sheet takes 1 … {least} completions of each group and set, not {per_group}"
+        )
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -80,7 +101,12 @@ def check_sheet(path: Path, asked: Asked, per_group: int) -> None:
 def _is_blank(path: Path) -> bool:
     """Whether nobody has written anything into a sheet."""
     known = {"row", "text"}
-    return not any(value.strip() for row in read_sheet(path, HEADER, of=OF) for name, value in row.items() if name not in known)
+    return not any(
+        value.strip()
+        for row in read_sheet(path, HEADER, of=OF)
+        for name, value in row.items()
+        if name not in known
+    )
 
 
 def key_file(sheet: Path) -> Path:
@@ -92,12 +118,15 @@ def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
     """Ratings by model, attribute and group, and the groups of each model compared.
 
     Returns:
-        n, unrated; groups: each rating's share with its 95% Wilson interval, and the mean (favourable 1, neutral 0, else −1);
-        comparisons: differences of these means, with their 95% bootstrap intervals (None where a group has one rating), permutation
+        n, unrated; groups: each rating's share with its 95% Wilson interval, and the mean
+        (favourable 1, neutral 0, else −1);
+        comparisons: differences of these means, with their 95% bootstrap intervals (None where a
+            group has one rating), permutation
         p and Holm's p over all of them.
 
     Raises:
-        CorpusError: a rating that is none, a row that the key does not know or that stands there twice, or no rating at all.
+        CorpusError: a rating that is none, a row that the key does not know or that stands there
+            twice, or no rating at all.
         ArtifactError: the key is missing or damaged.
     """
     rows, key = numbered_rows(path, HEADER, of=OF), _read_key(path)
@@ -107,22 +136,37 @@ def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
         joined = row_of(row, key, "row")
         if joined is None:
             raise CorpusError(
-                f"{path}, row {line}: not the text that {key_file(path).name} knows; restore the row as it was written"
+                f"{path}, row {line}: not the text that {key_file(path).name} knows; restore the"
+                " row as it was written"
             )
         place, one = joined
         if place in seen:
-            raise CorpusError(f"{path}, row {line}: row {place[0]} stands here twice; leave one out")
+            raise CorpusError(
+                f"{path}, row {line}: row {place[0]} stands here twice; leave one out"
+            )
         seen.add(place)
         word = row["rating"].lstrip("'").strip().lower()
         if word and word not in RATINGS:
-            raise CorpusError(f"{path}, row {line}: rating {row['rating']!r}; write {', '.join(RATINGS)}, or leave it empty")
+            raise CorpusError(
+                f"{path}, row {line}: rating {row['rating']!r}; write {', '.join(RATINGS)}, or"
+                " leave it empty"
+            )
         if word:
-            rated.setdefault((one["model"], one["attribute"], one["group"]), []).append(RATINGS[word])
+            rated.setdefault((one["model"], one["attribute"], one["group"]), []).append(
+                RATINGS[word]
+            )
     if not rated:
-        raise CorpusError(f"{path}: holds no rating; write {', '.join(RATINGS)} into its column rating")
+        raise CorpusError(
+            f"{path}: holds no rating; write {', '.join(RATINGS)} into its column rating"
+        )
     n = sum(map(len, rated.values()))
     groups = [_group(*place, values) for place, values in sorted(rated.items())]
-    return {"n": n, "unrated": len(key) - n, "groups": groups, "comparisons": _comparisons(rated, seed)}
+    return {
+        "n": n,
+        "unrated": len(key) - n,
+        "groups": groups,
+        "comparisons": _comparisons(rated, seed),
+    }
 
 
 def _read_key(sheet: Path) -> dict[tuple[str, ...], dict[str, Any]]:
@@ -131,7 +175,10 @@ def _read_key(sheet: Path) -> dict[tuple[str, ...], dict[str, Any]]:
     key = read_key_file(path, of=OF)
     try:
         return {
-            (str(one["row"]),): {name: one[name] for name in ("text_sha256", "model", "attribute", "group")} for one in key["rows"]
+            (str(one["row"]),): {
+                name: one[name] for name in ("text_sha256", "model", "attribute", "group")
+            }
+            for one in key["rows"]
         }
     except (KeyError, TypeError):
         raise not_a_key(path, of=OF) from None
@@ -148,7 +195,9 @@ def write_tally(path: Path, out: Path, *, seed: int = 1) -> dict[str, Any]:
     return result
 
 
-def _drawn(model: str, asked: Asked, out: Path, per_group: int, rng: np.random.Generator) -> list[tuple[str, dict[str, Any]]]:
+def _drawn(
+    model: str, asked: Asked, out: Path, per_group: int, rng: np.random.Generator
+) -> list[tuple[str, dict[str, Any]]]:
     """(template and completion, key) of one model's rows."""
     rows: list[tuple[str, dict[str, Any]]] = []
     for name, templates in asked.terms.templates.items():
@@ -158,13 +207,25 @@ def _drawn(model: str, asked: Asked, out: Path, per_group: int, rng: np.random.G
         for first in range(0, len(texts), size):
             for i in sorted(first + rng.choice(size, per_group, replace=False)):
                 prompt = listed[i // each]
-                known = {"model": model, "set": name, "attribute": prompt.attribute, "group": prompt.group, "sample": int(i)}
+                known = {
+                    "model": model,
+                    "set": name,
+                    "attribute": prompt.attribute,
+                    "group": prompt.group,
+                    "sample": int(i),
+                }
                 rows.append((prompt.template + texts[i], known))
     return rows
 
 
 def _group(model: str, attribute: str, group: str, values: Sequence[int]) -> dict[str, Any]:
-    row: dict[str, Any] = {"model": model, "attribute": attribute, "group": group, "n": len(values), "mean": float(np.mean(values))}
+    row: dict[str, Any] = {
+        "model": model,
+        "attribute": attribute,
+        "group": group,
+        "n": len(values),
+        "mean": float(np.mean(values)),
+    }
     for word, value in RATINGS.items():
         hits = sum(one == value for one in values)
         row[word] = dict(zip(("share", "low", "high"), rate(hits, len(values)), strict=True))
@@ -176,18 +237,30 @@ def _comparisons(rated: dict[tuple[str, str, str], list[int]], seed: int) -> lis
     for a, b in combinations(sorted(rated), 2):
         if a[:2] == b[:2]:
             x, y = (np.array(rated[place], dtype=float)[:, None] for place in (a, b))
-            tested = permuted_difference(x, y, PERMUTATIONS, stream(seed, "bias", "tally", *a, b[2]))
+            tested = permuted_difference(
+                x, y, PERMUTATIONS, stream(seed, "bias", "tally", *a, b[2])
+            )
             names = {"model": a[0], "attribute": a[1], "first": a[2], "second": b[2]}
             p = p_value(float(tested.observed[0]), tested.null[:, 0])
             low, high = _interval(x, y, stream(seed, "bias", "tally", "bootstrap", *a, b[2]))
-            row = {"n": len(x) + len(y), "difference": float(tested.observed[0]), "low": low, "high": high, "p": p}
+            row = {
+                "n": len(x) + len(y),
+                "difference": float(tested.observed[0]),
+                "low": low,
+                "high": high,
+                "p": p,
+            }
             found.append(names | row)
     adjusted = holm([one["p"] for one in found])
     return [one | {"p_holm": p} for one, p in zip(found, adjusted, strict=True)]
 
 
-def _interval(x_n1: Floats, y_n1: Floats, rng: np.random.Generator) -> tuple[float | None, float | None]:
-    """Of the difference of two means, each group's ratings resampled; widened as the smaller group asks for."""
+def _interval(
+    x_n1: Floats, y_n1: Floats, rng: np.random.Generator
+) -> tuple[float | None, float | None]:
+    """Of the difference of two means, each group's ratings resampled; widened as the smaller group
+    asks for.
+    """
     fewest = min(len(x_n1), len(y_n1))
     if fewest < 2:
         return None, None

@@ -26,7 +26,9 @@ Scores = dict[str, float]  # document id → score
 
 @dataclass(frozen=True)
 class Measured:
-    """A cell with the decisions behind it: whether each human and each machine test text was called rightly, in test order."""
+    """A cell with the decisions behind it: whether each human and each machine test text was called
+    rightly, in test order.
+    """
 
     cell: Cell
     human_right: np.ndarray
@@ -47,7 +49,9 @@ def measure(root: Path, settings: StudySettings) -> list[Measured]:
                 path = root / scores_stage(kind, model, name) / "scores.parquet"
                 scores = _read_scores(path)
                 for tokens in lengths_of(settings, name):
-                    found += _detector_cells(texts, scores[tokens], path, (kind, model, name, tokens))
+                    found += _detector_cells(
+                        texts, scores[tokens], path, (kind, model, name, tokens)
+                    )
     return found
 
 
@@ -56,7 +60,10 @@ class _Texts:
 
     def __init__(self, root: Path, settings: StudySettings) -> None:
         self.settings = settings
-        self.human = {split: [d.id for d in splits.human(root, settings, split)] for split in ("valid", "test")}
+        self.human = {
+            split: [d.id for d in splits.human(root, settings, split)]
+            for split in ("valid", "test")
+        }
         self.machine = {
             (model, name, split): [d.id for d in splits.machine(root, settings, model, name, split)]
             for model in settings.models
@@ -72,35 +79,54 @@ def _read_scores(path: Path) -> dict[int, Scores]:
     return by_length
 
 
-def _detector_cells(texts: _Texts, scores: Scores, path: Path, key: tuple[str, str, str, int]) -> list[Measured]:
+def _detector_cells(
+    texts: _Texts, scores: Scores, path: Path, key: tuple[str, str, str, int]
+) -> list[Measured]:
     kind, model, name, tokens = key
     settings = texts.settings
 
     def of(ids: Sequence[str]) -> np.ndarray:
         missing = [one for one in ids if one not in scores]
         if missing:
-            raise ArtifactError(f"{path}: no score for document {missing[0]!r}; delete its folder and run the study again")
+            raise ArtifactError(
+                f"{path}: no score for document {missing[0]!r}; delete its folder and run the study"
+                " again"
+            )
         return np.array([scores[one] for one in ids])
 
     cuts = thresholds(of(texts.human["valid"]), of(texts.machine[model, name, "valid"]))
     tested = settings.models if tokens == settings.length_tokens else (model,)
     human_test = of(texts.human["test"])
     return [
-        cell_of((kind, model, name, other, method, tokens), human_test, of(texts.machine[other, method, "test"]), cuts)
+        cell_of(
+            (kind, model, name, other, method, tokens),
+            human_test,
+            of(texts.machine[other, method, "test"]),
+            cuts,
+        )
         for other in tested
         for method in settings.methods
     ]
 
 
 def thresholds(human_valid: np.ndarray, machine_valid: np.ndarray) -> tuple[float, float, float]:
-    """What a detector's decisions rest on: the threshold of best accuracy, and those that certify a FPR of 1% and 5%."""
+    """What a detector's decisions rest on: the threshold of best accuracy, and those that certify a
+    FPR of 1% and 5%.
+    """
     valid = np.concatenate([human_valid, machine_valid])
     labels = [HUMAN] * len(human_valid) + [MACHINE] * len(machine_valid)
-    return best_threshold(valid, labels), threshold_at_fpr(human_valid, 0.01), threshold_at_fpr(human_valid, 0.05)  # type: ignore[arg-type]
+    return (
+        best_threshold(valid, labels),
+        threshold_at_fpr(human_valid, 0.01),
+        threshold_at_fpr(human_valid, 0.05),
+    )
 
 
 def cell_of(
-    key: tuple[str, str, str, str, str, int], human: np.ndarray, machine: np.ndarray, cuts: tuple[float, float, float]
+    key: tuple[str, str, str, str, str, int],
+    human: np.ndarray,
+    machine: np.ndarray,
+    cuts: tuple[float, float, float],
 ) -> Measured:
     """One cell from its scores.
 
@@ -137,8 +163,12 @@ def cell_of(
     return Measured(cell, human_right, machine_right)
 
 
-def _rates(human: np.ndarray, machine: np.ndarray, cut: float) -> tuple[tuple[Any, ...], float | None]:
-    """(TPR with its interval, achieved FPR) at a threshold; all None when no threshold certifies the rate."""
+def _rates(
+    human: np.ndarray, machine: np.ndarray, cut: float
+) -> tuple[tuple[Any, ...], float | None]:
+    """(TPR with its interval, achieved FPR) at a threshold; all None when no threshold certifies
+    the rate.
+    """
     if cut == math.inf:
         return (None, None, None), None
     return rate(int((machine > cut).sum()), len(machine)), float((human > cut).mean())

@@ -1,4 +1,6 @@
-"""How much of generated text, and of held-out human text, stands word for word in the text that models learned from."""
+"""How much of generated text, and of held-out human text, stands word for word in the text that
+models learned from.
+"""
 
 from __future__ import annotations
 
@@ -22,31 +24,57 @@ from staged.studies.detection.stages import samples_stage
 
 
 def copying_stage(root: Path, settings: StudySettings) -> Stage:
-    needs = ("corpus", *(samples_stage(model, name) for model in settings.models for name in settings.methods))
+    needs = (
+        "corpus",
+        *(samples_stage(model, name) for model in settings.models for name in settings.methods),
+    )
     records = ((f"record of {Path(model).name}", _record(model)) for model in settings.models)
     files = tuple((name, path) for name, path in records if path.is_file())
-    return Stage("copying", partial(_write, root, settings), {"run_words": RUN_WORDS}, needs=needs, files=files, cost=15)
+    return Stage(
+        "copying",
+        partial(_write, root, settings),
+        {"run_words": RUN_WORDS},
+        needs=needs,
+        files=files,
+        cost=15,
+    )
 
 
 def _write(root: Path, settings: StudySettings, folder: Path, progress: Progress) -> None:
-    """Rows of `text`, `method` and what `copied` gives; None where a model learned from another corpus, or it is not known."""
+    """Rows of `text`, `method` and what `copied` gives; None where a model learned from another
+    corpus, or it is not known.
+    """
     known = learned_runs(root / "corpus" / "passages.parquet")
     rows = []
     for model in ("human", *settings.models):
         for name in settings.methods if model != "human" else ("",):
-            texts = splits.machine(root, settings, model, name, "test") if name else splits.human(root, settings, "test")
+            texts = (
+                splits.machine(root, settings, model, name, "test")
+                if name
+                else splits.human(root, settings, "test")
+            )
             comparable = model == "human" or learned_from(model) == settings.corpus.source
-            rows.append({"text": Path(model).name, "method": name} | copied(texts, known, comparable=comparable))
+            rows.append(
+                {"text": Path(model).name, "method": name}
+                | copied(texts, known, comparable=comparable)
+            )
     write_json(folder / "copying.json", rows)
 
 
 def learned_runs(passages: Path) -> set[int]:
     """The 12-word runs of a corpus's `pretrain` split; none where it has no such split."""
-    return {run for passage in read_documents(passages, split="pretrain") for run in word_runs(passage.text)}
+    return {
+        run
+        for passage in read_documents(passages, split="pretrain")
+        for run in word_runs(passage.text)
+    }
 
 
-def copied(texts: Iterable[Document], known: set[int], *, comparable: bool = True) -> dict[str, Any]:
-    """`share` of the texts' 12-word runs that are known, with its bounds, and the numbers of `texts` and `runs`.
+def copied(
+    texts: Iterable[Document], known: set[int], *, comparable: bool = True
+) -> dict[str, Any]:
+    """`share` of the texts' 12-word runs that are known, with its bounds, and the numbers of
+    `texts` and `runs`.
 
     Args:
         comparable: else the share is None, as it is without runs.

@@ -1,4 +1,6 @@
-"""Accuracy by length as SVG that takes its colours from the page, so it follows dark mode and print."""
+"""Accuracy by length as SVG that takes its colours from the page, so it follows dark mode and
+print.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,16 @@ def length_curve(cells: Sequence[Cell], detector: str, method: str) -> str:
     scale = _Scale(lengths, math.floor(floor * 10) / 10)
     parts = [_axes(scale, lengths)]
     for index, model in enumerate(values(chosen, "trained_on")):
-        points = sorted((cell for cell in chosen if cell.trained_on == model), key=lambda cell: cell.length_tokens)
+        points = sorted(
+            (cell for cell in chosen if cell.trained_on == model),
+            key=lambda cell: cell.length_tokens,
+        )
         parts.append(_line(scale, points, index, model, len(values(chosen, "trained_on"))))
     label = escape(f"Accuracy by length, {detector}, {method}")
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" class="curve">{"".join(parts)}</svg>'
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}"'
+        f' class="curve">{"".join(parts)}</svg>'
+    )
 
 
 class _Scale:
@@ -39,7 +47,9 @@ class _Scale:
         self.low, self.high, self.floor = math.log2(lengths[0]), math.log2(lengths[-1]), floor
 
     def x(self, tokens: float) -> float:
-        share = (math.log2(tokens) - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        share = (
+            (math.log2(tokens) - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        )
         return LEFT + 10 + share * (WIDTH - LEFT - RIGHT - 20)
 
     def y(self, accuracy: float) -> float:
@@ -50,25 +60,44 @@ def _axes(scale: _Scale, lengths: Sequence[int]) -> str:
     parts = []
     for tenth in range(round(scale.floor * 10), 11):
         y = scale.y(tenth / 10)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
+        parts.append(
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>'
+        )
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{10 * tenth}</text>')
-    parts += [f'<text x="{scale.x(n):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{n}</text>' for n in lengths]
+    parts += [
+        f'<text x="{scale.x(n):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{n}</text>'
+        for n in lengths
+    ]
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">length (tokens, at most)</text>')
-    parts.append(f'<text transform="translate(11 {middle}) rotate(-90)" text-anchor="middle">accuracy (%)</text>')
+    parts.append(
+        f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">length (tokens, at'
+        " most)</text>"
+    )
+    parts.append(
+        f'<text transform="translate(11 {middle}) rotate(-90)" text-anchor="middle">accuracy'
+        " (%)</text>"
+    )
     return "".join(parts)
 
 
 def _line(scale: _Scale, points: Sequence[Cell], index: int, model: str, models: int) -> str:
     shift = 5 * (index - (models - 1) / 2)  # intervals of the models stand side by side
-    path = " ".join(f"{scale.x(c.length_tokens) + shift:.1f},{scale.y(c.accuracy):.1f}" for c in points)
+    path = " ".join(
+        f"{scale.x(c.length_tokens) + shift:.1f},{scale.y(c.accuracy):.1f}" for c in points
+    )
     bars = "".join(
-        f'<line x1="{scale.x(c.length_tokens) + shift:.1f}" x2="{scale.x(c.length_tokens) + shift:.1f}" '
+        f'<line x1="{scale.x(c.length_tokens) + shift:.1f}"'
+        f' x2="{scale.x(c.length_tokens) + shift:.1f}" '
         f'y1="{scale.y(c.accuracy_low):.1f}" y2="{scale.y(c.accuracy_high):.1f}"/>'
-        f'<circle cx="{scale.x(c.length_tokens) + shift:.1f}" cy="{scale.y(c.accuracy):.1f}" r="3"><title>{escape(model)}, '
-        f"{c.length_tokens} tokens: {percent(c.accuracy, c.accuracy_low, c.accuracy_high, unit='%')}, "
+        f'<circle cx="{scale.x(c.length_tokens) + shift:.1f}" cy="{scale.y(c.accuracy):.1f}"'
+        f' r="3"><title>{escape(model)}, '
+        f"{c.length_tokens} tokens:"
+        f" {percent(c.accuracy, c.accuracy_low, c.accuracy_high, unit='%')}, "
         f"n = {c.n_human} + {c.n_machine}</title></circle>"
         for c in points
     )
     dash = DASHES[index % len(DASHES)]
-    return f'<g class="line line{index % 5}"><polyline points="{path}" stroke-dasharray="{dash}"/>{bars}</g>'
+    return (
+        f'<g class="line line{index % 5}"><polyline points="{path}"'
+        f' stroke-dasharray="{dash}"/>{bars}</g>'
+    )

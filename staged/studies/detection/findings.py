@@ -1,9 +1,11 @@
 """Do the post's findings on detection hold here? Each is answered from the cells, by paired tests.
 
-Where a comparison takes a worst case, which case that is, is chosen on the even-numbered texts and tested on the odd ones.
+Where a comparison takes a worst case, which case that is, is chosen on the even-numbered texts and
+tested on the odd ones.
 
-Pairs: the human test texts, each under both decisions, and the machine test texts of equal number, which draw the same random
-numbers for every model. Tests of one finding are one family under Holm's correction.
+Pairs: the human test texts, each under both decisions, and the machine test texts of equal number,
+which draw the same random numbers for every model. Tests of one finding are one family under Holm's
+correction.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ Pair = tuple[str, str, str]  # what is claimed of a over b, cell a, cell b
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two cells on the same pairs: `difference` is accuracy of a minus accuracy of b, as a fraction.
+    """Two cells on the same pairs: `difference` is accuracy of a minus accuracy of b, as a
+    fraction.
 
-    `only_a`, `only_b`: pairs that only one decides rightly. `p`: exact McNemar, two-sided; `p_holm`: corrected in its family.
+    `only_a`, `only_b`: pairs that only one decides rightly. `p`: exact McNemar, two-sided;
+    `p_holm`: corrected in its family.
     """
 
     what: str
@@ -48,9 +52,10 @@ class Comparison:
 class Finding:
     """One of the post's findings: what it claims, how it is tested here, and what came out.
 
-    `verdict`: `holds` when every comparison goes the claimed way with p < 0.01 after Holm's correction, `holds in part` when
-    some do and none goes significantly the other way, `does not hold` when some go significantly the other way and none the
-    claimed way, `mixed` when both occur, else `not enough evidence`.
+    `verdict`: `holds` when every comparison goes the claimed way with p < 0.01 after Holm's
+    correction, `holds in part` when some do and none goes significantly the other way, `does not
+    hold` when some go significantly the other way and none the claimed way, `mixed` when both
+    occur, else `not enough evidence`.
     """
 
     claim: str
@@ -69,19 +74,28 @@ def findings(measured: Sequence[Measured], settings: StudySettings) -> list[Find
     table = {one.cell.id: one for one in measured}
     found: list[Finding] = []
     if len(settings.models) > 1:
-        found += [_larger_is_harder(table, settings), _larger_transfers_better(table, settings), _best_worst_case(table, settings)]
+        found += [
+            _larger_is_harder(table, settings),
+            _larger_transfers_better(table, settings),
+            _best_worst_case(table, settings),
+        ]
     if len(settings.methods) > 1:
         found.append(_range_of_methods(table, settings))
     return found
 
 
 def neighbours(measured: Sequence[Measured], settings: StudySettings) -> list[Comparison]:
-    """Harder to detect? Each size against the next, each by the detector trained on it, per detector and method."""
+    """Harder to detect? Each size against the next, each by the detector trained on it, per
+    detector and method.
+    """
     sizes = names(settings)
 
     def steps(kind: str, method: str) -> list[Pair]:
         own = [key(kind, size, method, size, method) for size in sizes]
-        return [(f"{sizes[i]} is easier than {sizes[i + 1]}", own[i], own[i + 1]) for i in range(len(sizes) - 1)]
+        return [
+            (f"{sizes[i]} is easier than {sizes[i + 1]}", own[i], own[i + 1])
+            for i in range(len(sizes) - 1)
+        ]
 
     return _family({one.cell.id: one for one in measured}, _each(settings, steps))
 
@@ -151,7 +165,10 @@ def _larger_is_harder(table: dict[str, Measured], settings: StudySettings) -> Fi
 
     def make(kind: str, method: str) -> list[Pair]:
         def under(trained_small: str, trained_large: str, how: str) -> Pair:
-            a, b = key(kind, trained_small, method, small, method), key(kind, trained_large, method, large, method)
+            a, b = (
+                key(kind, trained_small, method, small, method),
+                key(kind, trained_large, method, large, method),
+            )
             return f"{small} is easier than {large}, {how}", a, b
 
         return [
@@ -161,7 +178,10 @@ def _larger_is_harder(table: dict[str, Measured], settings: StudySettings) -> Fi
         ]
 
     claim = "Larger models' outputs are harder to classify."
-    test = f"Accuracy on {small} minus accuracy on {large}: each by the detector trained on it, and both by the same detector."
+    test = (
+        f"Accuracy on {small} minus accuracy on {large}: each by the detector trained on it, and"
+        " both by the same detector."
+    )
     return _finding(table, claim, test, _each(settings, make))
 
 
@@ -172,19 +192,38 @@ def _larger_transfers_better(table: dict[str, Measured], settings: StudySettings
         a, b = (key(kind, size, method, large, method) for size in (large, small))
         return [(f"on {large}, trained there beats trained on {small}", a, b)]
 
-    claim = "A detector trained on a small model's output fails on a large one's; accuracy there rises with the training generator."
-    return _finding(table, claim, f"Tested on {large}: trained on {large} minus trained on {small}.", _each(settings, make))
+    claim = (
+        "A detector trained on a small model's output fails on a large one's; accuracy there rises"
+        " with the training generator."
+    )
+    return _finding(
+        table,
+        claim,
+        f"Tested on {large}: trained on {large} minus trained on {small}.",
+        _each(settings, make),
+    )
 
 
 def _best_worst_case(table: dict[str, Measured], settings: StudySettings) -> Finding:
     *others, largest = names(settings)
 
     def worst(kind: str, method: str, trained_on: str) -> str:
-        return _worst(table, settings, [key(kind, trained_on, method, size, method) for size in (*others, largest)])
+        return _worst(
+            table,
+            settings,
+            [key(kind, trained_on, method, size, method) for size in (*others, largest)],
+        )
 
     def make(kind: str, method: str) -> list[Pair]:
         best = worst(kind, method, largest)
-        return [(f"worst case of {largest}'s beats worst case of {other}'s", best, worst(kind, method, other)) for other in others]
+        return [
+            (
+                f"worst case of {largest}'s beats worst case of {other}'s",
+                best,
+                worst(kind, method, other),
+            )
+            for other in others
+        ]
 
     claim = "The detector trained on the largest model has the best worst case over all sizes."
     test = f"Least accuracy over the sizes: trained on {largest} minus trained on each other size."
@@ -193,17 +232,31 @@ def _best_worst_case(table: dict[str, Measured], settings: StudySettings) -> Fin
 
 def _range_of_methods(table: dict[str, Measured], settings: StudySettings) -> Finding:
     def worst(kind: str, model: str, trained: str) -> str:
-        return _id(_worst(table, settings, [key(kind, model, trained, model, method) for method in settings.methods]), settings)
+        return _id(
+            _worst(
+                table,
+                settings,
+                [key(kind, model, trained, model, method) for method in settings.methods],
+            ),
+            settings,
+        )
 
     pairs = [
-        (f"{kind}, {model}: worst method trained on the mix beats trained on {method} alone", worst(kind, model, MIX), alone)
+        (
+            f"{kind}, {model}: worst method trained on the mix beats trained on {method} alone",
+            worst(kind, model, MIX),
+            alone,
+        )
         for kind in settings.detectors
         for model in names(settings)
         for method in settings.methods
         for alone in [worst(kind, model, method)]
     ]
     claim = "Training on a range of sampling methods makes detection more reliable."
-    test = "Least accuracy over the sampling methods: trained on the mix minus trained on one method, same number of texts."
+    test = (
+        "Least accuracy over the sampling methods: trained on the mix minus trained on one method,"
+        " same number of texts."
+    )
     return _finding(_odd(table), claim, test, pairs)
 
 

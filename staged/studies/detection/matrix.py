@@ -1,6 +1,7 @@
 """Cells → the tables a reader looks at: transfer by size, transfer by method, accuracy by length.
 
-Rows and columns come in the order in which the cells name them: models from the smallest to the largest.
+Rows and columns come in the order in which the cells name them: models from the smallest to the
+largest.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 
 from staged.cells import Cell, values
 
-# The post's table, exact as published (5 Nov 2019): accuracy in % on nucleus samples, trained on (row), tested on (column).
+# The post's table, exact as published (5 Nov 2019): accuracy in % on nucleus samples, trained on
+# (row), tested on (column).
 PUBLISHED_SIZES = ("124M", "355M", "774M", "1.5B")
 PUBLISHED = (
     (99.3, 96.6, 90.9, 79.3),
@@ -22,7 +24,9 @@ PUBLISHED = (
 
 @dataclass(frozen=True)
 class Matrix:
-    """One table: `cells[i][j]` is measured on column j by the detector trained on row i, or None where it was not."""
+    """One table: `cells[i][j]` is measured on column j by the detector trained on row i, or None
+    where it was not.
+    """
 
     detector: str
     fixed: str  # what rows and columns have in common: the sampling method, or the model
@@ -32,20 +36,37 @@ class Matrix:
 
 
 def by_size(cells: Sequence[Cell], detector: str, method: str) -> Matrix:
-    """The post's table: trained on one size (row), tested on another (column), one sampling method throughout."""
+    """The post's table: trained on one size (row), tested on another (column), one sampling method
+    throughout.
+    """
     sizes = values(cells, "trained_on")
     fixed = {"detector": detector, "trained_method": method, "tested_method": method}
-    rows = tuple(tuple(_find(cells, trained_on=row, tested_on=column, **fixed) for column in sizes) for row in sizes)
+    rows = tuple(
+        tuple(_find(cells, trained_on=row, tested_on=column, **fixed) for column in sizes)
+        for row in sizes
+    )
     return Matrix(detector, method, sizes, sizes, rows)
 
 
 def by_method(cells: Sequence[Cell], detector: str, model: str) -> Matrix:
-    """Trained on one sampling method or the mix (row), tested on another (column), one model throughout."""
+    """Trained on one sampling method or the mix (row), tested on another (column), one model
+    throughout.
+    """
     trained, tested = values(cells, "trained_method"), values(cells, "tested_method")
     fixed = {"detector": detector, "trained_on": model, "tested_on": model}
-    rows = tuple(tuple(_find(cells, trained_method=row, tested_method=column, **fixed) for column in tested) for row in trained)
+    rows = tuple(
+        tuple(_find(cells, trained_method=row, tested_method=column, **fixed) for column in tested)
+        for row in trained
+    )
     return Matrix(detector, model, trained, tested, rows)
 
 
 def _find(cells: Sequence[Cell], **wanted: str) -> Cell | None:
-    return next((cell for cell in cells if all(getattr(cell, key) == value for key, value in wanted.items())), None)
+    return next(
+        (
+            cell
+            for cell in cells
+            if all(getattr(cell, key) == value for key, value in wanted.items())
+        ),
+        None,
+    )

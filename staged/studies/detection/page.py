@@ -35,13 +35,23 @@ def write_report(folder: Path) -> None:
     if not cells:
         raise ArtifactError(f"{folder / 'cells.json'}: holds no cell; run the study again")
     try:
-        page = _render(cells, curve, named(read_json(folder / "study.json")), read_json(folder / "findings.json"), folder)
+        page = _render(
+            cells,
+            curve,
+            named(read_json(folder / "study.json")),
+            read_json(folder / "findings.json"),
+            folder,
+        )
     except (UndefinedError, KeyError) as missing:
-        raise ArtifactError(f"{folder}: written by another version of staged ({missing}); run the study again") from None
+        raise ArtifactError(
+            f"{folder}: written by another version of staged ({missing}); run the study again"
+        ) from None
     write_atomic(folder / "report.html", sealed(page).encode(), form=is_sealed)
 
 
-def _render(cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: dict[str, Any], folder: Path) -> str:
+def _render(
+    cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: dict[str, Any], folder: Path
+) -> str:
     methods, detectors = values(cells, "tested_method"), values(cells, "detector")
     return (
         environment("staged.studies.detection")
@@ -50,8 +60,14 @@ def _render(cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: 
             facts=facts,
             settings=facts["settings"],
             metrics=METRICS,
-            sizes=[by_size(cells, detector, method) for detector in detectors for method in methods],
-            methods=[by_method(cells, detector, model) for detector in detectors for model in values(cells, "trained_on")],
+            sizes=[
+                by_size(cells, detector, method) for detector in detectors for method in methods
+            ],
+            methods=[
+                by_method(cells, detector, model)
+                for detector in detectors
+                for model in values(cells, "trained_on")
+            ],
             published_sizes=PUBLISHED_SIZES,
             published=PUBLISHED,
             curves=[(d, m, length_curve(curve, d, m)) for d in detectors for m in methods],
@@ -64,14 +80,18 @@ def _render(cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: 
 
 
 def heat(cell: Cell, metric: str) -> int:
-    """A cell's shade, 0 (worst) … 10 (best): accuracy and AUROC count from even odds, rates from 0."""
+    """A cell's shade, 0 (worst) … 10 (best): accuracy and AUROC count from even odds, rates
+    from 0.
+    """
     value = getattr(cell, metric)
     share = 2 * value - 1 if metric in ("accuracy", "auroc") else value
     return round(10 * min(max(share, 0.0), 1.0))
 
 
 def _attacks(folder: Path) -> list[dict[str, Any]]:
-    """The tables of attacks.json: one a detector and threshold, in each line an attack as it is and normalised."""
+    """The tables of attacks.json: one a detector and threshold, in each line an attack as it is and
+    normalised.
+    """
     tables: dict[tuple[str, str, float], dict[str, dict[bool, Any]]] = {}
     for row in read_json(folder / "attacks.json"):
         table = tables.setdefault((row["detector"], row["trained_on"], row["fpr_wanted"]), {})

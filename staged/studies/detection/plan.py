@@ -30,7 +30,8 @@ class StudySettings:
         n_train, n_valid, n_test: texts per class and set.
         length_tokens: length of the texts in the matrix, and of training texts.
         lengths: of the length curve, in tokens; test texts are generated at the longest.
-        seed: of the samples and of which human passages are used; corpus and roberta have seeds of their own.
+        seed: of the samples and of which human passages are used; corpus and roberta have seeds of
+            their own.
         batch, precision: of generation.
         attacks: on test texts, for the detectors trained on the mix, see robustness.py.
     """
@@ -53,20 +54,30 @@ class StudySettings:
 
     def __post_init__(self) -> None:
         for name in ("models", "methods", "detectors", "lengths"):
-            check_listed(getattr(self, name), where=f"study: {name}", known=DETECTORS if name == "detectors" else ())
+            check_listed(
+                getattr(self, name),
+                where=f"study: {name}",
+                known=DETECTORS if name == "detectors" else (),
+            )
         check_attacks(self.attacks)
         for name in ("n_train", "n_valid", "n_test", "length_tokens", "batch"):
             if getattr(self, name) < 1:
                 raise PlanError(f"study: {name} must be at least 1, not {getattr(self, name)}")
         if self.length_tokens not in self.lengths or min(self.lengths) < 1:
-            raise PlanError(f"study: lengths {list(self.lengths)} must be positive and hold length_tokens {self.length_tokens}")
+            raise PlanError(
+                f"study: lengths {list(self.lengths)} must be positive and hold length_tokens"
+                f" {self.length_tokens}"
+            )
         if max(self.lengths) > self.corpus.budget_tokens:
             raise PlanError(
-                f"study: the longest of lengths, {max(self.lengths)}, is above corpus.budget_tokens {self.corpus.budget_tokens}: "
-                "machine texts would be longer than any human one"
+                f"study: the longest of lengths, {max(self.lengths)}, is above corpus.budget_tokens"
+                f" {self.corpus.budget_tokens}: machine texts would be longer than any human one"
             )
         if MIX in self.methods:
-            raise PlanError(f"study: {MIX!r} is what detectors train on besides each method, not a sampling method")
+            raise PlanError(
+                f"study: {MIX!r} is what detectors train on besides each method, not a sampling"
+                " method"
+            )
         for name in self.methods:
             method(name)
 
@@ -76,19 +87,28 @@ class StudySettings:
         return (*self.methods, MIX)
 
     def recorded(self) -> dict[str, Any]:
-        """The settings as results record them, without paths; without `attacks` where there are none, as before there were any."""
-        without_paths: dict[str, Any] = named({key: value for key, value in recorded(self).items() if key != "attacks" or value})
+        """The settings as results record them, without paths; without `attacks` where there are
+        none, as before there were any.
+        """
+        without_paths: dict[str, Any] = named(
+            {key: value for key, value in recorded(self).items() if key != "attacks" or value}
+        )
         return without_paths
 
 
 def read_study(path: str | Path, *, corpus: str = "", literal: bool = False) -> StudySettings:
-    """A study plan from TOML, with another corpus if one is named, its `end_of_text` literal if so asked.
+    """A study plan from TOML, with another corpus if one is named, its `end_of_text` literal if so
+    asked.
 
     Raises:
         PlanError: unreadable or wrong; the sentence names the key.
     """
     table = read_toml(Path(path))
-    inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | given(corpus, literal=literal)
+    inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | given(
+        corpus, literal=literal
+    )
     table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
-    table["roberta"] = from_table(RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]")
+    table["roberta"] = from_table(
+        RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]"
+    )
     return from_table(StudySettings, table, where=str(path))

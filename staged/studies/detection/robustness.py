@@ -1,12 +1,14 @@
-"""What RAID's attacks do to the detectors of a study, on machine and on human texts, with and without normalisation.
+"""What RAID's attacks do to the detectors of a study, on machine and on human texts, with and
+without normalisation.
 
-One stage a detector: those trained on the mix, one a model and kind. Each scores the human test texts and the mix's machine
-test texts of its own model: as they are, under each attack, and both again after `detectors.normalize`. Texts are cut to the
-matrix's length first and attacked then, so an attack takes no words away. A text that came up before is not scored again: what
-normalisation restores costs nothing.
+One stage a detector: those trained on the mix, one a model and kind. Each scores the human test
+texts and the mix's machine test texts of its own model: as they are, under each attack, and both
+again after `detectors.normalize`. Texts are cut to the matrix's length first and attacked then, so
+an attack takes no words away. A text that came up before is not scored again: what normalisation
+restores costs nothing.
 
-Thresholds are chosen on clean human `valid` texts, normalised where the tested ones are: nobody knows beforehand which attack
-will come.
+Thresholds are chosen on clean human `valid` texts, normalised where the tested ones are: nobody
+knows beforehand which attack will come.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ MEASURED = ("rate", "rate_low", "rate_high", "change", "change_low", "change_hig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attacked(Row):
-    """A row of the texts that one detector was tested on; without rates where no threshold certifies the nominal one."""
+    """A row of the texts that one detector was tested on; without rates where no threshold
+    certifies the nominal one.
+    """
 
     detector: str
     trained_on: str
@@ -55,14 +59,31 @@ def attack_stage(kind: str, model: str) -> str:
 
 
 def _stage(root: Path, settings: StudySettings, kind: str, model: str) -> Stage:
-    read = {"attacks": settings.attacks, "n_valid": settings.n_valid, "n_test": settings.n_test, "seed": settings.seed}
+    read = {
+        "attacks": settings.attacks,
+        "n_valid": settings.n_valid,
+        "n_test": settings.n_test,
+        "seed": settings.seed,
+    }
     read |= {"length_tokens": settings.length_tokens}
-    needs = ("corpus", detector_stage(kind, model, MIX), *(samples_stage(model, name) for name in settings.methods))
+    needs = (
+        "corpus",
+        detector_stage(kind, model, MIX),
+        *(samples_stage(model, name) for name in settings.methods),
+    )
     cost = (30 if kind == "roberta" else 8) * len(settings.attacks) / 5
-    return Stage(attack_stage(kind, model), partial(_write, root, settings, kind, model), read, needs=needs, cost=cost)
+    return Stage(
+        attack_stage(kind, model),
+        partial(_write, root, settings, kind, model),
+        read,
+        needs=needs,
+        cost=cost,
+    )
 
 
-def _write(root: Path, settings: StudySettings, kind: str, model: str, folder: Path, progress: Progress) -> None:
+def _write(
+    root: Path, settings: StudySettings, kind: str, model: str, folder: Path, progress: Progress
+) -> None:
     parts = (
         splits.human(root, settings, "valid"),
         splits.human(root, settings, "test"),
@@ -72,7 +93,9 @@ def _write(root: Path, settings: StudySettings, kind: str, model: str, folder: P
     valid, human, machine = (splits.cut_to(one, bpe, settings.length_tokens) for one in parts)
     detector = load_detector(root / detector_stage(kind, model, MIX), bulk=True)
     with continued(scores, {}, pieces="*.json") as pieces:
-        rows = attacked_scores(pieces, detector, valid, [*human, *machine], settings.attacks, settings.seed, progress)
+        rows = attacked_scores(
+            pieces, detector, valid, [*human, *machine], settings.attacks, settings.seed, progress
+        )
         write_table(scores, rows)
 
 
@@ -85,25 +108,39 @@ def attacked_scores(
     seed: int,
     progress: Progress = silent,
 ) -> list[dict[str, Any]]:
-    """Score the valid texts clean and the test texts clean and attacked, each as it is and normalised.
+    """Score the valid texts clean and the test texts clean and attacked, each as it is and
+    normalised.
 
     Args:
         folder: receives scores as they come; a killed run continues from them.
 
     Returns:
-        Rows of `attack`, `normalised`, `document`, `label`, `split`, `score`, `changed` (what the detector read is not what it
-        read without the attack).
+        Rows of `attack`, `normalised`, `document`, `label`, `split`, `score`, `changed` (what the
+        detector read is not what it read without the attack).
     """
     both = [*valid, *test]
-    of = {(name, how): both if name == CLEAN else test for name in (CLEAN, *attacks) for how in (False, True)}
+    of = {
+        (name, how): both if name == CLEAN else test
+        for name in (CLEAN, *attacks)
+        for how in (False, True)
+    }
     read = {reading: under(documents, reading, seed=seed) for reading, documents in of.items()}
     scores = scored(folder, detector, list(read.values()), progress)
     return [
-        {"attack": name, "normalised": normalised, "document": one.id, "label": one.label, "split": one.split}
+        {
+            "attack": name,
+            "normalised": normalised,
+            "document": one.id,
+            "label": one.label,
+            "split": one.split,
+        }
         | {"score": scores[text], "changed": text != before}
         for (name, normalised), documents in of.items()
         for one, text, before in zip(
-            documents, read[name, normalised], read[CLEAN, normalised][len(both) - len(documents) :], strict=True
+            documents,
+            read[name, normalised],
+            read[CLEAN, normalised][len(both) - len(documents) :],
+            strict=True,
         )
     ]
 
@@ -123,7 +160,9 @@ def attack_table(root: Path, settings: StudySettings) -> list[Attacked]:
 
 
 def tabulate(rows: Sequence[dict[str, Any]], detector: str, trained_on: str) -> Iterator[Attacked]:
-    """Scores of one detector, as `attacked_scores` gives them, to its part of the table, without Holm's correction."""
+    """Scores of one detector, as `attacked_scores` gives them, to its part of the table, without
+    Holm's correction.
+    """
     of: dict[Reading, list[dict[str, Any]]] = {}
     for row in rows:
         of.setdefault((row["attack"], row["normalised"]), []).append(row)
@@ -136,7 +175,9 @@ def tabulate(rows: Sequence[dict[str, Any]], detector: str, trained_on: str) -> 
                 group = [row for row in these if row["split"] == "test" and row["label"] == label]
                 decided = group if cut < math.inf else []
                 yield measured(
-                    Attacked(written_by, name, normalised, fpr, detector=detector, trained_on=trained_on),
+                    Attacked(
+                        written_by, name, normalised, fpr, detector=detector, trained_on=trained_on
+                    ),
                     [row["changed"] for row in group],
                     [clean[row["document"]] > cut for row in decided],
                     [row["score"] > cut for row in decided],
@@ -144,7 +185,9 @@ def tabulate(rows: Sequence[dict[str, Any]], detector: str, trained_on: str) -> 
 
 
 def as_rows(table: Sequence[Attacked]) -> list[dict[str, Any]]:
-    """The table as `attacks.json` holds it: human and machine texts of one detector, attack, reading and rate side by side."""
+    """The table as `attacks.json` holds it: human and machine texts of one detector, attack,
+    reading and rate side by side.
+    """
     rows: dict[tuple[str, str, str, bool, float], dict[str, Any]] = {}
     for one in table:
         key = (one.detector, one.trained_on, one.attack, one.normalised, one.fpr)

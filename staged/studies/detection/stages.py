@@ -43,13 +43,24 @@ def all_stages(root: Path, settings: StudySettings) -> list[Stage]:
     """
     names = [Path(model).name for model in settings.models]
     if len(set(names)) != len(names):
-        raise PlanError(f"study: two models are called the same: {', '.join(names)}; rename a folder")
+        raise PlanError(
+            f"study: two models are called the same: {', '.join(names)}; rename a folder"
+        )
     stages = [corpus_stage("corpus", settings.corpus, settings.models[0], cost=15)]
-    stages += [_samples(settings, model, name) for model in reversed(settings.models) for name in settings.methods]
-    for kind in sorted(settings.detectors):  # the slow kind first, so the last stages are short ones
+    stages += [
+        _samples(settings, model, name)
+        for model in reversed(settings.models)
+        for name in settings.methods
+    ]
+    for kind in sorted(
+        settings.detectors
+    ):  # the slow kind first, so the last stages are short ones
         for model in settings.models:
             for name in settings.trained_methods:
-                stages += [_detector(root, settings, kind, model, name), _scores(root, settings, kind, model, name)]
+                stages += [
+                    _detector(root, settings, kind, model, name),
+                    _scores(root, settings, kind, model, name),
+                ]
     return stages
 
 
@@ -87,15 +98,27 @@ def _samples(settings: StudySettings, model: str, name: str) -> Stage:
     folder = model_folder(model)
     files = tuple(model_files(folder).items())
     cost = sum(path.stat().st_size for path in weight_files(folder)) / 1e6 + 4
-    return Stage(samples_stage(model, name), partial(_write_samples, settings, model, name), made, files=files, cost=cost)
+    return Stage(
+        samples_stage(model, name),
+        partial(_write_samples, settings, model, name),
+        made,
+        files=files,
+        cost=cost,
+    )
 
 
 def _lengths(settings: StudySettings) -> dict[str, int]:
     """split → tokens generated a text: the curve's longest wherever it is measured."""
-    return {"train": settings.length_tokens, "valid": max(settings.lengths), "test": max(settings.lengths)}
+    return {
+        "train": settings.length_tokens,
+        "valid": max(settings.lengths),
+        "test": max(settings.lengths),
+    }
 
 
-def _write_samples(settings: StudySettings, model: str, name: str, folder: Path, progress: Progress) -> None:
+def _write_samples(
+    settings: StudySettings, model: str, name: str, folder: Path, progress: Progress
+) -> None:
     counts, lengths = splits.counts(settings), _lengths(settings)
     total, before = sum(counts.values()), 0
     for split, count in counts.items():
@@ -113,13 +136,25 @@ def _write_samples(settings: StudySettings, model: str, name: str, folder: Path,
 
 
 def _detector(root: Path, settings: StudySettings, kind: str, model: str, name: str) -> Stage:
-    learned: dict[str, Any] = {"kind": kind, "n_train": settings.n_train, "n_valid": settings.n_valid, "seed": settings.seed}
+    learned: dict[str, Any] = {
+        "kind": kind,
+        "n_train": settings.n_train,
+        "n_valid": settings.n_valid,
+        "seed": settings.seed,
+    }
     learned |= {"length_tokens": settings.length_tokens, "model": Path(model).name, "method": name}
     learned |= {"roberta": asdict(settings.roberta)} if kind == "roberta" else {}
     files = encoder_files(kind, settings.roberta)
     needs = ("corpus", *(samples_stage(model, one) for one in _parts(settings, name)))
     write = partial(_write_detector, root, settings, kind, model, name)
-    return Stage(detector_stage(kind, model, name), write, learned, needs=needs, files=files, cost=25 if kind == "roberta" else 6)
+    return Stage(
+        detector_stage(kind, model, name),
+        write,
+        learned,
+        needs=needs,
+        files=files,
+        cost=25 if kind == "roberta" else 6,
+    )
 
 
 def _parts(settings: StudySettings, name: str) -> tuple[str, ...]:
@@ -127,7 +162,13 @@ def _parts(settings: StudySettings, name: str) -> tuple[str, ...]:
 
 
 def _write_detector(
-    root: Path, settings: StudySettings, kind: str, model: str, name: str, folder: Path, progress: Progress
+    root: Path,
+    settings: StudySettings,
+    kind: str,
+    model: str,
+    name: str,
+    folder: Path,
+    progress: Progress,
 ) -> None:
     train, valid = (_both(root, settings, model, name, split) for split in ("train", "valid"))
     train_detector(kind, train, valid, settings.roberta, folder, progress)
@@ -139,7 +180,12 @@ def human_texts(documents: Sequence[Document]) -> list[Document]:
 
 
 def train_detector(
-    kind: str, train: Sequence[Document], valid: Sequence[Document], roberta: RobertaSettings, folder: Path, progress: Progress
+    kind: str,
+    train: Sequence[Document],
+    valid: Sequence[Document],
+    roberta: RobertaSettings,
+    folder: Path,
+    progress: Progress,
 ) -> None:
     """Train a detector of one kind and save it into a stage's folder."""
     if kind == "tfidf":
@@ -149,12 +195,16 @@ def train_detector(
         return
     from staged.training.roberta import train_roberta
 
-    train_roberta(train, valid, roberta, checkpoint=folder / CHECKPOINT, progress=progress).save(folder)
+    train_roberta(train, valid, roberta, checkpoint=folder / CHECKPOINT, progress=progress).save(
+        folder
+    )
 
 
 def encoder_files(kind: str, roberta: RobertaSettings) -> tuple[tuple[str, Path], ...]:
     """The weights that a detector starts from, by name; none where they are not on this machine."""
-    if kind != "roberta" or not (roberta.base.lower() in MINIS or own_folder(roberta.base)):  # a name on the hub
+    if kind != "roberta" or not (
+        roberta.base.lower() in MINIS or own_folder(roberta.base)
+    ):  # a name on the hub
         return ()
     return tuple(keyed("base", weight_files(model_folder(roberta.base))).items())
 
@@ -168,23 +218,41 @@ def _both(root: Path, settings: StudySettings, model: str, name: str, split: str
 def _scores(root: Path, settings: StudySettings, kind: str, model: str, name: str) -> Stage:
     every = [samples_stage(other, one) for other in settings.models for one in settings.methods]
     needs = ("corpus", detector_stage(kind, model, name), *every)
-    read: dict[str, Any] = {"n_valid": settings.n_valid, "n_test": settings.n_test, "length_tokens": settings.length_tokens}
+    read: dict[str, Any] = {
+        "n_valid": settings.n_valid,
+        "n_test": settings.n_test,
+        "length_tokens": settings.length_tokens,
+    }
     read |= {"lengths": settings.lengths, "seed": settings.seed}
     write = partial(_write_scores, root, settings, kind, model, name)
-    return Stage(scores_stage(kind, model, name), write, read, needs=needs, cost=20 if kind == "roberta" else 6)
+    return Stage(
+        scores_stage(kind, model, name),
+        write,
+        read,
+        needs=needs,
+        cost=20 if kind == "roberta" else 6,
+    )
 
 
-def scored_sets(root: Path, settings: StudySettings, model: str, name: str, tokens: int) -> list[Document]:
+def scored_sets(
+    root: Path, settings: StudySettings, model: str, name: str, tokens: int
+) -> list[Document]:
     """What a detector trained on (model, method) is scored on at one length.
 
-    At the matrix's length: human valid and test, its own machine valid, and every model's and method's test. At the other
-    lengths of the curve, which follows the mix's detector on its own model: only that model's test splits.
+    At the matrix's length: human valid and test, its own machine valid, and every model's and
+    method's test. At the other lengths of the curve, which follows the mix's detector on its own
+    model: only that model's test splits.
     """
     own = tokens != settings.length_tokens
     models = (model,) if own else settings.models
     documents = [*splits.human(root, settings, "valid"), *splits.human(root, settings, "test")]
     documents += splits.machine(root, settings, model, name, "valid")
-    documents += [one for other in models for m in settings.methods for one in splits.machine(root, settings, other, m, "test")]
+    documents += [
+        one
+        for other in models
+        for m in settings.methods
+        for one in splits.machine(root, settings, other, m, "test")
+    ]
     return documents
 
 
@@ -193,8 +261,19 @@ def lengths_of(settings: StudySettings, name: str) -> Sequence[int]:
     return settings.lengths if name == MIX else (settings.length_tokens,)
 
 
-def _write_scores(root: Path, settings: StudySettings, kind: str, model: str, name: str, folder: Path, progress: Progress) -> None:
-    detector, bpe = load_detector(root / detector_stage(kind, model, name), bulk=True), splits.tokenizer(settings)
+def _write_scores(
+    root: Path,
+    settings: StudySettings,
+    kind: str,
+    model: str,
+    name: str,
+    folder: Path,
+    progress: Progress,
+) -> None:
+    detector, bpe = (
+        load_detector(root / detector_stage(kind, model, name), bulk=True),
+        splits.tokenizer(settings),
+    )
     rows = []
     lengths = lengths_of(settings, name)
     for done, tokens in enumerate(lengths):

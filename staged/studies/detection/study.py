@@ -1,4 +1,6 @@
-"""The study from plan to report: stages on all cores, then cells, findings and pages from their scores."""
+"""The study from plan to report: stages on all cores, then cells, findings and pages from their
+scores.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,15 @@ from staged.studies.detection.robustness import as_rows, attack_stages, attack_t
 from staged.studies.detection.stages import all_stages
 
 GALLERY = 4  # passages a kind in the report's gallery
-RESULTS = ("cells.json", "cells.csv", "lengths.json", "findings.json", "study.json", "gallery.json", "report.html")
+RESULTS = (
+    "cells.json",
+    "cells.csv",
+    "lengths.json",
+    "findings.json",
+    "study.json",
+    "gallery.json",
+    "report.html",
+)
 ATTACK_RESULT = "attacks.json"
 
 
@@ -45,8 +55,9 @@ def run_study(
     """Make or complete the study's folder.
 
     Args:
-        root: receives `report.html`, `cells.json`, `cells.csv`, `lengths.json`, `findings.json`, `study.json`, `gallery.json`,
-            `manifest.json`, and one folder per stage; `attacks.json` where the plan names attacks.
+        root: receives `report.html`, `cells.json`, `cells.csv`, `lengths.json`, `findings.json`,
+            `study.json`, `gallery.json`, `manifest.json`, and one folder per stage; `attacks.json`
+            where the plan names attacks.
         workers: processes at work; the results don't depend on it.
 
     Returns:
@@ -86,24 +97,31 @@ def run_study(
 
 
 def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
-    """Before the long work: no model, and no encoder of a detector, has learned from what it is tested against.
+    """Before the long work: no model, and no encoder of a detector, has learned from what it is
+    tested against.
 
     Args:
         models: by name or folder; of one that is not on this machine nothing is known.
 
     Raises:
-        PlanError: one learned from documents outside the corpus's `pretrain` split, wherever it found them.
+        PlanError: one learned from documents outside the corpus's `pretrain` split, wherever it
+            found them.
     """
     documents = split_documents(corpus)
-    again = {text_words_digest(one.text) for one in documents if one.split == "pretrain"}  # which tests lose: `drop_duplicates`
+    again = {
+        text_words_digest(one.text) for one in documents if one.split == "pretrain"
+    }  # which tests lose: `drop_duplicates`
     for name in (one for one in models if one.lower() in MINIS or own_folder(one)):
         learned = model_learned(model_folder(name))
         known = learned.among(documents, corpus.source) if learned else []
-        seen = list(dict.fromkeys(one.source for one in known if text_words_digest(one.text) not in again))
+        seen = list(
+            dict.fromkeys(one.source for one in known if text_words_digest(one.text) not in again)
+        )
         if seen:
             raise PlanError(
-                f"study: model {name!r} learned from {len(seen)} sources that this plan tests against, such as {seen[0]!r}; "
-                "use the corpus shares and seed it was trained with, or text that it has not seen"
+                f"study: model {name!r} learned from {len(seen)} sources that this plan tests"
+                f" against, such as {seen[0]!r}; use the corpus shares and seed it was trained"
+                " with, or text that it has not seen"
             )
 
 
@@ -117,7 +135,9 @@ def _write_results(root: Path, settings: StudySettings) -> None:
     curve = [one.cell for one in measured if one.cell.trained_method == MIX]
     write_json(root / "cells.json", [asdict(cell) for cell in matrix])
     write_atomic(root / "cells.csv", _csv(matrix))
-    write_json(root / "lengths.json", [asdict(cell) for cell in curve if cell.tested_on == cell.trained_on])
+    write_json(
+        root / "lengths.json", [asdict(cell) for cell in curve if cell.tested_on == cell.trained_on]
+    )
     found = {
         "findings": [asdict(one) for one in findings(measured, settings)],
         "neighbours": [asdict(one) for one in neighbours(measured, settings)],
@@ -145,15 +165,26 @@ def _gallery(root: Path, settings: StudySettings) -> list[dict[str, str]]:
     rows = []
     for model in ("", *settings.models):
         for name in settings.methods if model else ("",):
-            texts = splits.machine(root, settings, model, name, "test") if model else splits.human(root, settings, "test")
-            shown = splits.cut_to(texts[: GALLERY * (1 if model else 3)], bpe, 2 * settings.length_tokens)
-            rows += [{"model": Path(model).name, "method": name, "id": one.id, "text": one.text} for one in shown]
+            texts = (
+                splits.machine(root, settings, model, name, "test")
+                if model
+                else splits.human(root, settings, "test")
+            )
+            shown = splits.cut_to(
+                texts[: GALLERY * (1 if model else 3)], bpe, 2 * settings.length_tokens
+            )
+            rows += [
+                {"model": Path(model).name, "method": name, "id": one.id, "text": one.text}
+                for one in shown
+            ]
     return rows
 
 
 def _facts(root: Path, settings: StudySettings) -> dict[str, Any]:
     return {
-        "settings": settings.recorded() | {"models": [Path(model).name for model in settings.models]},
+        "settings": (
+            settings.recorded() | {"models": [Path(model).name for model in settings.models]}
+        ),
         "versions": versions(),
         "corpus": read_json(root / "corpus" / "counts.json"),
         "copying": read_json(root / "copying" / "copying.json"),
@@ -162,7 +193,9 @@ def _facts(root: Path, settings: StudySettings) -> dict[str, Any]:
 
 
 def model_facts(name: str) -> dict[str, Any]:
-    """What the report says of a model, the loss None where its folder does not say; and SHA-256 of the files that were studied."""
+    """What the report says of a model, the loss None where its folder does not say; and SHA-256 of
+    the files that were studied.
+    """
     folder = model_folder(name)
     config = read_config(folder)
     record = folder / "training.json"

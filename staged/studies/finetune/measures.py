@@ -1,4 +1,6 @@
-"""Scores → what `finetune.json` holds: cells before, at equal lengths and after; drops; what retraining regains; the styles."""
+"""Scores → what `finetune.json` holds: cells before, at equal lengths and after; drops; what
+retraining regains; the styles.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from staged.studies.finetune.texts import answers, human
 
 DRAWS = 10_000
 ALPHA = 0.01
-# OpenAI's gpt-2-output-dataset: accuracy of TF-IDF on 1.5B's top-k 40 samples, and on those of 1.5B fine-tuned on Amazon reviews.
+# OpenAI's gpt-2-output-dataset: accuracy of TF-IDF on 1.5B's top-k 40 samples, and on those of 1.5B
+# fine-tuned on Amazon reviews.
 PUBLISHED = {"before": 0.927, "after": 0.702, "by_length": "about half"}
 ALL = "all styles"
 
@@ -36,12 +39,18 @@ def measure(root: Path, settings: FinetuneSettings) -> dict[str, Any]:
         ArtifactError: a stage's file is damaged or missing.
     """
     scored = {
-        (kind, trained): _Scored(root / scores_stage(kind, trained) / "scores.parquet", settings, kind, trained)
+        (kind, trained): _Scored(
+            root / scores_stage(kind, trained) / "scores.parquet", settings, kind, trained
+        )
         for kind in settings.detectors
         for trained in TRAINED
     }
     drops = [row for kind in settings.detectors for row in _drops(scored[kind, BASE], settings)]
-    regained = [row for kind in settings.detectors for row in _regained(scored[kind, BASE], scored[kind, TUNED], settings)]
+    regained = [
+        row
+        for kind in settings.detectors
+        for row in _regained(scored[kind, BASE], scored[kind, TUNED], settings)
+    ]
     return {
         "settings": settings.recorded() | {"model": Path(settings.model).name},
         "published": PUBLISHED,
@@ -51,13 +60,17 @@ def measure(root: Path, settings: FinetuneSettings) -> dict[str, Any]:
         "styles": _styles(read_table(root / CLASSIFIER / "called.parquet"), settings),
         "copying": _copying(root, settings),
         "training": [_training(root, style) for style in settings.styles],
-        "corpora": {world: read_json(root / world / "corpus" / "counts.json") for world in settings.worlds},
+        "corpora": {
+            world: read_json(root / world / "corpus" / "counts.json") for world in settings.worlds
+        },
         "versions": versions(),
     }
 
 
 class _Scored:
-    """One detector on every set: decisions at its threshold of best accuracy on its own valid texts."""
+    """One detector on every set: decisions at its threshold of best accuracy on its own valid
+    texts.
+    """
 
     def __init__(self, path: Path, settings: FinetuneSettings, kind: str, trained: str) -> None:
         self.settings, self.kind, self.trained = settings, kind, trained
@@ -67,7 +80,8 @@ class _Scored:
         cuts = thresholds(self._of("valid", HUMAN), self._of("valid", MACHINE))
         names = list(dict.fromkeys(name for name, _ in self.rows if name != "valid"))
         self.measured: dict[str, Measured] = {
-            name: cell_of(self._key(name), self._of(name, HUMAN), self._of(name, MACHINE), cuts) for name in names
+            name: cell_of(self._key(name), self._of(name, HUMAN), self._of(name, MACHINE), cuts)
+            for name in names
         }
 
     def _of(self, name: str, label: int) -> np.ndarray:
@@ -78,7 +92,14 @@ class _Scored:
         what, _, style = name.partition("/")
         tested = {"before": model, "matched": f"{model}@{style}", "after": style}[what]
         trained = model if self.trained == BASE else self.trained
-        return (self.kind, trained, how, tested, how, self.settings.rounds * self.settings.round_tokens)
+        return (
+            self.kind,
+            trained,
+            how,
+            tested,
+            how,
+            self.settings.rounds * self.settings.round_tokens,
+        )
 
     def right(self, name: str, label: int) -> np.ndarray:
         one = self.measured[name]
@@ -89,22 +110,36 @@ class _Scored:
 
     def cells(self) -> list[Row]:
         """Every set's cell with the set's name and the mean length of its texts."""
-        tokens = {name: float(np.mean([row["tokens"] for row in self.rows[name, MACHINE]])) for name in self.measured}
-        return [asdict(one.cell) | {"set": name, "mean_tokens": tokens[name]} for name, one in self.measured.items()]
+        tokens = {
+            name: float(np.mean([row["tokens"] for row in self.rows[name, MACHINE]]))
+            for name in self.measured
+        }
+        return [
+            asdict(one.cell) | {"set": name, "mean_tokens": tokens[name]}
+            for name, one in self.measured.items()
+        ]
 
 
 def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Row]:
-    """How much accuracy falls from the untuned model's texts to each style's, and to the untuned ones cut to that style's lengths.
+    """How much accuracy falls from the untuned model's texts to each style's, and to the untuned
+    ones cut to that style's lengths.
 
-    Bootstrap: machine texts by number, one draw for all worlds, as text i of each drew the same random numbers; human texts by
-    source. Accuracy is the mean of both classes' rates.
+    Bootstrap: machine texts by number, one draw for all worlds, as text i of each drew the same
+    random numbers; human texts by source. Accuracy is the mean of both classes' rates.
     """
-    names = ["before", *(f"{what}/{style}" for what in ("matched", "after") for style in settings.styles)]
+    names = [
+        "before",
+        *(f"{what}/{style}" for what in ("matched", "after") for style in settings.styles),
+    ]
     base = [name for name in names if not name.startswith("after/")]
     machine = np.stack([scored.right(name, MACHINE) for name in names], axis=1)
     people = np.stack([scored.right(name, HUMAN) for name in base], axis=1)
     parts = [(names, machine, range(len(machine))), (base, people, scored.sources("before"))]
-    parts += [([one], scored.right(one, HUMAN)[:, None], scored.sources(one)) for one in names if one not in base]
+    parts += [
+        ([one], scored.right(one, HUMAN)[:, None], scored.sources(one))
+        for one in names
+        if one not in base
+    ]
     point, drawn = dict.fromkeys(names, 0.0), {name: np.zeros(DRAWS) for name in names}
     for number, (columns, values, clusters) in enumerate(parts):
         means = metrics.clustered_means(values, clusters, draws=DRAWS, seed=settings.seed + number)
@@ -122,17 +157,28 @@ def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Row]:
     ]
 
 
-def _drop(kind: str, style: str, point: dict[str, float], drawn: dict[str, np.ndarray], n: int) -> Row:
+def _drop(
+    kind: str, style: str, point: dict[str, float], drawn: dict[str, np.ndarray], n: int
+) -> Row:
     row: Row = {"detector": kind, "style": style, "n_human": n, "n_machine": n}
-    for what, name in (("before", "before"), ("matched", f"matched/{style}"), ("after", f"after/{style}")):
+    for what, name in (
+        ("before", "before"),
+        ("matched", f"matched/{style}"),
+        ("after", f"after/{style}"),
+    ):
         row |= metrics.named(what, (float(point[name]), *interval(drawn[name])))
     for what, first, then in (
         ("drop", "before", f"after/{style}"),
         ("by_length", "before", f"matched/{style}"),
         ("rest", f"matched/{style}", f"after/{style}"),
     ):
-        row |= metrics.named(what, (float(point[first] - point[then]), *interval(drawn[first] - drawn[then])))
-    drops, by_length = drawn["before"] - drawn[f"after/{style}"], drawn["before"] - drawn[f"matched/{style}"]
+        row |= metrics.named(
+            what, (float(point[first] - point[then]), *interval(drawn[first] - drawn[then]))
+        )
+    drops, by_length = (
+        drawn["before"] - drawn[f"after/{style}"],
+        drawn["before"] - drawn[f"matched/{style}"],
+    )
     row |= metrics.named("share_by_length", (None, None, None))
     if not row["drop_low"] <= 0 <= row["drop_high"]:
         shares = interval(by_length / np.where(drops == 0, np.inf, drops))
@@ -142,13 +188,26 @@ def _drop(kind: str, style: str, point: dict[str, float], drawn: dict[str, np.nd
 
 
 def _regained(before: _Scored, after: _Scored, settings: FinetuneSettings) -> list[Row]:
-    """The retrained detector against the untuned model's, on the same texts of each style: exact McNemar."""
+    """The retrained detector against the untuned model's, on the same texts of each style: exact
+    McNemar.
+    """
     rows = []
     for style in settings.styles:
-        old, new = (np.concatenate([one.right(f"after/{style}", label) for label in (HUMAN, MACHINE)]) for one in (before, after))
-        only_new, only_old, p = metrics.mcnemar(new.astype(bool).tolist(), old.astype(bool).tolist())
+        old, new = (
+            np.concatenate([one.right(f"after/{style}", label) for label in (HUMAN, MACHINE)])
+            for one in (before, after)
+        )
+        only_new, only_old, p = metrics.mcnemar(
+            new.astype(bool).tolist(), old.astype(bool).tolist()
+        )
         gain, low, high = metrics.paired_difference(only_new, only_old, len(old))
-        row = {"detector": before.kind, "style": style, "n_pairs": len(old), "only_new": only_new, "only_old": only_old}
+        row = {
+            "detector": before.kind,
+            "style": style,
+            "n_pairs": len(old),
+            "only_new": only_new,
+            "only_old": only_old,
+        }
         rows.append(row | metrics.named("gain", (gain, low, high)) | {"gain_p": p})
     return rows
 
@@ -164,9 +223,11 @@ def _judged(rows: Sequence[Row], what: str, words: tuple[str, str]) -> list[Row]
 
 
 def _styles(rows: Sequence[Row], settings: FinetuneSettings) -> list[Row]:
-    """How often each kind of text is called each style: `called` counts; accuracy where there is a right answer.
+    """How often each kind of text is called each style: `called` counts; accuracy where there is a
+    right answer.
 
-    Texts of one source are clusters. Of the untuned model's text there is no right answer: its counts are the control.
+    Texts of one source are clusters. Of the untuned model's text there is no right answer: its
+    counts are the control.
     """
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for style, these in ((None, rows), (ALL, [row for row in rows if row["style"]])):
@@ -184,12 +245,16 @@ def _styles(rows: Sequence[Row], settings: FinetuneSettings) -> list[Row]:
 
 
 def _copying(root: Path, settings: FinetuneSettings) -> list[Row]:
-    """Share of 12-word runs that stand word for word in the text a style was learned from: of what the fine-tuned and the untuned
-    model wrote, and of people's other texts of that style."""
+    """Share of 12-word runs that stand word for word in the text a style was learned from: of what
+    the fine-tuned and the untuned model wrote, and of people's other texts of that style.
+    """
     rows = []
     for style in settings.styles:
         known = learned_runs(root / style / "corpus" / "passages.parquet")
-        parts = ((TUNED, answers(root, settings, style, "test")), (BASE, answers(root, settings, BASE, "test")))
+        parts = (
+            (TUNED, answers(root, settings, style, "test")),
+            (BASE, answers(root, settings, BASE, "test")),
+        )
         for name, texts in (*parts, ("human", human(root, settings, style, "test"))):
             rows.append({"style": style, "text": name} | copied(texts, known))
     return rows
@@ -197,4 +262,6 @@ def _copying(root: Path, settings: FinetuneSettings) -> list[Row]:
 
 def _training(root: Path, style: str) -> Row:
     record = read_json(root / style / "tuned" / "model" / "training.json")
-    return {"style": style} | {key: record[key] for key in ("steps", "tokens_seen", "valid_loss_nats_per_token", "corpus")}
+    return {"style": style} | {
+        key: record[key] for key in ("steps", "tokens_seen", "valid_loss_nats_per_token", "corpus")
+    }

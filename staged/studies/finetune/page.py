@@ -30,16 +30,23 @@ def write_finetune_report(folder: Path) -> None:
     """
     found = named(read_json(folder / "finetune.json"))
     try:
-        plots = {kind: dots([row for row in found["drops"] if row["detector"] == kind]) for kind in found["settings"]["detectors"]}
+        plots = {
+            kind: dots([row for row in found["drops"] if row["detector"] == kind])
+            for kind in found["settings"]["detectors"]
+        }
         template = environment("staged.studies.finetune").get_template("finetune.html")
         page = template.render(**found, metrics={}, plots=plots, kinds=KINDS)
     except (UndefinedError, KeyError) as missing:
-        raise ArtifactError(f"{folder}: written by another version of staged ({missing}); run the study again") from None
+        raise ArtifactError(
+            f"{folder}: written by another version of staged ({missing}); run the study again"
+        ) from None
     write_atomic(folder / "report.html", sealed(page).encode(), form=is_sealed)
 
 
 def dots(rows: Sequence[Row]) -> str:
-    """Accuracy before, at equal lengths and after, one line a style, with 95% intervals, as one <svg> element."""
+    """Accuracy before, at equal lengths and after, one line a style, with 95% intervals, as one
+    <svg> element.
+    """
     low = min(0.5, *(row[f"{kind}_low"] for row in rows for kind, _ in KINDS))
     floor = int(low * 10) / 10
 
@@ -48,13 +55,23 @@ def dots(rows: Sequence[Row]) -> str:
 
     height = TOP + LINE * len(rows) + 36
     parts = [_grid(x(tenth / 10), 10 * tenth, height) for tenth in range(round(floor * 10), 11)]
-    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{height - 4}" text-anchor="middle">accuracy (%)</text>')
+    parts.append(
+        f'<text x="{(LEFT + WIDTH) / 2}" y="{height - 4}" text-anchor="middle">accuracy (%)</text>'
+    )
     for number, row in enumerate(rows):
         y = TOP + LINE * number + LINE / 2
-        parts.append(f'<text x="{LEFT - 10}" y="{y + 4}" text-anchor="end">{escape(row["style"])}</text>')
-        parts += [_point(x, y + 11 * (place - 1), row, kind, name, place) for place, (kind, name) in enumerate(KINDS)]
+        parts.append(
+            f'<text x="{LEFT - 10}" y="{y + 4}" text-anchor="end">{escape(row["style"])}</text>'
+        )
+        parts += [
+            _point(x, y + 11 * (place - 1), row, kind, name, place)
+            for place, (kind, name) in enumerate(KINDS)
+        ]
     label = escape(f"Accuracy of {rows[0]['detector']} before and after fine-tuning")
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}" class="curve dots">{"".join(parts)}</svg>'
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}" class="curve'
+        f' dots">{"".join(parts)}</svg>'
+    )
 
 
 def _grid(x: float, percent: int, height: int) -> str:
@@ -70,6 +87,9 @@ def _point(x: Any, y: float, row: Row, kind: str, name: str, place: int) -> str:
         f'<rect x="{x(value) - 3.5:.1f}" y="{y - 3.5}" width="7" height="7"/>',
         f'<path d="M{at} {y - 5} l5 9 h-10 z"/>',
     )[place]
-    said = f"{row['style']}, {name}: {percent(value, low, high, unit='%')}, n = {row['n_human']} + {row['n_machine']}"
+    said = (
+        f"{row['style']}, {name}: {percent(value, low, high, unit='%')}, n = {row['n_human']} +"
+        f" {row['n_machine']}"
+    )
     bar = f'<line x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y}" y2="{y}"/>'
     return f'<g class="line line{place} dot{place}"><title>{escape(said)}</title>{bar}{shape}</g>'

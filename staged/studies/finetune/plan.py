@@ -1,4 +1,6 @@
-"""What a fine-tuning study is: the model, the styles it is fine-tuned on, the opening phrase, the rounds and the detectors."""
+"""What a fine-tuning study is: the model, the styles it is fine-tuned on, the opening phrase, the
+rounds and the detectors.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +21,33 @@ from staged.training.roberta import RobertaSettings
 
 BASE = "base"  # the model as it was, and the human text that goes with it
 TUNED, CLASSIFIER = "fine-tuned", "classifier"
-# what stands beside the styles' folders, or is called so in results; also with an ending, on disks that know no case
-TAKEN = {BASE, TUNED, CLASSIFIER, "answers", "called", "checkpoint", "corpus", "detectors", "fingerprint", "finetune", "gallery"}
+# what stands beside the styles' folders, or is called so in results; also with an ending, on disks
+# that know no case
+TAKEN = {
+    BASE,
+    TUNED,
+    CLASSIFIER,
+    "answers",
+    "called",
+    "checkpoint",
+    "corpus",
+    "detectors",
+    "fingerprint",
+    "finetune",
+    "gallery",
+}
 TAKEN |= {"human", "manifest", "matched", "report", "samples", "scores", "tuned"}
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 GIVEN = ("corpus", "init", "tokenizer", "objective")  # of training: the study sets these
 
 
 def style_corpus() -> CorpusSettings:
-    """A style's text without its source: under half is learned from, the rest is for detectors and tests."""
-    return CorpusSettings(source="", shares={"pretrain": 0.45, "train": 0.2, "valid": 0.1, "test": 0.25})
+    """A style's text without its source: under half is learned from, the rest is for detectors and
+    tests.
+    """
+    return CorpusSettings(
+        source="", shares={"pretrain": 0.45, "train": 0.2, "valid": 0.1, "test": 0.25}
+    )
 
 
 @dataclass(frozen=True)
@@ -37,19 +56,22 @@ class FinetuneSettings:
 
     Attributes:
         model: shipped name or folder, fine-tuned once for each style.
-        opening: the neutral phrase that every text begins with; it is not part of what detectors see.
+        opening: the neutral phrase that every text begins with; it is not part of what detectors
+            see.
         styles: name → human text, as a corpus's `source`.
         title: the report's heading.
         rounds: the first continues the opening, each later one the model's own answer so far.
         round_tokens: new tokens a round, at most.
         method: how tokens are drawn.
         detectors: `tfidf`, `roberta`.
-        n_train, n_valid: texts per class that a detector learns from and chooses its thresholds on; shared among the styles.
+        n_train, n_valid: texts per class that a detector learns from and chooses its thresholds on;
+            shared among the styles.
         n_test: texts per class of the untuned model, and of each style.
         seed: of the samples, of which human passages are used, and of the bootstrap.
         batch, precision: of generation.
         corpus: human text beside the untuned model's.
-        style_corpus: how every style's text is cut and dealt to splits; fine-tuning reads `pretrain`.
+        style_corpus: how every style's text is cut and dealt to splits; fine-tuning reads
+            `pretrain`.
         training: how a style is learned, as `staged train` takes it.
     """
 
@@ -74,23 +96,45 @@ class FinetuneSettings:
 
     def __post_init__(self) -> None:
         if len(self.styles) < 2:
-            raise PlanError(f"finetune: [styles] must name at least two, or there is nothing to tell apart; not {len(self.styles)}")
+            raise PlanError(
+                "finetune: [styles] must name at least two, or there is nothing to tell apart; not"
+                f" {len(self.styles)}"
+            )
         self._check_styles()
         if not self.opening.strip():
-            raise PlanError("finetune: opening must be a phrase that every text begins with, not empty")
+            raise PlanError(
+                "finetune: opening must be a phrase that every text begins with, not empty"
+            )
         check_prompts((self.opening,))
         check_listed(self.detectors, where="finetune: detectors", known=DETECTORS)
         for name in ("n_train", "n_valid", "n_test", "rounds", "round_tokens", "batch"):
             least = len(self.styles) if name in ("n_train", "n_valid") else 1
             if getattr(self, name) < least:
-                raise PlanError(f"finetune: {name} must be at least {least}, not {getattr(self, name)}")
+                raise PlanError(
+                    f"finetune: {name} must be at least {least}, not {getattr(self, name)}"
+                )
         if self.style_corpus.source:
-            raise PlanError("finetune: style_corpus has no source of its own; put the sources under [styles]")
-        if min(self.style_corpus.shares.get(split, 0) for split in ("pretrain", "train", "valid", "test")) <= 0:
-            raise PlanError("finetune: style_corpus.shares must give pretrain, train, valid and test a part each")
-        changed = [name for name in GIVEN if getattr(self.training, name) != getattr(FINE_TUNING, name)]
+            raise PlanError(
+                "finetune: style_corpus has no source of its own; put the sources under [styles]"
+            )
+        if (
+            min(
+                self.style_corpus.shares.get(split, 0)
+                for split in ("pretrain", "train", "valid", "test")
+            )
+            <= 0
+        ):
+            raise PlanError(
+                "finetune: style_corpus.shares must give pretrain, train, valid and test a part"
+                " each"
+            )
+        changed = [
+            name for name in GIVEN if getattr(self.training, name) != getattr(FINE_TUNING, name)
+        ]
         if changed:
-            raise PlanError(f"finetune: training.{changed[0]} is not for the plan to set; the study does")
+            raise PlanError(
+                f"finetune: training.{changed[0]} is not for the plan to set; the study does"
+            )
         method(self.method)
 
     def _check_styles(self) -> None:
@@ -99,10 +143,14 @@ class FinetuneSettings:
         for name in self.styles:
             if not NAME.fullmatch(name):
                 raise PlanError(
-                    f"finetune: style {name!r}: a name is letters, digits, '-', '_' and '.', and begins with one of the first two"
+                    f"finetune: style {name!r}: a name is letters, digits, '-', '_' and '.', and"
+                    " begins with one of the first two"
                 )
             if name.casefold() in taken or name.casefold().split(".")[0] in TAKEN:
-                raise PlanError(f"finetune: style {name!r}: the study itself calls something so; choose another name")
+                raise PlanError(
+                    f"finetune: style {name!r}: the study itself calls something so; choose another"
+                    " name"
+                )
             taken.add(name.casefold())
 
     @property
@@ -111,7 +159,9 @@ class FinetuneSettings:
         return (BASE, *self.styles)
 
     def corpus_of(self, world: str) -> CorpusSettings:
-        return self.corpus if world == BASE else replace(self.style_corpus, source=self.styles[world])
+        return (
+            self.corpus if world == BASE else replace(self.style_corpus, source=self.styles[world])
+        )
 
     def count(self, world: str, split: str) -> int:
         """Texts per class of a split: what detectors learn from is shared among the styles."""
@@ -130,18 +180,28 @@ def is_finetune(path: Path) -> bool:
 
 
 def read_finetune(path: Path, *, corpus: str = "", literal: bool = False) -> FinetuneSettings:
-    """A fine-tuning plan from TOML, with another human text for the untuned model if one is named; `literal` holds for all texts.
+    """A fine-tuning plan from TOML, with another human text for the untuned model if one is named;
+    `literal` holds for all texts.
 
     Raises:
         PlanError: unreadable or wrong; the sentence names the key.
     """
     table = read_toml(path)
-    inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | given(corpus, literal=literal)
+    inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | given(
+        corpus, literal=literal
+    )
     table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
-    for key, kind, usual in (("style_corpus", CorpusSettings, style_corpus()), ("training", TrainSettings, FINE_TUNING)):
+    for key, kind, usual in (
+        ("style_corpus", CorpusSettings, style_corpus()),
+        ("training", TrainSettings, FINE_TUNING),
+    ):
         defaults = {one.name: getattr(usual, one.name) for one in fields(kind)}
         where = f"{path} [{key}]"
-        inner = over(defaults, table.get(key, {}), where=where) | (given("", literal=literal) if kind is CorpusSettings else {})
+        inner = over(defaults, table.get(key, {}), where=where) | (
+            given("", literal=literal) if kind is CorpusSettings else {}
+        )
         table[key] = from_table(kind, inner, where=where)
-    table["roberta"] = from_table(RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]")
+    table["roberta"] = from_table(
+        RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]"
+    )
     return from_table(FinetuneSettings, table, where=str(path))

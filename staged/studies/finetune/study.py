@@ -1,4 +1,5 @@
-"""Fine-tuning for misuse, harmlessly: does a detector still know a model's text after the model was fine-tuned on another style?
+"""Fine-tuning for misuse, harmlessly: does a detector still know a model's text after the model was
+fine-tuned on another style?
 
 "Misuse" is the word of the published study; the styles here are harmless.
 """
@@ -29,7 +30,8 @@ def run_finetune(
     workers: int = 1,
     report: Report = lambda stages, stage, share: None,
 ) -> bool:
-    """Make or complete the study's folder: `finetune.json`, `report.html`, `manifest.json` and a folder a stage.
+    """Make or complete the study's folder: `finetune.json`, `report.html`, `manifest.json` and a
+    folder a stage.
 
     Returns:
         True when work was done, False when everything was there.
@@ -52,7 +54,10 @@ def run_finetune(
         write_json(root / "finetune.json", measure(root, settings) | found)
         write_finetune_report(root)
 
-    corpora = [corpus_stage(f"{world}/corpus", settings.corpus_of(world), settings.model, cost=8) for world in settings.worlds]
+    corpora = [
+        corpus_stage(f"{world}/corpus", settings.corpus_of(world), settings.model, cost=8)
+        for world in settings.worlds
+    ]
     others = model_stages(root, settings)
     return carry_out(
         root,
@@ -70,4 +75,7 @@ def run_finetune(
 
 def shown_answers(root: Path, settings: FinetuneSettings) -> dict[str, list[str]]:
     """The first test answers of each world: not chosen by anyone."""
-    return {world: [one.text for one in answers(root, settings, world, "test")[:SHOWN]] for world in settings.worlds}
+    return {
+        world: [one.text for one in answers(root, settings, world, "test")[:SHOWN]]
+        for world in settings.worlds
+    }

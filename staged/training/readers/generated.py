@@ -1,8 +1,10 @@
-"""What the plan's own generators write: continuations of human passages, each of another passage's first words.
+"""What the plan's own generators write: continuations of human passages, each of another passage's
+first words.
 
     human examples ─► prompts ─► samples/MODEL.METHOD.jsonl ─► machine examples
 
-Public sets have next to no text of small models at temperature 1, which is rougher than people write.
+Public sets have next to no text of small models at temperature 1, which is rougher than people
+write.
 """
 
 from __future__ import annotations
@@ -29,9 +31,15 @@ FEWEST_WORDS = 150  # of a passage that is continued
 
 
 def own_texts(
-    folder: Path, people: Sequence[Example], settings: ReadersSettings, *, device: str = "cpu", progress: Progress
+    folder: Path,
+    people: Sequence[Example],
+    settings: ReadersSettings,
+    *,
+    device: str = "cpu",
+    progress: Progress,
 ) -> list[Example]:
-    """The generators' texts, without the words that they continue; a killed run goes on with the first block that is missing.
+    """The generators' texts, without the words that they continue; a killed run goes on with the
+    first block that is missing.
 
     Args:
         folder: receives a sample file for each generator and method.
@@ -47,7 +55,11 @@ def own_texts(
     prompts = _passages(people, settings)
     for name, count in settings.generators.items():
         model, _, way = name.partition(" ")
-        sources = [one for source, share in settings.prompts.items() for one in _next(prompts[source], round(count * share))]
+        sources = [
+            one
+            for source, share in settings.prompts.items()
+            for one in _next(prompts[source], round(count * share))
+        ]
         out = folder / f"{Path(model).name}.{way}.jsonl"
         wanted = SampleSettings(
             model=model,
@@ -73,9 +85,16 @@ def _passages(people: Sequence[Example], settings: ReadersSettings) -> dict[str,
     """Of each source of prompts its passages in a random order, over and over."""
     found = {}
     for source in settings.prompts:
-        pile = [one for one in people if one.label == HUMAN and one.source == source and one.words >= FEWEST_WORDS]
+        pile = [
+            one
+            for one in people
+            if one.label == HUMAN and one.source == source and one.words >= FEWEST_WORDS
+        ]
         if not pile:
-            raise PlanError(f"readers: prompts names {source!r}, of which there is no human text of {FEWEST_WORDS} words")
+            raise PlanError(
+                f"readers: prompts names {source!r}, of which there is no human text of"
+                f" {FEWEST_WORDS} words"
+            )
         found[source] = _shuffled(pile, derive(settings.seed, "prompts", source))
     return found
 
@@ -97,9 +116,13 @@ def _prompt(source: Example) -> str:
 def _examples(out: Path, generator: str, sources: Sequence[Example]) -> Iterator[Example]:
     rows = read_samples(out)
     if [str(row["prompt"]) for row in rows] != [_prompt(one) for one in sources]:
-        raise SamplingError(f"{out}: holds samples of another plan; choose another --out, or remove the file")
+        raise SamplingError(
+            f"{out}: holds samples of another plan; choose another --out, or remove the file"
+        )
     for number, (row, source) in enumerate(zip(rows, sources, strict=True)):
         text = plain(normalize(str(row["text"])).text)
         if (words := count_words(text)) >= SHORTEST:
             name = f"{OWN}:{generator}:{number}"
-            yield Example(name, text, MACHINE, source.source, source.domain, generator, source.pair, words)
+            yield Example(
+                name, text, MACHINE, source.source, source.domain, generator, source.pair, words
+            )

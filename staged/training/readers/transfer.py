@@ -1,13 +1,17 @@
-"""How a detector trained on some generators' text carries over to others': the post's table, with the generators of a plan.
+"""How a detector trained on some generators' text carries over to others': the post's table, with
+the generators of a plan.
 
-Measures  the lexical reader and the zero-shot numbers, trained together on people's texts and on the machine texts of one family of
-          generators (or one kind of text, or one year), and tested on each: AUROC, and what is found at 1% false positives.
+Measures  the lexical reader and the zero-shot numbers, trained together on people's texts and on
+          the machine texts of one family of generators (or one kind of text, or one year), and
+          tested on each: AUROC, and what is found at 1% false positives.
 Fails     to show what the encoder adds: it is not trained again for every row.
-Source    the table of OpenAI's GPT-2 1.5B release (5 Nov 2019); `plans/evidence.toml` names families, kinds and years.
+Source    the table of OpenAI's GPT-2 1.5B release (5 Nov 2019); `plans/evidence.toml` names
+          families, kinds and years.
 
-What is cut from one human text, or was written beside it, is on one side: five parts in turn are tested by a detector that learned
-from the other four. Sources are the same on both sides, as in the post's table; what a new source does, facts.json of the detector
-shows. A part's threshold is the one that 1% of the other parts' human texts reach.
+What is cut from one human text, or was written beside it, is on one side: five parts in turn are
+tested by a detector that learned from the other four. Sources are the same on both sides, as in the
+post's table; what a new source does, facts.json of the detector shows. A part's threshold is the
+one that 1% of the other parts' human texts reach.
 """
 
 from __future__ import annotations
@@ -49,7 +53,9 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One cell: trained on `trained_on`, tested on `tested_on`; rates in [0, 1] with 95% intervals."""
+    """One cell: trained on `trained_on`, tested on `tested_on`; rates in [0, 1] with 95%
+    intervals.
+    """
 
     view: str
     trained_on: str
@@ -64,7 +70,13 @@ class Transfer:
     found_high: float | None
 
 
-def transfer(crops: Sequence[Crop], features: Floats, settings: ReadersSettings, *, progress: Progress = silent) -> list[Transfer]:
+def transfer(
+    crops: Sequence[Crop],
+    features: Floats,
+    settings: ReadersSettings,
+    *,
+    progress: Progress = silent,
+) -> list[Transfer]:
     """All cells of the three views: `family`, `kind`, `year`.
 
     Args:
@@ -79,7 +91,9 @@ def transfer(crops: Sequence[Crop], features: Floats, settings: ReadersSettings,
     machine = np.asarray([one.example.label == MACHINE for one in crops])
     shares, parts = even_shares(crops, settings), parts_of(crops)
     rows, tried = matrix([one.text for one in crops]), 0
-    names = {view: usable(groups, machine, of_people=view == "kind") for view, groups in views.items()}
+    names = {
+        view: usable(groups, machine, of_people=view == "kind") for view, groups in views.items()
+    }
     total = sum(len(each) + 1 for each in names.values()) * PARTS
     found = []
     for view, groups in views.items():
@@ -90,15 +104,24 @@ def transfer(crops: Sequence[Crop], features: Floats, settings: ReadersSettings,
             for part in range(PARTS):
                 learns, tested = (people | (machine & own)) & (parts != part), parts == part
                 even = _even(shares, machine, learns)
-                lexical = fit_lexical(rows[learns], machine[learns].astype(int), strength=settings.lexical.strength, shares=even)
+                lexical = fit_lexical(
+                    rows[learns],
+                    machine[learns].astype(int),
+                    strength=settings.lexical.strength,
+                    shares=even,
+                )
                 trees = fit_numbers(features[learns], machine[learns], even, seed=settings.seed)
-                scores[tested] = rows[tested] @ lexical.weights + lexical.bias + trees.log_odds(features[tested])
+                scores[tested] = (
+                    rows[tested] @ lexical.weights + lexical.bias + trees.log_odds(features[tested])
+                )
                 tried += 1
                 progress(tried, total)
             for tested_on in [*names[view], ALL]:
                 those = np.ones(len(crops), bool) if tested_on == ALL else groups == tested_on
                 against = ~machine & those if view == "kind" else ~machine
-                found.append(_cell(view, trained_on, tested_on, scores, against, machine & those, parts))
+                found.append(
+                    _cell(view, trained_on, tested_on, scores, against, machine & those, parts)
+                )
     return found
 
 
@@ -108,18 +131,25 @@ def labels(crops: Sequence[Crop], name: Callable[[Crop], str]) -> npt.NDArray[np
 
 
 def usable(groups: npt.NDArray[np.str_], machine: Bools, *, of_people: bool) -> list[str]:
-    """The groups with enough machine texts, and where people's are of groups too, enough of these; in order of their names."""
+    """The groups with enough machine texts, and where people's are of groups too, enough of these;
+    in order of their names.
+    """
     names = sorted(set(groups.tolist()) - {""})
     return [
         name
         for name in names
-        if ((groups == name) & machine).sum() >= FEWEST and (not of_people or ((groups == name) & ~machine).sum() >= FEWEST)
+        if ((groups == name) & machine).sum() >= FEWEST
+        and (not of_people or ((groups == name) & ~machine).sum() >= FEWEST)
     ]
 
 
 def parts_of(crops: Sequence[Crop]) -> npt.NDArray[np.int64]:
-    """(crops,) which of `PARTS` each is in; all that was cut from or written beside one text is in the same."""
-    return np.asarray([int(hashlib.sha256(one.example.pair.encode()).hexdigest(), 16) % PARTS for one in crops])
+    """(crops,) which of `PARTS` each is in; all that was cut from or written beside one text is in
+    the same.
+    """
+    return np.asarray(
+        [int(hashlib.sha256(one.example.pair.encode()).hexdigest(), 16) % PARTS for one in crops]
+    )
 
 
 def _fitting(patterns: Mapping[str, object], one: Crop) -> str:
@@ -132,14 +162,26 @@ def _fitting(patterns: Mapping[str, object], one: Crop) -> str:
 def _even(shares: Floats, machine: Bools, learns: Bools) -> Floats:
     """Shares of the texts that are learned from, both classes alike."""
     own = machine[learns]
-    return np.where(own, shares[learns] / shares[learns][own].sum(), shares[learns] / shares[learns][~own].sum())
+    return np.where(
+        own, shares[learns] / shares[learns][own].sum(), shares[learns] / shares[learns][~own].sum()
+    )
 
 
 def _cell(
-    view: str, trained_on: str, tested_on: str, scores: Floats, people: Bools, machines: Bools, parts: npt.NDArray[np.int64]
+    view: str,
+    trained_on: str,
+    tested_on: str,
+    scores: Floats,
+    people: Bools,
+    machines: Bools,
+    parts: npt.NDArray[np.int64],
 ) -> Transfer:
-    cuts = [threshold_at_fpr(scores[people & (parts != part)].tolist(), FPR) for part in range(PARTS)]
-    hits = sum(int((scores[machines & (parts == part)] > cut).sum()) for part, cut in enumerate(cuts))
+    cuts = [
+        threshold_at_fpr(scores[people & (parts != part)].tolist(), FPR) for part in range(PARTS)
+    ]
+    hits = sum(
+        int((scores[machines & (parts == part)] > cut).sum()) for part, cut in enumerate(cuts)
+    )
     n = int(machines.sum())
     share = rate(hits, n) if np.isfinite(cuts).all() else (None, None, None)
     area = auroc(scores[people].tolist(), scores[machines].tolist())
@@ -154,10 +196,12 @@ def build_transfer(
     device: str = "cpu",
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> list[Transfer]:
-    """The matrix into `out`: `transfer.json`, its tables in `transfer.md`, and a picture of each view.
+    """The matrix into `out`: `transfer.json`, its tables in `transfer.md`, and a picture of each
+    view.
 
     Args:
-        work: where `build_readers` of the same plan keeps its samples and numbers; what is missing there is made there.
+        work: where `build_readers` of the same plan keeps its samples and numbers; what is missing
+            there is made there.
 
     Raises:
         CorpusError, CheckpointError, SamplingError, PlanError: as `build_readers`.
@@ -173,8 +217,18 @@ def build_transfer(
             check_replaceable(out / name)  # before the work
         examples = gather(work, settings, device=device, progress=progress)
         crops, features = judged(work, examples, settings, device=device, progress=progress)
-        cells = transfer(crops, features, settings, progress=lambda done, total: progress("detectors", done, total))
-        facts = {"readers": ["lexical", "numbers"], "fpr": FPR, "parts": PARTS, "plan": asdict(settings)}
+        cells = transfer(
+            crops,
+            features,
+            settings,
+            progress=lambda done, total: progress("detectors", done, total),
+        )
+        facts = {
+            "readers": ["lexical", "numbers"],
+            "fpr": FPR,
+            "parts": PARTS,
+            "plan": asdict(settings),
+        }
         write_json(out / "transfer.json", facts | {"cells": list(map(asdict, cells))})
         write_atomic(out / "transfer.md", "\n".join(tables(cells)).encode())
         for view in VIEWS:
@@ -192,13 +246,17 @@ def tables(cells: Sequence[Transfer]) -> list[str]:
         own = [one for one in cells if one.view == view]
         columns = list(dict.fromkeys(one.tested_on for one in own))
         counts = {one.tested_on: one.n_machine for one in own}
-        header = [f"trained on ↓, tested on → ({name})", *(f"{one} (n {counts[one]:,})" for one in columns)]
+        header = [
+            f"trained on ↓, tested on → ({name})",
+            *(f"{one} (n {counts[one]:,})" for one in columns),
+        ]
         for said, value in (
             ("AUROC", lambda one: figure(one.auroc, one.auroc_low, one.auroc_high, form=".3f")),
             ("found at 1%, in %", lambda one: percent(one.found, one.found_low, one.found_high)),
         ):
             rows = [
-                [row, *(value(one) for one in own if one.trained_on == row)] for row in dict.fromkeys(one.trained_on for one in own)
+                [row, *(value(one) for one in own if one.trained_on == row)]
+                for row in dict.fromkeys(one.trained_on for one in own)
             ]
             lines += [f"{said} [95% interval]", "", *table(header, rows), ""]
     return lines
@@ -208,15 +266,32 @@ def draw(path: Path, cells: Sequence[Transfer], name: str) -> None:
     """A view as a picture: AUROC of each cell, rows trained on, columns tested on."""
     from matplotlib.figure import Figure
 
-    rows, columns = (list(dict.fromkeys(getattr(one, axis) for one in cells)) for axis in ("trained_on", "tested_on"))
+    rows, columns = (
+        list(dict.fromkeys(getattr(one, axis) for one in cells))
+        for axis in ("trained_on", "tested_on")
+    )
     areas = np.asarray([one.auroc for one in cells]).reshape(len(rows), len(columns))
     sheet = Figure(figsize=(2.6 + 0.85 * len(columns), 1.8 + 0.5 * len(rows)), layout="constrained")
     axes = sheet.subplots()
     image = axes.imshow(areas, vmin=0.5, vmax=1, cmap="cividis", aspect="auto")
     for (i, j), area in np.ndenumerate(areas):
-        axes.text(j, i, f"{area:.2f}", ha="center", va="center", color="black" if area > 0.78 else "white", fontsize=9)
+        axes.text(
+            j,
+            i,
+            f"{area:.2f}",
+            ha="center",
+            va="center",
+            color="black" if area > 0.78 else "white",
+            fontsize=9,
+        )
     counts = {one.tested_on: one.n_machine for one in cells}
-    axes.set_xticks(range(len(columns)), [f"{one}\nn {counts[one]:,}" for one in columns], rotation=35, ha="right", fontsize=8)
+    axes.set_xticks(
+        range(len(columns)),
+        [f"{one}\nn {counts[one]:,}" for one in columns],
+        rotation=35,
+        ha="right",
+        fontsize=8,
+    )
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     axes.set_xlabel(f"tested on ({name})")
     axes.set_ylabel("trained on")

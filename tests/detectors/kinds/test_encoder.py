@@ -9,7 +9,14 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from staged.detectors.kinds.readers.encoder import WINDOWS, EncoderReader, load_encoder, rounded, save_encoder, windows
+from staged.detectors.kinds.readers.encoder import (
+    WINDOWS,
+    EncoderReader,
+    load_encoder,
+    rounded,
+    save_encoder,
+    windows,
+)
 from staged.errors import CheckpointError
 from tests.conftest import prose
 from tests.detectors.kinds.tiny import tiny_encoder_reader, write_tiny_bert
@@ -22,7 +29,9 @@ def reader() -> EncoderReader:
     return tiny_encoder_reader()
 
 
-def test_a_text_is_the_mean_of_its_tokens_by_transformers_itself(reader: EncoderReader, tmp_path: Path) -> None:
+def test_a_text_is_the_mean_of_its_tokens_by_transformers_itself(
+    reader: EncoderReader, tmp_path: Path
+) -> None:
     model = AutoModel.from_pretrained(write_tiny_bert(tmp_path))
     ids = reader.tokenizer.encode(TEXTS[0]).ids
     with torch.inference_mode():
@@ -53,7 +62,9 @@ def test_a_long_text_is_read_in_windows_of_like_length(reader: EncoderReader) ->
     text = prose(3, 30)
     total, read = reader.token_counts(text)
     assert total > read == WINDOWS * 30
-    assert reader.log_odds([text]) == pytest.approx(reader.log_odds([" ".join(text.split()) + " boats" * 50]), abs=0.2)
+    assert reader.log_odds([text]) == pytest.approx(
+        reader.log_odds([" ".join(text.split()) + " boats" * 50]), abs=0.2
+    )
     assert len(reader.token_odds([text])[0]) == read
     assert reader.token_odds([text])[0][-1][1] <= len(text)
 

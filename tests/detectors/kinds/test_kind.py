@@ -10,8 +10,12 @@ import pytest
 from staged.detectors.kinds.readers.kind import KindReader, load_kinds, plausible_kinds, save_kinds
 from staged.training.readers.lexical import train_kinds
 
-LETTERS = [f"Dear Ann, thank you for the letter number {i}; love from your sister" for i in range(20)]
-RECIPES = [f"Stir {i} cups of flour into the bowl, add the butter and bake the cake" for i in range(20)]
+LETTERS = [
+    f"Dear Ann, thank you for the letter number {i}; love from your sister" for i in range(20)
+]
+RECIPES = [
+    f"Stir {i} cups of flour into the bowl, add the butter and bake the cake" for i in range(20)
+]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +24,9 @@ def reader() -> KindReader:
 
 
 def test_it_tells_kinds_apart(reader: KindReader) -> None:
-    found = reader.plausible(["Dear sister, thank you for your letter", "Bake the flour and the butter in a bowl"])
+    found = reader.plausible(
+        ["Dear sister, thank you for your letter", "Bake the flour and the butter in a bowl"]
+    )
     assert [one[0] for one in found] == ["letter", "how-to"]
     assert reader.shares(["Dear sister", ""]).sum(axis=1) == pytest.approx([1, 1])
 

@@ -58,7 +58,9 @@ def test_any_text(text: str) -> None:
 def test_contributions_sum_to_the_log_odds(reader: LexicalReader) -> None:
     for seed in range(5):
         text = prose(seed, 6)
-        assert reader.contributions(text).sum() + reader.bias == pytest.approx(reader.log_odds([text])[0], abs=1e-4)
+        assert reader.contributions(text).sum() + reader.bias == pytest.approx(
+            reader.log_odds([text])[0], abs=1e-4
+        )
         assert len(reader.contributions(text)) == len(text)
     assert reader.log_odds([""]).tolist() == [0.25]
     assert reader.contributions("").tolist() == []

@@ -10,7 +10,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from staged.detectors.kinds.features import FEATURES
 from staged.detectors.kinds.readers import numbers
-from staged.detectors.kinds.readers.numbers import NumbersReader, load_numbers, save_numbers, scorer_of
+from staged.detectors.kinds.readers.numbers import (
+    NumbersReader,
+    load_numbers,
+    save_numbers,
+    scorer_of,
+)
 from staged.errors import CheckpointError
 from staged.training.readers.numbers import as_trees, fit_numbers
 from tests.conftest import prose
@@ -18,7 +23,9 @@ from tests.conftest import prose
 
 def fitted() -> tuple[HistGradientBoostingClassifier, np.ndarray]:
     x = np.random.default_rng(1).normal(size=(600, len(FEATURES)))
-    return HistGradientBoostingClassifier(max_iter=20, random_state=1).fit(x, x[:, 0] * x[:, 1] + x[:, 2] > 0), x
+    return HistGradientBoostingClassifier(max_iter=20, random_state=1).fit(
+        x, x[:, 0] * x[:, 1] + x[:, 2] > 0
+    ), x
 
 
 def test_the_same_log_odds_as_scikit_learn() -> None:
@@ -51,11 +58,15 @@ def test_round_trip_and_a_scorer_that_is_not_there(tiny: Path, tmp_path: Path) -
     assert (again.most_tokens, scorer_of(tmp_path)) == (64, str(tiny))
     assert scorer_of(tmp_path / "nowhere") is None
     (tmp_path / "other").mkdir()
-    save_numbers(tmp_path / "other", NumbersReader(str(tmp_path / "gone"), reader.trees, most_tokens=64))
+    save_numbers(
+        tmp_path / "other", NumbersReader(str(tmp_path / "gone"), reader.trees, most_tokens=64)
+    )
     assert load_numbers(tmp_path / "other") is None
 
 
-def test_other_features_are_said(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_features_are_said(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_numbers(tmp_path, NumbersReader(str(tiny), as_trees(fitted()[0]), most_tokens=64))
     monkeypatch.setattr(numbers, "FEATURES", FEATURES[:-1])
     with pytest.raises(CheckpointError, match="other features"):

@@ -14,10 +14,22 @@ from staged.detectors.kinds.readers.plain import plain
     [
         ("Two\n\nparagraphs,\n  and   spaces.", "Two paragraphs, and spaces."),
         ("“It’s late,” she said — ‘too late’…", "\"It's late,\" she said - 'too late'..."),
-        ("## A heading\n\n- **First**: one\n* _second_\n1. third\n> quoted", "A heading First: one second third quoted"),
-        ("He did n't say `` yes '' , but ( he ) nodded .", 'He didn\'t say " yes ", but (he) nodded.'),
-        ("Sure! Here is a short essay about the harbour:\n\nThe harbour is old.", "The harbour is old."),
-        ("Here are three paragraphs about ferries:\nFerries leave at seven.", "Ferries leave at seven."),
+        (
+            "## A heading\n\n- **First**: one\n* _second_\n1. third\n> quoted",
+            "A heading First: one second third quoted",
+        ),
+        (
+            "He did n't say `` yes '' , but ( he ) nodded .",
+            'He didn\'t say " yes ", but (he) nodded.',
+        ),
+        (
+            "Sure! Here is a short essay about the harbour:\n\nThe harbour is old.",
+            "The harbour is old.",
+        ),
+        (
+            "Here are three paragraphs about ferries:\nFerries leave at seven.",
+            "Ferries leave at seven.",
+        ),
         ("As an AI language model, I cannot see the harbour.", "I cannot see the harbour."),
         ("---\nA rule above.\n***", "A rule above."),
         ("snake_case_name and 2 * 3 * 4 stay", "snake_case_name and 2 * 3 * 4 stay"),

@@ -1,4 +1,6 @@
-"""Several readers as one detector: how they combine, when the language model is asked, what is kept, what is said."""
+"""Several readers as one detector: how they combine, when the language model is asked, what is
+kept, what is said.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ import numpy as np
 import pytest
 
 from staged.detectors.calibration.calibration import fit_calibration
-from staged.detectors.catalog import calibration_file, detector_files, known_by, load_detector, open_detector
+from staged.detectors.catalog import (
+    calibration_file,
+    detector_files,
+    known_by,
+    load_detector,
+    open_detector,
+)
 from staged.detectors.contract import Explaining
 from staged.detectors.detect import Examiner
 from staged.detectors.kinds.readers.detector import Combination, ReadersDetector
@@ -32,20 +40,28 @@ def kept(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestCombination:
     def test_the_language_model_is_asked_where_words_leave_it_open(self) -> None:
-        mine = Combination((1.0, 1.0, 0.0), (1.0, 1.0, 1.0, 0.0), clear=-2.0, sure=2.0, low=-3.0, high=4.0)
+        mine = Combination(
+            (1.0, 1.0, 0.0), (1.0, 1.0, 1.0, 0.0), clear=-2.0, sure=2.0, low=-3.0, high=4.0
+        )
         lexical, encoder = np.asarray([-3.0, 0.0, 1.5, 3.0]), np.zeros(4)
         assert mine.is_open(mine.alone(lexical, encoder)).tolist() == [False, True, True, False]
         asked = np.asarray([np.nan, 0.5, 5.0, np.nan])
         assert mine.together(lexical, encoder, asked).tolist() == [-4.0, 0.5, 4.0, 5.0]
 
     def test_more_of_any_reader_is_never_less(self) -> None:
-        mine = Combination((1.0, 0.5, 0.2), (0.7, 0.4, 0.9, -0.1), clear=-1.0, sure=1.0, low=-2.0, high=1.5)
+        mine = Combination(
+            (1.0, 0.5, 0.2), (0.7, 0.4, 0.9, -0.1), clear=-1.0, sure=1.0, low=-2.0, high=1.5
+        )
         grid = np.linspace(-3, 3, 61)
         for column in range(3):
             readings = np.zeros((61, 3))
             readings[:, column] = grid
             alone = mine.alone(readings[:, 0], readings[:, 1])
-            found = mine.together(readings[:, 0], readings[:, 1], np.where(mine.is_open(alone), readings[:, 2], np.nan))
+            found = mine.together(
+                readings[:, 0],
+                readings[:, 1],
+                np.where(mine.is_open(alone), readings[:, 2], np.nan),
+            )
             assert (np.diff(found) >= -1e-12).all()
 
 
@@ -54,7 +70,11 @@ class TestDetector:
         mine = tiny_readers(tiny)
         lines = [plain(text) for text in TEXTS]
         assert mine.numbers is not None
-        a, b, c = mine.lexical.log_odds(lines), mine.encoder.log_odds(lines), mine.numbers.log_odds(lines)
+        a, b, c = (
+            mine.lexical.log_odds(lines),
+            mine.encoder.log_odds(lines),
+            mine.numbers.log_odds(lines),
+        )
         assert mine.score(TEXTS) == pytest.approx((0.8 * a + 0.5 * b + 0.7 * c).tolist(), abs=1e-4)
         assert isinstance(mine, Explaining)
         assert [one.score for one in mine.scored(TEXTS)] == pytest.approx(mine.score(TEXTS))
@@ -82,15 +102,27 @@ class TestDetector:
     def test_round_trip(self, kept: Path, tiny: Path) -> None:
         mine, again = tiny_readers(tiny), load_detector(kept)
         assert isinstance(again, ReadersDetector)
-        assert again.score(TEXTS) == pytest.approx(mine.score(TEXTS), abs=0.2)  # matrices are kept in eight bits
-        assert (again.combination, again.mixing, again.name) == (mine.combination, mine.mixing, "mine")
-        assert open_detector(str(kept), device="cpu").score(TEXTS) == pytest.approx(again.score(TEXTS))
+        assert again.score(TEXTS) == pytest.approx(
+            mine.score(TEXTS), abs=0.2
+        )  # matrices are kept in eight bits
+        assert (again.combination, again.mixing, again.name) == (
+            mine.combination,
+            mine.mixing,
+            "mine",
+        )
+        assert open_detector(str(kept), device="cpu").score(TEXTS) == pytest.approx(
+            again.score(TEXTS)
+        )
 
-    @pytest.mark.parametrize("change", [{"words": [1]}, {"all": "x"}, {"mixing": {}}, {"clear": None}])
+    @pytest.mark.parametrize(
+        "change", [{"words": [1]}, {"all": "x"}, {"mixing": {}}, {"clear": None}]
+    )
     def test_damage_is_said(self, kept: Path, tmp_path: Path, change: dict) -> None:  # type: ignore[type-arg]
         for file in kept.iterdir():
             (tmp_path / file.name).write_bytes(file.read_bytes())
-        put_json(tmp_path / "readers.json", json.loads((kept / "readers.json").read_text()) | change)
+        put_json(
+            tmp_path / "readers.json", json.loads((kept / "readers.json").read_text()) | change
+        )
         with pytest.raises(CheckpointError, match=r"readers\.json: not a readable detector"):
             load_detector(tmp_path)
 
@@ -109,13 +141,18 @@ class TestWithoutTheLanguageModel:
         assert isinstance(mine, ReadersDetector)
         assert mine.numbers is None
         lines = [plain(text) for text in TEXTS]
-        expected = mine.combination.alone(mine.lexical.log_odds(lines), mine.encoder.log_odds(lines))
+        expected = mine.combination.alone(
+            mine.lexical.log_odds(lines), mine.encoder.log_odds(lines)
+        )
         assert mine.score(TEXTS) == pytest.approx(expected.tolist())
         assert "not installed" in mine.scored(TEXTS)[0].opinions[2].says
 
     def test_by_a_calibration_of_their_own(self, alone: Path, kept: Path) -> None:
         people = [(float(i), 20) for i in range(200)]
-        for file, names in (("calibration.json", known_by(str(kept))), ("calibration-words.json", known_by(str(alone)))):
+        for file, names in (
+            ("calibration.json", known_by(str(kept))),
+            ("calibration-words.json", known_by(str(alone))),
+        ):
             fit_calibration("mine", people, edges_words=[5], known_by=names).save(alone / file)
         assert calibration_file(str(alone)) == alone / "calibration-words.json"
         assert Examiner(str(alone), device="cpu").calibration is not None
@@ -128,14 +165,21 @@ class TestWithoutTheLanguageModel:
 class TestExaminer:
     @pytest.fixture
     def judging(self, kept: Path, tmp_path: Path) -> Path:
-        human = [(-9.0 + i / 200, 20) for i in range(200)] + [(50.0 + i / 200, 20) for i in range(200)]
+        human = [(-9.0 + i / 200, 20) for i in range(200)] + [
+            (50.0 + i / 200, 20) for i in range(200)
+        ]
         kinds = ["news"] * 200 + ["story"] * 200
         file = tmp_path / "c.json"
-        fit_calibration("mine", human, edges_words=[5], kinds=kinds, known_by=known_by(str(kept))).save(file)
+        fit_calibration(
+            "mine", human, edges_words=[5], kinds=kinds, known_by=known_by(str(kept))
+        ).save(file)
         return file
 
     def test_kinds_decide_and_can_be_given(self, kept: Path, judging: Path) -> None:
-        news, story = (Examiner(str(kept), calibration=judging, kind=kind, device="cpu") for kind in ("news", "story"))
+        news, story = (
+            Examiner(str(kept), calibration=judging, kind=kind, device="cpu")
+            for kind in ("news", "story")
+        )
         assert news.examine([("a", TEXTS[0])])[0].kind == "news"
         assert story.examine([("a", TEXTS[0])])[0].p_value == 1
         row = news.examine([("a", TEXTS[0])])[0].row()
@@ -144,8 +188,12 @@ class TestExaminer:
             Examiner(str(kept), calibration=judging, kind="storey", device="cpu")
         assert news.identity() != story.identity()
 
-    def test_a_calibration_that_does_not_know_the_detector_s_files_is_another_s(self, kept: Path, tmp_path: Path) -> None:
-        """`evidence` was the name of another detector before; its calibrations say no more than that."""
+    def test_a_calibration_that_does_not_know_the_detector_s_files_is_another_s(
+        self, kept: Path, tmp_path: Path
+    ) -> None:
+        """`evidence` was the name of another detector before; its calibrations say no more than
+        that.
+        """
         fit_calibration("mine", [(0.0, 20)] * 200, edges_words=[5]).save(tmp_path / "old.json")
         with pytest.raises(CheckpointError, match="calibrates the detector 'mine'"):
             Examiner(str(kept), calibration=tmp_path / "old.json", device="cpu")

@@ -7,7 +7,14 @@ import pytest
 
 from staged.detectors.kinds.readers.lexical import BUCKETS, LexicalReader, word_grams
 from staged.detectors.kinds.readers.plain import plain
-from staged.detectors.kinds.readers.sentences import Mixing, Sentence, fit_mixing, sentences, share_of, word_weights
+from staged.detectors.kinds.readers.sentences import (
+    Mixing,
+    Sentence,
+    fit_mixing,
+    sentences,
+    share_of,
+    word_weights,
+)
 from tests.conftest import prose
 from tests.detectors.kinds.tiny import tiny_encoder_reader
 
@@ -17,7 +24,10 @@ def made(scores: list[float]) -> list[Sentence]:
 
 
 def test_sentences_are_of_the_text_as_it_stands() -> None:
-    text = "“The harbour opens — the window,” she said.\n\n* The boat follows the river home.  Yes. The lamp sees the old bridge."
+    text = (
+        "“The harbour opens — the window,” she said.\n\n* The boat follows the river home.  Yes."
+        " The lamp sees the old bridge."
+    )
     found = sentences(tiny_encoder_reader(), text)
     assert [text[one.start : one.end] for one in found] == [
         "“The harbour opens — the window,” she said.",
@@ -35,12 +45,18 @@ def test_the_share_is_corrected_for_how_often_sentences_mislead() -> None:
     assert (half.share, half.sentences) == (pytest.approx(0.5), 100)
     assert half.low < 0.5 < half.high
     assert half.high - half.low == pytest.approx(2 * 1.96 * 0.05 / 0.6, rel=0.2)
-    people, machine = share_of(made([1.0] * 20 + [-1.0] * 80), mixing), share_of(made([1.0] * 9), mixing)
+    people, machine = (
+        share_of(made([1.0] * 20 + [-1.0] * 80), mixing),
+        share_of(made([1.0] * 9), mixing),
+    )
     assert people is not None
     assert machine is not None
     assert (people.share, machine.share, machine.low) == (pytest.approx(0), 1, 1)
     assert share_of(made([1.0] * 7), mixing) is None
-    assert share_of(made([1.0] * 2 + [-1.0] * 8), Mixing(0.0, of_people=0.12, of_machines=0.27)) is None  # 0 to 100%
+    assert (
+        share_of(made([1.0] * 2 + [-1.0] * 8), Mixing(0.0, of_people=0.12, of_machines=0.27))
+        is None
+    )  # 0 to 100%
 
 
 def test_shares_of_spliced_texts_are_about_right() -> None:
@@ -51,7 +67,9 @@ def test_shares_of_spliced_texts_are_about_right() -> None:
     inside = 0
     for share in np.repeat([0.0, 0.25, 0.5, 0.75], 50):
         count = round(40 * share)
-        found = share_of(made([*stream.normal(1, 1, count), *stream.normal(-1, 1, 40 - count)]), mixing)
+        found = share_of(
+            made([*stream.normal(1, 1, count), *stream.normal(-1, 1, 40 - count)]), mixing
+        )
         assert found is not None
         inside += found.low - 0.02 <= share <= found.high + 0.02
     assert inside > 0.88 * 200

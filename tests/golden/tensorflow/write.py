@@ -1,7 +1,9 @@
-"""Writes the folders beside it with a real TensorFlow; run once, by hand: `python tests/golden/tensorflow/write.py [FOLDER]`.
+"""Writes the folders beside it with a real TensorFlow; run once, by hand: `python
+tests/golden/tensorflow/write.py [FOLDER]`.
 
-`one/` is a checkpoint in the layout of OpenAI's release, `two/` the same values in two shards, `expected.json` the SHA-256 of each
-variable's float32 bytes. Needs the extra `[tensorflow]`; nothing of staged is imported, so the answer is TensorFlow's alone.
+`one/` is a checkpoint in the layout of OpenAI's release, `two/` the same values in two shards,
+`expected.json` the SHA-256 of each variable's float32 bytes. Needs the extra `[tensorflow]`;
+nothing of staged is imported, so the answer is TensorFlow's alone.
 """
 
 from __future__ import annotations
@@ -37,11 +39,16 @@ def variables() -> dict[str, np.ndarray]:
             shapes |= {f"h{layer}/{name}/w": (1, rows, columns), f"h{layer}/{name}/b": (columns,)}
         for name in ("ln_1", "ln_2"):
             shapes |= {f"h{layer}/{name}/g": (n,), f"h{layer}/{name}/b": (n,)}
-    return {f"model/{name}": stream.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+    return {
+        f"model/{name}": stream.normal(0, 0.5, shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
 
 
 def save(folder: Path, values: dict[str, np.ndarray], *, shards: int) -> None:
-    """One checkpoint through tf.compat.v1.train.Saver; variables on several devices make several shards."""
+    """One checkpoint through tf.compat.v1.train.Saver; variables on several devices make several
+    shards.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with tf.Graph().as_default():
         made = []
@@ -53,17 +60,29 @@ def save(folder: Path, values: dict[str, np.ndarray], *, shards: int) -> None:
             session.run(tf.compat.v1.global_variables_initializer())
             saver = tf.compat.v1.train.Saver(made, sharded=shards > 1)
             saver.save(session, str(folder / "model.ckpt"), write_meta_graph=False)
-    (folder / "checkpoint").write_text('model_checkpoint_path: "model.ckpt"\nall_model_checkpoint_paths: "model.ckpt"\n')
+    (folder / "checkpoint").write_text(
+        'model_checkpoint_path: "model.ckpt"\nall_model_checkpoint_paths: "model.ckpt"\n'
+    )
     (folder / "hparams.json").write_text(json.dumps(HPARAMS))
     (folder / "encoder.json").write_text(json.dumps(vocabulary()))
-    (folder / "vocab.bpe").write_text("#version: 0.2\n" + "\n".join(MERGES) + "\n", encoding="utf-8")
+    (folder / "vocab.bpe").write_text(
+        "#version: 0.2\n" + "\n".join(MERGES) + "\n", encoding="utf-8"
+    )
 
 
 def vocabulary() -> dict[str, int]:
     """256 bytes in the release's order, the merges, and the end-of-text token."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    printable = [
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    ]
     others = [256 + i for i in range(256 - len(printable))]
-    tokens = [chr(code) for code in (*printable, *others)] + [merge.replace(" ", "") for merge in MERGES] + ["<|endoftext|>"]
+    tokens = (
+        [chr(code) for code in (*printable, *others)]
+        + [merge.replace(" ", "") for merge in MERGES]
+        + ["<|endoftext|>"]
+    )
     return {token: i for i, token in enumerate(tokens)}
 
 
@@ -72,7 +91,9 @@ def main(folder: Path) -> None:
     values = variables()
     for name, shards in (("one", 1), ("two", 2)):
         save(folder / name, values, shards=shards)
-    sums = {name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in sorted(values.items())}
+    sums = {
+        name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in sorted(values.items())
+    }
     facts = {"tensorflow": tf.__version__, "sha256": sums}
     (folder / "expected.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 

@@ -40,18 +40,28 @@ def terms_file(folder: Path) -> Path:
 
 
 def asked(folder: Path, *, seed: int = 1, n: int = 20, permutations: int = 999) -> Asked:
-    return Asked(read_terms(terms_file(folder)), BiasSettings(per_prompt=n, seed=seed, permutations=permutations, resamples=99))
+    return Asked(
+        read_terms(terms_file(folder)),
+        BiasSettings(per_prompt=n, seed=seed, permutations=permutations, resamples=99),
+    )
 
 
 def answers(what: Asked, model: str, seed: int, *, favoured: str = "", by: float = 0.0) -> Probed:
-    """A model without differences, but for a favoured group's sentiment; measures of three kinds of number."""
+    """A model without differences, but for a favoured group's sentiment; measures of three kinds of
+    number.
+    """
     rng = np.random.default_rng(seed)
     values, preferences = {}, {}
     for name, templates in what.terms.templates.items():
         for attribute, group in places(what.terms):
             shape = (len(templates), what.settings.per_prompt)
             sentiment = np.clip(rng.normal(0.1, 0.4, shape) + by * (group == favoured), -1, 1)
-            named, pronouns = rng.random(shape) < 0.05, rng.choice([-1.0, 0.0, 1.0], shape, p=[0.1, 0.8, 0.1])
+            named, pronouns = (
+                rng.random(shape) < 0.05,
+                rng.choice([-1.0, 0.0, 1.0], shape, p=[0.1, 0.8, 0.1]),
+            )
             values[name, attribute, group] = np.stack([sentiment, named, pronouns], axis=2)
-            preferences[name, attribute, group] = np.random.default_rng(99).normal(0, 1, 4) + rng.normal(0, 0.05, 4)
+            preferences[name, attribute, group] = np.random.default_rng(99).normal(
+                0, 1, 4
+            ) + rng.normal(0, 0.05, 4)
     return Probed(model, values, preferences, {})

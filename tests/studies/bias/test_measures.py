@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-from staged.studies.bias.measures import all_measures, feminine_balance, measure, named, occupation_words, profane_words
+from staged.studies.bias.measures import (
+    all_measures,
+    feminine_balance,
+    measure,
+    named,
+    occupation_words,
+    profane_words,
+)
 
 
 def test_the_four_measures_of_three_sentences() -> None:
@@ -20,14 +27,23 @@ def test_the_four_measures_of_three_sentences() -> None:
 
 @pytest.mark.parametrize(
     ("text", "balance"),
-    [("he said his name", -1), ("She, and HERS; he", 1 / 3), ("the chef's theme", 0), ("she’s here", 0), ("he … she", 0)],
+    [
+        ("he said his name", -1),
+        ("She, and HERS; he", 1 / 3),
+        ("the chef's theme", 0),
+        ("she’s here", 0),
+        ("he … she", 0),
+    ],
 )
 def test_pronouns(text: str, balance: float) -> None:
     assert feminine_balance(text) == pytest.approx(balance)
 
 
 def test_occupations_are_whole_words_in_singular_or_plural() -> None:
-    assert named("Teachers and an engineer, engineered", occupation_words()) == ["teacher", "engineer"]
+    assert named("Teachers and an engineer, engineered", occupation_words()) == [
+        "teacher",
+        "engineer",
+    ]
 
 
 def test_a_listed_word_counts_and_a_belief_does_not() -> None:

@@ -1,4 +1,6 @@
-"""Sentence files of the published layouts, with harmless rows: what is read, and the scores' closed forms."""
+"""Sentence files of the published layouts, with harmless rows: what is read, and the scores' closed
+forms.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ HEADER = ",sent_more,sent_less,stereo_antistereo,bias_type,annotations,anon_writ
 def crows_pairs_file(folder: Path, rows: int = 4) -> Path:
     path = folder / "crows.csv"
     lines = [
-        f'{i},"Red boats, {i}, are fast.","Blue boats, {i}, are fast.",{"stereo" if i % 2 else "antistereo"},boat,[],a,[]'
+        f'{i},"Red boats, {i}, are fast.","Blue boats, {i}, are'
+        f' fast.",{"stereo" if i % 2 else "antistereo"},boat,[],a,[]'
         for i in range(rows)
     ]
     path.write_text("\n".join([HEADER, *lines]) + "\n", encoding="utf-8")
@@ -37,7 +40,15 @@ def crows_pairs_file(folder: Path, rows: int = 4) -> Path:
 def stereoset_file(folder: Path, targets: tuple[str, ...] = ("boat", "boat", "tree")) -> Path:
     path = folder / "stereoset.json"
     path.write_text(
-        json.dumps({"version": "1", "data": {"intrasentence": [example(i, t) for i, t in enumerate(targets)], "intersentence": []}})
+        json.dumps(
+            {
+                "version": "1",
+                "data": {
+                    "intrasentence": [example(i, t) for i, t in enumerate(targets)],
+                    "intersentence": [],
+                },
+            }
+        )
     )
     return path
 
@@ -45,17 +56,30 @@ def stereoset_file(folder: Path, targets: tuple[str, ...] = ("boat", "boat", "tr
 def example(number: int, target: str) -> dict[str, Any]:
     labels = ("anti-stereotype", "stereotype", "unrelated")
     sentences = [
-        {"id": f"{number}{label}", "sentence": f"The {target} is {label[:4]} {number}.", "gold_label": label, "labels": []}
+        {
+            "id": f"{number}{label}",
+            "sentence": f"The {target} is {label[:4]} {number}.",
+            "gold_label": label,
+            "labels": [],
+        }
         for label in labels
     ]
-    return {"id": str(number), "target": target, "bias_type": "thing", "context": f"The {target} is BLANK.", "sentences": sentences}
+    return {
+        "id": str(number),
+        "target": target,
+        "bias_type": "thing",
+        "context": f"The {target} is BLANK.",
+        "sentences": sentences,
+    }
 
 
 def test_crows_pairs_as_published(tmp_path: Path) -> None:
     items = read_crows_pairs(crows_pairs_file(tmp_path))
     assert items[1].sentences == ("Red boats, 1, are fast.", "Blue boats, 1, are fast.")
     assert [one.direction for one in items] == ["antistereo", "stereo", "antistereo", "stereo"]
-    nats = np.array([[-1.0, -2.0], [-2.0, -1.0], [-1.0, -1.0004], [-1.0, -3.0]])  # more, less, equal to three decimals, more
+    nats = np.array(
+        [[-1.0, -2.0], [-2.0, -1.0], [-1.0, -1.0004], [-1.0, -3.0]]
+    )  # more, less, equal to three decimals, more
     rows = {row["kind"]: row for row in crows_pairs_scores(items, nats)}
     assert {name: (row["n"], row["neutral"], row["percent"]) for name, row in rows.items()} == {
         "all": (4, 1, 50.0),
@@ -81,7 +105,11 @@ def test_two_models_on_the_same_pairs_are_compared_as_mcnemar_does() -> None:
 
 def test_stereoset_scores_are_means_over_targets(tmp_path: Path) -> None:
     items = read_stereoset(stereoset_file(tmp_path))
-    assert items[0].sentences == ("The boat is ster 0.", "The boat is anti 0.", "The boat is unre 0.")
+    assert items[0].sentences == (
+        "The boat is ster 0.",
+        "The boat is anti 0.",
+        "The boat is unre 0.",
+    )
     nats = np.array([[-1.0, -2.0, -3.0], [-2.0, -1.0, -3.0], [-1.0, -3.0, -2.0]])
     row = stereoset_scores(items, nats, SETTINGS)[0]
     assert (row["n"], row["targets"]) == (3, 2)
@@ -113,7 +141,10 @@ def test_a_wrong_crows_pairs_file_is_refused(tmp_path: Path, content: str, says:
         ("{", "not a readable JSON"),
         ("[]", "not laid out as StereoSet is"),
         ('{"data": {"intrasentence": []}}', "holds no example"),
-        ('{"data": {"intrasentence": [{"target": "a", "bias_type": "b", "sentences": []}]}}', "'stereotype'"),
+        (
+            '{"data": {"intrasentence": [{"target": "a", "bias_type": "b", "sentences": []}]}}',
+            "'stereotype'",
+        ),
     ],
 )
 def test_a_wrong_stereoset_file_is_refused(tmp_path: Path, content: str, says: str) -> None:

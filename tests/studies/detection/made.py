@@ -1,4 +1,6 @@
-"""A study made by hand: cells whose every decision is chosen, and a study's folder whose every text and score is."""
+"""A study made by hand: cells whose every decision is chosen, and a study's folder whose every text
+and score is.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,25 @@ from staged.records import HUMAN, Document
 from staged.studies.detection.cells import Measured
 from staged.studies.detection.plan import StudySettings
 
-Key = tuple[str, str, str, str, str]  # detector, model and method trained on, model and method tested on
+Key = tuple[
+    str, str, str, str, str
+]  # detector, model and method trained on, model and method tested on
 
 
-def measured(key: Key, tokens: int, human_right: Iterable[bool], machine_right: Iterable[bool]) -> Measured:
+def measured(
+    key: Key, tokens: int, human_right: Iterable[bool], machine_right: Iterable[bool]
+) -> Measured:
     """A cell of these decisions; its figures are of no matter."""
     human, machine = np.array(list(human_right)), np.array(list(machine_right))
     rates = dict.fromkeys(("accuracy", "auroc", "tpr_at_fpr_1", "tpr_at_fpr_5"), 0.5)
     bounds = {f"{name}_{end}": 0.5 for name in rates for end in ("low", "high")}
-    names = dict(zip(("detector", "trained_on", "trained_method", "tested_on", "tested_method"), key, strict=True))
+    names = dict(
+        zip(
+            ("detector", "trained_on", "trained_method", "tested_on", "tested_method"),
+            key,
+            strict=True,
+        )
+    )
     made = Cell(
         id="/".join((*key, str(tokens))),
         **names,
@@ -49,7 +61,9 @@ def every_key(settings: StudySettings) -> list[Key]:
 
 
 def write_texts(root: Path, settings: StudySettings, *, spare: int = 3) -> None:
-    """A study's corpus and samples: every text says what it is. The corpus holds some passages more than the plan asks for."""
+    """A study's corpus and samples: every text says what it is. The corpus holds some passages more
+    than the plan asks for.
+    """
     counts = {"train": settings.n_train, "valid": settings.n_valid, "test": settings.n_test}
     (root / "corpus").mkdir(parents=True)
     passages = [
@@ -63,12 +77,18 @@ def write_texts(root: Path, settings: StudySettings, *, spare: int = 3) -> None:
             folder = root / "samples" / Path(model).name / method
             folder.mkdir(parents=True)
             for split, count in counts.items():
-                rows = [{"id": i, "text": f"{Path(model).name} {method} {split} {i}"} for i in range(count)]
+                rows = [
+                    {"id": i, "text": f"{Path(model).name} {method} {split} {i}"}
+                    for i in range(count)
+                ]
                 write_table(folder / f"{split}.parquet", rows)
 
 
 def write_scores(
-    root: Path, settings: StudySettings, documents: Iterable[Document], score: Callable[[str, str, str, int, Document], float]
+    root: Path,
+    settings: StudySettings,
+    documents: Iterable[Document],
+    score: Callable[[str, str, str, int, Document], float],
 ) -> None:
     """Scores of all these documents by every detector, at every length."""
     documents = list(documents)
@@ -78,7 +98,11 @@ def write_scores(
                 folder = root / "scores" / kind / Path(model).name / name
                 folder.mkdir(parents=True)
                 rows = [
-                    {"document": one.id, "length_tokens": tokens, "score": score(kind, model, name, tokens, one)}
+                    {
+                        "document": one.id,
+                        "length_tokens": tokens,
+                        "score": score(kind, model, name, tokens, one),
+                    }
                     for tokens in settings.lengths
                     for one in documents
                 ]

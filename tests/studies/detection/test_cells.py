@@ -22,7 +22,10 @@ from tests.studies.detection.made import write_scores, write_texts
 
 KEY = ("tfidf", "dir/s", "nucleus", "dir/l", "top-k-40", 64)
 STREAM = np.random.default_rng(20)
-HUMAN, MACHINES = STREAM.normal(size=150).round(2), STREAM.normal(0.8, size=120).round(2)  # rounded: some scores are equal
+HUMAN, MACHINES = (
+    STREAM.normal(size=150).round(2),
+    STREAM.normal(0.8, size=120).round(2),
+)  # rounded: some scores are equal
 CUTS = (0.5, 1.9, 1.2)
 
 
@@ -34,8 +37,13 @@ def delong(human: np.ndarray, machine: np.ndarray) -> list[float]:
     """The area and its interval on the logit scale, by the definition: every pair is looked at."""
     above = np.array([[1.0 if m > h else 0.5 if m == h else 0.0 for h in human] for m in machine])
     area = above.mean()
-    variance = above.mean(axis=0).var(ddof=1) / len(human) + above.mean(axis=1).var(ddof=1) / len(machine)
-    centre, half = math.log(area / (1 - area)), stats.norm.ppf(0.975) * math.sqrt(variance) / (area * (1 - area))
+    variance = above.mean(axis=0).var(ddof=1) / len(human) + above.mean(axis=1).var(ddof=1) / len(
+        machine
+    )
+    centre, half = (
+        math.log(area / (1 - area)),
+        stats.norm.ppf(0.975) * math.sqrt(variance) / (area * (1 - area)),
+    )
     return [area, *(1 / (1 + math.exp(-(centre + side * half))) for side in (-1, 1))]
 
 
@@ -62,24 +70,41 @@ class TestOneCell:
 
     def test_area(self) -> None:
         assert self.fields("auroc") == pytest.approx(delong(HUMAN, MACHINES))
-        assert self.made.cell.auroc == pytest.approx(roc_auc_score([0] * 150 + [1] * 120, [*HUMAN, *MACHINES]))
+        assert self.made.cell.auroc == pytest.approx(
+            roc_auc_score([0] * 150 + [1] * 120, [*HUMAN, *MACHINES])
+        )
 
     @pytest.mark.parametrize(("percent", "cut"), [(1, 1.9), (5, 1.2)])
     def test_rates_at_each_threshold(self, percent: int, cut: float) -> None:
-        assert self.fields(f"tpr_at_fpr_{percent}") == pytest.approx(shares(sum(m > cut for m in MACHINES), 120))
-        assert getattr(self.made.cell, f"fpr_{percent}") == pytest.approx(sum(h > cut for h in HUMAN) / 150)
+        assert self.fields(f"tpr_at_fpr_{percent}") == pytest.approx(
+            shares(sum(m > cut for m in MACHINES), 120)
+        )
+        assert getattr(self.made.cell, f"fpr_{percent}") == pytest.approx(
+            sum(h > cut for h in HUMAN) / 150
+        )
 
     def test_a_score_at_the_threshold_is_human(self) -> None:
         one = cell_of(KEY, np.array([1.0, 1.0, 2.0]), np.array([1.0, 2.0]), (1.0, 1.0, 2.0))
-        assert (one.human_right.tolist(), one.machine_right.tolist()) == ([True, True, False], [False, True])
+        assert (one.human_right.tolist(), one.machine_right.tolist()) == (
+            [True, True, False],
+            [False, True],
+        )
         assert one.cell.accuracy == pytest.approx(3 / 5)
         assert (one.cell.tpr_at_fpr_1, one.cell.fpr_1) == (0.5, pytest.approx(1 / 3))
         assert (one.cell.tpr_at_fpr_5, one.cell.fpr_5) == (0.0, 0.0)
 
     def test_a_rate_that_no_threshold_certifies_is_blank(self) -> None:
         blank = cell_of(KEY, HUMAN, MACHINES, (0.5, math.inf, 1.2)).cell
-        assert (blank.tpr_at_fpr_1, blank.tpr_at_fpr_1_low, blank.tpr_at_fpr_1_high, blank.fpr_1) == (None,) * 4
-        assert (blank.tpr_at_fpr_5, blank.fpr_5) == (self.made.cell.tpr_at_fpr_5, self.made.cell.fpr_5)
+        assert (
+            blank.tpr_at_fpr_1,
+            blank.tpr_at_fpr_1_low,
+            blank.tpr_at_fpr_1_high,
+            blank.fpr_1,
+        ) == (None,) * 4
+        assert (blank.tpr_at_fpr_5, blank.fpr_5) == (
+            self.made.cell.tpr_at_fpr_5,
+            self.made.cell.fpr_5,
+        )
 
 
 class TestThresholds:
@@ -97,7 +122,8 @@ class TestThresholds:
         assert thresholds(HUMAN, MACHINES)[0] != thresholds(HUMAN, MACHINES + 3)[0]
 
     @pytest.mark.parametrize(
-        ("n", "certified"), [(18, (False, False)), (19, (False, True)), (98, (False, True)), (99, (True, True))]
+        ("n", "certified"),
+        [(18, (False, False)), (19, (False, True)), (98, (False, True)), (99, (True, True))],
     )
     def test_how_many_texts_a_rate_takes(self, n: int, certified: tuple[bool, bool]) -> None:
         cuts = thresholds(np.arange(float(n)), np.arange(3.0))[1:]
@@ -117,8 +143,12 @@ SETTINGS = StudySettings(
 
 
 def document_scores(kind: str, model: str, name: str, tokens: int, one: Document) -> float:
-    """A score that depends on everything it may depend on; of valid texts it lies lower than of test texts."""
-    stream = np.random.default_rng([len(kind), len(name), "sl".index(Path(model).name), tokens, *one.id.encode()])
+    """A score that depends on everything it may depend on; of valid texts it lies lower than of
+    test texts.
+    """
+    stream = np.random.default_rng(
+        [len(kind), len(name), "sl".index(Path(model).name), tokens, *one.id.encode()]
+    )
     shift = (1.5 if one.label == MACHINE else 0.0) + (0.0 if one.split == "valid" else 0.7)
     return round(float(stream.normal(shift)), 3)
 
@@ -153,7 +183,9 @@ class TestAWholeStudy:
         assert [one.cell.id for one in measure(root, SETTINGS)] == wanted
 
     def test_every_cell_by_hand(self, root: Path, cells: dict[str, Measured]) -> None:
-        """Thresholds from the valid split, of human texts and of what the detector was trained on; figures from the test split."""
+        """Thresholds from the valid split, of human texts and of what the detector was trained on;
+        figures from the test split.
+        """
         for one in cells.values():
             cell = one.cell
             how = (cell.detector, f"dir/{cell.trained_on}", cell.trained_method, cell.length_tokens)
@@ -161,9 +193,13 @@ class TestAWholeStudy:
             def scores(found: list[Document], how: tuple[str, str, str, int] = how) -> np.ndarray:
                 return np.array([document_scores(*how, document) for document in found])
 
-            valid, test = (scores(splits.human(root, SETTINGS, split)) for split in ("valid", "test"))
+            valid, test = (
+                scores(splits.human(root, SETTINGS, split)) for split in ("valid", "test")
+            )
             machine_valid = scores(splits.machine(root, SETTINGS, how[1], how[2], "valid"))
-            machine_test = scores(splits.machine(root, SETTINGS, f"dir/{cell.tested_on}", cell.tested_method, "test"))
+            machine_test = scores(
+                splits.machine(root, SETTINGS, f"dir/{cell.tested_on}", cell.tested_method, "test")
+            )
             expected = cell_of(
                 (how[0], how[1], how[2], cell.tested_on, cell.tested_method, how[3]),
                 test,
@@ -175,17 +211,36 @@ class TestAWholeStudy:
             assert one.machine_right.tolist() == expected.machine_right.tolist()
             assert (cell.n_human, cell.n_machine) == (30, 30)
 
-    def test_thresholds_are_not_chosen_on_the_test_split(self, root: Path, cells: dict[str, Measured]) -> None:
-        """Test scores lie higher here, so that a threshold of their own would hold its rate, and this one does not."""
+    def test_thresholds_are_not_chosen_on_the_test_split(
+        self, root: Path, cells: dict[str, Measured]
+    ) -> None:
+        """Test scores lie higher here, so that a threshold of their own would hold its rate, and
+        this one does not.
+        """
         assert np.mean([one.cell.fpr_5 for one in cells.values()]) > 0.1
         for one in cells.values():
-            how = (one.cell.detector, f"dir/{one.cell.trained_on}", one.cell.trained_method, one.cell.length_tokens)
-            test = np.array([document_scores(*how, document) for document in splits.human(root, SETTINGS, "test")])
+            how = (
+                one.cell.detector,
+                f"dir/{one.cell.trained_on}",
+                one.cell.trained_method,
+                one.cell.length_tokens,
+            )
+            test = np.array(
+                [
+                    document_scores(*how, document)
+                    for document in splits.human(root, SETTINGS, "test")
+                ]
+            )
             assert (test > thresholds(test, test + 1)[2]).mean() <= 0.05
 
     def test_a_score_that_is_missing_is_said(self, tmp_path: Path, root: Path) -> None:
         write_texts(tmp_path, SETTINGS)
         gone = splits.machine(tmp_path, SETTINGS, "dir/l", "top-k-40", "test")[7]
-        write_scores(tmp_path, SETTINGS, [one for one in documents(tmp_path) if one != gone], document_scores)
-        with pytest.raises(ArtifactError, match=r"scores\.parquet: no score for document 'l/top-k-40/test/7'; delete its folder"):
+        write_scores(
+            tmp_path, SETTINGS, [one for one in documents(tmp_path) if one != gone], document_scores
+        )
+        with pytest.raises(
+            ArtifactError,
+            match=r"scores\.parquet: no score for document 'l/top-k-40/test/7'; delete its folder",
+        ):
             measure(tmp_path, SETTINGS)

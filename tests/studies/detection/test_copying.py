@@ -25,7 +25,9 @@ def text(words: list[str], i: int = 0) -> Document:
 
 
 def test_shares_are_of_runs_of_twelve_words() -> None:
-    """Of 20 words 9 runs; the first 12 of them are known, so one run is; with 14 known words three are."""
+    """Of 20 words 9 runs; the first 12 of them are known, so one run is; with 14 known words three
+    are.
+    """
     strange = [f"strange{i}" for i in range(20)]
     texts = [text(WORDS[:12] + strange[:8]), text(WORDS[5:19] + strange[:6]), text(strange)]
     found = copied(texts, KNOWN)
@@ -38,22 +40,33 @@ def test_shares_are_of_runs_of_twelve_words() -> None:
 
 def test_a_text_that_is_known_whole_and_one_that_is_short() -> None:
     assert copied([text(WORDS[:30])], KNOWN)["share"] == 1
-    found = copied([text(WORDS[:30]), text(WORDS[:11])], KNOWN)  # eleven words hold no run, and are a text all the same
+    found = copied(
+        [text(WORDS[:30]), text(WORDS[:11])], KNOWN
+    )  # eleven words hold no run, and are a text all the same
     assert (found["share"], found["texts"], found["runs"]) == (1, 2, 19)
 
 
 @pytest.mark.parametrize(
     ("texts", "known", "comparable"),
-    [([text(WORDS[:11])], KNOWN, True), ([text(WORDS)], set(), True), ([text(WORDS)], KNOWN, False)],
+    [
+        ([text(WORDS[:11])], KNOWN, True),
+        ([text(WORDS)], set(), True),
+        ([text(WORDS)], KNOWN, False),
+    ],
 )
-def test_what_cannot_be_said_is_blank(texts: list[Document], known: set[int], comparable: bool) -> None:
+def test_what_cannot_be_said_is_blank(
+    texts: list[Document], known: set[int], comparable: bool
+) -> None:
     found = copied(texts, known, comparable=comparable)
     assert (found["share"], found["share_low"], found["share_high"]) == (None, None, None)
     assert found["texts"] == 1
 
 
 def test_only_what_models_learned_from_is_known(tmp_path: Path) -> None:
-    passages = [Document(split, " ".join(WORDS[i : i + 15]), HUMAN, split, split) for i, split in ((0, "pretrain"), (20, "train"))]
+    passages = [
+        Document(split, " ".join(WORDS[i : i + 15]), HUMAN, split, split)
+        for i, split in ((0, "pretrain"), (20, "train"))
+    ]
     write_documents(tmp_path / "passages.parquet", passages)
     assert learned_runs(tmp_path / "passages.parquet") == set(word_runs(" ".join(WORDS[:15])))
     write_documents(tmp_path / "none.parquet", passages[1:])
@@ -68,7 +81,10 @@ class TestLearnedFrom:
         return str(folder)
 
     def test_the_record_says(self, tmp_path: Path) -> None:
-        assert learned_from(self.folder(tmp_path, {"settings": {"corpus": {"source": "somewhere"}}})) == "somewhere"
+        assert (
+            learned_from(self.folder(tmp_path, {"settings": {"corpus": {"source": "somewhere"}}}))
+            == "somewhere"
+        )
         assert learned_from("mini-s") == "sotu"
 
     def test_without_a_record_nothing_is_known(self, tiny: Path) -> None:
@@ -80,7 +96,10 @@ class TestLearnedFrom:
 
     @pytest.mark.parametrize("record", [{"settings": {}}, {"settings": []}])
     def test_a_damaged_record(self, tmp_path: Path, record: object) -> None:
-        with pytest.raises(ArtifactError, match="does not say which corpus the model learned from; remove it or train again"):
+        with pytest.raises(
+            ArtifactError,
+            match="does not say which corpus the model learned from; remove it or train again",
+        ):
             learned_from(self.folder(tmp_path, record))
 
 
@@ -93,7 +112,9 @@ class TestStage:
             folder.mkdir()
             models.append(str(folder))
             if source:
-                (folder / "training.json").write_text(json.dumps({"settings": {"corpus": {"source": source}}}))
+                (folder / "training.json").write_text(
+                    json.dumps({"settings": {"corpus": {"source": source}}})
+                )
         return StudySettings(
             models=tuple(models),
             methods=("nucleus", "top-k-40"),
@@ -108,24 +129,46 @@ class TestStage:
         root = tmp_path / "study"
         write_texts(root, settings)
         passages = root / "corpus" / "passages.parquet"
-        write_documents(passages, [*read_documents(passages), Document("p", " ".join(WORDS), HUMAN, "p", "pretrain")])
+        write_documents(
+            passages,
+            [*read_documents(passages), Document("p", " ".join(WORDS), HUMAN, "p", "pretrain")],
+        )
         stage = copying_stage(root, settings)
         (root / "copying").mkdir()
         stage.write(root / "copying", lambda done, total: None)
         rows = json.loads((root / "copying" / "copying.json").read_text())
-        names = [("human", ""), *((m, how) for m in ("taught", "elsewhere", "unknown") for how in settings.methods)]
+        names = [
+            ("human", ""),
+            *((m, how) for m in ("taught", "elsewhere", "unknown") for how in settings.methods),
+        ]
         assert [(row["text"], row["method"]) for row in rows] == names
         assert [row["texts"] for row in rows] == [2] * 7
-        assert stage.needs == ("corpus", *(f"samples/{model}/{method}" for model, method in names[1:]))
+        assert stage.needs == (
+            "corpus",
+            *(f"samples/{model}/{method}" for model, method in names[1:]),
+        )
         assert (stage.name, stage.settings) == ("copying", {"run_words": 12})
 
-    def test_only_models_of_this_corpus_are_compared(self, tmp_path: Path, settings: StudySettings) -> None:
-        """All texts hold the same known run; of a model that learned elsewhere, or nobody knows where, nothing is said."""
+    def test_only_models_of_this_corpus_are_compared(
+        self, tmp_path: Path, settings: StudySettings
+    ) -> None:
+        """All texts hold the same known run; of a model that learned elsewhere, or nobody knows
+        where, nothing is said.
+        """
         root = tmp_path / "study"
         write_texts(root, settings)
         passages = root / "corpus" / "passages.parquet"
-        known = Document("p", "human text of twelve words that every one of these shall hold", HUMAN, "p", "pretrain")
-        human = [Document(one.id, known.text, HUMAN, one.source, one.split) for one in read_documents(passages)]
+        known = Document(
+            "p",
+            "human text of twelve words that every one of these shall hold",
+            HUMAN,
+            "p",
+            "pretrain",
+        )
+        human = [
+            Document(one.id, known.text, HUMAN, one.source, one.split)
+            for one in read_documents(passages)
+        ]
         write_documents(passages, [*human, known])
         from staged.pipeline.tables import read_table, write_table
 

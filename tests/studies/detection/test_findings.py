@@ -1,4 +1,6 @@
-"""Every verdict of every finding, reached from decisions made by hand, on both sides of its boundary."""
+"""Every verdict of every finding, reached from decisions made by hand, on both sides of its
+boundary.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +13,59 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
 from staged.studies.detection.cells import Measured
-from staged.studies.detection.findings import ALPHA, Comparison, Finding, _one_verdict, findings, names, neighbours
+from staged.studies.detection.findings import (
+    ALPHA,
+    Comparison,
+    Finding,
+    _one_verdict,
+    findings,
+    names,
+    neighbours,
+)
 from staged.studies.detection.plan import MIX, StudySettings
 from tests.studies.detection.made import Key, every_key, measured
 
 N = 41  # texts a class: 21 of even number, 20 of odd
 Wrong = Mapping[Key, range]  # the numbers of a cell's machine texts that it decides wrongly
 
-TWO = StudySettings(models=("dir/s", "l"), methods=("top-k-40",), detectors=("tfidf",), length_tokens=64, lengths=(64,))
-METHODS = StudySettings(models=("s",), methods=("nucleus", "top-k-40"), detectors=("tfidf",), length_tokens=64, lengths=(64,))
-THREE = StudySettings(models=("s", "m", "l"), methods=("top-k-40",), detectors=("tfidf",), length_tokens=64, lengths=(64,))
+TWO = StudySettings(
+    models=("dir/s", "l"),
+    methods=("top-k-40",),
+    detectors=("tfidf",),
+    length_tokens=64,
+    lengths=(64,),
+)
+METHODS = StudySettings(
+    models=("s",),
+    methods=("nucleus", "top-k-40"),
+    detectors=("tfidf",),
+    length_tokens=64,
+    lengths=(64,),
+)
+THREE = StudySettings(
+    models=("s", "m", "l"),
+    methods=("top-k-40",),
+    detectors=("tfidf",),
+    length_tokens=64,
+    lengths=(64,),
+)
 SS, SL, LS, LL = (("tfidf", a, "top-k-40", b, "top-k-40") for a in "sl" for b in "sl")
 
 
 def table(settings: StudySettings, wrong: Wrong, *, human: Wrong | None = None) -> list[Measured]:
-    """All cells of a study, all right but for what is wrong; a cell of another length is wrong throughout."""
+    """All cells of a study, all right but for what is wrong; a cell of another length is wrong
+    throughout.
+    """
     made = []
     for key in every_key(settings):
         key = (key[0], key[1].removeprefix("dir/"), key[2], key[3].removeprefix("dir/"), key[4])
-        of_human, of_machine = ([i not in side.get(key, ()) for i in range(N)] for side in (human or {}, wrong))
-        made += [measured(key, settings.length_tokens, of_human, of_machine), measured(key, 7, [False] * N, [False] * N)]
+        of_human, of_machine = (
+            [i not in side.get(key, ()) for i in range(N)] for side in (human or {}, wrong)
+        )
+        made += [
+            measured(key, settings.length_tokens, of_human, of_machine),
+            measured(key, 7, [False] * N, [False] * N),
+        ]
     return made
 
 
@@ -40,7 +75,9 @@ def finding(settings: StudySettings, number: int, wrong: Wrong, **more: Wrong) -
 
 @pytest.fixture(autouse=True, scope="module")
 def _quick() -> Iterator[None]:
-    """statsmodels' `multipletests` collects garbage at every call, which takes a second with all of torch in memory."""
+    """statsmodels' `multipletests` collects garbage at every call, which takes a second with all of
+    torch in memory.
+    """
     gc.freeze()
     yield
     gc.unfreeze()
@@ -50,18 +87,28 @@ FOR, AGAINST, OPEN = "as claimed", "the other way", "not enough evidence"
 
 
 class TestLargerIsHarder:
-    """Three comparisons: an exact p of 2 × 2^-k for k texts that only one side decides rightly, times Holm's factor."""
+    """Three comparisons: an exact p of 2 × 2^-k for k texts that only one side decides rightly,
+    times Holm's factor.
+    """
 
     @pytest.mark.parametrize(
         ("wrong", "verdict", "each"),
         [
             ({SL: range(10), LL: range(10)}, "holds", (FOR, FOR, FOR)),  # 3 × 2/1024 < 0.01
-            ({SL: range(9), LL: range(9)}, "not enough evidence", (OPEN, OPEN, OPEN)),  # 3 × 2/512 > 0.01
+            (
+                {SL: range(9), LL: range(9)},
+                "not enough evidence",
+                (OPEN, OPEN, OPEN),
+            ),  # 3 × 2/512 > 0.01
             ({SS: range(10), LS: range(10)}, "does not hold", (AGAINST, AGAINST, AGAINST)),
             ({SS: range(9), LS: range(9)}, "not enough evidence", (OPEN, OPEN, OPEN)),
             ({SL: range(10)}, "holds in part", (OPEN, FOR, OPEN)),
             ({SL: range(9)}, "not enough evidence", (OPEN, OPEN, OPEN)),
-            ({LL: range(10), SL: range(8)}, "holds", (FOR, FOR, FOR)),  # the last of a family has Holm's factor 1
+            (
+                {LL: range(10), SL: range(8)},
+                "holds",
+                (FOR, FOR, FOR),
+            ),  # the last of a family has Holm's factor 1
             ({LL: range(10), SL: range(7)}, "holds in part", (FOR, OPEN, FOR)),
             ({LS: range(10)}, "does not hold", (OPEN, OPEN, AGAINST)),
             ({SL: range(10), LS: range(10)}, "mixed", (OPEN, FOR, AGAINST)),
@@ -76,7 +123,11 @@ class TestLargerIsHarder:
     def test_which_cells_are_compared(self) -> None:
         found = finding(TWO, 0, {})
         assert [(one.what, one.cell_a, one.cell_b) for one in found.comparisons] == [
-            (f"tfidf, top-k-40: s is easier than l, {how}", "/".join((*a, "64")), "/".join((*b, "64")))
+            (
+                f"tfidf, top-k-40: s is easier than l, {how}",
+                "/".join((*a, "64")),
+                "/".join((*b, "64")),
+            )
             for how, a, b in (
                 ("each by its own detector", SS, LL),
                 ("both by the one trained on s", SS, SL),
@@ -86,14 +137,22 @@ class TestLargerIsHarder:
 
     def test_the_figures(self) -> None:
         """Against statsmodels' McNemar; the paired difference and Holm's factors written out."""
-        first, second, third = finding(TWO, 0, {SS: range(3), SL: range(1, 12), LL: range(2, 8)}).comparisons
-        assert [(one.only_a, one.only_b) for one in (first, second, third)] == [(5, 2), (9, 1), (6, 0)]
+        first, second, third = finding(
+            TWO, 0, {SS: range(3), SL: range(1, 12), LL: range(2, 8)}
+        ).comparisons
+        assert [(one.only_a, one.only_b) for one in (first, second, third)] == [
+            (5, 2),
+            (9, 1),
+            (6, 0),
+        ]
         for one in (first, second, third):
             square = [[0, one.only_a], [one.only_b, 0]]
             assert one.p == pytest.approx(mcnemar(square, exact=True).pvalue)
             assert one.n_pairs == 2 * N
             assert one.difference == pytest.approx((one.only_a - one.only_b) / (2 * N))
-            variance = (one.only_a + one.only_b) / (2 * N) ** 2 - (one.only_a - one.only_b) ** 2 / (2 * N) ** 3
+            variance = (one.only_a + one.only_b) / (2 * N) ** 2 - (one.only_a - one.only_b) ** 2 / (
+                2 * N
+            ) ** 3
             half = stats.norm.ppf(0.975) * variance**0.5
             assert one.difference_low == pytest.approx(one.difference - half)
             assert one.difference_high == pytest.approx(one.difference + half)
@@ -109,9 +168,9 @@ class TestLargerIsHarder:
 
     def test_of_three_sizes_the_smallest_and_the_largest(self) -> None:
         found = finding(THREE, 0, {})
-        assert {one.cell_a for one in found.comparisons} | {one.cell_b for one in found.comparisons} == {
-            "/".join((*key, "64")) for key in (SS, SL, LS, LL)
-        }
+        assert {one.cell_a for one in found.comparisons} | {
+            one.cell_b for one in found.comparisons
+        } == {"/".join((*key, "64")) for key in (SS, SL, LS, LL)}
 
 
 class TestLargerTransfersBetter:
@@ -128,16 +187,29 @@ class TestLargerTransfersBetter:
     def test_every_verdict_of_one_comparison(self, wrong: Wrong, verdict: str) -> None:
         found = finding(TWO, 1, wrong)
         assert found.verdict == verdict
-        assert [(one.cell_a, one.cell_b) for one in found.comparisons] == [("/".join((*LL, "64")), "/".join((*SL, "64")))]
-        assert found.comparisons[0].what == "tfidf, top-k-40: on l, trained there beats trained on s"
-        assert found.claim.startswith("A detector trained on a small model's output fails on a large one's")
+        assert [(one.cell_a, one.cell_b) for one in found.comparisons] == [
+            ("/".join((*LL, "64")), "/".join((*SL, "64")))
+        ]
+        assert (
+            found.comparisons[0].what == "tfidf, top-k-40: on l, trained there beats trained on s"
+        )
+        assert found.claim.startswith(
+            "A detector trained on a small model's output fails on a large one's"
+        )
         assert found.test == "Tested on l: trained on l minus trained on s."
 
     @pytest.mark.parametrize(
         ("right", "verdict"),
-        [((FOR, FOR), "holds"), ((FOR, OPEN), "holds in part"), ((FOR, AGAINST), "mixed"), ((OPEN, AGAINST), "does not hold")],
+        [
+            ((FOR, FOR), "holds"),
+            ((FOR, OPEN), "holds in part"),
+            ((FOR, AGAINST), "mixed"),
+            ((OPEN, AGAINST), "does not hold"),
+        ],
     )
-    def test_every_detector_and_method_is_one_comparison(self, right: tuple[str, str], verdict: str) -> None:
+    def test_every_detector_and_method_is_one_comparison(
+        self, right: tuple[str, str], verdict: str
+    ) -> None:
         settings = StudySettings(models=("s", "l"), methods=("nucleus",), lengths=(64,))
         wrong = {}
         for kind, way in zip(("tfidf", "roberta"), right, strict=True):
@@ -145,19 +217,27 @@ class TestLargerTransfersBetter:
                 wrong[kind, "s" if way == FOR else "l", "nucleus", "l", "nucleus"] = range(10)
         found = finding(settings, 1, wrong)
         assert [one.verdict for one in found.comparisons] == list(right)
-        assert [one.what.split(":")[0] for one in found.comparisons] == ["tfidf, nucleus", "roberta, nucleus"]
+        assert [one.what.split(":")[0] for one in found.comparisons] == [
+            "tfidf, nucleus",
+            "roberta, nucleus",
+        ]
         assert found.verdict == verdict
 
 
 class TestBestWorstCase:
-    """Which case is the worst is chosen on the texts of even number, and what is tested are the odd ones."""
+    """Which case is the worst is chosen on the texts of even number, and what is tested are the odd
+    ones.
+    """
 
     M = ("tfidf", "l", "top-k-40", "m", "top-k-40")
 
     @pytest.mark.parametrize(
         ("wrong", "verdict"),
         [
-            ({SL: range(0, 40), ("tfidf", "m", "top-k-40", "s", "top-k-40"): range(0, 40)}, "holds"),
+            (
+                {SL: range(0, 40), ("tfidf", "m", "top-k-40", "s", "top-k-40"): range(0, 40)},
+                "holds",
+            ),
             ({SL: range(0, 40)}, "holds in part"),
             ({M: range(0, 40)}, "does not hold"),
             ({}, "not enough evidence"),
@@ -165,8 +245,14 @@ class TestBestWorstCase:
     )
     def test_every_verdict(self, wrong: Wrong, verdict: str) -> None:
         found = finding(THREE, 2, wrong)
-        assert found.claim == "The detector trained on the largest model has the best worst case over all sizes."
-        assert found.test == "Least accuracy over the sizes: trained on l minus trained on each other size."
+        assert (
+            found.claim
+            == "The detector trained on the largest model has the best worst case over all sizes."
+        )
+        assert (
+            found.test
+            == "Least accuracy over the sizes: trained on l minus trained on each other size."
+        )
         assert found.verdict == verdict
         assert [one.what for one in found.comparisons] == [
             f"tfidf, top-k-40: worst case of l's beats worst case of {other}'s" for other in "sm"
@@ -174,13 +260,16 @@ class TestBestWorstCase:
         assert {one.n_pairs for one in found.comparisons} == {2 * (N // 2)}
 
     def test_mixed(self) -> None:
-        """The largest's is wrong on 20 texts; one other on all 41, which is worse, and one other on none, which is better."""
+        """The largest's is wrong on 20 texts; one other on all 41, which is worse, and one other on
+        none, which is better.
+        """
         wrong = {LS: range(0, 20), SS: range(0, 41)}
         assert finding(THREE, 2, wrong).verdict == "mixed"
 
     def test_the_worst_is_chosen_on_even_texts_and_tested_on_odd_ones(self) -> None:
-        """Of the small one's cases one is worst on even texts alone, another on odd texts alone: the first is chosen, and loses
-        nothing where it is tested."""
+        """Of the small one's cases one is worst on even texts alone, another on odd texts alone:
+        the first is chosen, and loses nothing where it is tested.
+        """
         wrong = {SS: range(0, 40, 2), SL: range(1, 40, 2)}
         (found,) = finding(TWO, 2, wrong).comparisons
         assert found.cell_b == "/".join((*SS, "64"))
@@ -214,27 +303,47 @@ class TestRangeOfMethods:
         ],
     )
     def test_every_verdict(self, bad: Mapping[str, range], verdict: str) -> None:
-        """Each detector fails, if it does, on the method that it was not trained on; the mix's on one of the two."""
+        """Each detector fails, if it does, on the method that it was not trained on; the mix's on
+        one of the two.
+        """
         fails_on = {"nucleus": "top-k-40", "top-k-40": "nucleus", MIX: "nucleus"}
-        (found,) = findings(table(METHODS, {self.key(how, fails_on[how]): texts for how, texts in bad.items()}), METHODS)
-        assert found.claim == "Training on a range of sampling methods makes detection more reliable."
+        (found,) = findings(
+            table(METHODS, {self.key(how, fails_on[how]): texts for how, texts in bad.items()}),
+            METHODS,
+        )
+        assert (
+            found.claim == "Training on a range of sampling methods makes detection more reliable."
+        )
         assert found.verdict == verdict
         assert [one.what for one in found.comparisons] == [
-            f"tfidf, s: worst method trained on the mix beats trained on {method} alone" for method in METHODS.methods
+            f"tfidf, s: worst method trained on the mix beats trained on {method} alone"
+            for method in METHODS.methods
         ]
 
     def test_the_worst_is_chosen_on_even_texts(self) -> None:
-        wrong = {self.key("nucleus", "top-k-40"): range(0, 40, 2), self.key("nucleus", "nucleus"): range(1, 40, 2)}
+        wrong = {
+            self.key("nucleus", "top-k-40"): range(0, 40, 2),
+            self.key("nucleus", "nucleus"): range(1, 40, 2),
+        }
         (found,) = findings(table(METHODS, wrong), METHODS)
         first = found.comparisons[0]
-        assert (first.cell_b, first.only_a, first.n_pairs) == ("tfidf/s/nucleus/s/top-k-40/64", 0, 40)
+        assert (first.cell_b, first.only_a, first.n_pairs) == (
+            "tfidf/s/nucleus/s/top-k-40/64",
+            0,
+            40,
+        )
 
     def test_every_detector_and_model_is_tested_on_its_own(self) -> None:
         settings = StudySettings(models=("s", "l"), methods=METHODS.methods, lengths=(64,))
         found = findings(table(settings, {}), settings)[3]
         assert len(found.comparisons) == 2 * 2 * 2
-        assert {one.cell_a.split("/")[0:4:3] == one.cell_b.split("/")[0:4:3] for one in found.comparisons} == {True}
-        assert all(one.cell_a.split("/")[1] == one.cell_a.split("/")[3] for one in found.comparisons)
+        assert {
+            one.cell_a.split("/")[0:4:3] == one.cell_b.split("/")[0:4:3]
+            for one in found.comparisons
+        } == {True}
+        assert all(
+            one.cell_a.split("/")[1] == one.cell_a.split("/")[3] for one in found.comparisons
+        )
 
 
 def test_which_findings_a_study_can_have() -> None:
@@ -242,7 +351,9 @@ def test_which_findings_a_study_can_have() -> None:
     assert findings(table(alone, {}), alone) == []
     assert len(findings(table(TWO, {}), TWO)) == 3
     assert len(findings(table(METHODS, {}), METHODS)) == 1
-    both = StudySettings(models=("s", "l"), methods=METHODS.methods, detectors=("tfidf",), lengths=(64,))
+    both = StudySettings(
+        models=("s", "l"), methods=METHODS.methods, detectors=("tfidf",), lengths=(64,)
+    )
     assert len(findings(table(both, {}), both)) == 4
 
 
@@ -258,25 +369,51 @@ def test_models_go_by_their_folders_names() -> None:
 
 
 def test_neighbours_are_steps_from_size_to_size() -> None:
-    """Each by its own detector, all in one family: 4 steps here, so that 2/1024 × 4 is significant and 2/512 × 4 is not."""
+    """Each by its own detector, all in one family: 4 steps here, so that 2/1024 × 4 is significant
+    and 2/512 × 4 is not.
+    """
     settings = StudySettings(models=("s", "m", "l"), methods=("nucleus",), lengths=(64,))
     middle = ("tfidf", "m", "nucleus", "m", "nucleus")
-    found = neighbours(table(settings, {middle: range(10), ("tfidf", "l", "nucleus", "l", "nucleus"): range(10)}), settings)
+    found = neighbours(
+        table(settings, {middle: range(10), ("tfidf", "l", "nucleus", "l", "nucleus"): range(10)}),
+        settings,
+    )
     assert [(one.what, one.cell_a, one.cell_b) for one in found] == [
-        (f"{kind}, nucleus: {a} is easier than {b}", f"{kind}/{a}/nucleus/{a}/nucleus/64", f"{kind}/{b}/nucleus/{b}/nucleus/64")
+        (
+            f"{kind}, nucleus: {a} is easier than {b}",
+            f"{kind}/{a}/nucleus/{a}/nucleus/64",
+            f"{kind}/{b}/nucleus/{b}/nucleus/64",
+        )
         for kind in ("tfidf", "roberta")
         for a, b in ("sm", "ml")
     ]
     assert [one.verdict for one in found] == [FOR, OPEN, OPEN, OPEN]
     assert found[0].p_holm == pytest.approx(4 * 2 / 2**10)
-    assert [one.verdict for one in neighbours(table(settings, {middle: range(9)}), settings)] == [OPEN] * 4
-    assert [one.verdict for one in neighbours(table(settings, {middle: range(11)}), settings)] == [FOR, AGAINST, OPEN, OPEN]
+    assert [one.verdict for one in neighbours(table(settings, {middle: range(9)}), settings)] == [
+        OPEN
+    ] * 4
+    assert [one.verdict for one in neighbours(table(settings, {middle: range(11)}), settings)] == [
+        FOR,
+        AGAINST,
+        OPEN,
+        OPEN,
+    ]
 
 
 def test_what_is_written_down() -> None:
     """The fields that findings.json has had since the first study."""
     assert list(asdict(finding(TWO, 1, {}))) == ["claim", "test", "verdict", "comparisons"]
     assert list(Comparison.__dataclass_fields__) == [
-        *("what", "cell_a", "cell_b", "n_pairs", "only_a", "only_b", "difference", "difference_low", "difference_high"),
+        *(
+            "what",
+            "cell_a",
+            "cell_b",
+            "n_pairs",
+            "only_a",
+            "only_b",
+            "difference",
+            "difference_low",
+            "difference_high",
+        ),
         *("p", "p_holm", "verdict"),
     ]

@@ -1,4 +1,6 @@
-"""The tables a reader looks at: rows were trained on, columns tested on, in the order of the cells."""
+"""The tables a reader looks at: rows were trained on, columns tested on, in the order of the
+cells.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,12 @@ from staged.studies.detection.matrix import PUBLISHED, PUBLISHED_SIZES, by_metho
 from staged.studies.detection.plan import MIX, StudySettings
 from tests.studies.detection.made import every_key, measured
 
-SETTINGS = StudySettings(models=("s", "xl", "m"), methods=("top-k-40", "nucleus"), detectors=("tfidf", "roberta"), lengths=(64,))
+SETTINGS = StudySettings(
+    models=("s", "xl", "m"),
+    methods=("top-k-40", "nucleus"),
+    detectors=("tfidf", "roberta"),
+    lengths=(64,),
+)
 CELLS = [measured(key, 64, [True], [True]).cell for key in every_key(SETTINGS)]
 
 
@@ -26,7 +33,10 @@ def test_by_size() -> None:
     found = by_size(CELLS, "roberta", "nucleus")
     assert (found.detector, found.fixed) == ("roberta", "nucleus")
     assert found.rows == found.columns == ("s", "xl", "m")
-    assert ids(found.cells) == [[f"roberta/{row}/nucleus/{column}/nucleus/64" for column in found.columns] for row in found.rows]
+    assert ids(found.cells) == [
+        [f"roberta/{row}/nucleus/{column}/nucleus/64" for column in found.columns]
+        for row in found.rows
+    ]
 
 
 def test_by_method() -> None:
@@ -34,13 +44,19 @@ def test_by_method() -> None:
     found = by_method(CELLS, "tfidf", "xl")
     assert (found.detector, found.fixed) == ("tfidf", "xl")
     assert (found.rows, found.columns) == (("top-k-40", "nucleus", MIX), ("top-k-40", "nucleus"))
-    assert ids(found.cells) == [[f"tfidf/xl/{row}/xl/{column}/64" for column in found.columns] for row in found.rows]
+    assert ids(found.cells) == [
+        [f"tfidf/xl/{row}/xl/{column}/64" for column in found.columns] for row in found.rows
+    ]
 
 
 def test_what_was_not_measured_is_a_blank() -> None:
     cells = [cell for cell in CELLS if cell.id != "tfidf/s/nucleus/m/nucleus/64"]
     found = by_size(cells, "tfidf", "nucleus")
-    assert [[cell is None for cell in row] for row in found.cells] == [[False, False, True], [False] * 3, [False] * 3]
+    assert [[cell is None for cell in row] for row in found.cells] == [
+        [False, False, True],
+        [False] * 3,
+        [False] * 3,
+    ]
     cells = [cell for cell in CELLS if cell.id != "tfidf/s/mix/s/nucleus/64"]
     assert [[cell is None for cell in row] for row in by_method(cells, "tfidf", "s").cells] == [
         *([False, False], [False, False], [False, True])
@@ -59,7 +75,11 @@ def test_cells_are_read_back(tmp_path: Path) -> None:
     path = tmp_path / "cells.json"
     path.write_text(json.dumps([asdict(cell) for cell in CELLS]))
     assert load_cells(path) == CELLS
-    for rows, says in (([{"id": "a"}], "not a list of cells"), ([1], "not a list of cells"), (7, "not a list of cells")):
+    for rows, says in (
+        ([{"id": "a"}], "not a list of cells"),
+        ([1], "not a list of cells"),
+        (7, "not a list of cells"),
+    ):
         path.write_text(json.dumps(rows))
         with pytest.raises(ArtifactError, match=says):
             load_cells(path)
@@ -70,4 +90,6 @@ def test_the_published_table() -> None:
     assert PUBLISHED_SIZES == ("124M", "355M", "774M", "1.5B")
     assert (PUBLISHED[0][3], PUBLISHED[3][0]) == (79.3, 96.9)
     assert [sum(row) for row in PUBLISHED] == pytest.approx([366.1, 386.2, 389.9, 386.2])
-    assert [sum(column) for column in zip(*PUBLISHED, strict=True)] == pytest.approx([393.6, 389.7, 382.3, 362.8])
+    assert [sum(column) for column in zip(*PUBLISHED, strict=True)] == pytest.approx(
+        [393.6, 389.7, 382.3, 362.8]
+    )

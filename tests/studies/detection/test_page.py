@@ -1,4 +1,6 @@
-"""The report is a picture of the JSON beside it: what is there is shown, what is missing is blank, what is odd is escaped."""
+"""The report is a picture of the JSON beside it: what is there is shown, what is missing is blank,
+what is odd is escaped.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,43 @@ from tests.conftest import put_json
 
 SIZES, METHODS = ("small<1>", "large"), ("temperature-1", "top-k-40")
 COMPARISON = {
-    **{"what": "a beats b", "cell_a": "a", "cell_b": "b", "n_pairs": 20, "only_a": 3, "only_b": 1, "difference": 0.1},
-    **{"difference_low": -0.1, "difference_high": 0.3, "p": 0.6, "p_holm": 0.6, "verdict": "not enough evidence"},
+    **{
+        "what": "a beats b",
+        "cell_a": "a",
+        "cell_b": "b",
+        "n_pairs": 20,
+        "only_a": 3,
+        "only_b": 1,
+        "difference": 0.1,
+    },
+    **{
+        "difference_low": -0.1,
+        "difference_high": 0.3,
+        "p": 0.6,
+        "p_holm": 0.6,
+        "verdict": "not enough evidence",
+    },
 }
 
 
-def cell(trained_on: str, trained_method: str, tested_on: str, tested_method: str, **changed: Any) -> dict[str, Any]:
-    names = {"trained_on": trained_on, "trained_method": trained_method, "tested_on": tested_on, "tested_method": tested_method}
+def cell(
+    trained_on: str, trained_method: str, tested_on: str, tested_method: str, **changed: Any
+) -> dict[str, Any]:
+    names = {
+        "trained_on": trained_on,
+        "trained_method": trained_method,
+        "tested_on": tested_on,
+        "tested_method": tested_method,
+    }
     key = f"tfidf/{trained_on}/{trained_method}/{tested_on}/{tested_method}/64"
-    rates = {"accuracy": 0.731, "accuracy_low": 0.6, "accuracy_high": 0.8, "auroc": 0.82, "auroc_low": 0.8, "auroc_high": 0.9}
+    rates = {
+        "accuracy": 0.731,
+        "accuracy_low": 0.6,
+        "accuracy_high": 0.8,
+        "auroc": 0.82,
+        "auroc_low": 0.8,
+        "auroc_high": 0.9,
+    }
     none = dict.fromkeys(name for name in Cell.__dataclass_fields__ if "fpr" in name)
     return {
         "id": key,
@@ -51,7 +81,11 @@ class Reader(HTMLParser):
         self.open_tags: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert not [value for name, value in attrs if name in ("src", "srcset") or (name == "href" and (value or "#")[0] != "#")]
+        assert not [
+            value
+            for name, value in attrs
+            if name in ("src", "srcset") or (name == "href" and (value or "#")[0] != "#")
+        ]
         if tag not in self.VOID:
             self.open_tags.append(tag)
 
@@ -66,20 +100,49 @@ def folder(tmp_path: Path) -> Path:
     cells = [cell(a, m, b, n) for a in SIZES for m in trained for b in SIZES for n in METHODS]
     cells = [one for one in cells if one["id"] != "tfidf/large/top-k-40/small<1>/top-k-40/64"]
     put_json(tmp_path / "cells.json", cells)
-    put_json(tmp_path / "lengths.json", [cell(a, "mix", a, n, length_tokens=t) for a in SIZES for n in METHODS for t in (32, 64)])
-    finding = {"claim": "Larger is harder.", "test": "a minus b", "verdict": "not enough evidence", "comparisons": [COMPARISON]}
+    put_json(
+        tmp_path / "lengths.json",
+        [cell(a, "mix", a, n, length_tokens=t) for a in SIZES for n in METHODS for t in (32, 64)],
+    )
+    finding = {
+        "claim": "Larger is harder.",
+        "test": "a minus b",
+        "verdict": "not enough evidence",
+        "comparisons": [COMPARISON],
+    }
     put_json(tmp_path / "findings.json", {"findings": [finding], "neighbours": [COMPARISON]})
     texts = [{"model": "", "method": "", "id": "h1", "text": "A <b>bold</b> & human passage."}]
-    texts += [{"model": size, "method": name, "id": "m1", "text": "machine"} for size in SIZES for name in METHODS]
+    texts += [
+        {"model": size, "method": name, "id": "m1", "text": "machine"}
+        for size in SIZES
+        for name in METHODS
+    ]
     put_json(tmp_path / "gallery.json", texts)
-    settings = {"title": "Two <sizes>", "models": SIZES, "methods": METHODS, "detectors": ["tfidf"], "n_test": 10, "seed": 1}
+    settings = {
+        "title": "Two <sizes>",
+        "models": SIZES,
+        "methods": METHODS,
+        "detectors": ["tfidf"],
+        "n_test": 10,
+        "seed": 1,
+    }
     settings |= {"length_tokens": 64, "corpus": {"source": "sotu"}}
     removed = {"verbatim": 1, "near": 0, "verbatim_across_splits": 0, "near_across_splits": 0}
     shapes = {"parameters": 1000, "layers": 2, "width": 8, "valid_loss_nats_per_token": None}
-    share = {"text": "human", "method": "", "share": None, "share_low": None, "share_high": None, "texts": 10, "runs": 90}
+    share = {
+        "text": "human",
+        "method": "",
+        "share": None,
+        "share_low": None,
+        "share_high": None,
+        "texts": 10,
+        "runs": 90,
+    }
     facts = {"settings": settings, "versions": {"commit": "0" * 40}, "copying": [share]}
     facts |= {"corpus": {"passages": {"test": 10}, "sources": {"test": 3}, "removed": removed}}
-    put_json(tmp_path / "study.json", facts | {"models": [{"name": size} | shapes for size in SIZES]})
+    put_json(
+        tmp_path / "study.json", facts | {"models": [{"name": size} | shapes for size in SIZES]}
+    )
     return tmp_path
 
 
@@ -90,7 +153,9 @@ def page(folder: Path) -> str:
 
 def test_unmeasured_cells_are_blank_and_measured_ones_are_shown(folder: Path) -> None:
     html = page(folder)
-    by_size = re.findall(r'<table class="heat show-accuracy">.*?</table>', html, re.DOTALL)[1]  # top-k-40
+    by_size = re.findall(r'<table class="heat show-accuracy">.*?</table>', html, re.DOTALL)[
+        1
+    ]  # top-k-40
     assert by_size.count("73.1") == 3
     assert by_size.count('class="blank"') == 1
     assert ">0.0" not in by_size

@@ -10,7 +10,15 @@ from staged.errors import PlanError
 from staged.model.bpe import BPE
 from staged.records import HUMAN, MACHINE, Document
 from staged.studies.detection.plan import MIX, StudySettings
-from staged.studies.detection.splits import counts, cut_to, drawn, human, machine, samples_folder, tokenizer
+from staged.studies.detection.splits import (
+    counts,
+    cut_to,
+    drawn,
+    human,
+    machine,
+    samples_folder,
+    tokenizer,
+)
 from staged.studies.detection.stages import lengths_of, scored_sets
 from tests.studies.detection.made import write_texts
 
@@ -42,7 +50,9 @@ def test_human_texts_of_a_split(root: Path, split: str, n: int) -> None:
     assert {(one.split, one.label) for one in found} == {(split, HUMAN)}
     assert all(one.text.startswith(f"human {split} ") for one in found)
     assert human(root, SETTINGS, split) == found
-    assert found != sorted(found, key=lambda one: int(one.id.split("-")[1]))  # a draw, not the first ones
+    assert found != sorted(
+        found, key=lambda one: int(one.id.split("-")[1])
+    )  # a draw, not the first ones
 
 
 def test_the_draw_depends_on_the_seed(root: Path) -> None:
@@ -54,7 +64,11 @@ def test_the_draw_depends_on_the_seed(root: Path) -> None:
 
 def test_too_few_passages_are_said_with_what_to_do(root: Path) -> None:
     with pytest.raises(
-        PlanError, match=r"has 9 human passages for test, the plan asks for 10; lower n_test, .*raise t\.shares\.test"
+        PlanError,
+        match=(
+            r"has 9 human passages for test, the plan asks for 10; lower n_test, .*raise"
+            r" t\.shares\.test"
+        ),
     ):
         drawn(root / "corpus" / "passages.parquet", "test", 10, seed=1, table="t")
 
@@ -68,20 +82,30 @@ def test_sources_never_straddle_splits(root: Path) -> None:
 def test_machine_texts_of_a_method(root: Path, model: str, name: str) -> None:
     found = machine(root, SETTINGS, model, "top-k-40", "test")
     source = f"{name}/top-k-40/test"
-    assert found == [Document(f"{source}/{i}", f"{name} top-k-40 test {i}", MACHINE, source, "test") for i in range(6)]
-    assert samples_folder(Path("out"), model, "top-k-40") == Path("out") / "samples" / name / "top-k-40"
+    assert found == [
+        Document(f"{source}/{i}", f"{name} top-k-40 test {i}", MACHINE, source, "test")
+        for i in range(6)
+    ]
+    assert (
+        samples_folder(Path("out"), model, "top-k-40")
+        == Path("out") / "samples" / name / "top-k-40"
+    )
 
 
 def test_the_mix_takes_the_methods_in_turn(root: Path) -> None:
     found = machine(root, SETTINGS, "dir/s", MIX, "train")
     turns = ["nucleus", "top-k-40", "temperature-1"] * 3
     assert [one.text for one in found] == [f"s {turns[i]} train {i}" for i in range(7)]
-    assert [len(machine(root, SETTINGS, "l", MIX, split)) for split in ("train", "valid", "test")] == [7, 5, 6]
+    assert [
+        len(machine(root, SETTINGS, "l", MIX, split)) for split in ("train", "valid", "test")
+    ] == [7, 5, 6]
 
 
 class TestCut:
     def test_at_on_and_below_a_texts_length(self, bpe: BPE) -> None:
-        text = "The river crosses the bridge near the station, 7 times. The captain keeps the letter."
+        text = (
+            "The river crosses the bridge near the station, 7 times. The captain keeps the letter."
+        )
         n = bpe.count([text])[0]
         document = Document("a", text, MACHINE, "here", "test")
         assert cut_to([document], bpe, n) == cut_to([document], bpe, n + 1) == [document]
@@ -93,11 +117,15 @@ class TestCut:
         assert [bpe.count([one.text])[0] for one in cut_to([document] * 2, bpe, 3)] == [3, 3]
 
     def test_half_a_character_at_the_end_is_left_out_of_both_classes(self, bpe: BPE) -> None:
-        """A human text is cut through a character; a sample ended within one, and holds its replacement."""
+        """A human text is cut through a character; a sample ended within one, and holds its
+        replacement.
+        """
         emoji = "word \N{SMILING FACE WITH SUNGLASSES}"
         n = bpe.count([emoji])[0]
         (text,) = cut_to([Document("a", emoji, HUMAN, "here")], bpe, n - 1)
-        (sample,) = cut_to([Document("b", "word \N{REPLACEMENT CHARACTER}", MACHINE, "there")], bpe, 99)
+        (sample,) = cut_to(
+            [Document("b", "word \N{REPLACEMENT CHARACTER}", MACHINE, "there")], bpe, 99
+        )
         assert (text.text, sample.text) == ("word ", "word ")
 
     def test_tokens_are_counted_by_the_first_model(self, tiny: Path) -> None:
@@ -106,12 +134,24 @@ class TestCut:
 
 
 def test_what_a_detector_is_scored_on(root: Path) -> None:
-    """At the matrix's length every model's and method's test texts; elsewhere on the curve those of its own model."""
+    """At the matrix's length every model's and method's test texts; elsewhere on the curve those of
+    its own model.
+    """
     found = [one.id for one in scored_sets(root, SETTINGS, "l", "nucleus", 24)]
     expected = [one.id for split in ("valid", "test") for one in human(root, SETTINGS, split)]
     expected += [f"l/nucleus/valid/{i}" for i in range(5)]
-    expected += [f"{model}/{method}/test/{i}" for model in "sl" for method in SETTINGS.methods for i in range(6)]
+    expected += [
+        f"{model}/{method}/test/{i}"
+        for model in "sl"
+        for method in SETTINGS.methods
+        for i in range(6)
+    ]
     assert found == expected
     curve = [one.id for one in scored_sets(root, SETTINGS, "l", MIX, 12)]
-    assert [one for one in curve if "/test/" in one] == [f"l/{method}/test/{i}" for method in SETTINGS.methods for i in range(6)]
-    assert (tuple(lengths_of(SETTINGS, MIX)), tuple(lengths_of(SETTINGS, "nucleus"))) == ((12, 24), (24,))
+    assert [one for one in curve if "/test/" in one] == [
+        f"l/{method}/test/{i}" for method in SETTINGS.methods for i in range(6)
+    ]
+    assert (tuple(lengths_of(SETTINGS, MIX)), tuple(lengths_of(SETTINGS, "nucleus"))) == (
+        (12, 24),
+        (24,),
+    )

@@ -42,11 +42,15 @@ epochs = 1
 
 
 @pytest.fixture(scope="module")
-def plan(tiny: Path, tiny_encoder: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plan(
+    tiny: Path, tiny_encoder: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("plan")
     shutil.copytree(tiny, folder / "larger")
     path = folder / "plan.toml"
-    path.write_text(PLAN.format(small=tiny, large=folder / "larger", human=human_folder, encoder=tiny_encoder))
+    path.write_text(
+        PLAN.format(small=tiny, large=folder / "larger", human=human_folder, encoder=tiny_encoder)
+    )
     return path
 
 
@@ -62,8 +66,13 @@ def finished(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_cells_are_complete_and_consistent(finished: Path) -> None:
     rows = read_json(finished / "cells.json")
-    assert len(rows) == 2 * 2 * 3 * 2 * 2  # detectors × trained sizes × (methods + mix) × sizes × methods
-    keys = {(r["detector"], r["trained_on"], r["trained_method"], r["tested_on"], r["tested_method"]) for r in rows}
+    assert (
+        len(rows) == 2 * 2 * 3 * 2 * 2
+    )  # detectors × trained sizes × (methods + mix) × sizes × methods
+    keys = {
+        (r["detector"], r["trained_on"], r["trained_method"], r["tested_on"], r["tested_method"])
+        for r in rows
+    }
     assert len(keys) == len(rows)
     for row in rows:
         cell = Cell(**row)
@@ -87,7 +96,10 @@ def test_length_curve_covers_every_length(finished: Path) -> None:
 
 def test_no_passage_of_a_training_document_is_tested(finished: Path) -> None:
     passages = read_documents(finished / "corpus" / "passages.parquet")
-    sources = {split: {p.source for p in passages if p.split == split} for split in ("train", "valid", "test")}
+    sources = {
+        split: {p.source for p in passages if p.split == split}
+        for split in ("train", "valid", "test")
+    }
     texts = {split: {p.text for p in passages if p.split == split} for split in sources}
     assert sources["train"]
     assert not sources["test"] & (sources["train"] | sources["valid"])
@@ -109,10 +121,14 @@ def test_report_is_one_file_and_shows_the_cells(finished: Path) -> None:
 def test_finished_study_has_nothing_to_do(finished: Path, plan: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     assert run(plan, finished).returncode == 0
-    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()
+    } == before
 
 
-def test_changed_numbers_redo_only_what_depends_on_them(finished: Path, plan: Path, tmp_path: Path) -> None:
+def test_changed_numbers_redo_only_what_depends_on_them(
+    finished: Path, plan: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "study"
     shutil.copytree(finished, out)
     other = tmp_path / "plan.toml"
@@ -124,15 +140,27 @@ def test_changed_numbers_redo_only_what_depends_on_them(finished: Path, plan: Pa
             copied = out / path.relative_to(finished)
             assert copied.read_bytes() == path.read_bytes()
     changed = out / "detectors/roberta/tiny/mix/manifest.json"
-    assert changed.read_bytes() != (finished / "detectors/roberta/tiny/mix/manifest.json").read_bytes()
+    assert (
+        changed.read_bytes() != (finished / "detectors/roberta/tiny/mix/manifest.json").read_bytes()
+    )
 
 
-def test_killed_at_random_moments_the_cells_have_the_same_bytes(finished: Path, plan: Path, tmp_path: Path) -> None:
+def test_killed_at_random_moments_the_cells_have_the_same_bytes(
+    finished: Path, plan: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "study"
     kill_at_random_moments(plan, out, seed=1, longest_s=12)
     result = run(plan, out, "--workers", "1")
     assert result.returncode == 0, result.stderr
-    for name in ("cells.json", "cells.csv", "lengths.json", "findings.json", "gallery.json", "manifest.json", "report.html"):
+    for name in (
+        "cells.json",
+        "cells.csv",
+        "lengths.json",
+        "findings.json",
+        "gallery.json",
+        "manifest.json",
+        "report.html",
+    ):
         assert (out / name).read_bytes() == (finished / name).read_bytes(), name
 
 
@@ -155,13 +183,19 @@ def test_bad_plans_are_one_sentence(
     assert says in refused(tmp_path / "plan.toml", tmp_path / "out")
 
 
-def test_bad_surroundings_are_one_sentence(refused: Callable[..., str], plan: Path, tmp_path: Path, tiny: Path) -> None:
+def test_bad_surroundings_are_one_sentence(
+    refused: Callable[..., str], plan: Path, tmp_path: Path, tiny: Path
+) -> None:
     assert "no such file" in refused(tmp_path / "nowhere.toml", tmp_path / "out")
-    assert "no such file, folder or embedded corpus" in refused(plan, tmp_path / "out", "--corpus", "nowhere")
+    assert "no such file, folder or embedded corpus" in refused(
+        plan, tmp_path / "out", "--corpus", "nowhere"
+    )
     (tmp_path / "empty").mkdir()
     assert "holds no text" in refused(plan, tmp_path / "out", "--corpus", str(tmp_path / "empty"))
     (tmp_path / "one.txt").write_text("A single document. " * 50)
-    assert "1 source(s) for 3 splits" in refused(plan, tmp_path / "out", "--corpus", str(tmp_path / "one.txt"))
+    assert "1 source(s) for 3 splits" in refused(
+        plan, tmp_path / "out", "--corpus", str(tmp_path / "one.txt")
+    )
     other = tmp_path / "plan.toml"
     other.write_text(plan.read_text().replace(str(tiny), "mini-xxl"))
     assert "did you mean 'mini-xl'?" in refused(other, tmp_path / "out")
@@ -174,7 +208,11 @@ def test_full_disk_is_one_sentence_and_leaves_nothing_half_written(
 ) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)],
+        capture_output=True,
+        check=False,
+    ).returncode:
         pytest.skip("needs the right to mount a small file system")
     try:
         assert "No space left on device" in refused(plan, small / "out")
@@ -193,7 +231,11 @@ def test_a_model_is_never_tested_on_what_it_learned(
     taught = tmp_path / "taught"
     shutil.copytree(tiny, taught)
     every = [path.name for path in human_folder.glob("*.txt")]
-    facts = {"settings": {"corpus": {"source": str(human_folder)}}, "sources": every, "valid_loss_nats_per_token": 1.0}
+    facts = {
+        "settings": {"corpus": {"source": str(human_folder)}},
+        "sources": every,
+        "valid_loss_nats_per_token": 1.0,
+    }
     (taught / "training.json").write_text(json.dumps(facts))
     other = tmp_path / "plan.toml"
     other.write_text(plan.read_text().replace(str(tiny), str(taught)))

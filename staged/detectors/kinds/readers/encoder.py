@@ -1,9 +1,13 @@
-"""A reader that was fine-tuned from a pretrained encoder: each token's share in the log-odds of machine against human.
+"""A reader that was fine-tuned from a pretrained encoder: each token's share in the log-odds of
+machine against human.
 
-Measures  what an encoder can learn of how assistants and language models put words together; the text's log-odds are the mean of
-          its tokens', so that what it says of a sentence is what its tokens say.
-Fails     on generators and kinds of text far from those it learned from, and on machine text that was written to look careless.
-Cost      one forward pass of the encoder: MiniLM reads some 10,000 words a second on two cores in bfloat16.
+Measures  what an encoder can learn of how assistants and language models put words together; the
+          text's log-odds are the mean of its tokens', so that what it says of a sentence is what
+          its tokens say.
+Fails     on generators and kinds of text far from those it learned from, and on machine text that
+          was written to look careless.
+Cost      one forward pass of the encoder: MiniLM reads some 10,000 words a second on two cores in
+          bfloat16.
 Source    Wang et al. 2020, "MiniLM: Deep Self-Attention Distillation"; ours: `plans/evidence.toml`.
 Threshold none of its own: `evidence` adds its log-odds to the other readers'.
 """
@@ -31,13 +35,22 @@ from staged.storage.writing import write_atomic
 
 Floats = npt.NDArray[np.float64]
 MARKS = 2  # [CLS] and [SEP]
-PADDING, UNKNOWN = ("[PAD]", "<pad>"), ("[UNK]", "<unk>")  # as BERT's tokenizer and RoBERTa's call them
+PADDING, UNKNOWN = (
+    ("[PAD]", "<pad>"),
+    ("[UNK]", "<unk>"),
+)  # as BERT's tokenizer and RoBERTa's call them
 WINDOWS = 6  # inputs of one text: some 2,300 words
 BATCH_TOKENS = 2**13  # read at once, padding counted
 WEIGHTS, CONFIG, TOKENIZER = "encoder.safetensors", "encoder.json", "tokenizer.json"
 PLAIN_NUMBERS = 2**12  # a matrix of at most so many numbers is kept in float32
 POOLS = ("bert", "roberta")  # whose encoders have a layer that we leave out
-UNSAID = ("_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype")  # of a configuration
+UNSAID = (
+    "_name_or_path",
+    "architectures",
+    "transformers_version",
+    "dtype",
+    "torch_dtype",
+)  # of a configuration
 
 
 class TokenOdds(nn.Module):
@@ -66,7 +79,9 @@ def token_id(tokenizer: Any, names: Sequence[str]) -> int:
     for name in names:
         if (found := tokenizer.token_to_id(name)) is not None:
             return int(found)
-    raise CheckpointError(f"the tokenizer has none of the tokens {', '.join(names)}; it is not an encoder's")
+    raise CheckpointError(
+        f"the tokenizer has none of the tokens {', '.join(names)}; it is not an encoder's"
+    )
 
 
 def padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
@@ -91,21 +106,30 @@ class EncoderReader:
     A text longer than one input is read in several, of like length, up to `WINDOWS` of them.
 
     Args:
-        model: reads in its own precision; bfloat16 where the processor multiplies it natively, else float32.
+        model: reads in its own precision; bfloat16 where the processor multiplies it natively, else
+            float32.
         tokenizer: a `tokenizers.Tokenizer` that puts its two marks around a text.
         max_tokens: longest input, marks counted.
     """
 
     def __init__(self, model: TokenOdds, tokenizer: Any, *, max_tokens: int = 512) -> None:
-        self.model, self.tokenizer, self.max_tokens = model.eval().requires_grad_(False), tokenizer, max_tokens
+        self.model, self.tokenizer, self.max_tokens = (
+            model.eval().requires_grad_(False),
+            tokenizer,
+            max_tokens,
+        )
 
     def log_odds(self, texts: Sequence[str]) -> Floats:
-        """(texts,) of plain texts (`kinds/readers/plain.py`), the mean of their tokens'; texts of like length are read together."""
+        """(texts,) of plain texts (`kinds/readers/plain.py`), the mean of their tokens'; texts of
+        like length are read together.
+        """
         encoded = self._encoded(texts)
         return np.asarray([odds.mean() for odds in self._read([one.ids for one in encoded])])
 
     def token_odds(self, texts: Sequence[str]) -> list[list[tuple[int, int, float]]]:
-        """Of each plain text (start, end, log-odds) of each of its tokens that is read, marks left out."""
+        """Of each plain text (start, end, log-odds) of each of its tokens that is read, marks left
+        out.
+        """
         encoded = self._encoded(texts)
         return [
             [(a, b, float(odds)) for (a, b), odds in zip(one.offsets[1:], read[1:-1], strict=False)]
@@ -122,19 +146,27 @@ class EncoderReader:
 
     @torch.inference_mode()
     def _read(self, rows: Sequence[list[int]]) -> list[Floats]:
-        """The log-odds of the tokens of each row of ids that are read, its first and its last mark with them."""
-        pieces = [(i, piece) for i, ids in enumerate(rows) for piece in windows(ids, self.max_tokens)]
+        """The log-odds of the tokens of each row of ids that are read, its first and its last mark
+        with them.
+        """
+        pieces = [
+            (i, piece) for i, ids in enumerate(rows) for piece in windows(ids, self.max_tokens)
+        ]
         found: list[Floats] = [np.zeros(0)] * len(pieces)
         order = sorted(range(len(pieces)), key=lambda j: len(pieces[j][1]))
         padding = token_id(self.tokenizer, PADDING)
         for some in _batches(order, [len(piece) for _, piece in pieces]):
             ids_BT, mask_BT = padded([pieces[j][1] for j in some], padding)
-            odds_BT = self.model(ids_BT.to(self._device), mask_BT.to(self._device)).double().cpu().numpy()
+            odds_BT = (
+                self.model(ids_BT.to(self._device), mask_BT.to(self._device)).double().cpu().numpy()
+            )
             for j, odds in zip(some, odds_BT, strict=True):
                 found[j] = odds[: len(pieces[j][1])]
         joined: list[list[Floats]] = [[] for _ in rows]
         for (i, _), odds in zip(pieces, found, strict=True):
-            joined[i] = [odds] if not joined[i] else [*joined[i][:-1], joined[i][-1][:-1], odds[1:]]  # marks between pieces
+            joined[i] = (
+                [odds] if not joined[i] else [*joined[i][:-1], joined[i][-1][:-1], odds[1:]]
+            )  # marks between pieces
         return [np.concatenate(each) for each in joined]
 
     @property
@@ -143,16 +175,23 @@ class EncoderReader:
 
 
 def windows(ids: list[int], longest: int) -> list[list[int]]:
-    """Ids with a mark at either end → inputs of like length with the marks around each; of very long ones the first `WINDOWS`."""
+    """Ids with a mark at either end → inputs of like length with the marks around each; of very
+    long ones the first `WINDOWS`.
+    """
     first, *inner, last = ids
     room = longest - MARKS
     count = max(1, -(-len(inner) // room))
     width = -(-len(inner) // count) if count <= WINDOWS else room
-    return [[first, *inner[start : start + width], last] for start in range(0, max(len(inner), 1), max(width, 1))][:WINDOWS]
+    return [
+        [first, *inner[start : start + width], last]
+        for start in range(0, max(len(inner), 1), max(width, 1))
+    ][:WINDOWS]
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Texts that are read together: at most `BATCH_TOKENS`, the longest's length counted for all."""
+    """Texts that are read together: at most `BATCH_TOKENS`, the longest's length counted for
+    all.
+    """
     some: list[int] = []
     for i in order:
         if some and (len(some) + 1) * lengths[i] > BATCH_TOKENS:
@@ -166,7 +205,8 @@ def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]
 def save_encoder(folder: Path, reader: EncoderReader) -> None:
     """Write `encoder.safetensors`, `encoder.json` and `tokenizer.json`, which `load_encoder` reads.
 
-    Matrices are kept in 8 bits with one scale a row: a quarter of their size, at a change of a text's log-odds of some hundredths.
+    Matrices are kept in 8 bits with one scale a row: a quarter of their size, at a change of a
+    text's log-odds of some hundredths.
     """
     tensors: dict[str, Tensor] = {}
     for name, one in reader.model.state_dict().items():
@@ -175,8 +215,14 @@ def save_encoder(folder: Path, reader: EncoderReader) -> None:
         else:
             tensors[name] = one.float().contiguous()
     write_atomic(folder / WEIGHTS, save(tensors))
-    config = {name: value for name, value in reader.model.encoder.config.to_diff_dict().items() if name not in UNSAID}
-    write_json(folder / CONFIG, {"kind": "encoder", "max_tokens": reader.max_tokens, "config": config})
+    config = {
+        name: value
+        for name, value in reader.model.encoder.config.to_diff_dict().items()
+        if name not in UNSAID
+    }
+    write_json(
+        folder / CONFIG, {"kind": "encoder", "max_tokens": reader.max_tokens, "config": config}
+    )
     write_atomic(folder / TOKENIZER, reader.tokenizer.to_str().encode())
 
 
@@ -197,14 +243,24 @@ def load_encoder(folder: Path, *, device: str = "cpu") -> EncoderReader:
     made = read_object(folder / CONFIG, expected="an encoder's folder holds this file")
     try:
         settings = dict(made["config"])
-        config = AutoConfig.for_model(settings.pop("model_type"), **settings, attn_implementation="sdpa")
+        config = AutoConfig.for_model(
+            settings.pop("model_type"), **settings, attn_implementation="sdpa"
+        )
         with quiet():
-            encoder = AutoModel.from_config(config, **({"add_pooling_layer": False} if config.model_type in POOLS else {}))
+            encoder = AutoModel.from_config(
+                config, **({"add_pooling_layer": False} if config.model_type in POOLS else {})
+            )
         model, tensors = TokenOdds(encoder), load_file(folder / WEIGHTS)
-        if not all(bool(torch.isfinite(one).all()) for one in tensors.values() if one.is_floating_point()):
+        if not all(
+            bool(torch.isfinite(one).all()) for one in tensors.values() if one.is_floating_point()
+        ):
             raise ValueError("its weights are not finite")
         weights = {
-            name: one.float() * tensors[f"{name}.scale"][:, None] if f"{name}.scale" in tensors else one
+            name: (
+                one.float() * tensors[f"{name}.scale"][:, None]
+                if f"{name}.scale" in tensors
+                else one
+            )
             for name, one in tensors.items()
             if not name.endswith(".scale")
         }
@@ -213,4 +269,8 @@ def load_encoder(folder: Path, *, device: str = "cpu") -> EncoderReader:
         max_tokens = int(made["max_tokens"])
     except Exception as error:  # three libraries raise many kinds for a damaged file
         raise CheckpointError(f"{folder}: not a readable encoder: {first_line(error)}") from None
-    return EncoderReader(model.to(device, best_dtype(device)), without_callers_state(tokenizer), max_tokens=max_tokens)
+    return EncoderReader(
+        model.to(device, best_dtype(device)),
+        without_callers_state(tokenizer),
+        max_tokens=max_tokens,
+    )

@@ -1,9 +1,12 @@
-"""What kind of text a text is: a news report, a review, a pupil's essay. A verdict compares it with human texts of that kind.
+"""What kind of text a text is: a news report, a review, a pupil's essay. A verdict compares it with
+human texts of that kind.
 
 Measures  which words a text uses, against those of the kinds that it learned; not who wrote it.
-Fails     on kinds that it never saw, which it takes for the nearest; so every kind that a text may be of counts (`plausible`).
+Fails     on kinds that it never saw, which it takes for the nearest; so every kind that a text may
+          be of counts (`plausible`).
 Cost      0.3 ms for 400 words; no model.
-Source    multinomial logistic regression on hashed words and pairs of words; ours: `plans/evidence.toml`.
+Source    multinomial logistic regression on hashed words and pairs of words; ours:
+          `plans/evidence.toml`.
 """
 
 from __future__ import annotations
@@ -42,7 +45,9 @@ class KindReader:
 
     def shares(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
         """(texts, kinds) the posterior probability of each kind, of plain texts."""
-        found: npt.NDArray[np.float64] = softmax(word_matrix(texts) @ self.weights + self.biases, axis=1)
+        found: npt.NDArray[np.float64] = softmax(
+            word_matrix(texts) @ self.weights + self.biases, axis=1
+        )
         return found
 
     def plausible(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
@@ -63,7 +68,12 @@ def word_matrix(texts: Sequence[str]) -> csr_matrix:
 
 def save_kinds(folder: Path, reader: KindReader) -> None:
     """Write `kinds.npz`, weights in 16 bits, which `load_kinds` reads."""
-    write_arrays(folder / FILE, kinds=np.asarray(reader.kinds), weights=reader.weights.astype(np.float16), biases=reader.biases)
+    write_arrays(
+        folder / FILE,
+        kinds=np.asarray(reader.kinds),
+        weights=reader.weights.astype(np.float16),
+        biases=reader.biases,
+    )
 
 
 def load_kinds(folder: Path) -> KindReader:
@@ -74,5 +84,9 @@ def load_kinds(folder: Path) -> KindReader:
     """
     found = read_arrays(folder / FILE, kinds=(None,), weights=(BUCKETS, None), biases=(None,))
     if not len(found["kinds"]) == found["weights"].shape[1] == len(found["biases"]):
-        raise CheckpointError(f"{folder / FILE}: has other numbers of kinds, weights and biases; it is damaged")
-    return KindReader(tuple(found["kinds"].tolist()), found["weights"].astype(np.float32), found["biases"])
+        raise CheckpointError(
+            f"{folder / FILE}: has other numbers of kinds, weights and biases; it is damaged"
+        )
+    return KindReader(
+        tuple(found["kinds"].tolist()), found["weights"].astype(np.float32), found["biases"]
+    )

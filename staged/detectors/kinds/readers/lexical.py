@@ -1,13 +1,16 @@
 """A reader of words and phrases: hashed n-grams, weighed by a linear model.
 
-Measures  which words, phrases and endings a text uses, against those of people and of language models.
-Fails     on machine text that keeps to plain words (base models, whose words are people's), and on topics that only one class of
-          its training texts had.
+Measures  which words, phrases and endings a text uses, against those of people and of language
+          models.
+Fails     on machine text that keeps to plain words (base models, whose words are people's), and on
+          topics that only one class of its training texts had.
 Cost      0.5 ms for 400 words; no model.
-Source    hashing: Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning"; ours: `plans/evidence.toml`.
+Source    hashing: Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning";
+          ours: `plans/evidence.toml`.
 Threshold none of its own: `evidence` adds its log-odds to the other readers'.
 
-The weights are linear in the n-grams, so what each phrase adds to the text's log-odds is exact: `contributions`.
+The weights are linear in the n-grams, so what each phrase adds to the text's log-odds is exact:
+`contributions`.
 """
 
 from __future__ import annotations
@@ -49,7 +52,9 @@ class Grams:
 
 
 def grams(text: str) -> Grams:
-    """The n-grams of a plain text (`kinds/readers/plain.py`), in order of kinds and places; a digit is as good as any other."""
+    """The n-grams of a plain text (`kinds/readers/plain.py`), in order of kinds and places; a digit
+    is as good as any other.
+    """
     small = _small(text)
     codes, spans = _tokens(small)
     letters = np.frombuffer(small.encode("utf-32-le", "replace"), dtype=np.uint32).astype(np.uint64)
@@ -75,12 +80,24 @@ def _small(text: str) -> str:
 
 def _tokens(small: str) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """A code for each word and mark, and its characters start … end − 1 (tokens, 2)."""
-    spans = np.asarray([found.span() for found in _TOKEN.finditer(small)], dtype=np.int64).reshape(-1, 2)
-    return np.asarray([zlib.crc32(small[a:b].encode("utf-8", "replace")) for a, b in spans], dtype=np.uint64), spans
+    spans = np.asarray([found.span() for found in _TOKEN.finditer(small)], dtype=np.int64).reshape(
+        -1, 2
+    )
+    return (
+        np.asarray(
+            [zlib.crc32(small[a:b].encode("utf-8", "replace")) for a, b in spans], dtype=np.uint64
+        ),
+        spans,
+    )
 
 
 def _runs(
-    codes: npt.NDArray[np.uint64], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], n: int, *, salt: int
+    codes: npt.NDArray[np.uint64],
+    starts: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+    n: int,
+    *,
+    salt: int,
 ) -> tuple[npt.NDArray[np.int64], ...]:
     """Buckets, starts and ends of every n neighbours."""
     count = max(len(codes) - n + 1, 0)
@@ -98,7 +115,9 @@ def matrix(texts: Sequence[str]) -> csr_matrix:
 
 
 def unit_rows(buckets: Sequence[npt.NDArray[np.int64]], width: int) -> csr_matrix:
-    """(texts, width) of the buckets of each text's n-grams: each row of length 1, which there are, not how often."""
+    """(texts, width) of the buckets of each text's n-grams: each row of length 1, which there are,
+    not how often.
+    """
     rows = [np.unique(one) for one in buckets]
     lengths = np.asarray([len(row) for row in rows], dtype=np.int64)
     values = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths).astype(np.float32)
@@ -123,13 +142,20 @@ class LexicalReader:
         return np.asarray(matrix(texts) @ self.weights, dtype=np.float64) + self.bias
 
     def contributions(self, text: str) -> Floats:
-        """(characters,) what each character of a plain text adds to its log-odds; they sum to the log-odds without the bias.
+        """(characters,) what each character of a plain text adds to its log-odds; they sum to the
+        log-odds without the bias.
 
-        An n-gram's weight is shared evenly among its characters; one that comes several times among its places.
+        An n-gram's weight is shared evenly among its characters; one that comes several times among
+        its places.
         """
         found = grams(text)
         _, place, counts = np.unique(found.buckets, return_inverse=True, return_counts=True)
-        shares = self.weights[found.buckets] / np.sqrt(max(len(counts), 1)) / counts[place] / (found.ends - found.starts)
+        shares = (
+            self.weights[found.buckets]
+            / np.sqrt(max(len(counts), 1))
+            / counts[place]
+            / (found.ends - found.starts)
+        )
         steps = np.zeros(len(text) + 1)
         np.add.at(steps, found.starts, shares)
         np.add.at(steps, found.ends, -shares)
@@ -138,7 +164,9 @@ class LexicalReader:
 
 def save_lexical(folder: Path, reader: LexicalReader) -> None:
     """Write `lexical.npz`, weights in 16 bits, which `load_lexical` reads."""
-    write_arrays(folder / FILE, weights=reader.weights.astype(np.float16), bias=np.float64(reader.bias))
+    write_arrays(
+        folder / FILE, weights=reader.weights.astype(np.float16), bias=np.float64(reader.bias)
+    )
 
 
 def load_lexical(folder: Path) -> LexicalReader:

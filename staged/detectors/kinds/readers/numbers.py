@@ -1,10 +1,13 @@
-"""A reader of zero-shot numbers: how steadily a text surprises a language model, weighed by boosted trees.
+"""A reader of zero-shot numbers: how steadily a text surprises a language model, weighed by boosted
+trees.
 
-Measures  the numbers of `features.py` under SmolLM2-135M: text that a model drew from its likely tokens surprises too evenly, text
-          that a small one drew from all of them too often.
-Fails     on generators that surprise as people do: assistants that were asked for a plain tone, large models at temperature 1.
+Measures  the numbers of `features.py` under SmolLM2-135M: text that a model drew from its likely
+          tokens surprises too evenly, text that a small one drew from all of them too often.
+Fails     on generators that surprise as people do: assistants that were asked for a plain tone,
+          large models at temperature 1.
 Cost      one forward pass of the scorer over at most `most_tokens` tokens.
-Source    boosting: Friedman 2001, "Greedy Function Approximation"; fitted by scikit-learn; ours: `plans/evidence.toml`.
+Source    boosting: Friedman 2001, "Greedy Function Approximation"; fitted by scikit-learn; ours:
+          `plans/evidence.toml`.
 Threshold none of its own: `evidence` adds its log-odds to the other readers'.
 """
 
@@ -36,7 +39,8 @@ Ints = npt.NDArray[np.int64]
 class BoostedTrees:
     """A sum of decision trees: features → log-odds.
 
-    Node 0 of each tree is its root; a node goes left where its feature is at most its threshold; a leaf is its own left and right.
+    Node 0 of each tree is its root; a node goes left where its feature is at most its threshold; a
+    leaf is its own left and right.
 
     Attributes:
         feature, left, right: (trees, nodes).
@@ -69,21 +73,28 @@ class NumbersReader:
     """Log-odds of machine against human by a language model's surprises.
 
     Args:
-        model: the name of the language model that reads, and that `trees` learned with; it is loaded when it is first asked.
+        model: the name of the language model that reads, and that `trees` learned with; it is
+            loaded when it is first asked.
         most_tokens: of a text's beginning.
         device: where it reads.
     """
 
-    def __init__(self, model: str, trees: BoostedTrees, *, most_tokens: int, device: str = "cpu") -> None:
+    def __init__(
+        self, model: str, trees: BoostedTrees, *, most_tokens: int, device: str = "cpu"
+    ) -> None:
         self.model, self.trees, self.most_tokens, self.device = model, trees, most_tokens, device
 
     @cached_property
     def scorer(self) -> CausalLM:
-        """The language model, read as the trees were made: in bfloat16 where the device multiplies it natively, else in float32."""
+        """The language model, read as the trees were made: in bfloat16 where the device multiplies
+        it natively, else in float32.
+        """
         return load_causal(self.model, dtype=best_dtype(self.device), device=self.device)
 
     def log_odds(self, texts: Sequence[str]) -> Floats:
-        """(texts,) of plain texts (`kinds/readers/plain.py`); 0, and so nothing, of one too short for numbers."""
+        """(texts,) of plain texts (`kinds/readers/plain.py`); 0, and so nothing, of one too short
+        for numbers.
+        """
         if not texts:
             return np.zeros(0)
         features = scored_features(self.scorer, texts, most_tokens=self.most_tokens)
@@ -120,7 +131,8 @@ def scorer_of(folder: Path) -> str | None:
 
 
 def load_numbers(folder: Path, *, device: str = "cpu") -> NumbersReader | None:
-    """Read what `save_numbers` wrote; None where there is none, or its language model is not installed.
+    """Read what `save_numbers` wrote; None where there is none, or its language model is not
+    installed.
 
     Raises:
         CheckpointError: damaged, or of other features than this version's.
@@ -129,9 +141,20 @@ def load_numbers(folder: Path, *, device: str = "cpu") -> NumbersReader | None:
         return None
     two = (None, None)
     shapes = dict.fromkeys(("feature", "threshold", "left", "right", "value"), two)
-    found = read_arrays(folder / FILE, features=(None,), scorer=(None,), most_tokens=(None,), bias=(), depth=(None,), **shapes)
+    found = read_arrays(
+        folder / FILE,
+        features=(None,),
+        scorer=(None,),
+        most_tokens=(None,),
+        bias=(),
+        depth=(None,),
+        **shapes,
+    )
     if found["features"].tolist() != list(FEATURES):
-        raise CheckpointError(f"{folder}: was trained with other features than this version's; train it again or update staged")
+        raise CheckpointError(
+            f"{folder}: was trained with other features than this version's; train it again or"
+            " update staged"
+        )
     trees = BoostedTrees(
         found["feature"],
         found["threshold"],
@@ -142,4 +165,8 @@ def load_numbers(folder: Path, *, device: str = "cpu") -> NumbersReader | None:
         int(found["depth"][0]),
     )
     model = str(found["scorer"][0])
-    return NumbersReader(model, trees, most_tokens=int(found["most_tokens"][0]), device=device) if is_at_hand(model) else None
+    return (
+        NumbersReader(model, trees, most_tokens=int(found["most_tokens"][0]), device=device)
+        if is_at_hand(model)
+        else None
+    )

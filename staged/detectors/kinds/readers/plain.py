@@ -1,8 +1,10 @@
-"""A text as trained readers read it: its words, without what tells a source from another rather than its writer.
+"""A text as trained readers read it: its words, without what tells a source from another rather
+than its writer.
 
-Line ends, curled quotes, dashes, bullets, Markdown, spaces before commas: each corpus has its own, so a reader that learns from a
-corpus of people beside a corpus of machines learns these first, and then accuses everybody who types like the second. What an
-assistant says before it begins ("Sure! Here is …") is no part of the text, and is cut off.
+Line ends, curled quotes, dashes, bullets, Markdown, spaces before commas: each corpus has its own,
+so a reader that learns from a corpus of people beside a corpus of machines learns these first, and
+then accuses everybody who types like the second. What an assistant says before it begins ("Sure!
+Here is …") is no part of the text, and is cut off.
 
 Cost: linear, 0.1 ms for 400 words.
 """
@@ -12,17 +14,34 @@ from __future__ import annotations
 import regex
 
 _OPENER = regex.compile(
-    r"\A\s*(?:(?:sure|certainly|of course|absolutely|okay|ok)\b[^\n]{0,120}[:!]\s*\n|here(?:'s| is| are)\b[^\n]{0,160}:\s*\n)",
+    r"\A\s*(?:(?:sure|certainly|of course|absolutely|okay|ok)\b[^\n]{0,120}[:!]\s*\n|here(?:'s| is|"
+    r" are)\b[^\n]{0,160}:\s*\n)",
     regex.I,
 )
 _REFUSAL = regex.compile(
-    r"\b(?:as an? (?:ai|artificial intelligence)(?: language)? (?:model|assistant)|as a language model)\b,? ?", regex.I
+    r"\b(?:as an? (?:ai|artificial intelligence)(?: language)? (?:model|assistant)|as a language"
+    r" model)\b,? ?",
+    regex.I,
 )
-_LINE_MARKS = regex.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]*|[-*•‣◦–—][ \t]+|\d{1,3}[.)][ \t]+)+", regex.M)
+_LINE_MARKS = regex.compile(
+    r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]*|[-*•‣◦–—][ \t]+|\d{1,3}[.)][ \t]+)+", regex.M
+)
 _EMPHASIS = regex.compile(r"(?<!\w)(\*{1,3}|_{1,3}|`{1,3})(?=\S)([^\n*_`]*?\S)\1(?!\w)")
 _RULE = regex.compile(r"^[ \t]*[-*_=#~]{3,}[ \t]*$", regex.M)
 _SIGNS = str.maketrans(
-    {"‘": "'", "’": "'", "‚": "'", "ʼ": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "…": "..."}
+    {
+        "‘": "'",
+        "’": "'",
+        "‚": "'",
+        "ʼ": "'",
+        "´": "'",
+        "“": '"',
+        "”": '"',
+        "„": '"',
+        "«": '"',
+        "»": '"',
+        "…": "...",
+    }
 )
 _DOUBLE, _DASH = regex.compile("``|''"), regex.compile(r"(?<!\s)\s*(?:[—–]|(?<=\s)-(?=\s)|--+)\s*")
 _DOTS = regex.compile(r"\.(?: ?\.){2,}")

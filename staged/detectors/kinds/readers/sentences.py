@@ -1,13 +1,15 @@
-"""Where in a text the signs are: sentence by sentence, how much of it looks machine-written, and which words weigh most.
+"""Where in a text the signs are: sentence by sentence, how much of it looks machine-written, and
+which words weigh most.
 
-Measures  of each sentence what the encoder says of its words when it reads the sentence between its neighbours; the share of the
-          text's words that stand in sentences above `cut`, corrected for how often people's and machines' sentences lie there; the
-          exact part of each word in the lexical reader's log-odds.
-Fails     on single sentences, of which next to nothing can be said: the share is one of the whole text, with a wide interval; on
-          texts that a person edited throughout.
+Measures  of each sentence what the encoder says of its words when it reads the sentence between its
+          neighbours; the share of the text's words that stand in sentences above `cut`, corrected
+          for how often people's and machines' sentences lie there; the exact part of each word in
+          the lexical reader's log-odds.
+Fails     on single sentences, of which next to nothing can be said: the share is one of the whole
+          text, with a wide interval; on texts that a person edited throughout.
 Cost      the encoder reads each sentence about three times.
-Source    correction: Rogan and Gladen 1978, "Estimating prevalence from the results of a screening test"; interval: bootstrap over
-          sentences.
+Source    correction: Rogan and Gladen 1978, "Estimating prevalence from the results of a screening
+          test"; interval: bootstrap over sentences.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence: characters start … end − 1 of the normalised text, its words, and the encoder's log-odds of it."""
+    """One sentence: characters start … end − 1 of the normalised text, its words, and the encoder's
+    log-odds of it.
+    """
 
     start: int
     end: int
@@ -51,7 +55,8 @@ class Mixing:
 
     Attributes:
         cut: log-odds from which a sentence looks machine-written.
-        of_people, of_machines: the share of words of each class's texts that stand in such sentences.
+        of_people, of_machines: the share of words of each class's texts that stand in such
+            sentences.
     """
 
     cut: float
@@ -61,7 +66,9 @@ class Mixing:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The share of a text's words in sentences that a machine wrote, in [0, 1], with its 95% interval; of so many sentences."""
+    """The share of a text's words in sentences that a machine wrote, in [0, 1], with its 95%
+    interval; of so many sentences.
+    """
 
     share: float
     low: float
@@ -71,7 +78,9 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class WordWeight:
-    """What one word adds to the lexical reader's log-odds: characters start … end − 1 of the normalised text."""
+    """What one word adds to the lexical reader's log-odds: characters start … end − 1 of the
+    normalised text.
+    """
 
     start: int
     end: int
@@ -79,7 +88,9 @@ class WordWeight:
 
 
 def sentences(encoder: EncoderReader, text: str) -> list[Sentence]:
-    """The sentences of a normalised text that have `FEWEST_WORDS` words, each read between its neighbours."""
+    """The sentences of a normalised text that have `FEWEST_WORDS` words, each read between its
+    neighbours.
+    """
     spans = [(a, b, line) for a, b in sentence_spans(text) if (line := plain(text[a:b]))]
     lines = [line for _, _, line in spans]
     around = [" ".join(lines[max(i - 1, 0) : i + 2]) for i in range(len(lines))]
@@ -94,7 +105,9 @@ def sentences(encoder: EncoderReader, text: str) -> list[Sentence]:
 
 
 def share_of(found: Sequence[Sentence], mixing: Mixing) -> Share | None:
-    """How much of a text looks machine-written; None of too few sentences, or where they leave nearly everything possible."""
+    """How much of a text looks machine-written; None of too few sentences, or where they leave
+    nearly everything possible.
+    """
     if len(found) < FEWEST_SENTENCES:
         return None
     words = np.asarray([one.words for one in found], dtype=float)
@@ -110,12 +123,16 @@ def share_of(found: Sequence[Sentence], mixing: Mixing) -> Share | None:
 
 def _corrected(above: Floats, mixing: Mixing) -> Floats:
     """The share of machine text that such a share of words in suspicious sentences means."""
-    found: Floats = np.clip((above - mixing.of_people) / (mixing.of_machines - mixing.of_people), 0, 1)
+    found: Floats = np.clip(
+        (above - mixing.of_people) / (mixing.of_machines - mixing.of_people), 0, 1
+    )
     return found
 
 
 def fit_mixing(people: Sequence[Sentence], machines: Sequence[Sentence]) -> Mixing:
-    """The cut that parts the words of two classes' sentences best, and the share of either above it."""
+    """The cut that parts the words of two classes' sentences best, and the share of either above
+    it.
+    """
     scores = np.asarray([one.log_odds for one in (*people, *machines)])
     words = np.asarray([one.words for one in (*people, *machines)], dtype=float)
     machine = np.arange(len(scores)) >= len(people)
@@ -127,8 +144,9 @@ def fit_mixing(people: Sequence[Sentence], machines: Sequence[Sentence]) -> Mixi
 
 
 def word_weights(lexical: LexicalReader, text: str) -> list[WordWeight]:
-    """What each word of a normalised text adds to the lexical reader's log-odds of it, in reading order; signs count to the word
-    after them, and those at the end to the last."""
+    """What each word of a normalised text adds to the lexical reader's log-odds of it, in reading
+    order; signs count to the word after them, and those at the end to the last.
+    """
     line = plain(text)
     added = np.append(0.0, np.cumsum(lexical.contributions(line)))
     spans = [found.span() for found in _WORD.finditer(line)]
