@@ -81,8 +81,9 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
             open_detector(name, device="cpu").score(["The river keeps the bridge.", ""])
 
     def classifiers() -> None:
+        from staged.progress import silent
         from staged.records import HUMAN, MACHINE, Document
-        from staged.studies.detection.stages import train_detector
+        from staged.studies.stages import train_detector
         from staged.training.roberta import RobertaSettings
 
         texts = [
@@ -94,19 +95,11 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
             )
             for i in range(12)
         ]
-        for kind in (
-            "tfidf",
-            "roberta",
-        ):  # an encoder gets a new head, of which transformers likes to speak
+        # an encoder gets a new head, of which transformers likes to speak
+        kinds = {"tfidf": None, "roberta": RobertaSettings(base=encoder, epochs=1)}
+        for kind, roberta in kinds.items():
             (folder / kind).mkdir()
-            train_detector(
-                kind,
-                texts,
-                texts,
-                RobertaSettings(base=encoder, epochs=1),
-                folder / kind,
-                lambda *_: None,
-            )
+            train_detector(texts, texts, folder / kind, roberta=roberta, progress=silent)
 
     def evaluated() -> None:
         from staged.raid.evaluate import RaidSettings, evaluate_raid

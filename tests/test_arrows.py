@@ -56,7 +56,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "package",
         "stages",
     ),
-    "studies": ("bias detection", "finetune"),
+    "studies": ("bias models texts", "stages", "detection", "finetune"),
     "training": ("evidence readers roberta",),
     "files": (
         "extracted installed legible pdf_pages sheets",

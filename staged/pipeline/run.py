@@ -12,10 +12,11 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from graphlib import TopologicalSorter
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,14 @@ def run_stages(
     root: Path,
     stages: Sequence[Stage],
     *,
-    done: Collection[str] = (),
     workers: int = 1,
     report: Report = lambda stage, share: None,
 ) -> int:
     """Make every stage's folder below `root` that is not already complete and current.
 
     Args:
-        done: names of stages that are complete already.
+        stages: those that can be made at the same time are begun in this order; what they read and
+            is not among them is complete.
 
     Returns:
         How many stages had work to do.
@@ -52,28 +53,56 @@ def run_stages(
             from it.
         ArtifactError: a worker process died, as when memory runs out.
     """
-    waiting = {stage.name: stage for stage in stages}
-    finished = set(done)
-    worked = 0
-    for name in _settle(root, waiting, finished):
-        report(waiting.pop(name), 1.0)
-    if not waiting:
+    by_name = {stage.name: stage for stage in stages}
+    places = {name: number for number, name in enumerate(by_name)}
+    order = TopologicalSorter({stage.name: [one.name for one in stage.needs] for stage in stages})
+    order.prepare()
+    queue = _next(root, order, by_name, report)
+    if not queue:
         return 0
+    worked = 0
     running: dict[Future[bool], Stage] = {}
-    by_name = dict(waiting)
     with _workers(root, workers) as (pool, messages):
-        while waiting or running:
-            ready = [stage for stage in waiting.values() if finished.issuperset(stage.needs)]
-            for stage in ready[: workers - len(running)]:
-                running[pool.submit(_run, root, waiting.pop(stage.name))] = stage
+        while queue or running:
+            queue.sort(key=lambda stage: places[stage.name])
+            while queue and len(running) < workers:
+                stage = queue.pop(0)
+                running[pool.submit(_run, root, stage)] = stage
             ended, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             _relay(messages, by_name, report)
             for future in ended:
                 stage = running.pop(future)
                 worked += future.result()
-                finished.add(stage.name)
+                order.done(stage.name)
                 report(stage, 1.0)
+            queue += _next(root, order, by_name, report)
     return worked
+
+
+def _next(
+    root: Path, order: TopologicalSorter[str], by_name: Mapping[str, Stage], report: Report
+) -> list[Stage]:
+    """The stages that can be made now; those that are complete and current are reported, without
+    starting a worker, and what waited for them is looked at in turn.
+    """
+    to_make = []
+    while names := order.get_ready():
+        for name in names:
+            stage = by_name.get(name)
+            if stage is not None and not _is_current(root, stage):
+                to_make.append(stage)
+                continue
+            order.done(name)
+            if stage is not None:
+                report(stage, 1.0)
+    return to_make
+
+
+def _is_current(root: Path, stage: Stage) -> bool:
+    folder = root / stage.name
+    return is_complete(folder) and is_complete(
+        folder, fingerprint(stage.settings, stage.inputs(root))
+    )
 
 
 @contextmanager
@@ -108,23 +137,6 @@ def run_here(root: Path, stage: Stage, *, report: Report = lambda stage, share: 
     return worked
 
 
-def _settle(root: Path, waiting: dict[str, Stage], finished: set[str]) -> list[str]:
-    """Names of the stages that are complete and current already; found without starting a
-    worker.
-    """
-    settled = []
-    for name, stage in waiting.items():
-        complete = finished.issuperset(stage.needs) and is_complete(root / name)
-        if complete and is_complete(root / name, fingerprint(stage.settings, _inputs(root, stage))):
-            finished.add(name)
-            settled.append(name)
-    return settled
-
-
-def _inputs(root: Path, stage: Stage) -> dict[str, Path]:
-    return {name: root / name for name in stage.needs} | dict(stage.files)
-
-
 def _run(root: Path, stage: Stage) -> bool:
     """In a worker: make one stage's folder."""
     return _make(root, stage, lambda share: _messages.put((stage.name, share)))
@@ -134,11 +146,12 @@ def _make(root: Path, stage: Stage, tell: Callable[[float], None]) -> bool:
     def progress(done: int, total: int) -> None:
         tell(min(done / total, 0.99))
 
+    inputs = stage.inputs(root)
     return build(
         root / stage.name,
-        lambda folder: stage.write(folder, progress),
+        lambda folder: stage.write(folder, inputs, progress),
         settings=stage.settings,
-        inputs=_inputs(root, stage),
+        inputs=inputs,
     )
 
 

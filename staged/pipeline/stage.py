@@ -1,31 +1,89 @@
-"""One unit of a study's work: a folder in, a folder out."""
+"""One unit of a study's work: folders and files in, a folder out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from staged.progress import Progress
 
+__all__ = ["Inputs", "Stage", "unrecorded"]
 
-@dataclass(frozen=True)
-class Stage:
-    """One unit of work.
+Inputs = Mapping[str, Path]  # a stage's name → its folder; a file's name → the file
+RECORDED = "recorded"
 
-    Attributes:
-        name: its folder below the study's.
-        write: fills the folder it is given, reporting (done, total).
-        settings: what determines its bytes besides its inputs.
-        needs: names of the stages it reads.
-        files: other files it reads, by name.
-        cost: expected seconds on one core, for scheduling and the progress bar only.
+
+def unrecorded(default: Any = MISSING) -> Any:
+    """A field whose value does not determine a stage's bytes: where something lies, what an
+    error calls it. Of a file that is read the bytes count, by `Stage.files`.
+    """
+    return field(default=default, metadata={RECORDED: False})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(ABC):
+    """One unit of work. A kind of stage is a frozen dataclass, and its fields determine its bytes:
+
+    a stage, or a tuple of stages    is read: what counts is its manifest
+    a field that is `unrecorded`     does not count
+    any other                        counts by its value; None is left out, so that a kind may gain
+                                     a field and what was made before stays valid
     """
 
-    name: str
-    write: Callable[[Path, Progress], None]
-    settings: dict[str, Any]
-    needs: tuple[str, ...] = ()
-    files: tuple[tuple[str, Path], ...] = ()
-    cost: float = 1.0
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Its folder below the study's."""
+
+    @abstractmethod
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        """Fill a folder.
+
+        Args:
+            folder: empty, or as a killed call has left it.
+            inputs: of each stage that it needs the folder, and of `files` each.
+            progress: called with (done, all).
+        """
+
+    @property
+    def cost(self) -> float:
+        """Expected seconds on one core, for the progress bar only."""
+        return 1.0
+
+    @property
+    def files(self) -> Inputs:
+        """Other files that it reads, by name."""
+        return {}
+
+    @property
+    def needs(self) -> tuple[Stage, ...]:
+        """The stages that it reads."""
+        values = (getattr(self, one.name) for one in fields(self))
+        several = (value if isinstance(value, tuple) else (value,) for value in values)
+        return tuple(part for parts in several for part in parts if isinstance(part, Stage))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What determines its bytes besides what it reads."""
+        counted = {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.metadata.get(RECORDED, True)
+        }
+        return {name: _plain(value) for name, value in counted.items() if _counts(value)}
+
+    def inputs(self, root: Path) -> dict[str, Path]:
+        """What it reads, where the study's folder is `root`."""
+        return {stage.name: root / stage.name for stage in self.needs} | dict(self.files)
+
+
+def _counts(value: Any) -> bool:
+    parts = value if isinstance(value, tuple) else (value,)
+    return value is not None and not any(isinstance(part, Stage) for part in parts)
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -4,12 +4,13 @@ last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from staged.pipeline.run import run_here, run_stages
-from staged.pipeline.stage import Stage
+from staged.pipeline.stage import Inputs, Stage
 from staged.storage.gate import (
     MANIFEST,
     check_construction,
@@ -27,29 +28,55 @@ from staged.storage.writing import disk_errors, locked
 Report = Callable[[Sequence[Stage], Stage, float], None]
 
 
+class Study(ABC):
+    """Stages, and the results that are made of them.
+
+    Attributes:
+        kind: what its folder is called; one of another kind is refused.
+        results: the files that `write` makes.
+        earlier: results that another plan of this kind has, and that may stand there.
+    """
+
+    kind: str
+    earlier: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def results(self) -> tuple[str, ...]:
+        """The names of the files that `write` makes."""
+
+    @property
+    @abstractmethod
+    def recorded(self) -> dict[str, Any]:
+        """The settings, as the folder's manifest holds them."""
+
+    @property
+    @abstractmethod
+    def corpora(self) -> Sequence[Stage]:
+        """Human texts."""
+
+    @property
+    @abstractmethod
+    def others(self) -> Sequence[Stage]:
+        """The other stages."""
+
+    @abstractmethod
+    def check(self, inputs: Inputs) -> None:
+        """Look at the human texts: too few are said now, not after an hour of sampling."""
+
+    @abstractmethod
+    def write(self, root: Path, inputs: Inputs) -> None:
+        """Make the results from the finished stages."""
+
+
 def carry_out(
     root: Path,
-    recorded: Mapping[str, Any],
-    corpora: Sequence[Stage],
-    others: Sequence[Stage],
+    study: Study,
     *,
-    kind: str,
-    check: Callable[[], None],
-    write: Callable[[], None],
-    results: Sequence[str],
-    earlier: Sequence[str] = (),
     workers: int = 1,
     report: Report = lambda stages, stage, share: None,
 ) -> bool:
-    """Make or complete a study's folder: human texts here, the other stages by workers, then the
-    results.
-
-    Args:
-        recorded: the settings, as the folder's manifest holds them.
-        kind: what the folder is called; one of another kind is refused.
-        check: looks at the human texts: too few are said now, not after an hour of sampling.
-        write: makes the files named by `results` from the finished stages.
-        earlier: results that another plan of this kind has, and that may stand here.
+    """Make or complete a study's folder.
 
     Returns:
         True when work was done, False when everything was there.
@@ -57,57 +84,49 @@ def carry_out(
     Raises:
         StagedError: of any stage; what is finished stays.
     """
-    stages = [*corpora, *others]
+    stages = [*study.corpora, *study.others]
+    inputs = folders(root, stages)
     with disk_errors(root), locked(root):
-        manifest = root / MANIFEST
-        _claim(root, kind, stages, (*results, *earlier))
-        if (
-            manifest.is_file()
-            and read_json(manifest).get("settings") != fingerprint(recorded, {})["settings"]
-        ):
-            manifest.unlink()  # of another plan: from here on the folder is on its way to this one
+        _claim(root, study, stages)
         worked = False
-        for corpus in corpora:
-            worked |= run_here(
-                root, corpus, report=lambda stage, share: report(stages, stage, share)
-            )
-        check()
-        done = {corpus.name for corpus in corpora}
-        worked |= (
-            run_stages(
-                root,
-                others,
-                done=done,
-                workers=workers,
-                report=lambda *moved: report(stages, *moved),
-            )
-            > 0
+        for corpus in study.corpora:
+            worked |= run_here(root, corpus, report=lambda *moved: report(stages, *moved))
+        study.check(inputs)
+        made = run_stages(
+            root, study.others, workers=workers, report=lambda *moved: report(stages, *moved)
         )
-        wanted = fingerprint(recorded, {stage.name: root / stage.name for stage in stages})
-        if (
-            not worked
-            and is_complete(root, wanted)
-            and all((root / name).is_file() for name in results)
-        ):
+        wanted = fingerprint(study.recorded, inputs)
+        there = is_complete(root, wanted) and all((root / one).is_file() for one in study.results)
+        if there and not worked and not made:
             return False
-        manifest.unlink(missing_ok=True)
-        write()
-        write_json(manifest, wanted | {"versions": versions()})
+        (root / MANIFEST).unlink(missing_ok=True)
+        study.write(root, inputs)
+        write_json(root / MANIFEST, wanted | {"versions": versions()})
         return True
 
 
-def _claim(root: Path, kind: str, stages: Sequence[Stage], results: Sequence[str]) -> None:
-    """Before the long work: nothing stands in the way that is not ours, and the folder is marked as
-    this kind's.
+def folders(root: Path, stages: Sequence[Stage]) -> dict[str, Path]:
+    """Where each stage's folder stands."""
+    return {stage.name: root / stage.name for stage in stages}
+
+
+def _claim(root: Path, study: Study, stages: Sequence[Stage]) -> None:
+    """Before the long work: nothing stands in the way that is not ours, the folder is marked as
+    this kind's, and one of another plan is from here on its way to this one.
     """
     known = holds("settings", "inputs", "versions")
+    manifest = root / MANIFEST
     for stage in stages:
         check_construction(partial_of(root / stage.name))
         if not is_complete(root / stage.name):
             check_stage(root / stage.name)
-    check_replaceable(root / MANIFEST, known)
-    kept = known(root / MANIFEST)  # of a version that kept no ledger
-    ours = dict.fromkeys(results)
-    start_ledger(root, kind, adopted=[root / name for name in (*ours, MANIFEST)] if kept else ())
+    check_replaceable(manifest, known)
+    kept = known(manifest)  # of a version that kept no ledger
+    ours = dict.fromkeys((*study.results, *study.earlier))
+    adopted = [root / name for name in (*ours, MANIFEST)] if kept else ()
+    start_ledger(root, study.kind, adopted=adopted)
     for name in ours:
         check_replaceable(root / name)
+    plan = fingerprint(study.recorded, {})["settings"]
+    if manifest.is_file() and read_json(manifest).get("settings") != plan:
+        manifest.unlink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,15 @@ import numpy as np
 
 from staged.cells import Cell
 from staged.errors import ArtifactError
+from staged.pipeline.stage import Inputs
 from staged.pipeline.tables import read_table
 from staged.records import HUMAN, MACHINE
 from staged.stats import metrics
 from staged.stats.comparing import rate
 from staged.stats.thresholds import best_threshold, threshold_at_fpr
-from staged.studies.detection import splits
-from staged.studies.detection.plan import StudySettings
-from staged.studies.detection.stages import lengths_of, scores_stage
+from staged.studies.detection.stages import Scores, StudyStages
 
-Scores = dict[str, float]  # document id → score
+ById = dict[str, float]  # document id → score
 
 
 @dataclass(frozen=True)
@@ -35,78 +34,72 @@ class Measured:
     machine_right: np.ndarray
 
 
-def measure(root: Path, settings: StudySettings) -> list[Measured]:
+def measure(inputs: Inputs, stages: StudyStages) -> list[Measured]:
     """Every cell of the study, the matrix's and the length curve's, in a fixed order.
 
     Raises:
         ArtifactError: a scores file is damaged, or lacks a document.
     """
-    found = []
-    texts = _Texts(root, settings)
-    for kind in settings.detectors:
-        for model in settings.models:
-            for name in settings.trained_methods:
-                path = root / scores_stage(kind, model, name) / "scores.parquet"
-                scores = _read_scores(path)
-                for tokens in lengths_of(settings, name):
-                    found += _detector_cells(
-                        texts, scores[tokens], path, (kind, model, name, tokens)
-                    )
-    return found
+    texts = _Texts(inputs, stages)
+    return [
+        cell
+        for stage in stages.scores.values()
+        for cell in _detector_cells(texts, stage, inputs[stage.name] / "scores.parquet")
+    ]
 
 
 class _Texts:
     """Document ids of each set, read once."""
 
-    def __init__(self, root: Path, settings: StudySettings) -> None:
-        self.settings = settings
+    def __init__(self, inputs: Inputs, stages: StudyStages) -> None:
+        self.stages = stages
         self.human = {
-            split: [d.id for d in splits.human(root, settings, split)]
-            for split in ("valid", "test")
+            split: [text.id for text in stages.human(inputs, split)] for split in ("valid", "test")
         }
         self.machine = {
-            (model, name, split): [d.id for d in splits.machine(root, settings, model, name, split)]
-            for model in settings.models
-            for name in settings.trained_methods
+            (model, name, split): [text.id for text in stages.machine(inputs, model, name, split)]
+            for model in stages.models
+            for name in stages.settings.trained_methods
             for split in ("valid", "test")
         }
 
 
-def _read_scores(path: Path) -> dict[int, Scores]:
-    by_length: dict[int, Scores] = {}
+def _read_scores(path: Path) -> dict[int, ById]:
+    by_length: dict[int, ById] = {}
     for row in read_table(path):
         by_length.setdefault(row["length_tokens"], {})[row["document"]] = row["score"]
     return by_length
 
 
-def _detector_cells(
-    texts: _Texts, scores: Scores, path: Path, key: tuple[str, str, str, int]
-) -> list[Measured]:
-    kind, model, name, tokens = key
-    settings = texts.settings
+def _detector_cells(texts: _Texts, stage: Scores, path: Path) -> Iterator[Measured]:
+    by_length = _read_scores(path)
+    for tokens in stage.scored_lengths:
+        yield from _cells_of(texts, stage, by_length.get(tokens, {}), path, tokens)
+
+
+def _cells_of(
+    texts: _Texts, stage: Scores, scores: ById, path: Path, tokens: int
+) -> Iterator[Measured]:
+    """The cells of one detector at one length."""
 
     def of(ids: Sequence[str]) -> np.ndarray:
-        missing = [one for one in ids if one not in scores]
+        missing = [name for name in ids if name not in scores]
         if missing:
             raise ArtifactError(
                 f"{path}: no score for document {missing[0]!r}; delete its folder and run the study"
                 " again"
             )
-        return np.array([scores[one] for one in ids])
+        return np.array([scores[name] for name in ids])
 
-    cuts = thresholds(of(texts.human["valid"]), of(texts.machine[model, name, "valid"]))
-    tested = settings.models if tokens == settings.length_tokens else (model,)
+    trained = stage.detector
+    own = texts.machine[trained.model, trained.method, "valid"]
+    cuts = thresholds(of(texts.human["valid"]), of(own))
     human_test = of(texts.human["test"])
-    return [
-        cell_of(
-            (kind, model, name, other, method, tokens),
-            human_test,
-            of(texts.machine[other, method, "test"]),
-            cuts,
-        )
-        for other in tested
-        for method in settings.methods
-    ]
+    tested = texts.stages.models if tokens == stage.length_tokens else (trained.model,)
+    for model in tested:
+        for method in texts.stages.settings.methods:
+            key = (trained.kind, trained.model, trained.method, model, method, tokens)
+            yield cell_of(key, human_test, of(texts.machine[model, method, "test"]), cuts)
 
 
 def thresholds(human_valid: np.ndarray, machine_valid: np.ndarray) -> tuple[float, float, float]:

@@ -5,7 +5,7 @@ models learned from.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,52 +13,58 @@ from staged.corpus.build import read_documents
 from staged.corpus.duplicates import RUN_WORDS, copied_runs, word_runs
 from staged.corpus.learned import model_learned
 from staged.model.checkpoints import model_folder
-from staged.pipeline.stage import Stage
+from staged.pipeline.stage import Inputs, Stage, unrecorded
 from staged.progress import Progress
 from staged.records import Document
 from staged.stats import metrics
 from staged.storage.json_files import write_json
-from staged.studies.detection import splits
-from staged.studies.detection.plan import StudySettings
-from staged.studies.detection.stages import samples_stage
+from staged.studies.detection.stages import Samples
+from staged.studies.stages import Corpus
 
 
-def copying_stage(root: Path, settings: StudySettings) -> Stage:
-    needs = (
-        "corpus",
-        *(samples_stage(model, name) for model in settings.models for name in settings.methods),
-    )
-    records = ((f"record of {Path(model).name}", _record(model)) for model in settings.models)
-    files = tuple((name, path) for name, path in records if path.is_file())
-    return Stage(
-        "copying",
-        partial(_write, root, settings),
-        {"run_words": RUN_WORDS},
-        needs=needs,
-        files=files,
-        cost=15,
-    )
+@dataclass(frozen=True, kw_only=True)
+class Copying(Stage):
+    """Shares of the human test texts and of every model's and method's, in `copying.json`.
 
-
-def _write(root: Path, settings: StudySettings, folder: Path, progress: Progress) -> None:
-    """Rows of `text`, `method` and what `copied` gives; None where a model learned from another
-    corpus, or it is not known.
+    Attributes:
+        n_test: human texts.
+        seed: of their draw.
     """
-    known = learned_runs(root / "corpus" / "passages.parquet")
-    rows = []
-    for model in ("human", *settings.models):
-        for name in settings.methods if model != "human" else ("",):
-            texts = (
-                splits.machine(root, settings, model, name, "test")
-                if name
-                else splits.human(root, settings, "test")
-            )
-            comparable = model == "human" or learned_from(model) == settings.corpus.source
-            rows.append(
-                {"text": Path(model).name, "method": name}
-                | copied(texts, known, comparable=comparable)
-            )
-    write_json(folder / "copying.json", rows)
+
+    run_words: int = RUN_WORDS
+    n_test: int = unrecorded()  # samples have as many
+    seed: int = unrecorded()  # as samples have
+    corpus: Corpus
+    samples: tuple[Samples, ...]
+
+    @property
+    def name(self) -> str:
+        return "copying"
+
+    @property
+    def cost(self) -> float:
+        return 15.0
+
+    @property
+    def files(self) -> Inputs:
+        records = {
+            f"record of {stage.model}": model_folder(stage.given) / "training.json"
+            for stage in self.samples
+        }
+        return {name: path for name, path in records.items() if path.is_file()}
+
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        """Rows of `text`, `method` and what `copied` gives; None where a model learned from another
+        corpus, or it is not known.
+        """
+        known = learned_runs(inputs[self.corpus.name] / "passages.parquet")
+        people = self.corpus.drawn(inputs, "test", self.n_test, seed=self.seed)
+        rows = [{"text": "human", "method": ""} | copied(people, known)]
+        for stage in self.samples:
+            comparable = learned_from(stage.given) == self.corpus.corpus.source
+            shares = copied(stage.texts(inputs, "test"), known, comparable=comparable)
+            rows.append({"text": stage.model, "method": stage.method} | shares)
+        write_json(folder / "copying.json", rows)
 
 
 def learned_runs(passages: Path) -> set[int]:
@@ -92,7 +98,3 @@ def learned_from(model: str) -> str | None:
     """
     learned = model_learned(model_folder(model))
     return learned.corpus if learned else None
-
-
-def _record(model: str) -> Path:
-    return model_folder(model) / "training.json"

@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,17 @@ from staged.attacks.table import CLEAN, Reading, Row, corrected, measured, under
 from staged.detectors.calibration.scoring import scored
 from staged.detectors.catalog import load_detector
 from staged.detectors.contract import Detector
-from staged.pipeline.stage import Stage
+from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.tables import read_table, write_table
 from staged.progress import Progress, silent
 from staged.records import HUMAN, LABELS, Document
 from staged.stats.thresholds import threshold_at_fpr
 from staged.storage.pieces import continued
-from staged.studies.detection import splits
-from staged.studies.detection.plan import MIX, StudySettings
-from staged.studies.detection.stages import detector_stage, samples_stage
+from staged.studies.detection.plan import MIX
+from staged.studies.detection.stages import Detector as TrainedOnMix
+from staged.studies.detection.stages import Samples, StudyStages
+from staged.studies.stages import Corpus
+from staged.studies.texts import cut_to
 
 FPRS = (0.05, 0.01)
 MEASURED = ("rate", "rate_low", "rate_high", "change", "change_low", "change_high", "p", "p_holm")
@@ -48,55 +49,60 @@ class Attacked(Row):
     trained_on: str
 
 
-def attack_stages(root: Path, settings: StudySettings) -> list[Stage]:
-    """The stages that the plan's attacks take; none where it names none."""
-    kinds = sorted(settings.detectors) if settings.attacks else ()
-    return [_stage(root, settings, kind, model) for kind in kinds for model in settings.models]
+@dataclass(frozen=True, kw_only=True)
+class AttackedScores(Stage):
+    """Scores of a detector that was trained on the mix, under each attack."""
 
+    attacks: tuple[str, ...]
+    n_valid: int
+    n_test: int
+    seed: int
+    length_tokens: int
+    detector: TrainedOnMix
+    corpus: Corpus
+    samples: tuple[Samples, ...]
 
-def attack_stage(kind: str, model: str) -> str:
-    return f"attacks/{kind}/{Path(model).name}"
+    @property
+    def name(self) -> str:
+        return f"attacks/{self.detector.kind}/{self.detector.model}"
 
+    @property
+    def cost(self) -> float:
+        return self.detector.cost * len(self.attacks) / 5
 
-def _stage(root: Path, settings: StudySettings, kind: str, model: str) -> Stage:
-    read = {
-        "attacks": settings.attacks,
-        "n_valid": settings.n_valid,
-        "n_test": settings.n_test,
-        "seed": settings.seed,
-    }
-    read |= {"length_tokens": settings.length_tokens}
-    needs = (
-        "corpus",
-        detector_stage(kind, model, MIX),
-        *(samples_stage(model, name) for name in settings.methods),
-    )
-    cost = (30 if kind == "roberta" else 8) * len(settings.attacks) / 5
-    return Stage(
-        attack_stage(kind, model),
-        partial(_write, root, settings, kind, model),
-        read,
-        needs=needs,
-        cost=cost,
-    )
-
-
-def _write(
-    root: Path, settings: StudySettings, kind: str, model: str, folder: Path, progress: Progress
-) -> None:
-    parts = (
-        splits.human(root, settings, "valid"),
-        splits.human(root, settings, "test"),
-        splits.machine(root, settings, model, MIX, "test"),
-    )
-    bpe, scores = splits.tokenizer(settings), folder / "scores.parquet"
-    valid, human, machine = (splits.cut_to(one, bpe, settings.length_tokens) for one in parts)
-    detector = load_detector(root / detector_stage(kind, model, MIX), bulk=True)
-    with continued(scores, {}, pieces="*.json") as pieces:
-        rows = attacked_scores(
-            pieces, detector, valid, [*human, *machine], settings.attacks, settings.seed, progress
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        parts = (
+            self.corpus.drawn(inputs, "valid", self.n_valid, seed=self.seed),
+            self.corpus.drawn(inputs, "test", self.n_test, seed=self.seed),
+            self.detector.machine(inputs, "test", self.n_test),
         )
-        write_table(scores, rows)
+        bpe, scores = self.corpus.tokenizer(), folder / "scores.parquet"
+        valid, human, machine = (cut_to(part, bpe, self.length_tokens) for part in parts)
+        detector = load_detector(inputs[self.detector.name], bulk=True)
+        with continued(scores, {}, pieces="*.json") as pieces:
+            rows = attacked_scores(
+                pieces, detector, valid, [*human, *machine], self.attacks, self.seed, progress
+            )
+            write_table(scores, rows)
+
+
+def attack_stages(stages: StudyStages) -> list[AttackedScores]:
+    """The stages that the plan's attacks take; none where it names none."""
+    settings = stages.settings
+    mixes = [one for one in stages.detectors.values() if one.method == MIX and settings.attacks]
+    return [
+        AttackedScores(
+            attacks=settings.attacks,
+            n_valid=settings.n_valid,
+            n_test=settings.n_test,
+            seed=settings.seed,
+            length_tokens=settings.length_tokens,
+            detector=detector,
+            corpus=stages.corpus,
+            samples=detector.samples,
+        )
+        for detector in mixes
+    ]
 
 
 def attacked_scores(
@@ -145,18 +151,17 @@ def attacked_scores(
     ]
 
 
-def attack_table(root: Path, settings: StudySettings) -> list[Attacked]:
+def attack_table(inputs: Inputs, stages: Sequence[AttackedScores]) -> list[Attacked]:
     """The table of every detector, attack, threshold and reading.
 
     Raises:
         ArtifactError: a scores file is missing or damaged.
     """
-    found: list[Attacked] = []
-    for kind in settings.detectors:
-        for model in settings.models:
-            rows = read_table(root / attack_stage(kind, model) / "scores.parquet")
-            found += tabulate(rows, kind, Path(model).name)
-    return corrected(found)
+    table: list[Attacked] = []
+    for stage in stages:
+        rows = read_table(inputs[stage.name] / "scores.parquet")
+        table += tabulate(rows, stage.detector.kind, stage.detector.model)
+    return corrected(table)
 
 
 def tabulate(rows: Sequence[dict[str, Any]], detector: str, trained_on: str) -> Iterator[Attacked]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from staged.pipeline.stage import Inputs
 from staged.pipeline.tables import Row, read_table
 from staged.records import HUMAN, MACHINE
 from staged.stats import metrics
@@ -21,8 +22,8 @@ from staged.storage.versions import versions
 from staged.studies.detection.cells import Measured, cell_of, thresholds
 from staged.studies.detection.copying import copied, learned_runs
 from staged.studies.finetune.plan import BASE, CLASSIFIER, TUNED, FinetuneSettings
-from staged.studies.finetune.stages import TRAINED, scores_stage
-from staged.studies.finetune.texts import answers, human
+from staged.studies.finetune.stages import FinetuneStages
+from staged.studies.finetune.worlds import Tuned
 
 DRAWS = 10_000
 ALPHA = 0.01
@@ -32,18 +33,15 @@ PUBLISHED = {"before": 0.927, "after": 0.702, "by_length": "about half"}
 ALL = "all styles"
 
 
-def measure(root: Path, settings: FinetuneSettings) -> dict[str, Any]:
+def measure(inputs: Inputs, settings: FinetuneSettings, stages: FinetuneStages) -> dict[str, Any]:
     """Everything the report shows but the answers themselves.
 
     Raises:
         ArtifactError: a stage's file is damaged or missing.
     """
     scored = {
-        (kind, trained): _Scored(
-            root / scores_stage(kind, trained) / "scores.parquet", settings, kind, trained
-        )
-        for kind in settings.detectors
-        for trained in TRAINED
+        key: _Scored(inputs[stage.name] / "scores.parquet", settings, *key)
+        for key, stage in stages.scores.items()
     }
     drops = [row for kind in settings.detectors for row in _drops(scored[kind, BASE], settings)]
     regained = [
@@ -57,11 +55,12 @@ def measure(root: Path, settings: FinetuneSettings) -> dict[str, Any]:
         "cells": [row for one in scored.values() for row in one.cells()],
         "drops": _judged(drops, "drop", ("harder to detect", "easier to detect")),
         "regained": _judged(regained, "gain", ("retraining helps", "retraining hurts")),
-        "styles": _styles(read_table(root / CLASSIFIER / "called.parquet"), settings),
-        "copying": _copying(root, settings),
-        "training": [_training(root, style) for style in settings.styles],
+        "styles": _styles(read_table(inputs[CLASSIFIER] / "called.parquet"), settings),
+        "copying": _copying(inputs, stages),
+        "training": [_training(inputs, stage) for stage in stages.tuned],
         "corpora": {
-            world: read_json(root / world / "corpus" / "counts.json") for world in settings.worlds
+            name: read_json(inputs[world.corpus.name] / "counts.json")
+            for name, world in stages.worlds.items()
         },
         "versions": versions(),
     }
@@ -244,24 +243,27 @@ def _styles(rows: Sequence[Row], settings: FinetuneSettings) -> list[Row]:
     return found
 
 
-def _copying(root: Path, settings: FinetuneSettings) -> list[Row]:
+def _copying(inputs: Inputs, stages: FinetuneStages) -> list[Row]:
     """Share of 12-word runs that stand word for word in the text a style was learned from: of what
     the fine-tuned and the untuned model wrote, and of people's other texts of that style.
     """
+    base, *styles = stages.worlds.values()
     rows = []
-    for style in settings.styles:
-        known = learned_runs(root / style / "corpus" / "passages.parquet")
-        parts = (
-            (TUNED, answers(root, settings, style, "test")),
-            (BASE, answers(root, settings, BASE, "test")),
-        )
-        for name, texts in (*parts, ("human", human(root, settings, style, "test"))):
-            rows.append({"style": style, "text": name} | copied(texts, known))
+    for world in styles:
+        known = learned_runs(inputs[world.corpus.name] / "passages.parquet")
+        parts = {
+            TUNED: world.answers.texts(inputs, "test"),
+            BASE: base.answers.texts(inputs, "test"),
+            "human": world.human(inputs, "test"),
+        }
+        rows += [
+            {"style": world.name, "text": name} | copied(texts, known)
+            for name, texts in parts.items()
+        ]
     return rows
 
 
-def _training(root: Path, style: str) -> Row:
-    record = read_json(root / style / "tuned" / "model" / "training.json")
-    return {"style": style} | {
-        key: record[key] for key in ("steps", "tokens_seen", "valid_loss_nats_per_token", "corpus")
-    }
+def _training(inputs: Inputs, stage: Tuned) -> Row:
+    record = read_json(inputs[stage.name] / "model" / "training.json")
+    keys = ("steps", "tokens_seen", "valid_loss_nats_per_token", "corpus")
+    return {"style": stage.style} | {key: record[key] for key in keys}

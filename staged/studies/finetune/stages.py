@@ -1,319 +1,300 @@
-"""The stages of a fine-tuning study. Each world, the untuned model's and every style's, has human
-text and answers.
+"""The stages of a fine-tuning study that read its worlds.
 
-All answers start from one opening phrase, and each later round continues the model's own answer.
-
-base/corpus ───────────────► detectors on base ─────────┐
-base/answers ─────────────▲                             ▼
-STYLE/corpus ─► STYLE/tuned ─► STYLE/answers ─► scores: before, cut to the same lengths, after
-     └───────► classifier of styles ◄──┘  └─► detectors on fine-tuned ▲
+base/corpus, base/answers ───► detectors on base ──────┐
+                     │                                 ▼
+                     ├───────► scores: before, cut to the same lengths, after
+                     │                                 ▲
+STYLE/corpus, STYLE/answers ─► detectors on fine-tuned ┘
+                     └───────► classifier of styles
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from staged.corpus.build import recorded
-from staged.corpus.learned import write_learned
-from staged.detectors.catalog import load_detector
 from staged.detectors.kinds.tfidf import load_tfidf, train_tfidf
-from staged.model.bpe import BPE, REPLACEMENT
-from staged.model.checkpoints import model_folder
-from staged.model.formats.layouts import model_files
-from staged.model.training.plan import TrainSettings
-from staged.model.training.train import train
-from staged.pipeline.stage import Stage
-from staged.pipeline.tables import write_table
-from staged.progress import Progress, shifted
+from staged.pipeline.stage import Inputs, Stage
+from staged.pipeline.tables import Row, write_table
+from staged.progress import Progress
 from staged.records import HUMAN, MACHINE, Document
-from staged.samples.dataset import SampleSettings, read_samples
-from staged.samples.methods import method
-from staged.samples.sample_stage import keep_file
-from staged.streams import derive
-from staged.studies.detection import splits
-from staged.studies.detection.stages import encoder_files, human_texts, train_detector
+from staged.studies import stages
 from staged.studies.finetune.plan import BASE, CLASSIFIER, TUNED, FinetuneSettings
-from staged.studies.finetune.texts import (
-    SPLITS,
-    answers,
-    human,
-    learned_pairs,
-    pairs_to_test,
-    tokenizer,
-)
+from staged.studies.finetune.texts import Pairs, joined
+from staged.studies.finetune.worlds import SPLITS, Answers, Tuned, World
+from staged.studies.stages import Corpus, TrainedDetector
+from staged.studies.texts import cut_to
 
-TRAINED = (
-    BASE,
-    TUNED,
-)  # what detectors learn from: the untuned model, or the fine-tuned ones of all styles together
+# what detectors learn from: the untuned model, or the fine-tuned ones of all styles together
+TRAINED = (BASE, TUNED)
 
 
-def model_stages(root: Path, settings: FinetuneSettings) -> list[Stage]:
-    """Every stage but the corpora, those that others wait for first."""
-    stages = [_tuned(settings, style) for style in settings.styles]
-    stages += [_answers(root, settings, world) for world in settings.worlds]
-    stages += [_classifier(root, settings)]
-    for kind in sorted(settings.detectors):
-        for trained in TRAINED:
-            stages += [
-                _detector(root, settings, kind, trained),
-                _scores(root, settings, kind, trained),
-            ]
-    return stages
+@dataclass(frozen=True, kw_only=True)
+class Detector(TrainedDetector):
+    """A detector trained on the untuned model's answers, or on those of all styles."""
+
+    trained: str
+    human: tuple[Corpus, ...]
+    answers: tuple[Answers, ...]
+
+    @property
+    def name(self) -> str:
+        return f"detectors/{self.kind}/{self.trained}"
+
+    @property
+    def corpora(self) -> tuple[Corpus, ...]:
+        return self.human
+
+    def pairs(self, inputs: Inputs, split: str) -> Pairs:
+        """What it learns from or chooses its thresholds on."""
+        worlds = map(World, self.human, self.answers)
+        return joined([world.pairs(inputs, split) for world in worlds])
+
+    def documents(self, inputs: Inputs, split: str) -> list[Document]:
+        people, machines = self.pairs(inputs, split)
+        return [*people, *machines]
 
 
-def _training(settings: FinetuneSettings, style: str) -> TrainSettings:
-    return replace(settings.training, init=settings.model, corpus=settings.corpus_of(style))
-
-
-def _tuned(settings: FinetuneSettings, style: str) -> Stage:
-    made = recorded(_training(settings, style)) | {"init": Path(settings.model).name}
-    files = tuple(model_files(model_folder(settings.model)).items())
-    cost = settings.training.steps * settings.training.batch / 16
-    write = partial(_write_tuned, settings, style)
-    return Stage(f"{style}/tuned", write, made, needs=(f"{style}/corpus",), files=files, cost=cost)
-
-
-def _write_tuned(settings: FinetuneSettings, style: str, folder: Path, progress: Progress) -> None:
-    train(
-        folder / "model", _training(settings, style), report=lambda at: progress(at.step, at.steps)
-    )
-
-
-def model_of(root: Path, settings: FinetuneSettings, world: str) -> str:
-    return settings.model if world == BASE else str(root / world / "tuned" / "model")
-
-
-def _answers(root: Path, settings: FinetuneSettings, world: str) -> Stage:
-    counts = {split: settings.count(world, split) for split in SPLITS}
-    made = {
-        name: getattr(settings, name)
-        for name in ("opening", "rounds", "round_tokens", "method", "seed", "batch", "precision")
-    }
-    needs, files = (
-        ((f"{world}/tuned",), ())
-        if world != BASE
-        else ((), tuple(model_files(model_folder(settings.model)).items()))
-    )
-    write = partial(_write_answers, root, settings, world)
-    cost = sum(counts.values()) * settings.rounds * settings.round_tokens / 3000
-    return Stage(
-        f"{world}/answers", write, made | {"counts": counts}, needs=needs, files=files, cost=cost
-    )
-
-
-def _write_answers(
-    root: Path, settings: FinetuneSettings, world: str, folder: Path, progress: Progress
-) -> None:
-    done, total = 0, settings.rounds * sum(settings.count(world, split) for split in SPLITS)
-    for split in SPLITS:
-        count, prompts = settings.count(world, split), (settings.opening,)
-        for number in range(1, settings.rounds + 1):
-            out = folder / f"{split}-{number}.parquet"
-            wanted = SampleSettings(
-                model=model_of(root, settings, world),
-                method=method(settings.method),
-                count=count,
-                length=settings.round_tokens,
-                seed=derive(settings.seed, split, str(number)),  # the same numbers for every world
-                prompts=prompts,
-                batch=settings.batch,
-                precision=settings.precision,
-                context="slide",
-            )
-            keep_file(out, wanted, progress=shifted(progress, done, total))
-            prompts = tuple(
-                (row["prompt"] + row["text"]).rstrip(REPLACEMENT) for row in read_samples(out)
-            )
-            done += count
-
-
-def detector_stage(kind: str, trained: str) -> str:
-    return f"detectors/{kind}/{trained}"
-
-
-def scores_stage(kind: str, trained: str) -> str:
-    return f"scores/{kind}/{trained}"
-
-
-def _needs(worlds: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"{world}/{what}" for world in worlds for what in ("corpus", "answers"))
-
-
-def _detector(root: Path, settings: FinetuneSettings, kind: str, trained: str) -> Stage:
-    learned: dict[str, Any] = {
-        name: getattr(settings, name) for name in ("n_train", "n_valid", "seed")
-    }
-    learned |= {"kind": kind, "trained": trained} | (
-        {"roberta": asdict(settings.roberta)} if kind == "roberta" else {}
-    )
-    needs = _needs((BASE,) if trained == BASE else tuple(settings.styles))
-    files, cost = encoder_files(kind, settings.roberta), 60 if kind == "roberta" else 8
-    write = partial(_write_detector, root, settings, kind, trained)
-    return Stage(detector_stage(kind, trained), write, learned, needs=needs, files=files, cost=cost)
-
-
-def _write_detector(
-    root: Path,
-    settings: FinetuneSettings,
-    kind: str,
-    trained: str,
-    folder: Path,
-    progress: Progress,
-) -> None:
-    learn, choose = (
-        [*h, *m]
-        for h, m in (learned_pairs(root, settings, trained, split) for split in ("train", "valid"))
-    )
-    train_detector(kind, learn, choose, settings.roberta, folder, progress)
-    worlds = (BASE,) if trained == BASE else tuple(settings.styles)
-    corpora = {root / world / "corpus": settings.corpus_of(world).source for world in worlds}
-    write_learned(folder, human_texts([*learn, *choose]), corpora)
-
-
-def _scores(root: Path, settings: FinetuneSettings, kind: str, trained: str) -> Stage:
-    read = {name: getattr(settings, name) for name in ("n_valid", "n_test", "seed")}
-    needs = (detector_stage(kind, trained), *_needs(settings.worlds))
-    write = partial(_write_scores, root, settings, kind, trained)
-    return Stage(
-        scores_stage(kind, trained), write, read, needs=needs, cost=30 if kind == "roberta" else 6
-    )
-
-
-def _write_scores(
-    root: Path,
-    settings: FinetuneSettings,
-    kind: str,
-    trained: str,
-    folder: Path,
-    progress: Progress,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Scores(stages.Scores):
     """Rows of `set`, `label`, `source`, `tokens`, `score`; row i of a set's human texts and of its
     machine texts are a pair.
+
+    Sets: `valid`; `before`; per style `matched/STYLE`, the pairs of `before` cut to that style's
+    lengths, and `after/STYLE`.
+
+    Attributes:
+        human, answers: of every world, the untuned model's first.
     """
-    detector, bpe = (
-        load_detector(root / detector_stage(kind, trained), bulk=True),
-        tokenizer(settings),
-    )
-    pairs = {"valid": learned_pairs(root, settings, trained, "valid")} | pairs_to_test(
-        root, settings
-    )
-    rows: list[dict[str, Any]] = []
-    for done, (name, both) in enumerate(pairs.items()):
-        for part in both:
-            texts = [one.text for one in part]
-            measured = zip(part, bpe.count(texts), detector.score(texts), strict=True)
-            rows += [
-                {
-                    "set": name,
-                    "label": one.label,
-                    "source": one.source,
-                    "tokens": tokens,
-                    "score": score,
-                }
-                for one, tokens, score in measured
+
+    detector: Detector
+    human: tuple[Corpus, ...]
+    answers: tuple[Answers, ...]
+
+    @property
+    def name(self) -> str:
+        return f"scores/{self.detector.kind}/{self.detector.trained}"
+
+    @property
+    def n_sets(self) -> int:
+        return 2 * len(self.human)
+
+    def pairs(self, inputs: Inputs) -> Iterator[tuple[str, Pairs]]:
+        """Every set's name and pairs."""
+        base, *styles = map(World, self.human, self.answers)
+        yield "valid", self.detector.pairs(inputs, "valid")
+        yield "before", base.pairs(inputs, "test")
+        for world in styles:
+            after = world.pairs(inputs, "test")
+            lengths = world.corpus.tokenizer().count([text.text for text in after[1]])
+            yield f"matched/{world.name}", base.pairs(inputs, "test", list(lengths))
+            yield f"after/{world.name}", after
+
+    def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[Row]]]:
+        bpe = self.human[0].tokenizer()
+        for name, pairs in self.pairs(inputs):
+            documents = [text for part in pairs for text in part]
+            texts = [document.text for document in documents]
+            rows = [
+                {"set": name, "label": one.label, "source": one.source, "tokens": tokens}
+                for one, tokens in zip(documents, bpe.count(texts), strict=True)
             ]
-        progress(done + 1, len(pairs))
-    write_table(folder / "scores.parquet", rows)
+            yield texts, rows
 
 
-def _classifier(root: Path, settings: FinetuneSettings) -> Stage:
-    read = {
-        name: getattr(settings, name)
-        for name in ("n_train", "n_valid", "n_test", "seed", "rounds", "round_tokens")
-    }
-    write = partial(_write_classifier, root, settings)
-    return Stage(CLASSIFIER, write, read, needs=_needs(settings.worlds), cost=15)
-
-
-def _write_classifier(
-    root: Path, settings: FinetuneSettings, folder: Path, progress: Progress
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Classifier(Stage):
     """One TF-IDF detector a style, trained on human text of that style against the others'; a text
     is called by the highest score.
 
-    Writes rows of `text` (human, base, fine-tuned), `style` (empty for base), `part`, `source`,
-    `called`.
+    Rows of `text` (human, base, fine-tuned), `style` (empty for base), `part`, `source`, `called`.
     """
-    bpe, whole = tokenizer(settings), settings.rounds * settings.round_tokens
-    cut = {
-        split: [
-            one
-            for style in settings.styles
-            for one in _of_style(
-                splits.cut_to(human(root, settings, style, split), bpe, whole), style
+
+    n_train: int
+    n_valid: int
+    n_test: int
+    seed: int
+    rounds: int
+    round_tokens: int
+    human: tuple[Corpus, ...]
+    answers: tuple[Answers, ...]
+
+    @property
+    def name(self) -> str:
+        return CLASSIFIER
+
+    @property
+    def cost(self) -> float:
+        return 15.0
+
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        _, *styles = worlds = list(map(World, self.human, self.answers))
+        human = {split: self._human(styles, inputs, split) for split in SPLITS}
+        texts = [*self._heard(human["test"]), *self._written(worlds, inputs)]
+        scores: dict[str, list[float]] = {}
+        for done, style in enumerate((world.name for world in styles), start=1):
+            learn, choose = (_against(human[split], style) for split in ("train", "valid"))
+            (folder / style).mkdir(exist_ok=True)
+            train_tfidf(learn, choose).save(folder / style)
+            scores[style] = load_tfidf(folder / style).score([row["read"] for row in texts])
+            progress(done, len(styles))
+        rows = []
+        for row, likely in zip(texts, zip(*scores.values(), strict=True), strict=True):
+            called = max(zip(likely, scores, strict=True), key=lambda pair: pair[0])[1]
+            kept = {key: value for key, value in row.items() if key != "read"}
+            rows.append(kept | {"called": called})
+        write_table(folder / "called.parquet", rows)
+
+    def _human(self, styles: Sequence[World], inputs: Inputs, split: str) -> list[Document]:
+        whole = self.rounds * self.round_tokens
+        return [
+            document
+            for world in styles
+            for document in _of_style(
+                cut_to(world.human(inputs, split), world.corpus.tokenizer(), whole), world.name
             )
         ]
-        for split in SPLITS
-    }
-    scores: dict[str, list[float]] = {}
-    texts = [*_heard(cut["test"], settings, bpe), *_written(root, settings)]
-    for done, style in enumerate(settings.styles):
-        learn, choose = (_against(cut[split], style) for split in ("train", "valid"))
-        (folder / style).mkdir(exist_ok=True)
-        train_tfidf(learn, choose).save(folder / style)
-        scores[style] = load_tfidf(folder / style).score([row["read"] for row in texts])
-        progress(done + 1, len(settings.styles))
-    called = [
-        max(settings.styles, key=dict(zip(scores, row, strict=True)).__getitem__)
-        for row in zip(*scores.values(), strict=True)
-    ]
-    rows = [
-        {key: row[key] for key in row if key != "read"} | {"called": name}
-        for row, name in zip(texts, called, strict=True)
-    ]
-    write_table(folder / "called.parquet", rows)
+
+    def _heard(self, documents: Sequence[Document]) -> list[Row]:
+        """Human test texts, whole and as short as a round."""
+        short = cut_to(documents, self.human[0].tokenizer(), self.round_tokens)
+        return [
+            _row("human", text.id.split("/")[0], part, text.source, text.text)
+            for part, texts in (("whole", documents), ("first round's length", short))
+            for text in texts
+        ]
+
+    def _written(self, worlds: Sequence[World], inputs: Inputs) -> list[Row]:
+        """Every model's test answers, whole and round by round."""
+        rows = []
+        for world in worlds:
+            kind, style = (BASE, "") if world.name == BASE else (TUNED, world.name)
+            for number in range(self.rounds + 1):
+                part = f"round {number}" if number else "whole"
+                texts = world.answers.texts(inputs, "test", only_round=number)
+                rows += [_row(kind, style, part, text.id, text.text) for text in texts]
+        return rows
+
+
+def _row(text: str, style: str, part: str, source: str, read: str) -> Row:
+    return {"text": text, "style": style, "part": part, "source": source, "read": read}
 
 
 def _of_style(documents: Sequence[Document], style: str) -> list[Document]:
     return [
-        replace(one, id=f"{style}/{one.id}", source=f"{style}:{one.source}") for one in documents
+        replace(text, id=f"{style}/{text.id}", source=f"{style}:{text.source}")
+        for text in documents
     ]
 
 
 def _against(documents: Sequence[Document], style: str) -> list[Document]:
     return [
-        replace(one, label=MACHINE if one.id.startswith(f"{style}/") else HUMAN)
-        for one in documents
+        replace(text, label=MACHINE if text.id.startswith(f"{style}/") else HUMAN)
+        for text in documents
     ]
 
 
-def _heard(
-    documents: Sequence[Document], settings: FinetuneSettings, bpe: BPE
-) -> list[dict[str, str]]:
-    """Human test texts, whole and as short as a round."""
-    rows = []
-    for part, shown in (
-        ("whole", documents),
-        ("first round's length", splits.cut_to(documents, bpe, settings.round_tokens)),
-    ):
-        rows += [
-            {
-                "text": "human",
-                "style": one.id.split("/")[0],
-                "part": part,
-                "source": one.source,
-                "read": one.text,
-            }
-            for one in shown
-        ]
-    return rows
+@dataclass(frozen=True)
+class FinetuneStages:
+    """A fine-tuning study's stages.
+
+    Attributes:
+        worlds: by name, the untuned model's first.
+        scores: (kind of detector, what it is trained on) → stage.
+    """
+
+    worlds: dict[str, World]
+    classifier: Classifier
+    scores: dict[tuple[str, str], Scores]
+
+    @property
+    def corpora(self) -> list[Stage]:
+        return [world.corpus for world in self.worlds.values()]
+
+    @property
+    def tuned(self) -> list[Tuned]:
+        """A fine-tuned model a style."""
+        of_each = (world.answers.tuned for world in self.worlds.values())
+        return [stage for stage in of_each if stage is not None]
+
+    @property
+    def others(self) -> list[Stage]:
+        """All but the corpora, those that others wait for first."""
+        answers = [world.answers for world in self.worlds.values()]
+        stages: list[Stage] = [*self.tuned, *answers, self.classifier]
+        for _, scores in sorted(self.scores.items(), key=lambda item: item[0][0]):
+            stages += [scores.detector, scores]
+        return stages
 
 
-def _written(root: Path, settings: FinetuneSettings) -> list[dict[str, str]]:
-    """Every model's test answers, whole and round by round."""
-    rows = []
-    for world in settings.worlds:
-        kind, style = ("base", "") if world == BASE else (TUNED, world)
-        for number in range(settings.rounds + 1):
-            part = f"round {number}" if number else "whole"
-            found = answers(root, settings, world, "test", only_round=number)
-            rows += [
-                {"text": kind, "style": style, "part": part, "source": one.id, "read": one.text}
-                for one in found
-            ]
-    return rows
+def finetune_stages(settings: FinetuneSettings) -> FinetuneStages:
+    """The stages of a plan; nothing is read."""
+    worlds = {name: _world(settings, name) for name in settings.worlds}
+    human = tuple(world.corpus for world in worlds.values())
+    answers = tuple(world.answers for world in worlds.values())
+    classifier = Classifier(
+        n_train=settings.n_train,
+        n_valid=settings.n_valid,
+        n_test=settings.n_test,
+        seed=settings.seed,
+        rounds=settings.rounds,
+        round_tokens=settings.round_tokens,
+        human=human,
+        answers=answers,
+    )
+    scores = {
+        (kind, trained): Scores(
+            n_valid=settings.n_valid,
+            n_test=settings.n_test,
+            seed=settings.seed,
+            detector=_detector(settings, worlds, kind, trained),
+            human=human,
+            answers=answers,
+        )
+        for kind in settings.detectors
+        for trained in TRAINED
+    }
+    return FinetuneStages(worlds, classifier, scores)
+
+
+def _world(settings: FinetuneSettings, name: str) -> World:
+    is_base = name == BASE
+    human = settings.corpus_of(name)
+    corpus = Corpus(
+        corpus=human,
+        model=settings.model,
+        parent=name,
+        table="corpus" if is_base else f"style_corpus (style {name!r})",
+    )
+    training = replace(settings.training, init=settings.model, corpus=human)
+    answers = Answers(
+        opening=settings.opening,
+        rounds=settings.rounds,
+        round_tokens=settings.round_tokens,
+        method=settings.method,
+        seed=settings.seed,
+        batch=settings.batch,
+        precision=settings.precision,
+        counts={split: settings.count(name, split) for split in SPLITS},
+        tuned=None if is_base else Tuned(training=training, corpus=corpus, style=name),
+        world=name,
+        given=settings.model,
+    )
+    return World(corpus, answers)
+
+
+def _detector(
+    settings: FinetuneSettings, worlds: dict[str, World], kind: str, trained: str
+) -> Detector:
+    names = (BASE,) if trained == BASE else tuple(settings.styles)
+    return Detector(
+        kind=kind,
+        n_train=settings.n_train,
+        n_valid=settings.n_valid,
+        seed=settings.seed,
+        roberta=settings.roberta if kind == "roberta" else None,
+        trained=trained,
+        human=tuple(worlds[name].corpus for name in names),
+        answers=tuple(worlds[name].answers for name in names),
+    )

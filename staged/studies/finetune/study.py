@@ -7,20 +7,58 @@ fine-tuned on another style?
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from staged.model.checkpoints import load_model
-from staged.pipeline.study_folder import Report, carry_out
+from staged.pipeline.stage import Inputs, Stage
+from staged.pipeline.study_folder import Report, Study, carry_out
 from staged.storage.json_files import write_json
-from staged.studies.detection.stages import corpus_stage
-from staged.studies.detection.study import model_facts, refuse_learned
 from staged.studies.finetune.measures import measure
 from staged.studies.finetune.page import write_finetune_report
 from staged.studies.finetune.plan import FinetuneSettings
-from staged.studies.finetune.stages import model_stages
-from staged.studies.finetune.texts import SPLITS, answers, human
+from staged.studies.finetune.stages import FinetuneStages, finetune_stages
+from staged.studies.finetune.worlds import SPLITS
+from staged.studies.models import model_facts, refuse_learned
 
-RESULTS = ("finetune.json", "report.html")
 SHOWN = 3  # answers a world in the report
+
+
+class FinetuneStudy(Study):
+    """A fine-tuning study: its stages, and what is made of them."""
+
+    kind = "fine-tuning study"
+
+    def __init__(self, settings: FinetuneSettings) -> None:
+        self.settings, self.stages = settings, finetune_stages(settings)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("finetune.json", "report.html")
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        return self.settings.recorded()
+
+    @property
+    def corpora(self) -> list[Stage]:
+        return self.stages.corpora
+
+    @property
+    def others(self) -> list[Stage]:
+        return self.stages.others
+
+    def check(self, inputs: Inputs) -> None:
+        for world in self.stages.worlds.values():
+            for split in SPLITS:
+                world.human(inputs, split)
+
+    def write(self, root: Path, inputs: Inputs) -> None:
+        about = {
+            "answers": shown_answers(inputs, self.stages),
+            "model": model_facts(self.settings.model),
+        }
+        write_json(root / "finetune.json", measure(inputs, self.settings, self.stages) | about)
+        write_finetune_report(root)
 
 
 def run_finetune(
@@ -43,39 +81,12 @@ def run_finetune(
     load_model(settings.model)  # a damaged one is said now
     for world in settings.worlds:
         refuse_learned((settings.model, *encoders), settings.corpus_of(world))
-
-    def enough() -> None:
-        for world in settings.worlds:
-            for split in SPLITS:
-                human(root, settings, world, split)
-
-    def write() -> None:
-        found = {"answers": shown_answers(root, settings), "model": model_facts(settings.model)}
-        write_json(root / "finetune.json", measure(root, settings) | found)
-        write_finetune_report(root)
-
-    corpora = [
-        corpus_stage(f"{world}/corpus", settings.corpus_of(world), settings.model, cost=8)
-        for world in settings.worlds
-    ]
-    others = model_stages(root, settings)
-    return carry_out(
-        root,
-        settings.recorded(),
-        corpora,
-        others,
-        kind="fine-tuning study",
-        check=enough,
-        write=write,
-        results=RESULTS,
-        workers=workers,
-        report=report,
-    )
+    return carry_out(root, FinetuneStudy(settings), workers=workers, report=report)
 
 
-def shown_answers(root: Path, settings: FinetuneSettings) -> dict[str, list[str]]:
+def shown_answers(inputs: Inputs, stages: FinetuneStages) -> dict[str, list[str]]:
     """The first test answers of each world: not chosen by anyone."""
     return {
-        world: [one.text for one in answers(root, settings, world, "test")[:SHOWN]]
-        for world in settings.worlds
+        name: [text.text for text in world.answers.texts(inputs, "test")[:SHOWN]]
+        for name, world in stages.worlds.items()
     }

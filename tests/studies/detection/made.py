@@ -11,14 +11,16 @@ import numpy as np
 
 from staged.cells import Cell
 from staged.corpus.build import write_documents
+from staged.pipeline.stage import Inputs
+from staged.pipeline.study_folder import folders
 from staged.pipeline.tables import write_table
 from staged.records import HUMAN, Document
 from staged.studies.detection.cells import Measured
 from staged.studies.detection.plan import StudySettings
+from staged.studies.detection.stages import StudyStages, study_stages
 
-Key = tuple[
-    str, str, str, str, str
-]  # detector, model and method trained on, model and method tested on
+# detector, model and method trained on, model and method tested on
+Key = tuple[str, str, str, str, str]
 
 
 def measured(
@@ -58,6 +60,24 @@ def every_key(settings: StudySettings) -> list[Key]:
         for tested in settings.models
         for method in settings.methods
     ]
+
+
+def opened(root: Path, settings: StudySettings) -> tuple[StudyStages, Inputs]:
+    """A study's stages, and where their folders stand."""
+    stages = study_stages(settings)
+    return stages, folders(root, [stages.corpus, *stages.others])
+
+
+def human(root: Path, settings: StudySettings, split: str) -> list[Document]:
+    stages, inputs = opened(root, settings)
+    return stages.human(inputs, split)
+
+
+def machine(
+    root: Path, settings: StudySettings, model: str, method: str, split: str
+) -> list[Document]:
+    stages, inputs = opened(root, settings)
+    return stages.machine(inputs, Path(model).name, method, split)
 
 
 def write_texts(root: Path, settings: StudySettings, *, spare: int = 3) -> None:

@@ -14,11 +14,12 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
 from staged.errors import ArtifactError
+from staged.pipeline.stage import Inputs
 from staged.records import MACHINE, Document
-from staged.studies.detection import splits
 from staged.studies.detection.cells import Measured, cell_of, measure, thresholds
 from staged.studies.detection.plan import MIX, StudySettings
-from tests.studies.detection.made import write_scores, write_texts
+from staged.studies.detection.stages import StudyStages
+from tests.studies.detection.made import human, machine, opened, write_scores, write_texts
 
 KEY = ("tfidf", "dir/s", "nucleus", "dir/l", "top-k-40", 64)
 STREAM = np.random.default_rng(20)
@@ -161,16 +162,21 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def studied(folder: Path) -> tuple[Inputs, StudyStages]:
+    stages, inputs = opened(folder, SETTINGS)
+    return inputs, stages
+
+
 def documents(folder: Path) -> list[Document]:
-    found = [one for split in ("valid", "test") for one in splits.human(folder, SETTINGS, split)]
+    found = [one for split in ("valid", "test") for one in human(folder, SETTINGS, split)]
     for model, method, split in product(SETTINGS.models, SETTINGS.methods, ("valid", "test")):
-        found += splits.machine(folder, SETTINGS, model, method, split)
+        found += machine(folder, SETTINGS, model, method, split)
     return found
 
 
 @pytest.fixture(scope="module")
 def cells(root: Path) -> dict[str, Measured]:
-    return {one.cell.id: one for one in measure(root, SETTINGS)}
+    return {one.cell.id: one for one in measure(*studied(root))}
 
 
 class TestAWholeStudy:
@@ -180,7 +186,7 @@ class TestAWholeStudy:
             for tokens in (12, 24) if name == MIX else (24,):
                 for tested, method in product(model if tokens == 12 else "sl", SETTINGS.methods):
                     wanted.append(f"{kind}/{model}/{name}/{tested}/{method}/{tokens}")
-        assert [one.cell.id for one in measure(root, SETTINGS)] == wanted
+        assert [one.cell.id for one in measure(*studied(root))] == wanted
 
     def test_every_cell_by_hand(self, root: Path, cells: dict[str, Measured]) -> None:
         """Thresholds from the valid split, of human texts and of what the detector was trained on;
@@ -193,12 +199,10 @@ class TestAWholeStudy:
             def scores(found: list[Document], how: tuple[str, str, str, int] = how) -> np.ndarray:
                 return np.array([document_scores(*how, document) for document in found])
 
-            valid, test = (
-                scores(splits.human(root, SETTINGS, split)) for split in ("valid", "test")
-            )
-            machine_valid = scores(splits.machine(root, SETTINGS, how[1], how[2], "valid"))
+            valid, test = (scores(human(root, SETTINGS, split)) for split in ("valid", "test"))
+            machine_valid = scores(machine(root, SETTINGS, how[1], how[2], "valid"))
             machine_test = scores(
-                splits.machine(root, SETTINGS, f"dir/{cell.tested_on}", cell.tested_method, "test")
+                machine(root, SETTINGS, f"dir/{cell.tested_on}", cell.tested_method, "test")
             )
             expected = cell_of(
                 (how[0], how[1], how[2], cell.tested_on, cell.tested_method, how[3]),
@@ -226,16 +230,13 @@ class TestAWholeStudy:
                 one.cell.length_tokens,
             )
             test = np.array(
-                [
-                    document_scores(*how, document)
-                    for document in splits.human(root, SETTINGS, "test")
-                ]
+                [document_scores(*how, document) for document in human(root, SETTINGS, "test")]
             )
             assert (test > thresholds(test, test + 1)[2]).mean() <= 0.05
 
     def test_a_score_that_is_missing_is_said(self, tmp_path: Path, root: Path) -> None:
         write_texts(tmp_path, SETTINGS)
-        gone = splits.machine(tmp_path, SETTINGS, "dir/l", "top-k-40", "test")[7]
+        gone = machine(tmp_path, SETTINGS, "dir/l", "top-k-40", "test")[7]
         write_scores(
             tmp_path, SETTINGS, [one for one in documents(tmp_path) if one != gone], document_scores
         )
@@ -243,4 +244,4 @@ class TestAWholeStudy:
             ArtifactError,
             match=r"scores\.parquet: no score for document 'l/top-k-40/test/7'; delete its folder",
         ):
-            measure(tmp_path, SETTINGS)
+            measure(*studied(tmp_path))

@@ -10,10 +10,12 @@ import pytest
 from staged.corpus.build import CorpusSettings, read_documents, write_documents
 from staged.corpus.duplicates import RUN_WORDS, word_runs
 from staged.errors import ArtifactError
+from staged.progress import silent
 from staged.records import HUMAN, MACHINE, Document
 from staged.stats.metrics import ratio
-from staged.studies.detection.copying import copied, copying_stage, learned_from, learned_runs
+from staged.studies.detection.copying import copied, learned_from, learned_runs
 from staged.studies.detection.plan import StudySettings
+from staged.studies.detection.study import ReleaseStudy
 from tests.studies.detection.made import write_texts
 
 WORDS = [f"word{i}" for i in range(60)]
@@ -133,9 +135,9 @@ class TestStage:
             passages,
             [*read_documents(passages), Document("p", " ".join(WORDS), HUMAN, "p", "pretrain")],
         )
-        stage = copying_stage(root, settings)
+        stage = ReleaseStudy(settings).copying
         (root / "copying").mkdir()
-        stage.write(root / "copying", lambda done, total: None)
+        stage.write(root / "copying", stage.inputs(root), silent)
         rows = json.loads((root / "copying" / "copying.json").read_text())
         names = [
             ("human", ""),
@@ -143,10 +145,8 @@ class TestStage:
         ]
         assert [(row["text"], row["method"]) for row in rows] == names
         assert [row["texts"] for row in rows] == [2] * 7
-        assert stage.needs == (
-            "corpus",
-            *(f"samples/{model}/{method}" for model, method in names[1:]),
-        )
+        samples = [f"samples/{model}/{method}" for model, method in names[1:]]
+        assert [need.name for need in stage.needs] == ["corpus", *samples]
         assert (stage.name, stage.settings) == ("copying", {"run_words": 12})
 
     def test_only_models_of_this_corpus_are_compared(
@@ -175,7 +175,8 @@ class TestStage:
         for path in (root / "samples").rglob("*.parquet"):
             write_table(path, [row | {"text": known.text} for row in read_table(path)])
         (root / "copying").mkdir()
-        copying_stage(root, settings).write(root / "copying", lambda done, total: None)
+        stage = ReleaseStudy(settings).copying
+        stage.write(root / "copying", stage.inputs(root), silent)
         rows = json.loads((root / "copying" / "copying.json").read_text())
         shares = {row["text"]: row["share"] for row in rows}
         assert shares == {"human": 1, "taught": 1, "elsewhere": None, "unknown": None}

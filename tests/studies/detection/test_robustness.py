@@ -192,7 +192,7 @@ def studies(
     return here / "clean", here / "attacked", settings
 
 
-def _run_stages_here(root: Path, stages: Any, *, done: Any, workers: int, report: Any) -> int:
+def _run_stages_here(root: Path, stages: Any, *, workers: int, report: Any) -> int:
     return sum(run_here(root, stage, report=report) for stage in stages)
 
 

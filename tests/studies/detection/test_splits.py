@@ -10,17 +10,9 @@ from staged.errors import PlanError
 from staged.model.bpe import BPE
 from staged.records import HUMAN, MACHINE, Document
 from staged.studies.detection.plan import MIX, StudySettings
-from staged.studies.detection.splits import (
-    counts,
-    cut_to,
-    drawn,
-    human,
-    machine,
-    samples_folder,
-    tokenizer,
-)
-from staged.studies.detection.stages import lengths_of, scored_sets
-from tests.studies.detection.made import write_texts
+from staged.studies.detection.stages import counts, study_stages
+from staged.studies.texts import cut_to, drawn
+from tests.studies.detection.made import human, machine, opened, write_texts
 
 SETTINGS = StudySettings(
     models=("dir/s", "l"),
@@ -86,10 +78,7 @@ def test_machine_texts_of_a_method(root: Path, model: str, name: str) -> None:
         Document(f"{source}/{i}", f"{name} top-k-40 test {i}", MACHINE, source, "test")
         for i in range(6)
     ]
-    assert (
-        samples_folder(Path("out"), model, "top-k-40")
-        == Path("out") / "samples" / name / "top-k-40"
-    )
+    assert opened(root, SETTINGS)[0].samples[name, "top-k-40"].name == f"samples/{name}/top-k-40"
 
 
 def test_the_mix_takes_the_methods_in_turn(root: Path) -> None:
@@ -130,14 +119,16 @@ class TestCut:
 
     def test_tokens_are_counted_by_the_first_model(self, tiny: Path) -> None:
         settings = StudySettings(models=(str(tiny), "mini-s"), lengths=(64,))
-        assert tokenizer(settings).n_vocab == 384
+        assert study_stages(settings).corpus.tokenizer().n_vocab == 384
 
 
 def test_what_a_detector_is_scored_on(root: Path) -> None:
     """At the matrix's length every model's and method's test texts; elsewhere on the curve those of
     its own model.
     """
-    found = [one.id for one in scored_sets(root, SETTINGS, "l", "nucleus", 24)]
+    stages, inputs = opened(root, SETTINGS)
+    nucleus, mix = (stages.scores["tfidf", "l", name] for name in ("nucleus", MIX))
+    found = [one.id for one in nucleus.scored(inputs, 24)]
     expected = [one.id for split in ("valid", "test") for one in human(root, SETTINGS, split)]
     expected += [f"l/nucleus/valid/{i}" for i in range(5)]
     expected += [
@@ -147,11 +138,8 @@ def test_what_a_detector_is_scored_on(root: Path) -> None:
         for i in range(6)
     ]
     assert found == expected
-    curve = [one.id for one in scored_sets(root, SETTINGS, "l", MIX, 12)]
+    curve = [one.id for one in mix.scored(inputs, 12)]
     assert [one for one in curve if "/test/" in one] == [
         f"l/{method}/test/{i}" for method in SETTINGS.methods for i in range(6)
     ]
-    assert (tuple(lengths_of(SETTINGS, MIX)), tuple(lengths_of(SETTINGS, "nucleus"))) == (
-        (12, 24),
-        (24,),
-    )
+    assert (mix.scored_lengths, nucleus.scored_lengths) == ((12, 24), (24,))

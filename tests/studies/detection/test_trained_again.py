@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from staged.pipeline.run import run_here
 from staged.storage.json_files import read_json
 from staged.studies.detection.plan import StudySettings, read_study
-from staged.studies.detection.stages import all_stages
+from staged.studies.detection.stages import study_stages
 from staged.studies.detection.study import run_study
 from staged.studies.finetune.plan import FinetuneSettings
-from staged.studies.finetune.stages import model_stages
+from staged.studies.finetune.stages import finetune_stages
 from tests.studies.detection.test_robustness import PLAN
 
 
@@ -42,7 +42,7 @@ def describe(folder: Path, loss: float) -> None:
 
 @pytest.fixture
 def run_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(root: Path, stages: Any, *, done: Any, workers: int, report: Any) -> int:
+    def run(root: Path, stages: Any, *, workers: int, report: Any) -> int:
         return sum(run_here(root, stage, report=report) for stage in stages)
 
     monkeypatch.setattr("staged.pipeline.study_folder.run_stages", run)
@@ -94,8 +94,8 @@ def test_stages_know_the_files_that_they_read(
 
     roberta = RobertaSettings(base=str(tiny_encoder))
     study = StudySettings(models=(str(tiny), "mini-s"), roberta=roberta, lengths=(64,))
-    for stage in all_stages(tmp_path, study):
-        read = {path for _, path in stage.files}
+    for stage in study_stages(study).others:
+        read = set(stage.files.values())
         if stage.name.startswith("samples/"):
             assert {path.name for path in read} >= {
                 "config.json",
@@ -107,9 +107,7 @@ def test_stages_know_the_files_that_they_read(
     finetune = FinetuneSettings(
         model=str(tiny), opening="The", styles={"a": "x", "b": "y"}, roberta=roberta
     )
-    of = {
-        stage.name: {path for _, path in stage.files} for stage in model_stages(tmp_path, finetune)
-    }
+    of = {stage.name: set(stage.files.values()) for stage in finetune_stages(finetune).others}
     for name in ("a/tuned", "b/tuned", "base/answers"):
         assert tiny / "model.safetensors" in of[name]
     for name in ("detectors/roberta/base", "detectors/roberta/fine-tuned"):

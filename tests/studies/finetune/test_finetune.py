@@ -14,14 +14,17 @@ import pytest
 from staged.corpus.build import read_documents
 from staged.errors import ArtifactError
 from staged.model.bpe import BPE
+from staged.pipeline.stage import Inputs
+from staged.pipeline.study_folder import folders
 from staged.records import HUMAN, MACHINE, Document
 from staged.stats.comparing import interval
 from staged.stats.metrics import clustered_means
 from staged.storage.json_files import read_json
 from staged.studies.finetune.measures import _drop
 from staged.studies.finetune.page import write_finetune_report
-from staged.studies.finetune.plan import read_finetune
-from staged.studies.finetune.texts import answers, paired, pairs_to_test
+from staged.studies.finetune.plan import BASE, FinetuneSettings, read_finetune
+from staged.studies.finetune.stages import FinetuneStages, finetune_stages
+from staged.studies.finetune.texts import paired
 from tests.conftest import put_json
 from tests.studies.commands import kill_at_random_moments, run
 
@@ -151,14 +154,20 @@ def test_rows_are_complete_and_consistent(finished: Path) -> None:
     assert human["accuracy"] > 0.9  # no word of one style stands in the other
 
 
+def opened(folder: Path, plan: Path) -> tuple[FinetuneSettings, FinetuneStages, Inputs]:
+    settings = read_finetune(plan)
+    stages = finetune_stages(settings)
+    return settings, stages, folders(folder, [*stages.corpora, *stages.others])
+
+
 def test_every_model_starts_from_the_opening_and_continues_itself(
     finished: Path, plan: Path
 ) -> None:
-    settings = read_finetune(plan)
-    for world in settings.worlds:
-        whole = answers(finished, settings, world, "test")
+    settings, stages, inputs = opened(finished, plan)
+    for world in stages.worlds.values():
+        whole = world.answers.texts(inputs, "test")
         first, second = (
-            answers(finished, settings, world, "test", only_round=number) for number in (1, 2)
+            world.answers.texts(inputs, "test", only_round=number) for number in (1, 2)
         )
         for one, a, b in zip(whole, first, second, strict=True):
             assert settings.opening not in one.text
@@ -167,8 +176,8 @@ def test_every_model_starts_from_the_opening_and_continues_itself(
 
 
 def test_no_document_is_learned_from_and_tested(finished: Path, plan: Path) -> None:
-    settings = read_finetune(plan)
-    tested = pairs_to_test(finished, settings)
+    settings, stages, inputs = opened(finished, plan)
+    tested = dict(stages.scores["tfidf", BASE].pairs(inputs))
     for style in settings.styles:
         passages = read_documents(finished / style / "corpus" / "passages.parquet")
         learned = {one.source for one in passages if one.split in ("pretrain", "train", "valid")}

@@ -1,0 +1,175 @@
+"""The worlds of a fine-tuning study, the untuned model's and every style's: human text, a model
+and its answers.
+
+All answers start from one opening phrase, and each later round continues the model's own answer.
+
+    STYLE/corpus ─► STYLE/tuned ─► STYLE/answers
+    base/corpus                    base/answers      by the model as it was
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from staged.corpus.build import recorded
+from staged.model.bpe import REPLACEMENT
+from staged.model.checkpoints import model_folder
+from staged.model.formats.layouts import model_files
+from staged.model.training.plan import TrainSettings
+from staged.model.training.train import train
+from staged.pipeline.stage import Inputs, Stage, unrecorded
+from staged.progress import Progress, shifted
+from staged.records import MACHINE, Document
+from staged.samples.dataset import SampleSettings, read_samples
+from staged.samples.methods import method
+from staged.samples.sample_stage import keep_file
+from staged.streams import derive
+from staged.studies.finetune.texts import Pairs, paired
+from staged.studies.stages import Corpus
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned(Stage):
+    """The model, fine-tuned on a style's `pretrain` passages: the folder `model`.
+
+    Attributes:
+        training: with the model to start from and the style's corpus.
+    """
+
+    training: TrainSettings
+    corpus: Corpus
+    style: str = unrecorded()
+
+    @property
+    def name(self) -> str:
+        return f"{self.style}/tuned"
+
+    @property
+    def cost(self) -> float:
+        return self.training.steps * self.training.batch / 16
+
+    @property
+    def files(self) -> Inputs:
+        return model_files(model_folder(self.training.init))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keys of its training."""
+        return recorded(self.training) | {"init": Path(self.training.init).name}
+
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        train(folder / "model", self.training, report=lambda at: progress(at.step, at.steps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers(Stage):
+    """What a model writes after the opening: a file a split and round.
+
+    Attributes:
+        counts: split → texts.
+        tuned: the model; None for the one that the plan names, `given`.
+    """
+
+    opening: str
+    rounds: int
+    round_tokens: int
+    method: str
+    seed: int
+    batch: int
+    precision: str
+    counts: dict[str, int]
+    tuned: Tuned | None
+    world: str = unrecorded()
+    given: str = unrecorded()
+
+    @property
+    def name(self) -> str:
+        return f"{self.world}/answers"
+
+    @property
+    def cost(self) -> float:
+        return sum(self.counts.values()) * self.rounds * self.round_tokens / 3000
+
+    @property
+    def files(self) -> Inputs:
+        return model_files(model_folder(self.given)) if self.tuned is None else {}
+
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        model = str(inputs[self.tuned.name] / "model") if self.tuned else self.given
+        done, total = 0, self.rounds * sum(self.counts.values())
+        for split in SPLITS:
+            prompts: tuple[str, ...] = (self.opening,)
+            for number in range(1, self.rounds + 1):
+                out = folder / f"{split}-{number}.parquet"
+                wanted = self._round(model, split, number, prompts)
+                keep_file(out, wanted, progress=shifted(progress, done, total))
+                prompts = tuple(_whole(row).rstrip(REPLACEMENT) for row in read_samples(out))
+                done += self.counts[split]
+
+    def _round(
+        self, model: str, split: str, number: int, prompts: tuple[str, ...]
+    ) -> SampleSettings:
+        return SampleSettings(
+            model=model,
+            method=method(self.method),
+            count=self.counts[split],
+            length=self.round_tokens,
+            seed=derive(self.seed, split, str(number)),  # the same numbers for every world
+            prompts=prompts,
+            batch=self.batch,
+            precision=self.precision,
+            context="slide",
+        )
+
+    def texts(self, inputs: Inputs, split: str, *, only_round: int = 0) -> list[Document]:
+        """What was written after the opening, in all rounds or in one of them alone."""
+        rows = read_samples(inputs[self.name] / f"{split}-{only_round or self.rounds}.parquet")
+        if only_round:
+            texts = [row["text"] for row in rows]
+        else:
+            texts = [_whole(row).removeprefix(self.opening) for row in rows]
+        return [
+            Document(
+                f"{self.world}/{split}/{i}",
+                text.rstrip(REPLACEMENT).strip(),
+                MACHINE,
+                self.world,
+                split,
+            )
+            for i, text in enumerate(texts)
+        ]
+
+
+def _whole(row: dict[str, Any]) -> str:
+    return str(row["prompt"]) + str(row["text"])
+
+
+@dataclass(frozen=True)
+class World:
+    """Human text and the answers that stand beside it."""
+
+    corpus: Corpus
+    answers: Answers
+
+    @property
+    def name(self) -> str:
+        """`base`, or the style's."""
+        return self.answers.world
+
+    def human(self, inputs: Inputs, split: str) -> list[Document]:
+        """As many human passages as there are answers, a seeded draw.
+
+        Raises:
+            PlanError: there are fewer; the sentence names the style.
+        """
+        count = self.answers.counts[split]
+        return self.corpus.drawn(inputs, split, count, seed=self.answers.seed)
+
+    def pairs(self, inputs: Inputs, split: str, limits: list[int] | None = None) -> Pairs:
+        """Passage i and answer i, as `paired` cuts them."""
+        human, machine = self.human(inputs, split), self.answers.texts(inputs, split)
+        return paired(human, machine, self.corpus.tokenizer(), limits or ())

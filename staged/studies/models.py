@@ -1,0 +1,59 @@
+"""The models of a study: that none has learned from what it is tested against, and what results
+say of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from staged.corpus.build import CorpusSettings, split_documents
+from staged.corpus.learned import model_learned, text_words_digest
+from staged.errors import PlanError
+from staged.model.checkpoints import MINIS, model_folder, own_folder, read_config
+from staged.model.formats.layouts import model_files
+from staged.storage.digests import sha256_file
+from staged.storage.json_files import read_json
+
+
+def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
+    """Before the long work: no model, and no encoder of a detector, has learned from what it is
+    tested against.
+
+    Args:
+        models: by name or folder; of one that is not on this machine nothing is known.
+
+    Raises:
+        PlanError: one learned from documents outside the corpus's `pretrain` split, wherever it
+            found them.
+    """
+    documents = split_documents(corpus)
+    again = {
+        text_words_digest(one.text) for one in documents if one.split == "pretrain"
+    }  # which tests lose: `drop_duplicates`
+    for name in (one for one in models if one.lower() in MINIS or own_folder(one)):
+        learned = model_learned(model_folder(name))
+        known = learned.among(documents, corpus.source) if learned else []
+        seen = list(
+            dict.fromkeys(one.source for one in known if text_words_digest(one.text) not in again)
+        )
+        if seen:
+            raise PlanError(
+                f"study: model {name!r} learned from {len(seen)} sources that this plan tests"
+                f" against, such as {seen[0]!r}; use the corpus shares and seed it was trained"
+                " with, or text that it has not seen"
+            )
+
+
+def model_facts(name: str) -> dict[str, Any]:
+    """What the report says of a model, the loss None where its folder does not say; and SHA-256 of
+    the files that were studied.
+    """
+    folder = model_folder(name)
+    config = read_config(folder)
+    record = folder / "training.json"
+    loss = read_json(record)["valid_loss_nats_per_token"] if record.is_file() else None
+    shape = {"parameters": config.parameters, "layers": config.n_layer, "width": config.n_embd}
+    files = {file: sha256_file(path) for file, path in model_files(folder).items()}
+    return {"name": Path(name).name, **shape, "valid_loss_nats_per_token": loss, "files": files}

@@ -1,0 +1,179 @@
+"""Kinds of stage that studies share: human text, a detector trained on texts, its scores of others.
+
+A study's own kinds say which texts these are.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from staged.corpus.build import CorpusSettings, recorded, text_digest, write_corpus
+from staged.corpus.learned import write_learned
+from staged.detectors.catalog import load_detector
+from staged.model.bpe import BPE, load_bpe
+from staged.model.checkpoints import MINIS, model_folder, own_folder
+from staged.model.formats.layouts import keyed, tokenizer_files, weight_files
+from staged.pipeline.stage import Inputs, Stage, unrecorded
+from staged.pipeline.tables import Row, write_table
+from staged.progress import Progress
+from staged.records import HUMAN, Document
+from staged.storage.gate import CHECKPOINT
+from staged.studies.texts import drawn
+from staged.training.roberta import RobertaSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus(Stage):
+    """Human text in passages, their lengths counted in a model's tokens.
+
+    Attributes:
+        corpus: which text, and how it is cut and dealt to splits.
+        model: whose tokenizer counts.
+        parent: the folder, below the study's, that it stands in.
+        table: where the plan sets its shares, as errors call it.
+    """
+
+    corpus: CorpusSettings
+    model: str = unrecorded()
+    parent: str = unrecorded("")
+    table: str = unrecorded("corpus")
+
+    @property
+    def name(self) -> str:
+        return (Path(self.parent) / "corpus").as_posix()
+
+    @property
+    def cost(self) -> float:
+        return 15.0
+
+    @property
+    def files(self) -> Inputs:
+        return keyed("tokenizer", tokenizer_files(model_folder(self.model)))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its plan's keys, and the text itself, which may be anywhere."""
+        return recorded(self.corpus) | {"text": text_digest(self.corpus)}
+
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        write_corpus(folder, self.corpus, self.tokenizer().count)
+
+    def tokenizer(self) -> BPE:
+        return load_bpe(model_folder(self.model))
+
+    def drawn(self, inputs: Inputs, split: str, count: int, *, seed: int) -> list[Document]:
+        """A seeded draw of passages.
+
+        Raises:
+            PlanError: there are fewer.
+        """
+        passages = inputs[self.name] / "passages.parquet"
+        return drawn(passages, split, count, seed=seed, table=self.table)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedDetector(Stage):
+    """A detector that learns from `train` texts and chooses on `valid` ones.
+
+    Attributes:
+        kind: `tfidf` or `roberta`.
+        n_train, n_valid: texts per class.
+        roberta: how the encoder learns; None for the other kind.
+    """
+
+    kind: str
+    n_train: int
+    n_valid: int
+    seed: int
+    roberta: RobertaSettings | None
+
+    @property
+    def cost(self) -> float:
+        return 6.0 if self.roberta is None else 25.0
+
+    @property
+    @abstractmethod
+    def corpora(self) -> tuple[Corpus, ...]:
+        """Where its human texts come from."""
+
+    @abstractmethod
+    def documents(self, inputs: Inputs, split: str) -> list[Document]:
+        """What it learns from, or chooses on."""
+
+    @property
+    def files(self) -> Inputs:
+        return {} if self.roberta is None else encoder_files(self.roberta.base)
+
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        train, valid = (self.documents(inputs, split) for split in ("train", "valid"))
+        train_detector(train, valid, folder, roberta=self.roberta, progress=progress)
+        people = [document for document in (*train, *valid) if document.label == HUMAN]
+        sources = {inputs[stage.name]: stage.corpus.source for stage in self.corpora}
+        write_learned(folder, people, sources)
+
+
+def train_detector(
+    train: Sequence[Document],
+    valid: Sequence[Document],
+    folder: Path,
+    *,
+    roberta: RobertaSettings | None,
+    progress: Progress,
+) -> None:
+    """Train a detector and save it into a stage's folder: RoBERTa, or without it TF-IDF."""
+    if roberta is None:
+        from staged.detectors.kinds.tfidf import train_tfidf
+
+        train_tfidf(train, valid).save(folder)
+        return
+    from staged.training.roberta import train_roberta
+
+    checkpoint = folder / CHECKPOINT
+    train_roberta(train, valid, roberta, checkpoint=checkpoint, progress=progress).save(folder)
+
+
+def encoder_files(base: str) -> Inputs:
+    """The weights that a detector starts from; none where they are not on this machine."""
+    if not (base.lower() in MINIS or own_folder(base)):  # a name on the hub
+        return {}
+    return keyed("base", weight_files(model_folder(base)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores(Stage):
+    """A trained detector's scores, a row a text in `scores.parquet`.
+
+    Attributes:
+        n_valid, n_test: texts per class and set.
+    """
+
+    n_valid: int
+    n_test: int
+    seed: int
+    detector: TrainedDetector
+
+    @property
+    def cost(self) -> float:
+        return self.detector.cost
+
+    @property
+    @abstractmethod
+    def n_sets(self) -> int:
+        """How many sets of texts there are."""
+
+    @abstractmethod
+    def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[Row]]]:
+        """Texts, and of each its row but for the score."""
+
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        detector = load_detector(inputs[self.detector.name], bulk=True)
+        rows: list[Row] = []
+        for done, (texts, about) in enumerate(self.sets(inputs), start=1):
+            scores = detector.score(texts)
+            rows += [row | {"score": score} for row, score in zip(about, scores, strict=True)]
+            progress(done, self.n_sets)
+        write_table(folder / "scores.parquet", rows)

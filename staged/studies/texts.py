@@ -1,0 +1,45 @@
+"""Which texts a study reads: a seeded draw of passages, a mix of samples, and where all are cut."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from staged.corpus.build import read_documents
+from staged.errors import PlanError
+from staged.model.bpe import BPE, REPLACEMENT
+from staged.records import Document
+
+
+def drawn(passages: Path, split: str, wanted: int, *, seed: int, table: str) -> list[Document]:
+    """A seeded draw of passages of one split.
+
+    Args:
+        table: where the plan sets the corpus's shares, for the sentence of the error.
+
+    Raises:
+        PlanError: there are fewer than wanted.
+    """
+    documents = read_documents(passages, split=split)
+    if len(documents) < wanted:
+        raise PlanError(
+            f"study: the corpus has {len(documents)} human passages for {split}, the plan asks for"
+            f" {wanted}; lower n_{split}, give more text, or raise {table}.shares.{split}"
+        )
+    return random.Random(f"{seed} {split}").sample(documents, wanted)
+
+
+def mixed(sets: Sequence[Sequence[Document]], count: int) -> list[Document]:
+    """An equal mix of several sets: text i is text i of set i mod their number."""
+    return [sets[i % len(sets)][i] for i in range(count)]
+
+
+def cut_to(documents: Sequence[Document], bpe: BPE, tokens: int) -> list[Document]:
+    """The documents' first `tokens` tokens, both classes by the same cut."""
+    texts = bpe.truncate([document.text for document in documents], tokens)
+    return [
+        replace(document, text=text.rstrip(REPLACEMENT))
+        for document, text in zip(documents, texts, strict=True)
+    ]
