@@ -24,6 +24,56 @@ assert spec.loader is not None
 generate = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(generate)
 
+PROSE = (
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("docs/decisions/*.md")),
+)
+COLUMNS = 100
+UNBREAKABLE = re.compile(r"`[^`]*`|!?\[[^\]]*\]\([^)]*\)")  # code, links and pictures
+
+
+def long_lines(page: str) -> list[int]:
+    """Numbers of the lines of prose over 100 columns; tables, code and tags may be as wide as they
+    are, and so may a line that holds a single piece.
+    """
+    numbers, fenced = [], False
+    for number, line in enumerate(page.splitlines(), 1):
+        text = line.lstrip(" >")
+        if text.startswith("```"):
+            fenced = not fenced
+        elif len(line) > COLUMNS and not fenced and not text.startswith(("|", "<")):
+            pieces = UNBREAKABLE.sub("piece", text.removeprefix("* ")).split()
+            numbers += [number] if len(pieces) > 1 else []
+    return numbers
+
+
+def test_lines_of_prose_are_short() -> None:
+    lines = [
+        f"{path.relative_to(ROOT).as_posix()}:{number}"
+        for path in PROSE
+        for number in long_lines(path.read_text(encoding="utf-8"))
+    ]
+    assert not lines, f"over {COLUMNS} columns; one sentence a line: {', '.join(lines)}"
+
+
+@pytest.mark.parametrize(
+    ("page", "numbers"),
+    [
+        ("word " * 21, [1]),
+        ("word " * 20, []),
+        ("* short\n  " + "word " * 20, [2]),
+        ("> " + "word " * 20, [1]),
+        ("see `" + "word " * 20 + "`", [1]),
+        ("* `" + "word " * 20 + "`", []),
+        ("![" + "word " * 20 + "](picture.png)", []),
+        ("| " + "word " * 20 + "|", []),
+        ("```\n" + "word " * 21 + "\n```\n" + "word " * 21, [4]),
+    ],
+)
+def test_long_lines_of_prose_are_seen(page: str, numbers: list[int]) -> None:
+    assert long_lines(page) == numbers
+
 
 def test_cli_page_is_fresh() -> None:
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == generate.cli_page(), (
