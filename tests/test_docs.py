@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.storage.json_files import read_json
+from tests.test_arrows import PACKAGE, TIERS, parts_of, tier_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
 assert spec is not None
@@ -25,7 +27,7 @@ generate = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(generate)
 
 PROSE = (
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted(ROOT.glob("docs/*.md")),
     *sorted(ROOT.glob("docs/decisions/*.md")),
 )
@@ -73,6 +75,41 @@ def test_lines_of_prose_are_short() -> None:
 )
 def test_long_lines_of_prose_are_seen(page: str, numbers: list[int]) -> None:
     assert long_lines(page) == numbers
+
+
+def drawn(page: str) -> list[tuple[int, str]]:
+    """(depth, name) of each line of a page's tree of the package, top down."""
+    tree = page.split("```\nstaged/\n", 1)[1].split("```", 1)[0]
+    lines = re.findall(r"^((?:  )+)([\w.]+/?)", tree.split("\nbench/")[0], re.MULTILINE)
+    return [(len(indent) // 2, name) for indent, name in lines]
+
+
+def rooms(page: str) -> set[str]:
+    """The folders of a page's tree, below the package."""
+    folders, above = set(), dict[int, str]()
+    for depth, name in drawn(page):
+        above[depth] = above.get(depth - 1, "") + name
+        folders |= {above[depth].rstrip("/")} if name.endswith("/") else set()
+    return folders
+
+
+def test_the_trees_have_every_room() -> None:
+    there = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*/__init__.py")}
+    assert rooms(CONTRIBUTING) == there
+    assert {name for name in there if "/" not in name} <= rooms(README) <= there
+
+
+def test_the_tree_of_contributing_goes_down() -> None:
+    first = [name for depth, name in drawn(CONTRIBUTING) if depth == 1]
+    parts = [name.removesuffix("/").removesuffix(".py") for name in first]
+    assert sorted(parts) == sorted(parts_of(PACKAGE))
+    tiers = [tier_of(TIERS)[part] for part in parts]
+    assert tiers == sorted(tiers, reverse=True)
+
+
+@pytest.mark.parametrize("file", sorted(set(re.findall(r"`([a-z_/]+\.py)`", CONTRIBUTING))))
+def test_files_that_contributing_names_are_there(file: str) -> None:
+    assert [*ROOT.glob(file), *PACKAGE.rglob(file)]
 
 
 def test_cli_page_is_fresh() -> None:
@@ -139,8 +176,8 @@ def test_commands_in_the_documentation_have_the_options_they_name() -> None:
             assert known is None or set(named) <= known, f"{page.name}: staged {verb} {group}{rest}"
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)", README))
-def test_readme_links_exist(link: str) -> None:
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)", README + CONTRIBUTING))
+def test_links_exist(link: str) -> None:
     assert (ROOT / link).exists()
 
 
