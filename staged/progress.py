@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["Progress", "shifted", "silent"]
+__all__ = ["NamedProgress", "Progress", "shifted", "silent"]
 
 Progress = Callable[[int, int], None]
+NamedProgress = Callable[[str, int, int], None]  # of one of several pieces of work, by its name
 
 
 def silent(done: int, total: int) -> None:

@@ -57,7 +57,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "stages",
     ),
     "studies": ("bias models texts", "stages", "detection", "finetune"),
-    "training": ("evidence readers roberta",),
+    "training": ("features", "evidence readers roberta"),
     "files": (
         "extracted installed legible pdf_pages sheets",
         "pdf_lines word",

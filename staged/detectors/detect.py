@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ from staged.records import count_words
 from staged.settings import nearest
 from staged.storage.digests import digest
 from staged.storage.gate import rows_have_keys
-from staged.storage.pieces import continued
+from staged.storage.pieces import BYTES, cached, continued
 from staged.storage.writing import write_atomic
 
 LATER = ("normalized", "kind", "opinions", "segments")  # what not every file of verdicts has
@@ -418,17 +419,22 @@ def write_judged(
     """
     wanted = examiner.identity() | {"fpr": examiner.fpr, "segments": segments}
     with continued(out, wanted, pieces="*.jsonl", form=VERDICTS) as blocks:
-        files = []
         progress(0, len(texts))
-        for start in range(0, len(texts), KEPT):
-            some = texts[start : start + KEPT]
-            file = blocks / f"{start:09d}-{digest(chain(*some))}.jsonl"
-            if not file.is_file():
-                rows = (one.row() for one in judged(examiner, some, segments=segments))
-                write_atomic(
-                    file,
-                    "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(),
-                )
-            files.append(file)
-            progress(start + len(some), len(texts))
-        write_atomic(out, b"".join(file.read_bytes() for file in files), form=VERDICTS)
+        parts = [texts[start : start + KEPT] for start in range(0, len(texts), KEPT)]
+        pieces = (
+            (
+                f"{number * KEPT:09d}-{digest(chain(*part))}.jsonl",
+                partial(_lines, examiner, part, segments=segments),
+            )
+            for number, part in enumerate(parts)
+        )
+        lines, done = b"", 0
+        for part, some in zip(parts, cached(blocks, pieces, BYTES), strict=True):
+            lines, done = lines + some, done + len(part)
+            progress(done, len(texts))
+        write_atomic(out, lines, form=VERDICTS)
+
+
+def _lines(examiner: Examiner, texts: Sequence[tuple[str, str]], *, segments: bool) -> bytes:
+    rows = (verdict.row() for verdict in judged(examiner, texts, segments=segments))
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()

@@ -2,7 +2,8 @@
 predictions file.
 
     scores.json     what the scores are of: digests of the file and of the detector
-    scores.jsonl    one {"id", "score"} a line, in the file's order, appended block by block
+    scores.jsonl    one {"id", "score"} a line, in the order of the file; until it is whole, a file
+                    a block
 
 A score that is not a finite number is written as null with `why`; it is counted, and never takes
 part in a threshold.
@@ -12,9 +13,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from staged.progress import Progress
 from staged.raid.rows import Rows, texts_in_blocks
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json, write_json
-from staged.storage.writing import disk_errors, replacing
+from staged.storage.pieces import JSON, cached, continued
+from staged.storage.writing import disk_errors, replacing, write_atomic
 
 IDENTITY, SCORED = "scores.json", "scores.jsonl"
 BLOCK_TEXTS = 256
@@ -71,11 +73,7 @@ def collect(found: list[float | None], extra: tuple[str, ...] = ()) -> Scores:
 
 def score_rows(rows: Rows, detector: Detector, *, progress: Progress) -> Scores:
     """Every text's score, kept in memory alone."""
-    found: list[float | None] = []
-    for block in _score_blocks(rows, detector, first=0):
-        found += block
-        progress(len(found), len(rows))
-    return collect(found)
+    return collect(_scored(None, rows, lambda: detector, progress))
 
 
 def score_into(
@@ -109,95 +107,80 @@ def score_into(
                 else f"of the detector {there['detector']!r}"
             )
             raise ArtifactError(f"{folder}: holds scores {whose}; choose another --out")
-        if there != wanted:
+        scores = _read(path, rows) if there == wanted and path.is_file() else None
+        if scores is None:
             path.unlink(missing_ok=True)
             write_json(identity_file, wanted)
-        found = _continue(path, rows)
-        progress(len(found), len(rows))
-        if len(found) < len(rows):
-            found += _append(path, rows, load(), len(found), progress)
-    return collect(found)
+            with continued(path, wanted, pieces="*.json") as blocks:
+                scores = _scored(blocks, rows, load, progress)
+                write_atomic(path, "".join(_lines(rows, scores)).encode())
+        progress(len(scores), len(rows))
+    return collect(scores)
 
 
-def _append(
-    path: Path, rows: Rows, detector: Detector, first: int, progress: Progress
+def _scored(
+    blocks: Path | None, rows: Rows, load: Callable[[], Detector], progress: Progress
 ) -> list[float | None]:
-    found: list[float | None] = []
-    with open(path, "ab") as file:
-        for block in _score_blocks(rows, detector, first=first):
-            ids = rows.ids.slice(first + len(found), len(block)).to_pylist()
-            file.write(
-                "".join(_line(one, score) for one, score in zip(ids, block, strict=True)).encode()
-            )
-            file.flush()
-            os.fsync(file.fileno())
-            found += block
-            progress(first + len(found), len(rows))
-    return found
-
-
-def _score_blocks(rows: Rows, detector: Detector, *, first: int) -> Iterator[list[float | None]]:
-    for texts in texts_in_blocks(rows.path, first=first, size=BLOCK_TEXTS):
-        cleaned = [normalize(text).text for text in texts]
-        full = [
-            text for text in cleaned if text
-        ]  # an empty text has no score: it could choose a threshold
-        scores = detector.score(full)
-        if len(scores) != len(full):
-            raise CheckpointError(
-                f"detector {detector.name}: gave {len(scores)} scores for {len(full)} texts; it"
-                " must give one a text"
-            )
-        given = iter(scores)
-        yield [next(given) if text else None for text in cleaned]
-
-
-def _line(identity: str, score: float | None) -> str:
-    kind = kind_of(score)
-    row = (
-        {"id": identity, "score": float(score)}
-        if score is not None and kind == FINITE
-        else {"id": identity, "score": None}
+    """A score a text, block by block; the detector is asked for where a block is not there."""
+    detector, texts = cache(load), _TextBlocks(rows.path)
+    pieces = (
+        (f"{first:09d}.json", lambda first=first: _block(detector(), texts.block(first)))
+        for first in range(0, len(rows), BLOCK_TEXTS)
     )
-    return (
-        json.dumps(row if kind == FINITE else row | {"why": KINDS[kind]}, ensure_ascii=False) + "\n"
-    )
+    scores: list[float | None] = []
+    for block in cached(blocks, pieces, JSON):
+        scores += block
+        progress(len(scores), len(rows))
+    return scores
 
 
-def _continue(path: Path, rows: Rows) -> list[float | None]:
-    """Scores already there; the file is cut behind the last whole block of lines that belong to the
-    next rows.
+class _TextBlocks:
+    """A file's texts, a block at a time; read once where blocks are asked for in turn."""
 
-    A score can depend on its block in its last bits, so the same blocks are scored as without a
-    kill.
-    """
-    found: list[float | None] = []
-    ends = [0]
-    values = {"missing": None, "nan": math.nan, "infinite": math.inf}
-    with open(path, "a+b") as file:
-        file.seek(0)
-        for line, identity in zip(file, rows.ids, strict=False):
-            row = _whole(line)
-            if row is None or row["id"] != identity.as_py():
-                break
-            found.append(values[row["why"]] if row["score"] is None else row["score"])
-            ends.append(ends[-1] + len(line))
-        kept = len(found) if len(found) == len(rows) else len(found) // BLOCK_TEXTS * BLOCK_TEXTS
-        file.truncate(ends[kept])
-    return found[:kept]
+    def __init__(self, path: Path) -> None:
+        self._path, self._next = path, -1
+        self._blocks: Iterator[list[str]] = iter(())
+
+    def block(self, first: int) -> list[str]:
+        if first != self._next:
+            self._blocks = texts_in_blocks(self._path, first=first, size=BLOCK_TEXTS)
+        self._next = first + BLOCK_TEXTS
+        return next(self._blocks)
 
 
-def _whole(line: bytes) -> dict[str, Any] | None:
-    """A row that was written whole; None for one that a kill or a damage cut."""
-    try:
-        row = json.loads(line) if line.endswith(b"\n") else None
-        known = (
-            isinstance(row, dict)
-            and "id" in row
-            and (type(row["score"]) is float or row["why"] in KINDS[1:])
+def _block(detector: Detector, texts: list[str]) -> list[float | None]:
+    """A score a text; an empty one has none: it could choose a threshold."""
+    cleaned = [normalize(text).text for text in texts]
+    full = [text for text in cleaned if text]
+    scores = detector.score(full)
+    if len(scores) != len(full):
+        raise CheckpointError(
+            f"detector {detector.name}: gave {len(scores)} scores for {len(full)} texts; it must"
+            " give one a text"
         )
-        return row if known else None
-    except (ValueError, KeyError):
+    given = iter(scores)
+    return [next(given) if text else None for text in cleaned]
+
+
+def _lines(rows: Rows, scores: list[float | None]) -> Iterator[str]:
+    for name, score in zip(rows.ids.to_pylist(), scores, strict=True):
+        kind = kind_of(score)
+        row = {"id": name, "score": score if kind == FINITE else None}
+        why = {} if kind == FINITE else {"why": KINDS[kind]}
+        yield json.dumps(row | why, ensure_ascii=False) + "\n"
+
+
+def _read(path: Path, rows: Rows) -> list[float | None] | None:
+    """The scores of a whole file of these rows; None of one that is not, or is damaged."""
+    values = {"missing": None, "nan": math.nan, "infinite": math.inf}
+    try:
+        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+        if [line["id"] for line in lines] != rows.ids.to_pylist():
+            return None
+        return [
+            values[line["why"]] if line["score"] is None else float(line["score"]) for line in lines
+        ]
+    except (ValueError, KeyError, TypeError):
         return None
 
 

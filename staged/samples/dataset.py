@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ from staged.samples.stops import StopStrings, TextStream, check_stops
 from staged.settings import LARGEST, nearest
 from staged.storage.digests import sha256_file
 from staged.storage.gate import rows_have_keys
-from staged.storage.pieces import continued
+from staged.storage.pieces import BYTES, cached, continued
 from staged.storage.stage_folders import fingerprint
 from staged.storage.writing import write_atomic
 
@@ -178,12 +178,15 @@ def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progre
     made = asdict(settings) | {"batch": settings.block, "ahead": AHEAD if settings.draft else 0}
     made |= {"weights": weights, "computed_by": path}
     with continued(out, fingerprint(made, {}), pieces="?????????.jsonl", form=is_samples) as blocks:
-        names = [
-            blocks / f"{first:09d}.jsonl" for first in range(0, settings.count, settings.block)
-        ]
-        if not all(name.is_file() for name in names):
-            _fill(names, model, bpe, settings, progress)
-        write_atomic(out, _join(out.suffix, names, settings), form=is_samples)
+        firsts = range(0, settings.count, settings.block)
+        pieces = (
+            (f"{first:09d}.jsonl", partial(_lines, model, bpe, settings, first)) for first in firsts
+        )
+        lines = []
+        for first, block in zip(firsts, cached(blocks, pieces, BYTES), strict=True):
+            lines.append(block)
+            progress(min(first + settings.block, settings.count), settings.count)
+        write_atomic(out, _encoded(out.suffix, b"".join(lines), settings), form=is_samples)
     return path
 
 
@@ -238,22 +241,11 @@ def _load(settings: SampleSettings) -> tuple[Decoder | Pair, TextTokenizer]:
     return model, bpe
 
 
-def _fill(
-    names: Sequence[Path],
-    model: Decoder | Pair,
-    bpe: TextTokenizer,
-    settings: SampleSettings,
-    progress: Progress,
-) -> None:
-    for number, name in enumerate(names):
-        first = number * settings.block
-        if not name.is_file():
-            lines = [
-                json.dumps(row, ensure_ascii=False) + "\n"
-                for row in _block(model, bpe, settings, first)
-            ]
-            write_atomic(name, "".join(lines).encode())
-        progress(min(first + settings.block, settings.count), settings.count)
+def _lines(
+    model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings, first: int
+) -> bytes:
+    rows = _block(model, bpe, settings, first)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
 def _block(
@@ -319,16 +311,13 @@ def _row(
     return row
 
 
-def _join(suffix: str, names: Sequence[Path], settings: SampleSettings) -> bytes:
-    joined = b"".join(name.read_bytes() for name in names)
+def _encoded(suffix: str, lines: bytes, settings: SampleSettings) -> bytes:
     if suffix == ".jsonl":
-        return joined
+        return lines
     schema = pa.unify_schemas([SCHEMA, LOGPROBS]) if settings.logprobs else SCHEMA
+    rows = [json.loads(line) for line in lines.splitlines()]
     buffer = io.BytesIO()
-    pq.write_table(
-        pa.Table.from_pylist([json.loads(line) for line in joined.splitlines()], schema=schema),
-        buffer,
-    )
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)
     return buffer.getvalue()
 
 

@@ -1,13 +1,22 @@
-"""A long job's finished pieces, in a folder beside the file that they become."""
+"""A long job's finished pieces, in a folder beside the file that they become or of their own.
+
+What a killed run has finished is a file a piece; the next run reads these and makes the others.
+"""
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
+from staged.errors import ArtifactError
 from staged.storage.gate import (
     MARK,
     Form,
@@ -16,7 +25,66 @@ from staged.storage.gate import (
     mark_construction,
     wanted_of,
 )
-from staged.storage.writing import disk_errors, locked
+from staged.storage.writing import disk_errors, locked, write_atomic
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Encoding(Generic[Value]):
+    """How a piece's value stands in its file."""
+
+    encode: Callable[[Value], bytes]
+    decode: Callable[[bytes], Value]
+
+
+def _array_bytes(array: npt.NDArray[Any]) -> bytes:
+    data = io.BytesIO()
+    np.save(data, array, allow_pickle=False)
+    return data.getvalue()
+
+
+BYTES: Encoding[bytes] = Encoding(bytes, bytes)
+JSON: Encoding[Any] = Encoding(lambda value: json.dumps(value).encode(), json.loads)
+ARRAY: Encoding[npt.NDArray[Any]] = Encoding(
+    _array_bytes, lambda data: np.load(io.BytesIO(data), allow_pickle=False)
+)
+
+
+def cached(
+    folder: Path | None,
+    pieces: Iterable[tuple[str, Callable[[], Value]]],
+    encoding: Encoding[Value],
+) -> Iterator[Value]:
+    """Each piece's value, in order: read where its file is there, else made, and kept at once.
+
+    Args:
+        folder: of pieces, as `continued` gives one; None keeps nothing.
+        pieces: a file's name, which says all that its bytes depend on as far as the folder does
+            not, and what makes its value.
+
+    Raises:
+        ArtifactError: a piece is damaged, or cannot be written.
+    """
+    for name, make in pieces:
+        file = folder and folder / name
+        if file is None:
+            yield make()
+        elif file.is_file():
+            yield _read(file, encoding)
+        else:
+            value = make()
+            write_atomic(file, encoding.encode(value))
+            yield value
+
+
+def _read(file: Path, encoding: Encoding[Value]) -> Value:
+    try:
+        return encoding.decode(file.read_bytes())
+    except (OSError, ValueError, EOFError) as error:
+        raise ArtifactError(
+            f"{file}: damaged: {error}; delete it, and give the command again"
+        ) from None
 
 
 @contextmanager

@@ -33,7 +33,8 @@ from staged.raid.evaluate import RaidSettings, evaluate_raid
 from staged.raid.leaderboard import exact_threshold, raid_results
 from staged.raid.rows import GROUPS, read_rows, texts_in_blocks
 from staged.raid.scores import collect
-from tests.conftest import prose
+from staged.storage.json_files import read_json
+from tests.conftest import prose, put_json
 from tests.raid.raid_files import Stub, raid_rows, score_of, write_csv
 from tests.test_detector_contract import documents
 
@@ -681,49 +682,67 @@ class TestResume:
     def _blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(raid_scores, "BLOCK_TEXTS", 64)
 
-    @pytest.mark.parametrize(
-        "damage",
-        [b"", b'{"id": "half', b'{"id": "nobody", "score": 1.0}\n', b"[]\n", b'{"id": "x"}\n'],
-    )
     def test_killed_run_goes_on(
-        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
+        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         whole, killed, second = Stub(), Stub(fail_at=5), Stub()
         detectors: Iterator[Stub] = iter([whole, killed, second])
         monkeypatch.setattr(catalog, "open_detector", lambda name, **_: next(detectors))
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "whole")
+        again = tmp_path / "again"
         with pytest.raises(KeyboardInterrupt):
-            evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "again")
-        assert sorted(p.name for p in (tmp_path / "again").iterdir()) == [
-            ".staged.json",
-            "scores.json",
-            "scores.jsonl",
-        ]
-        with open(tmp_path / "again" / "scores.jsonl", "ab") as scores:
-            scores.write(damage)
-        evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "again")
+            evaluate_raid(file, RaidSettings(), detector="stub", out=again)
+        names = [".staged.json", "scores.json", "scores.jsonl.blocks"]
+        assert sorted(path.name for path in again.iterdir()) == names
+        evaluate_raid(file, RaidSettings(), detector="stub", out=again)
         assert (killed.seen, second.seen) == (5 * 64, 1200 - 5 * 64)
         for name in ("evaluation.json", "predictions.json", "raid_results.json", "scores.jsonl"):
-            assert (tmp_path / "again" / name).read_bytes() == (
-                tmp_path / "whole" / name
-            ).read_bytes()
-        evaluate_raid(
-            file, RaidSettings(seed=2), detector="stub", out=tmp_path / "again"
-        )  # opens no detector: none is left
+            assert (again / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        # opens no detector: no text is left
+        evaluate_raid(file, RaidSettings(seed=2), detector="stub", out=again)
 
-    def test_what_is_left_of_a_block_is_scored_with_its_neighbours(
+    def test_a_block_that_is_gone_is_scored_with_the_texts_it_was_scored_with(
         self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """In bfloat16 a score's last bits depend on the texts beside it."""
-        killed, second = Stub(fail_at=5), Stub()
-        detectors: Iterator[Stub] = iter([killed, second])
+        whole, killed, second = Stub(), Stub(fail_at=5), Stub()
+        detectors: Iterator[Stub] = iter([whole, killed, second])
+        monkeypatch.setattr(catalog, "open_detector", lambda name, **_: next(detectors))
+        evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "whole")
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
+        (tmp_path / "out" / "scores.jsonl.blocks" / f"{64:09d}.json").unlink()
+        evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
+        assert second.seen == 1200 - 4 * 64
+        scores = (tmp_path / "out" / "scores.jsonl").read_bytes()
+        assert scores == (tmp_path / "whole" / "scores.jsonl").read_bytes()
+
+    def test_a_damaged_block_is_said(
+        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        detectors: Iterator[Stub] = iter([Stub(fail_at=5), Stub()])
         monkeypatch.setattr(catalog, "open_detector", lambda name, **_: next(detectors))
         with pytest.raises(KeyboardInterrupt):
             evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
-        lines = (tmp_path / "out" / "scores.jsonl").read_bytes().splitlines(keepends=True)
-        (tmp_path / "out" / "scores.jsonl").write_bytes(b"".join(lines[:-10]))
+        block = tmp_path / "out" / "scores.jsonl.blocks" / f"{64:09d}.json"
+        block.write_text("[1.0, 2.")
+        with pytest.raises(ArtifactError, match=r"000000064\.json: damaged: .*; delete it"):
+            evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
+
+    def test_scores_that_an_earlier_version_left_half_are_made_anew(
+        self, stub: Stub, file: Path, tmp_path: Path
+    ) -> None:
+        """It appended to `scores.jsonl`."""
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
-        assert second.seen == 1200 - 4 * 64
+        scores = tmp_path / "out" / "scores.jsonl"
+        whole = scores.read_bytes()
+        scores.write_bytes(b"".join(whole.splitlines(keepends=True)[:300]))
+        ledger = read_json(tmp_path / "out" / ".staged.json")
+        del ledger["files"]["scores.jsonl"]  # an appended file stood in none
+        put_json(tmp_path / "out" / ".staged.json", ledger)
+        evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
+        assert stub.seen == 2400
+        assert scores.read_bytes() == whole
 
     def test_another_detectors_scores_stay(self, stub: Stub, file: Path, tmp_path: Path) -> None:
         evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")

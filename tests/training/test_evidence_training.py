@@ -27,6 +27,7 @@ from staged.errors import ArtifactError, CheckpointError, PlanError, SamplingErr
 from staged.model.reading.token_statistics import TokenStatistics
 from staged.records import HUMAN, MACHINE, Document
 from staged.storage.gate import EMPTIED, mark_construction
+from staged.training import features
 from staged.training.evidence import data as evidence_data
 from staged.training.evidence import training as evidence_training
 from staged.training.evidence.data import Cell, cells, first_words, generator_of, method_of
@@ -250,7 +251,7 @@ class TestTraining:
         (place / "manifest.json").unlink()
         (place / "evidence.json").unlink()
         monkeypatch.setattr(
-            evidence_training,
+            features,
             "scored_features",
             lambda *_, **__: pytest.fail("a text was read again"),
         )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from staged.detectors.contract import Detector
 from staged.errors import CheckpointError
 from staged.progress import Progress, silent
 from staged.storage.digests import digest
-from staged.storage.json_files import read_json, write_json
+from staged.storage.pieces import JSON, cached
 
 AT_ONCE = 64  # texts whose scores are one file
 
@@ -37,19 +38,31 @@ def scored(
     Raises:
         CheckpointError: a score is not finite.
     """
-    found: dict[str, float] = {}
     total = len({text for texts in batches for text in texts})
+    fresh = list(_fresh(batches))
+    pieces = (
+        (f"{digest(texts)}.scores.json", partial(_scores, detector, texts)) for texts in fresh
+    )
+    scores: dict[str, float] = {}
+    for texts, of_each in zip(fresh, cached(folder, pieces, JSON), strict=True):
+        scores |= dict(zip(texts, of_each, strict=True))
+        progress(len(scores), total)
+    return scores
+
+
+def _fresh(batches: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+    """Of each batch the texts that no earlier one has."""
+    seen: set[str] = set()
     for texts in batches:
-        if new := [text for text in dict.fromkeys(texts) if text not in found]:
-            file = folder / f"{digest(new)}.scores.json"
-            if not file.is_file():
-                scores = detector.score(new)
-                if not all(map(math.isfinite, scores)):
-                    raise CheckpointError(
-                        f"detector {detector.name}: gave a score that is not finite; the detector"
-                        " is broken"
-                    )
-                write_json(file, scores)
-            found |= dict(zip(new, read_json(file), strict=True))
-            progress(len(found), total)
-    return found
+        if new := [text for text in dict.fromkeys(texts) if text not in seen]:
+            seen.update(new)
+            yield new
+
+
+def _scores(detector: Detector, texts: Sequence[str]) -> list[float]:
+    scores = detector.score(texts)
+    if not all(map(math.isfinite, scores)):
+        raise CheckpointError(
+            f"detector {detector.name}: gave a score that is not finite; the detector is broken"
+        )
+    return scores

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,7 @@ from staged.settings import LARGEST
 from staged.storage.digests import sha256_file
 from staged.storage.gate import holds
 from staged.storage.json_files import write_json
-from staged.storage.pieces import continued
-from staged.storage.writing import replacing
+from staged.storage.pieces import ARRAY, cached, continued
 
 RESULT = holds("nats_per_token", "bits_per_byte", "published")  # the form of what `evaluate` writes
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -264,31 +264,23 @@ def token_nats(
     ]
     found = [np.full(len(ids) - 1, np.nan, dtype=np.float32) for ids in sequences]
     done, total = 0, sum(map(len, found))
-    for number, indices in enumerate(batches(windows, batch * n_ctx)):
-        group = [windows[index] for index in indices]
-        nats_M = _block(model, sequences, group, blocks and blocks / f"{number:09d}.npy")
-        for window, nats in zip(
-            group,
-            np.split(nats_M, np.cumsum([window.scored for window in group])[:-1]),
-            strict=True,
-        ):
+    groups = [[windows[i] for i in indices] for indices in batches(windows, batch * n_ctx)]
+    pieces = (
+        (f"{number:09d}.npy", partial(_nats, model, sequences, group))
+        for number, group in enumerate(groups)
+    )
+    for group, nats_M in zip(groups, cached(blocks, pieces, ARRAY), strict=True):
+        ends = np.cumsum([window.scored for window in group])[:-1]
+        for window, nats in zip(group, np.split(nats_M, ends), strict=True):
             found[window.sequence][window.first - 1 : window.end] = nats
         done += len(nats_M)
         progress(done, total)
     return found
 
 
-def _block(
-    model: GPT2, sequences: Sequence[Ids], group: Sequence[Window], place: Path | None
-) -> Nats:
-    """(M,) nats of one batch, window after window, kept at `place`."""
-    if place is not None and place.is_file():
-        kept: Nats = np.load(place)
-        return kept
+def _nats(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window]) -> Nats:
+    """(M,) nats of one batch, window after window."""
     nats_M: Nats = score_batch(model, sequences, group)[0].numpy()
-    if place is not None:
-        with replacing(place) as temporary, open(temporary, "wb") as file:
-            np.save(file, nats_M)
     return nats_M
 
 

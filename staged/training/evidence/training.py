@@ -16,8 +16,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from staged import __version__
 from staged.corpus.learned import read_learned, write_learned
 from staged.detectors.calibration.calibration import Calibration, fit_calibration, load_calibration
@@ -25,21 +23,21 @@ from staged.detectors.calibration.error_rates import achieved_rates
 from staged.detectors.catalog import detector_files, detector_folder, known_by, open_detector
 from staged.detectors.coverage.reasons import comparable_words
 from staged.detectors.kinds.ensemble import Ensemble, is_folder_name
-from staged.detectors.kinds.evidence import EvidenceDetector, Matrix, one_line, scored_features
+from staged.detectors.kinds.evidence import EvidenceDetector, Matrix, one_line
 from staged.detectors.kinds.features import FEATURES
 from staged.detectors.normal.normalize import normalize
 from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.model.checkpoints import model_folder
 from staged.model.devices import chosen_device
+from staged.progress import NamedProgress
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.sample_stage import own_weights
 from staged.stats.metrics import auroc
-from staged.storage.digests import digest, sha256_file
 from staged.storage.gate import check_stage, start_ledger
 from staged.storage.json_files import read_json, write_json
 from staged.storage.stage_folders import build, is_complete
-from staged.storage.writing import disk_errors, locked, replacing, write_atomic
+from staged.storage.writing import disk_errors, locked, write_atomic
 from staged.training.evidence.data import (
     attacked,
     build_human,
@@ -52,18 +50,18 @@ from staged.training.evidence.data import (
 )
 from staged.training.evidence.plan import EnsembleSettings, EvidenceSettings, read_evidence
 from staged.training.evidence.weights import fit_weights
+from staged.training.features import features_of
 
 BLOCK = 128  # texts whose features are one file
 RATES = (0.01, 0.05)
 FEWEST = 10  # machine texts of a group that a figure is given for
-Progress = Callable[[str, int, int], None]
 Made = tuple[
     EvidenceDetector | Ensemble, Matrix, dict[str, Matrix]
 ]  # a detector, its scores of all texts, scores beside them
 
 
 def gather(
-    folder: Path, settings: EvidenceSettings, *, device: str, progress: Progress
+    folder: Path, settings: EvidenceSettings, *, device: str, progress: NamedProgress
 ) -> list[Document]:
     """All texts of the plan, with the human ones under its attacks."""
     human = build_human(folder / "human", settings)
@@ -77,30 +75,26 @@ def gather(
     return human + attacked(human, settings) + machine
 
 
-def features_of(
+def read_features(
     folder: Path,
     documents: Sequence[Document],
     scorer: str,
     most_tokens: int,
     load: Callable[[], CausalLM],
     *,
-    progress: Progress,
+    progress: NamedProgress,
 ) -> Matrix:
-    """(documents, features) under a scorer, which is asked for where a block of them is not on disk
-    already.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = [sha256_file(path) for path in own_weights(scorer).values()]
-    parts = []
-    for start in range(0, len(documents), BLOCK):
-        texts = [one_line(normalize(one.text).text) for one in documents[start : start + BLOCK]]
-        file = folder / f"{digest([scorer, *weights, str(most_tokens), *FEATURES, *texts])}.npy"
-        if not file.is_file():
-            with replacing(file) as temporary, open(temporary, "wb") as out:
-                np.save(out, scored_features(load(), texts, most_tokens=most_tokens))
-        parts.append(np.load(file, allow_pickle=False))
-        progress("features", min(start + BLOCK, len(documents)), len(documents))
-    return np.concatenate(parts)
+    """(documents, features) under a scorer, of the texts as a detector reads them."""
+    texts = [one_line(normalize(document.text).text) for document in documents]
+    batches = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
+    return features_of(
+        folder,
+        batches,
+        scorer,
+        load,
+        most_tokens=most_tokens,
+        progress=partial(progress, "features"),
+    )
 
 
 def build_detector(
@@ -108,7 +102,7 @@ def build_detector(
     settings: EvidenceSettings | EnsembleSettings,
     *,
     device: str = "cpu",
-    progress: Progress = lambda what, done, total: None,
+    progress: NamedProgress = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Everything from the plan to `out/detector`: the detector, its calibration, and `facts.json`,
     which is returned.
@@ -149,7 +143,7 @@ def build_detector(
         )
 
         def write(folder: Path) -> None:
-            reading = partial(features_of, out / "features", documents, progress=progress)
+            reading = partial(read_features, out / "features", documents, progress=progress)
             detector, scores, columns = (
                 _pooled(joined, reading) if joined else _trained(plan, documents, reading, device)
             )

@@ -11,7 +11,7 @@ source, people's and machines', is held out together. A killed run continues.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from staged.errors import CorpusError
 from staged.model.causal import load_causal
 from staged.model.checkpoints import model_folder
 from staged.model.devices import best_dtype, chosen_device
+from staged.progress import NamedProgress
 from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.sample_stage import own_weights
 from staged.stats.comparing import exact
@@ -58,7 +59,6 @@ from staged.training.readers.lexical import train_kinds, train_lexical
 from staged.training.readers.numbers import fit_numbers
 from staged.training.readers.plan import ReadersSettings
 
-Progress = Callable[[str, int, int], None]
 Floats = npt.NDArray[np.float64]
 ALL, FPR = "all", 0.01
 OTHER = "other texts"  # in the list of what calibrates: those of no kind of their own
@@ -71,7 +71,7 @@ def build_readers(
     settings: ReadersSettings,
     *,
     device: str = "cpu",
-    progress: Progress = lambda what, done, total: None,
+    progress: NamedProgress = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Everything from the plan to `out/detector`: the detector, its two calibrations, and
     `facts.json`, which is returned.
@@ -137,7 +137,7 @@ def check_plan(examples: Sequence[Example], settings: ReadersSettings) -> None:
 
 
 def gather(
-    out: Path, settings: ReadersSettings, *, device: str, progress: Progress
+    out: Path, settings: ReadersSettings, *, device: str, progress: NamedProgress
 ) -> list[Example]:
     """All texts of the plan: labelled sets, corpora of people, and what the plan's generators
     write.
@@ -155,7 +155,7 @@ def train_words(
     examples: Sequence[Example],
     settings: ReadersSettings,
     fold: int | None,
-    progress: Progress,
+    progress: NamedProgress,
 ) -> None:
     """The lexical reader and the encoder, of all sources or of those outside a fold, into a stage's
     folder.
@@ -200,7 +200,7 @@ def finish(
     examples: Sequence[Example],
     settings: ReadersSettings,
     device: str,
-    progress: Progress,
+    progress: NamedProgress,
 ) -> None:
     """The detector with its calibrations and facts, from the readers' stages and the judged
     crops.
@@ -248,7 +248,7 @@ def judged(
     settings: ReadersSettings,
     *,
     device: str,
-    progress: Progress,
+    progress: NamedProgress,
 ) -> tuple[list[Crop], Floats]:
     """The judged crops, and the zero-shot numbers of each (crops, features), kept in
     `out/numbers`.

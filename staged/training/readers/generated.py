@@ -1,7 +1,7 @@
 """What the plan's own generators write: continuations of human passages, each of another passage's
 first words.
 
-    human examples ─► prompts ─► samples/MODEL.METHOD.jsonl ─► machine examples
+    human examples ─► prompts ─► samples/MODEL.METHOD/ ─► machine examples
 
 Public sets have next to no text of small models at temperature 1, which is rougher than people
 write.
@@ -15,12 +15,12 @@ from pathlib import Path
 
 from staged.detectors.kinds.readers.plain import plain
 from staged.detectors.normal.normalize import normalize
-from staged.errors import PlanError, SamplingError
+from staged.errors import PlanError
 from staged.progress import Progress, shifted
 from staged.records import HUMAN, MACHINE, count_words
-from staged.samples.dataset import SampleSettings, is_samples, read_samples, write_samples
+from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
-from staged.storage.gate import check_replaceable
+from staged.samples.sample_stage import FILE, keep_folder
 from staged.streams import derive
 from staged.training.readers.labelled import SHORTEST, Example
 from staged.training.readers.plan import OWN, ReadersSettings
@@ -38,11 +38,11 @@ def own_texts(
     device: str = "cpu",
     progress: Progress,
 ) -> list[Example]:
-    """The generators' texts, without the words that they continue; a killed run goes on with the
-    first block that is missing.
+    """The generators' texts, without the words that they continue: of each generator and method a
+    stage, made again where the plan, the passages or the generator's weights changed.
 
     Args:
-        folder: receives a sample file for each generator and method.
+        folder: receives the stages.
         people: human examples, of which `settings.prompts` takes its share a source.
         progress: called with (texts written, all).
 
@@ -60,7 +60,7 @@ def own_texts(
             for source, share in settings.prompts.items()
             for one in _next(prompts[source], round(count * share))
         ]
-        out = folder / f"{Path(model).name}.{way}.jsonl"
+        place = folder / f"{Path(model).name}.{way}"
         wanted = SampleSettings(
             model=model,
             method=method(way),
@@ -72,10 +72,8 @@ def own_texts(
             context="stop",
             device=device,
         )
-        if not out.is_file():
-            check_replaceable(out, is_samples)
-            write_samples(out, wanted, progress=shifted(progress, before, total))
-        found += list(_examples(out, name, sources))
+        keep_folder(place, wanted, progress=shifted(progress, before, total))
+        found += list(_examples(place / FILE, name, sources))
         before += count
         progress(before, total)
     return found
@@ -115,10 +113,6 @@ def _prompt(source: Example) -> str:
 
 def _examples(out: Path, generator: str, sources: Sequence[Example]) -> Iterator[Example]:
     rows = read_samples(out)
-    if [str(row["prompt"]) for row in rows] != [_prompt(one) for one in sources]:
-        raise SamplingError(
-            f"{out}: holds samples of another plan; choose another --out, or remove the file"
-        )
     for number, (row, source) in enumerate(zip(rows, sources, strict=True)):
         text = plain(normalize(str(row["text"])).text)
         if (words := count_words(text)) >= SHORTEST:

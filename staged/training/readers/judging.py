@@ -14,15 +14,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from staged.detectors.kinds.evidence import scored_features
-from staged.detectors.kinds.features import FEATURES
-from staged.detectors.kinds.readers.arrays import read_arrays, write_arrays
 from staged.model.causal import CausalLM
 from staged.progress import Progress, silent
 from staged.records import HUMAN
-from staged.samples.sample_stage import own_weights
-from staged.storage.digests import digest, sha256_file
 from staged.streams import derive
+from staged.training.features import features_of
 from staged.training.readers.crops import Crop, careless, cropped
 from staged.training.readers.labelled import Example
 from staged.training.readers.plan import ReadersSettings
@@ -79,28 +75,16 @@ def numbers_of(
     *,
     progress: Progress = silent,
 ) -> Floats:
-    """(crops, features) the zero-shot numbers of each crop; of every `BLOCK` of them a file, which
-    a killed run finds again.
-
-    Args:
-        folder: of numbers; those of another scorer, or read otherwise, stand beside them.
-
-    Raises:
-        CheckpointError: a file there is damaged.
-    """
-    weights = [sha256_file(one) for one in own_weights(settings.scorer).values()]
-    how = [settings.scorer, str(scorer.head.dtype), str(settings.most_tokens), *FEATURES, *weights]
-    rows = []
-    folder.mkdir(parents=True, exist_ok=True)
-    for some in _blocks(crops, settings):
-        texts = [one.text for one in some]
-        file = folder / f"{digest([*how, *texts])}.npz"
-        if not file.is_file():
-            found = scored_features(scorer, texts, most_tokens=settings.most_tokens)
-            write_arrays(file, numbers=found)
-        rows.append(read_arrays(file, numbers=(len(texts), len(FEATURES)))["numbers"])
-        progress(sum(map(len, rows)), len(crops))
-    return np.concatenate(rows)
+    """(crops, features) the zero-shot numbers of each crop, as `features_of` keeps them."""
+    return features_of(
+        folder,
+        [[crop.text for crop in block] for block in _blocks(crops, settings)],
+        settings.scorer,
+        lambda: scorer,
+        most_tokens=settings.most_tokens,
+        dtype=str(scorer.head.dtype),
+        progress=progress,
+    )
 
 
 def _blocks(crops: Sequence[Crop], settings: ReadersSettings) -> Iterator[list[Crop]]:
