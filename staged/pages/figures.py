@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["counted", "estimate", "figure", "p_text", "percent"]
+__all__ = ["counted", "estimate", "figure", "p_text", "percent", "signed"]
 
 
 def counted(number: int, noun: str) -> str:
@@ -49,3 +49,9 @@ def percent(
 def p_text(value: float) -> str:
     """A p-value with two digits that say something."""
     return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def signed(value: float, digits: int) -> str:
+    """+0.12, −0.12, 0.00."""
+    shown = f"{abs(value):.{digits}f}"
+    return shown if float(shown) == 0 else f"{'+' if value > 0 else '−'}{shown}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from staged.pages.figures import estimate, figure, percent
+import pytest
+
+from staged.pages.figures import estimate, figure, percent, signed
 
 
 def test_a_number_with_its_interval() -> None:
@@ -17,3 +19,10 @@ def test_a_fraction_in_percent() -> None:
     assert percent(*estimate(row, "tpr")) == "12.3 [10.0, 15.0]"
     assert percent(*estimate(row, "tpr"), digits=2, unit="%") == "12.34% [10.00, 15.00]"
     assert percent(None, None, None, unit="%") == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.1234, "+0.12"), (-2.0, "−2.00"), (0.001, "0.00"), (-0.001, "0.00")]
+)
+def test_a_number_with_its_sign(value: float, said: str) -> None:
+    assert signed(value, 2) == said

@@ -12,18 +12,15 @@ from hypothesis import strategies as st
 from staged.detectors.contract import HUMAN_LIKE, VERDICTS, Segment, TokenEvidence, Verdict
 from staged.web.drawing import score_picture
 from staged.web.examination import Examination, examine_text
+from staged.web.highlights import bucket_of, legend, percent, pieces
 from staged.web.limits import Limits
 from staged.web.pages import (
-    bucket_of,
     describe,
     found,
     kinds,
-    legend,
     line_in_words,
     page,
     parts,
-    percent,
-    pieces,
     rate_in_words,
 )
 from tests.web.fake import HUMAN_TEXT, FakeExaminer

@@ -27,18 +27,9 @@ from staged.detectors.kinds.readers.sentences import Mixing, Share, WordWeight, 
 from staged.records import count_words
 from staged.web.app import create_app
 from staged.web.examination import Examination, asked, examine_text, is_judged
+from staged.web.highlights import css_of, sides, title_of_weight, weighed
 from staged.web.limits import Limits, RefusedError
-from staged.web.pages import (
-    css_of,
-    found,
-    page,
-    saved,
-    share_in_words,
-    sides,
-    signed,
-    title_of_weight,
-    weighed,
-)
+from staged.web.pages import found, page, saved, share_in_words
 from tests.web.fake import HUMAN_TEXT, MACHINE_TEXT, FakeExaminer, ReadersExaminer
 
 LIMITS = Limits(tokens_shown=50)
@@ -169,13 +160,6 @@ def test_the_saved_page_needs_no_script() -> None:
 )
 def test_share_in_words(share: Share | None, said: str) -> None:
     assert share_in_words(share) == said
-
-
-@pytest.mark.parametrize(
-    ("value", "said"), [(0.1234, "+0.12"), (-2.0, "−2.00"), (0.001, "0.00"), (-0.001, "0.00")]
-)
-def test_signed(value: float, said: str) -> None:
-    assert signed(value, 2) == said
 
 
 @pytest.mark.parametrize(
