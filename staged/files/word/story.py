@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from staged.files.word import formulas, symbols
+from staged.files.word.elements import COUNTED, NEVER_SHOWN, SHOWN
 from staged.files.word.fields import Box, Mark, Piece, paragraphs
 from staged.files.word.markup import SPACE, Element, child, is_office, is_on, name, number, value
 from staged.files.word.styles import HIDDEN, Styles
@@ -17,44 +18,8 @@ from staged.files.word.tables import Grid
 
 DELETED = "deleted word"
 LINE_ENDS = re.compile(r"[\r\n]+")
-COMPUTED = re.compile(
-    r"\s*(EQ|SYMBOL|MACROBUTTON|GOTOBUTTON|LISTNUM|AUTONUM\w*)\b"
-)  # such fields keep no result
-
-COUNTED = {
-    "pic:pic": "picture",
-    "v:imagedata": "picture",
-    "c:chart": "chart",
-    "cx:chart": "chart",
-    "dgm:relIds": "diagram",
-    "w:altChunk": "embedded document",
-    **dict.fromkeys(
-        (f"w:{what}{form}" for what in ("day", "month", "year") for form in ("Short", "Long")),
-        "computed field",
-    ),
-    "w:pgNum": "computed field",
-    "w:commentReference": "comment",
-    "w:contentPart": "drawing by hand",
-    "w:control": "form control",
-    "w:movie": "film",
-    "w:object": "embedded object",
-    "w:subDoc": "linked document",
-}
-SHOWN = {
-    "w:tab": "\t",
-    "w:ptab": "\t",
-    "a:tab": "\t",
-    "w:br": "\n",
-    "a:br": "\n",
-    "w:cr": "\n",
-    "w:noBreakHyphen": "-",
-}
-NEVER_SHOWN = (
-    "w:object",
-    "w:moveFrom",
-    "w:rt",
-    "w:delInstrText",
-)  # and properties, which end in Pr
+# such fields keep no result
+COMPUTED = re.compile(r"\s*(EQ|SYMBOL|MACROBUTTON|GOTOBUTTON|LISTNUM|AUTONUM\w*)\b")
 
 
 @dataclass(frozen=True)
@@ -223,20 +188,16 @@ class _Story:
 
     def note(self, element: Element, place: Place) -> None:
         if not place.unseen:
-            self.found.notes[
-                name(element)[2:].removesuffix("Reference"), value(element, "w:id")
-            ] = None
+            kind = name(element).removeprefix("w:").removesuffix("Reference")
+            self.found.notes[kind, value(element, "w:id")] = None
 
     # tables
 
     def table(self, element: Element, place: Place) -> None:
         self.end_paragraph(place)
-        self.children(
-            element,
-            replace(
-                place, table=child(element, "w:tblPr"), grid=Grid(), paragraph=None, is_paper=False
-            ),
-        )
+        properties = child(element, "w:tblPr")
+        inside = replace(place, table=properties, grid=Grid(), paragraph=None, is_paper=False)
+        self.children(element, inside)
 
     def row(self, element: Element, place: Place) -> None:
         properties = child(element, "w:trPr")
@@ -276,10 +237,9 @@ class _Story:
             self.pieces.append(Box([text]))
 
     def drawing(self, element: Element, place: Place) -> None:
-        frames = [
-            one for frame in element for one in (frame, *frame)
-        ]  # the frame itself, and its `wp:docPr`
-        is_hidden = any(is_on(one, "hidden", absent=False) for one in frames)
+        # each frame itself, and its `wp:docPr`
+        parts = [part for frame in element for part in (frame, *frame)]
+        is_hidden = any(is_on(part, "hidden", absent=False) for part in parts)
         self.children(element, place.unless(HIDDEN * is_hidden))
 
     def shape(self, element: Element, place: Place) -> None:
