@@ -6,7 +6,7 @@ import torch
 
 from staged.errors import PlanError, SamplingError
 from staged.model.gpt2.cuda_graph import static_is_native
-from staged.model.gpt2.packed import bf16_is_native
+from staged.model.gpt2.packed_linear import bf16_is_native
 
 DEVICES = ("auto", "cpu", "cuda")
 

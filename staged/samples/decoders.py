@@ -11,7 +11,8 @@ from staged.model.causal import TextTokenizer, is_outside
 from staged.model.checkpoints import load_model, model_folder, open_model
 from staged.model.devices import best_precision, chosen_device
 from staged.model.gpt2.cuda_graph import StaticGPT2
-from staged.model.gpt2.packed import PackedGPT2, bf16_is_native, int8_is_native
+from staged.model.gpt2.packed import PackedGPT2
+from staged.model.gpt2.packed_linear import bf16_is_native, int8_is_native
 from staged.model.transformers_lm import load_outside
 from staged.samples.engine import Decoder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from staged.model.gpt2.packed import bf16_is_native, int8_is_native
+from staged.model.gpt2.packed_linear import bf16_is_native, int8_is_native
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "decode.py"
 PATHS = {"PYTHONPATH": os.pathsep.join([str(SCRIPT.parent), *sys.path])}

@@ -15,10 +15,11 @@ from staged.errors import SamplingError
 from staged.model import devices
 from staged.model.checkpoints import load_model
 from staged.model.gpt2 import bag_attention as bags
-from staged.model.gpt2 import packed as fast
+from staged.model.gpt2 import packed_linear as linear
 from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.model import GPT2, causal_mask, initialise
-from staged.model.gpt2.packed import PackedGPT2, bf16_is_native, fold, int8_is_native
+from staged.model.gpt2.packed import PackedGPT2, fold
+from staged.model.gpt2.packed_linear import bf16_is_native, int8_is_native
 from staged.samples import decoders
 from staged.samples.engine import generate
 from staged.samples.methods import method
@@ -63,7 +64,7 @@ def test_token_by_token_is_the_same_as_at_once(
     packed: PackedGPT2, mini: GPT2, block: int, few_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bags, "BLOCK", block)
-    monkeypatch.setattr(fast, "FEW_ROWS", few_rows)
+    monkeypatch.setattr(linear, "FEW_ROWS", few_rows)
     tokens = torch.randint(4096, (2, 12), generator=torch.Generator().manual_seed(2))
     cache = packed.new_cache(2)
     packed.next_logits(tokens[:, :5], cache)  # a prompt, two tokens with a past, then one at a time
@@ -87,7 +88,7 @@ def test_a_position_knows_nothing_of_what_comes_later_or_beside_it(
     """
     if not NATIVE[precision]:
         pytest.skip(f"this processor has no {precision}")
-    monkeypatch.setattr(fast, "FEW_ROWS", few_rows)
+    monkeypatch.setattr(linear, "FEW_ROWS", few_rows)
     packed = pack(mini, precision, rows=rows)
     tokens = torch.randint(4096, (4, 12), generator=torch.Generator().manual_seed(7))
     for few, more in ((5, 8), (9, 12)):  # sums of rows, and PyTorch's attention
@@ -190,9 +191,9 @@ def test_a_bias_far_from_zero_is_not_rounded_like_a_weight(rows: int) -> None:
     stream = torch.Generator().manual_seed(9)
     x, weight = torch.randn(rows, 32, generator=stream), torch.randn(32, 48, generator=stream)
     bias = 100 * torch.randn(48, generator=stream)
-    got = fast.Int8FewRowsLinear(weight, bias)(x)
+    got = linear.Int8FewRowsLinear(weight, bias)(x)
     scale = (weight.amax(dim=1) - weight.amin(dim=1)) / 255  # of each input's bytes
-    rounding = (x.abs() * scale).sum(dim=1, keepdim=True) / 2 + 0.02 * (rows > fast.FEW_ROWS) * (
+    rounding = (x.abs() * scale).sum(dim=1, keepdim=True) / 2 + 0.02 * (rows > linear.FEW_ROWS) * (
         x.abs() @ weight.abs()
     )
     assert ((got - x @ weight - bias).abs() <= rounding + 0.02).all()
