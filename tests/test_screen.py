@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from staged import __version__, cli
 from staged.errors import PlanError
-from staged.model.training.train import Progress
+from staged.model.training.run import Progress
 from staged.screen import count_progress, print_table, say, study_progress, train_progress
 
 FIGURE = "0.691 [0.601, 0.768]"

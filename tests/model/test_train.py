@@ -32,8 +32,9 @@ from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.model import GPT2, initialise
 from staged.model.training import data, objectives
 from staged.model.training.plan import FINE_TUNING, TrainSettings, read_plan, with_flags
+from staged.model.training.run import Progress, learning_rate
 from staged.model.training.snapshots import opened_snapshot
-from staged.model.training.train import Progress, learning_rate, train
+from staged.model.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -639,7 +640,7 @@ def test_a_masked_step_without_a_masked_token_goes_on(
 def test_a_validation_loss_that_is_no_number_ends_training(
     settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    monkeypatch.setattr("staged.model.training.train._Run._validate", lambda self: value)
+    monkeypatch.setattr("staged.model.training.run.Run._validate", lambda self: value)
     with pytest.raises(CheckpointError, match=r"the validation loss is .* lower learning_rate"):
         train(tmp_path / "m", settings)
     assert not (tmp_path / "m").exists()

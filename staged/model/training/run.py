@@ -1,0 +1,287 @@
+"""A training run: what it starts from, its steps, its checkpoints, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from staged.corpus.build import build_passages
+from staged.corpus.learned import Learned, merged, model_learned, text_words_digest
+from staged.errors import CheckpointError, PlanError
+from staged.model.bpe import BPE, load_bpe, train_bpe
+from staged.model.checkpoints import load_model, model_folder
+from staged.model.gpt2.model import GPT2
+from staged.model.memory import peak_memory_mb
+from staged.model.training import data, distributed
+from staged.model.training.distributed import rank, world
+from staged.model.training.objectives import CausalTask, MaskedTask, Task
+from staged.model.training.plan import TrainSettings
+from staged.model.training.snapshots import opened_snapshot, save_snapshot
+from staged.records import Document
+from staged.storage.gate import CHECKPOINT
+from staged.storage.json_files import write_json
+from staged.storage.writing import write_atomic
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a training step reports: losses in nats per token, the speed of all processes together,
+    `peak_memory_mb` of this one.
+    """
+
+    step: int
+    steps: int
+    train_loss: float
+    valid_loss: float | None
+    tokens_per_s: float
+    eta_s: float
+    peak_memory_mb: float
+
+
+Report = Callable[[Progress], None]
+
+
+def learning_rate(step: int, settings: TrainSettings) -> float:
+    """Linear warm-up to the peak, then a cosine down to a tenth of it at the last step."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    progress = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
+    return settings.learning_rate * (0.55 + 0.45 * math.cos(math.pi * progress))
+
+
+class Run:
+    """A training run over its folder under construction.
+
+    Args:
+        folder: where it saves, and finds what a killed run saved.
+        documents: the corpus, each with its split.
+        report: called after every step.
+
+    Raises:
+        CorpusError, CheckpointError, PlanError: what the settings name is missing or does not fit.
+    """
+
+    def __init__(
+        self, folder: Path, settings: TrainSettings, documents: Sequence[Document], report: Report
+    ) -> None:
+        self.folder, self.settings, self.report = folder, settings, report
+        if settings.batch // settings.micro_batch < world():
+            raise PlanError(
+                f"train: {world()} processes share {settings.batch // settings.micro_batch}"
+                " micro-batches a step; lower micro_batch so that each gets one"
+            )
+        self.bpe, pretrained = self._start(documents)
+        n_ctx = settings.n_ctx if pretrained is None else pretrained.config.n_ctx
+        if settings.corpus.budget_tokens > n_ctx:
+            raise PlanError(
+                f"train: budget_tokens {settings.corpus.budget_tokens} is more than the model's"
+                f" context of {n_ctx} tokens, beyond which nothing would be learned; lower it"
+            )
+        passages, self.counts = build_passages(documents, settings.corpus, self.bpe.count)
+        texts = [one.text for one in passages if one.split == "pretrain"]
+        valid = [one.text for one in passages if one.split == "valid"]
+        if not texts or not valid:
+            raise PlanError(
+                "train: the corpus needs the splits `pretrain` and `valid`; set their shares"
+                " above 0"
+            )
+        self.learned = _learned(documents, passages, settings.init)
+        torch.manual_seed(settings.seed)
+        kind = MaskedTask if settings.objective == "masked" else CausalTask
+        self.task: Task = kind(settings, self.bpe, texts, valid[: settings.valid_rows], pretrained)
+        place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(place)
+        self.task.loss.to(self.device)
+        self.loss: nn.Module = self.task.loss
+        if world() > 1:
+            self.loss = nn.parallel.DistributedDataParallel(self.task.loss)
+        self.optimizer = _adamw(self.task.model, settings)
+        self.step, self.curve, self.tokens = 0, list[dict[str, float]](), 0
+
+    def _start(self, documents: Sequence[Document]) -> tuple[BPE, GPT2 | None]:
+        """The tokenizer, and the model to start from if there is one."""
+        if self.settings.init:
+            model, bpe = load_model(self.settings.init)
+            return bpe, model
+        if self.settings.tokenizer:
+            return load_bpe(model_folder(self.settings.tokenizer)), None
+        texts = (one.text for one in documents if one.split == "pretrain")
+        return train_bpe(texts, self.settings.n_vocab), None
+
+    def train(self) -> None:
+        """Take the steps that are left, then save the model and what is known of it.
+
+        Raises:
+            CheckpointError: the loss stopped being a finite number.
+        """
+        self._resume()
+        started, first_tokens, first_step = time.monotonic(), self.tokens, self.step
+        while self.step < self.settings.steps:
+            loss = self._step()
+            self._check_finite("loss", loss)
+            self.step += 1
+            valid = self._validate() if self._due(self.settings.valid_every) else None
+            self._check_finite("validation loss", valid or 0.0)
+            self.curve.append({"step": self.step, "train": loss})
+            if valid is not None:
+                self.curve[-1]["valid"] = valid
+            if self._due(self.settings.checkpoint_every) and rank() == 0:
+                self._checkpoint()
+            passed, steps = time.monotonic() - started, self.settings.steps
+            speed = (self.tokens - first_tokens) / passed
+            left = (steps - self.step) * passed / (self.step - first_step)
+            self.report(Progress(self.step, steps, loss, valid, speed, left, peak_memory_mb()))
+        if rank() == 0:
+            self._finish()
+
+    def _check_finite(self, what: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise CheckpointError(
+                f"training: the {what} is {loss} at step {self.step}; lower learning_rate"
+            )
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.settings.steps
+
+    def _step(self) -> float:
+        """An optimizer step on `batch` passages, shared among processes; its mean loss in nats."""
+        settings = self.settings
+        # dropout's stream
+        torch.manual_seed(settings.seed + 1_000_003 * (self.step + 1) + 7919 * rank())
+        batches = self._micro_batches()
+        targets = sum(int((wanted != data.IGNORED).sum()) for _, wanted in batches)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, settings)
+        total = self._backward(batches[rank() :: world()], targets)
+        nn.utils.clip_grad_norm_(self.task.model.parameters(), settings.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.tokens += targets
+        if world() > 1:
+            dist.all_reduce(total)
+        return float(total) / world()
+
+    def _micro_batches(self) -> list[tuple[Tensor, Tensor]]:
+        """(inputs, wanted) of the step's passages, in the parts that are computed at once."""
+        settings, rows = self.settings, self.task.rows
+        chosen = data.step_rows(self.step, rows=len(rows), batch=settings.batch, seed=settings.seed)
+        size = settings.micro_batch
+        parts = [chosen[i : i + size] for i in range(0, settings.batch, size)]
+        return [
+            self.task.batch([rows[i] for i in part], (settings.seed, self.step, n))
+            for n, part in enumerate(parts)
+        ]
+
+    def _backward(self, batches: Sequence[tuple[Tensor, Tensor]], targets: int) -> Tensor:
+        """Gradients of this process's micro-batches, and its part of the loss; `targets` are those
+        of all processes, over which DDP takes the mean.
+        """
+        total = torch.zeros((), device=self.device)
+        for i, (inputs, wanted) in enumerate(batches):
+            is_last = i == len(batches) - 1 or world() == 1
+            with nullcontext() if is_last else self.loss.no_sync():  # type: ignore[operator]
+                loss = self._summed(self.loss, inputs, wanted) * (world() / max(targets, 1))
+                loss.backward()
+            total += loss.detach()
+        return total
+
+    def _summed(self, loss: nn.Module, inputs: Tensor, wanted: Tensor) -> Tensor:
+        """The loss summed over a micro-batch's targets, in nats."""
+        is_bf16 = self.settings.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_bf16):
+            summed: Tensor = loss(inputs.to(self.device), wanted.to(self.device))
+        return summed
+
+    @torch.no_grad()
+    def _validate(self) -> float:
+        """Mean loss of the validation rows in nats per target token, with the same masks always."""
+        self.task.model.eval()
+        size, rows = self.settings.micro_batch, self.task.valid_rows
+        total, targets = 0.0, 0
+        for n in range(0, len(rows), size):
+            inputs, wanted = self.task.batch(rows[n : n + size], (self.settings.seed, 0, n, 1))
+            total += float(self._summed(self.task.loss, inputs, wanted))
+            targets += int((wanted != data.IGNORED).sum())
+        self.task.model.train()
+        # where tokens are masked, so short a text may have none by chance
+        if not targets and self.settings.objective != "masked":
+            raise PlanError(
+                "train: no text of the validation split has a second token to predict; give longer"
+                " texts"
+            )
+        return total / max(targets, 1)
+
+    def _trained(self) -> dict[str, Tensor]:
+        """The weights that training changes: all of them, or LoRA's."""
+        return {
+            name: weight.data
+            for name, weight in self.task.model.named_parameters()
+            if weight.requires_grad
+        }
+
+    def _checkpoint(self) -> None:
+        state = {
+            "weights": self._trained(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "tokens": self.tokens,
+            "curve": self.curve,
+        }
+        save_snapshot(self.folder / CHECKPOINT, state)
+
+    def _resume(self) -> None:
+        path = self.folder / CHECKPOINT
+        if path.is_file():
+            with opened_snapshot(path, device=self.device) as state:
+                for name, weight in self._trained().items():
+                    weight.copy_(state["weights"][name])
+                self.optimizer.load_state_dict(state["optimizer"])
+                self.step, self.tokens, self.curve = state["step"], state["tokens"], state["curve"]
+        distributed.barrier()  # every process has read it before the first one can be done with it
+
+    def _finish(self) -> None:
+        self.task.save(self.folder)
+        curve = "".join(json.dumps(row) + "\n" for row in self.curve)
+        write_atomic(self.folder / "loss.jsonl", curve.encode())
+        facts = {
+            "parameters": sum(p.numel() for p in self.task.model.parameters()),
+            "valid_loss_nats_per_token": [row["valid"] for row in self.curve if "valid" in row][-1],
+            "steps": self.step,
+            "tokens_seen": self.tokens,
+            "corpus": self.counts,
+            "sources": sorted(self.learned.sources),
+            "texts": sorted(self.learned.texts),
+            "settings": asdict(self.settings),
+        }
+        write_json(self.folder / "training.json", facts)
+
+
+def _learned(documents: Sequence[Document], passages: Sequence[Document], init: str) -> Learned:
+    """What a run learns from, and what a model given as `init` did, as far as its folder says."""
+    sources = frozenset(one.source for one in passages if one.split == "pretrain")
+    texts = frozenset(text_words_digest(one.text) for one in documents if one.source in sources)
+    return merged(
+        [Learned(sources=sources, texts=texts), model_learned(model_folder(init)) if init else None]
+    )
+
+
+def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
+    """Weight decay on matrices only."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        groups, lr=settings.learning_rate, betas=(0.9, settings.beta_2), fused=True
+    )
