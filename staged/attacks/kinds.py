@@ -17,11 +17,10 @@ import importlib.util
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from importlib import resources
 
 import numpy as np
 
+from staged.attacks.word_lists import british, misspellings, synonyms
 from staged.errors import PlanError
 from staged.settings import nearest
 from staged.streams import derive
@@ -32,33 +31,28 @@ Attack = Callable[[str, np.random.Generator], str]
 
 # RAID's letters, with the Cyrillic and Greek ones that it puts in their places.
 HOMOGLYPHS = {
-    **{
-        "a": "\u0430",
-        "c": "\u0441",
-        "e": "\u0435",
-        "i": "\u0456",
-        "o": "\u043e",
-        "p": "\u0440",
-        "x": "\u0445",
-        "y": "\u0443",
-    },
-    **{
-        "A": "\u0410\u0391",
-        "B": "\u0412\u0392",
-        "C": "\u0421",
-        "E": "\u0415\u0395",
-        "H": "\u041d\u0397",
-        "I": "\u0406\u0399",
-    },
-    **{
-        "K": "\u041a\u039a",
-        "M": "\u041c\u039c",
-        "N": "\u039d",
-        "O": "\u041e\u039f",
-        "P": "\u0420\u03a1",
-        "T": "\u0422\u03a4",
-    },
-    **{"X": "\u0425\u03a7", "Z": "\u0396"},
+    "a": "\u0430",
+    "c": "\u0441",
+    "e": "\u0435",
+    "i": "\u0456",
+    "o": "\u043e",
+    "p": "\u0440",
+    "x": "\u0445",
+    "y": "\u0443",
+    "A": "\u0410\u0391",
+    "B": "\u0412\u0392",
+    "C": "\u0421",
+    "E": "\u0415\u0395",
+    "H": "\u041d\u0397",
+    "I": "\u0406\u0399",
+    "K": "\u041a\u039a",
+    "M": "\u041c\u039c",
+    "N": "\u039d",
+    "O": "\u041e\u039f",
+    "P": "\u0420\u03a1",
+    "T": "\u0422\u03a4",
+    "X": "\u0425\u03a7",
+    "Z": "\u0396",
 }
 # The share of the places of its kind that an attack changes, as RAID publishes it.
 RATES = {
@@ -119,13 +113,8 @@ def check_attacks(names: Sequence[str]) -> None:
 
 def homoglyph(text: str, stream: np.random.Generator) -> str:
     """Letters become Cyrillic and Greek ones that look the same."""
-    return _replace(
-        text,
-        _HOMOGLYPH.finditer(text),
-        "homoglyph",
-        stream,
-        lambda letter: _one(HOMOGLYPHS[letter], stream),
-    )
+    letters = _HOMOGLYPH.finditer(text)
+    return _replace(text, letters, "homoglyph", stream, lambda old: _one(HOMOGLYPHS[old], stream))
 
 
 def number(text: str, stream: np.random.Generator) -> str:
@@ -143,16 +132,9 @@ def article_deletion(text: str, stream: np.random.Generator) -> str:
 
 
 def insert_paragraphs(text: str, stream: np.random.Generator) -> str:
-    """A sentence begins a new paragraph; sentences end in `.`, `!` or `?` before a capital or a
-    digit.
-    """
-    return _replace(
-        text,
-        _SENTENCE_START.finditer(text),
-        "insert_paragraphs",
-        stream,
-        lambda space: f"{space}\n\n",
-    )
+    """Sentences begin a new paragraph; they end in `.`, `!` or `?` before a capital or a digit."""
+    spaces = _SENTENCE_START.finditer(text)
+    return _replace(text, spaces, "insert_paragraphs", stream, lambda space: f"{space}\n\n")
 
 
 def misspelling(text: str, stream: np.random.Generator) -> str:
@@ -181,32 +163,24 @@ def whitespace(text: str, stream: np.random.Generator) -> str:
 
 def zero_width_space(text: str, stream: np.random.Generator) -> str:
     """U+200B after characters."""
-    return _replace(
-        text,
-        re.finditer(".", text, re.DOTALL),
-        "zero_width_space",
-        stream,
-        lambda old: f"{old}\u200b",
-    )
+    every = re.finditer(".", text, re.DOTALL)
+    return _replace(text, every, "zero_width_space", stream, lambda old: f"{old}\u200b")
 
 
 def synonym(text: str, stream: np.random.Generator) -> str:
-    """Words become synonyms of theirs: half of all words, or all that have one where those are
-    fewer.
-    """
+    """Words become synonyms of theirs: half of all, or all that have any where those are fewer."""
     return _reworded(text, synonyms(), "synonym", stream)
 
 
 def alternative_spelling(text: str, stream: np.random.Generator) -> str:
     """American spellings become British ones."""
-    known = [word for word in _WORD.finditer(text) if word[0].lower() in british()]
-    return _replace(
-        text,
-        known,
-        "alternative_spelling",
-        stream,
-        lambda old: _in_case(old, british()[old.lower()]),
-    )
+    words = british()
+
+    def other(old: str) -> str:
+        return _in_case(old, words[old.lower()])
+
+    known = [word for word in _WORD.finditer(text) if word[0].lower() in words]
+    return _replace(text, known, "alternative_spelling", stream, other)
 
 
 ATTACKS: dict[str, Attack] = {
@@ -223,44 +197,6 @@ ATTACKS: dict[str, Attack] = {
 }
 
 
-@cache
-def misspellings() -> dict[str, tuple[str, ...]]:
-    """word → its misspellings, of codespell's general list those that have one correction of one
-    word.
-    """
-    found: dict[str, list[str]] = {}
-    for wrong, right in _codespell("dictionary.txt"):
-        if right.isalpha() and wrong.isalpha():
-            found.setdefault(right, []).append(wrong)
-    return {word: tuple(wrong) for word, wrong in found.items()}
-
-
-@cache
-def british() -> dict[str, str]:
-    """American spelling → British one, lower case."""
-    pairs = [(us.split(",")[0], gb) for gb, us in _codespell("dictionary_en-GB_to_en-US.txt")]
-    return dict(reversed(pairs))  # of several the first
-
-
-@cache
-def synonyms() -> dict[str, tuple[str, ...]]:
-    """word → its synonyms, of the list beside this file."""
-    lines = (
-        resources.files("staged.attacks")
-        .joinpath("synonyms.tsv")
-        .read_text(encoding="utf-8")
-        .splitlines()
-    )
-    rows = (line.split("\t") for line in lines if not line.startswith("#"))
-    return {word: tuple(others.split()) for word, others in rows}
-
-
-def _codespell(name: str) -> list[tuple[str, str]]:
-    text = resources.files("codespell_lib").joinpath("data", name).read_text(encoding="utf-8")
-    pairs = (line.split("->", 1) for line in text.splitlines() if "->" in line)
-    return [(wrong.strip(), right.strip()) for wrong, right in pairs]
-
-
 def _replace(
     text: str,
     places: Iterable[re.Match[str]],
@@ -269,24 +205,22 @@ def _replace(
     new: Callable[[str], str],
 ) -> str:
     """The attack's share of the places, rounded down as RAID rounds, replaced."""
-    found = list(places)
-    return _swap(text, _some(found, math.floor(len(found) * RATES[name]), stream), new)
+    every = list(places)
+    return _swap(text, _some(every, math.floor(len(every) * RATES[name]), stream), new)
 
 
 def _reworded(
     text: str, others: Mapping[str, Sequence[str]], name: str, stream: np.random.Generator
 ) -> str:
-    """The attack's share of all words, or all that have others where those are fewer, become one of
-    these.
-    """
+    """The attack's share of all words become others, or all that have others if these are fewer."""
+
+    def other(old: str) -> str:
+        return _in_case(old, _one(others[old.lower()], stream))
+
     words = list(_WORD.finditer(text))
     known = [word for word in words if word[0].lower() in others]
     allowed = math.floor(len(words) * RATES[name])
-    return _swap(
-        text,
-        _some(known, allowed, stream),
-        lambda old: _in_case(old, _one(others[old.lower()], stream)),
-    )
+    return _swap(text, _some(known, allowed, stream), other)
 
 
 def _some(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from staged.attacks import kinds
 from staged.attacks.kinds import ATTACKS, HOMOGLYPHS, RATES, attack
+from staged.attacks.word_lists import british, misspellings, synonyms
 from staged.detectors.normal.normalize import normalize
 from staged.errors import PlanError
 from tests.conftest import prose
@@ -105,9 +105,9 @@ def test_words_are_swapped_at_the_rate(name: str) -> None:
     assert len(old) == len(new)
     changed = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
     lists = {
-        "misspelling": kinds.misspellings(),
-        "synonym": kinds.synonyms(),
-        "alternative_spelling": kinds.british(),
+        "misspelling": misspellings(),
+        "synonym": synonyms(),
+        "alternative_spelling": british(),
     }
     possible = sum(word.lower() in lists[name] for word in old) if name in lists else len(old)
     of = possible if name == "alternative_spelling" else len(old)
@@ -138,11 +138,11 @@ def test_what_normalisation_undoes_and_what_not() -> None:
 
 
 def test_word_lists_are_what_they_say() -> None:
-    assert kinds.british()["color"] == "colour"
-    assert kinds.british()["organized"] == "organised"
-    assert "beleive" in kinds.misspellings()["believe"]
-    assert kinds.synonyms()["immense"] == ("vast", "huge")
-    for word, others in kinds.synonyms().items():
+    assert british()["color"] == "colour"
+    assert british()["organized"] == "organised"
+    assert "beleive" in misspellings()["believe"]
+    assert synonyms()["immense"] == ("vast", "huge")
+    for word, others in synonyms().items():
         assert word not in others
         assert all(one.isascii() and one.isalpha() and one.islower() for one in (word, *others))
 
