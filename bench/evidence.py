@@ -22,7 +22,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from staged.detectors.calibration.calibration import Calibration, load_calibration
+from staged.detectors.calibration.calibration import Calibration
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.calibration.error_rates import called
 from staged.detectors.catalog import calibration_file, open_detector
 from staged.detectors.kinds.ensemble import Ensemble

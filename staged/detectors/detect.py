@@ -14,12 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from staged.corpus.passages import sentence_spans
-from staged.detectors.calibration.calibration import (
-    Calibration,
-    check_fpr,
-    humans_needed,
-    load_calibration,
-)
+from staged.detectors.calibration.calibration import Calibration, check_fpr, humans_needed
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.catalog import calibration_file, full_name, known_by, open_detector, scored_by
 from staged.detectors.contract import (
     MACHINE_WRITTEN,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from staged.corpus.build import documents_digest, read_documents
-from staged.detectors.calibration.calibration import load_calibration
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.calibration.fit import calibrate
 from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, known_by, open_detector
 from staged.errors import CorpusError, ReleaseError

@@ -14,13 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from staged.detectors.calibration import calibration as calibrate
-from staged.detectors.calibration.calibration import (
-    Calibration,
-    fit_calibration,
-    humans_needed,
-    load_calibration,
-)
+from staged.detectors.calibration import human_scores
+from staged.detectors.calibration.calibration import Calibration, fit_calibration, humans_needed
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.calibration.error_rates import achieved_rates, promised
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
 from staged.errors import ArtifactError, CheckpointError
@@ -243,7 +239,7 @@ class TestKinds:
 
     @pytest.fixture(autouse=True)
     def few(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(calibrate, "FEWEST_OF_KIND", 300)
+        monkeypatch.setattr(human_scores, "FEWEST_OF_KIND", 300)
 
     @staticmethod
     def mine() -> Calibration:

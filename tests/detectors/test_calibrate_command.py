@@ -17,7 +17,8 @@ from staged.cli import app
 from staged.corpus.files import read_corpus
 from staged.detectors import catalog
 from staged.detectors.calibration import fit, scoring
-from staged.detectors.calibration.calibration import fit_calibration, load_calibration
+from staged.detectors.calibration.calibration import fit_calibration
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.errors import CheckpointError, CorpusError, PlanError, StagedError
 from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.dataset import SampleSettings, write_samples

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from staged.corpus.files import read_corpus
-from staged.detectors.calibration.calibration import fit_calibration, load_calibration
+from staged.detectors.calibration.calibration import fit_calibration
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.coverage import recited
 from staged.detectors.coverage.known_texts import known_text
 from staged.detectors.coverage.reasons import Coverage, coverage_of

@@ -24,7 +24,8 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.corpus.files import read_corpus
 from staged.detectors import detect
-from staged.detectors.calibration.calibration import fit_calibration, load_calibration
+from staged.detectors.calibration.calibration import fit_calibration
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.catalog import detector_files, known_by
 from staged.detectors.detect import Examiner, judged, segment_spans, write_judged
 from staged.detectors.inputs import read_texts

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from staged.corpus.files import read_corpus
-from staged.detectors.calibration.calibration import humans_needed, load_calibration
+from staged.detectors.calibration.calibration import humans_needed
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.catalog import (
     SHIPPED,
     calibration_file,

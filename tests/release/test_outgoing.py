@@ -393,7 +393,7 @@ def test_nothing_is_rewritten_that_says_no_place(release: Release) -> None:
 def test_a_calibration_says_no_place_either(
     release: Release, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
-    from staged.detectors.calibration.calibration import load_calibration
+    from staged.detectors.calibration.calibration_file import load_calibration
     from staged.detectors.catalog import known_by
 
     folder = tmp_path / "detector"

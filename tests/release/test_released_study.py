@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from staged.corpus.build import read_documents
-from staged.detectors.calibration.calibration import load_calibration
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.detect import Examiner
 from staged.errors import ReleaseError
 from staged.release.package.layout import files_of

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.corpus.files import read_corpus
-from staged.detectors.calibration.calibration import load_calibration
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.catalog import known_by, load_detector
 from staged.detectors.detect import Examiner
 from staged.detectors.kinds import evidence

@@ -17,7 +17,7 @@ import torch
 from typer.testing import CliRunner
 
 from staged.cli import app
-from staged.detectors.calibration.calibration import load_calibration
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.catalog import known_by, load_detector
 from staged.detectors.detect import Examiner
 from staged.detectors.kinds.readers.detector import ReadersDetector

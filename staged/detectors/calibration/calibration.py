@@ -9,12 +9,7 @@ Fails     on human text unlike the calibration's (another domain, another time, 
 Cost      O(log n) a text.
 Source    Vovk, Gammerman, Shafer 2005, Algorithmic Learning in a Random World, chapters 2 and 4.
 
-By kind of text too, where a calibration has enough texts of a kind: what is usual in a learner's
-essay is rare in a news report, so one threshold for all kinds accuses plain writers and misses
-machines. A text whose kind is open is set against each of the kinds that it may be of, and the
-highest p-value counts. A kind with too few texts of a length borrows the others', moved by how much
-higher it scores: their spread is alike, where they lie is not. A text of no known kind is set
-against all of its length.
+By kind of text too, where a calibration has human texts of a kind: `human_scores.py` says how.
 
 Length bins double: a mean over tokens spreads like 1 / √length, so within a bin the spread differs
 by at most √2. The last one is open, as an encoder reads about 400 words (510 tokens) and no
@@ -26,8 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from bisect import bisect_left, bisect_right
-from collections import Counter
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -35,25 +29,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from staged.detectors.calibration import reasons
+from staged.detectors.calibration.human_scores import HumanScores
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
 from staged.detectors.coverage.reasons import Coverage
-from staged.errors import ArtifactError, CheckpointError, PlanError
-from staged.pages.figures import counted
+from staged.errors import CheckpointError, PlanError
 from staged.stats.thresholds import threshold_at_fpr
 from staged.storage.gate import holds
-from staged.storage.json_files import read_json, write_json
+from staged.storage.json_files import write_json
 from staged.storage.writing import disk_errors
 
 PLAIN_DOMAIN = "text"  # of files that lie in no folder of their own
 EDGES_WORDS = (50, 100, 200, 400)
-MACHINE_P = (
-    0.05  # at most this share of machine texts scores as low as one that is called human-like
-)
-# human texts of one length and kind, which certify 0.1%; a kind with fewer borrows the others'
-FEWEST_OF_KIND = 999
-LEVEL, DRAWN = 0.9, 10  # quantile that tells how high a kind scores; texts that its mean counts as
+MACHINE_P = 0.05  # at most this share of machine texts scores as low as what is called human-like
 HUMAN_P = 0.5  # without machine texts: a score that half of the human ones reach
 LEAST_FPR = 1e-6  # takes a million human texts of each length
 KIND = "calibration"
@@ -112,10 +100,8 @@ class Calibration:
 
     def bin_name(self, index: int) -> str:
         """A bin's lengths for a person: `50–99 words`."""
-        last = index + 1 == len(self.edges_words)
-        return f"{self.edges_words[index]}" + (
-            "+ words" if last else f"–{self.edges_words[index + 1] - 1} words"
-        )
+        low, *above = self.edges_words[index : index + 2]
+        return f"{low}–{above[0] - 1} words" if above else f"{low}+ words"
 
     def p_value(
         self, score: float | None, words: int, *, kinds: Sequence[str] = ()
@@ -151,65 +137,11 @@ class Calibration:
             return None, 0, ""
         if score is None or not self.human[index]:
             return None, len(self.human[index]), ""
-        return max(
-            (_share_above(human, score), len(human), kind)
-            for kind, human in self._cells(index, kinds)
-        )
-
-    def _cells(self, index: int, kinds: Sequence[str]) -> list[tuple[str, Sequence[float]]]:
-        """The human scores that a text of these kinds is set against, ascending, each with its
-        kind; all of the length where a kind is unknown.
-        """
-        known = [kind for kind in kinds if kind in self.by_kind]
-        cells: list[tuple[str, Sequence[float]]] = [
-            (kind, self._of_kind(index, kind)) for kind in known
-        ]
-        return cells if cells and len(cells) == len(kinds) else [*cells, ("", self.human[index])]
-
-    def _of_kind(self, index: int, kind: str) -> Sequence[float]:
-        """Human scores of one length as texts of this kind have them: the kind's own or, where
-        these are too few, those of all kinds, moved by how much higher this kind scores than all.
-        """
-        own = self.by_kind[kind][index]
-        if len(own) >= FEWEST_OF_KIND:
-            return own
-        shift = self._shifts[kind][index]
-        return [level + shift for level in self._levels[index]]
+        return self._human_scores.p_value(score, index, kinds)
 
     @cached_property
-    def _shifts(self) -> dict[str, tuple[float, ...]]:
-        """For each kind and length how much its human scores lie above all, at the quantile
-        `LEVEL`; what rests on few texts is drawn towards the kind's mean of all lengths, and that
-        towards 0.
-        """
-        found = {}
-        for kind, bins in self.by_kind.items():
-            gaps = [
-                _level(own) - _level(every) if own else 0.0
-                for own, every in zip(bins, self.human, strict=True)
-            ]
-            total = sum(map(len, bins))
-            mean = sum(len(own) * gap for own, gap in zip(bins, gaps, strict=True)) / (
-                total + DRAWN
-            )
-            found[kind] = tuple(
-                (len(own) * gap + DRAWN * mean) / (len(own) + DRAWN)
-                for own, gap in zip(bins, gaps, strict=True)
-            )
-        return found
-
-    @cached_property
-    def _levels(self) -> list[list[float]]:
-        """Of each length all human scores, those of a kind less its shift, ascending."""
-        found = []
-        for index, every in enumerate(self.human):
-            rest = Counter(every)
-            levels = []
-            for kind, bins in self.by_kind.items():
-                rest.subtract(bins[index])
-                levels += [score - self._shifts[kind][index] for score in bins[index]]
-            found.append(sorted([*levels, *(+rest).elements()]))
-        return found
+    def _human_scores(self) -> HumanScores:
+        return HumanScores(self.human, self.by_kind)
 
     def scores(self, words: int, *, kind: str = "") -> tuple[list[float], list[float]]:
         """Scores that a text of this length, of one kind or of any, is set against, and those of
@@ -218,8 +150,7 @@ class Calibration:
         index = self.bin_of(words)
         if index is None:
             return [], []
-        human = self._of_kind(index, kind) if kind else self.human[index]
-        return list(human), list(self.machine[index])
+        return list(self._human_scores.of(index, kind)), list(self.machine[index])
 
     def machine_p_value(self, score: float, words: int) -> float | None:
         """(1 + #{machine ≤ score}) / (n + 1) in the text's bin: how usual so low a score is for
@@ -249,8 +180,8 @@ class Calibration:
             return NOT_ENOUGH, p, n, self._why_nothing(score, words, n, fpr), kind
         low = self.machine_p_value(score, words)
         human_like = p >= HUMAN_P if low is None else low <= MACHINE_P
-        found = MACHINE_WRITTEN if p <= fpr else HUMAN_LIKE if human_like else NOT_ENOUGH
-        return found, p, n, _reason(found, p, low, fpr, kind), kind
+        verdict = MACHINE_WRITTEN if p <= fpr else HUMAN_LIKE if human_like else NOT_ENOUGH
+        return verdict, p, n, reasons.of_verdict(verdict, p, low, fpr, kind), kind
 
     def threshold(self, index: int, fpr: float) -> float:
         """The score above which, and not at which, bin `index` says `machine` of a text of any
@@ -266,67 +197,27 @@ class Calibration:
         """
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(
-                path, {"kind": KIND, **self._facts(), "fingerprint": self.fingerprint}, form=FORM
-            )
+            facts = {"kind": KIND} | self._facts() | {"fingerprint": self.fingerprint}
+            write_json(path, facts, form=FORM)
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of everything it holds: two calibrations are the same when these are."""
-        return hashlib.sha256(
-            json.dumps(self._facts(), sort_keys=True, ensure_ascii=False).encode()
-        ).hexdigest()
+        facts = json.dumps(self._facts(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(facts.encode()).hexdigest()
 
     def _facts(self) -> dict[str, Any]:
-        unsaid = {
-            name for name in ("known_by", "covers", "by_kind") if not getattr(self, name)
-        }  # of files from before they could be said
+        """What its file holds; of what files from before did not know, only what there is."""
+        unsaid = {name for name in ("known_by", "covers", "by_kind") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in unsaid}
 
     def _why_nothing(self, score: float | None, words: int, n: int, fpr: float) -> str:
         index = self.bin_of(words)
         if index is None:
-            return (
-                f"The text has {counted(words, 'word')}; below {self.edges_words[0]} words there is"
-                " too little to judge by."
-            )
+            return reasons.too_short(words, self.edges_words[0])
         if score is None:
-            return "The text could not be scored."
-        length = self.bin_name(index).replace(" words", "")
-        return (
-            f"There are {n:,} human texts of this length ({length} words) to compare with; "
-            f"a false-positive rate of {fpr:.3g} takes at least {humans_needed(fpr):,}."
-        )
-
-
-def _level(scores: Sequence[float]) -> float:
-    """Where a kind's scores lie, told by their upper end, which is what decides about a verdict."""
-    return float(np.quantile(scores, LEVEL))
-
-
-def _share_above(human: Sequence[float], score: float) -> float:
-    """The conformal p-value among human scores in ascending order."""
-    return (1 + len(human) - bisect_left(human, score)) / (len(human) + 1)
-
-
-def _reason(found: str, p: float, low: float | None, fpr: float, kind: str) -> str:
-    """What the p-values mean, in the words a person counts in."""
-    facts = (
-        f"Of 1,000 human texts of this length {_of_1000(p)} as"
-        f" high{f' for their kind ({kind})' if kind else ''}"
-    )
-    if low is not None:
-        facts += f", and of 1,000 machine texts {_of_1000(low)} as low"
-    if found == MACHINE_WRITTEN:
-        return f"{facts}."
-    if found == HUMAN_LIKE:
-        return f"{facts}: a usual score for human text, which does not show who wrote it."
-    return f"{facts}: too close to both to say, at a false-positive rate of {fpr:.3g}."
-
-
-def _of_1000(share: float) -> str:
-    count = round(1000 * share)
-    return f"about {count:,} score{'s' if count == 1 else ''}" if count else "fewer than 1 scores"
+            return reasons.NOT_SCORED
+        return reasons.too_few_humans(n, humans_needed(fpr), self.bin_name(index), fpr)
 
 
 def humans_needed(fpr: float) -> int:
@@ -373,20 +264,19 @@ def fit_calibration(
             f"calibration of {detector_name!r}: none of {len(human):,} human texts has {edges[0]}"
             " words; give longer ones"
         )
-    named = {
+    of_kind = {
         kind: [one for one, its in zip(human, kinds, strict=True) if its == kind]
         for kind in sorted(set(kinds) - {""})
     }
-    by_kind = {kind: _binned(those, edges) for kind, those in named.items()}
     return Calibration(
         detector_name,
         edges,
-        _binned(human, edges),
-        _binned(machine, edges),
-        tuple(sorted(set(domains))),
-        tuple(known_by),
-        covers,
-        by_kind,
+        human=_binned(human, edges),
+        machine=_binned(machine, edges),
+        domains=tuple(sorted(set(domains))),
+        known_by=tuple(known_by),
+        covers=covers,
+        by_kind={kind: _binned(texts, edges) for kind, texts in of_kind.items()},
     )
 
 
@@ -398,59 +288,3 @@ def _binned(
         if words >= edges[0]:
             bins[bisect_right(edges, words) - 1].append(float(score))
     return tuple(tuple(sorted(one)) for one in bins)
-
-
-def _scores_of(found: Any, bins: int) -> tuple[tuple[float, ...], ...]:
-    """Scores by bin, as a file has them.
-
-    Raises:
-        ValueError: of another number of bins, or not in order.
-    """
-    scores = tuple(tuple(map(float, one)) for one in found)
-    if len(scores) != bins or any(list(one) != sorted(one) for one in scores):
-        raise ValueError("its scores are not in order")
-    return scores
-
-
-def load_calibration(path: Path) -> Calibration:
-    """Read what `Calibration.save` wrote.
-
-    Raises:
-        ArtifactError: missing, not a calibration, or not what was written (its fingerprint
-            differs).
-    """
-    try:
-        found = read_json(path)
-        if found["kind"] != KIND:
-            raise ValueError(f"it is of kind {found['kind']!r}")
-        edges = tuple(map(int, found["edges_words"]))
-        if not edges or list(edges) != sorted(edges):
-            raise ValueError("its lengths are not in order")
-        human, machine = (_scores_of(found[name], len(edges)) for name in ("human", "machine"))
-        known_by = tuple(map(str, found.get("known_by", ())))
-        covers = found.get("covers")
-        coverage = covers and Coverage(
-            *(tuple(map(str, covers[name])) for name in ("scripts", "languages"))
-        )
-        by_kind = {
-            str(kind): _scores_of(each, len(edges))
-            for kind, each in found.get("by_kind", {}).items()
-        }
-        calibration = Calibration(
-            found["detector"],
-            edges,
-            human,
-            machine,
-            tuple(found["domains"]),
-            known_by,
-            coverage,
-            by_kind,
-        )
-        if calibration.fingerprint != found["fingerprint"]:
-            raise ValueError("its content does not match its fingerprint")
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        said = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise ArtifactError(
-            f"{path}: not a readable calibration: {said}; run `staged calibrate` again"
-        ) from None
-    return calibration

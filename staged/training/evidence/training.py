@@ -18,7 +18,8 @@ from typing import Any
 
 from staged import __version__
 from staged.corpus.learned import read_learned, write_learned
-from staged.detectors.calibration.calibration import Calibration, fit_calibration, load_calibration
+from staged.detectors.calibration.calibration import Calibration, fit_calibration
+from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.calibration.error_rates import achieved_rates
 from staged.detectors.catalog import detector_files, detector_folder, known_by, open_detector
 from staged.detectors.coverage.reasons import comparable_words
