@@ -116,8 +116,9 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
 
     def calibrated() -> None:
         from staged.detectors.calibration.fit import calibrate
-        from staged.detectors.catalog import known_by, open_detector, scored_by
+        from staged.detectors.catalog import open_detector
         from staged.detectors.detect import Examiner
+        from staged.detectors.identity import known_by, scored_by
         from staged.model.reading.evaluate import read_documents
 
         name, out = f"likelihood@{model}", folder / "calibration.json"

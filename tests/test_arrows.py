@@ -44,7 +44,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "contract inputs",
         "kinds normal token_ranks",
         "catalog coverage",
-        "calibration",
+        "calibration identity",
         "detect",
     ),
     "release": (

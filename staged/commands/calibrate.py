@@ -70,7 +70,8 @@ def calibrate(
     from staged.corpus.files import read_corpus
     from staged.detectors.calibration.calibration import EDGES_WORDS
     from staged.detectors.calibration.calibration_file import load_calibration
-    from staged.detectors.catalog import calibration_file, known_by, open_detector, scored_by
+    from staged.detectors.catalog import calibration_file, open_detector
+    from staged.detectors.identity import known_by, scored_by
     from staged.files.places import refuse_to_replace
     from staged.model.devices import chosen_device
 

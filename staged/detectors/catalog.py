@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from staged import __version__
 from staged.detectors.contract import Detector, Trained
 from staged.errors import CheckpointError
-from staged.model.checkpoints import is_at_hand, own_folder
+from staged.model.checkpoints import is_at_hand
 from staged.model.devices import best_dtype, chosen_device
-from staged.model.formats.layouts import weight_files
 from staged.model.sources.places import is_written_as_path, place_of, standing, why_not_there
 from staged.model.sources.releases import is_repository
 from staged.settings import nearest
-from staged.storage.digests import sha256_file
-from staged.storage.json_files import read_json
 
 # Their folders come with this package; the dated ones are what the default was until then, and what
 # was beside it.
@@ -28,30 +23,10 @@ RENAMED = {
     "evidence-gemma": "evidence-gemma-2026-11",
     "evidence-ensemble": "evidence-ensemble-2026-11",
 }
-# by the file that tells what kind of detector a folder holds: those that its scores depend on
-PARTS = {
-    "readers.json": (
-        "readers.json",
-        "*.npz",
-        "encoder.json",
-        "encoder.safetensors",
-        "tokenizer.json",
-    ),
-    "ensemble.json": ("ensemble.json", "*/evidence.json"),
-    "evidence.json": ("evidence.json",),
-    "detector.json": ("detector.json", "terms.json", "weights.npy"),
-    "config.json": (
-        "config.json",
-        "*.safetensors",
-        "*.bin",
-        "*.index.json",
-        "tokenizer*.json",
-        "vocab.json",
-        "merges.txt",
-    ),
-}
-NUMBERS = "numbers.npz"  # the part of a detector that reads with a language model
 DETECTORS = ("tfidf", "roberta")  # what a study trains
+# beside a detector's parts: how it scores human texts, with all its readers and without the one
+# that reads with a language model
+CALIBRATION, CALIBRATION_OF_WORDS = "calibration.json", "calibration-words.json"
 
 
 def open_detector(name: str, *, device: str = "auto") -> Detector:
@@ -71,9 +46,8 @@ def open_detector(name: str, *, device: str = "auto") -> Detector:
     """
     device = chosen_device(device)
     score, at, _ = name.partition("@")
-    if score in NAMED and (
-        not at or NAMED[score] is _zero_shot
-    ):  # which names its models after an @
+    # a zero-shot score names its models after an @
+    if score in NAMED and (not at or NAMED[score] is _zero_shot):
         return NAMED[score](name, device)
     path = place_of(name)
     if name and standing(path) == "folder":
@@ -93,17 +67,15 @@ def full_name(name: str) -> str:
     """The same detector's name, whichever way it was written: a zero-shot score with its models, a
     folder without a last slash.
     """
-    if name.partition("@")[0] not in NAMED:
+    score, _, _ = name.partition("@")
+    if score not in NAMED:
         return name.rstrip("/")
-    if NAMED[name.partition("@")[0]] is not _zero_shot:
+    if NAMED[score] is not _zero_shot:
         return name
     from staged.detectors.kinds.zero_shot import models_of
 
     score, models = models_of(name)
-    return f"{score}@{','.join(one.rstrip('/') for one in models)}"
-
-
-CALIBRATION, CALIBRATION_OF_WORDS = "calibration.json", "calibration-words.json"
+    return f"{score}@{','.join(model.rstrip('/') for model in models)}"
 
 
 def calibration_file(name: str) -> Path | None:
@@ -123,89 +95,6 @@ def reads_fully(folder: Path) -> bool:
 
     scorer = scorer_of(folder)
     return scorer is None or is_at_hand(scorer)
-
-
-def scored_by(name: str, device: str) -> dict[str, Any]:
-    """What a detector's scores depend on, JSON values: work that another has begun is not
-    continued.
-    """
-    return {
-        "detector": name,
-        "detector_files": detector_files(name),
-        "device": device,
-        "staged": __version__,
-    }
-
-
-def known_by(name: str, *, with_scorer: bool | None = None) -> tuple[str, ...]:
-    """What a detector is, wherever it lies and however its place is written; nothing where its name
-    says it all.
-
-    Args:
-        with_scorer: as it is where the language model of one of its readers is installed, or is
-            not; without it, as it is here.
-
-    Returns:
-        SHA-256 of its files, in the order of their names; of a zero-shot score with models in
-        folders the score and, for each model, its name or its files.
-    """
-    files = detector_files(name, with_scorer=with_scorer)
-    score, at, models = name.partition("@")
-    if not files or not at or score not in NAMED:
-        return tuple(digest for _, digest in sorted(files.items()))
-    of_model = {
-        one: [digest for file, digest in files.items() if Path(file).parent == place_of(one)]
-        for one in models.split(",")
-    }
-    return (score, *(part for one in models.split(",") for part in of_model[one] or [one]))
-
-
-def detector_files(name: str, *, with_scorer: bool | None = None) -> dict[str, str]:
-    """SHA-256 of each file of a detector that is a folder or a file, and of the weights in users'
-    folders that it or a zero-shot score reads with; of others, whose names say what they are, none.
-    """
-    path = detector_folder(name)
-    score, _, models = name.partition("@")
-    if score in NAMED and score not in (*SHIPPED, *RENAMED):
-        folders = [own for one in models.split(",") if (own := own_folder(one))]
-        return {str(file): sha256_file(file) for folder in folders for file in weight_files(folder)}
-    if not path.exists():
-        return {}
-    if not path.is_dir():
-        return {path.name: sha256_file(path)}
-    patterns = next((those for kind, those in PARTS.items() if (path / kind).is_file()), ())
-    parts = {
-        one.relative_to(path).as_posix(): one
-        for pattern in patterns
-        for one in sorted(path.glob(pattern))
-    }
-    if not (reads_fully(path) if with_scorer is None else with_scorer):
-        parts = {
-            one: file for one, file in parts.items() if one != NUMBERS
-        }  # which then has no part in its scores
-    scorers = {
-        name: own_scorer(one)
-        for name, one in parts.items()
-        if one.name in ("evidence.json", NUMBERS)
-    }
-    parts |= {
-        (Path(name).parent / "scorer" / one.name).as_posix(): one
-        for name, scorer in scorers.items()
-        if scorer
-        for one in weight_files(scorer)
-    }
-    return {name: sha256_file(one) for name, one in parts.items()}
-
-
-def own_scorer(file: Path) -> Path | None:
-    """The language model that a detector reads with, where it is a folder of the user's, which may
-    be trained again.
-    """
-    from staged.detectors.kinds.readers.numbers import scorer_of
-
-    made = {"scorer": scorer_of(file.parent)} if file.name == NUMBERS else read_json(file)
-    scorer = Path(str(made.get("scorer") or "")) if isinstance(made, dict) else Path()
-    return scorer if scorer.name and scorer.is_dir() else None
 
 
 def detector_folder(name: str) -> Path:
@@ -257,7 +146,8 @@ def _on_hub(name: str, device: str) -> Detector:
     return load_roberta(str(folder)).to(device)
 
 
-NAMED: dict[str, Callable[[str, str], Detector]] = {  # each is given its own name, and the device
+# each is given its own name, and the device
+NAMED: dict[str, Callable[[str, str], Detector]] = {
     **dict.fromkeys((*SHIPPED, *RENAMED), _shipped),
     "likelihood": _zero_shot,
     "rank": _zero_shot,
@@ -305,9 +195,8 @@ def load_detector(folder: str | Path, *, bulk: bool = False, device: str = "cpu"
     if (folder / "config.json").is_file():
         from staged.detectors.kinds.roberta import load_roberta
 
-        return load_roberta(str(folder), dtype=best_dtype(device) if bulk else torch.float32).to(
-            device
-        )
+        dtype = best_dtype(device) if bulk else torch.float32
+        return load_roberta(str(folder), dtype=dtype).to(device)
     raise CheckpointError(
         f"{folder}: not a detector's folder; it holds no readers.json, detector.json, config.json,"
         " evidence.json or ensemble.json"

@@ -16,7 +16,7 @@ from typing import Any
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibration.calibration import Calibration, check_fpr, humans_needed
 from staged.detectors.calibration.calibration_file import load_calibration
-from staged.detectors.catalog import calibration_file, full_name, known_by, open_detector, scored_by
+from staged.detectors.catalog import calibration_file, full_name, open_detector
 from staged.detectors.contract import (
     MACHINE_WRITTEN,
     NOT_ENOUGH,
@@ -32,6 +32,7 @@ from staged.detectors.contract import (
 from staged.detectors.coverage.reasons import is_unspaced
 from staged.detectors.coverage.recited import REASON, is_recited
 from staged.detectors.coverage.repetition import distinct_text
+from staged.detectors.identity import known_by, scored_by
 from staged.detectors.kinds.readers.detector import ReadersDetector
 from staged.detectors.kinds.readers.sentences import Share, WordWeight
 from staged.detectors.kinds.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from staged.detectors import catalog
+from staged.detectors import catalog, identity
 from staged.detectors.calibration.calibration import check_fpr
 from staged.detectors.normal.normalize import normalize
 from staged.errors import PlanError
@@ -207,7 +207,7 @@ def _into(
     else:
         load = partial(catalog.open_detector, head["detector"], device=device)
         scores = score_into(
-            out, rows, load, catalog.scored_by(head["detector"], device), progress=progress
+            out, rows, load, identity.scored_by(head["detector"], device), progress=progress
         )
     write_predictions(out / "predictions.json", rows, scores)
     result = head | _measure(rows, scores, settings)

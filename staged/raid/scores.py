@@ -89,7 +89,7 @@ def score_into(
 
     Args:
         load: opens the detector, where a text is left to score.
-        identity: what its scores depend on (`catalog.scored_by`); what another detector or device
+        identity: what its scores depend on (`identity.scored_by`); what another detector or device
             scored is not continued.
 
     Raises:

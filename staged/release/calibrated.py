@@ -13,7 +13,8 @@ from pathlib import Path
 from staged.corpus.build import documents_digest, read_documents
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.calibration.fit import calibrate
-from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, known_by, open_detector
+from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, open_detector
+from staged.detectors.identity import known_by
 from staged.errors import CorpusError, ReleaseError
 from staged.notes import note
 from staged.records import Document

@@ -26,8 +26,8 @@ from staged.corpus.files import read_corpus
 from staged.detectors import detect
 from staged.detectors.calibration.calibration import fit_calibration
 from staged.detectors.calibration.calibration_file import load_calibration
-from staged.detectors.catalog import detector_files, known_by
 from staged.detectors.detect import Examiner, judged, segment_spans, write_judged
+from staged.detectors.identity import detector_files, known_by
 from staged.detectors.inputs import read_texts
 from staged.detectors.kinds.evidence import EvidenceDetector, Weights
 from staged.detectors.kinds.features import FEATURES

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from staged.detectors.catalog import detector_files, load_detector
+from staged.detectors.catalog import load_detector
+from staged.detectors.identity import detector_files
 from staged.detectors.kinds.ensemble import Ensemble, load_ensemble
 from staged.detectors.kinds.evidence import EvidenceDetector
 from staged.errors import CheckpointError

@@ -20,8 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM
 
 from staged.detectors.calibration.calibration import fit_calibration
-from staged.detectors.catalog import detector_files, full_name, known_by, open_detector
+from staged.detectors.catalog import full_name, open_detector
 from staged.detectors.detect import Examiner
+from staged.detectors.identity import detector_files, known_by
 from staged.detectors.kinds.zero_shot import SCORES, ZeroShotDetector, gltr_shares, load_zero_shot
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE, train_bpe

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from staged.detectors.catalog import detector_files, open_detector
+from staged.detectors.catalog import open_detector
+from staged.detectors.identity import detector_files
 from staged.detectors.kinds.roberta import load_classifier
 from staged.errors import CheckpointError
 from staged.model.checkpoints import model_folder, own_folder

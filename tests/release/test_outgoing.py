@@ -394,7 +394,7 @@ def test_a_calibration_says_no_place_either(
     release: Release, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
     from staged.detectors.calibration.calibration_file import load_calibration
-    from staged.detectors.catalog import known_by
+    from staged.detectors.identity import known_by
 
     folder = tmp_path / "detector"
     bins = ((0.1, 0.2), (), (), ())

@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.corpus.files import read_corpus
 from staged.detectors.calibration.calibration_file import load_calibration
-from staged.detectors.catalog import known_by, load_detector
+from staged.detectors.catalog import load_detector
 from staged.detectors.detect import Examiner
+from staged.detectors.identity import known_by
 from staged.detectors.kinds import evidence
 from staged.detectors.kinds.features import FEATURES, SMOOTHER, feature_matrix, inside_words
 from staged.errors import ArtifactError, CheckpointError, PlanError, SamplingError

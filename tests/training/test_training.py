@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.detectors.calibration.calibration_file import load_calibration
-from staged.detectors.catalog import known_by, load_detector
+from staged.detectors.catalog import load_detector
 from staged.detectors.detect import Examiner
+from staged.detectors.identity import known_by
 from staged.detectors.kinds.readers.detector import ReadersDetector
 from staged.errors import CheckpointError, CorpusError, PlanError
 from staged.records import HUMAN, MACHINE, count_words

@@ -74,7 +74,7 @@ class Calibration:
         human, machine: scores of each bin, ascending; machine's may be empty.
         domains: what kinds of human text went in, as the user calls them.
         by_kind: for each kind of text its human scores by bin, as `human` has them; may be empty.
-        known_by: what the detector is beside its name (`catalog.known_by`), whose scores these are;
+        known_by: what the detector whose scores these are is beside its name (`identity.known_by`);
             none where that says it all.
         covers: the scripts and languages of its human texts; None of a file from before this was
             recorded: English.

@@ -108,11 +108,11 @@ def calibrate(
         name: the detector's, as `open_detector` takes it.
         human, machine, held_out: documents that did not train the detector.
         fpr: the false-positive rate to measure at; the calibration itself serves any.
-        identity: what scores depend on, JSON values (`catalog.scored_by`); what another detector
+        identity: what scores depend on, JSON values (`identity.scored_by`); what another detector
             scored is not continued.
         seed: of the split, and of the lengths and places of passages.
         edges_words: the shortest length of each bin.
-        known_by: what the detector is beside its name (`catalog.known_by`).
+        known_by: what the detector is beside its name (`identity.known_by`).
         progress: called with (texts scored, all).
 
     Raises:

@@ -12,7 +12,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from staged.corpus.learned import FILE as LEARNED
-from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, NUMBERS, PARTS, own_scorer
+from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS
+from staged.detectors.identity import NUMBERS, PARTS, own_scorer
 from staged.errors import ArtifactError, CheckpointError, ReleaseError
 from staged.model.checkpoints import model_folder
 from staged.model.formats.layouts import config_file, weight_files
@@ -65,7 +66,7 @@ MODEL_FILES = (
         "NOTICE.txt",
     ),
 )
-# beside those of its kind, `catalog.PARTS`
+# beside those of its kind, `identity.PARTS`
 DETECTOR_FILES = (CALIBRATION, CALIBRATION_OF_WORDS, "facts.json", LEARNED, MANIFEST, "README.md")
 MADE_ANEW = ("README.md", MANIFEST)  # of a model's folder: the package has its own
 LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE")

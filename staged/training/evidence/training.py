@@ -21,8 +21,9 @@ from staged.corpus.learned import read_learned, write_learned
 from staged.detectors.calibration.calibration import Calibration, fit_calibration
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.calibration.error_rates import achieved_rates
-from staged.detectors.catalog import detector_files, detector_folder, known_by, open_detector
+from staged.detectors.catalog import detector_folder, open_detector
 from staged.detectors.coverage.reasons import comparable_words
+from staged.detectors.identity import detector_files, known_by
 from staged.detectors.kinds.ensemble import Ensemble, is_folder_name
 from staged.detectors.kinds.evidence import EvidenceDetector, Matrix, one_line
 from staged.detectors.kinds.features import FEATURES

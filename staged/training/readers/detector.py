@@ -27,8 +27,9 @@ from staged.corpus.files import read_corpus
 from staged.corpus.learned import FILE as LEARNED
 from staged.corpus.learned import Learned, text_words_digest
 from staged.detectors.calibration.calibration import Calibration, fit_calibration, humans_needed
-from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, known_by
+from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS
 from staged.detectors.contract import MACHINE_WRITTEN
+from staged.detectors.identity import known_by
 from staged.detectors.kinds.readers.detector import Combination, ReadersDetector
 from staged.detectors.kinds.readers.encoder import EncoderReader, load_encoder, save_encoder
 from staged.detectors.kinds.readers.lexical import LexicalReader, load_lexical, save_lexical

@@ -12,15 +12,10 @@ import numpy as np
 import pytest
 
 from staged.detectors.calibration.calibration import fit_calibration
-from staged.detectors.catalog import (
-    calibration_file,
-    detector_files,
-    known_by,
-    load_detector,
-    open_detector,
-)
+from staged.detectors.catalog import calibration_file, load_detector, open_detector
 from staged.detectors.contract import Explaining
 from staged.detectors.detect import Examiner
+from staged.detectors.identity import detector_files, known_by
 from staged.detectors.kinds.readers.detector import Combination, ReadersDetector
 from staged.detectors.kinds.readers.plain import plain
 from staged.errors import CheckpointError, PlanError
