@@ -29,8 +29,9 @@ from staged.model.gpt2.config import RELEASED
 from staged.model.gpt2.packed import PackedGPT2
 from staged.model.gpt2.weights import shapes
 from staged.samples.decoders import load_decoder
-from staged.samples.engine import Decoder, Options, generate
+from staged.samples.engine import Decoder, generate
 from staged.samples.methods import method
+from staged.samples.rows import Options
 from staged.samples.speculative import AHEAD, Pair, Run, speculate
 from staged.storage.json_files import write_json
 from staged.streams import uniforms

@@ -25,9 +25,10 @@ from staged.model.formats.layouts import weight_files
 from staged.model.gpt2.packed import PRECISIONS
 from staged.progress import Progress, silent
 from staged.samples.decoders import load_decoder, path_taken
-from staged.samples.engine import CONTEXTS, Decoder, Generated, Options, check_length, generate
+from staged.samples.engine import CONTEXTS, Decoder, check_length, generate
 from staged.samples.methods import Method
 from staged.samples.prompts import check_prompts
+from staged.samples.rows import Generated, Options
 from staged.samples.speculative import AHEAD, Pair, speculate_all
 from staged.samples.stops import StopStrings, TextStream, check_stops
 from staged.settings import LARGEST, nearest

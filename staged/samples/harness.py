@@ -33,8 +33,9 @@ from staged.errors import PlanError, SamplingError
 from staged.model.checkpoints import load_model
 from staged.model.reading.evaluate import PRECISIONS
 from staged.model.reading.likelihood import Ids, Window, score
-from staged.samples.engine import Options, generate
+from staged.samples.engine import generate
 from staged.samples.methods import from_numbers
+from staged.samples.rows import Options
 from staged.samples.stops import StopStrings
 
 log = logging.getLogger(__name__)

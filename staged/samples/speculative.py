@@ -23,9 +23,10 @@ from torch import Tensor
 
 from staged.errors import SamplingError
 from staged.model.gpt2.config import GPT2Config
-from staged.samples.engine import Decoder, Generated, check_length
+from staged.samples.engine import Decoder, check_length
 from staged.samples.grouped_search import invert
 from staged.samples.methods import Method, distribution
+from staged.samples.rows import Generated
 from staged.streams import uniforms
 
 AHEAD = 3  # tokens proposed a round

@@ -18,8 +18,9 @@ from staged.model.gpt2.cuda_graph import StaticGPT2, static_is_native
 from staged.model.gpt2.model import GPT2
 from staged.samples import grouped_search
 from staged.samples.decoders import load_decoder, path_taken
-from staged.samples.engine import Options, generate
+from staged.samples.engine import generate
 from staged.samples.methods import method
+from staged.samples.rows import Options
 from staged.samples.speculative import Pair, speculate
 
 GPU = pytest.mark.skipif(

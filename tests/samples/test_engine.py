@@ -15,8 +15,9 @@ from staged.errors import SamplingError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
 from staged.model.gpt2.model import GPT2, Cache
-from staged.samples.engine import Generated, Options, check_length, generate, slides, window_start
+from staged.samples.engine import check_length, generate
 from staged.samples.methods import method
+from staged.samples.rows import Generated, Options, slides, window_start
 from staged.samples.stops import StopStrings
 
 PROMPTS = ("The river", "The captain keeps", "A", "Before noon the old garden engine")

@@ -31,8 +31,9 @@ with warnings.catch_warnings():  # the harness's own imports are not ours to men
     from lm_eval.tasks import TaskManager
 
     from staged.samples import harness
-    from staged.samples.engine import Generated, generate
+    from staged.samples.engine import generate
     from staged.samples.harness import StagedLM
+    from staged.samples.rows import Generated
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
