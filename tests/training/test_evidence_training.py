@@ -29,9 +29,9 @@ from staged.model.reading.token_statistics import TokenStatistics
 from staged.records import HUMAN, MACHINE, Document
 from staged.storage.gate import EMPTIED, mark_construction
 from staged.training import features
-from staged.training.evidence import data as evidence_data
+from staged.training.evidence import generated, passages
 from staged.training.evidence import training as evidence_training
-from staged.training.evidence.data import Cell, cells, first_words, generator_of, method_of
+from staged.training.evidence.generated import Cell, cells, first_words, generator_of, method_of
 from staged.training.evidence.plan import (
     PENALISED,
     EnsembleSettings,
@@ -123,18 +123,18 @@ class TestTraining:
         model, out = tmp_path / "generator", tmp_path / "samples"
         shutil.copytree(tiny, model)
         plan = replace(settings, generators={str(model): 160})
-        human = evidence_data.build_human(tmp_path / "human", plan)
+        human = passages.build_human(tmp_path / "human", plan)
 
         def texts() -> list[str]:
             return [
                 one.text
-                for one in evidence_data.build_machine(out, human, plan, progress=lambda *_: None)
+                for one in generated.build_machine(out, human, plan, progress=lambda *_: None)
             ]
 
         first = texts()
         with monkeypatch.context() as patch:
             patch.setattr(
-                evidence_data,
+                generated,
                 "write_samples",
                 lambda *_, **__: pytest.fail("a text was generated again"),
             )
@@ -146,7 +146,7 @@ class TestTraining:
             {"format": "pt"},
         )
         with monkeypatch.context() as patch:
-            patch.setattr(evidence_data, "write_samples", lambda *_, **__: sys.exit("killed"))
+            patch.setattr(generated, "write_samples", lambda *_, **__: sys.exit("killed"))
             with pytest.raises(SystemExit):
                 texts()
         second = texts()
@@ -180,7 +180,7 @@ class TestTraining:
         for kept in ("human", "samples", "features"):
             shutil.copytree(out / kept, both / kept)
         monkeypatch.setattr(
-            evidence_data,
+            generated,
             "write_samples",
             lambda *_, **__: pytest.fail("a text was generated again"),
         )
@@ -440,7 +440,7 @@ class TestData:
     def test_no_source_in_two_splits_and_held_out_only_tests(
         self, settings: EvidenceSettings
     ) -> None:
-        found = evidence_data.human_passages(
+        found = passages.human_passages(
             settings, {name: read_corpus(name) for name in settings.corpora}
         )
         splits: dict[str, set[str]] = {}
@@ -452,15 +452,15 @@ class TestData:
         plain = {one.split for one in found if one.source.startswith("plain:")}
         assert plain == {"valid", "test"}
         assert not [
-            one for one in evidence_data.attacked(found, settings) if one.source.startswith("plain")
+            one for one in passages.attacked(found, settings) if one.source.startswith("plain")
         ]
         assert {one.split for one in found} == {"train", "valid", "test"}
 
     def test_a_machine_text_shares_its_sources_beginning_length_and_split(
         self, settings: EvidenceSettings, tmp_path: Path
     ) -> None:
-        human = evidence_data.build_human(tmp_path / "human", settings)
-        machine = evidence_data.build_machine(
+        human = passages.build_human(tmp_path / "human", settings)
+        machine = generated.build_machine(
             tmp_path / "samples", human, settings, progress=lambda done, total: None
         )
         assert len(machine) == sum(cell.count for cell in cells(settings))

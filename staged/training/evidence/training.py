@@ -40,16 +40,8 @@ from staged.storage.gate import check_stage, start_ledger
 from staged.storage.json_files import read_json, write_json
 from staged.storage.stage_folders import build, is_complete
 from staged.storage.writing import disk_errors, locked, write_atomic
-from staged.training.evidence.data import (
-    attacked,
-    build_human,
-    build_machine,
-    cells,
-    corpus_of,
-    generator_of,
-    is_clean,
-    method_of,
-)
+from staged.training.evidence.generated import build_machine, cells, generator_of, method_of
+from staged.training.evidence.passages import attacked, build_human, corpus_of, is_clean
 from staged.training.evidence.plan import EnsembleSettings, EvidenceSettings, read_evidence
 from staged.training.evidence.weights import fit_weights
 from staged.training.features import features_of

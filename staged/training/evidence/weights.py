@@ -17,7 +17,8 @@ from staged.detectors.kinds.evidence import Matrix, Weights, standardised
 from staged.detectors.kinds.features import FEATURES, SMOOTHER
 from staged.errors import PlanError
 from staged.records import HUMAN, MACHINE, Document
-from staged.training.evidence.data import corpus_of, generator_of, is_clean, method_of
+from staged.training.evidence.generated import generator_of, method_of
+from staged.training.evidence.passages import corpus_of, is_clean
 from staged.training.evidence.plan import EvidenceSettings, generator_name
 
 
