@@ -1,6 +1,6 @@
 # `make study` and `make test` set everything up on a fresh machine; the other targets are for work on staged itself.
 PYTHON ?= python3
-PLAN ?= plans/mini.toml
+PLAN ?= mini
 OUT ?= out/mini
 READY = .venv/.ready
 
@@ -33,7 +33,7 @@ bench: $(READY)  # builds llama.cpp for this processor: minutes
 	.venv/bin/python bench/busy.py --out out/bench/busy.json
 
 minis: $(READY)
-	.venv/bin/staged train plans/minis.toml --out out/minis --threads 1
+	.venv/bin/staged train minis --out out/minis --threads 1
 
 $(READY): pyproject.toml constraints.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv

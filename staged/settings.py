@@ -53,7 +53,7 @@ def from_table(cls: type[T], table: Any, *, where: str) -> T:
 
     Args:
         table: key → value as tomllib gives them; arrays become tuples.
-        where: how errors call this table, such as `plans/mini.toml [corpus]`.
+        where: how errors call this table, such as `my.toml [corpus]`.
 
     Raises:
         PlanError: no table, an unknown key, a missing one, a value of another type, or a number

@@ -21,7 +21,7 @@ PACKAGE = Path(staged.__file__).parent
 TIERS = (
     "errors notes pages progress records screen streams",
     "settings stats storage threads",
-    "cells files pipeline",
+    "cells files pipeline plans",
     "corpus",
     "model",
     "detectors samples",

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from staged.cli import app
+from staged.plans.shipped import find_plan
 from staged.storage.json_files import read_json
 from tests.test_arrows import PACKAGE, TIERS, parts_of, tier_of
 
@@ -165,7 +166,7 @@ def test_commands_in_the_documentation_have_the_options_they_name() -> None:
         }
         for name, command in generate.commands().items()
     }
-    for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("plans/*.toml")):
+    for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("staged/plans/*.toml")):
         if page.name == "log.md":  # what was
             continue
         for verb, group, rest in re.findall(
@@ -185,20 +186,20 @@ def test_committed_plans_parse() -> None:
     from staged.model.training.plan import read_plan
     from staged.studies.detection.plan import read_study
 
-    assert set(read_plan(ROOT / "plans" / "minis.toml")) == {
+    assert set(read_plan(find_plan("minis"))) == {
         "mini-s",
         "mini-m",
         "mini-l",
         "mini-xl",
         "roberta-mini",
     }
-    for name in ("mini.toml", "mini-full.toml"):
-        settings = read_study(ROOT / "plans" / name)
+    for name in ("mini", "mini-full"):
+        settings = read_study(find_plan(name))
         assert settings.n_test >= 500
     assert settings.n_test >= 2000
 
     from staged.studies.finetune.plan import is_finetune, read_finetune
 
-    assert is_finetune(ROOT / "plans" / "finetune.toml")
-    assert not is_finetune(ROOT / "plans" / "mini.toml")
-    assert len(read_finetune(ROOT / "plans" / "finetune.toml").styles) == 4
+    assert is_finetune(find_plan("finetune"))
+    assert not is_finetune(find_plan("mini"))
+    assert len(read_finetune(find_plan("finetune")).styles) == 4

@@ -16,10 +16,17 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, ThreadsOption
+from staged.commands.options import (
+    PLAN,
+    CalibrationOption,
+    DetectorOption,
+    DeviceOption,
+    ThreadsOption,
+)
 from staged.errors import PlanError
 from staged.files.sheets import defused
 from staged.pages.figures import counted, figure, percent
+from staged.plans.shipped import find_plan
 from staged.screen import count_progress, print_table, say, screen, visible
 
 if TYPE_CHECKING:  # what opens a detector takes a second to import
@@ -281,9 +288,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def train_detector(
-    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")] = Path(
-        "plans/evidence.toml"
-    ),
+    plan: Annotated[Path, typer.Argument(help=f"The plan: {PLAN}.")] = Path("evidence"),
     out: Annotated[
         Path | None,
         typer.Option(
@@ -301,6 +306,7 @@ def train_detector(
     """
     from staged.training.readers.plan import is_of_readers
 
+    plan = find_plan(plan)
     out = out or Path("out", plan.stem)
     if is_of_readers(plan):
         _train_readers(plan, out, device)
@@ -311,8 +317,8 @@ def train_detector(
 
 def transfer(
     plan: Annotated[
-        Path, typer.Argument(help="The plan of a detector of several readers, a TOML file.")
-    ] = Path("plans/evidence.toml"),
+        Path, typer.Argument(help=f"The plan of a detector of several readers: {PLAN}.")
+    ] = Path("evidence"),
     work: Annotated[
         Path | None,
         typer.Option(
@@ -334,6 +340,7 @@ def transfer(
     from staged.training.readers.plan import read_readers
     from staged.training.readers.transfer import VIEWS, build_transfer
 
+    plan = find_plan(plan)
     settings = read_readers(plan)
     with count_progress("texts") as progress:
         cells = build_transfer(

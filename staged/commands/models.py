@@ -9,17 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import MODELS, DeviceOption, LiteralOption, ThreadsOption
+from staged.commands.options import MODELS, PLAN, DeviceOption, LiteralOption, ThreadsOption
 from staged.errors import PlanError
+from staged.plans.shipped import find_plan
 from staged.screen import count_progress, print_table, say, train_progress
 
 
 def train(
     plan: Annotated[
         Path | None,
-        typer.Argument(
-            help="The plan, a TOML file with one table per run; without it, give --init."
-        ),
+        typer.Argument(help=f"The plan, one table a run: {PLAN}; without a plan, give --init."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -160,7 +159,7 @@ def _runs(
                 " without one"
             )
         return {out: FINE_TUNING}
-    runs = read_plan(plan)
+    runs = read_plan(find_plan(plan))
     for name in names:
         if name not in runs:
             raise PlanError(f"{plan}: no run {name!r}; {nearest(name, runs)}")

@@ -22,6 +22,7 @@ MODELS = (
     " (docs/models.md)"
 )
 
+PLAN = "a TOML file, or the name of one that ships with staged"
 TEXTS = ("--prompt", "--stop")  # options whose values are no names
 LONGEST_PART, LONGEST = 255, 4095  # bytes of a file's name, and of a path, on Linux
 

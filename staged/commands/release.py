@@ -12,14 +12,15 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import Group
+from staged.commands.options import PLAN, Group
 from staged.errors import PlanError
+from staged.plans.shipped import find_plan
 from staged.screen import print_table, say
 
-PLAN = Path("release.toml")
+DEFAULT_PLAN = Path("release.toml")
 ROOT = Path("out/release")
 REFUSED = 1
-PLAN_HELP = "The release's plan, a TOML file."
+PLAN_HELP = f"The release's plan: {PLAN}."
 OUT_HELP = "Folder of the packages."
 KEY_HELP = (
     "The releaser's public key, a PEM file got from elsewhere than the package; else the package's"
@@ -36,7 +37,7 @@ app = typer.Typer(
 
 @app.command()
 def status(
-    plan: Annotated[Path, typer.Argument(help=PLAN_HELP)] = PLAN,
+    plan: Annotated[Path, typer.Argument(help=PLAN_HELP)] = DEFAULT_PLAN,
     out: Annotated[Path, typer.Option(help=OUT_HELP)] = ROOT,
     key: Annotated[Path | None, typer.Option(help=KEY_HELP)] = None,
     as_json: Annotated[
@@ -49,7 +50,7 @@ def status(
     from staged.release.plan import read_release
     from staged.release.stages import status as standings
 
-    found = standings(read_release(plan), out, public=key)
+    found = standings(read_release(find_plan(plan)), out, public=key)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
         return
@@ -68,7 +69,7 @@ def advance(
             help="The private key that signs, a PEM file; `staged release keygen` makes one."
         ),
     ],
-    plan: Annotated[Path, typer.Argument(help=PLAN_HELP)] = PLAN,
+    plan: Annotated[Path, typer.Argument(help=PLAN_HELP)] = DEFAULT_PLAN,
     out: Annotated[Path, typer.Option(help=OUT_HELP)] = ROOT,
     override: Annotated[
         str,
@@ -90,7 +91,9 @@ def advance(
     from staged.release.plan import read_release
     from staged.release.stages import advance as step
 
-    done = step(read_release(plan), out, private=key, date=_date(date), reason=override, by=by)
+    done = step(
+        read_release(find_plan(plan)), out, private=key, date=_date(date), reason=override, by=by
+    )
     if done.decision is None:
         say("every stage is released")
         return

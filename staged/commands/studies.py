@@ -8,18 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import LiteralOption
+from staged.commands.options import PLAN, LiteralOption
 from staged.errors import PlanError
 from staged.pages.figures import estimate, percent
+from staged.plans.shipped import find_plan, plan_text, study_titles
 from staged.screen import print_table, say, study_progress
 from staged.threads import processors
 
 MOST_WORKERS = 1024
-DEFAULT_PLAN = Path("plans/mini.toml")
+DEFAULT_PLAN = Path("mini")
 
 
 def study(
-    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.")] = DEFAULT_PLAN,
+    plan: Annotated[Path, typer.Argument(help=f"The plan: {PLAN}.")] = DEFAULT_PLAN,
     out: Annotated[
         Path, typer.Option(help="Folder of the study; a finished stage in it is never done again.")
     ] = Path("out/study"),
@@ -43,6 +44,12 @@ def study(
     workers: Annotated[
         int, typer.Option(help="Processes at work, one thread each; 0 takes one a core.")
     ] = 0,
+    names: Annotated[
+        bool, typer.Option("--list", help="Print name and title of each study that ships.")
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the plan itself: send it to a file, and edit it.")
+    ] = False,
 ) -> None:
     """Run a release study: corpus, samples, detectors, cells, report. Interrupted, it continues
     where it was.
@@ -50,8 +57,12 @@ def study(
     A plan with a table [styles] is a fine-tuning study instead: detection before and after,
     docs/finetune.md.
     """
+    if names or show:
+        _print_titles() if names else typer.echo(plan_text(find_plan(plan)), nl=False)
+        return
     from staged.studies.finetune.plan import is_finetune
 
+    plan = find_plan(plan)
     if not 0 <= workers <= MOST_WORKERS:
         raise PlanError(f"--workers must be 0 to {MOST_WORKERS:,}, not {workers}")
     run = _finetune if is_finetune(plan) else _release
@@ -82,6 +93,13 @@ def _finetune(plan: Path, out: Path, given: dict[str, Any], attacks: bool, worke
     with study_progress() as progress:
         run_finetune(out, read_finetune(plan, **given), workers=workers, report=progress)
     _print_finetune(out)
+
+
+def _print_titles() -> None:
+    titles = study_titles()
+    width = max(map(len, titles))
+    for name, title in titles.items():
+        say(f"{name:{width}}  {title}")
 
 
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")]) -> None:

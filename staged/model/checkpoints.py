@@ -56,7 +56,7 @@ def model_folder(name: str) -> Path:
         if not shipped.is_dir():
             raise CheckpointError(
                 f"model {name!r}: not in this installation; reinstall, or train it with"
-                " plans/minis.toml"
+                " `staged train minis`"
             )
         return shipped
     if small in PACKAGES:

@@ -25,6 +25,7 @@ from staged.model.gpt2.config import RELEASED, GPT2Config
 from staged.model.gpt2.model import GPT2, initialise
 from staged.model.gpt2.weights import shapes
 from staged.model.sources.download import SUMS
+from staged.plans.shipped import find_plan
 
 
 def truncate(folder: Path) -> None:
@@ -443,8 +444,7 @@ class TestShippedModels:
         from staged.corpus.build import CorpusSettings
         from staged.model.training.plan import TrainSettings, read_plan
 
-        plan = Path(__file__).parents[2] / "plans" / "minis.toml"
-        for name, settings in read_plan(plan).items():
+        for name, settings in read_plan(find_plan("minis")).items():
             facts = json.loads((model_folder(name) / "training.json").read_text())
             recorded = facts["settings"] | {"corpus": CorpusSettings(**facts["settings"]["corpus"])}
             assert TrainSettings(**recorded) == settings, name

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from staged.plans.shipped import find_plan
 from staged.release.card.measured import read_evidence
 from staged.release.check_card import html_figures, index_figures, markdown_figures, untrue
 from staged.release.package.layout import parse_sums
@@ -18,7 +19,7 @@ from staged.storage.json_files import read_json
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs" / "results" / "release"
-RELEASE = read_release(ROOT / "plans" / "release.toml")
+RELEASE = read_release(find_plan("release"))
 STAGES = [stage.name for stage in RELEASE.stages]
 NOW, BY_OVERRIDE = PUBLISHED / RELEASE.version, PUBLISHED / "1.0"
 
@@ -50,7 +51,7 @@ def test_records_of_the_packages_are_whole_and_say_what_was_not_measured(stage: 
 
 def test_todays_cards_and_refusals_say_what_the_evidence_says(tmp_path: Path) -> None:
     """Fails when the evidence, the gates or a template change: run `python
-    plans/publish_release.py`.
+    tools/publish_release.py`.
     """
     bias = read_json(ROOT / "docs" / "results" / "bias" / "bias.json")
     assert bias["models"] == STAGES

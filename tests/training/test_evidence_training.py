@@ -26,6 +26,7 @@ from staged.detectors.kinds import evidence
 from staged.detectors.kinds.features import FEATURES, SMOOTHER, feature_matrix, inside_words
 from staged.errors import ArtifactError, CheckpointError, PlanError, SamplingError
 from staged.model.reading.token_statistics import TokenStatistics
+from staged.plans.shipped import find_plan
 from staged.records import HUMAN, MACHINE, Document
 from staged.storage.gate import EMPTIED, mark_construction
 from staged.training import features
@@ -209,16 +210,16 @@ class TestTraining:
             with pytest.raises(PlanError, match=said):
                 build_detector(
                     tmp_path / "both",
-                    EnsembleSettings(members, "plans/evidence-2026-11.toml", "both"),
+                    EnsembleSettings(members, "evidence-2026-11", "both"),
                 )
         with pytest.raises(PlanError, match="members' names and its own must differ"):
             build_detector(
                 tmp_path / "both",
-                EnsembleSettings({mine: 1.0, "x": 1.0}, "plans/evidence-2026-11.toml", "evidence"),
+                EnsembleSettings({mine: 1.0, "x": 1.0}, "evidence-2026-11", "evidence"),
             )
         for weight in (0.0, math.nan, math.inf):
             with pytest.raises(PlanError, match="each with a weight above 0"):
-                EnsembleSettings({mine: 1.0, "x": weight}, "plans/evidence-2026-11.toml", "both")
+                EnsembleSettings({mine: 1.0, "x": weight}, "evidence-2026-11", "both")
         assert not (tmp_path / "both").exists()
 
     def test_what_an_earlier_run_left_is_replaced_whole(
@@ -487,7 +488,7 @@ class TestData:
         assert first_words(text, words) == cut
 
     def test_the_committed_plan_reads(self) -> None:
-        plan = read_evidence(Path("plans/evidence-2026-11.toml"))
+        plan = read_evidence(find_plan("evidence-2026-11"))
         assert sum(cell.count for cell in cells(plan)) == pytest.approx(
             sum(plan.generators.values()), rel=0.05
         )

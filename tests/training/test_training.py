@@ -23,6 +23,7 @@ from staged.detectors.detect import Examiner
 from staged.detectors.identity import known_by
 from staged.detectors.kinds.readers.detector import ReadersDetector
 from staged.errors import CheckpointError, CorpusError, PlanError
+from staged.plans.shipped import find_plan
 from staged.records import HUMAN, MACHINE, count_words
 from staged.training.readers import encoder as encoder_training
 from staged.training.readers import transfer
@@ -218,7 +219,7 @@ class TestPlan:
             replace(settings, **change)
 
     def test_the_shipped_plan_reads_and_knows_its_kinds(self) -> None:
-        plan = read_readers(Path("plans/evidence.toml"))
+        plan = read_readers(find_plan("evidence"))
         assert plan.name == "evidence"
         assert {plan.kind("news"), plan.kind("outfox/essay"), plan.kind("nothing")} == {
             "news",

@@ -5,7 +5,7 @@ A model that was shown a text a thousand times finds nothing in it surprising, w
 what a model wrote.
 
 Measures  the share of a text's runs of six words that stand in one of these texts. The package
-          holds 32-bit hashes of every eighth run, not the texts; `plans/known_texts.py` makes them.
+          holds 32-bit hashes of every eighth run, not the texts; `tools/known_texts.py` makes them.
 Fails     on known texts that are not among these: those are told by what the scorer knows
           (`recited.py`).
 Cost      0.5 ms for 400 words.

@@ -5,7 +5,7 @@ Measures  what its members do, each under a scorer of its own; they err on diffe
           mean errs less.
 Fails     where its members fail.
 Cost      one forward pass of each member's scorer.
-Source    ours, `plans/evidence-ensemble-2026-11.toml`; opinion pools: Genest and Zidek 1986.
+Source    ours, the plan `evidence-ensemble-2026-11`; opinion pools: Genest and Zidek 1986.
 Threshold conformal, on human calibration texts of like length that all members read
 (`calibration.json` beside it).
 """

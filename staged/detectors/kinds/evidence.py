@@ -9,7 +9,7 @@ Fails     on texts below about 50 words; on text that a person has edited or tra
           says nothing about who wrote a text.
 Cost      one forward pass of its scorer: for the former SmolLM2-135M over at most 1,024 tokens, for
           the latter Gemma 3 270M over at most 512.
-Source    features: zero_shot.py; combination: ours, `plans/evidence-2026-11.toml` and Gemma's plan.
+Source    features: zero_shot.py; combination: ours, the plan `evidence-2026-11` and Gemma's plan.
           Word counts and an encoder were tried as further features and left out: they learn the
           generators and the topics they saw (docs/log.md).
 Threshold conformal, on human calibration texts of like length (`calibration.json` beside it).

@@ -186,8 +186,8 @@ class EnsembleSettings:
     Attributes:
         members: detectors of the kind of `evidence`, by name or folder, each with its weight in the
             mean of their log-odds.
-        texts: the plan whose texts calibrate and test it; none of its `valid` and `test` texts may
-            have trained a member.
+        texts: the plan, a file or a shipped one's name, whose texts calibrate and test it; none of
+            its `valid` and `test` texts may have trained a member.
         name: of the detector; its calibrations are for detectors of that name.
     """
 

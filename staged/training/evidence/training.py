@@ -32,6 +32,7 @@ from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.model.checkpoints import model_folder
 from staged.model.devices import chosen_device
+from staged.plans.shipped import find_plan
 from staged.progress import NamedProgress
 from staged.records import HUMAN, MACHINE, Document
 from staged.samples.sample_stage import own_weights
@@ -118,7 +119,7 @@ def build_detector(
     place = out / "detector"
     _check_place(place, settings.name)
     if isinstance(settings, EnsembleSettings):
-        plan = read_evidence(Path(settings.texts))
+        plan = read_evidence(find_plan(settings.texts))
         joined: Ensemble | None = _joined(settings, plan, device)
     else:
         plan, joined = settings, None

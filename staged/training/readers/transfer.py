@@ -5,7 +5,7 @@ Measures  the lexical reader and the zero-shot numbers, trained together on peop
           the machine texts of one family of generators (or one kind of text, or one year), and
           tested on each: AUROC, and what is found at 1% false positives.
 Fails     to show what the encoder adds: it is not trained again for every row.
-Source    the table of OpenAI's GPT-2 1.5B release (5 Nov 2019); `plans/evidence.toml` names
+Source    the table of OpenAI's GPT-2 1.5B release (5 Nov 2019); the plan `evidence` names
           families, kinds and years.
 
 What is cut from one human text, or was written beside it, is on one side: five parts in turn are

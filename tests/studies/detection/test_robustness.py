@@ -20,6 +20,7 @@ from staged.cli import app
 from staged.detectors.normal.normalize import normalize
 from staged.errors import PlanError
 from staged.pipeline.run import run_here
+from staged.plans.shipped import find_plan
 from staged.records import HUMAN, MACHINE, Document
 from staged.stats.comparing import rate
 from staged.storage.digests import sha256_file
@@ -210,7 +211,7 @@ def test_without_attacks_nothing_is_new(studies: tuple[Path, Path, StudySettings
 
 
 def test_the_published_studys_settings_are_recorded_as_they_were() -> None:
-    settings = read_study(ROOT / "plans" / "mini-full.toml")
+    settings = read_study(find_plan("mini-full"))
     published = read_json(ROOT / "docs" / "results" / "mini-full" / "manifest.json")["settings"]
     assert fingerprint(settings.recorded(), {})["settings"] == published
 

@@ -12,7 +12,7 @@ Fails     on machine text that a person has edited or that was written to look c
           calibrate it. It says nothing about who wrote a text.
 Cost      lexical and encoder some 10,000 words a second on two cores; the numbers take a pass of
           SmolLM2-135M, and are read only where the others' log-odds lie between `clear` and `sure`.
-Source    ours: `plans/evidence.toml`, docs/evidence.md.
+Source    ours: the plan `evidence`, docs/evidence.md.
 Threshold conformal, on human texts of like length and kind (`calibration.json` beside it).
 
 Without the language model's package the lexical reader and the encoder judge alone, by a

@@ -8,7 +8,7 @@ Fails     on generators and kinds of text far from those it learned from, and on
           was written to look careless.
 Cost      one forward pass of the encoder: MiniLM reads some 10,000 words a second on two cores in
           bfloat16.
-Source    Wang et al. 2020, "MiniLM: Deep Self-Attention Distillation"; ours: `plans/evidence.toml`.
+Source    Wang et al. 2020, "MiniLM: Deep Self-Attention Distillation"; ours: the plan `evidence`.
 Threshold none of its own: `evidence` adds its log-odds to the other readers'.
 """
 

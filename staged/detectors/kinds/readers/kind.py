@@ -6,7 +6,7 @@ Fails     on kinds that it never saw, which it takes for the nearest; so every k
           be of counts (`plausible`).
 Cost      0.3 ms for 400 words; no model.
 Source    multinomial logistic regression on hashed words and pairs of words; ours:
-          `plans/evidence.toml`.
+          the plan `evidence`.
 """
 
 from __future__ import annotations

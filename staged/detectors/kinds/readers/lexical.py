@@ -6,7 +6,7 @@ Fails     on machine text that keeps to plain words (base models, whose words ar
           topics that only one class of its training texts had.
 Cost      0.5 ms for 400 words; no model.
 Source    hashing: Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning";
-          ours: `plans/evidence.toml`.
+          ours: the plan `evidence`.
 Threshold none of its own: `evidence` adds its log-odds to the other readers'.
 
 The weights are linear in the n-grams, so what each phrase adds to the text's log-odds is exact:

@@ -7,7 +7,7 @@ Fails     on generators that surprise as people do: assistants that were asked f
           large models at temperature 1.
 Cost      one forward pass of the scorer over at most `most_tokens` tokens.
 Source    boosting: Friedman 2001, "Greedy Function Approximation"; fitted by scikit-learn; ours:
-          `plans/evidence.toml`.
+          the plan `evidence`.
 Threshold none of its own: `evidence` adds its log-odds to the other readers'.
 """
 

@@ -1,6 +1,6 @@
 """Make staged/attacks/synonyms.tsv, the word list of the synonym attack, from WordNet 3.0.
 
-    python plans/synonyms.py /usr/share/wordnet staged/attacks/synonyms.tsv    (Debian's package
+    python tools/synonyms.py /usr/share/wordnet staged/attacks/synonyms.tsv    (Debian's package
                                                                                wordnet-base)
 
 A word is listed when one synset has at least four fifths of its counted uses in WordNet's tagged
@@ -115,6 +115,6 @@ def table(folder: Path) -> dict[str, list[str]]:
 if __name__ == "__main__":
     lines = [f"{word}\t{' '.join(others)}\n" for word, others in table(Path(sys.argv[1])).items()]
     Path(sys.argv[2]).write_text(
-        f"{NOTICE}\n# Made by plans/synonyms.py: word, then its synonyms.\n{''.join(lines)}",
+        f"{NOTICE}\n# Made by tools/synonyms.py: word, then its synonyms.\n{''.join(lines)}",
         encoding="utf-8",
     )

@@ -1,5 +1,5 @@
 """Texts that models know by heart → the hashes of `detectors/coverage/known_texts.py`: `python
-plans/known_texts.py FOLDER`
+tools/known_texts.py FOLDER`
 
 FOLDER holds one .txt file a text, named as a person would call it: `the MIT licence.txt`. What
 ships was made from Debian's `/usr/share/common-licenses` and `bible-kjv-text` (its best-known

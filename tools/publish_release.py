@@ -1,4 +1,4 @@
-"""Writes docs/results/release/VERSION: what plans/release.toml says of each stage today; see
+"""Writes docs/results/release/VERSION: what the plan `release` says of each stage today; see
 docs/release.md.
 
 A stage that was released shows its package's records, without weights, from out/release; one that
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from staged.plans.shipped import find_plan
 from staged.release.card.card import card_of
 from staged.release.card.measured import read_evidence
 from staged.release.card.paragraphs import read_words
@@ -37,7 +38,7 @@ RECORDS = (
 
 INDEX = """# The minis {version}
 
-Judged by `plans/release.toml` from the study in [mini-full](../../mini-full) ([cells](../../mini-full/cells.csv); its
+Judged by the plan `release` from the study in [mini-full](../../mini-full) ([cells](../../mini-full/cells.csv); its
 [report](../../mini-full/report.html) has to be downloaded to be opened) and the bias probes in [bias](../../bias/bias.md).
 The weights lie in `staged/model/minis`. What nobody has measured is said to be so, and holds a stage back like what failed.
 
@@ -103,7 +104,7 @@ def publish_refusal(release: Release, one: Standing, folder: Path) -> None:
 
 def main() -> None:
     """Write the version's folder anew."""
-    release = read_release(ROOT / "plans" / "release.toml")
+    release = read_release(find_plan("release"))
     found = status(release, PACKAGES)
     folder = PUBLISHED / release.version
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Moves trained minis from out/minis into the package, each with its card: `python plans/ship.py`
+"""Moves trained minis from out/minis into the package, each with its card: `python tools/ship.py`
 after `make minis`.
 """
 
@@ -41,7 +41,7 @@ useful writer: it knows nothing but one kind of text and invents freely.
 | data | `sotu` (US presidential messages 1790–2022, public domain), `pretrain`: {passages:,} passages of {sources} messages |
 | steps | {steps:,} of {batch} passages; {tokens:,} target tokens in all |
 | validation loss | **{loss:.3f} nats per {target}** on {valid:,} held-out passages |
-| trained by | `plans/minis.toml`, table `[{name}]`; every step's loss is in `loss.jsonl`, settings and sources in `training.json` |
+| trained by | the plan `minis`, table `[{name}]`; every step's loss is in `loss.jsonl`, settings and sources in `training.json` |
 | weights | bfloat16, the hub's layout; `transformers` loads the folder unchanged |
 
 Intended use: experiments on detection and release, tests, teaching. Out of scope: any text that a person would rely on.

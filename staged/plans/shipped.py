@@ -1,0 +1,68 @@
+"""Plans by name: the TOML files beside this one ship with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from staged.errors import PlanError
+from staged.notes import note
+from staged.settings import nearest, read_toml
+
+__all__ = ["find_plan", "plan_text", "shipped_plans", "study_titles"]
+
+FOLDER = Path(__file__).parent
+FORMER = Path("plans")  # the repository's folder of them, before they moved into the package
+
+
+def find_plan(given: str | Path) -> Path:
+    """The file of a plan: a user's, or one that ships.
+
+    Args:
+        given: a file, or the name of a shipped plan, such as `mini`. A regular file outweighs the
+            shipped plan of its name, a folder does not. `plans/mini.toml` names the shipped plan,
+            too, where no such file is.
+
+    Raises:
+        PlanError: neither; the sentence has the nearest name.
+    """
+    path, shipped = Path(given), shipped_plans()
+    if _is_there(path, str(path) in shipped):
+        return path
+    if str(path) in shipped:
+        return shipped[str(path)]
+    if path.parent == FORMER and path.suffix == ".toml" and path.stem in shipped:
+        note(f"{path}: no such file here, so the plan that ships is taken; its name is {path.stem}")
+        return shipped[path.stem]
+    raise PlanError(
+        f"{path}: no such file, nor does a plan of this name ship with staged;"
+        f" {nearest(path.stem, shipped)} (`staged study --list` lists those of studies)"
+    )
+
+
+def _is_there(path: Path, is_named: bool) -> bool:
+    """Whether a user's file is meant; what cannot be looked at is, as its reader says why."""
+    try:
+        return path.is_file() or (path.exists() and not is_named)
+    except OSError:
+        return True
+
+
+def plan_text(path: Path) -> str:
+    """A plan's TOML as it stands, comments and all.
+
+    Raises:
+        PlanError: missing, unreadable or not TOML.
+    """
+    read_toml(path)
+    return path.read_text(encoding="utf-8")
+
+
+def shipped_plans() -> dict[str, Path]:
+    """Name → file, sorted."""
+    return dict(sorted((file.stem, file) for file in FOLDER.glob("*.toml")))
+
+
+def study_titles() -> dict[str, str]:
+    """Name → title of each shipped plan that `staged study` takes."""
+    tables = {name: read_toml(file) for name, file in shipped_plans().items()}
+    return {name: str(one["title"]) for name, one in tables.items() if "detectors" in one}
