@@ -106,9 +106,7 @@ def _library() -> Any:
     try:
         import gguf
     except ImportError:
-        raise PlanError(
-            "GGUF files need the package gguf; install staged with the extra [gguf]"
-        ) from None
+        raise PlanError("GGUF files need the package gguf: pip install 'staged[gguf]'") from None
     return gguf
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any
@@ -23,9 +24,11 @@ try:
     from lm_eval.api.registry import register_model
     from lm_eval.utils import get_rolling_token_windows
 except ImportError as error:
-    raise ImportError(
-        "staged.samples.harness needs EleutherAI's harness: pip install 'staged[lm-eval]'"
-    ) from error
+    missing = "staged.samples.harness needs EleutherAI's harness: pip install 'staged[lm-eval]'"
+    if __name__ == "__main__":
+        sys.stderr.write(f"staged: {missing}\n")
+        sys.exit(2)
+    raise ImportError(missing) from error
 
 import numpy as np
 

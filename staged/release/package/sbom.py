@@ -16,8 +16,11 @@ from staged.storage.json_files import read_json
 from staged.storage.versions import versions
 from staged.storage.writing import write_atomic
 
+MISSING = "an SBOM needs the extra: pip install 'staged[release]'"
+
 try:
     from cyclonedx.contrib.license.factories import LicenseFactory
+    from cyclonedx.exception import MissingOptionalDependencyException
     from cyclonedx.model import HashAlgorithm, HashType, Property
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component, ComponentType
@@ -28,7 +31,7 @@ try:
 except (
     ImportError
 ):  # who only reads cards does without the extra; this module is imported where it is needed
-    raise ReleaseError("an SBOM needs the extra: pip install 'staged[release]'") from None
+    raise ReleaseError(MISSING) from None
 
 __all__ = ["check_sbom", "listed_sizes", "write_sbom"]
 
@@ -101,9 +104,8 @@ def check_sbom(folder: Path, files: Mapping[str, str]) -> list[tuple[str, str]]:
         table = read_json(folder / SBOM)
     except (OSError, ValueError, ArtifactError) as error:
         return [(SBOM, f"cannot be read: {error}")]
-    fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
-    if fault is not None:
-        return [(SBOM, f"not CycloneDX 1.6: {first_line(fault)}")]
+    if fault := _fault(text):
+        return [(SBOM, f"not CycloneDX 1.6: {fault}")]
     listed = {
         one["name"]: one["hashes"][0]["content"]
         for one in table.get("components", [])
@@ -118,6 +120,14 @@ def check_sbom(folder: Path, files: Mapping[str, str]) -> list[tuple[str, str]]:
         for path in sorted(files)
         if path in listed and listed[path] != files[path]
     ]
+
+
+def _fault(text: str) -> str:
+    try:
+        fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    except MissingOptionalDependencyException:  # the schemas' own library, which its extra brings
+        raise ReleaseError(MISSING) from None
+    return "" if fault is None else first_line(fault)
 
 
 def _file(folder: Path, path: str, digest: str) -> Component:
