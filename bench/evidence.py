@@ -29,6 +29,7 @@ from staged.detectors.catalog import calibration_file, open_detector
 from staged.detectors.kinds.ensemble import Ensemble
 from staged.detectors.kinds.evidence import EvidenceDetector, scored_features
 from staged.detectors.kinds.features import FEATURES, SMOOTHER
+from staged.detectors.names import parse_name
 from staged.detectors.normal.normalize import normalize
 from staged.pages.figures import figure, percent
 from staged.records import HUMAN, MACHINE
@@ -115,7 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     detector, beside = (
         open_detector(options.detector, device=options.device),
-        calibration_file(options.detector),
+        calibration_file(parse_name(options.detector)),
     )
     assert isinstance(detector, EvidenceDetector | Ensemble)
     assert beside, f"{options.detector}: has no calibration beside it"

@@ -22,8 +22,9 @@ from rich.console import Console
 
 from staged.attacks.kinds import attack
 from staged.detectors.contract import Verdict
-from staged.detectors.detect import Examiner, segment_spans
+from staged.detectors.examiner import Examiner, segment_spans
 from staged.detectors.normal.normalize import normalize
+from staged.detectors.opening import open_examiner
 from staged.files.texts import read_file
 from staged.pages.figures import figure, percent
 from staged.pages.markdown import table
@@ -132,7 +133,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--careless", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("out/bench/labelled.json"))
     given = parser.parse_args(argv)
-    examiner = Examiner(given.detector, device="cpu")
+    examiner = open_examiner(given.detector, device="cpu")
     texts = gathered(
         given.files, most=given.most, most_human=given.most_human, least_words=given.least_words
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,16 @@ def human_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(40):
         (folder / f"{seed:02d}.txt").write_text(prose(1000 + seed, 60), encoding="utf-8")
     return folder
+
+
+def plug(monkeypatch: pytest.MonkeyPatch, name: str, make: Callable[[], Any]) -> None:
+    """Let a detector's name mean what `make` gives; other names mean what they did."""
+    from staged.detectors import catalog
+
+    opened = catalog.open_detector
+
+    def open_detector(given: str, *, device: str = "auto") -> Any:
+        return make() if given == name else opened(given, device=device)
+
+    for module in ("catalog", "opening"):
+        monkeypatch.setattr(f"staged.detectors.{module}.open_detector", open_detector)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from transformers.utils import logging
 
+from staged.detectors.names import parse_name
 from staged.model.bpe import load_bpe
 from staged.model.sources.packaged import quiet
 from tests.model.llamas import write_llama
@@ -117,15 +118,15 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
     def calibrated() -> None:
         from staged.detectors.calibration.fit import calibrate
         from staged.detectors.catalog import open_detector
-        from staged.detectors.detect import Examiner
         from staged.detectors.identity import known_by, scored_by
+        from staged.detectors.opening import open_examiner
         from staged.model.reading.evaluate import read_documents
 
         name, out = f"likelihood@{model}", folder / "calibration.json"
         detector, identity, known = (
             open_detector(name, device="cpu"),
             scored_by(name, "cpu"),
-            known_by(name),
+            known_by(parse_name(name)),
         )
         calibrate(
             out,
@@ -137,7 +138,7 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
             edges_words=(5,),
             known_by=known,
         )
-        Examiner(name, calibration=out, device="cpu").examine(
+        open_examiner(name, calibration=out, device="cpu").examine(
             [("a", "The river keeps the bridge by the old mill. " * 20)]
         )
 

@@ -41,11 +41,12 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "reading",
     ),
     "detectors": (
-        "contract inputs",
+        "contract inputs names",
         "kinds normal token_ranks",
         "catalog coverage",
-        "calibration identity",
-        "detect",
+        "calibration identity scorer",
+        "examiner",
+        "opening verdicts",
     ),
     "release": (
         "licences plan",

@@ -25,6 +25,7 @@ from staged.detectors.kinds.readers.detector import ReadersDetector
 from staged.detectors.kinds.released import load_original
 from staged.detectors.kinds.tfidf import train_tfidf
 from staged.detectors.kinds.zero_shot import MODELS, SCORES, ZeroShotDetector, load_zero_shot
+from staged.detectors.names import parse_name
 from staged.errors import CheckpointError, PlanError
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal
@@ -62,7 +63,7 @@ def detector(
 ) -> Detector:
     if request.param in SCORES:
         models = ",".join([str(harbour_model)] * max(MODELS.get(request.param, (1,))))
-        return load_zero_shot(f"{request.param}@{models}", dtype=torch.float32)
+        return load_zero_shot(parse_name(f"{request.param}@{models}"), dtype=torch.float32)
     if request.param == "evidence":
         return evidence_kind(harbour_model)
     if request.param == "readers":
@@ -243,7 +244,7 @@ def test_a_gpu_says_the_same(detector: Detector, tmp_path: Path) -> None:
     if isinstance(detector, ZeroShotDetector):
         models = ",".join([detector.scorer.name] * max(MODELS.get(detector.score_name, (1,))))
         there: Detector = load_zero_shot(
-            f"{detector.score_name}@{models}", dtype=torch.float32, device="cuda"
+            parse_name(f"{detector.score_name}@{models}"), dtype=torch.float32, device="cuda"
         )
     else:
         kept(detector, tmp_path)

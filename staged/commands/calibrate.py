@@ -72,6 +72,7 @@ def calibrate(
     from staged.detectors.calibration.calibration_file import load_calibration
     from staged.detectors.catalog import calibration_file, open_detector
     from staged.detectors.identity import known_by, scored_by
+    from staged.detectors.names import parse_name
     from staged.files.places import refuse_to_replace
     from staged.model.devices import chosen_device
 
@@ -80,9 +81,9 @@ def calibrate(
     others = read_corpus(machine, label=MACHINE, literal=bool(literal)) if machine else []
     measured = read_corpus(held_out, generated=False, literal=bool(literal)) if held_out else None
     fit.note_taught_corpora(detector, (human, held_out))
-    device = chosen_device(device)
+    name, device = parse_name(detector), chosen_device(device)
     opened = open_detector(detector, device=device)
-    own = calibration_file(detector)
+    own = calibration_file(name)
     edges = load_calibration(own).edges_words if own else EDGES_WORDS
     with count_progress("texts") as progress:
         fitted = fit.calibrate(
@@ -91,12 +92,12 @@ def calibrate(
             opened,
             texts,
             fpr=fpr,
-            identity=scored_by(detector, device),
+            identity=scored_by(name, device),
             machine=others,
             held_out=measured,
             seed=seed,
             edges_words=edges,
-            known_by=known_by(detector),
+            known_by=known_by(name),
             progress=progress,
         )
     if as_json:
@@ -219,7 +220,7 @@ def stress(
     from staged.attacks.stress import StressSettings
     from staged.attacks.stress import stress as measure
     from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
-    from staged.detectors.detect import Examiner
+    from staged.detectors.opening import open_examiner
 
     settings = StressSettings(
         tuple(attack or ATTACKS), tuple(fpr or (0.01, 0.05)), most, without_normalisation, seed
@@ -233,7 +234,7 @@ def stress(
     others = read_corpus(machine, label=MACHINE, literal=bool(literal)) if machine else []
     refuse_taught(detector, texts)
     note_taught_corpora(detector, (human,))
-    examiner = Examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
+    examiner = open_examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
     if examiner.calibration is None:
         raise CheckpointError(
             f"detector {detector!r}: has no calibration to judge by; make one with `staged"
@@ -247,7 +248,7 @@ def stress(
             texts,
             others,
             settings,
-            identity=examiner.identity(),
+            identity=examiner.identity,
             progress=progress,
         )
     _print_stressed(found)

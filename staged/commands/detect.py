@@ -31,7 +31,7 @@ from staged.screen import count_progress, print_table, say, screen, visible
 
 if TYPE_CHECKING:  # what opens a detector takes a second to import
     from staged.detectors.contract import Segment, Verdict
-    from staged.detectors.detect import Examiner
+    from staged.detectors.examiner import Examiner
 
 COLUMNS = ("id", "verdict", "score", "p_value", "fpr", "words", "n_human", "detector", "reason")
 STYLES = {"machine": "bold magenta", "human-like": "cyan", "not enough evidence": "dim"}
@@ -106,8 +106,9 @@ def detect(
         raise PlanError(
             "detect: --csv has no place for parts; give --json or --out with --segments"
         )
-    from staged.detectors.detect import Examiner, judged, write_judged
     from staged.detectors.inputs import holds_verdicts, read_texts
+    from staged.detectors.opening import open_examiner
+    from staged.detectors.verdicts import judged, write_judged
     from staged.files.places import refuse_to_replace
 
     refuse_to_replace(out or html, *places, passed_over=holds_verdicts)
@@ -118,7 +119,7 @@ def detect(
         raise PlanError(
             f"detect: --html shows one text, and here are {len(texts)}; give one file, or use --out"
         )
-    examiner = Examiner(detector, fpr=fpr, calibration=calibration, kind=kind, device=device)
+    examiner = open_examiner(detector, fpr=fpr, calibration=calibration, kind=kind, device=device)
     if html is not None:
         _write_page(html, examiner, texts)
     elif out is not None:
@@ -143,7 +144,7 @@ def _write_page(html: Path, examiner: Examiner, texts: list[tuple[str, str]]) ->
     from staged.web.pages import saved
 
     name, text = texts[0]
-    if why := examiner.reads_without():
+    if why := examiner.load_scorer():
         say(why)
     seen = examine_text(examiner, text, lambda: None)
     page = saved(seen, name=name)
@@ -216,7 +217,7 @@ def _print_limits(examiner: Examiner, found: list[Verdict]) -> None:
     """
     if len(found) > 1:
         for why, texts in Counter(
-            filter(None, (examiner.why_nothing(one) for one in found))
+            filter(None, (examiner.reason_for_no_verdict(one) for one in found))
         ).most_common():
             say(f"{counted(texts, 'text')} of which nothing can be said: {why}", style="dim")
     cut = [

@@ -50,11 +50,11 @@ def serve(
 
     check_fpr(fpr)
     with listen(host, port) as sock:  # before the models are read: a port in use is said at once
-        from staged.detectors.detect import Examiner
+        from staged.detectors.opening import open_examiner
 
         say(f"reading the detector {detector} …")
-        examiner = Examiner(detector, fpr=fpr, calibration=calibration, device=device)
-        if why := examiner.reads_without():
+        examiner = open_examiner(detector, fpr=fpr, calibration=calibration, device=device)
+        if why := examiner.load_scorer():
             say(why)
         app = create_app(examiner)
         say(f"serving at {url_of(sock)} · Ctrl-C stops")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from staged import __version__
-from staged.detectors.catalog import NAMED, RENAMED, SHIPPED, detector_folder, reads_fully
+from staged.detectors.catalog import reads_fully
+from staged.detectors.names import DetectorName
 from staged.model.checkpoints import own_folder
 from staged.model.formats.layouts import weight_files
 from staged.model.sources.places import place_of
@@ -41,19 +42,19 @@ PARTS = {
 NUMBERS = "numbers.npz"  # the part of a detector that reads with a language model
 
 
-def scored_by(name: str, device: str) -> dict[str, Any]:
+def scored_by(name: DetectorName, device: str) -> dict[str, Any]:
     """What a detector's scores depend on, JSON values: work that another has begun is not
     continued.
     """
     return {
-        "detector": name,
+        "detector": name.given,
         "detector_files": detector_files(name),
         "device": device,
         "staged": __version__,
     }
 
 
-def known_by(name: str, *, with_scorer: bool | None = None) -> tuple[str, ...]:
+def known_by(name: DetectorName, *, with_scorer: bool | None = None) -> tuple[str, ...]:
     """What a detector is, wherever it lies and however its place is written; nothing where its name
     says it all.
 
@@ -66,11 +67,10 @@ def known_by(name: str, *, with_scorer: bool | None = None) -> tuple[str, ...]:
         folders the score and, for each model, its name or its files.
     """
     files = detector_files(name, with_scorer=with_scorer)
-    score, at, models = name.partition("@")
-    if not files or not at or score not in NAMED:
+    if not files or name.kind != "zero-shot":
         return tuple(digest for _, digest in sorted(files.items()))
-    parts = [score]
-    for model in models.split(","):
+    parts = [name.score]
+    for model in name.models:
         folder = place_of(model)
         parts += [digest for file, digest in files.items() if Path(file).parent == folder] or [
             model
@@ -78,17 +78,16 @@ def known_by(name: str, *, with_scorer: bool | None = None) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def detector_files(name: str, *, with_scorer: bool | None = None) -> dict[str, str]:
+def detector_files(name: DetectorName, *, with_scorer: bool | None = None) -> dict[str, str]:
     """SHA-256 of each file of a detector that is a folder or a file, and of the weights in users'
     folders that it or a zero-shot score reads with; of others, whose names say what they are, none.
 
     Args:
         with_scorer: as `known_by` takes it.
     """
-    path = detector_folder(name)
-    score, _, models = name.partition("@")
-    if score in NAMED and score not in (*SHIPPED, *RENAMED):
-        folders = [own for model in models.split(",") if (own := own_folder(model))]
+    path = name.place
+    if name.kind in ("zero-shot", "released"):
+        folders = [own for model in name.models if (own := own_folder(model))]
         return {str(file): sha256_file(file) for folder in folders for file in weight_files(folder)}
     if not path.exists():
         return {}

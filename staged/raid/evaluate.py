@@ -23,6 +23,7 @@ import numpy as np
 
 from staged.detectors import catalog, identity
 from staged.detectors.calibration.calibration import check_fpr
+from staged.detectors.names import parse_name
 from staged.detectors.normal.normalize import normalize
 from staged.errors import PlanError
 from staged.files.places import refuse_to_replace
@@ -206,9 +207,8 @@ def _into(
         scores = read_predictions(predicted, rows)
     else:
         load = partial(catalog.open_detector, head["detector"], device=device)
-        scores = score_into(
-            out, rows, load, identity.scored_by(head["detector"], device), progress=progress
-        )
+        scored_by = identity.scored_by(parse_name(head["detector"]), device)
+        scores = score_into(out, rows, load, scored_by, progress=progress)
     write_predictions(out / "predictions.json", rows, scores)
     result = head | _measure(rows, scores, settings)
     if rows.labelled:

@@ -15,6 +15,7 @@ from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.calibration.fit import calibrate
 from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, open_detector
 from staged.detectors.identity import known_by
+from staged.detectors.names import parse_name
 from staged.errors import CorpusError, ReleaseError
 from staged.notes import note
 from staged.records import Document
@@ -48,16 +49,17 @@ def write_calibration(source: Path, packaged: Path) -> None:
         ReleaseError: the calibration that lies there is another detector's.
         StagedError: the detector cannot be opened, or the texts are damaged.
     """
-    digests = known_by(str(packaged), with_scorer=True)
+    digests = known_by(parse_name(str(packaged)), with_scorer=True)
     for file, with_scorer in ((CALIBRATION, True), (CALIBRATION_OF_WORDS, False)):
         if (packaged / file).is_file():
             own = load_calibration(packaged / file)
-            if own.known_by and own.known_by != known_by(str(source), with_scorer=with_scorer):
+            there = known_by(parse_name(str(source)), with_scorer=with_scorer)
+            if own.known_by and own.known_by != there:
                 raise ReleaseError(
                     f"{source / file}: calibrates another detector than the one beside it; run"
                     " `staged calibrate`"
                 )
-            names = known_by(str(packaged), with_scorer=with_scorer)
+            names = known_by(parse_name(str(packaged)), with_scorer=with_scorer)
             replace(own, detector=place_name(own.detector), known_by=names).save(packaged / file)
     if (packaged / CALIBRATION).is_file():
         return

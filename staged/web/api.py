@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from staged.web.examination import Examiner, Wanted, asked, examine_batch
+from staged.web.examination import Examining, Wanted, asked, examine_batch
 from staged.web.limits import Limits, RefusedError
 from staged.web.schema import DEMO_PROBLEMS, PROBLEMS, Demo, Health, Question, Results
 from staged.web.worker import Check, Worker
@@ -17,7 +17,7 @@ from staged.web.worker import Check, Worker
 JSON = "application/json"
 
 
-def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
+def routes(examiner: Examining, worker: Worker, limits: Limits) -> APIRouter:
     """The API's three routes."""
     router = APIRouter()
 
@@ -64,7 +64,7 @@ def routes(examiner: Examiner, worker: Worker, limits: Limits) -> APIRouter:
     return router
 
 
-def demo_answer(examiner: Examiner, text: str) -> dict[str, Any]:
+def demo_answer(examiner: Examining, text: str) -> dict[str, Any]:
     """What the 2019 demo answers: who wrote the text, in probabilities, and how many tokens it has
     and how many were read.
     """

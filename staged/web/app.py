@@ -21,7 +21,7 @@ from starlette.types import Scope
 
 import staged
 from staged.web import api, pages
-from staged.web.examination import Examiner, examine_text
+from staged.web.examination import Examining, examine_text
 from staged.web.guard import Guard
 from staged.web.limits import Limits, RefusedError
 from staged.web.upload import Opener
@@ -31,7 +31,7 @@ STATIC = Path(__file__).parent / "static"
 FORM = "multipart/form-data"
 
 
-def create_app(examiner: Examiner, limits: Limits | None = None) -> FastAPI:
+def create_app(examiner: Examining, limits: Limits | None = None) -> FastAPI:
     """The application for an ASGI server.
 
     Args:
@@ -67,7 +67,7 @@ def create_app(examiner: Examiner, limits: Limits | None = None) -> FastAPI:
     return app
 
 
-def _add_pages(app: FastAPI, examiner: Examiner, worker: Worker, limits: Limits) -> None:
+def _add_pages(app: FastAPI, examiner: Examining, worker: Worker, limits: Limits) -> None:
     opener = Opener()
 
     @app.get("/", include_in_schema=False)

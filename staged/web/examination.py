@@ -4,7 +4,6 @@ batch.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,14 +20,19 @@ if TYPE_CHECKING:  # which imports a model's library
 STEP_TEXTS = 8  # examined at once; between steps a request that nobody waits for is dropped
 
 
-class Examiner(Protocol):
-    """A detector with its calibration, as `staged.detectors.detect.Examiner` is; called from one
+class Examining(Protocol):
+    """A detector with its calibration, as `staged.detectors.examiner.Examiner` is; called from one
     thread only.
     """
 
-    name: str
-    fpr: float
-    kind: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fpr(self) -> float: ...
+
+    @property
+    def kind(self) -> str: ...
 
     def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
         """(id, text) → one verdict a text, in order."""
@@ -60,9 +64,11 @@ class Examiner(Protocol):
         """
         ...
 
-    def check_kind(self, kind: str) -> None:
-        """Raises PlanError where its calibration knows no such kind of text; empty stands for
-        all.
+    def at(self, *, fpr: float, kind: str) -> Examining:
+        """The same at another false-positive rate, for another kind of text; models are shared.
+
+        Raises:
+            PlanError: its calibration knows no such kind of text; empty stands for all.
         """
         ...
 
@@ -104,7 +110,7 @@ class Examination:
     word_weights: Sequence[WordWeight] = ()
 
 
-def examine_text(examiner: Examiner, text: str, still_wanted: Check) -> Examination:
+def examine_text(examiner: Examining, text: str, still_wanted: Check) -> Examination:
     """Examine one text for the page."""
     (verdict,) = examiner.examine([("text", text)])
     still_wanted()
@@ -124,7 +130,7 @@ def is_judged(verdict: Verdict) -> bool:
     return verdict.p_value is not None and verdict.n_human >= humans_needed(verdict.fpr)
 
 
-def _where(examiner: Examiner, verdict: Verdict) -> tuple[Share | None, list[WordWeight]]:
+def _where(examiner: Examining, verdict: Verdict) -> tuple[Share | None, list[WordWeight]]:
     """How much of a text looks machine-written, and which words weigh; nothing of a text of which
     nothing can be said.
     """
@@ -143,7 +149,7 @@ class Wanted:
 
 
 def examine_batch(
-    examiner: Examiner, texts: Sequence[tuple[str, str]], wanted: Wanted, still_wanted: Check
+    examiner: Examining, texts: Sequence[tuple[str, str]], wanted: Wanted, still_wanted: Check
 ) -> list[dict[str, Any]]:
     """One JSON object a text, in order: the verdict's fields, and what else was wanted."""
     results = []
@@ -156,7 +162,7 @@ def examine_batch(
     return results
 
 
-def _evidence(examiner: Examiner, verdict: Verdict, wanted: Wanted) -> Iterator[tuple[str, Any]]:
+def _evidence(examiner: Examining, verdict: Verdict, wanted: Wanted) -> Iterator[tuple[str, Any]]:
     text = verdict.normalized
     if wanted != Wanted():
         yield "normalized", text
@@ -170,7 +176,7 @@ def _evidence(examiner: Examiner, verdict: Verdict, wanted: Wanted) -> Iterator[
         yield "word_weights", [asdict(weight) for weight in weights]
 
 
-def asked(examiner: Examiner, *, fpr: float | None = None, kind: str | None = None) -> Examiner:
+def asked(examiner: Examining, *, fpr: float | None = None, kind: str | None = None) -> Examining:
     """The examiner at another false-positive rate, for another kind of text; models and calibration
     are shared.
 
@@ -181,9 +187,6 @@ def asked(examiner: Examiner, *, fpr: float | None = None, kind: str | None = No
     if (fpr, kind) == (examiner.fpr, examiner.kind):
         return examiner
     try:
-        examiner.check_kind(kind)
+        return examiner.at(fpr=fpr, kind=kind)
     except PlanError as error:
         raise RefusedError(422, str(error)) from None
-    other = copy.copy(examiner)
-    other.fpr, other.kind = fpr, kind
-    return other

@@ -18,7 +18,6 @@ from staged.attacks.kinds import attack
 from staged.attacks.stress import StressSettings
 from staged.attacks.table import CLEAN
 from staged.cli import app
-from staged.detectors import catalog
 from staged.detectors.calibration.calibration import Calibration, fit_calibration
 from staged.detectors.calibration.error_rates import ALL
 from staged.detectors.kinds.ensemble import Ensemble
@@ -29,7 +28,7 @@ from staged.model.causal import load_causal
 from staged.records import HUMAN, MACHINE, Document
 from staged.stats import metrics
 from staged.stats.comparing import holm
-from tests.conftest import prose
+from tests.conftest import plug, prose
 
 
 class CountsArticles:
@@ -262,7 +261,7 @@ def test_wrong_settings(wrong: dict, said: str) -> None:  # type: ignore[type-ar
 class TestCommand:
     @pytest.fixture(autouse=True)
     def articles(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(catalog.NAMED, "articles", lambda name, device: CountsArticles())
+        plug(monkeypatch, "articles", lambda: CountsArticles())
 
     def run(self, *arguments: str) -> str:
         result = CliRunner().invoke(app, ["stress", *arguments])

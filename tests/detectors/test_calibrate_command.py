@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.corpus.files import read_corpus
-from staged.detectors import catalog
 from staged.detectors.calibration import fit, scoring
 from staged.detectors.calibration.calibration import fit_calibration
 from staged.detectors.calibration.calibration_file import load_calibration
@@ -23,7 +22,7 @@ from staged.errors import CheckpointError, CorpusError, PlanError, StagedError
 from staged.records import HUMAN, MACHINE, Document, count_words
 from staged.samples.dataset import SampleSettings, write_samples
 from staged.samples.methods import method
-from tests.conftest import prose
+from tests.conftest import plug, prose
 
 
 class Counting:
@@ -46,7 +45,7 @@ def document(seed: int, sentences: int, name: str = "") -> Document:
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
     detector = Counting()
-    monkeypatch.setitem(catalog.NAMED, "counting", lambda name, device: detector)
+    plug(monkeypatch, "counting", lambda: detector)
     return detector
 
 
@@ -357,8 +356,8 @@ class TestCommand:
         assert "between 0 and 1" in run(*human, "--fpr", "0")
         assert "is a folder" in run("--human", str(human_folder), "--out", str(tmp_path))
         assert "no such file, folder" in run("--human", str(tmp_path / "none"))
-        assert "did you mean 'counting'?" in run(
-            "--human", str(human_folder), "--detector", "countin"
+        assert "did you mean 'entropy'?" in run(
+            "--human", str(human_folder), "--detector", "entropi"
         )
         assert counting.seen == []
         assert not (tmp_path / "c.json").exists()

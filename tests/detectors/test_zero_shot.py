@@ -20,10 +20,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM
 
 from staged.detectors.calibration.calibration import fit_calibration
-from staged.detectors.catalog import full_name, open_detector
-from staged.detectors.detect import Examiner
+from staged.detectors.catalog import open_detector
 from staged.detectors.identity import detector_files, known_by
 from staged.detectors.kinds.zero_shot import SCORES, ZeroShotDetector, gltr_shares, load_zero_shot
+from staged.detectors.names import parse_name
+from staged.detectors.opening import open_examiner
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE, train_bpe
 from staged.model.causal import CausalLM, load_causal
@@ -276,12 +277,12 @@ def test_buckets_add_up_to_one(ranks: list[int]) -> None:
 
 class TestNames:
     def test_reference_then_scorer(self, tiny: Path, llama: Path) -> None:
-        found = load_zero_shot(f"fast-detectgpt@{llama},{tiny}")
+        found = load_zero_shot(parse_name(f"fast-detectgpt@{llama},{tiny}"))
         assert found.reference is not None
         assert (found.scorer.name, found.reference.name) == (str(tiny), str(llama))
 
     def test_observer_then_performer(self, tiny: Path, llama: Path) -> None:
-        found = load_zero_shot(f"binoculars@{llama},{tiny}", dtype=torch.float32)
+        found = load_zero_shot(parse_name(f"binoculars@{llama},{tiny}"), dtype=torch.float32)
         expected = ZeroShotDetector("binoculars", load_causal(str(tiny)), load_causal(str(llama)))
         assert found.score(TEXTS) == expected.score(TEXTS)
 
@@ -291,7 +292,7 @@ class TestNames:
         assert found.reference is None
 
     def test_shipped_pair_of_binoculars(self) -> None:
-        found = load_zero_shot("binoculars")
+        found = load_zero_shot(parse_name("binoculars"))
         assert found.reference is not None
         assert (found.reference.name, found.scorer.name) == ("mini-l", "mini-xl")
 
@@ -301,47 +302,49 @@ class TestNames:
     )
     def test_wrong_number_of_models_or_no_such_score(self, name: str, tiny: Path) -> None:
         with pytest.raises(CheckpointError, match=r"binoculars@OBSERVER,PERFORMER"):
-            load_zero_shot(name.replace("{}", str(tiny)))
+            load_zero_shot(parse_name(name.replace("{}", str(tiny))))
 
     def test_a_calibration_is_of_one_score_under_one_model(
         self, tiny: Path, llama: Path, tmp_path: Path
     ) -> None:
         file = tmp_path / "calibration.json"
         fit_calibration(f"lrr@{llama}", [(i / 10, 60) for i in range(200)], []).save(file)
-        assert Examiner(f"lrr@{llama}", calibration=file).calibration is not None
-        fit_calibration("x", [(1.0, 60)], known_by=known_by(f"lrr@{llama}")).save(
+        assert open_examiner(f"lrr@{llama}", calibration=file).calibration is not None
+        fit_calibration("x", [(1.0, 60)], known_by=known_by(parse_name(f"lrr@{llama}"))).save(
             tmp_path / "known.json"
         )
         shutil.copytree(llama, tmp_path / "copy")
         assert (
-            Examiner(f"lrr@{tmp_path / 'copy'}", calibration=tmp_path / "known.json").calibration
+            open_examiner(
+                f"lrr@{tmp_path / 'copy'}", calibration=tmp_path / "known.json"
+            ).calibration
             is not None
         )
         both = [
-            known_by(f"binoculars@{a},{b}")
+            known_by(parse_name(f"binoculars@{a},{b}"))
             for a in (tiny, llama)
             for b in (tiny, llama, "gpt2", "gpt2-medium")
         ]
         assert len(set(both)) == len(both)
         for other in (f"likelihood@{llama}", f"lrr@{tiny}"):
             with pytest.raises(CheckpointError, match="as it is now"):
-                Examiner(other, calibration=tmp_path / "known.json")
+                open_examiner(other, calibration=tmp_path / "known.json")
         with pytest.raises(CheckpointError, match=r"calibrates the detector 'lrr@.*', not 'lrr@"):
-            Examiner(f"lrr@{tiny}", calibration=file)
+            open_examiner(f"lrr@{tiny}", calibration=file)
 
     def test_one_detector_has_one_full_name(self) -> None:
-        assert full_name("lrr") == full_name("lrr@smollm2-135m") == "lrr@smollm2-135m"
-        assert full_name("binoculars") == "binoculars@mini-l,mini-xl"
-        assert full_name("out/det/") == full_name("out/det") == "out/det"
-        assert full_name("evidence") == "evidence"
+        assert parse_name("lrr").full == parse_name("lrr@smollm2-135m").full == "lrr@smollm2-135m"
+        assert parse_name("binoculars").full == "binoculars@mini-l,mini-xl"
+        assert parse_name("out/det/").full == parse_name("out/det").full == "out/det"
+        assert parse_name("evidence").full == "evidence"
 
     def test_weights_in_a_folder_are_part_of_what_a_score_depends_on(self, tiny: Path) -> None:
-        assert list(detector_files(f"lrr@{tiny}")) == [str(tiny / "model.safetensors")]
-        assert not detector_files("lrr")
+        assert list(detector_files(parse_name(f"lrr@{tiny}"))) == [str(tiny / "model.safetensors")]
+        assert not detector_files(parse_name("lrr"))
 
     def test_no_such_model(self) -> None:
         with pytest.raises(CheckpointError, match="did you mean 'mini-s'"):
-            load_zero_shot("lrr@mini-ss")
+            load_zero_shot(parse_name("lrr@mini-ss"))
 
     def test_tokenizers_that_differ(self, tiny: Path, tmp_path: Path) -> None:
         other = write_llama(tmp_path, train_bpe([prose(90, 400)], 300))
@@ -352,10 +355,10 @@ class TestNames:
                 r" entries\)"
             ),
         ):
-            load_zero_shot(f"fast-detectgpt@{tiny},{other}")
+            load_zero_shot(parse_name(f"fast-detectgpt@{tiny},{other}"))
 
     def test_head_smaller_than_the_vocabulary(self, bpe: BPE, tmp_path: Path) -> None:
         with pytest.raises(
             CheckpointError, match="tokenizer has 384 entries but the output head 380"
         ):
-            load_zero_shot(f"likelihood@{write_llama(tmp_path, bpe, spare_rows=-4)}")
+            load_zero_shot(parse_name(f"likelihood@{write_llama(tmp_path, bpe, spare_rows=-4)}"))

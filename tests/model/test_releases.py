@@ -10,6 +10,7 @@ import pytest
 from staged.detectors.catalog import open_detector
 from staged.detectors.identity import detector_files
 from staged.detectors.kinds.roberta import load_classifier
+from staged.detectors.names import parse_name
 from staged.errors import CheckpointError
 from staged.model.checkpoints import model_folder, own_folder
 from staged.model.gpt2.config import RELEASED
@@ -126,7 +127,7 @@ def test_a_mistyped_model_is_answered_as_what_it_looks_like(
 def test_a_home_folder_is_expanded(here: Path, tiny: Path) -> None:
     assert model_folder("~/models/tiny") == own_folder("~/models/tiny") == here / "models" / "tiny"
     assert (
-        len(detector_files("likelihood@~/models/tiny")) == 1
+        len(detector_files(parse_name("likelihood@~/models/tiny"))) == 1
     )  # so a change of its weights is noticed
     with pytest.raises(CheckpointError, match=re.escape(f"did you mean '{here}/models/tiny'?")):
         model_folder("~/mdoels/tiny")

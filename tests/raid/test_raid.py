@@ -34,7 +34,7 @@ from staged.raid.leaderboard import exact_threshold, raid_results
 from staged.raid.rows import GROUPS, read_rows, texts_in_blocks
 from staged.raid.scores import collect
 from staged.storage.json_files import read_json
-from tests.conftest import prose, put_json
+from tests.conftest import plug, prose, put_json
 from tests.raid.raid_files import Stub, raid_rows, score_of, write_csv
 from tests.test_detector_contract import documents
 
@@ -946,7 +946,7 @@ def test_an_empty_text_has_no_score(
         rows = list(csv.DictReader(given))
     rows[3]["generation"] = " \u200b"
     write_csv(tmp_path / "e.csv", rows)
-    monkeypatch.setitem(catalog.NAMED, "stub", lambda *_: Stub())
+    plug(monkeypatch, "stub", lambda: Stub())
     found = evaluate_raid(tmp_path / "e.csv", RaidSettings(), detector="stub", out=tmp_path / "out")
     assert (found["counts"]["missing"], found["counts"]["scored"]) == (1, len(rows) - 1)
     assert json.loads((tmp_path / "out" / "predictions.json").read_text())[3]["score"] is None
@@ -956,7 +956,7 @@ def test_a_file_without_labels_is_not_scored_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stub = Stub()
-    monkeypatch.setitem(catalog.NAMED, "stub", lambda *_: stub)
+    plug(monkeypatch, "stub", lambda: stub)
     (tmp_path / "t.csv").write_text("id,generation\na,some text 1\n")
     result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "t.csv"), "--detector", "stub"])
     assert "give --out FOLDER or --json to have the scores" in str(result.exception)
@@ -969,7 +969,7 @@ def test_a_file_without_labels_is_not_scored_for_nothing(
 def test_few_texts_a_domain_show_one_threshold_for_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(catalog.NAMED, "stub", lambda *_: Stub())
+    plug(monkeypatch, "stub", lambda: Stub())
     write_csv(tmp_path / "f.csv", raid_rows(sources=24))
     shown = {}
     for fpr in ("0.05", "0.2"):
@@ -989,7 +989,7 @@ def test_few_texts_a_domain_show_one_threshold_for_all(
 
 
 def test_a_single_string_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(catalog.NAMED, "stub", lambda *_: Stub())
+    plug(monkeypatch, "stub", lambda: Stub())
     with pytest.raises(PlanError, match="not one string"):
         staged.raid_detector("stub")("a text")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from staged.detectors.calibration.calibration import Calibration
+from staged.detectors.names import parse_name
 from staged.errors import ArtifactError, CheckpointError, ReleaseError, StagedError
 from staged.release.package import leaks
 from staged.release.package.layout import files_of
@@ -398,16 +399,16 @@ def test_a_calibration_says_no_place_either(
 
     folder = tmp_path / "detector"
     bins = ((0.1, 0.2), (), (), ())
-    Calibration(str(folder), (50, 100, 200, 400), bins, ((),) * 4, (), known_by(str(folder))).save(
-        folder / "calibration.json"
-    )
+    Calibration(
+        str(folder), (50, 100, 200, 400), bins, ((),) * 4, (), known_by(parse_name(str(folder)))
+    ).save(folder / "calibration.json")
     package = advance(release, tmp_path / "out", private=keys[0], date=DATE).package
     assert package is not None
     made = load_calibration(package / "detector" / "calibration.json")
     assert (made.detector, made.human, made.known_by) == (
         "detector",
         bins,
-        known_by(str(package / "detector")),
+        known_by(parse_name(str(package / "detector"))),
     )
     Calibration("x", (50, 100, 200, 400), bins, ((),) * 4, (), ("another",)).save(
         folder / "calibration.json"

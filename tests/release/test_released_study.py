@@ -14,7 +14,7 @@ import pytest
 
 from staged.corpus.build import read_documents
 from staged.detectors.calibration.calibration_file import load_calibration
-from staged.detectors.detect import Examiner
+from staged.detectors.opening import open_examiner
 from staged.errors import ReleaseError
 from staged.release.package.layout import files_of
 from staged.release.package.members import members
@@ -123,7 +123,7 @@ def test_a_package_says_no_place_and_its_detector_gives_verdicts(
         one.text
         for one in read_documents(place / "studies/tried/corpus/passages.parquet", split="test")
     ]
-    examined = Examiner(str(tmp_path / "elsewhere" / "detector"), fpr=0.05).examine(
+    examined = open_examiner(str(tmp_path / "elsewhere" / "detector"), fpr=0.05).examine(
         [(str(i), one) for i, one in enumerate(texts)]
     )
     assert any(one.verdict != "not enough evidence" for one in examined)
@@ -137,7 +137,7 @@ def test_the_calibration_is_of_valid_texts_only(
     assert package is not None
     made = load_calibration(package / "detector" / "calibration.json")
     passages = place / "studies" / "tried" / "corpus" / "passages.parquet"
-    scorer = Examiner(str(package / "detector")).detector
+    scorer = open_examiner(str(package / "detector")).detector
     scores = {
         split: set(
             scorer.score(

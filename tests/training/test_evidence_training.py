@@ -20,10 +20,11 @@ from staged.cli import app
 from staged.corpus.files import read_corpus
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.catalog import load_detector
-from staged.detectors.detect import Examiner
 from staged.detectors.identity import known_by
 from staged.detectors.kinds import evidence
 from staged.detectors.kinds.features import FEATURES, SMOOTHER, feature_matrix, inside_words
+from staged.detectors.names import parse_name
+from staged.detectors.opening import open_examiner
 from staged.errors import ArtifactError, CheckpointError, PlanError, SamplingError
 from staged.model.reading.token_statistics import TokenStatistics
 from staged.plans.shipped import find_plan
@@ -109,7 +110,9 @@ class TestTraining:
         assert facts["achieved"]["0.05"][0]["n"] > facts["attacked"]["0.05"][0]["n"] - 1 > 0
         assert "plain" in facts["calibrated_on"]
         assert "held" not in facts["calibrated_on"]
-        assert Examiner(str(folder)).calibration == load_calibration(folder / "calibration.json")
+        assert open_examiner(str(folder)).calibration == load_calibration(
+            folder / "calibration.json"
+        )
         assert load_calibration(folder / "calibration.json").known_by
         scores = load_detector(folder).score(["The harbour opens the window.", "", "a " * 4000])
         assert all(math.isfinite(score) for score in scores)
@@ -284,7 +287,7 @@ class TestTraining:
         settings = replace(settings, scorer=str(scorer))
         build_detector(tmp_path / "out", settings)
         place = tmp_path / "out" / "detector"
-        before, known = (place / "evidence.json").read_bytes(), known_by(str(place))
+        before, known = (place / "evidence.json").read_bytes(), known_by(parse_name(str(place)))
         shutil.copytree(place, tmp_path / "kept")
         weights = load_file(scorer / "model.safetensors")
         save_file(
@@ -292,12 +295,12 @@ class TestTraining:
             scorer / "model.safetensors",
             metadata={"format": "pt"},
         )
-        assert known_by(str(place)) != known
+        assert known_by(parse_name(str(place))) != known
         with pytest.raises(CheckpointError, match="as it is now"):
-            Examiner(str(tmp_path / "kept"))
+            open_examiner(str(tmp_path / "kept"))
         build_detector(tmp_path / "out", settings)
         assert (place / "evidence.json").read_bytes() != before
-        assert Examiner(str(place)).calibration
+        assert open_examiner(str(place)).calibration
 
     def test_folders_of_others_stay(self, settings: EvidenceSettings, tmp_path: Path) -> None:
         for name in ("test", "human"):

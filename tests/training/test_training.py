@@ -19,9 +19,10 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.catalog import load_detector
-from staged.detectors.detect import Examiner
 from staged.detectors.identity import known_by
 from staged.detectors.kinds.readers.detector import ReadersDetector
+from staged.detectors.names import parse_name
+from staged.detectors.opening import open_examiner
 from staged.errors import CheckpointError, CorpusError, PlanError
 from staged.plans.shipped import find_plan
 from staged.records import HUMAN, MACHINE, count_words
@@ -329,12 +330,12 @@ class TestWhole:
         assert isinstance(detector, ReadersDetector)
         assert all(map(math.isfinite, detector.score([prose(1, 5), ""])))
         calibration = load_calibration(folder / "calibration.json")
-        assert calibration.known_by == known_by(str(folder))
+        assert calibration.known_by == known_by(parse_name(str(folder)))
         assert set(calibration.by_kind) == {"essay", "review", ""} - {""}
         assert load_calibration(folder / "calibration-words.json").known_by == known_by(
             str(folder), with_scorer=False
         )
-        assert Examiner(str(folder), device="cpu").calibration == calibration
+        assert open_examiner(str(folder), device="cpu").calibration == calibration
         assert (folder / "learned.json").is_file()
 
     def test_transfer_between_families_kinds_and_years(

@@ -54,7 +54,7 @@ class FakeExaminer:
     seen: list[str] = field(default_factory=list)
     batches: int = 0
 
-    def reads_without(self) -> str:
+    def load_scorer(self) -> str:
         """Nothing is missing."""
         return ""
 
@@ -130,9 +130,10 @@ class FakeExaminer:
     def word_weights(self, text: str) -> list[WordWeight]:
         return []
 
-    def check_kind(self, kind: str) -> None:
+    def at(self, *, fpr: float, kind: str) -> FakeExaminer:
         if kind:
             raise PlanError(f"kind {kind!r}: the calibration has none of it; it knows no kinds")
+        return replace(self, fpr=fpr)
 
     def distributions(self, words: int, *, kind: str = "") -> tuple[list[float], list[float]]:
         return gauss(3 if kind else 1, -1.5, 500 if kind else 999), gauss(2, 2.5, 600)
@@ -184,11 +185,12 @@ class ReadersExaminer(FakeExaminer):
         found = re.finditer(r"\S+", text)
         return [WordWeight(*one.span(), 0.4 if one.group()[0] in "mM" else -0.1) for one in found]
 
-    def check_kind(self, kind: str) -> None:
+    def at(self, *, fpr: float, kind: str) -> ReadersExaminer:
         if kind and kind not in KINDS:
             raise PlanError(
                 f"kind {kind!r}: the calibration has none of it; known: {', '.join(KINDS)}"
             )
+        return replace(self, fpr=fpr, kind=kind)
 
 
 def score_of(text: str) -> float:

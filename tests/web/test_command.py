@@ -27,7 +27,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[FakeExaminer]:
         made.append(FakeExaminer(name, fpr))
         return made[-1]
 
-    monkeypatch.setitem(sys.modules, "staged.detectors.detect", SimpleNamespace(Examiner=examiner))  # type: ignore[arg-type]
+    monkeypatch.setitem(
+        sys.modules, "staged.detectors.opening", SimpleNamespace(open_examiner=examiner)
+    )  # type: ignore[arg-type]
     monkeypatch.setattr("staged.web.serve.run", lambda *_, **__: None)
     return made
 
@@ -85,7 +87,7 @@ def test_without_a_model_to_read_with_the_server_says_so_and_serves(
 ) -> None:
     monkeypatch.setattr(
         FakeExaminer,
-        "reads_without",
+        "load_scorer",
         lambda self: "texts are not shown word by word: no smollm2-135m",
     )
     result = CliRunner().invoke(app, ["serve", "--port", "0", *JUDGED])

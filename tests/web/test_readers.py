@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from staged.detectors.calibration.calibration import fit_calibration
 from staged.detectors.contract import NOT_ENOUGH, Opinion, Verdict
-from staged.detectors.detect import Examiner
+from staged.detectors.examiner import Examiner
 from staged.detectors.kinds.readers.detector import Combination, ReadersDetector
 from staged.detectors.kinds.readers.kind import BUCKETS as KIND_BUCKETS
 from staged.detectors.kinds.readers.kind import KindReader
 from staged.detectors.kinds.readers.lexical import BUCKETS, LexicalReader
 from staged.detectors.kinds.readers.sentences import Mixing, Share, WordWeight, word_weights
+from staged.detectors.opening import open_examiner
 from staged.records import count_words
 from staged.web.app import create_app
 from staged.web.examination import Examination, asked, examine_text, is_judged
@@ -356,15 +357,14 @@ def examiner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Examiner:
     detector = ReadersDetector(
         lexical(), TinyEncoder(), None, kinds, combination, mixing, name="tiny"
     )  # type: ignore[arg-type]
-    monkeypatch.setattr("staged.detectors.detect.open_detector", lambda *_, **__: detector)
-    monkeypatch.setattr("staged.detectors.detect.known_by", lambda _: ("tiny",))
+    monkeypatch.setattr("staged.detectors.opening.open_detector", lambda *_, **__: detector)
+    monkeypatch.setattr("staged.detectors.opening.known_by", lambda _: ("tiny",))
     human = [(0.01 * i - 4, 120) for i in range(600)]
     fit_calibration(
         "tiny", human, kinds=["review"] * 400 + ["essay"] * 200, known_by=("tiny",)
     ).save(tmp_path / "calibration.json")
-    made = Examiner("tiny", calibration=tmp_path / "calibration.json", device="cpu")
-    monkeypatch.setattr(made, "tokens", lambda _: [])  # which a language model reads
-    return made
+    made = open_examiner("tiny", calibration=tmp_path / "calibration.json", device="cpu")
+    return replace(made, scorer=None)  # no language model reads
 
 
 PROSE = """My grandmother kept three goats behind the post office, though the town had asked her more than once to stop. Nobody

@@ -25,9 +25,9 @@ from staged.detectors.calibration.calibration import (
 )
 from staged.detectors.calibration.error_rates import Achieved, achieved_rates, promised
 from staged.detectors.calibration.scoring import in_batches, scored
-from staged.detectors.catalog import detector_folder
 from staged.detectors.contract import Detector
 from staged.detectors.coverage.reasons import comparable_words, coverage_of, is_unspaced
+from staged.detectors.names import parse_name
 from staged.detectors.normal.normalize import normalize
 from staged.errors import CorpusError, PlanError
 from staged.notes import note
@@ -194,7 +194,7 @@ def refuse_taught(detector: str, human: Sequence[Document]) -> None:
     Raises:
         CorpusError: there are some.
     """
-    learned = read_learned(detector_folder(detector))
+    learned = read_learned(parse_name(detector).place)
     if taught := learned.among(human) if learned else []:
         some = ", ".join(one.id for one in taught[:NAMED]) + (" …" if len(taught) > NAMED else "")
         raise CorpusError(
@@ -207,7 +207,7 @@ def note_taught_corpora(detector: str, corpora: Sequence[str | None]) -> None:
     """Say it where a corpus is one that the detector's plan names as its teacher: which of its
     texts taught it may not be known.
     """
-    facts = detector_folder(detector) / "facts.json"
+    facts = parse_name(detector).place / "facts.json"
     plan = read_json(facts).get("settings", {}) if facts.is_file() else {}
     for one in {one for one in corpora if one and one in plan.get("human", ())}:
         note(

@@ -26,6 +26,7 @@ import torch
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaTokenizer
 
 from staged.detectors.kinds.roberta import RobertaDetector, settled
+from staged.detectors.names import HUB, RELEASED, RELEASED_FILES
 from staged.errors import CheckpointError, first_line
 from staged.model.formats.file_tensor import AnyTensor
 from staged.model.formats.layouts import INDEX, read_object, weight_files
@@ -42,12 +43,6 @@ from staged.model.sources.fetch import fetch
 from staged.settings import nearest
 from staged.storage.writing import disk_errors, locked, write_atomic
 
-HUB = {
-    "roberta-base-openai-detector": "openai-community/roberta-base-openai-detector",
-    "roberta-large-openai-detector": "openai-community/roberta-large-openai-detector",
-}
-FILES = ("detector-base.pt", "detector-large.pt")
-RELEASED = (*HUB, *FILES)
 BUCKETS = (  # the address that was published, and the storage behind it
     "https://openaipublic.azureedge.net/gpt-2/detector-models/v1",
     "https://openaipublic.blob.core.windows.net/gpt-2/detector-models/v1",
@@ -85,7 +80,7 @@ def load_released(name: str) -> RobertaDetector:
         folder = hub_folder(HUB[name])
         check_hub_sums(folder)
         return load_hub_layout(folder)
-    if name in FILES:
+    if name in RELEASED_FILES:
         return load_original(_original_file(name))
     raise CheckpointError(f"detector {name!r}: not a released one; {nearest(name, RELEASED)}")
 

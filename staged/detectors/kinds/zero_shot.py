@@ -21,13 +21,12 @@ import numpy as np
 import torch
 
 from staged.detectors.contract import GLTR_BUCKETS
+from staged.detectors.names import DetectorName
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal, same_tokenizer
 from staged.model.devices import best_dtype
 from staged.model.reading.token_statistics import TokenStatistics, token_statistics
 
-SCORER = "smollm2-135m"
-PAIR = "mini-l,mini-xl"  # observer and performer of Binoculars
 MOST_TOKENS = 2048  # of a text's beginning
 
 
@@ -143,37 +142,27 @@ class ZeroShotDetector:
         return [[*before, *ids[:MOST_TOKENS]] for ids in tokenizer.encode_batch(texts)]
 
 
-def models_of(name: str) -> tuple[str, list[str]]:
-    """(score, its models) of a zero-shot detector's name: those it has by itself where it names
-    none.
-    """
-    score, _, models = name.partition("@")
-    return score, [
-        part for part in (models or (PAIR if score == "binoculars" else SCORER)).split(",") if part
-    ]
-
-
 def load_zero_shot(
-    name: str, *, dtype: torch.dtype | None = None, device: str = "cpu"
+    name: DetectorName, *, dtype: torch.dtype | None = None, device: str = "cpu"
 ) -> ZeroShotDetector:
     """A zero-shot detector by name: a score, and after an @ its model: `fast-detectgpt@gpt2`,
     `binoculars@observer,performer`.
 
     Args:
-        name: without a model, `SCORER` reads; Binoculars needs two of one tokenizer and takes
-            `PAIR`.
         dtype: of the models' weights; bfloat16 where the device has it, by default.
         device: where they read, `cpu` or `cuda`.
 
     Raises:
         CheckpointError: no such score or model, or two models with different tokenizers.
     """
-    score, chosen = models_of(name)
-    if score not in SCORES or len(chosen) not in MODELS.get(score, (1,)):
+    if name.score not in SCORES or len(name.models) not in MODELS.get(name.score, (1,)):
         raise CheckpointError(
-            f"detector {name!r}: write a score ({', '.join(SCORES)}), then @ and one model; two"
-            " joined by a comma only where the score compares two (binoculars@OBSERVER,PERFORMER;"
-            " fast-detectgpt@REFERENCE,SCORER)"
+            f"detector {name.given!r}: write a score ({', '.join(SCORES)}), then @ and one model;"
+            " two joined by a comma only where the score compares two"
+            " (binoculars@OBSERVER,PERFORMER; fast-detectgpt@REFERENCE,SCORER)"
         )
-    loaded = [load_causal(one, dtype=dtype or best_dtype(device), device=device) for one in chosen]
-    return ZeroShotDetector(score, loaded[-1], loaded[0] if len(loaded) == 2 else None)
+    loaded = [
+        load_causal(model, dtype=dtype or best_dtype(device), device=device)
+        for model in name.models
+    ]
+    return ZeroShotDetector(name.score, loaded[-1], loaded[0] if len(loaded) == 2 else None)

@@ -21,12 +21,13 @@ from staged.corpus.learned import read_learned, write_learned
 from staged.detectors.calibration.calibration import Calibration, fit_calibration
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.calibration.error_rates import achieved_rates
-from staged.detectors.catalog import detector_folder, open_detector
+from staged.detectors.catalog import open_detector
 from staged.detectors.coverage.reasons import comparable_words
 from staged.detectors.identity import detector_files, known_by
 from staged.detectors.kinds.ensemble import Ensemble, is_folder_name
 from staged.detectors.kinds.evidence import EvidenceDetector, Matrix, one_line
 from staged.detectors.kinds.features import FEATURES
+from staged.detectors.names import parse_name
 from staged.detectors.normal.normalize import normalize
 from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
@@ -132,7 +133,7 @@ def build_detector(
         documents = gather(out, plan, device=device, progress=progress)
 
         members = (
-            {name: detector_files(name) for name in settings.members}
+            {name: detector_files(parse_name(name)) for name in settings.members}
             if isinstance(settings, EnsembleSettings)
             else {}
         )
@@ -148,9 +149,9 @@ def build_detector(
                 folder,
                 taught,
                 {out / "human": ""},
-                also=map(read_learned, map(detector_folder, members)),
+                also=map(read_learned, (parse_name(name).place for name in members)),
             )
-            known = known_by(str(folder))
+            known = known_by(parse_name(str(folder)))
             calibration = calibrated(
                 documents, scores.tolist(), plan, name=settings.name, known_by=known
             )
@@ -229,7 +230,7 @@ def _check_texts(member: str, texts: EvidenceSettings) -> None:
     """Refuse a member that learned from texts which are to calibrate or test: one of another seed,
     or of other roles.
     """
-    file = detector_folder(member) / "facts.json"
+    file = parse_name(member).place / "facts.json"
     made = read_json(file)["settings"] if file.is_file() else {}
     used, taught = ({Path(one).name for one in corpora} for corpora in (texts.corpora, texts.human))
     for corpus in (Path(one).name for one in made.get("human", ())):

@@ -35,6 +35,7 @@ from staged.detectors.kinds.readers.encoder import EncoderReader, load_encoder, 
 from staged.detectors.kinds.readers.lexical import LexicalReader, load_lexical, save_lexical
 from staged.detectors.kinds.readers.numbers import NumbersReader
 from staged.detectors.kinds.readers.sentences import Mixing, Sentence, fit_mixing, sentences
+from staged.detectors.names import parse_name
 from staged.errors import CorpusError
 from staged.model.causal import load_causal
 from staged.model.checkpoints import model_folder
@@ -227,7 +228,7 @@ def finish(
         (CALIBRATION, together, True),
         (CALIBRATION_OF_WORDS, alone, False),
     ):
-        names = known_by(str(folder), with_scorer=with_scorer)
+        names = known_by(parse_name(str(folder)), with_scorer=with_scorer)
         calibrated(crops, scores, settings, known_by=names).save(folder / file)
     write_json(folder / LEARNED, learned_from(settings).record())
     measured = dict(

@@ -14,10 +14,11 @@ import pytest
 from staged.detectors.calibration.calibration import fit_calibration
 from staged.detectors.catalog import calibration_file, load_detector, open_detector
 from staged.detectors.contract import Explaining
-from staged.detectors.detect import Examiner
 from staged.detectors.identity import detector_files, known_by
 from staged.detectors.kinds.readers.detector import Combination, ReadersDetector
 from staged.detectors.kinds.readers.plain import plain
+from staged.detectors.names import parse_name
+from staged.detectors.opening import open_examiner
 from staged.errors import CheckpointError, PlanError
 from tests.conftest import prose, put_json
 from tests.detectors.kinds.tiny import tiny_readers
@@ -145,16 +146,16 @@ class TestWithoutTheLanguageModel:
     def test_by_a_calibration_of_their_own(self, alone: Path, kept: Path) -> None:
         people = [(float(i), 20) for i in range(200)]
         for file, names in (
-            ("calibration.json", known_by(str(kept))),
-            ("calibration-words.json", known_by(str(alone))),
+            ("calibration.json", known_by(parse_name(str(kept)))),
+            ("calibration-words.json", known_by(parse_name(str(alone)))),
         ):
             fit_calibration("mine", people, edges_words=[5], known_by=names).save(alone / file)
-        assert calibration_file(str(alone)) == alone / "calibration-words.json"
-        assert Examiner(str(alone), device="cpu").calibration is not None
-        assert "numbers.npz" not in detector_files(str(alone))
-        assert "numbers.npz" in detector_files(str(kept))
+        assert calibration_file(parse_name(str(alone))) == alone / "calibration-words.json"
+        assert open_examiner(str(alone), device="cpu").calibration is not None
+        assert "numbers.npz" not in detector_files(parse_name(str(alone)))
+        assert "numbers.npz" in detector_files(parse_name(str(kept)))
         with pytest.raises(CheckpointError, match=r"not .* as it is now"):
-            Examiner(str(alone), calibration=alone / "calibration.json", device="cpu")
+            open_examiner(str(alone), calibration=alone / "calibration.json", device="cpu")
 
 
 class TestExaminer:
@@ -166,13 +167,13 @@ class TestExaminer:
         kinds = ["news"] * 200 + ["story"] * 200
         file = tmp_path / "c.json"
         fit_calibration(
-            "mine", human, edges_words=[5], kinds=kinds, known_by=known_by(str(kept))
+            "mine", human, edges_words=[5], kinds=kinds, known_by=known_by(parse_name(str(kept)))
         ).save(file)
         return file
 
     def test_kinds_decide_and_can_be_given(self, kept: Path, judging: Path) -> None:
         news, story = (
-            Examiner(str(kept), calibration=judging, kind=kind, device="cpu")
+            open_examiner(str(kept), calibration=judging, kind=kind, device="cpu")
             for kind in ("news", "story")
         )
         assert news.examine([("a", TEXTS[0])])[0].kind == "news"
@@ -180,8 +181,8 @@ class TestExaminer:
         row = news.examine([("a", TEXTS[0])])[0].row()
         assert (row["kind"], len(row["opinions"])) == ("news", 3)
         with pytest.raises(PlanError, match="did you mean 'story'"):
-            Examiner(str(kept), calibration=judging, kind="storey", device="cpu")
-        assert news.identity() != story.identity()
+            open_examiner(str(kept), calibration=judging, kind="storey", device="cpu")
+        assert news.identity != story.identity
 
     def test_a_calibration_that_does_not_know_the_detector_s_files_is_another_s(
         self, kept: Path, tmp_path: Path
@@ -191,10 +192,10 @@ class TestExaminer:
         """
         fit_calibration("mine", [(0.0, 20)] * 200, edges_words=[5]).save(tmp_path / "old.json")
         with pytest.raises(CheckpointError, match="calibrates the detector 'mine'"):
-            Examiner(str(kept), calibration=tmp_path / "old.json", device="cpu")
+            open_examiner(str(kept), calibration=tmp_path / "old.json", device="cpu")
 
     def test_shares_and_weights_of_words(self, kept: Path, judging: Path) -> None:
-        examiner = Examiner(str(kept), calibration=judging, device="cpu")
+        examiner = open_examiner(str(kept), calibration=judging, device="cpu")
         text = prose(7, 12)
         share = examiner.share(text)
         assert share is not None

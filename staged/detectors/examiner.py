@@ -1,29 +1,20 @@
-"""`staged detect`: a text in hand → normalised, scored, and set against the human texts of its
-length.
-"""
+"""A text in hand: normalised, scored, and set against the human texts of its length."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
-from functools import partial
-from itertools import chain, islice
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from staged.corpus.passages import sentence_spans
 from staged.detectors.calibration.calibration import Calibration, check_fpr, humans_needed
-from staged.detectors.calibration.calibration_file import load_calibration
-from staged.detectors.catalog import calibration_file, full_name, open_detector
 from staged.detectors.contract import (
     MACHINE_WRITTEN,
     NOT_ENOUGH,
     Counting,
     Detector,
     Explaining,
-    Reading,
     Scored,
     Segment,
     TokenEvidence,
@@ -32,108 +23,61 @@ from staged.detectors.contract import (
 from staged.detectors.coverage.reasons import is_unspaced
 from staged.detectors.coverage.recited import REASON, is_recited
 from staged.detectors.coverage.repetition import distinct_text
-from staged.detectors.identity import known_by, scored_by
 from staged.detectors.kinds.readers.detector import ReadersDetector
 from staged.detectors.kinds.readers.sentences import Share, WordWeight
-from staged.detectors.kinds.zero_shot import MOST_TOKENS, SCORER, ZeroShotDetector
+from staged.detectors.kinds.zero_shot import ZeroShotDetector
 from staged.detectors.normal.normalize import Normalized, normalize
-from staged.detectors.token_ranks import token_evidence
+from staged.detectors.scorer import Scorer, reading_of
 from staged.errors import CheckpointError, PlanError
-from staged.model.causal import CausalLM, load_causal
-from staged.model.devices import chosen_device
 from staged.pages.figures import counted
-from staged.progress import Progress, silent
 from staged.records import count_words
 from staged.settings import nearest
-from staged.storage.digests import digest
-from staged.storage.gate import rows_have_keys
-from staged.storage.pieces import BYTES, cached, continued
-from staged.storage.writing import write_atomic
 
-LATER = ("normalized", "kind", "opinions", "segments")  # what not every file of verdicts has
-PLAIN = {one.name for one in fields(Verdict)} - set(LATER)
-VERDICTS = rows_have_keys(*PLAIN, also=LATER)  # the form of a file of verdicts
-AT_ONCE = 64  # texts scored together
-KEPT = 16  # verdicts of a file that is being written, of which a kill takes at most so many
 SEGMENT_WORDS = 75  # of a segment at least, where the text has them: what is shorter says nothing
 
 
+@dataclass(frozen=True)
 class Examiner:
-    """A detector with its calibration, ready to be shown texts.
+    """A detector with its calibration, ready to be shown texts; `open_examiner` makes one by name.
 
-    Args:
-        detector_name: as `open_detector` takes it.
+    Attributes:
+        calibration: of this detector's scores; without it every p-value is None.
+        name: what verdicts call the detector.
         fpr: the share of human texts that may be called machine-written, in (0, 1).
-        calibration: the file to judge by; without it, the detector's own if it has one, else every
-            p-value is None.
-        kind: of text that all are, which its human texts then are too; without it, each text's own
-            by its words.
-        device: as `open_detector` takes it.
+        kind: of text that all are, which its human texts then are too; empty where each text's own
+            counts, by its words.
+        identity: what scores and p-values depend on, JSON values: work that another has begun is
+            not continued.
+        scorer: the language model that shows texts token by token.
 
     Raises:
-        CheckpointError: no such detector; a calibration of another detector.
         PlanError: fpr out of range; a kind that the calibration does not have.
     """
 
-    def __init__(
-        self,
-        detector_name: str = "evidence",
-        *,
-        fpr: float = 0.01,
-        calibration: str | Path | None = None,
-        kind: str = "",
-        device: str = "auto",
-    ) -> None:
-        check_fpr(fpr)
-        self.name, self.fpr, self.device = detector_name, fpr, chosen_device(device)
-        self.detector = open_detector(detector_name, device=self.device)
-        file = Path(calibration) if calibration else calibration_file(detector_name)
-        self.calibration: Calibration | None = load_calibration(file) if file else None
-        if self.calibration and file and not self._is_calibrated_by(self.calibration, file):
-            raise CheckpointError(
-                f"{file}: calibrates the detector {self.calibration.detector!r}, not"
-                f" {detector_name!r} as it is now; run `staged calibrate`"
-            )
-        self.kind = kind
-        self.check_kind(kind)
-        self._reader: CausalLM | None = None
-        self._unread = ""  # why there is nothing to read with
+    detector: Detector
+    calibration: Calibration | None = None
+    name: str = ""
+    fpr: float = 0.01
+    kind: str = ""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    scorer: Scorer | None = None
 
-    def check_kind(self, kind: str) -> None:
-        """Refuse a kind of text that the calibration has no human texts of; empty stands for each
-        text's own.
+    def __post_init__(self) -> None:
+        check_fpr(self.fpr)
+        known = self.calibration.by_kind if self.calibration else {}
+        if self.kind and self.kind not in known:
+            raise PlanError(
+                f"kind {self.kind!r}: the calibration has none of it;"
+                f" {nearest(self.kind, known) if known else 'it knows no kinds'}"
+            )
+
+    def at(self, *, fpr: float, kind: str) -> Examiner:
+        """The same at another false-positive rate, for another kind of text; models are shared.
 
         Raises:
-            PlanError: it has none.
+            PlanError: as the examiner.
         """
-        known = self.calibration.by_kind if self.calibration else {}
-        if kind and kind not in known:
-            raise PlanError(
-                f"kind {kind!r}: the calibration has none of it;"
-                f" {nearest(kind, known) if known else 'it knows no kinds'}"
-            )
-
-    def _is_calibrated_by(self, calibration: Calibration, file: Path) -> bool:
-        """Whether these are scores of this detector: its files say so where the calibration knows
-        them, else its name.
-        """
-        if calibration.known_by or isinstance(
-            self.detector, Explaining
-        ):  # whose name another detector had before it
-            return calibration.known_by == known_by(self.name)
-        names, own = {full_name(self.name)}, calibration_file(self.name)
-        if not Path(self.name).exists() or (
-            own and own.samefile(file)
-        ):  # another folder's detector may call itself the same
-            names.add(self.detector.name)
-        return full_name(calibration.detector) in names
-
-    def identity(self) -> dict[str, Any]:
-        """What its scores and p-values depend on, JSON values: work that another has begun is not
-        continued.
-        """
-        fingerprint = self.calibration.fingerprint if self.calibration else None
-        return scored_by(self.name, self.device) | {"calibration": fingerprint, "kind": self.kind}
+        return replace(self, fpr=fpr, kind=kind, identity=dict(self.identity) | {"kind": kind})
 
     def examine(self, texts: Sequence[tuple[str, str]]) -> list[Verdict]:
         """Judge (id, text) pairs, in order."""
@@ -212,8 +156,8 @@ class Examiner:
         verdict, p, n, reason, kind = self._judge(scored, words)
         if (
             verdict == MACHINE_WRITTEN
-            and (reader := reader_of(self.detector))
-            and is_recited(reader, read)
+            and (reading := reading_of(self.detector))
+            and is_recited(reading, read)
         ):
             return self._unjudged(name, one, read, REASON)
         if len(read) < len(one.text):
@@ -242,7 +186,7 @@ class Examiner:
         kinds = (self.kind,) if self.kind else scored.kinds
         return self.calibration.verdict(scored.score, words, self.fpr, kinds=kinds)
 
-    def why_nothing(self, verdict: Verdict) -> str:
+    def reason_for_no_verdict(self, verdict: Verdict) -> str:
         """Why this verdict could not have been another, in words that fit all such texts; nothing
         where it could.
         """
@@ -292,31 +236,12 @@ class Examiner:
         )
 
     def tokens(self, text: str) -> list[TokenEvidence]:
-        """A normalised text token by token, under the detector's own model or, where it has none,
-        `SCORER`; none after `reads_without` has said why.
+        """A normalised text token by token, under the scorer; none without one."""
+        return self.scorer.tokens(text) if self.scorer else []
 
-        Raises:
-            CheckpointError: that model is not installed.
-        """
-        if self._unread:
-            return []
-        return token_evidence(self._open_reader(), text, most_tokens=MOST_TOKENS)
-
-    def reads_without(self) -> str:
-        """Load what `tokens` reads with, and say nothing; or say why texts are not shown token by
-        token from now on.
-        """
-        try:
-            self._open_reader()
-        except CheckpointError as error:
-            self._unread = f"texts are not shown word by word: {error}"
-        return self._unread
-
-    def _open_reader(self) -> CausalLM:
-        if self._reader is None:
-            reader = reader_of(self.detector)
-            self._reader = reader.scorer if reader else load_causal(SCORER, device=self.device)
-        return self._reader
+    def load_scorer(self) -> str:
+        """As `Scorer.load`."""
+        return self.scorer.load() if self.scorer else ""
 
     def distributions(self, words: int, *, kind: str = "") -> tuple[list[float], list[float]]:
         """Scores of human calibration texts of this length and kind, and of machine ones; empty
@@ -330,11 +255,11 @@ class Examiner:
         """
         if isinstance(self.detector, Counting):
             return self.detector.token_counts(text)
-        if reader := reader_of(self.detector):
-            tokenizer = reader.scorer.tokenizer
+        if reading := reading_of(self.detector):
+            tokenizer = reading.scorer.tokenizer
             before = len(tokenizer.before)  # which are not the text's, and yet read
             total = len(tokenizer.encode(text)) - before
-            return total, min(total, reader.most_tokens - before)
+            return total, min(total, reading.most_tokens - before)
         return count_words(text), count_words(text)
 
     @property
@@ -353,12 +278,6 @@ class Examiner:
         )
 
 
-def reader_of(detector: Detector) -> Reading | None:
-    """What of a detector reads with a language model: itself, one of its readers, or nothing."""
-    one = detector.numbers if isinstance(detector, ReadersDetector) else detector
-    return one if isinstance(one, Reading) else None
-
-
 def segment_spans(text: str) -> list[tuple[int, int]]:
     """Characters start … end − 1 of parts of whole sentences; a short rest joins the part before
     it.
@@ -375,63 +294,3 @@ def segment_spans(text: str) -> list[tuple[int, int]]:
         end = len(text.rstrip())
         parts = [*parts[:-1], (parts[-1][0], end)] if parts else [(start, end)]
     return parts
-
-
-def judged(
-    examiner: Examiner,
-    texts: Iterable[tuple[str, str]],
-    *,
-    segments: bool = False,
-    at_once: int = AT_ONCE,
-) -> Iterator[Verdict]:
-    """Verdicts in the order of the (id, text) pairs, which are read as they are needed.
-
-    Args:
-        segments: judge the parts of each text as well.
-        at_once: texts scored together.
-    """
-    waiting = iter(texts)
-    while some := list(islice(waiting, at_once)):
-        for verdict in examiner.examine(some):
-            yield (
-                replace(verdict, segments=examiner.segments(verdict.normalized))
-                if segments
-                else verdict
-            )
-
-
-def write_judged(
-    out: Path,
-    examiner: Examiner,
-    texts: Sequence[tuple[str, str]],
-    *,
-    segments: bool = False,
-    progress: Progress = silent,
-) -> None:
-    """Verdicts into a .jsonl file that appears when whole; what a killed run has judged is kept in
-    `OUT.blocks` and used.
-
-    Raises:
-        ArtifactError: the place cannot be written.
-    """
-    wanted = examiner.identity() | {"fpr": examiner.fpr, "segments": segments}
-    with continued(out, wanted, pieces="*.jsonl", form=VERDICTS) as blocks:
-        progress(0, len(texts))
-        parts = [texts[start : start + KEPT] for start in range(0, len(texts), KEPT)]
-        pieces = (
-            (
-                f"{number * KEPT:09d}-{digest(chain(*part))}.jsonl",
-                partial(_lines, examiner, part, segments=segments),
-            )
-            for number, part in enumerate(parts)
-        )
-        lines, done = b"", 0
-        for part, some in zip(parts, cached(blocks, pieces, BYTES), strict=True):
-            lines, done = lines + some, done + len(part)
-            progress(done, len(texts))
-        write_atomic(out, lines, form=VERDICTS)
-
-
-def _lines(examiner: Examiner, texts: Sequence[tuple[str, str]], *, segments: bool) -> bytes:
-    rows = (verdict.row() for verdict in judged(examiner, texts, segments=segments))
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()

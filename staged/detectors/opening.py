@@ -1,0 +1,68 @@
+"""An examiner by name: a detector, and the calibration that is its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from staged.detectors.calibration.calibration import Calibration, check_fpr
+from staged.detectors.calibration.calibration_file import load_calibration
+from staged.detectors.catalog import calibration_file, open_detector
+from staged.detectors.contract import Detector, Explaining
+from staged.detectors.examiner import Examiner
+from staged.detectors.identity import known_by, scored_by
+from staged.detectors.names import DetectorName, parse_name
+from staged.detectors.scorer import Scorer
+from staged.errors import CheckpointError
+from staged.model.devices import chosen_device
+
+
+def open_examiner(
+    detector: str = "evidence",
+    *,
+    fpr: float = 0.01,
+    calibration: str | Path | None = None,
+    kind: str = "",
+    device: str = "auto",
+) -> Examiner:
+    """A detector with its calibration, by name.
+
+    Args:
+        detector: as `open_detector` takes it.
+        fpr, kind: as the examiner has them.
+        calibration: the file to judge by; without it, the detector's own if it has one.
+        device: as `open_detector` takes it.
+
+    Raises:
+        CheckpointError: no such detector; a calibration of another detector.
+        PlanError: fpr out of range; a kind that the calibration does not have.
+    """
+    check_fpr(fpr)
+    name, device = parse_name(detector), chosen_device(device)
+    opened = open_detector(detector, device=device)
+    file = Path(calibration) if calibration else calibration_file(name)
+    loaded = load_calibration(file) if file else None
+    if loaded and file and not _is_calibrated_by(opened, name, loaded, file):
+        raise CheckpointError(
+            f"{file}: calibrates the detector {loaded.detector!r}, not {detector!r} as it is now;"
+            " run `staged calibrate`"
+        )
+    fingerprint = loaded.fingerprint if loaded else None
+    identity = scored_by(name, device) | {"calibration": fingerprint, "kind": kind}
+    scorer = Scorer(opened, device=device)
+    return Examiner(opened, loaded, detector, fpr, kind, identity, scorer)
+
+
+def _is_calibrated_by(
+    detector: Detector, name: DetectorName, calibration: Calibration, file: Path
+) -> bool:
+    """Whether these are scores of this detector: its files say so where the calibration knows them,
+    else its name.
+    """
+    # a detector of several readers has a name that another had before it
+    if calibration.known_by or isinstance(detector, Explaining):
+        return calibration.known_by == known_by(name)
+    names, own = {name.full}, calibration_file(name)
+    # another folder's detector may call itself the same
+    if not Path(name.given).exists() or (own and own.samefile(file)):
+        names.add(detector.name)
+    return parse_name(calibration.detector).full in names
