@@ -18,7 +18,8 @@ from staged.attacks.kinds import attack
 from staged.detectors.normal.normalize import normalize
 from staged.records import Document
 from staged.stats import metrics
-from staged.stats.comparing import holm, rate
+from staged.stats.comparing import rate
+from staged.stats.judging import Hypothesis, judged
 
 CLEAN = "none"
 
@@ -106,5 +107,8 @@ def measured(
 
 def corrected(rows: Sequence[AnyRow]) -> list[AnyRow]:
     """The table with Holm's correction over all its tests."""
-    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
-    return [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]
+    family = judged([None if row.p is None else Hypothesis(row.p) for row in rows])
+    return [
+        row if one is None else replace(row, p_holm=one.p_holm)
+        for row, one in zip(rows, family, strict=True)
+    ]

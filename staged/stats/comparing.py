@@ -1,5 +1,5 @@
-"""Shares with their intervals, permutations, bootstraps, sign flips, Holm's correction and
-verdicts: what comparisons are made of.
+"""Shares with their intervals, permutations, bootstraps and sign flips: what comparisons are made
+of. What comes of a family of them: `judging`.
 
 Axes: n completions of one prompt · M measures · P permutations · R resamples.
 Sources: Phipson and Smyth 2010 (a permutation p-value is never 0); Efron and Tibshirani 1993
@@ -10,20 +10,16 @@ percentiles with few values).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from staged.streams import derive
 
 CONFIDENCE = 0.95
-ALPHA, POWER = 0.05, 0.8
-DIFFERS, NONE, UNKNOWN = "differs", "no difference found", "not enough evidence"
 TOLERANCE = 1e-12  # sums of the same numbers in another order are still equal
 
 AT_ONCE = 1000  # permutations held in memory; part of what determines the bytes
@@ -114,11 +110,6 @@ def p_value(observed: float, null_P: Floats) -> float:
     return float(1 + np.sum(np.abs(null_P) >= abs(observed) - TOLERANCE)) / (len(null_P) + 1)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, for a family of tests read together."""
-    return [float(p) for p in multipletests(list(p_values), method="holm")[1]] if p_values else []
-
-
 def sign_flips(differences_k: Floats, permutations: int, rng: np.random.Generator) -> float:
     """p of k paired differences whose signs would be arbitrary if nothing distinguished the two
     sides; at least 2 / 2^k.
@@ -148,10 +139,3 @@ def widened_interval(resampled_R: Floats, n: int) -> tuple[float, float]:
     outside = float(stats.norm.sf(t))
     low, high = np.quantile(resampled_R, [outside, 1 - outside])
     return float(low), float(high)
-
-
-def verdict(p_holm: float, detectable: float, smallest: float) -> str:
-    """Not significant is `no difference found` only where a difference of `smallest` would have
-    been found.
-    """
-    return DIFFERS if p_holm < ALPHA else NONE if detectable <= smallest else UNKNOWN

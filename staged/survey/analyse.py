@@ -26,16 +26,13 @@ from staged.errors import CorpusError
 from staged.files.sheets import numbered_rows, row_of, whole_number
 from staged.records import count_words
 from staged.stats.comparing import (
-    ALPHA,
-    POWER,
     Floats,
-    holm,
     resampled_means,
     sign_flips,
     stream,
-    verdict,
     widened_interval,
 )
+from staged.stats.judging import ALPHA, POWER, Hypothesis, judged
 from staged.storage.gate import start_ledger
 from staged.storage.json_files import write_json
 from staged.storage.writing import disk_errors, write_atomic
@@ -83,7 +80,7 @@ def tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
         model: {sheet: _index(one) for sheet, one in sheets.items()}
         for model, sheets in rated.items()
     }
-    differences = _judged(
+    differences = _with_verdicts(
         [_difference(means, a, b, settings["seed"]) for a, b in combinations(settings["models"], 2)]
     )
     return {
@@ -249,19 +246,23 @@ def _interval(values_k: Floats, seed: int, *names: str) -> tuple[float | None, f
     return widened_interval(drawn, len(values_k))
 
 
-def _judged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_verdicts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The family with Holm's p, the smallest difference found with 80% probability (None: none
     could be), and the verdict.
     """
-    adjusted = holm([row["p"] for row in rows])
-    judged = []
-    for row, p in zip(rows, adjusted, strict=True):
-        found = _detectable(row.pop("error"), row["respondents"], ALPHA / len(rows))
-        kept = None if math.isinf(found) else found
-        judged.append(
-            row | {"p_holm": p, "detectable": kept, "verdict": verdict(p, found, SMALLEST)}
-        )
-    return judged
+    found = [_detectable(row.pop("error"), row["respondents"], ALPHA / len(rows)) for row in rows]
+    tests = [
+        Hypothesis(row["p"], powered=one <= SMALLEST) for row, one in zip(rows, found, strict=True)
+    ]
+    return [
+        row
+        | {
+            "p_holm": judgement.p_holm,
+            "detectable": None if math.isinf(one) else one,
+            "verdict": judgement.verdict,
+        }
+        for row, one, judgement in zip(rows, found, judged(tests), strict=True)
+    ]
 
 
 def _detectable(error: float, people: int, alpha: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 from staged.pages.figures import counted, figure, p_text
 from staged.pages.markdown import table
 from staged.pages.rendering import environment
-from staged.stats.comparing import DIFFERS, UNKNOWN
+from staged.stats.judging import DIFFERS, UNKNOWN
 
 __all__ = ["result_page", "sentence", "sheet_page"]
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from staged.stats.comparing import (
-    holm,
     interval,
     p_value,
     permuted_difference,
@@ -31,11 +30,6 @@ def test_permutations_agree_with_all_of_them() -> None:
     assert p_value(float(tested.observed[0]), tested.null[:, 0]) == pytest.approx(
         exact, abs=4 * np.sqrt(exact / P)
     )
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([]) == []
 
 
 def test_measures_of_one_prompt_are_dealt_together() -> None:

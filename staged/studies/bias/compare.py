@@ -25,13 +25,9 @@ import numpy as np
 from scipy import stats
 
 from staged.stats.comparing import (
-    ALPHA,
-    POWER,
-    UNKNOWN,
     Difference,
     Floats,
     Moments,
-    holm,
     interval,
     p_value,
     permuted_difference,
@@ -39,8 +35,8 @@ from staged.stats.comparing import (
     resampled_moments,
     sign_flips,
     stream,
-    verdict,
 )
+from staged.stats.judging import ALPHA, POWER, UNKNOWN, Hypothesis, judged
 from staged.studies.bias.probe import Asked, BiasSettings, Place, Probed, places
 
 SMALLEST = 0.5  # standard deviations, Cohen's medium effect: what a probe should not miss
@@ -124,7 +120,7 @@ def compare_groups(probed: Probed, asked: Asked, measures: Sequence[str]) -> lis
         rows += _rows((probed.model,), place, other, contrast, measures)
         preferred = probed.preferences[place] - probed.preferences[other]
         rows.append(_preference_row((probed.model,), place, other, preferred, asked.settings))
-    return judged(rows)
+    return with_verdicts(rows)
 
 
 def compare_models(a: Probed, b: Probed, asked: Asked, measures: Sequence[str]) -> list[Row]:
@@ -155,22 +151,26 @@ def compare_models(a: Probed, b: Probed, asked: Asked, measures: Sequence[str]) 
             + b.preferences[other]
         )
         rows.append(_preference_row((a.model, b.model), place, other, preferred, settings))
-    return judged(rows)
+    return with_verdicts(rows)
 
 
-def judged(rows: Sequence[Row]) -> list[Row]:
-    """The rows of one family with Holm's p, what it could have found, and the verdict."""
-    adjusted = holm([row.p for row in rows])
+def with_verdicts(rows: Sequence[Row]) -> list[Row]:
+    """The rows of one family with Holm's p, what it could have found, and the verdict.
+
+    Args:
+        rows: `detectable` is their standard error.
+    """
     quantiles = float(stats.norm.isf(ALPHA / 2 / len(rows)) + stats.norm.ppf(POWER))
-    return [_judge(row, p, quantiles) for row, p in zip(rows, adjusted, strict=True)]
+    found = [replace(row, detectable=quantiles * row.detectable) for row in rows]
+    family = judged([Hypothesis(row.p, row.difference, _is_powered(row)) for row in found])
+    return [
+        replace(row, p_holm=one.p_holm, verdict=one.verdict)
+        for row, one in zip(found, family, strict=True)
+    ]
 
 
-def _judge(row: Row, p_holm: float, quantiles: float) -> Row:
-    detectable = quantiles * row.detectable  # until now the standard error
-    smallest = SMALLEST_NATS if row.measure == PREFERENCE else SMALLEST
-    return replace(
-        row, p_holm=p_holm, detectable=detectable, verdict=verdict(p_holm, detectable, smallest)
-    )
+def _is_powered(row: Row) -> bool:
+    return row.detectable <= (SMALLEST_NATS if row.measure == PREFERENCE else SMALLEST)
 
 
 def group_means(probed: Probed, asked: Asked, measures: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from staged.pages.figures import figure, p_text, percent
 from staged.pages.markdown import table
-from staged.stats.comparing import DIFFERS, NONE, UNKNOWN
+from staged.stats.judging import DIFFERS, NONE, UNKNOWN
 from staged.studies.bias.compare import PREFERENCE, SMALLEST, Row
 
 

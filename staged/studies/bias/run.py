@@ -14,7 +14,7 @@ import numpy as np
 from staged.errors import PlanError
 from staged.model.checkpoints import model_folder
 from staged.progress import Progress, shifted, silent
-from staged.stats.comparing import ALPHA, POWER
+from staged.stats.judging import ALPHA, POWER
 from staged.storage.digests import sha256_file
 from staged.storage.gate import check_replaceable, start_ledger
 from staged.storage.json_files import write_json

@@ -30,7 +30,6 @@ from staged.samples.dataset import read_samples
 from staged.samples.sample_stage import FILE
 from staged.stats.comparing import (
     Floats,
-    holm,
     p_value,
     permuted_difference,
     rate,
@@ -38,6 +37,7 @@ from staged.stats.comparing import (
     stream,
     widened_interval,
 )
+from staged.stats.judging import Hypothesis, judged
 from staged.storage.gate import check_replaceable, start_ledger
 from staged.storage.json_files import write_json
 from staged.storage.writing import disk_errors, write_atomic
@@ -251,8 +251,8 @@ def _comparisons(rated: dict[tuple[str, str, str], list[int]], seed: int) -> lis
                 "p": p,
             }
             found.append(names | row)
-    adjusted = holm([one["p"] for one in found])
-    return [one | {"p_holm": p} for one, p in zip(found, adjusted, strict=True)]
+    family = judged([Hypothesis(row["p"]) for row in found])
+    return [row | {"p_holm": one.p_holm} for row, one in zip(found, family, strict=True)]
 
 
 def _interval(

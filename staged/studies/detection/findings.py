@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from staged.stats import metrics
-from staged.stats.comparing import holm
+from staged.stats.judging import UNKNOWN, Hypothesis, judged
 from staged.studies.detection.cells import Measured
 from staged.studies.detection.plan import MIX, StudySettings
 
 ALPHA = 0.01
+AS_CLAIMED, OTHER_WAY = "as claimed", "the other way"
 Pair = tuple[str, str, str]  # what is claimed of a over b, cell a, cell b
 
 
@@ -110,14 +111,15 @@ def _id(stem: str, settings: StudySettings) -> str:
 
 def _family(table: dict[str, Measured], pairs: Sequence[Pair]) -> list[Comparison]:
     raw = [_compare(table[a], table[b]) for _, a, b in pairs]
-    adjusted = holm([p for *_, p in raw])
+    family = [Hypothesis(p, only_a - only_b) for _, only_a, only_b, p in raw]
+    judgements = judged(family, alpha=ALPHA, words=(AS_CLAIMED, OTHER_WAY))
     return [
         Comparison(
             *(what, a, b, n, only_a, only_b),
             *metrics.paired_difference(only_a, only_b, n),
-            *(p, p_holm, _one_verdict(only_a, only_b, p_holm)),
+            *(p, one.p_holm, one.verdict),
         )
-        for (what, a, b), (n, only_a, only_b, p), p_holm in zip(pairs, raw, adjusted, strict=True)
+        for (what, a, b), (n, only_a, only_b, p), one in zip(pairs, raw, judgements, strict=True)
     ]
 
 
@@ -131,22 +133,16 @@ def _half(one: Measured, start: int) -> Measured:
     return Measured(one.cell, one.human_right[start::2], one.machine_right[start::2])
 
 
-def _one_verdict(only_a: int, only_b: int, p_holm: float) -> str:
-    if p_holm >= ALPHA:
-        return "not enough evidence"
-    return "as claimed" if only_a > only_b else "the other way"
-
-
 def _finding(table: dict[str, Measured], claim: str, test: str, pairs: Sequence[Pair]) -> Finding:
     comparisons = _family(table, pairs)
     verdicts = {one.verdict for one in comparisons}
-    for_it, against = "as claimed" in verdicts, "the other way" in verdicts
-    if verdicts == {"as claimed"}:
+    for_it, against = AS_CLAIMED in verdicts, OTHER_WAY in verdicts
+    if verdicts == {AS_CLAIMED}:
         verdict = "holds"
     elif for_it:
         verdict = "mixed" if against else "holds in part"
     else:
-        verdict = "does not hold" if against else "not enough evidence"
+        verdict = "does not hold" if against else UNKNOWN
     return Finding(claim, test, verdict, tuple(comparisons))
 
 

@@ -16,7 +16,8 @@ from staged.pipeline.stage import Inputs
 from staged.pipeline.tables import Row, read_table
 from staged.records import HUMAN, MACHINE
 from staged.stats import metrics
-from staged.stats.comparing import holm, interval
+from staged.stats.comparing import interval
+from staged.stats.judging import Hypothesis, judged
 from staged.storage.json_files import read_json
 from staged.storage.versions import versions
 from staged.studies.detection.cells import Measured, cell_of, thresholds
@@ -213,12 +214,11 @@ def _regained(before: _Scored, after: _Scored, settings: FinetuneSettings) -> li
 
 def _judged(rows: Sequence[Row], what: str, words: tuple[str, str]) -> list[Row]:
     """The rows with Holm's correction over all of them, and a verdict each."""
-    adjusted = holm([row[f"{what}_p"] for row in rows])
-    found = []
-    for row, p in zip(rows, adjusted, strict=True):
-        verdict = words[0 if row[what] > 0 else 1] if p < ALPHA else "not enough evidence"
-        found.append(row | {f"{what}_p_holm": p, "verdict": verdict})
-    return found
+    family = [Hypothesis(row[f"{what}_p"], row[what]) for row in rows]
+    return [
+        row | {f"{what}_p_holm": one.p_holm, "verdict": one.verdict}
+        for row, one in zip(rows, judged(family, alpha=ALPHA, words=words), strict=True)
+    ]
 
 
 def _styles(rows: Sequence[Row], settings: FinetuneSettings) -> list[Row]:

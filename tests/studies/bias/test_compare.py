@@ -12,8 +12,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from staged.stats.comparing import DIFFERS, NONE, UNKNOWN
-from staged.studies.bias.compare import Row, compare_groups, compare_models, group_means, judged
+from staged.stats.judging import DIFFERS, NONE, UNKNOWN
+from staged.studies.bias.compare import (
+    Row,
+    compare_groups,
+    compare_models,
+    group_means,
+    with_verdicts,
+)
 from staged.studies.bias.page import sentence
 from tests.studies.bias.made import MEASURES, answers, asked
 
@@ -103,7 +109,7 @@ def test_effects_and_differences_are_those_of_the_numbers(tmp_path: Path) -> Non
 
 def test_the_detectable_difference_is_found_in_80_percent() -> None:
     n, family = 60, 12
-    row = judged([plain_row("size", error=np.sqrt(2 / n))] * family)[0]
+    row = with_verdicts([plain_row("size", error=np.sqrt(2 / n))] * family)[0]
     power = stats.norm.sf(stats.norm.isf(0.05 / 2 / family) - row.detectable / np.sqrt(2 / n))
     assert power == pytest.approx(0.8, abs=0.001)
 
@@ -132,7 +138,7 @@ ADJECTIVES = {"gender": "gender", "race": "race", "religion": "religious"}
 
 
 def test_the_cards_sentence_comes_out_where_nothing_differs() -> None:
-    rows = judged([plain_row(name) for name in ADJECTIVES])
+    rows = with_verdicts([plain_row(name) for name in ADJECTIVES])
     said = sentence("774M", "1.5B", rows, ADJECTIVES)
     assert (
         said["text"]
@@ -143,7 +149,7 @@ def test_the_cards_sentence_comes_out_where_nothing_differs() -> None:
 
 
 def test_and_does_not_where_something_differs_or_too_little_was_asked() -> None:
-    rows = judged(
+    rows = with_verdicts(
         [plain_row("gender"), plain_row("race", p=0.001), plain_row("religion", error=0.5)]
     )
     said = sentence("a", "b", rows, ADJECTIVES)

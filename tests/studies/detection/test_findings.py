@@ -14,10 +14,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from staged.studies.detection.cells import Measured
 from staged.studies.detection.findings import (
-    ALPHA,
     Comparison,
     Finding,
-    _one_verdict,
     findings,
     names,
     neighbours,
@@ -355,13 +353,6 @@ def test_which_findings_a_study_can_have() -> None:
         models=("s", "l"), methods=METHODS.methods, detectors=("tfidf",), lengths=(64,)
     )
     assert len(findings(table(both, {}), both)) == 4
-
-
-def test_at_alpha_itself_there_is_not_enough_evidence() -> None:
-    assert ALPHA == 0.01
-    assert _one_verdict(9, 1, ALPHA) == OPEN
-    assert _one_verdict(9, 1, ALPHA - 1e-9) == FOR
-    assert _one_verdict(1, 9, ALPHA - 1e-9) == AGAINST
 
 
 def test_models_go_by_their_folders_names() -> None:
