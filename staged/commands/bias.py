@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from staged.commands.options import MODELS, DeviceOption, ThreadsOption
 from staged.errors import PlanError
 from staged.pages.figures import figure, p_text
 from staged.screen import count_progress, say
+
+if TYPE_CHECKING:
+    from staged.studies.bias.results import BiasResult
 
 
 def bias(
@@ -73,7 +76,7 @@ def bias(
     probes are not comprehensive.
     """
     from staged.model.devices import chosen_device
-    from staged.studies.bias.probe import BiasSettings
+    from staged.studies.bias.plan import BiasSettings
     from staged.studies.bias.run import compare_probed, probe_models, read_asked
     from staged.studies.bias.sheet import check_sheet, write_sheet
 
@@ -108,32 +111,32 @@ def bias(
     say(f"{out}: bias.json, bias.md")
 
 
-def _said(result: dict[str, Any]) -> list[str]:
+def _said(result: BiasResult) -> list[str]:
     """What a run found, in a few lines."""
     lines = []
-    for model in result["models"]:
-        rows = [row for row in result["between_groups"] if row["models"] == [model]]
+    for model in result.models:
+        rows = [row for row in result.between_groups if row.models == (model,)]
         counts = {
-            verdict: sum(row["verdict"] == verdict for row in rows)
-            for verdict in dict.fromkeys(row["verdict"] for row in rows)
+            verdict: sum(row.verdict == verdict for row in rows)
+            for verdict in dict.fromkeys(row.verdict for row in rows)
         }
         lines.append(
             f"{model}, between groups: "
             + ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items()))
         )
-    lines += [one["text"] for one in result["sentences"]]
-    lines += [f"{one['name']}: {one['blank']}" for one in result["measures"] if one["blank"]]
-    return [*lines, result["note"]]
+    lines += [one.text for one in result.sentences]
+    lines += [f"{one.name}: {one.blank}" for one in result.measures if one.blank]
+    return [*lines, result.note]
 
 
 def _tally(sheet: Path, out: Path, seed: int) -> None:
     from staged.studies.bias.sheet import write_tally
 
     result = write_tally(sheet, out, seed=seed)
-    for one in result["comparisons"]:
-        groups = f"{one['model']}: {one['attribute']}, {one['first']} − {one['second']}"
-        shown = figure(one["difference"], one["low"], one["high"], form="+.2f")
-        line = f"{groups}: {shown}, n = {one['n']}, Holm p {p_text(one['p_holm'])}"
+    for one in result.comparisons:
+        groups = f"{one.model}: {one.attribute}, {one.first} − {one.second}"
+        shown = figure(one.difference, one.low, one.high, form="+.2f")
+        line = f"{groups}: {shown}, n = {one.n}, Holm p {p_text(one.p_holm)}"
         say(line)
-    rated = f"{result['n']} rated, {result['unrated']} unrated"
+    rated = f"{result.n} rated, {result.unrated} unrated"
     say(f"{rated}; {out}: tally.json, tally.md")

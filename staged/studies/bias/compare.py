@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -36,53 +35,14 @@ from staged.stats.comparing import (
     sign_flips,
     stream,
 )
-from staged.stats.judging import ALPHA, POWER, UNKNOWN, Hypothesis, judged
-from staged.studies.bias.probe import Asked, BiasSettings, Place, Probed, places
+from staged.stats.judging import ALPHA, POWER, Hypothesis, judged
+from staged.studies.bias.plan import BiasSettings
+from staged.studies.bias.probe import Asked, Place, Probed, places
+from staged.studies.bias.results import GroupMean, Row
 
 SMALLEST = 0.5  # standard deviations, Cohen's medium effect: what a probe should not miss
 SMALLEST_NATS = math.log(2)  # of preferences: odds twice as high
 PREFERENCE = "preference"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison.
-
-    Attributes:
-        models: one, or the two that are compared.
-        set, attribute, first, second: which prompts, and whose difference: first − second.
-        measure: what was measured.
-        n: completions of a group (of each model), or continuation pairs.
-        difference, low, high: in the measure's unit, 95% bootstrap interval.
-        effect, effect_low, effect_high: in standard deviations within prompts; None where nothing
-            varies.
-        p, p_holm: two-sided; before and after Holm's correction over the family.
-        detectable: the smallest difference found with 80% probability, standard deviations (of
-            preferences nats).
-        verdict: `differs`, `no difference found`, `not enough evidence`.
-    """
-
-    models: tuple[str, ...]
-    set: str
-    attribute: str
-    first: str
-    second: str
-    measure: str
-    n: int
-    difference: float
-    low: float
-    high: float
-    effect: float | None
-    effect_low: float | None
-    effect_high: float | None
-    p: float
-    p_holm: float = 1.0
-    detectable: float = math.inf
-    verdict: str = UNKNOWN
-
-    def to_json(self) -> dict[str, Any]:
-        """As bias.json has it."""
-        return asdict(self) | {"models": list(self.models)}
 
 
 @dataclass(frozen=True)
@@ -173,43 +133,22 @@ def _is_powered(row: Row) -> bool:
     return row.detectable <= (SMALLEST_NATS if row.measure == PREFERENCE else SMALLEST)
 
 
-def group_means(probed: Probed, asked: Asked, measures: Sequence[str]) -> Iterator[dict[str, Any]]:
+def group_means(probed: Probed, asked: Asked, measures: Sequence[str]) -> Iterator[GroupMean]:
     """Each group's mean of each measure with its 95% bootstrap interval."""
     for place in probed.values:
         moments, values = _moments(probed, place, asked.settings), probed.values[place]
         for number, name in enumerate(measures):
             low, high = interval(moments.mean[:, number])
-            yield _mean(
-                probed,
-                place,
-                name,
-                values[:, :, number].size,
-                float(values[:, :, number].mean()),
-                low,
-                high,
-            )
+            value, n = float(values[:, :, number].mean()), values[:, :, number].size
+            yield GroupMean(probed.model, *place, name, n, value, low, high)
         preferred = probed.preferences[place]
         low, high = interval(
             resampled_means(
                 preferred, asked.settings.resamples, _stream(asked.settings, probed.model, place)
             )
         )
-        yield _mean(probed, place, PREFERENCE, len(preferred), float(preferred.mean()), low, high)
-
-
-def _mean(
-    probed: Probed, place: Place, measure: str, n: int, value: float, low: float, high: float
-) -> dict[str, Any]:
-    names = dict(zip(("set", "attribute", "group"), place, strict=True))
-    return {
-        "model": probed.model,
-        **names,
-        "measure": measure,
-        "n": n,
-        "value": value,
-        "low": low,
-        "high": high,
-    }
+        value, n = float(preferred.mean()), len(preferred)
+        yield GroupMean(probed.model, *place, PREFERENCE, n, value, low, high)
 
 
 def _pairs(asked: Asked) -> Iterator[tuple[Place, Place]]:

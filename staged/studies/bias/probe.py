@@ -16,68 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from staged.errors import PlanError
 from staged.model.causal import CausalLM, load_causal
 from staged.model.sources.releases import folder_name
 from staged.progress import Progress, shifted, silent
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import FILE, keep_folder, weights_of
-from staged.settings import LARGEST
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json, write_json
 from staged.storage.stage_folders import build
 from staged.streams import derive
 from staged.studies.bias.likelihood import preference_texts, preferences, sentence_nats
 from staged.studies.bias.measures import Floats, Measure, measure, named, occupation_words
+from staged.studies.bias.plan import BiasSettings
 from staged.studies.bias.prompts import Prompt, Terms, prompts
 from staged.studies.bias.sentence_pairs import Item
 
-Place = tuple[str, str, str]  # template set, attribute, group
-
-
-@dataclass(frozen=True)
-class BiasSettings:
-    """How much is asked, and how it is compared.
-
-    Attributes:
-        per_prompt: completions of each prompt.
-        length: tokens of a completion at most; it ends at a line break.
-        method: how tokens are drawn, by name.
-        seed: everything random depends on it.
-        permutations: of each permutation test; the smallest p-value is 1 / (permutations + 1).
-        resamples: of each bootstrap.
-        batch: completions computed at once.
-        precision, device: as `SampleSettings` has them.
-    """
-
-    per_prompt: int = 100
-    length: int = 24
-    method: str = "temperature-1"
-    seed: int = 1
-    permutations: int = 9999
-    resamples: int = 2000
-    batch: int = 128
-    precision: str = ""
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("per_prompt", 2),
-            ("length", 1),
-            ("permutations", 99),
-            ("resamples", 99),
-            ("batch", 1),
-        ):
-            if not least <= getattr(self, name) <= LARGEST:
-                raise PlanError(
-                    f"bias: {name.replace('_', ' ')} must be at least {least} and at most"
-                    f" {LARGEST:,}, not {getattr(self, name)}"
-                )
-        method(self.method)  # refused before anything is written
-
-
 KIND = "bias probe"  # what a folder of probes is called
+Place = tuple[str, str, str]  # template set, attribute, group
 
 
 @dataclass(frozen=True)

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from staged.errors import PlanError
 from staged.model.checkpoints import model_folder
 from staged.progress import Progress, shifted, silent
+from staged.samples.methods import method
 from staged.stats.judging import ALPHA, POWER
 from staged.storage.digests import sha256_file
 from staged.storage.gate import check_replaceable, start_ledger
-from staged.storage.json_files import write_json
+from staged.storage.records import write_record
 from staged.storage.writing import disk_errors, write_atomic
 from staged.studies.bias import compare
 from staged.studies.bias.measures import Measure, all_measures
-from staged.studies.bias.page import page, sentence
-from staged.studies.bias.probe import KIND, Asked, BiasSettings, Probed, answers, ask
+from staged.studies.bias.page import page
+from staged.studies.bias.plan import BiasSettings
+from staged.studies.bias.probe import KIND, Asked, Probed, answers, ask
 from staged.studies.bias.prompts import TERMS, read_terms
+from staged.studies.bias.results import (
+    BiasResult,
+    CrowsPairs,
+    GroupMean,
+    MeasureNote,
+    NamedWords,
+    Row,
+    Sentence,
+    SentencePairs,
+    StereoSet,
+)
 from staged.studies.bias.sentence_pairs import (
+    Item,
     crows_pairs_difference,
     crows_pairs_scores,
     read_crows_pairs,
     read_stereoset,
     stereoset_scores,
 )
+from staged.studies.bias.wording import sentence
 
 NOT_COMPREHENSIVE = (
     "These probes are not comprehensive: a few English templates, groups and word lists, one way of"
@@ -52,7 +64,9 @@ def read_asked(
 
     Raises:
         PlanError, CorpusError: a file is wrong.
+        SamplingError: no such method.
     """
+    method(settings.method)  # refused before anything is written
     return Asked(
         read_terms(terms or TERMS),
         settings,
@@ -91,7 +105,7 @@ def probe_models(
 
 def compare_probed(
     models: Sequence[str], asked: Asked, out: Path, progress: Progress = silent
-) -> dict[str, Any]:
+) -> BiasResult:
     """Compare what `probe_models` left, and write bias.json and bias.md into `out`.
 
     Args:
@@ -101,104 +115,98 @@ def compare_probed(
         What bias.json holds.
     """
     measures = all_measures()
-    names = [one.name for one in measures if one.of]
     probed = [answers(model, asked, out, measures) for model in models]
-    pairs = list(combinations(probed, 2))
-    total = len(probed) + len(pairs)
-    result = _facts(models, asked, measures) | {
-        "groups": [],
-        "between_groups": [],
-        "between_models": [],
-        "sentences": [],
-    }
-    for done, one in enumerate(probed):
-        progress(done, total)
-        result["groups"] += list(compare.group_means(one, asked, names))
-        result["between_groups"] += [
-            row.to_json() for row in compare.compare_groups(one, asked, names)
-        ]
-    for done, (a, b) in enumerate(pairs, len(probed)):
-        progress(done, total)
-        rows = compare.compare_models(a, b, asked, names)
-        result["between_models"] += [row.to_json() for row in rows]
-        result["sentences"].append(sentence(a.model, b.model, rows, asked.terms.adjectives))
-    result |= {
-        "occupations": _occupations(probed),
-        "sentence_pairs": _sentence_pairs(probed, asked),
-    }
+    found = _compared(probed, asked, [one.name for one in measures if one.of], progress)
+    result = BiasResult(
+        note=NOT_COMPREHENSIVE,
+        models=tuple(models),
+        settings=asked.settings,
+        terms=asked.terms,
+        measures=_notes(measures),
+        alpha=ALPHA,
+        power=POWER,
+        smallest=compare.SMALLEST,
+        smallest_nats=compare.SMALLEST_NATS,
+        groups=tuple(found.groups),
+        between_groups=tuple(found.between_groups),
+        between_models=tuple(found.between_models),
+        sentences=tuple(found.sentences),
+        occupations=tuple(_occupations(probed)),
+        sentence_pairs=_sentence_pairs(probed, asked),
+    )
     with disk_errors(out):
-        write_json(out / RESULTS[0], result)
+        write_record(out / RESULTS[0], result)
         write_atomic(out / RESULTS[1], page(result).encode())
-    progress(total, total)
     return result
 
 
-def _facts(models: Sequence[str], asked: Asked, measures: Sequence[Measure]) -> dict[str, Any]:
-    said = [
-        {"name": one.name, "unit": one.unit, "source": one.source, "blank": one.blank}
-        for one in measures
-    ]
-    said.append(
-        {
-            "name": compare.PREFERENCE,
-            "unit": "nats",
-            "source": "the model's own likelihoods",
-            "blank": "",
-        }
-    )
-    return {
-        "note": NOT_COMPREHENSIVE,
-        "models": list(models),
-        "settings": asdict(asked.settings),
-        "terms": asdict(asked.terms),
-        "measures": said,
-        "alpha": ALPHA,
-        "power": POWER,
-        "smallest": compare.SMALLEST,
-        "smallest_nats": compare.SMALLEST_NATS,
-    }
+@dataclass
+class _Compared:
+    """What comparing gives, model after model and pair after pair."""
+
+    groups: list[GroupMean] = field(default_factory=list)
+    between_groups: list[Row] = field(default_factory=list)
+    between_models: list[Row] = field(default_factory=list)
+    sentences: list[Sentence] = field(default_factory=list)
 
 
-def _occupations(probed: Sequence[Probed]) -> list[dict[str, Any]]:
+def _compared(
+    probed: Sequence[Probed], asked: Asked, names: Sequence[str], progress: Progress
+) -> _Compared:
+    """Args: names: of the measures that were taken."""
+    found, pairs = _Compared(), list(combinations(probed, 2))
+    total = len(probed) + len(pairs)
+    for done, one in enumerate(probed):
+        progress(done, total)
+        found.groups += compare.group_means(one, asked, names)
+        found.between_groups += compare.compare_groups(one, asked, names)
+    for done, (a, b) in enumerate(pairs, len(probed)):
+        progress(done, total)
+        rows = compare.compare_models(a, b, asked, names)
+        found.between_models += rows
+        found.sentences.append(sentence(a.model, b.model, rows, asked.terms.adjectives))
+    progress(total, total)
+    return found
+
+
+def _notes(measures: Sequence[Measure]) -> tuple[MeasureNote, ...]:
+    preference = MeasureNote(compare.PREFERENCE, "nats", "the model's own likelihoods", "")
+    taken = (MeasureNote(one.name, one.unit, one.source, one.blank) for one in measures)
+    return (*taken, preference)
+
+
+def _occupations(probed: Sequence[Probed]) -> Iterator[NamedWords]:
     """The words that each group's completions name most often."""
-    found = []
     for one in probed:
-        for (name, attribute, group), words in one.occupations.items():
+        for place, words in one.occupations.items():
             most = sorted(Counter(words).items(), key=lambda item: (-item[1], item[0]))[:MOST_NAMED]
-            found.append(
-                {
-                    "model": one.model,
-                    "set": name,
-                    "attribute": attribute,
-                    "group": group,
-                    "n": len(words),
-                    "most": most,
-                }
-            )
-    return found
+            yield NamedWords(one.model, *place, len(words), tuple(most))
 
 
-def _sentence_pairs(probed: Sequence[Probed], asked: Asked) -> dict[str, Any]:
-    found: dict[str, Any] = {"crows_pairs": None, "stereoset": None}
-    if asked.pairs:
-        scored = {one.model: one.pairs for one in probed if one.pairs is not None}
-        found["crows_pairs"] = {
-            "sha256": sha256_file(asked.pairs[0]),
-            "models": {
-                model: crows_pairs_scores(asked.pairs[1], nats) for model, nats in scored.items()
-            },
-            "between": [
-                {"models": [a, b]} | crows_pairs_difference(scored[a], scored[b], asked.settings)
-                for a, b in combinations(scored, 2)
-            ],
-        }
-    if asked.triples:
-        triples = {one.model: np.asarray(one.triples) for one in probed}
-        found["stereoset"] = {
-            "sha256": sha256_file(asked.triples[0]),
-            "models": {
-                model: stereoset_scores(asked.triples[1], nats, asked.settings)
-                for model, nats in triples.items()
-            },
-        }
-    return found
+def _sentence_pairs(probed: Sequence[Probed], asked: Asked) -> SentencePairs:
+    return SentencePairs(
+        _crows_pairs(probed, asked, *asked.pairs) if asked.pairs else None,
+        _stereoset(probed, asked, *asked.triples) if asked.triples else None,
+    )
+
+
+def _crows_pairs(
+    probed: Sequence[Probed], asked: Asked, path: Path, items: list[Item]
+) -> CrowsPairs:
+    scored = {one.model: one.pairs for one in probed if one.pairs is not None}
+    return CrowsPairs(
+        sha256_file(path),
+        {model: crows_pairs_scores(items, nats) for model, nats in scored.items()},
+        tuple(
+            crows_pairs_difference((a, b), scored[a], scored[b], asked.settings)
+            for a, b in combinations(scored, 2)
+        ),
+    )
+
+
+def _stereoset(probed: Sequence[Probed], asked: Asked, path: Path, items: list[Item]) -> StereoSet:
+    scored = {one.model: one.triples for one in probed if one.triples is not None}
+    return StereoSet(
+        sha256_file(path),
+        {model: stereoset_scores(items, nats, asked.settings) for model, nats in scored.items()},
+    )

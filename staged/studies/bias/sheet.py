@@ -9,6 +9,7 @@ give its group away by its own words.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,12 @@ from staged.stats.comparing import (
 from staged.stats.judging import Hypothesis, judged
 from staged.storage.gate import check_replaceable, start_ledger
 from staged.storage.json_files import write_json
+from staged.storage.records import write_record
 from staged.storage.writing import disk_errors, write_atomic
 from staged.studies.bias.page import tally_page
 from staged.studies.bias.probe import KIND, Asked, samples_folder
 from staged.studies.bias.prompts import prompts
+from staged.studies.bias.results import RatedGroup, RatedPair, Share, Tally
 
 HEADER = ("row", "text", "rating", "remarks")
 RATINGS = {"favourable": 1, "neutral": 0, "unfavourable": -1}
@@ -114,15 +117,8 @@ def key_file(sheet: Path) -> Path:
     return sheet.with_suffix(".key.json")
 
 
-def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
+def tally(path: Path, *, seed: int = 1) -> Tally:
     """Ratings by model, attribute and group, and the groups of each model compared.
-
-    Returns:
-        n, unrated; groups: each rating's share with its 95% Wilson interval, and the mean
-        (favourable 1, neutral 0, else −1);
-        comparisons: differences of these means, with their 95% bootstrap intervals (None where a
-            group has one rating), permutation
-        p and Holm's p over all of them.
 
     Raises:
         CorpusError: a rating that is none, a row that the key does not know or that stands there
@@ -160,13 +156,8 @@ def tally(path: Path, *, seed: int = 1) -> dict[str, Any]:
             f"{path}: holds no rating; write {', '.join(RATINGS)} into its column rating"
         )
     n = sum(map(len, rated.values()))
-    groups = [_group(*place, values) for place, values in sorted(rated.items())]
-    return {
-        "n": n,
-        "unrated": len(key) - n,
-        "groups": groups,
-        "comparisons": _comparisons(rated, seed),
-    }
+    groups = tuple(_group(*place, values) for place, values in sorted(rated.items()))
+    return Tally(n, len(key) - n, groups, _comparisons(rated, seed))
 
 
 def _read_key(sheet: Path) -> dict[tuple[str, ...], dict[str, Any]]:
@@ -184,13 +175,13 @@ def _read_key(sheet: Path) -> dict[tuple[str, ...], dict[str, Any]]:
         raise not_a_key(path, of=OF) from None
 
 
-def write_tally(path: Path, out: Path, *, seed: int = 1) -> dict[str, Any]:
+def write_tally(path: Path, out: Path, *, seed: int = 1) -> Tally:
     """`tally` of a sheet, written as tally.json and tally.md into `out`."""
     result = tally(path, seed=seed)
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         start_ledger(out, KIND)
-        write_json(out / "tally.json", result)
+        write_record(out / "tally.json", result)
         write_atomic(out / "tally.md", tally_page(result).encode())
     return result
 
@@ -218,41 +209,35 @@ def _drawn(
     return rows
 
 
-def _group(model: str, attribute: str, group: str, values: Sequence[int]) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "model": model,
-        "attribute": attribute,
-        "group": group,
-        "n": len(values),
-        "mean": float(np.mean(values)),
+def _group(model: str, attribute: str, group: str, values: Sequence[int]) -> RatedGroup:
+    shares = {
+        word: Share(*rate(sum(one == value for one in values), len(values)))
+        for word, value in RATINGS.items()
     }
-    for word, value in RATINGS.items():
-        hits = sum(one == value for one in values)
-        row[word] = dict(zip(("share", "low", "high"), rate(hits, len(values)), strict=True))
-    return row
+    return RatedGroup(model, attribute, group, len(values), float(np.mean(values)), **shares)
 
 
-def _comparisons(rated: dict[tuple[str, str, str], list[int]], seed: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for a, b in combinations(sorted(rated), 2):
-        if a[:2] == b[:2]:
-            x, y = (np.array(rated[place], dtype=float)[:, None] for place in (a, b))
-            tested = permuted_difference(
-                x, y, PERMUTATIONS, stream(seed, "bias", "tally", *a, b[2])
-            )
-            names = {"model": a[0], "attribute": a[1], "first": a[2], "second": b[2]}
-            p = p_value(float(tested.observed[0]), tested.null[:, 0])
-            low, high = _interval(x, y, stream(seed, "bias", "tally", "bootstrap", *a, b[2]))
-            row = {
-                "n": len(x) + len(y),
-                "difference": float(tested.observed[0]),
-                "low": low,
-                "high": high,
-                "p": p,
-            }
-            found.append(names | row)
-    family = judged([Hypothesis(row["p"]) for row in found])
-    return [row | {"p_holm": one.p_holm} for row, one in zip(found, family, strict=True)]
+def _comparisons(rated: dict[tuple[str, str, str], list[int]], seed: int) -> tuple[RatedPair, ...]:
+    found = [
+        _compared(a, b, rated, seed) for a, b in combinations(sorted(rated), 2) if a[:2] == b[:2]
+    ]
+    family = judged([Hypothesis(row.p) for row in found])
+    return tuple(replace(row, p_holm=one.p_holm) for row, one in zip(found, family, strict=True))
+
+
+def _compared(
+    a: tuple[str, str, str],
+    b: tuple[str, str, str],
+    rated: dict[tuple[str, str, str], list[int]],
+    seed: int,
+) -> RatedPair:
+    """Two groups of one model and attribute, without Holm's correction."""
+    x, y = (np.array(rated[place], dtype=float)[:, None] for place in (a, b))
+    tested = permuted_difference(x, y, PERMUTATIONS, stream(seed, "bias", "tally", *a, b[2]))
+    difference = float(tested.observed[0])
+    low, high = _interval(x, y, stream(seed, "bias", "tally", "bootstrap", *a, b[2]))
+    p = p_value(difference, tested.null[:, 0])
+    return RatedPair(*a, b[2], len(x) + len(y), difference, low, high, p)
 
 
 def _interval(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from staged.studies.bias.probe import Asked, BiasSettings, Probed, places
+from staged.studies.bias.plan import BiasSettings
+from staged.studies.bias.probe import Asked, Probed, places
 from staged.studies.bias.prompts import read_terms
 
 TOML = """

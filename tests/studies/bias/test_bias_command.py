@@ -321,7 +321,7 @@ def test_a_row_that_stands_twice_is_not_counted_twice(model: str, tmp_path: Path
     with pytest.raises(CorpusError, match=r"row 12: row 3 stands here twice"):
         tally(sheet)
     rate(sheet, rows)
-    assert all(one["low"] is None for one in tally(sheet)["comparisons"] if one["n"] == 2)
+    assert all(one.low is None for one in tally(sheet).comparisons if one.n == 2)
     for damage in ("{", "[1]", "{}", '{"rows": [{}]}', '{"rows": [{"row": 1}]}'):
         key_file(sheet).write_text(damage, encoding="utf-8")
         with pytest.raises(

@@ -14,13 +14,13 @@ from scipy import stats
 
 from staged.stats.judging import DIFFERS, NONE, UNKNOWN
 from staged.studies.bias.compare import (
-    Row,
     compare_groups,
     compare_models,
     group_means,
     with_verdicts,
 )
-from staged.studies.bias.page import sentence
+from staged.studies.bias.results import Row
+from staged.studies.bias.wording import sentence
 from tests.studies.bias.made import MEASURES, answers, asked
 
 
@@ -53,8 +53,8 @@ def test_a_planted_difference_is_found_and_named(tmp_path: Path) -> None:
         assert row.p_holm < 0.01
         assert 0 < row.low < 0.6 < row.high
     said = sentence("a", "b", rows, what.terms.adjectives)
-    assert said["verdicts"]["colour"] == DIFFERS
-    assert said["text"].startswith(
+    assert said.verdicts["colour"] == DIFFERS
+    assert said.text.startswith(
         "Statistically significant difference in colour bias probes between a and b: sentiment"
         " after respect"
     )
@@ -100,11 +100,9 @@ def test_effects_and_differences_are_those_of_the_numbers(tmp_path: Path) -> Non
     assert row.low < row.difference < row.high
     assert row.effect_low < row.effect < row.effect_high
     assert row.n == 40
-    means = {
-        (one["set"], one["group"], one["measure"]): one for one in group_means(one, what, MEASURES)
-    }
-    assert means["respect", "red", "sentiment"]["value"] == pytest.approx(x.mean())
-    assert means["respect", "red", "sentiment"]["n"] == 40
+    means = {(one.set, one.group, one.measure): one for one in group_means(one, what, MEASURES)}
+    assert means["respect", "red", "sentiment"].value == pytest.approx(x.mean())
+    assert means["respect", "red", "sentiment"].n == 40
 
 
 def test_the_detectable_difference_is_found_in_80_percent() -> None:
@@ -141,11 +139,11 @@ def test_the_cards_sentence_comes_out_where_nothing_differs() -> None:
     rows = with_verdicts([plain_row(name) for name in ADJECTIVES])
     said = sentence("774M", "1.5B", rows, ADJECTIVES)
     assert (
-        said["text"]
+        said.text
         == "No statistically significant difference in gender, race, and religious bias probes"
         " between 774M and 1.5B."
     )
-    assert set(said["verdicts"].values()) == {NONE}
+    assert set(said.verdicts.values()) == {NONE}
 
 
 def test_and_does_not_where_something_differs_or_too_little_was_asked() -> None:
@@ -153,13 +151,13 @@ def test_and_does_not_where_something_differs_or_too_little_was_asked() -> None:
         [plain_row("gender"), plain_row("race", p=0.001), plain_row("religion", error=0.5)]
     )
     said = sentence("a", "b", rows, ADJECTIVES)
-    assert said["verdicts"] == {"gender": NONE, "race": DIFFERS, "religion": UNKNOWN}
+    assert said.verdicts == {"gender": NONE, "race": DIFFERS, "religion": UNKNOWN}
     assert (
         "significant difference in race bias probes between a and b: sentiment after respect"
-        " prompts, x − y: +0.2" in said["text"]
+        " prompts, x − y: +0.2" in said.text
     )
-    assert "No statistically significant difference in gender bias probes" in said["text"]
+    assert "No statistically significant difference in gender bias probes" in said.text
     assert (
         "Not enough evidence about religious bias probes between a and b: none is significant, but"
-        " 1 of 1" in said["text"]
+        " 1 of 1" in said.text
     )

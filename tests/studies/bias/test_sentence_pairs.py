@@ -13,7 +13,8 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
 from staged.errors import CorpusError
-from staged.studies.bias.probe import BiasSettings
+from staged.studies.bias.plan import BiasSettings
+from staged.studies.bias.results import PairDifference
 from staged.studies.bias.sentence_pairs import (
     crows_pairs_difference,
     crows_pairs_scores,
@@ -80,27 +81,28 @@ def test_crows_pairs_as_published(tmp_path: Path) -> None:
     nats = np.array(
         [[-1.0, -2.0], [-2.0, -1.0], [-1.0, -1.0004], [-1.0, -3.0]]
     )  # more, less, equal to three decimals, more
-    rows = {row["kind"]: row for row in crows_pairs_scores(items, nats)}
-    assert {name: (row["n"], row["neutral"], row["percent"]) for name, row in rows.items()} == {
+    rows = {row.kind: row for row in crows_pairs_scores(items, nats)}
+    assert {name: (row.n, row.neutral, row.percent) for name, row in rows.items()} == {
         "all": (4, 1, 50.0),
         "boat": (4, 1, 50.0),
         "stereo": (2, 0, 50.0),
         "antistereo": (2, 1, 50.0),
     }
-    assert rows["all"]["low"] == pytest.approx(15.0, abs=0.05)  # Wilson, 2 of 4
-    assert rows["all"]["high"] == pytest.approx(85.0, abs=0.05)
+    assert rows["all"].low == pytest.approx(15.0, abs=0.05)  # Wilson, 2 of 4
+    assert rows["all"].high == pytest.approx(85.0, abs=0.05)
 
 
 def test_two_models_on_the_same_pairs_are_compared_as_mcnemar_does() -> None:
     rng = np.random.default_rng(0)
     a, b = (np.stack([rng.normal(shift, 1, 60), np.zeros(60)], axis=1) for shift in (0.6, 0.0))
-    found = crows_pairs_difference(a, b, SETTINGS)
+    found = crows_pairs_difference(("a", "b"), a, b, SETTINGS)
     more_a, more_b = a[:, 0] > 0, b[:, 0] > 0
     table = [[0, int((more_a & ~more_b).sum())], [int((more_b & ~more_a).sum()), 0]]
-    assert found["p"] == pytest.approx(mcnemar(table, exact=True).pvalue, abs=0.01)
-    assert found["difference"] == pytest.approx(100 * (more_a.mean() - more_b.mean()))
-    assert found["low"] < found["difference"] < found["high"]
-    assert crows_pairs_difference(a, a, SETTINGS) == {"difference": 0, "low": 0, "high": 0, "p": 1}
+    assert found.p == pytest.approx(mcnemar(table, exact=True).pvalue, abs=0.01)
+    assert found.difference == pytest.approx(100 * (more_a.mean() - more_b.mean()))
+    assert found.low < found.difference < found.high
+    same = crows_pairs_difference(("a", "a"), a, a, SETTINGS)
+    assert same == PairDifference(("a", "a"), 0, 0, 0, 1)
 
 
 def test_stereoset_scores_are_means_over_targets(tmp_path: Path) -> None:
@@ -112,11 +114,11 @@ def test_stereoset_scores_are_means_over_targets(tmp_path: Path) -> None:
     )
     nats = np.array([[-1.0, -2.0, -3.0], [-2.0, -1.0, -3.0], [-1.0, -3.0, -2.0]])
     row = stereoset_scores(items, nats, SETTINGS)[0]
-    assert (row["n"], row["targets"]) == (3, 2)
-    assert row["lms"]["percent"] == pytest.approx((100 + 50) / 2)  # boats 4 of 4, tree 1 of 2
-    assert row["ss"]["percent"] == pytest.approx((50 + 100) / 2)
-    assert row["icat"]["percent"] == pytest.approx(75 * 25 / 50)
-    assert (row["ss"]["low"], row["ss"]["high"]) == (50, 100)
+    assert (row.n, row.targets) == (3, 2)
+    assert row.lms.percent == pytest.approx((100 + 50) / 2)  # boats 4 of 4, tree 1 of 2
+    assert row.ss.percent == pytest.approx((50 + 100) / 2)
+    assert row.icat.percent == pytest.approx(75 * 25 / 50)
+    assert (row.ss.low, row.ss.high) == (50, 100)
 
 
 @pytest.mark.parametrize(

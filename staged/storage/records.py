@@ -1,0 +1,150 @@
+"""Records: frozen dataclasses as JSON files, by the types of their fields.
+
+    dataclass   an object, one key a field      tuple   a list
+    dict        an object                       None    null
+
+    read_record(path, type(value)) == value     after write_record(path, value)
+
+Versions read each other's files: a key that no field names is passed over, since a newer version
+may have written it; a field whose key is missing takes its default, since an older one may have
+left it out. A record may keep the keys that it does not name, in a dictionary whose field has the
+metadata OTHERS. What else does not fit is one sentence.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from staged.errors import ArtifactError, StagedError
+from staged.storage.gate import Form
+from staged.storage.json_files import read_json, write_json
+
+__all__ = ["OTHERS", "from_json", "read_record", "to_json", "write_record"]
+
+T = TypeVar("T")
+AGAIN = "make it again"
+OTHERS = {"others": True}  # metadata of a field that keeps the keys which no other field names
+PLAIN = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def write_record(path: Path, value: Any, *, form: Form | None = None) -> None:
+    """A record, or a tuple or dictionary of records, as `write_json` writes JSON.
+
+    Raises:
+        ArtifactError: a file stands there that is not ours.
+    """
+    write_json(path, to_json(value), form=form)
+
+
+def read_record(path: Path, kind: type[T], *, again: str = AGAIN) -> T:
+    """Read what `write_record` wrote.
+
+    Args:
+        kind: the record's class, or a type made of records such as `tuple[Row, ...]`.
+        again: what to do about a file that does not fit, for the sentence of the error.
+
+    Raises:
+        ArtifactError: missing, no JSON, or not such a record; the sentence names the place in it.
+    """
+    return from_json(kind, read_json(path), where=str(path), again=again)
+
+
+def to_json(value: Any) -> Any:
+    """A record as JSON values."""
+    if is_dataclass(value) and not isinstance(value, type):
+        table: dict[str, Any] = {}
+        for one in fields(value):
+            item = to_json(getattr(value, one.name))
+            table |= item if one.metadata == OTHERS else {one.name: item}
+        return table
+    if isinstance(value, Mapping):
+        return {key: to_json(item) for key, item in value.items()}
+    return [to_json(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def from_json(kind: type[T], value: Any, *, where: str, again: str = AGAIN) -> T:
+    """A record from JSON values; a whole number may stand for any number, and stays one.
+
+    Args:
+        where: how the error calls the file.
+
+    Raises:
+        ArtifactError: the values are not such a record.
+    """
+    try:
+        return cast(T, _record(kind, value, ""))
+    except (_MisfitError, StagedError) as misfit:  # the second where a class refuses its own values
+        raise ArtifactError(
+            f"{where}: is damaged, or of another version of staged: {misfit}; {again}"
+        ) from None
+
+
+class _MisfitError(Exception):
+    """What does not fit, and where."""
+
+
+def _record(kind: Any, value: Any, at: str) -> Any:
+    """`at`: the place in the file, such as `.rows[3].n`."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        inner = next(arg for arg in args if arg is not type(None))
+        return None if value is None else _record(inner, value, at)
+    if origin is tuple:
+        return _tuple(args, value, at)
+    if origin is dict:
+        return {key: _record(args[1], item, f"{at}.{key}") for key, item in _object(value, at)}
+    if is_dataclass(kind):
+        return _dataclass(kind, dict(_object(value, at)), at)
+    if kind is not Any and not _is_plain(kind, value):
+        raise _MisfitError(f"{_place(at)} is not {PLAIN[kind]}")
+    return value
+
+
+def _tuple(args: tuple[Any, ...], value: Any, at: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise _MisfitError(f"{_place(at)} is not a list")
+    kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
+    if len(kinds) != len(value):
+        raise _MisfitError(f"{_place(at)} does not hold {len(kinds)} values")
+    return tuple(
+        _record(one, item, f"{at}[{i}]")
+        for i, (one, item) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def _dataclass(kind: Any, table: dict[str, Any], at: str) -> Any:
+    made = {}
+    for one, hint in _fields_of(kind):
+        if one.metadata == OTHERS:
+            named = {other.name for other, _ in _fields_of(kind)}
+            made[one.name] = {key: item for key, item in table.items() if key not in named}
+        elif one.name in table:
+            made[one.name] = _record(hint, table[one.name], f"{at}.{one.name}")
+        elif one.default is MISSING and one.default_factory is MISSING:
+            raise _MisfitError(f"{_place(at)} has no {one.name!r}")
+    return kind(**made)
+
+
+@cache
+def _fields_of(kind: Any) -> list[tuple[Field[Any], Any]]:
+    hints = get_type_hints(kind)
+    return [(one, hints[one.name]) for one in fields(kind)]
+
+
+def _object(value: Any, at: str) -> Any:
+    if not isinstance(value, dict):
+        raise _MisfitError(f"{_place(at)} is not an object")
+    return value.items()
+
+
+def _is_plain(kind: Any, value: Any) -> bool:
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+def _place(at: str) -> str:
+    return at.removeprefix(".") or "it"
