@@ -27,7 +27,6 @@ from staged.errors import PlanError, StagedError
 from staged.model.causal import load_causal
 from staged.records import HUMAN, MACHINE, Document
 from staged.stats import metrics
-from staged.stats.comparing import holm
 from staged.stats.judging import holm
 from tests.conftest import plug, prose
 

@@ -67,9 +67,7 @@ def test_a_former_folder_is_of_one_plan(
             assert (shipped_folder(name) / one.name / "evidence.json").read_bytes() == (
                 shipped_folder(f"{one.name}-2026-11") / "evidence.json"
             ).read_bytes()
-        planned = asdict(
-            read_evidence(find_plan(planned["texts"].replace(".toml", "-2026-11.toml")))
-        )
+        planned = asdict(read_evidence(find_plan(f"{Path(planned['texts']).stem}-2026-11")))
     else:
         assert isinstance(detector, EvidenceDetector)
         assert scorers == [planned["scorer"]]

@@ -152,7 +152,7 @@ class TestGGUF:
         ):
             convert(str(tiny), tmp_path / "model.safetensors")
         monkeypatch.setitem(sys.modules, "gguf", None)
-        with pytest.raises(PlanError, match=r"install staged with the extra \[gguf\]"):
+        with pytest.raises(PlanError, match=r"pip install 'staged\[gguf\]'"):
             convert(str(tiny), tmp_path / "n.gguf")
 
 
