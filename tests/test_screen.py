@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from staged import __version__, cli
 from staged.errors import PlanError
-from staged.model.training.run import Progress
+from staged.model.training.run import TrainStep
 from staged.screen import count_progress, print_table, say, study_progress, train_progress
 
 FIGURE = "0.691 [0.601, 0.768]"
@@ -24,7 +24,7 @@ FIGURE = "0.691 [0.601, 0.768]"
 
 def test_a_name_with_brackets_is_shown_whole(capfd: pytest.CaptureFixture[str]) -> None:
     with train_progress("mine [b]") as report:
-        report(Progress(1, 2, 3.0, 3.5, 100.0, 1.0, 10.0))
+        report(TrainStep(1, 2, 3.0, 3.5, 100.0, 1.0, 10.0))
     shown = capfd.readouterr().err
     assert "mine [b] step 1/2" in shown
     assert shown.count("mine [b]") == 1  # one line a validation, and not once more at the end
@@ -62,7 +62,7 @@ def test_progress_in_a_file_is_whole_lines(capfd: pytest.CaptureFixture[str]) ->
     assert capfd.readouterr().err.splitlines() == [f"{long} 500/500", "scores 20/20"]
     with train_progress("model " * 20) as report:
         for step in range(1, 9):
-            report(Progress(step, 8, 3.0, 3.5 if step % 4 == 0 else None, 100.0, 1.0, 10.0))
+            report(TrainStep(step, 8, 3.0, 3.5 if step % 4 == 0 else None, 100.0, 1.0, 10.0))
     lines = capfd.readouterr().err.splitlines()
     assert [line.split(":")[0].split()[-1] for line in lines] == ["4/8", "8/8"]
     stages = [SimpleNamespace(name=f"{name} " * 30, cost=1.0) for name in "ab"]

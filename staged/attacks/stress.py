@@ -84,6 +84,25 @@ class Stressed(Row):
     abstained: int
 
 
+@dataclass(frozen=True)
+class StressReport:
+    """What was measured of a detector under attack.
+
+    Attributes:
+        identity: the detector, its files and its calibration, JSON values.
+        rows: a row a group of texts, attack and nominal rate.
+    """
+
+    identity: Mapping[str, Any]
+    settings: StressSettings
+    rows: tuple[Stressed, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As the file holds it."""
+        rows = [asdict(row) for row in self.rows]
+        return dict(self.identity) | {"settings": asdict(self.settings), "rows": rows}
+
+
 def stress(
     out: Path,
     detector: Detector,
@@ -94,9 +113,8 @@ def stress(
     *,
     identity: Mapping[str, Any],
     progress: Progress = silent,
-) -> dict[str, Any]:
-    """Measure, write `out`, a JSON file, and return what it holds; a killed run continues with what
-    it has not scored.
+) -> StressReport:
+    """Measure, and write `out`, a JSON file; a killed run continues with what it has not scored.
 
     Args:
         human, machine: documents that did not train or calibrate the detector, read whole; machine
@@ -128,9 +146,9 @@ def stress(
         rows = corrected(
             list(tabulate(texts, read, scores, calibration, settings.fprs, kinds=kinds))
         )
-        found = head | {"rows": [asdict(row) for row in rows]}
-        write_json(out, found)
-    return found
+        report = StressReport(identity, settings, tuple(rows))
+        write_json(out, report.to_json())
+    return report
 
 
 def kinds_of(detector: Detector, texts: Sequence[str]) -> dict[str, tuple[str, ...]]:

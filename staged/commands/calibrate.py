@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,10 +20,12 @@ from staged.commands.options import (
     LiteralOption,
     ThreadsOption,
 )
-from staged.errors import CheckpointError
 from staged.pages.figures import estimate, percent
-from staged.records import MACHINE
 from staged.screen import count_progress, print_table, say
+from staged.verbs import texts as verbs
+
+if TYPE_CHECKING:
+    from staged.attacks.stress import Stressed, StressReport
 
 
 def calibrate(
@@ -64,40 +68,17 @@ def calibrate(
     """Fit a detector's p-values on your own human texts, and measure the false-positive rate on
     others.
     """
-    from staged.detectors.calibration import fit
-
-    fit.check_options(fpr, seed)
-    from staged.corpus.files import read_corpus
-    from staged.detectors.calibration.calibration import EDGES_WORDS
-    from staged.detectors.calibration.calibration_file import load_calibration
-    from staged.detectors.catalog import calibration_file, open_detector
-    from staged.detectors.identity import known_by, scored_by
-    from staged.detectors.names import parse_name
-    from staged.files.places import refuse_to_replace
-    from staged.model.devices import chosen_device
-
-    refuse_to_replace(out, human, machine, held_out)
-    texts = read_corpus(human, generated=False, literal=bool(literal))
-    others = read_corpus(machine, label=MACHINE, literal=bool(literal)) if machine else []
-    measured = read_corpus(held_out, generated=False, literal=bool(literal)) if held_out else None
-    fit.note_taught_corpora(detector, (human, held_out))
-    name, device = parse_name(detector), chosen_device(device)
-    opened = open_detector(detector, device=device)
-    own = calibration_file(name)
-    edges = load_calibration(own).edges_words if own else EDGES_WORDS
     with count_progress("texts") as progress:
-        fitted = fit.calibrate(
-            out,
-            detector,
-            opened,
-            texts,
+        fitted = verbs.calibrate(
+            human,
+            detector=detector,
             fpr=fpr,
-            identity=scored_by(name, device),
-            machine=others,
-            held_out=measured,
+            machine=machine,
+            held_out=held_out,
+            out=out,
+            literal=bool(literal),
             seed=seed,
-            edges_words=edges,
-            known_by=known_by(name),
+            device=device,
             progress=progress,
         )
     if as_json:
@@ -216,82 +197,59 @@ def stress(
     """How often a detector accuses human text that went through an attack, and how much machine
     text it still finds. Interrupted, the same command continues.
     """
-    from staged.attacks.kinds import ATTACKS
-    from staged.attacks.stress import StressSettings
-    from staged.attacks.stress import stress as measure
-    from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
-    from staged.detectors.opening import open_examiner
-
-    settings = StressSettings(
-        tuple(attack or ATTACKS), tuple(fpr or (0.01, 0.05)), most, without_normalisation, seed
-    )
-    from staged.corpus.files import read_corpus
-    from staged.files.places import refuse_to_replace
-
-    refuse_to_replace(out, human, machine, calibration)
-
-    texts = read_corpus(human, generated=False, literal=bool(literal))
-    others = read_corpus(machine, label=MACHINE, literal=bool(literal)) if machine else []
-    refuse_taught(detector, texts)
-    note_taught_corpora(detector, (human,))
-    examiner = open_examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
-    if examiner.calibration is None:
-        raise CheckpointError(
-            f"detector {detector!r}: has no calibration to judge by; make one with `staged"
-            " calibrate`"
-        )
     with count_progress("texts") as progress:
-        found = measure(
-            out,
-            examiner.detector,
-            examiner.calibration,
-            texts,
-            others,
-            settings,
-            identity=examiner.identity,
+        report = verbs.stress(
+            human,
+            machine=machine,
+            attacks=attack or (),
+            fprs=fpr or (0.01, 0.05),
+            detector=detector,
+            calibration=calibration,
+            most=most,
+            without_normalisation=without_normalisation,
+            literal=bool(literal),
+            seed=seed,
+            out=out,
+            device=device,
             progress=progress,
         )
-    _print_stressed(found)
+    _print_stressed(report)
     say(f"\nall groups: {out}")
 
 
-def _print_stressed(found: dict[str, Any]) -> None:
+def _print_stressed(report: StressReport) -> None:
     """Attacks down, nominal rates across; over all domains and lengths."""
-    fprs = found["settings"]["fprs"]
-    rows = [row for row in found["rows"] if row["domain"] == row["length"] == "all"]
-    for written_by, normalised in dict.fromkeys(
-        (row["written_by"], row["normalised"]) for row in rows
-    ):
-        cells: dict[str, list[str]] = {}
-        mine = [
-            row
-            for row in rows
-            if (row["written_by"], row["normalised"]) == (written_by, normalised)
-        ]
-        for row in mine:
-            changed = "–" if row["changed"] is None else f"{100 * row['changed']:.0f}%"
-            rate = percent(*estimate(row, "rate"), unit="%")
-            mark = "*" if row["p_holm"] is not None and row["p_holm"] < 0.01 else ""
-            cells.setdefault(row["attack"], [changed]).append(rate + mark)
+    tables: dict[tuple[str, bool], list[Stressed]] = {}
+    for row in report.rows:
+        if row.domain == row.length == "all":
+            tables.setdefault((row.written_by, row.normalised), []).append(row)
+    for (written_by, normalised), rows in tables.items():
         reading = "normalised" if normalised else "not normalised"
-        clean = [next(row for row in mine if row["fpr"] == fpr) for fpr in fprs]
-        header = (
-            "attack",
-            "changed",
-            *(f"called machine at {100 * row['fpr']:.3g}%, n {row['n']:,}" for row in clean),
-        )
-        print_table(
-            f"{found['detector']}: {written_by} texts, {reading}",
-            header,
-            [(name, *those) for name, those in cells.items()],
-        )
-        for row in (one for one in clean if one["abstained"]):
-            said = (
-                f"{row['abstained']:,} of {row['abstained'] + row['n']:,} could not be called"
-                f" machine at {100 * row['fpr']:.3g}%"
-            )
-            say(f"{said}: too short, or of a length with too few calibration texts")
+        title = f"{report.identity['detector']}: {written_by} texts, {reading}"
+        clean = rows[: len(report.settings.fprs)]  # stand first
+        called = (f"called machine at {100 * row.fpr:.3g}%, n {row.n:,}" for row in clean)
+        print_table(title, ("attack", "changed", *called), list(_attack_lines(rows)))
+        for row in clean:
+            if row.abstained:
+                say(
+                    f"{row.abstained:,} of {row.abstained + row.n:,} could not be called machine at"
+                    f" {100 * row.fpr:.3g}%: too short, or of a length with too few calibration"
+                    " texts"
+                )
     say(
         "[95% interval]; *: differs from the clean texts, p < 0.01 by McNemar's test after Holm's"
         " correction over the whole table"
     )
+
+
+def _attack_lines(rows: Sequence[Stressed]) -> Iterator[tuple[str, ...]]:
+    """An attack, how many texts it changes, and the rate at each nominal one."""
+    for attack, group in groupby(rows, key=lambda row: row.attack):
+        same = list(group)
+        changed = "–" if same[0].changed is None else f"{100 * same[0].changed:.0f}%"
+        yield attack, changed, *(_rate_under(row) for row in same)
+
+
+def _rate_under(row: Stressed) -> str:
+    rate = percent(row.rate, row.rate_low, row.rate_high, unit="%")
+    return rate + ("*" if row.p_holm is not None and row.p_holm < 0.01 else "")

@@ -142,6 +142,49 @@ class SampleSettings:
         return self.prompts[i // self.per_prompt % len(self.prompts)] if self.prompts else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One text that a model wrote, and how it came to be.
+
+    Attributes:
+        id: its number, from 0.
+        ended: whether the model ended it.
+        length: new tokens.
+        text: what was written, without the prompt.
+        method: how tokens were drawn, by name; `temperature`, `top_k`, `top_p` and `semantics` are
+            its parts, `top_p` this sample's own where it is drawn from a range.
+        reason: why it ends: `end`, `length`, `stop` or `context`; `stopped` the string that it
+            stopped at.
+        slides: how often the context's window moved.
+        tokens, logprobs: where they were asked for; of the end of text too, where it ended.
+    """
+
+    id: int
+    ended: bool
+    length: int
+    text: str
+    model: str
+    method: str
+    prompt: str
+    seed: int
+    temperature: float
+    top_k: int
+    top_p: float
+    semantics: str
+    repetition_penalty: float
+    reason: str
+    stopped: str
+    slides: int
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Sample:
+        """From a row of a sample file of ours."""
+        several = {name: tuple(row[name]) for name in LOGPROBS.names if row.get(name)}
+        return cls(**{name: row[name] for name in SCHEMA.names} | several)
+
+
 NUMBERS = {
     "count": "the number of samples",
     "per_prompt": "the number of samples a prompt",

@@ -32,7 +32,7 @@ from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.model import GPT2, initialise
 from staged.model.training import data, objectives
 from staged.model.training.plan import FINE_TUNING, TrainSettings, read_plan, with_flags
-from staged.model.training.run import Progress, learning_rate
+from staged.model.training.run import TrainStep, learning_rate
 from staged.model.training.snapshots import opened_snapshot
 from staged.model.training.train import train
 
@@ -88,7 +88,7 @@ def test_killed_at_any_step_ends_with_the_same_bytes(
     folder = tmp_path / "again"
     for stop in (1, 5, 13):  # after this many steps, three times over
 
-        def report(progress: Progress, start: list[int] = [], stop: int = stop) -> None:  # noqa: B006
+        def report(progress: TrainStep, start: list[int] = [], stop: int = stop) -> None:  # noqa: B006
             start.append(progress.step)
             if len(start) == stop:
                 raise KilledError
@@ -225,7 +225,7 @@ def test_lora_trains_little_and_saves_a_plain_model(
         valid_every=9,
     )
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: TrainStep) -> None:
         assert progress.peak_memory_mb > 50
         if progress.step == 5:
             raise KilledError
@@ -473,7 +473,7 @@ def test_diverging_loss_is_one_clear_error(settings: TrainSettings, tmp_path: Pa
 
 
 def test_damaged_checkpoint_is_named(settings: TrainSettings, tmp_path: Path) -> None:
-    def stop(progress: Progress) -> None:
+    def stop(progress: TrainStep) -> None:
         if progress.step == 4:
             raise KilledError
 

@@ -34,7 +34,7 @@ from staged.storage.writing import write_atomic
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainStep:
     """What a training step reports: losses in nats per token, the speed of all processes together,
     `peak_memory_mb` of this one.
     """
@@ -48,7 +48,7 @@ class Progress:
     peak_memory_mb: float
 
 
-Report = Callable[[Progress], None]
+StepProgress = Callable[[TrainStep], None]
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -72,7 +72,11 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, settings: TrainSettings, documents: Sequence[Document], report: Report
+        self,
+        folder: Path,
+        settings: TrainSettings,
+        documents: Sequence[Document],
+        report: StepProgress,
     ) -> None:
         self.folder, self.settings, self.report = folder, settings, report
         if settings.batch // settings.micro_batch < world():
@@ -140,7 +144,7 @@ class Run:
             passed, steps = time.monotonic() - started, self.settings.steps
             speed = (self.tokens - first_tokens) / passed
             left = (steps - self.step) * passed / (self.step - first_step)
-            self.report(Progress(self.step, steps, loss, valid, speed, left, peak_memory_mb()))
+            self.report(TrainStep(self.step, steps, loss, valid, speed, left, peak_memory_mb()))
         if rank() == 0:
             self._finish()
 

@@ -17,12 +17,12 @@ from staged.model.formats.layouts import keyed, model_files, tokenizer_files
 from staged.model.training import distributed
 from staged.model.training.distributed import rank
 from staged.model.training.plan import TrainSettings
-from staged.model.training.run import Report, Run
+from staged.model.training.run import Run, StepProgress
 from staged.storage.gate import check_stage
 from staged.storage.stage_folders import build, check_name, fingerprint, is_complete, partial_of
 
 
-def train(folder: Path, settings: TrainSettings, *, report: Report = lambda _: None) -> bool:
+def train(folder: Path, settings: TrainSettings, *, report: StepProgress = lambda _: None) -> bool:
     """Train into `folder`: a model in the hub's layout, `loss.jsonl`, `training.json`, and the
     manifest last.
 

@@ -1,0 +1,209 @@
+"""Verbs about language models: let one write, train or convert one, ask what a text costs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from staged.progress import Progress, silent
+
+if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
+    from collections.abc import Callable
+
+    from staged.model.reading.evaluate import Evaluation
+    from staged.model.training.plan import TrainSettings
+    from staged.model.training.record import TrainingRecord
+    from staged.model.training.run import TrainStep
+    from staged.samples.dataset import Sample
+    from staged.samples.methods import Method
+
+__all__ = ["convert", "evaluate_lm", "sample", "train"]
+
+
+def sample(
+    model: str,
+    prompts: str | Sequence[str] = (),
+    *,
+    method: str | Method = "temperature-1",
+    number: int | None = None,
+    length: int = 128,
+    seed: int = 1,
+    stop: Sequence[str] = (),
+    repetition_penalty: float = 1.0,
+    logprobs: bool = False,
+    context: str = "refuse",
+    draft: str = "",
+    batch: int = 128,
+    precision: str = "",
+    device: str = "auto",
+    out: str | Path | None = None,
+    progress: Progress = silent,
+) -> list[Sample]:
+    """Let a model write.
+
+    Args:
+        model: `mini-s` … `mini-xl`, `124M` … `1558M`, a folder in any published layout, or a hub
+            name.
+        prompts: texts to continue, taken in turn; without any the model begins by itself.
+        method: `temperature-1`, `top-k-40`, `nucleus`, `greedy`, or parts such as
+            `temperature-0.7+top-p-0.9`.
+        number: of samples in all; by default one a prompt.
+        length: new tokens at most.
+        seed: sample i depends on the seed and i.
+        stop: strings at which a sample ends; its text ends before them.
+        repetition_penalty: above 1, tokens that stand in the text become less likely.
+        logprobs: samples also hold their tokens and log-probabilities.
+        context: where a text outgrows the context: `refuse` it beforehand, `stop` there, or
+            `slide`.
+        draft: a smaller model of the same tokenizer that guesses ahead; the distribution stays the
+            same.
+        batch: samples computed at once.
+        precision: `fp32` (exact), `bf16` or `int8`; by default bf16 where the processor has it.
+        out: a .jsonl or .parquet file that also receives them; a killed call then continues.
+        progress: called with (samples finished, all).
+
+    Raises:
+        CheckpointError, SamplingError: the model, or what is asked of it.
+        PlanError, ArtifactError: `out` is no such file's name, or cannot be written.
+
+    Example:
+        >>> import staged
+        >>> samples = staged.sample("mini-s", ["Fellow citizens,"], length=8, number=2)
+        >>> [sample.prompt for sample in samples]
+        ['Fellow citizens,', 'Fellow citizens,']
+        >>> all(sample.length <= 8 for sample in samples)
+        True
+    """
+    from staged.model.devices import chosen_device
+    from staged.samples import dataset
+    from staged.samples.methods import method as named
+
+    texts = (prompts,) if isinstance(prompts, str) else tuple(prompts)
+    settings = dataset.SampleSettings(
+        model=model,
+        method=named(method) if isinstance(method, str) else method,
+        count=max(len(texts), 1) if number is None else number,
+        length=length,
+        seed=seed,
+        prompts=texts,
+        stop=tuple(stop),
+        repetition_penalty=repetition_penalty,
+        logprobs=logprobs,
+        context=context,
+        draft=draft,
+        batch=batch,
+        precision=precision,
+        device=chosen_device(device, precision),
+    )
+    if out is not None:
+        dataset.write_samples(out, settings, progress=progress)
+        return [dataset.Sample.of(row) for row in dataset.read_samples(Path(out))]
+    samples: list[Sample] = []
+    for row in dataset.sample(settings):
+        samples.append(dataset.Sample.of(row))
+        progress(len(samples), settings.count)
+    return samples
+
+
+def train(
+    settings: TrainSettings,
+    out: str | Path,
+    *,
+    progress: Callable[[TrainStep], None] = lambda step: None,
+) -> TrainingRecord:
+    """Pretrain or fine-tune a model into a folder in the hub's layout. A killed call continues.
+
+    Args:
+        settings: the plan of one run, as `staged.read_training_plan` reads several; fine-tuning
+            begins with `staged.FINE_TUNING`.
+        out: the folder; one that this has finished already stays as it is.
+        progress: called after each step.
+
+    Returns:
+        What the model's `training.json` says.
+
+    Raises:
+        CorpusError, CheckpointError, PlanError: what the settings name is missing or does not fit.
+        ArtifactError: the folder holds something else, or cannot be written.
+    """
+    from staged.model.training.record import read_record
+    from staged.model.training.train import train as run
+
+    run(Path(out), settings, report=progress)
+    return read_record(Path(out))
+
+
+def convert(
+    model: str,
+    out: str | Path,
+    *,
+    dtype: str = "keep",
+    progress: Progress = silent,
+) -> bool:
+    """Write a model in the hub's layout, or as a .gguf file, tensor by tensor.
+
+    Args:
+        model: a folder in any published layout, `124M` … `1558M`, or a hub name.
+        out: a new folder, or a file that ends in .gguf.
+        dtype: `float32`, `bfloat16` or `float16`; of a .gguf also `q8_0`; `keep` takes the
+            source's.
+        progress: called with (tensors written, all).
+
+    Returns:
+        True when it was written, False when it was there already.
+
+    Raises:
+        CheckpointError: the model, or a tensor of it.
+        ArtifactError: the place cannot be written.
+    """
+    from staged.model.convert import convert as write
+
+    return write(model, Path(out), dtype=dtype, progress=progress)
+
+
+def evaluate_lm(
+    model: str,
+    texts: str | Path,
+    *,
+    stride: int | None = None,
+    batch: int = 8,
+    precision: str = "fp32",
+    literal: bool = False,
+    device: str = "auto",
+    out: str | Path | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """What a text costs a language model: nats and bits per token, byte and word.
+
+    Args:
+        model: as `sample` takes it.
+        texts: a file or folder, as `docs/formats.md` lists them; `-` reads standard input.
+        stride: tokens from one window to the next; by default half the context.
+        batch: full windows computed at once.
+        precision: `fp32`, or `bf16` where speed matters more than the last digits.
+        literal: `<|endoftext|>` in a file is a part of its text; else it separates texts.
+        out: a .json file that also receives it; a killed call then continues.
+        progress: called with (tokens read, all).
+
+    Raises:
+        CheckpointError, CorpusError, PlanError: the model, the text, or what is asked.
+        ArtifactError: `out` cannot be written.
+    """
+    from staged.files.places import refuse_to_replace
+    from staged.model.devices import chosen_device
+    from staged.model.reading.evaluate import evaluate
+
+    place = None if out is None else Path(out)
+    refuse_to_replace(place, str(texts))
+    return evaluate(
+        model,
+        str(texts),
+        stride=stride,
+        batch=batch,
+        precision=precision,
+        device=chosen_device(device),
+        literal=literal,
+        out=place,
+        progress=progress,
+    )

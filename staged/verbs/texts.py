@@ -1,0 +1,245 @@
+"""Verbs about a text in hand: detect it, and know how often that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from staged.progress import Progress, silent
+from staged.records import MACHINE
+
+if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
+    from staged.attacks.stress import StressReport
+    from staged.detectors.calibration.fit import Fitted
+    from staged.detectors.contract import Verdict
+    from staged.detectors.examiner import Examiner
+
+__all__ = ["calibrate", "detect", "open_examiner", "stress"]
+
+
+def detect(
+    texts: str | Sequence[str] | Mapping[str, str],
+    *,
+    detector: str = "evidence",
+    fpr: float = 0.01,
+    calibration: str | Path | None = None,
+    kind: str = "",
+    segments: bool = False,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> list[Verdict]:
+    """Whether texts were written by a machine, how sure that is, and why.
+
+    Nobody should be accused on a score alone.
+
+    Args:
+        texts: one text, several, or name → text; without names they go by their number, `0` first.
+        detector: `evidence`, a former one such as `evidence-2026-11`, a zero-shot score such as
+            `fast-detectgpt@gpt2`, a released one, a detector's folder, or a two-label classifier on
+            the hub.
+        fpr: the share of human texts that may be called machine-written, in (0, 1).
+        calibration: the file to judge by; without it, the detector's own. Where there is none,
+            every p-value is None and every verdict `not enough evidence`.
+        kind: of text that all are, such as `essay`; without it, each text's own by its words.
+        segments: judge the parts of each text as well, for texts of several authors.
+        device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+        progress: called with (texts judged, all).
+
+    Returns:
+        A verdict a text, in order.
+
+    Raises:
+        CheckpointError: no such detector, or a calibration of another one.
+        PlanError: fpr out of range; a kind that the calibration does not have.
+
+    Example:
+        >>> import staged
+        >>> verdict, = staged.detect("Too short to say anything.", detector="lrr@mini-s")
+        >>> verdict.verdict
+        'not enough evidence'
+    """
+    from staged.detectors.verdicts import judged
+
+    named = _named(texts)
+    examiner = open_examiner(detector, fpr=fpr, calibration=calibration, kind=kind, device=device)
+    verdicts: list[Verdict] = []
+    for verdict in judged(examiner, named, segments=segments):
+        verdicts.append(verdict)
+        progress(len(verdicts), len(named))
+    return verdicts
+
+
+def _named(texts: str | Sequence[str] | Mapping[str, str]) -> list[tuple[str, str]]:
+    if isinstance(texts, Mapping):
+        return list(texts.items())
+    several = [texts] if isinstance(texts, str) else texts
+    return [(str(number), text) for number, text in enumerate(several)]
+
+
+def open_examiner(
+    detector: str = "evidence",
+    *,
+    fpr: float = 0.01,
+    calibration: str | Path | None = None,
+    kind: str = "",
+    device: str = "auto",
+) -> Examiner:
+    """A detector with its calibration, for texts that come one after the other; as `detect`.
+
+    Example:
+        >>> import staged
+        >>> examiner = staged.open_examiner("lrr@mini-s", device="cpu")
+        >>> [verdict.words for verdict in examiner.examine([("a", "Six words, and not one more.")])]
+        [6]
+    """
+    from staged.detectors import opening
+
+    return opening.open_examiner(
+        detector, fpr=fpr, calibration=calibration, kind=kind, device=device
+    )
+
+
+def calibrate(
+    human: str | Path,
+    *,
+    detector: str = "evidence",
+    fpr: float = 0.01,
+    machine: str | Path | None = None,
+    held_out: str | Path | None = None,
+    out: str | Path = "calibration.json",
+    literal: bool = False,
+    seed: int = 1,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Fitted:
+    """Fit a detector's p-values on human texts, and measure the false-positive rate on others.
+
+    A killed call continues with the texts that it has not scored.
+
+    Args:
+        human: a file or folder, as `docs/formats.md` lists them, of texts that taught the detector
+            nothing.
+        fpr: the rate to report on, in (0, 1); the calibration serves any.
+        machine: likewise machine-written text: it sharpens the verdict `human-like`.
+        held_out: human text to measure the achieved rate on; else 30% of `human`, by whole sources.
+        out: the file to write, which `detect` takes as its calibration.
+        literal: `<|endoftext|>` in a file is a part of its text; else it separates texts.
+        seed: of the split, and of the lengths and places of passages.
+        progress: called with (texts scored, all).
+
+    Raises:
+        CorpusError: no text is long enough, or a text stands where it may not.
+        CheckpointError: no such detector, or a score that is not finite.
+        PlanError: fpr or seed out of range; `out` is read here.
+        ArtifactError: the place cannot be written.
+    """
+    from staged.detectors.calibration import fit
+
+    fit.check_options(fpr, seed)
+    from staged.corpus.files import read_corpus
+    from staged.detectors.calibration.calibration import EDGES_WORDS
+    from staged.detectors.calibration.calibration_file import load_calibration
+    from staged.detectors.catalog import calibration_file, open_detector
+    from staged.detectors.identity import known_by, scored_by
+    from staged.detectors.names import parse_name
+    from staged.files.places import refuse_to_replace
+    from staged.model.devices import chosen_device
+
+    out, human = Path(out), str(human)
+    refuse_to_replace(out, human, _place(machine), _place(held_out))
+    people = read_corpus(human, generated=False, literal=literal)
+    machines = read_corpus(str(machine), label=MACHINE, literal=literal) if machine else []
+    others = read_corpus(str(held_out), generated=False, literal=literal) if held_out else None
+    fit.note_taught_corpora(detector, (human, _place(held_out)))
+    name, device = parse_name(detector), chosen_device(device)
+    own = calibration_file(name)
+    return fit.calibrate(
+        out,
+        detector,
+        open_detector(detector, device=device),
+        people,
+        fpr=fpr,
+        identity=scored_by(name, device),
+        machine=machines,
+        held_out=others,
+        seed=seed,
+        edges_words=load_calibration(own).edges_words if own else EDGES_WORDS,
+        known_by=known_by(name),
+        progress=progress,
+    )
+
+
+def _place(given: str | Path | None) -> str | None:
+    return None if given is None else str(given)
+
+
+def stress(
+    human: str | Path,
+    *,
+    machine: str | Path | None = None,
+    attacks: Sequence[str] = (),
+    fprs: Sequence[float] = (0.01, 0.05),
+    detector: str = "evidence",
+    calibration: str | Path | None = None,
+    most: int = 200,
+    without_normalisation: bool = False,
+    literal: bool = False,
+    seed: int = 1,
+    out: str | Path = "stress.json",
+    device: str = "auto",
+    progress: Progress = silent,
+) -> StressReport:
+    """How often a detector accuses human text that went through an attack, and how much machine
+    text it still finds. A killed call continues.
+
+    Args:
+        human, machine: files or folders of texts that did not calibrate the detector.
+        attacks: names of RAID's; all by default.
+        fprs: nominal false-positive rates, each in (0, 1).
+        detector, calibration, device: as `detect` takes them.
+        most: texts of each domain, chosen at random; 0 takes all.
+        without_normalisation: also as it would be if texts were not normalised first.
+        literal: as `calibrate` takes it.
+        seed: of the choice of texts and of the attacks.
+        out: the file to write.
+
+    Raises:
+        CheckpointError: no such detector, or one without a calibration.
+        CorpusError: a text that taught the detector, or that stands in both corpora.
+        PlanError: an attack or a rate that does not exist; `out` is read here.
+        ArtifactError: the place cannot be written.
+    """
+    from staged.attacks.kinds import ATTACKS
+    from staged.attacks.stress import StressSettings
+    from staged.attacks.stress import stress as measure
+    from staged.corpus.files import read_corpus
+    from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
+    from staged.errors import CheckpointError
+    from staged.files.places import refuse_to_replace
+
+    settings = StressSettings(
+        tuple(attacks or ATTACKS), tuple(fprs), most, without_normalisation, seed
+    )
+    out, human = Path(out), str(human)
+    refuse_to_replace(out, human, _place(machine), _place(calibration))
+    people = read_corpus(human, generated=False, literal=literal)
+    machines = read_corpus(str(machine), label=MACHINE, literal=literal) if machine else []
+    refuse_taught(detector, people)
+    note_taught_corpora(detector, (human,))
+    examiner = open_examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
+    if examiner.calibration is None:
+        raise CheckpointError(
+            f"detector {detector!r}: has no calibration to judge by; make one with `staged"
+            " calibrate`"
+        )
+    return measure(
+        out,
+        examiner.detector,
+        examiner.calibration,
+        people,
+        machines,
+        settings,
+        identity=examiner.identity,
+        progress=progress,
+    )
