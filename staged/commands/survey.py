@@ -61,7 +61,9 @@ def make(
     nobody who rates should see.
     """
     from staged.model.devices import chosen_device
-    from staged.survey.design import KEY, SurveySettings, make_survey
+    from staged.survey.design import make_survey
+    from staged.survey.plan import SurveySettings
+    from staged.survey.results import KEY
 
     settings = SurveySettings(
         tuple(models),
@@ -92,16 +94,17 @@ def tally(
     ],
 ) -> None:
     """Count people's ratings into survey.json and survey.md, which cards and release gates read."""
-    from staged.survey.analyse import SURVEY, write_tally
+    from staged.survey.analyse import write_tally
+    from staged.survey.results import SURVEY
 
     result = write_tally(folder, answers)
-    for one in result["models"]:
-        index = figure(one["index"], one["low"], one["high"], form=".2f")
+    for one in result.models:
+        index = figure(one.index, one.low, one.high, form=".2f")
         line = (
-            f"{one['model']}: {index}, n = {counted(one['respondents'], 'respondent')},"
-            f" {counted(one['texts'], 'text')}"
+            f"{one.model}: {index}, n = {counted(one.respondents, 'respondent')},"
+            f" {counted(one.texts, 'text')}"
         )
         say(line)
-    for one in result["sentences"]:
-        say(one["text"])
+    for sentence in result.sentences:
+        say(sentence.text)
     say(f"{folder}: {SURVEY}, survey.md")

@@ -19,13 +19,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 from staged.errors import ArtifactError, CorpusError
 from staged.storage.gate import Form
+from staged.storage.records import from_json
 from staged.storage.writing import write_atomic
 
 __all__ = [
+    "Known",
     "defused",
     "is_same_text",
     "not_a_key",
@@ -53,6 +55,20 @@ DEFUSED = re.compile(rf"^'('*){BEGINS}|(?<=[;\t\r\n])'('*){BEHIND}")
 NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?(?:[Ee][+-]?\d+)?")
 WHOLE = re.compile(r"['’]?\+?0*(\d+)(?:[.,]0*)?")
 GROUPED = re.compile(r"[.,'’\s](?=\d{3}(?!\d))")  # what stands between thousands
+
+
+K = TypeVar("K")
+
+
+class Known(Protocol):
+    """What a key knows of a row, whatever else it is."""
+
+    @property
+    def text_sha256(self) -> str:
+        """`words_digest` of the text that the row shows."""
+
+
+R = TypeVar("R", bound=Known)
 
 
 def write_sheet_file(
@@ -159,13 +175,13 @@ def _named(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 
 
 def row_of(
-    row: Mapping[str, str], known: Mapping[tuple[str, ...], Any], *columns: str
-) -> tuple[tuple[str, ...], Any] | None:
+    row: Mapping[str, str], known: Mapping[tuple[str, ...], R], *columns: str
+) -> tuple[tuple[str, ...], R] | None:
     """(place, what the key knows of it) of a row; None where the key does not know it, or not with
     this text.
 
     Args:
-        known: place → an object with `text_sha256`.
+        known: place → what the key says.
         columns: of the row, whose numbers make up its place.
     """
     readings = [
@@ -173,7 +189,7 @@ def row_of(
     ]
     for place in product(*readings):
         one = known.get(place)
-        if one is not None and is_same_text(row["text"], one["text_sha256"]):
+        if one is not None and is_same_text(row["text"], one.text_sha256):
             return place, one
     return None
 
@@ -186,22 +202,22 @@ def whole_number(cell: str) -> str:
     return found[1] if found else cell.strip()
 
 
-def read_key_file(path: Path, *, of: str) -> Any:
-    """What the key of sheets holds; whether that is a key is the caller's to see.
+def read_key_file(path: Path, kind: type[K], *, of: str) -> K:
+    """The key of sheets, a record of this kind.
 
     Args:
         of: the command that wrote it, for errors.
 
     Raises:
-        ArtifactError: missing, or no JSON.
+        ArtifactError: missing, or no such record.
     """
     try:
-        return json.loads(path.read_bytes())
+        return from_json(kind, json.loads(path.read_bytes()), where=str(path))
     except OSError as error:
         raise ArtifactError(
             f"{path}: the sheets' key cannot be read: {error.strerror or error}; put it back there"
         ) from None
-    except ValueError:
+    except (ValueError, ArtifactError):
         raise not_a_key(path, of=of) from None
 
 

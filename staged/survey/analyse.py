@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -34,14 +33,26 @@ from staged.stats.comparing import (
 )
 from staged.stats.judging import ALPHA, POWER, Hypothesis, judged
 from staged.storage.gate import start_ledger
-from staged.storage.json_files import write_json
+from staged.storage.records import write_record
 from staged.storage.writing import disk_errors, write_atomic
-from staged.survey.design import HEADER, KEY, KIND, OF, SCALES, own_words, read_key
 from staged.survey.page import result_page, sentence
+from staged.survey.plan import HEADER, KIND, SCALES
+from staged.survey.results import (
+    KEY,
+    OF,
+    SURVEY,
+    Difference,
+    KeyRow,
+    ModelIndex,
+    Sentence,
+    Survey,
+    Tallied,
+    read_key,
+)
+from staged.survey.texts import own_words
 
-__all__ = ["SURVEY", "tally", "write_tally"]
+__all__ = ["tally", "write_tally"]
 
-SURVEY = "survey.json"
 RATINGS = ("1", "2", "3", "4")
 SMALLEST = 0.84  # points: what 1.5B lies above 355M in the 2019 release, 6.91 − 6.07
 PERMUTATIONS, RESAMPLES = 9999, 9999
@@ -49,7 +60,7 @@ PERMUTATIONS, RESAMPLES = 9999, 9999
 Rated = dict[str, dict[str, Floats]]  # model → sheet → (texts, scales)
 
 
-def tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
+def tally(folder: Path, answers: Sequence[Path]) -> Survey:
     """What survey.json holds: an index a model and a difference a pair, each with n and a 95%
     interval.
 
@@ -63,14 +74,11 @@ def tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
         ArtifactError: the key is missing or damaged.
     """
     key = read_key(folder)
-    settings = key["settings"]
+    settings = key.settings
     read = _read(
-        answers,
-        {(str(one["sheet"]), str(one["row"])): one for one in key["rows"]},
-        settings["models"],
+        answers, {(str(one.sheet), str(one.row)): one for one in key.rows}, settings.models
     )
-    rated = read.rated
-    texts = sum(len(one) for sheets in rated.values() for one in sheets.values())
+    texts = sum(len(one) for sheets in read.rated.values() for one in sheets.values())
     if not texts:
         raise CorpusError(
             f"{', '.join(map(str, answers))}: no rating; write 1, 2, 3 or 4 into"
@@ -78,40 +86,32 @@ def tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
         )
     means = {
         model: {sheet: _index(one) for sheet, one in sheets.items()}
-        for model, sheets in rated.items()
+        for model, sheets in read.rated.items()
     }
-    differences = _with_verdicts(
-        [_difference(means, a, b, settings["seed"]) for a, b in combinations(settings["models"], 2)]
+    models = [_model(one, read, means[one], settings.seed) for one in settings.models if means[one]]
+    differences = _differences(means, settings.models, settings.seed)
+    sentences = [Sentence((one.first, one.second), sentence(one, SMALLEST)) for one in differences]
+    return Survey(
+        models=tuple(models),
+        differences=differences,
+        sentences=tuple(sentences),
+        respondents=len({sheet for sheets in read.rated.values() for sheet in sheets}),
+        texts=texts,
+        unrated=read.rows - read.human_only - texts,
+        human_only=read.human_only,
+        settings=Tallied(**asdict(settings), permutations=PERMUTATIONS, resamples=RESAMPLES),
+        alpha=ALPHA,
+        power=POWER,
+        smallest=SMALLEST,
     )
-    return {
-        "models": [
-            _model(model, rated[model], means[model], settings["seed"])
-            | {"own_share": float(np.mean(read.own_shares[model]))}
-            for model in settings["models"]
-            if means[model]
-        ],
-        "differences": differences,
-        "sentences": [
-            {"models": [one["first"], one["second"]], "text": sentence(one, SMALLEST)}
-            for one in differences
-        ],
-        "respondents": len({sheet for sheets in rated.values() for sheet in sheets}),
-        "texts": texts,
-        "unrated": read.rows - read.human_only - texts,
-        "human_only": read.human_only,
-        "settings": settings | {"permutations": PERMUTATIONS, "resamples": RESAMPLES},
-        "alpha": ALPHA,
-        "power": POWER,
-        "smallest": SMALLEST,
-    }
 
 
-def write_tally(folder: Path, answers: Sequence[Path]) -> dict[str, Any]:
+def write_tally(folder: Path, answers: Sequence[Path]) -> Survey:
     """`tally`, written as survey.json and survey.md into the questionnaire's folder."""
     result = tally(folder, answers)
     with disk_errors(folder):
         start_ledger(folder, KIND)
-        write_json(folder / SURVEY, result)
+        write_record(folder / SURVEY, result)
         write_atomic(folder / "survey.md", result_page(result).encode())
     return result
 
@@ -135,7 +135,7 @@ class _Read:
 
 
 def _read(
-    answers: Sequence[Path], known: Mapping[tuple[str, ...], Any], models: Sequence[str]
+    answers: Sequence[Path], known: Mapping[tuple[str, ...], KeyRow], models: Sequence[str]
 ) -> _Read:
     shares: dict[str, list[float]] = {model: [] for model in models}
     human_only = 0
@@ -160,11 +160,11 @@ def _read(
                     f"{where}: sheet {place[0]}, row {place[1]} stands here twice; leave one out"
                 )
             seen.add(place)
-            own = own_words(str(one.get("sentence", "")), row["text"])
+            own = own_words(one.sentence, row["text"])
             human_only += own <= 0
             if (ratings := _ratings(row, where)) and own > 0:
-                found[one["model"]].setdefault(place[0], []).append(ratings)
-                shares[one["model"]].append(own / count_words(row["text"]))
+                found[one.model].setdefault(place[0], []).append(ratings)
+                shares[one.model].append(own / count_words(row["text"]))
     rated = {
         model: {sheet: np.array(one) for sheet, one in sheets.items()}
         for model, sheets in found.items()
@@ -195,48 +195,61 @@ def _index(ratings_ts: Floats) -> float:
     return float(ratings_ts.sum(axis=1).mean()) - 2
 
 
-def _model(
-    model: str, sheets: Mapping[str, Floats], means: Mapping[str, float], seed: int
-) -> dict[str, Any]:
-    values_k = np.array(list(means.values()))
+def _model(model: str, read: _Read, means: Mapping[str, float], seed: int) -> ModelIndex:
+    """Args: means: sheet → the person's mean of this model's texts."""
+    sheets, values_k = read.rated[model], np.array(list(means.values()))
     low, high = _interval(values_k, seed, model)
     scales = np.mean([one.mean(axis=0) for one in sheets.values()], axis=0)
-    row = {
-        "model": model,
-        "index": float(values_k.mean()),
-        "low": low,
-        "high": high,
-        "respondents": len(values_k),
-    }
-    return (
-        row
-        | {"texts": sum(map(len, sheets.values()))}
-        | dict(zip(SCALES, map(float, scales), strict=True))
+    return ModelIndex(
+        model,
+        float(values_k.mean()),
+        low,
+        high,
+        len(values_k),
+        sum(map(len, sheets.values())),
+        **dict(zip(SCALES, map(float, scales), strict=True)),
+        own_share=float(np.mean(read.own_shares[model])),
+    )
+
+
+def _differences(
+    means: Mapping[str, Mapping[str, float]], models: Sequence[str], seed: int
+) -> tuple[Difference, ...]:
+    """All pairs of models, judged as one family."""
+    compared = [_difference(means, a, b, seed) for a, b in combinations(models, 2)]
+    level = ALPHA / max(1, len(compared))
+    found = [_detectable(error, row.respondents, level) for row, error in compared]
+    family = judged(
+        [
+            Hypothesis(row.p, powered=points <= SMALLEST)
+            for (row, _), points in zip(compared, found, strict=True)
+        ]
+    )
+    return tuple(
+        replace(
+            row,
+            p_holm=one.p_holm,
+            detectable=None if math.isinf(points) else points,
+            verdict=one.verdict,
+        )
+        for (row, _), points, one in zip(compared, found, family, strict=True)
     )
 
 
 def _difference(
     means: Mapping[str, Mapping[str, float]], a: str, b: str, seed: int
-) -> dict[str, Any]:
-    """First less second, over the people who rated both; a blank where there is none."""
+) -> tuple[Difference, float]:
+    """A pair without a verdict, and its standard error in points; infinite where fewer than two
+    people rated both.
+    """
     both = [sheet for sheet in means[a] if sheet in means[b]]
+    if not both:
+        return Difference(a, b, None, None, None, 0, 1.0), math.inf
     values_k = np.array([means[a][sheet] - means[b][sheet] for sheet in both])
-    row: dict[str, Any] = {
-        "first": a,
-        "second": b,
-        "difference": None,
-        "low": None,
-        "high": None,
-        "respondents": len(both),
-    }
-    row |= {"p": 1.0, "error": math.inf}
-    if len(both):
-        row |= {"difference": float(values_k.mean())}
-        row |= dict(zip(("low", "high"), _interval(values_k, seed, a, b), strict=True))
-        row |= {"p": sign_flips(values_k, PERMUTATIONS, stream(seed, "survey", "signs", a, b))}
-    if len(both) > 1:
-        row |= {"error": float(values_k.std(ddof=1)) / math.sqrt(len(both))}
-    return row
+    low, high = _interval(values_k, seed, a, b)
+    p = sign_flips(values_k, PERMUTATIONS, stream(seed, "survey", "signs", a, b))
+    error = float(values_k.std(ddof=1)) / math.sqrt(len(both)) if len(both) > 1 else math.inf
+    return Difference(a, b, float(values_k.mean()), low, high, len(both), p), error
 
 
 def _interval(values_k: Floats, seed: int, *names: str) -> tuple[float | None, float | None]:
@@ -244,25 +257,6 @@ def _interval(values_k: Floats, seed: int, *names: str) -> tuple[float | None, f
         return None, None
     drawn = resampled_means(values_k, RESAMPLES, stream(seed, "survey", "bootstrap", *names))
     return widened_interval(drawn, len(values_k))
-
-
-def _with_verdicts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The family with Holm's p, the smallest difference found with 80% probability (None: none
-    could be), and the verdict.
-    """
-    found = [_detectable(row.pop("error"), row["respondents"], ALPHA / len(rows)) for row in rows]
-    tests = [
-        Hypothesis(row["p"], powered=one <= SMALLEST) for row, one in zip(rows, found, strict=True)
-    ]
-    return [
-        row
-        | {
-            "p_holm": judgement.p_holm,
-            "detectable": None if math.isinf(one) else one,
-            "verdict": judgement.verdict,
-        }
-        for row, one, judgement in zip(rows, found, judged(tests), strict=True)
-    ]
 
 
 def _detectable(error: float, people: int, alpha: float) -> float:

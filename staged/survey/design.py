@@ -20,102 +20,33 @@ from __future__ import annotations
 
 import json
 import random
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from staged.corpus.build import CorpusSettings, split_documents
-from staged.corpus.passages import ABBREVIATION, PARAGRAPH_END, sentence_spans
 from staged.errors import ArtifactError, PlanError
-from staged.files.sheets import not_a_key, one_line, read_key_file, words_digest, write_sheet_file
+from staged.files.sheets import words_digest, write_sheet_file
 from staged.model.checkpoints import model_folder
 from staged.model.sources.releases import folder_name
 from staged.pages.figures import counted
 from staged.progress import Progress, shifted, silent
-from staged.records import count_words
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
-from staged.samples.prompts import read_prompts
 from staged.samples.sample_stage import FILE, keep_folder
-from staged.settings import LARGEST
 from staged.storage.digests import digest
 from staged.storage.gate import check_replaceable, start_ledger
-from staged.storage.json_files import write_json
+from staged.storage.records import to_json, write_record
 from staged.storage.writing import disk_errors, locked, write_atomic
 from staged.streams import derive
 from staged.survey.page import sheet_page
+from staged.survey.plan import HEADER, KIND, OWN_WORDS, SCALES, SurveySettings
+from staged.survey.results import KEY, Asked, Key, KeyRow, read_key
+from staged.survey.texts import finished, opening_sentences, own_words
 
-__all__ = ["HEADER", "KEY", "OF", "SCALES", "SurveySettings", "make_survey"]
+__all__ = ["make_survey"]
 
-SCALES = ("believable", "accurate", "clear")
-HEADER = ("sheet", "row", "text", *SCALES, "remarks")
-KEY, OF = "key.json", "staged survey"
-KIND = "questionnaire"  # what its folder is called
-WORDS = range(
-    8, 41
-)  # of an opening sentence: enough to set a theme, and room for the model in a small context
-FINISHED = (".", "!", "?", '."', '!"', '?"', ".”", "!”", "?”")
-# Stops that end no sentence, where a text was cut behind them: of abbreviations, and within a
-# number.
-UNFINISHED = re.compile(
-    rf"(?:{ABBREVIATION.pattern.removesuffix('$')}|\b(?:Jr|Sr|Prof|Rev|Sen|Rep|Gov|Lt|Sgt|Capt|Maj|Fr|Co|Inc|Ltd|Corp|Bros|etc|cf|e\.g|i\.e|"
-    r"pp?|vol|ch|Fig|fig|Art|Sec|approx|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.|\d\.)[\"”]?$"
-)
-OWN_WORDS = 10  # of the model at least in a text that people rate
 TRIES = 8  # draws of a text until it has them
-
-
-@dataclass(frozen=True)
-class SurveySettings:
-    """What is asked, and of how many people.
-
-    Attributes:
-        models: whose texts, smallest first.
-        sheets: people who will answer.
-        each: texts of each model on a sheet.
-        length: tokens that a model adds at most; its text ends with the last sentence that it
-            finished, and has OWN_WORDS of its own.
-        method: how tokens are drawn, by name.
-        sentences: file of opening sentences, one a line; empty takes them from presidential
-            messages that no shipped model and no detector learned from.
-        seed: everything random depends on it.
-        batch, precision, device: as `SampleSettings` has them.
-    """
-
-    models: tuple[str, ...]
-    sheets: int = 20
-    each: int = 2
-    length: int = 150
-    method: str = "nucleus"
-    sentences: str = ""
-    seed: int = 1
-    batch: int = 64
-    precision: str = ""
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        if not self.models:
-            raise PlanError("survey: give at least one model")
-        for name, count in Counter(self.models).items():
-            if count > 1:
-                raise PlanError(
-                    f"survey: {name} is given twice; a comparison needs two different models"
-                )
-        for name, least in (("sheets", 2), ("each", 1), ("length", 1), ("batch", 1)):
-            if not least <= getattr(self, name) <= LARGEST:
-                raise PlanError(
-                    f"survey: {name} must be at least {least} and at most {LARGEST:,}, not"
-                    f" {getattr(self, name)}"
-                )
-
-    @property
-    def texts(self) -> int:
-        """Texts on a sheet."""
-        return self.each * len(self.models)
 
 
 @dataclass(frozen=True)
@@ -133,25 +64,6 @@ class _Shown:
 
     text: str
     tries: int
-
-
-def read_key(folder: Path) -> dict[str, Any]:
-    """A questionnaire's settings, and whose text each row is.
-
-    Raises:
-        ArtifactError: missing or damaged.
-    """
-    key = read_key_file(folder / KEY, of=OF)
-    try:
-        models, _, rows = set(key["settings"]["models"]), int(key["settings"]["seed"]), key["rows"]
-        whole = bool(rows) and all(
-            one["model"] in models and {"sheet", "row", "text_sha256"} <= one.keys() for one in rows
-        )
-    except (AttributeError, KeyError, TypeError, ValueError):
-        whole = False
-    if not whole:
-        raise not_a_key(folder / KEY, of=OF)
-    return dict(key)
 
 
 def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent) -> int:
@@ -172,19 +84,18 @@ def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent
     """
     for name in settings.models:
         model_folder(name)  # before minutes of work on the others
-    slots = _slots(settings, _openings(settings))
-    asked = asdict(settings) | {
-        "sentences_sha256": words_digest("\n".join(one.sentence for one in slots))
-    }
+    slots = _slots(settings, opening_sentences(settings))
+    sentences = words_digest("\n".join(one.sentence for one in slots))
+    asked = Asked(**asdict(settings), sentences_sha256=sentences)
     with disk_errors(out), locked(out):
         if (out / KEY).is_file():
-            if read_key(out)["settings"] != {**asked, "models": list(settings.models)}:
+            if read_key(out).settings != asked:
                 raise ArtifactError(
                     f"{out}: holds a questionnaire of other settings; choose another folder for a"
                     " new one"
                 )
             return settings.sheets
-        start_ledger(out, KIND, of=digest([json.dumps(asked, sort_keys=True)]))
+        start_ledger(out, KIND, of=digest([json.dumps(to_json(asked), sort_keys=True)]))
         for place in (
             out / KEY,
             *chain(*(_sheet_files(settings, out, 1 + i) for i in range(settings.sheets))),
@@ -193,34 +104,6 @@ def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent
         texts = _generated(settings, slots, out, progress)
         _write(settings, slots, texts, asked, out)
     return settings.sheets
-
-
-def _openings(settings: SurveySettings) -> list[str]:
-    """As many different sentences as the sheets need, in random order."""
-    groups = -(-settings.sheets // len(settings.models))
-    wanted = groups * settings.texts
-    found = (
-        list(dict.fromkeys(map(one_line, read_prompts(settings.sentences))))
-        if settings.sentences
-        else _messages()
-    )
-    if len(found) < wanted:
-        where = settings.sentences or "the embedded corpus"
-        raise PlanError(
-            f"survey: {where} holds {len(found)} different sentences, {wanted} are needed; lower"
-            " --sheets or --each"
-        )
-    return random.Random(derive(settings.seed, "survey", "sentences")).sample(found, wanted)
-
-
-def _messages() -> list[str]:
-    """First sentences of paragraphs of the embedded corpus's test documents."""
-    documents = [one for one in split_documents(CorpusSettings()) if one.split == "test"]
-    paragraphs = [one_line(part) for one in documents for part in PARAGRAPH_END.split(one.text)]
-    first = [text[slice(*next(sentence_spans(text)))] for text in paragraphs if text]
-    return list(
-        dict.fromkeys(one for one in first if len(one.split()) in WORDS and one.endswith(FINISHED))
-    )
 
 
 def _slots(settings: SurveySettings, openings: Sequence[str]) -> list[_Slot]:
@@ -300,36 +183,15 @@ def _continued(
     return [row["text"] for row in read_samples(folder / FILE)]
 
 
-def finished(sentence: str, added: str) -> str:
-    """Sentence and addition in one line, up to the last sentence that was finished; where the model
-    finished none, the sentence.
-    """
-    text, opening = one_line(sentence + added), one_line(sentence)
-    ends = (end for _, end in reversed(list(sentence_spans(text))) if end > len(opening))
-    return next(
-        (
-            text[:end]
-            for end in ends
-            if text[:end].endswith(FINISHED) and not UNFINISHED.search(text[:end])
-        ),
-        opening,
-    )
-
-
-def own_words(sentence: str, text: str) -> int:
-    """Words of a text that its opening sentence does not have: the model's."""
-    return count_words(text) - count_words(sentence)
-
-
 def _write(
     settings: SurveySettings,
     slots: Sequence[_Slot],
     texts: dict[_Slot, _Shown],
-    asked: dict[str, Any],
+    asked: Asked,
     out: Path,
 ) -> None:
     (out / "sheets").mkdir(exist_ok=True)
-    key: list[dict[str, Any]] = []
+    key: list[KeyRow] = []
     for sheet in range(1, settings.sheets + 1):
         shown = [one for one in slots if one.sheet == sheet]
         random.Random(derive(settings.seed, "survey", "order", str(sheet))).shuffle(shown)
@@ -337,23 +199,20 @@ def _write(
         table, page = _sheet_files(settings, out, sheet)
         write_sheet_file(table, HEADER, rows)
         write_atomic(page, sheet_page(sheet, [texts[one].text for one in shown], SCALES).encode())
-        key += [
-            {"sheet": sheet, "row": row} | _known(one, texts[one])
-            for row, one in enumerate(shown, 1)
-        ]
-    write_json(out / KEY, {"settings": asked, "rows": key, "own_words_at_least": OWN_WORDS})
+        key += [_key_row(row, one, texts[one]) for row, one in enumerate(shown, 1)]
+    write_record(out / KEY, Key(asked, tuple(key), OWN_WORDS))
 
 
-def _known(slot: _Slot, shown: _Shown) -> dict[str, Any]:
-    """What the key says of a text: whose it is, what of it a person wrote, and how often it was
-    drawn.
-    """
-    facts = {
-        "model": slot.model,
-        "sentence": slot.sentence,
-        "own_words": own_words(slot.sentence, shown.text),
-    }
-    return facts | {"tries": shown.tries, "text_sha256": words_digest(shown.text)}
+def _key_row(row: int, slot: _Slot, shown: _Shown) -> KeyRow:
+    return KeyRow(
+        slot.sheet,
+        row,
+        words_digest(shown.text),
+        slot.model,
+        slot.sentence,
+        own_words(slot.sentence, shown.text),
+        shown.tries,
+    )
 
 
 def _sheet_files(settings: SurveySettings, out: Path, sheet: int) -> tuple[Path, Path]:

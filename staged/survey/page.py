@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from staged.pages.figures import counted, figure, p_text
+from staged.pages.figures import counted, figure, p_text, percent
 from staged.pages.markdown import table
 from staged.pages.rendering import environment
 from staged.stats.judging import DIFFERS, UNKNOWN
+from staged.survey.results import Difference, ModelIndex, Survey
 
 __all__ = ["result_page", "sentence", "sheet_page"]
 
@@ -25,20 +25,18 @@ def sheet_page(sheet: int, texts: Sequence[str], scales: Sequence[str]) -> str:
     return page.render(sheet=sheet, texts=texts, scales={one: SCALES_SHOWN[one] for one in scales})
 
 
-def sentence(row: Mapping[str, Any], smallest: float) -> str:
+def sentence(row: Difference, smallest: float) -> str:
     """A pair of models in words, from its row and nothing else."""
-    a, b, n = row["first"], row["second"], row["respondents"]
-    if row["difference"] is None:
+    a, b, n = row.first, row.second, row.respondents
+    if row.difference is None:
         return f"Not enough evidence about the credibility of {a} and {b}: nobody rated both."
     said = (
-        f"{figure(row['difference'], row['low'], row['high'], form='+.2f')} points, n = {n} people,"
-        f" Holm p {p_text(row['p_holm'])}"
+        f"{figure(row.difference, row.low, row.high, form='+.2f')} points, n = {n} people,"
+        f" Holm p {p_text(row.p_holm)}"
     )
-    if row["verdict"] == DIFFERS:
-        return (
-            f"{a} is rated {'more' if row['difference'] > 0 else 'less'} credible than {b}: {said}."
-        )
-    if row["verdict"] == UNKNOWN:
+    if row.verdict == DIFFERS:
+        return f"{a} is rated {'more' if row.difference > 0 else 'less'} credible than {b}: {said}."
+    if row.verdict == UNKNOWN:
         return (
             f"Not enough evidence about the credibility of {a} and {b}: {said}; {smallest:g} points"
             " could have been missed."
@@ -46,8 +44,12 @@ def sentence(row: Mapping[str, Any], smallest: float) -> str:
     return f"No statistically significant difference in credibility between {a} and {b}: {said}."
 
 
-def _left_out(result: Mapping[str, Any]) -> str:
-    only = result["human_only"]
+def _own_share(one: ModelIndex) -> str:
+    return percent(one.own_share, None, None, digits=0, unit="%")
+
+
+def _left_out(result: Survey) -> str:
+    only = result.human_only
     return (
         f"Left out as a person's alone: {counted(only, 'text')} to which the model had added"
         " nothing. "
@@ -56,36 +58,36 @@ def _left_out(result: Mapping[str, Any]) -> str:
     )
 
 
-def result_page(result: Mapping[str, Any]) -> str:
+def result_page(result: Survey) -> str:
     """survey.md from what survey.json holds."""
-    settings = result["settings"]
-    own = ", ".join(f"{one['own_share']:.0%} ({one['model']})" for one in result["models"])
+    settings = result.settings
+    own = ", ".join(f"{_own_share(one)} ({one.model})" for one in result.models)
     models = [
         (
-            one["model"],
-            figure(one["index"], one["low"], one["high"], form=".2f"),
-            *(one["respondents"], one["texts"]),
-            *(f"{one[scale]:.2f}" for scale in SCALES_SHOWN),
+            one.model,
+            figure(one.index, one.low, one.high, form=".2f"),
+            *(one.respondents, one.texts),
+            *(f"{mean:.2f}" for mean in (one.believable, one.accurate, one.clear)),
         )
-        for one in result["models"]
+        for one in result.models
     ]
     pairs = [
         (
-            f"{one['first']} − {one['second']}",
-            figure(one["difference"], one["low"], one["high"], form="+.2f"),
-            *(one["respondents"], p_text(one["p"]), p_text(one["p_holm"])),
-            "–" if one["detectable"] is None else f"{one['detectable']:.2f}",
-            one["verdict"],
+            f"{one.first} − {one.second}",
+            figure(one.difference, one.low, one.high, form="+.2f"),
+            *(one.respondents, p_text(one.p), p_text(one.p_holm)),
+            "–" if one.detectable is None else f"{one.detectable:.2f}",
+            one.verdict,
         )
-        for one in result["differences"]
+        for one in result.differences
     ]
-    lines = [f"# Credibility: {', '.join(settings['models'])}", ""]
-    lines += [f"* {one['text']}" for one in result["sentences"]] + [""] * bool(result["sentences"])
+    lines = [f"# Credibility: {', '.join(settings.models)}", ""]
+    lines += [f"* {one.text}" for one in result.sentences] + [""] * bool(result.sentences)
     lines += [
         (
-            f"{result['respondents']} people rated {result['texts']} texts, and left"
-            f" {result['unrated']} unrated. The texts continue sentences of people by at most"
-            f" {settings['length']} tokens, method {settings['method']}, seed {settings['seed']}."
+            f"{result.respondents} people rated {result.texts} texts, and left"
+            f" {result.unrated} unrated. The texts continue sentences of people by at most"
+            f" {settings.length} tokens, method {settings.method}, seed {settings.seed}."
             " Every text begins with such a sentence, which is rated with it; the model's own are"
             f" {own} of its words. {_left_out(result)}The index is believable + accurate + clear −"
             " 2, so 1 … 10."
@@ -93,9 +95,9 @@ def result_page(result: Mapping[str, Any]) -> str:
         "",
         (
             "Intervals are 95% and resample people; p is two-sided, by"
-            f" {settings['permutations']:,} sign flips of people's differences, Holm-corrected; α ="
-            f" {result['alpha']:g}. `detectable` is the difference found with probability"
-            f" {result['power']:g}, in points; where it is above {result['smallest']:g} and nothing"
+            f" {settings.permutations:,} sign flips of people's differences, Holm-corrected; α ="
+            f" {result.alpha:g}. `detectable` is the difference found with probability"
+            f" {result.power:g}, in points; where it is above {result.smallest:g} and nothing"
             " is significant, the verdict is `not enough evidence`."
         ),
         "",

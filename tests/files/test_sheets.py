@@ -21,6 +21,7 @@ from staged.files.sheets import (
     words_digest,
     write_sheet_file,
 )
+from staged.survey.results import KeyRow
 
 HEADER = ("row", "text", "rating")
 ROWS = [
@@ -128,7 +129,7 @@ def test_what_is_no_whole_number_stays_as_it_is(cell: str) -> None:
     "cell", ["1234", "1,234", "1.234", "1 234", "1\u202f234", "1'234", "1234.0", "'1234"]
 )
 def test_a_row_is_joined_by_its_number_and_its_text(cell: str) -> None:
-    known = {("1234",): {"text_sha256": words_digest("A text.")}}
+    known = {("1234",): KeyRow(1, 1234, words_digest("A text."), "a model")}
     assert row_of({"row": cell, "text": "A  text."}, known, "row") == (("1234",), known["1234",])
     assert row_of({"row": cell, "text": "Another."}, known, "row") is None
     assert row_of({"row": "1235", "text": "A text."}, known, "row") is None

@@ -23,10 +23,13 @@ from staged.model.checkpoints import model_folder
 from staged.release.card.measured import read_evidence
 from staged.samples import dataset
 from staged.stats.comparing import resampled_means, stream, widened_interval
-from staged.survey import design
+from staged.storage.records import read_record
+from staged.survey import texts as survey_texts
 from staged.survey.analyse import tally
-from staged.survey.design import HEADER, SCALES, SurveySettings, make_survey
+from staged.survey.design import make_survey
 from staged.survey.page import result_page
+from staged.survey.plan import HEADER, OWN_WORDS, SCALES, SurveySettings
+from staged.survey.results import Survey
 from tests.conftest import prose
 
 MODELS = ("./alpha", "./beta", "./gamma")
@@ -184,23 +187,23 @@ def test_killed_it_continues_to_the_same_bytes_and_done_it_is_left_alone(
     ],
 )
 def test_a_text_ends_with_the_last_sentence_that_the_model_finished(added: str, shown: str) -> None:
-    assert design.finished("It rained.", added) == shown
+    assert survey_texts.finished("It rained.", added) == shown
 
 
 def test_an_opening_without_an_end_is_finished_by_the_model() -> None:
     assert (
-        design.finished("In a finding, scientists", " found a herd. It sp")
+        survey_texts.finished("In a finding, scientists", " found a herd. It sp")
         == "In a finding, scientists found a herd."
     )
     assert (
-        design.finished("In a finding, scientists", " found a herd of")
+        survey_texts.finished("In a finding, scientists", " found a herd of")
         == "In a finding, scientists"
     )
 
 
 def test_every_text_holds_enough_of_the_models_own(here: Path) -> None:
     key = json.loads((here / "key.json").read_text(encoding="utf-8"))
-    assert key["own_words_at_least"] == design.OWN_WORDS
+    assert key["own_words_at_least"] == OWN_WORDS
     texts = {
         (row["sheet"], row["row"]): row["text"]
         for path in (here / "sheets").glob("*.csv")
@@ -209,9 +212,9 @@ def test_every_text_holds_enough_of_the_models_own(here: Path) -> None:
     for one in key["rows"]:
         text = texts[str(one["sheet"]), str(one["row"])]
         assert text.startswith(one["sentence"])
-        assert text.endswith(design.FINISHED)
+        assert text.endswith(survey_texts.FINISHED)
         own = len(text.split()) - len(one["sentence"].split())
-        assert own == one["own_words"] >= design.OWN_WORDS
+        assert own == one["own_words"] >= OWN_WORDS
     assert max(one["tries"] for one in key["rows"]) > 1  # else nothing here was drawn again
 
 
@@ -244,14 +247,14 @@ def test_an_older_questionnaire_is_tallied_without_what_a_person_alone_wrote(her
     rows[0]["text"] = bare["sentence"]
     write(here / "answers.csv", [row | dict.fromkeys(SCALES, "3,0") for row in rows], ";")
     found = tally(here, [here / "answers.csv"])
-    assert (found["texts"], found["unrated"], found["human_only"]) == (5, 0, 1)
-    assert {one["model"]: one["texts"] for one in found["models"]}[bare["model"]] == 1
-    assert all(0 < one["own_share"] < 1 for one in found["models"])
+    assert (found.texts, found.unrated, found.human_only) == (5, 0, 1)
+    assert {one.model: one.texts for one in found.models}[bare["model"]] == 1
+    assert all(0 < (one.own_share or 0) < 1 for one in found.models)
     assert "Left out as a person's alone: 1 text to which" in result_page(found)
 
 
 def test_sentences_of_the_embedded_corpus_are_whole_and_of_test_documents() -> None:
-    found = design._messages()
+    found = survey_texts._messages()
     assert len(found) > 1000
     assert all(8 <= len(one.split()) <= 40 for one in found)
 
@@ -286,6 +289,7 @@ def test_a_rise_that_people_agree_on_is_found(here: Path, separator: str) -> Non
     )
     page = (here / "survey.md").read_text(encoding="utf-8")
     assert "8 people rated 48 texts, and left 0 unrated" in page
+    assert read_record(here / "survey.json", Survey) == tally(here, answers)
     evidence = read_evidence([here])
     assert [one.model for one in evidence.credibility] == ["alpha", "beta", "gamma"]
     assert (evidence.differences[0]["first"], evidence.differences[0]["second"]) == (
@@ -300,15 +304,13 @@ def test_few_people_are_not_enough_evidence_and_one_has_no_interval(here: Path) 
         return (4, 4, 4) if model == "./gamma" else (1, 1, 1)
 
     few = tally(here, answer(here, rate, range(1, 5)))
-    assert {row["verdict"] for row in few["differences"]} == {
+    assert {row.verdict for row in few.differences} == {
         "not enough evidence"
     }  # 2 / 2⁴ is above any level
-    assert {row["detectable"] for row in few["differences"]} == {None}
-    assert "84 points could have been missed" in few["sentences"][0]["text"]
+    assert {row.detectable for row in few.differences} == {None}
+    assert "84 points could have been missed" in few.sentences[0].text
     alone = tally(here, answer(here, rate, range(1, 2)))
-    assert {(row["low"], row["high"]) for row in alone["models"] + alone["differences"]} == {
-        (None, None)
-    }
+    assert {(row.low, row.high) for row in (*alone.models, *alone.differences)} == {(None, None)}
 
 
 def test_a_person_counts_once_and_blanks_are_left_out(here: Path) -> None:
@@ -320,9 +322,9 @@ def test_a_person_counts_once_and_blanks_are_left_out(here: Path) -> None:
     write(path, rows)  # type: ignore[arg-type]
     (other,) = answer(here, lambda model, sheet, text: (1, 1, 1), range(2, 3))
     found = tally(here, [path, other])
-    assert (found["texts"], found["unrated"]) == (11, 1)
-    assert found["models"][0]["index"] == (7 + 1) / 2
-    assert (found["models"][0]["texts"], found["models"][1]["texts"]) == (3, 4)
+    assert (found.texts, found.unrated) == (11, 1)
+    assert found.models[0].index == (7 + 1) / 2
+    assert (found.models[0].texts, found.models[1].texts) == (3, 4)
 
 
 def spoilt(here: Path, **change: str) -> Path:

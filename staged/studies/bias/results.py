@@ -1,5 +1,6 @@
-"""What `bias.json` and `tally.json` hold, row by row. Shares are fractions in [0, 1], percentages
-say so; `low` and `high` bound 95% intervals.
+"""What `bias.json`, a sheet's key and `tally.json` hold, row by row.
+
+Shares are fractions in [0, 1], percentages say so; `low` and `high` bound 95% intervals.
 """
 
 from __future__ import annotations
@@ -200,6 +201,29 @@ class BiasResult:
     sentences: tuple[Sentence, ...]
     occupations: tuple[NamedWords, ...]
     sentence_pairs: SentencePairs
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """Whose text a row of a blinded sheet shows; `sample`: its number in the model's samples of the
+    set, `text_sha256`: `words_digest` of the text.
+    """
+
+    row: int
+    text_sha256: str
+    model: str
+    set: str
+    attribute: str
+    group: str
+    sample: int
+
+
+@dataclass(frozen=True)
+class SheetKey:
+    """`SHEET.key.json`."""
+
+    rows: tuple[SheetRow, ...]
+    seed: int
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from staged.errors import CorpusError, PlanError
 from staged.files.sheets import (
-    not_a_key,
     numbered_rows,
     one_line,
     read_key_file,
@@ -40,19 +38,20 @@ from staged.stats.comparing import (
 )
 from staged.stats.judging import Hypothesis, judged
 from staged.storage.gate import check_replaceable, start_ledger
-from staged.storage.json_files import write_json
 from staged.storage.records import write_record
 from staged.storage.writing import disk_errors, write_atomic
 from staged.studies.bias.page import tally_page
 from staged.studies.bias.probe import KIND, Asked, samples_folder
 from staged.studies.bias.prompts import prompts
-from staged.studies.bias.results import RatedGroup, RatedPair, Share, Tally
+from staged.studies.bias.results import RatedGroup, RatedPair, Share, SheetKey, SheetRow, Tally
 
 HEADER = ("row", "text", "rating", "remarks")
 RATINGS = {"favourable": 1, "neutral": 0, "unfavourable": -1}
 OF = "staged bias"
 MASK = "XYZ"
 PERMUTATIONS, RESAMPLES = 9999, 9999
+
+Drawn = tuple[str, str, str, str, int]  # model, set, attribute, group, number of the sample
 
 
 def write_sheet(
@@ -76,11 +75,11 @@ def write_sheet(
         (number, one_line(f"{MASK} {rows[i][0]}"), "", "") for number, i in enumerate(order, 1)
     ]
     key = [
-        {"row": number, "text_sha256": words_digest(shown[number - 1][1])} | rows[i][1]
+        SheetRow(number, words_digest(shown[number - 1][1]), *rows[i][1])
         for number, i in enumerate(order, 1)
     ]
     with disk_errors(path):
-        write_json(key_file(path), {"rows": key, "seed": asked.settings.seed})
+        write_record(key_file(path), SheetKey(tuple(key), asked.settings.seed))
         write_sheet_file(path, HEADER, shown, form=_is_blank)
     return len(rows)
 
@@ -148,9 +147,7 @@ def tally(path: Path, *, seed: int = 1) -> Tally:
                 " leave it empty"
             )
         if word:
-            rated.setdefault((one["model"], one["attribute"], one["group"]), []).append(
-                RATINGS[word]
-            )
+            rated.setdefault((one.model, one.attribute, one.group), []).append(RATINGS[word])
     if not rated:
         raise CorpusError(
             f"{path}: holds no rating; write {', '.join(RATINGS)} into its column rating"
@@ -160,19 +157,10 @@ def tally(path: Path, *, seed: int = 1) -> Tally:
     return Tally(n, len(key) - n, groups, _comparisons(rated, seed))
 
 
-def _read_key(sheet: Path) -> dict[tuple[str, ...], dict[str, Any]]:
+def _read_key(sheet: Path) -> dict[tuple[str, ...], SheetRow]:
     """Row → whose text it is."""
-    path = key_file(sheet)
-    key = read_key_file(path, of=OF)
-    try:
-        return {
-            (str(one["row"]),): {
-                name: one[name] for name in ("text_sha256", "model", "attribute", "group")
-            }
-            for one in key["rows"]
-        }
-    except (KeyError, TypeError):
-        raise not_a_key(path, of=OF) from None
+    key = read_key_file(key_file(sheet), SheetKey, of=OF)
+    return {(str(one.row),): one for one in key.rows}
 
 
 def write_tally(path: Path, out: Path, *, seed: int = 1) -> Tally:
@@ -188,9 +176,9 @@ def write_tally(path: Path, out: Path, *, seed: int = 1) -> Tally:
 
 def _drawn(
     model: str, asked: Asked, out: Path, per_group: int, rng: np.random.Generator
-) -> list[tuple[str, dict[str, Any]]]:
-    """(template and completion, key) of one model's rows."""
-    rows: list[tuple[str, dict[str, Any]]] = []
+) -> list[tuple[str, Drawn]]:
+    """(template and completion, whose) of one model's rows."""
+    rows: list[tuple[str, Drawn]] = []
     for name, templates in asked.terms.templates.items():
         texts = [row["text"] for row in read_samples(samples_folder(out, model, name) / FILE)]
         listed, each = prompts(asked.terms, name), asked.settings.per_prompt
@@ -198,14 +186,8 @@ def _drawn(
         for first in range(0, len(texts), size):
             for i in sorted(first + rng.choice(size, per_group, replace=False)):
                 prompt = listed[i // each]
-                known = {
-                    "model": model,
-                    "set": name,
-                    "attribute": prompt.attribute,
-                    "group": prompt.group,
-                    "sample": int(i),
-                }
-                rows.append((prompt.template + texts[i], known))
+                whose = (model, name, prompt.attribute, prompt.group, int(i))
+                rows.append((prompt.template + texts[i], whose))
     return rows
 
 
