@@ -1,54 +1,140 @@
 """Release a language model the way GPT-2 1.5B was released: with its weights, its detector, its
 evidence and its card.
 
-The public verbs; each is imported when first used, so `import staged` is instant.
+The verbs are functions, one a command of the command line; what they take and give are the types
+beside them. `docs/python.md` walks through them.
+
+    a text in hand   detect, open_examiner, calibrate, stress, evaluate_raid
+    models           sample, train, convert, evaluate_lm
+    studies          study, bias, make_survey, tally_survey, train_detector, transfer, write_report
+    release          card, release_status, advance_release, verify, make_keys
+
+Importing this is instant: a model's library is loaded by the first verb that needs one.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from staged.errors import StagedError
+from staged.progress import NamedProgress, Progress
+from staged.records import HUMAN, MACHINE, Document
+from staged.verbs.models import convert, evaluate_lm, sample, train
+from staged.verbs.release import (
+    WrittenCard,
+    advance_release,
+    card,
+    make_keys,
+    release_status,
+    verify,
+)
+from staged.verbs.studies import (
+    bias,
+    make_survey,
+    study,
+    tally_bias,
+    tally_survey,
+    train_detector,
+    transfer,
+    write_report,
+)
+from staged.verbs.texts import calibrate, detect, evaluate_raid, open_examiner, stress
+
+if TYPE_CHECKING:  # what a checker and an editor see at once; a program when it asks
+    from staged.verbs.types import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "BPE": "staged.model.bpe",
-    "BiasSettings": "staged.studies.bias.probe",
-    "Cell": "staged.cells",
-    "Document": "staged.records",
-    "Examiner": "staged.detectors.detect",
-    "GPT2": "staged.model.gpt2.model",
-    "SampleSettings": "staged.samples.dataset",
-    "StagedError": "staged.errors",
-    "StudySettings": "staged.studies.detection.plan",
-    "SurveySettings": "staged.survey.design",
-    "TrainSettings": "staged.model.training.plan",
-    "compare_probed": "staged.studies.bias.run",
-    "load_detector": "staged.detectors.catalog",
-    "load_model": "staged.model.checkpoints",
-    "make_survey": "staged.survey.design",
-    "method": "staged.samples.methods",
-    "open_detector": "staged.detectors.catalog",
-    "probe_models": "staged.studies.bias.run",
-    "raid_detector": "staged.raid.evaluate",
-    "read_finetune": "staged.studies.finetune.plan",
-    "read_study": "staged.studies.detection.plan",
-    "run_finetune": "staged.studies.finetune.study",
-    "run_study": "staged.studies.detection.study",
-    "sample": "staged.samples.dataset",
-    "train": "staged.model.training.train",
-    "write_report": "staged.studies.detection.page",
-    "write_samples": "staged.samples.dataset",
-}
+__all__ = [
+    "BPE",
+    "FINE_TUNING",
+    "GPT2",
+    "HUMAN",
+    "MACHINE",
+    "Achieved",
+    "Advance",
+    "BiasResult",
+    "BiasSettings",
+    "Calibration",
+    "Cell",
+    "Change",
+    "CorpusSettings",
+    "Detector",
+    "Document",
+    "Evaluation",
+    "Examiner",
+    "FinishedStudy",
+    "Fitted",
+    "Method",
+    "NamedProgress",
+    "Opinion",
+    "Outcome",
+    "Problem",
+    "Progress",
+    "RaidSettings",
+    "Sample",
+    "Scored",
+    "Scorer",
+    "Segment",
+    "Share",
+    "Stage",
+    "StagedError",
+    "Standing",
+    "StressReport",
+    "StressSettings",
+    "Stressed",
+    "Survey",
+    "SurveySettings",
+    "Tally",
+    "TokenEvidence",
+    "TrainSettings",
+    "TrainStep",
+    "Trained",
+    "TrainingRecord",
+    "Transfer",
+    "Verdict",
+    "WordWeight",
+    "WrittenCard",
+    "advance_release",
+    "bias",
+    "calibrate",
+    "card",
+    "convert",
+    "detect",
+    "evaluate_lm",
+    "evaluate_raid",
+    "load_calibration",
+    "load_detector",
+    "load_model",
+    "make_keys",
+    "make_survey",
+    "method",
+    "open_detector",
+    "open_examiner",
+    "raid_detector",
+    "read_training_plan",
+    "release_status",
+    "sample",
+    "stress",
+    "study",
+    "tally_bias",
+    "tally_survey",
+    "train",
+    "train_detector",
+    "transfer",
+    "verify",
+    "write_report",
+]
 
-__all__ = list(_HOMES)
 
+if not TYPE_CHECKING:  # for a checker the package is closed
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'staged' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return getattr(import_module("staged.verbs.types"), name)
+        raise AttributeError(f"module 'staged' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *__all__})

@@ -4,13 +4,14 @@ what came of it.
 studies    study, report
 sample     sample
 models     train, convert, evaluate-lm
-detect     detect, train-detector
+detect     detect
 calibrate  calibrate, stress
-raid       evaluate
+raid       raid
 serve      serve
 bias       bias
 survey     survey make, survey tally
 release    card; release status, advance, verify, keygen, upload
+train_detector   train-detector, transfer
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from staged import __version__
 from staged.commands import (
     bias,
     calibrate,
-    card,
     detect,
     models,
     options,
@@ -37,26 +37,26 @@ from staged.commands import (
     serve,
     studies,
     survey,
+    train_detector,
 )
 from staged.errors import StagedError
 from staged.notes import LOGGER
 from staged.screen import Notes, errors, open_outputs, say, visible
 from staged.threads import wait_passively
 
-GROUPS: dict[
-    str, tuple[Callable[..., None] | typer.Typer, ...]
-] = {  # in the order in which --help shows them
+Member = Callable[..., None] | typer.Typer
+GROUPS: dict[str, tuple[Member, ...]] = {  # in the order in which --help shows them
     "Study": (studies.study, studies.report, bias.bias, survey.app),
     "A text in hand": (
         detect.detect,
         calibrate.calibrate,
         calibrate.stress,
-        raid.evaluate,
+        raid.raid,
         serve.serve,
     ),
-    "Detectors": (detect.train_detector, detect.transfer),
+    "Detectors": (train_detector.train_detector, train_detector.transfer),
     "GPT-2 and other models": (models.train, sample.sample, models.convert, models.evaluate_lm),
-    "Release": (card.card, release.app),
+    "Release": (release.card, release.app),
 }
 INTERRUPTED = 130
 
@@ -69,7 +69,7 @@ class Grouped(options.Group):
         return {title: [name_of(one) for one in members] for title, members in GROUPS.items()}
 
 
-def name_of(command: Callable[..., None] | typer.Typer) -> str:
+def name_of(command: Member) -> str:
     """What is typed: a function's name with hyphens, a group's own."""
     return (
         str(command.info.name)
@@ -112,6 +112,7 @@ for member in (one for members in GROUPS.values() for one in members):
         app.add_typer(member)
     else:
         app.command(name=name_of(member))(member)
+app.command(name="evaluate", hidden=True)(raid.raid)  # its former name
 for each in (app, survey.app, release.app):
     for info in each.registered_commands:
         info.cls = options.Command

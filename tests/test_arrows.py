@@ -28,6 +28,7 @@ TIERS = (
     "attacks raid release survey web",
     "training",
     "studies",
+    "verbs",
     "commands",
     "cli",
 )

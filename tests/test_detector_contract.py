@@ -258,7 +258,7 @@ def test_a_gpu_says_the_same(detector: Detector, tmp_path: Path) -> None:
         ["detect", "a.txt", "--out", "b.jsonl"],
         ["stress", "--human", "a.txt"],
         ["calibrate", "--human", "a.txt"],
-        ["evaluate", "a.csv", "--detector", "gltr", "--out", "b"],
+        ["raid", "a.csv", "--detector", "gltr", "--out", "b"],
     ],
 )
 def test_an_unknown_device_is_said(

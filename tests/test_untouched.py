@@ -115,7 +115,7 @@ FOLDERS: dict[str, Callable[[World, Path], list[object]]] = {
         out,
     ],
     "convert": lambda w, out: ["convert", w.tiny, out],
-    "evaluate": lambda w, out: ["evaluate", w.raid, "--detector", w.detector, "--out", out],
+    "evaluate": lambda w, out: ["raid", w.raid, "--detector", w.detector, "--out", out],
     "train-detector": lambda w, out: ["train-detector", detector_plan(w), "--out", out],
     "transfer": lambda w, out: [
         "transfer",

@@ -11,6 +11,7 @@ from staged.commands.options import MODELS, DeviceOption, ThreadsOption
 from staged.errors import PlanError
 from staged.pages.figures import figure, p_text
 from staged.screen import count_progress, say
+from staged.verbs import studies as verbs
 
 if TYPE_CHECKING:
     from staged.studies.bias.results import BiasResult
@@ -77,7 +78,7 @@ def bias(
     """
     from staged.model.devices import chosen_device
     from staged.studies.bias.plan import BiasSettings
-    from staged.studies.bias.run import compare_probed, probe_models, read_asked
+    from staged.studies.bias.run import read_asked
     from staged.studies.bias.sheet import check_sheet, write_sheet
 
     if (tally is not None) == bool(models):
@@ -96,13 +97,18 @@ def bias(
         precision=precision,
         device=chosen_device(device, precision),
     )
-    asked = read_asked(settings, terms=terms, crows_pairs=crows_pairs, stereoset=stereoset)
+    files = {"terms": terms, "crows_pairs": crows_pairs, "stereoset": stereoset}
+    asked = read_asked(settings, **files)
     if sheet is not None:
         check_sheet(sheet, asked, sheet_rows)
     with count_progress("completions and sentences") as progress:
-        probe_models(named, asked, out, progress)
-    with count_progress("comparisons") as progress:
-        result = compare_probed(named, asked, out, progress)
+        result = verbs.bias(
+            named,
+            settings=settings,
+            out=out,
+            **files,
+            progress=lambda what, done, total: progress(done, total, what),
+        )
     for line in _said(result):
         say(line)
     if sheet is not None:
@@ -130,9 +136,7 @@ def _said(result: BiasResult) -> list[str]:
 
 
 def _tally(sheet: Path, out: Path, seed: int) -> None:
-    from staged.studies.bias.sheet import write_tally
-
-    result = write_tally(sheet, out, seed=seed)
+    result = verbs.tally_bias(sheet, out=out, seed=seed)
     for one in result.comparisons:
         groups = f"{one.model}: {one.attribute}, {one.first} − {one.second}"
         shown = figure(one.difference, one.low, one.high, form="+.2f")

@@ -17,7 +17,6 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from staged.commands.options import (
-    PLAN,
     CalibrationOption,
     DetectorOption,
     DeviceOption,
@@ -25,9 +24,8 @@ from staged.commands.options import (
 )
 from staged.errors import PlanError
 from staged.files.sheets import defused
-from staged.pages.figures import counted, figure, percent
-from staged.plans.shipped import find_plan
-from staged.screen import count_progress, print_table, say, screen, visible
+from staged.pages.figures import counted
+from staged.screen import count_progress, say, screen, visible
 
 if TYPE_CHECKING:  # what opens a detector takes a second to import
     from staged.detectors.contract import Segment, Verdict
@@ -286,165 +284,3 @@ def _print_parts(one: Verdict, parts: Sequence[Segment]) -> None:
 
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def train_detector(
-    plan: Annotated[Path, typer.Argument(help=f"The plan: {PLAN}.")] = Path("evidence"),
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                "Folder of all that is made, out/PLAN by default; the finished detector is its"
-                " `detector`."
-            )
-        ),
-    ] = None,
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = 0,
-) -> None:
-    """Train a detector like `evidence` by a plan, or one of an earlier kind. Interrupted, the same
-    command continues.
-    """
-    from staged.training.readers.plan import is_of_readers
-
-    plan = find_plan(plan)
-    out = out or Path("out", plan.stem)
-    if is_of_readers(plan):
-        _train_readers(plan, out, device)
-    else:
-        _train_evidence(plan, out, device)
-    say(f"detector: {out / 'detector'}")
-
-
-def transfer(
-    plan: Annotated[
-        Path, typer.Argument(help=f"The plan of a detector of several readers: {PLAN}.")
-    ] = Path("evidence"),
-    work: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                "Where `train-detector` of this plan keeps its samples and numbers, out/PLAN by"
-                " default."
-            )
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder of transfer.json, its tables and its pictures.")
-    ] = Path("out/transfer"),
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = 0,
-) -> None:
-    """How a detector trained on one family of generators, kind of text or year finds the others:
-    the post's table. Interrupted, the same command continues.
-    """
-    from staged.training.readers.plan import read_readers
-    from staged.training.readers.transfer import VIEWS, build_transfer
-
-    plan = find_plan(plan)
-    settings = read_readers(plan)
-    with count_progress("texts") as progress:
-        cells = build_transfer(
-            out,
-            settings,
-            work=work or Path("out", plan.stem),
-            device=device,
-            progress=lambda what, done, total: progress(done, total, what),
-        )
-    for view, name in VIEWS.items():
-        own = [one for one in cells if one.view == view]
-        columns = list(dict.fromkeys(one.tested_on for one in own))
-        rows = [
-            (row, *(f"{one.auroc:.3f}" for one in own if one.trained_on == row))
-            for row in dict.fromkeys(one.trained_on for one in own)
-        ]
-        print_table(f"AUROC by {name}: trained on (row), tested on (column)", ("", *columns), rows)
-    say(f"with intervals: {out / 'transfer.md'}")
-
-
-def _train_readers(plan: Path, out: Path, device: str) -> None:
-    from staged.training.readers.detector import build_readers
-    from staged.training.readers.plan import read_readers
-
-    settings = read_readers(plan)
-    with count_progress("texts") as progress:
-        facts = build_readers(
-            out,
-            settings,
-            device=device,
-            progress=lambda what, done, total: progress(done, total, what),
-        )
-    whole = "of all readers"
-    rows = [
-        (
-            row["machine"],
-            f"{row['n_machine']:,}",
-            figure(row["auroc"], row["low"], row["high"], form=".3f"),
-        )
-        for row in facts["auroc"]
-        if row["score"] == whole
-    ]
-    print_table(
-        "Sources that no reader learned from: AUROC [95% interval]",
-        ("machine texts", "n machine", "AUROC"),
-        rows,
-    )
-    flagged = [
-        (
-            row["source"],
-            row["kind"],
-            f"{row['n']:,}",
-            percent(row["rate"], row["low"], row["high"], unit="%"),
-        )
-        for row in facts["flagged"][whole]
-        if row["n"]
-    ]
-    header = ("human texts", "kind", "n", "called machine at 1%")
-    print_table("Human texts by a calibration without their source [95% interval]", header, flagged)
-
-
-def _train_evidence(plan: Path, out: Path, device: str) -> None:
-    from staged.detectors.kinds.features import FEATURES
-    from staged.training.evidence.plan import read_plan
-    from staged.training.evidence.training import build_detector
-
-    settings = read_plan(plan)
-    with count_progress("texts") as progress:
-        facts = build_detector(
-            out,
-            settings,
-            device=device,
-            progress=lambda what, done, total: progress(done, total, what),
-        )
-    rows = [
-        (
-            row["machine"],
-            row["score"],
-            f"{row['n_machine']:,}",
-            figure(row["auroc"], row["low"], row["high"], form=".3f"),
-        )
-        for row in facts["auroc"]
-        if row["score"] == "fast-detectgpt" or row["score"] not in FEATURES
-    ]
-    print_table(
-        "Held-out sources: AUROC [95% interval]",
-        ("machine texts", "score", "n machine", "AUROC"),
-        rows,
-    )
-    if not rows:
-        say("none: too few machine texts are kept for tests; let the plan's generators write more")
-    flagged = [
-        (
-            rates[0]["domain"],
-            f"{rates[0]['n']:,}",
-            *(percent(one["rate"], one["low"], one["high"], unit="%") for one in rates),
-        )
-        for rates in zip(*facts["achieved"].values(), strict=True)
-        if rates[0]["length"] == "all"
-    ]
-    header = (
-        "human texts",
-        "n",
-        *(f"called machine at {100 * float(fpr):g}%" for fpr in facts["achieved"]),
-    )
-    print_table("Human texts that had no part in it [95% interval]", header, flagged)

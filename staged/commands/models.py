@@ -13,6 +13,7 @@ from staged.commands.options import MODELS, PLAN, DeviceOption, LiteralOption, T
 from staged.errors import PlanError
 from staged.plans.shipped import find_plan
 from staged.screen import count_progress, print_table, say, train_progress
+from staged.verbs import models as verbs
 
 
 def train(
@@ -103,25 +104,21 @@ def train(
         "source": corpus,
         "budget_tokens": budget_tokens,
         "minimum_tokens": minimum_tokens,
-    }
-    flags |= {
         "steps": steps,
         "batch": batch,
         "micro_batch": micro_batch,
         "learning_rate": learning_rate,
-    }
-    flags |= {
         "warmup_steps": warmup_steps,
         "dropout": dropout,
         "valid_every": valid_every,
         "checkpoint_every": checkpoint_every,
-    }
-    flags |= {
         "precision": precision,
         "saved_precision": saved_precision,
         "checkpointing": checkpointing,
+        "lora_rank": lora_rank,
+        "lora_alpha": lora_alpha,
+        "seed": seed,
     }
-    flags |= {"lora_rank": lora_rank, "lora_alpha": lora_alpha, "seed": seed}
     from staged.corpus.build import LITERAL
     from staged.model.memory import peak_memory_mb
     from staged.model.training.plan import with_flags
@@ -192,10 +189,8 @@ def convert(
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
-    from staged.model.convert import convert as convert_model
-
     with count_progress("tensors") as progress:
-        worked = convert_model(src, dst, dtype=dtype, progress=progress)
+        worked = verbs.convert(src, dst, dtype=dtype, progress=progress)
     say(f"{dst}: {'written' if worked else 'already there, nothing to do'}")
 
 
@@ -232,21 +227,15 @@ def evaluate_lm(
     """What a text costs a language model: nats and bits per token, byte and word, beside the
     paper's table.
     """
-    from staged.files.places import refuse_to_replace
-    from staged.model.devices import chosen_device
-    from staged.model.reading.evaluate import evaluate
-
-    refuse_to_replace(out, file)
-    device = chosen_device(device)
     with count_progress("tokens") as progress:
-        result = evaluate(
+        result = verbs.evaluate_lm(
             model,
             file,
             stride=stride,
             batch=batch,
             precision=precision,
-            device=device,
             literal=bool(literal),
+            device=device,
             out=out,
             progress=progress,
         )

@@ -1,4 +1,4 @@
-"""The command that measures a detector on texts of which is known who wrote them: evaluate."""
+"""The command that measures a detector on texts of which is known who wrote them: raid."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from staged.commands.options import DetectorOption, DeviceOption, ThreadsOption
 from staged.errors import PlanError
 from staged.pages.figures import figure, percent
 from staged.screen import count_progress, print_table, say
+from staged.verbs import texts as verbs
 
 
-def evaluate(
+def raid(
     file: Annotated[
         Path,
         typer.Argument(
             help=(
                 "A .csv, .csv.gz, .jsonl or .parquet file with columns text and label (human or"
                 " machine), or in RAID's format "
-                "(docs/evaluate.md)."
+                "(docs/raid.md)."
             )
         ),
     ],
@@ -85,7 +86,7 @@ def evaluate(
     """Measure a detector on labelled texts, your own or RAID's: TPR at held-out thresholds,
     achieved FPR, AUROC, with intervals.
     """
-    from staged.raid.evaluate import RaidSettings, evaluate_raid
+    from staged.raid.evaluate import RaidSettings
     from staged.raid.rows import is_labelled
 
     if out is None and not as_json and predictions is None and not is_labelled(file):
@@ -101,11 +102,11 @@ def evaluate(
         seed,
     )
     with count_progress("texts") as progress:
-        result = evaluate_raid(
+        result = verbs.evaluate_raid(
             file,
-            settings,
+            settings=settings,
             detector=detector,
-            predicted=predictions,
+            predictions=predictions,
             out=out,
             device=device,
             progress=progress,
@@ -136,7 +137,7 @@ def _conditions(given: Sequence[str]) -> dict[str, list[str]]:
         name, equals, value = one.partition("=")
         if not (name and equals):
             raise PlanError(
-                f"evaluate: --calibrate-on {one!r} must be column=value, for example domain=news"
+                f"raid: --calibrate-on {one!r} must be column=value, for example domain=news"
             )
         found.setdefault(name, []).append(value)
     return found

@@ -14,8 +14,8 @@ import typer
 
 from staged.commands.options import PLAN, Group
 from staged.errors import PlanError
-from staged.plans.shipped import find_plan
 from staged.screen import print_table, say
+from staged.verbs import release as verbs
 
 DEFAULT_PLAN = Path("release.toml")
 ROOT = Path("out/release")
@@ -26,6 +26,41 @@ KEY_HELP = (
     "The releaser's public key, a PEM file got from elsewhere than the package; else the package's"
     " own, which proves no author."
 )
+
+
+def card(
+    studies: Annotated[
+        list[Path],
+        typer.Argument(
+            help=(
+                "Folders of finished studies, release or fine-tuning, and of bias probes and"
+                " surveys."
+            ),
+            metavar="STUDY…",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="The card; its hand-written paragraphs live in card.toml beside it."),
+    ] = Path("README.md"),
+    html: Annotated[
+        bool, typer.Option("--html", help="Also write the same card as a page, beside --out.")
+    ] = False,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this model; may be repeated. Else all of the studies'."),
+    ] = None,
+) -> None:
+    """Write a hub-ready model card from measured cells; run again, it keeps every hand-written
+    paragraph.
+    """
+    written = verbs.card(studies, out, html=html, models=model or ())
+    for what, fill in written.blanks:
+        say(f"blank: {what}: {fill}")
+    if written.words_are_new:
+        say(f"words: {written.words} (new; write in it, then run this again)")
+    say(f"card: {out}")
+
 
 app = typer.Typer(
     name="release",
@@ -47,10 +82,7 @@ def status(
     """Show every stage with its gates: met, not met or not measured, with the numbers and the
     cells' ids.
     """
-    from staged.release.plan import read_release
-    from staged.release.stages import status as standings
-
-    found = standings(read_release(find_plan(plan)), out, public=key)
+    found = verbs.release_status(plan, out, key=key)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
         return
@@ -88,12 +120,7 @@ def advance(
     """Decide on the next stage; build, sign and check its package, or refuse with reasons (exit
     code 1).
     """
-    from staged.release.plan import read_release
-    from staged.release.stages import advance as step
-
-    done = step(
-        read_release(find_plan(plan)), out, private=key, date=_date(date), reason=override, by=by
-    )
+    done = verbs.advance_release(key, plan, out, override=override, by=by, date=_date(date))
     if done.decision is None:
         say("every stage is released")
         return
@@ -117,11 +144,7 @@ def verify(
     """Check a package: sums, missing and added files, signature, SBOM, and the card's numbers
     against its cells (exit code 1).
     """
-    from staged.release.package.verify import verify as check
-
-    if not folder.is_dir():
-        raise PlanError(f"{folder}: no such folder; give the folder of a package")
-    _end_unless_whole(folder, check(folder, key))
+    _end_unless_whole(folder, verbs.verify(folder, key=key))
     under = (
         f"signed under {key}"
         if key
@@ -137,9 +160,7 @@ def keygen(
     ],
 ) -> None:
     """Make a key pair to sign packages with; the private half is readable by its owner only."""
-    from staged.release.package.signing import make_keys
-
-    private, public = make_keys(folder)
+    private, public = verbs.make_keys(folder)
     say(f"private, keep it to yourself: {private}")
     say(f"public, publish it: {public}")
 
@@ -197,13 +218,9 @@ def _print_overview(found: Sequence[Any]) -> None:
     print_table("gates × stages", ("", *(one.stage for one in found)), named)
 
 
-def _date(text: str) -> datetime.date:
+def _date(text: str) -> datetime.date | None:
     try:
-        return (
-            datetime.date.fromisoformat(text)
-            if text
-            else datetime.datetime.now(datetime.UTC).date()
-        )
+        return datetime.date.fromisoformat(text) if text else None
     except ValueError:
         raise PlanError(f"--date {text!r}: give a date as YYYY-MM-DD") from None
 

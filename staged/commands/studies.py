@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from staged.commands.options import PLAN, LiteralOption
-from staged.errors import PlanError
 from staged.pages.figures import estimate, percent
 from staged.plans.shipped import find_plan, plan_text, study_titles
 from staged.screen import print_table, say, study_progress
-from staged.threads import processors
+from staged.verbs import studies as verbs
 
-MOST_WORKERS = 1024
 DEFAULT_PLAN = Path("mini")
 
 
@@ -60,39 +57,17 @@ def study(
     if names or show:
         _print_titles() if names else typer.echo(plan_text(find_plan(plan)), nl=False)
         return
-    from staged.studies.finetune.plan import is_finetune
-
-    plan = find_plan(plan)
-    if not 0 <= workers <= MOST_WORKERS:
-        raise PlanError(f"--workers must be 0 to {MOST_WORKERS:,}, not {workers}")
-    run = _finetune if is_finetune(plan) else _release
-    run(plan, out, {"corpus": corpus, "literal": bool(literal)}, attacks, workers or processors())
-
-
-def _release(plan: Path, out: Path, given: dict[str, Any], attacks: bool, workers: int) -> None:
-    from staged.attacks.kinds import ATTACKS
-    from staged.studies.detection.plan import read_study
-    from staged.studies.detection.study import run_study
-
-    settings = read_study(plan, **given)
-    settings = replace(settings, attacks=tuple(ATTACKS)) if attacks else settings
     with study_progress() as progress:
-        run_study(out, settings, workers=workers, report=progress)
-    _print_study(out)
-
-
-def _finetune(plan: Path, out: Path, given: dict[str, Any], attacks: bool, workers: int) -> None:
-    from staged.studies.finetune.plan import read_finetune
-    from staged.studies.finetune.study import run_finetune
-
-    if attacks:
-        raise PlanError(
-            f"{plan}: --attacks belongs to release studies; this plan has [styles], so it is a"
-            " fine-tuning study"
+        finished = verbs.study(
+            plan,
+            out,
+            corpus=corpus,
+            attacks=attacks,
+            literal=bool(literal),
+            workers=workers,
+            progress=progress,
         )
-    with study_progress() as progress:
-        run_finetune(out, read_finetune(plan, **given), workers=workers, report=progress)
-    _print_finetune(out)
+    (_print_finetune if finished.is_finetune else _print_study)(out)
 
 
 def _print_titles() -> None:
@@ -104,11 +79,7 @@ def _print_titles() -> None:
 
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")]) -> None:
     """Write report.html again from a study's JSON files, computing nothing."""
-    from staged.studies.detection.page import write_report
-    from staged.studies.finetune.page import write_finetune_report
-
-    (write_finetune_report if (folder / "finetune.json").is_file() else write_report)(folder)
-    say(f"report: {folder / 'report.html'}")
+    say(f"report: {verbs.write_report(folder)}")
 
 
 def _print_study(folder: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 from staged.commands.options import MODELS, DeviceOption, Group, ThreadsOption
 from staged.pages.figures import counted, figure
 from staged.screen import count_progress, say
+from staged.verbs import studies as verbs
 
 app = typer.Typer(
     name="survey",
@@ -61,7 +62,6 @@ def make(
     nobody who rates should see.
     """
     from staged.model.devices import chosen_device
-    from staged.survey.design import make_survey
     from staged.survey.plan import SurveySettings
     from staged.survey.results import KEY
 
@@ -78,7 +78,7 @@ def make(
         chosen_device(device, precision),
     )
     with count_progress("texts") as progress:
-        made = make_survey(settings, out, progress)
+        made = verbs.make_survey(settings, out, progress=progress)
     said = (
         f"{out / 'sheets'}: {made} sheets of {settings.texts} texts; keep {out / KEY} from those"
         " who rate"
@@ -94,10 +94,9 @@ def tally(
     ],
 ) -> None:
     """Count people's ratings into survey.json and survey.md, which cards and release gates read."""
-    from staged.survey.analyse import write_tally
     from staged.survey.results import SURVEY
 
-    result = write_tally(folder, answers)
+    result = verbs.tally_survey(folder, answers)
     for one in result.models:
         index = figure(one.index, one.low, one.high, form=".2f")
         line = (

@@ -83,14 +83,14 @@ class RaidSettings:
         for fpr in self.fprs:
             check_fpr(fpr)
         if not self.fprs or len(set(self.fprs)) < len(self.fprs):
-            raise PlanError("evaluate: give each false-positive rate once")
+            raise PlanError("raid: give each false-positive rate once")
         if not 0 < self.share <= 1:
             raise PlanError(
-                f"evaluate: the calibration share lies above 0 and at most at 1, not {self.share:g}"
+                f"raid: the calibration share lies above 0 and at most at 1, not {self.share:g}"
             )
         if self.minimum < 2:
             raise PlanError(
-                f"evaluate: the minimum n must be at least 2, not {self.minimum}; an interval needs"
+                f"raid: the minimum n must be at least 2, not {self.minimum}; an interval needs"
                 " two texts"
             )
 
@@ -145,7 +145,7 @@ def evaluate_raid(
         progress: called with (texts scored, texts).
 
     Returns:
-        JSON values, as docs/evaluate.md lists them.
+        JSON values, as docs/raid.md lists them.
 
     Raises:
         CorpusError: the file or the predictions. PlanError: the settings. CheckpointError: the
@@ -155,7 +155,7 @@ def evaluate_raid(
     device = chosen_device(device)
     if bool(detector) == bool(predicted):
         raise PlanError(
-            "evaluate: give --detector NAME to score the texts, or --predictions FILE.json with"
+            "raid: give --detector NAME to score the texts, or --predictions FILE.json with"
             " their scores"
         )
     for name in WRITTEN:

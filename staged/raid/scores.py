@@ -102,7 +102,7 @@ def score_into(
         there = read_json(identity_file) if identity_file.is_file() else None
         if path.is_file() and (there is None or there["detector"] != wanted["detector"]):
             whose = (
-                "that are not of `staged evaluate`"
+                "that are not of `staged raid`"
                 if there is None
                 else f"of the detector {there['detector']!r}"
             )

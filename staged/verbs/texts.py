@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from staged.progress import Progress, silent
 from staged.records import MACHINE
@@ -14,8 +14,9 @@ if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's
     from staged.detectors.calibration.fit import Fitted
     from staged.detectors.contract import Verdict
     from staged.detectors.examiner import Examiner
+    from staged.raid.evaluate import RaidSettings
 
-__all__ = ["calibrate", "detect", "open_examiner", "stress"]
+__all__ = ["calibrate", "detect", "evaluate_raid", "open_examiner", "stress"]
 
 
 def detect(
@@ -243,3 +244,50 @@ def stress(
         identity=examiner.identity,
         progress=progress,
     )
+
+
+def evaluate_raid(
+    file: str | Path,
+    *,
+    detector: str = "",
+    predictions: str | Path | None = None,
+    settings: RaidSettings | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Measure a detector on texts of which is known who wrote them: RAID's files, or a user's own
+    with a column `label`.
+
+    Args:
+        file: .csv, .jsonl or .parquet.
+        detector, predictions: one of them: who scores, as `detect` takes it, or a file of scores.
+        settings: rates, and which texts choose thresholds; by default as `RaidSettings()`.
+        out: a folder that receives evaluation.json, predictions.json and raid_results.json; a
+            killed call then continues.
+        progress: called with (texts scored, all).
+
+    Returns:
+        JSON values, as docs/raid.md lists them.
+
+    Raises:
+        CorpusError: the file or the predictions.
+        PlanError: the settings.
+        CheckpointError: the detector.
+        ArtifactError: `out` cannot be written.
+    """
+    from staged.raid import evaluate
+
+    return evaluate.evaluate_raid(
+        Path(file),
+        settings or evaluate.RaidSettings(),
+        detector=detector,
+        predicted=_path(predictions),
+        out=_path(out),
+        device=device,
+        progress=progress,
+    )
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -85,9 +85,10 @@ def rows(found: dict, **wanted: object) -> list[dict]:  # type: ignore[type-arg]
 @pytest.fixture(scope="module")
 def found(calibration: Calibration, tmp_path_factory: pytest.TempPathFactory) -> dict:  # type: ignore[type-arg]
     out = tmp_path_factory.mktemp("stress") / "s.json"
-    return stress.stress(
+    report = stress.stress(
         out, CountsArticles(), calibration, HUMANS, MACHINES, SETTINGS, identity=IDENTITY
     )
+    return report.to_json()
 
 
 class TestRates:
@@ -234,7 +235,7 @@ def test_evidence_reads_one_line_and_is_told_what_to_normalise(
     )
     found = stress.stress(
         tmp_path / "s.json", detector, calibration, HUMANS[:2], [], settings, identity=IDENTITY
-    )
+    ).to_json()
     changed = {
         (row["attack"], row["normalised"]): row["changed"]
         for row in rows(found, length=ALL, written_by="human")

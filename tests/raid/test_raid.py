@@ -643,9 +643,7 @@ class TestLabelledTexts:
             str(write_json(tmp_path / "mine.jsonl", rows)),
             ["--detector", "likelihood@mini-s", "--fpr", "0.05"],
         )
-        result = CliRunner().invoke(
-            app, ["evaluate", path, *options, "--out", str(tmp_path / "out")]
-        )
+        result = CliRunner().invoke(app, ["raid", path, *options, "--out", str(tmp_path / "out")])
         assert result.exit_code == 0, result.output
         assert "machine" in result.output
         scores = json.loads((tmp_path / "out" / "predictions.json").read_text())
@@ -673,7 +671,7 @@ class TestLabelledTexts:
             {"id": "1", "score": 1.5},
             {"id": "2", "score": 2.5},
         ]
-        result = CliRunner().invoke(app, ["evaluate", str(path), "--detector", "stub"])
+        result = CliRunner().invoke(app, ["raid", str(path), "--detector", "stub"])
         assert "no column 'label' (human or machine), nor RAID's" in str(result.exception)
 
 
@@ -915,7 +913,7 @@ class TestPlugIn:
         ],
     )
     def test_wrong_options(self, file: Path, options: list[str], said: str) -> None:
-        caught = CliRunner().invoke(app, ["evaluate", str(file), *options]).exception
+        caught = CliRunner().invoke(app, ["raid", str(file), *options]).exception
         assert isinstance(caught, StagedError)
         assert said in str(caught)
 
@@ -958,11 +956,11 @@ def test_a_file_without_labels_is_not_scored_for_nothing(
     stub = Stub()
     plug(monkeypatch, "stub", lambda: stub)
     (tmp_path / "t.csv").write_text("id,generation\na,some text 1\n")
-    result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "t.csv"), "--detector", "stub"])
+    result = CliRunner().invoke(app, ["raid", str(tmp_path / "t.csv"), "--detector", "stub"])
     assert "give --out FOLDER or --json to have the scores" in str(result.exception)
     assert stub.seen == 0
     assert "is no file; give a RAID-format file" in str(
-        CliRunner().invoke(app, ["evaluate", str(tmp_path)]).exception
+        CliRunner().invoke(app, ["raid", str(tmp_path)]).exception
     )
 
 
@@ -983,7 +981,7 @@ def test_few_texts_a_domain_show_one_threshold_for_all(
             "--calibrate-on",
             "attack=none",
         ]
-        shown[fpr] = CliRunner().invoke(app, ["evaluate", str(tmp_path / "f.csv"), *options]).stdout
+        shown[fpr] = CliRunner().invoke(app, ["raid", str(tmp_path / "f.csv"), *options]).stdout
     assert "one threshold for all domains, as no domain has enough texts" in shown["0.05"]
     assert "a threshold for each domain" in shown["0.2"]
 

@@ -1,0 +1,151 @@
+"""Commands that train detectors: train-detector, and transfer, the post's table of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from staged.commands.options import PLAN, DeviceOption, ThreadsOption
+from staged.pages.figures import figure, percent
+from staged.plans.shipped import find_plan
+from staged.progress import NamedProgress
+from staged.screen import count_progress, print_table, say
+from staged.storage.json_files import read_json
+from staged.verbs import studies as verbs
+
+
+def train_detector(
+    plan: Annotated[Path, typer.Argument(help=f"The plan: {PLAN}.")] = Path("evidence"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "Folder of all that is made, out/PLAN by default; the finished detector is its"
+                " `detector`."
+            )
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
+) -> None:
+    """Train a detector like `evidence` by a plan, or one of an earlier kind. Interrupted, the same
+    command continues.
+    """
+    from staged.training.readers.plan import is_of_readers
+
+    with count_progress("texts") as progress:
+        detector = verbs.train_detector(plan, out, device=device, progress=_named(progress))
+    facts = read_json(detector / "facts.json")
+    (_print_readers if is_of_readers(find_plan(plan)) else _print_evidence)(facts)
+    say(f"detector: {detector}")
+
+
+def _named(progress: Any) -> NamedProgress:
+    """A bar that says of which piece of work it is."""
+    return lambda what, done, total: progress(done, total, what)
+
+
+def transfer(
+    plan: Annotated[
+        Path, typer.Argument(help=f"The plan of a detector of several readers: {PLAN}.")
+    ] = Path("evidence"),
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "Where `train-detector` of this plan keeps its samples and numbers, out/PLAN by"
+                " default."
+            )
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of transfer.json, its tables and its pictures.")
+    ] = Path("out/transfer"),
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
+) -> None:
+    """How a detector trained on one family of generators, kind of text or year finds the others:
+    the post's table. Interrupted, the same command continues.
+    """
+    from staged.training.readers.transfer import VIEWS
+
+    with count_progress("texts") as progress:
+        cells = verbs.transfer(plan, out, work=work, device=device, progress=_named(progress))
+    for view, name in VIEWS.items():
+        own = [one for one in cells if one.view == view]
+        columns = list(dict.fromkeys(one.tested_on for one in own))
+        rows = [
+            (row, *(f"{one.auroc:.3f}" for one in own if one.trained_on == row))
+            for row in dict.fromkeys(one.trained_on for one in own)
+        ]
+        print_table(f"AUROC by {name}: trained on (row), tested on (column)", ("", *columns), rows)
+    say(f"with intervals: {out / 'transfer.md'}")
+
+
+def _print_readers(facts: dict[str, Any]) -> None:
+    whole = "of all readers"
+    rows = [
+        (
+            row["machine"],
+            f"{row['n_machine']:,}",
+            figure(row["auroc"], row["low"], row["high"], form=".3f"),
+        )
+        for row in facts["auroc"]
+        if row["score"] == whole
+    ]
+    print_table(
+        "Sources that no reader learned from: AUROC [95% interval]",
+        ("machine texts", "n machine", "AUROC"),
+        rows,
+    )
+    flagged = [
+        (
+            row["source"],
+            row["kind"],
+            f"{row['n']:,}",
+            percent(row["rate"], row["low"], row["high"], unit="%"),
+        )
+        for row in facts["flagged"][whole]
+        if row["n"]
+    ]
+    header = ("human texts", "kind", "n", "called machine at 1%")
+    print_table("Human texts by a calibration without their source [95% interval]", header, flagged)
+
+
+def _print_evidence(facts: dict[str, Any]) -> None:
+    from staged.detectors.kinds.features import FEATURES
+
+    rows = [
+        (
+            row["machine"],
+            row["score"],
+            f"{row['n_machine']:,}",
+            figure(row["auroc"], row["low"], row["high"], form=".3f"),
+        )
+        for row in facts["auroc"]
+        if row["score"] == "fast-detectgpt" or row["score"] not in FEATURES
+    ]
+    print_table(
+        "Held-out sources: AUROC [95% interval]",
+        ("machine texts", "score", "n machine", "AUROC"),
+        rows,
+    )
+    if not rows:
+        say("none: too few machine texts are kept for tests; let the plan's generators write more")
+    flagged = [
+        (
+            rates[0]["domain"],
+            f"{rates[0]['n']:,}",
+            *(percent(one["rate"], one["low"], one["high"], unit="%") for one in rates),
+        )
+        for rates in zip(*facts["achieved"].values(), strict=True)
+        if rates[0]["length"] == "all"
+    ]
+    header = (
+        "human texts",
+        "n",
+        *(f"called machine at {100 * float(fpr):g}%" for fpr in facts["achieved"]),
+    )
+    print_table("Human texts that had no part in it [95% interval]", header, flagged)

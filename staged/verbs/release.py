@@ -1,0 +1,171 @@
+"""Verbs that release a model: its card, its stages, its packages."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
+    from staged.release.package.verify import Problem
+    from staged.release.stages import Advance, Standing
+
+__all__ = ["WrittenCard", "advance_release", "card", "make_keys", "release_status", "verify"]
+
+
+@dataclass(frozen=True)
+class WrittenCard:
+    """A card's files.
+
+    Attributes:
+        files: the card as Markdown, as a page, or both.
+        words: its hand-written paragraphs, a TOML file.
+        words_are_new: whether that was written now, for a person to fill in.
+        blanks: what the card lacks → what fills it.
+    """
+
+    files: tuple[Path, ...]
+    words: Path
+    words_are_new: bool
+    blanks: tuple[tuple[str, str], ...]
+
+
+def card(
+    studies: Sequence[str | Path],
+    out: str | Path = "README.md",
+    *,
+    html: bool = False,
+    models: Sequence[str] = (),
+) -> WrittenCard:
+    """Write a hub-ready model card from measured cells; called again, it keeps every hand-written
+    paragraph.
+
+    Args:
+        studies: folders of finished studies, release or fine-tuning, of bias probes and of surveys.
+        out: the card, .md or .html; `card.toml` beside it holds what people write.
+        html: also write the same card as a page, beside `out`.
+        models: only these; else all of the studies'.
+
+    Raises:
+        PlanError: `out` is no such file's name.
+        ReleaseError, ArtifactError: a study is not finished, or the place cannot be written.
+    """
+    from staged.errors import PlanError
+    from staged.release.card.card import card_of
+    from staged.release.card.measured import read_evidence
+    from staged.release.card.paragraphs import WORDS, Words, read_words, write_skeleton
+    from staged.release.render import card_html, card_markdown
+    from staged.storage.gate import check_replaceable, is_sealed, sealed
+    from staged.storage.writing import disk_errors, write_atomic
+
+    out = Path(out)
+    if out.is_dir() or out.suffix.lower() not in (".md", ".html"):
+        raise PlanError(f"--out {out}: give a file that ends in .md or .html, such as README.md")
+    words, page = out.parent / WORDS, out.with_suffix(".html")
+    forms = {out: card_markdown if out.suffix.lower() == ".md" else card_html}
+    forms |= {page: card_html} if html else {}
+    for place in forms:
+        check_replaceable(place, is_sealed)
+    evidence = read_evidence([Path(study) for study in studies])
+    title = ", ".join(models or evidence.models)
+    written = read_words(words) if words.exists() else Words(title=title)
+    made = card_of(evidence, written, models=list(models))
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        is_new = write_skeleton(words, title)
+        for place, form in forms.items():
+            write_atomic(place, sealed(form(made)).encode(), form=is_sealed)
+    blanks = tuple((blank["what"], blank["fill"]) for blank in made["blanks"])
+    return WrittenCard(tuple(forms), words, is_new, blanks)
+
+
+def release_status(
+    plan: str | Path = "release", out: str | Path = "out/release", *, key: str | Path | None = None
+) -> list[Standing]:
+    """Every stage of a release with its gates: met, not met or not measured.
+
+    Args:
+        plan: the release's plan, by name or as a TOML file.
+        out: the folder of its packages.
+        key: the releaser's public key, a PEM file; else each package's own.
+
+    Raises:
+        PlanError, ReleaseError, ArtifactError: the plan, or what it names.
+    """
+    from staged.plans.shipped import find_plan
+    from staged.release.plan import read_release
+    from staged.release.stages import status
+
+    return status(read_release(find_plan(plan)), Path(out), public=_path(key))
+
+
+def advance_release(
+    key: str | Path,
+    plan: str | Path = "release",
+    out: str | Path = "out/release",
+    *,
+    override: str = "",
+    by: str = "",
+    date: datetime.date | None = None,
+) -> Advance:
+    """Decide on the next stage; build, sign and check its package, or refuse with reasons.
+
+    Args:
+        key: the private key that signs, a PEM file, as `make_keys` writes one.
+        plan, out: as `release_status` takes them.
+        override: a person's written reason to release in spite of open gates; printed on the card
+            and in the record.
+        by: the name of who overrides.
+        date: of the decision; today by default.
+
+    Raises:
+        PlanError, ReleaseError, ArtifactError: the plan, the key, or what they name.
+    """
+    from staged.plans.shipped import find_plan
+    from staged.release.plan import read_release
+    from staged.release.stages import advance
+
+    day = date or datetime.datetime.now(datetime.UTC).date()
+    release = read_release(find_plan(plan))
+    return advance(release, Path(out), private=Path(key), date=day, reason=override, by=by)
+
+
+def verify(package: str | Path, *, key: str | Path | None = None) -> list[Problem]:
+    """Check a package: sums, missing and added files, signature, SBOM, and the card's numbers
+    against its cells.
+
+    Args:
+        key: the releaser's public key, got from elsewhere than the package; else its own, which
+            proves no author.
+
+    Returns:
+        What is wrong; nothing of a whole package.
+
+    Raises:
+        PlanError: no such folder.
+    """
+    from staged.errors import PlanError
+    from staged.release.package.verify import verify as check
+
+    package = Path(package)
+    if not package.is_dir():
+        raise PlanError(f"{package}: no such folder; give the folder of a package")
+    return check(package, _path(key))
+
+
+def make_keys(folder: str | Path) -> tuple[Path, Path]:
+    """Make a key pair to sign packages with, release.key and release.pub; the private half is
+    readable by its owner only.
+
+    Raises:
+        ArtifactError: a key is there already, or the place cannot be written.
+    """
+    from staged.release.package.signing import make_keys as make
+
+    return make(Path(folder))
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -1,0 +1,283 @@
+"""Verbs that run studies: of detection, of fine-tuning, of bias, of what people believe; and the
+training of detectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from staged.progress import NamedProgress, Progress, silent
+from staged.threads import processors
+
+if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
+    from staged.pipeline.study_folder import Report
+    from staged.studies.bias.plan import BiasSettings
+    from staged.studies.bias.results import BiasResult, Tally
+    from staged.studies.finished import FinishedStudy
+    from staged.survey.plan import SurveySettings
+    from staged.survey.results import Survey
+    from staged.training.readers.transfer import Transfer
+
+__all__ = [
+    "bias",
+    "make_survey",
+    "study",
+    "tally_bias",
+    "tally_survey",
+    "train_detector",
+    "transfer",
+    "write_report",
+]
+
+MOST_WORKERS = 1024
+
+
+def study(
+    plan: str | Path = "mini",
+    out: str | Path = "out/study",
+    *,
+    corpus: str = "",
+    attacks: bool = False,
+    literal: bool = False,
+    workers: int = 0,
+    progress: Report = lambda stages, stage, share: None,
+) -> FinishedStudy:
+    """Run a release study: corpus, samples, detectors, cells, report. Killed and called again, it
+    continues; a finished study in `out` is only read.
+
+    A plan with a table [styles] is a fine-tuning study instead.
+
+    Args:
+        plan: the name of one that ships, such as `mini`, or a TOML file.
+        out: the study's folder.
+        corpus: human text instead of the plan's, a file or folder.
+        attacks: also score attacked test texts, under every attack.
+        literal: `<|endoftext|>` in human text is a part of it; else it separates texts.
+        workers: processes at work, one thread each; 0 takes one a core. Results do not depend on
+            it.
+        progress: called with (all stages, the one that moved, its share done).
+
+    Raises:
+        PlanError: of the plan, or of what is asked.
+        StagedError: of any stage; what is finished stays.
+    """
+    from staged.errors import PlanError
+    from staged.plans.shipped import find_plan
+    from staged.studies.finetune.plan import is_finetune
+
+    if not 0 <= workers <= MOST_WORKERS:
+        raise PlanError(f"the number of workers must be 0 to {MOST_WORKERS:,}, not {workers}")
+    file, out = find_plan(plan), Path(out)
+    asked = {"corpus": corpus, "literal": literal}
+    if is_finetune(file):
+        if attacks:
+            raise PlanError(
+                f"{file}: --attacks belongs to release studies; this plan has [styles], so it is a"
+                " fine-tuning study"
+            )
+        _finetune(file, out, asked, workers or processors(), progress)
+    else:
+        _release(file, out, asked, attacks, workers or processors(), progress)
+    from staged.studies.finished import FinishedStudy
+
+    return FinishedStudy(out)
+
+
+def _release(
+    plan: Path, out: Path, asked: dict[str, Any], attacks: bool, workers: int, progress: Report
+) -> None:
+    from staged.attacks.kinds import ATTACKS
+    from staged.studies.detection.plan import read_study
+    from staged.studies.detection.study import run_study
+
+    settings = read_study(plan, **asked)
+    settings = replace(settings, attacks=tuple(ATTACKS)) if attacks else settings
+    run_study(out, settings, workers=workers, report=progress)
+
+
+def _finetune(plan: Path, out: Path, asked: dict[str, Any], workers: int, progress: Report) -> None:
+    from staged.studies.finetune.plan import read_finetune
+    from staged.studies.finetune.study import run_finetune
+
+    run_finetune(out, read_finetune(plan, **asked), workers=workers, report=progress)
+
+
+def write_report(folder: str | Path) -> Path:
+    """Write report.html again from a finished study's JSON files, computing nothing.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    from staged.studies.detection.page import write_report as write_release
+    from staged.studies.finetune.page import write_finetune_report
+    from staged.studies.finished import FinishedStudy
+
+    study = FinishedStudy(Path(folder))
+    (write_finetune_report if study.is_finetune else write_release)(study.folder)
+    return study.report
+
+
+def bias(
+    models: Sequence[str],
+    *,
+    settings: BiasSettings | None = None,
+    out: str | Path = "out/bias",
+    terms: str | Path | None = None,
+    crows_pairs: str | Path | None = None,
+    stereoset: str | Path | None = None,
+    progress: NamedProgress = lambda what, done, total: None,
+) -> BiasResult:
+    """Probe models for differences between groups of people, and compare these between models. The
+    probes are not comprehensive. A killed call continues.
+
+    Args:
+        models: one, or several to compare, as `sample` takes them.
+        settings: how many completions, how they are drawn; by default as `BiasSettings()`.
+        out: receives bias.json, bias.md and what models answered.
+        terms: templates and groups of your own, laid out as staged/studies/bias/terms.toml.
+        crows_pairs: CrowS-Pairs' CSV file as published: score it too.
+        stereoset: StereoSet's JSON file as published: score its intrasentence part too.
+        progress: called with (what is done, how much of it, all of it).
+
+    Raises:
+        PlanError, CheckpointError, SamplingError: the models, or what is asked of them.
+        ArtifactError: the place cannot be written.
+    """
+    from functools import partial
+
+    from staged.studies.bias.plan import BiasSettings as Settings
+    from staged.studies.bias.run import compare_probed, probe_models, read_asked
+
+    asked = read_asked(
+        settings or Settings(),
+        terms=_path(terms),
+        crows_pairs=_path(crows_pairs),
+        stereoset=_path(stereoset),
+    )
+    place = Path(out)
+    probe_models(models, asked, place, partial(progress, "completions and sentences"))
+    return compare_probed(models, asked, place, partial(progress, "comparisons"))
+
+
+def tally_bias(sheet: str | Path, *, out: str | Path = "out/bias", seed: int = 1) -> Tally:
+    """Count the ratings of a sheet of completions, whose key stands beside it, into tally.json and
+    tally.md.
+
+    Raises:
+        CorpusError, ArtifactError: the sheet, its key, or the place.
+    """
+    from staged.studies.bias.sheet import write_tally
+
+    return write_tally(Path(sheet), Path(out), seed=seed)
+
+
+def make_survey(
+    settings: SurveySettings, out: str | Path = "out/survey", *, progress: Progress = silent
+) -> int:
+    """Make a blinded questionnaire: one sheet a person, as CSV and for print, and the key that
+    nobody who rates should see. A killed call continues.
+
+    Returns:
+        The number of sheets.
+
+    Raises:
+        PlanError, CheckpointError, SamplingError: the models, or what is asked of them.
+        ArtifactError: the place cannot be written.
+    """
+    from staged.survey.design import make_survey as make
+
+    return make(settings, Path(out), progress)
+
+
+def tally_survey(folder: str | Path, answers: Sequence[str | Path]) -> Survey:
+    """Count people's ratings into survey.json and survey.md, which cards and release gates read.
+
+    Args:
+        folder: of the questionnaire.
+        answers: filled-in sheets, CSV files.
+
+    Raises:
+        CorpusError, ArtifactError: a sheet, or the folder.
+    """
+    from staged.survey.analyse import write_tally
+
+    return write_tally(Path(folder), [Path(file) for file in answers])
+
+
+def train_detector(
+    plan: str | Path = "evidence",
+    out: str | Path | None = None,
+    *,
+    device: str = "auto",
+    progress: NamedProgress = lambda what, done, total: None,
+) -> Path:
+    """Train a detector like `evidence` by a plan, or one of an earlier kind. A killed call
+    continues.
+
+    Args:
+        plan: the name of one that ships, or a TOML file.
+        out: the folder of all that is made, `out/PLAN` by default.
+        device: where texts are generated and read.
+        progress: called with (what is done, how much of it, all of it).
+
+    Returns:
+        The detector's folder, as `detect` takes it.
+
+    Raises:
+        PlanError, CorpusError, CheckpointError, SamplingError: the plan, or what it names.
+        ArtifactError: the place cannot be written.
+    """
+    from staged.plans.shipped import find_plan
+    from staged.training.evidence.plan import read_plan
+    from staged.training.evidence.training import build_detector
+    from staged.training.readers.detector import build_readers
+    from staged.training.readers.plan import is_of_readers, read_readers
+
+    file = find_plan(plan)
+    place = Path(out) if out is not None else Path("out", file.stem)
+    if is_of_readers(file):
+        build_readers(place, read_readers(file), device=device, progress=progress)
+    else:
+        build_detector(place, read_plan(file), device=device, progress=progress)
+    return place / "detector"
+
+
+def transfer(
+    plan: str | Path = "evidence",
+    out: str | Path = "out/transfer",
+    *,
+    work: str | Path | None = None,
+    device: str = "auto",
+    progress: NamedProgress = lambda what, done, total: None,
+) -> list[Transfer]:
+    """How a detector trained on one family of generators, kind of text or year finds the others. A
+    killed call continues.
+
+    Args:
+        plan: of a detector of several readers.
+        work: where `train_detector` of this plan keeps its samples and numbers, `out/PLAN` by
+            default.
+        out: receives transfer.json, its tables and its pictures.
+
+    Raises:
+        As `train_detector`.
+    """
+    from staged.plans.shipped import find_plan
+    from staged.training.readers.plan import read_readers
+    from staged.training.readers.transfer import build_transfer
+
+    file = find_plan(plan)
+    return build_transfer(
+        Path(out),
+        read_readers(file),
+        work=Path(work) if work is not None else Path("out", file.stem),
+        device=device,
+        progress=progress,
+    )
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

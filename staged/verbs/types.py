@@ -1,0 +1,98 @@
+"""What the public verbs take and give, in one place; the package hands these out when asked."""
+
+from __future__ import annotations
+
+from staged.attacks.stress import Stressed, StressReport, StressSettings
+from staged.cells import Cell
+from staged.corpus.build import CorpusSettings
+from staged.detectors.calibration.calibration import Calibration
+from staged.detectors.calibration.calibration_file import load_calibration
+from staged.detectors.calibration.error_rates import Achieved
+from staged.detectors.calibration.fit import Fitted
+from staged.detectors.catalog import load_detector, open_detector
+from staged.detectors.contract import (
+    Change,
+    Detector,
+    Opinion,
+    Scored,
+    Segment,
+    TokenEvidence,
+    Trained,
+    Verdict,
+)
+from staged.detectors.examiner import Examiner
+from staged.detectors.kinds.readers.sentences import Share, WordWeight
+from staged.detectors.scorer import Scorer
+from staged.model.bpe import BPE
+from staged.model.checkpoints import load_model
+from staged.model.gpt2.model import GPT2
+from staged.model.reading.evaluate import Evaluation
+from staged.model.training.plan import FINE_TUNING, TrainSettings
+from staged.model.training.plan import read_plan as read_training_plan
+from staged.model.training.record import TrainingRecord
+from staged.model.training.run import TrainStep
+from staged.pipeline.stage import Stage
+from staged.raid.evaluate import RaidSettings, raid_detector
+from staged.release.gates import Outcome
+from staged.release.package.verify import Problem
+from staged.release.stages import Advance, Standing
+from staged.samples.dataset import Sample
+from staged.samples.methods import Method, method
+from staged.studies.bias.plan import BiasSettings
+from staged.studies.bias.results import BiasResult, Tally
+from staged.studies.finished import FinishedStudy
+from staged.survey.plan import SurveySettings
+from staged.survey.results import Survey
+from staged.training.readers.transfer import Transfer
+
+__all__ = [
+    "BPE",
+    "FINE_TUNING",
+    "GPT2",
+    "Achieved",
+    "Advance",
+    "BiasResult",
+    "BiasSettings",
+    "Calibration",
+    "Cell",
+    "Change",
+    "CorpusSettings",
+    "Detector",
+    "Evaluation",
+    "Examiner",
+    "FinishedStudy",
+    "Fitted",
+    "Method",
+    "Opinion",
+    "Outcome",
+    "Problem",
+    "RaidSettings",
+    "Sample",
+    "Scored",
+    "Scorer",
+    "Segment",
+    "Share",
+    "Stage",
+    "Standing",
+    "StressReport",
+    "StressSettings",
+    "Stressed",
+    "Survey",
+    "SurveySettings",
+    "Tally",
+    "TokenEvidence",
+    "TrainSettings",
+    "TrainStep",
+    "Trained",
+    "TrainingRecord",
+    "Transfer",
+    "Verdict",
+    "WordWeight",
+    "load_calibration",
+    "load_detector",
+    "load_model",
+    "method",
+    "open_detector",
+    "raid_detector",
+    "read_training_plan",
+]

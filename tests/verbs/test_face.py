@@ -1,0 +1,132 @@
+"""The face for Python: closed, typed for a checker, instant to import; its page and examples run."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import indent
+
+import pytest
+
+import staged
+from staged.verbs import models, release, studies, texts, types
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+VERBS = {
+    name: getattr(module, name)
+    for module in (models, release, studies, texts)
+    for name in module.__all__
+}
+# names in annotations that are not ours
+FOREIGN = {"Any", "Callable", "Literal", "Mapping", "None", "Path", "Sequence", "date", "datetime"}
+FOREIGN |= {"bool", "dict", "float", "int", "list", "str", "tuple", "Report"}
+
+
+def test_everything_public_is_named_once() -> None:
+    ground = {"HUMAN", "MACHINE", "Document", "NamedProgress", "Progress", "StagedError"}
+    assert set(staged.__all__) == {*VERBS, *types.__all__, *ground}
+    assert len(staged.__all__) == len(set(staged.__all__))
+    assert {*VERBS, "Verdict"} <= set(dir(staged))
+    for name in staged.__all__:
+        assert getattr(staged, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'detekt'"):
+        staged.detekt  # noqa: B018
+
+
+def test_importing_loads_no_models_library() -> None:
+    code = "import staged, sys; print([one for one in ('torch', 'numpy') if one in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", [name for name in VERBS if inspect.isfunction(VERBS[name])])
+def test_what_a_verb_takes_and_gives_is_public(name: str) -> None:
+    """Every type that its signature names; and its docstring says what it is."""
+    words = re.findall(r"[A-Za-z_]+", " ".join(map(str, VERBS[name].__annotations__.values())))
+    assert {word for word in words if word not in FOREIGN} <= {*staged.__all__, "step"}
+    assert VERBS[name].__doc__
+    assert "return" in VERBS[name].__annotations__
+
+
+def test_the_examples_of_the_verbs_run() -> None:
+    tried = 0
+    for module in (models, release, studies, texts):
+        results = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+        assert results.failed == 0
+        tried += results.attempted
+    assert tried >= 6
+
+
+SCRIPT = """
+from pathlib import Path
+import staged
+
+verdicts: list[staged.Verdict] = staged.detect(["a text"], detector="evidence", fpr=0.01)
+p: float | None = verdicts[0].p_value
+samples = staged.sample("mini-s", ["Once"], method="nucleus", length=10)
+text: str = samples[0].text
+study: staged.FinishedStudy = staged.study("mini", Path("out"), workers=2)
+accuracy: float = study.cells()[0].accuracy
+fitted = staged.calibrate("human", detector="evidence")
+rates: tuple[staged.Achieved, ...] = fitted.achieved
+settings = staged.TrainSettings(corpus=staged.CorpusSettings(source="letters"))
+steps: int = staged.train(settings, "out").steps
+problems: list[staged.Problem] = staged.verify("package")
+reveal_type(staged.bias(["mini-s"]))
+"""
+WRONG = """
+import staged
+
+staged.detect(["a text"], detecter="evidence")
+staged.sample("mini-s", lenght=3)
+staged.nothing()
+number: int = staged.detect("a text")
+"""
+
+
+def checked(script: str, tmp_path: Path) -> str:
+    file = tmp_path / "script.py"
+    file.write_text(script, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(file)]
+    command += ["--follow-imports", "silent", "--cache-dir", str(ROOT / ".mypy_cache" / "user")]
+    env = os.environ | {"MYPYPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env).stdout
+
+
+def test_a_users_script_is_checked_against_the_package(tmp_path: Path) -> None:
+    said = checked(SCRIPT, tmp_path)
+    assert "BiasResult" in said
+    assert [line for line in said.splitlines() if "script.py" in line and "error" in line] == []
+    wrong = checked(WRONG, tmp_path)
+    assert (
+        len([line for line in wrong.splitlines() if "script.py" in line and "error" in line]) == 4
+    )
+
+
+def test_the_page_runs(tmp_path: Path) -> None:
+    pieces = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(pieces) >= 8
+    page = f"if __name__ == '__main__':\n{indent(chr(10).join(pieces), '    ')}"
+    (tmp_path / "page.py").write_text(page, encoding="utf-8")
+    shown = subprocess.run(
+        [sys.executable, "page.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "did you mean 'evidence'?" in shown.stdout
+    assert (tmp_path / "out" / "small" / "report.html").is_file()
+
+
+def test_the_page_has_every_verb() -> None:
+    table = PAGE.split("## All of it")[1]
+    functions = {name for name, verb in VERBS.items() if inspect.isfunction(verb)}
+    assert functions <= set(re.findall(r"`(\w+)`", table))
