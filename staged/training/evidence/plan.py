@@ -5,6 +5,7 @@ which detectors are one together.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from staged.settings import from_table, nearest, read_toml
 PENALISED = "penalised"
 SHORTEST = 0.7  # of its length in words, that a passage may have
 UNDER = " under "  # between a corpus and the attack on it
+Check = tuple[bool, str]  # whether it holds, and else what is wrong
 
 
 @dataclass(frozen=True)
@@ -81,97 +83,103 @@ class EvidenceSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        for holds, fault in self._checks():
+            if not holds:
+                raise PlanError(f"evidence: {fault}")
+
+    def _checks(self) -> Iterator[Check]:
+        """All that a plan must hold; a later check may take it that the earlier ones do."""
+        yield from self._of_names()
+        for name in self.methods:
+            sampling(name)
+        yield from self._of_generators()
+        check_attacks(self.attacks)
+        yield from self._of_regressions()
+        yield (
+            is_folder_name(self.name),
+            f"the name {self.name!r} must be one that a folder can have",
+        )
+        yield from self._of_lengths()
+
+    def _of_names(self) -> Iterator[Check]:
         for name in ("human", "generators", "methods", "words"):
-            if not getattr(self, name):
-                raise PlanError(f"evidence: {name} must list at least one")
+            yield bool(getattr(self, name)), f"{name} must list at least one"
         for corpus in self.corpora:
             for mark in (":", UNDER):
-                if mark in Path(corpus).name:
-                    raise PlanError(
-                        f"evidence: corpus {corpus!r} has {mark!r} in its name, which ends a"
-                        " corpus's name in a source; rename it"
-                    )
+                yield (
+                    mark not in Path(corpus).name,
+                    f"corpus {corpus!r} has {mark!r} in its name, which ends a corpus's name in a"
+                    " source; rename it",
+                )
         called = {
-            "corpora": [Path(one).name for one in self.corpora],
+            "corpora": [Path(corpus).name for corpus in self.corpora],
             "generators": list(map(generator_name, self.generators)),
         }
         for kind, names in called.items():
-            if twice := next((name for name in names if names.count(name) > 1), ""):
-                raise PlanError(
-                    f"evidence: two {kind} are called {twice!r}; their last names tell them apart,"
-                    " so rename one"
-                )
-        for name in self.methods:
-            sampling(name)
-        if min(self.generators.values()) < 1 or not all(
-            0 < share < math.inf for share in self.methods.values()
-        ):
-            raise PlanError(
-                "evidence: every generator must write at least 1 text, and every method's share be"
-                " above 0"
+            twice = next((name for name in names if names.count(name) > 1), "")
+            yield (
+                not twice,
+                f"two {kind} are called {twice!r}; their last names tell them apart, so rename one",
             )
-        for name in self.smooth:
-            if name not in self.methods:
-                raise PlanError(f"evidence: smooth names {name!r}; {nearest(name, self.methods)}")
-        for name in self.smooth_features:
-            if name not in SMOOTHER:
-                raise PlanError(
-                    f"evidence: smooth_features names {name!r}; {nearest(name, SMOOTHER)}"
-                )
-        for name in self.rough:
-            if name not in self.generators:
-                raise PlanError(f"evidence: rough names {name!r}; {nearest(name, self.generators)}")
-        check_attacks(self.attacks)
-        if not all(
-            0 <= one < math.inf
-            for one in (self.smooth_penalty, self.rough_penalty, self.attacked_share)
-        ):
-            raise PlanError(
-                "evidence: smooth_penalty, rough_penalty and attacked_share must be at least 0"
-            )
-        if not (0 < self.repetition_penalty < math.inf and math.isfinite(self.rarer)):
-            raise PlanError("evidence: repetition_penalty must be above 0, and rarer a number")
+
+    def _of_generators(self) -> Iterator[Check]:
+        yield (
+            min(self.generators.values()) >= 1
+            and all(0 < share < math.inf for share in self.methods.values()),
+            "every generator must write at least 1 text, and every method's share be above 0",
+        )
+        chosen: tuple[tuple[str, tuple[str, ...], Collection[str]], ...] = (
+            ("smooth", self.smooth, self.methods),
+            ("smooth_features", self.smooth_features, SMOOTHER),
+            ("rough", self.rough, self.generators),
+        )
+        for key, names, known in chosen:
+            for name in names:
+                yield name in known, f"{key} names {name!r}; {nearest(name, known)}"
+
+    def _of_regressions(self) -> Iterator[Check]:
+        shares = (self.smooth_penalty, self.rough_penalty, self.attacked_share)
+        yield (
+            all(0 <= share < math.inf for share in shares),
+            "smooth_penalty, rough_penalty and attacked_share must be at least 0",
+        )
+        yield (
+            0 < self.repetition_penalty < math.inf and math.isfinite(self.rarer),
+            "repetition_penalty must be above 0, and rarer a number",
+        )
         both = {
             name in self.smooth and model not in self.rough
             for name in self.methods
             for model in self.generators
         }
-        if both != {True, False}:
-            raise PlanError(
-                "evidence: needs machine texts of both ways: name in smooth those methods that"
-                " write more smoothly than people and leave others, or generators in rough, for the"
-                " other way"
-            )
-        if not is_folder_name(self.name):
-            raise PlanError(f"evidence: the name {self.name!r} must be one that a folder can have")
-        if (
-            min(*self.words, self.n_human, self.prompt_words, self.most_tokens) < 1
-            or self.n_held_out < 0
-        ):
-            raise PlanError(
-                "evidence: words, n_human, prompt_words and most_tokens must be at least 1,"
-                " n_held_out at least 0"
-            )
-        if self.prompt_words >= (shortest := int(SHORTEST * min(self.words))):
-            raise PlanError(
-                f"evidence: prompt_words is {self.prompt_words}, and the shortest texts have"
-                f" {shortest} words: nothing would be left for a machine to write; lower it, or"
-                " raise words"
-            )
-        if (
-            not self.edges_words
-            or self.edges_words[0] < 1
-            or any(a >= b for a, b in pairwise(self.edges_words))
-        ):
-            raise PlanError(
-                "evidence: edges_words must ascend from at least 1 word, not"
-                f" {list(self.edges_words)}"
-            )
-        if max(self.words) < self.edges_words[0]:
-            raise PlanError(
-                f"evidence: no text of {max(self.words)} words is long enough for edges_words from"
-                f" {self.edges_words[0]}"
-            )
+        yield (
+            both == {True, False},
+            "needs machine texts of both ways: name in smooth those methods that write more"
+            " smoothly than people and leave others, or generators in rough, for the other way",
+        )
+
+    def _of_lengths(self) -> Iterator[Check]:
+        yield (
+            min(*self.words, self.n_human, self.prompt_words, self.most_tokens) >= 1
+            and self.n_held_out >= 0,
+            "words, n_human, prompt_words and most_tokens must be at least 1, n_held_out at"
+            " least 0",
+        )
+        shortest = int(SHORTEST * min(self.words))
+        yield (
+            self.prompt_words < shortest,
+            f"prompt_words is {self.prompt_words}, and the shortest texts have {shortest} words:"
+            " nothing would be left for a machine to write; lower it, or raise words",
+        )
+        edges = self.edges_words
+        yield (
+            bool(edges) and edges[0] >= 1 and all(a < b for a, b in pairwise(edges)),
+            f"edges_words must ascend from at least 1 word, not {list(edges)}",
+        )
+        yield (
+            max(self.words) >= edges[0],
+            f"no text of {max(self.words)} words is long enough for edges_words from {edges[0]}",
+        )
 
     @property
     def corpora(self) -> tuple[str, ...]:
