@@ -96,18 +96,13 @@ def train_encoder(
         CheckpointError: the loss stopped being finite.
     """
     model.encoder.embeddings.requires_grad_(False)
-    masters = {name: one for name, one in model.named_parameters() if one.requires_grad}
+    masters = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     reading = copy.deepcopy(model).to(best_dtype())
     copies = dict(reading.named_parameters())
     optimizer = torch.optim.AdamW(
         masters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    done = 0
-    if checkpoint.is_file():
-        with opened_snapshot(checkpoint) as state:
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            done = state["steps"]
+    done = _resumed(checkpoint, model, optimizer) if checkpoint.is_file() else 0
     _synchronise(masters, copies)
     for step in range(done, settings.steps):
         torch.manual_seed(settings.seed * 1_000_003 + step)
@@ -118,23 +113,15 @@ def train_encoder(
                 f"encoder: the loss is {float(loss)} at step {step}; lower learning_rate"
             )
         loss.backward()
-        for name, one in masters.items():
-            gradient, copies[name].grad = copies[name].grad, None
-            one.grad = None if gradient is None else gradient.float()
+        _take_gradients(masters, copies)
         torch.nn.utils.clip_grad_norm_(masters.values(), 1.0)
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * rate(step, settings.steps)
         optimizer.step()
         _synchronise(masters, copies)
         if (step + 1) % KEEP_EVERY == 0 or step + 1 == settings.steps:
-            save_snapshot(
-                checkpoint,
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "steps": step + 1,
-                },
-            )
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            save_snapshot(checkpoint, state | {"steps": step + 1})
         progress(step + 1, settings.steps)
     return model.eval()
 
@@ -145,17 +132,31 @@ def rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / warm) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
+def _resumed(checkpoint: Path, model: TokenOdds, optimizer: torch.optim.Optimizer) -> int:
+    """Steps that a killed run has done, whose state is put back."""
+    with opened_snapshot(checkpoint) as state:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        steps: int = state["steps"]
+    return steps
+
+
+def _take_gradients(masters: Mapping[str, Tensor], copies: Mapping[str, Tensor]) -> None:
+    """Move the gradients of the copies that read to the float32 weights that are updated."""
+    for name, master in masters.items():
+        gradient, copies[name].grad = copies[name].grad, None
+        master.grad = None if gradient is None else gradient.float()
+
+
 @torch.no_grad()
 def _synchronise(masters: Mapping[str, Tensor], copies: Mapping[str, Tensor]) -> None:
-    for name, one in masters.items():
-        copies[name].copy_(one)
+    for name, master in masters.items():
+        copies[name].copy_(master)
 
 
 def _loss(model: TokenOdds, tokenizer: Any, batch: list[Crop], settings: EncoderSettings) -> Tensor:
-    rows = [
-        one.ids[: settings.max_tokens]
-        for one in tokenizer.encode_batch([crop.text for crop in batch])
-    ]
+    encodings = tokenizer.encode_batch([crop.text for crop in batch])
+    rows = [encoding.ids[: settings.max_tokens] for encoding in encodings]
     ids_BT, mask_BT = padded(rows, token_id(tokenizer, PADDING))
     if settings.token_dropout:
         dropped = (torch.rand(ids_BT.shape) < settings.token_dropout) & (mask_BT == 1)
