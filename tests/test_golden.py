@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from staged.cells import load_cells
 from staged.cli import app
-from staged.samples.dataset import is_samples, read_samples
+from staged.samples.columns import is_samples
+from staged.samples.dataset import read_samples
 from staged.studies.detection.plan import read_study
 
 GOLDEN = Path(__file__).parent / "golden" / "2026-11"

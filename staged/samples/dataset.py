@@ -7,7 +7,6 @@ finds its finished blocks, computes the missing ones, joins all and removes them
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from staged.model.checkpoints import model_folder
 from staged.model.formats.layouts import weight_files
 from staged.model.gpt2.packed import PRECISIONS
 from staged.progress import Progress, silent
+from staged.samples.columns import encoded, is_samples
 from staged.samples.decoders import load_decoder, path_taken
 from staged.samples.engine import CONTEXTS, Decoder, check_length, generate
 from staged.samples.methods import Method
@@ -33,35 +33,12 @@ from staged.samples.speculative import AHEAD, Pair, speculate_all
 from staged.samples.stops import StopStrings, TextStream, check_stops
 from staged.settings import LARGEST, nearest
 from staged.storage.digests import sha256_file
-from staged.storage.gate import rows_have_keys
 from staged.storage.pieces import BYTES, cached, continued
 from staged.storage.stage_folders import fingerprint
 from staged.storage.writing import write_atomic
 
 FORMATS = (".jsonl", ".parquet")
 LEAST_PENALTY = 0.001  # far below it logits divided by it are no longer finite
-SCHEMA = pa.schema(
-    [
-        *(
-            ("id", pa.int64()),
-            ("ended", pa.bool_()),
-            ("length", pa.int64()),
-            ("text", pa.string()),
-        ),  # the output dataset's
-        *(
-            ("model", pa.string()),
-            ("method", pa.string()),
-            ("prompt", pa.string()),
-            ("seed", pa.uint64()),
-        ),
-        *(("temperature", pa.float64()), ("top_k", pa.int64()), ("top_p", pa.float64())),
-        *(("semantics", pa.string()), ("repetition_penalty", pa.float64())),
-        *(("reason", pa.string()), ("stopped", pa.string()), ("slides", pa.int64())),
-    ]
-)
-LOGPROBS = pa.schema(
-    [("tokens", pa.list_(pa.int64())), ("logprobs", pa.list_(pa.float32()))]
-)  # after those, when asked for
 
 
 @dataclass(frozen=True)
@@ -142,49 +119,6 @@ class SampleSettings:
         return self.prompts[i // self.per_prompt % len(self.prompts)] if self.prompts else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One text that a model wrote, and how it came to be.
-
-    Attributes:
-        id: its number, from 0.
-        ended: whether the model ended it.
-        length: new tokens.
-        text: what was written, without the prompt.
-        method: how tokens were drawn, by name; `temperature`, `top_k`, `top_p` and `semantics` are
-            its parts, `top_p` this sample's own where it is drawn from a range.
-        reason: why it ends: `end`, `length`, `stop` or `context`; `stopped` the string that it
-            stopped at.
-        slides: how often the context's window moved.
-        tokens, logprobs: where they were asked for; of the end of text too, where it ended.
-    """
-
-    id: int
-    ended: bool
-    length: int
-    text: str
-    model: str
-    method: str
-    prompt: str
-    seed: int
-    temperature: float
-    top_k: int
-    top_p: float
-    semantics: str
-    repetition_penalty: float
-    reason: str
-    stopped: str
-    slides: int
-    tokens: tuple[int, ...] = ()
-    logprobs: tuple[float, ...] = ()
-
-    @classmethod
-    def of(cls, row: dict[str, Any]) -> Sample:
-        """From a row of a sample file of ours."""
-        several = {name: tuple(row[name]) for name in LOGPROBS.names if row.get(name)}
-        return cls(**{name: row[name] for name in SCHEMA.names} | several)
-
-
 NUMBERS = {
     "count": "the number of samples",
     "per_prompt": "the number of samples a prompt",
@@ -230,7 +164,9 @@ def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progre
         for first, block in zip(firsts, cached(blocks, pieces, BYTES), strict=True):
             lines.append(block)
             progress(min(first + settings.block, settings.count), settings.count)
-        write_atomic(out, _encoded(out.suffix, b"".join(lines), settings), form=is_samples)
+        write_atomic(
+            out, encoded(b"".join(lines), out.suffix, logprobs=settings.logprobs), form=is_samples
+        )
     return path
 
 
@@ -275,13 +211,8 @@ def _load(settings: SampleSettings) -> tuple[Decoder | Pair, TextTokenizer]:
             )
         model = Pair(large, small)
     longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
-    check_length(
-        model.config,
-        max(longest, 1),
-        settings.length,
-        context=settings.context,
-        draft=bool(settings.draft),
-    )
+    context, is_drafted = settings.context, bool(settings.draft)
+    check_length(model.config, max(longest, 1), settings.length, context=context, draft=is_drafted)
     return model, bpe
 
 
@@ -300,28 +231,19 @@ def _block(
     watch: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
     ids = range(first, min(first + settings.block, settings.count))
-    prompts = [
-        prompt or [bpe.end_of_text]
-        for prompt in bpe.encode_batch([settings.prompt(i) for i in ids])
-    ]
+    encoded = bpe.encode_batch([settings.prompt(i) for i in ids])
+    prompts = [prompt or [bpe.end_of_text] for prompt in encoded]
     stops = StopStrings(settings.stop, bpe.decode)
-    wanted = {
-        "length": settings.length,
-        "end": bpe.end_of_text,
-        "seed": settings.seed,
-        "first": first,
-    }
+    end, seed, length = bpe.end_of_text, settings.seed, settings.length
+    wanted = {"length": length, "end": end, "seed": seed, "first": first}
     if isinstance(model, Pair):
-        found = [
-            one.generated
-            for one in speculate_all(model, prompts, settings.method, **wanted, watch=watch)
-        ]
+        drafted = speculate_all(model, prompts, settings.method, **wanted, watch=watch)
+        generated = [one.generated for one in drafted]
     else:
-        options = Options(
-            settings.repetition_penalty, stops, settings.logprobs, settings.context, watch
-        )
-        found = generate(model, prompts, settings.method, **wanted, options=options)
-    return [_row(i, one, settings, bpe, stops) for i, one in zip(ids, found, strict=True)]
+        penalty, context = settings.repetition_penalty, settings.context
+        options = Options(penalty, stops, settings.logprobs, context, watch)
+        generated = generate(model, prompts, settings.method, **wanted, options=options)
+    return [_row(i, one, settings, bpe, stops) for i, one in zip(ids, generated, strict=True)]
 
 
 def _row(
@@ -348,31 +270,9 @@ def _row(
         "slides": one.slides,
     }
     if settings.logprobs:
-        row |= {
-            "tokens": [*one.tokens, *([bpe.end_of_text] if one.ended else [])],
-            "logprobs": one.logprobs,
-        }
+        drawn = [*one.tokens, bpe.end_of_text] if one.ended else one.tokens
+        row |= {"tokens": drawn, "logprobs": one.logprobs}
     return row
-
-
-def _encoded(suffix: str, lines: bytes, settings: SampleSettings) -> bytes:
-    if suffix == ".jsonl":
-        return lines
-    schema = pa.unify_schemas([SCHEMA, LOGPROBS]) if settings.logprobs else SCHEMA
-    rows = [json.loads(line) for line in lines.splitlines()]
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)
-    return buffer.getvalue()
-
-
-def is_samples(path: Path) -> bool:
-    """Whether a file holds rows of ours and nothing else."""
-    if path.suffix != ".parquet":
-        return rows_have_keys(*SCHEMA.names, also=LOGPROBS.names)(path)
-    try:
-        return set(pq.read_schema(path).names) - set(LOGPROBS.names) == set(SCHEMA.names)
-    except (OSError, pa.ArrowException):
-        return False
 
 
 def read_samples(path: Path) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's
     from staged.model.training.plan import TrainSettings
     from staged.model.training.record import TrainingRecord
     from staged.model.training.run import TrainStep
-    from staged.samples.dataset import Sample
+    from staged.samples.columns import Sample
     from staged.samples.methods import Method
 
 __all__ = ["convert", "evaluate_lm", "sample", "train"]
@@ -77,6 +77,7 @@ def sample(
     """
     from staged.model.devices import chosen_device
     from staged.samples import dataset
+    from staged.samples.columns import Sample
     from staged.samples.methods import method as named
 
     texts = (prompts,) if isinstance(prompts, str) else tuple(prompts)
@@ -98,10 +99,10 @@ def sample(
     )
     if out is not None:
         dataset.write_samples(out, settings, progress=progress)
-        return [dataset.Sample.of(row) for row in dataset.read_samples(Path(out))]
+        return [Sample.of(row) for row in dataset.read_samples(Path(out))]
     samples: list[Sample] = []
     for row in dataset.sample(settings):
-        samples.append(dataset.Sample.of(row))
+        samples.append(Sample.of(row))
         progress(len(samples), settings.count)
     return samples
 

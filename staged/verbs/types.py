@@ -36,7 +36,7 @@ from staged.raid.evaluate import RaidSettings, raid_detector
 from staged.release.gates import Outcome
 from staged.release.package.verify import Problem
 from staged.release.stages import Advance, Standing
-from staged.samples.dataset import Sample
+from staged.samples.columns import Sample
 from staged.samples.methods import Method, method
 from staged.studies.bias.plan import BiasSettings
 from staged.studies.bias.results import BiasResult, Tally

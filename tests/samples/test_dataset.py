@@ -15,9 +15,9 @@ import pytest
 from staged.commands.sample import how_many
 from staged.errors import CheckpointError, CorpusError, PlanError, SamplingError, StagedError
 from staged.model.bpe import BPE
+from staged.samples.columns import SCHEMA
 from staged.samples.dataset import (
     FORMATS,
-    SCHEMA,
     SampleSettings,
     read_samples,
     sample,

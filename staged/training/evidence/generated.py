@@ -18,7 +18,8 @@ from typing import Any
 from staged.errors import PlanError, SamplingError
 from staged.progress import Progress, shifted
 from staged.records import MACHINE, Document, count_words
-from staged.samples.dataset import SampleSettings, is_samples, read_samples, write_samples
+from staged.samples.columns import is_samples
+from staged.samples.dataset import SampleSettings, read_samples, write_samples
 from staged.samples.sample_stage import own_weights
 from staged.storage.digests import sha256_file
 from staged.storage.gate import check_replaceable

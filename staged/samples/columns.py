@@ -1,0 +1,107 @@
+"""A row of a sample file: the output dataset's columns, then how the sample came to be."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from staged.storage.gate import rows_have_keys
+
+SCHEMA = pa.schema(
+    [
+        # the output dataset's
+        ("id", pa.int64()),
+        ("ended", pa.bool_()),
+        ("length", pa.int64()),
+        ("text", pa.string()),
+        # ours
+        ("model", pa.string()),
+        ("method", pa.string()),
+        ("prompt", pa.string()),
+        ("seed", pa.uint64()),
+        ("temperature", pa.float64()),
+        ("top_k", pa.int64()),
+        ("top_p", pa.float64()),
+        ("semantics", pa.string()),
+        ("repetition_penalty", pa.float64()),
+        ("reason", pa.string()),
+        ("stopped", pa.string()),
+        ("slides", pa.int64()),
+    ]
+)
+# after those, when asked for
+LOGPROBS = pa.schema([("tokens", pa.list_(pa.int64())), ("logprobs", pa.list_(pa.float32()))])
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One text that a model wrote, and how it came to be.
+
+    Attributes:
+        id: its number, from 0.
+        ended: whether the model ended it.
+        length: new tokens.
+        text: what was written, without the prompt.
+        method: how tokens were drawn, by name; `temperature`, `top_k`, `top_p` and `semantics` are
+            its parts, `top_p` this sample's own where it is drawn from a range.
+        reason: why it ends: `end`, `length`, `stop` or `context`; `stopped` the string that it
+            stopped at.
+        slides: how often the context's window moved.
+        tokens, logprobs: where they were asked for; of the end of text too, where it ended.
+    """
+
+    id: int
+    ended: bool
+    length: int
+    text: str
+    model: str
+    method: str
+    prompt: str
+    seed: int
+    temperature: float
+    top_k: int
+    top_p: float
+    semantics: str
+    repetition_penalty: float
+    reason: str
+    stopped: str
+    slides: int
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Sample:
+        """From a row of a sample file of ours."""
+        several = {name: tuple(row[name]) for name in LOGPROBS.names if row.get(name)}
+        return cls(**{name: row[name] for name in SCHEMA.names} | several)
+
+
+def encoded(lines: bytes, suffix: str, *, logprobs: bool) -> bytes:
+    """Rows in JSON, a line each, as a .jsonl or .parquet file.
+
+    Args:
+        logprobs: whether the rows hold their tokens and log-probabilities.
+    """
+    if suffix == ".jsonl":
+        return lines
+    schema = pa.unify_schemas([SCHEMA, LOGPROBS]) if logprobs else SCHEMA
+    table = pa.Table.from_pylist([json.loads(line) for line in lines.splitlines()], schema=schema)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def is_samples(path: Path) -> bool:
+    """Whether a file holds rows of ours and nothing else."""
+    if path.suffix != ".parquet":
+        return rows_have_keys(*SCHEMA.names, also=LOGPROBS.names)(path)
+    try:
+        return set(pq.read_schema(path).names) - set(LOGPROBS.names) == set(SCHEMA.names)
+    except (OSError, pa.ArrowException):
+        return False
