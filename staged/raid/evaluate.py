@@ -160,6 +160,33 @@ def evaluate_raid(
         )
     for name in WRITTEN:
         refuse_to_replace(out and out / name, path, predicted)
+    rows = _measurable(path, settings, predicted)
+    head = {
+        "file": path.name,
+        "detector": detector or None,
+        "predictions": predicted.name if predicted else None,
+    }
+    if out is None:
+        if predicted:
+            scores = read_predictions(predicted, rows)
+        else:
+            ready = catalog.open_detector(detector, device=device)
+            scores = score_rows(rows, ready, progress=progress)
+        result = head | _measure(rows, scores, settings)
+        return result if rows.labelled else result | {"scores": list(predictions(rows, scores))}
+    with disk_errors(out), locked(out):
+        start_ledger(out, KIND)
+        for name in WRITTEN:
+            check_replaceable(out / name, _is_begun if name == SCORED else None)
+        return _into(out, rows, settings, head, predicted, device, progress)
+
+
+def _measurable(path: Path, settings: RaidSettings, predicted: Path | None) -> Rows:
+    """The rows of a file, which is refused before anything is scored where it cannot be measured.
+
+    Raises:
+        CorpusError, PlanError: as `evaluate_raid`.
+    """
     rows = read_rows(path, also=tuple(settings.calibrate_on), texts=predicted is None)
     if predicted and not rows.labelled:
         raise PlanError(
@@ -167,31 +194,13 @@ def evaluate_raid(
             " with RAID's label columns"
         )
     if rows.labelled:
-        _split(rows, settings)  # before anything is scored
-    head = {
-        "file": path.name,
-        "detector": detector or None,
-        "predictions": predicted.name if predicted else None,
-    }
-    if out is None:
-        scores = (
-            read_predictions(predicted, rows)
-            if predicted
-            else score_rows(rows, catalog.open_detector(detector, device=device), progress=progress)
-        )
-        return (
-            head
-            | _measure(rows, scores, settings)
-            | ({} if rows.labelled else {"scores": list(predictions(rows, scores))})
-        )
-    with disk_errors(out), locked(out):
-        start_ledger(out, KIND)
-        for name in WRITTEN:
-            check_replaceable(
-                out / name,
-                None if name != SCORED else lambda path: (path.parent / IDENTITY).is_file(),
-            )
-        return _into(out, rows, settings, head, predicted, device, progress)
+        _split(rows, settings)
+    return rows
+
+
+def _is_begun(scored: Path) -> bool:
+    """Whether scores of a run that was killed are ours: it says beside them whose they are."""
+    return (scored.parent / IDENTITY).is_file()
 
 
 def _into(
@@ -219,11 +228,8 @@ def _into(
 
 def _measure(rows: Rows, scores: Scores, settings: RaidSettings) -> dict[str, Any]:
     everything = np.ones(len(rows), dtype=bool)
-    counted = (
-        {"rows": len(rows)}
-        | scores.counts(everything)
-        | {"extra": len(scores.extra), "extra_first": list(scores.extra[:5])}
-    )
+    counted: dict[str, Any] = {"rows": len(rows)} | scores.counts(everything)
+    counted |= {"extra": len(scores.extra), "extra_first": list(scores.extra[:5])}
     if not rows.labelled:
         return {"labelled": False, "note": UNLABELLED, "counts": counted}
     eligible, side = _split(rows, settings)
