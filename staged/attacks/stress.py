@@ -130,9 +130,8 @@ def stress(
     refuse_shared(
         human, machine, "machine-written texts are among the human ones; a text is one or the other"
     )
-    sees = (
-        one_line if isinstance(detector, EvidenceDetector | Ensemble) else str
-    )  # texts that it cannot tell apart are one
+    # texts that it cannot tell apart are one
+    sees = one_line if isinstance(detector, EvidenceDetector | Ensemble) else str
     texts = [one for part in (human, machine) for one in chosen(part, settings)]
     read = {
         reading: [sees(text) for text in under(texts, reading, seed=settings.seed)]
@@ -166,9 +165,7 @@ def kinds_of(detector: Detector, texts: Sequence[str]) -> dict[str, tuple[str, .
 
 
 def chosen(documents: Sequence[Document], settings: StressSettings) -> list[Document]:
-    """At most `most` documents of each domain, in their order; a larger number takes these and
-    others.
-    """
+    """At most `most` documents of each domain, in their order; a larger `most` adds to these."""
     domains: dict[str, list[int]] = {}
     for i, one in enumerate(documents):
         domains.setdefault(domain_of(one), []).append(i)

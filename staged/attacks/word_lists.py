@@ -10,9 +10,7 @@ from importlib import resources
 
 @cache
 def misspellings() -> dict[str, tuple[str, ...]]:
-    """word → its misspellings, of codespell's general list those that have one correction of one
-    word.
-    """
+    """word → its misspellings, of codespell's general list those corrected by a single word."""
     by_word: dict[str, list[str]] = {}
     for wrong, right in _codespell("dictionary.txt"):
         if right.isalpha() and wrong.isalpha():

@@ -86,9 +86,7 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A score, the kinds of text that the text may be of, the likeliest first, and what each reader
-    says.
-    """
+    """A score, the kinds that the text may be of, likeliest first, and what each reader says."""
 
     score: float
     kinds: tuple[str, ...]

@@ -50,9 +50,8 @@ def why_illegible(text: str) -> str:
     unnamed = len(UNNAMED.findall(text))
     if unnamed > UNNAMED_SHARE * sum(map(len, text.split())):
         return "do not say which letters they show"
-    if (
-        letters < len(_LETTER.findall(text)) / 2
-    ):  # in another script, of which nothing is known here
+    # the text is in another script, of which nothing is known here
+    if letters < len(_LETTER.findall(text)) / 2:
         return ""
     if (
         words.total() >= WORDS

@@ -23,9 +23,8 @@ PAGE_NUMBER = "Seite # von #"  # the longest line that says nothing else
 OFTEN = 10  # from which on a word of the known texts is a word, and no part of one that they cut
 HYPHENS = "-\u2010\u2011"
 UNBREAKABLE, SOFT = "\u2011", "\xad"
-OWN_HYPHEN = frozenset(
-    ["cross", "half", "non", "quasi", "self", "well"]
-)  # keep theirs before words that are not known joined
+# these keep theirs before words that are not known joined
+OWN_HYPHEN = frozenset(["cross", "half", "non", "quasi", "self", "well"])
 PREFIXES = OWN_HYPHEN | frozenset(["all", "co", "ex", "post", "pre", "semi"])
 SUSPENDING = frozenset(["and", "or", "nor", "to", "und", "oder"])  # `pre- and post-war`
 _CUT = regex.compile(
@@ -84,9 +83,7 @@ def whole_words(pages: Sequence[str]) -> str:
 
 
 def _mended(cut: regex.Match[str], own: Counter[str]) -> str:
-    """The first part of a cut word, with or without a hyphen; the second one follows in the
-    text.
-    """
+    """The first part of a cut word, with or without a hyphen; the second one comes behind it."""
     before, hyphen, after, rest = cut.groups()
     left = _LAST.search(before)
     if hyphen == SOFT:

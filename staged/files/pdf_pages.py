@@ -21,22 +21,20 @@ LARGEST_PX = 2_000  # of a drawn page's longer side
 DRAWN_PX = 200_000_000  # of all pages, their pictures included: a hundred pages of A4 without any
 SMALLEST = 1.0  # points: letters below are not seen, if only because one cannot read them
 CONTRAST = 8  # of 255 levels of grey: what differs by no more is not seen; yellow on white is
-HYPHENS = regex.compile(
-    "[\x02\ufffe]"
-)  # how PDFium marks a hyphen at the end of a line, which it joins with the next one
+# how PDFium marks a hyphen at the end of a line, which it joins with the next one
+HYPHENS = regex.compile("[\x02\ufffe]")
 # points: how far apart two places are whose pixels show how the page lies in its picture
 FAR = 10_000
 UNNAMED = "\ufffd"  # a letter for which its font has no name
 Box = tuple[float, float, float, float]  # left, bottom, right, top, in points of the page
 INVISIBLE = pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
 REMARKS = {
-    *(
-        pdfium.FPDF_ANNOT_TEXT,
-        pdfium.FPDF_ANNOT_HIGHLIGHT,
-        pdfium.FPDF_ANNOT_UNDERLINE,
-        pdfium.FPDF_ANNOT_STRIKEOUT,
-    ),
-    *(pdfium.FPDF_ANNOT_SQUIGGLY, pdfium.FPDF_ANNOT_CARET),
+    pdfium.FPDF_ANNOT_TEXT,
+    pdfium.FPDF_ANNOT_HIGHLIGHT,
+    pdfium.FPDF_ANNOT_UNDERLINE,
+    pdfium.FPDF_ANNOT_STRIKEOUT,
+    pdfium.FPDF_ANNOT_SQUIGGLY,
+    pdfium.FPDF_ANNOT_CARET,
 }
 _WORD = regex.compile(r"\S*[\p{L}\p{N}]\S*")
 

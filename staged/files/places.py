@@ -1,6 +1,4 @@
-"""Which files stand at a place that a user names, and which of them are texts: one rule for every
-command.
-"""
+"""Which files stand at a place that a user names, and which are texts: a rule for all commands."""
 
 from __future__ import annotations
 
@@ -142,9 +140,8 @@ def _check_named(path: Path) -> None:
         raise CorpusError(
             f"{path}: is packed; unpack it, and give the file or the folder that comes out"
         )
-    if (
-        stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode)
-    ):  # a device may never end; a pipe is a file
+    # a device may never end; a pipe is a file
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
         raise CorpusError(
             f"{path}: is a device or a socket; give a file with text, or a folder of such"
         )

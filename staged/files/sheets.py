@@ -86,9 +86,7 @@ def write_sheet_file(
 
 
 def defused(text: str) -> str:
-    """A cell's text with an apostrophe before what a spreadsheet would evaluate; a number stays
-    one.
-    """
+    """A cell's text, with an apostrophe where a spreadsheet would evaluate it; none for numbers."""
     return text if NUMBER.fullmatch(text) else FORMULA.sub(r"'\1\2", text)
 
 
@@ -117,9 +115,7 @@ def read_sheet(path: Path, header: Sequence[str], *, of: str) -> list[dict[str, 
 def numbered_rows(
     path: Path, header: Sequence[str], *, of: str
 ) -> list[tuple[int, dict[str, str]]]:
-    """As `read_sheet`, each row with its number in the spreadsheet, from 1, in which the header
-    counts.
-    """
+    """As `read_sheet`, each row with its number in the spreadsheet, where the header is 1."""
     text = _text(path)
     try:
         for separator in SEPARATORS:
@@ -229,9 +225,7 @@ def not_a_key(path: Path, *, of: str) -> ArtifactError:
 
 
 def one_line(text: str) -> str:
-    """One line of printable characters: a model may write carriage returns, which would end a
-    row.
-    """
+    """A line of printable characters: a model may write carriage returns, which end a row."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 

@@ -141,12 +141,8 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-        OverflowError,
-    ) as error:  # also a date that Python has no name for
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        # also a date that Python has no name for
         raise CorpusError(f"{path}: not a readable Parquet file: {first_line(error)}") from None
     yield from enumerate(rows, start=1)
 
@@ -167,10 +163,8 @@ def json_lines(
         if line.strip():
             try:
                 row = json.loads(line)
-            except (
-                ValueError,
-                RecursionError,
-            ) as error:  # not JSON, a number of thousands of digits, nested a thousand deep
+            except (ValueError, RecursionError) as error:
+                # not JSON, a number of thousands of digits, nested a thousand deep
                 said = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
                 raise CorpusError(f"{where}, line {number}: not JSON: {said}") from None
             if not isinstance(row, dict):

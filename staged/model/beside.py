@@ -41,9 +41,7 @@ def note_beside(folder: Path) -> None:
 
 
 def _differs(folder: Path, name: str) -> str:
-    """In what other weights in the folder are not those that are read; empty where they are the
-    same.
-    """
+    """In what other weights in the folder differ from those that are read; empty for none."""
     if name.endswith(INDEX):
         return "it lists other files"
     try:
@@ -66,10 +64,8 @@ def _is_alike(one: AnyTensor, other: AnyTensor) -> bool:
     if one.shape != other.shape or one.dtype not in FLOATS or other.dtype not in FLOATS:  # a mask
         return one.shape == other.shape and one.dtype == other.dtype
     count = (min(math.prod(one.shape), COMPARED),)
-    first, second = (
-        one.beginning(count).read(torch.float32),
-        other.beginning(count).read(torch.float32),
-    )
+    first = one.beginning(count).read(torch.float32)
+    second = other.beginning(count).read(torch.float32)
     return (
         torch.equal(first, second)
         if one.dtype == other.dtype

@@ -93,9 +93,7 @@ class BPE:
         ]
 
     def save(self, folder: Path) -> None:
-        """Write `tokenizer.json` and `tokenizer_config.json`, which transformers' AutoTokenizer
-        reads.
-        """
+        """Write `tokenizer.json` and `tokenizer_config.json`, as AutoTokenizer reads them."""
         write_atomic(folder / "tokenizer.json", self._tokenizer.to_str(pretty=True).encode())
         write_json(
             folder / "tokenizer_config.json",
@@ -209,9 +207,7 @@ def without_callers_state(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def _byte_level(model: models.BPE, words: Any) -> Tokenizer:
-    """A tokenizer of this model, with `<|endoftext|>` where the model has it or behind its
-    tokens.
-    """
+    """A tokenizer of this model, with `<|endoftext|>` where it has that, else as the last token."""
     tokenizer = Tokenizer(model)
     if words is not None:
         tokenizer.pre_tokenizer = words
@@ -261,9 +257,7 @@ def _without_first_space(words: Any) -> None:
 
 
 def _check_given_back(bpe: BPE, normalizer: Any, path: Path) -> None:
-    """Tokens give their text back, but for a normal form that belongs to the vocabulary, which is
-    said.
-    """
+    """Tokens give their text back, but for a vocabulary's normal form, which is said."""
     wanted = PROBE if normalizer is None else normalizer.normalize_str(PROBE)
     if bpe.decode(bpe.encode(PROBE)) != wanted:
         raise CheckpointError(

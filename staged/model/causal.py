@@ -1,6 +1,4 @@
-"""Any causal language model by name, ready to read texts with: our GPT-2, or another family through
-transformers.
-"""
+"""Any causal language model by name, to read texts with: our GPT-2, or another of transformers."""
 
 from __future__ import annotations
 

@@ -73,9 +73,7 @@ def model_folder(name: str) -> Path:
 
 
 def is_at_hand(name: str) -> bool:
-    """Whether a model's files are on this machine; nothing is unpacked or downloaded to find
-    out.
-    """
+    """Whether a model's files are on this machine, told without unpacking or downloading."""
     small = name.lower()
     if small in PACKAGES:
         return is_installed(small)
@@ -180,9 +178,7 @@ def read_config(folder: Path) -> GPT2Config:
 
 
 def save_model(folder: Path, model: GPT2, bpe: BPE, *, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write the hub's layout (the tied head is not stored twice); one tensor at a time is held in
-    `dtype`.
-    """
+    """Write the hub's layout, without the tied head, holding one tensor at a time in `dtype`."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {key: tensor.detach() for key, tensor in model.state_dict().items()}
     write_json(folder / "config.json", hub_config(model.config, dtype))

@@ -98,9 +98,7 @@ def _to_gguf(
 
 
 def _stored_as(weights: dict[str, AnyTensor]) -> str:
-    """The type to keep: the token embedding's; float64, in which no GPT-2 is published, becomes
-    float32.
-    """
+    """The type to keep: the token embedding's, but float32 for float64, which no GPT-2 has."""
     names = {value: name for name, value in DTYPES.items()}
     return names.get(weights["wte.weight"].dtype or torch.float32, "float32")
 

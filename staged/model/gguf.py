@@ -48,9 +48,7 @@ def gguf_name(name: str) -> str:
 
 
 def gguf_mark(path: Path) -> str:
-    """What `write_gguf` marked a file with; empty for a file of others, and for one that is no GGUF
-    file.
-    """
+    """What `write_gguf` marked a file with; empty for a file of others or that is no GGUF file."""
     gguf = _library()
     try:
         field = gguf.GGUFReader(path).get_field(MADE_OF)
@@ -124,10 +122,8 @@ def _describe(
     writer.add_file_type(gguf.LlamaFileType[FILE_TYPES[kind]])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     vocabulary, merges = bpe.merges()
-    tokens = [
-        *sorted(vocabulary.keys() - {END_OF_TEXT}, key=vocabulary.__getitem__),
-        END_OF_TEXT,
-    ]  # always the last
+    # the end of text comes last
+    tokens = [*sorted(vocabulary.keys() - {END_OF_TEXT}, key=vocabulary.__getitem__), END_OF_TEXT]
     ordinary, special = int(gguf.TokenType.NORMAL), int(gguf.TokenType.CONTROL)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")

@@ -35,9 +35,7 @@ def peak_memory_mb(device: str = "") -> float:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is how Python or PyTorch says that memory has run out, on the processor or on a
-    GPU.
-    """
+    """Whether this error says that memory has run out, on the processor or on a GPU."""
     return isinstance(
         error, MemoryError | torch.OutOfMemoryError
     ) or "can't allocate memory" in str(error)

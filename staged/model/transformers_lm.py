@@ -44,9 +44,8 @@ class OutsideTokenizer:
                 f"{folder / 'tokenizer.json'}: not a readable tokenizer: {error}"
             ) from None
         self._tokenizer.encode_special_tokens = True
-        self.n_vocab = (
-            max(self._tokenizer.get_vocab().values(), default=-1) + 1
-        )  # ids may have gaps
+        # ids may have gaps
+        self.n_vocab = max(self._tokenizer.get_vocab().values(), default=-1) + 1
         self.specials = sorted(
             i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special
         )
@@ -58,18 +57,16 @@ class OutsideTokenizer:
                 " that it knows: no text would end"
             )
         self.end_of_text = chosen
-        marked = self._tokenizer.encode(
-            "a"
-        )  # what stands behind it is a training's, not the model's
+        # what stands behind it is a training's, not the model's
+        marked = self._tokenizer.encode("a")
         self.before = [
             one
             for one, _ in takewhile(
                 lambda pair: pair[1], zip(marked.ids, marked.special_tokens_mask, strict=True)
             )
         ]
-        self._first = list(
-            self._tokenizer.encode("a", add_special_tokens=False).ids
-        )  # some decoders cut a text's first space off
+        # some decoders cut a text's first space off
+        self._first = list(self._tokenizer.encode("a", add_special_tokens=False).ids)
         self._first_length = len(self._tokenizer.decode(self._first))
 
     def encode(self, text: str) -> list[int]:
@@ -81,9 +78,7 @@ class OutsideTokenizer:
         return [ids for ids, _ in self.encode_spans(texts)]
 
     def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
-        """Token ids of many texts, and characters start … end − 1 of each; those before a text have
-        none.
-        """
+        """Token ids of texts, with their characters start … end − 1; none for ids before a text."""
         found = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         nowhere = [(0, 0)] * len(self.before)
         return [([*self.before, *one.ids], [*nowhere, *one.offsets]) for one in found]
@@ -209,9 +204,7 @@ class Outside:
         return OutsideCache()
 
     def _ending(self, logits: Tensor) -> Tensor:
-        """Every special token means the end: their mass goes to the one that generation stops
-        at.
-        """
+        """Every special token means the end: their mass goes to the one that is stopped at."""
         specials = self.tokenizer.specials
         if specials:
             end = logits[..., sorted({*specials, self.tokenizer.end_of_text})].logsumexp(-1)
@@ -241,9 +234,8 @@ def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Ou
             model = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=dtype, local_files_only=True, trust_remote_code=False
             )
-    except (
-        Exception
-    ) as error:  # transformers raises many kinds for a folder that is not what it seems
+    except Exception as error:
+        # transformers raises many kinds for a folder that is not what it seems
         raise CheckpointError(
             f"{folder}: transformers cannot load it as a causal language model: {first_line(error)}"
         ) from None

@@ -113,13 +113,8 @@ class Reported:
     def __init__(
         self, rows: Rows, scores: Scores, reported: np.ndarray, cuts: Sequence[Cut], *, minimum: int
     ) -> None:
-        self.rows, self.scores, self.reported, self.cuts, self.minimum = (
-            rows,
-            scores,
-            reported,
-            cuts,
-            minimum,
-        )
+        self.rows, self.scores, self.reported = rows, scores, reported
+        self.cuts, self.minimum = cuts, minimum
         self.domain = rows.columns["domain"].codes
         self.source = rows.columns["source_id"].codes
         self.human, self.machine = reported & rows.human, reported & ~rows.human

@@ -27,13 +27,14 @@ GROUPS = ("domain", "model", "decoding", "repetition_penalty", "attack")
 LABELS = ("source_id", *GROUPS)
 LABEL = "label"
 ALSO_CALLED = {"generation": ("text",), "source_id": ("source",)}
+# where a row says none
 USUAL = {
     "domain": "all",
     "model": "machine",
     "decoding": "",
     "repetition_penalty": "",
     "attack": UNATTACKED,
-}  # where a row says none
+}
 WRITTEN_BY = {
     "human": ("human", "0", "0.0", "false", "real"),
     "machine": ("machine", "1", "1.0", "true", "fake", "generated", "ai"),

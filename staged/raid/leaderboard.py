@@ -44,9 +44,8 @@ def raid_results(rows: Rows, scores: Scores, fprs: Sequence[float]) -> dict[str,
         for code, name in enumerate(domain.values)
     }
     by_domain[ALL] = np.flatnonzero(human)
-    sorted_human = {
-        name: np.sort(values[index]) for name, index in by_domain.items()
-    }  # NaN, if any, stands last
+    # NaN, if any, stands last
+    sorted_human = {name: np.sort(values[index]) for name, index in by_domain.items()}
     cuts = {
         fpr: np.array([found.get(name, math.nan) for name in domain.values])[domain.codes]
         for fpr, found in thresholds.items()

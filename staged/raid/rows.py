@@ -227,9 +227,8 @@ def _json_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def _text(value: object) -> str:
-    return (
-        "" if value is None else str(value).encode("utf-8", "replace").decode()
-    )  # halves of surrogate pairs fit no table
+    # halves of surrogate pairs fit no table
+    return "" if value is None else str(value).encode("utf-8", "replace").decode()
 
 
 def _json_rows(path: Path) -> Iterator[dict[str, object]]:

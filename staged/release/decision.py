@@ -36,10 +36,8 @@ def decide(
             open.
     """
     still_open = [one.gate for one in outcomes if one.state not in (MET, AT_ADVANCE)]
-    reason, by = (
-        " ".join(reason.split()),
-        " ".join(by.split()),
-    )  # each is one line of a table or a quotation
+    # each is one line of a table or a quotation
+    reason, by = " ".join(reason.split()), " ".join(by.split())
     if bool(reason) != bool(by):
         raise PlanError(
             "an override is a person's: give --override a written reason, and --by the name of who"

@@ -124,9 +124,8 @@ def _rises(
     """
     rises = {key: _effect_rise(before, now) for key, (before, now) in pairs.items()}
     worse = {key: one for key, one in rises.items() if one.low > limit}
-    unknown = (
-        {key: one for key, one in rises.items() if not one.high <= limit} if not worse else {}
-    )  # NaN too
+    # NaN too
+    unknown = {key: one for key, one in rises.items() if not one.high <= limit} if not worse else {}
     shown = worse or unknown or rises
     worst = max(shown, key=lambda key: shown[key].low if worse else shown[key].high)
     before, now = pairs[worst]
@@ -217,9 +216,7 @@ def _credibility(
 
 
 def _rise(evidence: Evidence, now: str, before: str) -> tuple[float, float, float, int] | None:
-    """How much more credible people find `now`, with its 95% interval and how many people rated
-    both.
-    """
+    """How much more credible people who rated both find `now`: with 95% interval, and how many."""
     for row in evidence.differences:
         if {row["first"], row["second"]} == {now, before} and row["low"] is not None:
             sign = 1 if row["first"] == now else -1

@@ -1,6 +1,4 @@
-"""Whether a stage's model and detector are those that its evidence is of: names are easily given to
-others.
-"""
+"""Whether a stage's model and detector are those of its evidence: a name is easily given again."""
 
 from __future__ import annotations
 

@@ -24,13 +24,11 @@ __all__ = [
     "read_release",
 ]
 
-DETECTION, BIAS, CREDIBILITY, CARD, SIGNATURE = (
-    "detection",
-    "bias",
-    "credibility",
-    "card",
-    "signature",
-)
+DETECTION = "detection"
+BIAS = "bias"
+CREDIBILITY = "credibility"
+CARD = "card"
+SIGNATURE = "signature"
 # kind → (keys it needs, of which one must be given)
 NEEDS = {
     DETECTION: (("cell", "field"), ("at_least", "at_most")),

@@ -27,9 +27,7 @@ INLINE = ((r"`([^`]+)`", "code"), (r"\*\*([^*]+)\*\*", "b"), (r"\*([^*]+)\*", "e
 
 
 def card_markdown(card: Mapping[str, Any]) -> str:
-    """The hub's model card: YAML that the hub validates, model-index included, then the nine
-    sections.
-    """
+    """The hub's model card: YAML that the hub validates, with model-index, and nine sections."""
     text = templates(html=False).get_template("card.md").render(card=card, **_names(card))
     return f"---\n{_metadata(card).to_yaml(line_break=chr(10))}\n---\n\n{text.strip()}\n"
 
@@ -83,9 +81,7 @@ def _points(row: Mapping[str, Any], field: str) -> str:
 
 
 def _paragraphs(text: str) -> Markup:
-    """Paragraphs of Markdown, as HTML: blank lines between them, and inside what `_inline`
-    knows.
-    """
+    """Paragraphs of Markdown, parted by blank lines, as HTML, with what `_inline` knows."""
     return Markup("").join(
         Markup("<p>{}</p>").format(_inline(" ".join(part.split())))
         for part in text.split("\n\n")

@@ -31,9 +31,7 @@ DECISIONS = "decisions"  # folder beside the packages: every decision, refusals 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one stage stands: released with its decision, or waiting with its gates as they stand
-    now.
-    """
+    """Where a stage stands: released with its decision, or waiting with its gates as of now."""
 
     stage: str
     released: bool
@@ -103,9 +101,8 @@ def advance(
     Raises:
         StagedError: the plan, the evidence, the key or the disk.
     """
-    public = public_half(
-        private
-    )  # a key that cannot sign is said now, and not at the first stage whose gates are met
+    # a key that cannot sign is said now, and not at the first stage whose gates are met
+    public = public_half(private)
     with disk_errors(root), locked(root):
         _same_key(release, root, public, private)
         check_ledger(root, KIND)
@@ -121,10 +118,8 @@ def advance(
             stage.name, outcomes, release=release.title, date=date, reason=reason, by=by
         )
         if _broken(release, number, root):
-            decision = decision | {
-                "verdict": REFUSED,
-                "override": None,
-            }  # no reason makes a damaged package whole
+            # no reason makes a damaged package whole
+            decision = decision | {"verdict": REFUSED, "override": None}
         if decision["verdict"] == REFUSED:
             _write_record(root, f"{stage.name}.refused", decision)
             return Advance(decision, None)
@@ -149,15 +144,12 @@ def _is_out(folder: Path) -> bool:
 
 
 def _same_key(release: Release, root: Path, public: bytes, private: Path) -> None:
-    """Refuse a key that did not sign the stages that are out: one public half must check them
-    all.
-    """
+    """Refuse a key that did not sign the stages that are out: a public half checks them all."""
     for stage in release.stages:
         signed_by = root / stage.name / PUBLIC
         another = signed_by.is_file() and signed_by.read_bytes() != public
-        if another and not verify(
-            signed_by.parent
-        ):  # a damaged package is another matter, and refused later
+        # a damaged package is another matter, and refused later
+        if another and not verify(signed_by.parent):
             raise ReleaseError(
                 f"{private}: did not sign the stage {stage.name}, whose public key is {signed_by};"
                 " a release has one key: give it, or start again in another folder"

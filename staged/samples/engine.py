@@ -26,9 +26,7 @@ LONGEST = 100_000
 
 
 class Decoder(Protocol):
-    """What generation needs of a model; a cache's `length` may be set back to forget its last
-    tokens.
-    """
+    """What generation needs of a model; a cache's `length` may be set back to forget tokens."""
 
     config: GPT2Config
 

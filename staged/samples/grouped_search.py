@@ -46,9 +46,8 @@ def top_k(logits_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
         return _plain_top_k(logits_BV, k)
     best_BK, ids_BK = logits_BV.topk(chosen, dim=1)
     least_B1 = best_BK[:, k - 1 : k]
-    if bool(
-        (best_BK[:, -1:] == least_B1).any()
-    ):  # there may be more ties of the k-th than were looked at
+    # there may be more ties of the k-th than were looked at
+    if bool((best_BK[:, -1:] == least_B1).any()):
         return _plain_top_k(logits_BV, k)
     ids_BK, order_BK = ids_BK.sort(dim=1)
     values_BK = best_BK.gather(1, order_BK)
@@ -84,9 +83,8 @@ def invert(mass_BV: Tensor, u_B: Tensor) -> Tensor:
         max=mass_BV.size(1) - 1
     )
     inside_BW = mass_BV.gather(1, columns_BW)
-    inside_BW[:, 1:].masked_fill_(
-        columns_BW[:, 1:] == columns_BW[:, :-1], 0.0
-    )  # the tail is shorter than a group
+    # the tail is shorter than a group
+    inside_BW[:, 1:].masked_fill_(columns_BW[:, 1:] == columns_BW[:, :-1], 0.0)
     return columns_BW.gather(1, _plain_invert(inside_BW, inside_B)[:, None])[:, 0]
 
 

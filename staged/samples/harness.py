@@ -43,12 +43,8 @@ from staged.samples.stops import StopStrings
 
 log = logging.getLogger(__name__)
 
-LENGTH_NAMES = (
-    "max_gen_toks",
-    "max_new_tokens",
-    "max_tokens",
-    "max_completion_tokens",
-)  # the harness's order
+# the harness's order
+LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 
 
 @register_model("staged")
@@ -115,9 +111,7 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
     def loglikelihood(
         self, requests: Sequence[Any], disable_tqdm: bool = False
     ) -> list[tuple[float, bool]]:
-        """Of each (context, continuation) what `_loglikelihood_tokens` says; either may be
-        empty.
-        """
+        """What `_loglikelihood_tokens` says of each (context, continuation); these may be empty."""
         encoded = [(request.args, *self._encode_pair(*request.args)) for request in requests]
         return self._loglikelihood_tokens(encoded, disable_tqdm=disable_tqdm)
 

@@ -179,9 +179,7 @@ def _mass(logits_BV: Tensor, chosen: Method) -> tuple[Tensor, Tensor | None]:
 
 
 def _tempered(logits_BV: Tensor, temperature: float) -> Tensor:
-    """Logits over temperature; the largest becomes 0 first, so that no temperature makes it
-    overflow.
-    """
+    """Logits over temperature; the largest becomes 0 first: no temperature makes it overflow."""
     if temperature == 1:
         return logits_BV
     below_BV = logits_BV - logits_BV.amax(dim=1, keepdim=True)
@@ -215,9 +213,7 @@ def _draw_nucleus(mass_BV: Tensor, u_B: Tensor, top_p_B: Tensor, released: bool)
 def _draw_again(
     mass_BV: Tensor, u_B: Tensor, refused_B: Tensor, top_p_B: Tensor, released: bool
 ) -> Tensor:
-    """(B,) tokens of the nucleus, drawn with what is left of u inside the refused tokens'
-    intervals.
-    """
+    """(B,) tokens of the nucleus, drawn with the rest of u inside the refused tokens' intervals."""
     nucleus_BK, order_BK = _nucleus(mass_BV, top_p_B, released)
     return order_BK.gather(
         1, grouped_search.invert(nucleus_BK, _remainder(mass_BV, u_B, refused_B))[:, None]
@@ -233,13 +229,11 @@ def _nucleus(mass_BV: Tensor, top_p_B: Tensor, released: bool) -> tuple[Tensor, 
         if count <= everything:
             ranked_BK, order_BK = mass_BV.topk(count, dim=1)
             before_BK = ranked_BK.cumsum(dim=1) - ranked_BK
-            first_BK = before_BK.gather(
-                1, torch.searchsorted(-ranked_BK, -ranked_BK)
-            )  # ties stand where the first of them does
+            # ties stand where the first of them does
+            first_BK = before_BK.gather(1, torch.searchsorted(-ranked_BK, -ranked_BK))
             outside_BK = _outside(first_BK, ranked_BK, top_p_B, released)
-            if count < everything and bool(
-                outside_BK[:, -1].all()
-            ):  # whatever ranks behind it is outside, too
+            # whatever ranks behind it is outside, too
+            if count < everything and bool(outside_BK[:, -1].all()):
                 break
     return ranked_BK.masked_fill(outside_BK, 0.0), order_BK
 

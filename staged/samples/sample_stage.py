@@ -1,6 +1,4 @@
-"""Samples that a longer run needs: made once, and found again when the run is killed and
-continues.
-"""
+"""Samples that a longer run needs: made once, found again by a killed run that continues."""
 
 from __future__ import annotations
 
@@ -24,9 +22,8 @@ def keep_file(out: Path, settings: SampleSettings, *, progress: Progress) -> Non
     """
     if not out.is_file():
         write_samples(out, settings, progress=progress)
-    shutil.rmtree(
-        out.with_name(f"{out.name}.blocks"), ignore_errors=True
-    )  # killed just before it was removed
+    # killed just before it was removed
+    shutil.rmtree(out.with_name(f"{out.name}.blocks"), ignore_errors=True)
 
 
 def keep_folder(folder: Path, settings: SampleSettings, *, progress: Progress) -> None:

@@ -156,9 +156,7 @@ class Run:
         self.rounds = self.proposed = self.kept = 0
 
     def round(self, ahead: int) -> list[int]:
-        """Propose `ahead` tokens (0 is a plain step), judge them, and return the new ones: one at
-        least.
-        """
+        """Propose `ahead` tokens (0 is a plain step), judge them; the new ones, at least one."""
         tokens, q_KV = self._propose(ahead)
         p_KV = self._distributions(
             self.large, self.large_cache, self.text + tokens, last=1 + len(tokens)
@@ -171,11 +169,9 @@ class Run:
             new.append(token)
         else:
             new.append(self._draw(p_KV[-1]))
-        self.rounds, self.proposed, self.kept = (
-            self.rounds + 1,
-            self.proposed + len(tokens),
-            self.kept + len(new) - 1,
-        )
+        self.rounds += 1
+        self.proposed += len(tokens)
+        self.kept += len(new) - 1
         self.text += new
         for cache in (self.large_cache, self.small_cache):  # forget what was refused
             cache.length = min(cache.length, len(self.text) - 1)
@@ -218,8 +214,6 @@ def _row(tokens: Sequence[int], model: Decoder) -> Tensor:
 
 
 def remainder(p_V: Tensor, q_V: Tensor) -> Tensor:
-    """max(p − q, 0), from which the token after a refusal is drawn; p itself where rounding leaves
-    nothing.
-    """
+    """max(p − q, 0), which the token after a refusal is drawn from; p where that is all zeros."""
     left_V = (p_V - q_V).clamp_(min=0)
     return left_V if bool((left_V > 0).any()) else p_V

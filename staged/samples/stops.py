@@ -45,9 +45,8 @@ class StopStrings:
 
     def __init__(self, strings: Sequence[str], decode: Decode) -> None:
         self.strings, self.decode = tuple(strings), decode
-        self.window = max(
-            (len(one.encode()) for one in strings), default=0
-        )  # a token is a byte or more
+        # a token is a byte or more
+        self.window = max((len(one.encode()) for one in strings), default=0)
 
     def reached(self, tokens: Sequence[int]) -> bool:
         """Whether the newest token completes a stop string; to be asked after every token."""

@@ -145,9 +145,8 @@ def _epoch(
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        for group in (
-            optimizer.param_groups
-        ):  # the published rate is constant; a short warm-up keeps small encoders stable
+        # the published rate is constant; a short warm-up keeps small encoders stable
+        for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (epoch * steps + step + 1) / 20)
         optimizer.step()
         progress(epoch * steps + step + 1, settings.epochs * steps)
@@ -157,9 +156,7 @@ def _epoch(
 def training_view(
     ids: list[int], settings: RobertaSettings, unknown: int, stream: np.random.Generator
 ) -> list[int]:
-    """A text as training sees it this time: its length, its place and its dropped tokens drawn from
-    `stream`.
-    """
+    """A text as training sees it this time: `stream` draws length, place and dropped tokens."""
     length = min(len(ids), settings.max_tokens)
     if settings.random_length and length:
         length = int(stream.integers(min(10, length), length + 1))

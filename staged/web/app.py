@@ -46,9 +46,8 @@ def create_app(examiner: Examining, limits: Limits | None = None) -> FastAPI:
         yield
         worker.stop()
 
-    no_telemetry = TelemetryConfig(
-        tracing=False, metrics=False, logs=False
-    )  # it would carry query strings, and so texts
+    # telemetry would carry query strings, and so texts
+    no_telemetry = TelemetryConfig(tracing=False, metrics=False, logs=False)
     app = FastAPI(
         title="staged",
         version=staged.__version__,

@@ -1,6 +1,4 @@
-"""What is asked of a detector: everything that a page shows of one text, or the verdicts of a
-batch.
-"""
+"""What is asked of a detector: all that a page shows of a text, or the verdicts of a batch."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ class Examining(Protocol):
         ...
 
     def share(self, text: str) -> Share | None:
-        """How much of a normalised text looks machine-written; None where the detector does not
-        tell.
-        """
+        """How much of a normalised text looks machine-written; None where it is not told."""
         ...
 
     def word_weights(self, text: str) -> list[WordWeight]:

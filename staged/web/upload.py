@@ -25,9 +25,7 @@ OPENERS = 2
 
 
 class Opener:
-    """Opens files, at most two Word and PDF files at a time, also where whoever sent one no longer
-    waits.
-    """
+    """Opens files, at most two of Word and PDF at a time, counting those nobody waits for."""
 
     def __init__(self) -> None:
         self._places = ThreadPoolExecutor(OPENERS, "opener")

@@ -101,9 +101,8 @@ class Worker:
             if self.waiting >= self.limits.waiting:
                 raise busy()
             self.waiting += 1
-            if (
-                self._thread is None
-            ):  # a daemon: a process that is told to stop does not wait for a model
+            # a daemon: a process that is told to stop does not wait for a model
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="examiner", daemon=True)
                 self._thread.start()
         self._jobs.put(job)

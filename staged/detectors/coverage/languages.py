@@ -61,9 +61,7 @@ def _script(letter: str) -> str:
 
 
 def language_shares(text: str) -> dict[str, float]:
-    """Language (ISO 639) → its share of the words that are in one, the largest first; none without
-    any.
-    """
+    """Language (ISO 639) → its share of the words that are in one, largest first; may be empty."""
     words = text.split()
     found: Counter[str] = Counter()
     for start in range(0, max(len(words) - WINDOW // 2, min(len(words), 1)), WINDOW):

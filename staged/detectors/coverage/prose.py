@@ -26,30 +26,23 @@ LONG_LINE = 12  # words: a line as long is a paragraph, whatever it ends with
 FULL = 0.85
 BROKEN = 0.75  # of a block's lines that are: then they are one paragraph
 BEGINS_AFRESH = 0.7  # of lines that begin with a capital: then they were meant as lines
-MOST_SIGNS, MOST_SIGNS_READ = (
-    0.05,
-    0.12,
-)  # signs of code for each character that shows; prose has 0.01
+# signs of code for each character that shows; prose has 0.01
+MOST_SIGNS, MOST_SIGNS_READ = 0.05, 0.12
 LEAST_LETTERS, LEAST_LETTERS_READ = 0.8, 0.65  # of the characters that show; prose has 0.95
-LEAST_HOLDING, SURELY_HOLDING = (
-    0.15,
-    0.3,
-)  # words of `HOLDING` in an English paragraph; prose has 0.4
+# words of `HOLDING` in an English paragraph; prose has 0.4
+LEAST_HOLDING, SURELY_HOLDING = 0.15, 0.3
 FEW_WORDS = 8  # of fewer, no share of words says anything
 _BLANK = regex.compile(r"\n\s*\n")
 _SIGN, _BRACKET = regex.compile(r"[{}\[\]<>=;_#$%^*|\\/~+@`]"), regex.compile("[()&]")
-_SHOWN, _LETTER, _MARKED = (
-    regex.compile(r"\S"),
-    regex.compile(r"\p{L}"),
-    regex.compile(r"[\p{L}\p{M}]"),
-)
+_SHOWN = regex.compile(r"\S")
+_LETTER = regex.compile(r"\p{L}")
+_MARKED = regex.compile(r"[\p{L}\p{M}]")
 _CAPITAL, _SMALL = regex.compile(r"\p{Lu}"), regex.compile(r"\p{Ll}")
 _WORD = regex.compile(r"[\p{L}\p{M}]+")
 _SENTENCE_END = regex.compile(r"""[.!?…:;।؟]["'”’»)\]*_]*$""")
 _ADDRESS = regex.compile(r"\w+://\S+|\S+@\S+\.\w+")
-_EMPHASIS = regex.compile(
-    r"(?<!\w)(?:\*{1,3}|_{1,3})(\p{L}[^*_\n]*?)(?:\*{1,3}|_{1,3})(?!\w)"
-)  # as Markdown writes it
+# as Markdown writes it
+_EMPHASIS = regex.compile(r"(?<!\w)(?:\*{1,3}|_{1,3})(\p{L}[^*_\n]*?)(?:\*{1,3}|_{1,3})(?!\w)")
 # lines of a log, and of a catalogue of translations
 _RECORD = regex.compile(
     r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d|\[?\d\d:\d\d:\d\d|msg(?:id|id_plural|str|ctxt)\b|#[:,.|~] "
@@ -108,9 +101,7 @@ def form(text: str, *, english: bool) -> Form:
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Lines, those that were only broken put together again: for their width, or in the middle of a
-    sentence.
-    """
+    """Lines, with those put together that were broken for their width or within a sentence."""
     joined = ""
     for line in _lines(text):
         if joined and _goes_on(joined, line):

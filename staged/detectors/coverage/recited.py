@@ -23,9 +23,7 @@ REASON = (
 
 
 def is_recited(detector: Reading, text: str) -> bool:
-    """Whether a normalised text surprises the detector's model as little as only what it learned by
-    heart.
-    """
+    """Whether a normalised text surprises its model as little as what that learned by heart."""
     ids = detector.scorer.tokenizer.encode(one_line(text))[: detector.most_tokens]
     (found,) = token_statistics(detector.scorer, [ids])
     return len(found.logprob) > 0 and -float(found.logprob.mean()) < LEAST_NATS

@@ -53,9 +53,7 @@ def _repeated(words: list[str]) -> list[bool]:
 
 
 def _closed(repeated: list[bool]) -> list[bool]:
-    """With the gaps of fewer than `RUN` words that lie between repeated ones: what was changed in a
-    copy.
-    """
+    """With gaps of fewer than `RUN` words between repeated ones: what was changed in a copy."""
     found, last = list(repeated), None
     for i, again in enumerate(repeated):
         if again:

@@ -96,10 +96,8 @@ def load_ensemble(folder: Path, *, device: str = "cpu") -> Ensemble:
         folder / FILE, expected="an ensemble's folder holds this file, and its members' folders"
     )
     try:
-        name, weights = (
-            str(made["name"]),
-            {str(one): float(weight) for one, weight in made["members"].items()},
-        )
+        name = str(made["name"])
+        weights = {str(one): float(weight) for one, weight in made["members"].items()}
         if (
             not weights
             or not all(map(is_weight, weights.values()))

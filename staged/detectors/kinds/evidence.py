@@ -163,10 +163,8 @@ def load_evidence(folder: Path, *, device: str = "cpu") -> EvidenceDetector:
         vectors = {name: np.asarray(made[name], dtype=float) for name in VECTORS}
         if {vector.shape for vector in vectors.values()} != {(len(FEATURES),)}:
             raise ValueError("vectors of another length")
-        weights, scorer = (
-            Weights(**vectors, biases=(float(made["biases"][0]), float(made["biases"][1]))),
-            str(made["scorer"]),
-        )
+        weights = Weights(**vectors, biases=(float(made["biases"][0]), float(made["biases"][1])))
+        scorer = str(made["scorer"])
         name, most_tokens = str(made.get("name", NAME)), int(made.get("most_tokens", MOST_TOKENS))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise CheckpointError(

@@ -47,12 +47,25 @@ UNSURE = 3.0
 #                                 below z = −1; of surprise the 90% quantile, standard deviation,
 #                                 and mean distance between neighbours
 FEATURES = (
-    *("likelihood", "log-rank", "entropy", "lrr", "fast-detectgpt", "log-length"),
-    *("surprise-spread", "surprise-jump", "variance", "z-spread", f"z-q{LOW:g}"),
+    "likelihood",
+    "log-rank",
+    "entropy",
+    "lrr",
+    "fast-detectgpt",
+    "log-length",
+    "surprise-spread",
+    "surprise-jump",
+    "variance",
+    "z-spread",
+    f"z-q{LOW:g}",
     *(f"surprise-q{q:g}" for q in HIGH),
     *(f"rank-{rank}" for rank in GLTR_BUCKETS),
     "surprise-inside",
-    *("unsure-z", "unsure-low", "unsure-q0.9", "unsure-spread", "unsure-jump"),
+    "unsure-z",
+    "unsure-low",
+    "unsure-q0.9",
+    "unsure-spread",
+    "unsure-jump",
 )
 
 # Which way a feature moves in text that is smoother than people write; of the others neither way is
@@ -112,20 +125,25 @@ def _features(text: TokenStatistics, inside: npt.NDArray[np.bool_]) -> list[floa
     unsure = -s.mean >= UNSURE
     u = _where(s, unsure) if unsure.sum() >= FEWEST_TOKENS else s
     return [
-        *(
-            zero_shot.likelihood(s),
-            zero_shot.log_rank(s),
-            zero_shot.entropy(s),
-            min(zero_shot.lrr(s), 10.0),
-        ),
-        *(zero_shot.fast_detectgpt(s), float(np.log(len(s.rank)))),
-        *(float(surprise.std()), _jump(surprise), float(s.variance.mean())),
-        *(float(z.std()), float(np.quantile(z, LOW))),
+        zero_shot.likelihood(s),
+        zero_shot.log_rank(s),
+        zero_shot.entropy(s),
+        min(zero_shot.lrr(s), 10.0),
+        zero_shot.fast_detectgpt(s),
+        float(np.log(len(s.rank))),
+        float(surprise.std()),
+        _jump(surprise),
+        float(s.variance.mean()),
+        float(z.std()),
+        float(np.quantile(z, LOW)),
         *(float(q) for q in np.quantile(surprise, HIGH)),
         *(float((s.rank <= rank).mean()) for rank in GLTR_BUCKETS),
         -float(text.logprob[inside].sum()) / len(inside),
-        *(float(_z(u).mean()), float((_z(u) < -1).mean())),
-        *(float(np.quantile(-u.logprob, 0.9)), float(u.logprob.std()), _jump(u.logprob)),
+        float(_z(u).mean()),
+        float((_z(u) < -1).mean()),
+        float(np.quantile(-u.logprob, 0.9)),
+        float(u.logprob.std()),
+        _jump(u.logprob),
     ]
 
 

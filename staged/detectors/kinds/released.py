@@ -56,14 +56,11 @@ OLD_NAMES = {
     r"LayerNorm\.gamma$": "LayerNorm.weight",
     r"LayerNorm\.beta$": "LayerNorm.bias",
 }
-UNUSED = re.compile(
-    r"roberta\.(embeddings\.position_ids$|pooler\.)"
-)  # 2019's class had them; the head does not use them
+# 2019's class had them; the head does not use them
+UNUSED = re.compile(r"roberta\.(embeddings\.position_ids$|pooler\.)")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-PLAIN: dict[str, Any] = {
-    "attn_implementation": "eager",
-    "dtype": torch.float32,
-}  # as `detectors/kinds/roberta.py` loads its own
+# as `detectors/kinds/roberta.py` loads its own
+PLAIN: dict[str, Any] = {"attn_implementation": "eager", "dtype": torch.float32}
 MARKS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
 
 
@@ -97,16 +94,8 @@ def load_hub_layout(folder: Path) -> RobertaDetector:
             f"{folder / 'config.json'}: model_type is {options.get('model_type')!r}, not 'roberta'"
         )
     try:
-        config = RobertaConfig(
-            **(
-                options
-                | {
-                    "id2label": LABELS,
-                    "label2id": {v: k for k, v in LABELS.items()},
-                    **PLAIN,
-                }
-            )
-        )
+        labels = {"id2label": LABELS, "label2id": {v: k for k, v in LABELS.items()}}
+        config = RobertaConfig(**(options | labels | PLAIN))
     except Exception as error:  # its validation raises kinds of its own
         raise CheckpointError(
             f"{folder / 'config.json'}: not a RoBERTa's: {first_line(error)}"

@@ -61,9 +61,8 @@ class RobertaDetector:
     ) -> None:
         self.model, self.tokenizer, self.machine = model.eval().to(dtype), tokenizer, machine
         self.batch = SCORE_BATCH["cpu"]
-        self.max_tokens = (
-            model.config.max_position_embeddings - 4
-        )  # two positions are padding's, two tokens are marks
+        # two positions are padding's, two tokens are marks
+        self.max_tokens = model.config.max_position_embeddings - 4
 
     def to(self, device: str) -> RobertaDetector:
         """Itself, its model on `cpu` or `cuda` from now on."""
@@ -71,9 +70,7 @@ class RobertaDetector:
         return self
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """The machine label's logit minus the human one's, of each text's first `max_tokens`
-        tokens.
-        """
+        """The machine label's logit minus the human one's, of the first `max_tokens` tokens."""
         ids = encode(self.tokenizer, texts)
         ids = [one[: self.max_tokens] for one in ids]
         scores = np.zeros(len(ids))
@@ -184,18 +181,13 @@ def load_classifier(name: str, **options: Any) -> tuple[Any, Any]:
     """
     local = name.lower() in MINIS or own_folder(name) or is_written_as_path(name)
     place = str(model_folder(name)) if local else name
-    options |= {
-        "dtype": torch.float32,
-        "attn_implementation": "eager",
-    }  # on a CPU the fused kernel's backward is slower
+    # on a CPU the fused kernel's backward is slower
+    options |= {"dtype": torch.float32, "attn_implementation": "eager"}
     try:
-        model, tokenizer = (
-            AutoModelForSequenceClassification.from_pretrained(place, **options),
-            AutoTokenizer.from_pretrained(place),
-        )
-    except (
-        Exception
-    ) as error:  # transformers raises many kinds for a folder that is not what it seems
+        model = AutoModelForSequenceClassification.from_pretrained(place, **options)
+        tokenizer = AutoTokenizer.from_pretrained(place)
+    except Exception as error:
+        # transformers raises many kinds for a folder that is not what it seems
         near = (
             None
             if local

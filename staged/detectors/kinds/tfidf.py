@@ -49,13 +49,8 @@ class TfidfDetector:
         bias: float,
         facts: dict[str, float],
     ):
-        self.vocabulary, self.idf, self.weights, self.bias, self.facts = (
-            vocabulary,
-            idf,
-            weights,
-            bias,
-            facts,
-        )
+        self.vocabulary, self.idf, self.facts = vocabulary, idf, facts
+        self.weights, self.bias = weights, bias
         self._vectorizer = TfidfVectorizer(ngram_range=(1, 2), vocabulary=vocabulary)
         self._vectorizer.idf_ = idf
 

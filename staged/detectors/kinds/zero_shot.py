@@ -132,9 +132,7 @@ class ZeroShotDetector:
         return [SCORES[self.score_name](one) if len(one.rank) else 0.0 for one in found]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids; GLTR alone puts `<|endoftext|>` before a text that the tokenizer begins
-        without.
-        """
+        """Token ids; GLTR alone puts `<|endoftext|>` before a text where the tokenizer does not."""
         tokenizer = self.scorer.tokenizer
         before = (
             [tokenizer.end_of_text] if self.score_name == "gltr" and not tokenizer.before else []

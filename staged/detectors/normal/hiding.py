@@ -44,9 +44,8 @@ _NEVER = regex.compile(
 _BESIDE = regex.compile(
     rf"(?<!\A)(?!(?<={_LETTER}){_UNSEEN}+{_LETTER})[\u200b\u2060\ufeff\u180e]", regex.V1
 )
-_SOFT = regex.compile(
-    r"(?<!\p{L}\p{L})\xad(?=\p{L})|(?<=\p{L})\xad(?!\p{L}\p{L})"
-)  # which leave two letters on each side
+# leaves two letters on each side
+_SOFT = regex.compile(r"(?<!\p{L}\p{L})\xad(?=\p{L})|(?<=\p{L})\xad(?!\p{L}\p{L})")
 _TURNING = regex.compile("[\u202d\u202e]")
 _STYLED = regex.compile(
     r"[[\u2100-\u214f\U0001d400-\U0001d7ff]&&\p{L}]{2,}|(?<=\p{L})[\U0001d400-\U0001d7ff]|[\U0001d400-\U0001d7ff](?=\p{L})",

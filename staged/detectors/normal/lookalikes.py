@@ -41,23 +41,22 @@ def _pairs(*groups: str) -> dict[str, str]:
 
 TWINS = _pairs(TWINS_GREEK, TWINS_CYRILLIC)
 SIMILAR = _pairs(
-    *(
-        SIMILAR_GREEK,
-        SIMILAR_CYRILLIC,
-        SIMILAR_ARMENIAN,
-        SIMILAR_CHEROKEE,
-        SIMILAR_COPTIC,
-        SIMILAR_LISU,
-        SIMILAR_PHONETIC,
-    )
+    SIMILAR_GREEK,
+    SIMILAR_CYRILLIC,
+    SIMILAR_ARMENIAN,
+    SIMILAR_CHEROKEE,
+    SIMILAR_COPTIC,
+    SIMILAR_LISU,
+    SIMILAR_PHONETIC,
 )
 
 _twins, _similar = "".join(TWINS), "".join(SIMILAR)
 _ANY = regex.compile(f"[{_twins}{_similar}]")
 _WORD = regex.compile(r"([\p{L}\p{M}]+)")
+# letters that show another alphabet
 _OWN = regex.compile(
     rf"[\p{{L}}--[\p{{Latin}}\p{{Common}}\p{{Inherited}}{_twins}{_similar}]]", regex.V1
-)  # shows another alphabet
+)
 _LATIN = regex.compile(rf"[\p{{Latin}}--[{_similar}]]", regex.V1)
 _SIMILAR = regex.compile(rf"[{_similar}]")
 # `αSyn`, `γH`: a leading symbol before a capital is a symbol
@@ -78,10 +77,8 @@ def read_as_latin(text: str) -> tuple[str, int]:
     parts = _WORD.split(text)  # words stand at odd places
     words = parts[1::2]
     different = set(words)
-    alphabets, latin = (
-        {word: _alphabet(word) for word in different},
-        {word: _latin(word) for word in different},
-    )
+    alphabets = {word: _alphabet(word) for word in different}
+    latin = {word: _latin(word) for word in different}
     kinds = _settle([alphabets[word] for word in words])
     parts[1::2] = [
         latin[word] if kind == LATIN else word for word, kind in zip(words, kinds, strict=True)
@@ -108,9 +105,7 @@ def _alphabet(word: str) -> str:
 
 
 def _settle(kinds: list[str]) -> list[str]:
-    """Open words take the alphabet of the nearest decided words before and after, when those
-    agree.
-    """
+    """Open words take the alphabet of the nearest decided words on both sides, if these agree."""
     before, after = _nearest(kinds), _nearest(kinds[::-1])[::-1]
     return [
         LATIN if kind == OPEN and {one, other} - {OPEN} == {LATIN} else kind

@@ -76,10 +76,8 @@ def _plain_letters() -> dict[int, str]:
     )
     found = {}
     for code in (code for first, last in ranges for code in range(first, last + 1)):
-        kind, plain = (
-            unicodedata.decomposition(chr(code)).split(" ")[0],
-            unicodedata.normalize("NFKC", chr(code)),
-        )
+        kind = unicodedata.decomposition(chr(code)).split(" ")[0]
+        plain = unicodedata.normalize("NFKC", chr(code))
         if (
             plain.isascii()
             and plain.isalnum()

@@ -15,10 +15,8 @@ from staged.files.word.story import Found, Place, read_story
 from staged.files.word.styles import Styles
 from staged.pages.figures import counted
 
-NOTES = {
-    "footnote": "footnotes",
-    "endnote": "endnotes",
-}  # an element, and the kind of relation to the part that has them
+# an element, and the kind of relation to the part that has them
+NOTES = {"footnote": "footnotes", "endnote": "endnotes"}
 
 
 def read(data: bytes) -> Extract:

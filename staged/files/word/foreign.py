@@ -12,14 +12,8 @@ from staged.files.extracted import INSTEAD
 from staged.files.word.package import Package
 
 SUFFIXES = (".docx", ".docm", ".dotx", ".dotm")  # those that are read
-OTHERS = (
-    ".doc",
-    ".dot",
-    ".rtf",
-    ".odt",
-    ".ott",
-    ".pages",
-)  # refused by what they are, unless they hold one that is read
+# refused by what they are, unless they hold one that is read
+OTHERS = (".doc", ".dot", ".rtf", ".odt", ".ott", ".pages")
 ARCHIVE, COMPOUND, RICH = b"PK", b"\xd0\xcf\x11\xe0", b"{\\rtf"
 ARCHIVES = tuple(ARCHIVE + more for more in (b"\x03\x04", b"\x05\x06", b"\x07\x08"))
 MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # text in UTF-16, which has NUL bytes
@@ -97,9 +91,7 @@ def what_it_is(data: bytes) -> str:
 
 
 def _entry(stream: str) -> bytes:
-    """A stream's name as a directory of a compound file holds it: 64 bytes, then its length in
-    bytes.
-    """
+    """A stream's name in a compound file's directory: 64 bytes, then its length in bytes."""
     wide = stream.encode("utf-16-le")
     return wide.ljust(64, b"\0") + (len(wide) + 2).to_bytes(2, "little")
 

@@ -1,21 +1,12 @@
-"""Formulas in one line, as Word itself writes them so: (a+b)/2, x^2, a_i (Unicode Technical Note
-28).
-"""
+"""Formulas in a line, as Word itself writes them so: (a+b)/2, x^2 (Unicode Technical Note 28)."""
 
 from __future__ import annotations
 
 from staged.files.word.markup import Element, child, name, value
 
 _BEFORE = {"m:den": "/", "m:sup": "^", "m:sub": "_"}
-_PARTS = (
-    "m:e",
-    "m:num",
-    "m:lim",
-    "m:deg",
-    "m:fName",
-    "m:mr",
-    "m:oMath",
-)  # apart from the part before them
+# what is apart from the part before it
+_PARTS = ("m:e", "m:num", "m:lim", "m:deg", "m:fName", "m:mr", "m:oMath")
 
 
 def before(element: Element) -> str:

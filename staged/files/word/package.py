@@ -1,6 +1,4 @@
-"""The parts of an Office file: an archive in which relations say which part is what (ECMA-376, part
-2).
-"""
+"""The parts of an Office file, an archive in which relations say which is what (ECMA-376-2)."""
 
 from __future__ import annotations
 
@@ -91,9 +89,7 @@ class Package:
         return parsed(self.read(part))
 
     def relations(self, part: str = "") -> list[Relation]:
-        """From a part, or from the package itself, to parts that are there; files elsewhere are no
-        part.
-        """
+        """From a part, or from the package itself, to those parts of it that are there."""
         folder, base = posixpath.split(part)
         where = posixpath.join(folder, "_rels", f"{base}.rels")
         if where not in self:

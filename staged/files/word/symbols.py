@@ -5,16 +5,13 @@ from __future__ import annotations
 from staged.files.word.markup import Element, value
 
 PRIVATE = range(0xF000, 0xF100)  # where such fonts have their characters
-GREEK = dict(
-    zip(range(0x41, 0x5B), "ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ", strict=True)
-)  # in the font Symbol
+# in the font Symbol
+GREEK = dict(zip(range(0x41, 0x5B), "ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ", strict=True))
 GREEK |= dict(zip(range(0x61, 0x7B), "αβχδεφγηιϕκλμνοπθρστυϖωξψζ", strict=True))
 
 
 def character(symbol: Element) -> str:
-    """What a `w:sym` shows, where that is a letter or another character of Unicode; else
-    nothing.
-    """
+    """What a `w:sym` shows, where that is a character of Unicode; else nothing."""
     try:
         code = int(value(symbol, "w:char"), 16)
     except ValueError:

@@ -48,9 +48,7 @@ class StoredTensor:
     kind: str = ""
 
     def beginning(self, shape: tuple[int, ...]) -> StoredTensor:
-        """Its first elements as a tensor of this shape, without a checksum, which is of the
-        whole.
-        """
+        """Its first elements as a tensor of this shape; no checksum, which is of the whole."""
         return replace(self, shape=shape, crc32c=None)
 
     def read(self, dtype: torch.dtype | None = None) -> Tensor:
@@ -122,9 +120,7 @@ class StoredTensor:
 
 
 def _buffer(count: int, dtype: torch.dtype) -> Tensor:
-    """A tensor outside the heap: freed between the results, it would leave holes there that stay
-    resident.
-    """
+    """A tensor outside the heap, where it would leave holes between the results once freed."""
     return torch.frombuffer(
         mmap.mmap(-1, max(count, 1) * dtype.itemsize), dtype=dtype, count=max(count, 1)
     )
@@ -210,9 +206,7 @@ def _not_floats(path: Path, name: str, kind: str) -> str:
 
 
 def same_values(one: AnyTensor, other: AnyTensor) -> bool:
-    """Whether two tensors are stored in the same type with the same bytes; only pieces of them are
-    held.
-    """
+    """Whether two tensors are of the same type and bytes; only pieces of them are held."""
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     return _digest(one) == _digest(other)

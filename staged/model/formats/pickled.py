@@ -23,12 +23,8 @@ from staged.errors import CheckpointError
 from staged.model.formats.file_tensor import AnyTensor, HeldTensor, StoredTensor, refuse_foreign
 
 ARCHIVE = b"PK\x03\x04"
-ENTRIES = (
-    "model",
-    "state_dict",
-    "model_state_dict",
-    "module",
-)  # nanoGPT's, Lightning's, many tutorials', DeepSpeed's
+# nanoGPT's, Lightning's, many tutorials', DeepSpeed's
+ENTRIES = ("model", "state_dict", "model_state_dict", "module")
 SHOWN = 6  # entries in a sentence
 
 
@@ -68,9 +64,8 @@ def _read(path: Path, choose: Callable[[Any], dict[str, Tensor]]) -> dict[str, A
     with open(path, "rb") as file:
         archive = file.read(4) == ARCHIVE
     if archive:
-        from torch._subclasses.fake_tensor import (
-            FakeTensorMode,
-        )  # slow to import, and rarely needed
+        # slow to import, and rarely needed
+        from torch._subclasses.fake_tensor import FakeTensorMode
 
         with FakeTensorMode():
             located = {
@@ -96,9 +91,8 @@ def _located(path: Path, name: str, tensor: Tensor) -> StoredTensor | None:
 def _load(path: Path, *, mmap: bool = False) -> Any:
     try:
         with warnings.catch_warnings(), safe_globals([argparse.Namespace]):
-            warnings.simplefilter(
-                "ignore"
-            )  # about other versions of the pickle protocol, of which the errors below say enough
+            # of other versions of the pickle protocol, of which the errors below say enough
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error):

@@ -77,9 +77,8 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     for _, handle in _block(data, offset, size):
         offset, size, _ = _handle(handle, 0)
         seen += size + TRAILER
-        if seen > len(
-            data
-        ):  # an index that names one block again and again would keep the reader busy for hours
+        # an index that names one block again and again would keep the reader busy for hours
+        if seen > len(data):
             raise _DamagedError("its blocks overlap")
         for key, value in _block(data, offset, size):
             if previous is not None and key <= previous:

@@ -1,6 +1,4 @@
-"""What people's checkpoints call a GPT-2's tensors, and what a file looks like that holds something
-else.
-"""
+"""What checkpoints call a GPT-2's tensors, and what a file looks like that holds something else."""
 
 from __future__ import annotations
 
@@ -11,9 +9,8 @@ HEAD = "lm_head.weight"
 WRAPPERS = re.compile(
     r"(?<![^.])(?:module|_orig_mod|_forward_module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 )
-OURS = re.compile(
-    r"(?:[A-Za-z_]\w*\.)*?((?:wte|wpe|ln_f|lm_head)\.[^.]+|h\.\d+\..+)"
-)  # behind `transformer.`, `model.`, …
+# behind `transformer.`, `model.`, …
+OURS = re.compile(r"(?:[A-Za-z_]\w*\.)*?((?:wte|wpe|ln_f|lm_head)\.[^.]+|h\.\d+\..+)")
 SIGNS = {
     r"\.lora_|\.base_layer\.": (
         "a LoRA adapter that is not merged; merge it (in peft: merge_and_unload) and save the whole"

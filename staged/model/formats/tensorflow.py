@@ -131,9 +131,7 @@ def _located(name: str, entry: Entry, path: Path, size: int) -> StoredTensor:
 
 
 def hub_name(variable: str) -> str | None:
-    """`model/h3/attn/c_attn/w` → `h.3.attn.c_attn.weight`; None for what is not a weight of a
-    GPT-2.
-    """
+    """`model/h3/attn/c_attn/w` → `h.3.attn.c_attn.weight`; None for what is no GPT-2's weight."""
     match = re.fullmatch(
         r"model/(wte|wpe|(?:h(\d{1,4})/(ln_[12]|(?:attn|mlp)/c_\w+)|ln_f)/([gbw]))", variable
     )

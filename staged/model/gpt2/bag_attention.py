@@ -37,9 +37,7 @@ class BlockCache:
         self.length = 0
 
     def _hold(self, keys: Tensor, values: Tensor) -> None:
-        """Take these, and views of both in which a position has one place: (layers, G, B, W, H, 1,
-        D).
-        """
+        """Take these; in views of both a position has one place: (layers, G, B, W, H, 1, D)."""
         self.keys, self.values = keys, values
         self.places = (
             keys.permute(0, 1, 2, 5, 3, 4)[..., None, :],
@@ -73,23 +71,18 @@ class BlockCache:
             self.tables = [
                 part[:, :used].flatten(1, 4).unbind() for part in (self.keys, self.values)
             ]
-            self.queries = torch.empty(
-                (batch, tokens, heads, used, head), dtype=torch.bfloat16
-            )  # once for each block
-            self.flat_queries, self.key_bags = (
-                self.queries.view(-1),
-                bags(used, batch, tokens, heads, head),
-            )
+            # once for each block
+            self.queries = torch.empty((batch, tokens, heads, used, head), dtype=torch.bfloat16)
+            self.flat_queries = self.queries.view(-1)
+            self.key_bags = bags(used, batch, tokens, heads, head)
             self.positions = bags(used, batch, tokens, heads, BLOCK)[0].view(rows, -1)
             self.ready = (tokens, used)
         self.value_bags = (
             self.positions[:, :end].flatten(),
             torch.arange(0, rows * end, end, dtype=torch.int32),
         )
-        self.scores = (
-            (rows, end),
-            (used * BLOCK, 1),
-        )  # shape and strides, without what stands in the last block behind the end
+        # shape and strides, without what stands in the last block behind the end
+        self.scores = ((rows, end), (used * BLOCK, 1))
         # which positions each of several new tokens may not see: (T, 1, positions)
         self.later = (
             None if tokens == 1 else ~causal_mask(tokens, self.length, self.keys.device)[:, None]
@@ -117,10 +110,8 @@ class BlockCache:
     def read(self, layer: int, end: int) -> tuple[Tensor, Tensor]:
         """The first `end` positions' keys and values as (B, H, S, D), copied."""
         used = -(-end // BLOCK)
-        keys, values = (
-            self.keys[layer, :used].permute(1, 2, 0, 4, 3),
-            self.values[layer, :used].permute(1, 2, 0, 3, 4),
-        )
+        keys = self.keys[layer, :used].permute(1, 2, 0, 4, 3)
+        values = self.values[layer, :used].permute(1, 2, 0, 3, 4)
         return keys.flatten(2, 3)[:, :, :end], values.flatten(2, 3)[:, :, :end]
 
     def keep(self, rows: Tensor) -> None:
@@ -139,9 +130,10 @@ class BlockCache:
             0
         ].as_strided(*self.scores)
         if self.later is not None:
+            # (B, T, H, positions)
             scores = scores.unflatten(0, self.queries.shape[:3]).masked_fill_(
                 self.later, -torch.inf
-            )  # (B, T, H, positions)
+            )
         weights = scores.softmax(dim=-1).flatten()
         return torch.embedding_bag(values, *self.value_bags, False, 0, False, weights)[0]
 
@@ -161,9 +153,7 @@ def bags(blocks: int, batch: int, tokens: int, heads: int, size: int) -> tuple[T
 
 
 def _kept(part: Tensor, rows: Tensor, used: int) -> Tensor:
-    """The same for some rows of the batch; only blocks in use are copied, the others were never
-    touched.
-    """
+    """The same for some rows of the batch; of the blocks those alone that are in use are copied."""
     kept = part.new_empty((*part.shape[:2], int(rows.sum()), *part.shape[3:]))
     kept[:, :used] = part[:, :used, rows]
     return kept

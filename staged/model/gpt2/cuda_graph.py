@@ -40,9 +40,7 @@ def static_is_native() -> bool:
 
 @dataclass
 class Step:
-    """A captured call: the tokens (B, T) and the position it reads, and where its logits (B, T, V)
-    appear.
-    """
+    """A captured call: tokens (B, T), the position it reads, where logits (B, T, V) appear."""
 
     graph: torch.cuda.CUDAGraph
     tokens: Tensor
@@ -86,14 +84,11 @@ class StaticGPT2:
     @torch.no_grad()
     def __init__(self, model: GPT2) -> None:
         self.config, self.device = model.config, model.device
-        self.blocks, self.ln_f, self.wpe = (
-            cast(list[Block], list(model.h)),
-            model.ln_f,
-            model.wpe.weight,
-        )
-        padding = (
-            -self.config.n_vocab % VOCABULARY_MULTIPLE
-        )  # rows of an odd number are slow to multiply
+        self.blocks = cast(list[Block], list(model.h))
+        self.ln_f = model.ln_f
+        self.wpe = model.wpe.weight
+        # rows of an odd number are slow to multiply
+        padding = -self.config.n_vocab % VOCABULARY_MULTIPLE
         self.wte = F.pad(model.wte.weight, (0, 0, 0, padding))
         self.pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
         self.spare: list[
@@ -104,10 +99,8 @@ class StaticGPT2:
         """An empty cache for `batch` sequences of so many positions, by default the whole context;
         where the last one stood if nobody holds that any more and it is large enough.
         """
-        store, span = (
-            self.spare.pop() if self.spare else None,
-            span_of(positions or self.config.n_ctx, self.config.n_ctx),
-        )
+        store = self.spare.pop() if self.spare else None
+        span = span_of(positions or self.config.n_ctx, self.config.n_ctx)
         if store is None or store.kv.size(2) < batch or store.kv.size(4) < span:
             store = None  # first, so that its memory serves the new one
             store = Store(self._new_block(batch, span))
@@ -119,9 +112,8 @@ class StaticGPT2:
     def _new_block(self, batch: int, span: int) -> Tensor:
         config = self.config
         shape = (config.n_layer, 2, batch, config.n_head, span, config.n_embd // config.n_head)
-        return torch.zeros(
-            shape, dtype=self.wte.dtype, device=self.device
-        )  # what is masked counts 0 times what stands there
+        # what is masked counts 0 times what stands there
+        return torch.zeros(shape, dtype=self.wte.dtype, device=self.device)
 
     def __call__(self, tokens_BT: Tensor, cache: StaticCache) -> Tensor:
         """Logits (B, T, V) for the token after each position; appends to the cache.
@@ -220,9 +212,7 @@ def attend(
 
 
 def span_of(end: int, n_ctx: int) -> int:
-    """The smallest power of two from `SHORTEST_SPAN` on that holds `end` tokens, at most the
-    context.
-    """
+    """The smallest power of two from `SHORTEST_SPAN` on that holds `end`, at most the context."""
     return min(n_ctx, max(SHORTEST_SPAN, 1 << (end - 1).bit_length()))
 
 

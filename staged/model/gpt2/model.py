@@ -58,9 +58,7 @@ class Cache:
 
 
 class Attention(nn.Module):
-    """Causal self-attention; query, key and value are thirds of `c_attn`, heads are contiguous
-    chunks.
-    """
+    """Causal self-attention; query, key and value are thirds of `c_attn`, a head is contiguous."""
 
     def __init__(self, config: GPT2Config, layer: int) -> None:
         super().__init__()

@@ -1,6 +1,4 @@
-"""A GPT-2's tensors in a folder of any published layout: located, checked, and called by the hub's
-names.
-"""
+"""A GPT-2's tensors in a folder of any published layout: located, checked, named as on the hub."""
 
 from __future__ import annotations
 
@@ -21,9 +19,8 @@ from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.model import GPT2
 from staged.notes import note
 
-MASK = re.compile(
-    r"h\.\d+\.attn\.(bias|masked_bias)"
-)  # the causal mask, which early versions of transformers stored
+# the causal mask, which early versions of transformers stored
+MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
 EMBEDDING, FIRST = "wte.weight", "h.0.attn.c_attn.weight"
 # rows without a token that an embedding may have: a multiple of 64 or 128, on as many as 8 devices
 PADDING = 1024
@@ -45,9 +42,8 @@ def open_weights(folder: Path, config: GPT2Config) -> dict[str, AnyTensor]:
     found = {
         name: tensor for name, tensor in stored.items() if not MASK.fullmatch(name) and name != HEAD
     }
-    if (
-        EMBEDDING not in found and HEAD in stored
-    ):  # of a tied pair some programs save the head alone
+    # of a tied pair some programs save the head alone
+    if EMBEDDING not in found and HEAD in stored:
         found[EMBEDDING] = stored[HEAD]
     found = _cut(_turned(found, wanted), config.n_vocab)
     for key, shape in wanted.items():

@@ -29,9 +29,7 @@ Nats = npt.NDArray[np.float32]
 
 
 class Window(NamedTuple):
-    """Tokens start … end − 1 of a sequence are read, tokens first … end are scored; start < first ≤
-    end.
-    """
+    """Tokens start … end − 1 of a sequence are read, first … end scored; start < first ≤ end."""
 
     sequence: int
     start: int
@@ -111,9 +109,8 @@ def score_batch(
 ) -> tuple[Tensor, Tensor]:
     """(M,) nats and (M,) first choices of one batch, window after window."""
     device = model.device
-    tokens_BT = torch.zeros(
-        len(group), max(w.end - w.start for w in group), dtype=torch.int64
-    )  # causal: padding is not seen
+    # causal: padding is not seen
+    tokens_BT = torch.zeros(len(group), max(w.end - w.start for w in group), dtype=torch.int64)
     for row, w in enumerate(group):
         tokens_BT[row, : w.end - w.start] = torch.from_numpy(sequences[w.sequence][w.start : w.end])
     hidden_BTC = model.hidden(tokens_BT.to(device))
@@ -125,9 +122,7 @@ def score_batch(
 
 
 def _nats(hidden_MC: Tensor, targets_M: Tensor, head_VC: Tensor) -> tuple[Tensor, Tensor]:
-    """Float32 cross-entropies and first choices, on the processor, never holding more logits than
-    `LOGITS_AT_ONCE`.
-    """
+    """Float32 cross-entropies and first choices, on the processor, `LOGITS_AT_ONCE` at a time."""
     rows = max(1, LOGITS_AT_ONCE // head_VC.size(0))
     nats, chosen = [], []
     for hidden, targets in zip(hidden_MC.split(rows), targets_M.split(rows), strict=True):

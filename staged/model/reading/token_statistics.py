@@ -134,9 +134,8 @@ def _of_hidden(models: Sequence[CausalLM], hidden: Sequence[Tensor], targets_M: 
         )
     )
     heads = [model.head.split(wide) for model in models]
-    room = [
-        h.new_empty(rows * wide) for h in hidden
-    ]  # fresh memory for every tile costs as much as its product
+    # fresh memory for every tile costs as much as its product
+    room = [h.new_empty(rows * wide) for h in hidden]
     floats = [out if out.dtype == torch.float32 else out.float() for out in room]
     spare = torch.empty_like(floats[0])
     found = []

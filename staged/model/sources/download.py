@@ -32,14 +32,8 @@ SUMS = {  # SHA-256, the same for all four sizes
     "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
 }
 DATA = "model.ckpt.data-00000-of-00001"
-FILES = (
-    "checkpoint",
-    "hparams.json",
-    "encoder.json",
-    "vocab.bpe",
-    "model.ckpt.index",
-    DATA,
-)  # the graph, .meta, is not needed
+# the graph, .meta, is not needed
+FILES = ("checkpoint", "hparams.json", "encoder.json", "vocab.bpe", "model.ckpt.index", DATA)
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -150,9 +144,8 @@ def _cached(repository: str) -> Path | None:
                 repository, local_files_only=True, allow_patterns=[*SMALL, *WEIGHTS[0]]
             )
         )
-    except (
-        LocalEntryNotFoundError
-    ) as error:  # of a snapshot that misses some file, it knows the place
+    except LocalEntryNotFoundError as error:
+        # of a snapshot that misses some file, it knows the place
         place = getattr(error, "snapshot_path", None)
         return Path(place) if place else None
     except HFValidationError:

@@ -1,6 +1,4 @@
-"""One file over HTTP: what a broken connection or a kill left is continued, and what came is
-checked.
-"""
+"""A file over HTTP: what a broken connection or a kill left is continued, what came is checked."""
 
 from __future__ import annotations
 
@@ -109,9 +107,8 @@ def _connection(url: str, partial: Path, bar: Any) -> tuple[str, dict[str, Any] 
         with open(partial, "r+b" if first else "wb") as file:
             file.seek(first)
             reason = _copy(response, file, bar)
-            if (
-                total is None and reason == ENDED
-            ):  # a server that did not say how much there is has sent it all
+            # a server that did not say how much there is has sent it all
+            if total is None and reason == ENDED:
                 total = file.tell()
             file.flush()
             os.fsync(file.fileno())

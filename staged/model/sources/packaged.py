@@ -143,9 +143,8 @@ def _convert(name: str, files: list[Path], package: Package, folder: Path) -> No
         config = model.config
         if hasattr(config, "quantization_config"):
             del config.quantization_config
-        fresh = type(model)(
-            config
-        )  # the loaded one remembers that it was quantised, and won't be saved as floats
+        # the loaded one remembers that it was quantised, and won't be saved as floats
+        fresh = type(model)(config)
         fresh.load_state_dict(model.state_dict())
         _check_reading(name, fresh, tokenizer, package.nats)
         fresh.to(torch.bfloat16).save_pretrained(folder)

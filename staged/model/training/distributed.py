@@ -64,9 +64,8 @@ def _refuse_dead_launcher() -> None:
 
     PyTorch would ask for that store again and again, for half an hour.
     """
-    if (
-        os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    ):  # the store is not the launcher's, and may open later
+    # the store is not the launcher's, and may open later
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return
     place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:

@@ -21,13 +21,8 @@ from staged.model.sources.packaged import quiet
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
 OFFSETS = (-1, 1, -2, 2)  # places at which the heads of the first layer start to look
-SPECIAL = (
-    "<s>",
-    "<pad>",
-    "</s>",
-    "<unk>",
-    "<mask>",
-)  # ids 0 … 4; the first four where RoBERTa has them
+# ids 0 … 4; the first four where RoBERTa has them
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 
 def encoder_tokenizer(bpe: BPE, n_ctx: int) -> PreTrainedTokenizerFast:

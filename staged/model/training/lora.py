@@ -54,9 +54,7 @@ def add_low_rank(model: GPT2, *, rank: int, alpha: float, generator: torch.Gener
 
 
 def merge_low_rank(model: GPT2) -> None:
-    """Add the trained products to the weights: a plain GPT-2 again. Nothing to do where there are
-    none.
-    """
+    """Add the trained products to the weights, where there are any: a plain GPT-2 again."""
     for part, name, child in _children(model, LowRank):
         setattr(part, name, child.merged())
 

@@ -1,6 +1,4 @@
-"""The two objectives: next-token prediction by our GPT-2, masked-token prediction by transformers'
-RoBERTa.
-"""
+"""The two objectives: next-token prediction by our GPT-2, masked by transformers' RoBERTa."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ from staged.model.training.plan import TrainSettings
 
 
 class Task(Protocol):
-    """What differs between the objectives. `loss` sums cross-entropy over a micro-batch's
-    targets.
-    """
+    """What differs between the objectives; `loss` sums cross-entropy over a micro-batch."""
 
     @property
     def model(self) -> nn.Module: ...
@@ -89,10 +85,8 @@ class CausalTask:
         self.model = _causal_model(settings, bpe, pretrained)
         self.loss = CausalLoss(self.model)
         n_ctx = self.model.config.n_ctx
-        self.rows, self.valid_rows = (
-            data.causal_rows(texts, bpe, n_ctx),
-            data.causal_rows(valid, bpe, n_ctx),
-        )
+        self.rows = data.causal_rows(texts, bpe, n_ctx)
+        self.valid_rows = data.causal_rows(valid, bpe, n_ctx)
 
     def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]:
         return data.causal_batch(rows, self.bpe.end_of_text)
@@ -127,9 +121,8 @@ class MaskedTask:
         valid: Sequence[str],
         pretrained: GPT2 | None = None,
     ) -> None:
-        from staged.model.training import (
-            encoder,
-        )  # transformers takes seconds to import; only this objective needs it
+        # transformers takes seconds to import; only this objective needs it
+        from staged.model.training import encoder
 
         self.tokenizer = encoder.encoder_tokenizer(bpe, settings.n_ctx)
         shape = {
@@ -169,9 +162,8 @@ def _causal_model(settings: TrainSettings, bpe: BPE, pretrained: GPT2 | None) ->
     if pretrained is not None:
         with torch.device("meta"):
             model = GPT2(pretrained.config, dropout=settings.dropout)
-        model.load_state_dict(
-            pretrained.state_dict(), assign=True
-        )  # the same memory: never two copies
+        # the same memory: never two copies
+        model.load_state_dict(pretrained.state_dict(), assign=True)
     else:
         shape = {name: getattr(settings, name) for name in ("n_ctx", "n_embd", "n_head", "n_layer")}
         model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, **shape), dropout=settings.dropout)

@@ -1,6 +1,4 @@
-"""What a killed training run continues from: one file of tensors and numbers, whole or not
-there.
-"""
+"""What a killed training run continues from: a file of tensors and numbers, whole or not there."""
 
 from __future__ import annotations
 

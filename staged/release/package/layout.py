@@ -34,17 +34,19 @@ def _some(pattern: str) -> Callable[[Path], bool]:
 REQUIRED: dict[str, Callable[[Path], bool]] = {
     name: _file(name)
     for name in (
-        *(
-            "README.md",
-            "card.html",
-            "card.json",
-            "card.toml",
-            "config.json",
-            "DECISION.md",
-            "decision.json",
-            "LICENSE",
-        ),
-        *("manifest.json", "model.sig", "release.pub", SBOM, "SHA256SUMS"),
+        "README.md",
+        "card.html",
+        "card.json",
+        "card.toml",
+        "config.json",
+        "DECISION.md",
+        "decision.json",
+        "LICENSE",
+        "manifest.json",
+        "model.sig",
+        "release.pub",
+        SBOM,
+        "SHA256SUMS",
     )
 } | {
     "*.safetensors": _some("*.safetensors"),
@@ -54,17 +56,13 @@ REQUIRED: dict[str, Callable[[Path], bool]] = {
 
 
 def files_of(folder: Path) -> list[str]:
-    """Every plain file under a folder, hidden ones too, as sorted paths from it; links are not
-    followed.
-    """
+    """Every plain file under a folder, hidden ones too, as sorted paths; no link is followed."""
     found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
 def oddities(folder: Path) -> list[tuple[str, str]]:
-    """What a package must not hold beside files and their folders: links, devices, empty
-    folders.
-    """
+    """What a package must not hold beside files: links, devices, empty folders."""
     found = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

@@ -57,16 +57,20 @@ OURS = {
 # what a secret is called where it is set, in small letters: a line of a .env file; a quoted value
 # in JSON, TOML, YAML or code
 CALLED = (
-    *("api_key", "apikey", "access_key", "account_key", "secret", "passw", "passphrase"),
-    *(
-        "auth_token",
-        "access_token",
-        "api_token",
-        "hub_token",
-        "hf_token",
-        "wandb_token",
-        "github_token",
-    ),
+    "api_key",
+    "apikey",
+    "access_key",
+    "account_key",
+    "secret",
+    "passw",
+    "passphrase",
+    "auth_token",
+    "access_token",
+    "api_token",
+    "hub_token",
+    "hf_token",
+    "wandb_token",
+    "github_token",
 )
 TEMPLATE = r"(?!\$\{?\w+\}?[\s\"']|\{\{|\$\()"  # which is filled in elsewhere
 ASSIGNED = re.compile(
@@ -79,10 +83,8 @@ NO_SECRET = re.compile(
     r"(?i)your|example|placeholder|change_?me|dummy|\*{3}|x{4}|\.{3}|none$|null$|redacted"
 )
 KEY_MARKS = (b"PRIVATE KEY-----", b"PRIVATE KEY BLOCK-----")
-AT_ONCE, OVERLAP = (
-    1 << 22,
-    1 << 14,
-)  # bytes of a file in memory; a secret is no longer than the second
+# bytes of a file in memory; a secret is no longer than the second
+AT_ONCE, OVERLAP = 1 << 22, 1 << 14
 LONGEST_HEADER = 100_000_000  # bytes, safetensors' own limit
 
 
@@ -160,9 +162,8 @@ def _header_bytes(file: BinaryIO) -> int:
 
 
 def _place(place: str) -> Find:
-    whole = re.compile(
-        rf"{re.escape(place)}(?![\w-])".encode().decode("latin-1")
-    )  # file's bytes are read as Latin-1
+    # file's bytes are read as Latin-1
+    whole = re.compile(rf"{re.escape(place)}(?![\w-])".encode().decode("latin-1"))
     return lambda text: (one.start() for one in whole.finditer(text))
 
 

@@ -39,32 +39,26 @@ STUDY_FILES = (
 # beside the weights and their index: what transformers and staged read, and staged's record of the
 # training
 MODEL_FILES = (
-    *(
-        "config.json",
-        "generation_config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-    ),
-    *(
-        "added_tokens.json",
-        "vocab.json",
-        "merges.txt",
-        "vocab.txt",
-        "encoder.json",
-        "vocab.bpe",
-        "tokenizer.model",
-        "spiece.model",
-    ),
-    *(
-        "sentencepiece.bpe.model",
-        "chat_template.jinja",
-        "chat_template.json",
-        "training.json",
-        "loss.jsonl",
-        "NOTICE",
-        "NOTICE.txt",
-    ),
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "encoder.json",
+    "vocab.bpe",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "chat_template.jinja",
+    "chat_template.json",
+    "training.json",
+    "loss.jsonl",
+    "NOTICE",
+    "NOTICE.txt",
 )
 # beside those of its kind, `identity.PARTS`
 DETECTOR_FILES = (CALIBRATION, CALIBRATION_OF_WORDS, "facts.json", LEARNED, MANIFEST, "README.md")
@@ -197,9 +191,7 @@ def _is_visible(path: Path, folder: Path) -> bool:
 
 
 def _refuse_link(path: Path, folder: Path) -> None:
-    """A link may lead to what lies beside it, or to where the hub's cache keeps files of a
-    snapshot.
-    """
+    """A link may lead beside it, or to where the hub's cache keeps the files of a snapshot."""
     target, home = path.resolve(), folder.resolve()
     cache = home.parent.parent / "blobs" if home.parent.name == "snapshots" else home
     if not target.is_relative_to(home) and not target.is_relative_to(cache):
@@ -209,9 +201,7 @@ def _refuse_link(path: Path, folder: Path) -> None:
 
 
 def _evidence(release: Release) -> dict[str, Path]:
-    """Results only: a study in a folder of its name, a second probe, survey or fine-tuning study
-    too.
-    """
+    """Results only: a study in a folder of its name, also a second probe, survey or fine-tuning."""
     found: dict[str, Path] = {}
     for folder in once_each(release.evidence):
         name = folder.resolve().name

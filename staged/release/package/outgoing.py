@@ -41,10 +41,8 @@ VOCABULARIES = (
 )
 TEXTS = (".html", ".json", ".csv")
 EVIDENCE = ("study/", "bias/", "survey/", "finetune/")
-PROBES = (
-    "bias/",
-    "survey/",
-)  # call models as they were given; cards and gates know them by the last part, as studies do
+# these call models as they were given; cards and gates know them by the last part, as studies do
+PROBES = ("bias/", "survey/")
 MOST_NAMED = 5
 
 
@@ -112,9 +110,7 @@ def check_said(words: str, where: str) -> None:
 
 
 def _leaks(name: str, file: BinaryIO, places: list[str]) -> Iterable[tuple[int, str]]:
-    """A vocabulary's tokens may be called like a folder; a calibration is written anew
-    (`calibrated.py`).
-    """
+    """Tokens may be called like a folder; a calibration is written anew (`calibrated.py`)."""
     return leaks_in(name, file, () if Path(name).name in (*VOCABULARIES, *CALIBRATIONS) else places)
 
 

@@ -134,11 +134,12 @@ def check_signature(folder: Path, public: Path) -> str:
         verifier.verify(folder, folder / SIGNATURE)
     except Exception as error:  # the library meets damaged bundles with whatever its parsers raise
         said = " ".join(str(error).split()) or type(error).__name__
+        # else digests as bytes
         return (
             "the files are not those that were signed"
             if said.startswith("Signature mismatch")
             else said
-        )  # else digests as bytes
+        )
     return ""
 
 

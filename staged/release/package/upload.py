@@ -41,18 +41,15 @@ def plan_upload(folder: Path, repository: str, *, public: Path | None = None) ->
         raise PlanError(
             f"{folder}: not a package; give a folder that `staged release advance` built"
         )
-    problems = (
-        *verify(folder, public),
-        *_secrets(folder),
-    )  # an older version built packages of whatever lay there
+    # an older version built packages of whatever lay there
+    problems = (*verify(folder, public), *_secrets(folder))
     listed = (
         parse_sums((folder / SUMS).read_text(encoding="utf-8", errors="replace"))
         if (folder / SUMS).is_file()
         else {}
     )
-    names = [
-        name for name in files_of(folder) if name in listed or name == SUMS
-    ]  # where it is whole, every file
+    # every file, where the package is whole
+    names = [name for name in files_of(folder) if name in listed or name == SUMS]
     return Upload(
         folder,
         repository,

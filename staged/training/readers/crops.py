@@ -105,8 +105,6 @@ def cropped(text: str, words: int, stream: np.random.Generator) -> str:
 
 
 def careless(text: str, stream: np.random.Generator) -> str:
-    """The text as a careless writer leaves it: misspelt, without articles, or spelt the other
-    way.
-    """
+    """The text of a careless writer: misspelt, without articles, or spelt the other way."""
     kind = CARELESS[int(stream.integers(len(CARELESS)))]
     return attack(kind, text, seed=int(stream.integers(2**31)), id="")

@@ -1,6 +1,4 @@
-"""The encoder that a reader is fine-tuned from: one that a package brings, a local folder, or a hub
-name.
-"""
+"""The encoder that a reader is fine-tuned from: of a package, in a local folder, or on the hub."""
 
 from __future__ import annotations
 
@@ -43,9 +41,8 @@ def load_base(name: str) -> tuple[TokenOdds, Any]:
             if encoder.config.model_type in POOLS:
                 encoder.pooler = None
         tokenizer = without_callers_state(Tokenizer.from_file(str(folder / "tokenizer.json")))
-    except (
-        Exception
-    ) as error:  # transformers raises many kinds for a folder that is not what it seems
+    except Exception as error:
+        # transformers raises many kinds for a folder that is not what it seems
         raise CheckpointError(f"encoder {name!r}: cannot be loaded: {first_line(error)}") from None
     return TokenOdds(encoder), tokenizer
 

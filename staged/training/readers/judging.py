@@ -88,9 +88,7 @@ def numbers_of(
 
 
 def _blocks(crops: Sequence[Crop], settings: ReadersSettings) -> Iterator[list[Crop]]:
-    """Neighbours of one group, `BLOCK` at most: what is added to another group leaves them as they
-    are.
-    """
+    """Neighbours of a group, `BLOCK` at most, whatever is added to another group."""
     for _, group in groupby(
         crops, key=lambda one: (one.example.label, settings.group(one.example))
     ):

@@ -42,9 +42,8 @@ def fit_numbers(
 
 def as_trees(fit: HistGradientBoostingClassifier) -> BoostedTrees:
     """What scikit-learn has fitted, as arrays that are read without it."""
-    nodes = [
-        one[0].nodes for one in fit._predictors
-    ]  # no public name; a test compares with its own predictions
+    # no public name; a test compares with its own predictions
+    nodes = [one[0].nodes for one in fit._predictors]
     width = max(map(len, nodes))
     shape = (len(nodes), width)
     own = np.broadcast_to(np.arange(width), shape)

@@ -18,18 +18,16 @@ from staged.training.readers.encoder import EncoderSettings
 from staged.training.readers.labelled import Example
 
 OF_WORDS = (
-    *(
-        "labelled",
-        "human",
-        "machines",
-        "people",
-        "generators",
-        "prompts",
-        "lexical",
-        "words",
-        "careless",
-        "seed",
-    ),
+    "labelled",
+    "human",
+    "machines",
+    "people",
+    "generators",
+    "prompts",
+    "lexical",
+    "words",
+    "careless",
+    "seed",
 )
 OWN = "own"  # the set of what the plan's own generators write
 

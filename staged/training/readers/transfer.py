@@ -53,9 +53,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One cell: trained on `trained_on`, tested on `tested_on`; rates in [0, 1] with 95%
-    intervals.
-    """
+    """A cell: trained on `trained_on`, tested on `tested_on`; rates in [0, 1], 95% intervals."""
 
     view: str
     trained_on: str

@@ -1,6 +1,4 @@
-"""A reader's numbers in one .npz file: written whole or not at all, read without running
-anything.
-"""
+"""A reader's numbers in an .npz file: written whole or not at all, read without running code."""
 
 from __future__ import annotations
 

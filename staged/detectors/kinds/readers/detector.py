@@ -49,11 +49,9 @@ from staged.storage.json_files import write_json
 
 FILE = "readers.json"
 BOUNDS = ("clear", "sure", "low", "high")
-WORDS, JOINING, STEADINESS = (
-    "words and phrases",
-    "how words are put together",
-    "how evenly it surprises a language model",
-)
+WORDS = "words and phrases"
+JOINING = "how words are put together"
+STEADINESS = "how evenly it surprises a language model"
 MOST_WORDS = 400  # of a text that are read; `--segments` judges the rest
 UNDECIDED = 1.0  # log-odds: odds of less than 3 to 1 either way
 
@@ -173,9 +171,7 @@ class ReadersDetector:
         ]
 
     def share(self, text: str) -> Share | None:
-        """How much of a normalised text looks machine-written; None where it has too few
-        sentences.
-        """
+        """How much of a normalised text looks machine-written; None with too few sentences."""
         return share_of(sentences(self.encoder, text), self.mixing)
 
     def word_weights(self, text: str) -> list[WordWeight]:
@@ -209,10 +205,8 @@ class ReadersDetector:
     def token_counts(self, text: str) -> tuple[int, int]:
         """(all tokens of the text, those that are read), as the encoder counts them."""
         line = plain(text)
-        (total, read), (_, some) = (
-            self.encoder.token_counts(line),
-            self.encoder.token_counts(first_words(line)),
-        )
+        total, read = self.encoder.token_counts(line)
+        _, some = self.encoder.token_counts(first_words(line))
         return total, min(read, some)
 
     def save(self, folder: Path) -> None:

@@ -35,22 +35,15 @@ from staged.storage.writing import write_atomic
 
 Floats = npt.NDArray[np.float64]
 MARKS = 2  # [CLS] and [SEP]
-PADDING, UNKNOWN = (
-    ("[PAD]", "<pad>"),
-    ("[UNK]", "<unk>"),
-)  # as BERT's tokenizer and RoBERTa's call them
+# as BERT's tokenizer and RoBERTa's call them
+PADDING, UNKNOWN = ("[PAD]", "<pad>"), ("[UNK]", "<unk>")
 WINDOWS = 6  # inputs of one text: some 2,300 words
 BATCH_TOKENS = 2**13  # read at once, padding counted
 WEIGHTS, CONFIG, TOKENIZER = "encoder.safetensors", "encoder.json", "tokenizer.json"
 PLAIN_NUMBERS = 2**12  # a matrix of at most so many numbers is kept in float32
 POOLS = ("bert", "roberta")  # whose encoders have a layer that we leave out
-UNSAID = (
-    "_name_or_path",
-    "architectures",
-    "transformers_version",
-    "dtype",
-    "torch_dtype",
-)  # of a configuration
+# keys of a configuration that are not the shape of the encoder
+UNSAID = ("_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype")
 
 
 class TokenOdds(nn.Module):
@@ -113,11 +106,8 @@ class EncoderReader:
     """
 
     def __init__(self, model: TokenOdds, tokenizer: Any, *, max_tokens: int = 512) -> None:
-        self.model, self.tokenizer, self.max_tokens = (
-            model.eval().requires_grad_(False),
-            tokenizer,
-            max_tokens,
-        )
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer, self.max_tokens = tokenizer, max_tokens
 
     def log_odds(self, texts: Sequence[str]) -> Floats:
         """(texts,) of plain texts (`kinds/readers/plain.py`), the mean of their tokens'; texts of
@@ -127,9 +117,7 @@ class EncoderReader:
         return np.asarray([odds.mean() for odds in self._read([one.ids for one in encoded])])
 
     def token_odds(self, texts: Sequence[str]) -> list[list[tuple[int, int, float]]]:
-        """Of each plain text (start, end, log-odds) of each of its tokens that is read, marks left
-        out.
-        """
+        """(start, end, log-odds) of each token that is read of each plain text, without marks."""
         encoded = self._encoded(texts)
         return [
             [(a, b, float(odds)) for (a, b), odds in zip(one.offsets[1:], read[1:-1], strict=False)]
@@ -164,9 +152,8 @@ class EncoderReader:
                 found[j] = odds[: len(pieces[j][1])]
         joined: list[list[Floats]] = [[] for _ in rows]
         for (i, _), odds in zip(pieces, found, strict=True):
-            joined[i] = (
-                [odds] if not joined[i] else [*joined[i][:-1], joined[i][-1][:-1], odds[1:]]
-            )  # marks between pieces
+            # marks between pieces
+            joined[i] = [odds] if not joined[i] else [*joined[i][:-1], joined[i][-1][:-1], odds[1:]]
         return [np.concatenate(each) for each in joined]
 
     @property
@@ -189,9 +176,7 @@ def windows(ids: list[int], longest: int) -> list[list[int]]:
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Texts that are read together: at most `BATCH_TOKENS`, the longest's length counted for
-    all.
-    """
+    """Texts that are read together: `BATCH_TOKENS` at most, all counted as long as the longest."""
     some: list[int] = []
     for i in order:
         if some and (len(some) + 1) * lengths[i] > BATCH_TOKENS:

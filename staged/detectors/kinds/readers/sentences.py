@@ -88,9 +88,7 @@ class WordWeight:
 
 
 def sentences(encoder: EncoderReader, text: str) -> list[Sentence]:
-    """The sentences of a normalised text that have `FEWEST_WORDS` words, each read between its
-    neighbours.
-    """
+    """A normalised text's sentences of `FEWEST_WORDS` words, each read between its neighbours."""
     spans = [(a, b, line) for a, b in sentence_spans(text) if (line := plain(text[a:b]))]
     lines = [line for _, _, line in spans]
     around = [" ".join(lines[max(i - 1, 0) : i + 2]) for i in range(len(lines))]
@@ -130,9 +128,7 @@ def _corrected(above: Floats, mixing: Mixing) -> Floats:
 
 
 def fit_mixing(people: Sequence[Sentence], machines: Sequence[Sentence]) -> Mixing:
-    """The cut that parts the words of two classes' sentences best, and the share of either above
-    it.
-    """
+    """The cut that parts the sentences of two classes best, and the share of either above it."""
     scores = np.asarray([one.log_odds for one in (*people, *machines)])
     words = np.asarray([one.words for one in (*people, *machines)], dtype=float)
     machine = np.arange(len(scores)) >= len(people)
