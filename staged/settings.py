@@ -8,16 +8,26 @@ import difflib
 import math
 import tomllib
 import types
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from staged.errors import PlanError
 
-__all__ = ["LARGEST", "check_listed", "from_table", "nearest", "over", "read_toml"]
+__all__ = [
+    "LARGEST",
+    "Check",
+    "check_each",
+    "check_listed",
+    "from_table",
+    "nearest",
+    "over",
+    "read_toml",
+]
 
 T = TypeVar("T")
+Check = tuple[bool, str]  # whether it holds, and else what is wrong
 LARGEST = 2**31 - 1  # of a number that counts something: what files and tensors hold
 
 
@@ -87,6 +97,18 @@ def nearest(word: str, known: Any) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def check_each(checks: Iterable[Check], *, where: str) -> None:
+    """Refuse at the first check that does not hold; they are asked for one by one, so that a later
+    one may rest on those before it.
+
+    Raises:
+        PlanError: one does not hold.
+    """
+    for holds, fault in checks:
+        if not holds:
+            raise PlanError(f"{where}: {fault}")
 
 
 def check_listed(names: Sequence[Any], *, where: str, known: Collection[str] = ()) -> None:

@@ -5,17 +5,19 @@ file of runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from staged.corpus.build import CorpusSettings
 from staged.errors import PlanError
-from staged.settings import LARGEST, from_table, over, read_toml
+from staged.settings import LARGEST, Check, check_each, from_table, over, read_toml
 
 OBJECTIVES = ("causal", "masked")
+PRECISIONS = ("bf16", "fp32")
 SHAPE = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
+PACE = ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every")
 
 
 @dataclass(frozen=True)
@@ -73,64 +75,52 @@ class TrainSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise PlanError(f"train: objective {self.objective!r}; known: {', '.join(OBJECTIVES)}")
+        check_each(self._checks(), where="train")
+
+    def _checks(self) -> Iterator[Check]:
+        yield (
+            self.objective in OBJECTIVES,
+            f"objective {self.objective!r}; known: {', '.join(OBJECTIVES)}",
+        )
         for name in ("precision", "saved_precision"):
-            if getattr(self, name) not in ("bf16", "fp32"):
-                raise PlanError(f"train: {name} {getattr(self, name)!r}; known: bf16, fp32")
-        for name in (
-            "steps",
-            "batch",
-            "micro_batch",
-            "valid_every",
-            "valid_rows",
-            "checkpoint_every",
-            *SHAPE,
+            value = getattr(self, name)
+            yield value in PRECISIONS, f"{name} {value!r}; known: {', '.join(PRECISIONS)}"
+        yield from self._of_numbers()
+        yield (
+            self.objective != "masked" or not (self.init or self.n_embd % (2 * self.n_head)),
+            "a masked run starts from scratch (no init), with n_embd an even multiple of n_head",
+        )
+        yield (
+            not (self.init and self.tokenizer),
+            "a model given as init brings its own tokenizer; leave tokenizer empty",
+        )
+        yield bool(self.init or not self.lora_rank), "lora_rank needs a model to start from (init)"
+        yield (
+            self.batch % self.micro_batch == 0,
+            f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}",
+        )
+
+    def _of_numbers(self) -> Iterator[Check]:
+        for name in (*PACE, *SHAPE):
+            value = getattr(self, name)
+            yield (
+                1 <= value <= LARGEST,
+                f"{name} must be at least 1 and at most {LARGEST:,}, not {value}",
+            )
+        is_count, is_finite = "be 0 or more, and no astronomical number", "be 0 or more and finite"
+        for name, holds, allowed in (
+            ("dropout", 0 <= self.dropout < 0.9, "lie in [0, 0.9)"),
+            ("mask_share", 0 < self.mask_share < 1, "lie in (0, 1)"),
+            ("seed", 0 <= self.seed < 2**48, "lie in [0, 2⁴⁸)"),
+            ("warmup_steps", 0 <= self.warmup_steps <= LARGEST, is_count),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, is_finite),
+            ("beta_2", 0 <= self.beta_2 < 1, "lie in [0, 1)"),
+            ("lora_rank", 0 <= self.lora_rank <= LARGEST, is_count),
         ):
-            if not 1 <= getattr(self, name) <= LARGEST:
-                raise PlanError(
-                    f"train: {name} must be at least 1 and at most {LARGEST:,}, not"
-                    f" {getattr(self, name)}"
-                )
-        for name, allowed, holds in (
-            ("dropout", "lie in [0, 0.9)", 0 <= self.dropout < 0.9),
-            ("mask_share", "lie in (0, 1)", 0 < self.mask_share < 1),
-            ("seed", "lie in [0, 2⁴⁸)", 0 <= self.seed < 2**48),
-            (
-                "warmup_steps",
-                "be 0 or more, and no astronomical number",
-                0 <= self.warmup_steps <= LARGEST,
-            ),
-            ("weight_decay", "be 0 or more and finite", 0 <= self.weight_decay < math.inf),
-            ("beta_2", "lie in [0, 1)", 0 <= self.beta_2 < 1),
-            (
-                "lora_rank",
-                "be 0 or more, and no astronomical number",
-                0 <= self.lora_rank <= LARGEST,
-            ),
-        ):
-            if not holds:
-                raise PlanError(f"train: {name} must {allowed}, not {getattr(self, name)}")
+            yield holds, f"{name} must {allowed}, not {getattr(self, name)}"
         for name in ("learning_rate", "clip_norm", "lora_alpha"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise PlanError(
-                    f"train: {name} must be above 0 and finite, not {getattr(self, name)}"
-                )
-        if self.objective == "masked" and (self.init or self.n_embd % (2 * self.n_head)):
-            raise PlanError(
-                "train: a masked run starts from scratch (no init), with n_embd an even multiple of"
-                " n_head"
-            )
-        if self.init and self.tokenizer:
-            raise PlanError(
-                "train: a model given as init brings its own tokenizer; leave tokenizer empty"
-            )
-        if self.lora_rank and not self.init:
-            raise PlanError("train: lora_rank needs a model to start from (init)")
-        if self.batch % self.micro_batch:
-            raise PlanError(
-                f"train: batch {self.batch} is not a multiple of micro_batch {self.micro_batch}"
-            )
+            value = getattr(self, name)
+            yield 0 < value < math.inf, f"{name} must be above 0 and finite, not {value}"
 
 
 FINE_TUNING = TrainSettings(

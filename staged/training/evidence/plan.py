@@ -16,12 +16,11 @@ from staged.detectors.kinds.evidence import MOST_TOKENS, NAME
 from staged.detectors.kinds.features import SMOOTHER
 from staged.errors import PlanError
 from staged.samples.methods import Method, method
-from staged.settings import from_table, nearest, read_toml
+from staged.settings import Check, check_each, from_table, nearest, read_toml
 
 PENALISED = "penalised"
 SHORTEST = 0.7  # of its length in words, that a passage may have
 UNDER = " under "  # between a corpus and the attack on it
-Check = tuple[bool, str]  # whether it holds, and else what is wrong
 
 
 @dataclass(frozen=True)
@@ -83,12 +82,9 @@ class EvidenceSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for holds, fault in self._checks():
-            if not holds:
-                raise PlanError(f"evidence: {fault}")
+        check_each(self._checks(), where="evidence")
 
     def _checks(self) -> Iterator[Check]:
-        """All that a plan must hold; a later check may take it that the earlier ones do."""
         yield from self._of_names()
         for name in self.methods:
             sampling(name)

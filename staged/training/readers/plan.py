@@ -4,7 +4,7 @@ readers learn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -13,7 +13,7 @@ from typing import Any
 
 from staged.errors import PlanError
 from staged.records import HUMAN
-from staged.settings import from_table, read_toml
+from staged.settings import Check, check_each, from_table, read_toml
 from staged.training.readers.encoder import EncoderSettings
 from staged.training.readers.labelled import Example
 
@@ -98,55 +98,47 @@ class ReadersSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if len(self.words) != 2 or not 1 <= self.words[0] <= self.words[1]:
-            raise PlanError(
-                f"readers: words must be the shortest and the longest crop, not {list(self.words)}"
-            )
-        if sorted(set(self.folds.values())) != list(range(self.n_folds)) or self.n_folds < 2:
-            raise PlanError("readers: folds must be numbered from 0, at least two of them")
-        if (
-            not self.edges_words
-            or self.edges_words[0] < 1
-            or any(a >= b for a, b in pairwise(self.edges_words))
-        ):
-            raise PlanError(
-                "readers: edges_words must ascend from at least 1 word, not"
-                f" {list(self.edges_words)}"
-            )
-        if not self.machines or not self.labelled:
-            raise PlanError(
-                "readers: labelled must list at least one set, and machines a pattern for each of"
-                " its generators"
-            )
-        counts = (
-            self.judged,
-            *self.judged_words,
-            self.most_tokens,
-            self.fold_steps,
-            self.lexical.batches,
-            *self.generators.values(),
+        check_each(self._checks(), where="readers")
+
+    def _checks(self) -> Iterator[Check]:
+        yield (
+            len(self.words) == 2 and 1 <= self.words[0] <= self.words[1],
+            f"words must be the shortest and the longest crop, not {list(self.words)}",
         )
-        if (
-            min(counts) < 1
-            or self.seed < 0
-            or not 0 <= self.careless <= 1
-            or self.lexical.strength <= 0
-        ):
-            raise PlanError(
-                "readers: judged, judged_words, most_tokens, fold_steps, lexical batches and"
-                " generators must be at least 1, seed at least 0, careless in [0, 1], lexical"
-                " strength above 0"
-            )
-        if len(self.judged_words) != 2 or self.judged_words[0] > self.judged_words[1]:
-            raise PlanError(
-                "readers: judged_words must be the shortest and the longest crop, not"
-                f" {list(self.judged_words)}"
-            )
-        if min([*self.machines.values(), *self.people.values(), *self.prompts.values()]) <= 0:
-            raise PlanError(
-                "readers: every share of people, machines and prompts must be above 0; leave out"
-                " what is not read"
-            )
+        yield (
+            sorted(set(self.folds.values())) == list(range(self.n_folds)) and self.n_folds >= 2,
+            "folds must be numbered from 0, at least two of them",
+        )
+        edges = self.edges_words
+        yield (
+            bool(edges) and edges[0] >= 1 and all(a < b for a, b in pairwise(edges)),
+            f"edges_words must ascend from at least 1 word, not {list(edges)}",
+        )
+        yield (
+            bool(self.machines and self.labelled),
+            "labelled must list at least one set, and machines a pattern for each of its"
+            " generators",
+        )
+        counts = (self.judged, *self.judged_words, self.most_tokens, self.fold_steps)
+        yield (
+            min(*counts, self.lexical.batches, *self.generators.values()) >= 1
+            and self.seed >= 0
+            and 0 <= self.careless <= 1
+            and self.lexical.strength > 0,
+            "judged, judged_words, most_tokens, fold_steps, lexical batches and generators must be"
+            " at least 1, seed at least 0, careless in [0, 1], lexical strength above 0",
+        )
+        judged = self.judged_words
+        yield (
+            len(judged) == 2 and judged[0] <= judged[1],
+            f"judged_words must be the shortest and the longest crop, not {list(judged)}",
+        )
+        shares = [*self.machines.values(), *self.people.values(), *self.prompts.values()]
+        yield (
+            min(shares) > 0,
+            "every share of people, machines and prompts must be above 0; leave out what is not"
+            " read",
+        )
 
     def of_words(self, fold: int | None = None) -> dict[str, Any]:
         """What the lexical reader and the encoder depend on, JSON values; what is judged and
