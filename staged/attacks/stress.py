@@ -197,40 +197,25 @@ def tabulate(
         scores: of each of these texts.
         kinds: of text that each may be of, where the detector tells.
     """
+
+    def is_called(text: str, fpr: float) -> bool | None:
+        of_kinds = (kinds or {}).get(text, ())
+        words = comparable_words(text)
+        return called(calibration, scores[text], words, fpr, kinds=of_kinds)
+
     for label, written_by in LABELS.items():
-        mine = [i for i, one in enumerate(documents) if one.label == label]
+        own = [i for i, one in enumerate(documents) if one.label == label]
         for (name, normalised), texts in read.items():
-            clean = read[CLEAN, normalised]
-            groups = grouped(
-                calibration, [(comparable_words(clean[i]), domain_of(documents[i])) for i in mine]
-            )
+            clean, head = read[CLEAN, normalised], (written_by, name, normalised)
+            where = [(comparable_words(clean[i]), domain_of(documents[i])) for i in own]
+            groups = grouped(calibration, where)
             for fpr in fprs:
-                before, after = (
-                    {
-                        i: called(
-                            calibration,
-                            scores[t[i]],
-                            comparable_words(t[i]),
-                            fpr,
-                            kinds=(kinds or {}).get(t[i], ()),
-                        )
-                        for i in mine
-                    }
-                    for t in (clean, texts)
-                )
+                before = {i: is_called(clean[i], fpr) for i in own}
+                after = {i: is_called(texts[i], fpr) for i in own}
                 for (domain, length), places in groups.items():
-                    able = [mine[place] for place in places if before[mine[place]] is not None]
-                    abstained = len(places) - len(able)
-                    row = Stressed(
-                        written_by,
-                        name,
-                        normalised,
-                        fpr,
-                        domain=domain,
-                        length=length,
-                        abstained=abstained,
-                    )
+                    able = [own[place] for place in places if before[own[place]] is not None]
+                    left = len(places) - len(able)
+                    row = Stressed(*head, fpr, domain=domain, length=length, abstained=left)
+                    changed = [texts[i] != clean[i] for i in able]
                     verdicts = ([bool(said[i]) for i in able] for said in (before, after))
-                    yield measured(
-                        row, [texts[i] != clean[i] for i in able], *verdicts, tested=length == ALL
-                    )
+                    yield measured(row, changed, *verdicts, tested=length == ALL)

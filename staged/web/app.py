@@ -97,26 +97,16 @@ def _add_pages(app: FastAPI, examiner: Examining, worker: Worker, limits: Limits
             )
 
         def work(still_wanted: Check) -> str:
-            seen = examine_text(examiner, text, still_wanted)
-            source = name if data else ""
-            return pages.page(
-                root=root,
-                limits=limits,
-                text=text,
-                source=source,
-                left_out=left_out,
-                found=pages.found(seen, limits),
-            )
+            found = pages.found(examine_text(examiner, text, still_wanted), limits)
+            shown = {"text": text, "source": name if data else "", "left_out": left_out}
+            return pages.page(root=root, limits=limits, found=found, **shown)
 
         return HTMLResponse(await worker.run(work, lambda: api.left(request)))
 
     @app.get("/docs", include_in_schema=False)
     async def reference(request: Request) -> HTMLResponse:
-        return HTMLResponse(
-            pages.reference(
-                root=root_of(request.scope), address=str(request.base_url), schema=app.openapi()
-            )
-        )
+        root, address = root_of(request.scope), str(request.base_url)
+        return HTMLResponse(pages.reference(root=root, address=address, schema=app.openapi()))
 
 
 async def read_form(request: Request) -> tuple[str, str, bytes]:

@@ -73,23 +73,17 @@ def fit_weights(
             "evidence: the plan needs machine texts of both ways: some by `smooth` methods, and"
             " others"
         )
-    found = []
+    fits = []
     ways = (
         (clean, careful, settings.smooth_penalty, signs),
         (human, rest, settings.rough_penalty, None),
     )
     for people, machine, penalty, bounds in ways:
         rows = people | machine
-        share = (
-            np.where(
-                machine,
-                importance / importance[machine].sum(),
-                importance / importance[people].sum(),
-            )[rows]
-            / 2
-        )
-        found.append(ridge_logistic(z[rows], machine[rows], share, penalty=penalty, signs=bounds))
-    (smooth_weights, a), (rough_weights, b) = found
+        of_machine, of_people = (importance / importance[side].sum() for side in (machine, people))
+        share = np.where(machine, of_machine, of_people)[rows] / 2
+        fits.append(ridge_logistic(z[rows], machine[rows], share, penalty=penalty, signs=bounds))
+    (smooth_weights, a), (rough_weights, b) = fits
     return Weights(mean, scale, smooth_weights, rough_weights, (a, b - settings.rarer))
 
 

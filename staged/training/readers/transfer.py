@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -93,34 +94,33 @@ def transfer(
         view: usable(groups, machine, of_people=view == "kind") for view, groups in views.items()
     }
     total = sum(len(each) + 1 for each in names.values()) * PARTS
-    found = []
-    for view, groups in views.items():
+
+    def sides(view: str, group: str) -> tuple[Bools, Bools]:
+        """People's and machines' texts of a group; where people have none, theirs are all."""
+        own = np.ones(len(crops), bool) if group == ALL else views[view] == group
+        return ~machine & own if view == "kind" else ~machine, machine & own
+
+    cells = []
+    for view in views:
         for trained_on in [*names[view], ALL]:
-            own = np.ones(len(crops), bool) if trained_on == ALL else groups == trained_on
-            people = ~machine & own if view == "kind" else ~machine
+            people, machines = sides(view, trained_on)
             scores = np.zeros(len(crops))
             for part in range(PARTS):
-                learns, tested = (people | (machine & own)) & (parts != part), parts == part
-                even = _even(shares, machine, learns)
+                learns, tested = (people | machines) & (parts != part), parts == part
+                even, labelled = _even(shares, machine, learns), machine[learns]
+                strength = settings.lexical.strength
                 lexical = fit_lexical(
-                    rows[learns],
-                    machine[learns].astype(int),
-                    strength=settings.lexical.strength,
-                    shares=even,
+                    rows[learns], labelled.astype(int), strength=strength, shares=even
                 )
-                trees = fit_numbers(features[learns], machine[learns], even, seed=settings.seed)
-                scores[tested] = (
-                    rows[tested] @ lexical.weights + lexical.bias + trees.log_odds(features[tested])
-                )
+                trees = fit_numbers(features[learns], labelled, even, seed=settings.seed)
+                of_words = rows[tested] @ lexical.weights + lexical.bias
+                scores[tested] = of_words + trees.log_odds(features[tested])
                 tried += 1
                 progress(tried, total)
             for tested_on in [*names[view], ALL]:
-                those = np.ones(len(crops), bool) if tested_on == ALL else groups == tested_on
-                against = ~machine & those if view == "kind" else ~machine
-                found.append(
-                    _cell(view, trained_on, tested_on, scores, against, machine & those, parts)
-                )
-    return found
+                of_group = sides(view, tested_on)
+                cells.append(_cell(view, trained_on, tested_on, scores, *of_group, parts))
+    return cells
 
 
 def labels(crops: Sequence[Crop], name: Callable[[Crop], str]) -> npt.NDArray[np.str_]:
@@ -174,12 +174,10 @@ def _cell(
     machines: Bools,
     parts: npt.NDArray[np.int64],
 ) -> Transfer:
-    cuts = [
-        threshold_at_fpr(scores[people & (parts != part)].tolist(), FPR) for part in range(PARTS)
-    ]
-    hits = sum(
-        int((scores[machines & (parts == part)] > cut).sum()) for part, cut in enumerate(cuts)
-    )
+    cuts, hits = [], 0
+    for part in range(PARTS):
+        cuts.append(threshold_at_fpr(scores[people & (parts != part)].tolist(), FPR))
+        hits += int((scores[machines & (parts == part)] > cuts[part]).sum())
     n = int(machines.sum())
     share = rate(hits, n) if np.isfinite(cuts).all() else (None, None, None)
     area = auroc(scores[people].tolist(), scores[machines].tolist())
@@ -215,18 +213,9 @@ def build_transfer(
             check_replaceable(out / name)  # before the work
         examples = gather(work, settings, device=device, progress=progress)
         crops, features = judged(work, examples, settings, device=device, progress=progress)
-        cells = transfer(
-            crops,
-            features,
-            settings,
-            progress=lambda done, total: progress("detectors", done, total),
-        )
-        facts = {
-            "readers": ["lexical", "numbers"],
-            "fpr": FPR,
-            "parts": PARTS,
-            "plan": asdict(settings),
-        }
+        cells = transfer(crops, features, settings, progress=partial(progress, "detectors"))
+        readers, plan = ["lexical", "numbers"], asdict(settings)
+        facts = {"readers": readers, "fpr": FPR, "parts": PARTS, "plan": plan}
         write_json(out / "transfer.json", facts | {"cells": list(map(asdict, cells))})
         write_atomic(out / "transfer.md", "\n".join(tables(cells)).encode())
         for view in VIEWS:
