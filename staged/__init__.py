@@ -74,6 +74,7 @@ __all__ = [
     "Progress",
     "RaidSettings",
     "Sample",
+    "SampleSettings",
     "Scored",
     "Scorer",
     "Segment",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's
     from staged.model.training.record import TrainingRecord
     from staged.model.training.run import TrainStep
     from staged.samples.columns import Sample
+    from staged.samples.dataset import SampleSettings
     from staged.samples.methods import Method
 
 __all__ = ["convert", "evaluate_lm", "sample", "train"]
@@ -50,16 +51,7 @@ def sample(
             `temperature-0.7+top-p-0.9`.
         number: of samples in all; by default one a prompt.
         length: new tokens at most.
-        seed: sample i depends on the seed and i.
-        stop: strings at which a sample ends; its text ends before them.
-        repetition_penalty: above 1, tokens that stand in the text become less likely.
-        logprobs: samples also hold their tokens and log-probabilities.
-        context: where a text outgrows the context: `refuse` it beforehand, `stop` there, or
-            `slide`.
-        draft: a smaller model of the same tokenizer that guesses ahead; the distribution stays the
-            same.
-        batch: samples computed at once.
-        precision: `fp32` (exact), `bf16` or `int8`; by default bf16 where the processor has it.
+        seed, stop, …, device: as `SampleSettings` has them; sample i depends on the seed and i.
         out: a .jsonl or .parquet file that also receives them; a killed call then continues.
         progress: called with (samples finished, all).
 
@@ -72,18 +64,14 @@ def sample(
         >>> samples = staged.sample("mini-s", ["Fellow citizens,"], length=8, number=2)
         >>> [sample.prompt for sample in samples]
         ['Fellow citizens,', 'Fellow citizens,']
-        >>> all(sample.length <= 8 for sample in samples)
-        True
     """
     from staged.model.devices import chosen_device
-    from staged.samples import dataset
-    from staged.samples.columns import Sample
-    from staged.samples.methods import method as named
+    from staged.samples.dataset import SampleSettings
 
     texts = (prompts,) if isinstance(prompts, str) else tuple(prompts)
-    settings = dataset.SampleSettings(
+    settings = SampleSettings(
         model=model,
-        method=named(method) if isinstance(method, str) else method,
+        method=_method(method),
         count=max(len(texts), 1) if number is None else number,
         length=length,
         seed=seed,
@@ -97,6 +85,19 @@ def sample(
         precision=precision,
         device=chosen_device(device, precision),
     )
+    return _sampled(settings, out, progress)
+
+
+def _method(given: str | Method) -> Method:
+    from staged.samples.methods import method
+
+    return method(given) if isinstance(given, str) else given
+
+
+def _sampled(settings: SampleSettings, out: str | Path | None, progress: Progress) -> list[Sample]:
+    from staged.samples import dataset
+    from staged.samples.columns import Sample
+
     if out is not None:
         dataset.write_samples(out, settings, progress=progress)
         return [Sample.of(row) for row in dataset.read_samples(Path(out))]

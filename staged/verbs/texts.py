@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from staged.errors import CheckpointError
 from staged.progress import Progress, silent
-from staged.records import MACHINE
+from staged.records import MACHINE, Document
 
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
     from staged.attacks.stress import StressReport
+    from staged.detectors.calibration.calibration import Calibration
     from staged.detectors.calibration.fit import Fitted
     from staged.detectors.contract import Verdict
     from staged.detectors.examiner import Examiner
+    from staged.detectors.names import DetectorName
     from staged.raid.evaluate import RaidSettings
 
 __all__ = ["calibrate", "detect", "evaluate_raid", "open_examiner", "stress"]
@@ -136,27 +139,18 @@ def calibrate(
         ArtifactError: the place cannot be written.
     """
     from staged.detectors.calibration import fit
-
-    fit.check_options(fpr, seed)
-    from staged.corpus.files import read_corpus
-    from staged.detectors.calibration.calibration import EDGES_WORDS
-    from staged.detectors.calibration.calibration_file import load_calibration
-    from staged.detectors.catalog import calibration_file, open_detector
+    from staged.detectors.catalog import open_detector
     from staged.detectors.identity import known_by, scored_by
     from staged.detectors.names import parse_name
-    from staged.files.places import refuse_to_replace
     from staged.model.devices import chosen_device
 
-    out, human = Path(out), str(human)
-    refuse_to_replace(out, human, _place(machine), _place(held_out))
-    people = read_corpus(human, generated=False, literal=literal)
-    machines = read_corpus(str(machine), label=MACHINE, literal=literal) if machine else []
-    others = read_corpus(str(held_out), generated=False, literal=literal) if held_out else None
-    fit.note_taught_corpora(detector, (human, _place(held_out)))
+    fit.check_options(fpr, seed)
+    people, machines = _read(out, human, machine, held_out, literal=literal)
+    others = None if held_out is None else _people(held_out, literal)
+    fit.note_taught_corpora(detector, (str(human), None if held_out is None else str(held_out)))
     name, device = parse_name(detector), chosen_device(device)
-    own = calibration_file(name)
     return fit.calibrate(
-        out,
+        Path(out),
         detector,
         open_detector(detector, device=device),
         people,
@@ -165,14 +159,43 @@ def calibrate(
         machine=machines,
         held_out=others,
         seed=seed,
-        edges_words=load_calibration(own).edges_words if own else EDGES_WORDS,
+        edges_words=_edges_words(name),
         known_by=known_by(name),
         progress=progress,
     )
 
 
-def _place(given: str | Path | None) -> str | None:
-    return None if given is None else str(given)
+def _edges_words(name: DetectorName) -> tuple[int, ...]:
+    """The lengths of the detector's own calibration, where it has one."""
+    from staged.detectors.calibration.calibration import EDGES_WORDS
+    from staged.detectors.calibration.calibration_file import load_calibration
+    from staged.detectors.catalog import calibration_file
+
+    own = calibration_file(name)
+    return load_calibration(own).edges_words if own else EDGES_WORDS
+
+
+def _read(
+    out: str | Path,
+    human: str | Path,
+    machine: str | Path | None,
+    *others: str | Path | None,
+    literal: bool,
+) -> tuple[list[Document], list[Document]]:
+    """Human and machine texts; `out` may not be one of the places that are read."""
+    from staged.corpus.files import read_corpus
+    from staged.files.places import refuse_to_replace
+
+    read = [str(place) for place in (human, machine, *others) if place is not None]
+    refuse_to_replace(Path(out), *read)
+    people = _people(human, literal)
+    return people, read_corpus(str(machine), label=MACHINE, literal=literal) if machine else []
+
+
+def _people(human: str | Path, literal: bool) -> list[Document]:
+    from staged.corpus.files import read_corpus
+
+    return read_corpus(str(human), generated=False, literal=literal)
 
 
 def stress(
@@ -214,36 +237,33 @@ def stress(
     from staged.attacks.kinds import ATTACKS
     from staged.attacks.stress import StressSettings
     from staged.attacks.stress import stress as measure
-    from staged.corpus.files import read_corpus
     from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
-    from staged.errors import CheckpointError
-    from staged.files.places import refuse_to_replace
 
-    settings = StressSettings(
-        tuple(attacks or ATTACKS), tuple(fprs), most, without_normalisation, seed
-    )
-    out, human = Path(out), str(human)
-    refuse_to_replace(out, human, _place(machine), _place(calibration))
-    people = read_corpus(human, generated=False, literal=literal)
-    machines = read_corpus(str(machine), label=MACHINE, literal=literal) if machine else []
+    names = tuple(attacks or ATTACKS)
+    settings = StressSettings(names, tuple(fprs), most, without_normalisation, seed)
+    people, machines = _read(out, human, machine, calibration, literal=literal)
     refuse_taught(detector, people)
-    note_taught_corpora(detector, (human,))
+    note_taught_corpora(detector, (str(human),))
     examiner = open_examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
-    if examiner.calibration is None:
-        raise CheckpointError(
-            f"detector {detector!r}: has no calibration to judge by; make one with `staged"
-            " calibrate`"
-        )
     return measure(
-        out,
+        Path(out),
         examiner.detector,
-        examiner.calibration,
+        _calibration_of(examiner),
         people,
         machines,
         settings,
         identity=examiner.identity,
         progress=progress,
     )
+
+
+def _calibration_of(examiner: Examiner) -> Calibration:
+    if examiner.calibration is None:
+        raise CheckpointError(
+            f"detector {examiner.name!r}: has no calibration to judge by; make one with `staged"
+            " calibrate`"
+        )
+    return examiner.calibration
 
 
 def evaluate_raid(

@@ -37,6 +37,7 @@ from staged.release.gates import Outcome
 from staged.release.package.verify import Problem
 from staged.release.stages import Advance, Standing
 from staged.samples.columns import Sample
+from staged.samples.dataset import SampleSettings
 from staged.samples.methods import Method, method
 from staged.studies.bias.plan import BiasSettings
 from staged.studies.bias.results import BiasResult, Tally
@@ -68,6 +69,7 @@ __all__ = [
     "Problem",
     "RaidSettings",
     "Sample",
+    "SampleSettings",
     "Scored",
     "Scorer",
     "Segment",

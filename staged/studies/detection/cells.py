@@ -18,7 +18,8 @@ from staged.records import HUMAN, MACHINE
 from staged.stats import metrics
 from staged.stats.comparing import rate
 from staged.stats.thresholds import best_threshold, threshold_at_fpr
-from staged.studies.detection.stages import Scores, StudyStages
+from staged.studies.detection.graph import StudyStages
+from staged.studies.detection.stages import Scores
 
 ById = dict[str, float]  # document id → score
 

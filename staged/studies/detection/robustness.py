@@ -29,9 +29,10 @@ from staged.progress import Progress, silent
 from staged.records import HUMAN, LABELS, Document
 from staged.stats.thresholds import threshold_at_fpr
 from staged.storage.pieces import continued
+from staged.studies.detection.graph import StudyStages
 from staged.studies.detection.plan import MIX
 from staged.studies.detection.stages import Detector as TrainedOnMix
-from staged.studies.detection.stages import Samples, StudyStages
+from staged.studies.detection.stages import Samples
 from staged.studies.stages import Corpus
 from staged.studies.texts import cut_to
 

@@ -22,10 +22,10 @@ from staged.storage.writing import write_atomic
 from staged.studies.detection.cells import Measured, measure
 from staged.studies.detection.copying import Copying
 from staged.studies.detection.findings import findings, neighbours
+from staged.studies.detection.graph import StudyStages, counts, study_stages
 from staged.studies.detection.page import write_report
 from staged.studies.detection.plan import MIX, StudySettings
 from staged.studies.detection.robustness import as_rows, attack_stages, attack_table
-from staged.studies.detection.stages import StudyStages, counts, study_stages
 from staged.studies.models import model_facts, refuse_learned
 from staged.studies.texts import cut_to
 

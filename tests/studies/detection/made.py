@@ -16,8 +16,8 @@ from staged.pipeline.study_folder import folders
 from staged.pipeline.tables import write_table
 from staged.records import HUMAN, Document
 from staged.studies.detection.cells import Measured
+from staged.studies.detection.graph import StudyStages, study_stages
 from staged.studies.detection.plan import StudySettings
-from staged.studies.detection.stages import StudyStages, study_stages
 
 # detector, model and method trained on, model and method tested on
 Key = tuple[str, str, str, str, str]

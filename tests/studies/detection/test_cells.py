@@ -17,8 +17,8 @@ from staged.errors import ArtifactError
 from staged.pipeline.stage import Inputs
 from staged.records import MACHINE, Document
 from staged.studies.detection.cells import Measured, cell_of, measure, thresholds
+from staged.studies.detection.graph import StudyStages
 from staged.studies.detection.plan import MIX, StudySettings
-from staged.studies.detection.stages import StudyStages
 from tests.studies.detection.made import human, machine, opened, write_scores, write_texts
 
 KEY = ("tfidf", "dir/s", "nucleus", "dir/l", "top-k-40", 64)

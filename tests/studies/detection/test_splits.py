@@ -9,8 +9,8 @@ import pytest
 from staged.errors import PlanError
 from staged.model.bpe import BPE
 from staged.records import HUMAN, MACHINE, Document
+from staged.studies.detection.graph import counts, study_stages
 from staged.studies.detection.plan import MIX, StudySettings
-from staged.studies.detection.stages import counts, study_stages
 from staged.studies.texts import cut_to, drawn
 from tests.studies.detection.made import human, machine, opened, write_texts
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from staged.pipeline.run import run_here
 from staged.storage.json_files import read_json
+from staged.studies.detection.graph import study_stages
 from staged.studies.detection.plan import StudySettings, read_study
-from staged.studies.detection.stages import study_stages
 from staged.studies.detection.study import run_study
 from staged.studies.finetune.plan import FinetuneSettings
 from staged.studies.finetune.stages import finetune_stages
