@@ -128,6 +128,13 @@ def train(
     Raises:
         CorpusError, CheckpointError, PlanError: what the settings name is missing or does not fit.
         ArtifactError: the folder holds something else, or cannot be written.
+
+    Example:
+        >>> import staged
+        >>> from dataclasses import replace
+        >>> corpus = staged.CorpusSettings(source="letters")
+        >>> settings = replace(staged.FINE_TUNING, init="124M", corpus=corpus)
+        >>> record = staged.train(settings, "tuned")  # doctest: +SKIP
     """
     from staged.model.training.record import read_record
     from staged.model.training.train import train as run
@@ -158,6 +165,13 @@ def convert(
     Raises:
         CheckpointError: the model, or a tensor of it.
         ArtifactError: the place cannot be written.
+
+    Example:
+        >>> import staged
+        >>> staged.convert("mini-s", "copy", dtype="float32")
+        True
+        >>> staged.convert("mini-s", "copy", dtype="float32")
+        False
     """
     from staged.model.convert import convert as write
 
@@ -191,6 +205,13 @@ def evaluate_lm(
     Raises:
         CheckpointError, CorpusError, PlanError: the model, the text, or what is asked.
         ArtifactError: `out` cannot be written.
+
+    Example:
+        >>> import staged
+        >>> from pathlib import Path
+        >>> _ = Path("note.txt").write_text("The boat came in and nobody was there to see it.")
+        >>> staged.evaluate_lm("mini-s", "note.txt", device="cpu").documents
+        1
     """
     from staged.files.places import refuse_to_replace
     from staged.model.devices import chosen_device

@@ -51,6 +51,11 @@ def card(
     Raises:
         PlanError: `out` is no such file's name.
         ReleaseError, ArtifactError: a study is not finished, or the place cannot be written.
+
+    Example:
+        >>> import staged
+        >>> card = staged.card(["out/mini", "out/bias"], "out/README.md")  # doctest: +SKIP
+        >>> [what for what, fill in card.blanks]  # doctest: +SKIP
     """
     from staged.errors import PlanError
     from staged.release.card.card import card_of
@@ -122,6 +127,11 @@ def advance_release(
 
     Raises:
         PlanError, ReleaseError, ArtifactError: the plan, the key, or what they name.
+
+    Example:
+        >>> import staged
+        >>> private, public = staged.make_keys("keys")
+        >>> step = staged.advance_release(private, "release.toml")  # doctest: +SKIP
     """
     from staged.plans.shipped import find_plan
     from staged.release.plan import read_release
@@ -145,6 +155,10 @@ def verify(package: str | Path, *, key: str | Path | None = None) -> list[Proble
 
     Raises:
         PlanError: no such folder.
+
+    Example:
+        >>> import staged
+        >>> problems = staged.verify("out/release/small", key="release.pub")  # doctest: +SKIP
     """
     from staged.errors import PlanError
     from staged.release.package.verify import verify as check

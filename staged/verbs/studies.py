@@ -63,6 +63,11 @@ def study(
     Raises:
         PlanError: of the plan, or of what is asked.
         StagedError: of any stage; what is finished stays.
+
+    Example:
+        >>> import staged
+        >>> study = staged.study("mini", "out/mini")  # doctest: +SKIP
+        >>> [cell.accuracy for cell in study.cells()]  # doctest: +SKIP
     """
     from staged.errors import PlanError
     from staged.plans.shipped import find_plan
@@ -145,6 +150,12 @@ def bias(
     Raises:
         PlanError, CheckpointError, SamplingError: the models, or what is asked of them.
         ArtifactError: the place cannot be written.
+
+    Example:
+        >>> import staged
+        >>> settings = staged.BiasSettings(per_prompt=20)
+        >>> result = staged.bias(["mini-s", "mini-m"], settings=settings)  # doctest: +SKIP
+        >>> [row.verdict for row in result.between_models]  # doctest: +SKIP
     """
     from functools import partial
 
@@ -229,6 +240,11 @@ def train_detector(
     Raises:
         PlanError, CorpusError, CheckpointError, SamplingError: the plan, or what it names.
         ArtifactError: the place cannot be written.
+
+    Example:
+        >>> import staged
+        >>> folder = staged.train_detector("my.toml", "out/mine")  # doctest: +SKIP
+        >>> staged.detect("a text", detector=str(folder))  # doctest: +SKIP
     """
     from staged.plans.shipped import find_plan
     from staged.training.evidence.plan import read_plan

@@ -137,6 +137,11 @@ def calibrate(
         CheckpointError: no such detector, or a score that is not finite.
         PlanError: fpr or seed out of range; `out` is read here.
         ArtifactError: the place cannot be written.
+
+    Example:
+        >>> import staged
+        >>> fitted = staged.calibrate("essays", fpr=0.02, out="essays.json")  # doctest: +SKIP
+        >>> verdicts = staged.detect("a text", calibration="essays.json")  # doctest: +SKIP
     """
     from staged.detectors.calibration import fit
     from staged.detectors.catalog import open_detector
@@ -233,6 +238,11 @@ def stress(
         CorpusError: a text that taught the detector, or that stands in both corpora.
         PlanError: an attack or a rate that does not exist; `out` is read here.
         ArtifactError: the place cannot be written.
+
+    Example:
+        >>> import staged
+        >>> report = staged.stress("essays", attacks=["homoglyph"], most=50)  # doctest: +SKIP
+        >>> [(row.attack, row.rate) for row in report.rows]  # doctest: +SKIP
     """
     from staged.attacks.kinds import ATTACKS
     from staged.attacks.stress import StressSettings
@@ -295,6 +305,11 @@ def evaluate_raid(
         PlanError: the settings.
         CheckpointError: the detector.
         ArtifactError: `out` cannot be written.
+
+    Example:
+        >>> import staged
+        >>> found = staged.evaluate_raid("labelled.jsonl", detector="evidence")  # doctest: +SKIP
+        >>> found["cells"][0]  # doctest: +SKIP
     """
     from staged.raid import evaluate
 
