@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from staged.errors import ArtifactError
-from staged.storage.json_files import read_json
+from staged.storage.records import read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,7 @@ def load_cells(path: Path) -> list[Cell]:
     Raises:
         ArtifactError: missing, damaged, or not cells.
     """
-    try:
-        return [Cell(**row) for row in read_json(path)]
-    except TypeError as error:
-        raise ArtifactError(f"{path}: not a list of cells: {error}") from None
+    return list(read_record(path, tuple[Cell, ...], again="run the study again"))
 
 
 def values(cells: Sequence[Cell], field: str) -> tuple[str, ...]:

@@ -87,8 +87,9 @@ def _print_study(folder: Path) -> None:
     report is.
     """
     from staged.cells import load_cells, values
-    from staged.storage.json_files import read_json
+    from staged.storage.records import read_record
     from staged.studies.detection.matrix import by_size
+    from staged.studies.detection.results import AGAIN, FINDINGS, Findings
 
     cells = load_cells(folder / "cells.json")
     methods = values(cells, "tested_method")
@@ -107,8 +108,8 @@ def _print_study(folder: Path) -> None:
         f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most"
         f" {cells[0].length_tokens} tokens a cell"
     )
-    for finding in read_json(folder / "findings.json")["findings"]:
-        say(f"{finding['verdict']}: {finding['claim']}")
+    for finding in read_record(folder / FINDINGS, Findings, again=AGAIN).findings:
+        say(f"{finding.verdict}: {finding.claim}")
     say(f"\nreport: {folder / 'report.html'}")
 
 
@@ -116,23 +117,25 @@ def _print_finetune(folder: Path) -> None:
     """Detection before and after fine-tuning beside what was published, the style classifier, and
     where the report is.
     """
-    from staged.storage.json_files import read_json
+    from staged.storage.records import read_record
+    from staged.studies.detection.results import AGAIN
+    from staged.studies.finetune.results import FINETUNE, FinetuneResult
 
-    found = read_json(folder / "finetune.json")
+    found = read_record(folder / FINETUNE, FinetuneResult, again=AGAIN)
     header = ("", "before", "after", "drop", "of it by length", "retrained")
     again = {
-        (cell["detector"], cell["tested_on"]): cell
-        for cell in found["cells"]
-        if cell["trained_on"] == "fine-tuned"
+        (cell.detector, cell.tested_on): cell
+        for cell in found.cells
+        if cell.trained_on == "fine-tuned"
     }
-    for detector in found["settings"]["detectors"]:
+    for detector in found.settings.detectors:
         rows = []
-        for row in (one for one in found["drops"] if one["detector"] == detector):
-            cell = again.get((detector, row["style"]))
+        for row in (one for one in found.drops if one.detector == detector):
+            cell = again.get((detector, row.style))
             shown = [percent(*estimate(row, name)) for name in ("before", "after", "drop")]
             share = percent(*estimate(row, "share_by_length"), digits=0)
             rows.append(
-                (row["style"], *shown, share, percent(*estimate(cell, "accuracy")) if cell else "")
+                (row.style, *shown, share, percent(*estimate(cell, "accuracy")) if cell else "")
             )
         rows += (
             [("published, GPT-2 1.5B", "92.7", "70.2", "22.5", "about half", "")]
@@ -141,36 +144,33 @@ def _print_finetune(folder: Path) -> None:
         )
         print_table(f"{detector}: accuracy in % [95% interval]", header, rows)
         for verdict in dict.fromkeys(
-            row["verdict"] for row in found["drops"] if row["detector"] == detector
+            row.verdict for row in found.drops if row.detector == detector
         ):
             these = [
-                row["style"]
-                for row in found["drops"]
-                if (row["detector"], row["verdict"]) == (detector, verdict)
+                row.style
+                for row in found.drops
+                if (row.detector, row.verdict) == (detector, verdict)
             ]
             say(f"{verdict}: {', '.join(these)}")
     n, whole = (
-        found["drops"][0]["n_machine"],
-        [one for one in found["styles"] if one["part"] == "whole"],
+        found.drops[0].n_machine,
+        [one for one in found.styles if one.part == "whole"],
     )
     say(f"n = {n} human + {n} machine texts before, and for each style")
     right = [
-        (one["text"], one["style"], str(one["n"]), percent(*estimate(one, "accuracy")))
+        (one.text, one.style, str(one.n), percent(*estimate(one, "accuracy")))
         for one in whole
-        if one["style"]
+        if one.style
     ]
     print_table(
         "style classifier, whole texts: called rightly, in %",
         ("text", "style", "n", "accuracy"),
         right,
     )
-    chance = f"{100 / len(found['settings']['styles']):.0f}"
-    for one in (one for one in whole if not one["style"]):
+    chance = f"{100 / len(found.settings.styles):.0f}"
+    for one in (one for one in whole if not one.style):
         shares = ", ".join(
-            f"{name} {100 * count / one['n']:.0f}" for name, count in one["called"].items()
+            f"{name} {100 * count / one.n:.0f}" for name, count in one.called.items()
         )
-        say(
-            f"the untuned model's texts are called, in %: {shares}; chance {chance} (n ="
-            f" {one['n']})"
-        )
+        say(f"the untuned model's texts are called, in %: {shares}; chance {chance} (n = {one.n})")
     say(f"\nreport: {folder / 'report.html'}")

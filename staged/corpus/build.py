@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from staged.corpus.counts import COUNTS, CorpusCounts, Removed
 from staged.corpus.duplicates import drop_duplicates
 from staged.corpus.files import read_corpus
 from staged.corpus.learned import DOCUMENTS, digests_by_source
@@ -23,6 +24,7 @@ from staged.corpus.splits import assign
 from staged.errors import ArtifactError, CorpusError, PlanError
 from staged.records import Document
 from staged.storage.json_files import write_json
+from staged.storage.records import write_record
 
 SEPARATES, LITERAL = "separates", "literal"
 USUAL = ("end_of_text", SEPARATES)
@@ -118,7 +120,7 @@ def build_passages(
     documents: Iterable[Document],
     settings: CorpusSettings,
     count_tokens: Callable[[list[str]], list[int]],
-) -> tuple[list[Document], dict[str, Any]]:
+) -> tuple[list[Document], CorpusCounts]:
     """All passages and what there is to say of them: passages and sources per split, and what was
     removed.
 
@@ -144,7 +146,7 @@ def build_passages(
             " is left out"
         )
     sources = {name: len({p.source for p in kept if p.split == name}) for name in found}
-    return kept, {"passages": dict(found), "sources": sources, "removed": removed}
+    return kept, CorpusCounts(dict(found), sources, Removed(**removed))
 
 
 def write_corpus(
@@ -157,7 +159,7 @@ def write_corpus(
     passages, counts = build_passages(documents, settings, count_tokens)
     write_json(folder / DOCUMENTS, digests_by_source(documents))
     write_documents(folder / "passages.parquet", passages)
-    write_json(folder / "counts.json", counts)
+    write_record(folder / COUNTS, counts)
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> None:

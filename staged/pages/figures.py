@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 __all__ = ["counted", "estimate", "figure", "p_text", "percent", "signed"]
@@ -13,9 +14,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def estimate(row: Mapping[str, Any], what: str) -> tuple[Any, Any, Any]:
-    """(value, low, high) of a row that holds them as `what`, `what_low`, `what_high`."""
-    return row[what], row[f"{what}_low"], row[f"{what}_high"]
+def estimate(row: object, what: str) -> tuple[Any, Any, Any]:
+    """(value, low, high) of a row, a record or a dictionary, that holds them as `what`, `what_low`,
+    `what_high`.
+    """
+    read = row.__getitem__ if isinstance(row, Mapping) else partial(getattr, row)
+    return read(what), read(f"{what}_low"), read(f"{what}_high")
 
 
 def figure(

@@ -5,8 +5,8 @@ say of each.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from staged.corpus.build import CorpusSettings, split_documents
 from staged.corpus.learned import model_learned, text_words_digest
@@ -46,14 +46,29 @@ def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
             )
 
 
-def model_facts(name: str) -> dict[str, Any]:
-    """What the report says of a model, the loss None where its folder does not say; and SHA-256 of
-    the files that were studied.
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model that was studied.
+
+    Attributes:
+        valid_loss_nats_per_token: held out; None where its folder does not say.
+        files: name → SHA-256 of the files that were studied; None of a version that did not say.
     """
+
+    name: str
+    parameters: int
+    layers: int
+    width: int
+    valid_loss_nats_per_token: float | None
+    files: dict[str, str] | None = None
+
+
+def model_facts(name: str) -> ModelFacts:
+    """What the report says of a model."""
     folder = model_folder(name)
     config = read_config(folder)
     record = folder / "training.json"
     loss = read_json(record)["valid_loss_nats_per_token"] if record.is_file() else None
-    shape = {"parameters": config.parameters, "layers": config.n_layer, "width": config.n_embd}
     files = {file: sha256_file(path) for file, path in model_files(folder).items()}
-    return {"name": Path(name).name, **shape, "valid_loss_nats_per_token": loss, "files": files}
+    shape = config.parameters, config.n_layer, config.n_embd
+    return ModelFacts(Path(name).name, *shape, loss, files)

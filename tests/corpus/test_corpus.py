@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +19,7 @@ from staged.corpus.build import (
     split_documents,
     write_documents,
 )
+from staged.corpus.counts import CorpusCounts
 from staged.corpus.duplicates import copied_runs, drop_duplicates, word_runs
 from staged.corpus.embedded import sotu
 from staged.corpus.files import read_corpus
@@ -246,7 +246,7 @@ class TestDuplicates:
         assert word_runs(text) == word_runs(text.upper().replace(" ", ", "))
 
 
-def passages_of(settings: CorpusSettings, bpe: BPE) -> tuple[list[Document], dict[str, Any]]:
+def passages_of(settings: CorpusSettings, bpe: BPE) -> tuple[list[Document], CorpusCounts]:
     return build_passages(split_documents(settings), settings, bpe.count)
 
 
@@ -261,8 +261,8 @@ class TestBuild:
             assert not by_split[split] & by_split["test"]
         texts = {split: {p.text for p in passages if p.split == split} for split in SPLITS}
         assert not texts["test"] & (texts["pretrain"] | texts["train"] | texts["valid"])
-        assert counts["passages"] == {
-            split: sum(p.split == split for p in passages) for split in counts["passages"]
+        assert counts.passages == {
+            split: sum(p.split == split for p in passages) for split in counts.passages
         }
 
     def test_round_trip_and_damage(self, tmp_path: Path) -> None:

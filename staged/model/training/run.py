@@ -30,6 +30,7 @@ from staged.model.training.snapshots import opened_snapshot, save_snapshot
 from staged.records import Document
 from staged.storage.gate import CHECKPOINT
 from staged.storage.json_files import write_json
+from staged.storage.records import to_json
 from staged.storage.writing import write_atomic
 
 
@@ -262,7 +263,7 @@ class Run:
             "valid_loss_nats_per_token": [row["valid"] for row in self.curve if "valid" in row][-1],
             "steps": self.step,
             "tokens_seen": self.tokens,
-            "corpus": self.counts,
+            "corpus": to_json(self.counts),
             "sources": sorted(self.learned.sources),
             "texts": sorted(self.learned.texts),
             "settings": asdict(self.settings),

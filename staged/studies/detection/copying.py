@@ -5,9 +5,8 @@ models learned from.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from staged.corpus.build import read_documents
 from staged.corpus.duplicates import RUN_WORDS, copied_runs, word_runs
@@ -17,7 +16,8 @@ from staged.pipeline.stage import Inputs, Stage, unrecorded
 from staged.progress import Progress
 from staged.records import Document
 from staged.stats import metrics
-from staged.storage.json_files import write_json
+from staged.storage.records import write_record
+from staged.studies.detection.results import Copied, StudyCopied
 from staged.studies.detection.stages import Samples
 from staged.studies.stages import Corpus
 
@@ -54,17 +54,15 @@ class Copying(Stage):
         return {name: path for name, path in records.items() if path.is_file()}
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        """Rows of `text`, `method` and what `copied` gives; None where a model learned from another
-        corpus, or it is not known.
-        """
+        """No share where a model learned from another corpus, or it is not known."""
         known = learned_runs(inputs[self.corpus.name] / "passages.parquet")
         people = self.corpus.drawn(inputs, "test", self.n_test, seed=self.seed)
-        rows = [{"text": "human", "method": ""} | copied(people, known)]
+        rows = [StudyCopied(**asdict(copied(people, known)), text="human", method="")]
         for stage in self.samples:
             comparable = learned_from(stage.given) == self.corpus.corpus.source
             shares = copied(stage.texts(inputs, "test"), known, comparable=comparable)
-            rows.append({"text": stage.model, "method": stage.method} | shares)
-        write_json(folder / "copying.json", rows)
+            rows.append(StudyCopied(**asdict(shares), text=stage.model, method=stage.method))
+        write_record(folder / "copying.json", rows)
 
 
 def learned_runs(passages: Path) -> set[int]:
@@ -76,18 +74,15 @@ def learned_runs(passages: Path) -> set[int]:
     }
 
 
-def copied(
-    texts: Iterable[Document], known: set[int], *, comparable: bool = True
-) -> dict[str, Any]:
-    """`share` of the texts' 12-word runs that are known, with its bounds, and the numbers of
-    `texts` and `runs`.
+def copied(texts: Iterable[Document], known: set[int], *, comparable: bool = True) -> Copied:
+    """How many of the texts' 12-word runs are known.
 
     Args:
         comparable: else the share is None, as it is without runs.
     """
     hits, runs = zip(*(copied_runs(one.text, known) for one in texts), strict=True)
     share = metrics.ratio(hits, runs) if sum(runs) and known and comparable else (None, None, None)
-    return metrics.named("share", share) | {"texts": len(runs), "runs": sum(runs)}
+    return Copied(**metrics.named("share", share), texts=len(runs), runs=sum(runs))
 
 
 def learned_from(model: str) -> str | None:

@@ -11,7 +11,6 @@ correction.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,49 +19,11 @@ from staged.stats import metrics
 from staged.stats.judging import UNKNOWN, Hypothesis, judged
 from staged.studies.detection.cells import Measured
 from staged.studies.detection.plan import MIX, StudySettings
+from staged.studies.detection.results import Comparison, Finding
 
 ALPHA = 0.01
 AS_CLAIMED, OTHER_WAY = "as claimed", "the other way"
 Pair = tuple[str, str, str]  # what is claimed of a over b, cell a, cell b
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two cells on the same pairs: `difference` is accuracy of a minus accuracy of b, as a
-    fraction.
-
-    `only_a`, `only_b`: pairs that only one decides rightly. `p`: exact McNemar, two-sided;
-    `p_holm`: corrected in its family.
-    """
-
-    what: str
-    cell_a: str
-    cell_b: str
-    n_pairs: int
-    only_a: int
-    only_b: int
-    difference: float
-    difference_low: float
-    difference_high: float
-    p: float
-    p_holm: float
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One of the post's findings: what it claims, how it is tested here, and what came out.
-
-    `verdict`: `holds` when every comparison goes the claimed way with p < 0.01 after Holm's
-    correction, `holds in part` when some do and none goes significantly the other way, `does not
-    hold` when some go significantly the other way and none the claimed way, `mixed` when both
-    occur, else `not enough evidence`.
-    """
-
-    claim: str
-    test: str
-    verdict: str
-    comparisons: tuple[Comparison, ...]
 
 
 def names(settings: StudySettings) -> tuple[str, ...]:

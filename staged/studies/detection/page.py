@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import UndefinedError
 
@@ -13,9 +14,21 @@ from staged.pages.rendering import environment
 from staged.storage.gate import is_sealed, sealed
 from staged.storage.json_files import read_json
 from staged.storage.placeless import named
+from staged.storage.records import from_json, read_record, to_json
 from staged.storage.writing import write_atomic
 from staged.studies.detection.curves import length_curve
 from staged.studies.detection.matrix import PUBLISHED, PUBLISHED_SIZES, by_method, by_size
+from staged.studies.detection.results import (
+    AGAIN,
+    ATTACKS,
+    FINDINGS,
+    GALLERY,
+    STUDY,
+    AttackRow,
+    Findings,
+    GalleryText,
+    StudyFacts,
+)
 
 METRICS = {
     "accuracy": "Accuracy",
@@ -23,6 +36,24 @@ METRICS = {
     "tpr_at_fpr_1": "TPR at 1% FPR",
     "tpr_at_fpr_5": "TPR at 5% FPR",
 }
+
+
+@dataclass(frozen=True)
+class AttackTable:
+    """Attack → its rows as it is and normalised, of one detector at one nominal rate."""
+
+    detector: str
+    trained_on: str
+    fpr: float
+    lines: dict[str, dict[bool, AttackRow]]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Passages: people's, and by model and method the machine's."""
+
+    human: list[GalleryText]
+    machine: dict[tuple[str, str], list[GalleryText]]
 
 
 def write_report(folder: Path) -> None:
@@ -34,23 +65,19 @@ def write_report(folder: Path) -> None:
     cells, curve = load_cells(folder / "cells.json"), load_cells(folder / "lengths.json")
     if not cells:
         raise ArtifactError(f"{folder / 'cells.json'}: holds no cell; run the study again")
+    facts = from_json(
+        StudyFacts, named(read_json(folder / STUDY)), where=str(folder / STUDY), again=AGAIN
+    )
+    found = read_record(folder / FINDINGS, Findings, again=AGAIN)
     try:
-        page = _render(
-            cells,
-            curve,
-            named(read_json(folder / "study.json")),
-            read_json(folder / "findings.json"),
-            folder,
-        )
-    except (UndefinedError, KeyError) as missing:
-        raise ArtifactError(
-            f"{folder}: written by another version of staged ({missing}); run the study again"
-        ) from None
+        page = _render(cells, curve, facts, found, folder)
+    except UndefinedError as missing:  # what one table names, another has not
+        raise ArtifactError(f"{folder}: is damaged ({missing}); {AGAIN}") from None
     write_atomic(folder / "report.html", sealed(page).encode(), form=is_sealed)
 
 
 def _render(
-    cells: list[Cell], curve: list[Cell], facts: dict[str, Any], found: dict[str, Any], folder: Path
+    cells: list[Cell], curve: list[Cell], facts: StudyFacts, found: Findings, folder: Path
 ) -> str:
     methods, detectors = values(cells, "tested_method"), values(cells, "detector")
     return (
@@ -58,7 +85,8 @@ def _render(
         .get_template("report.html")
         .render(
             facts=facts,
-            settings=facts["settings"],
+            settings=facts.settings,
+            recorded=to_json(facts.settings),
             metrics=METRICS,
             sizes=[
                 by_size(cells, detector, method) for detector in detectors for method in methods
@@ -71,10 +99,11 @@ def _render(
             published_sizes=PUBLISHED_SIZES,
             published=PUBLISHED,
             curves=[(d, m, length_curve(curve, d, m)) for d in detectors for m in methods],
-            attacks=_attacks(folder) if facts["settings"].get("attacks") else [],
-            gallery=_gallery(read_json(folder / "gallery.json")),
+            attacks=_attacks(folder / ATTACKS) if facts.settings.has_attacks else [],
+            gallery=_gallery(read_record(folder / GALLERY, tuple[GalleryText, ...], again=AGAIN)),
             heat=heat,
-            **found,
+            findings=found.findings,
+            neighbours=found.neighbours,
         )
     )
 
@@ -88,23 +117,19 @@ def heat(cell: Cell, metric: str) -> int:
     return round(10 * min(max(share, 0.0), 1.0))
 
 
-def _attacks(folder: Path) -> list[dict[str, Any]]:
-    """The tables of attacks.json: one a detector and threshold, in each line an attack as it is and
-    normalised.
-    """
-    tables: dict[tuple[str, str, float], dict[str, dict[bool, Any]]] = {}
-    for row in read_json(folder / "attacks.json"):
-        table = tables.setdefault((row["detector"], row["trained_on"], row["fpr_wanted"]), {})
-        table.setdefault(row["attack"], {})[row["normalised"]] = row
-    return [
-        {"detector": detector, "trained_on": model, "fpr": fpr, "lines": list(lines.items())}
-        for (detector, model, fpr), lines in tables.items()
-    ]
+def _attacks(path: Path) -> list[AttackTable]:
+    """The tables of attacks.json: one a detector and threshold."""
+    tables: dict[tuple[str, str, float], AttackTable] = {}
+    for row in read_record(path, tuple[AttackRow, ...], again=AGAIN):
+        key = (row.detector, row.trained_on, row.fpr_wanted)
+        lines = tables.setdefault(key, AttackTable(*key, {})).lines
+        lines.setdefault(row.attack, {})[row.normalised] = row
+    return list(tables.values())
 
 
-def _gallery(rows: list[dict[str, str]]) -> dict[str, Any]:
-    machine: dict[tuple[str, str], list[dict[str, str]]] = {}
+def _gallery(rows: Sequence[GalleryText]) -> Gallery:
+    machine: dict[tuple[str, str], list[GalleryText]] = {}
     for row in rows:
-        if row["model"]:
-            machine.setdefault((row["model"], row["method"]), []).append(row)
-    return {"human": [row for row in rows if not row["model"]], "machine": machine}
+        if row.model:
+            machine.setdefault((row.model, row.method), []).append(row)
+    return Gallery([row for row in rows if not row.model], machine)

@@ -31,6 +31,7 @@ from staged.stats.thresholds import threshold_at_fpr
 from staged.storage.pieces import continued
 from staged.studies.detection.graph import StudyStages
 from staged.studies.detection.plan import MIX
+from staged.studies.detection.results import AttackRow
 from staged.studies.detection.stages import Detector as TrainedOnMix
 from staged.studies.detection.stages import Samples
 from staged.studies.stages import Corpus
@@ -190,7 +191,7 @@ def tabulate(rows: Sequence[dict[str, Any]], detector: str, trained_on: str) -> 
                 )
 
 
-def as_rows(table: Sequence[Attacked]) -> list[dict[str, Any]]:
+def as_rows(table: Sequence[Attacked]) -> list[AttackRow]:
     """The table as `attacks.json` holds it: human and machine texts of one detector, attack,
     reading and rate side by side.
     """
@@ -202,4 +203,4 @@ def as_rows(table: Sequence[Attacked]) -> list[dict[str, Any]]:
         row |= {f"n_{one.written_by}": one.n, f"changed_{one.written_by}": one.changed}
         what = "fpr" if one.written_by == LABELS[HUMAN] else "tpr"
         row |= {what + f"_{name}".removeprefix("_rate"): getattr(one, name) for name in MEASURED}
-    return list(rows.values())
+    return [AttackRow(**row) for row in rows.values()]

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from staged.cells import Cell
+from staged.corpus.counts import COUNTS, CorpusCounts
 from staged.model.checkpoints import load_model
 from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.study_folder import Report, Study, carry_out
 from staged.samples.engine import check_length
-from staged.storage.json_files import read_json, write_json
+from staged.storage.records import from_json, read_record, write_record
 from staged.storage.versions import versions
 from staged.storage.writing import write_atomic
 from staged.studies.detection.cells import Measured, measure
@@ -25,21 +26,23 @@ from staged.studies.detection.findings import findings, neighbours
 from staged.studies.detection.graph import StudyStages, counts, study_stages
 from staged.studies.detection.page import write_report
 from staged.studies.detection.plan import MIX, StudySettings
+from staged.studies.detection.results import (
+    ATTACKS,
+    FINDINGS,
+    GALLERY,
+    STUDY,
+    Findings,
+    GalleryText,
+    RecordedStudy,
+    StudyCopied,
+    StudyFacts,
+)
 from staged.studies.detection.robustness import as_rows, attack_stages, attack_table
 from staged.studies.models import model_facts, refuse_learned
 from staged.studies.texts import cut_to
 
-GALLERY = 4  # passages a kind in the report's gallery
-RESULTS = (
-    "cells.json",
-    "cells.csv",
-    "lengths.json",
-    "findings.json",
-    "study.json",
-    "gallery.json",
-    "report.html",
-)
-ATTACK_RESULT = "attacks.json"
+SHOWN = 4  # passages a kind in the report's gallery
+RESULTS = ("cells.json", "cells.csv", "lengths.json", FINDINGS, STUDY, GALLERY, "report.html")
 
 
 class ReleaseStudy(Study):
@@ -53,7 +56,7 @@ class ReleaseStudy(Study):
     """
 
     kind = "release study"
-    earlier = (ATTACK_RESULT,)  # of a plan with attacks; removed where this one has none
+    earlier = (ATTACKS,)  # of a plan with attacks; removed where this one has none
 
     def __init__(self, settings: StudySettings) -> None:
         self.settings, self.stages = settings, study_stages(settings)
@@ -67,7 +70,7 @@ class ReleaseStudy(Study):
 
     @property
     def results(self) -> tuple[str, ...]:
-        return (*RESULTS, ATTACK_RESULT) if self.attacks else RESULTS
+        return (*RESULTS, ATTACKS) if self.attacks else RESULTS
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -88,17 +91,16 @@ class ReleaseStudy(Study):
     def write(self, root: Path, inputs: Inputs) -> None:
         measured = measure(inputs, self.stages)
         _write_cells(root, measured, self.settings)
-        comparisons = {
-            "findings": [asdict(one) for one in findings(measured, self.settings)],
-            "neighbours": [asdict(one) for one in neighbours(measured, self.settings)],
-        }
-        write_json(root / "findings.json", comparisons)
-        write_json(root / "gallery.json", _gallery(inputs, self.stages))
+        comparisons = Findings(
+            tuple(findings(measured, self.settings)), tuple(neighbours(measured, self.settings))
+        )
+        write_record(root / FINDINGS, comparisons)
+        write_record(root / GALLERY, _gallery(inputs, self.stages))
         if self.attacks:
-            write_json(root / ATTACK_RESULT, as_rows(attack_table(inputs, self.attacks)))
+            write_record(root / ATTACKS, as_rows(attack_table(inputs, self.attacks)))
         else:
-            (root / ATTACK_RESULT).unlink(missing_ok=True)  # of another plan
-        write_json(root / "study.json", _facts(root, self.settings))
+            (root / ATTACKS).unlink(missing_ok=True)  # of another plan
+        write_record(root / STUDY, _facts(root, self.settings))
         write_report(root)
 
 
@@ -135,10 +137,10 @@ def _write_cells(root: Path, measured: Sequence[Measured], settings: StudySettin
     cells = [one.cell for one in measured]
     matrix = [cell for cell in cells if cell.length_tokens == settings.length_tokens]
     curve = [cell for cell in cells if cell.trained_method == MIX]
-    own = [asdict(cell) for cell in curve if cell.tested_on == cell.trained_on]
-    write_json(root / "cells.json", [asdict(cell) for cell in matrix])
+    own = [cell for cell in curve if cell.tested_on == cell.trained_on]
+    write_record(root / "cells.json", matrix)
     write_atomic(root / "cells.csv", _csv(matrix))
-    write_json(root / "lengths.json", own)
+    write_record(root / "lengths.json", own)
 
 
 def _csv(cells: Sequence[Cell]) -> bytes:
@@ -149,26 +151,25 @@ def _csv(cells: Sequence[Cell]) -> bytes:
     return text.getvalue().encode()
 
 
-def _gallery(inputs: Inputs, stages: StudyStages) -> list[dict[str, str]]:
+def _gallery(inputs: Inputs, stages: StudyStages) -> list[GalleryText]:
     """The first test passages of each kind, at the matrix's length: not chosen by anyone."""
-    sets = [("", "", stages.human(inputs, "test")[: 3 * GALLERY])]
+    sets = [("", "", stages.human(inputs, "test")[: 3 * SHOWN])]
     for model, method in stages.samples:
-        sets.append((model, method, stages.machine(inputs, model, method, "test")[:GALLERY]))
+        sets.append((model, method, stages.machine(inputs, model, method, "test")[:SHOWN]))
     bpe, tokens = stages.corpus.tokenizer(), 2 * stages.settings.length_tokens
     return [
-        {"model": model, "method": method, "id": text.id, "text": text.text}
+        GalleryText(model, method, text.id, text.text)
         for model, method, texts in sets
         for text in cut_to(texts, bpe, tokens)
     ]
 
 
-def _facts(root: Path, settings: StudySettings) -> dict[str, Any]:
-    return {
-        "settings": (
-            settings.recorded() | {"models": [Path(model).name for model in settings.models]}
-        ),
-        "versions": versions(),
-        "corpus": read_json(root / "corpus" / "counts.json"),
-        "copying": read_json(root / "copying" / "copying.json"),
-        "models": [model_facts(name) for name in settings.models],
-    }
+def _facts(root: Path, settings: StudySettings) -> StudyFacts:
+    recorded = settings.recorded() | {"models": [Path(model).name for model in settings.models]}
+    return StudyFacts(
+        from_json(RecordedStudy, recorded, where="the plan"),
+        versions(),
+        read_record(root / "corpus" / COUNTS, CorpusCounts),
+        read_record(root / "copying" / "copying.json", tuple[StudyCopied, ...]),
+        tuple(model_facts(name) for name in settings.models),
+    )

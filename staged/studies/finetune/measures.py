@@ -4,14 +4,14 @@ retraining regains; the styles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from staged.corpus.counts import COUNTS, CorpusCounts
 from staged.pipeline.stage import Inputs
 from staged.pipeline.tables import Row, read_table
 from staged.records import HUMAN, MACHINE
@@ -19,23 +19,47 @@ from staged.stats import metrics
 from staged.stats.comparing import interval
 from staged.stats.judging import Hypothesis, judged
 from staged.storage.json_files import read_json
+from staged.storage.records import from_json, read_record
 from staged.storage.versions import versions
 from staged.studies.detection.cells import Measured, cell_of, thresholds
 from staged.studies.detection.copying import copied, learned_runs
 from staged.studies.finetune.plan import BASE, CLASSIFIER, TUNED, FinetuneSettings
+from staged.studies.finetune.results import (
+    Drop,
+    FinetuneResult,
+    Published,
+    RecordedFinetune,
+    Regained,
+    SetCell,
+    StyleCalls,
+    StyleCopied,
+    StyleTraining,
+)
 from staged.studies.finetune.stages import FinetuneStages
 from staged.studies.finetune.worlds import Tuned
+from staged.studies.models import ModelFacts
 
 DRAWS = 10_000
 ALPHA = 0.01
 # OpenAI's gpt-2-output-dataset: accuracy of TF-IDF on 1.5B's top-k 40 samples, and on those of 1.5B
 # fine-tuned on Amazon reviews.
-PUBLISHED = {"before": 0.927, "after": 0.702, "by_length": "about half"}
+PUBLISHED = Published(before=0.927, after=0.702, by_length="about half")
 ALL = "all styles"
 
 
-def measure(inputs: Inputs, settings: FinetuneSettings, stages: FinetuneStages) -> dict[str, Any]:
-    """Everything the report shows but the answers themselves.
+def measure(
+    inputs: Inputs,
+    settings: FinetuneSettings,
+    stages: FinetuneStages,
+    *,
+    answers: dict[str, tuple[str, ...]],
+    model: ModelFacts,
+) -> FinetuneResult:
+    """Everything the report shows.
+
+    Args:
+        answers: of each model, those that it shows.
+        model: what is known of the one that was fine-tuned.
 
     Raises:
         ArtifactError: a stage's file is damaged or missing.
@@ -50,21 +74,24 @@ def measure(inputs: Inputs, settings: FinetuneSettings, stages: FinetuneStages) 
         for kind in settings.detectors
         for row in _regained(scored[kind, BASE], scored[kind, TUNED], settings)
     ]
-    return {
-        "settings": settings.recorded() | {"model": Path(settings.model).name},
-        "published": PUBLISHED,
-        "cells": [row for one in scored.values() for row in one.cells()],
-        "drops": _judged(drops, "drop", ("harder to detect", "easier to detect")),
-        "regained": _judged(regained, "gain", ("retraining helps", "retraining hurts")),
-        "styles": _styles(read_table(inputs[CLASSIFIER] / "called.parquet"), settings),
-        "copying": _copying(inputs, stages),
-        "training": [_training(inputs, stage) for stage in stages.tuned],
-        "corpora": {
-            name: read_json(inputs[world.corpus.name] / "counts.json")
+    recorded = settings.recorded() | {"model": Path(settings.model).name}
+    return FinetuneResult(
+        settings=from_json(RecordedFinetune, recorded, where="the plan"),
+        published=PUBLISHED,
+        cells=tuple(row for one in scored.values() for row in one.cells()),
+        drops=tuple(_judged_drops(drops)),
+        regained=tuple(_judged_gains(regained)),
+        styles=tuple(_styles(read_table(inputs[CLASSIFIER] / "called.parquet"), settings)),
+        copying=tuple(_copying(inputs, stages)),
+        training=tuple(_training(inputs, stage) for stage in stages.tuned),
+        corpora={
+            name: read_record(inputs[world.corpus.name] / COUNTS, CorpusCounts)
             for name, world in stages.worlds.items()
         },
-        "versions": versions(),
-    }
+        versions=versions(),
+        answers=answers,
+        model=model,
+    )
 
 
 class _Scored:
@@ -108,19 +135,19 @@ class _Scored:
     def sources(self, name: str) -> list[str]:
         return [row["source"] for row in self.rows[name, HUMAN]]
 
-    def cells(self) -> list[Row]:
-        """Every set's cell with the set's name and the mean length of its texts."""
+    def cells(self) -> list[SetCell]:
+        """Every set's cell."""
         tokens = {
             name: float(np.mean([row["tokens"] for row in self.rows[name, MACHINE]]))
             for name in self.measured
         }
         return [
-            asdict(one.cell) | {"set": name, "mean_tokens": tokens[name]}
+            SetCell(**asdict(one.cell), set=name, mean_tokens=tokens[name])
             for name, one in self.measured.items()
         ]
 
 
-def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Row]:
+def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Drop]:
     """How much accuracy falls from the untuned model's texts to each style's, and to the untuned
     ones cut to that style's lengths.
 
@@ -159,35 +186,31 @@ def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Row]:
 
 def _drop(
     kind: str, style: str, point: dict[str, float], drawn: dict[str, np.ndarray], n: int
-) -> Row:
-    row: Row = {"detector": kind, "style": style, "n_human": n, "n_machine": n}
-    for what, name in (
-        ("before", "before"),
-        ("matched", f"matched/{style}"),
-        ("after", f"after/{style}"),
-    ):
-        row |= metrics.named(what, (float(point[name]), *interval(drawn[name])))
+) -> Drop:
+    before, matched, after = "before", f"matched/{style}", f"after/{style}"
+    figures: dict[str, float | None] = {}
+    for what, name in (("before", before), ("matched", matched), ("after", after)):
+        figures |= metrics.named(what, (float(point[name]), *interval(drawn[name])))
     for what, first, then in (
-        ("drop", "before", f"after/{style}"),
-        ("by_length", "before", f"matched/{style}"),
-        ("rest", f"matched/{style}", f"after/{style}"),
+        ("drop", before, after),
+        ("by_length", before, matched),
+        ("rest", matched, after),
     ):
-        row |= metrics.named(
-            what, (float(point[first] - point[then]), *interval(drawn[first] - drawn[then]))
-        )
-    drops, by_length = (
-        drawn["before"] - drawn[f"after/{style}"],
-        drawn["before"] - drawn[f"matched/{style}"],
-    )
-    row |= metrics.named("share_by_length", (None, None, None))
-    if not row["drop_low"] <= 0 <= row["drop_high"]:
-        shares = interval(by_length / np.where(drops == 0, np.inf, drops))
-        row |= metrics.named("share_by_length", (row["by_length"] / row["drop"], *shares))
-    spread = float(drops.std())
-    return row | {"drop_p": float(2 * stats.norm.sf(abs(row["drop"]) / spread)) if spread else 1.0}
+        difference = float(point[first] - point[then])
+        figures |= metrics.named(what, (difference, *interval(drawn[first] - drawn[then])))
+    drops, by_length = drawn[before] - drawn[after], drawn[before] - drawn[matched]
+    drop, spread = float(point[before] - point[after]), float(drops.std())
+    share: tuple[float | None, float | None, float | None] = (None, None, None)
+    low, high = interval(drops)
+    if not low <= 0 <= high:
+        part = float(point[before] - point[matched])
+        share = (part / drop, *interval(by_length / np.where(drops == 0, np.inf, drops)))
+    p = float(2 * stats.norm.sf(abs(drop) / spread)) if spread else 1.0
+    named = figures | metrics.named("share_by_length", share)
+    return Drop(kind, style, n, n, **named, drop_p=p)
 
 
-def _regained(before: _Scored, after: _Scored, settings: FinetuneSettings) -> list[Row]:
+def _regained(before: _Scored, after: _Scored, settings: FinetuneSettings) -> list[Regained]:
     """The retrained detector against the untuned model's, on the same texts of each style: exact
     McNemar.
     """
@@ -200,30 +223,27 @@ def _regained(before: _Scored, after: _Scored, settings: FinetuneSettings) -> li
         only_new, only_old, p = metrics.mcnemar(
             new.astype(bool).tolist(), old.astype(bool).tolist()
         )
-        gain, low, high = metrics.paired_difference(only_new, only_old, len(old))
-        row = {
-            "detector": before.kind,
-            "style": style,
-            "n_pairs": len(old),
-            "only_new": only_new,
-            "only_old": only_old,
-        }
-        rows.append(row | metrics.named("gain", (gain, low, high)) | {"gain_p": p})
+        gain = metrics.paired_difference(only_new, only_old, len(old))
+        rows.append(Regained(before.kind, style, len(old), only_new, only_old, *gain, p))
     return rows
 
 
-def _judged(rows: Sequence[Row], what: str, words: tuple[str, str]) -> list[Row]:
-    """The rows with Holm's correction over all of them, and a verdict each."""
-    family = [Hypothesis(row[f"{what}_p"], row[what]) for row in rows]
-    return [
-        row | {f"{what}_p_holm": one.p_holm, "verdict": one.verdict}
-        for row, one in zip(rows, judged(family, alpha=ALPHA, words=words), strict=True)
-    ]
+def _judged_drops(rows: Sequence[Drop]) -> Iterable[Drop]:
+    family = [Hypothesis(row.drop_p, row.drop) for row in rows]
+    words = ("harder to detect", "easier to detect")
+    for row, one in zip(rows, judged(family, alpha=ALPHA, words=words), strict=True):
+        yield replace(row, drop_p_holm=one.p_holm, verdict=one.verdict)
 
 
-def _styles(rows: Sequence[Row], settings: FinetuneSettings) -> list[Row]:
-    """How often each kind of text is called each style: `called` counts; accuracy where there is a
-    right answer.
+def _judged_gains(rows: Sequence[Regained]) -> Iterable[Regained]:
+    family = [Hypothesis(row.gain_p, row.gain) for row in rows]
+    words = ("retraining helps", "retraining hurts")
+    for row, one in zip(rows, judged(family, alpha=ALPHA, words=words), strict=True):
+        yield replace(row, gain_p_holm=one.p_holm, verdict=one.verdict)
+
+
+def _styles(rows: Sequence[Row], settings: FinetuneSettings) -> list[StyleCalls]:
+    """How often each kind of text is called each style; accuracy where there is a right answer.
 
     Texts of one source are clusters. Of the untuned model's text there is no right answer: its
     counts are the control.
@@ -235,15 +255,14 @@ def _styles(rows: Sequence[Row], settings: FinetuneSettings) -> list[Row]:
     found = []
     for (text, part, style), these in groups.items():
         called = {name: sum(row["called"] == name for row in these) for name in settings.styles}
-        row = {"text": text, "part": part, "style": style, "n": len(these), "called": called}
         hits = [row["called"] == row["style"] for row in these]
         sources = np.unique([row["source"] for row in these], return_inverse=True)[1]
         accuracy = metrics.clustered_rate(hits, sources.tolist()) if style else (None, None, None)
-        found.append(row | metrics.named("accuracy", accuracy))
+        found.append(StyleCalls(text, part, style, len(these), called, *accuracy))
     return found
 
 
-def _copying(inputs: Inputs, stages: FinetuneStages) -> list[Row]:
+def _copying(inputs: Inputs, stages: FinetuneStages) -> list[StyleCopied]:
     """Share of 12-word runs that stand word for word in the text a style was learned from: of what
     the fine-tuned and the untuned model wrote, and of people's other texts of that style.
     """
@@ -256,14 +275,12 @@ def _copying(inputs: Inputs, stages: FinetuneStages) -> list[Row]:
             BASE: base.answers.texts(inputs, "test"),
             "human": world.human(inputs, "test"),
         }
-        rows += [
-            {"style": world.name, "text": name} | copied(texts, known)
-            for name, texts in parts.items()
-        ]
+        for name, texts in parts.items():
+            shares = asdict(copied(texts, known))
+            rows.append(StyleCopied(**shares, style=world.name, text=name))
     return rows
 
 
-def _training(inputs: Inputs, stage: Tuned) -> Row:
-    record = read_json(inputs[stage.name] / "model" / "training.json")
-    keys = ("steps", "tokens_seen", "valid_loss_nats_per_token", "corpus")
-    return {"style": stage.style} | {key: record[key] for key in keys}
+def _training(inputs: Inputs, stage: Tuned) -> StyleTraining:
+    path = inputs[stage.name] / "model" / "training.json"
+    return from_json(StyleTraining, {"style": stage.style} | read_json(path), where=str(path))

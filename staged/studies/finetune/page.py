@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from staged.pages.rendering import environment
 from staged.storage.gate import is_sealed, sealed
 from staged.storage.json_files import read_json
 from staged.storage.placeless import named
+from staged.storage.records import from_json, to_json
 from staged.storage.writing import write_atomic
+from staged.studies.detection.results import AGAIN
+from staged.studies.finetune.results import FINETUNE, Drop, FinetuneResult
 
 WIDTH, LEFT, RIGHT, TOP, LINE = 640, 120, 16, 34, 46
 KINDS = (("before", "before"), ("matched", "untuned, at these lengths"), ("after", "after"))
-Row = Mapping[str, Any]
 
 
 def write_finetune_report(folder: Path) -> None:
@@ -28,26 +30,26 @@ def write_finetune_report(folder: Path) -> None:
     Raises:
         ArtifactError: finetune.json is missing, damaged, or of another version.
     """
-    found = named(read_json(folder / "finetune.json"))
+    path = folder / FINETUNE
+    found = from_json(FinetuneResult, named(read_json(path)), where=str(path), again=AGAIN)
+    plots = {
+        kind: dots([row for row in found.drops if row.detector == kind])
+        for kind in found.settings.detectors
+    }
+    shown = {"recorded": to_json(found.settings), "metrics": {}, "plots": plots, "kinds": KINDS}
+    template = environment("staged.studies.finetune").get_template("finetune.html")
     try:
-        plots = {
-            kind: dots([row for row in found["drops"] if row["detector"] == kind])
-            for kind in found["settings"]["detectors"]
-        }
-        template = environment("staged.studies.finetune").get_template("finetune.html")
-        page = template.render(**found, metrics={}, plots=plots, kinds=KINDS)
-    except (UndefinedError, KeyError) as missing:
-        raise ArtifactError(
-            f"{folder}: written by another version of staged ({missing}); run the study again"
-        ) from None
+        page = template.render(**vars(found), **shown)
+    except UndefinedError as missing:  # what one table names, another has not
+        raise ArtifactError(f"{path}: is damaged ({missing}); {AGAIN}") from None
     write_atomic(folder / "report.html", sealed(page).encode(), form=is_sealed)
 
 
-def dots(rows: Sequence[Row]) -> str:
+def dots(rows: Sequence[Drop]) -> str:
     """Accuracy before, at equal lengths and after, one line a style, with 95% intervals, as one
     <svg> element.
     """
-    low = min(0.5, *(row[f"{kind}_low"] for row in rows for kind, _ in KINDS))
+    low = min(0.5, *(getattr(row, f"{kind}_low") for row in rows for kind, _ in KINDS))
     floor = int(low * 10) / 10
 
     def x(value: float) -> float:
@@ -61,13 +63,13 @@ def dots(rows: Sequence[Row]) -> str:
     for number, row in enumerate(rows):
         y = TOP + LINE * number + LINE / 2
         parts.append(
-            f'<text x="{LEFT - 10}" y="{y + 4}" text-anchor="end">{escape(row["style"])}</text>'
+            f'<text x="{LEFT - 10}" y="{y + 4}" text-anchor="end">{escape(row.style)}</text>'
         )
         parts += [
             _point(x, y + 11 * (place - 1), row, kind, name, place)
             for place, (kind, name) in enumerate(KINDS)
         ]
-    label = escape(f"Accuracy of {rows[0]['detector']} before and after fine-tuning")
+    label = escape(f"Accuracy of {rows[0].detector} before and after fine-tuning")
     return (
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}" class="curve'
         f' dots">{"".join(parts)}</svg>'
@@ -79,7 +81,7 @@ def _grid(x: float, percent: int, height: int) -> str:
     return f'{line}<text x="{x:.1f}" y="{height - 18}" text-anchor="middle">{percent}</text>'
 
 
-def _point(x: Any, y: float, row: Row, kind: str, name: str, place: int) -> str:
+def _point(x: Any, y: float, row: Drop, kind: str, name: str, place: int) -> str:
     value, low, high = estimate(row, kind)
     at = f"{x(value):.1f}"
     shape = (
@@ -88,8 +90,8 @@ def _point(x: Any, y: float, row: Row, kind: str, name: str, place: int) -> str:
         f'<path d="M{at} {y - 5} l5 9 h-10 z"/>',
     )[place]
     said = (
-        f"{row['style']}, {name}: {percent(value, low, high, unit='%')}, n = {row['n_human']} +"
-        f" {row['n_machine']}"
+        f"{row.style}, {name}: {percent(value, low, high, unit='%')}, n = {row.n_human} +"
+        f" {row.n_machine}"
     )
     bar = f'<line x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y}" y2="{y}"/>'
     return f'<g class="line line{place} dot{place}"><title>{escape(said)}</title>{bar}{shape}</g>'

@@ -12,10 +12,11 @@ from typing import Any
 from staged.model.checkpoints import load_model
 from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.study_folder import Report, Study, carry_out
-from staged.storage.json_files import write_json
+from staged.storage.records import write_record
 from staged.studies.finetune.measures import measure
 from staged.studies.finetune.page import write_finetune_report
 from staged.studies.finetune.plan import FinetuneSettings
+from staged.studies.finetune.results import FINETUNE
 from staged.studies.finetune.stages import FinetuneStages, finetune_stages
 from staged.studies.finetune.worlds import SPLITS
 from staged.studies.models import model_facts, refuse_learned
@@ -33,7 +34,7 @@ class FinetuneStudy(Study):
 
     @property
     def results(self) -> tuple[str, ...]:
-        return ("finetune.json", "report.html")
+        return (FINETUNE, "report.html")
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -53,11 +54,9 @@ class FinetuneStudy(Study):
                 world.human(inputs, split)
 
     def write(self, root: Path, inputs: Inputs) -> None:
-        about = {
-            "answers": shown_answers(inputs, self.stages),
-            "model": model_facts(self.settings.model),
-        }
-        write_json(root / "finetune.json", measure(inputs, self.settings, self.stages) | about)
+        answers, model = shown_answers(inputs, self.stages), model_facts(self.settings.model)
+        found = measure(inputs, self.settings, self.stages, answers=answers, model=model)
+        write_record(root / FINETUNE, found)
         write_finetune_report(root)
 
 
@@ -84,9 +83,9 @@ def run_finetune(
     return carry_out(root, FinetuneStudy(settings), workers=workers, report=report)
 
 
-def shown_answers(inputs: Inputs, stages: FinetuneStages) -> dict[str, list[str]]:
+def shown_answers(inputs: Inputs, stages: FinetuneStages) -> dict[str, tuple[str, ...]]:
     """The first test answers of each world: not chosen by anyone."""
     return {
-        name: [text.text for text in world.answers.texts(inputs, "test")[:SHOWN]]
+        name: tuple(text.text for text in world.answers.texts(inputs, "test")[:SHOWN])
         for name, world in stages.worlds.items()
     }

@@ -33,19 +33,18 @@ def test_shares_are_of_runs_of_twelve_words() -> None:
     strange = [f"strange{i}" for i in range(20)]
     texts = [text(WORDS[:12] + strange[:8]), text(WORDS[5:19] + strange[:6]), text(strange)]
     found = copied(texts, KNOWN)
-    assert (found["texts"], found["runs"]) == (3, 27)
-    assert found["share"] == pytest.approx((1 + 3 + 0) / 27)
-    assert (found["share"], found["share_low"], found["share_high"]) == ratio([1, 3, 0], [9, 9, 9])
-    assert list(found) == ["share", "share_low", "share_high", "texts", "runs"]
+    assert (found.texts, found.runs) == (3, 27)
+    assert found.share == pytest.approx((1 + 3 + 0) / 27)
+    assert (found.share, found.share_low, found.share_high) == ratio([1, 3, 0], [9, 9, 9])
     assert RUN_WORDS == 12
 
 
 def test_a_text_that_is_known_whole_and_one_that_is_short() -> None:
-    assert copied([text(WORDS[:30])], KNOWN)["share"] == 1
+    assert copied([text(WORDS[:30])], KNOWN).share == 1
     found = copied(
         [text(WORDS[:30]), text(WORDS[:11])], KNOWN
     )  # eleven words hold no run, and are a text all the same
-    assert (found["share"], found["texts"], found["runs"]) == (1, 2, 19)
+    assert (found.share, found.texts, found.runs) == (1, 2, 19)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +59,8 @@ def test_what_cannot_be_said_is_blank(
     texts: list[Document], known: set[int], comparable: bool
 ) -> None:
     found = copied(texts, known, comparable=comparable)
-    assert (found["share"], found["share_low"], found["share_high"]) == (None, None, None)
-    assert found["texts"] == 1
+    assert (found.share, found.share_low, found.share_high) == (None, None, None)
+    assert found.texts == 1
 
 
 def test_only_what_models_learned_from_is_known(tmp_path: Path) -> None:

@@ -13,14 +13,9 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
 from staged.studies.detection.cells import Measured
-from staged.studies.detection.findings import (
-    Comparison,
-    Finding,
-    findings,
-    names,
-    neighbours,
-)
+from staged.studies.detection.findings import findings, names, neighbours
 from staged.studies.detection.plan import MIX, StudySettings
+from staged.studies.detection.results import Comparison, Finding
 from tests.studies.detection.made import Key, every_key, measured
 
 N = 41  # texts a class: 21 of even number, 20 of odd

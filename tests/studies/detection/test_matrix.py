@@ -76,9 +76,9 @@ def test_cells_are_read_back(tmp_path: Path) -> None:
     path.write_text(json.dumps([asdict(cell) for cell in CELLS]))
     assert load_cells(path) == CELLS
     for rows, says in (
-        ([{"id": "a"}], "not a list of cells"),
-        ([1], "not a list of cells"),
-        (7, "not a list of cells"),
+        ([{"id": "a"}], r"\[0\] has no 'detector'; run the study again"),
+        ([1], r"\[0\] is not an object"),
+        (7, "it is not a list"),
     ):
         path.write_text(json.dumps(rows))
         with pytest.raises(ArtifactError, match=says):

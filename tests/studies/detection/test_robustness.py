@@ -27,6 +27,7 @@ from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 from staged.storage.stage_folders import fingerprint
 from staged.studies.detection.plan import StudySettings, read_study
+from staged.studies.detection.results import AttackRow
 from staged.studies.detection.robustness import as_rows, attacked_scores, corrected, tabulate
 from staged.studies.detection.study import run_study
 from tests.conftest import prose
@@ -129,8 +130,8 @@ def test_a_table_counted_by_hand() -> None:
     ]
     clean_5, clean_1, attacked_5, attacked_1 = as_rows(corrected(list(tabulate(rows, "d", "m"))))
 
-    def of(row: dict[str, Any], *names: str) -> list[Any]:
-        return [row[name] for name in names]
+    def of(row: AttackRow, *names: str) -> list[Any]:
+        return [getattr(row, name) for name in names]
 
     assert of(clean_5, "detector", "trained_on", "attack", "normalised", "fpr_wanted") == [
         "d",
@@ -143,15 +144,13 @@ def test_a_table_counted_by_hand() -> None:
     assert of(attacked_5, "tpr", "fpr", "n_human", "n_machine") == [0.3, 0.4, 10, 10]
     assert of(attacked_5, "tpr_low", "tpr_high") == list(rate(3, 10)[1:])
     assert of(attacked_5, "changed_human", "changed_machine") == [0.5, 0.5]
-    assert attacked_5["tpr_change"] == pytest.approx(-0.5)
-    assert attacked_5["tpr_p"] == pytest.approx(
+    assert attacked_5.tpr_change == pytest.approx(-0.5)
+    assert attacked_5.tpr_p == pytest.approx(
         stats.binomtest(1, 7, 0.5).pvalue
     )  # one found that was not, six lost
-    assert attacked_5["fpr_change"] == pytest.approx(0.3)
-    assert attacked_5["fpr_p"] == pytest.approx(stats.binomtest(3, 3, 0.5).pvalue)
-    assert attacked_5["tpr_p_holm"] == pytest.approx(
-        2 * min(attacked_5["tpr_p"], attacked_5["fpr_p"])
-    )
+    assert attacked_5.fpr_change == pytest.approx(0.3)
+    assert attacked_5.fpr_p == pytest.approx(stats.binomtest(3, 3, 0.5).pvalue)
+    assert attacked_5.tpr_p_holm == pytest.approx(2 * min(attacked_5.tpr_p, attacked_5.fpr_p))
     for one in (clean_1, attacked_1):
         assert of(one, "tpr", "fpr", "tpr_p", "fpr_wanted") == [
             None,

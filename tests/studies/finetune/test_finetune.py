@@ -20,9 +20,11 @@ from staged.records import HUMAN, MACHINE, Document
 from staged.stats.comparing import interval
 from staged.stats.metrics import clustered_means
 from staged.storage.json_files import read_json
+from staged.storage.records import read_record, to_json
 from staged.studies.finetune.measures import _drop
 from staged.studies.finetune.page import write_finetune_report
 from staged.studies.finetune.plan import BASE, FinetuneSettings, read_finetune
+from staged.studies.finetune.results import Drop, FinetuneResult
 from staged.studies.finetune.stages import FinetuneStages, finetune_stages
 from staged.studies.finetune.texts import paired
 from tests.conftest import put_json
@@ -322,7 +324,7 @@ def test_resampling_keeps_clusters_whole() -> None:
 def test_share_by_length_is_shown_only_of_a_drop_that_is_there() -> None:
     noise = np.random.default_rng(1).normal(scale=0.01, size=(3, 5000))
 
-    def row(before: float, matched: float, after: float) -> dict[str, float]:
+    def row(before: float, matched: float, after: float) -> Drop:
         point = {"before": before, "matched/soup": matched, "after/soup": after}
         return _drop(
             "tfidf",
@@ -333,7 +335,14 @@ def test_share_by_length_is_shown_only_of_a_drop_that_is_there() -> None:
         )
 
     half = row(0.9, 0.8, 0.7)
-    assert half["share_by_length"] == pytest.approx(0.5)
-    assert 0.35 < half["share_by_length_low"] < 0.5 < half["share_by_length_high"] < 0.65
-    assert half["drop_p"] < 1e-6
-    assert row(0.9, 0.9, 0.9)["share_by_length"] is None
+    assert half.share_by_length == pytest.approx(0.5)
+    assert 0.35 < half.share_by_length_low < 0.5 < half.share_by_length_high < 0.65
+    assert half.drop_p < 1e-6
+    assert row(0.9, 0.9, 0.9).share_by_length is None
+
+
+def test_the_published_result_is_read_as_it_was_written() -> None:
+    path = Path(__file__).parents[3] / "docs" / "results" / "finetune" / "finetune.json"
+    found = read_record(path, FinetuneResult)
+    assert to_json(found) == read_json(path) | {"model": None}  # which that version did not say
+    assert found.model is None
