@@ -123,11 +123,9 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
         from staged.model.reading.evaluate import read_documents
 
         name, out = f"likelihood@{model}", folder / "calibration.json"
-        detector, identity, known = (
-            open_detector(name, device="cpu"),
-            scored_by(name, "cpu"),
-            known_by(parse_name(name)),
-        )
+        parsed = parse_name(name)
+        detector, identity = open_detector(name, device="cpu"), scored_by(parsed, "cpu")
+        known = known_by(parsed)
         calibrate(
             out,
             name,

@@ -28,6 +28,7 @@ COMPUTE = (
         "calibrate",
         "stress",
         "evaluate",
+        "raid",
         "serve",
         "bias",
     ),
