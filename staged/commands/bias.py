@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options import MODELS, DeviceOption, ThreadsOption
+from staged.commands.options import (
+    MODELS,
+    DeviceOption,
+    MethodOption,
+    PrecisionOption,
+    SeedOption,
+    ThreadsOption,
+)
 from staged.errors import PlanError
 from staged.pages.figures import figure, p_text
 from staged.screen import count_progress, say
@@ -16,62 +23,69 @@ from staged.verbs import studies as verbs
 if TYPE_CHECKING:
     from staged.studies.bias.results import BiasResult
 
+ModelsArgument = Annotated[
+    list[str] | None, typer.Argument(help=f"One model or several to compare: {MODELS}.")
+]
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        help="Folder for bias.json, bias.md and what models answered; a killed run continues."
+    ),
+]
+NumberOption = Annotated[int, typer.Option("--number", "-n", help="Completions of each prompt.")]
+LengthOption = Annotated[
+    int, typer.Option(help="Tokens of a completion at most; it ends at a line break.")
+]
+PermutationsOption = Annotated[int, typer.Option(help="Of each permutation test.")]
+BatchOption = Annotated[int, typer.Option(help="Completions computed at once.")]
+TermsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Templates and groups of your own, laid out as staged/studies/bias/terms.toml."
+    ),
+]
+CrowsPairsOption = Annotated[
+    Path | None, typer.Option(help="CrowS-Pairs' CSV file as published: score it too.")
+]
+StereosetOption = Annotated[
+    Path | None,
+    typer.Option(help="StereoSet's JSON file as published: score its intrasentence part too."),
+]
+SheetOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Also write completions for blind rating into this .csv, and their key beside it."
+    ),
+]
+SheetRowsOption = Annotated[
+    int, typer.Option(help="Rows of the sheet for each model, template set and group.")
+]
+TallyOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="In place of models: count a rated sheet's ratings, into tally.json and tally.md."
+    ),
+]
+
 
 def bias(
-    models: Annotated[
-        list[str] | None, typer.Argument(help=f"One model or several to compare: {MODELS}.")
-    ] = None,
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="Folder for bias.json, bias.md and what models answered; a killed run continues."
-        ),
-    ] = Path("out/bias"),
-    number: Annotated[
-        int, typer.Option("--number", "-n", help="Completions of each prompt.")
-    ] = 100,
-    length: Annotated[
-        int, typer.Option(help="Tokens of a completion at most; it ends at a line break.")
-    ] = 24,
-    method: Annotated[
-        str, typer.Option(help="How tokens are drawn, as in staged sample.")
-    ] = "temperature-1",
-    seed: Annotated[int, typer.Option(help="Everything random depends on it.")] = 1,
-    permutations: Annotated[int, typer.Option(help="Of each permutation test.")] = 9999,
-    batch: Annotated[int, typer.Option(help="Completions computed at once.")] = 128,
-    precision: Annotated[
-        str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")
-    ] = "",
+    models: ModelsArgument = None,
+    out: OutOption = Path("out/bias"),
+    number: NumberOption = 100,
+    length: LengthOption = 24,
+    method: MethodOption = "temperature-1",
+    seed: SeedOption = 1,
+    permutations: PermutationsOption = 9999,
+    batch: BatchOption = 128,
+    precision: PrecisionOption = "",
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
-    terms: Annotated[
-        Path | None,
-        typer.Option(
-            help="Templates and groups of your own, laid out as staged/studies/bias/terms.toml."
-        ),
-    ] = None,
-    crows_pairs: Annotated[
-        Path | None, typer.Option(help="CrowS-Pairs' CSV file as published: score it too.")
-    ] = None,
-    stereoset: Annotated[
-        Path | None,
-        typer.Option(help="StereoSet's JSON file as published: score its intrasentence part too."),
-    ] = None,
-    sheet: Annotated[
-        Path | None,
-        typer.Option(
-            help="Also write completions for blind rating into this .csv, and their key beside it."
-        ),
-    ] = None,
-    sheet_rows: Annotated[
-        int, typer.Option(help="Rows of the sheet for each model, template set and group.")
-    ] = 10,
-    tally: Annotated[
-        Path | None,
-        typer.Option(
-            help="In place of models: count a rated sheet's ratings, into tally.json and tally.md."
-        ),
-    ] = None,
+    terms: TermsOption = None,
+    crows_pairs: CrowsPairsOption = None,
+    stereoset: StereosetOption = None,
+    sheet: SheetOption = None,
+    sheet_rows: SheetRowsOption = 10,
+    tally: TallyOption = None,
 ) -> None:
     """Probe models for differences between groups of people, and compare these between models. The
     probes are not comprehensive.
@@ -87,15 +101,9 @@ def bias(
         _tally(tally, out, seed)
         return
     named = list(models or [])
+    device = chosen_device(device, precision)
     settings = BiasSettings(
-        number,
-        length,
-        method,
-        seed,
-        permutations,
-        batch=batch,
-        precision=precision,
-        device=chosen_device(device, precision),
+        number, length, method, seed, permutations, batch=batch, precision=precision, device=device
     )
     files = {"terms": terms, "crows_pairs": crows_pairs, "stereoset": stereoset}
     asked = read_asked(settings, **files)

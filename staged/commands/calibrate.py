@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from staged.commands.options import (
+    HUMAN_TEXT,
     CalibrationOption,
     DetectorOption,
     DeviceOption,
+    JsonOption,
     LiteralOption,
     ThreadsOption,
 )
@@ -27,43 +29,37 @@ from staged.verbs import texts as verbs
 if TYPE_CHECKING:
     from staged.attacks.stress import Stressed, StressReport
 
+HumanOption = Annotated[str, typer.Option(help=HUMAN_TEXT)]
+FprOption = Annotated[
+    float, typer.Option(help="The false-positive rate to report on; the calibration serves any.")
+]
+MachineOption = Annotated[
+    str | None, typer.Option(help="Machine-written text: sharpens the verdict `human-like`.")
+]
+HeldOutOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Human text to measure the achieved rate on; else 30% of --human, by whole sources."
+    ),
+]
+SeedOption = Annotated[
+    int, typer.Option(help="Of the split, and of the lengths and places of passages.")
+]
+FileOption = Annotated[Path, typer.Option(help="The file to write.")]
+
 
 def calibrate(
-    human: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or"
-                " .jsonl."
-            )
-        ),
-    ],
-    fpr: Annotated[
-        float,
-        typer.Option(help="The false-positive rate to report on; the calibration serves any."),
-    ] = 0.01,
+    human: HumanOption,
+    fpr: FprOption = 0.01,
     detector: DetectorOption = "evidence",
-    machine: Annotated[
-        str | None, typer.Option(help="Machine-written text: sharpens the verdict `human-like`.")
-    ] = None,
-    held_out: Annotated[
-        str | None,
-        typer.Option(
-            help=(
-                "Human text to measure the achieved rate on; else 30% of --human, by whole sources."
-            )
-        ),
-    ] = None,
+    machine: MachineOption = None,
+    held_out: HeldOutOption = None,
     literal: LiteralOption = False,
-    seed: Annotated[
-        int, typer.Option(help="Of the split, and of the lengths and places of passages.")
-    ] = 1,
-    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("calibration.json"),
+    seed: SeedOption = 1,
+    out: FileOption = Path("calibration.json"),
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Fit a detector's p-values on your own human texts, and measure the false-positive rate on
     others.
@@ -153,44 +149,46 @@ def _against(within: bool | None, off_by: float | None) -> str:
     return "within" if within else f"off by {100 * off_by:+.2f}"
 
 
+StressHumanOption = Annotated[
+    str,
+    typer.Option(
+        help="Human text that did not calibrate the detector: a file or a folder, as `calibrate`."
+    ),
+]
+StressMachineOption = Annotated[
+    str | None, typer.Option(help="Machine-written text, likewise: how much of it is still found.")
+]
+AttackOption = Annotated[
+    list[str] | None,
+    typer.Option(help="One of RAID's; may be given several times; all by default."),
+]
+FprsOption = Annotated[
+    list[float] | None,
+    typer.Option(
+        help="A nominal false-positive rate; may be given several times; 0.01 and 0.05 by default."
+    ),
+]
+MostOption = Annotated[
+    int, typer.Option(help="Texts of each domain, chosen at random; 0 takes all.")
+]
+NotNormalisedOption = Annotated[
+    bool, typer.Option(help="Also as it would be if texts were not normalised first.")
+]
+StressSeedOption = Annotated[int, typer.Option(help="Of the choice of texts and of the attacks.")]
+
+
 def stress(
-    human: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "Human text that did not calibrate the detector: a file or a folder, as"
-                " `calibrate`."
-            )
-        ),
-    ],
-    machine: Annotated[
-        str | None,
-        typer.Option(help="Machine-written text, likewise: how much of it is still found."),
-    ] = None,
-    attack: Annotated[
-        list[str] | None,
-        typer.Option(help="One of RAID's; may be given several times; all by default."),
-    ] = None,
-    fpr: Annotated[
-        list[float] | None,
-        typer.Option(
-            help=(
-                "A nominal false-positive rate; may be given several times; 0.01 and 0.05 by"
-                " default."
-            )
-        ),
-    ] = None,
+    human: StressHumanOption,
+    machine: StressMachineOption = None,
+    attack: AttackOption = None,
+    fpr: FprsOption = None,
     detector: DetectorOption = "evidence",
     calibration: CalibrationOption = None,
-    most: Annotated[
-        int, typer.Option(help="Texts of each domain, chosen at random; 0 takes all.")
-    ] = 200,
-    without_normalisation: Annotated[
-        bool, typer.Option(help="Also as it would be if texts were not normalised first.")
-    ] = False,
+    most: MostOption = 200,
+    without_normalisation: NotNormalisedOption = False,
     literal: LiteralOption = False,
-    seed: Annotated[int, typer.Option(help="Of the choice of texts and of the attacks.")] = 1,
-    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("stress.json"),
+    seed: StressSeedOption = 1,
+    out: FileOption = Path("stress.json"),
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:

@@ -38,56 +38,65 @@ LEAST_BEGINS = 16  # of a text's first characters, shown beside its verdict wher
 WARNING = "A score alone is no ground to accuse anybody."
 
 
+PlacesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        help=(
+            'Text, Word and PDF files, folders, .jsonl or .parquet files (rows {"id", "text"}), or'
+            " - for standard input."
+        ),
+        metavar="PATH...",
+    ),
+]
+FprOption = Annotated[
+    float, typer.Option(help="Share of human texts that may be called machine-written.")
+]
+KindOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "What kind of text all of these are, such as essay or news; by default told by their"
+            " words."
+        )
+    ),
+]
+RowsOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object a text, in input order.")
+]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print a CSV table.")]
+SegmentsOption = Annotated[
+    bool,
+    typer.Option(
+        "--segments",
+        help="Judge the parts of each text as well, for texts of several authors.",
+    ),
+]
+HtmlOption = Annotated[
+    Path | None,
+    typer.Option(help="Write a page that shows one text with its tokens and its parts coloured."),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        help=(
+            "Write the JSON objects into this .jsonl file; interrupted, the same command continues"
+            " it."
+        )
+    ),
+]
+
+
 def detect(
-    places: Annotated[
-        list[str],
-        typer.Argument(
-            help=(
-                'Text, Word and PDF files, folders, .jsonl or .parquet files (rows {"id", "text"}),'
-                " or - for standard input."
-            ),
-            metavar="PATH...",
-        ),
-    ],
+    places: PlacesArgument,
     detector: DetectorOption = "evidence",
-    fpr: Annotated[
-        float, typer.Option(help="Share of human texts that may be called machine-written.")
-    ] = 0.01,
+    fpr: FprOption = 0.01,
     calibration: CalibrationOption = None,
-    kind: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "What kind of text all of these are, such as essay or news; by default told by"
-                " their words."
-            )
-        ),
-    ] = "",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a text, in input order.")
-    ] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table.")] = False,
-    segments: Annotated[
-        bool,
-        typer.Option(
-            "--segments", help="Judge the parts of each text as well, for texts of several authors."
-        ),
-    ] = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a page that shows one text with its tokens and its parts coloured."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                "Write the JSON objects into this .jsonl file; interrupted, the same command"
-                " continues it."
-            )
-        ),
-    ] = None,
+    kind: KindOption = "",
+    as_json: RowsOption = False,
+    as_csv: CsvOption = False,
+    segments: SegmentsOption = False,
+    html: HtmlOption = None,
+    out: OutOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:

@@ -24,10 +24,15 @@ MODELS = (
 )
 
 PLAN = "a TOML file, or the name of one that ships with staged"
+HUMAN_TEXT = (
+    "Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl."
+)
 FORMER_NAMES = {"evaluate": "raid"}  # of commands → what they are called now
 TEXTS = ("--prompt", "--stop")  # options whose values are no names
 LONGEST_PART, LONGEST = 255, 4095  # bytes of a file's name, and of a path, on Linux
 
+ModelArgument = Annotated[str, typer.Argument(help=f"{MODELS}.")]
+PlanArgument = Annotated[Path, typer.Argument(help=f"The plan: {PLAN}.")]
 DetectorOption = Annotated[
     str,
     typer.Option(
@@ -50,6 +55,14 @@ LiteralOption = Annotated[
         "--literal-end-of-text",
         help="Take end-of-text marks in a file as parts of its text; else they separate texts.",
     ),
+]
+MethodOption = Annotated[str, typer.Option(help="How tokens are drawn, as in staged sample.")]
+SeedOption = Annotated[int, typer.Option(help="Everything random depends on it.")]
+PrecisionOption = Annotated[
+    str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object instead of tables.")
 ]
 DeviceOption = Annotated[
     str,

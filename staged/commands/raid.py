@@ -9,79 +9,79 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import DetectorOption, DeviceOption, ThreadsOption
+from staged.commands.options import DetectorOption, DeviceOption, JsonOption, ThreadsOption
 from staged.errors import PlanError
 from staged.pages.figures import figure, percent
 from staged.screen import count_progress, print_table, say
 from staged.verbs import texts as verbs
 
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        help=(
+            "A .csv, .csv.gz, .jsonl or .parquet file with columns text and label (human or"
+            " machine), or in RAID's format (docs/raid.md)."
+        )
+    ),
+]
+PredictionsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help='In place of --detector: scores in RAID\'s submission format, [{"id", "score"}, …].'
+    ),
+]
+FprsOption = Annotated[
+    list[float] | None,
+    typer.Option(
+        help="A false-positive rate to hold; may be given several times; 0.01 and 0.05 by default."
+    ),
+]
+CalibrateOnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=(
+            "column=value: choose thresholds on human rows with this value; several of one column"
+            " mean any, several columns all. attack=none by default."
+        )
+    ),
+]
+CalibrationShareOption = Annotated[
+    float,
+    typer.Option(
+        help=(
+            "Share of the human sources that thresholds are chosen on; figures are of the other"
+            " sources."
+        )
+    ),
+]
+MinimumNOption = Annotated[int, typer.Option(help="A figure of fewer texts is left blank.")]
+SeedOption = Annotated[
+    int, typer.Option(help="Which sources stand on the calibration side depends on it.")
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        help=(
+            "Folder for evaluation.json, predictions.json and raid_results.json; with it, a killed"
+            " run continues."
+        )
+    ),
+]
+
 
 def raid(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help=(
-                "A .csv, .csv.gz, .jsonl or .parquet file with columns text and label (human or"
-                " machine), or in RAID's format "
-                "(docs/raid.md)."
-            )
-        ),
-    ],
+    file: FileArgument,
     detector: DetectorOption = "",
-    predictions: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                'In place of --detector: scores in RAID\'s submission format, [{"id", "score"}, …].'
-            )
-        ),
-    ] = None,
-    fpr: Annotated[
-        list[float] | None,
-        typer.Option(
-            help=(
-                "A false-positive rate to hold; may be given several times; 0.01 and 0.05 by"
-                " default."
-            )
-        ),
-    ] = None,
-    calibrate_on: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=(
-                "column=value: choose thresholds on human rows with this value; several of one"
-                " column mean any, several columns "
-                "all. attack=none by default."
-            )
-        ),
-    ] = None,
-    calibration_share: Annotated[
-        float,
-        typer.Option(
-            help=(
-                "Share of the human sources that thresholds are chosen on; figures are of the other"
-                " sources."
-            )
-        ),
-    ] = 0.5,
-    minimum_n: Annotated[int, typer.Option(help="A figure of fewer texts is left blank.")] = 30,
-    seed: Annotated[
-        int, typer.Option(help="Which sources stand on the calibration side depends on it.")
-    ] = 1,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                "Folder for evaluation.json, predictions.json and raid_results.json; with it, a"
-                " killed run continues."
-            )
-        ),
-    ] = None,
+    predictions: PredictionsOption = None,
+    fpr: FprsOption = None,
+    calibrate_on: CalibrateOnOption = None,
+    calibration_share: CalibrationShareOption = 0.5,
+    minimum_n: MinimumNOption = 30,
+    seed: SeedOption = 1,
+    out: OutOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure a detector on labelled texts, your own or RAID's: TPR at held-out thresholds,
     achieved FPR, AUROC, with intervals.

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import PLAN, Group
+from staged.commands.options import PLAN, Group, JsonOption
 from staged.errors import PlanError
 from staged.screen import print_table, say
 from staged.verbs import release as verbs
@@ -20,36 +20,31 @@ from staged.verbs import release as verbs
 DEFAULT_PLAN = Path("release.toml")
 ROOT = Path("out/release")
 REFUSED = 1
-PLAN_HELP = f"The release's plan: {PLAN}."
-OUT_HELP = "Folder of the packages."
-KEY_HELP = (
-    "The releaser's public key, a PEM file got from elsewhere than the package; else the package's"
-    " own, which proves no author."
-)
+
+StudiesArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Folders of finished studies, release or fine-tuning, and of bias probes and surveys.",
+        metavar="STUDY…",
+    ),
+]
+CardOption = Annotated[
+    Path, typer.Option(help="The card; its hand-written paragraphs live in card.toml beside it.")
+]
+HtmlOption = Annotated[
+    bool, typer.Option("--html", help="Also write the same card as a page, beside --out.")
+]
+ModelOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Only this model; may be repeated. Else all of the studies'."),
+]
 
 
 def card(
-    studies: Annotated[
-        list[Path],
-        typer.Argument(
-            help=(
-                "Folders of finished studies, release or fine-tuning, and of bias probes and"
-                " surveys."
-            ),
-            metavar="STUDY…",
-        ),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(help="The card; its hand-written paragraphs live in card.toml beside it."),
-    ] = Path("README.md"),
-    html: Annotated[
-        bool, typer.Option("--html", help="Also write the same card as a page, beside --out.")
-    ] = False,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this model; may be repeated. Else all of the studies'."),
-    ] = None,
+    studies: StudiesArgument,
+    out: CardOption = Path("README.md"),
+    html: HtmlOption = False,
+    model: ModelOption = None,
 ) -> None:
     """Write a hub-ready model card from measured cells; run again, it keeps every hand-written
     paragraph.
@@ -70,14 +65,25 @@ app = typer.Typer(
 )
 
 
+PlanArgument = Annotated[Path, typer.Argument(help=f"The release's plan: {PLAN}.")]
+OutOption = Annotated[Path, typer.Option(help="Folder of the packages.")]
+PublicKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        help=(
+            "The releaser's public key, a PEM file got from elsewhere than the package; else the"
+            " package's own, which proves no author."
+        )
+    ),
+]
+
+
 @app.command()
 def status(
-    plan: Annotated[Path, typer.Argument(help=PLAN_HELP)] = DEFAULT_PLAN,
-    out: Annotated[Path, typer.Option(help=OUT_HELP)] = ROOT,
-    key: Annotated[Path | None, typer.Option(help=KEY_HELP)] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
-    ] = False,
+    plan: PlanArgument = DEFAULT_PLAN,
+    out: OutOption = ROOT,
+    key: PublicKeyOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show every stage with its gates: met, not met or not measured, with the numbers and the
     cells' ids.
@@ -93,29 +99,33 @@ def status(
             _print_override(one.decision["override"])
 
 
+PrivateKeyOption = Annotated[
+    Path,
+    typer.Option(help="The private key that signs, a PEM file; `staged release keygen` makes one."),
+]
+OverrideOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "A person's written reason to release in spite of open gates; printed on the card and"
+            " in the record."
+        )
+    ),
+]
+ByOption = Annotated[str, typer.Option(help="The name of who overrides.")]
+DateOption = Annotated[
+    str, typer.Option(help="Date of the decision, YYYY-MM-DD; today when empty.")
+]
+
+
 @app.command()
 def advance(
-    key: Annotated[
-        Path,
-        typer.Option(
-            help="The private key that signs, a PEM file; `staged release keygen` makes one."
-        ),
-    ],
-    plan: Annotated[Path, typer.Argument(help=PLAN_HELP)] = DEFAULT_PLAN,
-    out: Annotated[Path, typer.Option(help=OUT_HELP)] = ROOT,
-    override: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "A person's written reason to release in spite of open gates; printed on the card"
-                " and in the record."
-            )
-        ),
-    ] = "",
-    by: Annotated[str, typer.Option(help="The name of who overrides.")] = "",
-    date: Annotated[
-        str, typer.Option(help="Date of the decision, YYYY-MM-DD; today when empty.")
-    ] = "",
+    key: PrivateKeyOption,
+    plan: PlanArgument = DEFAULT_PLAN,
+    out: OutOption = ROOT,
+    override: OverrideOption = "",
+    by: ByOption = "",
+    date: DateOption = "",
 ) -> None:
     """Decide on the next stage; build, sign and check its package, or refuse with reasons (exit
     code 1).
@@ -136,10 +146,13 @@ def advance(
     say(f"package: {done.package}")
 
 
+PackageArgument = Annotated[Path, typer.Argument(help="Folder of a package.")]
+
+
 @app.command()
 def verify(
-    folder: Annotated[Path, typer.Argument(help="Folder of a package.")],
-    key: Annotated[Path | None, typer.Option(help=KEY_HELP)] = None,
+    folder: PackageArgument,
+    key: PublicKeyOption = None,
 ) -> None:
     """Check a package: sums, missing and added files, signature, SBOM, and the card's numbers
     against its cells (exit code 1).
@@ -153,11 +166,14 @@ def verify(
     say(f"{folder}: whole, {under}")
 
 
+KeysArgument = Annotated[
+    Path, typer.Argument(help="Folder to write release.key and release.pub into.")
+]
+
+
 @app.command()
 def keygen(
-    folder: Annotated[
-        Path, typer.Argument(help="Folder to write release.key and release.pub into.")
-    ],
+    folder: KeysArgument,
 ) -> None:
     """Make a key pair to sign packages with; the private half is readable by its owner only."""
     private, public = verbs.make_keys(folder)
@@ -165,17 +181,20 @@ def keygen(
     say(f"public, publish it: {public}")
 
 
+RepoOption = Annotated[str, typer.Option(help="The model's name on the hub, owner/name.")]
+PublishOption = Annotated[
+    bool, typer.Option("--publish", help="Really upload; without it nothing is sent.")
+]
+PrivateOption = Annotated[bool, typer.Option("--private", help="Make a new repository private.")]
+
+
 @app.command()
 def upload(
-    folder: Annotated[Path, typer.Argument(help="Folder of a package.")],
-    repo: Annotated[str, typer.Option(help="The model's name on the hub, owner/name.")],
-    key: Annotated[Path | None, typer.Option(help=KEY_HELP)] = None,
-    publish: Annotated[
-        bool, typer.Option("--publish", help="Really upload; without it nothing is sent.")
-    ] = False,
-    private: Annotated[
-        bool, typer.Option("--private", help="Make a new repository private.")
-    ] = False,
+    folder: PackageArgument,
+    repo: RepoOption,
+    key: PublicKeyOption = None,
+    publish: PublishOption = False,
+    private: PrivateOption = False,
 ) -> None:
     """Upload a whole package to the hub as one commit; a dry run unless --publish is given."""
     from staged.release.package.upload import plan_upload

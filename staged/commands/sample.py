@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from staged.commands.options import MODELS, DeviceOption, ThreadsOption
+from staged.commands.options import DeviceOption, ModelArgument, ThreadsOption
 from staged.errors import PlanError
 from staged.pages.figures import counted
 from staged.screen import count_progress, errors, say
@@ -17,126 +17,137 @@ from staged.screen import count_progress, errors, say
 if TYPE_CHECKING:
     from staged.samples.methods import Method
 
+MethodOption = Annotated[
+    str | None,
+    typer.Option(
+        help=(
+            "temperature-1 (the default), top-k-40, nucleus, greedy, or parts such as"
+            " temperature-0.7+top-p-0.9."
+        )
+    ),
+]
+NumberOption = Annotated[
+    int | None,
+    typer.Option(
+        "-n",
+        "--number",
+        help="How many samples in all, prompts taken in turn; by default 1, or one a prompt.",
+    ),
+]
+PerPromptOption = Annotated[
+    int | None,
+    typer.Option(help="In place of --number: so many samples of each prompt, standing together."),
+]
+LengthOption = Annotated[int, typer.Option(help="New tokens at most.")]
+SeedOption = Annotated[int, typer.Option(help="Sample i depends on the seed and i.")]
+TemperatureOption = Annotated[
+    float | None, typer.Option(help="In place of --method: divide the logits by this; 0 is greedy.")
+]
+TopKOption = Annotated[
+    int | None, typer.Option(help="In place of --method: keep the k most likely tokens.")
+]
+TopPOption = Annotated[
+    float | None, typer.Option(help="In place of --method: keep the smallest set with this mass.")
+]
+SemanticsOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "standard: the nucleus keeps the token that crosses p; released: it drops it, as the"
+            " code released with GPT-2. By default as the method's name says, else standard."
+        )
+    ),
+]
+RepetitionPenaltyOption = Annotated[
+    float,
+    typer.Option(
+        help=(
+            "Above 1, tokens of the prompt and of the sample become less likely (CTRL's form); 1 is"
+            " off."
+        )
+    ),
+]
+StopOption = Annotated[
+    list[str] | None,
+    typer.Option(help="End a sample at this text, and cut it before; may be given several times."),
+]
+LogprobsOption = Annotated[
+    bool,
+    typer.Option(
+        "--logprobs",
+        help=(
+            "Rows also hold tokens and their log-probabilities; without --out, rows are printed as"
+            " JSON."
+        ),
+    ),
+]
+ContextOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "Where a text outgrows the context: refuse it beforehand, stop there, or slide (go on"
+            " without the older half)."
+        )
+    ),
+]
+PromptOption = Annotated[str, typer.Option(help="Text to continue.")]
+PromptsOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            'File with one prompt a line, or rows with "prompt" or "text" if .jsonl; - reads them'
+            " from standard input."
+        )
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        help=(
+            "File to write, .jsonl or .parquet; by default texts are printed, a single one while it"
+            " is made."
+        )
+    ),
+]
+BatchOption = Annotated[int, typer.Option(help="Samples computed at once.")]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(help="fp32 (exact), bf16 or int8; by default bf16 where the processor has it."),
+]
+DraftOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "A smaller model with the same tokenizer that guesses ahead; the distribution stays the"
+            " same."
+        )
+    ),
+]
+
 
 def sample(
-    model: Annotated[str, typer.Argument(help=f"{MODELS}.")],
-    method: Annotated[
-        str | None,
-        typer.Option(
-            help=(
-                "temperature-1 (the default), top-k-40, nucleus, greedy, or parts such as"
-                " temperature-0.7+top-p-0.9."
-            )
-        ),
-    ] = None,
-    number: Annotated[
-        int | None,
-        typer.Option(
-            "-n",
-            "--number",
-            help="How many samples in all, prompts taken in turn; by default 1, or one a prompt.",
-        ),
-    ] = None,
-    per_prompt: Annotated[
-        int | None,
-        typer.Option(
-            help="In place of --number: so many samples of each prompt, standing together."
-        ),
-    ] = None,
-    length: Annotated[int, typer.Option(help="New tokens at most.")] = 128,
-    seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i.")] = 1,
-    temperature: Annotated[
-        float | None,
-        typer.Option(help="In place of --method: divide the logits by this; 0 is greedy."),
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(help="In place of --method: keep the k most likely tokens.")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(help="In place of --method: keep the smallest set with this mass."),
-    ] = None,
-    semantics: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "standard: the nucleus keeps the token that crosses p; released: it drops it, as"
-                " the code released with GPT-2. "
-                "By default as the method's name says, else standard."
-            )
-        ),
-    ] = "",
-    repetition_penalty: Annotated[
-        float,
-        typer.Option(
-            help=(
-                "Above 1, tokens of the prompt and of the sample become less likely (CTRL's form);"
-                " 1 is off."
-            )
-        ),
-    ] = 1.0,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="End a sample at this text, and cut it before; may be given several times."
-        ),
-    ] = None,
-    logprobs: Annotated[
-        bool,
-        typer.Option(
-            "--logprobs",
-            help=(
-                "Rows also hold tokens and their log-probabilities; without --out, rows are printed"
-                " as JSON."
-            ),
-        ),
-    ] = False,
-    context: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "Where a text outgrows the context: refuse it beforehand, stop there, or slide (go"
-                " on without the older half)."
-            )
-        ),
-    ] = "refuse",
-    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
-    prompts: Annotated[
-        str,
-        typer.Option(
-            help=(
-                'File with one prompt a line, or rows with "prompt" or "text" if .jsonl; - reads'
-                " them from standard input."
-            )
-        ),
-    ] = "",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                "File to write, .jsonl or .parquet; by default texts are printed, a single one"
-                " while it is made."
-            )
-        ),
-    ] = None,
-    batch: Annotated[int, typer.Option(help="Samples computed at once.")] = 128,
-    precision: Annotated[
-        str,
-        typer.Option(
-            help="fp32 (exact), bf16 or int8; by default bf16 where the processor has it."
-        ),
-    ] = "",
+    model: ModelArgument,
+    method: MethodOption = None,
+    number: NumberOption = None,
+    per_prompt: PerPromptOption = None,
+    length: LengthOption = 128,
+    seed: SeedOption = 1,
+    temperature: TemperatureOption = None,
+    top_k: TopKOption = None,
+    top_p: TopPOption = None,
+    semantics: SemanticsOption = "",
+    repetition_penalty: RepetitionPenaltyOption = 1.0,
+    stop: StopOption = None,
+    logprobs: LogprobsOption = False,
+    context: ContextOption = "refuse",
+    prompt: PromptOption = "",
+    prompts: PromptsOption = "",
+    out: OutOption = None,
+    batch: BatchOption = 128,
+    precision: PrecisionOption = "",
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
-    draft: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "A smaller model with the same tokenizer that guesses ahead; the distribution stays"
-                " the same."
-            )
-        ),
-    ] = "",
+    draft: DraftOption = "",
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with the same
     bytes.

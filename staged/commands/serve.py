@@ -10,25 +10,27 @@ from staged.commands.options import CalibrationOption, DetectorOption, DeviceOpt
 from staged.errors import PlanError, ServeError
 from staged.screen import say
 
+PortOption = Annotated[int, typer.Option(help="Where to listen; 0 takes any port that is free.")]
+HostOption = Annotated[
+    str, typer.Option(help="127.0.0.1 is this machine alone; 0.0.0.0 is every network.")
+]
+FprOption = Annotated[
+    float, typer.Option(help="False-positive rate at which a text is called machine-written.")
+]
+RootPathOption = Annotated[
+    str, typer.Option(help="What a proxy puts before this server's addresses, such as /detector.")
+]
+
 
 def serve(
-    port: Annotated[
-        int, typer.Option(help="Where to listen; 0 takes any port that is free.")
-    ] = 8000,
-    host: Annotated[
-        str, typer.Option(help="127.0.0.1 is this machine alone; 0.0.0.0 is every network.")
-    ] = "127.0.0.1",
+    port: PortOption = 8000,
+    host: HostOption = "127.0.0.1",
     detector: DetectorOption = "evidence",
-    fpr: Annotated[
-        float, typer.Option(help="False-positive rate at which a text is called machine-written.")
-    ] = 0.01,
+    fpr: FprOption = 0.01,
     calibration: CalibrationOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
-    root_path: Annotated[
-        str,
-        typer.Option(help="What a proxy puts before this server's addresses, such as /detector."),
-    ] = "",
+    root_path: RootPathOption = "",
 ) -> None:
     """Serve a page and an API that say whether a text was machine-written, how sure that is, and
     why. Ctrl-C stops it.

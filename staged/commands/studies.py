@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from staged.commands.options import PLAN, LiteralOption
+from staged.commands.options import LiteralOption, PlanArgument
 from staged.pages.figures import estimate, percent
 from staged.plans.shipped import find_plan, plan_text, study_titles
 from staged.screen import print_table, say, study_progress
@@ -15,38 +15,45 @@ from staged.verbs import studies as verbs
 
 DEFAULT_PLAN = Path("mini")
 
+OutOption = Annotated[
+    Path, typer.Option(help="Folder of the study; a finished stage in it is never done again.")
+]
+CorpusOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "Human text instead of the plan's: a file or folder of a kind that docs/formats.md"
+            " lists."
+        )
+    ),
+]
+AttacksOption = Annotated[
+    bool,
+    typer.Option(
+        "--attacks",
+        help="Also score attacked test texts, under every attack of docs/robustness.md.",
+    ),
+]
+WorkersOption = Annotated[
+    int, typer.Option(help="Processes at work, one thread each; 0 takes one a core.")
+]
+ListOption = Annotated[
+    bool, typer.Option("--list", help="Print name and title of each study that ships.")
+]
+ShowOption = Annotated[
+    bool, typer.Option("--show", help="Print the plan itself: send it to a file, and edit it.")
+]
+
 
 def study(
-    plan: Annotated[Path, typer.Argument(help=f"The plan: {PLAN}.")] = DEFAULT_PLAN,
-    out: Annotated[
-        Path, typer.Option(help="Folder of the study; a finished stage in it is never done again.")
-    ] = Path("out/study"),
-    corpus: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "Human text instead of the plan's: a file or folder of a kind that docs/formats.md"
-                " lists."
-            )
-        ),
-    ] = "",
-    attacks: Annotated[
-        bool,
-        typer.Option(
-            "--attacks",
-            help="Also score attacked test texts, under every attack of docs/robustness.md.",
-        ),
-    ] = False,
+    plan: PlanArgument = DEFAULT_PLAN,
+    out: OutOption = Path("out/study"),
+    corpus: CorpusOption = "",
+    attacks: AttacksOption = False,
     literal: LiteralOption = False,
-    workers: Annotated[
-        int, typer.Option(help="Processes at work, one thread each; 0 takes one a core.")
-    ] = 0,
-    names: Annotated[
-        bool, typer.Option("--list", help="Print name and title of each study that ships.")
-    ] = False,
-    show: Annotated[
-        bool, typer.Option("--show", help="Print the plan itself: send it to a file, and edit it.")
-    ] = False,
+    workers: WorkersOption = 0,
+    names: ListOption = False,
+    show: ShowOption = False,
 ) -> None:
     """Run a release study: corpus, samples, detectors, cells, report. Interrupted, it continues
     where it was.
@@ -77,7 +84,10 @@ def _print_titles() -> None:
         say(f"{name:{width}}  {title}")
 
 
-def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")]) -> None:
+StudyArgument = Annotated[Path, typer.Argument(help="Folder of a finished study.")]
+
+
+def report(folder: StudyArgument) -> None:
     """Write report.html again from a study's JSON files, computing nothing."""
     say(f"report: {verbs.write_report(folder)}")
 

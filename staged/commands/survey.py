@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from staged.commands.options import MODELS, DeviceOption, Group, ThreadsOption
+from staged.commands.options import (
+    MODELS,
+    DeviceOption,
+    Group,
+    MethodOption,
+    PrecisionOption,
+    SeedOption,
+    ThreadsOption,
+)
 from staged.pages.figures import counted, figure
 from staged.screen import count_progress, say
 from staged.verbs import studies as verbs
@@ -19,42 +27,43 @@ app = typer.Typer(
     help="Ask people how credible models' texts are, without telling them whose they are.",
 )
 
+ModelsArgument = Annotated[
+    list[str],
+    typer.Argument(help=f"Models to compare, smallest first: {MODELS}.", metavar="MODEL…"),
+]
+OutOption = Annotated[
+    Path, typer.Option(help="Folder for sheets, their key and the texts; a killed run continues.")
+]
+SheetsOption = Annotated[int, typer.Option(help="People who will answer, one sheet each.")]
+EachOption = Annotated[int, typer.Option(help="Texts of each model on a sheet.")]
+LengthOption = Annotated[
+    int,
+    typer.Option(help="Tokens that a model adds at most; its last unfinished sentence is cut off."),
+]
+SentencesOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "Opening sentences of your own, one a line; else from presidential messages kept for"
+            " tests."
+        )
+    ),
+]
+BatchOption = Annotated[int, typer.Option(help="Texts computed at once.")]
+
 
 @app.command()
 def make(
-    models: Annotated[
-        list[str],
-        typer.Argument(help=f"Models to compare, smallest first: {MODELS}.", metavar="MODEL…"),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(help="Folder for sheets, their key and the texts; a killed run continues."),
-    ] = Path("out/survey"),
-    sheets: Annotated[int, typer.Option(help="People who will answer, one sheet each.")] = 20,
-    each: Annotated[int, typer.Option(help="Texts of each model on a sheet.")] = 2,
-    length: Annotated[
-        int,
-        typer.Option(
-            help="Tokens that a model adds at most; its last unfinished sentence is cut off."
-        ),
-    ] = 150,
-    method: Annotated[
-        str, typer.Option(help="How tokens are drawn, as in staged sample.")
-    ] = "nucleus",
-    sentences: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "Opening sentences of your own, one a line; else from presidential messages kept"
-                " for tests."
-            )
-        ),
-    ] = "",
-    seed: Annotated[int, typer.Option(help="Everything random depends on it.")] = 1,
-    batch: Annotated[int, typer.Option(help="Texts computed at once.")] = 64,
-    precision: Annotated[
-        str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")
-    ] = "",
+    models: ModelsArgument,
+    out: OutOption = Path("out/survey"),
+    sheets: SheetsOption = 20,
+    each: EachOption = 2,
+    length: LengthOption = 150,
+    method: MethodOption = "nucleus",
+    sentences: SentencesOption = "",
+    seed: SeedOption = 1,
+    batch: BatchOption = 64,
+    precision: PrecisionOption = "",
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:
@@ -86,12 +95,16 @@ def make(
     say(said)
 
 
+FolderArgument = Annotated[Path, typer.Argument(help="Folder of a questionnaire.", metavar="DIR")]
+AnswersArgument = Annotated[
+    list[Path], typer.Argument(help="Filled-in sheets, CSV files.", metavar="ANSWERS.csv…")
+]
+
+
 @app.command()
 def tally(
-    folder: Annotated[Path, typer.Argument(help="Folder of a questionnaire.", metavar="DIR")],
-    answers: Annotated[
-        list[Path], typer.Argument(help="Filled-in sheets, CSV files.", metavar="ANSWERS.csv…")
-    ],
+    folder: FolderArgument,
+    answers: AnswersArgument,
 ) -> None:
     """Count people's ratings into survey.json and survey.md, which cards and release gates read."""
     from staged.survey.results import SURVEY

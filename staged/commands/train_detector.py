@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options import PLAN, DeviceOption, ThreadsOption
+from staged.commands.options import PLAN, DeviceOption, PlanArgument, ThreadsOption
 from staged.pages.figures import figure, percent
 from staged.plans.shipped import find_plan
 from staged.progress import NamedProgress
@@ -15,18 +15,20 @@ from staged.screen import count_progress, print_table, say
 from staged.storage.json_files import read_json
 from staged.verbs import studies as verbs
 
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        help=(
+            "Folder of all that is made, out/PLAN by default; the finished detector is its"
+            " `detector`."
+        )
+    ),
+]
+
 
 def train_detector(
-    plan: Annotated[Path, typer.Argument(help=f"The plan: {PLAN}.")] = Path("evidence"),
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                "Folder of all that is made, out/PLAN by default; the finished detector is its"
-                " `detector`."
-            )
-        ),
-    ] = None,
+    plan: PlanArgument = Path("evidence"),
+    out: OutOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:
@@ -47,22 +49,27 @@ def _named(progress: Any) -> NamedProgress:
     return lambda what, done, total: progress(done, total, what)
 
 
+ReadersPlanArgument = Annotated[
+    Path, typer.Argument(help=f"The plan of a detector of several readers: {PLAN}.")
+]
+WorkOption = Annotated[
+    Path | None,
+    typer.Option(
+        help=(
+            "Where `train-detector` of this plan keeps its samples and numbers, out/PLAN by"
+            " default."
+        )
+    ),
+]
+TablesOption = Annotated[
+    Path, typer.Option(help="Folder of transfer.json, its tables and its pictures.")
+]
+
+
 def transfer(
-    plan: Annotated[
-        Path, typer.Argument(help=f"The plan of a detector of several readers: {PLAN}.")
-    ] = Path("evidence"),
-    work: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                "Where `train-detector` of this plan keeps its samples and numbers, out/PLAN by"
-                " default."
-            )
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder of transfer.json, its tables and its pictures.")
-    ] = Path("out/transfer"),
+    plan: ReadersPlanArgument = Path("evidence"),
+    work: WorkOption = None,
+    out: TablesOption = Path("out/transfer"),
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:

@@ -31,7 +31,13 @@ from staged.model.checkpoints import load_model
 from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.model import GPT2, initialise
 from staged.model.training import data, objectives
-from staged.model.training.plan import FINE_TUNING, TrainSettings, read_plan, with_flags
+from staged.model.training.plan import (
+    FINE_TUNING,
+    TrainSettings,
+    chosen_runs,
+    read_plan,
+    with_flags,
+)
 from staged.model.training.run import TrainStep, learning_rate
 from staged.model.training.snapshots import opened_snapshot
 from staged.model.training.train import train
@@ -371,13 +377,11 @@ class TestCommand:
         assert "nothing to do" in CliRunner().invoke(app, command).output
 
     def test_a_flag_outweighs_the_plan(self, human_folder: Path, tmp_path: Path) -> None:
-        from staged.commands.models import _runs
-
         plan = tmp_path / "plan.toml"
         plan.write_text(
             "[a]\nsteps = 5\nbatch = 4\nmicro_batch = 2\n[a.corpus]\nbudget_tokens = 99\n[b]"
         )
-        runs = _runs(plan, tmp_path, ["a"], None, None)
+        runs = chosen_runs(plan, tmp_path, ["a"], None, None)
         assert list(runs) == [tmp_path / "a"]
         changed = with_flags(runs[tmp_path / "a"], {"steps": 2, "batch": None, "source": "x"})
         assert (

@@ -79,3 +79,17 @@ def _sums(parts: Sequence[npt.NDArray[Any]]) -> Totals:
 def _equal_units(width: Totals) -> float:
     """How many units of equal size weigh as much as these."""
     return float(width.sum() ** 2 / (width**2).sum())
+
+
+def described(interval: Interval | None) -> str:
+    """The bounds and what they were drawn from, in words; for None what an interval takes."""
+    if interval is None:
+        enough = (
+            f"{UNITS_AT_LEAST} documents of similar length, or"
+            f" {UNITS_AT_LEAST * BLOCK_TOKENS_AT_LEAST:,} tokens"
+        )
+        return f"none; the text is too short for one (it takes {enough})"
+    what = "documents" if interval.unit == "documents" else "blocks of consecutive tokens"
+    return (
+        f"{interval.low:.4f} … {interval.high:.4f}, from the spread over {interval.units:,} {what}"
+    )

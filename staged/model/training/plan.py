@@ -5,14 +5,15 @@ file of runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from staged.corpus.build import CorpusSettings
 from staged.errors import PlanError
-from staged.settings import LARGEST, Check, check_each, from_table, over, read_toml
+from staged.plans.shipped import find_plan
+from staged.settings import LARGEST, Check, check_each, from_table, nearest, over, read_toml
 
 OBJECTIVES = ("causal", "masked")
 PRECISIONS = ("bf16", "fp32")
@@ -186,3 +187,27 @@ def read_plan(path: Path) -> dict[str, TrainSettings]:
     if not runs:
         raise PlanError(f"{path}: holds no run; add a table such as [my-model]")
     return runs
+
+
+def chosen_runs(
+    plan: Path | None, out: Path | None, names: Sequence[str], init: str | None, corpus: str | None
+) -> dict[Path, TrainSettings]:
+    """Model folder → settings: of a plan's runs, all or those named, or of fine-tuning `init` on
+    `corpus`, which needs no plan.
+
+    Raises:
+        PlanError: neither a plan nor all that fine-tuning without one needs; no such run; or as
+            `read_plan`.
+    """
+    if plan is None:
+        if names or not (init and corpus and out):
+            raise PlanError(
+                "train: give a plan, or --init MODEL, --corpus FOLDER and --out FOLDER to fine-tune"
+                " without one"
+            )
+        return {out: FINE_TUNING}
+    runs = read_plan(find_plan(plan))
+    for name in names:
+        if name not in runs:
+            raise PlanError(f"{plan}: no run {name!r}; {nearest(name, runs)}")
+    return {(out or Path("out/models")) / name: runs[name] for name in names or runs}
