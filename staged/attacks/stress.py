@@ -32,7 +32,7 @@ from staged.errors import PlanError
 from staged.progress import Progress, silent
 from staged.records import LABELS, Document
 from staged.settings import check_listed
-from staged.storage.gate import has_keys
+from staged.storage.forms import has_keys
 from staged.storage.json_files import write_json
 from staged.storage.pieces import continued
 from staged.streams import derive

@@ -145,7 +145,7 @@ def detect(
 
 
 def _write_page(html: Path, examiner: Examiner, texts: list[tuple[str, str]]) -> None:
-    from staged.storage.gate import is_sealed, sealed
+    from staged.storage.forms import is_sealed, sealed
     from staged.storage.writing import disk_errors, write_atomic
     from staged.web.examination import examine_text
     from staged.web.pages import saved

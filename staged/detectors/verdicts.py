@@ -13,7 +13,7 @@ from staged.detectors.contract import Verdict
 from staged.detectors.examiner import Examiner
 from staged.progress import Progress, silent
 from staged.storage.digests import digest
-from staged.storage.gate import rows_have_keys
+from staged.storage.forms import rows_have_keys
 from staged.storage.pieces import BYTES, cached, continued
 from staged.storage.writing import write_atomic
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from staged.errors import ArtifactError, CorpusError
-from staged.storage.gate import Form
+from staged.storage.forms import Form
 from staged.storage.records import from_json
 from staged.storage.writing import write_atomic
 

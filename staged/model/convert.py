@@ -26,8 +26,8 @@ from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.weights import shapes
 from staged.progress import Progress, silent
 from staged.storage.digests import digest
-from staged.storage.gate import MANIFEST
 from staged.storage.json_files import write_json
+from staged.storage.marks import MANIFEST
 from staged.storage.stage_folders import build, fingerprint, is_complete
 from staged.storage.writing import disk_errors
 

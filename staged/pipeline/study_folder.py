@@ -11,15 +11,10 @@ from typing import Any
 
 from staged.pipeline.run import run_here, run_stages
 from staged.pipeline.stage import Inputs, Stage
-from staged.storage.gate import (
-    MANIFEST,
-    check_construction,
-    check_replaceable,
-    check_stage,
-    holds,
-    start_ledger,
-)
+from staged.storage.forms import holds
+from staged.storage.gate import check_construction, check_replaceable, check_stage, start_ledger
 from staged.storage.json_files import read_json, write_json
+from staged.storage.marks import MANIFEST
 from staged.storage.stage_folders import fingerprint, is_complete, partial_of
 from staged.storage.versions import versions
 from staged.storage.writing import disk_errors, locked

@@ -12,8 +12,8 @@ from staged.notes import note
 from staged.release.card.measured import CELLS
 from staged.release.plan import Release, Stage
 from staged.storage.digests import sha256_file
-from staged.storage.gate import MANIFEST
 from staged.storage.json_files import read_json
+from staged.storage.marks import MANIFEST
 
 __all__ = ["check_origin", "corpora_of", "study_of"]
 

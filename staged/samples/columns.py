@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from staged.storage.gate import rows_have_keys
+from staged.storage.forms import rows_have_keys
 
 SCHEMA = pa.schema(
     [

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from staged.errors import ArtifactError
-from staged.storage.gate import Form, has_keys
+from staged.storage.forms import Form, has_keys
 from staged.storage.writing import write_atomic
 
 

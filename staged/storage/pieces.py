@@ -17,14 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from staged.errors import ArtifactError
-from staged.storage.gate import (
-    MARK,
-    Form,
-    check_construction,
-    check_replaceable,
-    mark_construction,
-    wanted_of,
-)
+from staged.storage.forms import Form
+from staged.storage.gate import check_construction, check_replaceable
+from staged.storage.marks import MARK, mark_construction, wanted_of
 from staged.storage.writing import disk_errors, locked, write_atomic
 
 Value = TypeVar("Value")

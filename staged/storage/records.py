@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from staged.errors import ArtifactError, StagedError
-from staged.storage.gate import Form
+from staged.storage.forms import Form
 from staged.storage.json_files import read_json, write_json
 
 __all__ = ["OTHERS", "from_json", "read_record", "to_json", "write_record"]

@@ -20,17 +20,9 @@ from typing import Any
 
 from staged.errors import ArtifactError, StagedError
 from staged.storage.digests import sha256_file
-from staged.storage.gate import (
-    CHECKPOINT,
-    EMPTIED,
-    MANIFEST,
-    MARK,
-    check_construction,
-    check_stage,
-    mark_construction,
-    wanted_of,
-)
+from staged.storage.gate import check_construction, check_stage
 from staged.storage.json_files import read_json, write_json
+from staged.storage.marks import CHECKPOINT, EMPTIED, MANIFEST, MARK, mark_construction, wanted_of
 from staged.storage.versions import versions
 from staged.storage.writing import disk_errors, locked
 

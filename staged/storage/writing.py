@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from staged.errors import ArtifactError
-from staged.storage.gate import Form, check_replaceable, entered, temporary_of
+from staged.storage.forms import Form
+from staged.storage.gate import check_replaceable
+from staged.storage.ledger import entered
+from staged.storage.marks import temporary_of
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from staged.pipeline.stage import Inputs, Stage, unrecorded
 from staged.pipeline.tables import Row, write_table
 from staged.progress import Progress
 from staged.records import HUMAN, Document
-from staged.storage.gate import CHECKPOINT
+from staged.storage.marks import CHECKPOINT
 from staged.studies.texts import drawn
 from staged.training.roberta import RobertaSettings
 

@@ -37,7 +37,7 @@ from staged.detectors.opening import open_examiner
 from staged.detectors.verdicts import judged, write_judged
 from staged.errors import CheckpointError, CorpusError, PlanError
 from staged.model.causal import load_causal
-from staged.storage.gate import mark_construction
+from staged.storage.marks import mark_construction
 from tests.conftest import prose
 from tests.files.test_extract import pdf_file, word_file
 

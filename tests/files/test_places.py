@@ -21,7 +21,7 @@ from staged.detectors.inputs import read_texts
 from staged.errors import CorpusError
 from staged.files.places import SUFFIXES, files_below, text_files
 from staged.samples.prompts import read_prompts
-from staged.storage.gate import mark_construction
+from staged.storage.marks import mark_construction
 from tests.files.test_extract import pdf_file, word_file
 
 READ = {

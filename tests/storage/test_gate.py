@@ -14,20 +14,11 @@ import pytest
 from staged.errors import ArtifactError
 from staged.files.places import files_below
 from staged.storage import stage_folders
-from staged.storage.gate import (
-    LEDGER,
-    MANIFEST,
-    MARK,
-    check_replaceable,
-    check_stage,
-    is_sealed,
-    is_work,
-    mark_construction,
-    rows_have_keys,
-    sealed,
-    start_ledger,
-)
+from staged.storage.forms import is_sealed, rows_have_keys, sealed
+from staged.storage.gate import check_replaceable, check_stage, is_work, start_ledger
 from staged.storage.json_files import read_json, write_json
+from staged.storage.ledger import LEDGER
+from staged.storage.marks import MANIFEST, MARK, mark_construction
 from staged.storage.pieces import continued
 from staged.storage.stage_folders import build, is_complete
 from staged.storage.writing import write_atomic

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from staged.errors import ArtifactError, PlanError
-from staged.storage.gate import CHECKPOINT
 from staged.storage.json_files import read_json
+from staged.storage.marks import CHECKPOINT
 from staged.storage.stage_folders import build, is_complete
 
 

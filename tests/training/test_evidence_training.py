@@ -29,7 +29,7 @@ from staged.errors import ArtifactError, CheckpointError, PlanError, SamplingErr
 from staged.model.reading.token_statistics import TokenStatistics
 from staged.plans.shipped import find_plan
 from staged.records import HUMAN, MACHINE, Document
-from staged.storage.gate import EMPTIED, mark_construction
+from staged.storage.marks import EMPTIED, mark_construction
 from staged.training import features
 from staged.training.evidence import generated, passages
 from staged.training.evidence import training as evidence_training

@@ -35,7 +35,7 @@ from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
 from staged.detectors.coverage.reasons import Coverage
 from staged.errors import CheckpointError, PlanError
 from staged.stats.thresholds import threshold_at_fpr
-from staged.storage.gate import holds
+from staged.storage.forms import holds
 from staged.storage.json_files import write_json
 from staged.storage.writing import disk_errors
 

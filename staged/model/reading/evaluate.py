@@ -45,7 +45,7 @@ from staged.progress import Progress, silent
 from staged.records import HUMAN, Document, count_words
 from staged.settings import LARGEST
 from staged.storage.digests import sha256_file
-from staged.storage.gate import holds
+from staged.storage.forms import holds
 from staged.storage.json_files import write_json
 from staged.storage.pieces import ARRAY, cached, continued
 

@@ -18,7 +18,7 @@ from staged.errors import CheckpointError, first_line
 from staged.files.installed import installed_file
 from staged.notes import note
 from staged.storage.digests import sha256_file
-from staged.storage.gate import MANIFEST
+from staged.storage.marks import MANIFEST
 from staged.storage.stage_folders import build, fingerprint, is_complete
 from staged.storage.versions import cache_folder
 

@@ -28,8 +28,8 @@ from staged.model.training.objectives import CausalTask, MaskedTask, Task
 from staged.model.training.plan import TrainSettings
 from staged.model.training.snapshots import opened_snapshot, save_snapshot
 from staged.records import Document
-from staged.storage.gate import CHECKPOINT
 from staged.storage.json_files import write_json
+from staged.storage.marks import CHECKPOINT
 from staged.storage.records import to_json
 from staged.storage.writing import write_atomic
 

@@ -22,7 +22,7 @@ from staged.release.card.paragraphs import WORDS
 from staged.release.origin import check_origin
 from staged.release.plan import Release, Stage
 from staged.storage.digests import sha256_file
-from staged.storage.gate import MANIFEST
+from staged.storage.marks import MANIFEST
 
 __all__ = ["members"]
 

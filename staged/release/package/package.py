@@ -38,8 +38,9 @@ from staged.release.package.verify import NOT_IN_SBOM, verify
 from staged.release.plan import Release, Stage
 from staged.release.render import card_html, card_markdown
 from staged.storage.digests import sha256_file
-from staged.storage.gate import MARK, is_work, temporary_of
+from staged.storage.gate import is_work
 from staged.storage.json_files import write_json
+from staged.storage.marks import MARK, temporary_of
 from staged.storage.stage_folders import build
 from staged.storage.writing import disk_errors, replacing, write_atomic
 

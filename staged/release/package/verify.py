@@ -31,8 +31,8 @@ from staged.release.package.signing import (
     check_signature,
 )
 from staged.storage.digests import sha256_file
-from staged.storage.gate import MANIFEST
 from staged.storage.json_files import read_json
+from staged.storage.marks import MANIFEST
 
 __all__ = ["NOT_IN_SBOM", "Problem", "verify"]
 

@@ -11,7 +11,7 @@ from jinja2 import UndefinedError
 from staged.cells import Cell, load_cells, values
 from staged.errors import ArtifactError
 from staged.pages.rendering import environment
-from staged.storage.gate import is_sealed, sealed
+from staged.storage.forms import is_sealed, sealed
 from staged.storage.json_files import read_json
 from staged.storage.placeless import named
 from staged.storage.records import from_json, read_record, to_json

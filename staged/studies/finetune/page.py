@@ -12,7 +12,7 @@ from jinja2 import UndefinedError
 from staged.errors import ArtifactError
 from staged.pages.figures import estimate, percent
 from staged.pages.rendering import environment
-from staged.storage.gate import is_sealed, sealed
+from staged.storage.forms import is_sealed, sealed
 from staged.storage.json_files import read_json
 from staged.storage.placeless import named
 from staged.storage.records import from_json, to_json

@@ -46,8 +46,9 @@ from staged.samples.sample_stage import own_weights
 from staged.stats.comparing import exact
 from staged.stats.metrics import auroc
 from staged.storage.digests import digest
-from staged.storage.gate import CHECKPOINT, check_stage, start_ledger
+from staged.storage.gate import check_stage, start_ledger
 from staged.storage.json_files import read_json, write_json
+from staged.storage.marks import CHECKPOINT
 from staged.storage.stage_folders import build
 from staged.storage.writing import disk_errors, locked
 from staged.training.readers.combination import fit_combination
