@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -62,36 +62,45 @@ def build(
         place for place in (partial, *partial.parents) if place == partial or not place.exists()
     ]
     with disk_errors(folder), locked(partial):
-        if is_complete(
-            folder, wanted
-        ):  # another process finished it while this one waited for the lock
+        if is_complete(folder, wanted):  # another process finished it before the lock was free
             return False
         check_construction(partial)
-        if not is_complete(
-            partial, wanted
-        ):  # else it was killed between its manifest and its new name
-            _keep_only_matching(partial, wanted)
-            try:
-                write(partial)
-            except StagedError:
-                if all(
-                    item.name == MARK for item in partial.iterdir()
-                ):  # refused before anything was made
-                    (partial / MARK).unlink()
-                    with suppress(OSError):  # what another stage has filled meanwhile stays
-                        for place in made:
-                            place.rmdir()
-                raise
-            write_json(
-                partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)}
-            )
-        for name in (MARK, CHECKPOINT):
-            (partial / name).unlink(missing_ok=True)
-        check_stage(folder)
-        if folder.exists():
-            _remove(folder)
-        partial.replace(folder)
+        if not is_complete(partial, wanted):  # else killed between its manifest and its new name
+            _fill(partial, write, wanted, made)
+        _take_place(partial, folder)
         return True
+
+
+def _fill(
+    partial: Path, write: Callable[[Path], None], wanted: dict[str, Any], made: Sequence[Path]
+) -> None:
+    """Make or continue what is to stand in a folder, its manifest last.
+
+    Args:
+        made: the folder and those over it that were made for it; removed where the work is refused
+            before anything was made.
+    """
+    _keep_only_matching(partial, wanted)
+    try:
+        write(partial)
+    except StagedError:
+        if all(item.name == MARK for item in partial.iterdir()):
+            (partial / MARK).unlink()
+            with suppress(OSError):  # what another stage has filled meanwhile stays
+                for place in made:
+                    place.rmdir()
+        raise
+    write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})
+
+
+def _take_place(partial: Path, folder: Path) -> None:
+    """Put a filled folder where it belongs; a finished stage that stands there goes."""
+    for name in (MARK, CHECKPOINT):
+        (partial / name).unlink(missing_ok=True)
+    check_stage(folder)
+    if folder.exists():
+        _remove(folder)
+    partial.replace(folder)
 
 
 def partial_of(folder: Path) -> Path:
