@@ -59,7 +59,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "stages",
     ),
     "studies": ("bias finished models texts", "stages", "detection", "finetune"),
-    "training": ("features", "evidence readers roberta"),
+    "training": ("features", "evidence readers roberta", "transfer"),
     "files": (
         "extracted installed legible pdf_pages sheets",
         "pdf_lines word",

@@ -76,7 +76,7 @@ def transfer(
     """How a detector trained on one family of generators, kind of text or year finds the others:
     the post's table. Interrupted, the same command continues.
     """
-    from staged.training.readers.transfer import VIEWS
+    from staged.training.transfer import VIEWS
 
     with count_progress("texts") as progress:
         cells = verbs.transfer(plan, out, work=work, device=device, progress=_named(progress))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's
     from staged.studies.finished import FinishedStudy
     from staged.survey.plan import SurveySettings
     from staged.survey.results import Survey
-    from staged.training.readers.transfer import Transfer
+    from staged.training.transfer import Transfer
 
 __all__ = [
     "bias",
@@ -283,7 +283,7 @@ def transfer(
     """
     from staged.plans.shipped import find_plan
     from staged.training.readers.plan import read_readers
-    from staged.training.readers.transfer import build_transfer
+    from staged.training.transfer import build_transfer
 
     file = find_plan(plan)
     return build_transfer(

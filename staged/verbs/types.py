@@ -44,7 +44,7 @@ from staged.studies.bias.results import BiasResult, Tally
 from staged.studies.finished import FinishedStudy
 from staged.survey.plan import SurveySettings
 from staged.survey.results import Survey
-from staged.training.readers.transfer import Transfer
+from staged.training.transfer import Transfer
 
 __all__ = [
     "BPE",

@@ -26,14 +26,14 @@ from staged.detectors.opening import open_examiner
 from staged.errors import CheckpointError, CorpusError, PlanError
 from staged.plans.shipped import find_plan
 from staged.records import HUMAN, MACHINE, count_words
+from staged.training import transfer
 from staged.training.readers import encoder as encoder_training
-from staged.training.readers import transfer
 from staged.training.readers.combination import fit_combination
 from staged.training.readers.crops import Crops, cropped
-from staged.training.readers.detector import build_readers, even_shares, gather
+from staged.training.readers.detector import build_readers, gather
 from staged.training.readers.encoder import rate, train_encoder
 from staged.training.readers.encoder_base import load_base
-from staged.training.readers.judging import MOST_OF_ONE, judged_crops
+from staged.training.readers.judging import MOST_OF_ONE, even_shares, judged_crops
 from staged.training.readers.labelled import LONGEST, Example, read_labelled, read_people
 from staged.training.readers.plan import ReadersSettings, read_readers
 from tests.conftest import prose, toml

