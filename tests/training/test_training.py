@@ -333,7 +333,7 @@ class TestWhole:
         assert calibration.known_by == known_by(parse_name(str(folder)))
         assert set(calibration.by_kind) == {"essay", "review", ""} - {""}
         assert load_calibration(folder / "calibration-words.json").known_by == known_by(
-            str(folder), with_scorer=False
+            parse_name(str(folder)), with_scorer=False
         )
         assert open_examiner(str(folder), device="cpu").calibration == calibration
         assert (folder / "learned.json").is_file()
