@@ -31,7 +31,7 @@ from staged.plans.shipped import find_plan
 from staged.records import HUMAN, MACHINE, Document
 from staged.storage.marks import EMPTIED, mark_construction
 from staged.training import features
-from staged.training.evidence import generated, passages
+from staged.training.evidence import generated, passages, report, texts
 from staged.training.evidence import training as evidence_training
 from staged.training.evidence.generated import Cell, cells, first_words, generator_of, method_of
 from staged.training.evidence.plan import (
@@ -77,8 +77,8 @@ def settings(tiny: Path, human_folder: Path, tmp_path: Path) -> EvidenceSettings
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence_training, "BLOCK", 32)
-    monkeypatch.setattr(evidence_training, "FEWEST", 2)
+    monkeypatch.setattr(texts, "BLOCK", 32)
+    monkeypatch.setattr(report, "FEWEST", 2)
 
 
 @pytest.mark.usefixtures("small")
@@ -236,8 +236,8 @@ class TestTraining:
             build_detector(tmp_path / "out", replace(settings, rarer=9.0))
         assert {path.name: path.read_bytes() for path in place.iterdir()} == kept
         monkeypatch.undo()
-        monkeypatch.setattr(evidence_training, "BLOCK", 32)
-        monkeypatch.setattr(evidence_training, "FEWEST", 2)
+        monkeypatch.setattr(texts, "BLOCK", 32)
+        monkeypatch.setattr(report, "FEWEST", 2)
         build_detector(tmp_path / "out", replace(settings, rarer=9.0))
         (place / "notes.txt").write_text("mine", encoding="utf-8")
         with pytest.raises(ArtifactError, match=r"notes\.txt"):

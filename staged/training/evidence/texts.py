@@ -1,0 +1,79 @@
+"""All texts of a plan: gathered, read under a scorer, those of tests kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from staged.detectors.kinds.evidence import Matrix, one_line
+from staged.detectors.normal.normalize import normalize
+from staged.model.causal import CausalLM
+from staged.progress import NamedProgress
+from staged.records import MACHINE, Document
+from staged.storage.writing import write_atomic
+from staged.training.evidence.generated import build_machine, generator_of
+from staged.training.evidence.passages import attacked, build_human, corpus_of, is_clean
+from staged.training.evidence.plan import EvidenceSettings
+from staged.training.features import features_of
+
+BLOCK = 128  # texts whose features are one file
+
+
+def gather(
+    folder: Path, settings: EvidenceSettings, *, device: str, progress: NamedProgress
+) -> list[Document]:
+    """All texts of the plan, with the human ones under its attacks."""
+    human = build_human(folder / "human", settings)
+    machine = build_machine(
+        folder / "samples",
+        human,
+        settings,
+        device=device,
+        progress=lambda done, total: progress("samples", done, total),
+    )
+    return human + attacked(human, settings) + machine
+
+
+def read_features(
+    folder: Path,
+    documents: Sequence[Document],
+    scorer: str,
+    most_tokens: int,
+    load: Callable[[], CausalLM],
+    *,
+    progress: NamedProgress,
+) -> Matrix:
+    """(documents, features) under a scorer, of the texts as a detector reads them."""
+    texts = [one_line(normalize(document.text).text) for document in documents]
+    batches = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
+    return features_of(
+        folder,
+        batches,
+        scorer,
+        load,
+        most_tokens=most_tokens,
+        progress=partial(progress, "features"),
+    )
+
+
+def keep_test(folder: Path, documents: Sequence[Document]) -> None:
+    """The texts that neither trained nor calibrated, as corpora: `human/CORPUS.jsonl`,
+    `machine/GENERATOR.jsonl`.
+    """
+    files: dict[Path, list[str]] = {}
+    for one in documents:
+        if one.split == "test" and (one.label == MACHINE or is_clean(one)):
+            name = (
+                Path("machine", generator_of(one))
+                if one.label == MACHINE
+                else Path("human", corpus_of(one))
+            )
+            row = json.dumps(
+                {"text": one.text, "source": one.source, "label": one.label}, ensure_ascii=False
+            )
+            files.setdefault(folder / f"{name}.jsonl", []).append(row + "\n")
+    for path, rows in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, "".join(rows).encode())
