@@ -21,7 +21,7 @@ from staged.attacks.kinds import ATTACKS, check_attacks
 from staged.attacks.table import CLEAN, Reading, Row, corrected, measured, under
 from staged.detectors.calibration.calibration import Calibration, check_fpr
 from staged.detectors.calibration.error_rates import ALL, called, grouped
-from staged.detectors.calibration.fit import domain_of, refuse_shared
+from staged.detectors.calibration.parts import domain_of, refuse_shared
 from staged.detectors.calibration.scoring import AT_ONCE, in_batches, scored
 from staged.detectors.contract import Detector
 from staged.detectors.coverage.reasons import comparable_words

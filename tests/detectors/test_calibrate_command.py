@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.corpus.files import read_corpus
-from staged.detectors.calibration import fit, scoring
+from staged.detectors.calibration import fit, parts, scoring
 from staged.detectors.calibration.calibration import fit_calibration
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.errors import CheckpointError, CorpusError, PlanError, StagedError
@@ -57,7 +57,7 @@ class TestPassages:
         self, sentences: int, bins: list[int]
     ) -> None:
         whole = document(1, sentences)
-        found = fit.passages(whole, seed=1)
+        found = parts.passages(whole, seed=1)
         words = [count_words(one.text) for one in found]
         assert len(words) == len(bins)
         assert all(
@@ -67,12 +67,12 @@ class TestPassages:
 
     def test_in_its_own_bin_a_document_stands_as_it_is(self) -> None:
         whole = document(1, 15)
-        assert fit.passages(whole, seed=1)[-1] is whole
+        assert parts.passages(whole, seed=1)[-1] is whole
 
     def test_lengths_vary_and_depend_on_the_seed_alone(self) -> None:
         texts = [document(seed, 200) for seed in range(12)]
         once, again, other = (
-            [p.text for one in texts for p in fit.passages(one, seed=seed)] for seed in (1, 1, 2)
+            [p.text for one in texts for p in parts.passages(one, seed=seed)] for seed in (1, 1, 2)
         )
         assert once == again != other
         assert len({count_words(text) for text in once[::4]}) > 3
@@ -85,7 +85,7 @@ class TestPassages:
             "news/x.jsonl:3#0001": "news",
             "w.jsonl:3#0001": "w",
         }
-        assert {one: fit.domain_of(document(1, 1, one)) for one in named} == named
+        assert {one: parts.domain_of(document(1, 1, one)) for one in named} == named
 
 
 class TestCalibrate:
@@ -240,7 +240,7 @@ class TestCalibrate:
 
 
 def fitted_texts(one: Document) -> list[str]:
-    return [passage.text for passage in fit.passages(one, seed=1)]
+    return [passage.text for passage in parts.passages(one, seed=1)]
 
 
 def run(*arguments: str) -> str:

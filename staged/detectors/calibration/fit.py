@@ -4,31 +4,25 @@ part, measured on the other.
 
 from __future__ import annotations
 
-import random
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from staged.corpus.learned import read_learned
-from staged.corpus.passages import cut, word_counts
-from staged.corpus.splits import assign
 from staged.detectors.calibration.calibration import (
     EDGES_WORDS,
     FORM,
-    PLAIN_DOMAIN,
     Calibration,
     check_fpr,
     fit_calibration,
 )
 from staged.detectors.calibration.error_rates import Achieved, achieved_rates, promised
+from staged.detectors.calibration.parts import cut_up, domain_of, parted
 from staged.detectors.calibration.scoring import in_batches, scored
 from staged.detectors.contract import Detector
-from staged.detectors.coverage.reasons import comparable_words, coverage_of, is_unspaced
+from staged.detectors.coverage.reasons import comparable_words, coverage_of
 from staged.detectors.names import parse_name
-from staged.detectors.normal.normalize import normalize
 from staged.errors import CorpusError, PlanError
 from staged.notes import note
 from staged.progress import Progress, silent
@@ -36,9 +30,6 @@ from staged.records import Document
 from staged.storage.json_files import read_json
 from staged.storage.pieces import continued
 
-HELD_OUT = 0.3  # share of the human text, by characters, that a calibration is measured on
-SHORTEST_BUDGET = 1.25  # times a bin's shortest length: room for whole sentences
-ROW = re.compile(r"(.+):\d+(?:#\d+)*")  # the id of a file's row, or of a passage of it
 NAMED = 3  # of the texts that are refused
 
 
@@ -124,64 +115,45 @@ def calibrate(
     """
     check_options(fpr, seed)
     refuse_taught(name, [*human, *(held_out or ())])
-    human, machine = _distinct(human), _distinct(machine)
-    held_out = None if held_out is None else _distinct(held_out)
-    people = [*human, *(held_out or ())]
-    refuse_shared(
-        people,
-        machine,
-        "machine-written texts are among the human ones; a text is one or the other",
-    )
-    if held_out is None:
-        if len({one.source for one in human}) == 1:
-            raise CorpusError(
-                "the human text has a single source, so none can be held out; give more, or"
-                " --held-out other human text"
-            )
-        part = assign(human, {"valid": 1 - HELD_OUT, "test": HELD_OUT}, seed=seed)
-        human, held_out = (
-            [one for one in human if part[one.source] == split] for split in ("valid", "test")
-        )
-    else:
-        refuse_shared(
-            human, held_out, "held-out texts are among the human texts to fit on; hold out others"
-        )
-    parts = [
-        [passage for one in part for passage in passages(one, seed=seed, edges_words=edges_words)]
-        for part in (human, machine, held_out)
-    ]
-    if not parts[0]:
-        spaces = (
-            "; in scripts without spaces words do not say how long a text is"
-            if any(is_unspaced(one.text) for one in human)
-            else ""
-        )
-        raise CorpusError(
-            f"no human text to calibrate on has {edges_words[0]} words; give longer ones{spaces}"
-        )
-    texts = [[normalize(one.text).text for one in part] for part in parts]
+    parts = parted(human, machine, held_out, seed=seed)
+    people, machines, unseen = cut_up(parts, seed=seed, edges_words=edges_words)
     with continued(out, identity, pieces="*.json", form=FORM) as folder:
-        scores = scored(
-            folder, detector, in_batches([text for part in texts for text in part]), progress
-        )
-        fit_on, fit_machine, measured = (
-            [
-                (scores[text], comparable_words(text), domain_of(one))
-                for text, one in zip(*both, strict=True)
-            ]
-            for both in zip(texts, parts, strict=True)
-        )
-        calibration = fit_calibration(
-            name,
-            [(score, words) for score, words, _ in fit_on],
-            [(score, words) for score, words, _ in fit_machine],
-            domains=[domain for _, _, domain in fit_on],
-            edges_words=edges_words,
-            known_by=known_by,
-            covers=coverage_of(texts[0]),
+        batches = in_batches([one.text for one in (*people, *machines, *unseen)])
+        scores = scored(folder, detector, batches, progress)
+        calibration = _fitted(
+            name, people, machines, scores, edges_words=edges_words, known_by=known_by
         )
         calibration.save(out)
-    return Fitted(calibration, fpr, tuple(achieved_rates(calibration, measured, fpr)))
+    rates = achieved_rates(calibration, _rows(unseen, scores), fpr)
+    return Fitted(calibration, fpr, tuple(rates))
+
+
+def _fitted(
+    name: str,
+    people: Sequence[Document],
+    machines: Sequence[Document],
+    scores: Mapping[str, float],
+    *,
+    edges_words: Sequence[int],
+    known_by: Sequence[str],
+) -> Calibration:
+    rows = _rows(people, scores)
+    return fit_calibration(
+        name,
+        [(score, words) for score, words, _ in rows],
+        [(score, words) for score, words, _ in _rows(machines, scores)],
+        domains=[domain for _, _, domain in rows],
+        edges_words=edges_words,
+        known_by=known_by,
+        covers=coverage_of([one.text for one in people]),
+    )
+
+
+def _rows(
+    documents: Sequence[Document], scores: Mapping[str, float]
+) -> list[tuple[float, int, str]]:
+    """(score, words, domain) of each."""
+    return [(scores[one.text], comparable_words(one.text), domain_of(one)) for one in documents]
 
 
 def refuse_taught(detector: str, human: Sequence[Document]) -> None:
@@ -216,24 +188,6 @@ def note_taught_corpora(detector: str, corpora: Sequence[str | None]) -> None:
         )
 
 
-def _distinct(documents: Sequence[Document]) -> list[Document]:
-    """Of equal texts the first."""
-    found: dict[str, Document] = {}
-    for one in documents:
-        found.setdefault(one.text, one)
-    return list(found.values())
-
-
-def refuse_shared(those: Sequence[Document], others: Sequence[Document], said: str) -> None:
-    """Refuse texts that stand in both.
-
-    Raises:
-        CorpusError: there are some; `said` goes on behind their number.
-    """
-    if both := {one.text for one in those} & {one.text for one in others}:
-        raise CorpusError(f"{len(both):,} of the {said}")
-
-
 def check_options(fpr: float, seed: int) -> None:
     """Refuse what `calibrate` cannot work with, before anything is loaded.
 
@@ -243,40 +197,3 @@ def check_options(fpr: float, seed: int) -> None:
     check_fpr(fpr)
     if seed < 0:
         raise PlanError(f"the seed must be 0 or more, not {seed}")
-
-
-def passages(
-    document: Document, *, seed: int, edges_words: Sequence[int] = EDGES_WORDS
-) -> list[Document]:
-    """A document at every length it has: at most one text a bin.
-
-    In its own bin a document stands whole (beyond twice the last edge, as a passage of up to that);
-    in each shorter one as a passage of whole sentences, of random length and from a random place.
-    Passages of different bins may overlap: they are never compared with each other.
-    """
-    words = comparable_words(document.text)
-    texts = []
-    for low, high in pairwise((*edges_words, 2 * edges_words[-1] + 1)):
-        if low <= words < high:
-            texts.append(document)
-        elif words >= high:
-            stream = random.Random(f"{seed} {low} {document.id}")
-            found = cut(
-                document,
-                word_counts,
-                budget=stream.randint(min(int(low * SHORTEST_BUDGET), high - 1), high - 1),
-                minimum=low,
-            )
-            texts += [stream.choice(found)] if found else []
-    return texts
-
-
-def domain_of(document: Document) -> str:
-    """What a document is grouped by: the folder it lies in below the corpus's own, or the .jsonl or
-    .parquet file; else `text`.
-    """
-    row = ROW.fullmatch(document.id)
-    path = PurePosixPath(row[1] if row else document.id)
-    if len(path.parts) > 1:
-        return path.parts[0]
-    return path.stem if row else PLAIN_DOMAIN
