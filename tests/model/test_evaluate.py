@@ -25,8 +25,8 @@ from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
 from staged.model.reading import likelihood
 from staged.model.reading.bits_interval import bits_per_byte_interval
-from staged.model.reading.evaluate import Evaluation, evaluate, token_bytes, token_nats
-from staged.model.reading.likelihood import encode_document, sliding_windows
+from staged.model.reading.evaluate import Evaluation, evaluate, token_bytes
+from staged.model.reading.likelihood import encode_document, sliding_windows, token_nats
 from tests.conftest import prose
 
 N_CTX = 128  # of the tiny model
@@ -473,6 +473,6 @@ evaluate(sys.argv[1], sys.argv[2], batch=1, out=Path(sys.argv[3]), progress=prog
         seen: list[int] = []
         real = likelihood.score_batch
         monkeypatch.setattr(
-            "staged.model.reading.evaluate.score_batch", lambda *a: seen.append(1) or real(*a)
+            "staged.model.reading.likelihood.score_batch", lambda *a: seen.append(1) or real(*a)
         )
         return seen

@@ -12,9 +12,8 @@ import hashlib
 import math
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,8 @@ from staged.files.texts import STDIN, Reading, read_text
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model, model_folder
 from staged.model.formats.layouts import weight_files
-from staged.model.gpt2.model import GPT2
 from staged.model.reading.bits_interval import CONFIDENCE, Interval, bits_per_byte_interval
-from staged.model.reading.likelihood import (
-    Ids,
-    Nats,
-    Window,
-    batches,
-    encode_document,
-    score_batch,
-    sliding_windows,
-)
+from staged.model.reading.likelihood import Ids, Nats, encode_document, token_nats
 from staged.model.reading.paper_results import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
 from staged.progress import Progress, silent
 from staged.records import HUMAN, Document, count_words
@@ -47,7 +37,7 @@ from staged.settings import LARGEST
 from staged.storage.digests import sha256_file
 from staged.storage.forms import holds
 from staged.storage.json_files import write_json
-from staged.storage.pieces import ARRAY, cached, continued
+from staged.storage.pieces import continued
 
 RESULT = holds("nats_per_token", "bits_per_byte", "published")  # the form of what `evaluate` writes
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -153,6 +143,33 @@ def evaluate(
         PlanError: stride, batch or precision out of range, or `out` is no .json file.
         ArtifactError: the file cannot be written.
     """
+    _check_options(precision, batch, out)
+    gpt2, bpe = load_model(model, dtype=PRECISIONS[precision])
+    gpt2.to(device)
+    chosen = _stride(stride, gpt2.config.n_ctx)
+    documents = read_documents(file, literal=literal)
+    sequences = [encode_document(bpe, document.text) for document in documents]
+    how = {"stride": chosen, "batch": batch, "precision": precision, "device": device}
+    with _blocks(out, how | _digests(model, sequences)) as blocks:
+        nats = token_nats(
+            gpt2, sequences, stride=chosen, batch=batch, blocks=blocks, progress=progress
+        )
+        width = token_bytes(bpe)
+        result = _evaluation(
+            documents,
+            nats,
+            bits_per_byte_interval(nats, [width[ids[1:]] for ids in sequences]),
+            of=(model, file),
+            precision=precision,
+            n_ctx=gpt2.config.n_ctx,
+            stride=chosen,
+        )
+        if out is not None:
+            write_json(out, result.to_json(), form=RESULT)
+    return result
+
+
+def _check_options(precision: str, batch: int, out: Path | None) -> None:
     if precision not in PRECISIONS:
         raise PlanError(f"evaluate-lm: precision {precision!r}; known: {', '.join(PRECISIONS)}")
     if not 1 <= batch <= LARGEST:
@@ -164,43 +181,44 @@ def evaluate(
             f"{out}: a result is written into a .json file; choose such a name that is not a"
             " folder's"
         )
-    gpt2, bpe = load_model(model, dtype=PRECISIONS[precision])
-    gpt2.to(device)
-    chosen = _stride(stride, gpt2.config.n_ctx)
-    documents = read_documents(file, literal=literal)
-    sequences = [encode_document(bpe, document.text) for document in documents]
-    wanted = {
-        "stride": chosen,
-        "batch": batch,
-        "precision": precision,
-        "device": device,
-    } | _digests(model, sequences)
-    kept = (
-        nullcontext()
-        if out is None
-        else continued(out, wanted, pieces="?????????.npy", form=RESULT)
+
+
+def _blocks(out: Path | None, wanted: dict[str, Any]) -> AbstractContextManager[Path | None]:
+    """The folder of what has been scored already; None where no file is written."""
+    if out is None:
+        return nullcontext()
+    return continued(out, wanted, pieces="?????????.npy", form=RESULT)
+
+
+def _evaluation(
+    documents: Sequence[Document],
+    nats: Sequence[Nats],
+    interval: Interval | None,
+    *,
+    of: tuple[str, str],
+    precision: str,
+    n_ctx: int,
+    stride: int,
+) -> Evaluation:
+    """Sums over the documents.
+
+    Args:
+        of: the model and the file, as they were given.
+    """
+    return Evaluation(
+        model=of[0],
+        file=of[1],
+        precision=precision,
+        n_ctx=n_ctx,
+        stride=stride,
+        documents=len(documents),
+        documents_learned_from=_learned_from(*of, documents),
+        tokens=sum(map(len, nats)),
+        bytes=sum(len(document.text.encode()) for document in documents),
+        words=sum(count_words(document.text) for document in documents),
+        nats=float(sum(one.sum(dtype=np.float64) for one in nats)),
+        interval=interval,
     )
-    with kept as blocks:
-        nats = token_nats(
-            gpt2, sequences, stride=chosen, batch=batch, blocks=blocks, progress=progress
-        )
-        found = Evaluation(
-            model=model,
-            file=file,
-            precision=precision,
-            n_ctx=gpt2.config.n_ctx,
-            stride=chosen,
-            documents=len(documents),
-            documents_learned_from=_learned_from(model, file, documents),
-            tokens=sum(map(len, nats)),
-            bytes=sum(len(document.text.encode()) for document in documents),
-            words=sum(count_words(document.text) for document in documents),
-            nats=float(sum(one.sum(dtype=np.float64) for one in nats)),
-            interval=bits_per_byte_interval(nats, [token_bytes(bpe)[ids[1:]] for ids in sequences]),
-        )
-        if out is not None:
-            write_json(out, found.to_json(), form=RESULT)
-    return found
 
 
 def _digests(model: str, sequences: Sequence[Ids]) -> dict[str, Any]:
@@ -238,50 +256,6 @@ def read_documents(source: str, *, literal: bool = False) -> list[Document]:
             "standard input: holds no text; pipe some in, or name a file instead of -"
         )
     return list(documents_of(Reading(text), STDIN, HUMAN, literal))
-
-
-def token_nats(
-    model: GPT2,
-    sequences: Sequence[Ids],
-    *,
-    stride: int,
-    batch: int,
-    blocks: Path | None = None,
-    progress: Progress = silent,
-) -> list[Nats]:
-    """Of each sequence the negative log-likelihood of each token but the first, in nats.
-
-    Args:
-        stride, batch, progress: as in `evaluate`.
-        blocks: a folder that receives each batch's result, and from which those already there are
-            read.
-    """
-    n_ctx = model.config.n_ctx
-    windows = [
-        window
-        for i, ids in enumerate(sequences)
-        for window in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=stride)
-    ]
-    found = [np.full(len(ids) - 1, np.nan, dtype=np.float32) for ids in sequences]
-    done, total = 0, sum(map(len, found))
-    groups = [[windows[i] for i in indices] for indices in batches(windows, batch * n_ctx)]
-    pieces = (
-        (f"{number:09d}.npy", partial(_nats, model, sequences, group))
-        for number, group in enumerate(groups)
-    )
-    for group, nats_M in zip(groups, cached(blocks, pieces, ARRAY), strict=True):
-        ends = np.cumsum([window.scored for window in group])[:-1]
-        for window, nats in zip(group, np.split(nats_M, ends), strict=True):
-            found[window.sequence][window.first - 1 : window.end] = nats
-        done += len(nats_M)
-        progress(done, total)
-    return found
-
-
-def _nats(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window]) -> Nats:
-    """(M,) nats of one batch, window after window."""
-    nats_M: Nats = score_batch(model, sequences, group)[0].numpy()
-    return nats_M
 
 
 def token_bytes(bpe: BPE) -> npt.NDArray[np.int64]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +21,8 @@ from torch import Tensor
 
 from staged.model.bpe import BPE
 from staged.model.gpt2.model import GPT2
+from staged.progress import Progress, silent
+from staged.storage.pieces import ARRAY, cached
 
 LOGITS_AT_ONCE = 2**24  # 64 MB of float32: 333 tokens of GPT-2's vocabulary
 PIECE = 2**20  # characters; the tokenizer needs some hundred bytes of memory for each at a time
@@ -153,3 +157,49 @@ def encode_document(bpe: BPE, text: str, *, piece: int = PIECE) -> Ids:
         parts.append(np.array(bpe.encode(text[start:end]), dtype=np.int32))
         start = end
     return np.concatenate(parts)
+
+
+def token_nats(
+    model: GPT2,
+    sequences: Sequence[Ids],
+    *,
+    stride: int,
+    batch: int,
+    blocks: Path | None = None,
+    progress: Progress = silent,
+) -> list[Nats]:
+    """Of each sequence the negative log-likelihood of each token but the first, in nats.
+
+    Args:
+        stride: tokens from one window to the next, 1 … n_ctx.
+        batch: full windows computed at once.
+        blocks: a folder that receives each batch's result, and from which those already there are
+            read.
+        progress: called with (tokens scored, all).
+    """
+    n_ctx = model.config.n_ctx
+    windows = [
+        window
+        for i, ids in enumerate(sequences)
+        for window in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=stride)
+    ]
+    found = [np.full(len(ids) - 1, np.nan, dtype=np.float32) for ids in sequences]
+    done, total = 0, sum(map(len, found))
+    groups = [[windows[i] for i in indices] for indices in batches(windows, batch * n_ctx)]
+    pieces = (
+        (f"{number:09d}.npy", partial(_batch_nats, model, sequences, group))
+        for number, group in enumerate(groups)
+    )
+    for group, nats_M in zip(groups, cached(blocks, pieces, ARRAY), strict=True):
+        ends = np.cumsum([window.scored for window in group])[:-1]
+        for window, nats in zip(group, np.split(nats_M, ends), strict=True):
+            found[window.sequence][window.first - 1 : window.end] = nats
+        done += len(nats_M)
+        progress(done, total)
+    return found
+
+
+def _batch_nats(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window]) -> Nats:
+    """(M,) nats of one batch, window after window."""
+    nats_M: Nats = score_batch(model, sequences, group)[0].numpy()
+    return nats_M
