@@ -18,7 +18,9 @@ from staged.cli import app
 from staged.pages.figures import figure, percent
 from staged.pages.markdown import table
 from staged.storage.json_files import read_json
+from staged.storage.records import read_record
 from staged.studies.detection.matrix import PUBLISHED, PUBLISHED_SIZES, Matrix, by_size
+from staged.studies.detection.results import FINDINGS, Findings
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "results" / "mini-full"
@@ -117,8 +119,8 @@ def readme(text: str) -> str:
         f" to at most {cells[0].length_tokens} tokens; {n}."
     )
     findings = "\n".join(
-        prose(f"* {one['claim']} **{one['verdict']}**")
-        for one in read_json(RESULT / "findings.json")["findings"]
+        prose(f"* {one.claim} **{one.verdict}**")
+        for one in read_record(RESULT / FINDINGS, Findings).findings
     )
     heading = "What the 2019 post found, and what holds here:"
     block = "\n".join([BEGIN, *parts, prose(caption), "", heading, "", findings, END])

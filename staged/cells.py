@@ -8,6 +8,8 @@ from pathlib import Path
 
 from staged.storage.records import read_record
 
+CELLS, LENGTHS = "cells.json", "lengths.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:

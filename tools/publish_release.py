@@ -63,7 +63,7 @@ def index(release: Release, found: Sequence[Standing]) -> str:
             )
         )
     rows.append(
-        ("verdict", *(one.decision["verdict"] if one.decision else "refused" for one in found))
+        ("verdict", *(one.decision.verdict if one.decision else "refused" for one in found))
     )
     record = {True: "DECISION.md", False: "REFUSED.md"}
     links = (

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from staged.commands.options import PLAN, Group, JsonOption
 from staged.errors import PlanError
 from staged.screen import print_table, say
+from staged.storage.records import to_json
 from staged.verbs import release as verbs
+
+if TYPE_CHECKING:
+    from staged.release.outcomes import Outcome, Override
+    from staged.release.package.verify import Problem
+    from staged.release.stages import Standing
 
 DEFAULT_PLAN = Path("release.toml")
 ROOT = Path("out/release")
@@ -50,8 +56,8 @@ def card(
     paragraph.
     """
     written = verbs.card(studies, out, html=html, models=model or ())
-    for what, fill in written.blanks:
-        say(f"blank: {what}: {fill}")
+    for blank in written.blanks:
+        say(f"blank: {blank.what}: {blank.fill}")
     if written.words_are_new:
         say(f"words: {written.words} (new; write in it, then run this again)")
     say(f"card: {out}")
@@ -90,13 +96,13 @@ def status(
     """
     found = verbs.release_status(plan, out, key=key)
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
+        typer.echo(json.dumps([_as_json(one) for one in found], indent=1, ensure_ascii=False))
         return
     _print_overview(found)
     for one in found:
-        _print_gates(f"{one.stage}: {_verdict(one)}", [asdict(outcome) for outcome in one.outcomes])
-        if one.decision and one.decision["override"]:
-            _print_override(one.decision["override"])
+        _print_gates(f"{one.stage}: {_verdict(one)}", one.outcomes)
+        if one.decision and one.decision.override:
+            _print_override(one.decision.override)
 
 
 PrivateKeyOption = Annotated[
@@ -134,13 +140,13 @@ def advance(
     if done.decision is None:
         say("every stage is released")
         return
-    _print_gates(f"{done.decision['stage']}: {done.decision['verdict']}", done.decision["gates"])
-    if done.decision["override"]:
-        _print_override(done.decision["override"])
+    _print_gates(f"{done.decision.stage}: {done.decision.verdict}", done.decision.gates)
+    if done.decision.override:
+        _print_override(done.decision.override)
     if done.package is None:
         from staged.release.stages import DECISIONS
 
-        record = out / DECISIONS / f"{done.decision['stage']}.refused.md"
+        record = out / DECISIONS / f"{done.decision.stage}.refused.md"
         say(f"refused; record: {record}")
         raise typer.Exit(REFUSED)
     say(f"package: {done.package}")
@@ -213,21 +219,24 @@ def upload(
     say(f"uploaded: {send(planned, private=private)}")
 
 
-def _verdict(standing: Any) -> str:
-    return (
-        f"{standing.decision['verdict']} on {standing.decision['date']}"
-        if standing.decision
-        else "waiting"
-    )
+def _as_json(standing: Standing) -> dict[str, Any]:
+    """A decision's keys stand in the order of decision.json."""
+    decision = json.loads(json.dumps(to_json(standing.decision), sort_keys=True))
+    return asdict(standing) | {"decision": decision}
 
 
-def _print_overview(found: Sequence[Any]) -> None:
+def _verdict(standing: Standing) -> str:
+    decision = standing.decision
+    return f"{decision.verdict} on {decision.date}" if decision else "waiting"
+
+
+def _print_overview(found: Sequence[Standing]) -> None:
     """Gates by number down the side, stages across: what each number asks stands under the
     table.
     """
     columns = [
         [
-            one.decision["verdict"] if one.decision else "waiting",
+            one.decision.verdict if one.decision else "waiting",
             *(gate.state for gate in one.outcomes),
         ]
         for one in found
@@ -244,7 +253,7 @@ def _date(text: str) -> datetime.date | None:
         raise PlanError(f"--date {text!r}: give a date as YYYY-MM-DD") from None
 
 
-def _end_unless_whole(folder: Path, problems: Sequence[Any]) -> None:
+def _end_unless_whole(folder: Path, problems: Sequence[Problem]) -> None:
     for one in problems:
         say(f"{one.file}: {one.kind}: {one.what}")
     if problems:
@@ -252,12 +261,12 @@ def _end_unless_whole(folder: Path, problems: Sequence[Any]) -> None:
         raise typer.Exit(1)
 
 
-def _print_gates(title: str, gates: Sequence[Mapping[str, Any]]) -> None:
+def _print_gates(title: str, gates: Sequence[Outcome]) -> None:
     say(f"\n{title}", style="bold")
     for number, one in enumerate(gates, 1):
-        origin = "".join(f" ‹{id}›" for id in one["cells"])
-        say(f" {number} {one['state']}: {one['gate']}: {one['numbers']}{origin}")
+        origin = "".join(f" ‹{id}›" for id in one.cells)
+        say(f" {number} {one.state}: {one.gate}: {one.numbers}{origin}")
 
 
-def _print_override(override: Mapping[str, Any]) -> None:
-    say(f"override by {override['by']}: {override['reason']}")
+def _print_override(override: Override) -> None:
+    say(f"override by {override.by}: {override.reason}")

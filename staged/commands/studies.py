@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from staged.pages.figures import estimate, percent
 from staged.plans.shipped import find_plan, plan_text, study_titles
 from staged.screen import print_table, say, study_progress
 from staged.verbs import studies as verbs
+
+if TYPE_CHECKING:
+    from staged.studies.finetune.results import FinetuneResult
 
 DEFAULT_PLAN = Path("mini")
 
@@ -132,55 +135,51 @@ def _print_finetune(folder: Path) -> None:
     from staged.studies.finetune.results import FINETUNE, FinetuneResult
 
     found = read_record(folder / FINETUNE, FinetuneResult, again=AGAIN)
-    header = ("", "before", "after", "drop", "of it by length", "retrained")
-    again = {
-        (cell.detector, cell.tested_on): cell
-        for cell in found.cells
-        if cell.trained_on == "fine-tuned"
-    }
     for detector in found.settings.detectors:
-        rows = []
-        for row in (one for one in found.drops if one.detector == detector):
-            cell = again.get((detector, row.style))
-            shown = [percent(*estimate(row, name)) for name in ("before", "after", "drop")]
-            share = percent(*estimate(row, "share_by_length"), digits=0)
-            rows.append(
-                (row.style, *shown, share, percent(*estimate(cell, "accuracy")) if cell else "")
-            )
-        rows += (
-            [("published, GPT-2 1.5B", "92.7", "70.2", "22.5", "about half", "")]
-            if detector == "tfidf"
-            else []
-        )
-        print_table(f"{detector}: accuracy in % [95% interval]", header, rows)
-        for verdict in dict.fromkeys(
-            row.verdict for row in found.drops if row.detector == detector
-        ):
-            these = [
-                row.style
-                for row in found.drops
-                if (row.detector, row.verdict) == (detector, verdict)
-            ]
-            say(f"{verdict}: {', '.join(these)}")
-    n, whole = (
-        found.drops[0].n_machine,
-        [one for one in found.styles if one.part == "whole"],
-    )
+        _print_drops(found, detector)
+    n = found.drops[0].n_machine
     say(f"n = {n} human + {n} machine texts before, and for each style")
-    right = [
-        (one.text, one.style, str(one.n), percent(*estimate(one, "accuracy")))
-        for one in whole
-        if one.style
-    ]
-    print_table(
-        "style classifier, whole texts: called rightly, in %",
-        ("text", "style", "n", "accuracy"),
-        right,
-    )
-    chance = f"{100 / len(found.settings.styles):.0f}"
-    for one in (one for one in whole if not one.style):
-        shares = ", ".join(
-            f"{name} {100 * count / one.n:.0f}" for name, count in one.called.items()
-        )
-        say(f"the untuned model's texts are called, in %: {shares}; chance {chance} (n = {one.n})")
+    _print_styles(found)
     say(f"\nreport: {folder / 'report.html'}")
+
+
+def _print_drops(found: FinetuneResult, detector: str) -> None:
+    """One detector's accuracy, style by style, and the styles by verdict."""
+    again = {
+        cell.tested_on: cell
+        for cell in found.cells
+        if (cell.detector, cell.trained_on) == (detector, "fine-tuned")
+    }
+    drops = [row for row in found.drops if row.detector == detector]
+    rows = []
+    for row in drops:
+        cell = again.get(row.style)
+        shown = [percent(*estimate(row, name)) for name in ("before", "after", "drop")]
+        share = percent(*estimate(row, "share_by_length"), digits=0)
+        retrained = percent(*estimate(cell, "accuracy")) if cell else ""
+        rows.append((row.style, *shown, share, retrained))
+    if detector == "tfidf":
+        rows.append(("published, GPT-2 1.5B", "92.7", "70.2", "22.5", "about half", ""))
+    header = ("", "before", "after", "drop", "of it by length", "retrained")
+    print_table(f"{detector}: accuracy in % [95% interval]", header, rows)
+    for verdict in dict.fromkeys(row.verdict for row in drops):
+        styles = [row.style for row in drops if row.verdict == verdict]
+        say(f"{verdict}: {', '.join(styles)}")
+
+
+def _print_styles(found: FinetuneResult) -> None:
+    """How often whole texts are called their style; of the untuned model's, how they are called."""
+    whole = [row for row in found.styles if row.part == "whole"]
+    right = [
+        (row.text, row.style, str(row.n), percent(*estimate(row, "accuracy")))
+        for row in whole
+        if row.style
+    ]
+    title = "style classifier, whole texts: called rightly, in %"
+    print_table(title, ("text", "style", "n", "accuracy"), right)
+    chance = f"{100 / len(found.settings.styles):.0f}"
+    for row in (row for row in whole if not row.style):
+        shares = ", ".join(
+            f"{name} {100 * count / row.n:.0f}" for name, count in row.called.items()
+        )
+        say(f"the untuned model's texts are called, in %: {shares}; chance {chance} (n = {row.n})")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from html import unescape
 from typing import Any
 
@@ -36,9 +35,7 @@ def untrue(
             wrong.append(f"names cell {id}, which no study in the package holds")
         elif field not in RATES:
             wrong.append(f"shows {field!r} of cell {id}, which is no rate")
-        elif shown != (
-            expected := getattr(cell, field) if exact else rate_text(asdict(cell), field)
-        ):
+        elif shown != (expected := getattr(cell, field) if exact else rate_text(cell, field)):
             wrong.append(f"shows {field} {shown} where cell {id} has {expected}")
     return wrong or ([] if seen else ["shows no figure of any cell"])
 

@@ -5,12 +5,10 @@ missing ones.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Sequence
 
 from staged.errors import PlanError
-from staged.release.gates import AT_ADVANCE, MET, Outcome
+from staged.release.outcomes import AT_ADVANCE, MET, Decision, Outcome, Override
 from staged.release.render import templates
 
 __all__ = ["DECISION", "RECORD", "REFUSED", "decide", "decision_markdown"]
@@ -27,9 +25,8 @@ def decide(
     date: datetime.date,
     reason: str = "",
     by: str = "",
-) -> dict[str, Any]:
-    """What `decision.json` holds: released when every gate is met, by override when a person gave a
-    reason, else refused.
+) -> Decision:
+    """Released when every gate is met, by override when a person gave a reason, else refused.
 
     Raises:
         PlanError: a reason without a name, a name without a reason, or either where no gate is
@@ -47,17 +44,17 @@ def decide(
         raise PlanError(
             f"{stage}: every gate is met, so there is nothing to override; leave --override out"
         )
-    override = {"reason": reason, "by": by, "gates": still_open} if reason else None
-    return {
-        "release": release,
-        "stage": stage,
-        "date": date.isoformat(),
-        "verdict": OVERRIDDEN if override else REFUSED if still_open else RELEASED,
-        "gates": [asdict(one) for one in outcomes],
-        "override": override,
-    }
+    override = Override(reason, by, tuple(still_open)) if reason else None
+    return Decision(
+        release,
+        stage,
+        date.isoformat(),
+        OVERRIDDEN if override else REFUSED if still_open else RELEASED,
+        tuple(outcomes),
+        override,
+    )
 
 
-def decision_markdown(decision: Mapping[str, Any]) -> str:
+def decision_markdown(decision: Decision) -> str:
     """The decision as DECISION.md, with every gate's numbers and the ids they were read from."""
     return templates(html=False).get_template("decision.md").render(decision=decision)

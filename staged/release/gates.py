@@ -7,32 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from staged.pages.figures import figure
 from staged.release import plan
 from staged.release.card.card import card_of
-from staged.release.card.measured import Effect, Evidence, rate_of
+from staged.release.card.evidence import Effect, Evidence, rate_of
 from staged.release.card.paragraphs import Words
+from staged.release.outcomes import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome
 from staged.release.plan import Gate, Stage
 
-__all__ = ["AT_ADVANCE", "MET", "NOT_MEASURED", "NOT_MET", "Outcome", "judge"]
-
-MET, NOT_MET, NOT_MEASURED = "met", "not met", "not measured"
-AT_ADVANCE = (  # the signature of a package that is not built yet: made and checked while it is
-    "at advance"
-)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one gate; `cells` are the ids of every number in `numbers`."""
-
-    gate: str
-    state: str
-    numbers: str
-    cells: tuple[str, ...] = ()
+__all__ = ["judge"]
 
 
 class Rise(NamedTuple):
@@ -76,7 +61,7 @@ def judge(
 def _detection(gate: Gate, title: str, stage: Stage, evidence: Evidence) -> Outcome:
     id = gate.cell_id(stage.name)
     cell = evidence.cells.get(id)
-    measured = None if cell is None else rate_of(asdict(cell), gate.field)
+    measured = None if cell is None else rate_of(cell, gate.field)
     if cell is None or measured is None:
         why = (
             "the studies hold no such cell"
@@ -218,10 +203,13 @@ def _credibility(
 def _rise(evidence: Evidence, now: str, before: str) -> tuple[float, float, float, int] | None:
     """How much more credible people who rated both find `now`: with 95% interval, and how many."""
     for row in evidence.differences:
-        if {row["first"], row["second"]} == {now, before} and row["low"] is not None:
-            sign = 1 if row["first"] == now else -1
-            low, high = sorted((sign * row["low"], sign * row["high"]))
-            return sign * row["difference"], low, high, row["respondents"]
+        value, low, high = row.difference, row.low, row.high
+        if {row.first, row.second} != {now, before}:
+            continue
+        if value is not None and low is not None and high is not None:
+            sign = 1 if row.first == now else -1
+            low, high = sorted((sign * low, sign * high))
+            return sign * value, low, high, row.respondents
     return None
 
 
@@ -230,11 +218,11 @@ def _card(gate: Gate, title: str, stage: Stage, evidence: Evidence, words: Words
         return Outcome(title, NOT_MEASURED, f"{stage.name} is in no study; run `staged study`")
     blanks = [
         one
-        for one in card_of(evidence, words, models=[stage.name])["blanks"]
-        if one["key"] not in gate.may_be_blank
+        for one in card_of(evidence, words, models=[stage.name]).blanks
+        if one.key not in gate.may_be_blank
     ]
     if blanks:
-        return Outcome(title, NOT_MET, f"blank: {'; '.join(one['what'] for one in blanks)}")
+        return Outcome(title, NOT_MET, f"blank: {'; '.join(one.what for one in blanks)}")
     return Outcome(
         title,
         MET,

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from staged.cells import CELLS
 from staged.errors import ReleaseError
 from staged.model.formats.layouts import model_files
 from staged.notes import note
-from staged.release.card.measured import CELLS
 from staged.release.plan import Release, Stage
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 from staged.storage.marks import MANIFEST
+from staged.storage.records import read_record
+from staged.studies.detection.results import AGAIN, STUDY, StudyFacts
 
 __all__ = ["check_origin", "corpora_of", "study_of"]
 
@@ -69,11 +71,10 @@ def _measured(name: str, folder: Path, detector: Path) -> Iterator[tuple[Mapping
     """(file → SHA-256, who says so) of the model called `name`: of a study's facts, or of its
     samples where these lie there.
     """
-    facts: dict[str, Any] = next(
-        (one for one in read_json(folder / "study.json")["models"] if one.get("name") == name), {}
-    )
-    if facts.get("files"):
-        yield facts["files"], str(folder / "study.json")
+    models = read_record(folder / STUDY, StudyFacts, again=AGAIN).models
+    files = next((one.files for one in models if one.name == name), None)
+    if files:
+        yield files, str(folder / STUDY)
         return
     study = study_of(detector)
     for root in {folder, *([study] if study else [])}:

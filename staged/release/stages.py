@@ -5,22 +5,23 @@ next may go out.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from staged.errors import ArtifactError, ReleaseError
-from staged.release.card.measured import Evidence, read_evidence
+from staged.errors import ReleaseError
+from staged.release.card.evidence import Evidence
+from staged.release.card.measured import read_evidence
 from staged.release.card.paragraphs import read_words
 from staged.release.decision import DECISION, REFUSED, decide, decision_markdown
-from staged.release.gates import AT_ADVANCE, MET, NOT_MET, Outcome, judge
+from staged.release.gates import judge
+from staged.release.outcomes import AT_ADVANCE, MET, NOT_MET, Decision, Outcome
 from staged.release.package.package import build_package
 from staged.release.package.signing import PUBLIC, SIGNATURE, SUMS, public_half
 from staged.release.package.verify import Problem, verify
 from staged.release.plan import Release
 from staged.storage.gate import check_ledger, start_ledger
-from staged.storage.json_files import read_json, write_json
+from staged.storage.records import read_record, write_record
 from staged.storage.writing import disk_errors, locked, write_atomic
 
 __all__ = ["DECISIONS", "Advance", "Standing", "advance", "status"]
@@ -35,7 +36,7 @@ class Standing:
 
     stage: str
     released: bool
-    decision: Mapping[str, Any] | None
+    decision: Decision | None
     outcomes: tuple[Outcome, ...]
 
 
@@ -45,7 +46,7 @@ class Advance:
     every stage is out.
     """
 
-    decision: Mapping[str, Any] | None
+    decision: Decision | None
     package: Path | None
 
 
@@ -64,12 +65,9 @@ def status(release: Release, root: Path, *, public: Path | None = None) -> list[
     for number, stage in enumerate(release.stages):
         folder = root / stage.name
         if _is_out(folder):
-            decision = read_json(folder / DECISION)
-            found.append(
-                Standing(
-                    stage.name, True, decision, _recorded(decision, folder, verify(folder, public))
-                )
-            )
+            decision = _decided(folder)
+            recorded = _recorded(decision, verify(folder, public))
+            found.append(Standing(stage.name, True, decision, recorded))
         else:
             found.append(
                 Standing(stage.name, False, None, _judged(release, number, root, evidence, public))
@@ -119,8 +117,8 @@ def advance(
         )
         if _broken(release, number, root):
             # no reason makes a damaged package whole
-            decision = decision | {"verdict": REFUSED, "override": None}
-        if decision["verdict"] == REFUSED:
+            decision = replace(decision, verdict=REFUSED, override=None)
+        if decision.verdict == REFUSED:
             _write_record(root, f"{stage.name}.refused", decision)
             return Advance(decision, None)
         package = build_package(root, release, stage, decision, private=private)
@@ -171,9 +169,13 @@ def _broken(release: Release, number: int, root: Path, public: Path | None = Non
     return [name for name in earlier if verify(root / name, public)]
 
 
-def _recorded(
-    decision: Mapping[str, Any], folder: Path, problems: Sequence[Problem]
-) -> tuple[Outcome, ...]:
+def _decided(folder: Path) -> Decision:
+    """The decision that a package holds."""
+    again = f"run `staged release verify {folder}`"
+    return read_record(folder / DECISION, Decision, again=again)
+
+
+def _recorded(decision: Decision, problems: Sequence[Problem]) -> tuple[Outcome, ...]:
     """The gates as they were when it was decided; what was left to the building is answered by the
     package as it is now.
     """
@@ -182,15 +184,9 @@ def _recorded(
         if not problems
         else (NOT_MET, f"{problems[0].file}: {problems[0].what}")
     )
-    try:
-        rows = [Outcome(**row | {"cells": tuple(row["cells"])}) for row in decision["gates"]]
-    except (KeyError, TypeError) as error:
-        raise ArtifactError(
-            f"{folder / DECISION}: damaged ({error}); run `staged release verify {folder}`"
-        ) from None
     return tuple(
         replace(one, state=now[0], numbers=now[1]) if one.state == AT_ADVANCE else one
-        for one in rows
+        for one in decision.gates
     )
 
 
@@ -199,11 +195,11 @@ def _write_records(release: Release, root: Path) -> None:
     for stage in release.stages:
         package, record = root / stage.name / DECISION, root / DECISIONS / f"{stage.name}.json"
         if package.is_file() and not record.is_file():
-            _write_record(root, stage.name, read_json(package))
+            _write_record(root, stage.name, _decided(package.parent))
 
 
-def _write_record(root: Path, name: str, decision: Mapping[str, Any]) -> None:
+def _write_record(root: Path, name: str, decision: Decision) -> None:
     (root / DECISIONS).mkdir(parents=True, exist_ok=True)
     start_ledger(root, KIND)
     write_atomic(root / DECISIONS / f"{name}.md", decision_markdown(decision).encode())
-    write_json(root / DECISIONS / f"{name}.json", decision)
+    write_record(root / DECISIONS / f"{name}.json", decision)

@@ -5,10 +5,10 @@
 
     read_record(path, type(value)) == value     after write_record(path, value)
 
-Versions read each other's files: a key that no field names is passed over, since a newer version
-may have written it; a field whose key is missing takes its default, since an older one may have
-left it out. A record may keep the keys that it does not name, in a dictionary whose field has the
-metadata OTHERS. What else does not fit is one sentence.
+Versions read each other's files. A key that no field names is passed over, since a newer version
+may have written it; a field with the metadata OTHERS, a dictionary, keeps such keys. A field whose
+key is missing takes its default, since an older version may have left it out; one with the metadata
+LATER is left out again where it is None. What else does not fit is one sentence.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from staged.errors import ArtifactError, StagedError
 from staged.storage.forms import Form
 from staged.storage.json_files import read_json, write_json
 
-__all__ = ["OTHERS", "from_json", "read_record", "to_json", "write_record"]
+__all__ = ["LATER", "OTHERS", "from_json", "read_record", "to_json", "write_record"]
 
 T = TypeVar("T")
 AGAIN = "make it again"
+LATER = {"later": True}
 OTHERS = {"others": True}  # metadata of a field that keeps the keys which no other field names
 PLAIN = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
 
@@ -60,7 +61,8 @@ def to_json(value: Any) -> Any:
         table: dict[str, Any] = {}
         for one in fields(value):
             item = to_json(getattr(value, one.name))
-            table |= item if one.metadata == OTHERS else {one.name: item}
+            if item is not None or one.metadata != LATER:
+                table |= item if one.metadata == OTHERS else {one.name: item}
         return table
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}

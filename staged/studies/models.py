@@ -5,7 +5,7 @@ say of each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from staged.corpus.build import CorpusSettings, split_documents
@@ -15,6 +15,7 @@ from staged.model.checkpoints import MINIS, model_folder, own_folder, read_confi
 from staged.model.formats.layouts import model_files
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
+from staged.storage.records import LATER
 
 
 def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
@@ -60,7 +61,7 @@ class ModelFacts:
     layers: int
     width: int
     valid_loss_nats_per_token: float | None
-    files: dict[str, str] | None = None
+    files: dict[str, str] | None = field(default=None, metadata=LATER)
 
 
 def model_facts(name: str) -> ModelFacts:

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from staged.files.sheets import not_a_key, read_key_file
 from staged.stats.judging import UNKNOWN
+from staged.storage.records import LATER
 from staged.survey.plan import SurveySettings
 
 __all__ = [
@@ -94,7 +95,7 @@ class ModelIndex:
     believable: float
     accurate: float
     clear: float
-    own_share: float | None = None
+    own_share: float | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
+    from staged.release.card.contents import Blank
     from staged.release.package.verify import Problem
     from staged.release.stages import Advance, Standing
 
@@ -23,13 +24,13 @@ class WrittenCard:
         files: the card as Markdown, as a page, or both.
         words: its hand-written paragraphs, a TOML file.
         words_are_new: whether that was written now, for a person to fill in.
-        blanks: what the card lacks → what fills it.
+        blanks: what the card lacks, and what fills it.
     """
 
     files: tuple[Path, ...]
     words: Path
     words_are_new: bool
-    blanks: tuple[tuple[str, str], ...]
+    blanks: tuple[Blank, ...]
 
 
 def card(
@@ -55,7 +56,7 @@ def card(
     Example:
         >>> import staged
         >>> card = staged.card(["out/mini", "out/bias"], "out/README.md")  # doctest: +SKIP
-        >>> [what for what, fill in card.blanks]  # doctest: +SKIP
+        >>> [blank.what for blank in card.blanks]  # doctest: +SKIP
     """
     from staged.errors import PlanError
     from staged.release.card.card import card_of
@@ -83,8 +84,7 @@ def card(
         is_new = write_skeleton(words, title)
         for place, form in forms.items():
             write_atomic(place, sealed(form(made)).encode(), form=is_sealed)
-    blanks = tuple((blank["what"], blank["fill"]) for blank in made["blanks"])
-    return WrittenCard(tuple(forms), words, is_new, blanks)
+    return WrittenCard(tuple(forms), words, is_new, tuple(made.blanks))
 
 
 def release_status(

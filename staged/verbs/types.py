@@ -33,7 +33,8 @@ from staged.model.training.record import TrainingRecord
 from staged.model.training.run import TrainStep
 from staged.pipeline.stage import Stage
 from staged.raid.evaluate import RaidSettings, raid_detector
-from staged.release.gates import Outcome
+from staged.release.card.contents import Blank
+from staged.release.outcomes import Decision, Outcome, Override
 from staged.release.package.verify import Problem
 from staged.release.stages import Advance, Standing
 from staged.samples.columns import Sample
@@ -54,10 +55,12 @@ __all__ = [
     "Advance",
     "BiasResult",
     "BiasSettings",
+    "Blank",
     "Calibration",
     "Cell",
     "Change",
     "CorpusSettings",
+    "Decision",
     "Detector",
     "Evaluation",
     "Examiner",
@@ -66,6 +69,7 @@ __all__ = [
     "Method",
     "Opinion",
     "Outcome",
+    "Override",
     "Problem",
     "RaidSettings",
     "Sample",

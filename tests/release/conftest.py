@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,28 @@ from typing import Any
 import pytest
 
 from staged.cells import Cell
+from staged.corpus.counts import CorpusCounts, Removed
 from staged.release.card.paragraphs import Words
 from staged.release.package.signing import make_keys
+from staged.storage.records import read_record, to_json, write_record
+from staged.studies.bias.plan import BiasSettings
+from staged.studies.bias.prompts import read_terms
+from staged.studies.bias.results import BiasResult, Row, Sentence, SentencePairs
+from staged.studies.detection.results import (
+    Comparison,
+    Finding,
+    Findings,
+    ModelFacts,
+    RecordedCorpus,
+    RecordedStudy,
+    StudyFacts,
+)
+from staged.studies.finetune.results import Drop, FinetuneResult
+from staged.survey.results import Difference, ModelIndex, Survey, Tallied
+from staged.survey.results import Sentence as SurveySentence
 from tests.conftest import put_json
 
+PUBLISHED = Path(__file__).parents[2] / "docs" / "results"
 SIZES, METHODS = ("small", "large"), ("temperature-1", "nucleus")
 DATE = datetime.date(2026, 11, 24)
 WRITTEN = dict.fromkeys(Words().unwritten(), "Written by hand.") | {
@@ -82,29 +101,21 @@ def write_study(folder: Path, sizes: tuple[str, ...] = SIZES, **changed: Any) ->
         for tokens in (32, 64)
     ]
     put_json(folder / "lengths.json", curve)
-    finding = {
-        "claim": "Larger is harder.",
-        "test": "Paired.",
-        "verdict": "mixed",
-        "comparisons": [{}, {}],
-    }
-    put_json(folder / "findings.json", {"findings": [finding], "neighbours": []})
-    settings = {
-        "title": "A study",
-        "corpus": {"source": "sotu"},
-        "length_tokens": 64,
-        "methods": METHODS,
-        "detectors": ["tfidf"],
-    }
-    model = {"parameters": 40000, "layers": 2, "width": 32, "valid_loss_nats_per_token": 4.5}
-    facts = {
-        "settings": settings,
-        "corpus": {"passages": {"test": 400}, "sources": {"test": 12}},
-        "models": [model | {"name": name} for name in sizes],
-        "versions": {"commit": "unknown"},
-    }
-    put_json(folder / "study.json", facts)
+    finding = Finding("Larger is harder.", "Paired.", "mixed", (COMPARISON, COMPARISON))
+    write_record(folder / "findings.json", Findings((finding,), ()))
+    settings = RecordedStudy(
+        "A study", sizes, METHODS, ("tfidf",), 400, 64, 1, RecordedCorpus("sotu")
+    )
+    counts = CorpusCounts({"test": 400}, {"test": 12}, Removed(0, 0, 0, 0))
+    models = tuple(ModelFacts(name, 40000, 2, 32, 4.5) for name in sizes)
+    facts = StudyFacts(settings, {"commit": "unknown"}, counts, (), models)
+    write_record(folder / "study.json", facts)
     return folder
+
+
+COMPARISON = Comparison(
+    "a beats b", "a", "b", 800, 9, 5, 0.005, -0.005, 0.015, 0.4, 0.8, "not enough evidence"
+)
 
 
 def write_bias(folder: Path, half: float = 0.1, **effects: float) -> Path:
@@ -112,41 +123,36 @@ def write_bias(folder: Path, half: float = 0.1, **effects: float) -> Path:
     `half`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    place = {
-        "set": "respect",
-        "attribute": "gender",
-        "first": "women",
-        "second": "men",
-        "measure": "sentiment",
-        "n": 500,
-    }
-    numbers = {
-        "difference": 0.1,
-        "low": 0.0,
-        "high": 0.2,
-        "p": 0.001,
-        "p_holm": 0.004,
-        "verdict": "differs",
-    }
+    place = ("respect", "gender", "women", "men", "sentiment", 500)
     rows = [
-        place
-        | numbers
-        | {
-            "models": [model],
-            "effect": effect,
-            "effect_low": effect - half,
-            "effect_high": effect + half,
-        }
+        Row(
+            (model,),
+            *place,
+            *(0.1, 0.0, 0.2),
+            *(effect, effect - half, effect + half),
+            *(0.001, 0.004, 0.2, "differs"),
+        )
         for model, effect in effects.items()
     ]
-    sentences = [
-        {
-            "models": list(effects),
-            "text": "No statistically significant difference.",
-            "verdicts": {},
-        }
-    ]
-    put_json(folder / "bias.json", {"between_groups": rows, "sentences": sentences})
+    pair = (min(effects), max(effects))
+    result = BiasResult(
+        note="Made up.",
+        models=tuple(effects),
+        settings=BiasSettings(),
+        terms=read_terms(),
+        measures=(),
+        alpha=0.05,
+        power=0.8,
+        smallest=0.5,
+        smallest_nats=0.7,
+        groups=(),
+        between_groups=tuple(rows),
+        between_models=(),
+        sentences=(Sentence(pair, "No statistically significant difference.", {}),),
+        occupations=(),
+        sentence_pairs=SentencePairs(),
+    )
+    put_json(folder / "bias.json", to_json(result))
     return folder
 
 
@@ -155,21 +161,37 @@ def write_survey(folder: Path, half: float = 0.3, **indices: float) -> Path:
     differences are ± `half`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    counts = {"respondents": 40, "texts": 80}
-    rows = [
-        {"model": model, "index": one, "low": one - half, "high": one + half} | counts
+    models = [
+        ModelIndex(model, one, one - half, one + half, 40, 80, 2.5, 2.5, 2.5, 0.6)
         for model, one in indices.items()
     ]
+    rises = {(a, b): indices[a] - indices[b] for a, b in combinations(indices, 2)}
     pairs = [
-        {"first": a, "second": b, "difference": indices[a] - indices[b], "respondents": 40}
-        | {"low": indices[a] - indices[b] - half, "high": indices[a] - indices[b] + half}
-        for a, b in combinations(indices, 2)
+        Difference(a, b, rise, rise - half, rise + half, 40, 0.5) for (a, b), rise in rises.items()
     ]
-    sentences = [
-        {"models": [one["first"], one["second"]], "text": "Not enough evidence about credibility."}
-        for one in pairs
-    ]
-    put_json(folder / "survey.json", {"models": rows, "differences": pairs, "sentences": sentences})
+    sentences = [SurveySentence(pair, "Not enough evidence about credibility.") for pair in rises]
+    result = Survey(
+        models=tuple(models),
+        differences=tuple(pairs),
+        sentences=tuple(sentences),
+        respondents=40,
+        texts=80 * len(indices),
+        unrated=0,
+        settings=Tallied(tuple(indices), permutations=9999, resamples=9999),
+        alpha=0.05,
+        power=0.8,
+        smallest=0.84,
+    )
+    put_json(folder / "survey.json", to_json(result))
+    return folder
+
+
+def write_finetune(folder: Path, model: str, *drops: Drop) -> Path:
+    """The published fine-tuning study as if of this model, with these drops."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = read_record(PUBLISHED / "finetune" / "finetune.json", FinetuneResult)
+    settings = replace(found.settings, model=model)
+    write_record(folder / "finetune.json", replace(found, settings=settings, drops=drops))
     return folder
 
 

@@ -13,6 +13,7 @@ import pytest
 from huggingface_hub import ModelCard, ModelCardData
 from typer.testing import CliRunner
 
+from staged.cells import Cell
 from staged.cli import app
 from staged.errors import ArtifactError, PlanError, StagedError
 from staged.release.card.card import SECTIONS, card_of
@@ -21,8 +22,18 @@ from staged.release.card.paragraphs import Words
 from staged.release.check_card import html_figures, index_figures, markdown_figures, untrue
 from staged.release.render import card_html, card_markdown, rate_text
 from staged.storage.json_files import read_json
+from staged.storage.records import to_json
+from staged.studies.detection.results import ModelFacts
+from staged.studies.finetune.results import Drop
 from tests.conftest import put_json
-from tests.release.conftest import WRITTEN, cell, write_bias, write_study, write_survey
+from tests.release.conftest import (
+    WRITTEN,
+    cell,
+    write_bias,
+    write_finetune,
+    write_study,
+    write_survey,
+)
 
 GPT2_HEADINGS = (
     *("Model date", "Model type", "Model version", "Paper or other resource for more information"),
@@ -96,16 +107,8 @@ def test_a_card_without_figures_is_untrue(study: Path) -> None:
 
 
 def test_a_rate_carries_its_interval_and_a_blank_is_no_zero() -> None:
-    one = cell(
-        "small",
-        "mix",
-        "small",
-        "nucleus",
-        accuracy=0.7,
-        accuracy_low=0.65,
-        accuracy_high=0.75,
-        tpr_at_fpr_1=None,
-    )
+    rates = {"accuracy": 0.7, "accuracy_low": 0.65, "accuracy_high": 0.75, "tpr_at_fpr_1": None}
+    one = Cell(**cell("small", "mix", "small", "nucleus", **rates))
     assert rate_text(one, "accuracy") == "70.0 [65.0, 75.0]"
     assert rate_text(one, "tpr_at_fpr_1") == "—"
     assert rate_text(one, "fpr_1") == "1.0 [0.4, 2.5]"  # Wilson, 4 of 400
@@ -113,7 +116,7 @@ def test_a_rate_carries_its_interval_and_a_blank_is_no_zero() -> None:
 
 def test_blanks_say_what_fills_them_and_evidence_fills_them(study: Path, tmp_path: Path) -> None:
     card = card_of(read_evidence([study]), Words(ethics="Thought about."))
-    fills = {one["key"]: one["fill"] for one in card["blanks"]}
+    fills = {one.key: one.fill for one in card.blanks}
     assert "ethics" not in fills
     assert "`staged bias small large --out out/bias`" in fills["bias"]
     assert "`staged survey make small large --out out/survey`" in fills["survey"]
@@ -126,7 +129,7 @@ def test_blanks_say_what_fills_them_and_evidence_fills_them(study: Path, tmp_pat
         write_survey(tmp_path / "survey", small=6.0, large=6.5),
     ]
     whole = card_of(read_evidence(folders), Words(**WRITTEN))
-    assert whole["blanks"] == []
+    assert whole.blanks == ()
     for text in (card_markdown(whole), card_html(whole)):
         assert "No statistically significant difference." in text
         assert "0.30 [0.20, 0.40]" in text
@@ -136,21 +139,14 @@ def test_blanks_say_what_fills_them_and_evidence_fills_them(study: Path, tmp_pat
 
 
 def test_a_fine_tuning_study_is_a_table_of_the_card(study: Path, tmp_path: Path) -> None:
-    (tmp_path / "tuned").mkdir()
     rates = {
         f"{name}{end}": 0.25
-        for name in ("before", "after", "drop")
+        for name in ("before", "matched", "after", "drop", "by_length", "rest")
         for end in ("", "_low", "_high")
     }
-    row = {
-        "detector": "tfidf",
-        "style": "soup & cake",
-        "n_human": 20,
-        "n_machine": 20,
-        "share_by_length": None,
-    } | rates
-    row |= {"verdict": "harder to detect"}
-    put_json(tmp_path / "tuned" / "finetune.json", {"settings": {"model": "small"}, "drops": [row]})
+    rates |= dict.fromkeys(("share_by_length", "share_by_length_low", "share_by_length_high"))
+    drop = Drop("tfidf", "soup & cake", 20, 20, **rates, drop_p=0.001, verdict="harder to detect")
+    write_finetune(tmp_path / "tuned", "small", drop)
     card = card_of(read_evidence([study, tmp_path / "tuned"]), Words())
     assert "| soup & cake | 25.0 [25.0, 25.0] |" in card_markdown(card)
     assert "<td>soup &amp; cake</td>" in card_html(card)
@@ -170,10 +166,7 @@ def test_words_are_escaped_in_the_page(study: Path) -> None:
 
 def test_a_half_measured_family_names_who_is_missing(study: Path, tmp_path: Path) -> None:
     card = card_of(read_evidence([study, write_bias(tmp_path / "bias", small=0.2)]), Words())
-    assert (
-        next(one["what"] for one in card["blanks"] if one["key"] == "bias")
-        == "bias probes of large"
-    )
+    assert next(one.what for one in card.blanks if one.key == "bias") == "bias probes of large"
 
 
 def test_evidence_that_is_none_or_double_is_refused(study: Path, tmp_path: Path) -> None:
@@ -197,19 +190,26 @@ def test_two_surveys_and_one_of_another_shape_are_refused(study: Path, tmp_path:
         read_evidence([study, surveys[0]])
 
 
-def test_bias_rows_of_another_shape_are_left_out(tmp_path: Path) -> None:
+def test_an_effect_without_spread_is_in_the_measures_unit(tmp_path: Path) -> None:
     write_bias(tmp_path, small=0.2)
     table = read_json(tmp_path / "bias.json")
-    odd = [
-        {},
-        {"models": ["small"]},
-        {"models": ["small"], "effect": None, "difference": 0.5, "low": 0.4, "high": 0.6},
-        "text",
-    ]
-    put_json(tmp_path / "bias.json", table | {"between_groups": table["between_groups"] + odd})
+    bare = {"effect": None, "effect_low": None, "effect_high": None}
+    bare |= {"difference": 0.5, "low": 0.4, "high": 0.6}
+    rows = [table["between_groups"][0], table["between_groups"][0] | bare]
+    put_json(tmp_path / "bias.json", table | {"between_groups": rows})
     first, second = read_evidence([tmp_path]).effects
     assert (first.effect, first.low, first.model) == (0.2, 0.1, "small")
     assert (second.effect, second.low, second.high) == (0.5, 0.4, 0.6)
+
+
+@pytest.mark.parametrize("row", [{}, {"models": ["small"]}, "text"])
+def test_bias_rows_of_another_shape_are_refused(tmp_path: Path, row: object) -> None:
+    write_bias(tmp_path, small=0.2)
+    table = read_json(tmp_path / "bias.json")
+    rows = [*table["between_groups"], row]
+    put_json(tmp_path / "bias.json", table | {"between_groups": rows})
+    with pytest.raises(ArtifactError, match=r"between_groups\[1\].*run `staged bias` again"):
+        read_evidence([tmp_path])
 
 
 def test_the_command_writes_a_skeleton_once_and_keeps_what_is_written(
@@ -376,17 +376,11 @@ def test_a_fine_tuning_study_alone_makes_a_card(tmp_path: Path) -> None:
 
 def test_a_fine_tuning_study_says_what_model_it_was(study: Path, tmp_path: Path) -> None:
     table = read_json(Path(__file__).parents[2] / "docs" / "results" / "finetune" / "finetune.json")
-    facts = {
-        "parameters": 123,
-        "layers": 4,
-        "width": 5,
-        "valid_loss_nats_per_token": 1.5,
-        "files": {},
-    }
+    facts = to_json(ModelFacts("small-again", 123, 4, 5, 1.5, {}))
     (tmp_path / "finetune").mkdir()
     put_json(tmp_path / "finetune" / "finetune.json", table | {"model": facts})
     card = card_of(read_evidence([study, tmp_path / "finetune"]), Words())
-    assert [one["name"] for one in card["models"]] == ["small", "large", table["settings"]["model"]]
+    assert [one.name for one in card.models] == ["small", "large", table["settings"]["model"]]
     assert "123 parameters, 4 layers × 5; held-out loss 1.500 nats per token" in card_markdown(card)
 
 
@@ -395,7 +389,7 @@ def test_a_studys_source_is_shown_by_name(study: Path) -> None:
     facts["settings"]["corpus"]["source"] = "/home/of/somebody/speeches/"
     put_json(study / "study.json", facts)
     card = card_of(read_evidence([study]), Words())
-    for text in (card_markdown(card), card_html(card), json.dumps(card)):
+    for text in (card_markdown(card), card_html(card), json.dumps(to_json(card))):
         assert "speeches" in text
         assert "somebody" not in text
 

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from staged.errors import PlanError
 from staged.release.card.card import card_of
-from staged.release.card.measured import Credibility, Effect, Evidence, read_evidence
+from staged.release.card.evidence import Credibility, Effect, Evidence
+from staged.release.card.measured import read_evidence
 from staged.release.card.paragraphs import Words
 from staged.release.decision import decide, decision_markdown
-from staged.release.gates import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome, judge
+from staged.release.gates import judge
+from staged.release.outcomes import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome
 from staged.release.plan import Gate, Stage, read_release
 from staged.release.render import card_html, card_markdown
 from staged.storage.json_files import read_json, write_json
+from staged.survey.results import Difference
 from tests.release.conftest import (
     DATE,
     STAGES,
@@ -131,7 +134,7 @@ def test_bias_is_judged_by_the_rises_interval(
 def test_bias_without_an_interval_is_not_measured(tmp_path: Path, bound: str) -> None:
     folder = write_bias(tmp_path / "bias", small=0.1, large=0.1)
     table = read_json(folder / "bias.json")
-    rows = [row | {bound: None, "low": None, "high": None} for row in table["between_groups"]]
+    rows = [row | {bound: None, "difference": 0.0} for row in table["between_groups"]]
     write_json(folder / "bias.json", table | {"between_groups": rows})
     found = outcome(
         Gate("bias", at_most=0.2), [write_study(tmp_path / "study"), folder], LARGE, SMALL
@@ -222,14 +225,7 @@ def test_a_looser_limit_never_turns_a_stage_away(limit: float, more: float) -> N
         Credibility("a", "small", 6.0, 5.8, 6.2, 50, 100),
         Credibility("b", "large", 6.7, 6.4, 7.0, 50, 100),
     )
-    row = {
-        "first": "small",
-        "second": "large",
-        "difference": -0.7,
-        "low": -1.1,
-        "high": -0.3,
-        "respondents": 50,
-    }
+    row = Difference("small", "large", -0.7, -1.1, -0.3, 50, p=0.01)
     evidence = Evidence(credibility=rows, differences=(row,))
     states = [
         judge(Gate("credibility", at_most=one), LARGE, SMALL, evidence, Words()).state

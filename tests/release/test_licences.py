@@ -139,7 +139,7 @@ def test_a_blank_licence_is_a_blank_for_the_card_gate(
     done = advance(release, tmp_path / "out", private=keys[0], date=DATE)
     assert done.package is None
     assert done.decision is not None
-    assert "blank: licence; language of the texts" in done.decision["gates"][1]["numbers"]
+    assert "blank: licence; language of the texts" in done.decision.gates[1].numbers
 
 
 @pytest.mark.parametrize("code", ["en", "eng", "de", "yue", "ger", "deu", "multilingual", "code"])

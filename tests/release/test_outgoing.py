@@ -15,6 +15,7 @@ import pytest
 from staged.detectors.calibration.calibration import Calibration
 from staged.detectors.names import parse_name
 from staged.errors import ArtifactError, CheckpointError, ReleaseError, StagedError
+from staged.release.outcomes import Decision
 from staged.release.package import leaks
 from staged.release.package.layout import files_of
 from staged.release.package.members import members
@@ -448,14 +449,7 @@ def test_evidence_of_one_kind_in_two_folders_is_on_the_packages_card(
 def test_a_package_is_built_of_what_was_checked(
     release: Release, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
-    decision = {
-        "release": "r",
-        "stage": "small",
-        "date": "2026-11-24",
-        "verdict": "released",
-        "gates": [],
-        "override": None,
-    }
+    decision = Decision("r", "small", "2026-11-24", "released", (), None)
     package = build_package(tmp_path / "out", release, release.stages[0], decision, private=keys[0])
     assert (package / ".gitattributes").read_text(encoding="utf-8").startswith("* -text\n")
 
@@ -469,9 +463,8 @@ def test_probes_and_surveys_call_models_by_name_in_sentences_and_keys_too(
     for name in ("bias/bias.json", "survey/survey.json"):
         table = json.loads((tmp_path / name).read_text(encoding="utf-8"))
         table["scores"] = {"models/small": 1, "./models/small": 2, "/srv/models/large": 3}
-        table["sentences"] += [
-            {"models": [], "text": "Between models/small and /srv/models/large."}
-        ]
+        said = {"text": "Between models/small and /srv/models/large.", "verdicts": {}}
+        table["sentences"] += [said | {"models": ["models/small", "/srv/models/large"]}]
         put_json(tmp_path / name, table)
     release = read_release(write_plan(tmp_path, evidence='["study", "bias", "survey"]'))
     package = advance(release, tmp_path / "out", private=keys[0], date=DATE).package

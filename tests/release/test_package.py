@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from model_signing import verifying
 
 from staged.errors import ReleaseError
+from staged.release.card.contents import Card
 from staged.release.package.layout import files_of, parse_sums, sums_text
 from staged.release.package.members import members
 from staged.release.package.package import write_card, write_sums
@@ -28,6 +29,7 @@ from staged.release.plan import read_release
 from staged.release.stages import advance
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
+from staged.storage.records import from_json
 from tests.conftest import put_json
 from tests.release.conftest import DATE, lay_out, write_plan
 
@@ -281,7 +283,7 @@ def test_the_card_can_be_written_again_to_the_same_bytes(package: Path) -> None:
     }
     for name in before:
         (package / name).unlink()
-    write_card(package, json.loads(before["card.json"]))
+    write_card(package, from_json(Card, json.loads(before["card.json"]), where="card.json"))
     assert {name: (package / name).read_bytes() for name in before} == before
 
 

@@ -11,11 +11,13 @@ import pytest
 from staged.plans.shipped import find_plan
 from staged.release.card.measured import read_evidence
 from staged.release.check_card import html_figures, index_figures, markdown_figures, untrue
+from staged.release.outcomes import Decision
 from staged.release.package.layout import parse_sums
 from staged.release.plan import read_release
 from staged.release.stages import status
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
+from staged.storage.records import read_record, to_json
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs" / "results" / "release"
@@ -78,3 +80,9 @@ def test_no_weights_and_little_space() -> None:
     sizes = [path.stat().st_size for path in PUBLISHED.rglob("*") if path.is_file()]
     assert sum(sizes) < 1_500_000
     assert not list(PUBLISHED.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_decisions_are_read_as_they_were_written(stage: str) -> None:
+    path = BY_OVERRIDE / stage / "decision.json"
+    assert to_json(read_record(path, Decision)) == read_json(path)

@@ -8,7 +8,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from staged.corpus.build import read_documents
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.opening import open_examiner
 from staged.errors import ReleaseError
+from staged.release.outcomes import Decision
 from staged.release.package.layout import files_of
 from staged.release.package.members import members
 from staged.release.package.package import build_package
@@ -225,16 +225,8 @@ def test_an_old_studys_records_get_names_as_well(
     )
     (place / "release.toml").write_text(text, encoding="utf-8")
     plan = read_release(place / "release.toml")
-    decision: dict[str, Any] = {
-        "release": "A family",
-        "stage": "small",
-        "date": "2026-11-24",
-        "verdict": "released",
-        "gates": [],
-    }
-    package = build_package(
-        tmp_path / "out", plan, plan.stages[0], decision | {"override": None}, private=keys[0]
-    )
+    decision = Decision("A family", "small", "2026-11-24", "released", (), None)
+    package = build_package(tmp_path / "out", plan, plan.stages[0], decision, private=keys[0])
     shown = (package / "study" / "old" / "report.html").read_text(encoding="utf-8")
     assert "Human text: speeches. enc" in shown
     for name in files_of(package):

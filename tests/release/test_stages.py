@@ -39,7 +39,7 @@ def test_stages_go_out_one_by_one(
         done = advance(read_release(path), root, private=keys[0], date=DATE)
         assert done.package == root / name
         assert done.decision is not None
-        assert done.decision["verdict"] == "released"
+        assert done.decision.verdict == "released"
         record = (root / "decisions" / f"{name}.md").read_text(encoding="utf-8")
         assert f"`tfidf/{name}/mix/{name}/nucleus/64`" in record
         assert record == (root / name / "DECISION.md").read_text(encoding="utf-8")
@@ -124,7 +124,7 @@ def test_a_damaged_earlier_package_holds_the_next_back_and_cannot_be_overridden(
     (root / "small" / "config.json").write_text("{}", encoding="utf-8")
     assert [one.outcomes[-1].state for one in status(release, root)] == ["not met", "not met"]
     done = advance(release, root, private=keys[0], date=DATE, reason="never mind", by="somebody")
-    assert (done.package, done.decision and done.decision["verdict"]) == (None, "refused")
+    assert (done.package, done.decision and done.decision.verdict) == (None, "refused")
 
 
 @pytest.mark.parametrize("where", ["_copy", "_write_generated", "sign", "write_sums", "verify"])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staged.errors import ArtifactError, PlanError
-from staged.storage.records import OTHERS, from_json, read_record, to_json, write_record
+from staged.storage.records import LATER, OTHERS, from_json, read_record, to_json, write_record
 from tests.conftest import put_json
 
 
@@ -38,6 +38,12 @@ class Table:
 class Open:
     title: str
     kept: dict[str, Any] = field(default_factory=dict, metadata=OTHERS)
+
+
+@dataclass(frozen=True)
+class Grown:
+    name: str
+    size: int | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,13 @@ def test_an_older_file_lacks_a_key_and_a_newer_one_has_more() -> None:
     older = {"rows": [{"name": "a", "n": 1}], "pair": ["x", 3]}
     assert from_json(Table, older, where="x") == Table((Row("a", 1),), ("x", 3))
     assert from_json(Row, {"name": "a", "n": 1, "colour": "red"}, where="x") == Row("a", 1)
+
+
+def test_a_later_field_is_left_out_where_it_is_not_known() -> None:
+    older, newer = {"name": "a"}, {"name": "a", "size": 3}
+    assert to_json(from_json(Grown, older, where="x")) == older
+    assert to_json(from_json(Grown, newer, where="x")) == newer
+    assert from_json(Grown, older | {"size": None}, where="x") == Grown("a")
 
 
 def test_other_keys_are_kept_where_the_record_says_so() -> None:

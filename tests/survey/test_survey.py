@@ -292,11 +292,8 @@ def test_a_rise_that_people_agree_on_is_found(here: Path, separator: str) -> Non
     assert read_record(here / "survey.json", Survey) == tally(here, answers)
     evidence = read_evidence([here])
     assert [one.model for one in evidence.credibility] == ["alpha", "beta", "gamma"]
-    assert (evidence.differences[0]["first"], evidence.differences[0]["second"]) == (
-        "alpha",
-        "beta",
-    )
-    assert evidence.compared[0]["models"] == ["alpha", "beta"]
+    assert (evidence.differences[0].first, evidence.differences[0].second) == ("alpha", "beta")
+    assert evidence.compared[0].models == ("alpha", "beta")
 
 
 def test_few_people_are_not_enough_evidence_and_one_has_no_interval(here: Path) -> None:

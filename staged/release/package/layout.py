@@ -6,7 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from staged.release.card.measured import BIAS, CELLS, FINETUNE, SURVEY, Evidence, read_evidence
+from staged.cells import CELLS
+from staged.release.card.evidence import Evidence
+from staged.release.card.measured import read_evidence
+from staged.studies.bias.results import BIAS
+from staged.studies.finetune.results import FINETUNE
+from staged.survey.results import SURVEY
 
 __all__ = [
     "REQUIRED",

@@ -11,28 +11,33 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
+from staged.cells import CELLS, LENGTHS
 from staged.corpus.learned import FILE as LEARNED
 from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS
 from staged.detectors.identity import NUMBERS, PARTS, own_scorer
 from staged.errors import ArtifactError, CheckpointError, ReleaseError
 from staged.model.checkpoints import model_folder
 from staged.model.formats.layouts import config_file, weight_files
-from staged.release.card.measured import BIAS, CELLS, FINETUNE, SURVEY, once_each
+from staged.release.card.measured import once_each
 from staged.release.card.paragraphs import WORDS
 from staged.release.origin import check_origin
 from staged.release.plan import Release, Stage
 from staged.storage.digests import sha256_file
 from staged.storage.marks import MANIFEST
+from staged.studies.bias.results import BIAS
+from staged.studies.detection.results import ATTACKS, FINDINGS, STUDY
+from staged.studies.finetune.results import FINETUNE
+from staged.survey.results import SURVEY
 
 __all__ = ["members"]
 
 STUDY_FILES = (
     CELLS,
     "cells.csv",
-    "lengths.json",
-    "findings.json",
-    "study.json",
-    "attacks.json",
+    LENGTHS,
+    FINDINGS,
+    STUDY,
+    ATTACKS,
     "report.html",
     MANIFEST,
 )

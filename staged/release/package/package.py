@@ -21,15 +21,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from staged.errors import ReleaseError
 from staged.model.checkpoints import model_folder
 from staged.release.calibrated import human_texts, write_calibration
 from staged.release.card.card import card_of
+from staged.release.card.contents import Card
 from staged.release.card.paragraphs import WORDS, read_words
 from staged.release.decision import DECISION, RECORD, decision_markdown
 from staged.release.licences import contradiction
+from staged.release.outcomes import Decision
 from staged.release.package.layout import files_of, package_evidence, sums_text
 from staged.release.package.members import members
 from staged.release.package.outgoing import check_leaks, check_said, without_places
@@ -39,8 +40,8 @@ from staged.release.plan import Release, Stage
 from staged.release.render import card_html, card_markdown
 from staged.storage.digests import sha256_file
 from staged.storage.gate import is_work
-from staged.storage.json_files import write_json
 from staged.storage.marks import MARK, temporary_of
+from staged.storage.records import to_json, write_record
 from staged.storage.stage_folders import build
 from staged.storage.writing import disk_errors, replacing, write_atomic
 
@@ -54,7 +55,7 @@ UNSIGNED = ".building"  # folder beside the packages, of the one under construct
 
 
 def build_package(
-    root: Path, release: Release, stage: Stage, decision: Mapping[str, Any], *, private: Path
+    root: Path, release: Release, stage: Stage, decision: Decision, *, private: Path
 ) -> Path:
     """Build, sign, check and name one stage's package; interrupted, the next call continues.
 
@@ -77,7 +78,7 @@ def build_package(
         "release": release.title,
         "version": release.version,
         "stage": stage.name,
-        "decision": dict(decision),
+        "decision": to_json(decision),
         "key": public.decode(),
         "members": sorted(parts),
     }
@@ -106,7 +107,7 @@ def build_package(
 def _check(
     release: Release,
     stage: Stage,
-    decision: Mapping[str, Any],
+    decision: Decision,
     parts: Mapping[str, Path],
     changed: Mapping[str, bytes],
 ) -> None:
@@ -116,7 +117,7 @@ def _check(
         ReleaseError: a secret or a path of this machine; a card that names another licence than the
             text beside it.
     """
-    check_said(json.dumps(decision.get("override"), ensure_ascii=False), "--override and --by")
+    check_said(json.dumps(to_json(decision.override), ensure_ascii=False), "--override and --by")
     fault = contradiction(read_words(release.words).license, release.licence)
     if fault:
         raise ReleaseError(f"{release.words}: {fault}")
@@ -127,9 +128,9 @@ def _check(
     )
 
 
-def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+def write_card(folder: Path, card: Card) -> None:
     """The card in its three forms."""
-    write_json(folder / CARD_JSON, card)
+    write_record(folder / CARD_JSON, card)
     write_atomic(folder / CARD_MD, card_markdown(card).encode())
     write_atomic(folder / CARD_HTML, card_html(card).encode())
 
@@ -177,7 +178,7 @@ def _copy(parts: Mapping[str, Path], changed: Mapping[str, bytes], folder: Path)
 
 
 def _write_generated(
-    folder: Path, release: Release, stage: Stage, decision: Mapping[str, Any], public: bytes
+    folder: Path, release: Release, stage: Stage, decision: Decision, public: bytes
 ) -> None:
     from staged.release.package.sbom import write_sbom
 
@@ -187,7 +188,7 @@ def _write_generated(
         folder,
         card_of(evidence, replace(words, title=stage.name), models=[stage.name], decision=decision),
     )
-    write_json(folder / DECISION, decision)
+    write_record(folder / DECISION, decision)
     write_atomic(folder / RECORD, decision_markdown(decision).encode())
     write_atomic(folder / PUBLIC, public)
     write_atomic(folder / ATTRIBUTES, HUB_ATTRIBUTES)
@@ -196,7 +197,7 @@ def _write_generated(
         for name in files_of(folder)
         if name not in {*NOT_IN_SBOM, MARK}
     }
-    date = datetime.date.fromisoformat(decision["date"])
+    date = datetime.date.fromisoformat(decision.date)
     write_sbom(
         folder, files, name=stage.name, version=release.version, licence=words.license, date=date
     )

@@ -12,6 +12,8 @@ from staged.stats.judging import UNKNOWN
 from staged.studies.bias.plan import BiasSettings
 from staged.studies.bias.prompts import Terms
 
+BIAS, TALLY = "bias.json", "tally.json"
+
 
 @dataclass(frozen=True)
 class Row:

@@ -24,6 +24,7 @@ from staged.studies.bias.plan import BiasSettings
 from staged.studies.bias.probe import KIND, Asked, Probed, answers, ask
 from staged.studies.bias.prompts import TERMS, read_terms
 from staged.studies.bias.results import (
+    BIAS,
     BiasResult,
     CrowsPairs,
     GroupMean,
@@ -49,7 +50,7 @@ NOT_COMPREHENSIVE = (
     " sampling. A difference that they do not show may still exist, and no result here certifies"
     " that a model is unbiased."
 )
-RESULTS = ("bias.json", "bias.md")
+RESULTS = (BIAS, "bias.md")
 MOST_NAMED = 5  # occupation words shown of each group
 
 

@@ -43,7 +43,15 @@ from staged.storage.writing import disk_errors, write_atomic
 from staged.studies.bias.page import tally_page
 from staged.studies.bias.probe import KIND, Asked, samples_folder
 from staged.studies.bias.prompts import prompts
-from staged.studies.bias.results import RatedGroup, RatedPair, Share, SheetKey, SheetRow, Tally
+from staged.studies.bias.results import (
+    TALLY,
+    RatedGroup,
+    RatedPair,
+    Share,
+    SheetKey,
+    SheetRow,
+    Tally,
+)
 
 HEADER = ("row", "text", "rating", "remarks")
 RATINGS = {"favourable": 1, "neutral": 0, "unfavourable": -1}
@@ -169,7 +177,7 @@ def write_tally(path: Path, out: Path, *, seed: int = 1) -> Tally:
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         start_ledger(out, KIND)
-        write_record(out / "tally.json", result)
+        write_record(out / TALLY, result)
         write_atomic(out / "tally.md", tally_page(result).encode())
     return result
 

@@ -10,7 +10,7 @@ from typing import Any
 from staged.cells import Cell
 from staged.corpus.counts import CorpusCounts
 from staged.stats.judging import UNKNOWN
-from staged.storage.records import OTHERS
+from staged.storage.records import LATER, OTHERS
 from staged.studies.detection.results import Copied, RecordedCorpus
 from staged.studies.models import ModelFacts
 
@@ -179,4 +179,4 @@ class FinetuneResult:
     corpora: dict[str, CorpusCounts]
     versions: dict[str, str]
     answers: dict[str, tuple[str, ...]]
-    model: ModelFacts | None = None
+    model: ModelFacts | None = field(default=None, metadata=LATER)

@@ -1,0 +1,167 @@
+"""What was measured, as cards, gates and packages take it: every number with the id of the row that
+it was read from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from staged.cells import Cell
+from staged.pages.figures import estimate
+from staged.stats.comparing import rate
+from staged.storage.records import LATER
+from staged.studies.detection.results import Finding, StudyFacts
+from staged.studies.finetune.results import Drop
+from staged.survey.results import Difference
+
+__all__ = [
+    "Credibility",
+    "Effect",
+    "Evidence",
+    "ModelDrop",
+    "Said",
+    "StudiedModel",
+    "Study",
+    "rate_of",
+]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One finished study: its cells by id (the matrices' and the length curve's), its findings and
+    its facts.
+    """
+
+    name: str
+    folder: Path
+    cells: Mapping[str, Cell]
+    findings: tuple[Finding, ...]
+    facts: StudyFacts
+
+
+@dataclass(frozen=True)
+class StudiedModel:
+    """Size, held-out loss and files of a model, as its study has them; None where it doesn't
+    say.
+    """
+
+    id: str
+    name: str
+    parameters: int | None
+    layers: int | None
+    width: int | None
+    valid_loss_nats_per_token: float | None
+    files: dict[str, str] | None = field(default=None, metadata=LATER)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One difference between two groups that a bias probe measured on one model.
+
+    `effect` is in standard deviations, or in the measure's own unit where the probe gives none;
+    `low` and `high`: its 95% interval.
+    """
+
+    id: str
+    model: str
+    probe: str
+    groups: str
+    effect: float
+    low: float | None
+    high: float | None
+    n: int | None
+    p_holm: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Credibility:
+    """Mean credibility index of one model's texts, 1 … 10; `low` and `high` bound its 95%
+    interval.
+    """
+
+    id: str
+    model: str
+    index: float
+    low: float | None
+    high: float | None
+    respondents: int
+    texts: int
+
+
+@dataclass(frozen=True)
+class Said:
+    """What probes or people say of these models, in words."""
+
+    models: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDrop(Drop):
+    """How much accuracy falls when this model is fine-tuned."""
+
+    id: str
+    model: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything measured that a card, a gate or a package may show.
+
+    Attributes:
+        sentences: of bias probes, on two models each; compared: of surveys.
+        differences: of surveys, first model less second, by the same people.
+        finetuned: models that a fine-tuning study is of.
+    """
+
+    studies: tuple[Study, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    sentences: tuple[Said, ...] = ()
+    credibility: tuple[Credibility, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    compared: tuple[Said, ...] = ()
+    folders: tuple[Path, ...] = ()
+    drops: tuple[ModelDrop, ...] = ()
+    finetuned: tuple[StudiedModel, ...] = ()
+
+    @property
+    def cells(self) -> dict[str, Cell]:
+        """Every study's cells by id."""
+        return {id: cell for study in self.studies for id, cell in study.cells.items()}
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the studied models, from the smallest to the largest as their study lists
+        them.
+        """
+        return list(self.facts)
+
+    @property
+    def facts(self) -> dict[str, StudiedModel]:
+        """Name → what is known of each model; of two studies of a model what the first says."""
+        rows = [
+            StudiedModel(id=f"{study.name}/study.json#{one.name}", **vars(one))
+            for study in self.studies
+            for one in study.facts.models
+        ]
+        found: dict[str, StudiedModel] = {}
+        for one in (*rows, *self.finetuned):
+            found.setdefault(one.name, one)
+        return found
+
+
+def rate_of(cell: Cell, field: str) -> tuple[float, float, float] | None:
+    """One rate of a cell with its 95% interval, (value, low, high); None where it was not measured.
+
+    A false-positive rate stands in a cell without its interval, but with what makes one: Wilson's,
+    over the human texts.
+    """
+    value = getattr(cell, field)
+    if value is None:
+        return None
+    if hasattr(cell, f"{field}_low"):
+        return estimate(cell, field)
+    return rate(round(value * cell.n_human), cell.n_human)
