@@ -52,10 +52,8 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
     ),
     "release": (
         "licences outcomes plan",
-        "card",
-        "gates origin",
-        "calibrated render",
-        "check_card decision",
+        "card origin",
+        "calibrated decision gates",
         "package",
         "stages",
     ),

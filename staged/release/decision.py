@@ -8,8 +8,8 @@ import datetime
 from collections.abc import Sequence
 
 from staged.errors import PlanError
+from staged.release.card.render import templates
 from staged.release.outcomes import AT_ADVANCE, MET, Decision, Outcome, Override
-from staged.release.render import templates
 
 __all__ = ["DECISION", "RECORD", "REFUSED", "decide", "decision_markdown"]
 

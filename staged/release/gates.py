@@ -12,7 +12,7 @@ from typing import NamedTuple
 from staged.pages.figures import figure
 from staged.release import plan
 from staged.release.card.card import card_of
-from staged.release.card.evidence import Effect, Evidence, rate_of
+from staged.release.card.measured import Effect, Evidence, rate_of
 from staged.release.card.paragraphs import Words
 from staged.release.outcomes import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome
 from staged.release.plan import Gate, Stage

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from staged.errors import ReleaseError
-from staged.release.card.evidence import Evidence
-from staged.release.card.measured import read_evidence
+from staged.release.card.measured import Evidence
 from staged.release.card.paragraphs import read_words
+from staged.release.card.read_measured import read_evidence
 from staged.release.decision import DECISION, REFUSED, decide, decision_markdown
 from staged.release.gates import judge
 from staged.release.outcomes import AT_ADVANCE, MET, NOT_MET, Decision, Outcome

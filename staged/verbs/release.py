@@ -60,9 +60,9 @@ def card(
     """
     from staged.errors import PlanError
     from staged.release.card.card import card_of
-    from staged.release.card.measured import read_evidence
     from staged.release.card.paragraphs import WORDS, Words, read_words, write_skeleton
-    from staged.release.render import card_html, card_markdown
+    from staged.release.card.read_measured import read_evidence
+    from staged.release.card.render import card_html, card_markdown
     from staged.storage.forms import is_sealed, sealed
     from staged.storage.gate import check_replaceable
     from staged.storage.writing import disk_errors, write_atomic

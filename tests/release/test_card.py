@@ -17,10 +17,10 @@ from staged.cells import Cell
 from staged.cli import app
 from staged.errors import ArtifactError, PlanError, StagedError
 from staged.release.card.card import SECTIONS, card_of
-from staged.release.card.measured import read_evidence
+from staged.release.card.check import html_figures, index_figures, markdown_figures, untrue
 from staged.release.card.paragraphs import Words
-from staged.release.check_card import html_figures, index_figures, markdown_figures, untrue
-from staged.release.render import card_html, card_markdown, rate_text
+from staged.release.card.read_measured import read_evidence
+from staged.release.card.render import card_html, card_markdown, rate_text
 from staged.storage.json_files import read_json
 from staged.storage.records import to_json
 from staged.studies.detection.results import ModelFacts

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from staged.errors import PlanError
 from staged.release.card.card import card_of
-from staged.release.card.evidence import Credibility, Effect, Evidence
-from staged.release.card.measured import read_evidence
+from staged.release.card.measured import Credibility, Effect, Evidence
 from staged.release.card.paragraphs import Words
+from staged.release.card.read_measured import read_evidence
+from staged.release.card.render import card_html, card_markdown
 from staged.release.decision import decide, decision_markdown
 from staged.release.gates import judge
 from staged.release.outcomes import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome
 from staged.release.plan import Gate, Stage, read_release
-from staged.release.render import card_html, card_markdown
 from staged.storage.json_files import read_json, write_json
 from staged.survey.results import Difference
 from tests.release.conftest import (

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from staged.release.card.card import card_of
-from staged.release.card.measured import read_evidence
 from staged.release.card.paragraphs import Words
-from staged.release.render import card_html, card_markdown
+from staged.release.card.read_measured import read_evidence
+from staged.release.card.render import card_html, card_markdown
 from staged.storage.json_files import read_json
 from staged.studies.detection.page import write_report
 from tests.conftest import put_json

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from staged.plans.shipped import find_plan
-from staged.release.card.measured import read_evidence
-from staged.release.check_card import html_figures, index_figures, markdown_figures, untrue
+from staged.release.card.check import html_figures, index_figures, markdown_figures, untrue
+from staged.release.card.read_measured import read_evidence
 from staged.release.outcomes import Decision
 from staged.release.package.layout import parse_sums
 from staged.release.plan import read_release

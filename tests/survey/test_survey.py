@@ -20,7 +20,7 @@ from staged.cli import app
 from staged.errors import ArtifactError, CorpusError, PlanError, StagedError
 from staged.files.sheets import read_sheet, words_digest
 from staged.model.checkpoints import model_folder
-from staged.release.card.measured import read_evidence
+from staged.release.card.read_measured import read_evidence
 from staged.samples import dataset
 from staged.stats.comparing import resampled_means, stream, widened_interval
 from staged.storage.records import read_record

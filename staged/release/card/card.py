@@ -13,7 +13,7 @@ from dataclasses import replace
 from staged.cells import Cell, values
 from staged.errors import PlanError
 from staged.release.card.contents import Analysis, Blank, Card, Claim, StudyLine
-from staged.release.card.evidence import Evidence, Said, Study
+from staged.release.card.measured import Evidence, Said, Study
 from staged.release.card.paragraphs import Words
 from staged.release.outcomes import Decision
 from staged.settings import nearest

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from staged.cells import Cell
-from staged.release.card.evidence import Credibility, Effect, ModelDrop, StudiedModel
+from staged.release.card.measured import Credibility, Effect, ModelDrop, StudiedModel
 from staged.release.card.paragraphs import Words
 from staged.release.outcomes import Decision
 

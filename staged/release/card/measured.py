@@ -1,217 +1,167 @@
-"""Reads what was measured from folders: studies (`cells.json`), fine-tuning studies
-(`finetune.json`), bias probes (`bias.json`), credibility surveys (`survey.json`).
+"""What was measured, as cards, gates and packages take it: every number with the id of the row that
+it was read from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from staged.cells import CELLS, LENGTHS, load_cells
-from staged.errors import ArtifactError
-from staged.notes import note
-from staged.release.card.evidence import (
-    Credibility,
-    Effect,
-    Evidence,
-    ModelDrop,
-    Said,
-    StudiedModel,
-    Study,
-)
-from staged.storage.digests import sha256_file
-from staged.storage.records import read_record
-from staged.studies.bias.results import BIAS, BiasResult, Row
-from staged.studies.detection.results import AGAIN, FINDINGS, STUDY, Findings, StudyFacts
-from staged.studies.finetune.results import FINETUNE, FinetuneResult
-from staged.survey.results import SURVEY, ModelIndex, Survey
+from staged.cells import Cell
+from staged.pages.figures import estimate
+from staged.stats.comparing import rate
+from staged.storage.records import LATER
+from staged.studies.detection.results import Finding, StudyFacts
+from staged.studies.finetune.results import Drop
+from staged.survey.results import Difference
 
-__all__ = ["once_each", "read_evidence"]
+__all__ = [
+    "Credibility",
+    "Effect",
+    "Evidence",
+    "ModelDrop",
+    "Said",
+    "StudiedModel",
+    "Study",
+    "rate_of",
+]
 
 
-def read_evidence(folders: Iterable[Path]) -> Evidence:
-    """Read each folder for what it holds.
-
-    Raises:
-        ArtifactError: a folder holds none of the four, is damaged, two hold a number of the same
-            id, or two are surveys.
+@dataclass(frozen=True)
+class Study:
+    """One finished study: its cells by id (the matrices' and the length curve's), its findings and
+    its facts.
     """
-    folders = once_each(folders)
-    held = {
-        name: [folder for folder in folders if (folder / name).is_file()]
-        for name in (CELLS, FINETUNE, BIAS, SURVEY)
-    }
-    for folder in folders:
-        if not any(folder in these for these in held.values()):
-            raise ArtifactError(
-                f"{folder}: holds no {CELLS}, {FINETUNE}, {BIAS} or {SURVEY}; give the folder of a"
-                " finished study, probe or survey"
-            )
-    if len(held[SURVEY]) > 1:
-        one, other = (folder / SURVEY for folder in held[SURVEY][:2])
-        raise ArtifactError(
-            f"{one} and {other}: two surveys; give one, as people's ratings compare only within it"
-        )
-    parts = [
-        *(_study(folder) for folder in held[CELLS]),
-        *(_finetune(folder / FINETUNE) for folder in held[FINETUNE]),
-        *(_probes(folder / BIAS) for folder in held[BIAS]),
-        *(_survey(folder / SURVEY) for folder in held[SURVEY]),
-    ]
-    _refuse_doubles(parts)
-    return replace(_together(parts), folders=folders)
+
+    name: str
+    folder: Path
+    cells: Mapping[str, Cell]
+    findings: tuple[Finding, ...]
+    facts: StudyFacts
 
 
-def once_each(folders: Iterable[Path]) -> tuple[Path, ...]:
-    """The folders without those that are another one by another spelling, or a copy of a probe or a
-    fine-tuning study.
+@dataclass(frozen=True)
+class StudiedModel:
+    """Size, held-out loss and files of a model, as its study has them; None where it doesn't
+    say.
     """
-    kept: dict[Any, Path] = {}
-    for folder in folders:
-        key = _content(folder) or folder.resolve()
-        if key in kept and folder.resolve() != kept[key].resolve():
-            note(f"{folder}: holds what {kept[key]} holds; it counts once")
-        kept.setdefault(key, folder)
-    return tuple(kept.values())
+
+    id: str
+    name: str
+    parameters: int | None
+    layers: int | None
+    width: int | None
+    valid_loss_nats_per_token: float | None
+    files: dict[str, str] | None = field(default=None, metadata=LATER)
 
 
-def _content(folder: Path) -> tuple[tuple[str, str], ...]:
-    """What evidence a folder holds; nothing of a study or a survey, of which a second one is
-    refused in any case.
+@dataclass(frozen=True)
+class Effect:
+    """One difference between two groups that a bias probe measured on one model.
+
+    `effect` is in standard deviations, or in the measure's own unit where the probe gives none;
+    `low` and `high`: its 95% interval.
     """
-    if (folder / CELLS).is_file() or (folder / SURVEY).is_file():
-        return ()
-    return tuple(
-        (name, sha256_file(folder / name)) for name in (FINETUNE, BIAS) if (folder / name).is_file()
-    )
+
+    id: str
+    model: str
+    probe: str
+    groups: str
+    effect: float
+    low: float | None
+    high: float | None
+    n: int | None
+    p_holm: float | None
+    verdict: str
 
 
-def _together(parts: Sequence[Evidence]) -> Evidence:
-    """The evidence of all folders, kind by kind."""
-    kinds = ("studies", "effects", "sentences", "credibility", "differences", "compared")
-    return Evidence(
-        **{
-            kind: tuple(one for part in parts for one in getattr(part, kind))
-            for kind in (*kinds, "drops", "finetuned")
-        }
-    )
-
-
-def _refuse_doubles(parts: Sequence[Evidence]) -> None:
-    """A number has one origin.
-
-    Args:
-        parts: of one folder each.
+@dataclass(frozen=True)
+class Credibility:
+    """Mean credibility index of one model's texts, 1 … 10; `low` and `high` bound its 95%
+    interval.
     """
-    seen: dict[str, Path] = {}
-    for part in parts:
-        (folder,) = part.folders
-        ids = [f"cell {id!r}" for id in part.cells]
-        ids += [f"effect {id!r}" for id in dict.fromkeys(one.id for one in part.effects)]
-        ids += [f"drop {id!r}" for id in dict.fromkeys(one.id for one in part.drops)]
-        for what in ids:
-            if seen.setdefault(what, folder) != folder:
-                raise ArtifactError(
-                    f"{folder} and {seen[what]} both hold {what}; give one of them, so that a"
-                    " number has one origin"
-                )
+
+    id: str
+    model: str
+    index: float
+    low: float | None
+    high: float | None
+    respondents: int
+    texts: int
 
 
-def _study(folder: Path) -> Evidence:
-    facts = read_record(folder / STUDY, StudyFacts, again=AGAIN)
-    found = read_record(folder / FINDINGS, Findings, again=AGAIN).findings
-    cells = [*load_cells(folder / LENGTHS), *load_cells(folder / CELLS)]
-    name = folder.resolve().name
-    study = Study(name, folder, {cell.id: cell for cell in cells}, found, facts)
-    return Evidence(studies=(study,), folders=(folder,))
+@dataclass(frozen=True)
+class Said:
+    """What probes or people say of these models, in words."""
+
+    models: tuple[str, ...]
+    text: str
 
 
-def _finetune(path: Path) -> Evidence:
-    found = read_record(path, FinetuneResult, again=AGAIN)
-    model = _name(found.settings.model)
-    known = (
-        vars(found.model)
-        if found.model
-        else dict.fromkeys(("parameters", "layers", "width", "valid_loss_nats_per_token"))
-    )
-    studied = StudiedModel(**known | {"id": f"finetune/finetune.json#{model}", "name": model})
-    drops = (
-        ModelDrop(id=f"finetune/{model}/{row.style}/{row.detector}", model=model, **vars(row))
-        for row in found.drops
-    )
-    return Evidence(drops=tuple(drops), finetuned=(studied,), folders=(path.parent,))
+@dataclass(frozen=True, kw_only=True)
+class ModelDrop(Drop):
+    """How much accuracy falls when this model is fine-tuned."""
+
+    id: str
+    model: str
 
 
-def _probes(path: Path) -> Evidence:
-    """Rows of `bias.json` between groups of one model, and what it says of pairs."""
-    found = read_record(path, BiasResult, again="run `staged bias` again")
-    effects = [_effect(row) for row in found.between_groups]
-    return Evidence(
-        effects=tuple(one for one in effects if one.model),
-        sentences=tuple(_said(one.models, one.text) for one in found.sentences if one.text),
-        folders=(path.parent,),
-    )
+@dataclass(frozen=True)
+class Evidence:
+    """Everything measured that a card, a gate or a package may show.
 
-
-def _effect(row: Row) -> Effect:
-    model, (low, high) = _name(row.models[0]), _bounds(row)
-    return Effect(
-        id=f"bias/{model}/{row.set}/{row.attribute}/{row.first}-{row.second}/{row.measure}",
-        model=model,
-        probe=f"{row.set}, {row.measure}",
-        groups=f"{row.first} − {row.second}",
-        effect=row.difference if row.effect is None else row.effect,
-        low=low,
-        high=high,
-        n=row.n,
-        p_holm=row.p_holm,
-        verdict=row.verdict,
-    )
-
-
-def _bounds(row: Row) -> tuple[float | None, float | None]:
-    """The interval in the effect's unit: a preference has it in nats, in which its difference is as
-    well.
+    Attributes:
+        sentences: of bias probes, on two models each; compared: of surveys.
+        differences: of surveys, first model less second, by the same people.
+        finetuned: models that a fine-tuning study is of.
     """
-    if row.effect is None:
-        return row.low, row.high
-    if row.effect_low is not None and row.effect_high is not None:
-        return row.effect_low, row.effect_high
-    if not row.difference:
-        return None, None
-    return row.low * row.effect / row.difference, row.high * row.effect / row.difference
+
+    studies: tuple[Study, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    sentences: tuple[Said, ...] = ()
+    credibility: tuple[Credibility, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    compared: tuple[Said, ...] = ()
+    folders: tuple[Path, ...] = ()
+    drops: tuple[ModelDrop, ...] = ()
+    finetuned: tuple[StudiedModel, ...] = ()
+
+    @property
+    def cells(self) -> dict[str, Cell]:
+        """Every study's cells by id."""
+        return {id: cell for study in self.studies for id, cell in study.cells.items()}
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the studied models, from the smallest to the largest as their study lists
+        them.
+        """
+        return list(self.facts)
+
+    @property
+    def facts(self) -> dict[str, StudiedModel]:
+        """Name → what is known of each model; of two studies of a model what the first says."""
+        rows = [
+            StudiedModel(id=f"{study.name}/study.json#{one.name}", **vars(one))
+            for study in self.studies
+            for one in study.facts.models
+        ]
+        found: dict[str, StudiedModel] = {}
+        for one in (*rows, *self.finetuned):
+            found.setdefault(one.name, one)
+        return found
 
 
-def _survey(path: Path) -> Evidence:
-    """Indices, differences of pairs, and what to say of these."""
-    found = read_record(path, Survey, again="tally the answers again")
-    return Evidence(
-        credibility=tuple(map(_credibility, found.models)),
-        differences=tuple(
-            replace(row, first=_name(row.first), second=_name(row.second))
-            for row in found.differences
-        ),
-        compared=tuple(_said(one.models, one.text) for one in found.sentences),
-        folders=(path.parent,),
-    )
+def rate_of(cell: Cell, field: str) -> tuple[float, float, float] | None:
+    """One rate of a cell with its 95% interval, (value, low, high); None where it was not measured.
 
-
-def _credibility(row: ModelIndex) -> Credibility:
-    model = _name(row.model)
-    return Credibility(
-        f"survey/{model}", model, row.index, row.low, row.high, row.respondents, row.texts
-    )
-
-
-def _said(models: Sequence[str], text: str) -> Said:
-    """A sentence about models, which calls them as they were given."""
-    for model in sorted(models, key=len, reverse=True):
-        text = text.replace(model, _name(model))
-    return Said(tuple(map(_name, models)), text)
-
-
-def _name(model: str) -> str:
-    """A model given as a folder goes by the folder's name, as in studies."""
-    return Path(model).name
+    A false-positive rate stands in a cell without its interval, but with what makes one: Wilson's,
+    over the human texts.
+    """
+    value = getattr(cell, field)
+    if value is None:
+        return None
+    if hasattr(cell, f"{field}_low"):
+        return estimate(cell, field)
+    return rate(round(value * cell.n_human), cell.n_human)

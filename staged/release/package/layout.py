@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from staged.cells import CELLS
-from staged.release.card.evidence import Evidence
-from staged.release.card.measured import read_evidence
+from staged.release.card.measured import Evidence
+from staged.release.card.read_measured import read_evidence
 from staged.studies.bias.results import BIAS
 from staged.studies.finetune.results import FINETUNE
 from staged.survey.results import SURVEY

@@ -18,8 +18,8 @@ from staged.detectors.identity import NUMBERS, PARTS, own_scorer
 from staged.errors import ArtifactError, CheckpointError, ReleaseError
 from staged.model.checkpoints import model_folder
 from staged.model.formats.layouts import config_file, weight_files
-from staged.release.card.measured import once_each
 from staged.release.card.paragraphs import WORDS
+from staged.release.card.read_measured import once_each
 from staged.release.origin import check_origin
 from staged.release.plan import Release, Stage
 from staged.storage.digests import sha256_file

@@ -28,6 +28,7 @@ from staged.release.calibrated import human_texts, write_calibration
 from staged.release.card.card import card_of
 from staged.release.card.contents import Card
 from staged.release.card.paragraphs import WORDS, read_words
+from staged.release.card.render import card_html, card_markdown
 from staged.release.decision import DECISION, RECORD, decision_markdown
 from staged.release.licences import contradiction
 from staged.release.outcomes import Decision
@@ -37,7 +38,6 @@ from staged.release.package.outgoing import check_leaks, check_said, without_pla
 from staged.release.package.signing import ATTRIBUTES, PUBLIC, SIGNATURE, SUMS, public_half, sign
 from staged.release.package.verify import NOT_IN_SBOM, verify
 from staged.release.plan import Release, Stage
-from staged.release.render import card_html, card_markdown
 from staged.storage.digests import sha256_file
 from staged.storage.gate import is_work
 from staged.storage.marks import MARK, temporary_of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from staged.cells import Cell
 from staged.errors import ReleaseError, StagedError
-from staged.release import check_card
+from staged.release.card import check as check_card
 from staged.release.package.layout import (
     REQUIRED,
     SBOM,

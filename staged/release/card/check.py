@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from staged.cells import Cell
 from staged.release.card.card import RATES
-from staged.release.render import rate_text
+from staged.release.card.render import rate_text
 
 __all__ = ["Figure", "html_figures", "index_figures", "markdown_figures", "untrue"]
 

@@ -16,7 +16,7 @@ from staged.pages.figures import estimate, figure, percent
 from staged.pages.rendering import environment
 from staged.release.card.card import RATES, SECTIONS
 from staged.release.card.contents import Card
-from staged.release.card.evidence import Credibility, Effect, ModelDrop, rate_of
+from staged.release.card.measured import Credibility, Effect, ModelDrop, rate_of
 from staged.release.outcomes import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Decision
 
 __all__ = ["card_html", "card_markdown", "rate_text", "templates"]
@@ -45,7 +45,7 @@ def rate_text(cell: Cell, field: str) -> str:
 
 def templates(*, html: bool) -> Environment:
     """Templates of this room."""
-    made = environment("staged.release", html=html)
+    made = environment("staged.release.card", html=html)
     made.filters |= {
         "rate": rate_text,
         "number": _number,
