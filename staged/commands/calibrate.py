@@ -90,19 +90,32 @@ def calibrate(
 
 def _print_fitted(facts: dict[str, Any]) -> None:
     """Thresholds by length, achieved rates by group, and what they say of the nominal rate."""
+    nominal = f"{100 * facts['fpr']:.3g}%"
+    _print_lengths(facts, nominal)
+    header = ("domain", "length", "n", "flagged", "rate [95% interval]", f"nominal {nominal}")
+    print_table("on held-out human text", header, list(map(_achieved_line, facts["achieved"])))
+    abstained = next((one["abstained"] for one in facts["achieved"]), 0)
+    say(
+        f"n: held-out texts that could be flagged; {abstained:,} could not, being too short or of a"
+        " length with too few texts"
+    )
+    say(
+        "off by: percentage points from the nominal rate to the interval's nearer end; rows over"
+        " all lengths count a document once a length, so their true uncertainty is larger"
+    )
+
+
+def _print_lengths(facts: dict[str, Any], nominal: str) -> None:
+    """A row a length: how many texts it rests on, its threshold, and the rate that this holds."""
     from staged.detectors.calibration.calibration import humans_needed
 
-    nominal = f"{100 * facts['fpr']:.3g}%"
+    needed = humans_needed(facts["fpr"])
     rows = [
         (
             one["length"],
             f"{one['n_human']:,}",
             f"{one['n_machine']:,}",
-            (
-                f"takes {humans_needed(facts['fpr']):,} texts"
-                if one["threshold"] is None
-                else f"{one['threshold']:.4g}"
-            ),
+            f"takes {needed:,} texts" if one["threshold"] is None else f"{one['threshold']:.4g}",
             percent(*estimate(one, "rate"), digits=2, unit="%"),
         )
         for one in facts["lengths"]
@@ -115,30 +128,16 @@ def _print_fitted(facts: dict[str, Any]) -> None:
             " a higher --fpr",
             style="bold",
         )
-    measured = [
-        (
-            one["domain"],
-            one["length"],
-            f"{one['n']:,}",
-            f"{one['false_positives']:,}",
-            percent(one["rate"], one["low"], one["high"], digits=2, unit="%"),
-            _against(one["within"], one["off_by"]),
-        )
-        for one in facts["achieved"]
-    ]
-    print_table(
-        "on held-out human text",
-        ("domain", "length", "n", "flagged", "rate [95% interval]", f"nominal {nominal}"),
-        measured,
-    )
-    abstained = next((one["abstained"] for one in facts["achieved"]), 0)
-    say(
-        f"n: held-out texts that could be flagged; {abstained:,} could not, being too short or of a"
-        " length with too few texts"
-    )
-    say(
-        "off by: percentage points from the nominal rate to the interval's nearer end; rows over"
-        " all lengths count a document once a length, so their true uncertainty is larger"
+
+
+def _achieved_line(one: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        one["domain"],
+        one["length"],
+        f"{one['n']:,}",
+        f"{one['false_positives']:,}",
+        percent(one["rate"], one["low"], one["high"], digits=2, unit="%"),
+        _against(one["within"], one["off_by"]),
     )
 
 

@@ -16,12 +16,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from staged.commands.options import (
-    CalibrationOption,
-    DetectorOption,
-    DeviceOption,
-    ThreadsOption,
-)
+from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, ThreadsOption
 from staged.errors import PlanError
 from staged.files.sheets import defused
 from staged.pages.figures import counted
@@ -103,25 +98,15 @@ def detect(
     """Is this text machine-written, how sure, and why. Nobody should be accused on a score
     alone.
     """
-    if sum((as_json, as_csv, html is not None, out is not None)) > 1:
-        raise PlanError("detect: give one of --json, --csv, --html and --out")
-    if out is not None and out.suffix != ".jsonl":
-        raise PlanError(
-            f"{out}: verdicts are written as JSON Lines; choose a name that ends in .jsonl"
-        )
-    if as_csv and segments:
-        raise PlanError(
-            "detect: --csv has no place for parts; give --json or --out with --segments"
-        )
+    _check_outputs(as_json, as_csv, html, out, segments=segments)
     from staged.detectors.inputs import holds_verdicts, read_texts
     from staged.detectors.opening import open_examiner
     from staged.detectors.verdicts import judged, write_judged
     from staged.files.places import refuse_to_replace
 
     refuse_to_replace(out or html, *places, passed_over=holds_verdicts)
-    texts = list(
-        read_texts(places, out=out or html)
-    )  # before the models are read: what is wrong with them is said at once
+    # before the models are read: what is wrong with the texts is said at once
+    texts = list(read_texts(places, out=out or html))
     if html is not None and len(texts) != 1:
         raise PlanError(
             f"detect: --html shows one text, and here are {len(texts)}; give one file, or use --out"
@@ -142,6 +127,21 @@ def detect(
         found = _watched(judged(examiner, texts, segments=segments, at_once=SHOWN), len(texts))
         _print_verdicts(found)
         _print_limits(examiner, found)
+
+
+def _check_outputs(
+    as_json: bool, as_csv: bool, html: Path | None, out: Path | None, *, segments: bool
+) -> None:
+    if sum((as_json, as_csv, html is not None, out is not None)) > 1:
+        raise PlanError("detect: give one of --json, --csv, --html and --out")
+    if out is not None and out.suffix != ".jsonl":
+        raise PlanError(
+            f"{out}: verdicts are written as JSON Lines; choose a name that ends in .jsonl"
+        )
+    if as_csv and segments:
+        raise PlanError(
+            "detect: --csv has no place for parts; give --json or --out with --segments"
+        )
 
 
 def _write_page(html: Path, examiner: Examiner, texts: list[tuple[str, str]]) -> None:
@@ -222,39 +222,36 @@ def _print_limits(examiner: Examiner, found: list[Verdict]) -> None:
     """What the verdicts rest on: why some texts have none, how much was read, and the kinds of text
     that calibrated them.
     """
-    if len(found) > 1:
-        for why, texts in Counter(
-            filter(None, (examiner.reason_for_no_verdict(one) for one in found))
-        ).most_common():
-            say(f"{counted(texts, 'text')} of which nothing can be said: {why}", style="dim")
-    cut = [
-        (tokens, read)
-        for tokens, read in (examiner.token_counts(one.normalized) for one in found)
-        if read < tokens
-    ]
-    if cut:
-        whose = (
-            f"its first {cut[0][1]:,} of {cut[0][0]:,} tokens; --segments judges it part by part"
-        )
-        if len(found) > 1:
-            whose = (
-                f"the first {cut[0][1]:,} tokens of {counted(len(cut), 'long text')}; --segments"
-                " judges them part by part"
-            )
-        say(f"read: {whose}", style="dim")
     from staged.detectors.calibration.calibration import PLAIN_DOMAIN
 
+    if len(found) > 1:
+        reasons = Counter(filter(None, map(examiner.reason_for_no_verdict, found)))
+        for why, texts in reasons.most_common():
+            say(f"{counted(texts, 'text')} of which nothing can be said: {why}", style="dim")
+    _print_cut(examiner, found)
     if examiner.calibration is not None and examiner.calibration.domains:
-        kinds = (
-            ", ".join(one for one in examiner.calibration.domains if one != PLAIN_DOMAIN)
-            or "your own"
-        )
+        kinds = [one for one in examiner.calibration.domains if one != PLAIN_DOMAIN]
         say(
-            f"calibrated on human text of {kinds}: on other kinds, and in other languages, more can"
-            " be flagged",
+            f"calibrated on human text of {', '.join(kinds) or 'your own'}: on other kinds, and in"
+            " other languages, more can be flagged",
             style="dim",
         )
     say(WARNING, style="dim")
+
+
+def _print_cut(examiner: Examiner, found: list[Verdict]) -> None:
+    """How much was read, where that is not all of a text."""
+    counts = (examiner.token_counts(one.normalized) for one in found)
+    cut = [(tokens, read) for tokens, read in counts if read < tokens]
+    if not cut:
+        return
+    whose = f"its first {cut[0][1]:,} of {cut[0][0]:,} tokens; --segments judges it part by part"
+    if len(found) > 1:
+        whose = (
+            f"the first {cut[0][1]:,} tokens of {counted(len(cut), 'long text')}; --segments"
+            " judges them part by part"
+        )
+    say(f"read: {whose}", style="dim")
 
 
 def _print_one(one: Verdict) -> None:

@@ -192,7 +192,6 @@ def convert(
     """
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
-
     with count_progress("tensors") as progress:
         worked = verbs.convert(src, dst, dtype=dtype, progress=progress)
     say(f"{dst}: {'written' if worked else 'already there, nothing to do'}")
@@ -257,7 +256,6 @@ def evaluate_lm(
 def _print_evaluation(result: Any) -> None:
     """This text's figures, how its interval was made, and what the paper published."""
     from staged.model.reading.bits_interval import described
-    from staged.model.reading.paper_results import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
 
     rows = [
         (
@@ -269,23 +267,27 @@ def _print_evaluation(result: Any) -> None:
         )
         for unit, one in result.rates().items()
     ]
-    print_table(
-        f"{result.model} on {result.file}", ("", "count", "nats", "bits", "perplexity"), rows
-    )
-    facts = (
+    header = ("", "count", "nats", "bits", "perplexity")
+    print_table(f"{result.model} on {result.file}", header, rows)
+    say(
         f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision};"
         f" documents: {result.documents:,}, each scored by itself after <|endoftext|>; words are"
         " separated by white space"
     )
-    say(facts)
     say(f"95% interval of bits per byte: {described(result.interval)}")
     if result.documents_learned_from:
-        seen = (
+        say(
             f"the model was trained on {result.documents_learned_from:,} of these documents: this"
-            " says little about new text"
+            " says little about new text",
+            style="bold",
         )
-        say(seen, style="bold")
     say("")
+    _print_published()
+
+
+def _print_published() -> None:
+    from staged.model.reading.paper_results import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
+
     published = [(name, *(f"{value:g}" for value in values)) for name, values in PUBLISHED.items()]
     print_table("GPT-2 as published", ("", *PUBLISHED_SIZES), published)
     say(PUBLISHED_NOTE)

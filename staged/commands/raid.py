@@ -94,13 +94,8 @@ def raid(
             f"{file}: has no labels to measure by: no column 'label' (human or machine), nor"
             " RAID's; add it, or give --out FOLDER or --json to have the scores"
         )
-    settings = RaidSettings(
-        tuple(fpr or (0.01, 0.05)),
-        _conditions(calibrate_on or []),
-        calibration_share,
-        minimum_n,
-        seed,
-    )
+    fprs, conditions = tuple(fpr or (0.01, 0.05)), _conditions(calibrate_on or [])
+    settings = RaidSettings(fprs, conditions, calibration_share, minimum_n, seed)
     with count_progress("texts") as progress:
         result = verbs.evaluate_raid(
             file,
@@ -124,6 +119,7 @@ def raid(
         say(f"{out}: {written}")
 
 
+COLUMNS = ("", "value", "machine texts", "TPR in %", "human texts", "achieved FPR in %", "AUROC")
 SCHEMES = {
     "per_domain": "a threshold for each domain",
     "pooled": "one threshold for all domains, as no domain has enough texts",
@@ -156,52 +152,39 @@ def _print_raid(result: dict[str, Any]) -> None:
     if not result["labelled"]:
         say(f"{result['note']}\n{facts}")
         return
-    unscored = counts["scored"] < counts["rows"]
-    of_scored = ("unscored", "TPR of scored") if unscored else ()
-    header = (
-        "",
-        "value",
-        "machine texts",
-        "TPR in %",
-        "human texts",
-        "achieved FPR in %",
-        "AUROC",
-        *of_scored,
-    )
     for fpr in result["settings"]["fprs"]:
-        found = [
-            one
-            for one in result["calibration"]["thresholds"]
-            if one["fpr"] == fpr and one["threshold"] is not None
-        ]
-        scheme = next(
-            (one["thresholds"] for one in found), "per_domain"
-        )  # per-domain ones stand first
-        rates = [
-            next(one for one in cell["rates"] if (one["thresholds"], one["fpr"]) == (scheme, fpr))
-            for cell in result["cells"]
-        ]
-        rows = [
-            _raid_row(cell, one, unscored=unscored)
-            for cell, one in zip(result["cells"], rates, strict=True)
-        ]
-        title = (
-            f"{result['detector'] or result['predictions']} on {result['file']}, nominal FPR"
-            f" {100 * fpr:g}%"
-        )
-        print_table(f"{title}, {SCHEMES[scheme]}", header, rows)
-    human, sources, held = (
-        result["calibration"]["human"]["rows"],
-        result["calibration"]["sources"],
-        result["reported"],
-    )
-    said = (
-        f"{facts}; thresholds from {human:,} human texts ({sources:,} sources), figures of"
+        _print_rate(result, fpr)
+    chosen, held = result["calibration"], result["reported"]
+    say(
+        f"{facts}; thresholds from {chosen['human']['rows']:,} human texts"
+        f" ({chosen['sources']:,} sources), figures of"
         f" {held['human']:,} human + {held['machine']:,} machine texts of other sources; [95%"
         f" interval]; – where n is below {result['settings']['minimum']} or too few human texts"
         " certify the rate; an unscored text counts as not detected"
     )
-    say(said)
+
+
+def _print_rate(result: dict[str, Any], fpr: float) -> None:
+    """The table of one nominal rate, a row a cell."""
+    unscored = result["counts"]["scored"] < result["counts"]["rows"]
+    of_scored = ("unscored", "TPR of scored") if unscored else ()
+    scheme = next(  # per-domain thresholds stand first
+        (
+            one["thresholds"]
+            for one in result["calibration"]["thresholds"]
+            if one["fpr"] == fpr and one["threshold"] is not None
+        ),
+        "per_domain",
+    )
+    rows = []
+    for cell in result["cells"]:
+        rates = next(
+            one for one in cell["rates"] if (one["thresholds"], one["fpr"]) == (scheme, fpr)
+        )
+        rows.append(_raid_row(cell, rates, unscored=unscored))
+    whose = result["detector"] or result["predictions"]
+    title = f"{whose} on {result['file']}, nominal FPR {100 * fpr:g}%, {SCHEMES[scheme]}"
+    print_table(title, (*COLUMNS, *of_scored), rows)
 
 
 def _raid_row(cell: dict[str, Any], rates: dict[str, Any], *, unscored: bool) -> tuple[str, ...]:

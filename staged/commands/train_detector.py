@@ -93,7 +93,7 @@ def transfer(
 
 def _print_readers(facts: dict[str, Any]) -> None:
     whole = "of all readers"
-    rows = [
+    areas = [
         (
             row["machine"],
             f"{row['n_machine']:,}",
@@ -102,11 +102,8 @@ def _print_readers(facts: dict[str, Any]) -> None:
         for row in facts["auroc"]
         if row["score"] == whole
     ]
-    print_table(
-        "Sources that no reader learned from: AUROC [95% interval]",
-        ("machine texts", "n machine", "AUROC"),
-        rows,
-    )
+    title = "Sources that no reader learned from: AUROC [95% interval]"
+    print_table(title, ("machine texts", "n machine", "AUROC"), areas)
     flagged = [
         (
             row["source"],
@@ -134,25 +131,24 @@ def _print_evidence(facts: dict[str, Any]) -> None:
         for row in facts["auroc"]
         if row["score"] == "fast-detectgpt" or row["score"] not in FEATURES
     ]
-    print_table(
-        "Held-out sources: AUROC [95% interval]",
-        ("machine texts", "score", "n machine", "AUROC"),
-        rows,
-    )
+    header = ("machine texts", "score", "n machine", "AUROC")
+    print_table("Held-out sources: AUROC [95% interval]", header, rows)
     if not rows:
         say("none: too few machine texts are kept for tests; let the plan's generators write more")
-    flagged = [
+    _print_achieved(facts["achieved"])
+
+
+def _print_achieved(achieved: dict[str, Any]) -> None:
+    """A row a corpus, over all lengths; nominal rates across."""
+    rows = [
         (
             rates[0]["domain"],
             f"{rates[0]['n']:,}",
             *(percent(one["rate"], one["low"], one["high"], unit="%") for one in rates),
         )
-        for rates in zip(*facts["achieved"].values(), strict=True)
+        for rates in zip(*achieved.values(), strict=True)
         if rates[0]["length"] == "all"
     ]
-    header = (
-        "human texts",
-        "n",
-        *(f"called machine at {100 * float(fpr):g}%" for fpr in facts["achieved"]),
-    )
-    print_table("Human texts that had no part in it [95% interval]", header, flagged)
+    nominal = (f"called machine at {100 * float(fpr):g}%" for fpr in achieved)
+    title = "Human texts that had no part in it [95% interval]"
+    print_table(title, ("human texts", "n", *nominal), rows)
