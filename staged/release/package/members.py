@@ -7,7 +7,7 @@ manifest, its licence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -164,35 +164,41 @@ def _listed(
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in without:
             continue
-        inside = [path] if not path.is_dir() else sorted(path.rglob("*"))
-        names = {
-            one.relative_to(folder).as_posix(): one
-            for one in inside
-            if not one.is_dir() and _is_visible(one, folder)
-        }
+        names = _visible(path, folder)
         taken = {name: one for name, one in names.items() if any(_fits(name, form) for form in own)}
         found |= taken
         if len(taken) < len(names):
             others += [f"{path.name}/"] if path.is_dir() else [path.name]
     if others:
-        shown = ", ".join(others[:MOST_NAMED]) + (
-            f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
-        )
-        raise ReleaseError(
-            f"{folder}: holds what is no part of a {what}: {shown}; move it away: a state of "
-            "training, notes or settings may hold a token or a private key, and pickles run code"
-        )
+        raise _foreign(folder, others, what)
     for path in found.values():
         _refuse_link(path, folder)
     return found
 
 
+def _foreign(folder: Path, others: list[str], what: str) -> ReleaseError:
+    shown = ", ".join(others[:MOST_NAMED]) + (
+        f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+    )
+    return ReleaseError(
+        f"{folder}: holds what is no part of a {what}: {shown}; move it away: a state of "
+        "training, notes or settings may hold a token or a private key, and pickles run code"
+    )
+
+
+def _visible(path: Path, folder: Path) -> dict[str, Path]:
+    """What stands at a path or below it and is not hidden, by its name in the folder."""
+    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+    names = {one.relative_to(folder): one for one in inside if not one.is_dir()}
+    return {
+        name.as_posix(): one
+        for name, one in names.items()
+        if not any(part.startswith(".") for part in name.parts)
+    }
+
+
 def _fits(name: str, form: str) -> bool:
     return name.count("/") == form.count("/") and fnmatch(name, form)
-
-
-def _is_visible(path: Path, folder: Path) -> bool:
-    return not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _refuse_link(path: Path, folder: Path) -> None:
@@ -209,21 +215,7 @@ def _evidence(release: Release) -> dict[str, Path]:
     """Results only: a study in a folder of its name, also a second probe, survey or fine-tuning."""
     found: dict[str, Path] = {}
     for folder in once_each(release.evidence):
-        name = folder.resolve().name
-        places = {
-            f"study/{name}/{file}": folder / file
-            for file in STUDY_FILES
-            if (folder / CELLS).is_file()
-        }
-        places = {
-            place: path for place, path in places.items() if path.is_file() or path.name == CELLS
-        }
-        for kind, file in (("bias", BIAS), ("survey", SURVEY), ("finetune", FINETUNE)):
-            if (folder / file).is_file():
-                place = (
-                    f"{kind}/{file}" if f"{kind}/{file}" not in found else f"{kind}/{name}/{file}"
-                )
-                places[place] = folder / file
+        places = _results(folder, found)
         if both := places.keys() & found.keys():
             other = found[min(both)].parent
             raise ArtifactError(
@@ -234,3 +226,22 @@ def _evidence(release: Release) -> dict[str, Path]:
             _refuse_link(path, folder)
         found |= places
     return found
+
+
+def _results(folder: Path, before: Container[str]) -> dict[str, Path]:
+    """The results of one folder, by their places in the package.
+
+    Args:
+        before: places that are taken.
+    """
+    name = folder.resolve().name
+    places = {
+        f"study/{name}/{file}": folder / file
+        for file in STUDY_FILES
+        if (folder / CELLS).is_file() and ((folder / file).is_file() or file == CELLS)
+    }
+    for kind, file in (("bias", BIAS), ("survey", SURVEY), ("finetune", FINETUNE)):
+        if (folder / file).is_file():
+            place = f"{kind}/{file}"
+            places[f"{kind}/{name}/{file}" if place in before else place] = folder / file
+    return places

@@ -92,12 +92,6 @@ def build_package(
     build(work, write, settings=settings, inputs=parts | learned)
     with disk_errors(work):
         _seal(work, private)
-        problems = verify(work, work / PUBLIC)
-        if problems:
-            raise ReleaseError(
-                f"{work}: the package does not verify: {problems[0].file}: {problems[0].what};"
-                " delete it and advance again"
-            )
         work.replace(folder)
     with suppress(OSError):  # something else of another run may lie there
         work.parent.rmdir()
@@ -162,8 +156,15 @@ def _unseal(work: Path) -> None:
 
 
 def _seal(work: Path, private: Path) -> None:
+    """Sign what was built, and check it like a stranger's."""
     sign(work, private)
     write_sums(work)
+    problems = verify(work, work / PUBLIC)
+    if problems:
+        raise ReleaseError(
+            f"{work}: the package does not verify: {problems[0].file}: {problems[0].what};"
+            " delete it and advance again"
+        )
 
 
 def _copy(parts: Mapping[str, Path], changed: Mapping[str, bytes], folder: Path) -> None:

@@ -75,14 +75,7 @@ def verify(folder: Path, public: Path | None = None) -> list[Problem]:
             f"{folder}: not a package: no {', '.join(marks)} in it; give one that `staged release"
             " advance` made"
         )
-    left = (
-        "of the program that brought the package, no part of it; remove it, or verify a copy"
-        " without it"
-    )
-    problems = [Problem(name, "added", left) for name in BESIDE if (folder / name).exists()]
-    problems += [
-        Problem(name, "not a file", what) for name, what in oddities(folder) if not _is_beside(name)
-    ]
+    problems = _foreign(folder)
     digests = {
         name: sha256_file(folder / name) for name in files_of(folder) if not _is_beside(name)
     }
@@ -102,6 +95,22 @@ def verify(folder: Path, public: Path | None = None) -> list[Problem]:
         if _holds_key(folder / name)
     ]
     return sorted(set(problems))
+
+
+def _foreign(folder: Path) -> list[Problem]:
+    """What came with the package and is none of it, and what is no file."""
+    left = (
+        "of the program that brought the package, no part of it; remove it, or verify a copy"
+        " without it"
+    )
+    return [
+        *(Problem(name, "added", left) for name in BESIDE if (folder / name).exists()),
+        *(
+            Problem(name, "not a file", what)
+            for name, what in oddities(folder)
+            if not _is_beside(name)
+        ),
+    ]
 
 
 def _is_beside(name: str) -> bool:
@@ -140,35 +149,30 @@ def _against_sums(folder: Path, digests: Mapping[str, str], *, trusted: bool) ->
     text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
     listed = parse_sums(text)
     found = {name: digest for name, digest in digests.items() if name != SUMS}
-    problems = (
-        []
-        if sums_text(listed) == text
-        else [Problem(SUMS, "changed", "holds lines that are no sums, or in another order")]
-    )
+    problems = []
+    if sums_text(listed) != text:
+        what = "holds lines that are no sums, or in another order"
+        problems.append(Problem(SUMS, "changed", what))
     sizes = listed_sizes(folder)
     for name in sorted(set(listed) | set(found)):
         if listed.get(name) == found.get(name):
             continue
-        if trusted and name not in NOT_SIGNED:
-            problems.append(
-                Problem(
-                    SUMS,
-                    "changed",
-                    f"its sum of {name} is wrong or missing, and the signature vouches for that"
-                    " file",
-                )
-            )
-        else:
+        if not trusted or name in NOT_SIGNED:
             problems.append(_mismatch(folder, name, listed, found, sizes))
-        if trusted and name == SIGNATURE:
-            problems.append(
-                Problem(
-                    SUMS,
-                    "changed",
-                    f"it or {SIGNATURE} was changed: they disagree, and the signature holds",
-                )
-            )
+        if trusted:
+            problems += _changed_sums(name)
     return problems
+
+
+def _changed_sums(name: str) -> list[Problem]:
+    """What a file's disagreement with its sum says of the sums, where the signature holds."""
+    if name == SIGNATURE:
+        what = f"it or {SIGNATURE} was changed: they disagree, and the signature holds"
+    elif name in NOT_SIGNED:
+        return []
+    else:
+        what = f"its sum of {name} is wrong or missing, and the signature vouches for that file"
+    return [Problem(SUMS, "changed", what)]
 
 
 def _mismatch(
