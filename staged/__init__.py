@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from staged.errors import StagedError
 from staged.progress import NamedProgress, Progress
 from staged.records import HUMAN, MACHINE, Document
+from staged.verbs.error_rates import calibrate, evaluate_raid, stress
 from staged.verbs.models import convert, evaluate_lm, sample, train
 from staged.verbs.release import (
     WrittenCard,
@@ -39,7 +40,7 @@ from staged.verbs.studies import (
     transfer,
     write_report,
 )
-from staged.verbs.texts import calibrate, detect, evaluate_raid, open_examiner, stress
+from staged.verbs.texts import detect, open_examiner
 
 if TYPE_CHECKING:  # what a checker and an editor see at once; a program when it asks
     from staged.verbs.types import *  # noqa: F403

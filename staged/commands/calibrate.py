@@ -24,7 +24,7 @@ from staged.commands.options import (
 )
 from staged.pages.figures import estimate, percent
 from staged.screen import count_progress, print_table, say
-from staged.verbs import texts as verbs
+from staged.verbs import error_rates as verbs
 
 if TYPE_CHECKING:
     from staged.attacks.stress import Stressed, StressReport

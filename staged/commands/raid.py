@@ -13,7 +13,7 @@ from staged.commands.options import DetectorOption, DeviceOption, JsonOption, Th
 from staged.errors import PlanError
 from staged.pages.figures import figure, percent
 from staged.screen import count_progress, print_table, say
-from staged.verbs import texts as verbs
+from staged.verbs import error_rates as verbs
 
 FileArgument = Annotated[
     Path,

@@ -44,38 +44,34 @@ def sample(
     """Let a model write.
 
     Args:
-        model: `mini-s` … `mini-xl`, `124M` … `1558M`, a folder in any published layout, or a hub
-            name.
+        model: `mini-s` …, `124M` …, a folder in any published layout, or a hub name.
         prompts: texts to continue, taken in turn; without any the model begins by itself.
-        method: `temperature-1`, `top-k-40`, `nucleus`, `greedy`, or parts such as
-            `temperature-0.7+top-p-0.9`.
+        method: `temperature-1`, `top-k-40`, `nucleus`, or parts as `temperature-0.7+top-p-0.9`.
         number: of samples in all; by default one a prompt.
-        length: new tokens at most.
+        length: in new tokens, at most.
         seed, stop, …, device: as `SampleSettings` has them; sample i depends on the seed and i.
         out: a .jsonl or .parquet file that also receives them; a killed call then continues.
-        progress: called with (samples finished, all).
 
     Raises:
-        CheckpointError, SamplingError: the model, or what is asked of it.
-        PlanError, ArtifactError: `out` is no such file's name, or cannot be written.
+        CheckpointError, SamplingError, PlanError, ArtifactError: the model, what is asked, `out`.
 
     Example:
         >>> import staged
-        >>> samples = staged.sample("mini-s", ["Fellow citizens,"], length=8, number=2)
-        >>> [sample.prompt for sample in samples]
-        ['Fellow citizens,', 'Fellow citizens,']
+        >>> [sample] = staged.sample("mini-s", ["Fellow citizens,"], length=8)
+        >>> sample.prompt
+        'Fellow citizens,'
     """
     from staged.model.devices import chosen_device
     from staged.samples.dataset import SampleSettings
 
     texts = (prompts,) if isinstance(prompts, str) else tuple(prompts)
     settings = SampleSettings(
-        model=model,
-        method=_method(method),
-        count=max(len(texts), 1) if number is None else number,
-        length=length,
-        seed=seed,
-        prompts=texts,
+        model,
+        _method(method),
+        max(len(texts), 1) if number is None else number,
+        length,
+        seed,
+        texts,
         stop=tuple(stop),
         repetition_penalty=repetition_penalty,
         logprobs=logprobs,

@@ -1,0 +1,242 @@
+"""Verbs about how often a detector is wrong: calibrate it, attack its texts, measure it on labelled
+ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from staged.errors import CheckpointError
+from staged.progress import Progress, silent
+from staged.records import MACHINE, Document
+from staged.verbs.texts import open_examiner
+
+if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
+    from staged.attacks.stress import StressReport
+    from staged.detectors.calibration.calibration import Calibration
+    from staged.detectors.calibration.fit import Fitted
+    from staged.detectors.examiner import Examiner
+    from staged.detectors.names import DetectorName
+    from staged.raid.evaluate import RaidSettings
+
+__all__ = ["calibrate", "evaluate_raid", "stress"]
+
+
+def calibrate(
+    human: str | Path,
+    *,
+    detector: str = "evidence",
+    fpr: float = 0.01,
+    machine: str | Path | None = None,
+    held_out: str | Path | None = None,
+    out: str | Path = "calibration.json",
+    literal: bool = False,
+    seed: int = 1,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Fitted:
+    """Fit a detector's p-values on human texts, and measure the false-positive rate on others. A
+    killed call continues with the texts that it has not scored.
+
+    Args:
+        human: a file or folder (docs/formats.md) of texts that taught the detector nothing.
+        fpr: the rate to report on, in (0, 1); the calibration serves any.
+        machine: machine-written text, which sharpens the verdict `human-like`.
+        held_out: human text to measure the achieved rate on; else 30% of `human`, by whole sources.
+        out: the file to write, which `detect` takes as its calibration.
+        literal: `<|endoftext|>` in a file is a part of its text; else it separates texts.
+        seed: of the split, and of the lengths and places of passages.
+
+    Raises:
+        CorpusError: no text is long enough, or a text stands where it may not.
+        CheckpointError: no such detector, or a score that is not finite.
+        PlanError, ArtifactError: fpr or seed out of range; `out` is read here, or not writable.
+
+    Example:
+        >>> import staged
+        >>> fitted = staged.calibrate("essays", fpr=0.02, out="essays.json")  # doctest: +SKIP
+        >>> verdicts = staged.detect("a text", calibration="essays.json")  # doctest: +SKIP
+    """
+    from staged.detectors.calibration import fit
+    from staged.detectors.catalog import open_detector
+    from staged.detectors.identity import known_by, scored_by
+    from staged.detectors.names import parse_name
+    from staged.model.devices import chosen_device
+
+    fit.check_options(fpr, seed)
+    people, machines = _read(out, human, machine, held_out, literal=literal)
+    others = _people(held_out, literal) if held_out is not None else None
+    fit.note_taught_corpora(detector, (str(human), None if held_out is None else str(held_out)))
+    name, device = parse_name(detector), chosen_device(device)
+    return fit.calibrate(
+        Path(out),
+        detector,
+        open_detector(detector, device=device),
+        people,
+        fpr=fpr,
+        identity=scored_by(name, device),
+        machine=machines,
+        held_out=others,
+        seed=seed,
+        edges_words=_edges_words(name),
+        known_by=known_by(name),
+        progress=progress,
+    )
+
+
+def _edges_words(name: DetectorName) -> tuple[int, ...]:
+    """The lengths of the detector's own calibration, where it has one."""
+    from staged.detectors.calibration.calibration import EDGES_WORDS
+    from staged.detectors.calibration.calibration_file import load_calibration
+    from staged.detectors.catalog import calibration_file
+
+    own = calibration_file(name)
+    return load_calibration(own).edges_words if own else EDGES_WORDS
+
+
+def _read(
+    out: str | Path,
+    human: str | Path,
+    machine: str | Path | None,
+    *others: str | Path | None,
+    literal: bool,
+) -> tuple[list[Document], list[Document]]:
+    """Human and machine texts; `out` may not be one of the places that are read."""
+    from staged.corpus.files import read_corpus
+    from staged.files.places import refuse_to_replace
+
+    read = [str(place) for place in (human, machine, *others) if place is not None]
+    refuse_to_replace(Path(out), *read)
+    people = _people(human, literal)
+    return people, read_corpus(str(machine), label=MACHINE, literal=literal) if machine else []
+
+
+def _people(human: str | Path, literal: bool) -> list[Document]:
+    from staged.corpus.files import read_corpus
+
+    return read_corpus(str(human), generated=False, literal=literal)
+
+
+def stress(
+    human: str | Path,
+    *,
+    machine: str | Path | None = None,
+    attacks: Sequence[str] = (),
+    fprs: Sequence[float] = (0.01, 0.05),
+    detector: str = "evidence",
+    calibration: str | Path | None = None,
+    most: int = 200,
+    without_normalisation: bool = False,
+    literal: bool = False,
+    seed: int = 1,
+    out: str | Path = "stress.json",
+    device: str = "auto",
+    progress: Progress = silent,
+) -> StressReport:
+    """How often a detector accuses human text that went through an attack, and how much machine
+    text it still finds. A killed call continues.
+
+    Args:
+        human, machine: files or folders of texts that did not calibrate the detector.
+        attacks: names of RAID's; all by default.
+        fprs: nominal false-positive rates, each in (0, 1).
+        detector, calibration, device: as `detect` takes them.
+        most: texts of each domain, chosen at random; 0 takes all.
+        without_normalisation: also as it would be if texts were not normalised first.
+        literal, seed: as `calibrate` takes them; the seed also of the attacks.
+        out: the file to write.
+
+    Raises:
+        CheckpointError: no such detector, or one without a calibration.
+        CorpusError: a text that taught the detector, or that stands in both corpora.
+        PlanError, ArtifactError: no such attack or rate; `out` is read here, or not writable.
+
+    Example:
+        >>> import staged
+        >>> report = staged.stress("essays", attacks=["homoglyph"], most=50)  # doctest: +SKIP
+        >>> [(row.attack, row.rate) for row in report.rows]  # doctest: +SKIP
+    """
+    from staged.attacks.kinds import ATTACKS
+    from staged.attacks.stress import StressSettings
+    from staged.attacks.stress import stress as measure
+    from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
+
+    names = tuple(attacks or ATTACKS)
+    settings = StressSettings(names, tuple(fprs), most, without_normalisation, seed)
+    people, machines = _read(out, human, machine, calibration, literal=literal)
+    refuse_taught(detector, people)
+    note_taught_corpora(detector, (str(human),))
+    examiner = open_examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
+    return measure(
+        Path(out),
+        examiner.detector,
+        _calibration_of(examiner),
+        people,
+        machines,
+        settings,
+        identity=examiner.identity,
+        progress=progress,
+    )
+
+
+def _calibration_of(examiner: Examiner) -> Calibration:
+    if examiner.calibration is None:
+        raise CheckpointError(
+            f"detector {examiner.name!r}: has no calibration to judge by; make one with `staged"
+            " calibrate`"
+        )
+    return examiner.calibration
+
+
+def evaluate_raid(
+    file: str | Path,
+    *,
+    detector: str = "",
+    predictions: str | Path | None = None,
+    settings: RaidSettings | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Measure a detector on texts of which is known who wrote them: RAID's files, or a user's own
+    with a column `label`.
+
+    Args:
+        file: .csv, .jsonl or .parquet.
+        detector, predictions: one of them: who scores, as `detect` takes it, or a file of scores.
+        settings: rates, and which texts choose thresholds; by default as `RaidSettings()`.
+        out: a folder that receives evaluation.json, predictions.json and raid_results.json; a
+            killed call then continues.
+        progress: called with (texts scored, all).
+
+    Returns:
+        JSON values, as docs/raid.md lists them.
+
+    Raises:
+        CorpusError: the file or the predictions.
+        PlanError: the settings.
+        CheckpointError: the detector.
+        ArtifactError: `out` cannot be written.
+
+    Example:
+        >>> import staged
+        >>> found = staged.evaluate_raid("labelled.jsonl", detector="evidence")  # doctest: +SKIP
+        >>> found["cells"][0]  # doctest: +SKIP
+    """
+    from staged.raid import evaluate
+
+    return evaluate.evaluate_raid(
+        Path(file),
+        settings or evaluate.RaidSettings(),
+        detector=detector,
+        predicted=_path(predictions),
+        out=_path(out),
+        device=device,
+        progress=progress,
+    )
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
