@@ -52,15 +52,7 @@ def write_calibration(source: Path, packaged: Path) -> None:
     digests = known_by(parse_name(str(packaged)), with_scorer=True)
     for file, with_scorer in ((CALIBRATION, True), (CALIBRATION_OF_WORDS, False)):
         if (packaged / file).is_file():
-            own = load_calibration(packaged / file)
-            there = known_by(parse_name(str(source)), with_scorer=with_scorer)
-            if own.known_by and own.known_by != there:
-                raise ReleaseError(
-                    f"{source / file}: calibrates another detector than the one beside it; run"
-                    " `staged calibrate`"
-                )
-            names = known_by(parse_name(str(packaged)), with_scorer=with_scorer)
-            replace(own, detector=place_name(own.detector), known_by=names).save(packaged / file)
+            _rename(file, source, packaged, with_scorer=with_scorer)
     if (packaged / CALIBRATION).is_file():
         return
     documents = _valid(human_texts(source))
@@ -75,6 +67,19 @@ def write_calibration(source: Path, packaged: Path) -> None:
         f"{source}: goes out without a calibration, so it gives no verdict: {why}; `staged"
         f" calibrate --detector {source} --human FOLDER --out {source / CALIBRATION}` makes one"
     )
+
+
+def _rename(file: str, source: Path, packaged: Path, *, with_scorer: bool) -> None:
+    """A calibration that was copied, as the packaged detector's own."""
+    own = load_calibration(packaged / file)
+    there = known_by(parse_name(str(source)), with_scorer=with_scorer)
+    if own.known_by and own.known_by != there:
+        raise ReleaseError(
+            f"{source / file}: calibrates another detector than the one beside it; run"
+            " `staged calibrate`"
+        )
+    names = known_by(parse_name(str(packaged)), with_scorer=with_scorer)
+    replace(own, detector=place_name(own.detector), known_by=names).save(packaged / file)
 
 
 def _valid(stages: list[Path]) -> list[Document]:

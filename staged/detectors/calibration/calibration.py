@@ -225,10 +225,13 @@ def humans_needed(fpr: float) -> int:
     return math.ceil(1 / fpr - 1e-9) - 1
 
 
+Scored = Sequence[tuple[float, int]]  # score and words of each text
+
+
 def fit_calibration(
     detector_name: str,
-    human: Sequence[tuple[float, int]],
-    machine: Sequence[tuple[float, int]] = (),
+    human: Scored,
+    machine: Scored = (),
     *,
     domains: Sequence[str] = (),
     edges_words: Sequence[int] = EDGES_WORDS,
@@ -250,20 +253,7 @@ def fit_calibration(
             ascend.
     """
     edges = tuple(edges_words)
-    if not edges or edges[0] < 1 or any(a >= b for a, b in pairwise(edges)):
-        raise CheckpointError(
-            f"calibration of {detector_name!r}: lengths must ascend from at least 1 word, not"
-            f" {list(edges)}"
-        )
-    if not all(math.isfinite(score) for score, _ in (*human, *machine)):
-        raise CheckpointError(
-            f"calibration of {detector_name!r}: a score is not finite; the detector is broken"
-        )
-    if all(words < edges[0] for _, words in human):
-        raise CheckpointError(
-            f"calibration of {detector_name!r}: none of {len(human):,} human texts has {edges[0]}"
-            " words; give longer ones"
-        )
+    _check_texts(detector_name, human, machine, edges)
     of_kind = {
         kind: [one for one, its in zip(human, kinds, strict=True) if its == kind]
         for kind in sorted(set(kinds) - {""})
@@ -280,9 +270,26 @@ def fit_calibration(
     )
 
 
-def _binned(
-    scored: Sequence[tuple[float, int]], edges: tuple[int, ...]
-) -> tuple[tuple[float, ...], ...]:
+def _check_texts(
+    detector_name: str, human: Scored, machine: Scored, edges: tuple[int, ...]
+) -> None:
+    if not edges or edges[0] < 1 or any(a >= b for a, b in pairwise(edges)):
+        raise CheckpointError(
+            f"calibration of {detector_name!r}: lengths must ascend from at least 1 word, not"
+            f" {list(edges)}"
+        )
+    if not all(math.isfinite(score) for score, _ in (*human, *machine)):
+        raise CheckpointError(
+            f"calibration of {detector_name!r}: a score is not finite; the detector is broken"
+        )
+    if all(words < edges[0] for _, words in human):
+        raise CheckpointError(
+            f"calibration of {detector_name!r}: none of {len(human):,} human texts has {edges[0]}"
+            " words; give longer ones"
+        )
+
+
+def _binned(scored: Scored, edges: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
     bins: list[list[float]] = [[] for _ in edges]
     for score, words in scored:
         if words >= edges[0]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,18 +151,7 @@ def shape_of(stored: Mapping[str, AnyTensor], where: Path) -> RobertaConfig:
     Raises:
         CheckpointError: a tensor that says the shape is missing or has another number of axes.
     """
-
-    def axes(name: str) -> tuple[int, ...]:
-        if name not in stored:
-            raise CheckpointError(
-                f"{where}: tensor {name!r} is missing; it is not a RoBERTa detector"
-            )
-        if len(stored[name].shape) != 2 or min(stored[name].shape) < 1:
-            raise CheckpointError(
-                f"{where}: tensor {name!r} has shape {list(stored[name].shape)}, expected two axes"
-            )
-        return stored[name].shape
-
+    axes = partial(_two_axes, stored, where)
     vocab_size, width = axes("roberta.embeddings.word_embeddings.weight")
     if width % HEAD_WIDTH:
         raise CheckpointError(
@@ -187,6 +177,17 @@ def shape_of(stored: Mapping[str, AnyTensor], where: Path) -> RobertaConfig:
     )
 
 
+def _two_axes(stored: Mapping[str, AnyTensor], where: Path, name: str) -> tuple[int, ...]:
+    """The shape of a tensor, which has two axes."""
+    if name not in stored:
+        raise CheckpointError(f"{where}: tensor {name!r} is missing; it is not a RoBERTa detector")
+    if len(stored[name].shape) != 2 or min(stored[name].shape) < 1:
+        raise CheckpointError(
+            f"{where}: tensor {name!r} has shape {list(stored[name].shape)}, expected two axes"
+        )
+    return stored[name].shape
+
+
 def _detector(
     config: RobertaConfig, stored: Mapping[str, AnyTensor], where: Path, tokenizer: Any
 ) -> RobertaDetector:
@@ -195,6 +196,18 @@ def _detector(
         model = RobertaForSequenceClassification(config)
     found = current_names(stored, where)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    _check_shapes(found, wanted, where)
+    model.load_state_dict({name: found[name].read(torch.float32) for name in wanted}, assign=True)
+    positions = model.roberta.embeddings  # what no file holds is computed
+    positions.position_ids = torch.arange(config.max_position_embeddings)[None]
+    positions.token_type_ids = torch.zeros_like(positions.position_ids)
+    return RobertaDetector(model.requires_grad_(False), tokenizer, machine=FAKE)
+
+
+def _check_shapes(
+    found: Mapping[str, AnyTensor], wanted: Mapping[str, tuple[int, ...]], where: Path
+) -> None:
+    """Refuse tensors that are missing, of another shape, or of no part of the model."""
     for name, shape in wanted.items():
         if name not in found:
             raise CheckpointError(
@@ -210,11 +223,6 @@ def _detector(
         raise CheckpointError(
             f"{where}: tensor {name!r} is not in a RoBERTa detector of this shape"
         )
-    model.load_state_dict({name: found[name].read(torch.float32) for name in wanted}, assign=True)
-    positions = model.roberta.embeddings  # what no file holds is computed
-    positions.position_ids = torch.arange(config.max_position_embeddings)[None]
-    positions.token_type_ids = torch.zeros_like(positions.position_ids)
-    return RobertaDetector(model.requires_grad_(False), tokenizer, machine=FAKE)
 
 
 def _tokenizer(folder: Path, vocab_size: int) -> Any:

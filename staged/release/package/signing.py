@@ -116,20 +116,7 @@ def check_signature(folder: Path, public: Path) -> str:
     Raises:
         ReleaseError: the public key cannot be read.
     """
-    verifying = _model_signing("verifying")
-    try:
-        verifier = (
-            verifying.Config()
-            .use_elliptic_key_verifier(public_key=public)
-            .set_hashing_config(_hashing(*BESIDE))
-        )
-    except OSError as error:
-        raise ReleaseError(
-            f"{public}: cannot be read: {error.strerror}; give the releaser's public key, a PEM"
-            " file"
-        ) from None
-    except (ValueError, TypeError) as error:
-        raise ReleaseError(f"{public}: not a public key in PEM ({error})") from None
+    verifier = _verifier(public)
     try:
         verifier.verify(folder, folder / SIGNATURE)
     except Exception as error:  # the library meets damaged bundles with whatever its parsers raise
@@ -141,6 +128,23 @@ def check_signature(folder: Path, public: Path) -> str:
             else said
         )
     return ""
+
+
+def _verifier(public: Path) -> Any:
+    verifying = _model_signing("verifying")
+    try:
+        return (
+            verifying.Config()
+            .use_elliptic_key_verifier(public_key=public)
+            .set_hashing_config(_hashing(*BESIDE))
+        )
+    except OSError as error:
+        raise ReleaseError(
+            f"{public}: cannot be read: {error.strerror}; give the releaser's public key, a PEM"
+            " file"
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise ReleaseError(f"{public}: not a public key in PEM ({error})") from None
 
 
 def _hashing(*others: str) -> Any:

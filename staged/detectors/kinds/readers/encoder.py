@@ -235,21 +235,8 @@ def load_encoder(folder: Path, *, device: str = "cpu") -> EncoderReader:
             encoder = AutoModel.from_config(
                 config, **({"add_pooling_layer": False} if config.model_type in POOLS else {})
             )
-        model, tensors = TokenOdds(encoder), load_file(folder / WEIGHTS)
-        if not all(
-            bool(torch.isfinite(one).all()) for one in tensors.values() if one.is_floating_point()
-        ):
-            raise ValueError("its weights are not finite")
-        weights = {
-            name: (
-                one.float() * tensors[f"{name}.scale"][:, None]
-                if f"{name}.scale" in tensors
-                else one
-            )
-            for name, one in tensors.items()
-            if not name.endswith(".scale")
-        }
-        model.load_state_dict(weights)
+        model = TokenOdds(encoder)
+        model.load_state_dict(_weights(load_file(folder / WEIGHTS)))
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         max_tokens = int(made["max_tokens"])
     except Exception as error:  # three libraries raise many kinds for a damaged file
@@ -259,3 +246,20 @@ def load_encoder(folder: Path, *, device: str = "cpu") -> EncoderReader:
         without_callers_state(tokenizer),
         max_tokens=max_tokens,
     )
+
+
+def _weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Stored tensors as a model takes them: rows of whole numbers times their scales.
+
+    Raises:
+        ValueError: they are not finite.
+    """
+    if not all(
+        bool(torch.isfinite(one).all()) for one in tensors.values() if one.is_floating_point()
+    ):
+        raise ValueError("its weights are not finite")
+    return {
+        name: one.float() * tensors[f"{name}.scale"][:, None] if f"{name}.scale" in tensors else one
+        for name, one in tensors.items()
+        if not name.endswith(".scale")
+    }

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ from staged.model.checkpoints import is_at_hand
 from staged.model.devices import best_dtype
 
 FILE = "numbers.npz"
+TREES = ("feature", "threshold", "left", "right", "value")  # arrays of nodes, in the file too
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -139,34 +141,22 @@ def load_numbers(folder: Path, *, device: str = "cpu") -> NumbersReader | None:
     """
     if not (folder / FILE).is_file():
         return None
-    two = (None, None)
-    shapes = dict.fromkeys(("feature", "threshold", "left", "right", "value"), two)
+    row, table = (None,), (None, None)
     found = read_arrays(
         folder / FILE,
-        features=(None,),
-        scorer=(None,),
-        most_tokens=(None,),
+        **dict.fromkeys(("features", "scorer", "most_tokens"), row),
         bias=(),
-        depth=(None,),
-        **shapes,
+        depth=row,
+        **dict.fromkeys(TREES, table),
     )
     if found["features"].tolist() != list(FEATURES):
         raise CheckpointError(
             f"{folder}: was trained with other features than this version's; train it again or"
             " update staged"
         )
-    trees = BoostedTrees(
-        found["feature"],
-        found["threshold"],
-        found["left"],
-        found["right"],
-        found["value"],
-        float(found["bias"]),
-        int(found["depth"][0]),
-    )
     model = str(found["scorer"][0])
-    return (
-        NumbersReader(model, trees, most_tokens=int(found["most_tokens"][0]), device=device)
-        if is_at_hand(model)
-        else None
-    )
+    if not is_at_hand(model):
+        return None
+    arrays: dict[str, Any] = {name: found[name] for name in TREES}
+    trees = BoostedTrees(**arrays, bias=float(found["bias"]), depth=int(found["depth"][0]))
+    return NumbersReader(model, trees, most_tokens=int(found["most_tokens"][0]), device=device)
