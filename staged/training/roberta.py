@@ -99,21 +99,22 @@ def train_roberta(
     for epoch in range(done, settings.epochs):
         _epoch(model, tokenizer, optimizer, ids, labels, settings, epoch, progress)
         quick = RobertaDetector(copy.deepcopy(model), tokenizer, dtype=best_dtype())
-        scores = quick.score([d.text for d in valid])
-        accuracy = float(
-            np.mean(
-                [
-                    (score > 0) == (d.label == MACHINE)
-                    for score, d in zip(scores, valid, strict=True)
-                ]
-            )
-        )
+        accuracy = _accuracy(quick, valid)
         if accuracy > best:
             best, kept = accuracy, copy.deepcopy(model.state_dict())
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "kept": kept}
         save_snapshot(checkpoint, state | {"epochs": epoch + 1, "best": best})
     model.load_state_dict(kept)
     return RobertaDetector(model, tokenizer)
+
+
+def _accuracy(detector: RobertaDetector, valid: Sequence[Document]) -> float:
+    """Share of documents on whose side of even odds their scores lie."""
+    scores = detector.score([one.text for one in valid])
+    right = [
+        (score > 0) == (one.label == MACHINE) for score, one in zip(scores, valid, strict=True)
+    ]
+    return float(np.mean(right))
 
 
 def _epoch(

@@ -20,10 +20,12 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from staged.detectors.kinds.readers.lexical import matrix
 from staged.model.devices import chosen_device
@@ -39,7 +41,7 @@ from staged.storage.json_files import write_json
 from staged.storage.writing import disk_errors, locked, replacing, write_atomic
 from staged.training.readers.crops import Crop
 from staged.training.readers.detector import gather
-from staged.training.readers.judging import even_shares, judged
+from staged.training.readers.judging import are_machine, even_shares, judged
 from staged.training.readers.lexical import fit_lexical
 from staged.training.readers.numbers import fit_numbers
 from staged.training.readers.plan import ReadersSettings, matching
@@ -70,6 +72,29 @@ class Transfer:
     found_high: float | None
 
 
+@dataclass(frozen=True)
+class _Texts:
+    """All crops: rows of `lexical.matrix`, zero-shot numbers, labels, shares in a loss."""
+
+    rows: csr_matrix
+    features: Floats
+    machine: Bools
+    shares: Floats
+
+    def scored(self, tested: Bools, learns: Bools, settings: ReadersSettings) -> Floats:
+        """Log-odds of some texts by a detector that learned from others."""
+        even, labels = _even(self.shares, self.machine, learns), self.machine[learns]
+        lexical = fit_lexical(
+            self.rows[learns],
+            labels.astype(int).tolist(),
+            strength=settings.lexical.strength,
+            shares=even,
+        )
+        trees = fit_numbers(self.features[learns], labels, even, seed=settings.seed)
+        of_words = self.rows[tested] @ lexical.weights + lexical.bias
+        return of_words + trees.log_odds(self.features[tested])
+
+
 def transfer(
     crops: Sequence[Crop],
     features: Floats,
@@ -88,13 +113,13 @@ def transfer(
         "kind": labels(crops, lambda one: settings.kind(one.example.source)),
         "year": labels(crops, lambda one: _fitting(settings.years, one)),
     }
-    machine = np.asarray([one.example.label == MACHINE for one in crops])
-    shares, parts = even_shares(crops, settings), parts_of(crops)
-    rows, tried = matrix([one.text for one in crops]), 0
+    machine, parts = are_machine(crops), parts_of(crops)
+    rows = matrix([one.text for one in crops])
+    texts = _Texts(rows, features, machine, even_shares(crops, settings))
     names = {
         view: usable(groups, machine, of_people=view == "kind") for view, groups in views.items()
     }
-    total = sum(len(each) + 1 for each in names.values()) * PARTS
+    tried, total = count(1), sum(len(each) + 1 for each in names.values()) * PARTS
 
     def sides(view: str, group: str) -> tuple[Bools, Bools]:
         """People's and machines' texts of a group; where people have none, theirs are all."""
@@ -108,16 +133,8 @@ def transfer(
             scores = np.zeros(len(crops))
             for part in range(PARTS):
                 learns, tested = (people | machines) & (parts != part), parts == part
-                even, labelled = _even(shares, machine, learns), machine[learns]
-                strength = settings.lexical.strength
-                lexical = fit_lexical(
-                    rows[learns], labelled.astype(int), strength=strength, shares=even
-                )
-                trees = fit_numbers(features[learns], labelled, even, seed=settings.seed)
-                of_words = rows[tested] @ lexical.weights + lexical.bias
-                scores[tested] = of_words + trees.log_odds(features[tested])
-                tried += 1
-                progress(tried, total)
+                scores[tested] = texts.scored(tested, learns, settings)
+                progress(next(tried), total)
             for tested_on in [*names[view], ALL]:
                 of_group = sides(view, tested_on)
                 cells.append(_cell(view, trained_on, tested_on, scores, *of_group, parts))
@@ -263,23 +280,11 @@ def draw(path: Path, cells: Sequence[Transfer], name: str) -> None:
     axes = sheet.subplots()
     image = axes.imshow(areas, vmin=0.5, vmax=1, cmap="cividis", aspect="auto")
     for (i, j), area in np.ndenumerate(areas):
-        axes.text(
-            j,
-            i,
-            f"{area:.2f}",
-            ha="center",
-            va="center",
-            color="black" if area > 0.78 else "white",
-            fontsize=9,
-        )
+        color = "black" if area > 0.78 else "white"
+        axes.text(j, i, f"{area:.2f}", ha="center", va="center", color=color, fontsize=9)
     counts = {one.tested_on: one.n_machine for one in cells}
-    axes.set_xticks(
-        range(len(columns)),
-        [f"{one}\nn {counts[one]:,}" for one in columns],
-        rotation=35,
-        ha="right",
-        fontsize=8,
-    )
+    names = [f"{one}\nn {counts[one]:,}" for one in columns]
+    axes.set_xticks(range(len(columns)), names, rotation=35, ha="right", fontsize=8)
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     axes.set_xlabel(f"tested on ({name})")
     axes.set_ylabel("trained on")

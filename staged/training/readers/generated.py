@@ -54,29 +54,36 @@ def own_texts(
     total, before, found = sum(settings.generators.values()), 0, []
     prompts = _passages(people, settings)
     for name, count in settings.generators.items():
-        model, _, way = name.partition(" ")
         sources = [
             one
             for source, share in settings.prompts.items()
             for one in _next(prompts[source], round(count * share))
         ]
-        place = folder / f"{Path(model).name}.{way}"
-        wanted = SampleSettings(
-            model=model,
-            method=method(way),
-            count=len(sources),
-            length=LENGTH_TOKENS,
-            prompts=tuple(map(_prompt, sources)),
-            seed=derive(settings.seed, OWN, name),
-            batch=64,
-            context="stop",
-            device=device,
-        )
+        wanted = _wanted(name, sources, settings, device)
+        place = folder / f"{Path(wanted.model).name}.{name.partition(' ')[2]}"
         keep_folder(place, wanted, progress=shifted(progress, before, total))
         found += list(_examples(place / FILE, name, sources))
         before += count
         progress(before, total)
     return found
+
+
+def _wanted(
+    name: str, sources: Sequence[Example], settings: ReadersSettings, device: str
+) -> SampleSettings:
+    """A continuation of each source by one of the plan's generators, `MODEL METHOD`."""
+    model, _, way = name.partition(" ")
+    return SampleSettings(
+        model=model,
+        method=method(way),
+        count=len(sources),
+        length=LENGTH_TOKENS,
+        prompts=tuple(map(_prompt, sources)),
+        seed=derive(settings.seed, OWN, name),
+        batch=64,
+        context="stop",
+        device=device,
+    )
 
 
 def _passages(people: Sequence[Example], settings: ReadersSettings) -> dict[str, Iterator[Example]]:

@@ -119,6 +119,9 @@ class ReadersSettings:
             "labelled must list at least one set, and machines a pattern for each of its"
             " generators",
         )
+        yield from self._of_numbers()
+
+    def _of_numbers(self) -> Iterator[Check]:
         counts = (self.judged, *self.judged_words, self.most_tokens, self.fold_steps)
         yield (
             min(*counts, self.lexical.batches, *self.generators.values()) >= 1
