@@ -18,6 +18,7 @@ import pytest
 
 from staged.plans.shipped import FOLDER, shipped_plans
 from tests.conftest import prose
+from tests.verbs.test_face import SCRIPT, WRONG
 
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -117,6 +118,18 @@ def test_the_sdist_makes_the_same_wheel(built: Path) -> None:
 def test_the_package_is_the_installed_one(installed: Installed) -> None:
     place = installed.succeed("python", "-c", "import staged; print(staged.__file__)")
     assert Path(place.strip()).is_relative_to(installed.programs.parent)
+
+
+def test_a_users_script_is_checked_against_it(installed: Installed) -> None:
+    (installed.folder / "script.py").write_text(SCRIPT)
+    (installed.folder / "wrong.py").write_text(WRONG)
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports", "silent"]
+    command += ["--python-executable", str(installed.programs / "python")]
+    for script, errors in (("script.py", 0), ("wrong.py", 4)):
+        shown = subprocess.run(
+            [*command, script], cwd=installed.folder, capture_output=True, text=True
+        ).stdout
+        assert shown.count("error: ") == errors, shown
 
 
 def test_a_study_and_its_card(installed: Installed) -> None:
