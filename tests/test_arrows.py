@@ -60,7 +60,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
     "studies": ("bias finished models texts", "stages", "detection", "finetune"),
     "training": ("features", "evidence readers roberta", "transfer"),
     "files": (
-        "extracted installed legible pdf_pages sheets",
+        "extracted installed legible pdf_layout sheets",
         "pdf_lines word",
         "pdf",
         "extract",
@@ -242,7 +242,7 @@ def test_no_room_for_leftovers() -> None:
 MAY_PRINT = {
     *("cli.py", "screen.py", "commands"),
     "files/extract.py",  # a program of its own: what it writes is for the process that started it
-    "model/sources/fetch.py",  # a download's bar, on a terminal alone
+    "model/sources/resumable_download.py",  # a download's bar, on a terminal alone
     "samples/harness.py",  # lm-eval's own bars, which it asks for
 }
 

@@ -93,7 +93,7 @@ def _original(path: Path, device: str) -> Detector:
 
 def _on_hub(name: str, device: str) -> Detector:
     from staged.detectors.kinds.roberta import load_roberta
-    from staged.model.sources.download import check_hub_sums, hub_folder
+    from staged.model.sources.repositories import check_hub_sums, hub_folder
 
     folder = hub_folder(name)
     check_hub_sums(folder)

@@ -1,6 +1,6 @@
 """PDFs: the words that a reader sees, page by page, as PDFium finds them.
 
-pdf_pages   a page's text, and which of its words are seen where the page is drawn
+pdf_layout   a page's text, and which of its words are seen where the page is drawn
 legible     whether its letters make words, or the fonts name other ones than they show
 pdf_lines   running headers and footers, and words cut at the ends of lines
 """
@@ -13,8 +13,8 @@ import pypdfium2.raw as pdfium
 from staged.errors import CorpusError
 from staged.files.extracted import INSTEAD, Extract
 from staged.files.legible import UNNAMED, why_illegible
+from staged.files.pdf_layout import Ink, Page, read_page
 from staged.files.pdf_lines import whole_words, without_running_lines
-from staged.files.pdf_pages import Ink, Page, read_page
 
 PAGES = 500
 ADOBE_ONLY = (

@@ -22,7 +22,6 @@ from staged.model.formats.safetensors import write_safetensors
 from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.model import GPT2
 from staged.model.gpt2.weights import PADDING, open_weights
-from staged.model.sources.download import hub_folder, is_cached, openai_folder
 from staged.model.sources.packaged import PACKAGES, is_installed, packaged_folder
 from staged.model.sources.places import (
     is_written_as_path,
@@ -32,6 +31,7 @@ from staged.model.sources.places import (
     why_not_there,
 )
 from staged.model.sources.releases import BUCKET, RELEASES, aliases, is_repository, released
+from staged.model.sources.repositories import hub_folder, is_cached, openai_folder
 from staged.settings import nearest
 from staged.storage.json_files import write_json
 

@@ -24,7 +24,7 @@ from staged.detectors.kinds.released import load_original, load_released, shape_
 from staged.detectors.names import KNOWN, RELEASED
 from staged.errors import CheckpointError
 from staged.model.formats.file_tensor import HeldTensor
-from staged.model.sources import download
+from staged.model.sources import repositories as download
 from tests.conftest import prose
 from tests.model import test_download
 from tests.model.test_download import Server

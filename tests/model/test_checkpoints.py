@@ -24,7 +24,7 @@ from staged.model.formats.safetensors import read_safetensors, write_safetensors
 from staged.model.gpt2.config import RELEASED, GPT2Config
 from staged.model.gpt2.model import GPT2, initialise
 from staged.model.gpt2.weights import shapes
-from staged.model.sources.download import SUMS
+from staged.model.sources.repositories import SUMS
 from staged.plans.shipped import find_plan
 
 

@@ -19,10 +19,10 @@ import pytest
 from staged.errors import CheckpointError
 from staged.model.checkpoints import load_model, model_folder
 from staged.model.gpt2.config import GPT2Config
-from staged.model.sources import download
-from staged.model.sources.download import openai_folder
-from staged.model.sources.fetch import fetch
+from staged.model.sources import repositories as download
 from staged.model.sources.releases import Release
+from staged.model.sources.repositories import openai_folder
+from staged.model.sources.resumable_download import fetch
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tensorflow" / "one"
 BODY = bytes(range(256)) * 40
@@ -86,7 +86,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         def log_message(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr("staged.model.sources.fetch.PAUSE_S", 0.0)
+    monkeypatch.setattr("staged.model.sources.resumable_download.PAUSE_S", 0.0)
     monkeypatch.setenv("no_proxy", "*")
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})

@@ -38,7 +38,8 @@ from staged.model.training.plan import (
     read_plan,
     with_flags,
 )
-from staged.model.training.run import TrainStep, learning_rate
+from staged.model.training.run import TrainStep
+from staged.model.training.schedule import learning_rate
 from staged.model.training.snapshots import opened_snapshot
 from staged.model.training.train import train
 

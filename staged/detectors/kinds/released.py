@@ -33,14 +33,14 @@ from staged.model.formats.file_tensor import AnyTensor
 from staged.model.formats.layouts import INDEX, read_object, weight_files
 from staged.model.formats.pickled import read_pickled, read_pickled_entry
 from staged.model.formats.safetensors import read_safetensors
-from staged.model.sources.download import (
+from staged.model.sources.repositories import (
     check_hub_sums,
     hub_files,
     hub_folder,
     offline,
     openai_cache,
 )
-from staged.model.sources.fetch import fetch
+from staged.model.sources.resumable_download import fetch
 from staged.settings import nearest
 from staged.storage.writing import disk_errors, locked, write_atomic
 

@@ -26,6 +26,7 @@ from staged.model.training import data, distributed
 from staged.model.training.distributed import rank, world
 from staged.model.training.objectives import CausalTask, MaskedTask, Task
 from staged.model.training.plan import TrainSettings
+from staged.model.training.schedule import learning_rate
 from staged.model.training.snapshots import opened_snapshot, save_snapshot
 from staged.records import Document
 from staged.storage.json_files import write_json
@@ -50,14 +51,6 @@ class TrainStep:
 
 
 StepProgress = Callable[[TrainStep], None]
-
-
-def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up to the peak, then a cosine down to a tenth of it at the last step."""
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    progress = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
-    return settings.learning_rate * (0.55 + 0.45 * math.cos(math.pi * progress))
 
 
 class Run:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from staged.errors import CheckpointError, first_line
 from staged.model.formats.layouts import INDEX, PICKLED, SAFETENSORS, missing_files
-from staged.model.sources.fetch import fetch
 from staged.model.sources.places import nearest_place, standing, why_not_there
 from staged.model.sources.releases import Release, released
+from staged.model.sources.resumable_download import fetch
 from staged.storage.digests import sha256_file
 from staged.storage.versions import cache_folder
 from staged.storage.writing import disk_errors, locked
