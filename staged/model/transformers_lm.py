@@ -49,14 +49,7 @@ class OutsideTokenizer:
         self.specials = sorted(
             i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special
         )
-        found = self._tokenizer.token_to_id(END_OF_TEXT)
-        chosen = end if found is None else found
-        if chosen is None or not 0 <= chosen < self.n_vocab:
-            raise CheckpointError(
-                f"{folder}: the tokenizer has no {END_OF_TEXT}, and config.json no eos_token_id"
-                " that it knows: no text would end"
-            )
-        self.end_of_text = chosen
+        self.end_of_text = self._end(folder, end)
         # what stands behind it is a training's, not the model's
         marked = self._tokenizer.encode("a")
         self.before = [
@@ -68,6 +61,17 @@ class OutsideTokenizer:
         # some decoders cut a text's first space off
         self._first = list(self._tokenizer.encode("a", add_special_tokens=False).ids)
         self._first_length = len(self._tokenizer.decode(self._first))
+
+    def _end(self, folder: Path, configured: int | None) -> int:
+        """The id of the mark that ends a text."""
+        found = self._tokenizer.token_to_id(END_OF_TEXT)
+        chosen = configured if found is None else int(found)
+        if chosen is None or not 0 <= chosen < self.n_vocab:
+            raise CheckpointError(
+                f"{folder}: the tokenizer has no {END_OF_TEXT}, and config.json no eos_token_id"
+                " that it knows: no text would end"
+            )
+        return chosen
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one text."""
@@ -133,32 +137,20 @@ class Outside:
     """
 
     def __init__(self, model: Any, tokenizer: OutsideTokenizer, *, where: str) -> None:
-        c = model.config
         head = model.get_output_embeddings()
         if head is None or head.weight.size(0) < tokenizer.n_vocab:
             rows = 0 if head is None else head.weight.size(0)
             raise CheckpointError(
                 f"{where}: the tokenizer has {tokenizer.n_vocab} entries but the output head {rows}"
             )
-        if getattr(c, "final_logit_softcapping", None) or getattr(head, "bias", None) is not None:
+        capped = getattr(model.config, "final_logit_softcapping", None)
+        if capped or getattr(head, "bias", None) is not None:
             raise CheckpointError(
                 f"{where}: a head with a bias or capped logits is not supported; choose another"
                 " model"
             )
         self.model, self.tokenizer = model, tokenizer
-        try:
-            self.config = GPT2Config(
-                n_vocab=tokenizer.n_vocab,
-                n_ctx=c.max_position_embeddings,
-                n_embd=c.hidden_size,
-                n_head=c.num_attention_heads,
-                n_layer=c.num_hidden_layers,
-            )
-        except AttributeError as error:  # a family that calls it otherwise, or has no limit
-            raise CheckpointError(
-                f"{where}: its config.json lacks {error.name!r}, without which texts cannot be"
-                " fitted in"
-            ) from None
+        self.config = _config(model.config, tokenizer.n_vocab, where)
         self.head_VC: Tensor = head.weight[: tokenizer.n_vocab]
         if not self._head_is_all():
             raise CheckpointError(
@@ -211,6 +203,23 @@ class Outside:
             logits[..., specials] = -torch.inf
             logits[..., self.tokenizer.end_of_text] = end
         return logits
+
+
+def _config(c: Any, n_vocab: int, where: str) -> GPT2Config:
+    """A transformers configuration, as models here have theirs."""
+    try:
+        return GPT2Config(
+            n_vocab=n_vocab,
+            n_ctx=c.max_position_embeddings,
+            n_embd=c.hidden_size,
+            n_head=c.num_attention_heads,
+            n_layer=c.num_hidden_layers,
+        )
+    except AttributeError as error:  # a family that calls it otherwise, or has no limit
+        raise CheckpointError(
+            f"{where}: its config.json lacks {error.name!r}, without which texts cannot be"
+            " fitted in"
+        ) from None
 
 
 def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Outside:

@@ -65,24 +65,8 @@ class StoredTensor:
                 )
             )
         result = torch.empty(self.shape, dtype=dtype or self.dtype)
-        flat, crc = result.view(-1), 0
-        buffer = (
-            _buffer(min(PIECE, flat.numel()), self.dtype) if result.dtype != self.dtype else None
-        )
         try:
-            with open(self.path, "rb", buffering=0) as file:
-                file.seek(self.offset)
-                for first in range(0, flat.numel(), PIECE):
-                    target = flat[first : first + PIECE]
-                    piece = target if buffer is None else buffer[: target.numel()]
-                    crc = self._fill(file, piece, crc)
-                    self._check_finite(piece, "holds NaN or infinity; the checkpoint is damaged")
-                    if buffer is not None:
-                        target.copy_(piece)
-                        self._check_finite(
-                            target,
-                            f"holds a value too large for {result.dtype}; choose another --dtype",
-                        )
+            crc = self._read_into(result.view(-1), self.dtype)
         except OSError as error:
             raise CheckpointError(
                 f"{self.path}: cannot be read: {error.strerror or error}"
@@ -93,6 +77,24 @@ class StoredTensor:
                 " again"
             )
         return result
+
+    def _read_into(self, flat: Tensor, stored: torch.dtype) -> int:
+        """Read piece by piece, through a buffer where the types differ; gives the checksum."""
+        crc = 0
+        buffer = _buffer(min(PIECE, flat.numel()), stored) if flat.dtype != stored else None
+        with open(self.path, "rb", buffering=0) as file:
+            file.seek(self.offset)
+            for first in range(0, flat.numel(), PIECE):
+                target = flat[first : first + PIECE]
+                piece = target if buffer is None else buffer[: target.numel()]
+                crc = self._fill(file, piece, crc)
+                self._check_finite(piece, "holds NaN or infinity; the checkpoint is damaged")
+                if buffer is not None:
+                    target.copy_(piece)
+                    self._check_finite(
+                        target, f"holds a value too large for {flat.dtype}; choose another --dtype"
+                    )
+        return crc
 
     def _fill(self, file: FileIO, piece: Tensor, crc: int) -> int:
         """Read one piece and return the checksum so far."""

@@ -66,7 +66,31 @@ def parse_header(data: bytes, size: int, path: Path) -> dict[str, StoredTensor]:
     Raises:
         CheckpointError: as `read_safetensors`.
     """
-    length = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else 0
+    first = 8 + _header_length(data, size, path)  # byte of the tensors
+    found: dict[str, StoredTensor] = {}
+    end = 0
+    for name, one in sorted(
+        _entries(data[8:first], path).items(), key=lambda item: _begin(item[0], item[1], path)
+    ):
+        begin, end = _place(name, one, end, path)
+        if first + end > size:
+            raise CheckpointError(
+                f"{path}: not a readable safetensors file, or truncated: it ends before tensor"
+                f" {name!r} does"
+            )
+        shape, kind = tuple(one["shape"]), one["dtype"]
+        found[name] = StoredTensor(path, name, first + begin, shape, DTYPES.get(kind), kind=kind)
+    if first + end != size:
+        raise CheckpointError(
+            f"{path}: its header describes {first + end} bytes but the file has {size}; get it"
+            " again"
+        )
+    return found
+
+
+def _header_length(data: bytes, size: int, path: Path) -> int:
+    """Bytes of the header, all of which are there."""
+    length: int = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else 0
     if length < 2 or length > HEADER_LIMIT:
         raise CheckpointError(
             f"{path}: not a readable safetensors file: its first 8 bytes give no header length; get"
@@ -77,32 +101,7 @@ def parse_header(data: bytes, size: int, path: Path) -> dict[str, StoredTensor]:
             f"{path}: not a readable safetensors file, or truncated: it ends inside its header; get"
             " it again"
         )
-    found: dict[str, StoredTensor] = {}
-    end = 0
-    for name, one in sorted(
-        _entries(data[8 : 8 + length], path).items(),
-        key=lambda item: _begin(item[0], item[1], path),
-    ):
-        begin, end = _place(name, one, end, path)
-        if 8 + length + end > size:
-            raise CheckpointError(
-                f"{path}: not a readable safetensors file, or truncated: it ends before tensor"
-                f" {name!r} does"
-            )
-        found[name] = StoredTensor(
-            path,
-            name,
-            8 + length + begin,
-            tuple(one["shape"]),
-            DTYPES.get(one["dtype"]),
-            kind=one["dtype"],
-        )
-    if 8 + length + end != size:
-        raise CheckpointError(
-            f"{path}: its header describes {8 + length + end} bytes but the file has {size}; get it"
-            " again"
-        )
-    return found
+    return length
 
 
 def _entries(header: bytes, path: Path) -> dict[str, Any]:
@@ -171,14 +170,7 @@ def write_safetensors(
         dtype: of every tensor.
         read: gives one tensor by name; called once each, in the order of names.
     """
-    code = next(code for code, known in DTYPES.items() if known == dtype)
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for name in sorted(shapes):
-        begin, end = end, end + math.prod(shapes[name]) * dtype.itemsize
-        header[name] = {"dtype": code, "shape": list(shapes[name]), "data_offsets": [begin, end]}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
+    text = _header(shapes, dtype)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for name in sorted(shapes):
@@ -192,3 +184,15 @@ def write_safetensors(
                 .numpy()
                 .data
             )
+
+
+def _header(shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype) -> bytes:
+    """The header of tensors of one type, in the order of their names, filled up to 8 bytes."""
+    code = next(code for code, known in DTYPES.items() if known == dtype)
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name in sorted(shapes):
+        begin, end = end, end + math.prod(shapes[name]) * dtype.itemsize
+        header[name] = {"dtype": code, "shape": list(shapes[name]), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return text + b" " * (-len(text) % 8)

@@ -86,21 +86,14 @@ class Run:
                 f" context of {n_ctx} tokens, beyond which nothing would be learned; lower it"
             )
         passages, self.counts = build_passages(documents, settings.corpus, self.bpe.count)
-        texts = [one.text for one in passages if one.split == "pretrain"]
-        valid = [one.text for one in passages if one.split == "valid"]
-        if not texts or not valid:
-            raise PlanError(
-                "train: the corpus needs the splits `pretrain` and `valid`; set their shares"
-                " above 0"
-            )
+        texts, valid = _texts(passages)
         self.learned = _learned(documents, passages, settings.init)
         torch.manual_seed(settings.seed)
         kind = MaskedTask if settings.objective == "masked" else CausalTask
         self.task: Task = kind(settings, self.bpe, texts, valid[: settings.valid_rows], pretrained)
         place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(place)
-        self.task.loss.to(self.device)
-        self.loss: nn.Module = self.task.loss
+        self.loss: nn.Module = self.task.loss.to(self.device)
         if world() > 1:
             self.loss = nn.parallel.DistributedDataParallel(self.task.loss)
         self.optimizer = _adamw(self.task.model, settings)
@@ -262,6 +255,17 @@ class Run:
             "settings": asdict(self.settings),
         }
         write_json(self.folder / "training.json", facts)
+
+
+def _texts(passages: Sequence[Document]) -> tuple[list[str], list[str]]:
+    """Texts to learn from, and to validate on."""
+    texts = [one.text for one in passages if one.split == "pretrain"]
+    valid = [one.text for one in passages if one.split == "valid"]
+    if not texts or not valid:
+        raise PlanError(
+            "train: the corpus needs the splits `pretrain` and `valid`; set their shares above 0"
+        )
+    return texts, valid
 
 
 def _learned(documents: Sequence[Document], passages: Sequence[Document], init: str) -> Learned:
