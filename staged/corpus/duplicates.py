@@ -39,10 +39,7 @@ def drop_duplicates(passages: Sequence[Document]) -> tuple[list[Document], dict[
     )
     for passage in sorted(passages, key=lambda p: SPLITS.index(p.split)):
         words = WORD.findall(passage.text.lower())
-        mine = frozenset(
-            " ".join(words[i : i + SHINGLE_WORDS])
-            for i in range(max(1, len(words) - SHINGLE_WORDS + 1))
-        )
+        mine = _shingles(words)
         minhash = MinHash(num_perm=64)
         minhash.update_batch([shingle.encode() for shingle in sorted(mine)])
         twin = by_words.get(" ".join(words))
@@ -53,12 +50,15 @@ def drop_duplicates(passages: Sequence[Document]) -> tuple[list[Document], dict[
             dropped[f"{kind}_across_splits"] += split_of[twin] != passage.split
             continue
         index.insert(passage.id, minhash)
-        shingles[passage.id], split_of[passage.id], by_words[" ".join(words)] = (
-            mine,
-            passage.split,
-            passage.id,
-        )
+        shingles[passage.id], split_of[passage.id] = mine, passage.split
+        by_words[" ".join(words)] = passage.id
     return [passage for passage in passages if passage.id in split_of], dict(dropped)
+
+
+def _shingles(words: Sequence[str]) -> frozenset[str]:
+    """Every run of so many words; of a shorter text the whole."""
+    starts = range(max(1, len(words) - SHINGLE_WORDS + 1))
+    return frozenset(" ".join(words[i : i + SHINGLE_WORDS]) for i in starts)
 
 
 def _first_similar(

@@ -71,24 +71,25 @@ def wikipedia() -> list[Document]:
             "corpus 'wikipedia': run `pip install mwparserfromhell`, which strips the markup"
         ) from None
     documents = []
-    with _intact("wikipedia", dump), bz2.open(dump) as file:
+    with _intact("wikipedia", dump):
+        for title, markup in _articles(dump):
+            if text := _paragraphs(mwparserfromhell.parse(markup)):
+                documents.append(
+                    Document(id=title, text=text, label=HUMAN, source=f"wikipedia/{title}")
+                )
+    return documents
+
+
+def _articles(dump: Path) -> Iterator[tuple[str, str]]:
+    """(title, markup) of each page that is no redirection."""
+    with bz2.open(dump) as file:
         for _, page in ElementTree.iterparse(file):
             if page.tag.endswith("}page"):
-                title, markup = (
-                    page.findtext("{*}title") or "",
-                    page.findtext("{*}revision/{*}text") or "",
-                )
+                title = page.findtext("{*}title") or ""
+                markup = page.findtext("{*}revision/{*}text") or ""
                 page.clear()
-                text = (
-                    ""
-                    if markup.lstrip().upper().startswith("#REDIRECT")
-                    else _paragraphs(mwparserfromhell.parse(markup))
-                )
-                if text:
-                    documents.append(
-                        Document(id=title, text=text, label=HUMAN, source=f"wikipedia/{title}")
-                    )
-    return documents
+                if not markup.lstrip().upper().startswith("#REDIRECT"):
+                    yield title, markup
 
 
 def _paragraphs(markup: Any) -> str:

@@ -47,10 +47,22 @@ def read(data: bytes) -> Extract:
     legible = _legible_pages(pages)
     texts, running = without_running_lines([page.text for page in legible])
     text = whole_words(texts)
+    illegible = len(pages) - len(legible)
+    left_out = _left_out(document, pages, text, illegible=illegible, running=running)
+    return Extract(UNNAMED.sub("", text), left_out)
+
+
+def _left_out(
+    document: pypdfium2.PdfDocument, pages: list[Page], text: str, *, illegible: int, running: int
+) -> tuple[str, ...]:
+    """What is not in the text, in words: how many of what.
+
+    Args:
+        illegible: pages in letters that are no words.
+        running: lines at the heads and feet of pages.
+    """
     counts = {
-        ("page in letters that are no words", "pages in letters that are no words"): (
-            len(pages) - len(legible)
-        ),
+        ("page in letters that are no words", "pages in letters that are no words"): illegible,
         ("page without text, such as a picture", "pages without text, such as pictures"): sum(
             page.is_picture for page in pages
         ),
@@ -62,12 +74,11 @@ def read(data: bytes) -> Extract:
         ("comment", "comments"): sum(page.comments for page in pages),
         ("attached file", "attached files"): document.count_attachments(),
     }
-    named = (
+    return tuple(
         f"{count:,} {one if count == 1 else several}"
         for (one, several), count in counts.items()
         if count
     )
-    return Extract(UNNAMED.sub("", text), tuple(named))
 
 
 def _opened(data: bytes) -> pypdfium2.PdfDocument:

@@ -20,7 +20,17 @@ JSON = "application/json"
 def routes(examiner: Examining, worker: Worker, limits: Limits) -> APIRouter:
     """The API's three routes."""
     router = APIRouter()
+    _add_detect(router, examiner, worker, limits)
 
+    @router.get("/api/health", response_model=Health, summary="Is it up, and with which detector")
+    async def health() -> dict[str, Any]:
+        return {"status": "ok", "detector": examiner.name, "fpr": examiner.fpr}
+
+    _add_demo(router, examiner, worker, limits)
+    return router
+
+
+def _add_detect(router: APIRouter, examiner: Examining, worker: Worker, limits: Limits) -> None:
     @router.post(
         "/api/detect",
         response_model=Results,
@@ -38,10 +48,8 @@ def routes(examiner: Examining, worker: Worker, limits: Limits) -> APIRouter:
 
         return Response(await worker.run(work, lambda: left(request)), media_type=JSON)
 
-    @router.get("/api/health", response_model=Health, summary="Is it up, and with which detector")
-    async def health() -> dict[str, Any]:
-        return {"status": "ok", "detector": examiner.name, "fpr": examiner.fpr}
 
+def _add_demo(router: APIRouter, examiner: Examining, worker: Worker, limits: Limits) -> None:
     @router.get(
         "/openai-detector/",
         response_model=Demo,
@@ -60,8 +68,6 @@ def routes(examiner: Examining, worker: Worker, limits: Limits) -> APIRouter:
             return as_json(demo_answer(examiner, text))
 
         return Response(await worker.run(work, lambda: left(request)), media_type=JSON)
-
-    return router
 
 
 def demo_answer(examiner: Examining, text: str) -> dict[str, Any]:

@@ -75,38 +75,48 @@ def _add_pages(app: FastAPI, examiner: Examining, worker: Worker, limits: Limits
 
     @app.post("/", include_in_schema=False)
     async def examine(request: Request) -> HTMLResponse:
-        text, name, data = await read_form(request)
-        left_out: tuple[str, ...] = ()
-        if data:
-            advice = "other files are being opened: try again, or paste the text"
-            opened = await waited(
-                opener.open(name, data), lambda: api.left(request), limits.answer_s, advice=advice
-            )
-            text, left_out = opened.text, opened.left_out
-        root = root_of(request.scope)
-        try:
-            if not text.strip():
-                raise RefusedError(400, "There is no text to examine: paste one, or choose a file.")
-            api.check_length([("This text", text)], limits)
-        except RefusedError as refusal:
-            if data or not wants_page(request.scope):
-                raise
-            # with the text, so that it can be shortened in its place
-            return HTMLResponse(
-                pages.page(root=root, limits=limits, text=text, error=str(refusal)), refusal.status
-            )
-
-        def work(still_wanted: Check) -> str:
-            found = pages.found(examine_text(examiner, text, still_wanted), limits)
-            shown = {"text": text, "source": name if data else "", "left_out": left_out}
-            return pages.page(root=root, limits=limits, found=found, **shown)
-
-        return HTMLResponse(await worker.run(work, lambda: api.left(request)))
+        return await _examined(request, opener, examiner, worker, limits)
 
     @app.get("/docs", include_in_schema=False)
     async def reference(request: Request) -> HTMLResponse:
         root, address = root_of(request.scope), str(request.base_url)
         return HTMLResponse(pages.reference(root=root, address=address, schema=app.openapi()))
+
+
+async def _examined(
+    request: Request, opener: Opener, examiner: Examining, worker: Worker, limits: Limits
+) -> HTMLResponse:
+    """The page with what is said of the form's text or file."""
+    text, name, data = await read_form(request)
+    left_out: tuple[str, ...] = ()
+    if data:
+        advice = "other files are being opened: try again, or paste the text"
+        opened = await waited(
+            opener.open(name, data), lambda: api.left(request), limits.answer_s, advice=advice
+        )
+        text, left_out = opened.text, opened.left_out
+    root = root_of(request.scope)
+    try:
+        _check_text(text, limits)
+    except RefusedError as refusal:
+        if data or not wants_page(request.scope):
+            raise
+        # with the text, so that it can be shortened in its place
+        page = pages.page(root=root, limits=limits, text=text, error=str(refusal))
+        return HTMLResponse(page, refusal.status)
+
+    def work(still_wanted: Check) -> str:
+        found = pages.found(examine_text(examiner, text, still_wanted), limits)
+        shown = {"text": text, "source": name if data else "", "left_out": left_out}
+        return pages.page(root=root, limits=limits, found=found, **shown)
+
+    return HTMLResponse(await worker.run(work, lambda: api.left(request)))
+
+
+def _check_text(text: str, limits: Limits) -> None:
+    if not text.strip():
+        raise RefusedError(400, "There is no text to examine: paste one, or choose a file.")
+    api.check_length([("This text", text)], limits)
 
 
 async def read_form(request: Request) -> tuple[str, str, bytes]:
@@ -116,15 +126,7 @@ async def read_form(request: Request) -> tuple[str, str, bytes]:
         RefusedError: 415 for another content type, 400 for a damaged form or a text that is not
             UTF-8.
     """
-    kind, options = parse_options_header(request.headers.get("content-type", ""))
-    if (
-        kind.decode("latin-1").lower() != FORM
-        or options.get(b"charset", b"utf-8").lower() != b"utf-8"
-    ):
-        raise RefusedError(
-            415,
-            f"The page's form is sent as {FORM} in UTF-8; programs should use POST /api/detect.",
-        )
+    _check_content_type(request)
     body = await request.body()
     parser = MultiPartParser(
         request.headers, request.stream(), max_files=1, max_fields=4, max_part_size=len(body) + 1
@@ -145,6 +147,18 @@ async def read_form(request: Request) -> tuple[str, str, bytes]:
         return text, file.filename or "", await file.read()
     finally:
         await file.close()
+
+
+def _check_content_type(request: Request) -> None:
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if (
+        kind.decode("latin-1").lower() != FORM
+        or options.get(b"charset", b"utf-8").lower() != b"utf-8"
+    ):
+        raise RefusedError(
+            415,
+            f"The page's form is sent as {FORM} in UTF-8; programs should use POST /api/detect.",
+        )
 
 
 def _add_errors(app: FastAPI, limits: Limits) -> None:
