@@ -5,7 +5,7 @@ from __future__ import annotations
 from staged.attacks.stress import Stressed, StressReport, StressSettings
 from staged.cells import Cell
 from staged.corpus.build import CorpusSettings
-from staged.detectors.calibration.calibration import Calibration
+from staged.detectors.calibration.calibration import Calibration, fit_calibration
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.calibration.error_rates import Achieved
 from staged.detectors.calibration.fit import Fitted
@@ -22,6 +22,7 @@ from staged.detectors.contract import (
 )
 from staged.detectors.examiner import Examiner
 from staged.detectors.kinds.readers.sentences import Share, WordWeight
+from staged.detectors.normal.normalize import Normalized, normalize
 from staged.detectors.scorer import Scorer
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
@@ -67,6 +68,7 @@ __all__ = [
     "FinishedStudy",
     "Fitted",
     "Method",
+    "Normalized",
     "Opinion",
     "Outcome",
     "Override",
@@ -94,10 +96,12 @@ __all__ = [
     "Transfer",
     "Verdict",
     "WordWeight",
+    "fit_calibration",
     "load_calibration",
     "load_detector",
     "load_model",
     "method",
+    "normalize",
     "open_detector",
     "raid_detector",
     "read_training_plan",
