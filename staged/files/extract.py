@@ -39,8 +39,8 @@ def kind_of(name: str, data: bytes) -> str:
 
 
 def opened(kind: str, data: bytes) -> Extract:
-    """The text of a Word file or a PDF, and what of it could not be read or is not seen by a
-    reader.
+    """The text of a Word file or a PDF, and what of it could not be read or is not seen
+    by a reader.
 
     Raises:
         CorpusError: it cannot be opened, holds no text, or takes too much time or memory.
@@ -58,8 +58,8 @@ def opened(kind: str, data: bytes) -> Extract:
         raise CorpusError(
             f"this {NAMES[kind]} is damaged, or takes too much to open; save it again, or {INSTEAD}"
         )
-    found = json.loads(child.stdout)
-    return Extract(found["text"], tuple(found["left_out"]))
+    fields = json.loads(child.stdout)
+    return Extract(fields["text"], tuple(fields["left_out"]))
 
 
 def main() -> int:
@@ -70,7 +70,7 @@ def main() -> int:
     _confine()
     kind = sys.argv[1]
     try:
-        found = {"docx": word.read, "pdf": pdf.read}[kind](sys.stdin.buffer.read())
+        contents = {"docx": word.read, "pdf": pdf.read}[kind](sys.stdin.buffer.read())
     except CorpusError as error:
         sentence = str(error)
     except MemoryError:
@@ -82,7 +82,10 @@ def main() -> int:
     else:
         sys.stdout.write(
             json.dumps(
-                {"text": found.text.encode("utf-8", "replace").decode(), "left_out": found.left_out}
+                {
+                    "text": contents.text.encode("utf-8", "replace").decode(),
+                    "left_out": contents.left_out,
+                }
             )
         )
         return 0
@@ -93,13 +96,13 @@ def main() -> int:
 def _confine() -> None:
     import resource
 
-    for what, limit in (
+    for kind, limit in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
         (resource.RLIMIT_CPU, PROCESSOR_S),
         (resource.RLIMIT_FSIZE, 0),
     ):
         with suppress(ValueError, OSError):  # a system that knows no such limit
-            resource.setrlimit(what, (limit, limit))
+            resource.setrlimit(kind, (limit, limit))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""Whether the letters of a PDF are the ones that a reader sees, told from the letters alone, in any
-language.
+"""Whether the letters of a PDF are the ones that a reader sees, told from the letters alone,
+in any language.
 
 A font draws shapes; which letters they are it says in a table of its own, and that may be missing
 or wrong: `The river` is then read as `7KH ULYHU` or `Uif sjwfs`. Blanks may be lost, or stand
@@ -60,7 +60,7 @@ def why_illegible(text: str) -> str:
         return "set blanks between all letters"
     if (
         letters >= LETTERS_RUN
-        and sum(len(one) * words[one] for one in words if len(one) > LONG_LETTERS)
+        and sum(len(word) * words[word] for word in words if len(word) > LONG_LETTERS)
         > LONG_SHARE * letters
     ):
         return "lose the blanks between words"
@@ -85,7 +85,9 @@ def _is_shifted(words: Counter[str], letters: int) -> bool:
 
 def _without_accents(word: str) -> str:
     return "".join(
-        one for one in unicodedata.normalize("NFD", word.lower()) if not unicodedata.combining(one)
+        letter
+        for letter in unicodedata.normalize("NFD", word.lower())
+        if not unicodedata.combining(letter)
     )
 
 
@@ -102,11 +104,11 @@ def _like_vowels(words: Counter[str]) -> list[str]:
     degrees: Counter[str] = Counter()
     for (letter, _), count in beside.items():
         degrees[letter] += count
-    found: list[str] = []
+    vowels: list[str] = []
     for _ in range(min(TOP, len(degrees))):
         vowel = max(sorted(degrees), key=degrees.__getitem__)
-        found.append(vowel)
+        vowels.append(vowel)
         del degrees[vowel]
         for letter in degrees:
             degrees[letter] -= 2 * beside[vowel, letter]
-    return found
+    return vowels

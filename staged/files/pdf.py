@@ -75,8 +75,8 @@ def _left_out(
         ("attached file", "attached files"): document.count_attachments(),
     }
     return tuple(
-        f"{count:,} {one if count == 1 else several}"
-        for (one, several), count in counts.items()
+        f"{count:,} {singular if count == 1 else plural}"
+        for (singular, plural), count in counts.items()
         if count
     )
 

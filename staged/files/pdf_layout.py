@@ -1,5 +1,5 @@
-"""One page of a PDF as PDFium finds it: its text in reading order, and which of its words a reader
-sees.
+"""One page of a PDF as PDFium finds it: its text in reading order, and which of its words
+a reader sees.
 
 A word is seen where the drawn page is not of one colour: so white letters, covered, clipped and
 tiny ones, layers that are switched off and text beside the page are all found in the same way. A
@@ -20,7 +20,7 @@ SCALE = 2.0  # pixels a point
 LARGEST_PX = 2_000  # of a drawn page's longer side
 DRAWN_PX = 200_000_000  # of all pages, their pictures included: a hundred pages of A4 without any
 SMALLEST = 1.0  # points: letters below are not seen, if only because one cannot read them
-CONTRAST = 8  # of 255 levels of grey: what differs by no more is not seen; yellow on white is
+CONTRAST = 8  # of 255 levels of grey: what differs by no more is not seen (yellow on white is)
 # how PDFium marks a hyphen at the end of a line, which it joins with the next one
 HYPHENS = regex.compile("[\x02\ufffe]")
 # points: how far apart two places are whose pixels show how the page lies in its picture
@@ -96,15 +96,15 @@ def read_page(document: pypdfium2.PdfDocument, index: int, ink: Ink) -> Page:
 
 
 def _comments(page: pypdfium2.PdfPage) -> int:
-    found = 0
+    comments = 0
     for i in range(pdfium.FPDFPage_GetAnnotCount(page.raw)):
         remark = pdfium.FPDFPage_GetAnnot(page.raw, i)
         if remark:
-            found += pdfium.FPDFAnnot_GetSubtype(remark) in REMARKS and bool(
+            comments += pdfium.FPDFAnnot_GetSubtype(remark) in REMARKS and bool(
                 pdfium.FPDFAnnot_HasKey(remark, b"Contents")
             )
             pdfium.FPDFPage_CloseAnnot(remark)
-    return found
+    return comments
 
 
 def _letters(textpage: pypdfium2.PdfTextPage) -> str:
@@ -116,7 +116,9 @@ def _letters(textpage: pypdfium2.PdfTextPage) -> str:
     has_no_name = pdfium.FPDFText_HasUnicodeMapError
     unnamed = {i for i in places if has_no_name(raw, i) == 1 and not text[i].isspace()}
     return (
-        "".join(UNNAMED if i in unnamed else one for i, one in enumerate(text)) if unnamed else text
+        "".join(UNNAMED if i in unnamed else letter for i, letter in enumerate(text))
+        if unnamed
+        else text
     )
 
 
@@ -128,7 +130,7 @@ def _hidden(
     if not text.strip() or _is_behind_a_scan(page) or not ink.allows(page, scale):
         return []
     drawn = _Drawn.of(page, scale)
-    words = [found.span() for found in _WORD.finditer(text) if UNNAMED not in found[0]]
+    words = [match.span() for match in _WORD.finditer(text) if UNNAMED not in match[0]]
     unseen = [
         (start, end)
         for start, end in words
@@ -139,7 +141,7 @@ def _hidden(
 
 def _is_behind_a_scan(page: pypdfium2.PdfPage) -> bool:
     texts = page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_TEXT])
-    return all(pdfium.FPDFTextObj_GetTextRenderMode(one.raw) == INVISIBLE for one in texts)
+    return all(pdfium.FPDFTextObj_GetTextRenderMode(text.raw) == INVISIBLE for text in texts)
 
 
 def _has_shapes(textpage: pypdfium2.PdfTextPage, text: str, start: int, end: int) -> bool:
@@ -148,8 +150,8 @@ def _has_shapes(textpage: pypdfium2.PdfTextPage, text: str, start: int, end: int
     """
     if text[start:end].isascii():
         return True
-    shown = pdfium.FPDFText_GetTextObject(textpage.raw, start)
-    font = shown and pdfium.FPDFTextObj_GetFont(shown)
+    text_object = pdfium.FPDFText_GetTextObject(textpage.raw, start)
+    font = text_object and pdfium.FPDFTextObj_GetFont(text_object)
     return bool(font) and pdfium.FPDFFont_GetIsEmbedded(font) == 1
 
 
@@ -189,10 +191,8 @@ class _Drawn:
             return column.value, row.value
 
         origin, right, up = pixel(0, 0), pixel(FAR, 0), pixel(0, FAR)
-        across, down = (
-            ((right[i] - origin[i]) / FAR, (up[i] - origin[i]) / FAR, float(origin[i]))
-            for i in (0, 1)
-        )
+        across = ((right[0] - origin[0]) / FAR, (up[0] - origin[0]) / FAR, float(origin[0]))
+        down = ((right[1] - origin[1]) / FAR, (up[1] - origin[1]) / FAR, float(origin[1]))
         return cls(
             bytes(picture.buffer), picture.width, picture.height, picture.stride, across, down
         )

@@ -78,11 +78,11 @@ def _dropped(lines: list[str], end: int) -> list[str]:
 def whole_words(pages: Sequence[str]) -> str:
     """The pages as one text, in which no line ends within a word; soft hyphens are gone."""
     text = "\n\n".join(page for page in pages if page.strip())
-    own = Counter(_plain(found[0]) for found in _WORD.finditer(_CUT.sub(" ", text)))
-    return _CUT.sub(lambda found: _mended(found, own), text).replace(SOFT, "")
+    document_words = Counter(_plain(match[0]) for match in _WORD.finditer(_CUT.sub(" ", text)))
+    return _CUT.sub(lambda cut: _mended(cut, document_words), text).replace(SOFT, "")
 
 
-def _mended(cut: regex.Match[str], own: Counter[str]) -> str:
+def _mended(cut: regex.Match[str], document_words: Counter[str]) -> str:
     """The first part of a cut word, with or without a hyphen; the second one comes behind it."""
     before, hyphen, after, rest = cut.groups()
     left = _LAST.search(before)
@@ -95,7 +95,7 @@ def _mended(cut: regex.Match[str], own: Counter[str]) -> str:
         or not _is_one_case(left[0], after)
     ):
         return before + hyphen
-    return before + _between(left[0].lower(), after.lower(), hyphen, own, ends=not rest)
+    return before + _between(left[0].lower(), after.lower(), hyphen, document_words, ends=not rest)
 
 
 def _is_one_case(left: str, right: str) -> bool:
@@ -103,9 +103,11 @@ def _is_one_case(left: str, right: str) -> bool:
     return right.islower() or (left.isupper() and right.isupper())
 
 
-def _between(left: str, right: str, hyphen: str, own: Counter[str], *, ends: bool) -> str:
-    for written in (own, _english()):
-        joined, split = written[left + right], written[f"{left}-{right}"]
+def _between(
+    left: str, right: str, hyphen: str, document_words: Counter[str], *, ends: bool
+) -> str:
+    for word_counts in (document_words, _english()):
+        joined, split = word_counts[left + right], word_counts[f"{left}-{right}"]
         if joined != split:
             return hyphen if split > joined else ""
     known = left in PREFIXES or _english()[left] >= OFTEN

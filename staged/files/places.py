@@ -56,28 +56,30 @@ def text_files(place: str, *, but: Path | None = None) -> list[Path]:
     path = Path(place)
     try:
         if not place.strip() or not path.exists():
-            named = place if place.strip() else "an empty name"
+            name = place if place.strip() else "an empty name"
             raise CorpusError(
-                f"{named}: no such file or folder; give a file with text, or a folder of such"
+                f"{name}: no such file or folder; give a file with text, or a folder of such"
             )
         if not path.is_dir():
             _check_named(path)
             return [path]
-        files = [one for one in files_below(path) if but is None or one.resolve() != but.resolve()]
-        read = [one for one in files if is_text(one)]
+        files = [
+            file for file in files_below(path) if but is None or file.resolve() != but.resolve()
+        ]
+        texts = [file for file in files if is_text(file)]
     except OSError as error:
         raise CorpusError(f"{error.filename or place}: cannot be read: {error.strerror}") from None
-    passed_over = [_named(one, path) for one in files if not is_text(one)]
+    passed_over = [_named(file, path) for file in files if not is_text(file)]
     if passed_over:
         note(f"{place}: {_listed(passed_over)} passed over (read are {KINDS})")
-    if not read:
+    if not texts:
         lacks = (
             "holds no text of a kind that is read"
             if passed_over
             else "an empty folder, which holds no text"
         )
         raise CorpusError(f"{place}: {lacks}; put texts there ({KINDS})")
-    return read
+    return texts
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -90,19 +92,19 @@ def files_below(folder: Path) -> list[Path]:
     Raises:
         OSError: a folder that may not be looked into.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     everything = stands_in_work(folder)
     for place, folders, files in os.walk(folder, onerror=_raised):
-        links = [one for one in folders if Path(place, one).is_symlink()]
+        links = [name for name in folders if Path(place, name).is_symlink()]
         folders[:] = [
-            one
-            for one in folders
-            if one not in links
-            and _is_meant(one)
-            and (everything or not _is_ours(Path(place, one)))
+            name
+            for name in folders
+            if name not in links
+            and _is_meant(name)
+            and (everything or not _is_ours(Path(place, name)))
         ]
-        found += [Path(place, one) for one in (*files, *links) if _is_meant(one)]
-    return sorted(found)
+        paths += [Path(place, name) for name in (*files, *links) if _is_meant(name)]
+    return sorted(paths)
 
 
 def _raised(error: OSError) -> None:
@@ -196,8 +198,8 @@ def refuse_to_replace(
     *sources: str | Path | None,
     passed_over: Callable[[Path], bool] = _is_not_read,
 ) -> None:
-    """Refuse to write into a file that is read, and over what is no file: a folder, a device, a
-    pipe.
+    """Refuse to write into a file that is read, and over what is no file: a folder, a device,
+    a pipe.
 
     Args:
         sources: files, and folders whose files are read.
@@ -216,16 +218,18 @@ def refuse_to_replace(
             " write to"
         )
     for source in sources:
-        read = [Path(source)] if source and Path(source).is_file() else []
+        files = [Path(source)] if source and Path(source).is_file() else []
         if (
             source
             and Path(source).is_dir()
             and out.resolve().is_relative_to(Path(source).resolve())
         ):
-            read = [
-                one for one in files_below(Path(source)) if one.is_file() and not passed_over(one)
+            files = [
+                file
+                for file in files_below(Path(source))
+                if file.is_file() and not passed_over(file)
             ]
-        if any(out.samefile(one) for one in read):
+        if any(out.samefile(file) for file in files):
             raise PlanError(
                 f"{out}: is read here and would be replaced; choose another place to write to"
             )

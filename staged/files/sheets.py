@@ -80,7 +80,7 @@ def write_sheet_file(
         form: as `replacing` takes it.
     """
     text = io.StringIO(newline="")
-    cells = ([defused(one) if isinstance(one, str) else one for one in row] for row in rows)
+    cells = ([defused(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     csv.writer(text, lineterminator="\n").writerows([header, *cells])
     write_atomic(path, text.getvalue().encode(), form=form)
 
@@ -144,9 +144,9 @@ def _text(path: Path) -> str:
             "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
         ).replace("\ufeff", "")
     except UnicodeDecodeError as error:
-        said = f"byte {error.start} is not UTF-8"
+        reason = f"byte {error.start} is not UTF-8"
         raise CorpusError(
-            f"{path}: not a readable sheet, {SAVE} (in Excel: CSV UTF-8): {said}"
+            f"{path}: not a readable sheet, {SAVE} (in Excel: CSV UTF-8): {reason}"
         ) from None
 
 
@@ -181,12 +181,13 @@ def row_of(
         columns: of the row, whose numbers make up its place.
     """
     readings = [
-        (whole_number(row[one]), whole_number(GROUPED.sub("", row[one]))) for one in columns
+        (whole_number(row[column]), whole_number(GROUPED.sub("", row[column])))
+        for column in columns
     ]
     for place in product(*readings):
-        one = known.get(place)
-        if one is not None and is_same_text(row["text"], one.text_sha256):
-            return place, one
+        entry = known.get(place)
+        if entry is not None and is_same_text(row["text"], entry.text_sha256):
+            return place, entry
     return None
 
 
@@ -194,8 +195,8 @@ def whole_number(cell: str) -> str:
     """A whole number's digits, however a spreadsheet shows it: `3.0`, `3,00`, `'3`; any other text
     as it is.
     """
-    found = WHOLE.fullmatch(cell.strip())
-    return found[1] if found else cell.strip()
+    match = WHOLE.fullmatch(cell.strip())
+    return match[1] if match else cell.strip()
 
 
 def read_key_file(path: Path, kind: type[K], *, of: str) -> K:

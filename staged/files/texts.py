@@ -67,10 +67,10 @@ def read_text(source: str | Path, *, advice: str = SAVE) -> str:
 
 
 def _opened(where: str, kind: str, data: bytes) -> str:
-    found = extract.opened(kind, data)
-    if found.left_out:
-        note(f"{where}: not read: {', '.join(found.left_out)}")
-    return found.text
+    contents = extract.opened(kind, data)
+    if contents.left_out:
+        note(f"{where}: not read: {', '.join(contents.left_out)}")
+    return contents.text
 
 
 def writable(name: str) -> str:
@@ -165,8 +165,8 @@ def json_lines(
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
                 # not JSON, a number of thousands of digits, nested a thousand deep
-                said = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
-                raise CorpusError(f"{where}, line {number}: not JSON: {said}") from None
+                reason = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
+                raise CorpusError(f"{where}, line {number}: not JSON: {reason}") from None
             if not isinstance(row, dict):
                 raise CorpusError(f"{where}, line {number}: must be an object like {like}")
             yield number, row

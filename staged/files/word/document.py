@@ -11,7 +11,7 @@ from staged.files.extracted import INSTEAD, Extract
 from staged.files.word.foreign import ARCHIVES, what_archive_it_is, what_it_is
 from staged.files.word.markup import Element, child, name, value
 from staged.files.word.package import Package, Relation
-from staged.files.word.story import Found, Place, read_story
+from staged.files.word.story import Place, Remainder, read_story
 from staged.files.word.styles import Styles
 from staged.pages.figures import counted
 
@@ -34,10 +34,10 @@ def read(data: bytes) -> Extract:
     package = Package(data)
     main, root = _main_part(package)
     relations = package.relations(main)
-    found = Found(Styles(_first(package, relations, "styles")))
+    remainder = Remainder(Styles(_first(package, relations, "styles")))
     place = Place(is_paper=child(root, "w:background") is None)
-    text = [*read_story(root, found, place), *_notes(package, relations, found, place)]
-    left_out = tuple(_left_out(package, relations, found, root))
+    text = [*read_story(root, remainder, place), *_notes(package, relations, remainder, place)]
+    left_out = tuple(_left_out(package, relations, remainder, root))
     if not text and left_out:
         raise CorpusError(
             f"this Word file holds no text to read, only {', '.join(left_out)}; {INSTEAD}"
@@ -49,7 +49,9 @@ def _main_part(package: Package) -> tuple[str, Element]:
     """The part that is the document, and its root: where the package's relations say, or its types,
     or where Word puts it.
     """
-    parts = [one.target for one in package.relations() if one.kind == "officeDocument"]
+    parts = [
+        relation.target for relation in package.relations() if relation.kind == "officeDocument"
+    ]
     parts += [
         part
         for part, kind in package.content_types().items()
@@ -67,41 +69,48 @@ def _main_part(package: Package) -> tuple[str, Element]:
 
 def _first(package: Package, relations: list[Relation], kind: str) -> Element | None:
     """The root of the one part of its kind, such as `styles`."""
-    return next((package.root(one.target) for one in relations if one.kind == kind), None)
+    return next(
+        (package.root(relation.target) for relation in relations if relation.kind == kind), None
+    )
 
 
 def _notes(
-    package: Package, relations: list[Relation], found: Found, place: Place
+    package: Package, relations: list[Relation], remainder: Remainder, place: Place
 ) -> Iterator[str]:
     """Footnotes, then endnotes, in the order that the body refers to them; those that it does not
     refer to are on no page.
     """
     for kind, part in NOTES.items():
         root = _first(package, relations, part)
-        notes = {value(one, "w:id"): one for one in root} if root is not None else {}
-        for wanted in [id_ for which, id_ in found.notes if which == kind]:
-            if wanted in notes:
-                yield from read_story(notes[wanted], found, place)
+        notes = {value(note, "w:id"): note for note in root} if root is not None else {}
+        for note_id in [id_ for note_kind, id_ in remainder.notes if note_kind == kind]:
+            if note_id in notes:
+                yield from read_story(notes[note_id], remainder, place)
             else:
-                found.left_out[f"missing {kind}"] += 1
+                remainder.left_out[f"missing {kind}"] += 1
 
 
 def _left_out(
-    package: Package, relations: list[Relation], found: Found, root: Element
+    package: Package, relations: list[Relation], remainder: Remainder, root: Element
 ) -> Iterator[str]:
-    for why, texts in found.unseen.items():
+    for why, texts in remainder.unseen.items():
         if words := len("".join(texts).split()):
             yield counted(words, why)
-    for what, number in found.left_out.items():
-        yield counted(number, what)
-    used = {value(one, "r:id") for one in root.iter("{*}headerReference", "{*}footerReference")}
+    for noun, number in remainder.left_out.items():
+        yield counted(number, noun)
+    used = {
+        value(reference, "r:id")
+        for reference in root.iter("{*}headerReference", "{*}footerReference")
+    }
     for kind in ("header", "footer"):
         stories = [
-            package.root(one.target) for one in relations if one.kind == kind and one.id in used
+            package.root(relation.target)
+            for relation in relations
+            if relation.kind == kind and relation.id in used
         ]
         if with_text := sum(
-            bool(read_story(story, Found(found.styles), Place())) for story in stories
+            bool(read_story(story, Remainder(remainder.styles), Place())) for story in stories
         ):
             yield counted(with_text, kind)
-    if any(one.kind == "vbaProject" for one in relations):
+    if any(relation.kind == "vbaProject" for relation in relations):
         yield "macros"

@@ -98,17 +98,17 @@ def _entry(stream: str) -> bytes:
 
 def what_archive_it_is(package: Package) -> str:
     """One sentence about an archive without a Word document in it."""
-    said = (
+    mime_type = (
         package.read("mimetype")[:100].decode("ascii", "replace").strip()
         if "mimetype" in package
         else ""
     )
-    known = [sentence for kind, sentence in MIME.items() if said.startswith(kind)]
-    known += [
+    sentences = [sentence for kind, sentence in MIME.items() if mime_type.startswith(kind)]
+    sentences += [
         sentence
         for start, sentence in MEMBERS.items()
         if any(part.startswith(start) for part in package.names)
     ]
     return (
-        known or [f"this is an archive, but not a Word file (.docx); {INSTEAD}, .docx or .pdf"]
+        sentences or [f"this is an archive, but not a Word file (.docx); {INSTEAD}, .docx or .pdf"]
     )[0]

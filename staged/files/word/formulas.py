@@ -30,7 +30,7 @@ def after(element: Element) -> str:
     return _sign(element, "m:dPr", "m:endChr", ")") if name(element) == "m:d" else ""
 
 
-def _sign(element: Element, properties: str, wanted: str, default: str) -> str:
+def _sign(element: Element, properties: str, character: str, default: str) -> str:
     """A character that a formula's part is drawn with: one that is given may be given as none."""
-    given = child(element, properties, wanted)
-    return default if given is None else value(given, "m:val")
+    sign = child(element, properties, character)
+    return default if sign is None else value(sign, "m:val")

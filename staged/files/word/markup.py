@@ -25,10 +25,10 @@ _SHORT = {
 }
 _TRANSITIONAL, _STRICT = "http://schemas.openxmlformats.org", "http://purl.oclc.org/ooxml"
 NAMESPACES = {
-    short: tuple(one.format(_TRANSITIONAL, _STRICT) for one in full)
-    for short, full in _SHORT.items()
+    short: tuple(pattern.format(_TRANSITIONAL, _STRICT) for pattern in patterns)
+    for short, patterns in _SHORT.items()
 }
-PREFIXES = {one: short for short, full in NAMESPACES.items() for one in full}
+PREFIXES = {namespace: short for short, full in NAMESPACES.items() for namespace in full}
 OFFICE = (
     f"{_TRANSITIONAL}/",
     f"{_STRICT}/",
@@ -86,9 +86,9 @@ def name(element: Element | None) -> str:
 
 def child(element: Element | None, *names: str) -> Element | None:
     """The first child of that name, its first child of the next name, and so on."""
-    for wanted in names:
+    for child_name in names:
         element = (
-            next((one for one in element if name(one) == wanted), None)
+            next((part for part in element if name(part) == child_name), None)
             if element is not None
             else None
         )
@@ -100,8 +100,8 @@ def value(element: Element | None, attribute: str = "w:val") -> str:
     if element is None:
         return ""
     prefix, _, local = attribute.rpartition(":")
-    full = [f"{{{namespace}}}{local}" for namespace in NAMESPACES[prefix]] if prefix else [local]
-    return next((found for one in full if (found := element.get(one)) is not None), "")
+    keys = [f"{{{namespace}}}{local}" for namespace in NAMESPACES[prefix]] if prefix else [local]
+    return next((text for key in keys if (text := element.get(key)) is not None), "")
 
 
 def is_on(element: Element | None, attribute: str = "w:val", *, absent: bool = True) -> bool:
@@ -110,8 +110,8 @@ def is_on(element: Element | None, attribute: str = "w:val", *, absent: bool = T
     Args:
         absent: what it means when the element has no such attribute.
     """
-    said = value(element, attribute).lower()
-    return element is not None and (said not in OFF if said else absent)
+    setting = value(element, attribute).lower()
+    return element is not None and (setting not in OFF if setting else absent)
 
 
 def number(text: str, default: int) -> int:

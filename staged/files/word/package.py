@@ -94,25 +94,28 @@ class Package:
         where = posixpath.join(folder, "_rels", f"{base}.rels")
         if where not in self:
             return []
-        found = [
+        relations = [
             Relation(
-                one.get("Id", ""),
-                posixpath.basename(one.get("Type", "")),
-                _resolved(folder, one.get("Target", "")),
+                element.get("Id", ""),
+                posixpath.basename(element.get("Type", "")),
+                _resolved(folder, element.get("Target", "")),
             )
-            for one in self.root(where)
-            if name(one) == "links:Relationship" and one.get("TargetMode", "").lower() != "external"
+            for element in self.root(where)
+            if name(element) == "links:Relationship"
+            and element.get("TargetMode", "").lower() != "external"
         ]
-        return [one for one in found if one.target in self]
+        return [relation for relation in relations if relation.target in self]
 
     def content_types(self) -> dict[str, str]:
         """Part → its type, of parts whose type is said by name."""
         if TYPES not in self:
             return {}
-        overrides = (one for one in self.root(TYPES) if name(one) == "types:Override")
+        overrides = (
+            override for override in self.root(TYPES) if name(override) == "types:Override"
+        )
         return {
-            _normal(one.get("PartName", "")): one.get("ContentType", "").lower()
-            for one in overrides
+            _normal(override.get("PartName", "")): override.get("ContentType", "").lower()
+            for override in overrides
         }
 
 

@@ -46,7 +46,7 @@ class Place:
 
 
 @dataclass
-class Found:
+class Remainder:
     """What all stories of a file have besides their paragraphs.
 
     Attributes:
@@ -61,36 +61,36 @@ class Found:
     notes: dict[tuple[str, str], None] = field(default_factory=dict)
 
 
-def read_story(root: Element, found: Found, place: Place) -> list[str]:
+def read_story(root: Element, remainder: Remainder, place: Place) -> list[str]:
     """The paragraphs of a story, table cells and text boxes among them, in reading order.
 
     Args:
-        found: is told of all that is left out.
+        remainder: is told of all that is left out.
     """
-    story = _Story(found)
+    story = _Story(remainder)
     story.children(root, replace(place, keeps_space=_keeps_space(root, place)))
     return list(paragraphs(story.pieces))
 
 
 def _keeps_space(element: Element, place: Place) -> bool:
     """Whether blanks at the ends of a text are kept."""
-    said = element.get(SPACE)
-    return place.keeps_space if said is None else said == "preserve"
+    setting = element.get(SPACE)
+    return place.keeps_space if setting is None else setting == "preserve"
 
 
 class _Story:
-    def __init__(self, found: Found) -> None:
-        self.found = found
+    def __init__(self, remainder: Remainder) -> None:
+        self.remainder = remainder
         self.pieces: list[Piece] = []
 
     def children(self, element: Element, place: Place) -> None:
-        for one in element:
-            self.visit(one, place)
+        for part in element:
+            self.visit(part, place)
 
     def visit(self, element: Element, place: Place) -> None:
         kind = name(element)
         if kind in COUNTED and not place.unseen:
-            self.found.left_out[COUNTED[kind]] += 1
+            self.remainder.left_out[COUNTED[kind]] += 1
         if kind in SHOWN:
             self.show(SHOWN[kind], place)
         elif kind in _READ:
@@ -104,12 +104,12 @@ class _Story:
 
     def show(self, text: str, place: Place) -> None:
         if place.unseen:
-            self.found.unseen.setdefault(place.unseen, []).append(text)
+            self.remainder.unseen.setdefault(place.unseen, []).append(text)
         else:
             self.pieces.append(text)
 
     def end_paragraph(self, place: Place) -> None:
-        for texts in self.found.unseen.values():
+        for texts in self.remainder.unseen.values():
             texts.append("\n")
         if not place.unseen:
             self.pieces.append(Mark.PARAGRAPH)
@@ -125,10 +125,10 @@ class _Story:
         self.text(element, place.unless(DELETED))
 
     def symbol(self, element: Element, place: Place) -> None:
-        shown = symbols.character(element)
-        if not shown and not place.unseen:
-            self.found.left_out["symbol"] += 1
-        self.show(shown or " ", place)
+        character = symbols.character(element)
+        if not character and not place.unseen:
+            self.remainder.left_out["symbol"] += 1
+        self.show(character or " ", place)
 
     def formula(self, element: Element, place: Place) -> None:
         if name(element) == "m:t":
@@ -141,7 +141,7 @@ class _Story:
     # runs and what holds them
 
     def run(self, element: Element, place: Place) -> None:
-        why = self.found.styles.why_unseen(
+        why = self.remainder.styles.why_unseen(
             child(element, "w:rPr"), place.paragraph, place.table, on_white=place.is_paper
         )
         self.children(element, place.unless(why))
@@ -151,11 +151,14 @@ class _Story:
 
     def paragraph(self, element: Element, place: Place) -> None:
         properties = child(element, "w:pPr")
-        here = replace(place, paragraph=properties)
-        self.children(element, here)
+        inside = replace(place, paragraph=properties)
+        self.children(element, inside)
         mark = child(properties, "w:rPr")
         is_gone = any(child(mark, change) is not None for change in ("w:del", "w:moveFrom"))
-        if not is_gone and self.found.styles.why_unseen(mark, properties, place.table) != HIDDEN:
+        if (
+            not is_gone
+            and self.remainder.styles.why_unseen(mark, properties, place.table) != HIDDEN
+        ):
             self.end_paragraph(place)
 
     def drawn_paragraph(self, element: Element, place: Place) -> None:
@@ -173,23 +176,23 @@ class _Story:
 
     def instruction(self, element: Element, place: Place) -> None:
         if COMPUTED.match(element.text or "") and not place.unseen:
-            self.found.left_out["computed field"] += 1
+            self.remainder.left_out["computed field"] += 1
 
     def control(self, element: Element, place: Place) -> None:
         if not is_on(child(element, "w:sdtPr", "w:showingPlcHdr")):
             self.children(element, place)
         elif not place.unseen:
-            self.found.left_out["placeholder"] += 1
+            self.remainder.left_out["placeholder"] += 1
 
     def ruby(self, element: Element, place: Place) -> None:
         self.children(element, place)
         if not place.unseen and child(element, "w:rt", "w:r") is not None:
-            self.found.left_out["phonetic guide"] += 1
+            self.remainder.left_out["phonetic guide"] += 1
 
     def note(self, element: Element, place: Place) -> None:
         if not place.unseen:
             kind = name(element).removeprefix("w:").removesuffix("Reference")
-            self.found.notes[kind, value(element, "w:id")] = None
+            self.remainder.notes[kind, value(element, "w:id")] = None
 
     # tables
 
@@ -211,9 +214,9 @@ class _Story:
         properties = child(element, "w:tcPr")
         why = HIDDEN if place.grid.goes_on(properties) else ""
         why = DELETED if child(properties, "w:cellDel") is not None else why
-        here = place.unless(why)
-        self.children(element, here)
-        self.end_paragraph(here)
+        inside = place.unless(why)
+        self.children(element, inside)
+        self.end_paragraph(inside)
 
     # shapes
 
@@ -221,13 +224,14 @@ class _Story:
         """The first choice that programs of today know, as they take it, or else what stands there
         for older ones.
         """
-        choices = [one for one in element if name(one) == "mc:Choice" and _is_known(one)]
-        for one in (*choices, *(one for one in element if name(one) == "mc:Fallback"))[:1]:
-            self.children(one, place)
+        choices = [part for part in element if name(part) == "mc:Choice" and _is_known(part)]
+        fallbacks = [part for part in element if name(part) == "mc:Fallback"]
+        for part in (choices + fallbacks)[:1]:
+            self.children(part, place)
 
     def box(self, element: Element, place: Place) -> None:
         inside = replace(place, paragraph=None, table=None, grid=Grid(), is_paper=False)
-        self.pieces.append(Box(read_story(element, self.found, inside)))
+        self.pieces.append(Box(read_story(element, self.remainder, inside)))
 
     def lettering(self, element: Element, place: Place) -> None:
         text = value(element, "string").strip()
@@ -282,5 +286,5 @@ def _is_known(choice: Element) -> bool:
 def _chosen(choices: Element) -> str:
     """The entry that a drop-down field shows."""
     chosen = value(child(choices, "w:result")) or value(child(choices, "w:default"))
-    listed = [value(one) for one in choices if name(one) == "w:listEntry"]
-    return dict(enumerate(listed)).get(number(chosen, 0), "")
+    entries = [value(entry) for entry in choices if name(entry) == "w:listEntry"]
+    return dict(enumerate(entries)).get(number(chosen, 0), "")

@@ -22,14 +22,15 @@ class Styles:
     """The styles of a document, from the root of its styles part, or without any."""
 
     def __init__(self, root: Element | None) -> None:
-        styles = [one for one in root if name(one) == "w:style"] if root is not None else []
+        styles = [style for style in root if name(style) == "w:style"] if root is not None else []
         self._styles = {
-            (value(one, "w:type") or PARAGRAPH, value(one, "w:styleId")): one for one in styles
+            (value(style, "w:type") or PARAGRAPH, value(style, "w:styleId")): style
+            for style in styles
         }
         self._default = {
-            value(one, "w:type"): value(one, "w:styleId")
-            for one in styles
-            if is_on(one, "w:default", absent=False)
+            value(style, "w:type"): value(style, "w:styleId")
+            for style in styles
+            if is_on(style, "w:default", absent=False)
         }
         self._document = child(root, "w:docDefaults", "w:rPrDefault", "w:rPr")
         self._inherited, self._hide = cache(self._look_up), cache(self._do_hide)
@@ -57,9 +58,9 @@ class Styles:
         if table is not None:
             styles += ((TABLE, value(child(table, "w:tblStyle"))),)
 
-        def nearest(wanted: str) -> Element | None:
-            own = child(run, wanted)
-            return self._inherited(styles, wanted) if own is None else own
+        def nearest(property_name: str) -> Element | None:
+            element = child(run, property_name)
+            return self._inherited(styles, property_name) if element is None else element
 
         vanish = child(run, "w:vanish")
         if self._hide(styles) if vanish is None else is_on(vanish):
@@ -73,45 +74,46 @@ class Styles:
                 child(paragraph, "w:shd"),
                 self._shade(styles[1][1]),
             )
-            return "" if any(_is_dark(one) for one in behind) else WHITE
+            return "" if any(_is_dark(shade) for shade in behind) else WHITE
         return ""
 
-    def _look_up(self, styles: Chosen, wanted: str) -> Element | None:
+    def _look_up(self, styles: Chosen, property_name: str) -> Element | None:
         """A property of letters as the first of these styles that says it, or else the document."""
-        found = (
-            child(one, "w:rPr", wanted)
+        elements = (
+            child(base, "w:rPr", property_name)
             for kind, style in styles
-            for one in self._bases(kind, style)
+            for base in self._bases(kind, style)
         )
-        return next((one for one in found if one is not None), child(self._document, wanted))
+        default = child(self._document, property_name)
+        return next((element for element in elements if element is not None), default)
 
     def _do_hide(self, styles: Chosen) -> bool:
         """`w:vanish` is a toggle: a style that hides, upon another that hides, shows."""
         if is_on(child(self._document, "w:vanish")):
             return True
-        said = (
-            [child(one, "w:rPr", "w:vanish") for one in self._bases(*style)] for style in styles
+        switches = (
+            [child(base, "w:rPr", "w:vanish") for base in self._bases(*style)] for style in styles
         )
-        return (
-            sum(
-                is_on(next((one for one in of_style if one is not None), None)) for of_style in said
-            )
-            % 2
-            == 1
+        nearest = (
+            next((switch for switch in of_style if switch is not None), None)
+            for of_style in switches
         )
+        return sum(map(is_on, nearest)) % 2 == 1
 
     def _shade(self, style: str) -> Element | None:
         """What lies behind paragraphs of a style."""
-        shades = (child(one, "w:pPr", "w:shd") for one in self._bases(PARAGRAPH, style))
-        return next((one for one in shades if one is not None), None)
+        shades = (child(base, "w:pPr", "w:shd") for base in self._bases(PARAGRAPH, style))
+        return next((shade for shade in shades if shade is not None), None)
 
     def _bases(self, kind: str, style: str) -> Iterator[Element]:
-        one = self._styles.get((kind, style), self._styles.get((kind, self._default.get(kind, ""))))
+        base = self._styles.get(
+            (kind, style), self._styles.get((kind, self._default.get(kind, "")))
+        )
         for _ in range(MOST_BASES):
-            if one is None:
+            if base is None:
                 return
-            yield one
-            one = self._styles.get((kind, value(child(one, "w:basedOn"))))
+            yield base
+            base = self._styles.get((kind, value(child(base, "w:basedOn"))))
 
 
 def _is_dark(behind: Element | None) -> bool:

@@ -6,8 +6,9 @@ from staged.files.word.markup import Element, value
 
 PRIVATE = range(0xF000, 0xF100)  # where such fonts have their characters
 # in the font Symbol
-GREEK = dict(zip(range(0x41, 0x5B), "ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ", strict=True))
-GREEK |= dict(zip(range(0x61, 0x7B), "αβχδεφγηιϕκλμνοπθρστυϖωξψζ", strict=True))
+_CAPITALS = dict(zip(range(0x41, 0x5B), "ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ", strict=True))
+_SMALL = dict(zip(range(0x61, 0x7B), "αβχδεφγηιϕκλμνοπθρστυϖωξψζ", strict=True))
+GREEK = _CAPITALS | _SMALL
 
 
 def character(symbol: Element) -> str:
@@ -18,8 +19,5 @@ def character(symbol: Element) -> str:
         return ""
     if value(symbol, "w:font").lower() == "symbol" and code & 0xFF in GREEK:
         return GREEK[code & 0xFF]
-    return (
-        chr(code)
-        if code not in PRIVATE and 0 <= code < 0x110000 and chr(code).isprintable()
-        else ""
-    )
+    is_shown = code not in PRIVATE and 0 <= code < 0x110000 and chr(code).isprintable()
+    return chr(code) if is_shown else ""
