@@ -100,7 +100,7 @@ def bias(
     if tally is not None:
         _tally(tally, out, seed)
         return
-    named = list(models or [])
+    names = list(models or [])
     device = chosen_device(device, precision)
     settings = BiasSettings(
         number, length, method, seed, permutations, batch=batch, precision=precision, device=device
@@ -111,21 +111,21 @@ def bias(
         check_sheet(sheet, asked, sheet_rows)
     with count_progress("completions and sentences") as progress:
         result = verbs.bias(
-            named,
+            names,
             settings=settings,
             out=out,
             **files,
             progress=lambda what, done, total: progress(done, total, what),
         )
-    for line in _said(result):
+    for line in _summary(result):
         say(line)
     if sheet is not None:
-        rows = write_sheet(sheet, named, asked, out, per_group=sheet_rows)
+        rows = write_sheet(sheet, names, asked, out, per_group=sheet_rows)
         say(f"{sheet}: {rows} completions to rate; its key stands beside it")
     say(f"{out}: bias.json, bias.md")
 
 
-def _said(result: BiasResult) -> list[str]:
+def _summary(result: BiasResult) -> list[str]:
     """What a run found, in a few lines."""
     lines = []
     for model in result.models:
@@ -138,17 +138,19 @@ def _said(result: BiasResult) -> list[str]:
             f"{model}, between groups: "
             + ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items()))
         )
-    lines += [one.text for one in result.sentences]
-    lines += [f"{one.name}: {one.blank}" for one in result.measures if one.blank]
+    lines += [sentence.text for sentence in result.sentences]
+    lines += [f"{measure.name}: {measure.blank}" for measure in result.measures if measure.blank]
     return [*lines, result.note]
 
 
 def _tally(sheet: Path, out: Path, seed: int) -> None:
     result = verbs.tally_bias(sheet, out=out, seed=seed)
-    for one in result.comparisons:
-        groups = f"{one.model}: {one.attribute}, {one.first} − {one.second}"
-        shown = figure(one.difference, one.low, one.high, form="+.2f")
-        line = f"{groups}: {shown}, n = {one.n}, Holm p {p_text(one.p_holm)}"
+    for comparison in result.comparisons:
+        groups = (
+            f"{comparison.model}: {comparison.attribute}, {comparison.first} − {comparison.second}"
+        )
+        difference = figure(comparison.difference, comparison.low, comparison.high, form="+.2f")
+        line = f"{groups}: {difference}, n = {comparison.n}, Holm p {p_text(comparison.p_holm)}"
         say(line)
     rated = f"{result.n} rated, {result.unrated} unrated"
     say(f"{rated}; {out}: tally.json, tally.md")

@@ -1,5 +1,5 @@
-"""Commands about a detector's error rates: calibrate, and stress, which measures them under
-attack.
+"""Commands about a detector's error rates: calibrate, and stress, which measures them
+under attack.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def calibrate(
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a detector's p-values on your own human texts, and measure the false-positive rate on
-    others.
+    """Fit a detector's p-values on your own human texts, and measure the false-positive
+    rate on others.
     """
     with count_progress("texts") as progress:
         fitted = verbs.calibrate(
@@ -81,9 +81,9 @@ def calibrate(
         typer.echo(json.dumps(fitted.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
         return
     _print_fitted(fitted.to_json())
-    named = "" if detector == "evidence" else f" --detector {shlex.quote(detector)}"
+    option = "" if detector == "evidence" else f" --detector {shlex.quote(detector)}"
     say(
-        f"\ncalibration: {out}; to judge by it: staged detect TEXT{named} --calibration"
+        f"\ncalibration: {out}; to judge by it: staged detect TEXT{option} --calibration"
         f" {shlex.quote(str(out))}"
     )
 
@@ -94,7 +94,7 @@ def _print_fitted(facts: dict[str, Any]) -> None:
     _print_lengths(facts, nominal)
     header = ("domain", "length", "n", "flagged", "rate [95% interval]", f"nominal {nominal}")
     print_table("on held-out human text", header, list(map(_achieved_line, facts["achieved"])))
-    abstained = next((one["abstained"] for one in facts["achieved"]), 0)
+    abstained = next((row["abstained"] for row in facts["achieved"]), 0)
     say(
         f"n: held-out texts that could be flagged; {abstained:,} could not, being too short or of a"
         " length with too few texts"
@@ -112,17 +112,17 @@ def _print_lengths(facts: dict[str, Any], nominal: str) -> None:
     needed = humans_needed(facts["fpr"])
     rows = [
         (
-            one["length"],
-            f"{one['n_human']:,}",
-            f"{one['n_machine']:,}",
-            f"takes {needed:,} texts" if one["threshold"] is None else f"{one['threshold']:.4g}",
-            percent(*estimate(one, "rate"), digits=2, unit="%"),
+            row["length"],
+            f"{row['n_human']:,}",
+            f"{row['n_machine']:,}",
+            f"takes {needed:,} texts" if row["threshold"] is None else f"{row['threshold']:.4g}",
+            percent(*estimate(row, "rate"), digits=2, unit="%"),
         )
-        for one in facts["lengths"]
+        for row in facts["lengths"]
     ]
     header = ("length", "n human", "n machine", "machine above", "true rate [95% range]")
     print_table(f"{facts['detector']}, calibrated for {nominal} false positives", header, rows)
-    if all(one["threshold"] is None for one in facts["lengths"]):
+    if all(row["threshold"] is None for row in facts["lengths"]):
         say(
             f"no text can be called machine-written at {nominal} by this: give more human texts, or"
             " a higher --fpr",
@@ -130,14 +130,14 @@ def _print_lengths(facts: dict[str, Any], nominal: str) -> None:
         )
 
 
-def _achieved_line(one: dict[str, Any]) -> tuple[str, ...]:
+def _achieved_line(row: dict[str, Any]) -> tuple[str, ...]:
     return (
-        one["domain"],
-        one["length"],
-        f"{one['n']:,}",
-        f"{one['false_positives']:,}",
-        percent(one["rate"], one["low"], one["high"], digits=2, unit="%"),
-        _against(one["within"], one["off_by"]),
+        row["domain"],
+        row["length"],
+        f"{row['n']:,}",
+        f"{row['false_positives']:,}",
+        percent(row["rate"], row["low"], row["high"], digits=2, unit="%"),
+        _against(row["within"], row["off_by"]),
     )
 
 

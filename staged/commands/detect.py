@@ -1,5 +1,5 @@
-"""Commands for a text in hand: detect, and train-detector, which makes the detector that it uses by
-default.
+"""Commands for a text in hand: detect, and train-detector, which makes the detector that it uses
+by default.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def detect(
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:
-    """Is this text machine-written, how sure, and why. Nobody should be accused on a score
-    alone.
+    """Is this text machine-written, how sure, and why. Nobody should be accused
+    on a score alone.
     """
     _check_outputs(as_json, as_csv, html, out, segments=segments)
     from staged.detectors.inputs import holds_verdicts, read_texts
@@ -119,14 +119,14 @@ def detect(
             write_judged(out, examiner, texts, segments=segments, progress=progress)
         say(f"verdicts: {out}")
     elif as_json:
-        for one in judged(examiner, texts, segments=segments):
-            typer.echo(json.dumps(one.row(), ensure_ascii=False, allow_nan=False))
+        for verdict in judged(examiner, texts, segments=segments):
+            typer.echo(json.dumps(verdict.row(), ensure_ascii=False, allow_nan=False))
     elif as_csv:
         _print_csv(judged(examiner, texts))
     else:
-        found = _watched(judged(examiner, texts, segments=segments, at_once=SHOWN), len(texts))
-        _print_verdicts(found)
-        _print_limits(examiner, found)
+        verdicts = _watched(judged(examiner, texts, segments=segments, at_once=SHOWN), len(texts))
+        _print_verdicts(verdicts)
+        _print_limits(examiner, verdicts)
 
 
 def _check_outputs(
@@ -158,7 +158,7 @@ def _write_page(html: Path, examiner: Examiner, texts: list[tuple[str, str]]) ->
     with disk_errors(html):
         html.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(html, sealed(page).encode(), form=is_sealed)
-    _print_one(seen.verdict)
+    _print_verdict(seen.verdict)
     say(f"page: {html}")
     _print_limits(examiner, [seen.verdict])
 
@@ -166,39 +166,39 @@ def _write_page(html: Path, examiner: Examiner, texts: list[tuple[str, str]]) ->
 def _print_csv(verdicts: Iterable[Verdict]) -> None:
     table = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
-    for one in verdicts:
-        row = one.row()
+    for verdict in verdicts:
+        row = verdict.row()
         table.writerow(row | {"id": defused(row["id"]), "reason": defused(row["reason"])})
 
 
-def _watched(verdicts: Iterable[Verdict], total: int) -> list[Verdict]:
+def _watched(judging: Iterable[Verdict], total: int) -> list[Verdict]:
     """All of them, with a bar where they are several."""
     if total == 1:
-        return list(verdicts)
-    found: list[Verdict] = []
+        return list(judging)
+    verdicts: list[Verdict] = []
     with count_progress("texts") as progress:
         progress(0, total)
-        for one in verdicts:
-            found.append(one)
-            progress(len(found), total)
-    return found
+        for verdict in judging:
+            verdicts.append(verdict)
+            progress(len(verdicts), total)
+    return verdicts
 
 
-def _print_verdicts(found: list[Verdict]) -> None:
+def _print_verdicts(verdicts: list[Verdict]) -> None:
     """One text in words, several in a table; parts as coloured text under their verdicts."""
-    if len(found) == 1:
-        _print_one(found[0])
+    if len(verdicts) == 1:
+        _print_verdict(verdicts[0])
         return
-    table = _table(found)
+    table = _table(verdicts)
     room = screen.width - screen.measure(table).maximum - 3  # of the column's own lines
-    screen.print(_table(found, room) if room >= LEAST_BEGINS else table)
-    for one in found:
-        if one.segments is not None:
-            screen.print(Text(f"\n{visible(one.id)}", style="bold"))
-            _print_parts(one, one.segments)
+    screen.print(_table(verdicts, room) if room >= LEAST_BEGINS else table)
+    for verdict in verdicts:
+        if verdict.segments is not None:
+            screen.print(Text(f"\n{visible(verdict.id)}", style="bold"))
+            _print_parts(verdict, verdict.segments)
 
 
-def _table(found: list[Verdict], room: int = 0) -> Table:
+def _table(verdicts: list[Verdict], room: int = 0) -> Table:
     """A row a text; how texts begin, where there is room for so many columns of the terminal."""
     table = Table(
         Column("text", overflow="fold"),
@@ -207,30 +207,32 @@ def _table(found: list[Verdict], room: int = 0) -> Table:
     )
     if room:
         table.add_column("begins", no_wrap=True, max_width=room)
-    for one in found:
-        numbers = (_number(one.p_value, 4), _number(one.score, 2), f"{one.words:,}")
-        begins = (
-            [Text(" ".join(one.normalized[: 4 * room].split())[:room], style="dim")] if room else []
-        )
+    for verdict in verdicts:
+        numbers = (_number(verdict.p_value, 4), _number(verdict.score, 2), f"{verdict.words:,}")
+        beginning = " ".join(verdict.normalized[: 4 * room].split())[:room]
+        begins = [Text(beginning, style="dim")] if room else []
         table.add_row(
-            Text(visible(one.id)), Text(one.verdict, style=STYLES[one.verdict]), *numbers, *begins
+            Text(visible(verdict.id)),
+            Text(verdict.verdict, style=STYLES[verdict.verdict]),
+            *numbers,
+            *begins,
         )
     return table
 
 
-def _print_limits(examiner: Examiner, found: list[Verdict]) -> None:
+def _print_limits(examiner: Examiner, verdicts: list[Verdict]) -> None:
     """What the verdicts rest on: why some texts have none, how much was read, and the kinds of text
     that calibrated them.
     """
     from staged.detectors.calibration.calibration import PLAIN_DOMAIN
 
-    if len(found) > 1:
-        reasons = Counter(filter(None, map(examiner.reason_for_no_verdict, found)))
+    if len(verdicts) > 1:
+        reasons = Counter(filter(None, map(examiner.reason_for_no_verdict, verdicts)))
         for why, texts in reasons.most_common():
             say(f"{counted(texts, 'text')} of which nothing can be said: {why}", style="dim")
-    _print_cut(examiner, found)
+    _print_cut(examiner, verdicts)
     if examiner.calibration is not None and examiner.calibration.domains:
-        kinds = [one for one in examiner.calibration.domains if one != PLAIN_DOMAIN]
+        kinds = [domain for domain in examiner.calibration.domains if domain != PLAIN_DOMAIN]
         say(
             f"calibrated on human text of {', '.join(kinds) or 'your own'}: on other kinds, and in"
             " other languages, more can be flagged",
@@ -239,14 +241,14 @@ def _print_limits(examiner: Examiner, found: list[Verdict]) -> None:
     say(WARNING, style="dim")
 
 
-def _print_cut(examiner: Examiner, found: list[Verdict]) -> None:
+def _print_cut(examiner: Examiner, verdicts: list[Verdict]) -> None:
     """How much was read, where that is not all of a text."""
-    counts = (examiner.token_counts(one.normalized) for one in found)
+    counts = (examiner.token_counts(verdict.normalized) for verdict in verdicts)
     cut = [(tokens, read) for tokens, read in counts if read < tokens]
     if not cut:
         return
     whose = f"its first {cut[0][1]:,} of {cut[0][0]:,} tokens; --segments judges it part by part"
-    if len(found) > 1:
+    if len(verdicts) > 1:
         whose = (
             f"the first {cut[0][1]:,} tokens of {counted(len(cut), 'long text')}; --segments"
             " judges them part by part"
@@ -254,34 +256,34 @@ def _print_cut(examiner: Examiner, found: list[Verdict]) -> None:
     say(f"read: {whose}", style="dim")
 
 
-def _print_one(one: Verdict) -> None:
+def _print_verdict(verdict: Verdict) -> None:
     screen.print(
-        Text(one.verdict, style=STYLES[one.verdict]),
-        Text(f"· {counted(one.words, 'word')} · {visible(one.detector)}"),
+        Text(verdict.verdict, style=STYLES[verdict.verdict]),
+        Text(f"· {counted(verdict.words, 'word')} · {visible(verdict.detector)}"),
     )
-    say(one.reason)
-    say(f"score {_number(one.score, 3)} · p-value {_number(one.p_value, 4)}")
-    for opinion in one.opinions:
+    say(verdict.reason)
+    say(f"score {_number(verdict.score, 3)} · p-value {_number(verdict.p_value, 4)}")
+    for opinion in verdict.opinions:
         say(
             f"{opinion.reader}:"
             f" {opinion.says}{'' if opinion.log_odds is None else f' ({opinion.log_odds:+.1f})'}"
         )
-    for change in one.changes:
+    for change in verdict.changes:
         say(f"cleaned first: {change.count} × {change.what}")
-    if one.segments is not None:
-        _print_parts(one, one.segments)
+    if verdict.segments is not None:
+        _print_parts(verdict, verdict.segments)
 
 
-def _print_parts(one: Verdict, parts: Sequence[Segment]) -> None:
+def _print_parts(verdict: Verdict, parts: Sequence[Segment]) -> None:
     text, at = Text(), 0
     for part in parts:
-        text.append(one.normalized[at : part.start])
-        text.append(one.normalized[part.start : part.end], style=STYLES[part.verdict])
+        text.append(verdict.normalized[at : part.start])
+        text.append(verdict.normalized[part.start : part.end], style=STYLES[part.verdict])
         text.append(f" [{part.verdict}, p {_number(part.p_value, 3)}]", style="bold")
         at = part.end
     screen.print(text, soft_wrap=True)
     if len(parts) > 1:
-        chance = len(parts) * one.fpr
+        chance = len(parts) * verdict.fpr
         say(
             f"{len(parts)} parts; of a human text about {chance:.2g} parts would be called machine"
             " by chance"

@@ -260,12 +260,12 @@ def _print_evaluation(result: Any) -> None:
     rows = [
         (
             f"per {unit}",
-            f"{one['count']:,}",
-            f"{one['nats']:.4f}",
-            f"{one['bits']:.4f}",
-            _perplexity(one["perplexity"]),
+            f"{rate['count']:,}",
+            f"{rate['nats']:.4f}",
+            f"{rate['bits']:.4f}",
+            _perplexity(rate["perplexity"]),
         )
-        for unit, one in result.rates().items()
+        for unit, rate in result.rates().items()
     ]
     header = ("", "count", "nats", "bits", "perplexity")
     print_table(f"{result.model} on {result.file}", header, rows)

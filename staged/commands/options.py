@@ -113,7 +113,11 @@ class Group(typer.core.TyperGroup):
             with formatter.section(title):
                 commands = ((name, self.get_command(ctx, name)) for name in names)
                 formatter.write_dl(
-                    [(name, first_sentence(one.help or "")) for name, one in commands if one]
+                    [
+                        (name, first_sentence(command.help or ""))
+                        for name, command in commands
+                        if command
+                    ]
                 )
 
 
@@ -152,13 +156,13 @@ def _values(args: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(option before it or with it, value) of all that is given; the option is empty where the
     value stands alone.
     """
-    before = ""
-    for one in args:
-        name, equals, value = one.partition("=")
-        if one.startswith("-") and one.strip("-"):
-            before = name
+    option = ""
+    for argument in args:
+        name, equals, value = argument.partition("=")
+        if argument.startswith("-") and argument.strip("-"):
+            option = name
             if equals:
                 yield name, value
         else:
-            yield before, one
-            before = ""
+            yield option, argument
+            option = ""

@@ -52,8 +52,8 @@ def card(
     html: HtmlOption = False,
     model: ModelOption = None,
 ) -> None:
-    """Write a hub-ready model card from measured cells; run again, it keeps every hand-written
-    paragraph.
+    """Write a hub-ready model card from measured cells; run again, it keeps every
+    hand-written paragraph.
     """
     written = verbs.card(studies, out, html=html, models=model or ())
     for blank in written.blanks:
@@ -94,15 +94,17 @@ def status(
     """Show every stage with its gates: met, not met or not measured, with the numbers and the
     cells' ids.
     """
-    found = verbs.release_status(plan, out, key=key)
+    standings = verbs.release_status(plan, out, key=key)
     if as_json:
-        typer.echo(json.dumps([_as_json(one) for one in found], indent=1, ensure_ascii=False))
+        typer.echo(
+            json.dumps([_as_json(standing) for standing in standings], indent=1, ensure_ascii=False)
+        )
         return
-    _print_overview(found)
-    for one in found:
-        _print_gates(f"{one.stage}: {_verdict(one)}", one.outcomes)
-        if one.decision and one.decision.override:
-            _print_override(one.decision.override)
+    _print_overview(standings)
+    for standing in standings:
+        _print_gates(f"{standing.stage}: {_verdict(standing)}", standing.outcomes)
+        if standing.decision and standing.decision.override:
+            _print_override(standing.decision.override)
 
 
 PrivateKeyOption = Annotated[
@@ -136,20 +138,20 @@ def advance(
     """Decide on the next stage; build, sign and check its package, or refuse with reasons (exit
     code 1).
     """
-    done = verbs.advance_release(key, plan, out, override=override, by=by, date=_date(date))
-    if done.decision is None:
+    step = verbs.advance_release(key, plan, out, override=override, by=by, date=_date(date))
+    if step.decision is None:
         say("every stage is released")
         return
-    _print_gates(f"{done.decision.stage}: {done.decision.verdict}", done.decision.gates)
-    if done.decision.override:
-        _print_override(done.decision.override)
-    if done.package is None:
+    _print_gates(f"{step.decision.stage}: {step.decision.verdict}", step.decision.gates)
+    if step.decision.override:
+        _print_override(step.decision.override)
+    if step.package is None:
         from staged.release.stages import DECISIONS
 
-        record = out / DECISIONS / f"{done.decision.stage}.refused.md"
+        record = out / DECISIONS / f"{step.decision.stage}.refused.md"
         say(f"refused; record: {record}")
         raise typer.Exit(REFUSED)
-    say(f"package: {done.package}")
+    say(f"package: {step.package}")
 
 
 PackageArgument = Annotated[Path, typer.Argument(help="Folder of a package.")]
@@ -230,20 +232,20 @@ def _verdict(standing: Standing) -> str:
     return f"{decision.verdict} on {decision.date}" if decision else "waiting"
 
 
-def _print_overview(found: Sequence[Standing]) -> None:
-    """Gates by number down the side, stages across: what each number asks stands under the
-    table.
+def _print_overview(standings: Sequence[Standing]) -> None:
+    """Gates by number down the side, stages across: what each number asks stands
+    under the table.
     """
     columns = [
         [
-            one.decision.verdict if one.decision else "waiting",
-            *(gate.state for gate in one.outcomes),
+            standing.decision.verdict if standing.decision else "waiting",
+            *(gate.state for gate in standing.outcomes),
         ]
-        for one in found
+        for standing in standings
     ]
     rows = zip_longest(*columns, fillvalue="")
-    named = [("" if number == 0 else f"gate {number}", *row) for number, row in enumerate(rows)]
-    print_table("gates × stages", ("", *(one.stage for one in found)), named)
+    lines = [("" if number == 0 else f"gate {number}", *row) for number, row in enumerate(rows)]
+    print_table("gates × stages", ("", *(standing.stage for standing in standings)), lines)
 
 
 def _date(text: str) -> datetime.date | None:
@@ -254,8 +256,8 @@ def _date(text: str) -> datetime.date | None:
 
 
 def _end_unless_whole(folder: Path, problems: Sequence[Problem]) -> None:
-    for one in problems:
-        say(f"{one.file}: {one.kind}: {one.what}")
+    for problem in problems:
+        say(f"{problem.file}: {problem.kind}: {problem.what}")
     if problems:
         say(f"{folder}: not whole, {len(problems)} problem(s)")
         raise typer.Exit(1)
@@ -263,9 +265,9 @@ def _end_unless_whole(folder: Path, problems: Sequence[Problem]) -> None:
 
 def _print_gates(title: str, gates: Sequence[Outcome]) -> None:
     say(f"\n{title}", style="bold")
-    for number, one in enumerate(gates, 1):
-        origin = "".join(f" ‹{id}›" for id in one.cells)
-        say(f" {number} {one.state}: {one.gate}: {one.numbers}{origin}")
+    for number, gate in enumerate(gates, 1):
+        origin = "".join(f" ‹{cell}›" for cell in gate.cells)
+        say(f" {number} {gate.state}: {gate.gate}: {gate.numbers}{origin}")
 
 
 def _print_override(override: Override) -> None:

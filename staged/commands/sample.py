@@ -149,8 +149,8 @@ def sample(
     threads: ThreadsOption = 0,
     draft: DraftOption = "",
 ) -> None:
-    """Generate text. With --out, killed at any moment and started again, it ends with the same
-    bytes.
+    """Generate text. With --out, killed at any moment and started again, it ends with
+    the same bytes.
     """
     from staged.files.places import refuse_to_replace
     from staged.samples.dataset import SampleSettings, write_samples

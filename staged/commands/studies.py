@@ -111,7 +111,10 @@ def _print_study(folder: Path) -> None:
         rows = [
             (
                 name,
-                *(percent(c.accuracy, c.accuracy_low, c.accuracy_high) if c else "–" for c in line),
+                *(
+                    percent(cell.accuracy, cell.accuracy_low, cell.accuracy_high) if cell else "–"
+                    for cell in line
+                ),
             )
             for name, line in zip(matrix.rows, matrix.cells, strict=True)
         ]
@@ -134,23 +137,23 @@ def _print_finetune(folder: Path) -> None:
     from staged.studies.detection.results import AGAIN
     from staged.studies.finetune.results import FINETUNE, FinetuneResult
 
-    found = read_record(folder / FINETUNE, FinetuneResult, again=AGAIN)
-    for detector in found.settings.detectors:
-        _print_drops(found, detector)
-    n = found.drops[0].n_machine
+    result = read_record(folder / FINETUNE, FinetuneResult, again=AGAIN)
+    for detector in result.settings.detectors:
+        _print_drops(result, detector)
+    n = result.drops[0].n_machine
     say(f"n = {n} human + {n} machine texts before, and for each style")
-    _print_styles(found)
+    _print_styles(result)
     say(f"\nreport: {folder / 'report.html'}")
 
 
-def _print_drops(found: FinetuneResult, detector: str) -> None:
+def _print_drops(result: FinetuneResult, detector: str) -> None:
     """One detector's accuracy, style by style, and the styles by verdict."""
     again = {
         cell.tested_on: cell
-        for cell in found.cells
+        for cell in result.cells
         if (cell.detector, cell.trained_on) == (detector, "fine-tuned")
     }
-    drops = [row for row in found.drops if row.detector == detector]
+    drops = [row for row in result.drops if row.detector == detector]
     rows = []
     for row in drops:
         cell = again.get(row.style)
@@ -167,9 +170,9 @@ def _print_drops(found: FinetuneResult, detector: str) -> None:
         say(f"{verdict}: {', '.join(styles)}")
 
 
-def _print_styles(found: FinetuneResult) -> None:
+def _print_styles(result: FinetuneResult) -> None:
     """How often whole texts are called their style; of the untuned model's, how they are called."""
-    whole = [row for row in found.styles if row.part == "whole"]
+    whole = [row for row in result.styles if row.part == "whole"]
     right = [
         (row.text, row.style, str(row.n), percent(*estimate(row, "accuracy")))
         for row in whole
@@ -177,7 +180,7 @@ def _print_styles(found: FinetuneResult) -> None:
     ]
     title = "style classifier, whole texts: called rightly, in %"
     print_table(title, ("text", "style", "n", "accuracy"), right)
-    chance = f"{100 / len(found.settings.styles):.0f}"
+    chance = f"{100 / len(result.settings.styles):.0f}"
     for row in (row for row in whole if not row.style):
         shares = ", ".join(
             f"{name} {100 * count / row.n:.0f}" for name, count in row.called.items()

@@ -87,12 +87,11 @@ def make(
         chosen_device(device, precision),
     )
     with count_progress("texts") as progress:
-        made = verbs.make_survey(settings, out, progress=progress)
-    said = (
-        f"{out / 'sheets'}: {made} sheets of {settings.texts} texts; keep {out / KEY} from those"
-        " who rate"
+        count = verbs.make_survey(settings, out, progress=progress)
+    say(
+        f"{out / 'sheets'}: {count} sheets of {settings.texts} texts; keep {out / KEY} from"
+        " those who rate"
     )
-    say(said)
 
 
 FolderArgument = Annotated[Path, typer.Argument(help="Folder of a questionnaire.", metavar="DIR")]
@@ -110,11 +109,11 @@ def tally(
     from staged.survey.results import SURVEY
 
     result = verbs.tally_survey(folder, answers)
-    for one in result.models:
-        index = figure(one.index, one.low, one.high, form=".2f")
+    for row in result.models:
+        index = figure(row.index, row.low, row.high, form=".2f")
         line = (
-            f"{one.model}: {index}, n = {counted(one.respondents, 'respondent')},"
-            f" {counted(one.texts, 'text')}"
+            f"{row.model}: {index}, n = {counted(row.respondents, 'respondent')},"
+            f" {counted(row.texts, 'text')}"
         )
         say(line)
     for sentence in result.sentences:

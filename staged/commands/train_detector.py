@@ -81,11 +81,11 @@ def transfer(
     with count_progress("texts") as progress:
         cells = verbs.transfer(plan, out, work=work, device=device, progress=_named(progress))
     for view, name in VIEWS.items():
-        own = [one for one in cells if one.view == view]
-        columns = list(dict.fromkeys(one.tested_on for one in own))
+        of_view = [cell for cell in cells if cell.view == view]
+        columns = list(dict.fromkeys(cell.tested_on for cell in of_view))
         rows = [
-            (row, *(f"{one.auroc:.3f}" for one in own if one.trained_on == row))
-            for row in dict.fromkeys(one.trained_on for one in own)
+            (row, *(f"{cell.auroc:.3f}" for cell in of_view if cell.trained_on == row))
+            for row in dict.fromkeys(cell.trained_on for cell in of_view)
         ]
         print_table(f"AUROC by {name}: trained on (row), tested on (column)", ("", *columns), rows)
     say(f"with intervals: {out / 'transfer.md'}")
@@ -144,7 +144,7 @@ def _print_achieved(achieved: dict[str, Any]) -> None:
         (
             rates[0]["domain"],
             f"{rates[0]['n']:,}",
-            *(percent(one["rate"], one["low"], one["high"], unit="%") for one in rates),
+            *(percent(rate["rate"], rate["low"], rate["high"], unit="%") for rate in rates),
         )
         for rates in zip(*achieved.values(), strict=True)
         if rates[0]["length"] == "all"
