@@ -104,8 +104,10 @@ def checked(question: Question, limits: Limits) -> list[tuple[str, str]]:
             " hold; send several.",
         )
     pairs = [
-        (str(i), one) if isinstance(one, str) else (str(i) if one.id is None else one.id, one.text)
-        for i, one in enumerate(question.texts)
+        (str(i), entry)
+        if isinstance(entry, str)
+        else (str(i) if entry.id is None else entry.id, entry.text)
+        for i, entry in enumerate(question.texts)
     ]
     check_length([(f"texts[{i}]", text) for i, (_, text) in enumerate(pairs)], limits)
     return pairs

@@ -72,10 +72,10 @@ def score_picture(
     return Markup("".join(parts))
 
 
-def _scale(score: float, others: Sequence[float], line: float | None, width: int) -> Scale:
-    low, high = np.quantile(others, [TAIL, 1 - TAIL])
-    shown = [float(low), float(high), score, *([line] if line is not None else [])]
-    low, high = min(shown), max(shown)
+def _scale(score: float, scores: Sequence[float], line: float | None, width: int) -> Scale:
+    low, high = np.quantile(scores, [TAIL, 1 - TAIL])
+    points = [float(low), float(high), score, *([line] if line is not None else [])]
+    low, high = min(points), max(points)
     room = 0.04 * (high - low) or 0.5  # all scores equal
     return Scale(float(low - room), float(high + room), width)
 

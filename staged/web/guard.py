@@ -172,8 +172,10 @@ def _refuse_compressed(headers: Headers) -> None:
     Raises:
         RefusedError: 415, the body has an encoding.
     """
-    named = (one.strip() for line in headers.getlist("content-encoding") for one in line.split(","))
-    encodings = [one for one in named if one.lower() not in ("", "identity")]
+    names = (
+        name.strip() for line in headers.getlist("content-encoding") for name in line.split(",")
+    )
+    encodings = [name for name in names if name.lower() not in ("", "identity")]
     if encodings:
         shown = ", ".join(encodings)[:100].encode("ascii", "replace").decode()
         sentence = (

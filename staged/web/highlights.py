@@ -141,12 +141,14 @@ def sides(text: str, weights: Sequence[WordWeight]) -> list[Side]:
     both = []
     for (css, name), sign in zip(SIDES, (1, -1), strict=True):
         of_side = [weight for weight in weights if weight.log_odds * sign > 0]
-        each: dict[str, list[float]] = {}
+        log_odds_of_words: dict[str, list[float]] = {}
         for weight in of_side:
             word = text[weight.start : weight.end].lower()
-            each.setdefault(word, []).append(weight.log_odds)
-        order = sorted(each.items(), key=lambda item: -abs(sum(item[1])))
-        heaviest = [(word, len(added), signed(sum(added), 3)) for word, added in order[:HEAVIEST]]
+            log_odds_of_words.setdefault(word, []).append(weight.log_odds)
+        order = sorted(log_odds_of_words.items(), key=lambda item: -abs(sum(item[1])))
+        heaviest = [
+            (word, len(log_odds), signed(sum(log_odds), 3)) for word, log_odds in order[:HEAVIEST]
+        ]
         together = signed(sum(weight.log_odds for weight in of_side), 2)
         both.append(Side(css, name, len(of_side), together, heaviest))
     return both

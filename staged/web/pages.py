@@ -144,8 +144,12 @@ def opinions(verdict: Verdict) -> list[tuple[str, str, str]]:
     not asked.
     """
     return [
-        (one.reader, one.says, "" if one.log_odds is None else signed(one.log_odds, 1))
-        for one in verdict.opinions
+        (
+            opinion.reader,
+            opinion.says,
+            "" if opinion.log_odds is None else signed(opinion.log_odds, 1),
+        )
+        for opinion in verdict.opinions
     ]
 
 
@@ -153,7 +157,7 @@ def share_in_words(share: Share | None) -> str:
     """How much of a text looks machine-written, with its interval; empty where it is not known."""
     if share is None:
         return ""
-    percents = [f"{100 * one:.0f}" for one in (share.share, share.low, share.high)]
+    percents = [f"{100 * bound:.0f}" for bound in (share.share, share.low, share.high)]
     interval = f"95% interval {percents[1]} to {percents[2]}%"
     if share.low == share.high:  # no sentence differs from another, so that none drawn anew does
         interval = f"its {share.sentences} sentences are too few and too alike for an interval"
@@ -230,7 +234,7 @@ def kinds(segments: Sequence[Segment]) -> list[tuple[str, str, int]]:
 
 @cache
 def _environment() -> Environment:
-    made = environment("staged.web")
-    made.filters["thousands"] = lambda number: f"{number:,}"
-    made.filters["counted"] = counted
-    return made
+    templates = environment("staged.web")
+    templates.filters["thousands"] = lambda number: f"{number:,}"
+    templates.filters["counted"] = counted
+    return templates

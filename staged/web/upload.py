@@ -46,8 +46,8 @@ class Opener:
                 self._places, extract.opened, kind, data
             )
         except CorpusError as error:
-            said = str(error)
-            raise RefusedError(422, f"{said[0].upper()}{said[1:]}.") from None
+            sentence = str(error)
+            raise RefusedError(422, f"{sentence[0].upper()}{sentence[1:]}.") from None
 
 
 def kind_of(name: str, data: bytes) -> str:

@@ -1,5 +1,5 @@
-"""One thread that examines texts, and a bounded queue before it; the event loop never waits for a
-model.
+"""One thread that examines texts, and a bounded queue before it; the event loop never waits
+for a model.
 
 A thread cannot be stopped from outside. So work is given a function `still_wanted` to call between
 its steps; it raises when whoever asked has left or has been told that time is up.
