@@ -1,5 +1,5 @@
-"""Verbs about how often a detector is wrong: calibrate it, attack its texts, measure it on labelled
-ones.
+"""Verbs about how often a detector is wrong: calibrate it, attack its texts, measure it
+on labelled ones.
 """
 
 from __future__ import annotations
@@ -92,22 +92,22 @@ def _edges_words(name: DetectorName) -> tuple[int, ...]:
     from staged.detectors.calibration.calibration_file import load_calibration
     from staged.detectors.catalog import calibration_file
 
-    own = calibration_file(name)
-    return load_calibration(own).edges_words if own else EDGES_WORDS
+    file = calibration_file(name)
+    return load_calibration(file).edges_words if file else EDGES_WORDS
 
 
 def _read(
     out: str | Path,
     human: str | Path,
     machine: str | Path | None,
-    *others: str | Path | None,
+    *places: str | Path | None,
     literal: bool,
 ) -> tuple[list[Document], list[Document]]:
     """Human and machine texts; `out` may not be one of the places that are read."""
     from staged.corpus.files import read_corpus
     from staged.files.places import refuse_to_replace
 
-    read = [str(place) for place in (human, machine, *others) if place is not None]
+    read = [str(place) for place in (human, machine, *places) if place is not None]
     refuse_to_replace(Path(out), *read)
     people = _people(human, literal)
     return people, read_corpus(str(machine), label=MACHINE, literal=literal) if machine else []
@@ -222,8 +222,8 @@ def evaluate_raid(
 
     Example:
         >>> import staged
-        >>> found = staged.evaluate_raid("labelled.jsonl", detector="evidence")  # doctest: +SKIP
-        >>> found["cells"][0]  # doctest: +SKIP
+        >>> report = staged.evaluate_raid("labelled.jsonl", detector="evidence")  # doctest: +SKIP
+        >>> report["cells"][0]  # doctest: +SKIP
     """
     from staged.raid import evaluate
 
@@ -238,5 +238,5 @@ def evaluate_raid(
     )
 
 
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+def _path(place: str | Path | None) -> Path | None:
+    return None if place is None else Path(place)

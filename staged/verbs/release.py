@@ -40,8 +40,8 @@ def card(
     html: bool = False,
     models: Sequence[str] = (),
 ) -> WrittenCard:
-    """Write a hub-ready model card from measured cells; called again, it keeps every hand-written
-    paragraph.
+    """Write a hub-ready model card from measured cells; called again, it keeps every
+    hand-written paragraph.
 
     Args:
         studies: folders of finished studies, release or fine-tuning, of bias probes and of surveys.
@@ -72,19 +72,20 @@ def card(
         raise PlanError(f"--out {out}: give a file that ends in .md or .html, such as README.md")
     words, page = out.parent / WORDS, out.with_suffix(".html")
     forms = {out: card_markdown if out.suffix.lower() == ".md" else card_html}
-    forms |= {page: card_html} if html else {}
+    if html:
+        forms[page] = card_html
     for place in forms:
         check_replaceable(place, is_sealed)
     evidence = read_evidence([Path(study) for study in studies])
     title = ", ".join(models or evidence.models)
     written = read_words(words) if words.exists() else Words(title=title)
-    made = card_of(evidence, written, models=list(models))
+    contents = card_of(evidence, written, models=list(models))
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         is_new = write_skeleton(words, title)
         for place, form in forms.items():
-            write_atomic(place, sealed(form(made)).encode(), form=is_sealed)
-    return WrittenCard(tuple(forms), words, is_new, tuple(made.blanks))
+            write_atomic(place, sealed(form(contents)).encode(), form=is_sealed)
+    return WrittenCard(tuple(forms), words, is_new, tuple(contents.blanks))
 
 
 def release_status(
@@ -182,5 +183,5 @@ def make_keys(folder: str | Path) -> tuple[Path, Path]:
     return make(Path(folder))
 
 
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+def _path(place: str | Path | None) -> Path | None:
+    return None if place is None else Path(place)

@@ -76,38 +76,38 @@ def study(
     if not 0 <= workers <= MOST_WORKERS:
         raise PlanError(f"the number of workers must be 0 to {MOST_WORKERS:,}, not {workers}")
     file, out = find_plan(plan), Path(out)
-    asked = {"corpus": corpus, "literal": literal}
+    flags = {"corpus": corpus, "literal": literal}
     if is_finetune(file):
         if attacks:
             raise PlanError(
                 f"{file}: --attacks belongs to release studies; this plan has [styles], so it is a"
                 " fine-tuning study"
             )
-        _finetune(file, out, asked, workers or processors(), progress)
+        _finetune(file, out, flags, workers or processors(), progress)
     else:
-        _release(file, out, asked, attacks, workers or processors(), progress)
+        _release(file, out, flags, attacks, workers or processors(), progress)
     from staged.studies.finished import FinishedStudy
 
     return FinishedStudy(out)
 
 
 def _release(
-    plan: Path, out: Path, asked: dict[str, Any], attacks: bool, workers: int, progress: Report
+    plan: Path, out: Path, flags: dict[str, Any], attacks: bool, workers: int, progress: Report
 ) -> None:
     from staged.attacks.kinds import ATTACKS
     from staged.studies.detection.plan import read_study
     from staged.studies.detection.study import run_study
 
-    settings = read_study(plan, **asked)
+    settings = read_study(plan, **flags)
     settings = replace(settings, attacks=tuple(ATTACKS)) if attacks else settings
     run_study(out, settings, workers=workers, report=progress)
 
 
-def _finetune(plan: Path, out: Path, asked: dict[str, Any], workers: int, progress: Report) -> None:
+def _finetune(plan: Path, out: Path, flags: dict[str, Any], workers: int, progress: Report) -> None:
     from staged.studies.finetune.plan import read_finetune
     from staged.studies.finetune.study import run_finetune
 
-    run_finetune(out, read_finetune(plan, **asked), workers=workers, report=progress)
+    run_finetune(out, read_finetune(plan, **flags), workers=workers, report=progress)
 
 
 def write_report(folder: str | Path) -> Path:
@@ -174,8 +174,8 @@ def bias(
 
 
 def tally_bias(sheet: str | Path, *, out: str | Path = "out/bias", seed: int = 1) -> Tally:
-    """Count the ratings of a sheet of completions, whose key stands beside it, into tally.json and
-    tally.md.
+    """Count the ratings of a sheet of completions, whose key stands beside it,
+    into tally.json and tally.md.
 
     Raises:
         CorpusError, ArtifactError: the sheet, its key, or the place.
@@ -225,8 +225,8 @@ def train_detector(
     device: str = "auto",
     progress: NamedProgress = lambda what, done, total: None,
 ) -> Path:
-    """Train a detector like `evidence` by a plan, or one of an earlier kind. A killed call
-    continues.
+    """Train a detector like `evidence` by a plan, or one of an earlier kind.
+    A killed call continues.
 
     Args:
         plan: the name of one that ships, or a TOML file.
@@ -295,5 +295,5 @@ def transfer(
     )
 
 
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+def _path(place: str | Path | None) -> Path | None:
+    return None if place is None else Path(place)

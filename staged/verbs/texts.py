@@ -58,16 +58,16 @@ def detect(
     """
     from staged.detectors.verdicts import judged
 
-    named = _named(texts)
+    named_texts = _named_texts(texts)
     examiner = open_examiner(detector, fpr=fpr, calibration=calibration, kind=kind, device=device)
     verdicts: list[Verdict] = []
-    for verdict in judged(examiner, named, segments=segments):
+    for verdict in judged(examiner, named_texts, segments=segments):
         verdicts.append(verdict)
-        progress(len(verdicts), len(named))
+        progress(len(verdicts), len(named_texts))
     return verdicts
 
 
-def _named(texts: str | Sequence[str] | Mapping[str, str]) -> list[tuple[str, str]]:
+def _named_texts(texts: str | Sequence[str] | Mapping[str, str]) -> list[tuple[str, str]]:
     if isinstance(texts, Mapping):
         return list(texts.items())
     several = [texts] if isinstance(texts, str) else texts
