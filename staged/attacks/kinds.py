@@ -114,7 +114,7 @@ def check_attacks(names: Sequence[str]) -> None:
 def homoglyph(text: str, stream: np.random.Generator) -> str:
     """Letters become Cyrillic and Greek ones that look the same."""
     letters = _HOMOGLYPH.finditer(text)
-    return _replace(text, letters, "homoglyph", stream, lambda old: _one(HOMOGLYPHS[old], stream))
+    return _replace(text, letters, "homoglyph", stream, lambda old: _drawn(HOMOGLYPHS[old], stream))
 
 
 def number(text: str, stream: np.random.Generator) -> str:
@@ -206,7 +206,7 @@ def _replace(
 ) -> str:
     """The attack's share of the places, rounded down as RAID rounds, replaced."""
     every = list(places)
-    return _swap(text, _some(every, math.floor(len(every) * RATES[name]), stream), new)
+    return _swap(text, _chosen(every, math.floor(len(every) * RATES[name]), stream), new)
 
 
 def _reworded(
@@ -215,15 +215,15 @@ def _reworded(
     """The attack's share of all words become others, or all that have others if these are fewer."""
 
     def other(old: str) -> str:
-        return _in_case(old, _one(others[old.lower()], stream))
+        return _in_case(old, _drawn(others[old.lower()], stream))
 
     words = list(_WORD.finditer(text))
     known = [word for word in words if word[0].lower() in others]
     allowed = math.floor(len(words) * RATES[name])
-    return _swap(text, _some(known, allowed, stream), other)
+    return _swap(text, _chosen(known, allowed, stream), other)
 
 
-def _some(
+def _chosen(
     places: Sequence[re.Match[str]], at_most: int, stream: np.random.Generator
 ) -> list[re.Match[str]]:
     """A random choice of places, in the text's order."""
@@ -240,7 +240,7 @@ def _swap(text: str, places: Iterable[re.Match[str]], new: Callable[[str], str])
     return "".join([*parts, text[end:]])
 
 
-def _one(choices: Sequence[str], stream: np.random.Generator) -> str:
+def _drawn(choices: Sequence[str], stream: np.random.Generator) -> str:
     return choices[int(stream.integers(len(choices)))]
 
 

@@ -132,18 +132,18 @@ def stress(
     )
     # texts that it cannot tell apart are one
     sees = one_line if isinstance(detector, EvidenceDetector | Ensemble) else str
-    texts = [one for part in (human, machine) for one in chosen(part, settings)]
+    documents = [document for part in (human, machine) for document in chosen(part, settings)]
     read = {
-        reading: [sees(text) for text in under(texts, reading, seed=settings.seed)]
+        reading: [sees(text) for text in under(documents, reading, seed=settings.seed)]
         for reading in _readings(settings)
     }
-    batches = in_batches([text for these in read.values() for text in these])
+    batches = in_batches([text for texts in read.values() for text in texts])
     head = dict(identity) | {"settings": asdict(settings)}
     with continued(out, identity, pieces="*.json", form=has_keys(head | {"rows": []})) as folder:
         scores = scored(folder, detector, batches, progress)
         kinds = kinds_of(detector, list(scores))
         rows = corrected(
-            list(tabulate(texts, read, scores, calibration, settings.fprs, kinds=kinds))
+            list(tabulate(documents, read, scores, calibration, settings.fprs, kinds=kinds))
         )
         report = StressReport(identity, settings, tuple(rows))
         write_json(out, report.to_json())
@@ -159,21 +159,21 @@ def kinds_of(detector: Detector, texts: Sequence[str]) -> dict[str, tuple[str, .
     batches = (texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE))
     return {
         text: kinds
-        for some in batches
-        for text, kinds in zip(some, detector.plausible_kinds(some), strict=True)
+        for batch in batches
+        for text, kinds in zip(batch, detector.plausible_kinds(batch), strict=True)
     }
 
 
 def chosen(documents: Sequence[Document], settings: StressSettings) -> list[Document]:
     """At most `most` documents of each domain, in their order; a larger `most` adds to these."""
     domains: dict[str, list[int]] = {}
-    for i, one in enumerate(documents):
-        domains.setdefault(domain_of(one), []).append(i)
+    for i, document in enumerate(documents):
+        domains.setdefault(domain_of(document), []).append(i)
     kept: set[int] = set()
     for domain, places in domains.items():
         random.Random(derive(settings.seed, "stress", domain)).shuffle(places)
         kept |= set(places[: settings.most or None])
-    return [one for i, one in enumerate(documents) if i in kept]
+    return [document for i, document in enumerate(documents) if i in kept]
 
 
 def _readings(settings: StressSettings) -> list[Reading]:
@@ -204,18 +204,18 @@ def tabulate(
         return called(calibration, scores[text], words, fpr, kinds=of_kinds)
 
     for label, written_by in LABELS.items():
-        own = [i for i, one in enumerate(documents) if one.label == label]
+        indices = [i for i, document in enumerate(documents) if document.label == label]
         for (name, normalised), texts in read.items():
             clean, head = read[CLEAN, normalised], (written_by, name, normalised)
-            where = [(comparable_words(clean[i]), domain_of(documents[i])) for i in own]
+            where = [(comparable_words(clean[i]), domain_of(documents[i])) for i in indices]
             groups = grouped(calibration, where)
             for fpr in fprs:
-                before = {i: is_called(clean[i], fpr) for i in own}
-                after = {i: is_called(texts[i], fpr) for i in own}
+                before = {i: is_called(clean[i], fpr) for i in indices}
+                after = {i: is_called(texts[i], fpr) for i in indices}
                 for (domain, length), places in groups.items():
-                    able = [own[place] for place in places if before[own[place]] is not None]
+                    able = [i for i in map(indices.__getitem__, places) if before[i] is not None]
                     left = len(places) - len(able)
                     row = Stressed(*head, fpr, domain=domain, length=length, abstained=left)
                     changed = [texts[i] != clean[i] for i in able]
-                    verdicts = ([bool(said[i]) for i in able] for said in (before, after))
+                    verdicts = ([bool(calls[i]) for i in able] for calls in (before, after))
                     yield measured(row, changed, *verdicts, tested=length == ALL)

@@ -70,8 +70,8 @@ def under(documents: Iterable[Document], reading: Reading, *, seed: int) -> list
     """The documents' texts under an attack, normalised or not."""
     name, normalised = reading
     texts = [
-        one.text if name == CLEAN else attack(name, one.text, seed=seed, id=one.id)
-        for one in documents
+        document.text if name == CLEAN else attack(name, document.text, seed=seed, id=document.id)
+        for document in documents
     ]
     return [normalize(text).text for text in texts] if normalised else texts
 
@@ -94,21 +94,20 @@ def measured(
         tested: whether the change is one of the table's tests.
     """
     n = len(changed)
-    found: dict[str, Any] = {"n": n, "changed": sum(changed) / n if n else None}
+    numbers: dict[str, Any] = {"n": n, "changed": sum(changed) / n if n else None}
     if after:
-        found |= metrics.named("rate", rate(sum(after), n))
+        numbers |= metrics.named("rate", rate(sum(after), n))
     if after and row.attack != CLEAN:
         only_after, only_before, p = metrics.mcnemar(after, before)
-        found |= metrics.named("change", metrics.paired_difference(only_after, only_before, n)) | {
-            "p": p if tested else None
-        }
-    return replace(row, **found)
+        numbers |= metrics.named("change", metrics.paired_difference(only_after, only_before, n))
+        numbers["p"] = p if tested else None
+    return replace(row, **numbers)
 
 
 def corrected(rows: Sequence[AnyRow]) -> list[AnyRow]:
     """The table with Holm's correction over all its tests."""
-    family = judged([None if row.p is None else Hypothesis(row.p) for row in rows])
+    judgements = judged([None if row.p is None else Hypothesis(row.p) for row in rows])
     return [
-        row if one is None else replace(row, p_holm=one.p_holm)
-        for row, one in zip(rows, family, strict=True)
+        row if judgement is None else replace(row, p_holm=judgement.p_holm)
+        for row, judgement in zip(rows, judgements, strict=True)
     ]
