@@ -84,15 +84,15 @@ class Examiner:
         return self._verdicts([(name, normalize(text)) for name, text in texts])
 
     def _verdicts(self, texts: Sequence[tuple[str, Normalized]]) -> list[Verdict]:
-        read = [self._read(one.text) for _, one in texts]
+        read = [self._read(normalized.text) for _, normalized in texts]
         scored = iter(self._scored([text for text, why in read if not why]))
         return [
             (
-                self._unjudged(name, one, text, why)
+                self._unjudged(name, normalized, text, why)
                 if why
-                else self._verdict(name, next(scored), one, text)
+                else self._verdict(name, next(scored), normalized, text)
             )
-            for (name, one), (text, why) in zip(texts, read, strict=True)
+            for (name, normalized), (text, why) in zip(texts, read, strict=True)
         ]
 
     def _read(self, text: str) -> tuple[str, str]:
@@ -126,17 +126,17 @@ class Examiner:
         that memory can hold.
         """
         if isinstance(self.detector, Explaining):
-            found = self.detector.scored(texts)
+            scored = self.detector.scored(texts)
         else:
-            found = [
+            scored = [
                 Scored(score, (), ()) for score in (self.detector.score(texts) if texts else [])
             ]
-        if len(found) != len(texts):
-            gave = f"gave {counted(len(found), 'score')} for {counted(len(texts), 'text')}"
+        if len(scored) != len(texts):
+            gave = f"gave {counted(len(scored), 'score')} for {counted(len(texts), 'text')}"
             raise CheckpointError(f"detector {self.name}: {gave}; the detector is broken")
-        return found
+        return scored
 
-    def _unjudged(self, name: str, one: Normalized, read: str, why: str) -> Verdict:
+    def _unjudged(self, name: str, normalized: Normalized, read: str, why: str) -> Verdict:
         return Verdict(
             name,
             None,
@@ -147,11 +147,11 @@ class Examiner:
             self.fpr,
             count_words(read),
             0,
-            one.changes,
-            one.text,
+            normalized.changes,
+            normalized.text,
         )
 
-    def _verdict(self, name: str, scored: Scored, one: Normalized, read: str) -> Verdict:
+    def _verdict(self, name: str, scored: Scored, normalized: Normalized, read: str) -> Verdict:
         words = count_words(read)
         verdict, p, n, reason, kind = self._judge(scored, words)
         if (
@@ -159,8 +159,8 @@ class Examiner:
             and (reading := reading_of(self.detector))
             and is_recited(reading, read)
         ):
-            return self._unjudged(name, one, read, REASON)
-        if len(read) < len(one.text):
+            return self._unjudged(name, normalized, read, REASON)
+        if len(read) < len(normalized.text):
             reason += " What comes again in the text was read once."
         facts = (
             scored.score,
@@ -171,18 +171,18 @@ class Examiner:
             self.fpr,
             words,
             n,
-            one.changes,
-            one.text,
+            normalized.changes,
+            normalized.text,
         )
         return Verdict(name, *facts, kind=kind, opinions=scored.opinions)
 
     def _judge(self, scored: Scored, words: int) -> tuple[str, float | None, int, str, str]:
         if self.calibration is None:
-            said = (
+            reason = (
                 f"The detector {self.name} has not been calibrated on human text here: `staged"
                 " calibrate` does that."
             )
-            return NOT_ENOUGH, None, 0, said, ""
+            return NOT_ENOUGH, None, 0, reason, ""
         kinds = (self.kind,) if self.kind else scored.kinds
         return self.calibration.verdict(scored.score, words, self.fpr, kinds=kinds)
 
@@ -215,8 +215,8 @@ class Examiner:
             return [Segment(a, b, None, None, NOT_ENOUGH) for a, b in parts]
         verdicts = self._verdicts([("", Normalized(text[a:b], ())) for a, b in parts])
         return [
-            Segment(a, b, one.score, one.p_value, one.verdict)
-            for (a, b), one in zip(parts, verdicts, strict=True)
+            Segment(a, b, verdict.score, verdict.p_value, verdict.verdict)
+            for (a, b), verdict in zip(parts, verdicts, strict=True)
         ]
 
     def share(self, text: str) -> Share | None:
@@ -279,9 +279,7 @@ class Examiner:
 
 
 def segment_spans(text: str) -> list[tuple[int, int]]:
-    """Characters start … end − 1 of parts of whole sentences; a short rest joins the part before
-    it.
-    """
+    """Characters start … end − 1 of parts of whole sentences; a short rest joins the last part."""
     parts: list[tuple[int, int]] = []
     start, words = None, 0
     for a, b in sentence_spans(text):

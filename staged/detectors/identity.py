@@ -43,9 +43,7 @@ NUMBERS = "numbers.npz"  # the part of a detector that reads with a language mod
 
 
 def scored_by(name: DetectorName, device: str) -> dict[str, Any]:
-    """What a detector's scores depend on, JSON values: work that another has begun is not
-    continued.
-    """
+    """What a detector's scores depend on, JSON values: another's work is not continued."""
     return {
         "detector": name.given,
         "detector_files": detector_files(name),
@@ -87,7 +85,7 @@ def detector_files(name: DetectorName, *, with_scorer: bool | None = None) -> di
     """
     path = name.place
     if name.kind in ("zero-shot", "released"):
-        folders = [own for model in name.models if (own := own_folder(model))]
+        folders = filter(None, map(own_folder, name.models))
         return {str(file): sha256_file(file) for folder in folders for file in weight_files(folder)}
     if not path.exists():
         return {}
@@ -115,7 +113,7 @@ def _scorer_files(parts: dict[str, Path]) -> dict[str, Path]:
     for part, file in parts.items():
         if file.name in ("evidence.json", NUMBERS) and (scorer := own_scorer(file)):
             place = Path(part).parent / "scorer"
-            files |= {(place / one.name).as_posix(): one for one in weight_files(scorer)}
+            files |= {(place / path.name).as_posix(): path for path in weight_files(scorer)}
     return files
 
 
@@ -125,6 +123,6 @@ def own_scorer(file: Path) -> Path | None:
     """
     from staged.detectors.kinds.readers.numbers import scorer_of
 
-    made = {"scorer": scorer_of(file.parent)} if file.name == NUMBERS else read_json(file)
-    scorer = Path(str(made.get("scorer") or "")) if isinstance(made, dict) else Path()
+    facts = {"scorer": scorer_of(file.parent)} if file.name == NUMBERS else read_json(file)
+    scorer = Path(str(facts.get("scorer") or "")) if isinstance(facts, dict) else Path()
     return scorer if scorer.name and scorer.is_dir() else None

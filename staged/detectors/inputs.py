@@ -34,11 +34,11 @@ def read_texts(places: list[str], *, out: Path | None = None) -> Iterator[tuple[
         for file in ([None] if place == STDIN else text_files(place, but=out))
     ]
     empty = True
-    for one in first_fault_last(
+    for pair in first_fault_last(
         files, lambda file: _stream() if file is None else _file(file, len(files) > 1)
     ):
         empty = False
-        yield one
+        yield pair
     if empty:
         raise CorpusError(f"{', '.join(places)}: holds no row, so there is nothing to judge")
 
@@ -54,15 +54,15 @@ def holds_verdicts(path: Path) -> bool:
 
 
 def _file(path: Path, several: bool) -> Iterator[tuple[str, str]]:
-    for one in read_file(path, advice=ADVICE):
-        here = (
+    for reading in read_file(path, advice=ADVICE):
+        place = (
             str(path)
-            if one.number is None
-            else f"{path}:{one.number}"
+            if reading.number is None
+            else f"{path}:{reading.number}"
             if several
-            else str(one.number)
+            else str(reading.number)
         )
-        yield _id(one.row, here), one.text
+        yield _id(reading.row, place), reading.text
 
 
 def _stream() -> Iterator[tuple[str, str]]:

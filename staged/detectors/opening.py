@@ -61,8 +61,8 @@ def _is_calibrated_by(
     # a detector of several readers has a name that another had before it
     if calibration.known_by or isinstance(detector, Explaining):
         return calibration.known_by == known_by(name)
-    names, own = {name.full}, calibration_file(name)
+    names, own_file = {name.full}, calibration_file(name)
     # another folder's detector may call itself the same
-    if not Path(name.given).exists() or (own and own.samefile(file)):
+    if not Path(name.given).exists() or (own_file and own_file.samefile(file)):
         names.add(detector.name)
     return parse_name(calibration.detector).full in names

@@ -33,9 +33,7 @@ class Scorer:
         return [] if self._missing else token_evidence(self._load(), text, most_tokens=MOST_TOKENS)
 
     def load(self) -> str:
-        """Load the model, and say nothing; or say why texts are not shown token by token from now
-        on.
-        """
+        """Load the model, and say nothing; or say why no text will be shown token by token."""
         try:
             self._load()
         except CheckpointError as error:
@@ -51,5 +49,5 @@ class Scorer:
 
 def reading_of(detector: Detector) -> Reading | None:
     """What of a detector reads with a language model: itself, one of its readers, or nothing."""
-    one = detector.numbers if isinstance(detector, ReadersDetector) else detector
-    return one if isinstance(one, Reading) else None
+    reader = detector.numbers if isinstance(detector, ReadersDetector) else detector
+    return reader if isinstance(reader, Reading) else None

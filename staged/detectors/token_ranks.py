@@ -35,8 +35,8 @@ def token_evidence(scorer: CausalLM, text: str, *, most_tokens: int) -> list[Tok
     ids, spans = ids[: min(most_tokens, scorer.n_ctx)], spans[: min(most_tokens, scorer.n_ctx)]
     if not ids:
         return []
-    found = [TokenEvidence(*spans[0], None, None, ())] if not tokenizer.before else []
-    return [*found, *_judged(scorer, ids, spans[1:])]
+    first = [TokenEvidence(*spans[0], None, None, ())] if not tokenizer.before else []
+    return [*first, *_judged(scorer, ids, spans[1:])]
 
 
 def _judged(

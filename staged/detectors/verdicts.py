@@ -18,7 +18,7 @@ from staged.storage.pieces import BYTES, cached, continued
 from staged.storage.writing import write_atomic
 
 LATER = ("normalized", "kind", "opinions", "segments")  # what not every file of verdicts has
-PLAIN = {one.name for one in fields(Verdict)} - set(LATER)
+PLAIN = {field.name for field in fields(Verdict)} - set(LATER)
 VERDICTS = rows_have_keys(*PLAIN, also=LATER)  # the form of a file of verdicts
 AT_ONCE = 64  # texts scored together
 KEPT = 16  # verdicts of a file that is being written, of which a kill takes at most so many
@@ -38,8 +38,8 @@ def judged(
         at_once: texts scored together.
     """
     waiting = iter(texts)
-    while some := list(islice(waiting, at_once)):
-        for verdict in examiner.examine(some):
+    while batch := list(islice(waiting, at_once)):
+        for verdict in examiner.examine(batch):
             yield (
                 replace(verdict, segments=examiner.segments(verdict.normalized))
                 if segments
@@ -61,8 +61,8 @@ def write_judged(
     Raises:
         ArtifactError: the place cannot be written.
     """
-    wanted = dict(examiner.identity) | {"fpr": examiner.fpr, "segments": segments}
-    with continued(out, wanted, pieces="*.jsonl", form=VERDICTS) as blocks:
+    identity = dict(examiner.identity) | {"fpr": examiner.fpr, "segments": segments}
+    with continued(out, identity, pieces="*.jsonl", form=VERDICTS) as blocks:
         progress(0, len(texts))
         parts = [texts[start : start + KEPT] for start in range(0, len(texts), KEPT)]
         pieces = (
@@ -73,8 +73,8 @@ def write_judged(
             for number, part in enumerate(parts)
         )
         lines, done = b"", 0
-        for part, some in zip(parts, cached(blocks, pieces, BYTES), strict=True):
-            lines, done = lines + some, done + len(part)
+        for part, block in zip(parts, cached(blocks, pieces, BYTES), strict=True):
+            lines, done = lines + block, done + len(part)
             progress(done, len(texts))
         write_atomic(out, lines, form=VERDICTS)
 

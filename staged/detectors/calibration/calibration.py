@@ -255,7 +255,7 @@ def fit_calibration(
     edges = tuple(edges_words)
     _check_texts(detector_name, human, machine, edges)
     of_kind = {
-        kind: [one for one, its in zip(human, kinds, strict=True) if its == kind]
+        kind: [text for text, text_kind in zip(human, kinds, strict=True) if text_kind == kind]
         for kind in sorted(set(kinds) - {""})
     }
     return Calibration(
@@ -294,4 +294,4 @@ def _binned(scored: Scored, edges: tuple[int, ...]) -> tuple[tuple[float, ...], 
     for score, words in scored:
         if words >= edges[0]:
             bins[bisect_right(edges, words) - 1].append(float(score))
-    return tuple(tuple(sorted(one)) for one in bins)
+    return tuple(tuple(sorted(scores)) for scores in bins)

@@ -49,7 +49,7 @@ def _calibration(facts: Any) -> Calibration:
         domains=tuple(facts["domains"]),
         known_by=tuple(map(str, facts.get("known_by", ()))),
         covers=covers and _coverage(covers),
-        by_kind={str(kind): _scores(each, len(edges)) for kind, each in by_kind},
+        by_kind={str(kind): _scores(bins, len(edges)) for kind, bins in by_kind},
     )
     if calibration.fingerprint != facts["fingerprint"]:
         raise ValueError("its content does not match its fingerprint")

@@ -85,10 +85,10 @@ def achieved_rates(
         the former two.
     """
     flags = [called(calibration, score, words, fpr) for score, words, _ in held_out]
-    found = grouped(calibration, [(words, domain) for _, words, domain in held_out])
+    groups = grouped(calibration, [(words, domain) for _, words, domain in held_out])
     return [
         _achieved(domain, length, [flags[i] for i in places], fpr)
-        for (domain, length), places in found.items()
+        for (domain, length), places in groups.items()
     ]
 
 
@@ -134,13 +134,13 @@ def _length_name(calibration: Calibration, index: int) -> str:
     )
 
 
-def _achieved(domain: str, length: str, called: Sequence[bool | None], fpr: float) -> Achieved:
-    decided = [one for one in called if one is not None]
+def _achieved(domain: str, length: str, flags: Sequence[bool | None], fpr: float) -> Achieved:
+    decided = [flag for flag in flags if flag is not None]
     hits, n = sum(decided), len(decided)
     if not n:
-        return Achieved(domain, length, 0, 0, len(called), None, None, None, None, None)
+        return Achieved(domain, length, 0, 0, len(flags), None, None, None, None, None)
     low, high = exact(hits, n)
     off_by = min(high - fpr, 0.0) + max(low - fpr, 0.0)
     return Achieved(
-        domain, length, hits, n, len(called) - n, hits / n, low, high, off_by == 0, off_by
+        domain, length, hits, n, len(flags) - n, hits / n, low, high, off_by == 0, off_by
     )

@@ -45,15 +45,17 @@ class Fitted:
         """Thresholds by length and achieved rates, JSON values; what was not measured, or cannot
         be, is null.
         """
-        mine = self.calibration
-        lengths = [_length(mine, index, self.fpr) for index in range(len(mine.edges_words))]
+        calibration = self.calibration
+        lengths = [
+            _length(calibration, index, self.fpr) for index in range(len(calibration.edges_words))
+        ]
         facts = {
-            "detector": mine.detector,
+            "detector": calibration.detector,
             "fpr": self.fpr,
-            "domains": list(mine.domains),
-            "fingerprint": mine.fingerprint,
+            "domains": list(calibration.domains),
+            "fingerprint": calibration.fingerprint,
         }
-        return facts | {"lengths": lengths, "achieved": [asdict(one) for one in self.achieved]}
+        return facts | {"lengths": lengths, "achieved": [asdict(rate) for rate in self.achieved]}
 
 
 def _length(calibration: Calibration, index: int, fpr: float) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def calibrate(
     parts = parted(human, machine, held_out, seed=seed)
     people, machines, unseen = cut_up(parts, seed=seed, edges_words=edges_words)
     with continued(out, identity, pieces="*.json", form=FORM) as folder:
-        batches = in_batches([one.text for one in (*people, *machines, *unseen)])
+        batches = in_batches([document.text for document in (*people, *machines, *unseen)])
         scores = scored(folder, detector, batches, progress)
         calibration = _fitted(
             name, people, machines, scores, edges_words=edges_words, known_by=known_by
@@ -145,7 +147,7 @@ def _fitted(
         domains=[domain for _, _, domain in rows],
         edges_words=edges_words,
         known_by=known_by,
-        covers=coverage_of([one.text for one in people]),
+        covers=coverage_of([document.text for document in people]),
     )
 
 
@@ -153,7 +155,10 @@ def _rows(
     documents: Sequence[Document], scores: Mapping[str, float]
 ) -> list[tuple[float, int, str]]:
     """(score, words, domain) of each."""
-    return [(scores[one.text], comparable_words(one.text), domain_of(one)) for one in documents]
+    return [
+        (scores[document.text], comparable_words(document.text), domain_of(document))
+        for document in documents
+    ]
 
 
 def refuse_taught(detector: str, human: Sequence[Document]) -> None:
@@ -168,10 +173,11 @@ def refuse_taught(detector: str, human: Sequence[Document]) -> None:
     """
     learned = read_learned(parse_name(detector).place)
     if taught := learned.among(human) if learned else []:
-        some = ", ".join(one.id for one in taught[:NAMED]) + (" …" if len(taught) > NAMED else "")
+        names = ", ".join(document.id for document in taught[:NAMED])
+        more = " …" if len(taught) > NAMED else ""
         raise CorpusError(
-            f"{len(taught):,} of the human texts taught the detector {detector!r}: {some}; leave"
-            " these out"
+            f"{len(taught):,} of the human texts taught the detector {detector!r}: {names}{more};"
+            " leave these out"
         )
 
 
@@ -181,9 +187,9 @@ def note_taught_corpora(detector: str, corpora: Sequence[str | None]) -> None:
     """
     facts = parse_name(detector).place / "facts.json"
     plan = read_json(facts).get("settings", {}) if facts.is_file() else {}
-    for one in {one for one in corpora if one and one in plan.get("human", ())}:
+    for corpus in {name for name in corpora if name and name in plan.get("human", ())}:
         note(
-            f"{one}: a part of it taught the detector {detector!r}, so rates measured on it say"
+            f"{corpus}: a part of it taught the detector {detector!r}, so rates measured on it say"
             " little of other text"
         )
 

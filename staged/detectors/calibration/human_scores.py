@@ -53,9 +53,9 @@ class HumanScores:
         """
         if not kind:
             return self.every[index]
-        own = self.by_kind[kind][index]
-        if len(own) >= FEWEST_OF_KIND:
-            return own
+        scores = self.by_kind[kind][index]
+        if len(scores) >= FEWEST_OF_KIND:
+            return scores
         shift = self._shifts[kind][index]
         return [level + shift for level in self._levels[index]]
 
@@ -75,10 +75,10 @@ class HumanScores:
         """
         shifts = {}
         for kind, bins in self.by_kind.items():
-            numbers = [len(own) for own in bins]
+            numbers = [len(scores) for scores in bins]
             gaps = [
-                _level(own) - _level(every) if own else 0.0
-                for own, every in zip(bins, self.every, strict=True)
+                _level(scores) - _level(every) if scores else 0.0
+                for scores, every in zip(bins, self.every, strict=True)
             ]
             weighed = [n * gap for n, gap in zip(numbers, gaps, strict=True)]
             mean = sum(weighed) / (sum(numbers) + DRAWN)

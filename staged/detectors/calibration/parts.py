@@ -63,34 +63,33 @@ def _held_out(human: list[Document], seed: int) -> tuple[list[Document], list[Do
     Raises:
         CorpusError: there is a single source.
     """
-    if len({one.source for one in human}) == 1:
+    if len({document.source for document in human}) == 1:
         raise CorpusError(
             "the human text has a single source, so none can be held out; give more, or"
             " --held-out other human text"
         )
     part = assign(human, {"valid": 1 - HELD_OUT, "test": HELD_OUT}, seed=seed)
-    valid, test = (
-        [one for one in human if part[one.source] == split] for split in ("valid", "test")
-    )
+    valid = [document for document in human if part[document.source] == "valid"]
+    test = [document for document in human if part[document.source] == "test"]
     return valid, test
 
 
 def _distinct(documents: Sequence[Document]) -> list[Document]:
     """Of equal texts the first."""
-    found: dict[str, Document] = {}
-    for one in documents:
-        found.setdefault(one.text, one)
-    return list(found.values())
+    by_text: dict[str, Document] = {}
+    for document in documents:
+        by_text.setdefault(document.text, document)
+    return list(by_text.values())
 
 
-def refuse_shared(those: Sequence[Document], others: Sequence[Document], said: str) -> None:
+def refuse_shared(documents: Sequence[Document], others: Sequence[Document], sentence: str) -> None:
     """Refuse texts that stand in both.
 
     Raises:
-        CorpusError: there are some; `said` goes on behind their number.
+        CorpusError: there are some; `sentence` goes on behind their number.
     """
-    if both := {one.text for one in those} & {one.text for one in others}:
-        raise CorpusError(f"{len(both):,} of the {said}")
+    if shared := {document.text for document in documents} & {document.text for document in others}:
+        raise CorpusError(f"{len(shared):,} of the {sentence}")
 
 
 def cut_up(parts: Parts, *, seed: int, edges_words: Sequence[int]) -> Parts:
@@ -102,15 +101,15 @@ def cut_up(parts: Parts, *, seed: int, edges_words: Sequence[int]) -> Parts:
     people, machines, unseen = (
         [
             replace(passage, text=normalize(passage.text).text)
-            for one in part
-            for passage in passages(one, seed=seed, edges_words=edges_words)
+            for document in part
+            for passage in passages(document, seed=seed, edges_words=edges_words)
         ]
         for part in parts
     )
     if not people:
         spaces = (
             "; in scripts without spaces words do not say how long a text is"
-            if any(is_unspaced(one.text) for one in parts[0])
+            if any(is_unspaced(document.text) for document in parts[0])
             else ""
         )
         raise CorpusError(
@@ -135,13 +134,13 @@ def passages(
             texts.append(document)
         elif words >= high:
             stream = random.Random(f"{seed} {low} {document.id}")
-            found = cut(
+            choices = cut(
                 document,
                 word_counts,
                 budget=stream.randint(min(int(low * SHORTEST_BUDGET), high - 1), high - 1),
                 minimum=low,
             )
-            texts += [stream.choice(found)] if found else []
+            texts += [stream.choice(choices)] if choices else []
     return texts
 
 

@@ -39,10 +39,10 @@ def known_text(text: str) -> str:
     if not len(runs):
         return ""
     places = np.searchsorted(hashes, runs).clip(max=len(hashes) - 1)
-    found = hashes[places] == runs
-    if found.sum() < max(LEAST_RUNS, LEAST_SHARE * len(runs)):
+    is_known = hashes[places] == runs
+    if is_known.sum() < max(LEAST_RUNS, LEAST_SHARE * len(runs)):
         return ""
-    return titles[Counter(owners[places[found]].tolist()).most_common(1)[0][0]]
+    return titles[Counter(owners[places[is_known]].tolist()).most_common(1)[0][0]]
 
 
 def sampled_runs(text: str) -> Iterator[int]:

@@ -48,11 +48,11 @@ _NAME_OF = dict(pair.split(":") for pair in _NAMES.split())
 def script_shares(text: str) -> dict[str, float]:
     """Script → its share of the text's letters, the largest first; none without letters."""
     letters = Counter("".join(_RUN.findall(text)))
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for letter, count in letters.items():
-        found[_script(letter)] += count
-    total = sum(found.values())
-    return {name: count / total for name, count in found.most_common()}
+        counts[_script(letter)] += count
+    total = sum(counts.values())
+    return {name: count / total for name, count in counts.most_common()}
 
 
 @lru_cache(maxsize=4096)
@@ -63,12 +63,12 @@ def _script(letter: str) -> str:
 def language_shares(text: str) -> dict[str, float]:
     """Language (ISO 639) → its share of the words that are in one, largest first; may be empty."""
     words = text.split()
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for start in range(0, max(len(words) - WINDOW // 2, min(len(words), 1)), WINDOW):
         stop = start + WINDOW if start + WINDOW + WINDOW // 2 < len(words) else len(words)
-        found[language(" ".join(words[start:stop]))] += stop - start
-    del found[NOTHING]
-    return {name: count / found.total() for name, count in found.most_common()}
+        counts[language(" ".join(words[start:stop]))] += stop - start
+    del counts[NOTHING]
+    return {name: count / counts.total() for name, count in counts.most_common()}
 
 
 def language_name(code: str) -> str:

@@ -25,9 +25,8 @@ from staged.detectors.coverage.prose import CODE, FIGURES, LINES, NAMES, form
 from staged.records import count_words
 
 LEAST_COVERED = 0.6  # of a text's letters, of its words in some language, and of those in prose
-LEAST_SHARE = (
-    0.05  # of all words or letters of human texts: what is rarer among them they do not cover
-)
+# of all words or letters of human texts: what is rarer among them they do not cover
+LEAST_SHARE = 0.05
 MOST_CODE, CODE_PLACES = 0.05, 3  # code between prose so often is a program with its comments
 MOST_CAPITALS = 0.5
 MOST_GARBLED = 0.02  # of words
@@ -68,19 +67,15 @@ class Coverage:
 
     def _other_script(self, text: str) -> str:
         if is_unspaced(text):
-            said = (
-                "Most of the text is in a script without spaces between words, such as Chinese,"
-                " Japanese or Thai: "
-            )
             return (
-                said
-                + "how many words it has, and so which human texts to compare it with, cannot be"
-                " told."
+                "Most of the text is in a script without spaces between words, such as Chinese,"
+                " Japanese or Thai: how many words it has, and so which human texts to compare it"
+                " with, cannot be told."
             )
         scripts = script_shares(text)
         if _covered(scripts, self.scripts) < LEAST_COVERED:
             return _elsewhere(
-                f"in {next(one for one in scripts if one not in self.scripts)} script",
+                f"in {next(script for script in scripts if script not in self.scripts)} script",
                 f"in {_listed(self.scripts)} script",
             )
         return ""
@@ -94,27 +89,25 @@ class Coverage:
         if why := _other_form(text, english=english):
             return why
         if not is_covered:
-            mine = _listed(map(language_name, self.languages))
-            return _elsewhere(
-                f"in {language_name(next(one for one in languages if one not in self.languages))}",
-                f"in {mine}",
-            )
+            other = next(language for language in languages if language not in self.languages)
+            covered = _listed(map(language_name, self.languages))
+            return _elsewhere(f"in {language_name(other)}", f"in {covered}")
         return ""
 
 
 def _other_form(text: str, *, english: bool) -> str:
-    found = form(text, english=english)
-    is_program = found.code > MOST_CODE and found.code_places >= CODE_PLACES
-    if is_program or found.prose < LEAST_COVERED:
-        return _elsewhere(_LOOKS_LIKE[CODE if is_program else found.other], "prose")
-    if found.capitals > MOST_CAPITALS:
+    text_form = form(text, english=english)
+    is_program = text_form.code > MOST_CODE and text_form.code_places >= CODE_PLACES
+    if is_program or text_form.prose < LEAST_COVERED:
+        return _elsewhere(_LOOKS_LIKE[CODE if is_program else text_form.other], "prose")
+    if text_form.capitals > MOST_CAPITALS:
         return _elsewhere("in capitals", "in small letters")
     return ""
 
 
-def _elsewhere(what: str, mine: str) -> str:
+def _elsewhere(what: str, covered: str) -> str:
     return (
-        f"Much of the text seems to be {what}; the human texts to compare it with are {mine}, so"
+        f"Much of the text seems to be {what}; the human texts to compare it with are {covered}, so"
         " nothing can be said."
     )
 
@@ -137,9 +130,9 @@ def _known(text: str) -> str:
     return ""
 
 
-def _covered(shares: Mapping[str, float], those: Iterable[str]) -> float:
+def _covered(shares: Mapping[str, float], names: Iterable[str]) -> float:
     """1 without any: what has no letters is for others to refuse."""
-    return sum(shares.get(one, 0.0) for one in those) if shares else 1.0
+    return sum(shares.get(name, 0.0) for name in names) if shares else 1.0
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -25,5 +25,5 @@ REASON = (
 def is_recited(detector: Reading, text: str) -> bool:
     """Whether a normalised text surprises its model as little as what that learned by heart."""
     ids = detector.scorer.tokenizer.encode(one_line(text))[: detector.most_tokens]
-    (found,) = token_statistics(detector.scorer, [ids])
-    return len(found.logprob) > 0 and -float(found.logprob.mean()) < LEAST_NATS
+    (statistics,) = token_statistics(detector.scorer, [ids])
+    return len(statistics.logprob) > 0 and -float(statistics.logprob.mean()) < LEAST_NATS

@@ -16,9 +16,8 @@ import regex
 RUN = 5  # words in a row that came before
 LEAST_COPY = 12  # words in a row that are repeated: fewer are idioms and headings
 MOST_REPEATED = 0.2  # of a text's words; of 100 human texts 1 has more
-LEAST_PIECE = (
-    25  # words in a row that come first: shorter ones between copies are what was changed in them
-)
+# words in a row that come first: shorter ones between copies are what was changed in them
+LEAST_PIECE = 25
 _WORD = regex.compile(r"\S+")
 _SIGNS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 
@@ -29,7 +28,7 @@ def distinct_text(text: str) -> str:
     Passages that come first stay as they stand; those that do not touch are set apart as
     paragraphs.
     """
-    spans = [found.span() for found in _WORD.finditer(text)]
+    spans = [word.span() for word in _WORD.finditer(text)]
     repeated = _copies(_closed(_repeated([_SIGNS.sub("", text[a:b]).casefold() for a, b in spans])))
     if sum(repeated) <= MOST_REPEATED * len(spans):
         return text
@@ -43,24 +42,24 @@ def distinct_text(text: str) -> str:
 
 def _repeated(words: list[str]) -> list[bool]:
     """Of each word whether it stands in `RUN` words that stood in the text before."""
-    found, seen = [False] * len(words), set[tuple[str, ...]]()
+    repeated, seen = [False] * len(words), set[tuple[str, ...]]()
     for i in range(len(words) - RUN + 1):
         run = tuple(words[i : i + RUN])
         if run in seen:
-            found[i : i + RUN] = [True] * RUN
+            repeated[i : i + RUN] = [True] * RUN
         seen.add(run)
-    return found
+    return repeated
 
 
 def _closed(repeated: list[bool]) -> list[bool]:
     """With gaps of fewer than `RUN` words between repeated ones: what was changed in a copy."""
-    found, last = list(repeated), None
+    closed, last = list(repeated), None
     for i, again in enumerate(repeated):
         if again:
             if last is not None and i - last <= RUN:
-                found[last:i] = [True] * (i - last)
+                closed[last:i] = [True] * (i - last)
             last = i
-    return found
+    return closed
 
 
 def _copies(repeated: list[bool]) -> list[bool]:

@@ -54,11 +54,11 @@ class Ensemble:
 
     @property
     def _shortest(self) -> EvidenceDetector:
-        return min(self.members, key=lambda one: one.most_tokens)
+        return min(self.members, key=lambda member: member.most_tokens)
 
     def score(self, texts: Sequence[str]) -> list[float]:
         """Log-odds, finite, above 0 where machine is likelier."""
-        return self.pooled([one.score(texts) for one in self.members]).tolist()
+        return self.pooled([member.score(texts) for member in self.members]).tolist()
 
     def pooled(self, log_odds: Sequence[Sequence[float] | Matrix]) -> Matrix:
         """(members, texts) → (texts,)."""
@@ -67,10 +67,10 @@ class Ensemble:
 
     def save(self, folder: Path) -> None:
         """Write `ensemble.json` and a folder a member, which `load_ensemble` reads."""
-        for one in self.members:
-            (folder / one.name).mkdir(exist_ok=True)
-            one.save(folder / one.name)
-        weights = dict(zip((one.name for one in self.members), self.weights, strict=True))
+        for member in self.members:
+            (folder / member.name).mkdir(exist_ok=True)
+            member.save(folder / member.name)
+        weights = dict(zip((member.name for member in self.members), self.weights, strict=True))
         write_json(folder / FILE, {"kind": "ensemble", "name": self.name, "members": weights})
 
 
@@ -92,12 +92,12 @@ def load_ensemble(folder: Path, *, device: str = "cpu") -> Ensemble:
     Raises:
         CheckpointError: a file is missing or damaged, or a member's scorer is not installed.
     """
-    made: dict[str, Any] = read_object(
+    facts: dict[str, Any] = read_object(
         folder / FILE, expected="an ensemble's folder holds this file, and its members' folders"
     )
     try:
-        name = str(made["name"])
-        weights = {str(one): float(weight) for one, weight in made["members"].items()}
+        name = str(facts["name"])
+        weights = {str(member): float(weight) for member, weight in facts["members"].items()}
         if (
             not weights
             or not all(map(is_weight, weights.values()))
@@ -106,10 +106,10 @@ def load_ensemble(folder: Path, *, device: str = "cpu") -> Ensemble:
             raise ValueError("members must be folders beside it, each with a weight above 0")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / FILE}: not a readable ensemble: {error}") from None
-    members = [load_evidence(folder / one, device=device) for one in weights]
-    if [one.name for one in members] != list(weights):
+    members = [load_evidence(folder / member, device=device) for member in weights]
+    if [member.name for member in members] != list(weights):
         raise CheckpointError(
             f"{folder}: the members {', '.join(weights)} call themselves"
-            f" {', '.join(one.name for one in members)}"
+            f" {', '.join(member.name for member in members)}"
         )
     return Ensemble(members, list(weights.values()), name=name)

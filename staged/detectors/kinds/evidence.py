@@ -112,19 +112,20 @@ class EvidenceDetector:
         that of the average human one.
         """
         features = scored_features(self.scorer, texts, most_tokens=self.most_tokens)
-        return [float(one) for one in self.weights.log_odds(features)]
+        return [float(log_odds) for log_odds in self.weights.log_odds(features)]
 
     def save(self, folder: Path) -> None:
         """Write `evidence.json`, which `load_evidence` reads."""
         numbers = {name: getattr(self.weights, name).tolist() for name in VECTORS}
-        made = {
+        facts = {
             "kind": "evidence",
             "name": self.name,
             "scorer": self.scorer.name,
             "most_tokens": self.most_tokens,
+            "features": FEATURES,
+            "biases": self.weights.biases,
         }
-        made |= {"features": FEATURES, "biases": self.weights.biases}
-        write_json(folder / "evidence.json", made | numbers)
+        write_json(folder / "evidence.json", facts | numbers)
 
 
 def scored_features(
@@ -151,21 +152,21 @@ def load_evidence(folder: Path, *, device: str = "cpu") -> EvidenceDetector:
     Raises:
         CheckpointError: a file is missing or damaged, or the scorer is not installed.
     """
-    made: dict[str, Any] = read_object(
+    facts: dict[str, Any] = read_object(
         folder / "evidence.json", expected="a detector of this kind is one evidence.json"
     )
     try:
-        if made["features"] != list(FEATURES):
+        if facts["features"] != list(FEATURES):
             raise CheckpointError(
                 f"{folder}: was trained with other features than this version's; train it again or"
                 " update staged"
             )
-        vectors = {name: np.asarray(made[name], dtype=float) for name in VECTORS}
+        vectors = {name: np.asarray(facts[name], dtype=float) for name in VECTORS}
         if {vector.shape for vector in vectors.values()} != {(len(FEATURES),)}:
             raise ValueError("vectors of another length")
-        weights = Weights(**vectors, biases=(float(made["biases"][0]), float(made["biases"][1])))
-        scorer = str(made["scorer"])
-        name, most_tokens = str(made.get("name", NAME)), int(made.get("most_tokens", MOST_TOKENS))
+        weights = Weights(**vectors, biases=(float(facts["biases"][0]), float(facts["biases"][1])))
+        scorer = str(facts["scorer"])
+        name, most_tokens = str(facts.get("name", NAME)), int(facts.get("most_tokens", MOST_TOKENS))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{folder / 'evidence.json'}: not a readable evidence detector: {error}"

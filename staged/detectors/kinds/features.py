@@ -97,8 +97,8 @@ def feature_matrix(
         inside: of each text, as `inside_words` gives it.
     """
     rows = [
-        _features(one, within) if (~within).sum() >= FEWEST_TOKENS else [0.0] * len(FEATURES)
-        for one, within in zip(statistics, inside, strict=True)
+        _features(text, within) if (~within).sum() >= FEWEST_TOKENS else [0.0] * len(FEATURES)
+        for text, within in zip(statistics, inside, strict=True)
     ]
     return np.asarray(rows, dtype=float).reshape(len(rows), len(FEATURES))
 

@@ -44,7 +44,8 @@ from staged.model.sources.resumable_download import fetch
 from staged.settings import nearest
 from staged.storage.writing import disk_errors, locked, write_atomic
 
-BUCKETS = (  # the address that was published, and the storage behind it
+# the address that was published, and the storage behind it
+BUCKETS = (
     "https://openaipublic.azureedge.net/gpt-2/detector-models/v1",
     "https://openaipublic.blob.core.windows.net/gpt-2/detector-models/v1",
 )
@@ -131,17 +132,17 @@ def current_names(stored: Mapping[str, AnyTensor], where: Path) -> dict[str, Any
     Raises:
         CheckpointError: two names become one.
     """
-    found: dict[str, AnyTensor] = {}
+    tensors: dict[str, AnyTensor] = {}
     for old, tensor in stored.items():
         name = old
         for pattern, new in OLD_NAMES.items():
             name = re.sub(pattern, new, name)
         if UNUSED.match(name):
             continue
-        if name in found:
+        if name in tensors:
             raise CheckpointError(f"{where}: tensor {name!r} is there twice, once as {old!r}")
-        found[name] = tensor
-    return found
+        tensors[name] = tensor
+    return tensors
 
 
 def shape_of(stored: Mapping[str, AnyTensor], where: Path) -> RobertaConfig:
@@ -159,9 +160,9 @@ def shape_of(stored: Mapping[str, AnyTensor], where: Path) -> RobertaConfig:
             " detector"
         )
     numbers = [
-        int(found[1])
+        int(match[1])
         for name in stored
-        if (found := re.match(r"roberta\.encoder\.layer\.(\d+)\.", name))
+        if (match := re.match(r"roberta\.encoder\.layer\.(\d+)\.", name))
     ]
     return RobertaConfig(
         vocab_size=vocab_size,
@@ -214,12 +215,12 @@ def _check_shapes(
                 f"{where}: tensor {name!r} is missing; the file is not complete, or not a"
                 " detector's"
             )
-        if found[name].shape != shape:
+        if tensors[name].shape != shape:
             raise CheckpointError(
-                f"{where}: tensor {name!r} has shape {list(found[name].shape)}, expected"
+                f"{where}: tensor {name!r} has shape {list(tensors[name].shape)}, expected"
                 f" {list(shape)}"
             )
-    for name in sorted(found.keys() - wanted.keys()):
+    for name in sorted(tensors.keys() - shapes.keys()):
         raise CheckpointError(
             f"{where}: tensor {name!r} is not in a RoBERTa detector of this shape"
         )
@@ -250,8 +251,8 @@ def _tokenizer(folder: Path, vocab_size: int) -> Any:
 
 def _tokenizer_files(folder: Path) -> list[Path]:
     """The first whole set of tokenizer files in a folder; none where there is none."""
-    found = ([folder / name for name in names] for names in TOKENIZERS)
-    return next((paths for paths in found if all(path.is_file() for path in paths)), [])
+    sets = ([folder / name for name in names] for names in TOKENIZERS)
+    return next((paths for paths in sets if all(path.is_file() for path in paths)), [])
 
 
 def _original_file(name: str) -> Path:
@@ -268,7 +269,8 @@ def _original_file(name: str) -> Path:
             _fetch_first(name, folder)
         if not _tokenizer_files(folder) and not offline():
             source = hub_files(
-                HUB["roberta-base-openai-detector"], [one for names in TOKENIZERS for one in names]
+                HUB["roberta-base-openai-detector"],
+                [file for files in TOKENIZERS for file in files],
             )
             for path in _tokenizer_files(source):
                 write_atomic(folder / path.name, path.read_bytes())

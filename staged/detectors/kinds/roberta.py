@@ -71,16 +71,15 @@ class RobertaDetector:
 
     def score(self, texts: Sequence[str]) -> list[float]:
         """The machine label's logit minus the human one's, of the first `max_tokens` tokens."""
-        ids = encode(self.tokenizer, texts)
-        ids = [one[: self.max_tokens] for one in ids]
+        ids = [row[: self.max_tokens] for row in encode(self.tokenizer, texts)]
         scores = np.zeros(len(ids))
         by_length = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
         with torch.inference_mode():
             for start in range(0, len(ids), self.batch):
                 rows = by_length[start : start + self.batch]
                 batch = {
-                    name: one.to(self.model.device)
-                    for name, one in batch_of(self.tokenizer, [ids[i] for i in rows]).items()
+                    name: tensor.to(self.model.device)
+                    for name, tensor in batch_of(self.tokenizer, [ids[i] for i in rows]).items()
                 }
                 logits = self.model(**batch).logits.float().cpu()
                 scores[rows] = (logits[:, self.machine] - logits[:, 1 - self.machine]).numpy()
@@ -108,7 +107,7 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 def batch_of(tokenizer: Any, ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
     """Padded `input_ids` and `attention_mask`, each row <s> … </s>."""
     begin, end = _marks(tokenizer)
-    rows = [[begin, *one, end] for one in ids]
+    rows = [[begin, *row, end] for row in ids]
     width = max(map(len, rows))
     inputs = torch.full((len(rows), width), tokenizer.pad_token_id)
     mask = torch.zeros((len(rows), width), dtype=torch.int64)

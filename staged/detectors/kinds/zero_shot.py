@@ -128,8 +128,8 @@ class ZeroShotDetector:
         """One of `SCORES` a text, turned so that ordinary text is high; 0 where there is no token
         to judge.
         """
-        found = token_statistics(self.scorer, self.encode(texts), reference=self.reference)
-        return [SCORES[self.score_name](one) if len(one.rank) else 0.0 for one in found]
+        statistics = token_statistics(self.scorer, self.encode(texts), reference=self.reference)
+        return [SCORES[self.score_name](text) if len(text.rank) else 0.0 for text in statistics]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids; GLTR alone puts `<|endoftext|>` before a text where the tokenizer does not."""

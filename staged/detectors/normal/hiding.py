@@ -83,5 +83,5 @@ def _count(pattern: regex.Pattern[str], text: str) -> int:
 
 
 def _if_many(pattern: regex.Pattern[str], text: str, many: float) -> int:
-    found = _count(pattern, text)
-    return found if found > many else 0
+    count = _count(pattern, text)
+    return count if count > many else 0

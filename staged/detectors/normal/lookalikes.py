@@ -84,7 +84,7 @@ def read_as_latin(text: str) -> tuple[str, int]:
         latin[word] if kind == LATIN else word for word, kind in zip(words, kinds, strict=True)
     ]
     return "".join(parts), sum(
-        _hidden(one, read) for one, read in zip(words, parts[1::2], strict=True)
+        _hidden(word, read) for word, read in zip(words, parts[1::2], strict=True)
     )
 
 
@@ -108,20 +108,20 @@ def _settle(kinds: list[str]) -> list[str]:
     """Open words take the alphabet of the nearest decided words on both sides, if these agree."""
     before, after = _nearest(kinds), _nearest(kinds[::-1])[::-1]
     return [
-        LATIN if kind == OPEN and {one, other} - {OPEN} == {LATIN} else kind
-        for kind, one, other in zip(kinds, before, after, strict=True)
+        LATIN if kind == OPEN and {left, right} - {OPEN} == {LATIN} else kind
+        for kind, left, right in zip(kinds, before, after, strict=True)
     ]
 
 
 def _nearest(kinds: list[str]) -> list[str]:
-    last, found = OPEN, []
+    last, nearest = OPEN, []
     for kind in kinds:
         last = kind if kind != OPEN else last
-        found.append(last)
-    return found
+        nearest.append(last)
+    return nearest
 
 
 def _latin(word: str) -> str:
     if word.isascii():
         return word
-    return _SIMILAR_INSIDE.sub(lambda found: SIMILAR[found[0]], word.translate(_TWINS_TABLE))
+    return _SIMILAR_INSIDE.sub(lambda letter: SIMILAR[letter[0]], word.translate(_TWINS_TABLE))

@@ -40,9 +40,10 @@ _ALWAYS = regex.compile(
 )
 _EMOJI = r"\p{Extended_Pictographic}[\ufe0e\ufe0f]?[\U0001f3fb-\U0001f3ff]?"
 # written with joiners
-_JOINED = r"\p{Arabic}\p{Syriac}\p{Devanagari}\p{Bengali}\p{Gurmukhi}\p{Gujarati}\p{Oriya}\p{Tamil}"
-_JOINED += r"\p{Telugu}\p{Kannada}"
-_JOINED += r"\p{Malayalam}\p{Sinhala}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Mongolian}"
+_JOINED = (
+    r"\p{Arabic}\p{Syriac}\p{Devanagari}\p{Bengali}\p{Gurmukhi}\p{Gujarati}\p{Oriya}\p{Tamil}"
+    r"\p{Telugu}\p{Kannada}\p{Malayalam}\p{Sinhala}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Mongolian}"
+)
 _MEANT = "|".join(
     [
         # flags of regions
@@ -74,7 +75,7 @@ def _plain_letters() -> dict[int, str]:
         (0x1D400, 0x1D7FF),
         (0x1FBF0, 0x1FBF9),
     )
-    found = {}
+    letters = {}
     for code in (code for first, last in ranges for code in range(first, last + 1)):
         kind = unicodedata.decomposition(chr(code)).split(" ")[0]
         plain = unicodedata.normalize("NFKC", chr(code))
@@ -83,8 +84,8 @@ def _plain_letters() -> dict[int, str]:
             and plain.isalnum()
             and (kind in ("<font>", "<wide>", "<narrow>") or 0xFB00 <= code <= 0xFB06)
         ):
-            found[code] = plain
-    return found
+            letters[code] = plain
+    return letters
 
 
 _PLAIN = _plain_letters()
@@ -119,7 +120,7 @@ def _cleaned(text: str) -> tuple[str, int]:
     letters = 0
     if not text.isascii():
         text = _without(
-            _DIRECTION, _STYLED.sub(lambda found: _PLAIN[ord(found[0])], _composed(text))
+            _DIRECTION, _STYLED.sub(lambda letter: _PLAIN[ord(letter[0])], _composed(text))
         )
     text = _without(_CONTROL, text)
     if not text.isascii():
@@ -135,7 +136,8 @@ def _cleaned(text: str) -> tuple[str, int]:
 
 def _without(pattern: regex.Pattern[str], text: str) -> str:
     """The text without the characters that the pattern, a set, holds."""
-    return text.translate({ord(one): None for one in set(text) if pattern.match(one)})
+    characters = filter(pattern.match, set(text))
+    return text.translate({ord(character): None for character in characters})
 
 
 def _whole(text: str) -> str:

@@ -33,13 +33,13 @@ def read_arrays(path: Path, **shapes: tuple[int | None, ...]) -> Arrays:
     """
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
-            found = {name: held[name] for name in shapes}
+            arrays = {name: held[name] for name in shapes}
     except FileNotFoundError:
         raise CheckpointError(f"{path}: missing; the detector's folder is not whole") from None
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
         raise CheckpointError(f"{path}: damaged: {error}") from None
     for name, shape in shapes.items():
-        array = found[name]
+        array = arrays[name]
         if array.ndim != len(shape) or any(
             want not in (None, have) for want, have in zip(shape, array.shape, strict=True)
         ):
@@ -50,4 +50,4 @@ def read_arrays(path: Path, **shapes: tuple[int | None, ...]) -> Arrays:
             raise CheckpointError(
                 f"{path}: {name} holds numbers that are not finite; it is damaged"
             )
-    return found
+    return arrays

@@ -141,7 +141,7 @@ class ReadersDetector:
 
     def score(self, texts: Sequence[str]) -> list[float]:
         """Log-odds, finite, above 0 where machine is likelier."""
-        return [one.log_odds for one in self.readings(texts)]
+        return [readings.log_odds for readings in self.readings(texts)]
 
     def readings(self, texts: Sequence[str]) -> list[Readings]:
         """What each reader says of each text, in order."""
@@ -152,22 +152,23 @@ class ReadersDetector:
         alone = self.combination.alone(lexical, encoder)
         numbers = np.full(len(lines), np.nan)
         if self.numbers is not None:
-            asked = np.flatnonzero(self.combination.is_open(alone))
-            numbers[asked] = self.numbers.log_odds([lines[i] for i in asked])
-        found = (
+            places = np.flatnonzero(self.combination.is_open(alone))
+            numbers[places] = self.numbers.log_odds([lines[i] for i in places])
+        log_odds = (
             alone if self.numbers is None else self.combination.together(lexical, encoder, numbers)
         )
         return [
             Readings(float(a), float(b), None if np.isnan(c) else float(c), float(d), kinds)
             for a, b, c, d, kinds in zip(
-                lexical, encoder, numbers, found, self.kinds.plausible(lines), strict=True
+                lexical, encoder, numbers, log_odds, self.kinds.plausible(lines), strict=True
             )
         ]
 
     def scored(self, texts: Sequence[str]) -> list[Scored]:
         """Each text's score with what each reader says of it."""
         return [
-            Scored(one.log_odds, one.kinds, self._opinions(one)) for one in self.readings(texts)
+            Scored(readings.log_odds, readings.kinds, self._opinions(readings))
+            for readings in self.readings(texts)
         ]
 
     def share(self, text: str) -> Share | None:
@@ -178,24 +179,21 @@ class ReadersDetector:
         """What each word of a normalised text adds to the lexical reader's log-odds of it."""
         return word_weights(self.lexical, text)
 
-    def _opinions(self, one: Readings) -> tuple[Opinion, ...]:
-        numbers = Opinion(
-            STEADINESS,
-            one.numbers,
-            _said(one.numbers) if one.numbers is not None else self._why_not_asked(one),
-        )
+    def _opinions(self, readings: Readings) -> tuple[Opinion, ...]:
+        numbers = readings.numbers
+        says = self._why_not_asked(readings) if numbers is None else _in_words(numbers)
         return (
-            Opinion(WORDS, one.lexical, _said(one.lexical)),
-            Opinion(JOINING, one.encoder, _said(one.encoder)),
-            numbers,
+            Opinion(WORDS, readings.lexical, _in_words(readings.lexical)),
+            Opinion(JOINING, readings.encoder, _in_words(readings.encoder)),
+            Opinion(STEADINESS, numbers, says),
         )
 
-    def _why_not_asked(self, one: Readings) -> str:
+    def _why_not_asked(self, readings: Readings) -> str:
         if self.numbers is None:
             return "not asked: its language model is not installed (pip install 'staged[smollm2]')"
         return (
             "not asked: the others are sure that it is"
-            f" {'machine' if one.log_odds > 0 else 'human'} text's"
+            f" {'machine' if readings.log_odds > 0 else 'human'} text's"
         )
 
     def plausible_kinds(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
@@ -206,8 +204,8 @@ class ReadersDetector:
         """(all tokens of the text, those that are read), as the encoder counts them."""
         line = plain(text)
         total, read = self.encoder.token_counts(line)
-        _, some = self.encoder.token_counts(first_words(line))
-        return total, min(read, some)
+        _, beginning = self.encoder.token_counts(first_words(line))
+        return total, min(read, beginning)
 
     def save(self, folder: Path) -> None:
         """Write what `load_readers` reads."""
@@ -216,15 +214,15 @@ class ReadersDetector:
         save_kinds(folder, self.kinds)
         if self.numbers is not None:
             save_numbers(folder, self.numbers)
-        made: dict[str, Any] = {
+        facts: dict[str, Any] = {
             "kind": "readers",
             "name": self.name,
             "words": self.combination.words,
             "all": self.combination.all,
+            "mixing": asdict(self.mixing),
         }
-        made |= {"mixing": asdict(self.mixing)}
         bounds = {name: getattr(self.combination, name) for name in BOUNDS}
-        write_json(folder / FILE, made | bounds)
+        write_json(folder / FILE, facts | bounds)
 
 
 def first_words(line: str) -> str:
@@ -235,7 +233,7 @@ def first_words(line: str) -> str:
     return " ".join(words[:MOST_WORDS])
 
 
-def _said(log_odds: float) -> str:
+def _in_words(log_odds: float) -> str:
     if abs(log_odds) < UNDECIDED:
         return "of both"
     return (
@@ -250,17 +248,17 @@ def load_readers(folder: Path, *, device: str = "cpu") -> ReadersDetector:
     Raises:
         CheckpointError: a file is missing or damaged.
     """
-    made: dict[str, Any] = read_object(
+    facts: dict[str, Any] = read_object(
         folder / FILE, expected="a detector of several readers holds this file"
     )
     try:
-        words, every = (tuple(map(float, made[name])) for name in ("words", "all"))
+        words, every = (tuple(map(float, facts[name])) for name in ("words", "all"))
         if (len(words), len(every)) != (3, 4):
             raise ValueError("weights of another number of readers")
-        bounds = (float(made[key]) for key in BOUNDS)
-        combination, name = Combination(words, every, *bounds), str(made["name"])  # type: ignore[arg-type]
+        bounds = (float(facts[key]) for key in BOUNDS)
+        combination, name = Combination(words, every, *bounds), str(facts["name"])  # type: ignore[arg-type]
         mixing = Mixing(
-            *(float(made["mixing"][key]) for key in ("cut", "of_people", "of_machines"))
+            *(float(facts["mixing"][key]) for key in ("cut", "of_people", "of_machines"))
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / FILE}: not a readable detector: {error}") from None

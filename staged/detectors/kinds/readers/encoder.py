@@ -70,8 +70,8 @@ def token_id(tokenizer: Any, names: Sequence[str]) -> int:
         CheckpointError: it has none.
     """
     for name in names:
-        if (found := tokenizer.token_to_id(name)) is not None:
-            return int(found)
+        if (number := tokenizer.token_to_id(name)) is not None:
+            return int(number)
     raise CheckpointError(
         f"the tokenizer has none of the tokens {', '.join(names)}; it is not an encoder's"
     )
@@ -113,15 +113,17 @@ class EncoderReader:
         """(texts,) of plain texts (`kinds/readers/plain.py`), the mean of their tokens'; texts of
         like length are read together.
         """
-        encoded = self._encoded(texts)
-        return np.asarray([odds.mean() for odds in self._read([one.ids for one in encoded])])
+        ids = [encoding.ids for encoding in self._encoded(texts)]
+        return np.asarray([odds.mean() for odds in self._read(ids)])
 
     def token_odds(self, texts: Sequence[str]) -> list[list[tuple[int, int, float]]]:
         """(start, end, log-odds) of each token that is read of each plain text, without marks."""
         encoded = self._encoded(texts)
+        rows = self._read([encoding.ids for encoding in encoded])
+        offsets = [encoding.offsets[1:] for encoding in encoded]
         return [
-            [(a, b, float(odds)) for (a, b), odds in zip(one.offsets[1:], read[1:-1], strict=False)]
-            for one, read in zip(encoded, self._read([one.ids for one in encoded]), strict=True)
+            [(a, b, float(odds)) for (a, b), odds in zip(spans, row[1:-1], strict=False)]
+            for spans, row in zip(offsets, rows, strict=True)
         ]
 
     def token_counts(self, text: str) -> tuple[int, int]:
@@ -140,21 +142,21 @@ class EncoderReader:
         pieces = [
             (i, piece) for i, ids in enumerate(rows) for piece in windows(ids, self.max_tokens)
         ]
-        found: list[Floats] = [np.zeros(0)] * len(pieces)
+        read_odds: list[Floats] = [np.zeros(0)] * len(pieces)
         order = sorted(range(len(pieces)), key=lambda j: len(pieces[j][1]))
         padding = token_id(self.tokenizer, PADDING)
-        for some in _batches(order, [len(piece) for _, piece in pieces]):
-            ids_BT, mask_BT = padded([pieces[j][1] for j in some], padding)
+        for batch in _batches(order, [len(piece) for _, piece in pieces]):
+            ids_BT, mask_BT = padded([pieces[j][1] for j in batch], padding)
             odds_BT = (
                 self.model(ids_BT.to(self._device), mask_BT.to(self._device)).double().cpu().numpy()
             )
-            for j, odds in zip(some, odds_BT, strict=True):
-                found[j] = odds[: len(pieces[j][1])]
+            for j, odds in zip(batch, odds_BT, strict=True):
+                read_odds[j] = odds[: len(pieces[j][1])]
         joined: list[list[Floats]] = [[] for _ in rows]
-        for (i, _), odds in zip(pieces, found, strict=True):
+        for (i, _), odds in zip(pieces, read_odds, strict=True):
             # marks between pieces
             joined[i] = [odds] if not joined[i] else [*joined[i][:-1], joined[i][-1][:-1], odds[1:]]
-        return [np.concatenate(each) for each in joined]
+        return [np.concatenate(parts) for parts in joined]
 
     @property
     def _device(self) -> torch.device:
@@ -177,14 +179,14 @@ def windows(ids: list[int], longest: int) -> list[list[int]]:
 
 def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
     """Texts that are read together: `BATCH_TOKENS` at most, all counted as long as the longest."""
-    some: list[int] = []
+    batch: list[int] = []
     for i in order:
-        if some and (len(some) + 1) * lengths[i] > BATCH_TOKENS:
-            yield some
-            some = []
-        some.append(i)
-    if some:
-        yield some
+        if batch and (len(batch) + 1) * lengths[i] > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
 
 
 def save_encoder(folder: Path, reader: EncoderReader) -> None:
@@ -194,11 +196,11 @@ def save_encoder(folder: Path, reader: EncoderReader) -> None:
     text's log-odds of some hundredths.
     """
     tensors: dict[str, Tensor] = {}
-    for name, one in reader.model.state_dict().items():
-        if one.ndim == 2 and one.numel() > PLAIN_NUMBERS:
-            tensors[name], tensors[f"{name}.scale"] = rounded(one.float())
+    for name, tensor in reader.model.state_dict().items():
+        if tensor.ndim == 2 and tensor.numel() > PLAIN_NUMBERS:
+            tensors[name], tensors[f"{name}.scale"] = rounded(tensor.float())
         else:
-            tensors[name] = one.float().contiguous()
+            tensors[name] = tensor.float().contiguous()
     write_atomic(folder / WEIGHTS, save(tensors))
     config = {
         name: value
@@ -225,9 +227,9 @@ def load_encoder(folder: Path, *, device: str = "cpu") -> EncoderReader:
     """
     from transformers import AutoConfig, AutoModel
 
-    made = read_object(folder / CONFIG, expected="an encoder's folder holds this file")
+    facts = read_object(folder / CONFIG, expected="an encoder's folder holds this file")
     try:
-        settings = dict(made["config"])
+        settings = dict(facts["config"])
         config = AutoConfig.for_model(
             settings.pop("model_type"), **settings, attn_implementation="sdpa"
         )
@@ -238,7 +240,7 @@ def load_encoder(folder: Path, *, device: str = "cpu") -> EncoderReader:
         model = TokenOdds(encoder)
         model.load_state_dict(_weights(load_file(folder / WEIGHTS)))
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        max_tokens = int(made["max_tokens"])
+        max_tokens = int(facts["max_tokens"])
     except Exception as error:  # three libraries raise many kinds for a damaged file
         raise CheckpointError(f"{folder}: not a readable encoder: {first_line(error)}") from None
     return EncoderReader(

@@ -45,10 +45,10 @@ class KindReader:
 
     def shares(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
         """(texts, kinds) the posterior probability of each kind, of plain texts."""
-        found: npt.NDArray[np.float64] = softmax(
+        shares: npt.NDArray[np.float64] = softmax(
             word_matrix(texts) @ self.weights + self.biases, axis=1
         )
-        return found
+        return shares
 
     def plausible(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         """Of each plain text the kinds that it may be of, the likeliest first; at least one."""
@@ -82,11 +82,11 @@ def load_kinds(folder: Path) -> KindReader:
     Raises:
         CheckpointError: missing or damaged.
     """
-    found = read_arrays(folder / FILE, kinds=(None,), weights=(BUCKETS, None), biases=(None,))
-    if not len(found["kinds"]) == found["weights"].shape[1] == len(found["biases"]):
+    arrays = read_arrays(folder / FILE, kinds=(None,), weights=(BUCKETS, None), biases=(None,))
+    if not len(arrays["kinds"]) == arrays["weights"].shape[1] == len(arrays["biases"]):
         raise CheckpointError(
             f"{folder / FILE}: has other numbers of kinds, weights and biases; it is damaged"
         )
     return KindReader(
-        tuple(found["kinds"].tolist()), found["weights"].astype(np.float32), found["biases"]
+        tuple(arrays["kinds"].tolist()), arrays["weights"].astype(np.float32), arrays["biases"]
     )

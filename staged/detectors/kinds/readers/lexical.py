@@ -74,13 +74,13 @@ def _small(text: str) -> str:
     """In small letters, character for character, each digit 0."""
     small = text.lower()
     if len(small) != len(text):  # some capitals have two small letters
-        small = "".join(one.lower()[:1] for one in text)
+        small = "".join(character.lower()[:1] for character in text)
     return _DIGIT.sub("0", small)
 
 
 def _tokens(small: str) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """A code for each word and mark, and its characters start … end − 1 (tokens, 2)."""
-    spans = np.asarray([found.span() for found in _TOKEN.finditer(small)], dtype=np.int64).reshape(
+    spans = np.asarray([token.span() for token in _TOKEN.finditer(small)], dtype=np.int64).reshape(
         -1, 2
     )
     return (
@@ -118,7 +118,7 @@ def unit_rows(buckets: Sequence[npt.NDArray[np.int64]], width: int) -> csr_matri
     """(texts, width) of the buckets of each text's n-grams: each row of length 1, which there are,
     not how often.
     """
-    rows = [np.unique(one) for one in buckets]
+    rows = [np.unique(row) for row in buckets]
     lengths = np.asarray([len(row) for row in rows], dtype=np.int64)
     values = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths).astype(np.float32)
     columns = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
@@ -148,17 +148,17 @@ class LexicalReader:
         An n-gram's weight is shared evenly among its characters; one that comes several times among
         its places.
         """
-        found = grams(text)
-        _, place, counts = np.unique(found.buckets, return_inverse=True, return_counts=True)
+        text_grams = grams(text)
+        _, place, counts = np.unique(text_grams.buckets, return_inverse=True, return_counts=True)
         shares = (
-            self.weights[found.buckets]
+            self.weights[text_grams.buckets]
             / np.sqrt(max(len(counts), 1))
             / counts[place]
-            / (found.ends - found.starts)
+            / (text_grams.ends - text_grams.starts)
         )
         steps = np.zeros(len(text) + 1)
-        np.add.at(steps, found.starts, shares)
-        np.add.at(steps, found.ends, -shares)
+        np.add.at(steps, text_grams.starts, shares)
+        np.add.at(steps, text_grams.ends, -shares)
         return np.cumsum(steps)[:-1]
 
 
@@ -175,5 +175,5 @@ def load_lexical(folder: Path) -> LexicalReader:
     Raises:
         CheckpointError: missing or damaged.
     """
-    found = read_arrays(folder / FILE, weights=(BUCKETS,), bias=())
-    return LexicalReader(found["weights"].astype(np.float32), float(found["bias"]))
+    arrays = read_arrays(folder / FILE, weights=(BUCKETS,), bias=())
+    return LexicalReader(arrays["weights"].astype(np.float32), float(arrays["bias"]))

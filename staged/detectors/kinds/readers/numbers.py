@@ -149,7 +149,7 @@ def load_numbers(folder: Path, *, device: str = "cpu") -> NumbersReader | None:
         depth=row,
         **dict.fromkeys(TREES, table),
     )
-    if found["features"].tolist() != list(FEATURES):
+    if arrays["features"].tolist() != list(FEATURES):
         raise CheckpointError(
             f"{folder}: was trained with other features than this version's; train it again or"
             " update staged"

@@ -45,7 +45,8 @@ _SIGNS = str.maketrans(
 )
 _DOUBLE, _DASH = regex.compile("``|''"), regex.compile(r"(?<!\s)\s*(?:[—–]|(?<=\s)-(?=\s)|--+)\s*")
 _DOTS = regex.compile(r"\.(?: ?\.){2,}")
-_TOKENISED = (  # as tokenizers of the Penn Treebank part them
+# as tokenizers of the Penn Treebank part them
+_TOKENISED = (
     (regex.compile(r"(?<=\w) (n't|'(?:s|m|re|ve|ll|d))\b", regex.I), r"\1"),
     (regex.compile(r"(?<! ) +([,.;:!?%)\]}])"), r"\1"),
     (regex.compile(r"([(\[{]) +"), r"\1"),

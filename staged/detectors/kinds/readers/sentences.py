@@ -92,45 +92,50 @@ def sentences(encoder: EncoderReader, text: str) -> list[Sentence]:
     spans = [(a, b, line) for a, b in sentence_spans(text) if (line := plain(text[a:b]))]
     lines = [line for _, _, line in spans]
     around = [" ".join(lines[max(i - 1, 0) : i + 2]) for i in range(len(lines))]
-    found = []
+    read_sentences = []
     for i, ((a, b, line), odds) in enumerate(zip(spans, encoder.token_odds(around), strict=True)):
         start = len(lines[i - 1]) + 1 if i else 0
-        own = [one for first, last, one in odds if start <= first and last <= start + len(line)]
+        end = start + len(line)
+        own_odds = [value for first, last, value in odds if start <= first and last <= end]
         words = len(line.split())
-        if own and words >= FEWEST_WORDS:
-            found.append(Sentence(a, b, words, float(np.mean(own))))
-    return found
+        if own_odds and words >= FEWEST_WORDS:
+            read_sentences.append(Sentence(a, b, words, float(np.mean(own_odds))))
+    return read_sentences
 
 
-def share_of(found: Sequence[Sentence], mixing: Mixing) -> Share | None:
+def share_of(read_sentences: Sequence[Sentence], mixing: Mixing) -> Share | None:
     """How much of a text looks machine-written; None of too few sentences, or where they leave
     nearly everything possible.
     """
-    if len(found) < FEWEST_SENTENCES:
+    if len(read_sentences) < FEWEST_SENTENCES:
         return None
-    words = np.asarray([one.words for one in found], dtype=float)
-    above = np.asarray([one.log_odds >= mixing.cut for one in found], dtype=float)
-    chosen = np.random.default_rng(0).integers(len(found), size=(RESAMPLES, len(found)))
+    words = np.asarray([sentence.words for sentence in read_sentences], dtype=float)
+    above = np.asarray(
+        [sentence.log_odds >= mixing.cut for sentence in read_sentences], dtype=float
+    )
+    chosen = np.random.default_rng(0).integers(
+        len(read_sentences), size=(RESAMPLES, len(read_sentences))
+    )
     draws = _corrected((words * above)[chosen].sum(axis=1) / words[chosen].sum(axis=1), mixing)
     low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     if high - low > WIDEST:
         return None
     share = _corrected(np.asarray([(words * above).sum() / words.sum()]), mixing)
-    return Share(float(share[0]), float(low), float(high), len(found))
+    return Share(float(share[0]), float(low), float(high), len(read_sentences))
 
 
 def _corrected(above: Floats, mixing: Mixing) -> Floats:
     """The share of machine text that such a share of words in suspicious sentences means."""
-    found: Floats = np.clip(
+    share: Floats = np.clip(
         (above - mixing.of_people) / (mixing.of_machines - mixing.of_people), 0, 1
     )
-    return found
+    return share
 
 
 def fit_mixing(people: Sequence[Sentence], machines: Sequence[Sentence]) -> Mixing:
     """The cut that parts the sentences of two classes best, and the share of either above it."""
-    scores = np.asarray([one.log_odds for one in (*people, *machines)])
-    words = np.asarray([one.words for one in (*people, *machines)], dtype=float)
+    scores = np.asarray([sentence.log_odds for sentence in (*people, *machines)])
+    words = np.asarray([sentence.words for sentence in (*people, *machines)], dtype=float)
     machine = np.arange(len(scores)) >= len(people)
     order = np.argsort(-scores)
     of_machines = np.cumsum((words * machine)[order]) / words[machine].sum()
@@ -145,15 +150,15 @@ def word_weights(lexical: LexicalReader, text: str) -> list[WordWeight]:
     """
     line = plain(text)
     added = np.append(0.0, np.cumsum(lexical.contributions(line)))
-    spans = [found.span() for found in _WORD.finditer(line)]
+    spans = [word.span() for word in _WORD.finditer(line)]
     ends = [*(b for _, b in spans[:-1]), len(line)]
-    found, at, counted = [], 0, 0.0
+    weights, at, counted = [], 0, 0.0
     for (a, b), end in zip(spans, ends, strict=True):
         start = text.find(line[a:b], at, at + b - a + LONGEST_CUT)
         if start < 0 and b - a >= RARE:  # what was cut out before it is longer
             start = text.find(line[a:b], at)
         if start >= 0:
             at = start + b - a
-            found.append(WordWeight(start, at, float(added[end] - counted)))
+            weights.append(WordWeight(start, at, float(added[end] - counted)))
         counted = float(added[end])
-    return found
+    return weights
