@@ -59,15 +59,16 @@ def _differs(folder: Path, name: str) -> str:
     return "" if same else "their weights differ"
 
 
-def _is_alike(one: AnyTensor, other: AnyTensor) -> bool:
+def _is_alike(tensor: AnyTensor, other: AnyTensor) -> bool:
     """Whether two tensors begin alike; in one type exactly, in two up to rounding."""
-    if one.shape != other.shape or one.dtype not in FLOATS or other.dtype not in FLOATS:  # a mask
-        return one.shape == other.shape and one.dtype == other.dtype
-    count = (min(math.prod(one.shape), COMPARED),)
-    first = one.beginning(count).read(torch.float32)
+    # a mask, where not of floats
+    if tensor.shape != other.shape or not {tensor.dtype, other.dtype} <= set(FLOATS):
+        return tensor.shape == other.shape and tensor.dtype == other.dtype
+    count = (min(math.prod(tensor.shape), COMPARED),)
+    first = tensor.beginning(count).read(torch.float32)
     second = other.beginning(count).read(torch.float32)
     return (
         torch.equal(first, second)
-        if one.dtype == other.dtype
+        if tensor.dtype == other.dtype
         else torch.allclose(first, second, rtol=CLOSE, atol=1e-6)
     )

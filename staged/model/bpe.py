@@ -70,7 +70,8 @@ class BPE:
         character overlap.
         """
         return [
-            (list(one.ids), list(one.offsets)) for one in self._tokenizer.encode_batch(list(texts))
+            (list(encoding.ids), list(encoding.offsets))
+            for encoding in self._tokenizer.encode_batch(list(texts))
         ]
 
     def vocabulary(self) -> dict[str, int]:
@@ -225,16 +226,16 @@ def _check_added(stored: Tokenizer, path: Path) -> None:
     if end is None:
         raise CheckpointError(f"{path}: has no token {END_OF_TEXT}, at which a GPT-2's texts end")
     words = [
-        repr(one.content)
-        for one in added.values()
-        if not one.special and one.content != END_OF_TEXT
+        repr(token.content)
+        for token in added.values()
+        if not token.special and token.content != END_OF_TEXT
     ]
     if words:
         raise CheckpointError(
             f"{path}: tokens were added to its vocabulary as whole words, of which a GPT-2 has"
             f" none: {_some(words)}"
         )
-    behind = [repr(one.content) for number, one in sorted(added.items()) if number > end]
+    behind = [repr(token.content) for number, token in sorted(added.items()) if number > end]
     if end != len(stored.get_vocab()) - 1 - len(behind):
         raise CheckpointError(f"{path}: {END_OF_TEXT} is not the last token")
     if behind:

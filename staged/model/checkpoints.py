@@ -102,15 +102,16 @@ def _why_no_model(name: str, place: Path) -> str:
             f" {str(place.parent)!r}{unread}"
         )
     if name.startswith(BUCKET):
-        return f"no released size; {nearest(name, [f'{BUCKET}{one.size}' for one in RELEASES])}"
+        sizes = [f"{BUCKET}{release.size}" for release in RELEASES]
+        return f"no released size; {nearest(name, sizes)}"
     known = (*MINIS, *PACKAGES, *aliases())
     if is_written_as_path(name):
         return why_not_there(name, known=known)
-    said = nearest(name, known)
-    near = None if said.startswith("did you mean") else nearest_place(name)
+    sentence = nearest(name, known)
+    near = None if sentence.startswith("did you mean") else nearest_place(name)
     return (
         "neither a shipped model nor a folder nor a released size;"
-        f" {f'did you mean {near!r}?' if near else said}"
+        f" {f'did you mean {near!r}?' if near else sentence}"
     )
 
 

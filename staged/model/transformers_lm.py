@@ -53,8 +53,8 @@ class OutsideTokenizer:
         # what stands behind it is a training's, not the model's
         marked = self._tokenizer.encode("a")
         self.before = [
-            one
-            for one, _ in takewhile(
+            token
+            for token, _ in takewhile(
                 lambda pair: pair[1], zip(marked.ids, marked.special_tokens_mask, strict=True)
             )
         ]
@@ -83,9 +83,11 @@ class OutsideTokenizer:
 
     def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """Token ids of texts, with their characters start … end − 1; none for ids before a text."""
-        found = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         nowhere = [(0, 0)] * len(self.before)
-        return [([*self.before, *one.ids], [*nowhere, *one.offsets]) for one in found]
+        return [
+            ([*self.before, *encoding.ids], [*nowhere, *encoding.offsets]) for encoding in encodings
+        ]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids in the middle of a text, special ones left out."""

@@ -207,11 +207,11 @@ def _not_floats(path: Path, name: str, kind: str) -> str:
     )
 
 
-def same_values(one: AnyTensor, other: AnyTensor) -> bool:
+def same_values(tensor: AnyTensor, other: AnyTensor) -> bool:
     """Whether two tensors are of the same type and bytes; only pieces of them are held."""
-    if one.dtype != other.dtype or one.shape != other.shape:
+    if tensor.dtype != other.dtype or tensor.shape != other.shape:
         return False
-    return _digest(one) == _digest(other)
+    return _digest(tensor) == _digest(other)
 
 
 def _digest(tensor: AnyTensor) -> bytes:

@@ -77,14 +77,14 @@ def read_object(path: Path, *, expected: str = EXPECTED) -> dict[str, Any]:
     try:
         if path.is_file():
             refuse_foreign(path)
-        found = read_json(path)
+        content = read_json(path)
     except ArtifactError as error:
         raise CheckpointError(f"{error}; {expected}") from None
     except RecursionError:
         raise CheckpointError(f"{path}: damaged: nested too deeply; download it again") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise CheckpointError(f"{path}: not a JSON object; {expected}")
-    return found
+    return content
 
 
 def config_file(folder: Path) -> Path:
@@ -120,9 +120,9 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _instead(folder: Path) -> str:
     """What stands there instead, and what to do; else what was expected."""
-    found = ((sorted(folder.glob(pattern)), words) for pattern, words in INSTEAD.items())
+    candidates = ((sorted(folder.glob(pattern)), words) for pattern, words in INSTEAD.items())
     return next(
-        (f"; {paths[0].name} is {words}" for paths, words in found if paths), f"; {EXPECTED}"
+        (f"; {paths[0].name} is {words}" for paths, words in candidates if paths), f"; {EXPECTED}"
     )
 
 
@@ -202,9 +202,9 @@ def missing_files(folder: Path | None) -> list[str]:
         ("tokenizer.json", tokenizer_files),
     ):
         try:
-            found = find(folder) if folder is not None else []
+            files = find(folder) if folder is not None else []
         except CheckpointError:
-            found = []
-        if not found or (isinstance(found, Path) and not found.is_file()):
+            files = []
+        if not files or (isinstance(files, Path) and not files.is_file()):
             lacks.append(name)
     return lacks

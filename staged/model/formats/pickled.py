@@ -35,7 +35,7 @@ def read_pickled(path: Path) -> dict[str, AnyTensor]:
         CheckpointError: not such a file, truncated, damaged, with something else than tensors in
             it, or with code.
     """
-    return _read(path, lambda found: _tensors(path, found))
+    return _read(path, lambda content: _tensors(path, content))
 
 
 def read_pickled_entry(path: Path, entry: str) -> dict[str, AnyTensor]:
@@ -49,12 +49,12 @@ def read_pickled_entry(path: Path, entry: str) -> dict[str, AnyTensor]:
         CheckpointError: as `read_pickled`; or no such entry.
     """
 
-    def under(found: Any) -> dict[str, Tensor]:
-        if not isinstance(found, dict) or entry not in found:
+    def under(content: Any) -> dict[str, Tensor]:
+        if not isinstance(content, dict) or entry not in content:
             raise CheckpointError(
                 f"{path}: has no entry {entry!r}; it is not a checkpoint of this training"
             )
-        return _tensors(path, found[entry])
+        return _tensors(path, content[entry])
 
     return _read(path, under)
 
@@ -71,8 +71,8 @@ def _read(path: Path, choose: Callable[[Any], dict[str, Tensor]]) -> dict[str, A
             located = {
                 name: _located(path, name, tensor) for name, tensor in choose(_load(path)).items()
             }
-        if all(one is not None for one in located.values()):
-            return {name: one for name, one in located.items() if one is not None}
+        if all(tensor is not None for tensor in located.values()):
+            return {name: tensor for name, tensor in located.items() if tensor is not None}
     return {
         name: HeldTensor(path, name, tensor)
         for name, tensor in choose(_load(path, mmap=archive)).items()
@@ -109,21 +109,21 @@ def _load(path: Path, *, mmap: bool = False) -> Any:
         ) from None
 
 
-def _tensors(path: Path, found: Any) -> dict[str, Tensor]:
+def _tensors(path: Path, content: Any) -> dict[str, Tensor]:
     """Names and tensors, or those under the one entry of a training's checkpoint that has them."""
-    if _is_state(found):
-        return found
+    if _is_state(content):
+        return content
     nested = (
-        [found[name] for name in ENTRIES if name in found and _is_state(found[name])]
-        if isinstance(found, dict)
+        [content[name] for name in ENTRIES if name in content and _is_state(content[name])]
+        if isinstance(content, dict)
         else []
     )
     if len(nested) == 1 and nested[0]:
         return nested[0]
     holds = (
-        f"a dictionary of {', '.join(repr(name) for name in list(found)[:SHOWN])}"
-        if isinstance(found, dict)
-        else type(found).__name__
+        f"a dictionary of {', '.join(repr(name) for name in list(content)[:SHOWN])}"
+        if isinstance(content, dict)
+        else type(content).__name__
     )
     raise CheckpointError(
         f"{path}: does not hold names and tensors alone, but {holds}; save the model's state_dict"
@@ -131,7 +131,7 @@ def _tensors(path: Path, found: Any) -> dict[str, Tensor]:
     )
 
 
-def _is_state(found: Any) -> bool:
-    return isinstance(found, dict) and all(
-        isinstance(name, str) and isinstance(one, Tensor) for name, one in found.items()
+def _is_state(content: Any) -> bool:
+    return isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
     )

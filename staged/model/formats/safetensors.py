@@ -38,8 +38,14 @@ BYTES = {
     "BF16": 2,
     "I16": 2,
     "U16": 2,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+    "F8_E8M0": 1,
+    "C64": 8,
 }
-BYTES |= {"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "C64": 8}
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
@@ -106,10 +112,10 @@ def _header_length(data: bytes, size: int, path: Path) -> int:
 
 def _entries(header: bytes, path: Path) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
+        table = dict(pairs)
+        if len(table) != len(pairs):
             raise ValueError("a name stands twice")
-        return made
+        return table
 
     try:
         entries = json.loads(header.decode("utf-8"), object_pairs_hook=unique)
@@ -125,10 +131,10 @@ def _entries(header: bytes, path: Path) -> dict[str, Any]:
     return entries
 
 
-def _begin(name: str, one: Any, path: Path) -> tuple[int, int]:
+def _begin(name: str, entry: Any, path: Path) -> tuple[int, int]:
     """The two offsets, after the entry's form was checked."""
     try:
-        dtype, shape, (begin, end) = one["dtype"], one["shape"], one["data_offsets"]
+        dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
         whole = all(type(n) is int and 0 <= n < 2**63 for n in (*shape, begin, end))
         if (
             whole
@@ -146,8 +152,8 @@ def _begin(name: str, one: Any, path: Path) -> tuple[int, int]:
     )
 
 
-def _place(name: str, one: Any, expected: int, path: Path) -> tuple[int, int]:
-    begin, end = one["data_offsets"]
+def _place(name: str, entry: Any, expected: int, path: Path) -> tuple[int, int]:
+    begin, end = entry["data_offsets"]
     if begin != expected:
         raise CheckpointError(
             f"{path}: damaged header: tensor {name!r} begins at {begin} where {expected} is due;"

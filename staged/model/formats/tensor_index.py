@@ -191,18 +191,18 @@ def _header(data: bytes) -> int:
 
 def _entry(name: bytes, data: bytes, shards: int) -> Entry:
     """BundleEntryProto: 1 dtype, 2 shape, 3 shard_id, 4 offset, 5 size, 6 crc32c, 7 slices."""
-    found: dict[int, int | bytes] = dict(_fields(data))
-    shard = _number(found.get(3, 0))
+    values: dict[int, int | bytes] = dict(_fields(data))
+    shard = _number(values.get(3, 0))
     if shard >= shards:
         raise _DamagedError(f"variable {name!r} is in shard {shard} of {shards}")
     return Entry(
-        dtype=_number(found.get(1, 0)),
-        shape=_shape(_message(found.get(2, b""))),
+        dtype=_number(values.get(1, 0)),
+        shape=_shape(_message(values.get(2, b""))),
         shard=shard,
-        offset=_number(found.get(4, 0)),
-        size_bytes=_number(found.get(5, 0)),
-        crc32c=_number(found.get(6, 0)),
-        sliced=7 in found,
+        offset=_number(values.get(4, 0)),
+        size_bytes=_number(values.get(5, 0)),
+        crc32c=_number(values.get(6, 0)),
+        sliced=7 in values,
     )
 
 

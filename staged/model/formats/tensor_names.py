@@ -44,8 +44,8 @@ def plain_name(name: str) -> str:
     Lightning, PEFT) adds its own.
     """
     bare = WRAPPERS.sub("", name)
-    found = OURS.fullmatch(bare)
-    return found[1] if found else bare
+    match = OURS.fullmatch(bare)
+    return match[1] if match else bare
 
 
 def described(names: Collection[str]) -> str:

@@ -37,13 +37,13 @@ def checkpoint_prefix(folder: Path) -> Path | None:
         refuse_foreign(record)
         with open(record, "rb") as file:
             text = file.read(2**16).decode("utf-8-sig", errors="replace")
-        found = re.search(r'^\s*model_checkpoint_path:\s*"([^"\n]+)"', text, re.MULTILINE)
-        if not found:
+        match = re.search(r'^\s*model_checkpoint_path:\s*"([^"\n]+)"', text, re.MULTILINE)
+        if not match:
             raise CheckpointError(
                 f"{record}: names no checkpoint; it must hold a line model_checkpoint_path:"
                 ' "model.ckpt"'
             )
-        named = [folder / PureWindowsPath(path).name for path in (_unescaped(found[1]), found[1])]
+        named = [folder / PureWindowsPath(path).name for path in (_unescaped(match[1]), match[1])]
         for prefix in named:
             if Path(f"{prefix}.index").is_file():
                 return prefix
@@ -61,8 +61,8 @@ def _unescaped(text: str) -> str:
     TensorFlow stores the path of the machine that it ran on, which may have been one of Windows.
     """
 
-    def byte(found: re.Match[bytes]) -> bytes:
-        return bytes([int(found[1], 8) % 256]) if len(found[1]) == 3 else found[1]
+    def byte(match: re.Match[bytes]) -> bytes:
+        return bytes([int(match[1], 8) % 256]) if len(match[1]) == 3 else match[1]
 
     return re.sub(rb"\\([0-7]{3}|.)", byte, text.encode()).decode(errors="replace")
 
@@ -91,20 +91,20 @@ def read_tensorflow(prefix: Path) -> dict[str, StoredTensor]:
         )
     shards, entries = read_index(index.read_bytes(), index)
     sizes: dict[int, int] = {}
-    found = {}
+    tensors = {}
     for name, entry in entries.items():
         hub = hub_name(name)
         if hub is not None:
             path = Path(f"{prefix}.data-{entry.shard:05d}-of-{shards:05d}")
             if entry.shard not in sizes:
                 sizes[entry.shard] = refuse_foreign(path)
-            found[hub] = _located(name, entry, path, sizes[entry.shard])
-    if not found:
+            tensors[hub] = _located(name, entry, path, sizes[entry.shard])
+    if not tensors:
         raise CheckpointError(
             f"{index}: holds no variable of a GPT-2, such as 'model/wte'; give the folder of a"
             " GPT-2"
         )
-    return found
+    return tensors
 
 
 def _located(name: str, entry: Entry, path: Path, size: int) -> StoredTensor:

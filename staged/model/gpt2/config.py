@@ -78,8 +78,6 @@ class GPT2Config:
             "activation_function": "gelu_new",
             "layer_norm_epsilon": 1e-5,
             "scale_attn_weights": True,
-        }
-        expected |= {
             "tie_word_embeddings": True,
             "scale_attn_by_inverse_layer_idx": False,
             "add_cross_attention": False,
@@ -114,12 +112,12 @@ class GPT2Config:
         """The shape as a file has it, whose errors name the file; `names`: ours → the file's, where
         they differ.
         """
-        wanted = {field.name: names.get(field.name, field.name) for field in fields(cls)}
-        for key in wanted.values():
+        keys = {field.name: names.get(field.name, field.name) for field in fields(cls)}
+        for key in keys.values():
             if key not in stored:
                 raise CheckpointError(f"{where}: key {key!r} is missing from the config")
         try:
-            return cls(**{ours: stored[key] for ours, key in wanted.items()})
+            return cls(**{ours: stored[key] for ours, key in keys.items()})
         except CheckpointError as error:
             raise CheckpointError(f"{where}: {error}") from None
 

@@ -39,32 +39,32 @@ def open_weights(folder: Path, config: GPT2Config) -> dict[str, AnyTensor]:
     paths = weight_files(folder)
     stored, wanted = plain_tensors(paths), shapes(config)
     _check_tied(stored)
-    found = {
+    tensors = {
         name: tensor for name, tensor in stored.items() if not MASK.fullmatch(name) and name != HEAD
     }
     # of a tied pair some programs save the head alone
-    if EMBEDDING not in found and HEAD in stored:
-        found[EMBEDDING] = stored[HEAD]
-    found = _cut(_turned(found, wanted), config.n_vocab)
+    if EMBEDDING not in tensors and HEAD in stored:
+        tensors[EMBEDDING] = stored[HEAD]
+    tensors = _cut(_turned(tensors, wanted), config.n_vocab)
     for key, shape in wanted.items():
-        if key not in found:
+        if key not in tensors:
             raise CheckpointError(
                 f"{paths[0]}: tensor {key!r} is missing; it holds"
                 f" {described([t.name for t in stored.values()])}"
             )
-        if found[key].shape != shape:
-            said = f"{config_file(folder).name} says {list(shape)}"
+        if tensors[key].shape != shape:
             raise CheckpointError(
-                f"{found[key].path}: tensor {key!r} has shape {list(found[key].shape)}, {said}"
+                f"{tensors[key].path}: tensor {key!r} has shape {list(tensors[key].shape)},"
+                f" {config_file(folder).name} says {list(shape)}"
             )
-    foreign = {key: tensor for key, tensor in found.items() if key not in wanted}
+    foreign = {key: tensor for key, tensor in tensors.items() if key not in wanted}
     for key, tensor in foreign.items():
-        said = f"tensor {key!r} is not in a GPT-2 of the shape that {config_file(folder).name} says"
         raise CheckpointError(
-            f"{tensor.path}: {said}; beyond it there are"
-            f" {described([one.name for one in foreign.values()])}"
+            f"{tensor.path}: tensor {key!r} is not in a GPT-2 of the shape that"
+            f" {config_file(folder).name} says; beyond it there are"
+            f" {described([other.name for other in foreign.values()])}"
         )
-    return {key: found[key] for key in wanted}
+    return {key: tensors[key] for key in wanted}
 
 
 def shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
@@ -113,43 +113,43 @@ def _check_tied(stored: Mapping[str, AnyTensor]) -> None:
         )
 
 
-def _cut(found: dict[str, AnyTensor], n_vocab: int) -> dict[str, AnyTensor]:
+def _cut(tensors: dict[str, AnyTensor], n_vocab: int) -> dict[str, AnyTensor]:
     """Without the embedding's rows that no token has, which were put there to make its height a
     round number.
     """
-    whole = found.get(EMBEDDING)
+    whole = tensors.get(EMBEDDING)
     if whole is None or len(whole.shape) != 2 or not 0 < whole.shape[0] - n_vocab < PADDING:
-        return found
+        return tensors
     note(
         f"{whole.path}: the last {whole.shape[0] - n_vocab} of {whole.shape[0]:,} rows of"
         f" {EMBEDDING!r} left out: no token has them"
     )
-    return found | {EMBEDDING: whole.beginning((n_vocab, whole.shape[1]))}
+    return tensors | {EMBEDDING: whole.beginning((n_vocab, whole.shape[1]))}
 
 
 def _turned(
-    found: dict[str, AnyTensor], wanted: Mapping[str, tuple[int, ...]]
+    tensors: dict[str, AnyTensor], wanted: Mapping[str, tuple[int, ...]]
 ) -> dict[str, AnyTensor]:
     """As nanoGPT and its kin store a GPT-2: projections as (out, in), and perhaps no biases, which
     are then 0.
     """
-    if FIRST not in found or found[FIRST].shape != wanted[FIRST][::-1]:
-        return found
-    where = found[FIRST].path
+    if FIRST not in tensors or tensors[FIRST].shape != wanted[FIRST][::-1]:
+        return tensors
+    where = tensors[FIRST].path
     note(
         f"{where}: stored as by nanoGPT, whose exact GELU is computed here by GPT-2's"
         " approximation: figures differ slightly"
     )
-    turned = {key: _axes_exchanged(key, one) for key, one in found.items()}
+    turned = {key: _axes_exchanged(key, tensor) for key, tensor in tensors.items()}
     biases = [key for key in wanted if key.endswith(".bias")]
-    if any(key in found for key in biases):
+    if any(key in tensors for key in biases):
         return turned
     return turned | {key: HeldTensor(where, key, torch.zeros(wanted[key])) for key in biases}
 
 
-def _axes_exchanged(key: str, one: AnyTensor) -> AnyTensor:
+def _axes_exchanged(key: str, tensor: AnyTensor) -> AnyTensor:
     return (
-        Transposed(one)
-        if key.startswith("h.") and len(one.shape) == 2 and not isinstance(one, Transposed)
-        else one
+        Transposed(tensor)
+        if key.startswith("h.") and len(tensor.shape) == 2 and not isinstance(tensor, Transposed)
+        else tensor
     )

@@ -90,8 +90,8 @@ class Evaluation:
         `published`.
         """
         flat = {
-            f"{name}_per_{unit}": one[name]
-            for unit, one in self.rates().items()
+            f"{name}_per_{unit}": figures[name]
+            for unit, figures in self.rates().items()
             for name in ("nats", "bits", "perplexity")
         }
         interval = {
@@ -216,7 +216,7 @@ def _evaluation(
         tokens=sum(map(len, nats)),
         bytes=sum(len(document.text.encode()) for document in documents),
         words=sum(count_words(document.text) for document in documents),
-        nats=float(sum(one.sum(dtype=np.float64) for one in nats)),
+        nats=float(sum(document_nats.sum(dtype=np.float64) for document_nats in nats)),
         interval=interval,
     )
 
@@ -224,16 +224,16 @@ def _evaluation(
 def _digests(model: str, sequences: Sequence[Ids]) -> dict[str, Any]:
     """What else a block's bytes depend on: the weights and the tokens."""
     ids = hashlib.sha256()
-    for one in sequences:
-        ids.update(len(one).to_bytes(8, "big") + one.tobytes())
+    for sequence in sequences:
+        ids.update(len(sequence).to_bytes(8, "big") + sequence.tobytes())
     return {
         "weights": [sha256_file(path) for path in weight_files(model_folder(model))],
         "tokens": ids.hexdigest(),
     }
 
 
-def _stride(asked: int | None, n_ctx: int) -> int:
-    stride = -(-n_ctx // 2) if asked is None else asked
+def _stride(stride: int | None, n_ctx: int) -> int:
+    stride = -(-n_ctx // 2) if stride is None else stride
     if not 1 <= stride <= n_ctx:
         raise PlanError(
             f"evaluate-lm: the stride must be 1 … {n_ctx} (the model's context), not {stride}"

@@ -183,8 +183,8 @@ def token_nats(
         for i, ids in enumerate(sequences)
         for window in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=stride)
     ]
-    found = [np.full(len(ids) - 1, np.nan, dtype=np.float32) for ids in sequences]
-    done, total = 0, sum(map(len, found))
+    sequence_nats = [np.full(len(ids) - 1, np.nan, dtype=np.float32) for ids in sequences]
+    done, total = 0, sum(map(len, sequence_nats))
     groups = [[windows[i] for i in indices] for indices in batches(windows, batch * n_ctx)]
     pieces = (
         (f"{number:09d}.npy", partial(_batch_nats, model, sequences, group))
@@ -193,10 +193,10 @@ def token_nats(
     for group, nats_M in zip(groups, cached(blocks, pieces, ARRAY), strict=True):
         ends = np.cumsum([window.scored for window in group])[:-1]
         for window, nats in zip(group, np.split(nats_M, ends), strict=True):
-            found[window.sequence][window.first - 1 : window.end] = nats
+            sequence_nats[window.sequence][window.first - 1 : window.end] = nats
         done += len(nats_M)
         progress(done, total)
-    return found
+    return sequence_nats
 
 
 def _batch_nats(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window]) -> Nats:

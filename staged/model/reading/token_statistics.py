@@ -127,34 +127,31 @@ def _of_hidden(models: Sequence[CausalLM], hidden: Sequence[Tensor], targets_M: 
     """(4, M) of the models' hidden states (M, C): their logits are made, reduced and forgotten tile
     by tile.
     """
-    rows, wide = (
-        min(pair)
-        for pair in zip(
-            TILE[targets_M.device.type], (len(targets_M), len(models[0].head)), strict=True
-        )
-    )
+    tile_rows, tile_wide = TILE[targets_M.device.type]
+    rows, wide = min(tile_rows, len(targets_M)), min(tile_wide, len(models[0].head))
     heads = [model.head.split(wide) for model in models]
     # fresh memory for every tile costs as much as its product
     room = [h.new_empty(rows * wide) for h in hidden]
     floats = [out if out.dtype == torch.float32 else out.float() for out in room]
     spare = torch.empty_like(floats[0])
-    found = []
-    for *some, targets in zip(*(h.split(rows) for h in hidden), targets_M.split(rows), strict=True):
-        expected_M = torch.linalg.vecdot(some[0].float(), models[0].head[targets].float())
-        expected_M = expected_M.to(
-            some[0].dtype
-        ).float()  # the targets' logits, but for the order of the sum
+    statistics = []
+    for *parts, targets in zip(
+        *(h.split(rows) for h in hidden), targets_M.split(rows), strict=True
+    ):
+        expected_M = torch.linalg.vecdot(parts[0].float(), models[0].head[targets].float())
+        # the targets' logits, but for the order of the sum
+        expected_M = expected_M.to(parts[0].dtype).float()
         pieces = []
         for i, piece in enumerate(zip(*heads, strict=True)):
             tile = len(targets), len(piece[0])
-            for h, head, out, as_float in zip(some, piece, room, floats, strict=True):
+            for h, head, out, as_float in zip(parts, piece, room, floats, strict=True):
                 torch.mm(h, head.t(), out=_shaped(out, tile))
                 if as_float is not out:
                     _shaped(as_float, tile).copy_(_shaped(out, tile))
-            logits = [_shaped(one, tile) for one in floats]
+            logits = [_shaped(buffer, tile) for buffer in floats]
             pieces.append(_of_tile(logits, _shaped(spare, tile), targets - i * wide, expected_M))
-        found.append(_joined(torch.stack(pieces)))
-    return torch.cat(found, dim=1)
+        statistics.append(_joined(torch.stack(pieces)))
+    return torch.cat(statistics, dim=1)
 
 
 def _shaped(room: Tensor, tile: tuple[int, int]) -> Tensor:

@@ -163,11 +163,11 @@ def _check_reading(name: str, model: Any, tokenizer: Any, nats: float) -> None:
 
     ids = tokenizer(KNOWN_TEXT, return_tensors="pt")["input_ids"]
     with torch.inference_mode():
-        found = float(model.eval()(ids, labels=ids).loss)
-    if not abs(found - nats) < TOLERANCE:
+        cost = float(model.eval()(ids, labels=ids).loss)
+    if not abs(cost - nats) < TOLERANCE:
         raise CheckpointError(
             f"model {name!r}: transformers {transformers.__version__} converts it wrongly: a known"
-            f" text costs {found:.2f} nats a token where it should cost {nats:.2f}; run `pip"
+            f" text costs {cost:.2f} nats a token where it should cost {nats:.2f}; run `pip"
             " install 'transformers>=5.23'` (docs/detectors.md)"
         )
 

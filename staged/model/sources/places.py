@@ -54,16 +54,19 @@ def why_not_there(name: str, *, known: Collection[str] = (), files: bool = False
     missing = f"no such folder{' or file' if files else ''}"
     if near or bare in known:
         return f"{missing}; did you mean {near or bare!r}?"
-    here = next(
-        (one for one in place_of(_tidied(name)).parents if standing(one) == "folder"), Path()
+    folder = next(
+        (parent for parent in place_of(_tidied(name)).parents if standing(parent) == "folder"),
+        Path(),
     )
     inside = sorted(
-        one.name for one in here.iterdir() if one.is_dir() and not one.name.startswith(".")
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith(".")
     )
     listed = ", ".join(map(repr, inside[:SHOWN])) + (
         f" and {len(inside) - SHOWN} more" if inside[SHOWN:] else ""
     )
-    where = "this folder" if here == Path() else repr(str(here))
+    where = "this folder" if folder == Path() else repr(str(folder))
     return f"{missing}; {where} holds {f'the folders {listed}' if inside else 'no folder'}"
 
 
@@ -75,15 +78,15 @@ def nearest_place(name: str, *, files: bool = False) -> str | None:
         files: whether it may end at a file.
     """
     place = place_of(_tidied(name))
-    found = Path(place.anchor)
+    nearest = Path(place.anchor)
     for part in place.relative_to(place.anchor).parts:
-        there = part if standing(found / part) else _most_like(part, found, files=files)
-        if there is None:
+        match = part if standing(nearest / part) else _most_like(part, nearest, files=files)
+        if match is None:
             return None
-        found /= there
-    fits = found != Path() and (files or standing(found) == "folder")
+        nearest /= match
+    fits = nearest != Path() and (files or standing(nearest) == "folder")
     return (
-        (str(found) if found.is_absolute() or found.parts[0] == ".." else f"./{found}")
+        (str(nearest) if nearest.is_absolute() or nearest.parts[0] == ".." else f"./{nearest}")
         if fits
         else None
     )
@@ -95,10 +98,12 @@ def _tidied(name: str) -> str:
 
 def _most_like(part: str, folder: Path, *, files: bool) -> str | None:
     try:
-        there = {
-            one.name.lower(): one.name for one in sorted(folder.iterdir()) if files or one.is_dir()
+        names = {
+            entry.name.lower(): entry.name
+            for entry in sorted(folder.iterdir())
+            if files or entry.is_dir()
         }
     except OSError:  # a file, or not ours to look into
         return None
-    close = difflib.get_close_matches(part.lower(), there, n=1)
-    return there[close[0]] if close else None
+    close = difflib.get_close_matches(part.lower(), names, n=1)
+    return names[close[0]] if close else None

@@ -51,7 +51,11 @@ RELEASES = (
         "1558M", "openai-community/gpt2-xl", ("1542M", "1.5B", "xl", "gpt2-xl"), RELEASED["gpt2-xl"]
     ),
 )
-_BY_NAME = {name.lower(): one for one in RELEASES for name in (one.size, one.hub, *one.also)}
+_BY_NAME = {
+    name.lower(): release
+    for release in RELEASES
+    for name in (release.size, release.hub, *release.also)
+}
 
 
 def released(name: str) -> Release | None:
@@ -61,7 +65,7 @@ def released(name: str) -> Release | None:
 
 def aliases() -> list[str]:
     """Every name of every released size."""
-    return [name for one in RELEASES for name in (one.size, *one.also, one.hub)]
+    return [name for release in RELEASES for name in (release.size, *release.also, release.hub)]
 
 
 def is_repository(name: str) -> bool:

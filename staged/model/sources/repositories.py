@@ -112,25 +112,25 @@ def _hub_errors(repository: str) -> Iterator[None]:
             repository, "the hub has no such repository (or a private one)", "check the name"
         ) from None
     except Exception as error:  # the hub's client and the HTTP library below it raise many kinds
-        said = f"the hub did not give it: {first_line(error).removeprefix('Got: ')}"
+        sentence = f"the hub did not give it: {first_line(error).removeprefix('Got: ')}"
         advice = (
             "check the network, or put the model's files into a folder and give its path"
             " (docs/models.md)"
         )
-        raise _not_given(repository, said, advice) from None
+        raise _not_given(repository, sentence, advice) from None
 
 
-def _not_given(repository: str, said: str, advice: str) -> CheckpointError:
+def _not_given(repository: str, sentence: str, advice: str) -> CheckpointError:
     """What the hub said, after what there is to say of a folder: `owner/model` can be either, but
     for a released size's.
     """
     if released(repository) is not None:
-        return CheckpointError(f"model {repository!r}: {said}; {advice}")
+        return CheckpointError(f"model {repository!r}: {sentence}; {advice}")
     if nearest_place(repository) or standing(Path(repository.partition("/")[0])) == "folder":
         return CheckpointError(
-            f"model {repository!r}: {why_not_there(repository)} (As a name on the hub: {said}.)"
+            f"model {repository!r}: {why_not_there(repository)} (As a name on the hub: {sentence}.)"
         )
-    return CheckpointError(f"model {repository!r}: no such folder here, and {said}; {advice}")
+    return CheckpointError(f"model {repository!r}: no such folder here, and {sentence}; {advice}")
 
 
 def _cached(repository: str) -> Path | None:

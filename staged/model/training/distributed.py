@@ -24,10 +24,10 @@ def join() -> None:
     """
     if "RANK" not in os.environ or dist.is_initialized():
         return
-    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
-    if 0 < gpus < here:
+    processes, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if 0 < gpus < processes:
         raise PlanError(
-            f"torchrun: {here} processes on {gpus} GPU(s), and each needs its own; give"
+            f"torchrun: {processes} processes on {gpus} GPU(s), and each needs its own; give"
             f" --nproc-per-node {gpus}"
         )
     threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()

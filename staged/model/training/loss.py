@@ -37,9 +37,9 @@ def chunked_cross_entropy(
     """
     device = hidden_NC.device.type
     low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden_NC.dtype
-    wanted = torch.is_grad_enabled()
+    with_gradients = torch.is_grad_enabled()
     loss: Tensor = _ChunkedCrossEntropy.apply(
-        hidden_NC, weight_VC, targets_N, chunk_rows, low, wanted
+        hidden_NC, weight_VC, targets_N, chunk_rows, low, with_gradients
     )
     return loss
 
@@ -53,13 +53,17 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         targets_N: Tensor,
         chunk_rows: int,
         low: torch.dtype,
-        wanted: bool,
+        with_gradients: bool,
     ) -> Tensor:
         exact = torch.promote_types(low, torch.float32)
         loss = torch.zeros((), dtype=exact, device=hidden_NC.device)
-        grad_hidden = torch.empty_like(hidden_NC) if wanted and ctx.needs_input_grad[0] else None
+        grad_hidden = (
+            torch.empty_like(hidden_NC) if with_gradients and ctx.needs_input_grad[0] else None
+        )
         grad_weight = (
-            torch.zeros_like(weight_VC, dtype=exact) if wanted and ctx.needs_input_grad[1] else None
+            torch.zeros_like(weight_VC, dtype=exact)
+            if with_gradients and ctx.needs_input_grad[1]
+            else None
         )
         with torch.autocast(hidden_NC.device.type, enabled=False):
             head_VC = weight_VC.to(low)

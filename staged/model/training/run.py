@@ -106,7 +106,7 @@ class Run:
             return bpe, model
         if self.settings.tokenizer:
             return load_bpe(model_folder(self.settings.tokenizer)), None
-        texts = (one.text for one in documents if one.split == "pretrain")
+        texts = (document.text for document in documents if document.split == "pretrain")
         return train_bpe(texts, self.settings.n_vocab), None
 
     def train(self) -> None:
@@ -150,7 +150,7 @@ class Run:
         # dropout's stream
         torch.manual_seed(settings.seed + 1_000_003 * (self.step + 1) + 7919 * rank())
         batches = self._micro_batches()
-        targets = sum(int((wanted != data.IGNORED).sum()) for _, wanted in batches)
+        targets = sum(int((target_ids != data.IGNORED).sum()) for _, target_ids in batches)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, settings)
         total = self._backward(batches[rank() :: world()], targets)
@@ -178,19 +178,19 @@ class Run:
         of all processes, over which DDP takes the mean.
         """
         total = torch.zeros((), device=self.device)
-        for i, (inputs, wanted) in enumerate(batches):
+        for i, (inputs, target_ids) in enumerate(batches):
             is_last = i == len(batches) - 1 or world() == 1
             with nullcontext() if is_last else self.loss.no_sync():  # type: ignore[operator]
-                loss = self._summed(self.loss, inputs, wanted) * (world() / max(targets, 1))
+                loss = self._summed(self.loss, inputs, target_ids) * (world() / max(targets, 1))
                 loss.backward()
             total += loss.detach()
         return total
 
-    def _summed(self, loss: nn.Module, inputs: Tensor, wanted: Tensor) -> Tensor:
+    def _summed(self, loss: nn.Module, inputs: Tensor, target_ids: Tensor) -> Tensor:
         """The loss summed over a micro-batch's targets, in nats."""
         is_bf16 = self.settings.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=is_bf16):
-            summed: Tensor = loss(inputs.to(self.device), wanted.to(self.device))
+            summed: Tensor = loss(inputs.to(self.device), target_ids.to(self.device))
         return summed
 
     @torch.no_grad()
@@ -200,9 +200,9 @@ class Run:
         size, rows = self.settings.micro_batch, self.task.valid_rows
         total, targets = 0.0, 0
         for n in range(0, len(rows), size):
-            inputs, wanted = self.task.batch(rows[n : n + size], (self.settings.seed, 0, n, 1))
-            total += float(self._summed(self.task.loss, inputs, wanted))
-            targets += int((wanted != data.IGNORED).sum())
+            inputs, target_ids = self.task.batch(rows[n : n + size], (self.settings.seed, 0, n, 1))
+            total += float(self._summed(self.task.loss, inputs, target_ids))
+            targets += int((target_ids != data.IGNORED).sum())
         self.task.model.train()
         # where tokens are masked, so short a text may have none by chance
         if not targets and self.settings.objective != "masked":
@@ -270,8 +270,10 @@ def _texts(passages: Sequence[Document]) -> tuple[list[str], list[str]]:
 
 def _learned(documents: Sequence[Document], passages: Sequence[Document], init: str) -> Learned:
     """What a run learns from, and what a model given as `init` did, as far as its folder says."""
-    sources = frozenset(one.source for one in passages if one.split == "pretrain")
-    texts = frozenset(text_words_digest(one.text) for one in documents if one.source in sources)
+    sources = frozenset(passage.source for passage in passages if passage.split == "pretrain")
+    texts = frozenset(
+        text_words_digest(document.text) for document in documents if document.source in sources
+    )
     return merged(
         [Learned(sources=sources, texts=texts), model_learned(model_folder(init)) if init else None]
     )

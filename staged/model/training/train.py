@@ -51,7 +51,8 @@ def train(folder: Path, settings: TrainSettings, *, report: StepProgress = lambd
             f"{folder}: is the model to start from and would be replaced by the tuned one; choose"
             " another --out"
         )
-    made = is_complete(partial_of(folder), wanted)  # killed between its manifest and its new name
+    # killed between its manifest and its new name
+    is_built = is_complete(partial_of(folder), wanted)
     # every process has seen that there is work before the first one can finish it
     distributed.barrier()
 
@@ -60,7 +61,7 @@ def train(folder: Path, settings: TrainSettings, *, report: StepProgress = lambd
 
     if rank() == 0:
         build(folder, work, settings=wanted["settings"], inputs=_model_files(settings))
-    elif not made:
+    elif not is_built:
         work(partial_of(folder))
     distributed.barrier()
     return True
