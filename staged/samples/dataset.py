@@ -153,9 +153,11 @@ def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progre
         name: [sha256_file(path) for path in weight_files(model_folder(name))] for name in models
     }
     path = path_taken(settings.model, settings.precision, settings.device)
-    made = asdict(settings) | {"batch": settings.block, "ahead": AHEAD if settings.draft else 0}
-    made |= {"weights": weights, "computed_by": path}
-    with continued(out, fingerprint(made, {}), pieces="?????????.jsonl", form=is_samples) as blocks:
+    facts = asdict(settings) | {"batch": settings.block, "ahead": AHEAD if settings.draft else 0}
+    facts |= {"weights": weights, "computed_by": path}
+    with continued(
+        out, fingerprint(facts, {}), pieces="?????????.jsonl", form=is_samples
+    ) as blocks:
         firsts = range(0, settings.count, settings.block)
         pieces = (
             (f"{first:09d}.jsonl", partial(_lines, model, bpe, settings, first)) for first in firsts
@@ -235,26 +237,29 @@ def _block(
     prompts = [prompt or [bpe.end_of_text] for prompt in encoded]
     stops = StopStrings(settings.stop, bpe.decode)
     end, seed, length = bpe.end_of_text, settings.seed, settings.length
-    wanted = {"length": length, "end": end, "seed": seed, "first": first}
+    arguments = {"length": length, "end": end, "seed": seed, "first": first}
     if isinstance(model, Pair):
-        drafted = speculate_all(model, prompts, settings.method, **wanted, watch=watch)
-        generated = [one.generated for one in drafted]
+        drafted = speculate_all(model, prompts, settings.method, **arguments, watch=watch)
+        generated = [draft.generated for draft in drafted]
     else:
         penalty, context = settings.repetition_penalty, settings.context
         options = Options(penalty, stops, settings.logprobs, context, watch)
-        generated = generate(model, prompts, settings.method, **wanted, options=options)
-    return [_row(i, one, settings, bpe, stops) for i, one in zip(ids, generated, strict=True)]
+        generated = generate(model, prompts, settings.method, **arguments, options=options)
+    return [
+        _row(i, generation, settings, bpe, stops)
+        for i, generation in zip(ids, generated, strict=True)
+    ]
 
 
 def _row(
-    i: int, one: Generated, settings: SampleSettings, bpe: TextTokenizer, stops: StopStrings
+    i: int, generation: Generated, settings: SampleSettings, bpe: TextTokenizer, stops: StopStrings
 ) -> dict[str, Any]:
     chosen = settings.method
-    text, stopped = stops.cut(bpe.decode(one.tokens))
+    text, stopped = stops.cut(bpe.decode(generation.tokens))
     row = {
         "id": i,
-        "ended": one.ended,
-        "length": len(one.tokens),
+        "ended": generation.ended,
+        "length": len(generation.tokens),
         "text": text,
         "model": settings.model,
         "method": chosen.name,
@@ -262,16 +267,16 @@ def _row(
         "seed": settings.seed,
         "temperature": chosen.temperature,
         "top_k": chosen.top_k,
-        "top_p": round(one.top_p, 6),
+        "top_p": round(generation.top_p, 6),
         "semantics": chosen.semantics,
         "repetition_penalty": settings.repetition_penalty,
-        "reason": one.reason,
+        "reason": generation.reason,
         "stopped": stopped,
-        "slides": one.slides,
+        "slides": generation.slides,
     }
     if settings.logprobs:
-        drawn = [*one.tokens, bpe.end_of_text] if one.ended else one.tokens
-        row |= {"tokens": drawn, "logprobs": one.logprobs}
+        drawn = [*generation.tokens, bpe.end_of_text] if generation.ended else generation.tokens
+        row |= {"tokens": drawn, "logprobs": generation.logprobs}
     return row
 
 

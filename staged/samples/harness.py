@@ -186,9 +186,9 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
         self, sequences: Sequence[Ids], windows: Sequence[Window], quiet: bool
     ) -> Iterator[tuple[int, Any, Any]]:
         with tqdm(total=len(windows), disable=quiet, desc="staged: loglikelihood") as bar:
-            for found in score(self.model, sequences, windows, batch=self.batch_size):
+            for result in score(self.model, sequences, windows, batch=self.batch_size):
                 bar.update()
-                yield found
+                yield result
 
     def loglikelihood_rolling(
         self, requests: Sequence[Any], disable_tqdm: bool = False
@@ -232,10 +232,10 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
             for group in groups.values():
                 for first in range(0, len(group), self.batch_size):
                     part = group[first : first + self.batch_size]
-                    asked = requests[part[0]].args[1]
+                    settings = requests[part[0]].args[1]
                     for i, text in zip(
                         part,
-                        self._continue([requests[i].args[0] for i in part], asked, first),
+                        self._continue([requests[i].args[0] for i in part], settings, first),
                         strict=True,
                     ):
                         answers[i] = text
@@ -243,9 +243,9 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
                         bar.update()
         return answers
 
-    def _continue(self, prompts: Sequence[str], asked: dict[str, Any], first: int) -> list[str]:
+    def _continue(self, prompts: Sequence[str], settings: dict[str, Any], first: int) -> list[str]:
         length = next(
-            (int(asked[name]) for name in LENGTH_NAMES if asked.get(name) is not None),
+            (int(settings[name]) for name in LENGTH_NAMES if settings.get(name) is not None),
             self.max_gen_toks,
         )
         if length >= self.max_length:
@@ -253,9 +253,9 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
                 f"lm-eval: {length} new tokens leave no room for a prompt in the context of"
                 f" {self.max_length}"
             )
-        sampled = asked.get("do_sample", False)
+        sampled = settings.get("do_sample", False)
         numbers = (
-            (asked.get("temperature"), asked.get("top_k"), asked.get("top_p"))
+            (settings.get("temperature"), settings.get("top_k"), settings.get("top_p"))
             if sampled
             else (0.0, None, None)
         )
@@ -263,15 +263,16 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
             (ids or [self.eot_token_id])[-(self.max_length - length) :]
             for ids in self.bpe.encode_batch(prompts)
         ]
-        until = asked.get("until") or []
+        until = settings.get("until") or []
         stops = StopStrings(
-            [one for one in ([until] if isinstance(until, str) else until) if one], self.bpe.decode
+            [string for string in ([until] if isinstance(until, str) else until) if string],
+            self.bpe.decode,
         )
-        wanted = {"length": length, "end": self.eot_token_id, "seed": self.seed, "first": first}
-        found = generate(
-            self.model, rows, from_numbers(*numbers), **wanted, options=Options(stops=stops)
+        arguments = {"length": length, "end": self.eot_token_id, "seed": self.seed, "first": first}
+        generated = generate(
+            self.model, rows, from_numbers(*numbers), **arguments, options=Options(stops=stops)
         )
-        return [stops.cut(self.bpe.decode(one.tokens))[0] for one in found]
+        return [stops.cut(self.bpe.decode(generation.tokens))[0] for generation in generated]
 
 
 if __name__ == "__main__":

@@ -35,10 +35,10 @@ def read_prompts(source: str) -> list[str]:
         lines = list(rows.values())
     else:
         lines = read_text(source).split("\n")
-    found = [line for line in lines if line.strip()]
-    if not found:
+    prompts = [line for line in lines if line.strip()]
+    if not prompts:
         raise SamplingError(f"prompts {source}: holds no prompt; put one on each line")
-    return found
+    return prompts
 
 
 def check_prompts(prompts: Sequence[str]) -> None:

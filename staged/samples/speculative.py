@@ -131,13 +131,13 @@ def speculate_all(
 ) -> list[Speculated]:
     """Continue each prompt, one after the other; arguments as of `generate`."""
 
-    def one(row: int, prompt: Sequence[int]) -> Speculated:
+    def continuation(row: int, prompt: Sequence[int]) -> Speculated:
         seen = partial(watch, row) if watch else lambda token: None
         return speculate(
             pair, prompt, chosen, length=length, end=end, seed=seed, sample=first + row, watch=seen
         )
 
-    return [one(row, prompt) for row, prompt in enumerate(prompts)]
+    return [continuation(row, prompt) for row, prompt in enumerate(prompts)]
 
 
 class Run:
@@ -150,9 +150,8 @@ class Run:
         self.text = list(prompt)
         low, high = chosen.top_p
         self.top_p = low + (high - low) * next(self.u)
-        self.large_cache, self.small_cache = (
-            model.new_cache(1, positions) for model in (pair.large, pair.small)
-        )
+        self.large_cache = pair.large.new_cache(1, positions)
+        self.small_cache = pair.small.new_cache(1, positions)
         self.rounds = self.proposed = self.kept = 0
 
     def round(self, ahead: int) -> list[int]:

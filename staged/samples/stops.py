@@ -22,15 +22,15 @@ def check_stops(strings: Sequence[str]) -> None:
         SamplingError: one is empty, not Unicode, or holds U+FFFD, which stands for bytes that are
             no character.
     """
-    for one in strings:
-        if not one:
+    for string in strings:
+        if not string:
             raise SamplingError(
                 "sample: a stop string is empty; leave --stop out to end at the length or at the"
                 " end of text only"
             )
-        if REPLACEMENT in one or any("\ud800" <= letter <= "\udfff" for letter in one):
+        if REPLACEMENT in string or any("\ud800" <= letter <= "\udfff" for letter in string):
             raise SamplingError(
-                f"sample: the stop string {one!r} holds bytes that are no character; give it as"
+                f"sample: the stop string {string!r} holds bytes that are no character; give it as"
                 " UTF-8 text"
             )
 
@@ -46,30 +46,34 @@ class StopStrings:
     def __init__(self, strings: Sequence[str], decode: Decode) -> None:
         self.strings, self.decode = tuple(strings), decode
         # a token is a byte or more
-        self.window = max((len(one.encode()) for one in strings), default=0)
+        self.window = max((len(string.encode()) for string in strings), default=0)
 
     def reached(self, tokens: Sequence[int]) -> bool:
         """Whether the newest token completes a stop string; to be asked after every token."""
         if not self.window:
             return False
         tail = self.decode(tokens[-self.window :])
-        return any(one in tail for one in self.strings)
+        return any(string in tail for string in self.strings)
 
     def cut(self, text: str) -> tuple[str, str | None]:
         """The text before the stop string that begins first, and that string; the whole text and
         None where there is none.
         """
-        found = [(text.find(one), order) for order, one in enumerate(self.strings) if one in text]
-        if not found:
+        places = [
+            (text.find(string), order)
+            for order, string in enumerate(self.strings)
+            if string in text
+        ]
+        if not places:
             return text, None
-        place, order = min(found)
+        place, order = min(places)
         return text[:place], self.strings[order]
 
     def overhang(self, text: str) -> int:
         """How many characters at the text's end may be the beginning of a stop string."""
-        longest = max((len(one) for one in self.strings), default=1) - 1
+        longest = max((len(string) for string in self.strings), default=1) - 1
         for size in range(min(longest, len(text)), 0, -1):
-            if any(one.startswith(text[-size:]) for one in self.strings):
+            if any(string.startswith(text[-size:]) for string in self.strings):
                 return size
         return 0
 
@@ -102,8 +106,8 @@ class TextStream:
         return self._give(0)
 
     def _give(self, hold: int) -> str:
-        before, found = self.stops.cut(self.text)
-        if found is not None:
+        before, stop = self.stops.cut(self.text)
+        if stop is not None:
             self.stopped, self.text = True, ""
             return before
         ready = self.text[: len(self.text) - hold]
