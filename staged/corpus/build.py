@@ -135,8 +135,8 @@ def build_passages(
         passage for document in documents for passage in cut(document, count_tokens, **sizes)
     ]
     kept, removed = drop_duplicates(passages)
-    found = Counter(passage.split for passage in kept)
-    empty = [name for name, share in settings.shares.items() if share > 0 and not found[name]]
+    counts = Counter(passage.split for passage in kept)
+    empty = [name for name, share in settings.shares.items() if share > 0 and not counts[name]]
     if empty:
         raise CorpusError(
             f"corpus {settings.source!r}: no passage of"
@@ -145,8 +145,8 @@ def build_passages(
             " sentences and paragraphs, and what is longer than budget_tokens between two of them"
             " is left out"
         )
-    sources = {name: len({p.source for p in kept if p.split == name}) for name in found}
-    return kept, CorpusCounts(dict(found), sources, Removed(**removed))
+    sources = {name: len({p.source for p in kept if p.split == name}) for name in counts}
+    return kept, CorpusCounts(dict(counts), sources, Removed(**removed))
 
 
 def write_corpus(

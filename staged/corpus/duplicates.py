@@ -41,10 +41,10 @@ def drop_duplicates(passages: Sequence[Document]) -> tuple[list[Document], dict[
         words = WORD.findall(passage.text.lower())
         mine = _shingles(words)
         minhash = MinHash(num_perm=64)
-        minhash.update_batch([shingle.encode() for shingle in sorted(mine)])
+        minhash.update_batch([shingle.encode() for shingle in sorted(passage_shingles)])
         twin = by_words.get(" ".join(words))
         kind = "verbatim" if twin else "near"
-        twin = twin or _first_similar(mine, index.query(minhash), shingles)
+        twin = twin or _first_similar(passage_shingles, index.query(minhash), shingles)
         if twin:
             dropped[kind] += 1
             dropped[f"{kind}_across_splits"] += split_of[twin] != passage.split
@@ -62,11 +62,11 @@ def _shingles(words: Sequence[str]) -> frozenset[str]:
 
 
 def _first_similar(
-    mine: frozenset[str], candidates: Iterable[str], shingles: dict[str, frozenset[str]]
+    passage_shingles: frozenset[str], candidates: Iterable[str], shingles: dict[str, frozenset[str]]
 ) -> str | None:
     for other in sorted(candidates):
-        shared = len(mine & shingles[other])
-        if shared / (len(mine) + len(shingles[other]) - shared) >= JACCARD:
+        shared = len(passage_shingles & shingles[other])
+        if shared / (len(passage_shingles) + len(shingles[other]) - shared) >= JACCARD:
             return other
     return None
 

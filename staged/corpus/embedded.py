@@ -19,9 +19,8 @@ from staged.files.installed import installed_file
 from staged.records import HUMAN, Document
 
 WIKIPEDIA = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
-NO_PROSE = re.compile(
-    r"^[-*.\[]|>>>|::| : |---|===|\\math|\\frac"
-)  # lists, directives, references, examples, parameters, formulas
+# lists, directives, references, examples, parameters, formulas
+NO_PROSE = re.compile(r"^[-*.\[]|>>>|::| : |---|===|\\math|\\frac")
 LAST_YEAR = 2022  # before assistants that write speeches were common
 
 
@@ -155,11 +154,11 @@ def manuals() -> list[Document]:
             "manuals", package, f"{name}/__init__.py", f"pip install {package}"
         ).parent
         for path in sorted(root.rglob("*.py")):
-            found = path.relative_to(root.parent).as_posix()
-            if "/tests/" not in found and (
+            identity = path.relative_to(root.parent).as_posix()
+            if "/tests/" not in identity and (
                 text := _documentation(path.read_text(encoding="utf-8"))
             ):
-                documents.append(Document(id=found, text=text, label=HUMAN, source=found))
+                documents.append(Document(id=identity, text=text, label=HUMAN, source=identity))
     return documents
 
 
@@ -207,10 +206,10 @@ def _intact(corpus: str, place: Path) -> Iterator[None]:
         zipfile.BadZipFile,
         ElementTree.ParseError,
     ) as error:
-        said = str(error) or type(error).__name__
+        message = str(error) or type(error).__name__
         raise CorpusError(
-            f"corpus {corpus!r}: {place} is damaged ({said}); uninstall its package and install it"
-            " again"
+            f"corpus {corpus!r}: {place} is damaged ({message}); uninstall its package and install"
+            " it again"
         ) from None
 
 

@@ -49,11 +49,11 @@ def read_corpus(
 
     def read(file: Path) -> Iterator[Document]:
         empty = []
-        for one in read_file(file):
-            if not one.text.strip():
-                empty.append("" if one.number is None else str(one.number))
-            elif _is_meant(one, file, label, generated):
-                yield from documents_of(one, name_in(root, file), label, literal)
+        for reading in read_file(file):
+            if not reading.text.strip():
+                empty.append("" if reading.number is None else str(reading.number))
+            elif _is_meant(reading, file, label, generated):
+                yield from documents_of(reading, name_in(root, file), label, literal)
         if empty == [""]:
             without_text.append(name_in(root, file))
         else:
@@ -74,31 +74,35 @@ def _exists(path: Path) -> bool:
         return True
 
 
-def _is_meant(one: Reading, path: Path, label: int, generated: bool) -> bool:
+def _is_meant(reading: Reading, path: Path, label: int, generated: bool) -> bool:
     """Whether a row is of the label asked for: of a labelled set of both kinds only its one half is
     meant.
     """
-    said = label if one.row.get("label") is None else one.row["label"]
-    if said not in (HUMAN, MACHINE):
+    row_label = label if reading.row.get("label") is None else reading.row["label"]
+    if row_label not in (HUMAN, MACHINE):
         raise CorpusError(
-            f"{path}, row {one.number}: the label {said!r}; {HUMAN} is human, {MACHINE}"
+            f"{path}, row {reading.number}: the label {row_label!r}; {HUMAN} is human, {MACHINE}"
             " machine-written"
         )
-    if said == label and not generated and all(one.row.get(field) is not None for field in SAMPLED):
-        wrote = f"{one.row['model']} wrote this, by `staged sample`"
-        raise CorpusError(f"{path}, row {one.number}: {wrote}; give human text here")
-    return bool(said == label)
+    if (
+        row_label == label
+        and not generated
+        and all(reading.row.get(field) is not None for field in SAMPLED)
+    ):
+        wrote = f"{reading.row['model']} wrote this, by `staged sample`"
+        raise CorpusError(f"{path}, row {reading.number}: {wrote}; give human text here")
+    return bool(row_label == label)
 
 
-def documents_of(one: Reading, name: str, label: int, literal: bool) -> Iterator[Document]:
+def documents_of(reading: Reading, name: str, label: int, literal: bool) -> Iterator[Document]:
     """The text as a document, or its parts between `END_OF_TEXT`, numbered where there are
     several.
     """
-    identity = name if one.number is None else f"{name}:{one.number}"
-    said = one.row.get("source")
-    source = identity if said is None or said == "" else str(said)
-    parts = [one.text]
-    if not literal and END_OF_TEXT in one.text:
-        parts = [part for part in map(str.strip, one.text.split(END_OF_TEXT)) if part]
+    identity = name if reading.number is None else f"{name}:{reading.number}"
+    row_source = reading.row.get("source")
+    source = identity if row_source is None or row_source == "" else str(row_source)
+    parts = [reading.text]
+    if not literal and END_OF_TEXT in reading.text:
+        parts = [part for part in map(str.strip, reading.text.split(END_OF_TEXT)) if part]
     for number, text in enumerate(parts, start=1):
         yield Document(f"{identity}#{number}" if len(parts) > 1 else identity, text, label, source)

@@ -63,18 +63,18 @@ class Learned:
             documents: all of the corpus's.
             corpus: as its plan names it.
         """
-        here = _same_corpus(self.corpus, corpus)
-        texts = self.texts if self.texts or here else _embedded_texts(self.corpus, self.sources)
+        is_same = _same_corpus(self.corpus, corpus)
+        texts = self.texts if self.texts or is_same else _embedded_texts(self.corpus, self.sources)
         all_names = (
             bool(self.sources)
             and not self.texts
-            and self.sources <= {one.source for one in documents}
+            and self.sources <= {document.source for document in documents}
         )
         return [
-            one
-            for one in documents
-            if (one.source in self.sources and (here or all_names or _is_named(one)))
-            or (texts and text_words_digest(one.text) in texts)
+            document
+            for document in documents
+            if (document.source in self.sources and (is_same or all_names or _is_named(document)))
+            or (texts and text_words_digest(document.text) in texts)
         ]
 
     def record(self) -> dict[str, Any]:
@@ -92,20 +92,20 @@ def text_words_digest(text: str) -> str:
 
 def digests_by_source(documents: Iterable[Document]) -> dict[str, list[str]]:
     """Source → digests of its documents, as `DOCUMENTS` holds them."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for one in documents:
-        found[one.source].append(text_words_digest(one.text))
-    return dict(found)
+    digests: dict[str, list[str]] = defaultdict(list)
+    for document in documents:
+        digests[document.source].append(text_words_digest(document.text))
+    return dict(digests)
 
 
 def merged(several: Iterable[Learned | None]) -> Learned:
     """All that several learned from; of one without a record nothing is known."""
-    known = [one for one in several if one is not None]
-    corpora = {one.corpus for one in known}
+    known = [learned for learned in several if learned is not None]
+    corpora = {learned.corpus for learned in known}
     return Learned(
         corpora.pop() if len(corpora) == 1 else "",
-        frozenset().union(*(one.sources for one in known)),
-        frozenset().union(*(one.texts for one in known)),
+        frozenset().union(*(learned.sources for learned in known)),
+        frozenset().union(*(learned.texts for learned in known)),
     )
 
 
@@ -168,7 +168,7 @@ def write_learned(
             gives names alone.
         also: what parts of it learned from.
     """
-    sources = frozenset(one.source for one in documents)
+    sources = frozenset(document.source for document in documents)
     parts = []
     for place, name in corpora.items():
         known: Mapping[str, Sequence[str]] = (
@@ -181,10 +181,10 @@ def write_learned(
     write_json(folder / FILE, merged([*parts, *also]).record())
 
 
-def _same_corpus(one: str, other: str) -> bool:
-    if one in EMBEDDED or other in EMBEDDED:
-        return one == other
-    return bool(one and other) and Path(one).resolve() == Path(other).resolve()
+def _same_corpus(corpus: str, other: str) -> bool:
+    if corpus in EMBEDDED or other in EMBEDDED:
+        return corpus == other
+    return bool(corpus and other) and Path(corpus).resolve() == Path(other).resolve()
 
 
 def _is_named(document: Document) -> bool:
@@ -198,4 +198,6 @@ def _embedded_texts(corpus: str, sources: frozenset[str]) -> frozenset[str]:
     documents: list[Document] = []
     with suppress(CorpusError):
         documents = EMBEDDED[corpus]() if corpus in EMBEDDED else []
-    return frozenset(text_words_digest(one.text) for one in documents if one.source in sources)
+    return frozenset(
+        text_words_digest(document.text) for document in documents if document.source in sources
+    )

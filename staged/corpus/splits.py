@@ -28,7 +28,7 @@ def assign(
     Raises:
         CorpusError: unknown split, shares that don't add up to 1, or fewer sources than splits.
     """
-    wanted = {name: shares.get(name, 0.0) for name in SPLITS if shares.get(name, 0.0) > 0}
+    fractions = {name: shares.get(name, 0.0) for name in SPLITS if shares.get(name, 0.0) > 0}
     if (
         set(shares) - set(SPLITS)
         or not math.isclose(sum(shares.values()), 1, abs_tol=1e-9)
@@ -41,24 +41,24 @@ def assign(
     size: dict[str, int] = defaultdict(int)
     for document in documents:
         size[document.source] += len(document.text)
-    if len(size) < len(wanted):
+    if len(size) < len(fractions):
         raise CorpusError(
-            f"corpus: {len(size)} source(s) for {len(wanted)} splits ({', '.join(wanted)}); "
+            f"corpus: {len(size)} source(s) for {len(fractions)} splits ({', '.join(fractions)}); "
             "a source never straddles two splits, so give at least one document for each"
         )
-    return _deal(size, wanted, random.Random(seed))
+    return _deal(size, fractions, random.Random(seed))
 
 
 def _deal(
-    size: Mapping[str, int], wanted: Mapping[str, float], stream: random.Random
+    size: Mapping[str, int], fractions: Mapping[str, float], stream: random.Random
 ) -> dict[str, str]:
     splits: dict[str, str] = {}
-    used: dict[str, int] = dict.fromkeys(wanted, 0)
+    used: dict[str, int] = dict.fromkeys(fractions, 0)
     total = 0
     for left, (source, length) in zip(range(len(size), 0, -1), size.items(), strict=True):
         total += length
-        behind = {name: max(share * total - used[name], 0) for name, share in wanted.items()}
-        empty = [name for name in wanted if not used[name]]
+        behind = {name: max(share * total - used[name], 0) for name, share in fractions.items()}
+        empty = [name for name in fractions if not used[name]]
         if left <= len(empty):  # the last sources go where there is none yet
             behind = dict.fromkeys(empty, 1.0)
         splits[source] = stream.choices(list(behind), weights=list(behind.values()))[0]
