@@ -11,16 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-Form = Callable[
-    [Path], bool
-]  # whether a file at a place that a user named is of the form that its writer gives
+# whether a file at a place that a user named is of the form that its writer gives
+Form = Callable[[Path], bool]
 
 
 def json_object(path: Path) -> dict[str, Any] | None:
     """A JSON object; None for anything else."""
     with suppress(OSError, ValueError, RecursionError):
-        found = json.loads(path.read_bytes())
-        return found if isinstance(found, dict) else None
+        value = json.loads(path.read_bytes())
+        return value if isinstance(value, dict) else None
     return None
 
 

@@ -74,18 +74,17 @@ def check_stage(folder: Path) -> None:
         raise ArtifactError(
             f"{folder}: is no folder of ours; move it elsewhere, or choose another place"
         )
-    there = [
-        one for one in _files_in(folder) if one != temporary_of(folder / MARK)
-    ]  # killed before its removal was marked
-    if wanted_of(folder) == EMPTIED or not there:
+    # without the mark's temporary file: left where a removal was killed before it was marked
+    files = [path for path in _files_in(folder) if path != temporary_of(folder / MARK)]
+    if wanted_of(folder) == EMPTIED or not files:
         return
     ours = stage_files(folder)
     if ours is None:
         raise ArtifactError(
-            f"{folder}: {_named(folder, there)}, and nothing here was made by staged; choose"
+            f"{folder}: {_named(folder, files)}, and nothing here was made by staged; choose"
             " another place"
         )
-    for path in there:
+    for path in files:
         known = ours.get(path.relative_to(folder).as_posix())
         if path != folder / MANIFEST and (
             known is None or path.is_symlink() or sha256_file(path) != known
@@ -105,20 +104,19 @@ def check_construction(folder: Path) -> None:
         )
     if not folder.is_dir() or wanted_of(folder) is not None or stage_files(folder) is not None:
         return
-    if there := [
-        one for one in _files_in(folder) if one != temporary_of(folder / MARK)
-    ]:  # killed before the mark was whole
+    # without the mark's temporary file: left by a kill before the mark was whole
+    if files := [path for path in _files_in(folder) if path != temporary_of(folder / MARK)]:
         raise ArtifactError(
-            f"{folder}: {_named(folder, there)}, and is no work in progress of staged; move it"
+            f"{folder}: {_named(folder, files)}, and is no work in progress of staged; move it"
             " elsewhere, or choose another place"
         )
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
     return (
-        one
-        for one in sorted(folder.rglob("*"))
-        if (one.is_symlink() or not one.is_dir()) and one.name not in LEFT_BY_SYSTEMS
+        path
+        for path in sorted(folder.rglob("*"))
+        if (path.is_symlink() or not path.is_dir()) and path.name not in LEFT_BY_SYSTEMS
     )
 
 
@@ -141,14 +139,14 @@ def start_ledger(
     Raises:
         ArtifactError: it holds work of another kind, or of other settings.
     """
-    there = read_ledger(folder)
-    if there is None:
+    ledger = read_ledger(folder)
+    if ledger is None:
         check_replaceable(folder / LEDGER)
-        files = {one.name: [sha256_file(one)] for one in adopted if one.is_file()}
+        files = {path.name: [sha256_file(path)] for path in adopted if path.is_file()}
         write_mark(folder / LEDGER, {"kind": kind, "of": of or "", "files": files})
         return
     check_ledger(folder, kind)
-    if of is not None and there.of != of:
+    if of is not None and ledger.of != of:
         raise ArtifactError(
             f"{folder}: holds a {kind} of other settings; choose another folder for a new one"
         )
@@ -160,10 +158,10 @@ def check_ledger(folder: Path, kind: str) -> None:
     Raises:
         ArtifactError: it is.
     """
-    there = read_ledger(folder)
-    if there is not None and there.kind != kind:
+    ledger = read_ledger(folder)
+    if ledger is not None and ledger.kind != kind:
         raise ArtifactError(
-            f"{folder}: holds a {there.kind}, and this would be a {kind}; choose another folder"
+            f"{folder}: holds a {ledger.kind}, and this would be a {kind}; choose another folder"
         )
 
 

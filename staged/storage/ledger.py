@@ -29,25 +29,25 @@ class Ledger:
 
     def save(self, name: str, digests: list[str]) -> None:
         """With these digests of one file; those that are gone are forgotten."""
-        there = {one: known for one, known in self.files.items() if (self.folder / one).exists()}
+        files = {file: known for file, known in self.files.items() if (self.folder / file).exists()}
         write_mark(
             self.folder / LEDGER,
-            {"kind": self.kind, "of": self.of, "files": there | {name: digests}},
+            {"kind": self.kind, "of": self.of, "files": files | {name: digests}},
         )
 
 
 def read_ledger(folder: Path) -> Ledger | None:
     """A folder's ledger; None where it has none that can be read."""
-    found = json_object(folder / LEDGER)
+    record = json_object(folder / LEDGER)
     if (
-        found is None
-        or not isinstance(found.get("kind"), str)
-        or not isinstance(found.get("files"), dict)
+        record is None
+        or not isinstance(record.get("kind"), str)
+        or not isinstance(record.get("files"), dict)
     ):
         return None
-    if not all(isinstance(one, list) for one in found["files"].values()):
+    if not all(isinstance(digests, list) for digests in record["files"].values()):
         return None
-    return Ledger(folder, found["kind"], str(found.get("of", "")), found["files"])
+    return Ledger(folder, record["kind"], str(record.get("of", "")), record["files"])
 
 
 def ledger_over(path: Path) -> tuple[Ledger, str] | None:

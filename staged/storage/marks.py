@@ -33,10 +33,12 @@ def from_root(path: Path) -> Path:
 
 def stage_files(folder: Path) -> dict[str, str] | None:
     """Path → SHA-256 of a finished stage's files; None where no stage stands."""
-    found = json_object(folder / MANIFEST)
+    manifest = json_object(folder / MANIFEST)
     return (
-        found["files"]
-        if found is not None and found.keys() >= STAGE_KEYS and isinstance(found["files"], dict)
+        manifest["files"]
+        if manifest is not None
+        and manifest.keys() >= STAGE_KEYS
+        and isinstance(manifest["files"], dict)
         else None
     )
 
@@ -50,14 +52,14 @@ def mark_construction(folder: Path, wanted: Any) -> None:
 
 def wanted_of(folder: Path) -> Any:
     """What a folder under construction is to become; None where it carries no mark of ours."""
-    found = json_object(folder / MARK)
-    if found is None:
+    mark = json_object(folder / MARK)
+    if mark is None:
         return None
     return (
-        found["wanted"]
-        if found.get("mark") == CONSTRUCTION
-        else found
-        if found.keys() == {"settings", "inputs"}
+        mark["wanted"]
+        if mark.get("mark") == CONSTRUCTION
+        else mark
+        if mark.keys() == {"settings", "inputs"}
         else None
     )
 

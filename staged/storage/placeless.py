@@ -11,18 +11,32 @@ from typing import Any
 
 __all__ = ["is_place", "named", "place_name"]
 
-REPOSITORY = re.compile(
-    r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
-)  # of the hub: a name, though it has a slash
+# of the hub: a name, though it has a slash
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 # keys under which our records, and transformers', say a model, a text or a folder
-KEYS = {"base", "corpus", "first", "init", "model", "models", "second", "sentences", "tokenizer"}
-KEYS |= {"also_calibrate", "held_out", "human", "scorer", "texts"}
-KEYS |= {"_name_or_path", "name_or_path", "base_model_name_or_path", "tokenizer_file"}
-TABLES = {
-    ("corpus", "source"),
-    ("style_corpus", "source"),
-}  # a `source` elsewhere is whose method or word list it is
+KEYS = {
+    "_name_or_path",
+    "also_calibrate",
+    "base",
+    "base_model_name_or_path",
+    "corpus",
+    "first",
+    "held_out",
+    "human",
+    "init",
+    "model",
+    "models",
+    "name_or_path",
+    "scorer",
+    "second",
+    "sentences",
+    "texts",
+    "tokenizer",
+    "tokenizer_file",
+}
+# a `source` elsewhere is whose method or word list it is
+TABLES = {("corpus", "source"), ("style_corpus", "source")}
 STYLES = "styles"  # a table of name → text
 # of texts, mostly paths from the corpus's own folder, which is what leaks are found by; others get
 # names
@@ -71,7 +85,7 @@ def _named(record: Any, at: tuple[str, str], replaced: dict[str, str], owners: b
             for key, value in record.items()
         }
     if isinstance(record, list | tuple):
-        return [_named(one, at, replaced, owners) for one in record]
+        return [_named(item, at, replaced, owners) for item in record]
     if not isinstance(record, str):
         return record
     if (not owners and at[1] in KEYS and REPOSITORY.fullmatch(record)) or (

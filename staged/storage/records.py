@@ -59,10 +59,10 @@ def to_json(value: Any) -> Any:
     """A record as JSON values."""
     if is_dataclass(value) and not isinstance(value, type):
         table: dict[str, Any] = {}
-        for one in fields(value):
-            item = to_json(getattr(value, one.name))
-            if item is not None or one.metadata != LATER:
-                table |= item if one.metadata == OTHERS else {one.name: item}
+        for field in fields(value):
+            item = to_json(getattr(value, field.name))
+            if item is not None or field.metadata != LATER:
+                table |= item if field.metadata == OTHERS else {field.name: item}
         return table
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}
@@ -114,28 +114,28 @@ def _tuple(args: tuple[Any, ...], value: Any, at: str) -> tuple[Any, ...]:
     if len(kinds) != len(value):
         raise _MisfitError(f"{_place(at)} does not hold {len(kinds)} values")
     return tuple(
-        _record(one, item, f"{at}[{i}]")
-        for i, (one, item) in enumerate(zip(kinds, value, strict=True))
+        _record(kind, item, f"{at}[{i}]")
+        for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
     )
 
 
 def _dataclass(kind: Any, table: dict[str, Any], at: str) -> Any:
-    made = {}
-    for one, hint in _fields_of(kind):
-        if one.metadata == OTHERS:
-            named = {other.name for other, _ in _fields_of(kind)}
-            made[one.name] = {key: item for key, item in table.items() if key not in named}
-        elif one.name in table:
-            made[one.name] = _record(hint, table[one.name], f"{at}.{one.name}")
-        elif one.default is MISSING and one.default_factory is MISSING:
-            raise _MisfitError(f"{_place(at)} has no {one.name!r}")
-    return kind(**made)
+    values = {}
+    for field, hint in _fields_of(kind):
+        if field.metadata == OTHERS:
+            names = {other.name for other, _ in _fields_of(kind)}
+            values[field.name] = {key: item for key, item in table.items() if key not in names}
+        elif field.name in table:
+            values[field.name] = _record(hint, table[field.name], f"{at}.{field.name}")
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise _MisfitError(f"{_place(at)} has no {field.name!r}")
+    return kind(**values)
 
 
 @cache
 def _fields_of(kind: Any) -> list[tuple[Field[Any], Any]]:
     hints = get_type_hints(kind)
-    return [(one, hints[one.name]) for one in fields(kind)]
+    return [(field, hints[field.name]) for field in fields(kind)]
 
 
 def _object(value: Any, at: str) -> Any:

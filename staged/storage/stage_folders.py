@@ -58,7 +58,7 @@ def build(
         return False
     partial = partial_of(folder)
     check_stage(folder)  # before the work, and again before its result takes this place
-    made = [
+    folders = [
         place for place in (partial, *partial.parents) if place == partial or not place.exists()
     ]
     with disk_errors(folder), locked(partial):
@@ -66,19 +66,19 @@ def build(
             return False
         check_construction(partial)
         if not is_complete(partial, wanted):  # else killed between its manifest and its new name
-            _fill(partial, write, wanted, made)
+            _fill(partial, write, wanted, folders)
         _take_place(partial, folder)
         return True
 
 
 def _fill(
-    partial: Path, write: Callable[[Path], None], wanted: dict[str, Any], made: Sequence[Path]
+    partial: Path, write: Callable[[Path], None], wanted: dict[str, Any], folders: Sequence[Path]
 ) -> None:
     """Make or continue what is to stand in a folder, its manifest last.
 
     Args:
-        made: the folder and those over it that were made for it; removed where the work is refused
-            before anything was made.
+        folders: the folder and the ones over it that were made for it; removed where the work is
+            refused before anything was made.
     """
     _keep_only_matching(partial, wanted)
     try:
@@ -87,7 +87,7 @@ def _fill(
         if all(item.name == MARK for item in partial.iterdir()):
             (partial / MARK).unlink()
             with suppress(OSError):  # what another stage has filled meanwhile stays
-                for place in made:
+                for place in folders:
                     place.rmdir()
         raise
     write_json(partial / MANIFEST, wanted | {"versions": versions(), "files": _sums(partial)})

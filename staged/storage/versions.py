@@ -23,13 +23,13 @@ def cache_folder() -> Path:
 @cache
 def versions() -> dict[str, str]:
     """The versions that a result depends on, and the commit where there is one."""
-    found = {name: importlib.metadata.version(name) for name in VERSIONED}
-    found["python"] = ".".join(map(str, sys.version_info[:3]))
+    version_of = {name: importlib.metadata.version(name) for name in VERSIONED}
+    version_of["python"] = ".".join(map(str, sys.version_info[:3]))
     git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     answer = (
         subprocess.run(git, capture_output=True, text=True, check=False)
         if shutil.which("git")
         else None
     )
-    found["commit"] = answer.stdout.strip() if answer and answer.returncode == 0 else "unknown"
-    return found
+    version_of["commit"] = answer.stdout.strip() if answer and answer.returncode == 0 else "unknown"
+    return version_of
