@@ -72,10 +72,10 @@ def judged(
         alpha: a corrected p below it is significant.
         words: the verdicts of a significant effect above 0, and of any other significant one.
     """
-    tests = [one for one in family if one is not None]
-    adjusted = iter(holm([one.p for one in tests]))
+    tests = [test for test in family if test is not None]
+    adjusted = iter(holm([test.p for test in tests]))
     return [
-        None if one is None else _judgement(one, next(adjusted), alpha, words) for one in family
+        None if test is None else _judgement(test, next(adjusted), alpha, words) for test in family
     ]
 
 
@@ -84,7 +84,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(list(p_values), method="holm")[1]] if p_values else []
 
 
-def _judgement(one: Hypothesis, p_holm: float, alpha: float, words: tuple[str, str]) -> Judgement:
+def _judgement(test: Hypothesis, p_holm: float, alpha: float, words: tuple[str, str]) -> Judgement:
     if p_holm < alpha:
-        return Judgement(p_holm, words[0] if one.effect > 0 else words[1])
-    return Judgement(p_holm, NONE if one.powered else UNKNOWN)
+        return Judgement(p_holm, words[0] if test.effect > 0 else words[1])
+    return Judgement(p_holm, NONE if test.powered else UNKNOWN)

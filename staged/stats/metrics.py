@@ -124,10 +124,9 @@ def _placements(human: Sequence[float], machine: Sequence[float]) -> tuple[np.nd
     human text is below; ties half.
     """
     h, m = np.asarray(human, dtype=float), np.asarray(machine, dtype=float)
-    both = stats.rankdata(np.concatenate([m, h]))
-    return (both[: len(m)] - stats.rankdata(m)) / len(h), 1 - (
-        both[len(m) :] - stats.rankdata(h)
-    ) / len(m)
+    ranks = stats.rankdata(np.concatenate([m, h]))
+    above = (ranks[: len(m)] - stats.rankdata(m)) / len(h)
+    return above, 1 - (ranks[len(m) :] - stats.rankdata(h)) / len(m)
 
 
 def _one_sided(area: float, n: int) -> tuple[float, float]:
@@ -135,10 +134,8 @@ def _one_sided(area: float, n: int) -> tuple[float, float]:
 
 
 def _on_logits(area: float, se: float) -> tuple[float, float]:
-    centre, spread = (
-        math.log(area / (1 - area)),
-        stats.norm.ppf((1 + CONFIDENCE) / 2) * se / (area * (1 - area)),
-    )
+    centre = math.log(area / (1 - area))
+    spread = stats.norm.ppf((1 + CONFIDENCE) / 2) * se / (area * (1 - area))
     return 1 / (1 + math.exp(-(centre - spread))), 1 / (1 + math.exp(-(centre + spread)))
 
 
