@@ -46,7 +46,9 @@ def percent(
     value: float | None, low: float | None, high: float | None, *, digits: int = 1, unit: str = ""
 ) -> str:
     """A fraction with its 95% interval in %, with or without the sign; – where there is none."""
-    value, low, high = (None if one is None else 100 * one for one in (value, low, high))
+    value, low, high = (
+        None if fraction is None else 100 * fraction for fraction in (value, low, high)
+    )
     return figure(value, low, high, form=f".{digits}f", unit=unit)
 
 

@@ -16,13 +16,13 @@ def environment(room: str, *, html: bool = True) -> Environment:
         html: text that is filled in is escaped.
     """
     loader = ChoiceLoader([PackageLoader(room), PackageLoader("staged.pages")])
-    made = Environment(
+    templates = Environment(
         loader=loader,
         autoescape=html,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["pct"] = lambda value: f"{100 * value:.1f}"
-    made.filters["pvalue"] = lambda value: "<0.0001" if value < 1e-4 else f"{value:.4f}"
-    return made
+    templates.filters["pct"] = lambda value: f"{100 * value:.1f}"
+    templates.filters["pvalue"] = lambda value: "<0.0001" if value < 1e-4 else f"{value:.4f}"
+    return templates
