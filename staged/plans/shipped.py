@@ -65,4 +65,4 @@ def shipped_plans() -> dict[str, Path]:
 def study_titles() -> dict[str, str]:
     """Name → title of each shipped plan that `staged study` takes."""
     tables = {name: read_toml(file) for name, file in shipped_plans().items()}
-    return {name: str(one["title"]) for name, one in tables.items() if "detectors" in one}
+    return {name: str(table["title"]) for name, table in tables.items() if "detectors" in table}
