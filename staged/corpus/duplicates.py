@@ -39,7 +39,7 @@ def drop_duplicates(passages: Sequence[Document]) -> tuple[list[Document], dict[
     )
     for passage in sorted(passages, key=lambda p: SPLITS.index(p.split)):
         words = WORD.findall(passage.text.lower())
-        mine = _shingles(words)
+        passage_shingles = _shingles(words)
         minhash = MinHash(num_perm=64)
         minhash.update_batch([shingle.encode() for shingle in sorted(passage_shingles)])
         twin = by_words.get(" ".join(words))
@@ -50,7 +50,7 @@ def drop_duplicates(passages: Sequence[Document]) -> tuple[list[Document], dict[
             dropped[f"{kind}_across_splits"] += split_of[twin] != passage.split
             continue
         index.insert(passage.id, minhash)
-        shingles[passage.id], split_of[passage.id] = mine, passage.split
+        shingles[passage.id], split_of[passage.id] = passage_shingles, passage.split
         by_words[" ".join(words)] = passage.id
     return [passage for passage in passages if passage.id in split_of], dict(dropped)
 

@@ -206,11 +206,11 @@ def _detector(
 
 
 def _check_shapes(
-    found: Mapping[str, AnyTensor], wanted: Mapping[str, tuple[int, ...]], where: Path
+    tensors: Mapping[str, AnyTensor], shapes: Mapping[str, tuple[int, ...]], where: Path
 ) -> None:
     """Refuse tensors that are missing, of another shape, or of no part of the model."""
-    for name, shape in wanted.items():
-        if name not in found:
+    for name, shape in shapes.items():
+        if name not in tensors:
             raise CheckpointError(
                 f"{where}: tensor {name!r} is missing; the file is not complete, or not a"
                 " detector's"

@@ -142,7 +142,7 @@ def load_numbers(folder: Path, *, device: str = "cpu") -> NumbersReader | None:
     if not (folder / FILE).is_file():
         return None
     row, table = (None,), (None, None)
-    found = read_arrays(
+    arrays = read_arrays(
         folder / FILE,
         **dict.fromkeys(("features", "scorer", "most_tokens"), row),
         bias=(),
@@ -154,9 +154,9 @@ def load_numbers(folder: Path, *, device: str = "cpu") -> NumbersReader | None:
             f"{folder}: was trained with other features than this version's; train it again or"
             " update staged"
         )
-    model = str(found["scorer"][0])
+    model = str(arrays["scorer"][0])
     if not is_at_hand(model):
         return None
-    arrays: dict[str, Any] = {name: found[name] for name in TREES}
-    trees = BoostedTrees(**arrays, bias=float(found["bias"]), depth=int(found["depth"][0]))
-    return NumbersReader(model, trees, most_tokens=int(found["most_tokens"][0]), device=device)
+    parts: dict[str, Any] = {name: arrays[name] for name in TREES}
+    trees = BoostedTrees(**parts, bias=float(arrays["bias"]), depth=int(arrays["depth"][0]))
+    return NumbersReader(model, trees, most_tokens=int(arrays["most_tokens"][0]), device=device)
