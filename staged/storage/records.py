@@ -1,7 +1,7 @@
 """Records: frozen dataclasses as JSON files, by the types of their fields.
 
-    dataclass   an object, one key a field      tuple   a list
-    dict        an object                       None    null
+    dataclass       an object, one key a field      tuple, Sequence     a list, read as a tuple
+    dict, Mapping   an object, read as a dict       None                null
 
     read_record(path, type(value)) == value     after write_record(path, value)
 
@@ -14,7 +14,7 @@ LATER is left out again where it is None. What else does not fit is one sentence
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -96,9 +96,9 @@ def _record(kind: Any, value: Any, at: str) -> Any:
     if origin in (Union, types.UnionType):
         inner = next(arg for arg in args if arg is not type(None))
         return None if value is None else _record(inner, value, at)
-    if origin is tuple:
-        return _tuple(args, value, at)
-    if origin is dict:
+    if origin in (tuple, Sequence):
+        return _tuple(args if origin is tuple else (*args, ...), value, at)
+    if origin in (dict, Mapping):
         return {key: _record(args[1], item, f"{at}.{key}") for key, item in _object(value, at)}
     if is_dataclass(kind):
         return _dataclass(kind, dict(_object(value, at)), at)

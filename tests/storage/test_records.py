@@ -5,8 +5,10 @@ sentence.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -44,6 +46,11 @@ class Open:
 class Grown:
     name: str
     size: int | None = field(default=None, metadata=LATER)
+
+
+@dataclass(frozen=True)
+class Loose:
+    named: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,15 @@ def test_files_and_lists_of_records(tmp_path: Path) -> None:
         "share": None,
         "whole": False,
     }
+
+
+def test_any_sequence_is_read_as_a_tuple_and_any_mapping_as_a_dictionary() -> None:
+    given = Loose(MappingProxyType({"a": ["x", "y"], "b": ()}))
+    table = {"named": {"a": ["x", "y"], "b": []}}
+    assert to_json(given) == table
+    assert from_json(Loose, table, where="x") == Loose({"a": ("x", "y"), "b": ()})
+    with pytest.raises(ArtifactError, match=r"named\.a\[1\] is not a text"):
+        from_json(Loose, {"named": {"a": ["x", 2]}}, where="x")
 
 
 def test_an_older_file_lacks_a_key_and_a_newer_one_has_more() -> None:
