@@ -77,6 +77,8 @@ __all__ = [
     "Override",
     "Problem",
     "Progress",
+    "RaidResult",
+    "RaidScores",
     "RaidSettings",
     "Sample",
     "SampleSettings",

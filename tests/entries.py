@@ -103,7 +103,8 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
             train_detector(texts, texts, folder / kind, roberta=roberta, progress=silent)
 
     def evaluated() -> None:
-        from staged.raid.evaluate import RaidSettings, evaluate_raid
+        from staged.raid.evaluate import evaluate_raid
+        from staged.raid.settings import RaidSettings
 
         rows = [{"text": f"The river crosses {i} bridges.", "label": i % 2} for i in range(40)]
         (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

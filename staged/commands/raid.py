@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,11 @@ from staged.commands.options import DetectorOption, DeviceOption, JsonOption, Th
 from staged.errors import PlanError
 from staged.pages.figures import figure, percent
 from staged.screen import count_progress, print_table, say
+from staged.storage.records import to_json
 from staged.verbs import error_rates as verbs
+
+if TYPE_CHECKING:
+    from staged.raid.results import FileCounts, RaidCell, RaidResult, Rates
 
 FileArgument = Annotated[
     Path,
@@ -86,8 +90,9 @@ def raid(
     """Measure a detector on labelled texts, your own or RAID's: TPR at held-out thresholds,
     achieved FPR, AUROC, with intervals.
     """
-    from staged.raid.evaluate import RaidSettings
+    from staged.raid.results import RaidScores
     from staged.raid.rows import is_labelled
+    from staged.raid.settings import RaidSettings
 
     if out is None and not as_json and predictions is None and not is_labelled(file):
         raise PlanError(
@@ -107,13 +112,16 @@ def raid(
             progress=progress,
         )
     if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
+        typer.echo(json.dumps(to_json(result), ensure_ascii=False, allow_nan=False))
         return
-    _print_raid(result)
+    if isinstance(result, RaidScores):
+        say(f"{result.note}\n{_facts(result.counts)}")
+    else:
+        _print_raid(result)
     if out is not None:
         written = (
             "evaluation.json, predictions.json, raid_results.json"
-            if result["labelled"]
+            if result.labelled
             else "predictions.json"
         )
         say(f"{out}: {written}")
@@ -128,72 +136,71 @@ SCHEMES = {
 
 def _conditions(given: Sequence[str]) -> dict[str, list[str]]:
     """column=value … → column → values."""
-    found: dict[str, list[str]] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
+    conditions: dict[str, list[str]] = {}
+    for condition in given:
+        name, equals, value = condition.partition("=")
         if not (name and equals):
             raise PlanError(
-                f"raid: --calibrate-on {one!r} must be column=value, for example domain=news"
+                f"raid: --calibrate-on {condition!r} must be column=value, for example domain=news"
             )
-        found.setdefault(name, []).append(value)
-    return found
+        conditions.setdefault(name, []).append(value)
+    return conditions
 
 
-def _print_raid(result: dict[str, Any]) -> None:
+def _facts(counts: FileCounts) -> str:
+    names = ("rows", "scored", "missing", "nan", "infinite", "extra")
+    return ", ".join(f"{name} {getattr(counts, name):,}" for name in names)
+
+
+def _print_raid(result: RaidResult) -> None:
     """One table a rate, at per-domain thresholds or, where no domain has enough human texts for
     one, at one threshold for all; with what was left unscored; what the columns mean stands under
     them.
     """
-    counts = result["counts"]
-    facts = ", ".join(
-        f"{name} {counts[name]:,}"
-        for name in ("rows", "scored", "missing", "nan", "infinite", "extra")
-    )
-    if not result["labelled"]:
-        say(f"{result['note']}\n{facts}")
-        return
-    for fpr in result["settings"]["fprs"]:
+    for fpr in result.settings.fprs:
         _print_rate(result, fpr)
-    chosen, held = result["calibration"], result["reported"]
+    chosen, held = result.calibration, result.reported
     say(
-        f"{facts}; thresholds from {chosen['human']['rows']:,} human texts"
-        f" ({chosen['sources']:,} sources), figures of"
-        f" {held['human']:,} human + {held['machine']:,} machine texts of other sources; [95%"
-        f" interval]; – where n is below {result['settings']['minimum']} or too few human texts"
+        f"{_facts(result.counts)}; thresholds from {chosen.human.rows:,} human texts"
+        f" ({chosen.sources:,} sources), figures of"
+        f" {held.human:,} human + {held.machine:,} machine texts of other sources; [95%"
+        f" interval]; – where n is below {result.settings.minimum} or too few human texts"
         " certify the rate; an unscored text counts as not detected"
     )
 
 
-def _print_rate(result: dict[str, Any], fpr: float) -> None:
+def _print_rate(result: RaidResult, fpr: float) -> None:
     """The table of one nominal rate, a row a cell."""
-    unscored = result["counts"]["scored"] < result["counts"]["rows"]
+    unscored = result.counts.scored < result.counts.rows
     of_scored = ("unscored", "TPR of scored") if unscored else ()
-    scheme = next(  # per-domain thresholds stand first
-        (
-            one["thresholds"]
-            for one in result["calibration"]["thresholds"]
-            if one["fpr"] == fpr and one["threshold"] is not None
-        ),
-        "per_domain",
-    )
-    rows = []
-    for cell in result["cells"]:
-        rates = next(
-            one for one in cell["rates"] if (one["thresholds"], one["fpr"]) == (scheme, fpr)
-        )
-        rows.append(_raid_row(cell, rates, unscored=unscored))
-    whose = result["detector"] or result["predictions"]
-    title = f"{whose} on {result['file']}, nominal FPR {100 * fpr:g}%, {SCHEMES[scheme]}"
+    certified = [
+        threshold.thresholds
+        for threshold in result.calibration.thresholds
+        if threshold.fpr == fpr and threshold.threshold is not None
+    ]
+    scheme = certified[0] if certified else "per_domain"  # per-domain thresholds stand first
+    rows = [
+        _raid_row(cell, rates, unscored=unscored)
+        for cell in result.cells
+        for rates in cell.rates
+        if (rates.thresholds, rates.fpr) == (scheme, fpr)
+    ]
+    whose = result.detector or result.predictions
+    title = f"{whose} on {result.file}, nominal FPR {100 * fpr:g}%, {SCHEMES[scheme]}"
     print_table(title, (*COLUMNS, *of_scored), rows)
 
 
-def _raid_row(cell: dict[str, Any], rates: dict[str, Any], *, unscored: bool) -> tuple[str, ...]:
-    tpr, scored, fpr, area = (
-        (one["value"], one["low"], one["high"])
-        for one in (rates["tpr"], rates["tpr_scored"], rates["fpr_achieved"], cell["auroc"])
+def _raid_row(cell: RaidCell, rates: Rates, *, unscored: bool) -> tuple[str, ...]:
+    machine, tpr, fpr, area = cell.machine, rates.tpr, rates.fpr_achieved, cell.auroc
+    shown = (
+        percent(tpr.value, tpr.low, tpr.high),
+        f"{fpr.n:,}",
+        percent(fpr.value, fpr.low, fpr.high, digits=2),
+        figure(area.value, area.low, area.high, form=".3f"),
     )
-    machine, n_human = cell["machine"], rates["fpr_achieved"]["n"]
-    left_out = machine["rows"] - machine["scored"]
-    of_scored = (f"{left_out:,}", percent(*scored) if left_out else "") if unscored else ()
-    shown = (percent(*tpr), f"{n_human:,}", percent(*fpr, digits=2), figure(*area, form=".3f"))
-    return (cell["by"], cell["value"] or "(empty)", f"{machine['rows']:,}", *shown, *of_scored)
+    of_scored: tuple[str, ...] = ()
+    if unscored:
+        left_out, scored = machine.rows - machine.scored, rates.tpr_scored
+        share = percent(scored.value, scored.low, scored.high) if left_out else ""
+        of_scored = (f"{left_out:,}", share)
+    return (cell.by, cell.value or "(empty)", f"{machine.rows:,}", *shown, *of_scored)

@@ -3,11 +3,10 @@
 Sides     all rows of one source (the human text, what machines made of it, what attacks made of
           both) stand on one side. Thresholds come from human rows of the calibration side; every
           figure is of the other side alone.
-Threshold the exact conformal quantile of human scores (`calibrate.threshold_at_fpr`), one per
-domain, as RAID's protocol has it,
-          and one for all domains pooled; a decision is `score > threshold`. Where a domain has too
-          few calibration texts to certify a rate there is none, and every cell with a text of that
-          domain is blank at that rate.
+Threshold the exact conformal quantile of human scores (`threshold_at_fpr`), one per domain, as
+          RAID's protocol has it, and one for all domains pooled; a decision is `score > threshold`.
+          Where a domain has too few calibration texts to certify a rate there is none, and every
+          cell with a text of that domain is blank at that rate.
 Human     TPR stands beside the false-positive rate achieved on human rows of the same domains and
           attack. AUROC is against the human rows of the same domains that were not attacked.
 Unscored  a text without a finite score counts as not called machine; the figure over scored texts
@@ -20,20 +19,20 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from staged.errors import CorpusError
+from staged.raid.results import Area, RaidCell, Rate, Rates
 from staged.raid.rows import GROUPS, UNATTACKED, Rows
 from staged.raid.scores import FINITE, Scores
+from staged.raid.settings import Conditions
 from staged.stats import metrics
 from staged.stats.thresholds import threshold_at_fpr
 
 SCHEMES = ("per_domain", "pooled")
-Conditions = Mapping[str, Sequence[str]]  # column → values, one of which a row must hold
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,10 @@ def calibration_side(rows: Rows, eligible: np.ndarray, *, share: float, seed: in
     source, domain = rows.columns["source_id"], rows.columns["domain"]
     chosen = np.zeros(len(source.values), dtype=bool)
     for code in range(len(domain.values)):
-        found = np.unique(source.codes[eligible & (domain.codes == code)])
+        sources = np.unique(source.codes[eligible & (domain.codes == code)])
         ranked = sorted(
-            found.tolist(),
-            key=lambda one: hashlib.sha256(f"{seed}:{source.values[one]}".encode()).digest(),
+            sources.tolist(),
+            key=lambda number: hashlib.sha256(f"{seed}:{source.values[number]}".encode()).digest(),
         )
         chosen[ranked[: math.floor(share * len(ranked) + 0.5)]] = True
     return chosen[source.codes]
@@ -78,16 +77,16 @@ def eligible_rows(rows: Rows, conditions: Conditions) -> np.ndarray:
         CorpusError: no row does.
     """
     wanted = {"attack": [UNATTACKED], **conditions}
-    found = rows.human.copy()
+    eligible = rows.human.copy()
     for name, values in wanted.items():
-        found &= rows.columns[name].is_in(values)
-    if not found.any():
-        said = ", ".join(f"{name} = {' or '.join(values)}" for name, values in wanted.items())
+        eligible &= rows.columns[name].is_in(values)
+    if not eligible.any():
+        terms = ", ".join(f"{name} = {' or '.join(values)}" for name, values in wanted.items())
         raise CorpusError(
-            f"{rows.path}: no human row (model = human) with {said}; thresholds need human texts to"
-            " be chosen on"
+            f"{rows.path}: no human row (model = human) with {terms}; thresholds need human texts"
+            " to be chosen on"
         )
-    return found
+    return eligible
 
 
 def choose_cuts(
@@ -102,8 +101,8 @@ def choose_cuts(
 
 
 def _cut(scheme: str, fpr: float, groups: Sequence[np.ndarray]) -> Cut:
-    found = [threshold_at_fpr(group.tolist(), fpr) for group in groups]
-    thresholds = np.array([math.nan if cut == math.inf else cut for cut in found])
+    exact = [threshold_at_fpr(group.tolist(), fpr) for group in groups]
+    thresholds = np.array([math.nan if cut == math.inf else cut for cut in exact])
     return Cut(scheme, fpr, thresholds, np.array([len(group) for group in groups]))
 
 
@@ -121,7 +120,7 @@ class Reported:
         self.clean = self.human & rows.columns["attack"].is_in([UNATTACKED])
         self.scored = scores.kinds == FINITE
 
-    def cells(self) -> Iterator[dict[str, Any]]:
+    def cells(self) -> Iterator[RaidCell]:
         """One cell over everything, then one a value of each grouping column."""
         yield self.cell("overall", "all")
         for name in GROUPS:
@@ -130,8 +129,8 @@ class Reported:
             for value in sorted(column.values[code] for code in present):
                 yield self.cell(name, value)
 
-    def cell(self, by: str, value: str) -> dict[str, Any]:
-        """All figures of the machine rows with this value; blank ones are null and keep their n."""
+    def cell(self, by: str, value: str) -> RaidCell:
+        """All figures of the machine rows with this value; blank ones are None and keep their n."""
         machine = (
             self.machine if by == "overall" else self.machine & self.rows.columns[by].is_in([value])
         )
@@ -142,60 +141,40 @@ class Reported:
             if by == "attack"
             else clean
         )
-        return {
-            "by": by,
-            "value": value,
-            "machine": {"rows": int(machine.sum())} | self.scores.counts(machine),
-            "human": {"rows": int(human.sum())} | self.scores.counts(human),
-            "auroc": self._auroc(clean & self.scored, machine & self.scored),
-            "rates": [self._rates(cut, human, machine) for cut in self.cuts],
-        }
+        return RaidCell(
+            by=by,
+            value=value,
+            machine=self.scores.counts(machine),
+            human=self.scores.counts(human),
+            auroc=self._auroc(clean & self.scored, machine & self.scored),
+            rates=tuple(self._rates(cut, human, machine) for cut in self.cuts),
+        )
 
-    def _rates(self, cut: Cut, human: np.ndarray, machine: np.ndarray) -> dict[str, Any]:
-        figures = {
-            "tpr": machine,
-            "tpr_scored": machine & self.scored,
-            "fpr_achieved": human,
-            "fpr_scored": human & self.scored,
-        }
-        return {"thresholds": cut.scheme, "fpr": cut.fpr} | {
-            name: self._rate(cut, mask) for name, mask in figures.items()
-        }
+    def _rates(self, cut: Cut, human: np.ndarray, machine: np.ndarray) -> Rates:
+        return Rates(
+            thresholds=cut.scheme,
+            fpr=cut.fpr,
+            tpr=self._rate(cut, machine),
+            tpr_scored=self._rate(cut, machine & self.scored),
+            fpr_achieved=self._rate(cut, human),
+            fpr_scored=self._rate(cut, human & self.scored),
+        )
 
-    def _rate(self, cut: Cut, mask: np.ndarray) -> dict[str, Any]:
+    def _rate(self, cut: Cut, mask: np.ndarray) -> Rate:
         """Share of the masked rows called machine."""
         thresholds, source = cut.thresholds[self.domain[mask]], self.source[mask]
         n, sources = len(source), len(np.unique(source))
         if n < self.minimum or np.isnan(thresholds).any():
-            return {
-                "value": None,
-                "low": None,
-                "high": None,
-                "hits": None,
-                "n": n,
-                "sources": sources,
-            }
+            return Rate(None, None, None, None, n, sources)
         called = self.scores.values[mask] > thresholds  # NaN, an unscored text, is above nothing
-        return _figure(metrics.clustered_rate(called, source)) | {
-            "hits": int(called.sum()),
-            "n": n,
-            "sources": sources,
-        }
+        return Rate(*metrics.clustered_rate(called, source), int(called.sum()), n, sources)
 
-    def _auroc(self, human: np.ndarray, machine: np.ndarray) -> dict[str, Any]:
-        counts = {"n_human": int(human.sum()), "n_machine": int(machine.sum())}
-        if min(counts.values()) < self.minimum:
-            return {"value": None, "low": None, "high": None} | counts
+    def _auroc(self, human: np.ndarray, machine: np.ndarray) -> Area:
+        n_human, n_machine = int(human.sum()), int(machine.sum())
+        if min(n_human, n_machine) < self.minimum:
+            return Area(None, None, None, n_human, n_machine)
         values, source = self.scores.values, self.source
-        return (
-            _figure(
-                metrics.clustered_auroc(
-                    values[human], values[machine], source[human], source[machine]
-                )
-            )
-            | counts
+        area = metrics.clustered_auroc(
+            values[human], values[machine], source[human], source[machine]
         )
-
-
-def _figure(estimate: tuple[float, float, float]) -> dict[str, Any]:
-    return dict(zip(("value", "low", "high"), estimate, strict=True))
+        return Area(*area, n_human, n_machine)

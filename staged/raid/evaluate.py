@@ -13,16 +13,14 @@ Source    Dugan et al. 2024, arXiv 2405.07940; https://github.com/liamdugan/raid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from staged.detectors import catalog, identity
-from staged.detectors.calibration.calibration import check_fpr
 from staged.detectors.names import parse_name
 from staged.detectors.normal.normalize import normalize
 from staged.errors import PlanError
@@ -30,7 +28,6 @@ from staged.files.places import refuse_to_replace
 from staged.model.devices import chosen_device
 from staged.progress import Progress, silent
 from staged.raid.cells import (
-    Conditions,
     Cut,
     Reported,
     calibration_side,
@@ -38,6 +35,16 @@ from staged.raid.cells import (
     eligible_rows,
 )
 from staged.raid.leaderboard import raid_results
+from staged.raid.results import (
+    EVALUATION,
+    PREDICTIONS,
+    RAID_RESULTS,
+    CalibrationSide,
+    RaidResult,
+    RaidScores,
+    ReportedSide,
+    Threshold,
+)
 from staged.raid.rows import Rows, read_rows
 from staged.raid.scores import (
     IDENTITY,
@@ -49,50 +56,17 @@ from staged.raid.scores import (
     score_rows,
     write_predictions,
 )
+from staged.raid.settings import RaidSettings
 from staged.storage.gate import check_replaceable, start_ledger
-from staged.storage.json_files import write_json
+from staged.storage.records import write_record
 from staged.storage.writing import disk_errors, locked
 
 KIND = "detector's evaluation"  # what the folder is called
-WRITTEN = (IDENTITY, SCORED, "predictions.json", "raid_results.json", "evaluation.json")
+WRITTEN = (IDENTITY, SCORED, PREDICTIONS, RAID_RESULTS, EVALUATION)
 UNLABELLED = (
     "the file has no labels (RAID's test set): it was scored, and nothing can be measured on it"
     " here"
 )
-
-
-@dataclass(frozen=True)
-class RaidSettings:
-    """How a file is evaluated.
-
-    Attributes:
-        fprs: false-positive rates to hold, each in (0, 1).
-        calibrate_on: column → values: which human rows thresholds may be chosen on; the unattacked
-            ones by default.
-        share: of the sources with such a row, how many stand on the calibration side, in (0, 1].
-        minimum: a figure of fewer texts is blank.
-    """
-
-    fprs: tuple[float, ...] = (0.01, 0.05)
-    calibrate_on: Conditions = field(default_factory=dict)
-    share: float = 0.5
-    minimum: int = 30
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for fpr in self.fprs:
-            check_fpr(fpr)
-        if not self.fprs or len(set(self.fprs)) < len(self.fprs):
-            raise PlanError("raid: give each false-positive rate once")
-        if not 0 < self.share <= 1:
-            raise PlanError(
-                f"raid: the calibration share lies above 0 and at most at 1, not {self.share:g}"
-            )
-        if self.minimum < 2:
-            raise PlanError(
-                f"raid: the minimum n must be at least 2, not {self.minimum}; an interval needs"
-                " two texts"
-            )
 
 
 def raid_detector(name: str, *, device: str = "auto") -> Callable[[Sequence[str]], list[float]]:
@@ -133,7 +107,7 @@ def evaluate_raid(
     out: Path | None = None,
     device: str = "auto",
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> RaidResult | RaidScores:
     """Score a RAID-format file, or join the scores it was given, and measure.
 
     Args:
@@ -145,7 +119,7 @@ def evaluate_raid(
         progress: called with (texts scored, texts).
 
     Returns:
-        JSON values, as docs/raid.md lists them.
+        What was measured; of a file without labels the scores.
 
     Raises:
         CorpusError: the file or the predictions. PlanError: the settings. CheckpointError: the
@@ -161,24 +135,21 @@ def evaluate_raid(
     for name in WRITTEN:
         refuse_to_replace(out and out / name, path, predicted)
     rows = _measurable(path, settings, predicted)
-    head = {
-        "file": path.name,
-        "detector": detector or None,
-        "predictions": predicted.name if predicted else None,
-    }
     if out is None:
         if predicted:
             scores = read_predictions(predicted, rows)
         else:
-            ready = catalog.open_detector(detector, device=device)
-            scores = score_rows(rows, ready, progress=progress)
-        result = head | _measure(rows, scores, settings)
-        return result if rows.labelled else result | {"scores": list(predictions(rows, scores))}
+            opened = catalog.open_detector(detector, device=device)
+            scores = score_rows(rows, opened, progress=progress)
+        result = _measure(rows, scores, settings, detector, predicted)
+        if isinstance(result, RaidScores):
+            return replace(result, scores=tuple(predictions(rows, scores)))
+        return result
     with disk_errors(out), locked(out):
         start_ledger(out, KIND)
         for name in WRITTEN:
             check_replaceable(out / name, _is_begun if name == SCORED else None)
-        return _into(out, rows, settings, head, predicted, device, progress)
+        return _into(out, rows, settings, detector, predicted, device, progress)
 
 
 def _measurable(path: Path, settings: RaidSettings, predicted: Path | None) -> Rows:
@@ -207,45 +178,47 @@ def _into(
     out: Path,
     rows: Rows,
     settings: RaidSettings,
-    head: dict[str, Any],
+    detector: str,
     predicted: Path | None,
     device: str,
     progress: Progress,
-) -> dict[str, Any]:
+) -> RaidResult | RaidScores:
     if predicted:
         scores = read_predictions(predicted, rows)
     else:
-        load = partial(catalog.open_detector, head["detector"], device=device)
-        scored_by = identity.scored_by(parse_name(head["detector"]), device)
+        load = partial(catalog.open_detector, detector, device=device)
+        scored_by = identity.scored_by(parse_name(detector), device)
         scores = score_into(out, rows, load, scored_by, progress=progress)
-    write_predictions(out / "predictions.json", rows, scores)
-    result = head | _measure(rows, scores, settings)
-    if rows.labelled:
-        write_json(out / "raid_results.json", raid_results(rows, scores, settings.fprs))
-        write_json(out / "evaluation.json", result)
+    write_predictions(out / PREDICTIONS, rows, scores)
+    result = _measure(rows, scores, settings, detector, predicted)
+    if isinstance(result, RaidResult):
+        write_record(out / RAID_RESULTS, raid_results(rows, scores, settings.fprs))
+        write_record(out / EVALUATION, result)
     return result
 
 
-def _measure(rows: Rows, scores: Scores, settings: RaidSettings) -> dict[str, Any]:
-    everything = np.ones(len(rows), dtype=bool)
-    counted: dict[str, Any] = {"rows": len(rows)} | scores.counts(everything)
-    counted |= {"extra": len(scores.extra), "extra_first": list(scores.extra[:5])}
+def _measure(
+    rows: Rows, scores: Scores, settings: RaidSettings, detector: str, predicted: Path | None
+) -> RaidResult | RaidScores:
+    name, given = detector or None, predicted.name if predicted else None
+    counts = scores.file_counts()
     if not rows.labelled:
-        return {"labelled": False, "note": UNLABELLED, "counts": counted}
+        return RaidScores(
+            file=rows.path.name, detector=name, predictions=given, note=UNLABELLED, counts=counts
+        )
     eligible, side = _split(rows, settings)
     cuts = choose_cuts(rows, scores, eligible & side, settings.fprs)
     reported = Reported(rows, scores, ~side, cuts, minimum=settings.minimum)
-    return {
-        "labelled": True,
-        "counts": counted,
-        "settings": asdict(settings),
-        "calibration": (
-            _calibration(rows, scores, eligible & side)
-            | {"thresholds": [one for cut in cuts for one in _listed(rows, cut)]}
-        ),
-        "reported": {"human": int(reported.human.sum()), "machine": int(reported.machine.sum())},
-        "cells": list(reported.cells()),
-    }
+    return RaidResult(
+        file=rows.path.name,
+        detector=name,
+        predictions=given,
+        counts=counts,
+        settings=settings,
+        calibration=_calibration(rows, scores, eligible & side, cuts),
+        reported=ReportedSide(int(reported.human.sum()), int(reported.machine.sum())),
+        cells=tuple(reported.cells()),
+    )
 
 
 def _split(rows: Rows, settings: RaidSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -265,25 +238,17 @@ def _split(rows: Rows, settings: RaidSettings) -> tuple[np.ndarray, np.ndarray]:
     return eligible, side
 
 
-def _calibration(rows: Rows, scores: Scores, calibrating: np.ndarray) -> dict[str, Any]:
+def _calibration(
+    rows: Rows, scores: Scores, calibrating: np.ndarray, cuts: Sequence[Cut]
+) -> CalibrationSide:
     sources = np.unique(rows.columns["source_id"].codes[calibrating])
-    return {
-        "human": {"rows": int(calibrating.sum())} | scores.counts(calibrating),
-        "sources": len(sources),
-    }
+    thresholds = tuple(threshold for cut in cuts for threshold in _thresholds(rows, cut))
+    return CalibrationSide(scores.counts(calibrating), len(sources), thresholds)
 
 
-def _listed(rows: Rows, cut: Cut) -> list[dict[str, Any]]:
-    """A cut's thresholds for JSON: one a domain, or one for all."""
-    names = rows.columns["domain"].values if cut.scheme == "per_domain" else ("all",)
-    values = [None if np.isnan(value) else float(value) for value in cut.thresholds]
-    return [
-        {
-            "thresholds": cut.scheme,
-            "fpr": cut.fpr,
-            "domain": name,
-            "threshold": value,
-            "n_human": int(n),
-        }
-        for name, value, n in zip(names, values, cut.counts, strict=False)
-    ]
+def _thresholds(rows: Rows, cut: Cut) -> Iterator[Threshold]:
+    """A cut's thresholds: one a domain, or one for all."""
+    domains = rows.columns["domain"].values if cut.scheme == "per_domain" else ("all",)
+    for domain, value, n in zip(domains, cut.thresholds, cut.counts, strict=False):
+        threshold = None if np.isnan(value) else float(value)
+        yield Threshold(cut.scheme, cut.fpr, domain, threshold, int(n))

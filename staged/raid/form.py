@@ -84,18 +84,17 @@ class Form:
                 model.
         """
         numbers = pa.array([str(first + 1 + i) for i in range(rows)])
-        found = {name: block[own] for name, own in self.columns.items() if own in block} | {
-            name: block[name] for name in self.also
-        }
-        found.setdefault("id", numbers)
+        columns = {name: block[named] for name, named in self.columns.items() if named in block}
+        columns |= {name: block[name] for name in self.also}
+        columns.setdefault("id", numbers)
         if LABEL not in self.columns:
-            return found
-        own = pc.binary_join_element_wise("row", numbers, " ")
-        found["source_id"] = _filled(found.get("source_id"), own)
+            return columns
+        own_source = pc.binary_join_element_wise("row", numbers, " ")
+        columns["source_id"] = _filled(columns.get("source_id"), own_source)
         for name, usual in USUAL.items():
-            found[name] = _filled(found.get(name), pa.array([usual] * rows, pa.string()))
-        found["model"] = _written_by(path, found.pop(LABEL), found["model"], first)
-        return found
+            columns[name] = _filled(columns.get(name), pa.array([usual] * rows, pa.string()))
+        columns["model"] = _written_by(path, columns.pop(LABEL), columns["model"], first)
+        return columns
 
 
 def _filled(column: pa.Array | None, usual: pa.Array) -> pa.Array:
@@ -113,12 +112,9 @@ def _written_by(path: Path, labels: pa.Array, models: pa.Array, first: int) -> p
             f"{path}, row {first + at + 1}: label {labels[at].as_py()!r} says neither human nor"
             " machine; write human or 0, machine or 1, and a model's name into a column 'model'"
         )
-    wrong = pc.and_(machine, pc.equal(models, HUMAN_MODEL))
+    of_people = pc.is_in(models, value_set=pa.array([HUMAN_MODEL, USUAL["model"]]))
     wrong = pc.or_(
-        wrong,
-        pc.and_(
-            human, pc.invert(pc.is_in(models, value_set=pa.array([HUMAN_MODEL, USUAL["model"]])))
-        ),
+        pc.and_(machine, pc.equal(models, HUMAN_MODEL)), pc.and_(human, pc.invert(of_people))
     )
     if (at := pc.index(wrong, True).as_py()) >= 0:
         raise CorpusError(
@@ -140,21 +136,21 @@ def form_of(
     Raises:
         CorpusError: a column is missing.
     """
-    there = {name.strip().lower(): name for name in reversed(names)}
-    columns = {
-        name: there[own]
-        for name in ("id", "generation", *LABELS, LABEL)
-        if (own := next((own for own in (name, *ALSO_CALLED.get(name, ())) if own in there), None))
-    }
-    of_raid = [name for name in LABELS if name in there]
+    spelled = {name.strip().lower(): name for name in reversed(names)}
+    columns = {}
+    for name in ("id", "generation", *LABELS, LABEL):
+        called = [call for call in (name, *ALSO_CALLED.get(name, ())) if call in spelled]
+        if called:
+            columns[name] = spelled[called[0]]
+    of_raid = [name for name in LABELS if name in spelled]
     if len(of_raid) == len(LABELS) or LABEL not in columns:
         columns.pop(LABEL, None)
-        numbered = "text" in there and not of_raid and "generation" not in there
+        numbered = "text" in spelled and not of_raid and "generation" not in spelled
         _require(path, names, columns, [] if numbered else ["id"], LABELS if of_raid else ())
     if texts:
         _require(path, names, columns, ["generation"] if of_raid else ["text"])
     if not of_raid and LABEL not in columns:
-        return Form({name: own for name, own in columns.items() if name in ("id", "generation")})
+        return Form({name: columns[name] for name in ("id", "generation") if name in columns})
     kept = tuple(name for name in also if name not in LABELS)
     for name in kept:
         if name not in names:
@@ -175,10 +171,11 @@ def _require(
         if ("generation" if name == "text" else name) not in columns
     ]
     if lacking:
-        one = len(names) == 1 and any(sign in names[0] for sign in ";\t")
+        unparted = len(names) == 1 and any(sign in names[0] for sign in ";\t")
+        hint = ", which are to be parted by commas" if unparted else ""
         raise CorpusError(
             f"{path}: column {lacking[0]!r} is missing; its columns are"
-            f" {', '.join(map(repr, names))}{', which are to be parted by commas' if one else ''};"
+            f" {', '.join(map(repr, names))}{hint};"
             " texts of your own need 'text' and 'label' (human or machine), RAID's columns are id,"
             f" generation, {', '.join(LABELS)}"
         )

@@ -15,11 +15,11 @@ Shape     `run_evaluation` in raid/evaluate.py: {"scores": [{domain … attack, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from staged.raid.results import Accuracy, Combination, LeaderboardResults
 from staged.raid.rows import UNATTACKED, Rows
 from staged.raid.scores import FINITE, Scores
 
@@ -27,10 +27,10 @@ NESTING = ("domain", "attack", "model", "decoding", "repetition_penalty")
 ALL = "all"
 
 
-def raid_results(rows: Rows, scores: Scores, fprs: Sequence[float]) -> dict[str, Any]:
+def raid_results(rows: Rows, scores: Scores, fprs: Sequence[float]) -> LeaderboardResults:
     """What `raid.run_evaluation(predictions, df, target_fpr=fprs)` gives, at exact thresholds."""
-    domain, human, values = rows.columns["domain"], rows.human, scores.values
-    quiet = human & rows.columns["attack"].is_in([UNATTACKED]) & (scores.kinds == FINITE)
+    domain, values = rows.columns["domain"], scores.values
+    quiet = rows.human & rows.columns["attack"].is_in([UNATTACKED]) & (scores.kinds == FINITE)
     clean = {
         name: np.sort(values[quiet & (domain.codes == code)])
         for code, name in enumerate(domain.values)
@@ -39,29 +39,34 @@ def raid_results(rows: Rows, scores: Scores, fprs: Sequence[float]) -> dict[str,
         f"{fpr}": {name: exact_threshold(group, fpr) for name, group in clean.items() if len(group)}
         for fpr in fprs
     }
-    by_domain = {
-        name: np.flatnonzero(human & (domain.codes == code))
+    achieved = {
+        fpr: {name: float((clean[name] >= cut).mean()) for name, cut in by_domain.items()}
+        for fpr, by_domain in thresholds.items()
+    }
+    combinations = tuple(_measured(rows, values, thresholds))
+    return LeaderboardResults(combinations, thresholds, achieved)
+
+
+def _measured(
+    rows: Rows, values: np.ndarray, thresholds: Mapping[str, Mapping[str, float]]
+) -> Iterator[Combination]:
+    """Every combination whose texts are all scored, and whose domain has a threshold."""
+    domain, human = rows.columns["domain"], rows.human
+    sorted_human = {  # NaN, if any, stands last
+        name: np.sort(values[human & (domain.codes == code)])
         for code, name in enumerate(domain.values)
     }
-    by_domain[ALL] = np.flatnonzero(human)
-    # NaN, if any, stands last
-    sorted_human = {name: np.sort(values[index]) for name, index in by_domain.items()}
+    sorted_human[ALL] = np.sort(values[human])
     cuts = {
-        fpr: np.array([found.get(name, math.nan) for name in domain.values])[domain.codes]
-        for fpr, found in thresholds.items()
+        fpr: np.array([by_domain.get(name, math.nan) for name in domain.values])[domain.codes]
+        for fpr, by_domain in thresholds.items()
     }
-    listed = []
     for names, index in _combinations(rows, np.flatnonzero(~human), NESTING):
-        against, mine = sorted_human[names["domain"]], values[index]
+        against, machine = sorted_human[names["domain"]], values[index]
         known = all(not np.isnan(cut[index]).all() for cut in cuts.values())
-        if known and len(against) and not np.isnan(against[-1]) and not np.isnan(mine).any():
-            accuracy = {fpr: _counts(mine >= cut[index]) for fpr, cut in cuts.items()}
-            listed.append(names | {"accuracy": accuracy, "auroc": _area(against, mine)})
-    achieved = {
-        fpr: {name: float((clean[name] >= cut).mean()) for name, cut in found.items()}
-        for fpr, found in thresholds.items()
-    }
-    return {"scores": listed, "thresholds": thresholds, "fpr": achieved}
+        if known and len(against) and not np.isnan(against[-1]) and not np.isnan(machine).any():
+            accuracy = {fpr: _accuracy(machine >= cut[index]) for fpr, cut in cuts.items()}
+            yield Combination(**names, accuracy=accuracy, auroc=_area(against, machine))
 
 
 def exact_threshold(sorted_human: np.ndarray, fpr: float) -> float:
@@ -92,13 +97,13 @@ def _combinations(
     parts = [(column.values[code], index[codes == code]) for code in np.unique(codes)]
     for value, part in [*parts, (ALL, index)]:
         if len(part):
-            for deeper, found in _combinations(rows, part, names[1:]):
-                yield {names[0]: value} | deeper, found
+            for deeper, inner in _combinations(rows, part, names[1:]):
+                yield {names[0]: value} | deeper, inner
 
 
-def _counts(called: np.ndarray) -> dict[str, Any]:
+def _accuracy(called: np.ndarray) -> Accuracy:
     tp = int(called.sum())
-    return {"tp": tp, "fn": len(called) - tp, "accuracy": tp / len(called)}
+    return Accuracy(tp, len(called) - tp, tp / len(called))
 
 
 def _area(sorted_human: np.ndarray, machine: np.ndarray) -> float:

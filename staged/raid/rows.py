@@ -53,7 +53,8 @@ class Column:
 
     def is_in(self, wanted: Iterable[str]) -> np.ndarray:
         """Of each row, whether it holds one of these values."""
-        return np.isin(self.codes, [self.values.index(one) for one in wanted if one in self.values])
+        codes = [self.values.index(value) for value in wanted if value in self.values]
+        return np.isin(self.codes, codes)
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,8 @@ def column_names(path: Path) -> list[str]:
         CorpusError: no such file, another kind of file, or damage.
     """
     if not path.is_file():
-        there = "is no file" if path.exists() else "no such file"
-        raise CorpusError(f"{path}: {there}; give a RAID-format file ({', '.join(SUFFIXES)})")
+        fault = "is no file" if path.exists() else "no such file"
+        raise CorpusError(f"{path}: {fault}; give a RAID-format file ({', '.join(SUFFIXES)})")
     try:
         if _kind(path) == ".parquet":
             return list(pq.read_schema(path).names)
@@ -172,12 +173,12 @@ def column_names(path: Path) -> list[str]:
 
 
 def _kind(path: Path) -> str:
-    kind = next((one for one in SUFFIXES if path.name.lower().endswith(one)), None)
-    if kind is None:
+    suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
+    if suffix is None:
         raise CorpusError(
             f"{path}: unknown kind of file; a RAID-format file ends in {', '.join(SUFFIXES)}"
         )
-    return kind
+    return suffix
 
 
 _PARSE = pacsv.ParseOptions(newlines_in_values=True)

@@ -25,10 +25,12 @@ from staged.detectors.contract import Detector
 from staged.detectors.normal.normalize import normalize
 from staged.errors import ArtifactError, CheckpointError, CorpusError
 from staged.progress import Progress
+from staged.raid.results import Counts, FileCounts, Prediction
 from staged.raid.rows import Rows, texts_in_blocks
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json, write_json
 from staged.storage.pieces import JSON, cached, continued
+from staged.storage.records import to_json
 from staged.storage.writing import disk_errors, replacing, write_atomic
 
 IDENTITY, SCORED = "scores.json", "scores.jsonl"
@@ -51,10 +53,15 @@ class Scores:
     kinds: np.ndarray
     extra: tuple[str, ...] = ()
 
-    def counts(self, mask: np.ndarray) -> dict[str, int]:
-        """How many of the masked rows are of each of KINDS."""
-        found = np.bincount(self.kinds[mask], minlength=len(KINDS))
-        return {name: int(number) for name, number in zip(KINDS, found, strict=True)}
+    def counts(self, mask: np.ndarray) -> Counts:
+        """How many rows are masked, and how many of them are of each of KINDS."""
+        numbers = np.bincount(self.kinds[mask], minlength=len(KINDS)).tolist()
+        return Counts(int(mask.sum()), **dict(zip(KINDS, numbers, strict=True)))
+
+    def file_counts(self) -> FileCounts:
+        """The same of all rows, with the ids that are none of theirs."""
+        everything = self.counts(np.ones(len(self.kinds), dtype=bool))
+        return FileCounts(**vars(everything), extra=len(self.extra), extra_first=self.extra[:5])
 
 
 def kind_of(score: float | None) -> int:
@@ -64,10 +71,10 @@ def kind_of(score: float | None) -> int:
     return FINITE if math.isfinite(score) else NOT_A_NUMBER if math.isnan(score) else INFINITE
 
 
-def collect(found: list[float | None], extra: tuple[str, ...] = ()) -> Scores:
+def collect(scores: list[float | None], extra: tuple[str, ...] = ()) -> Scores:
     """Scores as one array, what is not finite set apart."""
-    kinds = np.array([kind_of(score) for score in found], dtype=np.int8)
-    values = np.array([math.nan if score is None else score for score in found], dtype=np.float64)
+    kinds = np.array([kind_of(score) for score in scores], dtype=np.int8)
+    values = np.array([math.nan if score is None else score for score in scores], dtype=np.float64)
     return Scores(np.where(kinds == FINITE, values, math.nan), kinds, extra)
 
 
@@ -99,15 +106,15 @@ def score_into(
     path, identity_file = folder / SCORED, folder / IDENTITY
     wanted = identity | {"file": sha256_file(rows.path)}
     with disk_errors(path):
-        there = read_json(identity_file) if identity_file.is_file() else None
-        if path.is_file() and (there is None or there["detector"] != wanted["detector"]):
+        kept = read_json(identity_file) if identity_file.is_file() else None
+        if path.is_file() and (kept is None or kept["detector"] != wanted["detector"]):
             whose = (
                 "that are not of `staged raid`"
-                if there is None
-                else f"of the detector {there['detector']!r}"
+                if kept is None
+                else f"of the detector {kept['detector']!r}"
             )
             raise ArtifactError(f"{folder}: holds scores {whose}; choose another --out")
-        scores = _read(path, rows) if there == wanted and path.is_file() else None
+        scores = _read(path, rows) if kept == wanted and path.is_file() else None
         if scores is None:
             path.unlink(missing_ok=True)
             write_json(identity_file, wanted)
@@ -210,8 +217,8 @@ def read_predictions(path: Path, rows: Rows) -> Scores:
                 f"{path}, entry {number}: id {identity!r} is there twice; give each text one score"
             )
         by_id[identity] = score
-    found = [by_id.pop(one, None) for one in rows.ids.to_pylist()]
-    return collect(found, tuple(by_id))
+    scores = [by_id.pop(identity, None) for identity in rows.ids.to_pylist()]
+    return collect(scores, tuple(by_id))
 
 
 def _prediction(path: Path, number: int, row: Any) -> tuple[str, float | None]:
@@ -230,15 +237,16 @@ def _prediction(path: Path, number: int, row: Any) -> tuple[str, float | None]:
         ) from None
 
 
-def predictions(rows: Rows, scores: Scores) -> Iterator[dict[str, Any]]:
-    """RAID's submission format, one entry a row; null where there is no finite score."""
-    for one, value in zip(rows.ids, scores.values.tolist(), strict=True):
-        yield {"id": one.as_py(), "score": None if math.isnan(value) else value}
+def predictions(rows: Rows, scores: Scores) -> Iterator[Prediction]:
+    """RAID's submission format, one entry a row; None where there is no finite score."""
+    for identity, score in zip(rows.ids, scores.values.tolist(), strict=True):
+        yield Prediction(identity.as_py(), None if math.isnan(score) else score)
 
 
 def write_predictions(path: Path, rows: Rows, scores: Scores) -> None:
     """`predictions` as one JSON list, which appears only when whole."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        for number, row in enumerate(predictions(rows, scores)):
-            file.write(("[\n" if number == 0 else ",\n") + json.dumps(row, ensure_ascii=False))
+        for number, prediction in enumerate(predictions(rows, scores)):
+            line = json.dumps(to_json(prediction), ensure_ascii=False)
+            file.write(("[\n" if number == 0 else ",\n") + line)
         file.write("\n]\n")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from staged.errors import CheckpointError
 from staged.progress import Progress, silent
@@ -19,7 +19,8 @@ if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's
     from staged.detectors.calibration.fit import Fitted
     from staged.detectors.examiner import Examiner
     from staged.detectors.names import DetectorName
-    from staged.raid.evaluate import RaidSettings
+    from staged.raid.results import RaidResult, RaidScores
+    from staged.raid.settings import RaidSettings
 
 __all__ = ["calibrate", "evaluate_raid", "stress"]
 
@@ -199,7 +200,7 @@ def evaluate_raid(
     out: str | Path | None = None,
     device: str = "auto",
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> RaidResult | RaidScores:
     """Measure a detector on texts of which is known who wrote them: RAID's files, or a user's own
     with a column `label`.
 
@@ -212,7 +213,8 @@ def evaluate_raid(
         progress: called with (texts scored, all).
 
     Returns:
-        JSON values, as docs/raid.md lists them.
+        What was measured, field for field as docs/raid.md lists it; of a file without labels
+        `RaidScores`.
 
     Raises:
         CorpusError: the file or the predictions.
@@ -226,10 +228,11 @@ def evaluate_raid(
         >>> report["cells"][0]  # doctest: +SKIP
     """
     from staged.raid import evaluate
+    from staged.raid.settings import RaidSettings
 
     return evaluate.evaluate_raid(
         Path(file),
-        settings or evaluate.RaidSettings(),
+        settings or RaidSettings(),
         detector=detector,
         predicted=_path(predictions),
         out=_path(out),

@@ -33,7 +33,9 @@ from staged.model.training.plan import read_plan as read_training_plan
 from staged.model.training.record import TrainingRecord
 from staged.model.training.run import TrainStep
 from staged.pipeline.stage import Stage
-from staged.raid.evaluate import RaidSettings, raid_detector
+from staged.raid.evaluate import raid_detector
+from staged.raid.results import RaidResult, RaidScores
+from staged.raid.settings import RaidSettings
 from staged.release.card.contents import Blank
 from staged.release.outcomes import Decision, Outcome, Override
 from staged.release.package.verify import Problem
@@ -73,6 +75,8 @@ __all__ = [
     "Outcome",
     "Override",
     "Problem",
+    "RaidResult",
+    "RaidScores",
     "RaidSettings",
     "Sample",
     "SampleSettings",

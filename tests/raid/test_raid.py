@@ -27,13 +27,22 @@ import staged
 from staged.cli import app
 from staged.detectors import catalog
 from staged.errors import ArtifactError, CheckpointError, CorpusError, PlanError, StagedError
+from staged.raid import evaluate
 from staged.raid import scores as raid_scores
 from staged.raid.cells import calibration_side, choose_cuts, eligible_rows
-from staged.raid.evaluate import RaidSettings, evaluate_raid
 from staged.raid.leaderboard import exact_threshold, raid_results
+from staged.raid.results import (
+    LeaderboardResults,
+    Prediction,
+    RaidResult,
+    RaidScores,
+    ReportedSide,
+)
 from staged.raid.rows import GROUPS, read_rows, texts_in_blocks
 from staged.raid.scores import collect
+from staged.raid.settings import RaidSettings
 from staged.storage.json_files import read_json
+from staged.storage.records import read_record, to_json, write_record
 from tests.conftest import plug, prose, put_json
 from tests.raid.raid_files import Stub, raid_rows, score_of, write_csv
 from tests.test_detector_contract import documents
@@ -51,10 +60,15 @@ def file(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "raid.csv", raid_rows())
 
 
+def evaluate_raid(path: Path, settings: RaidSettings, **options: Any) -> dict[str, Any]:
+    """The result as `--json` prints it, whose keys docs/raid.md lists."""
+    table: dict[str, Any] = to_json(evaluate.evaluate_raid(path, settings, **options))
+    return table
+
+
 def cell(result: dict[str, Any], by: str, value: str) -> dict[str, Any]:
-    found = [one for one in result["cells"] if (one["by"], one["value"]) == (by, value)]
-    assert len(found) == 1
-    return found[0]
+    (cell,) = [cell for cell in result["cells"] if (cell["by"], cell["value"]) == (by, value)]
+    return dict(cell)
 
 
 class TestAgainstPlainPython:
@@ -427,6 +441,67 @@ class TestFiles:
             evaluate_raid(path, RaidSettings(), predicted=tmp_path / "out" / "predictions.json")
 
 
+class TestTyped:
+    """What is handed on is typed, and its files are read as the same values."""
+
+    settings = RaidSettings(fprs=(0.05, 0.1), calibrate_on={"domain": ("news",)}, minimum=5)
+
+    def test_files_are_read_as_what_was_given(self, stub: Stub, file: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        result = evaluate.evaluate_raid(file, self.settings, detector="stub", out=out)
+        assert isinstance(result, RaidResult)
+        assert result.cells[0].rates[0].tpr.value is None  # blanks are read too
+        assert read_record(out / "evaluation.json", RaidResult) == result
+        rows = raid_rows()
+        scores = collect([score_of(row["generation"]) for row in rows])
+        ours = read_record(out / "raid_results.json", LeaderboardResults)
+        assert ours == raid_results(read_rows(file), scores, self.settings.fprs)
+        predictions = read_record(out / "predictions.json", tuple[Prediction, ...])
+        assert predictions[0] == Prediction(rows[0]["id"], score_of(rows[0]["generation"]))
+        assert len(predictions) == len(rows)
+        for name, value in (("evaluation.json", result), ("raid_results.json", ours)):
+            write_record(tmp_path / name, value)
+            assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
+
+    def test_a_file_without_labels_gives_scores(self, stub: Stub, tmp_path: Path) -> None:
+        path = write_json(tmp_path / "mine.jsonl", [{"text": "one 1.5"}, {"text": ""}])
+        result = evaluate.evaluate_raid(path, RaidSettings(), detector="stub")
+        assert isinstance(result, RaidScores)
+        assert not result.labelled
+        assert result.scores == (Prediction("1", 1.5), Prediction("2", None))
+        table = to_json(result)
+        assert list(table) == [
+            *("file", "detector", "predictions", "labelled", "note", "counts", "scores")
+        ]
+
+    def test_keys_stand_in_the_order_of_always(self, stub: Stub, file: Path) -> None:
+        table = evaluate_raid(file, RaidSettings(fprs=(0.1,)), detector="stub")
+        assert list(table) == [
+            *("file", "detector", "predictions", "labelled", "counts", "settings", "calibration"),
+            *("reported", "cells"),
+        ]
+        assert list(table["counts"]) == [
+            *("rows", "scored", "missing", "nan", "infinite", "extra", "extra_first")
+        ]
+        assert list(table["settings"]) == ["fprs", "calibrate_on", "share", "minimum", "seed"]
+        assert list(table["calibration"]["thresholds"][0]) == [
+            *("thresholds", "fpr", "domain", "threshold", "n_human")
+        ]
+        first = table["cells"][0]
+        assert list(first) == ["by", "value", "machine", "human", "auroc", "rates"]
+        assert list(first["auroc"]) == ["value", "low", "high", "n_human", "n_machine"]
+        assert list(first["rates"][0]) == [
+            *("thresholds", "fpr", "tpr", "tpr_scored", "fpr_achieved", "fpr_scored")
+        ]
+        assert list(first["rates"][0]["tpr"]) == ["value", "low", "high", "hits", "n", "sources"]
+
+    def test_the_verb_gives_it(self, stub: Stub, file: Path) -> None:
+        result = staged.evaluate_raid(file, detector="stub")
+        assert isinstance(result, staged.RaidResult)
+        assert result.reported == ReportedSide(human=120, machine=480)
+        assert result.settings == staged.RaidSettings()
+
+
 def labelled(rows: list[dict[str, str]], **spelled: object) -> list[dict[str, Any]]:
     """The unattacked rows of one domain as a user has them: a text and who wrote it."""
     human, machine = spelled.get("human", "human"), spelled.get("machine", "machine")
@@ -796,39 +871,39 @@ class TestRaidsOwnShape:
         result = raid_results(read_rows(file), scores, (0.1,))
         columns = ("domain", "attack", "model", "decoding", "repetition_penalty")
         assert (
-            len(result["scores"]) == 3**3 * 7
+            len(result.scores) == 3**3 * 7
         )  # decoding and penalty go together: 7 of their 9 combinations are there
-        for record in result["scores"]:
+        for record in result.scores:
             mine = [
                 r
                 for r in rows
-                if r["model"] != "human" and all(record[c] in ("all", r[c]) for c in columns)
+                if r["model"] != "human"
+                and all(getattr(record, c) in ("all", r[c]) for c in columns)
             ]
             human = [
                 score_of(r["generation"])
                 for r in rows
-                if r["model"] == "human" and record["domain"] in ("all", r["domain"])
+                if r["model"] == "human" and record.domain in ("all", r["domain"])
             ]
             tp = sum(
-                score_of(r["generation"]) >= result["thresholds"]["0.1"][r["domain"]] for r in mine
+                score_of(r["generation"]) >= result.thresholds["0.1"][r["domain"]] for r in mine
             )
-            assert record["accuracy"]["0.1"] == {
+            assert to_json(record.accuracy["0.1"]) == {
                 "tp": tp,
                 "fn": len(mine) - tp,
                 "accuracy": tp / len(mine),
             }
             machine = np.array([score_of(r["generation"]) for r in mine])[:, None]
-            assert record["auroc"] == pytest.approx(
+            assert record.auroc == pytest.approx(
                 float(((machine > human) + (machine == human) / 2).mean())
             )
-        assert all(0 < fpr <= 0.1 for fpr in result["fpr"]["0.1"].values())
+        assert all(0 < fpr <= 0.1 for fpr in result.fpr["0.1"].values())
 
     def test_incomplete_combinations_are_left_out(self, file: Path) -> None:
         rows = raid_rows()
         scores = collect([None if r["model"] == "mpt" else score_of(r["generation"]) for r in rows])
-        assert {
-            record["model"] for record in raid_results(read_rows(file), scores, (0.1,))["scores"]
-        } == {"gpt2"}
+        result = raid_results(read_rows(file), scores, (0.1,))
+        assert {record.model for record in result.scores} == {"gpt2"}
 
 
 class TestPlugIn:
@@ -924,7 +999,7 @@ def test_what_is_read_is_not_replaced(file: Path, tmp_path: Path) -> None:
     given.write_text("[]")
     for path, options in ((rows, {"detector": "lrr@mini-s"}), (file, {"predicted": given})):
         with pytest.raises(PlanError, match="is read here and would be replaced"):
-            evaluate_raid(path, RaidSettings(), out=tmp_path, **options)  # type: ignore[arg-type]
+            evaluate_raid(path, RaidSettings(), out=tmp_path, **options)
     assert rows.read_bytes() == file.read_bytes()
     assert given.read_text() == "[]"
 
@@ -1003,8 +1078,8 @@ def test_a_domain_of_attacked_people_alone_is_left_out(file: Path, tmp_path: Pat
     ]
     write_csv(tmp_path / "f.csv", rows)
     read = read_rows(tmp_path / "f.csv")
-    found = raid_results(read, collect([float(i) for i in range(len(read))]), (0.1,))
-    assert {row["domain"] for row in found["scores"]} == {*domains[1:], "all"}
+    result = raid_results(read, collect([float(i) for i in range(len(read))]), (0.1,))
+    assert {record.domain for record in result.scores} == {*domains[1:], "all"}
 
 
 def test_strings_that_are_not_utf_8(tmp_path: Path) -> None:
