@@ -224,8 +224,9 @@ def evaluate_raid(
 
     Example:
         >>> import staged
-        >>> report = staged.evaluate_raid("labelled.jsonl", detector="evidence")  # doctest: +SKIP
-        >>> report["cells"][0]  # doctest: +SKIP
+        >>> result = staged.evaluate_raid("mine.jsonl", detector="evidence")  # doctest: +SKIP
+        >>> if isinstance(result, staged.RaidResult):  # doctest: +SKIP
+        ...     print(result.cells[0].auroc.value)
     """
     from staged.raid import evaluate
     from staged.raid.settings import RaidSettings
