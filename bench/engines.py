@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from staged.model.gpt2.config import RELEASED, GPT2Config
+from staged.model.gpt2.config import GPT2_SIZES, GPT2Config
 
 TOP_K = 40
 
@@ -25,7 +25,7 @@ class Workload:
     """What is measured: `repeats` generations of `length` new tokens for each batch size."""
 
     model: str = "124M"
-    shape: GPT2Config = field(default_factory=lambda: RELEASED["gpt2"])
+    shape: GPT2Config = field(default_factory=lambda: GPT2_SIZES["gpt2"])
     length: int = 128
     batches: tuple[int, ...] = (1, 16, 64)
     repeats: int = 5

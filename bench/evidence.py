@@ -24,7 +24,7 @@ from rich.table import Table
 
 from staged.detectors.calibration.calibration import Calibration
 from staged.detectors.calibration.calibration_file import load_calibration
-from staged.detectors.calibration.error_rates import called
+from staged.detectors.calibration.error_rates import is_called_machine
 from staged.detectors.catalog import calibration_file, open_detector
 from staged.detectors.kinds.ensemble import Ensemble
 from staged.detectors.kinds.evidence import EvidenceDetector, scored_features
@@ -91,7 +91,9 @@ def by_calibration(
         ]
         for fpr in RATES:
             able = [
-                hit for hit in (called(calibration, *one, fpr) for one in mine) if hit is not None
+                hit
+                for hit in (is_called_machine(calibration, *one, fpr) for one in mine)
+                if hit is not None
             ]
             row |= {f"n_{kind}": len(mine), f"judged_{kind}": len(able)}
             row[f"{name}@{fpr:g}"] = rate(sum(able), len(able)) if able else None

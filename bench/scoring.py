@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.torch import save_file
 
-from staged.model.gpt2.config import RELEASED, GPT2Config
+from staged.model.gpt2.config import GPT2_SIZES, GPT2Config
 from staged.model.memory import forget_peak, peak_memory_mb
 from staged.storage.json_files import write_json
 
@@ -43,7 +43,7 @@ class Workload:
     """What is measured: `repeats` batches of `batch` texts of `length` tokens."""
 
     model: str = "124M"
-    shape: GPT2Config = field(default_factory=lambda: RELEASED["gpt2"])
+    shape: GPT2Config = field(default_factory=lambda: GPT2_SIZES["gpt2"])
     batch: int = 32
     length: int = 512
     repeats: int = 5

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from staged.model.devices import best_precision
-from staged.model.gpt2.config import RELEASED
+from staged.model.gpt2.config import GPT2_SIZES
 from staged.model.gpt2.packed import PackedGPT2
 from staged.model.gpt2.weights import shapes
 from staged.samples.decoders import load_decoder
@@ -87,9 +87,9 @@ def minis(samples: int, repeats: int) -> list[dict[str, Any]]:
 
 def random_decoder(size: str, rows: int) -> Decoder:
     """A released shape in int8 with random weights, made tensor by tensor."""
-    stream, sizes = torch.Generator().manual_seed(1), shapes(RELEASED[size])
+    stream, sizes = torch.Generator().manual_seed(1), shapes(GPT2_SIZES[size])
     return PackedGPT2(
-        RELEASED[size],
+        GPT2_SIZES[size],
         lambda key: torch.randn(sizes[key], generator=stream).mul_(0.02),
         precision="int8",
         rows=rows,

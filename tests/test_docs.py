@@ -183,10 +183,10 @@ def test_links_exist(link: str) -> None:
 
 
 def test_committed_plans_parse() -> None:
-    from staged.model.training.plan import read_plan
+    from staged.model.training.plan import read_training_plan
     from staged.studies.detection.plan import read_study
 
-    assert set(read_plan(find_plan("minis"))) == {
+    assert set(read_training_plan(find_plan("minis"))) == {
         "mini-s",
         "mini-m",
         "mini-l",

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from staged.attacks.kinds import ATTACKS, check_attacks
-from staged.attacks.table import CLEAN, Reading, Row, corrected, measured, under
+from staged.attacks.table import CLEAN, AttackedAs, AttackRate, corrected, measured, under
 from staged.detectors.calibration.calibration import Calibration, check_fpr
-from staged.detectors.calibration.error_rates import ALL, called, grouped
+from staged.detectors.calibration.error_rates import ALL, grouped, is_called_machine
 from staged.detectors.calibration.parts import domain_of, refuse_shared
 from staged.detectors.calibration.scoring import AT_ONCE, in_batches, scored
 from staged.detectors.contract import Detector
@@ -69,7 +69,7 @@ class StressSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stressed(Row):
+class Stressed(AttackRate):
     """A row of texts that could be called machine-written before the attack; tests are of groups of
     all lengths only.
 
@@ -176,14 +176,14 @@ def chosen(documents: Sequence[Document], settings: StressSettings) -> list[Docu
     return [document for i, document in enumerate(documents) if i in kept]
 
 
-def _readings(settings: StressSettings) -> list[Reading]:
+def _readings(settings: StressSettings) -> list[AttackedAs]:
     ways = (True, False) if settings.without_normalisation else (True,)
     return [(name, normalised) for normalised in ways for name in (CLEAN, *settings.attacks)]
 
 
 def tabulate(
     documents: Sequence[Document],
-    read: Mapping[Reading, Sequence[str]],
+    read: Mapping[AttackedAs, Sequence[str]],
     scores: Mapping[str, float],
     calibration: Calibration,
     fprs: Sequence[float],
@@ -201,7 +201,7 @@ def tabulate(
     def is_called(text: str, fpr: float) -> bool | None:
         of_kinds = (kinds or {}).get(text, ())
         words = comparable_words(text)
-        return called(calibration, scores[text], words, fpr, kinds=of_kinds)
+        return is_called_machine(calibration, scores[text], words, fpr, kinds=of_kinds)
 
     for label, written_by in LABELS.items():
         indices = [i for i, document in enumerate(documents) if document.label == label]

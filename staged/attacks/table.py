@@ -23,11 +23,11 @@ from staged.stats.judging import Hypothesis, judged
 
 CLEAN = "none"
 
-Reading = tuple[str, bool]  # attack, normalised
+AttackedAs = tuple[str, bool]  # attack, normalised
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AttackRate:
     """One group of texts under one attack at one nominal rate; all rates are fractions in [0, 1].
 
     Attributes:
@@ -63,10 +63,10 @@ class Row:
     p_holm: float | None = None
 
 
-AnyRow = TypeVar("AnyRow", bound=Row)
+AnyRate = TypeVar("AnyRate", bound=AttackRate)
 
 
-def under(documents: Iterable[Document], reading: Reading, *, seed: int) -> list[str]:
+def under(documents: Iterable[Document], reading: AttackedAs, *, seed: int) -> list[str]:
     """The documents' texts under an attack, normalised or not."""
     name, normalised = reading
     texts = [
@@ -77,13 +77,13 @@ def under(documents: Iterable[Document], reading: Reading, *, seed: int) -> list
 
 
 def measured(
-    row: AnyRow,
+    row: AnyRate,
     changed: Sequence[bool],
     before: Sequence[bool],
     after: Sequence[bool],
     *,
     tested: bool = True,
-) -> AnyRow:
+) -> AnyRate:
     """The row with its n and its rates.
 
     Args:
@@ -104,7 +104,7 @@ def measured(
     return replace(row, **numbers)
 
 
-def corrected(rows: Sequence[AnyRow]) -> list[AnyRow]:
+def corrected(rows: Sequence[AnyRate]) -> list[AnyRate]:
     """The table with Holm's correction over all its tests."""
     judgements = judged([None if row.p is None else Hypothesis(row.p) for row in rows])
     return [

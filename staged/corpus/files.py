@@ -10,7 +10,7 @@ from pathlib import Path
 from staged.corpus.embedded import EMBEDDED
 from staged.errors import CorpusError
 from staged.files.places import KINDS, first_fault_last, name_in, note_without_text, text_files
-from staged.files.texts import Reading, read_file
+from staged.files.texts import FileText, read_file
 from staged.records import HUMAN, MACHINE, Document
 from staged.settings import nearest
 
@@ -74,7 +74,7 @@ def _exists(path: Path) -> bool:
         return True
 
 
-def _is_meant(reading: Reading, path: Path, label: int, generated: bool) -> bool:
+def _is_meant(reading: FileText, path: Path, label: int, generated: bool) -> bool:
     """Whether a row is of the label asked for: of a labelled set of both kinds only its one half is
     meant.
     """
@@ -94,7 +94,7 @@ def _is_meant(reading: Reading, path: Path, label: int, generated: bool) -> bool
     return bool(row_label == label)
 
 
-def documents_of(reading: Reading, name: str, label: int, literal: bool) -> Iterator[Document]:
+def documents_of(reading: FileText, name: str, label: int, literal: bool) -> Iterator[Document]:
     """The text as a document, or its parts between `END_OF_TEXT`, numbered where there are
     several.
     """

@@ -46,7 +46,7 @@ class Trained(Detector, Protocol):
 
 
 @runtime_checkable
-class Reading(Protocol):
+class ReadsWithModel(Protocol):
     """A detector, or one of its readers, that reads the first `most_tokens` of a text's tokens with
     the language model `scorer`.
     """
@@ -171,7 +171,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenEvidence:
+class TokenRank:
     """One token of a text under a language model: characters start … end − 1 of the normalised
     text.
 

@@ -17,7 +17,7 @@ from staged.detectors.contract import (
     Explaining,
     Scored,
     Segment,
-    TokenEvidence,
+    TokenRank,
     Verdict,
 )
 from staged.detectors.coverage.reasons import is_unspaced
@@ -235,7 +235,7 @@ class Examiner:
             self.detector.word_weights(text) if isinstance(self.detector, ReadersDetector) else []
         )
 
-    def tokens(self, text: str) -> list[TokenEvidence]:
+    def tokens(self, text: str) -> list[TokenRank]:
         """A normalised text token by token, under the scorer; none without one."""
         return self.scorer.tokens(text) if self.scorer else []
 

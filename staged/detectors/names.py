@@ -35,8 +35,8 @@ HUB = {
     "roberta-large-openai-detector": "openai-community/roberta-large-openai-detector",
 }
 RELEASED_FILES = ("detector-base.pt", "detector-large.pt")
-RELEASED = (*HUB, *RELEASED_FILES)
-KNOWN = (*SHIPPED, *RENAMED, *ZERO_SHOT, *RELEASED)
+RELEASED_DETECTORS = (*HUB, *RELEASED_FILES)
+KNOWN = (*SHIPPED, *RENAMED, *ZERO_SHOT, *RELEASED_DETECTORS)
 
 Kind = Literal["shipped", "zero-shot", "released", "folder", "file", "hub", "unknown"]
 
@@ -81,7 +81,7 @@ def parse_name(given: str) -> DetectorName:
 def _kind(given: str, place: Path) -> Kind:
     if given in (*SHIPPED, *RENAMED):
         return "shipped"
-    if given in RELEASED:
+    if given in RELEASED_DETECTORS:
         return "released"
     match standing(place):
         case "folder":

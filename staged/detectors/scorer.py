@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from staged.detectors.contract import Detector, Reading, TokenEvidence
+from staged.detectors.contract import Detector, ReadsWithModel, TokenRank
 from staged.detectors.kinds.readers.detector import ReadersDetector
 from staged.detectors.kinds.zero_shot import MOST_TOKENS
 from staged.detectors.names import SCORER
-from staged.detectors.token_ranks import token_evidence
+from staged.detectors.token_ranks import token_ranks
 from staged.errors import CheckpointError
 from staged.model.causal import CausalLM, load_causal
 
@@ -24,13 +24,13 @@ class Scorer:
         self._model: CausalLM | None = None
         self._missing = ""  # why there is none
 
-    def tokens(self, text: str) -> list[TokenEvidence]:
+    def tokens(self, text: str) -> list[TokenRank]:
         """The tokens of a normalised text; none after `load` has said why.
 
         Raises:
             CheckpointError: the model is not installed.
         """
-        return [] if self._missing else token_evidence(self._load(), text, most_tokens=MOST_TOKENS)
+        return [] if self._missing else token_ranks(self._load(), text, most_tokens=MOST_TOKENS)
 
     def load(self) -> str:
         """Load the model, and say nothing; or say why no text will be shown token by token."""
@@ -47,7 +47,7 @@ class Scorer:
         return self._model
 
 
-def reading_of(detector: Detector) -> Reading | None:
+def reading_of(detector: Detector) -> ReadsWithModel | None:
     """What of a detector reads with a language model: itself, one of its readers, or nothing."""
     reader = detector.numbers if isinstance(detector, ReadersDetector) else detector
-    return reader if isinstance(reader, Reading) else None
+    return reader if isinstance(reader, ReadsWithModel) else None

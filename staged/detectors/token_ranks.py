@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from staged.detectors.contract import TokenEvidence
+from staged.detectors.contract import TokenRank
 from staged.model.causal import CausalLM
 from staged.model.gpt2.config import END_OF_TEXT
 
@@ -19,7 +19,7 @@ ROWS = 128  # positions whose logits are held at once
 
 
 @torch.inference_mode()
-def token_evidence(scorer: CausalLM, text: str, *, most_tokens: int) -> list[TokenEvidence]:
+def token_ranks(scorer: CausalLM, text: str, *, most_tokens: int) -> list[TokenRank]:
     """Rank, probability and alternatives of each token, in reading order.
 
     Args:
@@ -35,13 +35,11 @@ def token_evidence(scorer: CausalLM, text: str, *, most_tokens: int) -> list[Tok
     ids, spans = ids[: min(most_tokens, scorer.n_ctx)], spans[: min(most_tokens, scorer.n_ctx)]
     if not ids:
         return []
-    first = [TokenEvidence(*spans[0], None, None, ())] if not tokenizer.before else []
+    first = [TokenRank(*spans[0], None, None, ())] if not tokenizer.before else []
     return [*first, *_judged(scorer, ids, spans[1:])]
 
 
-def _judged(
-    scorer: CausalLM, ids: list[int], spans: list[tuple[int, int]]
-) -> Iterator[TokenEvidence]:
+def _judged(scorer: CausalLM, ids: list[int], spans: list[tuple[int, int]]) -> Iterator[TokenRank]:
     hidden_MC = scorer.hidden(torch.tensor([ids], device=scorer.head.device))[0, :-1]
     for start in range(0, len(spans), ROWS):
         chunk = hidden_MC[start : start + ROWS]
@@ -52,7 +50,7 @@ def _judged(
 
 def _of_rows(
     scorer: CausalLM, logits_MV: Tensor, targets_M: Tensor, spans: list[tuple[int, int]]
-) -> Iterator[TokenEvidence]:
+) -> Iterator[TokenRank]:
     own_M1 = logits_MV.gather(1, targets_M[:, None])
     ranks = ((logits_MV > own_M1).sum(1) + 1).tolist()
     total_M1 = logits_MV.logsumexp(1, keepdim=True)
@@ -65,4 +63,4 @@ def _of_rows(
         alternatives = tuple(
             (scorer.tokenizer.decode([i]) or END_OF_TEXT, q) for i, q in zip(ids, ps, strict=True)
         )
-        yield TokenEvidence(a, b, rank, p, alternatives)
+        yield TokenRank(a, b, rank, p, alternatives)

@@ -81,7 +81,7 @@ def writable(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Reading:
+class FileText:
     """One text that a file holds.
 
     Attributes:
@@ -94,7 +94,7 @@ class Reading:
     row: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_file(path: Path, *, advice: str = SAVE) -> Iterator[Reading]:
+def read_file(path: Path, *, advice: str = SAVE) -> Iterator[FileText]:
     """The texts of one file: of `ROWS` one a row, under "text", empty ones among them; any other
     file is one text.
 
@@ -102,10 +102,10 @@ def read_file(path: Path, *, advice: str = SAVE) -> Iterator[Reading]:
         CorpusError: as `read_text`, `read_rows` and `row_text`.
     """
     if path.suffix.lower() not in ROWS:
-        yield Reading(read_text(path, advice=advice))
+        yield FileText(read_text(path, advice=advice))
         return
     for number, row in read_rows(path):
-        yield Reading(row_text(row, f"{path}, row {number}"), number, row)
+        yield FileText(row_text(row, f"{path}, row {number}"), number, row)
 
 
 def row_text(row: Mapping[str, Any], where: str, *, under: Sequence[str] = ("text",)) -> str:

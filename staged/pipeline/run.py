@@ -28,7 +28,7 @@ from staged.pipeline.stage import Stage
 from staged.storage.stage_folders import build, fingerprint, is_complete
 
 # (stage, share done in [0, 1]); 1.0 comes exactly once a stage
-Report = Callable[[Stage, float], None]
+StageProgress = Callable[[Stage, float], None]
 _messages: Any = None
 
 
@@ -37,7 +37,7 @@ def run_stages(
     stages: Sequence[Stage],
     *,
     workers: int = 1,
-    report: Report = lambda stage, share: None,
+    report: StageProgress = lambda stage, share: None,
 ) -> int:
     """Make every stage's folder below `root` that is not already complete and current.
 
@@ -80,7 +80,7 @@ def run_stages(
 
 
 def _next(
-    root: Path, order: TopologicalSorter[str], by_name: Mapping[str, Stage], report: Report
+    root: Path, order: TopologicalSorter[str], by_name: Mapping[str, Stage], report: StageProgress
 ) -> list[Stage]:
     """The stages that can be made now; those that are complete and current are reported, without
     starting a worker, and what waited for them is looked at in turn.
@@ -130,7 +130,9 @@ def _workers(root: Path, count: int) -> Iterator[tuple[ProcessPoolExecutor, Any]
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def run_here(root: Path, stage: Stage, *, report: Report = lambda stage, share: None) -> bool:
+def run_here(
+    root: Path, stage: Stage, *, report: StageProgress = lambda stage, share: None
+) -> bool:
     """Make one stage's folder in this process; True when there was work to do."""
     worked = _make(root, stage, lambda share: report(stage, share))
     report(stage, 1.0)
@@ -181,7 +183,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _relay(messages: Any, stages: dict[str, Stage], report: Report) -> None:
+def _relay(messages: Any, stages: dict[str, Stage], report: StageProgress) -> None:
     while True:
         try:
             name, share = messages.get_nowait()

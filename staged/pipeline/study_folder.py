@@ -20,7 +20,7 @@ from staged.storage.versions import versions
 from staged.storage.writing import disk_errors, locked
 
 # (all stages, the one that moved, its share done in [0, 1])
-Report = Callable[[Sequence[Stage], Stage, float], None]
+StudyProgress = Callable[[Sequence[Stage], Stage, float], None]
 
 
 class Study(ABC):
@@ -69,7 +69,7 @@ def carry_out(
     study: Study,
     *,
     workers: int = 1,
-    report: Report = lambda stages, stage, share: None,
+    report: StudyProgress = lambda stages, stage, share: None,
 ) -> bool:
     """Make or complete a study's folder.
 

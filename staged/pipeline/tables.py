@@ -11,21 +11,21 @@ import pyarrow.parquet as pq
 
 from staged.errors import ArtifactError
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 
 
-def write_table(path: Path, rows: Sequence[Row]) -> None:
+def write_table(path: Path, rows: Sequence[TableRow]) -> None:
     pq.write_table(pa.Table.from_pylist(rows), path)
 
 
-def read_table(path: Path) -> list[Row]:
+def read_table(path: Path) -> list[TableRow]:
     """The rows as they were written.
 
     Raises:
         ArtifactError: the file is missing or damaged.
     """
     try:
-        rows: list[Row] = pq.read_table(path).to_pylist()
+        rows: list[TableRow] = pq.read_table(path).to_pylist()
         return rows
     except (OSError, pa.ArrowException) as error:
         raise ArtifactError(

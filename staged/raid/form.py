@@ -24,7 +24,7 @@ from staged.settings import nearest
 
 HUMAN_MODEL, UNATTACKED = "human", "none"
 GROUPS = ("domain", "model", "decoding", "repetition_penalty", "attack")
-LABELS = ("source_id", *GROUPS)
+LABEL_COLUMNS = ("source_id", *GROUPS)
 LABEL = "label"
 ALSO_CALLED = {"generation": ("text",), "source_id": ("source",)}
 # where a row says none
@@ -60,8 +60,8 @@ class Form:
         """The label columns that rows have in the end; none where the file does not say who wrote
         its texts.
         """
-        whole = LABEL in self.columns or set(LABELS) <= set(self.columns)
-        return tuple(dict.fromkeys((*LABELS, *self.also))) if whole else ()
+        whole = LABEL in self.columns or set(LABEL_COLUMNS) <= set(self.columns)
+        return tuple(dict.fromkeys((*LABEL_COLUMNS, *self.also))) if whole else ()
 
     @property
     def read(self) -> list[str]:
@@ -138,24 +138,25 @@ def form_of(
     """
     spelled = {name.strip().lower(): name for name in reversed(names)}
     columns = {}
-    for name in ("id", "generation", *LABELS, LABEL):
+    for name in ("id", "generation", *LABEL_COLUMNS, LABEL):
         called = [call for call in (name, *ALSO_CALLED.get(name, ())) if call in spelled]
         if called:
             columns[name] = spelled[called[0]]
-    of_raid = [name for name in LABELS if name in spelled]
-    if len(of_raid) == len(LABELS) or LABEL not in columns:
+    of_raid = [name for name in LABEL_COLUMNS if name in spelled]
+    if len(of_raid) == len(LABEL_COLUMNS) or LABEL not in columns:
         columns.pop(LABEL, None)
         numbered = "text" in spelled and not of_raid and "generation" not in spelled
-        _require(path, names, columns, [] if numbered else ["id"], LABELS if of_raid else ())
+        _require(path, names, columns, [] if numbered else ["id"], LABEL_COLUMNS if of_raid else ())
     if texts:
         _require(path, names, columns, ["generation"] if of_raid else ["text"])
     if not of_raid and LABEL not in columns:
         return Form({name: columns[name] for name in ("id", "generation") if name in columns})
-    kept = tuple(name for name in also if name not in LABELS)
+    kept = tuple(name for name in also if name not in LABEL_COLUMNS)
     for name in kept:
         if name not in names:
             raise CorpusError(
-                f"{path}: no column {name!r} to calibrate on; {nearest(name, (*LABELS, *names))}"
+                f"{path}: no column {name!r} to calibrate on;"
+                f" {nearest(name, (*LABEL_COLUMNS, *names))}"
             )
     return Form(columns, kept)
 
@@ -177,5 +178,5 @@ def _require(
             f"{path}: column {lacking[0]!r} is missing; its columns are"
             f" {', '.join(map(repr, names))}{hint};"
             " texts of your own need 'text' and 'label' (human or machine), RAID's columns are id,"
-            f" generation, {', '.join(LABELS)}"
+            f" generation, {', '.join(LABEL_COLUMNS)}"
         )

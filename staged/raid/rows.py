@@ -25,11 +25,10 @@ import pyarrow.parquet as pq
 
 from staged.errors import CorpusError, first_line
 from staged.files.texts import json_lines
-from staged.raid.form import GROUPS, HUMAN_MODEL, LABELS, UNATTACKED, form_of
+from staged.raid.form import GROUPS, HUMAN_MODEL, UNATTACKED, form_of
 
 __all__ = [
     "GROUPS",
-    "LABELS",
     "UNATTACKED",
     "Column",
     "Rows",

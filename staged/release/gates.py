@@ -15,7 +15,7 @@ from staged.release.card.card import card_of
 from staged.release.card.measured import Effect, Evidence, rate_of
 from staged.release.card.paragraphs import Words
 from staged.release.outcomes import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome
-from staged.release.plan import Gate, Stage
+from staged.release.plan import Gate, ReleaseStage
 
 __all__ = ["judge"]
 
@@ -30,8 +30,8 @@ class Rise(NamedTuple):
 
 def judge(
     gate: Gate,
-    stage: Stage,
-    last: Stage | None,
+    stage: ReleaseStage,
+    last: ReleaseStage | None,
     evidence: Evidence,
     words: Words,
     broken: Sequence[str] = (),
@@ -58,7 +58,7 @@ def judge(
     return Outcome(title, AT_ADVANCE, "made and verified while the package is built")
 
 
-def _detection(gate: Gate, title: str, stage: Stage, evidence: Evidence) -> Outcome:
+def _detection(gate: Gate, title: str, stage: ReleaseStage, evidence: Evidence) -> Outcome:
     id = gate.cell_id(stage.name)
     cell = evidence.cells.get(id)
     measured = None if cell is None else rate_of(cell, gate.field)
@@ -75,7 +75,9 @@ def _detection(gate: Gate, title: str, stage: Stage, evidence: Evidence) -> Outc
     return Outcome(title, MET if met else NOT_MET, f"{figure(*measured, form='.3f')}, {n}", (id,))
 
 
-def _bias(gate: Gate, title: str, stage: Stage, last: Stage | None, evidence: Evidence) -> Outcome:
+def _bias(
+    gate: Gate, title: str, stage: ReleaseStage, last: ReleaseStage | None, evidence: Evidence
+) -> Outcome:
     now = _effects(evidence, stage)
     before = {} if last is None else _effects(evidence, last)
     missing = [
@@ -162,12 +164,12 @@ def _shown(rise: Rise) -> str:
     )
 
 
-def _effects(evidence: Evidence, stage: Stage) -> dict[tuple[str, str], Effect]:
+def _effects(evidence: Evidence, stage: ReleaseStage) -> dict[tuple[str, str], Effect]:
     return {(one.probe, one.groups): one for one in evidence.effects if one.model == stage.name}
 
 
 def _credibility(
-    gate: Gate, title: str, stage: Stage, last: Stage | None, evidence: Evidence
+    gate: Gate, title: str, stage: ReleaseStage, last: ReleaseStage | None, evidence: Evidence
 ) -> Outcome:
     by_model = {one.model: one for one in evidence.credibility}
     missing = [one.name for one in (stage, last) if one is not None and one.name not in by_model]
@@ -213,7 +215,7 @@ def _rise(evidence: Evidence, now: str, before: str) -> tuple[float, float, floa
     return None
 
 
-def _card(gate: Gate, title: str, stage: Stage, evidence: Evidence, words: Words) -> Outcome:
+def _card(gate: Gate, title: str, stage: ReleaseStage, evidence: Evidence, words: Words) -> Outcome:
     if stage.name not in evidence.models:
         return Outcome(title, NOT_MEASURED, f"{stage.name} is in no study; run `staged study`")
     blanks = [

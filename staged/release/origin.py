@@ -10,7 +10,7 @@ from staged.cells import CELLS
 from staged.errors import ReleaseError
 from staged.model.formats.layouts import model_files
 from staged.notes import note
-from staged.release.plan import Release, Stage
+from staged.release.plan import Release, ReleaseStage
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 from staged.storage.marks import MANIFEST
@@ -20,7 +20,7 @@ from staged.studies.detection.results import AGAIN, STUDY, StudyFacts
 __all__ = ["check_origin", "corpora_of", "study_of"]
 
 
-def check_origin(release: Release, stage: Stage, model: Path, detector: Path) -> None:
+def check_origin(release: Release, stage: ReleaseStage, model: Path, detector: Path) -> None:
     """Refuse a model other than the studies measured under this name, and a detector of another run
     or changed since.
 

@@ -20,7 +20,7 @@ __all__ = [
     "SIGNATURE",
     "Gate",
     "Release",
-    "Stage",
+    "ReleaseStage",
     "read_release",
 ]
 
@@ -82,7 +82,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Stage:
+class ReleaseStage:
     """One size: a package is built of its model, the detector of its output, and the evidence."""
 
     name: str
@@ -101,7 +101,7 @@ class Release:
     licence: Path
     words: Path
     evidence: tuple[Path, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[ReleaseStage, ...]
 
 
 @dataclass(frozen=True)
@@ -147,14 +147,14 @@ def _tables(table: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]
     return found
 
 
-def _stage(table: dict[str, Any], shared: tuple[Gate, ...], path: Path) -> Stage:
+def _stage(table: dict[str, Any], shared: tuple[Gate, ...], path: Path) -> ReleaseStage:
     own = tuple(_gate(one, f"{path} [[stages.gates]]") for one in _tables(table, "gates", path))
-    stage = from_table(Stage, table, where=f"{path} [[stages]]")
+    stage = from_table(ReleaseStage, table, where=f"{path} [[stages]]")
     if not stage.name or Path(stage.name).name != stage.name or stage.name.startswith("."):
         raise PlanError(f"{path} [[stages]]: name {stage.name!r} must be a plain folder name")
     here = path.parent
     model = str(here / stage.model) if (here / stage.model).is_dir() else stage.model
-    return Stage(stage.name, model, str(here / stage.detector), (*shared, *own))
+    return ReleaseStage(stage.name, model, str(here / stage.detector), (*shared, *own))
 
 
 def _gate(table: dict[str, Any], where: str) -> Gate:

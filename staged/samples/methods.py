@@ -70,7 +70,7 @@ NAMED = {
     "nucleus": Method("nucleus", top_p=NUCLEUS_RANGE),
     "greedy": Method("greedy", temperature=0.0),
 }
-RELEASED = "+released"  # at the end of a method's name
+RELEASED_SUFFIX = "+released"  # at the end of a method's name
 PART = re.compile(r"(temperature|top-k|top-p)-(\d+(?:\.\d+)?(?:e-?\d+)?)")
 
 
@@ -83,8 +83,8 @@ def method(name: str) -> Method:
     Raises:
         SamplingError: no such method.
     """
-    if name.endswith(RELEASED) and not name.endswith(2 * RELEASED):
-        return under(method(name.removesuffix(RELEASED)), "released")
+    if name.endswith(RELEASED_SUFFIX) and not name.endswith(2 * RELEASED_SUFFIX):
+        return under(method(name.removesuffix(RELEASED_SUFFIX)), "released")
     if name in NAMED:
         return NAMED[name]
     values: dict[str, float] = {}
@@ -106,9 +106,11 @@ def under(chosen: Method, semantics: str) -> Method:
     Raises:
         SamplingError: unknown semantics.
     """
-    name = chosen.name.removesuffix(RELEASED)
+    name = chosen.name.removesuffix(RELEASED_SUFFIX)
     return replace(
-        chosen, name=name + RELEASED if semantics == "released" else name, semantics=semantics
+        chosen,
+        name=name + RELEASED_SUFFIX if semantics == "released" else name,
+        semantics=semantics,
     )
 
 

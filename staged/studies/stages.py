@@ -16,9 +16,9 @@ from staged.corpus.learned import write_learned
 from staged.detectors.catalog import load_detector
 from staged.model.bpe import BPE, load_bpe
 from staged.model.checkpoints import MINIS, model_folder, own_folder
-from staged.model.formats.layouts import keyed, tokenizer_files, weight_files
+from staged.model.formats.layouts import as_stage_inputs, tokenizer_files, weight_files
 from staged.pipeline.stage import Inputs, Stage, unrecorded
-from staged.pipeline.tables import Row, write_table
+from staged.pipeline.tables import TableRow, write_table
 from staged.progress import Progress
 from staged.records import HUMAN, Document
 from staged.storage.marks import CHECKPOINT
@@ -52,7 +52,7 @@ class Corpus(Stage):
 
     @property
     def files(self) -> Inputs:
-        return keyed("tokenizer", tokenizer_files(model_folder(self.model)))
+        return as_stage_inputs("tokenizer", tokenizer_files(model_folder(self.model)))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def encoder_files(base: str) -> Inputs:
     """The weights that a detector starts from; none where they are not on this machine."""
     if not (base.lower() in MINIS or own_folder(base)):  # a name on the hub
         return {}
-    return keyed("base", weight_files(model_folder(base)))
+    return as_stage_inputs("base", weight_files(model_folder(base)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,12 +166,12 @@ class Scores(Stage):
         """How many sets of texts there are."""
 
     @abstractmethod
-    def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[Row]]]:
+    def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[TableRow]]]:
         """Texts, and of each its row but for the score."""
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         detector = load_detector(inputs[self.detector.name], bulk=True)
-        rows: list[Row] = []
+        rows: list[TableRow] = []
         for done, (texts, about) in enumerate(self.sets(inputs), start=1):
             scores = detector.score(texts)
             rows += [row | {"score": score} for row, score in zip(about, scores, strict=True)]

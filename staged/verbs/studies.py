@@ -13,7 +13,7 @@ from staged.progress import NamedProgress, Progress, silent
 from staged.threads import processors
 
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
-    from staged.pipeline.study_folder import Report
+    from staged.pipeline.study_folder import StudyProgress
     from staged.studies.bias.plan import BiasSettings
     from staged.studies.bias.results import BiasResult, Tally
     from staged.studies.finished import FinishedStudy
@@ -43,7 +43,7 @@ def study(
     attacks: bool = False,
     literal: bool = False,
     workers: int = 0,
-    progress: Report = lambda stages, stage, share: None,
+    progress: StudyProgress = lambda stages, stage, share: None,
 ) -> FinishedStudy:
     """Run a release study: corpus, samples, detectors, cells, report. Killed and called again, it
     continues; a finished study in `out` is only read.
@@ -92,7 +92,12 @@ def study(
 
 
 def _release(
-    plan: Path, out: Path, flags: dict[str, Any], attacks: bool, workers: int, progress: Report
+    plan: Path,
+    out: Path,
+    flags: dict[str, Any],
+    attacks: bool,
+    workers: int,
+    progress: StudyProgress,
 ) -> None:
     from staged.attacks.kinds import ATTACKS
     from staged.studies.detection.plan import read_study
@@ -103,7 +108,9 @@ def _release(
     run_study(out, settings, workers=workers, report=progress)
 
 
-def _finetune(plan: Path, out: Path, flags: dict[str, Any], workers: int, progress: Report) -> None:
+def _finetune(
+    plan: Path, out: Path, flags: dict[str, Any], workers: int, progress: StudyProgress
+) -> None:
     from staged.studies.finetune.plan import read_finetune
     from staged.studies.finetune.study import run_finetune
 
@@ -247,7 +254,7 @@ def train_detector(
         >>> staged.detect("a text", detector=str(folder))  # doctest: +SKIP
     """
     from staged.plans.shipped import find_plan
-    from staged.training.evidence.plan import read_plan
+    from staged.training.evidence.plan import read_detector_plan
     from staged.training.evidence.training import build_detector
     from staged.training.readers.detector import build_readers
     from staged.training.readers.plan import is_of_readers, read_readers
@@ -257,7 +264,7 @@ def train_detector(
     if is_of_readers(file):
         build_readers(place, read_readers(file), device=device, progress=progress)
     else:
-        build_detector(place, read_plan(file), device=device, progress=progress)
+        build_detector(place, read_detector_plan(file), device=device, progress=progress)
     return place / "detector"
 
 

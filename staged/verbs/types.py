@@ -16,7 +16,7 @@ from staged.detectors.contract import (
     Opinion,
     Scored,
     Segment,
-    TokenEvidence,
+    TokenRank,
     Trained,
     Verdict,
 )
@@ -29,10 +29,11 @@ from staged.model.checkpoints import load_model
 from staged.model.gpt2.model import GPT2
 from staged.model.reading.evaluate import Evaluation
 from staged.model.training.plan import FINE_TUNING, TrainSettings
-from staged.model.training.plan import read_plan as read_training_plan
+from staged.model.training.plan import read_training_plan as read_training_plan
 from staged.model.training.record import TrainingRecord
 from staged.model.training.run import TrainStep
 from staged.pipeline.stage import Stage
+from staged.pipeline.study_folder import StudyProgress
 from staged.raid.evaluate import raid_detector
 from staged.raid.results import RaidResult, RaidScores
 from staged.raid.settings import RaidSettings
@@ -89,10 +90,11 @@ __all__ = [
     "StressReport",
     "StressSettings",
     "Stressed",
+    "StudyProgress",
     "Survey",
     "SurveySettings",
     "Tally",
-    "TokenEvidence",
+    "TokenRank",
     "TrainSettings",
     "TrainStep",
     "Trained",

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from staged.detectors.calibration.calibration import humans_needed
-from staged.detectors.contract import Segment, TokenEvidence, Verdict
+from staged.detectors.contract import Segment, TokenRank, Verdict
 from staged.errors import PlanError
 from staged.web.limits import RefusedError
 from staged.web.worker import Check
@@ -40,7 +40,7 @@ class Examining(Protocol):
         """Parts of a normalised text, each with its own verdict."""
         ...
 
-    def tokens(self, text: str) -> list[TokenEvidence]:
+    def tokens(self, text: str) -> list[TokenRank]:
         """Tokens of a normalised text, in order."""
         ...
 
@@ -98,7 +98,7 @@ class Examination:
 
     verdict: Verdict
     segments: Sequence[Segment]
-    tokens: Sequence[TokenEvidence]
+    tokens: Sequence[TokenRank]
     human: Sequence[float]
     machine: Sequence[float]
     counts: tuple[int, int]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from staged.detectors.contract import GLTR_BUCKETS, TokenEvidence
+from staged.detectors.contract import GLTR_BUCKETS, TokenRank
 from staged.pages.figures import signed
 
 if TYPE_CHECKING:  # which imports a model's library
@@ -57,7 +57,7 @@ def bucket_of(rank: int | None) -> int | None:
     return None if rank is None else sum(rank > edge for edge in GLTR_BUCKETS)
 
 
-def pieces(text: str, tokens: Sequence[TokenEvidence]) -> Iterator[Piece]:
+def pieces(text: str, tokens: Sequence[TokenRank]) -> Iterator[Piece]:
     """The text up to the last token, cut at tokens; what lies between them says nothing.
 
     Several tokens may share a character, as an emoji's bytes do: the first of them speaks for it.
@@ -77,7 +77,7 @@ def pieces(text: str, tokens: Sequence[TokenEvidence]) -> Iterator[Piece]:
         at = max(at, token.end)
 
 
-def title_of(token: TokenEvidence) -> str:
+def title_of(token: TokenRank) -> str:
     """Rank and probability, then on a second line the alternatives; empty without a rank."""
     if token.rank is None or token.probability is None:
         return ""
@@ -95,7 +95,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.{0 if share >= 0.1 else 1 if share >= 0.01 else 2}f}%"
 
 
-def legend(tokens: Sequence[TokenEvidence]) -> list[tuple[int, str, int, str]]:
+def legend(tokens: Sequence[TokenRank]) -> list[tuple[int, str, int, str]]:
     """(bucket, name, tokens, their share) for each bucket."""
     counts = Counter(bucket_of(token.rank) for token in tokens)
     ranked = sum(count for bucket, count in counts.items() if bucket is not None)

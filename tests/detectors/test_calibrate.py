@@ -17,7 +17,7 @@ from scipy import stats
 from staged.detectors.calibration import human_scores
 from staged.detectors.calibration.calibration import Calibration, fit_calibration, humans_needed
 from staged.detectors.calibration.calibration_file import load_calibration
-from staged.detectors.calibration.error_rates import achieved_rates, promised
+from staged.detectors.calibration.error_rates import achieved_rates, expected_fpr
 from staged.detectors.contract import HUMAN_LIKE, MACHINE_WRITTEN, NOT_ENOUGH
 from staged.errors import ArtifactError, CheckpointError
 from staged.stats.thresholds import threshold_at_fpr
@@ -185,7 +185,7 @@ class TestPromised:
         """
         stream = np.random.default_rng(7)
         true = [1 - threshold_at_fpr(stream.uniform(size=199).tolist(), 0.05) for _ in range(4000)]
-        mean, low, high = promised(199, 0.05) or (0.0, 0.0, 0.0)
+        mean, low, high = expected_fpr(199, 0.05) or (0.0, 0.0, 0.0)
         assert mean == pytest.approx(0.05)
         assert np.mean(true) == pytest.approx(mean, abs=0.001)
         assert [np.mean(true < np.float64(low)), np.mean(true > np.float64(high))] == pytest.approx(
@@ -193,8 +193,8 @@ class TestPromised:
         )
 
     def test_too_few(self) -> None:
-        assert promised(98, 0.01) is None
-        assert promised(99, 0.01) is not None
+        assert expected_fpr(98, 0.01) is None
+        assert expected_fpr(99, 0.01) is not None
 
 
 class TestAchieved:

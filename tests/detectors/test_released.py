@@ -21,7 +21,7 @@ from transformers import AutoTokenizer, RobertaConfig, RobertaForSequenceClassif
 from staged.detectors.catalog import load_detector, open_detector
 from staged.detectors.kinds import released
 from staged.detectors.kinds.released import load_original, load_released, shape_of
-from staged.detectors.names import KNOWN, RELEASED
+from staged.detectors.names import KNOWN, RELEASED_DETECTORS
 from staged.errors import CheckpointError
 from staged.model.formats.file_tensor import HeldTensor
 from staged.model.sources import repositories as download
@@ -342,7 +342,7 @@ class TestHubLayout:
 
 class TestCatalog:
     def test_every_released_name_is_there(self) -> None:
-        assert set(RELEASED) <= set(KNOWN)
+        assert set(RELEASED_DETECTORS) <= set(KNOWN)
 
     @pytest.mark.parametrize(
         ("name", "says"),

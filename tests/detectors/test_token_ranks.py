@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from staged.detectors.contract import TokenEvidence
-from staged.detectors.token_ranks import ALTERNATIVES, token_evidence
+from staged.detectors.contract import TokenRank
+from staged.detectors.token_ranks import ALTERNATIVES, token_ranks
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal
 from tests.conftest import prose
@@ -31,8 +31,8 @@ def folder(
     )
 
 
-def read(folder: Path, text: str, most_tokens: int = 1000) -> list[TokenEvidence]:
-    return token_evidence(load_causal(str(folder)), text, most_tokens=most_tokens)
+def read(folder: Path, text: str, most_tokens: int = 1000) -> list[TokenRank]:
+    return token_ranks(load_causal(str(folder)), text, most_tokens=most_tokens)
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ from staged.model.bpe import BPE, load_bpe, train_bpe
 from staged.model.checkpoints import MINIS, load_model, model_folder, save_model
 from staged.model.formats.layouts import model_files, weight_files
 from staged.model.formats.safetensors import read_safetensors, write_safetensors
-from staged.model.gpt2.config import RELEASED, GPT2Config
+from staged.model.gpt2.config import GPT2_SIZES, GPT2Config
 from staged.model.gpt2.model import GPT2, initialise
 from staged.model.gpt2.weights import shapes
 from staged.model.sources.repositories import SUMS
@@ -404,7 +404,7 @@ print((peak() - before) / sum(p.numel() * p.element_size() for p in model.parame
 
 @pytest.mark.slow
 def test_the_largest_size_is_built_once_in_bf16() -> None:
-    config = RELEASED["gpt2-xl"]
+    config = GPT2_SIZES["gpt2-xl"]
     with torch.device("meta"):
         model = GPT2(config).bfloat16()
     model = model.to_empty(device="cpu")
@@ -442,9 +442,9 @@ class TestShippedModels:
 
     def test_trained_as_the_committed_plan_says(self) -> None:
         from staged.corpus.build import CorpusSettings
-        from staged.model.training.plan import TrainSettings, read_plan
+        from staged.model.training.plan import TrainSettings, read_training_plan
 
-        for name, settings in read_plan(find_plan("minis")).items():
+        for name, settings in read_training_plan(find_plan("minis")).items():
             facts = json.loads((model_folder(name) / "training.json").read_text())
             recorded = facts["settings"] | {"corpus": CorpusSettings(**facts["settings"]["corpus"])}
             assert TrainSettings(**recorded) == settings, name

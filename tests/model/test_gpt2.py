@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE
 from staged.model.checkpoints import MINIS, load_model, model_folder, save_model
-from staged.model.gpt2.config import RELEASED, GPT2Config
+from staged.model.gpt2.config import GPT2_SIZES, GPT2Config
 from staged.model.gpt2.model import GPT2, Cache, Dropout, causal_mask, initialise
 from staged.samples.engine import generate
 from staged.samples.methods import method
@@ -35,7 +35,7 @@ CAUSAL_MINIS = [name for name in MINIS if name != "roberta-mini"]
     ],
 )
 def test_parameter_counts_of_the_release(name: str, parameters: int) -> None:
-    config = RELEASED[name]
+    config = GPT2_SIZES[name]
     assert config.parameters == parameters
     with torch.device("meta"):
         assert sum(weight.numel() for weight in GPT2(config).parameters()) == parameters

@@ -254,11 +254,11 @@ for token in range(20):
 print(json.dumps([peak_memory_mb("cpu"), bool(torch.isfinite(logits).all())]))
 """
     from staged.model.formats.safetensors import write_safetensors
-    from staged.model.gpt2.config import RELEASED
+    from staged.model.gpt2.config import GPT2_SIZES
     from staged.model.gpt2.weights import shapes
 
     stream = torch.Generator().manual_seed(6)
-    sizes = shapes(RELEASED["gpt2-xl"])
+    sizes = shapes(GPT2_SIZES["gpt2-xl"])
     weights = lambda key: torch.randn(sizes[key], generator=stream) * 0.02  # noqa: E731
     write_safetensors(tmp_path / "model.safetensors", sizes, torch.bfloat16, weights)
     run = subprocess.run(

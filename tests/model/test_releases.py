@@ -13,7 +13,7 @@ from staged.detectors.kinds.roberta import load_classifier
 from staged.detectors.names import parse_name
 from staged.errors import CheckpointError
 from staged.model.checkpoints import model_folder, own_folder
-from staged.model.gpt2.config import RELEASED
+from staged.model.gpt2.config import GPT2_SIZES
 from staged.model.sources.places import is_written_as_path
 from staged.model.sources.releases import RELEASES, aliases, is_repository, released
 
@@ -42,7 +42,7 @@ def test_facts_of_the_four_sizes() -> None:
     parameters = [124_439_808, 354_823_168, 774_030_080, 1_557_611_200]
     assert [one.config.parameters for one in RELEASES] == parameters
     assert [round(count / 1e6) for count in parameters] == [int(one.size[:-1]) for one in RELEASES]
-    assert [one.config for one in RELEASES] == list(RELEASED.values())
+    assert [one.config for one in RELEASES] == list(GPT2_SIZES.values())
     assert len({name.lower() for name in aliases()}) == len(aliases())
 
 

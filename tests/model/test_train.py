@@ -35,7 +35,7 @@ from staged.model.training.plan import (
     FINE_TUNING,
     TrainSettings,
     chosen_runs,
-    read_plan,
+    read_training_plan,
     with_flags,
 )
 from staged.model.training.run import TrainStep
@@ -551,7 +551,7 @@ def test_a_file_where_the_model_should_go_is_said_at_once(
 def test_bad_plans(tmp_path: Path, toml: str, says: str) -> None:
     (tmp_path / "plan.toml").write_text(toml)
     with pytest.raises(PlanError, match=says):
-        read_plan(tmp_path / "plan.toml")
+        read_training_plan(tmp_path / "plan.toml")
 
 
 def test_a_run_has_the_common_corpus_with_its_own_changes(tmp_path: Path) -> None:
@@ -560,7 +560,7 @@ def test_a_run_has_the_common_corpus_with_its_own_changes(tmp_path: Path) -> Non
         " = 128\n"
     )
     (tmp_path / "plan.toml").write_text(plan, encoding="utf-8")
-    runs = read_plan(tmp_path / "plan.toml")
+    runs = read_training_plan(tmp_path / "plan.toml")
     assert [(one.corpus.source, one.corpus.budget_tokens) for one in runs.values()] == [
         ("my-texts", 64),
         ("my-texts", 128),

@@ -21,7 +21,7 @@ from staged.release.package.signing import make_keys
 from staged.storage.records import read_record, to_json, write_record
 from staged.studies.bias.plan import BiasSettings
 from staged.studies.bias.prompts import read_terms
-from staged.studies.bias.results import BiasResult, Row, Sentence, SentencePairs
+from staged.studies.bias.results import BiasComparison, BiasResult, Sentence, SentencePairs
 from staged.studies.detection.results import (
     Comparison,
     Finding,
@@ -125,7 +125,7 @@ def write_bias(folder: Path, half: float = 0.1, **effects: float) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     place = ("respect", "gender", "women", "men", "sentiment", 500)
     rows = [
-        Row(
+        BiasComparison(
             (model,),
             *place,
             *(0.1, 0.0, 0.2),

@@ -18,7 +18,7 @@ from staged.release.card.render import card_html, card_markdown
 from staged.release.decision import decide, decision_markdown
 from staged.release.gates import judge
 from staged.release.outcomes import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome
-from staged.release.plan import Gate, Stage, read_release
+from staged.release.plan import Gate, ReleaseStage, read_release
 from staged.storage.json_files import read_json, write_json
 from staged.survey.results import Difference
 from tests.release.conftest import (
@@ -31,13 +31,13 @@ from tests.release.conftest import (
     write_survey,
 )
 
-SMALL, LARGE = Stage("small", "m", "d"), Stage("large", "m", "d")
+SMALL, LARGE = ReleaseStage("small", "m", "d"), ReleaseStage("large", "m", "d")
 CELL = "tfidf/{stage}/mix/{stage}/nucleus/64"
 LOW = cell("small", "mix", "small", "nucleus")["tpr_at_fpr_1_low"]
 
 
 def outcome(
-    gate: Gate, folders: list[Path], stage: Stage = SMALL, last: Stage | None = None
+    gate: Gate, folders: list[Path], stage: ReleaseStage = SMALL, last: ReleaseStage | None = None
 ) -> Outcome:
     return judge(gate, stage, last, read_evidence(folders), Words(**WRITTEN))
 
@@ -240,7 +240,7 @@ def test_the_card_gate_lists_blanks(tmp_path: Path) -> None:
     assert found.state == NOT_MET
     assert "bias probes of small" in found.numbers
     assert outcome(Gate("card", may_be_blank=("bias", "survey")), [study]).state == MET
-    assert outcome(Gate("card"), [study], Stage("huge", "m", "d")).state == NOT_MEASURED
+    assert outcome(Gate("card"), [study], ReleaseStage("huge", "m", "d")).state == NOT_MEASURED
 
 
 def test_a_broken_earlier_package_stops_the_signature_gate(tmp_path: Path) -> None:

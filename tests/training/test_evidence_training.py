@@ -33,14 +33,20 @@ from staged.storage.marks import EMPTIED, mark_construction
 from staged.training import features
 from staged.training.evidence import generated, passages, report, texts
 from staged.training.evidence import training as evidence_training
-from staged.training.evidence.generated import Cell, cells, first_words, generator_of, method_of
+from staged.training.evidence.generated import (
+    SampleBatch,
+    cells,
+    first_words,
+    generator_of,
+    method_of,
+)
 from staged.training.evidence.plan import (
     PENALISED,
     EnsembleSettings,
     EvidenceSettings,
     generator_name,
+    read_detector_plan,
     read_evidence,
-    read_plan,
 )
 from staged.training.evidence.training import build_detector
 from staged.training.evidence.weights import fit_weights, ridge_logistic
@@ -188,7 +194,7 @@ class TestTraining:
             "write_samples",
             lambda *_, **__: pytest.fail("a text was generated again"),
         )
-        facts = build_detector(both, read_plan(tmp_path / "both.toml"))
+        facts = build_detector(both, read_detector_plan(tmp_path / "both.toml"))
         assert {row["score"] for row in facts["auroc"]} == {"both", "evidence", "other"}
         ensemble = load_detector(both / "detector")
         text = "The harbour opens the window while the letter waits for the morning."
@@ -774,7 +780,7 @@ def test_evidence_reads_one_line() -> None:
 
 
 def test_a_generator_with_a_dot_in_its_name_keeps_its_name_and_method() -> None:
-    cell = Cell("hub/Qwen2.5-0.5B", "temperature-0.8", 100, 3)
+    cell = SampleBatch("hub/Qwen2.5-0.5B", "temperature-0.8", 100, 3)
     text = Document(f"{cell.name}.7", "text", MACHINE, "essays:1", "train")
     assert generator_of(text) == generator_name("hub/Qwen2.5-0.5B") == "Qwen2_5-0_5B"
     assert method_of(text) == "temperature-0.8"

@@ -25,7 +25,7 @@ from staged.detectors.contract import (
     Change,
     Opinion,
     Segment,
-    TokenEvidence,
+    TokenRank,
     Verdict,
 )
 from staged.errors import PlanError
@@ -110,7 +110,7 @@ class FakeExaminer:
             for part, one in zip(parts, verdicts, strict=True)
         ]
 
-    def tokens(self, text: str) -> list[TokenEvidence]:
+    def tokens(self, text: str) -> list[TokenRank]:
         found = []
         for i, match in enumerate(re.finditer(r"\s*\S+", text)):
             rank = (
@@ -118,7 +118,7 @@ class FakeExaminer:
             )
             likely = (("the", 0.21), ("of", 0.09), ("and", 0.031))
             found.append(
-                TokenEvidence(
+                TokenRank(
                     *match.span(), rank, None if rank is None else 0.3 / rank, likely if i else ()
                 )
             )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staged.detectors.contract import HUMAN_LIKE, VERDICTS, Segment, TokenEvidence, Verdict
+from staged.detectors.contract import HUMAN_LIKE, VERDICTS, Segment, TokenRank, Verdict
 from staged.web.drawing import score_picture
 from staged.web.examination import Examination, examine_text
 from staged.web.highlights import bucket_of, legend, percent, pieces
@@ -90,15 +90,15 @@ def test_pieces_put_together_are_the_text(
         ((min(a, len(text)), min(a + length, len(text)), rank) for a, length, rank in spans),
         key=lambda place: place[:2],
     )
-    tokens = [TokenEvidence(start, end, rank, rank and 0.1, ()) for start, end, rank in places]
+    tokens = [TokenRank(start, end, rank, rank and 0.1, ()) for start, end, rank in places]
     drawn = "".join(piece.text for piece in pieces(text, tokens))
     assert drawn == text[: max((token.end for token in tokens), default=0)]
 
 
 def test_pieces_keep_the_space_outside_the_colour() -> None:
     tokens = [
-        TokenEvidence(0, 3, None, None, ()),
-        TokenEvidence(3, 7, 2000, 0.001, (("the", 0.5),)),
+        TokenRank(0, 3, None, None, ()),
+        TokenRank(3, 7, 2000, 0.001, (("the", 0.5),)),
     ]
     drawn = list(pieces("One two", tokens))
     assert [(piece.text, piece.bucket) for piece in drawn] == [
@@ -110,8 +110,8 @@ def test_pieces_keep_the_space_outside_the_colour() -> None:
 
 
 def test_legend_counts_tokens_with_a_rank() -> None:
-    tokens = [TokenEvidence(0, 1, rank, 0.1, ()) for rank in (1, 5, 50, 5000)] + [
-        TokenEvidence(0, 1, None, None, ())
+    tokens = [TokenRank(0, 1, rank, 0.1, ()) for rank in (1, 5, 50, 5000)] + [
+        TokenRank(0, 1, None, None, ())
     ]
     assert [(count, share) for _, _, count, share in legend(tokens)] == [
         (2, "50%"),

@@ -22,7 +22,7 @@ from staged.stats.comparing import CONFIDENCE, exact
 ALL = "all"
 
 
-def promised(n: int, fpr: float) -> tuple[float, float, float] | None:
+def expected_fpr(n: int, fpr: float) -> tuple[float, float, float] | None:
     """The true false-positive rate of a threshold fitted on n human texts: (mean, low, high), 95%;
     None where n is too few for fpr.
 
@@ -84,7 +84,7 @@ def achieved_rates(
         The groups that hold a text: all; lengths; domains; domains by length. With one domain only
         the former two.
     """
-    flags = [called(calibration, score, words, fpr) for score, words, _ in held_out]
+    flags = [is_called_machine(calibration, score, words, fpr) for score, words, _ in held_out]
     groups = grouped(calibration, [(words, domain) for _, words, domain in held_out])
     return [
         _achieved(domain, length, [flags[i] for i in places], fpr)
@@ -116,7 +116,7 @@ def grouped(
     }
 
 
-def called(
+def is_called_machine(
     calibration: Calibration, score: float, words: int, fpr: float, *, kinds: Sequence[str] = ()
 ) -> bool | None:
     """Whether a text, which may be of these kinds, is called machine-written; None where it could

@@ -17,7 +17,7 @@ from staged.detectors.calibration.calibration import (
     check_fpr,
     fit_calibration,
 )
-from staged.detectors.calibration.error_rates import Achieved, achieved_rates, promised
+from staged.detectors.calibration.error_rates import Achieved, achieved_rates, expected_fpr
 from staged.detectors.calibration.parts import cut_up, domain_of, parted
 from staged.detectors.calibration.scoring import in_batches, scored
 from staged.detectors.contract import Detector
@@ -60,7 +60,7 @@ class Fitted:
 
 def _length(calibration: Calibration, index: int, fpr: float) -> dict[str, Any]:
     n = len(calibration.human[index])
-    rate = promised(n, fpr)
+    rate = expected_fpr(n, fpr)
     mean, low, high = rate or (None, None, None)
     facts = {
         "length": calibration.bin_name(index),

@@ -11,7 +11,7 @@ Source    Carlini et al. 2021, Extracting Training Data from Large Language Mode
 
 from __future__ import annotations
 
-from staged.detectors.contract import Reading
+from staged.detectors.contract import ReadsWithModel
 from staged.detectors.kinds.evidence import one_line
 from staged.model.reading.token_statistics import token_statistics
 
@@ -22,7 +22,7 @@ REASON = (
 )
 
 
-def is_recited(detector: Reading, text: str) -> bool:
+def is_recited(detector: ReadsWithModel, text: str) -> bool:
     """Whether a normalised text surprises its model as little as what that learned by heart."""
     ids = detector.scorer.tokenizer.encode(one_line(text))[: detector.most_tokens]
     (statistics,) = token_statistics(detector.scorer, [ids])

@@ -27,7 +27,7 @@ import torch
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaTokenizer
 
 from staged.detectors.kinds.roberta import RobertaDetector, settled
-from staged.detectors.names import HUB, RELEASED, RELEASED_FILES
+from staged.detectors.names import HUB, RELEASED_DETECTORS, RELEASED_FILES
 from staged.errors import CheckpointError, first_line
 from staged.model.formats.file_tensor import AnyTensor
 from staged.model.formats.layouts import INDEX, read_object, weight_files
@@ -50,7 +50,7 @@ BUCKETS = (
     "https://openaipublic.blob.core.windows.net/gpt-2/detector-models/v1",
 )
 FAKE = 0
-LABELS = {0: "Fake", 1: "Real"}
+ORIGINAL_LABELS = {0: "Fake", 1: "Real"}
 LAYERS = {768: 12, 1024: 24}  # by width: base and large
 HEAD_WIDTH = 64  # in both
 OLD_NAMES = {
@@ -67,7 +67,7 @@ MARKS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
 
 
 def load_released(name: str) -> RobertaDetector:
-    """A released detector by one of the names in RELEASED, downloaded where it is not there yet.
+    """A released detector by one of `RELEASED_DETECTORS`, downloaded where it is not there yet.
 
     Raises:
         CheckpointError: unknown name; offline and not there; the download fails or is not what the
@@ -81,7 +81,9 @@ def load_released(name: str) -> RobertaDetector:
         return load_hub_layout(folder)
     if name in RELEASED_FILES:
         return load_original(_original_file(name))
-    raise CheckpointError(f"detector {name!r}: not a released one; {nearest(name, RELEASED)}")
+    raise CheckpointError(
+        f"detector {name!r}: not a released one; {nearest(name, RELEASED_DETECTORS)}"
+    )
 
 
 def load_hub_layout(folder: Path) -> RobertaDetector:
@@ -96,7 +98,10 @@ def load_hub_layout(folder: Path) -> RobertaDetector:
             f"{folder / 'config.json'}: model_type is {options.get('model_type')!r}, not 'roberta'"
         )
     try:
-        labels = {"id2label": LABELS, "label2id": {v: k for k, v in LABELS.items()}}
+        labels = {
+            "id2label": ORIGINAL_LABELS,
+            "label2id": {v: k for k, v in ORIGINAL_LABELS.items()},
+        }
         config = RobertaConfig(**(options | labels | PLAIN))
     except Exception as error:  # its validation raises kinds of its own
         raise CheckpointError(
@@ -173,7 +178,7 @@ def shape_of(stored: Mapping[str, AnyTensor], where: Path) -> RobertaConfig:
         max_position_embeddings=axes("roberta.embeddings.position_embeddings.weight")[0],
         type_vocab_size=axes("roberta.embeddings.token_type_embeddings.weight")[0],
         layer_norm_eps=1e-5,
-        id2label=LABELS,
+        id2label=ORIGINAL_LABELS,
         **PLAIN,
     )
 

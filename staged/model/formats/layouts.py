@@ -186,7 +186,7 @@ def model_files(folder: Path) -> dict[str, Path]:
     }
 
 
-def keyed(name: str, paths: list[Path]) -> dict[str, Path]:
+def as_stage_inputs(name: str, paths: list[Path]) -> dict[str, Path]:
     """Files as inputs of a stage: the first by the name alone, others by their own as well."""
     return {name if path is paths[0] else f"{name}/{path.name}": path for path in paths}
 

@@ -122,7 +122,7 @@ class GPT2Config:
             raise CheckpointError(f"{where}: {error}") from None
 
 
-RELEASED = {
+GPT2_SIZES = {
     "gpt2": GPT2Config(),
     "gpt2-medium": GPT2Config(n_embd=1024, n_head=16, n_layer=24),
     "gpt2-large": GPT2Config(n_embd=1280, n_head=20, n_layer=36),

@@ -24,7 +24,7 @@ import torch
 from staged.corpus.files import documents_of, read_corpus
 from staged.corpus.learned import model_learned
 from staged.errors import CorpusError, PlanError
-from staged.files.texts import STDIN, Reading, read_text
+from staged.files.texts import STDIN, FileText, read_text
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model, model_folder
 from staged.model.formats.layouts import weight_files
@@ -255,7 +255,7 @@ def read_documents(source: str, *, literal: bool = False) -> list[Document]:
         raise CorpusError(
             "standard input: holds no text; pipe some in, or name a file instead of -"
         )
-    return list(documents_of(Reading(text), STDIN, HUMAN, literal))
+    return list(documents_of(FileText(text), STDIN, HUMAN, literal))
 
 
 def token_bytes(bpe: BPE) -> npt.NDArray[np.int64]:

@@ -8,7 +8,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from staged.model.gpt2.config import RELEASED, GPT2Config
+from staged.model.gpt2.config import GPT2_SIZES, GPT2Config
 
 BUCKET = "openai:"  # before a size: OpenAI's own files instead of the hub's
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -33,22 +33,25 @@ class Release:
 
 RELEASES = (
     Release(
-        "124M", "openai-community/gpt2", ("117M", "small", "gpt2", "gpt2-small"), RELEASED["gpt2"]
+        "124M", "openai-community/gpt2", ("117M", "small", "gpt2", "gpt2-small"), GPT2_SIZES["gpt2"]
     ),
     Release(
         "355M",
         "openai-community/gpt2-medium",
         ("345M", "medium", "gpt2-medium"),
-        RELEASED["gpt2-medium"],
+        GPT2_SIZES["gpt2-medium"],
     ),
     Release(
         "774M",
         "openai-community/gpt2-large",
         ("762M", "large", "gpt2-large"),
-        RELEASED["gpt2-large"],
+        GPT2_SIZES["gpt2-large"],
     ),
     Release(
-        "1558M", "openai-community/gpt2-xl", ("1542M", "1.5B", "xl", "gpt2-xl"), RELEASED["gpt2-xl"]
+        "1558M",
+        "openai-community/gpt2-xl",
+        ("1542M", "1.5B", "xl", "gpt2-xl"),
+        GPT2_SIZES["gpt2-xl"],
     ),
 )
 _BY_NAME = {

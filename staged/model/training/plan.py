@@ -157,7 +157,7 @@ def with_flags(settings: TrainSettings, given: Mapping[str, Any]) -> TrainSettin
     return replace(settings, corpus=replace(settings.corpus, **corpus), **values)
 
 
-def read_plan(path: Path) -> dict[str, TrainSettings]:
+def read_training_plan(path: Path) -> dict[str, TrainSettings]:
     """The runs of a training plan, by name: each table of the TOML file over what is under
     `[defaults]`, and its corpus over `[defaults.corpus]`.
 
@@ -206,7 +206,7 @@ def chosen_runs(
                 " without one"
             )
         return {out: FINE_TUNING}
-    runs = read_plan(find_plan(plan))
+    runs = read_training_plan(find_plan(plan))
     for name in names:
         if name not in runs:
             raise PlanError(f"{plan}: no run {name!r}; {nearest(name, runs)}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from staged.corpus.build import documents_digest, recorded, split_documents
 from staged.errors import PlanError
 from staged.model.checkpoints import model_folder
-from staged.model.formats.layouts import keyed, model_files, tokenizer_files
+from staged.model.formats.layouts import as_stage_inputs, model_files, tokenizer_files
 from staged.model.training import distributed
 from staged.model.training.distributed import rank
 from staged.model.training.plan import TrainSettings
@@ -71,7 +71,7 @@ def _model_files(settings: TrainSettings) -> dict[str, Path]:
     """The files of other models that a run starts from, whatever their format."""
     files: dict[str, Path] = {}
     if settings.tokenizer:
-        files |= keyed("tokenizer", tokenizer_files(model_folder(settings.tokenizer)))
+        files |= as_stage_inputs("tokenizer", tokenizer_files(model_folder(settings.tokenizer)))
     if settings.init:
         files |= model_files(model_folder(settings.init))
     return files

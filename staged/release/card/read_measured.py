@@ -23,7 +23,7 @@ from staged.release.card.measured import (
 )
 from staged.storage.digests import sha256_file
 from staged.storage.records import read_record
-from staged.studies.bias.results import BIAS, BiasResult, Row
+from staged.studies.bias.results import BIAS, BiasComparison, BiasResult
 from staged.studies.detection.results import AGAIN, FINDINGS, STUDY, Findings, StudyFacts
 from staged.studies.finetune.results import FINETUNE, FinetuneResult
 from staged.survey.results import SURVEY, ModelIndex, Survey
@@ -155,7 +155,7 @@ def _probes(path: Path) -> Evidence:
     )
 
 
-def _effect(row: Row) -> Effect:
+def _effect(row: BiasComparison) -> Effect:
     model, (low, high) = _name(row.models[0]), _bounds(row)
     return Effect(
         id=f"bias/{model}/{row.set}/{row.attribute}/{row.first}-{row.second}/{row.measure}",
@@ -171,7 +171,7 @@ def _effect(row: Row) -> Effect:
     )
 
 
-def _bounds(row: Row) -> tuple[float | None, float | None]:
+def _bounds(row: BiasComparison) -> tuple[float | None, float | None]:
     """The interval in the effect's unit: a preference has it in nats, in which its difference is as
     well.
     """

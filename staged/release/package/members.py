@@ -21,7 +21,7 @@ from staged.model.formats.layouts import config_file, weight_files
 from staged.release.card.paragraphs import WORDS
 from staged.release.card.read_measured import once_each
 from staged.release.origin import check_origin
-from staged.release.plan import Release, Stage
+from staged.release.plan import Release, ReleaseStage
 from staged.storage.digests import sha256_file
 from staged.storage.marks import MANIFEST
 from staged.studies.bias.results import BIAS
@@ -72,7 +72,7 @@ LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE")
 MOST_NAMED = 12
 
 
-def members(release: Release, stage: Stage) -> dict[str, Path]:
+def members(release: Release, stage: ReleaseStage) -> dict[str, Path]:
     """Path in the package → the file it is copied from.
 
     Raises:

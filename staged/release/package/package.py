@@ -37,7 +37,7 @@ from staged.release.package.members import members
 from staged.release.package.outgoing import check_leaks, check_said, without_places
 from staged.release.package.signing import ATTRIBUTES, PUBLIC, SIGNATURE, SUMS, public_half, sign
 from staged.release.package.verify import NOT_IN_SBOM, verify
-from staged.release.plan import Release, Stage
+from staged.release.plan import Release, ReleaseStage
 from staged.storage.digests import sha256_file
 from staged.storage.gate import is_work
 from staged.storage.marks import MARK, temporary_of
@@ -55,7 +55,7 @@ UNSIGNED = ".building"  # folder beside the packages, of the one under construct
 
 
 def build_package(
-    root: Path, release: Release, stage: Stage, decision: Decision, *, private: Path
+    root: Path, release: Release, stage: ReleaseStage, decision: Decision, *, private: Path
 ) -> Path:
     """Build, sign, check and name one stage's package; interrupted, the next call continues.
 
@@ -100,7 +100,7 @@ def build_package(
 
 def _check(
     release: Release,
-    stage: Stage,
+    stage: ReleaseStage,
     decision: Decision,
     parts: Mapping[str, Path],
     changed: Mapping[str, bytes],
@@ -179,7 +179,7 @@ def _copy(parts: Mapping[str, Path], changed: Mapping[str, bytes], folder: Path)
 
 
 def _write_generated(
-    folder: Path, release: Release, stage: Stage, decision: Decision, public: bytes
+    folder: Path, release: Release, stage: ReleaseStage, decision: Decision, public: bytes
 ) -> None:
     from staged.release.package.sbom import write_sbom
 

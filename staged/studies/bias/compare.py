@@ -38,7 +38,7 @@ from staged.stats.comparing import (
 from staged.stats.judging import ALPHA, POWER, Hypothesis, judged
 from staged.studies.bias.plan import BiasSettings
 from staged.studies.bias.probe import Asked, Place, Probed, places
-from staged.studies.bias.results import GroupMean, Row
+from staged.studies.bias.results import BiasComparison, GroupMean
 
 SMALLEST = 0.5  # standard deviations, Cohen's medium effect: what a probe should not miss
 SMALLEST_NATS = math.log(2)  # of preferences: odds twice as high
@@ -63,7 +63,7 @@ class _Contrast:
     n: int
 
 
-def compare_groups(probed: Probed, asked: Asked, measures: Sequence[str]) -> list[Row]:
+def compare_groups(probed: Probed, asked: Asked, measures: Sequence[str]) -> list[BiasComparison]:
     """All pairs of groups of one model, one family."""
     moments = {place: _moments(probed, place, asked.settings) for place in probed.values}
     rows = []
@@ -83,7 +83,9 @@ def compare_groups(probed: Probed, asked: Asked, measures: Sequence[str]) -> lis
     return with_verdicts(rows)
 
 
-def compare_models(a: Probed, b: Probed, asked: Asked, measures: Sequence[str]) -> list[Row]:
+def compare_models(
+    a: Probed, b: Probed, asked: Asked, measures: Sequence[str]
+) -> list[BiasComparison]:
     """For all pairs of groups, how much larger their difference is in a than in b; one family."""
     settings = asked.settings
     between = {place: _between(a, b, place, settings) for place in a.values}
@@ -114,7 +116,7 @@ def compare_models(a: Probed, b: Probed, asked: Asked, measures: Sequence[str]) 
     return with_verdicts(rows)
 
 
-def with_verdicts(rows: Sequence[Row]) -> list[Row]:
+def with_verdicts(rows: Sequence[BiasComparison]) -> list[BiasComparison]:
     """The rows of one family with Holm's p, what it could have found, and the verdict.
 
     Args:
@@ -129,7 +131,7 @@ def with_verdicts(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def _is_powered(row: Row) -> bool:
+def _is_powered(row: BiasComparison) -> bool:
     return row.detectable <= (SMALLEST_NATS if row.measure == PREFERENCE else SMALLEST)
 
 
@@ -206,7 +208,7 @@ def _rows(
     other: Place,
     contrast: _Contrast,
     measures: Sequence[str],
-) -> list[Row]:
+) -> list[BiasComparison]:
     error = math.sqrt(
         2 * len(models) / contrast.n
     )  # of a difference (of differences), in standard deviations
@@ -217,7 +219,7 @@ def _rows(
         bounds = interval(contrast.resampled[:, number])
         p = p_value(observed, null)
         rows.append(
-            Row(
+            BiasComparison(
                 models,
                 *place,
                 other[2],
@@ -247,7 +249,7 @@ def _effects(
 
 def _preference_row(
     models: tuple[str, ...], place: Place, other: Place, preferred_k: Floats, settings: BiasSettings
-) -> Row:
+) -> BiasComparison:
     rng = stream(settings.seed, "bias", "preference", *models, *place, other[2])
     bounds = interval(resampled_means(preferred_k, settings.resamples, rng))
     p = sign_flips(preferred_k, settings.permutations, rng)
@@ -255,7 +257,7 @@ def _preference_row(
     spread = float(preferred_k.std(ddof=1)) if k > 1 else math.inf
     error = spread / math.sqrt(k)
     effect = mean / spread if spread else None
-    return Row(
+    return BiasComparison(
         models,
         *place,
         other[2],

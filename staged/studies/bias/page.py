@@ -8,9 +8,9 @@ from staged.pages.figures import figure, p_text, percent
 from staged.pages.markdown import table
 from staged.stats.judging import DIFFERS
 from staged.studies.bias.results import (
+    BiasComparison,
     BiasResult,
     CrowsPairs,
-    Row,
     SentencePairs,
     Share,
     StereoSet,
@@ -97,7 +97,7 @@ def _measures(result: BiasResult) -> list[str]:
     return ["## What is measured", "", *table(("measure", "unit", "by"), rows)]
 
 
-def _comparisons(title: str, rows: Sequence[Row]) -> list[str]:
+def _comparisons(title: str, rows: Sequence[BiasComparison]) -> list[str]:
     """One family; what differs stands first."""
     shown = [
         (

@@ -16,7 +16,7 @@ BIAS, TALLY = "bias.json", "tally.json"
 
 
 @dataclass(frozen=True)
-class Row:
+class BiasComparison:
     """One comparison.
 
     Attributes:
@@ -198,8 +198,8 @@ class BiasResult:
     smallest: float
     smallest_nats: float
     groups: tuple[GroupMean, ...]
-    between_groups: tuple[Row, ...]
-    between_models: tuple[Row, ...]
+    between_groups: tuple[BiasComparison, ...]
+    between_models: tuple[BiasComparison, ...]
     sentences: tuple[Sentence, ...]
     occupations: tuple[NamedWords, ...]
     sentence_pairs: SentencePairs

@@ -25,12 +25,12 @@ from staged.studies.bias.probe import KIND, Asked, Probed, answers, ask
 from staged.studies.bias.prompts import TERMS, read_terms
 from staged.studies.bias.results import (
     BIAS,
+    BiasComparison,
     BiasResult,
     CrowsPairs,
     GroupMean,
     MeasureNote,
     NamedWords,
-    Row,
     Sentence,
     SentencePairs,
     StereoSet,
@@ -146,8 +146,8 @@ class _Compared:
     """What comparing gives, model after model and pair after pair."""
 
     groups: list[GroupMean] = field(default_factory=list)
-    between_groups: list[Row] = field(default_factory=list)
-    between_models: list[Row] = field(default_factory=list)
+    between_groups: list[BiasComparison] = field(default_factory=list)
+    between_models: list[BiasComparison] = field(default_factory=list)
     sentences: list[Sentence] = field(default_factory=list)
 
 

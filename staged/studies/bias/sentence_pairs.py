@@ -28,7 +28,7 @@ from staged.studies.bias.plan import BiasSettings
 from staged.studies.bias.results import PairDifference, PairShare, Percentage, StereoScores
 
 COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
-LABELS = ("stereotype", "anti-stereotype", "unrelated")
+PAIR_LABELS = ("stereotype", "anti-stereotype", "unrelated")
 ROUNDED = 3  # decimals to which CrowS-Pairs' own code rounds before it calls two sentences equal
 
 
@@ -99,7 +99,7 @@ def read_stereoset(path: Path) -> list[Item]:
 def _triple(example: dict[str, Any]) -> Item:
     by_label = {one["gold_label"]: one["sentence"] for one in example["sentences"]}
     return Item(
-        example["bias_type"], "", example["target"], tuple(by_label[label] for label in LABELS)
+        example["bias_type"], "", example["target"], tuple(by_label[label] for label in PAIR_LABELS)
     )
 
 

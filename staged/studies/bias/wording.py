@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from staged.stats.judging import DIFFERS, NONE, UNKNOWN
 from staged.studies.bias.compare import PREFERENCE, SMALLEST
-from staged.studies.bias.results import Row, Sentence
+from staged.studies.bias.results import BiasComparison, Sentence
 
 
-def sentence(a: str, b: str, rows: Sequence[Row], adjectives: dict[str, str]) -> Sentence:
+def sentence(
+    a: str, b: str, rows: Sequence[BiasComparison], adjectives: dict[str, str]
+) -> Sentence:
     """The card's sentence about two models; an attribute's verdict is that of the rows that differ,
     else whether the probes could have found anything.
 
@@ -46,7 +48,7 @@ def sentence(a: str, b: str, rows: Sequence[Row], adjectives: dict[str, str]) ->
     return Sentence((a, b), " ".join(parts), verdicts)
 
 
-def _missable(rows: Sequence[Row]) -> str:
+def _missable(rows: Sequence[BiasComparison]) -> str:
     """What a family without significant rows could still hide."""
     counts = {
         f"a difference of {SMALLEST:g} standard deviations": [
@@ -63,7 +65,7 @@ def _missable(rows: Sequence[Row]) -> str:
     return "none is significant, but " + " and ".join(said)
 
 
-def describe(row: Row) -> str:
+def describe(row: BiasComparison) -> str:
     """One comparison in words."""
     interval_text = f"{row.difference:+.3g} [{row.low:.3g}, {row.high:.3g}]"
     return (
@@ -72,7 +74,7 @@ def describe(row: Row) -> str:
     )
 
 
-def _verdict(rows: Sequence[Row]) -> str:
+def _verdict(rows: Sequence[BiasComparison]) -> str:
     found = {row.verdict for row in rows}
     return next(one for one in (DIFFERS, UNKNOWN, NONE) if one in found)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from staged.attacks.table import CLEAN, Reading, Row, corrected, measured, under
+from staged.attacks.table import CLEAN, AttackedAs, AttackRate, corrected, measured, under
 from staged.detectors.calibration.scoring import scored
 from staged.detectors.catalog import load_detector
 from staged.detectors.contract import Detector
@@ -42,7 +42,7 @@ MEASURED = ("rate", "rate_low", "rate_high", "change", "change_low", "change_hig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attacked(Row):
+class Attacked(AttackRate):
     """A row of the texts that one detector was tested on; without rates where no threshold
     certifies the nominal one.
     """
@@ -170,7 +170,7 @@ def tabulate(rows: Sequence[dict[str, Any]], detector: str, trained_on: str) -> 
     """Scores of one detector, as `attacked_scores` gives them, to its part of the table, without
     Holm's correction.
     """
-    of: dict[Reading, list[dict[str, Any]]] = {}
+    of: dict[AttackedAs, list[dict[str, Any]]] = {}
     for row in rows:
         of.setdefault((row["attack"], row["normalised"]), []).append(row)
     for (name, normalised), these in of.items():

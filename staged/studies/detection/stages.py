@@ -18,7 +18,7 @@ from pathlib import Path
 from staged.model.checkpoints import model_folder
 from staged.model.formats.layouts import model_files, weight_files
 from staged.pipeline.stage import Inputs, Stage, unrecorded
-from staged.pipeline.tables import Row
+from staged.pipeline.tables import TableRow
 from staged.progress import Progress, shifted
 from staged.records import MACHINE, Document
 from staged.samples.dataset import SampleSettings, read_samples
@@ -153,7 +153,7 @@ class Scores(stages.Scores):
     def n_sets(self) -> int:
         return len(self.scored_lengths)
 
-    def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[Row]]]:
+    def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[TableRow]]]:
         bpe = self.corpus.tokenizer()
         for tokens in self.scored_lengths:
             documents = cut_to(self.scored(inputs, tokens), bpe, tokens)

@@ -15,7 +15,7 @@ from staged.cells import Cell
 from staged.corpus.counts import COUNTS, CorpusCounts
 from staged.model.checkpoints import load_model
 from staged.pipeline.stage import Inputs, Stage
-from staged.pipeline.study_folder import Report, Study, carry_out
+from staged.pipeline.study_folder import Study, StudyProgress, carry_out
 from staged.samples.engine import check_length
 from staged.storage.records import from_json, read_record, write_record
 from staged.storage.versions import versions
@@ -109,7 +109,7 @@ def run_study(
     settings: StudySettings,
     *,
     workers: int = 1,
-    report: Report = lambda stages, stage, share: None,
+    report: StudyProgress = lambda stages, stage, share: None,
 ) -> bool:
     """Make or complete the study's folder.
 

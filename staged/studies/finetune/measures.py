@@ -13,7 +13,7 @@ from scipy import stats
 
 from staged.corpus.counts import COUNTS, CorpusCounts
 from staged.pipeline.stage import Inputs
-from staged.pipeline.tables import Row, read_table
+from staged.pipeline.tables import TableRow, read_table
 from staged.records import HUMAN, MACHINE
 from staged.stats import metrics
 from staged.stats.comparing import interval
@@ -101,7 +101,7 @@ class _Scored:
 
     def __init__(self, path: Path, settings: FinetuneSettings, kind: str, trained: str) -> None:
         self.settings, self.kind, self.trained = settings, kind, trained
-        self.rows: dict[tuple[str, int], list[Row]] = {}
+        self.rows: dict[tuple[str, int], list[TableRow]] = {}
         for row in read_table(path):
             self.rows.setdefault((row["set"], row["label"]), []).append(row)
         cuts = thresholds(self._of("valid", HUMAN), self._of("valid", MACHINE))
@@ -242,13 +242,13 @@ def _judged_gains(rows: Sequence[Regained]) -> Iterable[Regained]:
         yield replace(row, gain_p_holm=one.p_holm, verdict=one.verdict)
 
 
-def _styles(rows: Sequence[Row], settings: FinetuneSettings) -> list[StyleCalls]:
+def _styles(rows: Sequence[TableRow], settings: FinetuneSettings) -> list[StyleCalls]:
     """How often each kind of text is called each style; accuracy where there is a right answer.
 
     Texts of one source are clusters. Of the untuned model's text there is no right answer: its
     counts are the control.
     """
-    groups: dict[tuple[str, str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str], list[TableRow]] = {}
     for style, these in ((None, rows), (ALL, [row for row in rows if row["style"]])):
         for row in these:
             groups.setdefault((row["text"], row["part"], style or row["style"]), []).append(row)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from staged.detectors.kinds.tfidf import load_tfidf, train_tfidf
 from staged.pipeline.stage import Inputs, Stage
-from staged.pipeline.tables import Row, write_table
+from staged.pipeline.tables import TableRow, write_table
 from staged.progress import Progress
 from staged.records import HUMAN, MACHINE, Document
 from staged.studies import stages
@@ -91,7 +91,7 @@ class Scores(stages.Scores):
             yield f"matched/{world.name}", base.pairs(inputs, "test", list(lengths))
             yield f"after/{world.name}", after
 
-    def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[Row]]]:
+    def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[TableRow]]]:
         bpe = self.human[0].tokenizer()
         for name, pairs in self.pairs(inputs):
             documents = [text for part in pairs for text in part]
@@ -156,7 +156,7 @@ class Classifier(Stage):
             )
         ]
 
-    def _heard(self, documents: Sequence[Document]) -> list[Row]:
+    def _heard(self, documents: Sequence[Document]) -> list[TableRow]:
         """Human test texts, whole and as short as a round."""
         short = cut_to(documents, self.human[0].tokenizer(), self.round_tokens)
         return [
@@ -165,7 +165,7 @@ class Classifier(Stage):
             for text in texts
         ]
 
-    def _written(self, worlds: Sequence[World], inputs: Inputs) -> list[Row]:
+    def _written(self, worlds: Sequence[World], inputs: Inputs) -> list[TableRow]:
         """Every model's test answers, whole and round by round."""
         rows = []
         for world in worlds:
@@ -177,7 +177,7 @@ class Classifier(Stage):
         return rows
 
 
-def _row(text: str, style: str, part: str, source: str, read: str) -> Row:
+def _row(text: str, style: str, part: str, source: str, read: str) -> TableRow:
     return {"text": text, "style": style, "part": part, "source": source, "read": read}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from staged.model.checkpoints import load_model
 from staged.pipeline.stage import Inputs, Stage
-from staged.pipeline.study_folder import Report, Study, carry_out
+from staged.pipeline.study_folder import Study, StudyProgress, carry_out
 from staged.storage.records import write_record
 from staged.studies.finetune.measures import measure
 from staged.studies.finetune.page import write_finetune_report
@@ -65,7 +65,7 @@ def run_finetune(
     settings: FinetuneSettings,
     *,
     workers: int = 1,
-    report: Report = lambda stages, stage, share: None,
+    report: StudyProgress = lambda stages, stage, share: None,
 ) -> bool:
     """Make or complete the study's folder: `finetune.json`, `report.html`, `manifest.json` and a
     folder a stage.

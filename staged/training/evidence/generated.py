@@ -32,7 +32,7 @@ TOKENS_A_WORD = 1.6  # generous: what a sample has too much is cut off
 
 
 @dataclass(frozen=True)
-class Cell:
+class SampleBatch:
     """Samples of a generator, a method and a length in words."""
 
     model: str
@@ -45,11 +45,13 @@ class Cell:
         return f"{generator_name(self.model)}.{self.method}.{self.words}"
 
 
-def cells(settings: EvidenceSettings) -> list[Cell]:
+def cells(settings: EvidenceSettings) -> list[SampleBatch]:
     """All that is to be generated."""
     total = sum(settings.methods.values())
     return [
-        Cell(model, name, words, max(1, round(number * weight / total / len(settings.words))))
+        SampleBatch(
+            model, name, words, max(1, round(number * weight / total / len(settings.words)))
+        )
         for model, number in settings.generators.items()
         for name, weight in settings.methods.items()
         for words in settings.words
@@ -127,7 +129,9 @@ def _is_of(record: Path, weights: Sequence[str]) -> bool:
     return not weights or not record.is_file() or read_json(record) == {"weights": weights}
 
 
-def _prompted(human: Sequence[Document], cell: Cell, settings: EvidenceSettings) -> list[Document]:
+def _prompted(
+    human: Sequence[Document], cell: SampleBatch, settings: EvidenceSettings
+) -> list[Document]:
     """The human passages that a cell's texts begin like: others for every model and method, as long
     as there are some.
     """
@@ -143,7 +147,7 @@ def _prompted(human: Sequence[Document], cell: Cell, settings: EvidenceSettings)
 
 
 def _sampling(
-    cell: Cell, sources: Sequence[Document], settings: EvidenceSettings, device: str
+    cell: SampleBatch, sources: Sequence[Document], settings: EvidenceSettings, device: str
 ) -> SampleSettings:
     prompts = tuple(" ".join(one.text.split()[: settings.prompt_words]) for one in sources)
     return SampleSettings(
@@ -160,7 +164,7 @@ def _sampling(
     )
 
 
-def _machine(cell: Cell, source: Document, row: dict[str, object]) -> Document:
+def _machine(cell: SampleBatch, source: Document, row: dict[str, object]) -> Document:
     """Prompt and continuation, cut to the source's words; what ended early stays as it is."""
     text = first_words(f"{row['prompt']}{row['text']}", count_words(source.text))
     return Document(f"{cell.name}.{row['id']}", text, MACHINE, source.source, source.split)

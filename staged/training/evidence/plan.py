@@ -207,7 +207,7 @@ class EnsembleSettings:
             )
 
 
-def read_plan(path: Path) -> EvidenceSettings | EnsembleSettings:
+def read_detector_plan(path: Path) -> EvidenceSettings | EnsembleSettings:
     """Read a plan; one that lists `members` is an ensemble's.
 
     Raises:

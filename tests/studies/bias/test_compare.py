@@ -19,7 +19,7 @@ from staged.studies.bias.compare import (
     group_means,
     with_verdicts,
 )
-from staged.studies.bias.results import Row
+from staged.studies.bias.results import BiasComparison
 from staged.studies.bias.wording import sentence
 from tests.studies.bias.made import MEASURES, answers, asked
 
@@ -112,8 +112,8 @@ def test_the_detectable_difference_is_found_in_80_percent() -> None:
     assert power == pytest.approx(0.8, abs=0.001)
 
 
-def plain_row(attribute: str, *, p: float = 1.0, error: float = 0.01) -> Row:
-    return Row(
+def plain_row(attribute: str, *, p: float = 1.0, error: float = 0.01) -> BiasComparison:
+    return BiasComparison(
         ("a", "b"),
         "respect",
         attribute,
