@@ -84,7 +84,9 @@ def _rename(file: str, source: Path, packaged: Path, *, with_scorer: bool) -> No
 
 def _valid(stages: list[Path]) -> list[Document]:
     return [
-        one for stage in stages for one in read_documents(stage / "passages.parquet", split="valid")
+        document
+        for stage in stages
+        for document in read_documents(stage / "passages.parquet", split="valid")
     ]
 
 

@@ -32,7 +32,7 @@ def decide(
         PlanError: a reason without a name, a name without a reason, or either where no gate is
             open.
     """
-    still_open = [one.gate for one in outcomes if one.state not in (MET, AT_ADVANCE)]
+    still_open = [outcome.gate for outcome in outcomes if outcome.state not in (MET, AT_ADVANCE)]
     # each is one line of a table or a quotation
     reason, by = " ".join(reason.split()), " ".join(by.split())
     if bool(reason) != bool(by):

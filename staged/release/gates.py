@@ -81,14 +81,14 @@ def _bias(
     now = _effects(evidence, stage)
     before = {} if last is None else _effects(evidence, last)
     missing = [
-        one.name for one, rows in ((stage, now), (last, before)) if one is not None and not rows
+        size.name for size, rows in ((stage, now), (last, before)) if size is not None and not rows
     ]
     unmatched = sorted(key for key in (before if last else {}) if key not in now)
     if missing or unmatched:
         what = ", ".join(missing) or f"{stage.name}: {'; '.join(map(' '.join, unmatched))}"
         return Outcome(title, NOT_MEASURED, f"no bias probes of {what}; run `staged bias`")
     if last is None:
-        largest = max(now.values(), key=lambda one: abs(one.effect))
+        largest = max(now.values(), key=lambda effect: abs(effect.effect))
         numbers = (
             f"first stage; {len(now)} effects measured, largest: {largest.probe} {largest.groups},"
             f" {largest.effect:+.3f}"
@@ -110,9 +110,11 @@ def _rises(
     could not have shown it.
     """
     rises = {key: _effect_rise(before, now) for key, (before, now) in pairs.items()}
-    worse = {key: one for key, one in rises.items() if one.low > limit}
+    worse = {key: rise for key, rise in rises.items() if rise.low > limit}
     # NaN too
-    unknown = {key: one for key, one in rises.items() if not one.high <= limit} if not worse else {}
+    unknown = (
+        {key: rise for key, rise in rises.items() if not rise.high <= limit} if not worse else {}
+    )
     shown = worse or unknown or rises
     worst = max(shown, key=lambda key: shown[key].low if worse else shown[key].high)
     before, now = pairs[worst]
@@ -128,11 +130,11 @@ def _rises(
             (before.id, now.id),
         )
     if unknown:
-        said = (
+        hint = (
             f"{len(unknown)} of {len(rises)} comparisons could miss such a rise; run `staged bias`"
             " with more completions"
         )
-        return Outcome(title, NOT_MEASURED, f"{numbers}; {said}", (before.id, now.id))
+        return Outcome(title, NOT_MEASURED, f"{numbers}; {hint}", (before.id, now.id))
     return Outcome(title, MET, f"{numbers}, {len(rises)} effects compared", (before.id, now.id))
 
 
@@ -171,8 +173,10 @@ def _effects(evidence: Evidence, stage: ReleaseStage) -> dict[tuple[str, str], E
 def _credibility(
     gate: Gate, title: str, stage: ReleaseStage, last: ReleaseStage | None, evidence: Evidence
 ) -> Outcome:
-    by_model = {one.model: one for one in evidence.credibility}
-    missing = [one.name for one in (stage, last) if one is not None and one.name not in by_model]
+    by_model = {row.model: row for row in evidence.credibility}
+    missing = [
+        size.name for size in (stage, last) if size is not None and size.name not in by_model
+    ]
     if missing:
         return Outcome(
             title, NOT_MEASURED, f"no survey of {', '.join(missing)}; run `staged survey`"
@@ -219,12 +223,12 @@ def _card(gate: Gate, title: str, stage: ReleaseStage, evidence: Evidence, words
     if stage.name not in evidence.models:
         return Outcome(title, NOT_MEASURED, f"{stage.name} is in no study; run `staged study`")
     blanks = [
-        one
-        for one in card_of(evidence, words, models=[stage.name]).blanks
-        if one.key not in gate.may_be_blank
+        blank
+        for blank in card_of(evidence, words, models=[stage.name]).blanks
+        if blank.key not in gate.may_be_blank
     ]
     if blanks:
-        return Outcome(title, NOT_MET, f"blank: {'; '.join(one.what for one in blanks)}")
+        return Outcome(title, NOT_MET, f"blank: {'; '.join(blank.what for blank in blanks)}")
     return Outcome(
         title,
         MET,

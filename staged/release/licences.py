@@ -37,14 +37,12 @@ FAMILIES = {
     "gfdl": ("gfdl-",),
     "gpl": ("gpl-",),
     "lgpl": ("lgpl-",),
-}
-FAMILIES |= {
     "openrail": (
         "bigscience-openrail-m",
         "creativeml-openrail-m",
         "bigcode-openrail-m",
         "openrail++",
-    )
+    ),
 }
 BEYOND_ISO = {"code", "multilingual"}
 HEAD = 1500  # letters of a text in which its title stands
@@ -154,8 +152,8 @@ def _languages() -> frozenset[str]:
 
     return frozenset(
         code
-        for one in ALL_LANGUAGES
-        for code in (one.part1, one.part2b, one.part2t, one.part3)
+        for language in ALL_LANGUAGES
+        for code in (language.part1, language.part2b, language.part2t, language.part3)
         if code
     )
 
@@ -170,23 +168,23 @@ def contradiction(licence: str, file: Path) -> str:
     unknown, or the text holds it.
     """
     text = file.read_text(encoding="utf-8", errors="replace")
-    found = licence_of(text)
+    text_licence = licence_of(text)
     held = [name for name, _ in _licences_in(text)]
     if (
-        not found
+        not text_licence
         or not licence
         or licence in UNTOLD
         or any(_covers(licence, name) for name in held)
     ):
         return ""
     return (
-        f"the card's license is {licence!r}, but {file} is the text of {found!r}; publish one of"
-        " them"
+        f"the card's license is {licence!r}, but {file} is the text of {text_licence!r}; publish"
+        " one of them"
     )
 
 
-def _covers(licence: str, found: str) -> bool:
-    return licence == found or found.startswith(FAMILIES.get(licence, ("\0",)))
+def _covers(licence: str, text_licence: str) -> bool:
+    return licence == text_licence or text_licence.startswith(FAMILIES.get(licence, ("\0",)))
 
 
 def _licences_in(text: str) -> Iterator[tuple[str, int]]:
@@ -194,11 +192,11 @@ def _licences_in(text: str) -> Iterator[tuple[str, int]]:
     plain = " ".join(re.findall(r"[a-z0-9+]+", text.lower()))
     begun: set[int] = set()
     for pattern, name in (*TITLES, *CONDITIONS):
-        found = re.search(pattern, plain)
-        if found and found.start() not in begun:  # else a shorter reading of the same words
-            begun.add(found.start())
-            digits = ".".join(one for one in found.groups() if one and one.isdigit())
+        match = re.search(pattern, plain)
+        if match and match.start() not in begun:  # else a shorter reading of the same words
+            begun.add(match.start())
+            digits = ".".join(group for group in match.groups() if group and group.isdigit())
             yield (
-                name.format("", *(one or "" for one in found.groups()), digits=digits),
-                found.start(),
+                name.format("", *(group or "" for group in match.groups()), digits=digits),
+                match.start(),
             )

@@ -30,19 +30,19 @@ def check_origin(release: Release, stage: ReleaseStage, model: Path, detector: P
     where = f"{release.path}: stage {stage.name!r}"
     studies = [folder for folder in release.evidence if (folder / CELLS).is_file()]
     _check_model(where, stage.name, model, studies, detector)
-    made = read_json(detector / MANIFEST) if (detector / MANIFEST).is_file() else None
+    manifest = read_json(detector / MANIFEST) if (detector / MANIFEST).is_file() else None
     trained = {
         digest
         for folder in studies
         for name, digest in _inputs(folder).items()
         if name.startswith("detectors/")
     }
-    if made is not None and trained and sha256_file(detector / MANIFEST) not in trained:
+    if manifest is not None and trained and sha256_file(detector / MANIFEST) not in trained:
         raise ReleaseError(
             f"{where}: the detector at {detector} is of another run than the studies in evidence; "
             "release the evidence of the run that trained it"
         )
-    for name, digest in (made or {}).get("files", {}).items():
+    for name, digest in (manifest or {}).get("files", {}).items():
         if (detector / name).is_file() and sha256_file(detector / name) != digest:
             raise ReleaseError(
                 f"{where}: {detector / name} is not the file that the study trained; run the study"
@@ -51,13 +51,15 @@ def check_origin(release: Release, stage: ReleaseStage, model: Path, detector: P
 
 
 def _check_model(where: str, name: str, model: Path, studies: list[Path], detector: Path) -> None:
-    recorded = [one for folder in studies for one in _measured(name, folder, detector)]
-    own = {file: sha256_file(path) for file, path in model_files(model).items()} if recorded else {}
-    for measured, said in recorded:
-        other = sorted(file for file in measured if measured[file] != own.get(file))
+    recorded = [record for folder in studies for record in _measured(name, folder, detector)]
+    digests = (
+        {file: sha256_file(path) for file, path in model_files(model).items()} if recorded else {}
+    )
+    for measured, source in recorded:
+        other = sorted(file for file in measured if measured[file] != digests.get(file))
         if other:
             raise ReleaseError(
-                f"{where}: the model at {model} is not the one that was measured: {said} has"
+                f"{where}: the model at {model} is not the one that was measured: {source} has"
                 f" another {', '.join(other)}; release that one, or study this one"
             )
     if studies and not recorded:
@@ -72,7 +74,7 @@ def _measured(name: str, folder: Path, detector: Path) -> Iterator[tuple[Mapping
     samples where these lie there.
     """
     models = read_record(folder / STUDY, StudyFacts, again=AGAIN).models
-    files = next((one.files for one in models if one.name == name), None)
+    files = next((model.files for model in models if model.name == name), None)
     if files:
         yield files, str(folder / STUDY)
         return
@@ -108,5 +110,5 @@ def corpora_of(detector: Path) -> list[str]:
 def _inputs(folder: Path) -> dict[str, Any]:
     if not (folder / MANIFEST).is_file():
         return {}
-    found = read_json(folder / MANIFEST)
-    return dict(found.get("inputs", {})) if isinstance(found, dict) else {}
+    manifest = read_json(folder / MANIFEST)
+    return dict(manifest.get("inputs", {})) if isinstance(manifest, dict) else {}

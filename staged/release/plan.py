@@ -128,23 +128,23 @@ def read_release(path: Path) -> Release:
             raise PlanError(
                 f"{path}: {key} must not be empty; the decision and the bill of materials show it"
             )
-    shared = tuple(_gate(one, f"{path} [[gates]]") for one in common)
-    read = tuple(_stage(one, shared, path) for one in stages)
+    shared = tuple(_gate(gate, f"{path} [[gates]]") for gate in common)
+    read = tuple(_stage(stage, shared, path) for stage in stages)
     names = [stage.name for stage in read]
     if not read or len(set(names)) < len(names):
         raise PlanError(f"{path}: needs [[stages]], each with a name of its own; it has {names}")
-    here = path.parent
-    evidence = tuple(here / one for one in head.evidence)
+    folder = path.parent
+    evidence = tuple(folder / place for place in head.evidence)
     return Release(
-        path, head.title, head.version, here / head.licence, here / head.words, evidence, read
+        path, head.title, head.version, folder / head.licence, folder / head.words, evidence, read
     )
 
 
 def _tables(table: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
-    found = table.pop(key, [])
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    tables = table.pop(key, [])
+    if not isinstance(tables, list) or not all(isinstance(item, dict) for item in tables):
         raise PlanError(f"{path}: {key} must be tables, written [[{key}]]")
-    return found
+    return tables
 
 
 def _stage(table: dict[str, Any], shared: tuple[Gate, ...], path: Path) -> ReleaseStage:
@@ -170,9 +170,9 @@ def _gate(table: dict[str, Any], where: str) -> Gate:
             + (f" and one of {', '.join(one_of)}" if one_of else "")
         )
     rates = [
-        one.name
-        for one in fields(Cell)
-        if "float" in str(one.type) and not one.name.endswith(("_low", "_high"))
+        field.name
+        for field in fields(Cell)
+        if "float" in str(field.type) and not field.name.endswith(("_low", "_high"))
     ]
     if gate.field and gate.field not in rates:
         raise PlanError(f"{where}: no field {gate.field!r} in a cell; {nearest(gate.field, rates)}")

@@ -61,18 +61,18 @@ def status(release: Release, root: Path, *, public: Path | None = None) -> list[
         StagedError: the evidence or a decision is damaged.
     """
     evidence = read_evidence(release.evidence)
-    found = []
+    standings = []
     for number, stage in enumerate(release.stages):
         folder = root / stage.name
         if _is_out(folder):
             decision = _decided(folder)
             recorded = _recorded(decision, verify(folder, public))
-            found.append(Standing(stage.name, True, decision, recorded))
+            standings.append(Standing(stage.name, True, decision, recorded))
         else:
-            found.append(
+            standings.append(
                 Standing(stage.name, False, None, _judged(release, number, root, evidence, public))
             )
-    return found
+    return standings
 
 
 def advance(
@@ -185,8 +185,8 @@ def _recorded(decision: Decision, problems: Sequence[Problem]) -> tuple[Outcome,
         else (NOT_MET, f"{problems[0].file}: {problems[0].what}")
     )
     return tuple(
-        replace(one, state=now[0], numbers=now[1]) if one.state == AT_ADVANCE else one
-        for one in decision.gates
+        replace(outcome, state=now[0], numbers=now[1]) if outcome.state == AT_ADVANCE else outcome
+        for outcome in decision.gates
     )
 
 

@@ -76,10 +76,10 @@ def card_of(
         ),
         findings=tuple(claim for study in evidence.studies for claim in _claims(study)),
         sentences=_about(chosen, evidence.sentences),
-        effects=tuple(one for one in evidence.effects if one.model in chosen),
-        credibility=tuple(one for one in evidence.credibility if one.model in chosen),
+        effects=tuple(effect for effect in evidence.effects if effect.model in chosen),
+        credibility=tuple(row for row in evidence.credibility if row.model in chosen),
         compared=_about(chosen, evidence.compared),
-        drops=tuple(one for one in evidence.drops if one.model in chosen),
+        drops=tuple(drop for drop in evidence.drops if drop.model in chosen),
         decision=decision,
     )
     return replace(card, blanks=(*_unwritten(words), *_unmeasured(card), *_unprobed(card, chosen)))
@@ -96,8 +96,8 @@ def _chosen(evidence: Evidence, models: Sequence[str]) -> list[str]:
     return [model for model in evidence.models if not models or model in models]
 
 
-def _about(models: Sequence[str], said: Sequence[Said]) -> tuple[str, ...]:
-    return tuple(one.text for one in said if set(one.models) & set(models))
+def _about(models: Sequence[str], sentences: Sequence[Said]) -> tuple[str, ...]:
+    return tuple(sentence.text for sentence in sentences if set(sentence.models) & set(models))
 
 
 def shown_method(study: Study) -> str:
@@ -127,31 +127,33 @@ def _study_line(study: Study) -> StudyLine:
 def _claims(study: Study) -> list[Claim]:
     id = f"{study.name}/{FINDINGS}"
     return [
-        Claim(one.claim, one.test, one.verdict, len(one.comparisons), id) for one in study.findings
+        Claim(finding.claim, finding.test, finding.verdict, len(finding.comparisons), id)
+        for finding in study.findings
     ]
 
 
 def _analyses(study: Study, model: str) -> list[Analysis]:
-    """The tables about one model: by one factor at a time (unitary), and by two together
-    (intersectional).
-    """
+    """The tables about one model: by one factor (unitary), by two together (intersectional)."""
     cells = list(study.cells.values())
     matrix_tokens = study.facts.settings.length_tokens
     method = shown_method(study)
-    here = [one for one in cells if one.tested_on == model]
-    own = [one for one in here if one.trained_on == model and one.length_tokens == matrix_tokens]
-    matched = [one for one in own if one.trained_method == one.tested_method]
+    tested = [cell for cell in cells if cell.tested_on == model]
+    matrix = [
+        cell for cell in tested if cell.trained_on == model and cell.length_tokens == matrix_tokens
+    ]
+    matched = [cell for cell in matrix if cell.trained_method == cell.tested_method]
     lengths = [
-        one
-        for one in here
-        if one.trained_on == model and one.trained_method == MIX and one.tested_method == method
+        cell
+        for cell in tested
+        if cell.trained_on == model and cell.trained_method == MIX and cell.tested_method == method
     ]
     sizes = [
-        one
-        for one in here
-        if one.length_tokens == matrix_tokens and one.trained_method == one.tested_method == method
+        cell
+        for cell in tested
+        if cell.length_tokens == matrix_tokens
+        and cell.trained_method == cell.tested_method == method
     ]
-    crossed = [one for one in own if one.trained_method != one.tested_method]
+    crossed = [cell for cell in matrix if cell.trained_method != cell.tested_method]
     tables = (
         ("unitary", "by sampling method, each by a detector trained on it", matched),
         ("unitary", f"by the size that the detector was trained on, {method} samples", sizes),
@@ -194,7 +196,7 @@ def _unmeasured(card: Card) -> list[Blank]:
 
 def _unprobed(card: Card, models: Sequence[str]) -> list[Blank]:
     """What neither probes nor people say of the models."""
-    found = []
+    blanks = []
     for rows, what, name, command in (
         (card.effects, "bias probes", "bias", "`staged bias {} --out out/bias`"),
         (
@@ -210,5 +212,5 @@ def _unprobed(card: Card, models: Sequence[str]) -> list[Blank]:
                 f"{command.format(' '.join(missing))}, then name out/{name} among the card's"
                 " folders"
             )
-            found.append(Blank(name, f"{what} of {', '.join(missing)}", fill))
-    return found
+            blanks.append(Blank(name, f"{what} of {', '.join(missing)}", fill))
+    return blanks

@@ -70,6 +70,6 @@ def index_figures(text: str) -> Iterator[Figure]:
         data = ModelCard(text).data
     except Exception:  # a YAML parser's error, of a package that staged does not name
         return
-    for one in (data.eval_results or []) if isinstance(data, ModelCardData) else []:
-        trace = one.metric_args or {}
-        yield str(trace.get("cell")), str(trace.get("field")), one.metric_value
+    for result in (data.eval_results or []) if isinstance(data, ModelCardData) else []:
+        trace = result.metric_args or {}
+        yield str(trace.get("cell")), str(trace.get("field")), result.metric_value

@@ -43,9 +43,7 @@ class Study:
 
 @dataclass(frozen=True)
 class StudiedModel:
-    """Size, held-out loss and files of a model, as its study has them; None where it doesn't
-    say.
-    """
+    """A model's size, held-out loss and files, by its study; None where it doesn't say."""
 
     id: str
     name: str
@@ -78,9 +76,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Credibility:
-    """Mean credibility index of one model's texts, 1 … 10; `low` and `high` bound its 95%
-    interval.
-    """
+    """Mean credibility index of a model's texts, 1 … 10; `low`, `high` bound its 95% interval."""
 
     id: str
     model: str
@@ -134,23 +130,21 @@ class Evidence:
 
     @property
     def models(self) -> list[str]:
-        """Names of the studied models, from the smallest to the largest as their study lists
-        them.
-        """
+        """Names of the studied models, smallest to largest, as their study lists them."""
         return list(self.facts)
 
     @property
     def facts(self) -> dict[str, StudiedModel]:
         """Name → what is known of each model; of two studies of a model what the first says."""
         rows = [
-            StudiedModel(id=f"{study.name}/study.json#{one.name}", **vars(one))
+            StudiedModel(id=f"{study.name}/study.json#{model.name}", **vars(model))
             for study in self.studies
-            for one in study.facts.models
+            for model in study.facts.models
         ]
-        found: dict[str, StudiedModel] = {}
-        for one in (*rows, *self.finetuned):
-            found.setdefault(one.name, one)
-        return found
+        by_name: dict[str, StudiedModel] = {}
+        for model in (*rows, *self.finetuned):
+            by_name.setdefault(model.name, model)
+        return by_name
 
 
 def rate_of(cell: Cell, field: str) -> tuple[float, float, float] | None:

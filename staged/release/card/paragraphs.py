@@ -55,14 +55,14 @@ class Words:
     @property
     def languages(self) -> list[str]:
         """The codes in `language`."""
-        return [one.strip() for one in self.language.split(",") if one.strip()]
+        return [code.strip() for code in self.language.split(",") if code.strip()]
 
     def unwritten(self) -> dict[str, str]:
         """Key → heading of every paragraph that is still empty."""
         return {
-            one.name: one.metadata["heading"]
-            for one in fields(self)
-            if "heading" in one.metadata and not getattr(self, one.name).strip()
+            entry.name: entry.metadata["heading"]
+            for entry in fields(self)
+            if "heading" in entry.metadata and not getattr(self, entry.name).strip()
         }
 
 
@@ -93,12 +93,12 @@ def write_skeleton(path: Path, title: str) -> bool:
         ),
         "",
     ]
-    for one in fields(Words):
-        heading = one.metadata.get("heading")
-        value = title if one.name == "title" else one.default
-        note = heading and f"{heading}{HINTS.get(one.name, '')}"
+    for entry in fields(Words):
+        heading = entry.metadata.get("heading")
+        value = title if entry.name == "title" else entry.default
+        note = heading and f"{heading}{HINTS.get(entry.name, '')}"
         lines += [
-            f"{one.name} = {json.dumps(value, ensure_ascii=False)}"
+            f"{entry.name} = {json.dumps(value, ensure_ascii=False)}"
             + (f"  # {note}" if note else "")
         ]
     write_atomic(path, ("\n".join(lines) + "\n").encode())

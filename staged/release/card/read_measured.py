@@ -44,15 +44,16 @@ def read_evidence(folders: Iterable[Path]) -> Evidence:
         for name in (CELLS, FINETUNE, BIAS, SURVEY)
     }
     for folder in folders:
-        if not any(folder in these for these in held.values()):
+        if not any(folder in holders for holders in held.values()):
             raise ArtifactError(
                 f"{folder}: holds no {CELLS}, {FINETUNE}, {BIAS} or {SURVEY}; give the folder of a"
                 " finished study, probe or survey"
             )
     if len(held[SURVEY]) > 1:
-        one, other = (folder / SURVEY for folder in held[SURVEY][:2])
+        first, second = (folder / SURVEY for folder in held[SURVEY][:2])
         raise ArtifactError(
-            f"{one} and {other}: two surveys; give one, as people's ratings compare only within it"
+            f"{first} and {second}: two surveys; give one, as people's ratings compare only within"
+            " it"
         )
     parts = [
         *(_study(folder) for folder in held[CELLS]),
@@ -93,7 +94,7 @@ def _together(parts: Sequence[Evidence]) -> Evidence:
     kinds = ("studies", "effects", "sentences", "credibility", "differences", "compared")
     return Evidence(
         **{
-            kind: tuple(one for part in parts for one in getattr(part, kind))
+            kind: tuple(item for part in parts for item in getattr(part, kind))
             for kind in (*kinds, "drops", "finetuned")
         }
     )
@@ -109,8 +110,8 @@ def _refuse_doubles(parts: Sequence[Evidence]) -> None:
     for part in parts:
         (folder,) = part.folders
         ids = [f"cell {id!r}" for id in part.cells]
-        ids += [f"effect {id!r}" for id in dict.fromkeys(one.id for one in part.effects)]
-        ids += [f"drop {id!r}" for id in dict.fromkeys(one.id for one in part.drops)]
+        ids += [f"effect {id!r}" for id in dict.fromkeys(effect.id for effect in part.effects)]
+        ids += [f"drop {id!r}" for id in dict.fromkeys(drop.id for drop in part.drops)]
         for what in ids:
             if seen.setdefault(what, folder) != folder:
                 raise ArtifactError(
@@ -121,36 +122,40 @@ def _refuse_doubles(parts: Sequence[Evidence]) -> None:
 
 def _study(folder: Path) -> Evidence:
     facts = read_record(folder / STUDY, StudyFacts, again=AGAIN)
-    found = read_record(folder / FINDINGS, Findings, again=AGAIN).findings
+    findings = read_record(folder / FINDINGS, Findings, again=AGAIN).findings
     cells = [*load_cells(folder / LENGTHS), *load_cells(folder / CELLS)]
     name = folder.resolve().name
-    study = Study(name, folder, {cell.id: cell for cell in cells}, found, facts)
+    study = Study(name, folder, {cell.id: cell for cell in cells}, findings, facts)
     return Evidence(studies=(study,), folders=(folder,))
 
 
 def _finetune(path: Path) -> Evidence:
-    found = read_record(path, FinetuneResult, again=AGAIN)
-    model = _name(found.settings.model)
+    result = read_record(path, FinetuneResult, again=AGAIN)
+    model = _name(result.settings.model)
     known = (
-        vars(found.model)
-        if found.model
+        vars(result.model)
+        if result.model
         else dict.fromkeys(("parameters", "layers", "width", "valid_loss_nats_per_token"))
     )
     studied = StudiedModel(**known | {"id": f"finetune/finetune.json#{model}", "name": model})
     drops = (
         ModelDrop(id=f"finetune/{model}/{row.style}/{row.detector}", model=model, **vars(row))
-        for row in found.drops
+        for row in result.drops
     )
     return Evidence(drops=tuple(drops), finetuned=(studied,), folders=(path.parent,))
 
 
 def _probes(path: Path) -> Evidence:
     """Rows of `bias.json` between groups of one model, and what it says of pairs."""
-    found = read_record(path, BiasResult, again="run `staged bias` again")
-    effects = [_effect(row) for row in found.between_groups]
+    result = read_record(path, BiasResult, again="run `staged bias` again")
+    effects = [_effect(row) for row in result.between_groups]
     return Evidence(
-        effects=tuple(one for one in effects if one.model),
-        sentences=tuple(_said(one.models, one.text) for one in found.sentences if one.text),
+        effects=tuple(effect for effect in effects if effect.model),
+        sentences=tuple(
+            _sentence(sentence.models, sentence.text)
+            for sentence in result.sentences
+            if sentence.text
+        ),
         folders=(path.parent,),
     )
 
@@ -186,14 +191,14 @@ def _bounds(row: BiasComparison) -> tuple[float | None, float | None]:
 
 def _survey(path: Path) -> Evidence:
     """Indices, differences of pairs, and what to say of these."""
-    found = read_record(path, Survey, again="tally the answers again")
+    result = read_record(path, Survey, again="tally the answers again")
     return Evidence(
-        credibility=tuple(map(_credibility, found.models)),
+        credibility=tuple(map(_credibility, result.models)),
         differences=tuple(
             replace(row, first=_name(row.first), second=_name(row.second))
-            for row in found.differences
+            for row in result.differences
         ),
-        compared=tuple(_said(one.models, one.text) for one in found.sentences),
+        compared=tuple(_sentence(sentence.models, sentence.text) for sentence in result.sentences),
         folders=(path.parent,),
     )
 
@@ -205,7 +210,7 @@ def _credibility(row: ModelIndex) -> Credibility:
     )
 
 
-def _said(models: Sequence[str], text: str) -> Said:
+def _sentence(models: Sequence[str], text: str) -> Said:
     """A sentence about models, which calls them as they were given."""
     for model in sorted(models, key=len, reverse=True):
         text = text.replace(model, _name(model))

@@ -45,19 +45,21 @@ def rate_text(cell: Cell, field: str) -> str:
 
 def templates(*, html: bool) -> Environment:
     """Templates of this room."""
-    made = environment("staged.release.card", html=html)
-    made.filters |= {
+    engine = environment("staged.release.card", html=html)
+    engine.filters |= {
         "rate": rate_text,
         "number": _number,
         "paragraphs": _paragraphs,
         "interval": _interval,
+        "inline": _inline,
+        "summary": _summary,
+        "points": _points,
     }
-    made.filters |= {"inline": _inline, "summary": _summary, "points": _points}
-    return made
+    return engine
 
 
 def _names(card: Card) -> dict[str, Any]:
-    unfilled = {one.key: one for one in card.blanks}
+    unfilled = {blank.key: blank for blank in card.blanks}
     return {"rates": RATES, "sections": SECTIONS, "unfilled": unfilled}
 
 
@@ -96,13 +98,16 @@ def _inline(text: str) -> Markup:
 
 def _summary(decision: Decision) -> list[str]:
     """How many gates are in each state, and which are open: a line each."""
-    gates = {state: [one.gate for one in decision.gates if one.state == state] for state in STATES}
+    gates = {
+        state: [outcome.gate for outcome in decision.gates if outcome.state == state]
+        for state in STATES
+    }
     shown = {AT_ADVANCE: "left to the building of the package"}
     return [
-        f"{len(found)} {shown.get(state, state)}"
-        + (f": {'; '.join(found)}" if state != MET else "")
-        for state, found in gates.items()
-        if found
+        f"{len(names)} {shown.get(state, state)}"
+        + (f": {'; '.join(names)}" if state != MET else "")
+        for state, names in gates.items()
+        if names
     ]
 
 

@@ -31,7 +31,7 @@ def _file(name: str) -> Callable[[Path], bool]:
     return lambda folder: (folder / name).is_file()
 
 
-def _some(pattern: str) -> Callable[[Path], bool]:
+def _holds(pattern: str) -> Callable[[Path], bool]:
     return lambda folder: any(folder.glob(pattern))
 
 
@@ -54,30 +54,30 @@ REQUIRED: dict[str, Callable[[Path], bool]] = {
         "SHA256SUMS",
     )
 } | {
-    "*.safetensors": _some("*.safetensors"),
-    "detector": _some("detector/*"),
-    f"study/*/{CELLS}": _some(f"study/*/{CELLS}"),
+    "*.safetensors": _holds("*.safetensors"),
+    "detector": _holds("detector/*"),
+    f"study/*/{CELLS}": _holds(f"study/*/{CELLS}"),
 }
 
 
 def files_of(folder: Path) -> list[str]:
     """Every plain file under a folder, hidden ones too, as sorted paths; no link is followed."""
-    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    paths = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
 def oddities(folder: Path) -> list[tuple[str, str]]:
     """What a package must not hold beside files: links, devices, empty folders."""
-    found = []
+    entries = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
-            found.append((name, "is a link"))
+            entries.append((name, "is a link"))
         elif path.is_dir() and not any(path.iterdir()):
-            found.append((name, "is an empty folder"))
+            entries.append((name, "is an empty folder"))
         elif not path.is_dir() and not path.is_file():
-            found.append((name, "is no plain file"))
-    return found
+            entries.append((name, "is no plain file"))
+    return entries
 
 
 def sums_text(sums: Mapping[str, str]) -> str:
@@ -89,8 +89,8 @@ def sums_text(sums: Mapping[str, str]) -> str:
 
 def parse_sums(text: str) -> dict[str, str]:
     """Path → SHA-256 of every line that is one; others are left out."""
-    found = (LINE.match(line) for line in text.split("\n"))
-    return {match[2]: match[1] for match in found if match}
+    matches = (LINE.match(line) for line in text.split("\n"))
+    return {match[2]: match[1] for match in matches if match}
 
 
 def package_evidence(folder: Path) -> Evidence:

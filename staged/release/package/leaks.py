@@ -99,12 +99,12 @@ def leaks_in(name: str, file: BinaryIO, places: Iterable[str] = ()) -> Iterator[
     Raises:
         ReleaseError: the extra `release` is not installed.
     """
-    forms = [*_forms(), *((f"a path of this machine, {one}", _place(one)) for one in places)]
+    forms = [*_forms(), *((f"a path of this machine, {place}", _place(place)) for place in places)]
     if name.endswith(".safetensors"):
-        yield from _found_in(file, forms, _header_bytes(file))
+        yield from _hits(file, forms, _header_bytes(file))
         yield from ((0, "a private key") for _ in range(holds_key(file)))
     else:
-        yield from _found_in(file, forms)
+        yield from _hits(file, forms)
 
 
 def holds_key(file: BinaryIO) -> bool:
@@ -131,14 +131,14 @@ def places_of(folders: Iterable[Path]) -> list[str]:
         | {folder.resolve() for folder in folders}
         | {Path.home()}
     )
-    telling = {one for one in every if len(one.parts) > 2}  # `/root` and `/` are anybody's
-    return sorted(str(one) for one in telling if not telling & set(one.parents))
+    telling = {path for path in every if len(path.parts) > 2}  # `/root` and `/` are anybody's
+    return sorted(str(path) for path in telling if not telling & set(path.parents))
 
 
 Find = Callable[[str], Iterator[int]]
 
 
-def _found_in(
+def _hits(
     file: BinaryIO, forms: list[tuple[str, Find]], limit: int = -1
 ) -> Iterator[tuple[int, str]]:
     """Chunk by chunk, each with the end of the one before, so that nothing is cut in two."""
@@ -148,10 +148,10 @@ def _found_in(
         text = (before + chunk).decode("latin-1")
         for what, find in forms:
             for at in find(text):
-                found = (line + text.count("\n", 0, at), what)
-                if found not in seen:
-                    seen.add(found)
-                    yield found
+                hit = (line + text.count("\n", 0, at), what)
+                if hit not in seen:
+                    seen.add(hit)
+                    yield hit
         before = (before + chunk)[-OVERLAP:]
         line += text.count("\n", 0, len(text) - len(before))
 
@@ -164,7 +164,7 @@ def _header_bytes(file: BinaryIO) -> int:
 def _place(place: str) -> Find:
     # file's bytes are read as Latin-1
     whole = re.compile(rf"{re.escape(place)}(?![\w-])".encode().decode("latin-1"))
-    return lambda text: (one.start() for one in whole.finditer(text))
+    return lambda text: (match.start() for match in whole.finditer(text))
 
 
 @cache
@@ -180,7 +180,7 @@ def _forms() -> tuple[tuple[str, Find], ...]:
 
 def _by_form(form: str) -> Find:
     compiled = re.compile(form)
-    return lambda text: (one.start() for one in compiled.finditer(text))
+    return lambda text: (match.start() for match in compiled.finditer(text))
 
 
 def _by_name(text: str) -> Iterator[int]:
@@ -189,8 +189,8 @@ def _by_name(text: str) -> Iterator[int]:
     for name in CALLED:
         at = small.find(name)
         while at >= 0:
-            found = SET.match(text, at) or ASSIGNED.match(text, text.rfind("\n", 0, at) + 1)
-            if found and not NO_SECRET.search(found[0]):
+            match = SET.match(text, at) or ASSIGNED.match(text, text.rfind("\n", 0, at) + 1)
+            if match and not NO_SECRET.search(match[0]):
                 yield at
             at = small.find(name, at + 1)
 

@@ -86,18 +86,18 @@ def members(release: Release, stage: ReleaseStage) -> dict[str, Path]:
             f"{release.path}: stage {stage.name!r}: no detector folder at {detector}; run the study"
             " that trains it"
         )
-    found = _model(model, release.licence) | {
+    files = _model(model, release.licence) | {
         f"detector/{name}": path for name, path in _detector(detector).items()
     }
     check_origin(release, stage, model, detector)
-    found |= _evidence(release)
-    found |= {"LICENSE": release.licence, WORDS: release.words}
-    for name, path in found.items():
+    files |= _evidence(release)
+    files |= {"LICENSE": release.licence, WORDS: release.words}
+    for name, path in files.items():
         if not path.is_file():
             raise ArtifactError(
                 f"{release.path}: no file at {path}, which is to be the package's {name}"
             )
-    return found
+    return files
 
 
 def _model(folder: Path, licence: Path) -> dict[str, Path]:
@@ -114,13 +114,13 @@ def _model(folder: Path, licence: Path) -> dict[str, Path]:
         raise CheckpointError(
             f"{folder}: has no config.json; run `staged convert {folder} NEW-FOLDER` and name that"
         )
-    own = [*MODEL_FILES, *(path.name for path in weights)]
+    forms = [*MODEL_FILES, *(path.name for path in weights)]
     same = [
         name
         for name in LICENCES
         if (folder / name).is_file() and sha256_file(folder / name) == _digest(licence)
     ]
-    return _listed(folder, own, without=(*MADE_ANEW, *same), what="model")
+    return _listed(folder, forms, without=(*MADE_ANEW, *same), what="model")
 
 
 def _digest(path: Path) -> str:
@@ -134,9 +134,9 @@ def _detector(folder: Path) -> dict[str, Path]:
         raise CheckpointError(
             f"{folder}: not a detector's folder; it holds none of {', '.join(PARTS)}"
         )
-    own = [*DETECTOR_FILES, *PARTS[kind]]
+    forms = [*DETECTOR_FILES, *PARTS[kind]]
     if kind == "config.json":
-        own = [
+        forms = [
             *DETECTOR_FILES,
             *MODEL_FILES,
             *(path.name for path in weight_files(folder) if path.suffix != ".bin"),
@@ -147,33 +147,35 @@ def _detector(folder: Path) -> dict[str, Path]:
                 f"{file}: reads with the model in {scorer}, a folder that nobody else has; train it"
                 " with one of a name"
             )
-    return _listed(folder, own, without=(), what="detector")
+    return _listed(folder, forms, without=(), what="detector")
 
 
 def _listed(
-    folder: Path, own: Iterable[str], *, without: Iterable[str], what: str
+    folder: Path, forms: Iterable[str], *, without: Iterable[str], what: str
 ) -> dict[str, Path]:
     """The folder's own files.
 
     Raises:
         ReleaseError: it holds others, or a link to elsewhere.
     """
-    own, without = tuple(own), tuple(without)
-    found: dict[str, Path] = {}
+    forms, without = tuple(forms), tuple(without)
+    files: dict[str, Path] = {}
     others: list[str] = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in without:
             continue
         names = _visible(path, folder)
-        taken = {name: one for name, one in names.items() if any(_fits(name, form) for form in own)}
-        found |= taken
+        taken = {
+            name: file for name, file in names.items() if any(_fits(name, form) for form in forms)
+        }
+        files |= taken
         if len(taken) < len(names):
             others += [f"{path.name}/"] if path.is_dir() else [path.name]
     if others:
         raise _foreign(folder, others, what)
-    for path in found.values():
+    for path in files.values():
         _refuse_link(path, folder)
-    return found
+    return files
 
 
 def _foreign(folder: Path, others: list[str], what: str) -> ReleaseError:
@@ -189,10 +191,10 @@ def _foreign(folder: Path, others: list[str], what: str) -> ReleaseError:
 def _visible(path: Path, folder: Path) -> dict[str, Path]:
     """What stands at a path or below it and is not hidden, by its name in the folder."""
     inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-    names = {one.relative_to(folder): one for one in inside if not one.is_dir()}
+    names = {file.relative_to(folder): file for file in inside if not file.is_dir()}
     return {
-        name.as_posix(): one
-        for name, one in names.items()
+        name.as_posix(): file
+        for name, file in names.items()
         if not any(part.startswith(".") for part in name.parts)
     }
 
@@ -213,19 +215,19 @@ def _refuse_link(path: Path, folder: Path) -> None:
 
 def _evidence(release: Release) -> dict[str, Path]:
     """Results only: a study in a folder of its name, also a second probe, survey or fine-tuning."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for folder in once_each(release.evidence):
-        places = _results(folder, found)
-        if both := places.keys() & found.keys():
-            other = found[min(both)].parent
+        places = _results(folder, files)
+        if shared := places.keys() & files.keys():
+            other = files[min(shared)].parent
             raise ArtifactError(
                 f"{release.path}: {other} and {folder} would be the same folder of the package;"
                 " rename one of them"
             )
         for path in places.values():
             _refuse_link(path, folder)
-        found |= places
-    return found
+        files |= places
+    return files
 
 
 def _results(folder: Path, before: Container[str]) -> dict[str, Path]:

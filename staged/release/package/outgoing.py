@@ -47,8 +47,7 @@ MOST_NAMED = 5
 
 
 def without_places(parts: Mapping[str, Path]) -> dict[str, bytes]:
-    """Path in the package → bytes, of those whose records say where models and texts lie on this
-    machine.
+    """Path in the package → bytes, of records that say where models and texts lie on this machine.
 
     Raises:
         ArtifactError: a record is damaged.
@@ -84,17 +83,17 @@ def check_leaks(
     Raises:
         ReleaseError: there are some; the sentence says where and of what kind, not what.
     """
-    places, found = places_of(folders), []
+    places, leaks = places_of(folders), []
     for name, path in parts.items():
         with io.BytesIO(changed[name]) if name in changed else open(path, "rb") as file:
-            found += [
+            leaks += [
                 f"{path}{f':{line}' if line else ''}: {what}"
                 for line, what in _leaks(name, file, places)
             ]
-    if found:
-        more = f" (and {len(found) - MOST_NAMED} more)" if len(found) > MOST_NAMED else ""
+    if leaks:
+        more = f" (and {len(leaks) - MOST_NAMED} more)" if len(leaks) > MOST_NAMED else ""
         raise ReleaseError(
-            f"not to be published: {'; '.join(found[:MOST_NAMED])}{more}; take it out and run this"
+            f"not to be published: {'; '.join(leaks[:MOST_NAMED])}{more}; take it out and run this"
             " again; a secret that others may have seen has to be revoked too"
         )
 
@@ -105,8 +104,8 @@ def check_said(words: str, where: str) -> None:
     Raises:
         ReleaseError: there is one.
     """
-    if found := secrets_in(words):
-        raise ReleaseError(f"{where}: holds {found[0]}, and is published; say it without")
+    if secrets := secrets_in(words):
+        raise ReleaseError(f"{where}: holds {secrets[0]}, and is published; say it without")
 
 
 def _leaks(name: str, file: BinaryIO, places: list[str]) -> Iterable[tuple[int, str]]:

@@ -87,9 +87,9 @@ def listed_sizes(folder: Path) -> dict[str, int]:
     try:
         parts = read_json(folder / SBOM)["components"]
         return {
-            one["name"]: int(one["properties"][0]["value"])
-            for one in parts
-            if one["type"] == "file"
+            part["name"]: int(part["properties"][0]["value"])
+            for part in parts
+            if part["type"] == "file"
         }
     except (ArtifactError, KeyError, IndexError, TypeError, ValueError):
         return {}
@@ -107,9 +107,9 @@ def check_sbom(folder: Path, files: Mapping[str, str]) -> list[tuple[str, str]]:
     if fault := _fault(text):
         return [(SBOM, f"not CycloneDX 1.6: {fault}")]
     listed = {
-        one["name"]: one["hashes"][0]["content"]
-        for one in table.get("components", [])
-        if one["type"] == "file"
+        component["name"]: component["hashes"][0]["content"]
+        for component in table.get("components", [])
+        if component["type"] == "file"
     }
     wrong = [(path, "not in the SBOM") for path in sorted(set(files) - set(listed))]
     wrong += [

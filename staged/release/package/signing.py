@@ -36,8 +36,7 @@ OWNER_ONLY = 0o600
 
 
 def make_keys(folder: Path) -> tuple[Path, Path]:
-    """Make a new P-256 key pair: `release.key` (readable by its owner only) and `release.pub`, both
-    PEM.
+    """Make a P-256 key pair: `release.key` (readable by its owner only), `release.pub`, both PEM.
 
     Raises:
         ReleaseError: one of them is there already.
@@ -120,12 +119,12 @@ def check_signature(folder: Path, public: Path) -> str:
     try:
         verifier.verify(folder, folder / SIGNATURE)
     except Exception as error:  # the library meets damaged bundles with whatever its parsers raise
-        said = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         # else digests as bytes
         return (
             "the files are not those that were signed"
-            if said.startswith("Signature mismatch")
-            else said
+            if reason.startswith("Signature mismatch")
+            else reason
         )
     return ""
 

@@ -59,14 +59,14 @@ def plan_upload(folder: Path, repository: str, *, public: Path | None = None) ->
 
 
 def _secrets(folder: Path) -> list[Problem]:
-    found = []
+    problems = []
     for name in files_of(folder):
         with open(folder / name, "rb") as file:
-            found += [
+            problems += [
                 Problem(name, "secret", f"line {line} holds {what}" if line else f"holds {what}")
                 for line, what in leaks_in(name, file)
             ]
-    return found
+    return problems
 
 
 def upload(planned: Upload, *, private: bool = False, api: Callable[[], Any] | None = None) -> str:

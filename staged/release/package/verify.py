@@ -82,8 +82,8 @@ def verify(folder: Path, public: Path | None = None) -> list[Problem]:
     fault = _signature_fault(folder, public)
     problems += [Problem(SIGNATURE, "signature", fault)] if fault else []
     problems += _against_sums(folder, digests, trusted=not fault)
-    lacking = {name for name, found in REQUIRED.items() if not found(folder)} - {
-        one.file for one in problems if one.kind == "missing"
+    lacking = {name for name, holds in REQUIRED.items() if not holds(folder)} - {
+        problem.file for problem in problems if problem.kind == "missing"
     }
     problems += [Problem(name, "missing", "a package has to hold it") for name in lacking]
     listed = {name: digest for name, digest in digests.items() if name not in NOT_IN_SBOM}
@@ -148,17 +148,17 @@ def _against_sums(folder: Path, digests: Mapping[str, str], *, trusted: bool) ->
         return []  # said as a missing file
     text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
     listed = parse_sums(text)
-    found = {name: digest for name, digest in digests.items() if name != SUMS}
+    present = {name: digest for name, digest in digests.items() if name != SUMS}
     problems = []
     if sums_text(listed) != text:
         what = "holds lines that are no sums, or in another order"
         problems.append(Problem(SUMS, "changed", what))
     sizes = listed_sizes(folder)
-    for name in sorted(set(listed) | set(found)):
-        if listed.get(name) == found.get(name):
+    for name in sorted(set(listed) | set(present)):
+        if listed.get(name) == present.get(name):
             continue
         if not trusted or name in NOT_SIGNED:
-            problems.append(_mismatch(folder, name, listed, found, sizes))
+            problems.append(_mismatch(folder, name, listed, present, sizes))
         if trusted:
             problems += _changed_sums(name)
     return problems
@@ -179,14 +179,14 @@ def _mismatch(
     folder: Path,
     name: str,
     listed: Mapping[str, str],
-    found: Mapping[str, str],
+    present: Mapping[str, str],
     sizes: Mapping[str, int],
 ) -> Problem:
-    if name not in found:
+    if name not in present:
         return Problem(name, "missing", f"named in {SUMS}, not in the folder")
     if name not in listed:
         return Problem(name, "added", f"in the folder, not named in {SUMS}")
-    other = next((one for one, digest in listed.items() if digest == found[name]), None)
+    other = next((file for file, digest in listed.items() if digest == present[name]), None)
     if other is not None:
         return Problem(name, "swapped", f"holds the bytes of {other}")
     size = (folder / name).stat().st_size
@@ -235,14 +235,14 @@ def _card_problems(folder: Path) -> list[Problem]:
         ),
         ("card.html", lambda text: check_card.untrue(check_card.html_figures(text), cells)),
     )
-    found = []
+    problems = []
     for name, read in readers:
         if (folder / name).is_file():
-            found += [
+            problems += [
                 Problem(name, "card", what)
                 for what in read((folder / name).read_text(encoding="utf-8", errors="replace"))
             ]
-    return found + _card_data_problems(folder, cells)
+    return problems + _card_data_problems(folder, cells)
 
 
 def _card_data_problems(folder: Path, cells: Mapping[str, Cell]) -> list[Problem]:
