@@ -109,9 +109,9 @@ def transfer(
         progress: called with (detectors trained, all).
     """
     views = {
-        "family": labels(crops, lambda one: _fitting(settings.families, one)),
-        "kind": labels(crops, lambda one: settings.kind(one.example.source)),
-        "year": labels(crops, lambda one: _fitting(settings.years, one)),
+        "family": labels(crops, lambda crop: _fitting(settings.families, crop)),
+        "kind": labels(crops, lambda crop: settings.kind(crop.example.source)),
+        "year": labels(crops, lambda crop: _fitting(settings.years, crop)),
     }
     machine, parts = are_machine(crops), parts_of(crops)
     rows = matrix([one.text for one in crops])
@@ -123,8 +123,8 @@ def transfer(
 
     def sides(view: str, group: str) -> tuple[Bools, Bools]:
         """People's and machines' texts of a group; where people have none, theirs are all."""
-        own = np.ones(len(crops), bool) if group == ALL else views[view] == group
-        return ~machine & own if view == "kind" else ~machine, machine & own
+        chosen = np.ones(len(crops), bool) if group == ALL else views[view] == group
+        return ~machine & chosen if view == "kind" else ~machine, machine & chosen
 
     cells = []
     for view in views:
@@ -143,7 +143,7 @@ def transfer(
 
 def labels(crops: Sequence[Crop], name: Callable[[Crop], str]) -> npt.NDArray[np.str_]:
     """(crops,) the group of each; empty where it is of none."""
-    return np.asarray([name(one) for one in crops])
+    return np.asarray([name(crop) for crop in crops])
 
 
 def usable(groups: npt.NDArray[np.str_], machine: Bools, *, of_people: bool) -> list[str]:
@@ -164,22 +164,24 @@ def parts_of(crops: Sequence[Crop]) -> npt.NDArray[np.int64]:
     the same.
     """
     return np.asarray(
-        [int(hashlib.sha256(one.example.pair.encode()).hexdigest(), 16) % PARTS for one in crops]
+        [int(hashlib.sha256(crop.example.pair.encode()).hexdigest(), 16) % PARTS for crop in crops]
     )
 
 
-def _fitting(patterns: Mapping[str, object], one: Crop) -> str:
-    if one.example.label != MACHINE:
+def _fitting(patterns: Mapping[str, object], crop: Crop) -> str:
+    if crop.example.label != MACHINE:
         return ""
-    found = matching(patterns, f"{one.example.source} {one.example.generator}")
-    return "" if found is None else str(patterns[found])
+    pattern = matching(patterns, f"{crop.example.source} {crop.example.generator}")
+    return "" if pattern is None else str(patterns[pattern])
 
 
 def _even(shares: Floats, machine: Bools, learns: Bools) -> Floats:
     """Shares of the texts that are learned from, both classes alike."""
-    own = machine[learns]
+    machines = machine[learns]
     return np.where(
-        own, shares[learns] / shares[learns][own].sum(), shares[learns] / shares[learns][~own].sum()
+        machines,
+        shares[learns] / shares[learns][machines].sum(),
+        shares[learns] / shares[learns][~machines].sum(),
     )
 
 
@@ -210,8 +212,7 @@ def build_transfer(
     device: str = "cpu",
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> list[Transfer]:
-    """The matrix into `out`: `transfer.json`, its tables in `transfer.md`, and a picture of each
-    view.
+    """The matrix into `out`: `transfer.json`, tables in `transfer.md`, and a picture of each view.
 
     Args:
         work: where `build_readers` of the same plan keeps its samples and numbers; what is missing
@@ -237,7 +238,7 @@ def build_transfer(
         write_json(out / "transfer.json", facts | {"cells": list(map(asdict, cells))})
         write_atomic(out / "transfer.md", "\n".join(tables(cells)).encode())
         for view in VIEWS:
-            draw(out / f"{view}.png", [one for one in cells if one.view == view], VIEWS[view])
+            draw(out / f"{view}.png", [cell for cell in cells if cell.view == view], VIEWS[view])
     return cells
 
 
@@ -248,22 +249,25 @@ def tables(cells: Sequence[Transfer]) -> list[str]:
     """Markdown: a table of AUROC for each view, then what is found at 1%."""
     lines = []
     for view, name in VIEWS.items():
-        own = [one for one in cells if one.view == view]
-        columns = list(dict.fromkeys(one.tested_on for one in own))
-        counts = {one.tested_on: one.n_machine for one in own}
+        of_view = [cell for cell in cells if cell.view == view]
+        columns = list(dict.fromkeys(cell.tested_on for cell in of_view))
+        counts = {cell.tested_on: cell.n_machine for cell in of_view}
         header = [
             f"trained on ↓, tested on → ({name})",
-            *(f"{one} (n {counts[one]:,})" for one in columns),
+            *(f"{column} (n {counts[column]:,})" for column in columns),
         ]
-        for said, value in (
-            ("AUROC", lambda one: figure(one.auroc, one.auroc_low, one.auroc_high, form=".3f")),
-            ("found at 1%, in %", lambda one: percent(one.found, one.found_low, one.found_high)),
+        for measure, value in (
+            ("AUROC", lambda cell: figure(cell.auroc, cell.auroc_low, cell.auroc_high, form=".3f")),
+            (
+                "found at 1%, in %",
+                lambda cell: percent(cell.found, cell.found_low, cell.found_high),
+            ),
         ):
             rows = [
-                [row, *(value(one) for one in own if one.trained_on == row)]
-                for row in dict.fromkeys(one.trained_on for one in own)
+                [row, *(value(cell) for cell in of_view if cell.trained_on == row)]
+                for row in dict.fromkeys(cell.trained_on for cell in of_view)
             ]
-            lines += [f"{said} [95% interval]", "", *table(header, rows), ""]
+            lines += [f"{measure} [95% interval]", "", *table(header, rows), ""]
     return lines
 
 
@@ -271,11 +275,9 @@ def draw(path: Path, cells: Sequence[Transfer], name: str) -> None:
     """A view as a picture: AUROC of each cell, rows trained on, columns tested on."""
     from matplotlib.figure import Figure
 
-    rows, columns = (
-        list(dict.fromkeys(getattr(one, axis) for one in cells))
-        for axis in ("trained_on", "tested_on")
-    )
-    areas = np.asarray([one.auroc for one in cells]).reshape(len(rows), len(columns))
+    rows = list(dict.fromkeys(cell.trained_on for cell in cells))
+    columns = list(dict.fromkeys(cell.tested_on for cell in cells))
+    areas = np.asarray([cell.auroc for cell in cells]).reshape(len(rows), len(columns))
     sheet = Figure(figsize=(2.6 + 0.85 * len(columns), 1.8 + 0.5 * len(rows)), layout="constrained")
     axes = sheet.subplots()
     image = axes.imshow(areas, vmin=0.5, vmax=1, cmap="cividis", aspect="auto")

@@ -47,7 +47,7 @@ def trained(
     """Weights from the plan's `train` texts; beside the detector's scores each feature's."""
     load = cache(partial(load_causal, plan.scorer, device=device))
     features = reading(plan.scorer, plan.most_tokens, load)
-    train = [i for i, one in enumerate(documents) if one.split == "train"]
+    train = [i for i, document in enumerate(documents) if document.split == "train"]
     weights = fit_weights(features[train], [documents[i] for i in train], plan)
     detector = EvidenceDetector(load(), weights, name=plan.name, most_tokens=plan.most_tokens)
     return Fitted(detector, weights.log_odds(features), _sided(documents, features))
@@ -56,9 +56,15 @@ def trained(
 def _sided(documents: Sequence[Document], features: Matrix) -> dict[str, Matrix]:
     """Each feature, turned so that machine texts of `train` lie above clean human ones."""
     machine = [
-        i for i, one in enumerate(documents) if one.split == "train" and one.label == MACHINE
+        i
+        for i, document in enumerate(documents)
+        if document.split == "train" and document.label == MACHINE
     ]
-    clean = [i for i, one in enumerate(documents) if one.split == "train" and is_clean(one)]
+    clean = [
+        i
+        for i, document in enumerate(documents)
+        if document.split == "train" and is_clean(document)
+    ]
     signs = [
         auroc(column[clean].tolist(), column[machine].tolist())[0] >= 0.5 for column in features.T
     ]
@@ -71,10 +77,10 @@ def _sided(documents: Sequence[Document], features: Matrix) -> dict[str, Matrix]
 def pooled(detector: Ensemble, reading: Callable[..., Matrix]) -> Fitted:
     """Beside the ensemble's scores each member's."""
     columns = {
-        one.name: one.weights.log_odds(
-            reading(one.scorer.name, one.most_tokens, lambda one=one: one.scorer)
+        member.name: member.weights.log_odds(
+            reading(member.scorer.name, member.most_tokens, lambda member=member: member.scorer)
         )
-        for one in detector.members
+        for member in detector.members
     }
     return Fitted(detector, detector.pooled(list(columns.values())), columns)
 
@@ -88,19 +94,19 @@ def joined(plan: EnsembleSettings, texts: EvidenceSettings, device: str) -> Ense
     """
     members: dict[str, EvidenceDetector] = {}
     for name in plan.members:
-        one = open_detector(name, device=device)
-        if not isinstance(one, EvidenceDetector):
+        member = open_detector(name, device=device)
+        if not isinstance(member, EvidenceDetector):
             raise PlanError(
                 f"ensemble: {name!r} is not of the kind of `evidence`; members are such, by name or"
                 " folder"
             )
-        if one.name in (*members, plan.name) or not is_folder_name(one.name):
+        if member.name in (*members, plan.name) or not is_folder_name(member.name):
             raise PlanError(
-                f"ensemble: member {name!r} is called {one.name!r}; members' names and its own must"
-                " differ, and name a folder"
+                f"ensemble: member {name!r} is called {member.name!r}; members' names and its own"
+                " must differ, and name a folder"
             )
         _check_texts(name, texts)
-        members[one.name] = one
+        members[member.name] = member
     return Ensemble(list(members.values()), list(plan.members.values()), name=plan.name)
 
 
@@ -109,10 +115,11 @@ def _check_texts(member: str, texts: EvidenceSettings) -> None:
     or of other roles.
     """
     file = parse_name(member).place / "facts.json"
-    made = read_json(file)["settings"] if file.is_file() else {}
-    used, taught = ({Path(one).name for one in corpora} for corpora in (texts.corpora, texts.human))
-    for corpus in (Path(one).name for one in made.get("human", ())):
-        if corpus in used and (corpus not in taught or made["seed"] != texts.seed):
+    settings = read_json(file)["settings"] if file.is_file() else {}
+    used = {Path(path).name for path in texts.corpora}
+    taught = {Path(path).name for path in texts.human}
+    for corpus in (Path(path).name for path in settings.get("human", ())):
+        if corpus in used and (corpus not in taught or settings["seed"] != texts.seed):
             raise PlanError(
                 f"ensemble: member {member!r} learned from texts of {corpus!r} that this plan's"
                 " texts calibrate or test with; give texts of the same seed and the same `human`"

@@ -114,8 +114,8 @@ def _rows(
     rows = read_samples(out)
     keys = ("prompt", "model", "method", "repetition_penalty")
     of_cell = (wanted.model, wanted.method.name, wanted.repetition_penalty)
-    asked = [(prompt, *of_cell) for prompt in wanted.prompts]
-    if [tuple(row[key] for key in keys) for row in rows] != asked:
+    expected = [(prompt, *of_cell) for prompt in wanted.prompts]
+    if [tuple(row[key] for key in keys) for row in rows] != expected:
         raise SamplingError(
             f"{out}: holds samples of another plan; choose another --out, or remove the file"
         )
@@ -136,20 +136,22 @@ def _prompted(
     as there are some.
     """
     beginnings = in_role(human, settings, lambda role: role.begins)
-    own = [one for one in beginnings if one.id.endswith(f"@{cell.words}")]
-    if len(own) < cell.count:
+    passages = [passage for passage in beginnings if passage.id.endswith(f"@{cell.words}")]
+    if len(passages) < cell.count:
         raise PlanError(
             f"plan: {cell.count} texts of {cell.words} words are to be written by {cell.model}"
             f" ({cell.method}), each after the first words of a passage of its own, and `human`"
-            f" gives {len(own)} of that length; give more text, or ask for fewer"
+            f" gives {len(passages)} of that length; give more text, or ask for fewer"
         )
-    return random.Random(derive(settings.seed, cell.name)).sample(own, cell.count)
+    return random.Random(derive(settings.seed, cell.name)).sample(passages, cell.count)
 
 
 def _sampling(
     cell: SampleBatch, sources: Sequence[Document], settings: EvidenceSettings, device: str
 ) -> SampleSettings:
-    prompts = tuple(" ".join(one.text.split()[: settings.prompt_words]) for one in sources)
+    prompts = tuple(
+        " ".join(document.text.split()[: settings.prompt_words]) for document in sources
+    )
     return SampleSettings(
         model=cell.model,
         method=sampling(cell.method),

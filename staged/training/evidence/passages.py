@@ -64,7 +64,7 @@ def in_role(
 ) -> list[Document]:
     """The passages of those corpora whose role is wanted."""
     names = {Path(corpus).name for corpus, role in roles(settings).items() if wanted(role)}
-    return [one for one in human if corpus_of(one) in names]
+    return [document for document in human if corpus_of(document) in names]
 
 
 def human_passages(
@@ -81,8 +81,8 @@ def human_passages(
         documents, name = corpora[corpus], Path(corpus).name
         splits = assign(documents, role.splits, seed=settings.seed)
         marked = [
-            replace(one, split=splits[one.source], source=f"{name}:{one.source}")
-            for one in documents
+            replace(document, split=splits[document.source], source=f"{name}:{document.source}")
+            for document in documents
         ]
         stream = random.Random(derive(settings.seed, "passages", name))
         number = settings.n_held_out if corpus in settings.held_out else settings.n_human
@@ -96,7 +96,7 @@ def _chosen(
     """Equal numbers of every length, dealt out one passage a document among shuffled documents."""
     by_length: dict[int, list[Document]] = defaultdict(list)
     for words in lengths:
-        piles = [list(_passages(one, words)) for one in documents]
+        piles = [list(_passages(document, words)) for document in documents]
         for pile in piles:
             stream.shuffle(pile)
         stream.shuffle(piles)
@@ -119,7 +119,7 @@ def build_human(folder: Path, settings: EvidenceSettings) -> list[Document]:
         ArtifactError: the place cannot be written.
     """
     corpora = {corpus: read_corpus(corpus, generated=False) for corpus in roles(settings)}
-    made = {
+    fingerprint = {
         "human": settings.human,
         "also_calibrate": settings.also_calibrate,
         "held_out": settings.held_out,
@@ -133,13 +133,13 @@ def build_human(folder: Path, settings: EvidenceSettings) -> list[Document]:
     def write(partial: Path) -> None:
         write_documents(partial / "passages.parquet", human_passages(settings, corpora))
         named = (
-            replace(one, source=f"{Path(name).name}:{one.source}")
-            for name, each in corpora.items()
-            for one in each
+            replace(document, source=f"{Path(name).name}:{document.source}")
+            for name, documents in corpora.items()
+            for document in documents
         )
         write_json(partial / DOCUMENTS, digests_by_source(named))
 
-    build(folder, write, settings=made)
+    build(folder, write, settings=fingerprint)
     return read_documents(folder / "passages.parquet")
 
 
@@ -149,10 +149,10 @@ def attacked(human: Sequence[Document], settings: EvidenceSettings) -> list[Docu
     """
     clean = in_role(human, settings, lambda role: role.attacked)
     return [
-        _under(name, one, seed=settings.seed)
+        _under(name, document, seed=settings.seed)
         for name in settings.attacks
-        for one in clean
-        if one.split != "valid"
+        for document in clean
+        if document.split != "valid"
     ]
 
 

@@ -143,13 +143,13 @@ class EvidenceSettings:
             0 < self.repetition_penalty < math.inf and math.isfinite(self.rarer),
             "repetition_penalty must be above 0, and rarer a number",
         )
-        both = {
+        ways = {
             name in self.smooth and model not in self.rough
             for name in self.methods
             for model in self.generators
         }
         yield (
-            both == {True, False},
+            ways == {True, False},
             "needs machine texts of both ways: name in smooth those methods that write more"
             " smoothly than people and leave others, or generators in rough, for the other way",
         )

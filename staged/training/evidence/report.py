@@ -29,14 +29,14 @@ def calibrated(
     known_by: Sequence[str] = (),
 ) -> Calibration:
     """Human and machine texts of `valid`, by their lengths."""
-    found: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
-    for one, score in zip(documents, scores, strict=True):
-        if one.split == "valid":
-            found[one.label].append((score, comparable_words(one.text)))
-    domains = [corpus_of(one) for one in documents if one.split == "valid"]
+    rows: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
+    for document, score in zip(documents, scores, strict=True):
+        if document.split == "valid":
+            rows[document.label].append((score, comparable_words(document.text)))
+    domains = [corpus_of(document) for document in documents if document.split == "valid"]
     edges = settings.edges_words
     return fit_calibration(
-        name, found[HUMAN], found[MACHINE], domains=domains, edges_words=edges, known_by=known_by
+        name, rows[HUMAN], rows[MACHINE], domains=domains, edges_words=edges, known_by=known_by
     )
 
 
@@ -64,9 +64,11 @@ def report(
 
 def _areas(documents: Sequence[Document], columns: Mapping[str, Matrix]) -> list[dict[str, Any]]:
     """AUROC of each group of machine texts that is large enough, by each column of scores."""
-    corpora = {corpus_of(one) for one in documents if one.label == MACHINE}
+    corpora = {corpus_of(document) for document in documents if document.label == MACHINE}
     test = [
-        i for i, one in enumerate(documents) if one.split == "test" and corpus_of(one) in corpora
+        i
+        for i, document in enumerate(documents)
+        if document.split == "test" and corpus_of(document) in corpora
     ]
     human = [i for i in test if documents[i].label == HUMAN]
     groups: dict[str, list[int]] = {"all": [i for i in test if documents[i].label == MACHINE]}
@@ -89,9 +91,9 @@ def _achieved(
 ) -> dict[str, list[dict[str, Any]]]:
     """Nominal rate → false-positive rates of the human `test` texts, as they are or attacked."""
     held = [
-        (score, comparable_words(one.text), corpus_of(one))
-        for one, score in zip(documents, scores.tolist(), strict=True)
-        if one.split == "test" and one.label == HUMAN and is_clean(one) == clean
+        (score, comparable_words(document.text), corpus_of(document))
+        for document, score in zip(documents, scores.tolist(), strict=True)
+        if document.split == "test" and document.label == HUMAN and is_clean(document) == clean
     ]
     return {
         f"{fpr:g}": [asdict(row) for row in achieved_rates(calibration, held, fpr)] for fpr in RATES

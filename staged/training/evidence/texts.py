@@ -63,15 +63,16 @@ def keep_test(folder: Path, documents: Sequence[Document]) -> None:
     `machine/GENERATOR.jsonl`.
     """
     files: dict[Path, list[str]] = {}
-    for one in documents:
-        if one.split == "test" and (one.label == MACHINE or is_clean(one)):
+    for document in documents:
+        if document.split == "test" and (document.label == MACHINE or is_clean(document)):
             name = (
-                Path("machine", generator_of(one))
-                if one.label == MACHINE
-                else Path("human", corpus_of(one))
+                Path("machine", generator_of(document))
+                if document.label == MACHINE
+                else Path("human", corpus_of(document))
             )
             row = json.dumps(
-                {"text": one.text, "source": one.source, "label": one.label}, ensure_ascii=False
+                {"text": document.text, "source": document.source, "label": document.label},
+                ensure_ascii=False,
             )
             files.setdefault(folder / f"{name}.jsonl", []).append(row + "\n")
     for path, rows in files.items():

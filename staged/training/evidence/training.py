@@ -109,7 +109,7 @@ def _wanted(
 
 def _inputs(out: Path, plan: EvidenceSettings) -> dict[str, Path]:
     """The files of the texts, by name."""
-    samples = {one.name: out / "samples" / f"{one.name}.jsonl" for one in cells(plan)}
+    samples = {cell.name: out / "samples" / f"{cell.name}.jsonl" for cell in cells(plan)}
     return {"human": out / "human"} | samples
 
 
@@ -131,7 +131,7 @@ def finish(
     fitted.detector.save(folder)
     write_learned(
         folder,
-        [one for one in documents if one.split == "train" and is_clean(one)],
+        [document for document in documents if document.split == "train" and is_clean(document)],
         {out / "human": ""},
         also=[read_learned(parse_name(name).place) for name in _members(settings)],
     )
@@ -146,19 +146,19 @@ def finish(
 
 def _check_models(out: Path, plan: EvidenceSettings, *, scorer: bool) -> None:
     """Say which model is missing before hours of work; one whose work is done is not asked for."""
-    wanted = {
-        one.model for one in cells(plan) if not (out / "samples" / f"{one.name}.jsonl").is_file()
+    models = {
+        cell.model for cell in cells(plan) if not (out / "samples" / f"{cell.name}.jsonl").is_file()
     }
     for model in sorted(
-        wanted | ({plan.scorer} if scorer and not is_complete(out / "detector") else set())
+        models | ({plan.scorer} if scorer and not is_complete(out / "detector") else set())
     ):
         model_folder(model)
 
 
 def _check_place(place: Path, name: str) -> None:
     file = place / "calibration.json"
-    if file.is_file() and (there := load_calibration(file).detector) != name:
+    if file.is_file() and (other := load_calibration(file).detector) != name:
         raise PlanError(
-            f"{place}: holds the detector {there!r}, and this plan makes {name!r}; choose another"
+            f"{place}: holds the detector {other!r}, and this plan makes {name!r}; choose another"
             " --out"
         )

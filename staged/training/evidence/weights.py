@@ -26,13 +26,16 @@ def balance(documents: Sequence[Document]) -> Matrix:
     """(documents,) a weight each: both labels count the same, and within a label every corpus or
     every generator does.
     """
-    groups = [corpus_of(one) if one.label != MACHINE else generator_of(one) for one in documents]
-    counts = Counter(zip((one.label for one in documents), groups, strict=True))
+    groups = [
+        corpus_of(document) if document.label != MACHINE else generator_of(document)
+        for document in documents
+    ]
+    counts = Counter(zip((document.label for document in documents), groups, strict=True))
     kinds = Counter(label for label, _ in counts)
     return np.asarray(
         [
-            1 / (kinds[one.label] * counts[one.label, group])
-            for one, group in zip(documents, groups, strict=True)
+            1 / (kinds[document.label] * counts[document.label, group])
+            for document, group in zip(documents, groups, strict=True)
         ]
     )
 
@@ -56,11 +59,14 @@ def fit_weights(
     Raises:
         PlanError: no text of one of the two ways.
     """
-    human = np.asarray([one.label == HUMAN for one in documents])
-    clean = np.asarray([is_clean(one) for one in documents])
-    rough = {generator_name(one) for one in settings.rough}
+    human = np.asarray([document.label == HUMAN for document in documents])
+    clean = np.asarray([is_clean(document) for document in documents])
+    rough = {generator_name(generator) for generator in settings.rough}
     careful = ~human & np.asarray(
-        [method_of(one) in settings.smooth and generator_of(one) not in rough for one in documents]
+        [
+            method_of(document) in settings.smooth and generator_of(document) not in rough
+            for document in documents
+        ]
     )
     mean, scale = features[clean].mean(axis=0), np.maximum(features[clean].std(axis=0), 1e-6)
     z = standardised(features, mean, scale)

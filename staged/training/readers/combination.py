@@ -65,8 +65,8 @@ def _fitted(readings: Floats, machine: npt.NDArray[np.bool_], shares: Floats) ->
 def combined(combination: Combination, readings: Floats) -> tuple[Floats, Floats]:
     """(crops,) log-odds of all readers, the third where it is asked, and of the first two alone."""
     alone = combination.alone(readings[:, 0], readings[:, 1])
-    asked = np.where(combination.is_open(alone), readings[:, 2], np.nan)
-    return combination.together(readings[:, 0], readings[:, 1], asked), alone
+    numbers = np.where(combination.is_open(alone), readings[:, 2], np.nan)
+    return combination.together(readings[:, 0], readings[:, 1], numbers), alone
 
 
 def held_out(

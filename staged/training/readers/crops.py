@@ -59,19 +59,22 @@ class Crops:
         grouped: dict[int, dict[str, list[Example]]] = {
             label: defaultdict(list) for label in LABELS
         }
-        for one in examples:
-            grouped[one.label][group(one)].append(one)
+        for example in examples:
+            grouped[example.label][group(example)].append(example)
         if not all(grouped.values()):
             raise CorpusError("training takes texts of both kinds, human and machine-written")
         self._piles = {}
         for label, groups in grouped.items():
             names = sorted(groups)
             share = np.asarray([shares.get(name, 1.0) for name in names])
-            piles = [sorted(groups[name], key=lambda one: (one.words, one.id)) for name in names]
+            piles = [
+                sorted(groups[name], key=lambda example: (example.words, example.id))
+                for name in names
+            ]
             self._piles[label] = (
                 share / share.sum(),
                 piles,
-                [[one.words for one in pile] for pile in piles],
+                [[example.words for example in pile] for pile in piles],
             )
 
     def batch(self, number: int, words: int | None = None, *, tokens: int = 4096) -> list[Crop]:
@@ -81,16 +84,18 @@ class Crops:
         stream = np.random.default_rng([self.seed, number])
         low, high = np.log(self.words)
         words = words or int(np.exp(stream.uniform(low, high)))
-        each = int(np.clip(tokens / (1.35 * words) / 2, 4, 16))
-        return [self._draw(label, words, stream) for label in (HUMAN, MACHINE) for _ in range(each)]
+        per_class = int(np.clip(tokens / (1.35 * words) / 2, 4, 16))
+        return [
+            self._draw(label, words, stream) for label in (HUMAN, MACHINE) for _ in range(per_class)
+        ]
 
     def _draw(self, label: int, words: int, stream: np.random.Generator) -> Crop:
         share, piles, lengths = self._piles[label]
         chosen = int(stream.choice(len(piles), p=share))
         pile, long_enough = piles[chosen], bisect_left(lengths[chosen], words)
-        one = pile[int(stream.integers(min(long_enough, len(pile) * 4 // 5), len(pile)))]
-        text = cropped(one.text, words, stream)
-        return Crop(careless(text, stream) if stream.random() < self.careless else text, one)
+        example = pile[int(stream.integers(min(long_enough, len(pile) * 4 // 5), len(pile)))]
+        text = cropped(example.text, words, stream)
+        return Crop(careless(text, stream) if stream.random() < self.careless else text, example)
 
 
 def cropped(text: str, words: int, stream: np.random.Generator) -> str:

@@ -110,7 +110,7 @@ def check_plan(examples: Sequence[Example], settings: ReadersSettings) -> None:
         CheckpointError: the encoder or the language model is not there.
     """
     settings.shares(examples)
-    for source in {one.source for one in examples}:
+    for source in {example.source for example in examples}:
         settings.fold(source)
     check_attacks(CARELESS)
     load_base(settings.encoder.base)
@@ -120,13 +120,11 @@ def check_plan(examples: Sequence[Example], settings: ReadersSettings) -> None:
 def gather(
     out: Path, settings: ReadersSettings, *, device: str, progress: NamedProgress
 ) -> list[Example]:
-    """All texts of the plan: labelled sets, corpora of people, and what the plan's generators
-    write.
-    """
-    found = [one for file in settings.labelled for one in read_labelled(file)]
-    found += [one for corpus in settings.human for one in read_people(corpus)]
-    return found + own_texts(
-        out / "samples", found, settings, device=device, progress=partial(progress, "samples")
+    """All texts of the plan: labelled sets, people's corpora, what its generators write."""
+    examples = [example for file in settings.labelled for example in read_labelled(file)]
+    examples += [example for corpus in settings.human for example in read_people(corpus)]
+    return examples + own_texts(
+        out / "samples", examples, settings, device=device, progress=partial(progress, "samples")
     )
 
 
@@ -138,8 +136,7 @@ def build_words(
     texts: dict[str, Any],
     progress: NamedProgress,
 ) -> list[Path]:
-    """The stages of the readers of words, `out/all` and `out/fold-0` …, each made unless it is
-    there.
+    """The stages of the readers of words, `out/all` and `out/fold-0` …, each made where missing.
 
     Args:
         texts: what identifies the examples, for the stages' settings.
@@ -164,9 +161,7 @@ def train_words(
     fold: int | None,
     progress: NamedProgress,
 ) -> None:
-    """The lexical reader and the encoder, of all sources or of those outside a fold, into a stage's
-    folder.
-    """
+    """Lexical reader and encoder, of all sources or of those outside a fold, into a stage."""
     crops, name = training_crops(examples, settings, fold), ALL if fold is None else f"fold {fold}"
     if not (folder / "lexical.npz").is_file():
         lexical = settings.lexical
@@ -193,13 +188,13 @@ def train_words(
 def training_crops(
     examples: Sequence[Example], settings: ReadersSettings, fold: int | None
 ) -> Crops:
-    """Crops of all sources, or of those outside a fold, by a stream of random numbers of its
-    own.
-    """
-    some = [one for one in examples if fold is None or settings.fold(one.source) != fold]
+    """Crops of all sources, or of those outside a fold, by its own stream of random numbers."""
+    chosen = [
+        example for example in examples if fold is None or settings.fold(example.source) != fold
+    ]
     return Crops(
-        some,
-        settings.shares(some),
+        chosen,
+        settings.shares(chosen),
         settings.group,
         words=(settings.words[0], settings.words[1]),
         careless=settings.careless,
@@ -216,9 +211,7 @@ def finish(
     device: str,
     progress: NamedProgress,
 ) -> None:
-    """The detector with its calibrations and facts, from the readers' stages and the judged
-    crops.
-    """
+    """The detector with calibrations and facts, from the readers' stages and the judged crops."""
     crops, features = judged(out, examples, settings, device=device, progress=progress)
     machine, shares = are_machine(crops), even_shares(crops, settings)
     readings = out_of_fold(out, crops, features, shares, settings)

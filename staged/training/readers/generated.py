@@ -51,21 +51,21 @@ def own_texts(
         PlanError: a source of `prompts` that no example has.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    total, before, found = sum(settings.generators.values()), 0, []
+    total, before, examples = sum(settings.generators.values()), 0, []
     prompts = _passages(people, settings)
     for name, count in settings.generators.items():
         sources = [
-            one
+            example
             for source, share in settings.prompts.items()
-            for one in _next(prompts[source], round(count * share))
+            for example in _next(prompts[source], round(count * share))
         ]
         wanted = _wanted(name, sources, settings, device)
         place = folder / f"{Path(wanted.model).name}.{name.partition(' ')[2]}"
         keep_folder(place, wanted, progress=shifted(progress, before, total))
-        found += list(_examples(place / FILE, name, sources))
+        examples += list(_examples(place / FILE, name, sources))
         before += count
         progress(before, total)
-    return found
+    return examples
 
 
 def _wanted(
@@ -88,20 +88,20 @@ def _wanted(
 
 def _passages(people: Sequence[Example], settings: ReadersSettings) -> dict[str, Iterator[Example]]:
     """Of each source of prompts its passages in a random order, over and over."""
-    found = {}
+    piles = {}
     for source in settings.prompts:
         pile = [
-            one
-            for one in people
-            if one.label == HUMAN and one.source == source and one.words >= FEWEST_WORDS
+            example
+            for example in people
+            if example.label == HUMAN and example.source == source and example.words >= FEWEST_WORDS
         ]
         if not pile:
             raise PlanError(
                 f"readers: prompts names {source!r}, of which there is no human text of"
                 f" {FEWEST_WORDS} words"
             )
-        found[source] = _shuffled(pile, derive(settings.seed, "prompts", source))
-    return found
+        piles[source] = _shuffled(pile, derive(settings.seed, "prompts", source))
+    return piles
 
 
 def _shuffled(pile: list[Example], seed: int) -> Iterator[Example]:

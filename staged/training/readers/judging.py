@@ -56,8 +56,8 @@ def _drawn(
     examples: Sequence[Example], settings: ReadersSettings, *, are_careless: bool
 ) -> Iterator[Crop]:
     groups: dict[tuple[int, str], list[Example]] = {}
-    for one in examples:
-        groups.setdefault((one.label, settings.group(one)), []).append(one)
+    for example in examples:
+        groups.setdefault((example.label, settings.group(example)), []).append(example)
     shares = settings.shares(examples)
     for (label, name), pile in sorted(groups.items()):
         stream = np.random.default_rng(
@@ -100,20 +100,20 @@ def numbers_of(
 def _blocks(crops: Sequence[Crop], settings: ReadersSettings) -> Iterator[list[Crop]]:
     """Neighbours of a group, `BLOCK` at most, whatever is added to another group."""
     for _, group in groupby(
-        crops, key=lambda one: (one.example.label, settings.group(one.example))
+        crops, key=lambda crop: (crop.example.label, settings.group(crop.example))
     ):
-        while some := list(islice(group, BLOCK)):
-            yield some
+        while block := list(islice(group, BLOCK)):
+            yield block
 
 
 def are_machine(crops: Sequence[Crop]) -> npt.NDArray[np.bool_]:
     """(crops,) whether each is a machine's."""
-    return np.asarray([one.example.label == MACHINE for one in crops])
+    return np.asarray([crop.example.label == MACHINE for crop in crops])
 
 
 def folds_of(crops: Sequence[Crop], settings: ReadersSettings) -> npt.NDArray[np.int64]:
     """(crops,) the fold that each crop's source is held out in."""
-    return np.asarray([settings.fold(one.example.source) for one in crops])
+    return np.asarray([settings.fold(crop.example.source) for crop in crops])
 
 
 def judged(
@@ -124,9 +124,7 @@ def judged(
     device: str,
     progress: NamedProgress,
 ) -> tuple[list[Crop], Floats]:
-    """The judged crops, and the zero-shot numbers of each (crops, features), kept in
-    `out/numbers`.
-    """
+    """The judged crops, and their zero-shot numbers (crops, features), kept in `out/numbers`."""
     crops = judged_crops(examples, settings)
     scorer = load_causal(settings.scorer, dtype=best_dtype(device), device=device)
     return crops, numbers_of(
@@ -136,8 +134,8 @@ def judged(
 
 def even_shares(crops: Sequence[Crop], settings: ReadersSettings) -> Floats:
     """(crops,) of each in a loss: both classes alike, groups within them by the plan's shares."""
-    groups = [(one.example.label, settings.group(one.example)) for one in crops]
-    plan = settings.shares([one.example for one in crops])
+    groups = [(crop.example.label, settings.group(crop.example)) for crop in crops]
+    plan = settings.shares([crop.example for crop in crops])
     counts = {group: groups.count(group) for group in set(groups)}
     totals = {
         label: sum(plan[name] for of, name in counts if of == label) for label in (HUMAN, MACHINE)
@@ -152,30 +150,28 @@ def out_of_fold(
     the crop's source.
     """
     folds, machine = folds_of(crops, settings), are_machine(crops)
-    found = np.zeros((len(crops), len(READERS)))
+    log_odds = np.zeros((len(crops), len(READERS)))
     for fold in range(settings.n_folds):
         held, rest = np.flatnonzero(folds == fold).tolist(), folds != fold
         texts = [crops[i].text for i in held]
         lexical, encoder = word_readers(out / f"fold-{fold}")
         trees = fit_numbers(features[rest], machine[rest], shares[rest], seed=settings.seed)
         columns = lexical.log_odds(texts), encoder.log_odds(texts), trees.log_odds(features[held])
-        found[held] = np.stack(columns, axis=1)
-    return found
+        log_odds[held] = np.stack(columns, axis=1)
+    return log_odds
 
 
 def sentence_mixing(out: Path, crops: Sequence[Crop], settings: ReadersSettings) -> Mixing:
-    """How sentences of people and of machines differ, by encoders that learned nothing of their
-    sources.
-    """
-    found: dict[int, list[Sentence]] = {HUMAN: [], MACHINE: []}
+    """How sentences of people and of machines differ, by encoders that never saw their sources."""
+    by_label: dict[int, list[Sentence]] = {HUMAN: [], MACHINE: []}
     for fold in range(settings.n_folds):
         _, encoder = word_readers(out / f"fold-{fold}")
-        held = [one for one in crops if settings.fold(one.example.source) == fold]
-        for label in found:
-            some = [one for one in held if one.example.label == label]
-            for one in some[:: max(1, len(some) // MIXED)]:
-                found[label] += sentences(encoder, one.text)
-    return fit_mixing(found[HUMAN], found[MACHINE])
+        held = [crop for crop in crops if settings.fold(crop.example.source) == fold]
+        for label in by_label:
+            group = [crop for crop in held if crop.example.label == label]
+            for crop in group[:: max(1, len(group) // MIXED)]:
+                by_label[label] += sentences(encoder, crop.text)
+    return fit_mixing(by_label[HUMAN], by_label[MACHINE])
 
 
 def word_readers(stage: Path) -> tuple[LexicalReader, EncoderReader]:
@@ -185,7 +181,7 @@ def word_readers(stage: Path) -> tuple[LexicalReader, EncoderReader]:
 
 def kinds_reader(crops: Sequence[Crop], settings: ReadersSettings) -> KindReader:
     """The reader of kinds, of all crops whose kind is known."""
-    known = [one for one in crops if settings.kind(one.example.source)]
+    known = [crop for crop in crops if settings.kind(crop.example.source)]
     return train_kinds(
-        [one.text for one in known], [settings.kind(one.example.source) for one in known]
+        [crop.text for crop in known], [settings.kind(crop.example.source) for crop in known]
     )

@@ -63,16 +63,17 @@ def read_labelled(file: str) -> list[Example]:
     Raises:
         CorpusError: a row without a label.
     """
-    found: list[Example] = []
+    examples: list[Example] = []
     for path in text_files(file):
-        for one in read_file(path):
-            label = one.row.get("label")
+        for entry in read_file(path):
+            label = entry.row.get("label")
             if not isinstance(label, int) or label not in LABELS:
                 raise CorpusError(
-                    f"{path}, row {one.number}: the label {label!r}; 0 is human, 1 machine-written"
+                    f"{path}, row {entry.number}: the label {label!r}; 0 is human, 1"
+                    " machine-written"
                 )
-            found += _examples(one.text, one.row, f"{path.stem}:{one.number}", path.stem)
-    return found
+            examples += _examples(entry.text, entry.row, f"{path.stem}:{entry.number}", path.stem)
+    return examples
 
 
 def _examples(text: str, row: Mapping[str, Any], name: str, file: str) -> Iterator[Example]:
@@ -102,7 +103,7 @@ def _examples(text: str, row: Mapping[str, Any], name: str, file: str) -> Iterat
 def read_people(corpus: str) -> list[Example]:
     """A corpus of human text by name or path, cut into passages of whole sentences."""
     name = Path(corpus).name
-    found = []
+    examples = []
     for document in read_corpus(corpus, generated=False):
         parts = (
             [document]
@@ -112,7 +113,7 @@ def read_people(corpus: str) -> list[Example]:
         for part in parts:
             text = plain(normalize(part.text).text)
             if (count := count_words(text)) >= SHORTEST:
-                found.append(
+                examples.append(
                     Example(
                         f"{name}:{part.id}",
                         text,
@@ -124,19 +125,21 @@ def read_people(corpus: str) -> list[Example]:
                         count,
                     )
                 )
-    return found
+    return examples
 
 
 def learned_from(corpora: Sequence[str], labelled: Sequence[str]) -> Learned:
     """The human documents of corpora and of labelled sets, whole as they stand, so that a copy of
     one is known again.
     """
-    documents = [one for corpus in corpora for one in read_corpus(corpus, generated=False)]
-    documents += [one for file in labelled for one in people_of(file)]
+    documents = [
+        document for corpus in corpora for document in read_corpus(corpus, generated=False)
+    ]
+    documents += [document for file in labelled for document in people_of(file)]
     return Learned(
         "",
-        frozenset(one.source for one in documents),
-        frozenset(text_words_digest(one.text) for one in documents),
+        frozenset(document.source for document in documents),
+        frozenset(text_words_digest(document.text) for document in documents),
     )
 
 

@@ -33,13 +33,13 @@ def train_lexical(
     rows: list[csr_matrix] = []
     labels: list[int] = []
     for start in range(0, batches, BATCHES_AT_ONCE):
-        some: list[Crop] = [
+        drawn: list[Crop] = [
             crop
             for i in range(start, min(start + BATCHES_AT_ONCE, batches))
             for crop in crops.batch(i)
         ]
-        rows.append(matrix([crop.text for crop in some]))
-        labels += [crop.example.label for crop in some]
+        rows.append(matrix([crop.text for crop in drawn]))
+        labels += [crop.example.label for crop in drawn]
         progress(min(start + BATCHES_AT_ONCE, batches), batches)
     return fit_lexical(vstack(rows).tocsr(), labels, strength=strength)
 

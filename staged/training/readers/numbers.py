@@ -43,19 +43,20 @@ def fit_numbers(
 def as_trees(fit: HistGradientBoostingClassifier) -> BoostedTrees:
     """What scikit-learn has fitted, as arrays that are read without it."""
     # no public name; a test compares with its own predictions
-    nodes = [one[0].nodes for one in fit._predictors]
+    nodes = [step[0].nodes for step in fit._predictors]
     width = max(map(len, nodes))
     shape = (len(nodes), width)
-    own = np.broadcast_to(np.arange(width), shape)
-    feature, left, right = (np.zeros(shape, dtype=np.int64), own.copy(), own.copy())
+    numbers = np.broadcast_to(np.arange(width), shape)
+    feature, left, right = (np.zeros(shape, dtype=np.int64), numbers.copy(), numbers.copy())
     threshold, value = np.full(shape, np.inf), np.zeros(shape)
-    for tree, each in enumerate(nodes):
-        inner = np.flatnonzero(each["is_leaf"] == 0)
-        feature[tree, inner] = each["feature_idx"][inner]
-        threshold[tree, inner] = each["num_threshold"][inner]
-        left[tree, inner], right[tree, inner] = each["left"][inner], each["right"][inner]
-        value[tree, : len(each)] = each["value"]
-    depth = max(int(each["depth"].max()) for each in nodes)
+    for tree, tree_nodes in enumerate(nodes):
+        inner = np.flatnonzero(tree_nodes["is_leaf"] == 0)
+        feature[tree, inner] = tree_nodes["feature_idx"][inner]
+        threshold[tree, inner] = tree_nodes["num_threshold"][inner]
+        left[tree, inner] = tree_nodes["left"][inner]
+        right[tree, inner] = tree_nodes["right"][inner]
+        value[tree, : len(tree_nodes)] = tree_nodes["value"]
+    depth = max(int(tree_nodes["depth"].max()) for tree_nodes in nodes)
     return BoostedTrees(
         feature, threshold, left, right, value, float(fit._baseline_prediction.item()), depth
     )

@@ -152,15 +152,15 @@ class ReadersSettings:
         """
         held = [pattern for pattern, its in self.folds.items() if its == fold]
         encoder = self.encoder if fold is None else self.encoder.of_steps(self.fold_steps)
-        found = {name: value for name, value in asdict(self).items() if name in OF_WORDS}
-        return found | {"encoder": asdict(encoder), "fold": fold, "held out": sorted(held)}
+        settings = {name: value for name, value in asdict(self).items() if name in OF_WORDS}
+        return settings | {"encoder": asdict(encoder), "fold": fold, "held out": sorted(held)}
 
     @property
     def n_folds(self) -> int:
         """In how many parts sources are held out in turn."""
         return max(self.folds.values(), default=-1) + 1
 
-    def group(self, one: Example) -> str:
+    def group(self, example: Example) -> str:
         """What an example is drawn with: a person's its source, a machine's the pattern of
         `machines` that it fits.
 
@@ -168,14 +168,14 @@ class ReadersSettings:
             PlanError: it fits none.
         """
         return (
-            one.source
-            if one.label == HUMAN
-            else fitting(self.machines, f"{one.source} {one.generator}", what="machines")
+            example.source
+            if example.label == HUMAN
+            else fitting(self.machines, f"{example.source} {example.generator}", what="machines")
         )
 
     def shares(self, examples: Iterable[Example]) -> dict[str, float]:
         """Of each group how often it is drawn."""
-        groups = {(one.label, self.group(one)) for one in examples}
+        groups = {(example.label, self.group(example)) for example in examples}
         return {
             name: (
                 self.people.get(matching(self.people, name) or "", 1.0)
@@ -200,7 +200,7 @@ class ReadersSettings:
 
 def matching(patterns: Mapping[str, object], name: str) -> str | None:
     """The first of the patterns that a name fits, as file names fit `*`."""
-    return next((one for one in patterns if fnmatchcase(name, one)), None)
+    return next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
 
 
 def fitting(patterns: Mapping[str, object], name: str, *, what: str) -> str:
@@ -209,10 +209,10 @@ def fitting(patterns: Mapping[str, object], name: str, *, what: str) -> str:
     Raises:
         PlanError: none fits.
     """
-    found = matching(patterns, name)
-    if found is None:
+    pattern = matching(patterns, name)
+    if pattern is None:
         raise PlanError(f"readers: {name!r} fits no pattern of {what}; add one")
-    return found
+    return pattern
 
 
 def is_of_readers(path: Path) -> bool:

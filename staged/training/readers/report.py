@@ -33,9 +33,9 @@ def calibrated(
 ) -> Calibration:
     """Human crops by their lengths and kinds, machine crops by their lengths."""
     rows: dict[int, list[tuple[float, int]]] = {HUMAN: [], MACHINE: []}
-    for one, score in zip(crops, scores.tolist(), strict=True):
-        rows[one.example.label].append((score, count_words(one.text)))
-    people = [one.example.source for one in crops if one.example.label == HUMAN]
+    for crop, score in zip(crops, scores.tolist(), strict=True):
+        rows[crop.example.label].append((score, count_words(crop.text)))
+    people = [crop.example.source for crop in crops if crop.example.label == HUMAN]
     return fit_calibration(
         settings.name,
         rows[HUMAN],
@@ -73,14 +73,14 @@ def areas(
     the same folds.
     """
     folds, machine = folds_of(crops, settings), are_machine(crops)
-    groups = np.asarray([settings.group(one.example) for one in crops])
+    groups = np.asarray([settings.group(crop.example) for crop in crops])
     rows = []
     for group in sorted(set(groups[machine])):
-        own = machine & (groups == group)
-        people = ~machine & np.isin(folds, folds[own])
-        counts = {"n_human": int(people.sum()), "n_machine": int(own.sum())}
+        chosen = machine & (groups == group)
+        people = ~machine & np.isin(folds, folds[chosen])
+        counts = {"n_human": int(people.sum()), "n_machine": int(chosen.sum())}
         for name, values in columns.items():
-            area = auroc(values[people].tolist(), values[own].tolist())
+            area = auroc(values[people].tolist(), values[chosen].tolist())
             rows.append(
                 {"machine": group, "score": name}
                 | counts
@@ -95,7 +95,7 @@ def flagged(
     """Of each source of human text: how many of its crops are called machine-written by a
     calibration made of the other sources.
     """
-    sources, machine = np.asarray([one.example.source for one in crops]), are_machine(crops)
+    sources, machine = np.asarray([crop.example.source for crop in crops]), are_machine(crops)
     guessed = guessed_kinds(crops, settings)
     rows = []
     for source in sorted(set(sources[~machine].tolist())):
@@ -114,16 +114,14 @@ def flagged(
 
 
 def guessed_kinds(crops: Sequence[Crop], settings: ReadersSettings) -> list[tuple[str, ...]]:
-    """The kinds that each crop may be of, by a reader of kinds that learned nothing of the crop's
-    fold.
-    """
+    """The kinds that each crop may be of, by a reader of kinds that learned nothing of its fold."""
     folds = folds_of(crops, settings)
-    found: list[tuple[str, ...]] = [()] * len(crops)
+    guesses: list[tuple[str, ...]] = [()] * len(crops)
     for fold in range(settings.n_folds):
         rest = [crops[i] for i in np.flatnonzero(folds != fold).tolist()]
-        if len({settings.kind(one.example.source) for one in rest} - {""}) > 1:
+        if len({settings.kind(crop.example.source) for crop in rest} - {""}) > 1:
             held = np.flatnonzero(folds == fold).tolist()
             guessed = kinds_reader(rest, settings).plausible([crops[i].text for i in held])
             for i, kinds in zip(held, guessed, strict=True):
-                found[i] = kinds
-    return found
+                guesses[i] = kinds
+    return guesses
