@@ -30,14 +30,19 @@ def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
             found them.
     """
     documents = split_documents(corpus)
+    # which tests lose: `drop_duplicates`
     again = {
-        text_words_digest(one.text) for one in documents if one.split == "pretrain"
-    }  # which tests lose: `drop_duplicates`
-    for name in (one for one in models if one.lower() in MINIS or own_folder(one)):
+        text_words_digest(document.text) for document in documents if document.split == "pretrain"
+    }
+    for name in (model for model in models if model.lower() in MINIS or own_folder(model)):
         learned = model_learned(model_folder(name))
         known = learned.among(documents, corpus.source) if learned else []
         seen = list(
-            dict.fromkeys(one.source for one in known if text_words_digest(one.text) not in again)
+            dict.fromkeys(
+                document.source
+                for document in known
+                if text_words_digest(document.text) not in again
+            )
         )
         if seen:
             raise PlanError(

@@ -90,7 +90,8 @@ def compare_models(
     settings = asked.settings
     between = {place: _between(a, b, place, settings) for place in a.values}
     moments = {
-        one.model: {place: _moments(one, place, settings) for place in one.values} for one in (a, b)
+        model.model: {place: _moments(model, place, settings) for place in model.values}
+        for model in (a, b)
     }
     rows = []
     for place, other in _pairs(asked):
@@ -98,11 +99,11 @@ def compare_models(
             between[place].observed - between[other].observed,
             between[place].null - between[other].null,
         )
-        four = [(one, at) for one in (a, b) for at in (place, other)]
+        four = [(model, at) for model in (a, b) for at in (place, other)]
         contrast = _contrast(
             tested,
-            [one.values[at] for one, at in four],
-            [moments[one.model][at] for one, at in four],
+            [model.values[at] for model, at in four],
+            [moments[model.model][at] for model, at in four],
             (1, -1, -1, 1),
         )
         rows += _rows((a.model, b.model), place, other, contrast, measures)
@@ -123,11 +124,11 @@ def with_verdicts(rows: Sequence[BiasComparison]) -> list[BiasComparison]:
         rows: `detectable` is their standard error.
     """
     quantiles = float(stats.norm.isf(ALPHA / 2 / len(rows)) + stats.norm.ppf(POWER))
-    found = [replace(row, detectable=quantiles * row.detectable) for row in rows]
-    family = judged([Hypothesis(row.p, row.difference, _is_powered(row)) for row in found])
+    scaled = [replace(row, detectable=quantiles * row.detectable) for row in rows]
+    family = judged([Hypothesis(row.p, row.difference, _is_powered(row)) for row in scaled])
     return [
-        replace(row, p_holm=one.p_holm, verdict=one.verdict)
-        for row, one in zip(found, family, strict=True)
+        replace(row, p_holm=judgement.p_holm, verdict=judgement.verdict)
+        for row, judgement in zip(scaled, family, strict=True)
     ]
 
 
@@ -182,22 +183,24 @@ def _between(a: Probed, b: Probed, place: Place, settings: BiasSettings) -> Diff
 
 def _average(parts: Sequence[Difference]) -> Difference:
     return Difference(
-        np.mean([one.observed for one in parts], axis=0),
-        np.mean([one.null for one in parts], axis=0),
+        np.mean([part.observed for part in parts], axis=0),
+        np.mean([part.null for part in parts], axis=0),
     )
 
 
 def _contrast(
     tested: Difference, values: Sequence[Floats], moments: Sequence[Moments], signs: Sequence[int]
 ) -> _Contrast:
-    resampled = np.sum([sign * one.mean for sign, one in zip(signs, moments, strict=True)], axis=0)
-    variance = np.mean([one.var(axis=1).mean(axis=0) for one in values], axis=0)
+    resampled = np.sum(
+        [sign * moment.mean for sign, moment in zip(signs, moments, strict=True)], axis=0
+    )
+    variance = np.mean([group.var(axis=1).mean(axis=0) for group in values], axis=0)
     templates, completions, _ = values[0].shape
     return _Contrast(
         tested,
         resampled,
         variance,
-        np.mean([one.square for one in moments], axis=0),
+        np.mean([moment.square for moment in moments], axis=0),
         templates * completions,
     )
 
@@ -238,10 +241,8 @@ def _rows(
 def _effects(
     observed: float, contrast: _Contrast, number: int
 ) -> tuple[float | None, float | None, float | None]:
-    spread, spread_R = (
-        math.sqrt(contrast.variance[number]),
-        np.sqrt(contrast.resampled_variance[:, number]),
-    )
+    spread = math.sqrt(contrast.variance[number])
+    spread_R = np.sqrt(contrast.resampled_variance[:, number])
     if not spread or not spread_R.all():
         return None, None, None  # nothing varies, or so little that a resample does not
     return observed / spread, *interval(contrast.resampled[:, number] / spread_R)

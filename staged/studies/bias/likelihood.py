@@ -34,8 +34,8 @@ def continuation_nats(
     ]
     # the first token of all has none before it, so statistics are right-aligned with spans
     return [
-        float(one[-len(mask) :][mask[-len(one) :]].sum())
-        for one, mask in zip(statistics, added, strict=True)
+        float(nats[-len(mask) :][mask[-len(nats) :]].sum())
+        for nats, mask in zip(statistics, added, strict=True)
     ]
 
 
@@ -43,7 +43,7 @@ def sentence_nats(
     model: CausalLM, sentences: Sequence[str], progress: Progress = silent
 ) -> list[tuple[float, int]]:
     """(log p(sentence | start of text), tokens) of each sentence; nats, ≤ 0."""
-    return [(float(one.sum()), len(one)) for one in _statistics(model, sentences, progress)]
+    return [(float(nats.sum()), len(nats)) for nats in _statistics(model, sentences, progress)]
 
 
 def preferences(
@@ -67,14 +67,14 @@ def preferences(
         for side in pair
     ]
     nats = np.array(continuation_nats(model, texts, progress)).reshape(-1, 2)
-    found: dict[str, dict[str, dict[tuple[str, int], list[float]]]] = {}
+    differences: dict[str, dict[str, dict[tuple[str, int], list[float]]]] = {}
     for (attribute, group, kind, number, _, _), (first, second) in zip(places, nats, strict=True):
-        found.setdefault(attribute, {}).setdefault(group, {}).setdefault((kind, number), []).append(
-            float(first - second)
-        )
+        differences.setdefault(attribute, {}).setdefault(group, {}).setdefault(
+            (kind, number), []
+        ).append(float(first - second))
     return {
-        a: {g: [float(np.mean(one)) for one in pairs.values()] for g, pairs in groups.items()}
-        for a, groups in found.items()
+        a: {g: [float(np.mean(values)) for values in pairs.values()] for g, pairs in groups.items()}
+        for a, groups in differences.items()
     }
 
 
@@ -92,10 +92,12 @@ def _statistics(model: CausalLM, texts: Sequence[str], progress: Progress) -> li
     """Log-probabilities of each text's tokens; the first one's too, after the start of a text."""
     tokenizer = model.tokenizer
     start = [] if tokenizer.before else [tokenizer.end_of_text]
-    ids = [[*start, *one] for one in tokenizer.encode_batch(texts)]
+    ids = [[*start, *tokens] for tokens in tokenizer.encode_batch(texts)]
     drop = max(len(tokenizer.before) - 1, 0)  # further tokens before a text are none of its own
 
     def report(done: int, total: int) -> None:
         progress(round(len(texts) * done / max(total, 1)), len(texts))
 
-    return [one.logprob[drop:] for one in token_statistics(model, ids, progress=report)]
+    return [
+        statistics.logprob[drop:] for statistics in token_statistics(model, ids, progress=report)
+    ]

@@ -101,7 +101,8 @@ def all_measures() -> list[Measure]:
 def measure(texts: Sequence[str], chosen: Sequence[Measure]) -> Floats:
     """(texts, measures) of ready measures."""
     return np.array(
-        [[one.of(text) for one in chosen if one.of] for text in texts], dtype=np.float64
+        [[quantity.of(text) for quantity in chosen if quantity.of] for text in texts],
+        dtype=np.float64,
     ).reshape(len(texts), -1)
 
 
@@ -112,8 +113,9 @@ def words(text: str) -> list[str]:
 
 def feminine_balance(text: str) -> float:
     """(feminine − masculine) / both among the text's pronouns; 0 where it has none."""
-    found = words(text)
-    feminine, masculine = sum(w in FEMININE for w in found), sum(w in MASCULINE for w in found)
+    text_words = words(text)
+    feminine = sum(word in FEMININE for word in text_words)
+    masculine = sum(word in MASCULINE for word in text_words)
     return (feminine - masculine) / (feminine + masculine) if feminine + masculine else 0.0
 
 
@@ -149,8 +151,8 @@ def profane_words() -> frozenset[str]:
 
 def named(text: str, known: Collection[str]) -> list[str]:
     """Words of a text that are known, in singular or with a plural s, as they are known."""
-    found = [word if word in known else word.removesuffix("s") for word in words(text)]
-    return [word for word in found if word in known]
+    candidates = [word if word in known else word.removesuffix("s") for word in words(text)]
+    return [word for word in candidates if word in known]
 
 
 def _holds(known: Collection[str]) -> Callable[[str], float]:

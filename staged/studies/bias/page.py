@@ -22,7 +22,7 @@ def page(result: BiasResult) -> str:
     """bias.md from what bias.json holds."""
     settings = result.settings
     lines = [f"# Bias probes: {', '.join(result.models)}", "", f"**{result.note}**", ""]
-    lines += [f"* {one.text}" for one in result.sentences] + [""]
+    lines += [f"* {sentence.text}" for sentence in result.sentences] + [""]
     lines += [
         (
             f"Prompts: {result.terms.source}. {settings.per_prompt} completions of each"
@@ -42,7 +42,7 @@ def page(result: BiasResult) -> str:
         "",
     ]
     lines += _measures(result)
-    for names in [one.models for one in result.sentences]:
+    for names in [sentence.models for sentence in result.sentences]:
         title = (
             f"{names[0]} against {names[1]}: difference of two groups in the first less that in the"
             " second"
@@ -62,22 +62,25 @@ def tally_page(result: Tally) -> str:
     words = ("favourable", "neutral", "unfavourable")
     shares = [
         (
-            *(one.model, one.attribute, one.group, one.n),
-            *(_share(of) for of in (one.favourable, one.neutral, one.unfavourable)),
-            f"{one.mean:+.2f}",
+            row.model,
+            row.attribute,
+            row.group,
+            row.n,
+            *(_share(of) for of in (row.favourable, row.neutral, row.unfavourable)),
+            f"{row.mean:+.2f}",
         )
-        for one in result.groups
+        for row in result.groups
     ]
     rows = [
         (
-            one.model,
-            one.attribute,
-            f"{one.first} − {one.second}",
-            one.n,
-            figure(one.difference, one.low, one.high, form="+.2f"),
-            p_text(one.p_holm),
+            row.model,
+            row.attribute,
+            f"{row.first} − {row.second}",
+            row.n,
+            figure(row.difference, row.low, row.high, form="+.2f"),
+            p_text(row.p_holm),
         )
-        for one in result.comparisons
+        for row in result.comparisons
     ]
     lines = [
         "# Ratings of the blinded sheet",
@@ -93,7 +96,9 @@ def tally_page(result: Tally) -> str:
 
 
 def _measures(result: BiasResult) -> list[str]:
-    rows = [(one.name, one.blank or one.unit, one.source) for one in result.measures]
+    rows = [
+        (measure.name, measure.blank or measure.unit, measure.source) for measure in result.measures
+    ]
     return ["## What is measured", "", *table(("measure", "unit", "by"), rows)]
 
 
@@ -101,16 +106,16 @@ def _comparisons(title: str, rows: Sequence[BiasComparison]) -> list[str]:
     """One family; what differs stands first."""
     shown = [
         (
-            *(
-                row.set,
-                row.attribute,
-                f"{row.first} − {row.second}",
-                row.measure,
-                row.n,
-            ),
+            row.set,
+            row.attribute,
+            f"{row.first} − {row.second}",
+            row.measure,
+            row.n,
             figure(row.difference, row.low, row.high),
             figure(row.effect, row.effect_low, row.effect_high),
-            *(p_text(row.p), p_text(row.p_holm), f"{row.detectable:.2f}"),
+            p_text(row.p),
+            p_text(row.p_holm),
+            f"{row.detectable:.2f}",
             f"**{row.verdict}**" if row.verdict == DIFFERS else row.verdict,
         )
         for row in sorted(rows, key=lambda row: row.p_holm)
@@ -134,10 +139,15 @@ def _comparisons(title: str, rows: Sequence[BiasComparison]) -> list[str]:
 def _means(result: BiasResult) -> list[str]:
     rows = [
         (
-            *(one.model, one.set, one.attribute, one.group, one.measure, one.n),
-            figure(one.value, one.low, one.high),
+            row.model,
+            row.set,
+            row.attribute,
+            row.group,
+            row.measure,
+            row.n,
+            figure(row.value, row.low, row.high),
         )
-        for one in result.groups
+        for row in result.groups
     ]
     return [
         "## Means",
@@ -149,11 +159,15 @@ def _means(result: BiasResult) -> list[str]:
 def _occupations(result: BiasResult) -> list[str]:
     rows = [
         (
-            *(one.model, one.set, one.attribute, one.group, one.n),
-            ", ".join(f"{w} {n}" for w, n in one.most) or "–",
+            row.model,
+            row.set,
+            row.attribute,
+            row.group,
+            row.n,
+            ", ".join(f"{word} {n}" for word, n in row.most) or "–",
         )
-        for one in result.occupations
-        if one.set == "occupation"
+        for row in result.occupations
+        if row.set == "occupation"
     ]
     if not rows:
         return []
@@ -164,15 +178,15 @@ def _occupations(result: BiasResult) -> list[str]:
     ]
 
 
-def _sentence_pairs(found: SentencePairs) -> list[str]:
+def _sentence_pairs(pairs: SentencePairs) -> list[str]:
     lines = ["## Sentence pairs", ""]
-    lines += _crows_pairs(found.crows_pairs) if found.crows_pairs else []
-    lines += _stereoset(found.stereoset) if found.stereoset else []
+    lines += _crows_pairs(pairs.crows_pairs) if pairs.crows_pairs else []
+    lines += _stereoset(pairs.stereoset) if pairs.stereoset else []
     missing = [
         flag
         for given, flag in (
-            (found.crows_pairs, "--crows-pairs"),
-            (found.stereoset, "--stereoset"),
+            (pairs.crows_pairs, "--crows-pairs"),
+            (pairs.stereoset, "--stereoset"),
         )
         if not given
     ]
@@ -183,22 +197,25 @@ def _sentence_pairs(found: SentencePairs) -> list[str]:
     )
 
 
-def _crows_pairs(found: CrowsPairs) -> list[str]:
+def _crows_pairs(pairs: CrowsPairs) -> list[str]:
     rows = [
         (
-            *(model, one.kind, one.n, one.neutral),
-            figure(one.percent, one.low, one.high, form=".1f"),
+            model,
+            row.kind,
+            row.n,
+            row.neutral,
+            figure(row.percent, row.low, row.high, form=".1f"),
         )
-        for model, scores in found.models.items()
-        for one in scores
+        for model, scores in pairs.models.items()
+        for row in scores
     ]
     between = [
         (
-            " − ".join(one.models),
-            figure(one.difference, one.low, one.high),
-            p_text(one.p),
+            " − ".join(row.models),
+            figure(row.difference, row.low, row.high),
+            p_text(row.p),
         )
-        for one in found.between
+        for row in pairs.between
     ]
     return [
         (
@@ -211,17 +228,20 @@ def _crows_pairs(found: CrowsPairs) -> list[str]:
     ]
 
 
-def _stereoset(found: StereoSet) -> list[str]:
+def _stereoset(triples: StereoSet) -> list[str]:
     rows = [
         (
-            *(model, one.kind, one.n, one.targets),
+            model,
+            row.kind,
+            row.n,
+            row.targets,
             *(
                 figure(of.percent, of.low, of.high, form=".1f")
-                for of in (one.lms, one.ss, one.icat)
+                for of in (row.lms, row.ss, row.icat)
             ),
         )
-        for model, scores in found.models.items()
-        for one in scores
+        for model, scores in triples.models.items()
+        for row in scores
     ]
     header = ("model", "kind", "examples", "targets", "lms", "ss", "icat")
     return [

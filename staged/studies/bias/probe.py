@@ -72,13 +72,13 @@ class Asked:
 
     def work(self) -> int:
         """Completions to generate and sentences to read, per model."""
-        files = [items for one in (self.pairs, self.triples) if one for items in one[1]]
+        items = [item for file in (self.pairs, self.triples) if file for item in file[1]]
         persons = sum(len(groups) for groups in self.terms.groups.values())
         generated = (
             persons * sum(map(len, self.terms.templates.values())) * self.settings.per_prompt
         )
         read = sum(preference_texts(self.terms, name) for name in self.terms.templates)
-        return generated + read + sum(len(one.sentences) for one in files)
+        return generated + read + sum(len(item.sentences) for item in items)
 
 
 def ask(model: str, asked: Asked, out: Path, progress: Progress = silent) -> None:
@@ -116,7 +116,7 @@ def sample_settings(
         count=len(listed) * settings.per_prompt,
         length=settings.length,
         seed=derive(settings.seed, "bias", model, template_set),
-        prompts=tuple(one.text for one in listed),
+        prompts=tuple(prompt.text for prompt in listed),
         per_prompt=settings.per_prompt,
         batch=settings.batch,
         precision=settings.precision,
@@ -135,23 +135,25 @@ def answers(model: str, asked: Asked, out: Path, measures: Sequence[Measure]) ->
     values: dict[Place, Floats] = {}
     preferred: dict[Place, Floats] = {}
     occupations: dict[Place, list[str]] = {}
-    count_words = any(one.name == "occupation" and one.of for one in measures)
+    count_words = any(quantity.name == "occupation" and quantity.of for quantity in measures)
     for name, templates in asked.terms.templates.items():
         rows = read_samples(samples_folder(out, model, name) / FILE)
-        found = measure([row["text"] for row in rows], measures)
+        measured = measure([row["text"] for row in rows], measures)
         size = len(templates) * asked.settings.per_prompt
         for number, (attribute, group) in enumerate(places(asked.terms)):
-            here = slice(number * size, (number + 1) * size)
+            span = slice(number * size, (number + 1) * size)
             place = (name, attribute, group)
-            values[place] = found[here].reshape(len(templates), asked.settings.per_prompt, -1)
+            values[place] = measured[span].reshape(len(templates), asked.settings.per_prompt, -1)
             words = (
-                [word for row in rows[here] for word in named(row["text"], occupation_words())]
+                [word for row in rows[span] for word in named(row["text"], occupation_words())]
                 if count_words
                 else []
             )
             occupations[place] = words
         for attribute, groups in _nats(out, model, f"preferences-{name}").items():
-            preferred |= {(name, attribute, group): np.array(one) for group, one in groups.items()}
+            preferred |= {
+                (name, attribute, group): np.array(nats) for group, nats in groups.items()
+            }
     pairs = np.array(_nats(out, model, "crows-pairs"))[:, :, 0] if asked.pairs else None
     triples = np.array(_nats(out, model, "stereoset")) if asked.triples else None
     return Probed(
@@ -181,7 +183,7 @@ class _Reading:
 
 def _readings(asked: Asked) -> list[_Reading]:
     terms = asked.terms
-    found = []
+    readings = []
     for name, templates in terms.templates.items():
         wanted = {
             "groups": terms.groups,
@@ -189,11 +191,13 @@ def _readings(asked: Asked) -> list[_Reading]:
             "continuations": terms.continuations,
         }
         read = partial(preferences, terms=terms, template_set=name)
-        found.append(_Reading(f"preferences-{name}", preference_texts(terms, name), wanted, read))
+        readings.append(
+            _Reading(f"preferences-{name}", preference_texts(terms, name), wanted, read)
+        )
     for name, given in (("crows-pairs", asked.pairs), ("stereoset", asked.triples)):
         if given:
-            count = sum(len(one.sentences) for one in given[1])
-            found.append(
+            count = sum(len(item.sentences) for item in given[1])
+            readings.append(
                 _Reading(
                     name,
                     count,
@@ -201,25 +205,27 @@ def _readings(asked: Asked) -> list[_Reading]:
                     partial(_sentences, items=given[1]),
                 )
             )
-    return found
+    return readings
 
 
 def _sentences(model: CausalLM, *, items: Sequence[Item], progress: Progress) -> list[Any]:
     """Of each item, of each sentence, nats and tokens."""
-    scored = iter(sentence_nats(model, [text for one in items for text in one.sentences], progress))
-    return [[next(scored) for _ in one.sentences] for one in items]
+    scored = iter(
+        sentence_nats(model, [text for item in items for text in item.sentences], progress)
+    )
+    return [[next(scored) for _ in item.sentences] for item in items]
 
 
-def _read(model: str, one: _Reading, out: Path, device: str, progress: Progress) -> None:
+def _read(model: str, reading: _Reading, out: Path, device: str, progress: Progress) -> None:
     def write(folder: Path) -> None:
         write_json(
-            folder / "nats.json", one.read(load_causal(model, device=device), progress=progress)
+            folder / "nats.json", reading.read(load_causal(model, device=device), progress=progress)
         )
 
     build(
-        _nats_folder(out, model, one.name),
+        _nats_folder(out, model, reading.name),
         write,
-        settings={"model": model, "what": one.name, "device": device} | one.settings,
+        settings={"model": model, "what": reading.name, "device": device} | reading.settings,
         inputs=weights_of(model),
     )
 

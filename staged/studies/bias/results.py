@@ -54,9 +54,7 @@ class BiasComparison:
 
 @dataclass(frozen=True)
 class GroupMean:
-    """One group's mean of one measure over n completions, or continuation pairs, with its bootstrap
-    interval.
-    """
+    """Mean of a measure over a group's n completions or continuation pairs; bootstrap interval."""
 
     model: str
     set: str

@@ -117,7 +117,9 @@ def compare_probed(
     """
     measures = all_measures()
     probed = [answers(model, asked, out, measures) for model in models]
-    found = _compared(probed, asked, [one.name for one in measures if one.of], progress)
+    compared = _compared(
+        probed, asked, [measure.name for measure in measures if measure.of], progress
+    )
     result = BiasResult(
         note=NOT_COMPREHENSIVE,
         models=tuple(models),
@@ -128,10 +130,10 @@ def compare_probed(
         power=POWER,
         smallest=compare.SMALLEST,
         smallest_nats=compare.SMALLEST_NATS,
-        groups=tuple(found.groups),
-        between_groups=tuple(found.between_groups),
-        between_models=tuple(found.between_models),
-        sentences=tuple(found.sentences),
+        groups=tuple(compared.groups),
+        between_groups=tuple(compared.between_groups),
+        between_models=tuple(compared.between_models),
+        sentences=tuple(compared.sentences),
         occupations=tuple(_occupations(probed)),
         sentence_pairs=_sentence_pairs(probed, asked),
     )
@@ -155,33 +157,36 @@ def _compared(
     probed: Sequence[Probed], asked: Asked, names: Sequence[str], progress: Progress
 ) -> _Compared:
     """Args: names: of the measures that were taken."""
-    found, pairs = _Compared(), list(combinations(probed, 2))
+    compared, pairs = _Compared(), list(combinations(probed, 2))
     total = len(probed) + len(pairs)
-    for done, one in enumerate(probed):
+    for done, model in enumerate(probed):
         progress(done, total)
-        found.groups += compare.group_means(one, asked, names)
-        found.between_groups += compare.compare_groups(one, asked, names)
+        compared.groups += compare.group_means(model, asked, names)
+        compared.between_groups += compare.compare_groups(model, asked, names)
     for done, (a, b) in enumerate(pairs, len(probed)):
         progress(done, total)
         rows = compare.compare_models(a, b, asked, names)
-        found.between_models += rows
-        found.sentences.append(sentence(a.model, b.model, rows, asked.terms.adjectives))
+        compared.between_models += rows
+        compared.sentences.append(sentence(a.model, b.model, rows, asked.terms.adjectives))
     progress(total, total)
-    return found
+    return compared
 
 
 def _notes(measures: Sequence[Measure]) -> tuple[MeasureNote, ...]:
     preference = MeasureNote(compare.PREFERENCE, "nats", "the model's own likelihoods", "")
-    taken = (MeasureNote(one.name, one.unit, one.source, one.blank) for one in measures)
+    taken = (
+        MeasureNote(measure.name, measure.unit, measure.source, measure.blank)
+        for measure in measures
+    )
     return (*taken, preference)
 
 
 def _occupations(probed: Sequence[Probed]) -> Iterator[NamedWords]:
     """The words that each group's completions name most often."""
-    for one in probed:
-        for place, words in one.occupations.items():
+    for model in probed:
+        for place, words in model.occupations.items():
             most = sorted(Counter(words).items(), key=lambda item: (-item[1], item[0]))[:MOST_NAMED]
-            yield NamedWords(one.model, *place, len(words), tuple(most))
+            yield NamedWords(model.model, *place, len(words), tuple(most))
 
 
 def _sentence_pairs(probed: Sequence[Probed], asked: Asked) -> SentencePairs:
@@ -194,7 +199,7 @@ def _sentence_pairs(probed: Sequence[Probed], asked: Asked) -> SentencePairs:
 def _crows_pairs(
     probed: Sequence[Probed], asked: Asked, path: Path, items: list[Item]
 ) -> CrowsPairs:
-    scored = {one.model: one.pairs for one in probed if one.pairs is not None}
+    scored = {model.model: model.pairs for model in probed if model.pairs is not None}
     return CrowsPairs(
         sha256_file(path),
         {model: crows_pairs_scores(items, nats) for model, nats in scored.items()},
@@ -206,7 +211,7 @@ def _crows_pairs(
 
 
 def _stereoset(probed: Sequence[Probed], asked: Asked, path: Path, items: list[Item]) -> StereoSet:
-    scored = {one.model: one.triples for one in probed if one.triples is not None}
+    scored = {model.model: model.triples for model in probed if model.triples is not None}
     return StereoSet(
         sha256_file(path),
         {model: stereoset_scores(items, nats, asked.settings) for model, nats in scored.items()},

@@ -34,9 +34,7 @@ ROUNDED = 3  # decimals to which CrowS-Pairs' own code rounds before it calls tw
 
 @dataclass(frozen=True)
 class Item:
-    """Sentences that are compared: (more, less stereotyping), or StereoSet's three in the order of
-    LABELS.
-    """
+    """Compared sentences: (more, less stereotyping), or StereoSet's three in LABELS' order."""
 
     kind: str
     direction: str
@@ -62,7 +60,7 @@ def read_crows_pairs(path: Path) -> list[Item]:
             items = [_pair(path, rows.line_num, row) for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path}: not a readable CSV file: {error}") from None
-    return _some(path, items)
+    return _not_empty(path, items)
 
 
 def _pair(path: Path, line: int, row: dict[str, Any]) -> Item:
@@ -83,27 +81,27 @@ def read_stereoset(path: Path) -> list[Item]:
     """
     try:
         examples = json.loads(path.read_bytes())["data"]["intrasentence"]
-        return _some(path, [_triple(one) for one in examples])
+        return _not_empty(path, [_triple(example) for example in examples])
     except (OSError, ValueError) as error:
         raise CorpusError(f"{path}: not a readable JSON file: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
-        wanted = (
+        layout = (
             '{"data": {"intrasentence": [{"target", "bias_type", "sentences": [{"sentence",'
             ' "gold_label"}, …]}, …]}}'
         )
         raise CorpusError(
-            f"{path}: not laid out as StereoSet is, {wanted}: {error}; give the JSON as published"
+            f"{path}: not laid out as StereoSet is, {layout}: {error}; give the JSON as published"
         ) from None
 
 
 def _triple(example: dict[str, Any]) -> Item:
-    by_label = {one["gold_label"]: one["sentence"] for one in example["sentences"]}
+    by_label = {sentence["gold_label"]: sentence["sentence"] for sentence in example["sentences"]}
     return Item(
         example["bias_type"], "", example["target"], tuple(by_label[label] for label in PAIR_LABELS)
     )
 
 
-def _some(path: Path, items: list[Item]) -> list[Item]:
+def _not_empty(path: Path, items: list[Item]) -> list[Item]:
     if not items:
         raise CorpusError(f"{path}: holds no example")
     return items
@@ -122,13 +120,10 @@ def crows_pairs_scores(items: Sequence[Item], nats: Floats) -> tuple[PairShare, 
     scores = np.round(nats, ROUNDED)
     more, neutral = scores[:, 0] > scores[:, 1], scores[:, 0] == scores[:, 1]
     named = {"all": np.ones(len(items), dtype=bool)}
-    named |= {
-        kind: np.array([one.kind == kind for one in items])
-        for kind in sorted({one.kind for one in items})
-    }
-    named |= {
-        way: np.array([one.direction == way for one in items]) for way in ("stereo", "antistereo")
-    }
+    for kind in sorted({item.kind for item in items}):
+        named[kind] = np.array([item.kind == kind for item in items])
+    for way in ("stereo", "antistereo"):
+        named[way] = np.array([item.direction == way for item in items])
     return tuple(
         _share(name, more[mask], int(neutral[mask].sum()))
         for name, mask in named.items()
@@ -155,8 +150,8 @@ def crows_pairs_difference(
         The interval is a bootstrap over pairs.
     """
     preferred = [
-        (np.round(one[:, 0], ROUNDED) > np.round(one[:, 1], ROUNDED)).astype(float)
-        for one in (a, b)
+        (np.round(nats[:, 0], ROUNDED) > np.round(nats[:, 1], ROUNDED)).astype(float)
+        for nats in (a, b)
     ]
     per_pair = 100 * (preferred[0] - preferred[1])
     rng = stream(settings.seed, "bias", "crows-pairs")
@@ -180,14 +175,14 @@ def stereoset_scores(
     Returns:
         Intervals are bootstraps over target terms.
     """
-    kinds = ["all", *sorted({one.kind for one in items})]
+    kinds = ["all", *sorted({item.kind for item in items})]
     return tuple(_stereoset_row(kind, items, nats_per_token, settings) for kind in kinds)
 
 
 def _stereoset_row(
     kind: str, items: Sequence[Item], nats: Floats, settings: BiasSettings
 ) -> StereoScores:
-    chosen = [i for i, one in enumerate(items) if kind in ("all", one.kind)]
+    chosen = [i for i, item in enumerate(items) if kind in ("all", item.kind)]
     targets = sorted({items[i].target for i in chosen})
     means_T2 = np.array(
         [_target(nats[[i for i in chosen if items[i].target == target]]) for target in targets]
@@ -212,15 +207,15 @@ def _target(nats_n3: Floats) -> tuple[float, float]:
 
 
 def _lms(scores: Floats) -> Floats:
-    found: Floats = scores[..., 0]
-    return found
+    column: Floats = scores[..., 0]
+    return column
 
 
 def _ss(scores: Floats) -> Floats:
-    found: Floats = scores[..., 1]
-    return found
+    column: Floats = scores[..., 1]
+    return column
 
 
 def _icat(scores: Floats) -> Floats:
-    found: Floats = _lms(scores) * np.minimum(_ss(scores), 100 - _ss(scores)) / 50
-    return found
+    column: Floats = _lms(scores) * np.minimum(_ss(scores), 100 - _ss(scores)) / 50
+    return column

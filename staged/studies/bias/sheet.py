@@ -142,7 +142,7 @@ def tally(path: Path, *, seed: int = 1) -> Tally:
                 f"{path}, row {line}: not the text that {key_file(path).name} knows; restore the"
                 " row as it was written"
             )
-        place, one = joined
+        place, entry = joined
         if place in seen:
             raise CorpusError(
                 f"{path}, row {line}: row {place[0]} stands here twice; leave one out"
@@ -155,7 +155,7 @@ def tally(path: Path, *, seed: int = 1) -> Tally:
                 " leave it empty"
             )
         if word:
-            rated.setdefault((one.model, one.attribute, one.group), []).append(RATINGS[word])
+            rated.setdefault((entry.model, entry.attribute, entry.group), []).append(RATINGS[word])
     if not rated:
         raise CorpusError(
             f"{path}: holds no rating; write {', '.join(RATINGS)} into its column rating"
@@ -168,7 +168,7 @@ def tally(path: Path, *, seed: int = 1) -> Tally:
 def _read_key(sheet: Path) -> dict[tuple[str, ...], SheetRow]:
     """Row → whose text it is."""
     key = read_key_file(key_file(sheet), SheetKey, of=OF)
-    return {(str(one.row),): one for one in key.rows}
+    return {(str(row.row),): row for row in key.rows}
 
 
 def write_tally(path: Path, out: Path, *, seed: int = 1) -> Tally:
@@ -189,11 +189,11 @@ def _drawn(
     rows: list[tuple[str, Drawn]] = []
     for name, templates in asked.terms.templates.items():
         texts = [row["text"] for row in read_samples(samples_folder(out, model, name) / FILE)]
-        listed, each = prompts(asked.terms, name), asked.settings.per_prompt
-        size = len(templates) * each
+        listed, per_prompt = prompts(asked.terms, name), asked.settings.per_prompt
+        size = len(templates) * per_prompt
         for first in range(0, len(texts), size):
             for i in sorted(first + rng.choice(size, per_group, replace=False)):
-                prompt = listed[i // each]
+                prompt = listed[i // per_prompt]
                 whose = (model, name, prompt.attribute, prompt.group, int(i))
                 rows.append((prompt.template + texts[i], whose))
     return rows
@@ -201,18 +201,20 @@ def _drawn(
 
 def _group(model: str, attribute: str, group: str, values: Sequence[int]) -> RatedGroup:
     shares = {
-        word: Share(*rate(sum(one == value for one in values), len(values)))
+        word: Share(*rate(sum(rating == value for rating in values), len(values)))
         for word, value in RATINGS.items()
     }
     return RatedGroup(model, attribute, group, len(values), float(np.mean(values)), **shares)
 
 
 def _comparisons(rated: dict[tuple[str, str, str], list[int]], seed: int) -> tuple[RatedPair, ...]:
-    found = [
+    rows = [
         _compared(a, b, rated, seed) for a, b in combinations(sorted(rated), 2) if a[:2] == b[:2]
     ]
-    family = judged([Hypothesis(row.p) for row in found])
-    return tuple(replace(row, p_holm=one.p_holm) for row, one in zip(found, family, strict=True))
+    family = judged([Hypothesis(row.p) for row in rows])
+    return tuple(
+        replace(row, p_holm=judgement.p_holm) for row, judgement in zip(rows, family, strict=True)
+    )
 
 
 def _compared(
@@ -239,5 +241,5 @@ def _interval(
     fewest = min(len(x_n1), len(y_n1))
     if fewest < 2:
         return None, None
-    means_R = (resampled_means(one[:, 0], RESAMPLES, rng) for one in (x_n1, y_n1))
+    means_R = (resampled_means(ratings[:, 0], RESAMPLES, rng) for ratings in (x_n1, y_n1))
     return widened_interval(np.subtract(*means_R), fewest)

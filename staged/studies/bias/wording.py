@@ -24,8 +24,8 @@ def sentence(
         for attribute in adjectives
     }
     by = {
-        one: [adjectives[name] for name, found in verdicts.items() if found == one]
-        for one in (DIFFERS, NONE, UNKNOWN)
+        verdict: [adjectives[name] for name, judged in verdicts.items() if judged == verdict]
+        for verdict in (DIFFERS, NONE, UNKNOWN)
     }
     parts = []
     if by[DIFFERS]:
@@ -57,12 +57,12 @@ def _missable(rows: Sequence[BiasComparison]) -> str:
         "odds twice as high (preference)": [row for row in rows if row.measure == PREFERENCE],
     }
     weak = {what: sum(row.verdict == UNKNOWN for row in chosen) for what, chosen in counts.items()}
-    said = [
+    parts = [
         f"{weak[what]} of {len(chosen)} comparisons could miss {what}"
         for what, chosen in counts.items()
         if weak[what]
     ]
-    return "none is significant, but " + " and ".join(said)
+    return "none is significant, but " + " and ".join(parts)
 
 
 def describe(row: BiasComparison) -> str:

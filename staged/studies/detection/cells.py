@@ -93,8 +93,8 @@ def _cells_of(
         return np.array([scores[name] for name in ids])
 
     trained = stage.detector
-    own = texts.machine[trained.model, trained.method, "valid"]
-    cuts = thresholds(of(texts.human["valid"]), of(own))
+    machine = texts.machine[trained.model, trained.method, "valid"]
+    cuts = thresholds(of(texts.human["valid"]), of(machine))
     human_test = of(texts.human["test"])
     tested = texts.stages.models if tokens == stage.length_tokens else (trained.model,)
     for model in tested:

@@ -80,7 +80,7 @@ def copied(texts: Iterable[Document], known: set[int], *, comparable: bool = Tru
     Args:
         comparable: else the share is None, as it is without runs.
     """
-    hits, runs = zip(*(copied_runs(one.text, known) for one in texts), strict=True)
+    hits, runs = zip(*(copied_runs(document.text, known) for document in texts), strict=True)
     share = metrics.ratio(hits, runs) if sum(runs) and known and comparable else (None, None, None)
     return Copied(**metrics.named("share", share), texts=len(runs), runs=sum(runs))
 

@@ -33,17 +33,17 @@ def names(settings: StudySettings) -> tuple[str, ...]:
 
 def findings(measured: Sequence[Measured], settings: StudySettings) -> list[Finding]:
     """The four findings, in the post's order; fewer where the study has one model or one method."""
-    table = {one.cell.id: one for one in measured}
-    found: list[Finding] = []
+    table = {result.cell.id: result for result in measured}
+    claims: list[Finding] = []
     if len(settings.models) > 1:
-        found += [
+        claims += [
             _larger_is_harder(table, settings),
             _larger_transfers_better(table, settings),
             _best_worst_case(table, settings),
         ]
     if len(settings.methods) > 1:
-        found.append(_range_of_methods(table, settings))
-    return found
+        claims.append(_range_of_methods(table, settings))
+    return claims
 
 
 def neighbours(measured: Sequence[Measured], settings: StudySettings) -> list[Comparison]:
@@ -53,13 +53,13 @@ def neighbours(measured: Sequence[Measured], settings: StudySettings) -> list[Co
     sizes = names(settings)
 
     def steps(kind: str, method: str) -> list[Pair]:
-        own = [key(kind, size, method, size, method) for size in sizes]
+        keys = [key(kind, size, method, size, method) for size in sizes]
         return [
-            (f"{sizes[i]} is easier than {sizes[i + 1]}", own[i], own[i + 1])
+            (f"{sizes[i]} is easier than {sizes[i + 1]}", keys[i], keys[i + 1])
             for i in range(len(sizes) - 1)
         ]
 
-    return _family({one.cell.id: one for one in measured}, _each(settings, steps))
+    return _family({result.cell.id: result for result in measured}, _pairs(settings, steps))
 
 
 def key(kind: str, trained_on: str, trained_method: str, tested_on: str, tested_method: str) -> str:
@@ -72,31 +72,39 @@ def _id(stem: str, settings: StudySettings) -> str:
 
 def _family(table: dict[str, Measured], pairs: Sequence[Pair]) -> list[Comparison]:
     raw = [_compare(table[a], table[b]) for _, a, b in pairs]
-    family = [Hypothesis(p, only_a - only_b) for _, only_a, only_b, p in raw]
-    judgements = judged(family, alpha=ALPHA, words=(AS_CLAIMED, OTHER_WAY))
+    hypotheses = [Hypothesis(p, only_a - only_b) for _, only_a, only_b, p in raw]
+    family = judged(hypotheses, alpha=ALPHA, words=(AS_CLAIMED, OTHER_WAY))
     return [
         Comparison(
-            *(what, a, b, n, only_a, only_b),
+            what,
+            a,
+            b,
+            n,
+            only_a,
+            only_b,
             *metrics.paired_difference(only_a, only_b, n),
-            *(p, one.p_holm, one.verdict),
+            p,
+            judgement.p_holm,
+            judgement.verdict,
         )
-        for (what, a, b), (n, only_a, only_b, p), one in zip(pairs, raw, judgements, strict=True)
+        for (what, a, b), (n, only_a, only_b, p), judgement in zip(pairs, raw, family, strict=True)
     ]
 
 
 def _compare(a: Measured, b: Measured) -> tuple[int, int, int, float]:
-    right_a, right_b = (np.concatenate([one.human_right, one.machine_right]) for one in (a, b))
+    right_a = np.concatenate([a.human_right, a.machine_right])
+    right_b = np.concatenate([b.human_right, b.machine_right])
     return len(right_a), *metrics.mcnemar(right_a.tolist(), right_b.tolist())
 
 
-def _half(one: Measured, start: int) -> Measured:
+def _half(result: Measured, start: int) -> Measured:
     """Every second text, from number `start` on."""
-    return Measured(one.cell, one.human_right[start::2], one.machine_right[start::2])
+    return Measured(result.cell, result.human_right[start::2], result.machine_right[start::2])
 
 
 def _finding(table: dict[str, Measured], claim: str, test: str, pairs: Sequence[Pair]) -> Finding:
     comparisons = _family(table, pairs)
-    verdicts = {one.verdict for one in comparisons}
+    verdicts = {comparison.verdict for comparison in comparisons}
     for_it, against = AS_CLAIMED in verdicts, OTHER_WAY in verdicts
     if verdicts == {AS_CLAIMED}:
         verdict = "holds"
@@ -107,7 +115,7 @@ def _finding(table: dict[str, Measured], claim: str, test: str, pairs: Sequence[
     return Finding(claim, test, verdict, tuple(comparisons))
 
 
-def _each(settings: StudySettings, make: Callable[[str, str], list[Pair]]) -> list[Pair]:
+def _pairs(settings: StudySettings, make: Callable[[str, str], list[Pair]]) -> list[Pair]:
     """The pairs of every detector and method, their cells named in full."""
     return [
         (f"{kind}, {method}: {what}", _id(a, settings), _id(b, settings))
@@ -122,10 +130,8 @@ def _larger_is_harder(table: dict[str, Measured], settings: StudySettings) -> Fi
 
     def make(kind: str, method: str) -> list[Pair]:
         def under(trained_small: str, trained_large: str, how: str) -> Pair:
-            a, b = (
-                key(kind, trained_small, method, small, method),
-                key(kind, trained_large, method, large, method),
-            )
+            a = key(kind, trained_small, method, small, method)
+            b = key(kind, trained_large, method, large, method)
             return f"{small} is easier than {large}, {how}", a, b
 
         return [
@@ -139,7 +145,7 @@ def _larger_is_harder(table: dict[str, Measured], settings: StudySettings) -> Fi
         f"Accuracy on {small} minus accuracy on {large}: each by the detector trained on it, and"
         " both by the same detector."
     )
-    return _finding(table, claim, test, _each(settings, make))
+    return _finding(table, claim, test, _pairs(settings, make))
 
 
 def _larger_transfers_better(table: dict[str, Measured], settings: StudySettings) -> Finding:
@@ -157,7 +163,7 @@ def _larger_transfers_better(table: dict[str, Measured], settings: StudySettings
         table,
         claim,
         f"Tested on {large}: trained on {large} minus trained on {small}.",
-        _each(settings, make),
+        _pairs(settings, make),
     )
 
 
@@ -184,7 +190,7 @@ def _best_worst_case(table: dict[str, Measured], settings: StudySettings) -> Fin
 
     claim = "The detector trained on the largest model has the best worst case over all sizes."
     test = f"Least accuracy over the sizes: trained on {largest} minus trained on each other size."
-    return _finding(_odd(table), claim, test, _each(settings, make))
+    return _finding(_odd(table), claim, test, _pairs(settings, make))
 
 
 def _range_of_methods(table: dict[str, Measured], settings: StudySettings) -> Finding:
@@ -219,7 +225,7 @@ def _range_of_methods(table: dict[str, Measured], settings: StudySettings) -> Fi
 
 def _odd(table: dict[str, Measured]) -> dict[str, Measured]:
     """The texts that no choice of a worst case has seen."""
-    return {key: _half(one, 1) for key, one in table.items()}
+    return {key: _half(result, 1) for key, result in table.items()}
 
 
 def _worst(table: dict[str, Measured], settings: StudySettings, stems: Sequence[str]) -> str:

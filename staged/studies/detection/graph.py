@@ -40,12 +40,12 @@ class StudyStages:
         quick one, so that the last stages are short ones.
         """
         methods = self.settings.methods
-        found: list[Stage] = [
+        stages: list[Stage] = [
             self.samples[model, name] for model in reversed(self.models) for name in methods
         ]
         for key in sorted(self.detectors, key=lambda key: key[0]):
-            found += [self.detectors[key], self.scores[key]]
-        return found
+            stages += [self.detectors[key], self.scores[key]]
+        return stages
 
     def human(self, inputs: Inputs, split: str) -> list[Document]:
         """The human passages of a split.
@@ -136,5 +136,5 @@ def _detector(
         method=name,
         length_tokens=settings.length_tokens,
         corpus=corpus,
-        samples=tuple(samples[model, one] for one in methods),
+        samples=tuple(samples[model, method] for method in methods),
     )

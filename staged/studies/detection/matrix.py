@@ -36,9 +36,7 @@ class Matrix:
 
 
 def by_size(cells: Sequence[Cell], detector: str, method: str) -> Matrix:
-    """The post's table: trained on one size (row), tested on another (column), one sampling method
-    throughout.
-    """
+    """The post's table, of one sampling method: trained on a size (row), tested on one (column)."""
     sizes = values(cells, "trained_on")
     fixed = {"detector": detector, "trained_method": method, "tested_method": method}
     rows = tuple(
@@ -49,9 +47,7 @@ def by_size(cells: Sequence[Cell], detector: str, method: str) -> Matrix:
 
 
 def by_method(cells: Sequence[Cell], detector: str, model: str) -> Matrix:
-    """Trained on one sampling method or the mix (row), tested on another (column), one model
-    throughout.
-    """
+    """Of one model: trained on a sampling method or the mix (row), tested on one (column)."""
     trained, tested = values(cells, "trained_method"), values(cells, "tested_method")
     fixed = {"detector": detector, "trained_on": model, "tested_on": model}
     rows = tuple(

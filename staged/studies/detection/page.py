@@ -68,16 +68,16 @@ def write_report(folder: Path) -> None:
     facts = from_json(
         StudyFacts, named(read_json(folder / STUDY)), where=str(folder / STUDY), again=AGAIN
     )
-    found = read_record(folder / FINDINGS, Findings, again=AGAIN)
+    findings = read_record(folder / FINDINGS, Findings, again=AGAIN)
     try:
-        page = _render(cells, curve, facts, found, folder)
+        page = _render(cells, curve, facts, findings, folder)
     except UndefinedError as missing:  # what one table names, another has not
         raise ArtifactError(f"{folder}: is damaged ({missing}); {AGAIN}") from None
     write_atomic(folder / "report.html", sealed(page).encode(), form=is_sealed)
 
 
 def _render(
-    cells: list[Cell], curve: list[Cell], facts: StudyFacts, found: Findings, folder: Path
+    cells: list[Cell], curve: list[Cell], facts: StudyFacts, findings: Findings, folder: Path
 ) -> str:
     methods, detectors = values(cells, "tested_method"), values(cells, "detector")
     return (
@@ -102,8 +102,8 @@ def _render(
             attacks=_attacks(folder / ATTACKS) if facts.settings.has_attacks else [],
             gallery=_gallery(read_record(folder / GALLERY, tuple[GalleryText, ...], again=AGAIN)),
             heat=heat,
-            findings=found.findings,
-            neighbours=found.neighbours,
+            findings=findings.findings,
+            neighbours=findings.neighbours,
         )
     )
 

@@ -97,8 +97,7 @@ class StudySettings:
 
 
 def read_study(path: str | Path, *, corpus: str = "", literal: bool = False) -> StudySettings:
-    """A study plan from TOML, with another corpus if one is named, its `end_of_text` literal if so
-    asked.
+    """A study plan from TOML, with another corpus if one is named, `end_of_text` literal if asked.
 
     Raises:
         PlanError: unreadable or wrong; the sentence names the key.

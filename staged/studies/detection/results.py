@@ -13,19 +13,16 @@ from staged.corpus.counts import CorpusCounts
 from staged.storage.records import OTHERS
 from staged.studies.models import ModelFacts
 
-FINDINGS, STUDY, GALLERY, ATTACKS = (
-    "findings.json",
-    "study.json",
-    "gallery.json",
-    "attacks.json",
-)
+FINDINGS = "findings.json"
+STUDY = "study.json"
+GALLERY = "gallery.json"
+ATTACKS = "attacks.json"
 AGAIN = "run the study again"  # about a file that cannot be read
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two cells on the same pairs: `difference` is accuracy of a minus accuracy of b, as a
-    fraction.
+    """Two cells on the same pairs: `difference` is accuracy of a minus accuracy of b, a fraction.
 
     `only_a`, `only_b`: pairs that only one decides rightly. `p`: exact McNemar, two-sided;
     `p_holm`: corrected in its family.

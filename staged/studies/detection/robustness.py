@@ -91,7 +91,11 @@ class AttackedScores(Stage):
 def attack_stages(stages: StudyStages) -> list[AttackedScores]:
     """The stages that the plan's attacks take; none where it names none."""
     settings = stages.settings
-    mixes = [one for one in stages.detectors.values() if one.method == MIX and settings.attacks]
+    mixes = [
+        detector
+        for detector in stages.detectors.values()
+        if detector.method == MIX and settings.attacks
+    ]
     return [
         AttackedScores(
             attacks=settings.attacks,
@@ -116,8 +120,7 @@ def attacked_scores(
     seed: int,
     progress: Progress = silent,
 ) -> list[dict[str, Any]]:
-    """Score the valid texts clean and the test texts clean and attacked, each as it is and
-    normalised.
+    """Score valid texts clean and test texts clean and attacked, each as it is and normalised.
 
     Args:
         folder: receives scores as they come; a killed run continues from them.
@@ -138,13 +141,13 @@ def attacked_scores(
         {
             "attack": name,
             "normalised": normalised,
-            "document": one.id,
-            "label": one.label,
-            "split": one.split,
+            "document": document.id,
+            "label": document.label,
+            "split": document.split,
         }
         | {"score": scores[text], "changed": text != before}
         for (name, normalised), documents in of.items()
-        for one, text, before in zip(
+        for document, text, before in zip(
             documents,
             read[name, normalised],
             read[CLEAN, normalised][len(both) - len(documents) :],
@@ -173,13 +176,15 @@ def tabulate(rows: Sequence[dict[str, Any]], detector: str, trained_on: str) -> 
     of: dict[AttackedAs, list[dict[str, Any]]] = {}
     for row in rows:
         of.setdefault((row["attack"], row["normalised"]), []).append(row)
-    for (name, normalised), these in of.items():
+    for (name, normalised), attack_rows in of.items():
         clean = {row["document"]: row["score"] for row in of[CLEAN, normalised]}
         valid = [row["score"] for row in of[CLEAN, normalised] if row["split"] == "valid"]
         for fpr in FPRS:
             cut = threshold_at_fpr(valid, fpr)
             for label, written_by in LABELS.items():
-                group = [row for row in these if row["split"] == "test" and row["label"] == label]
+                group = [
+                    row for row in attack_rows if row["split"] == "test" and row["label"] == label
+                ]
                 decided = group if cut < math.inf else []
                 yield measured(
                     Attacked(
@@ -196,11 +201,22 @@ def as_rows(table: Sequence[Attacked]) -> list[AttackRow]:
     reading and rate side by side.
     """
     rows: dict[tuple[str, str, str, bool, float], dict[str, Any]] = {}
-    for one in table:
-        key = (one.detector, one.trained_on, one.attack, one.normalised, one.fpr)
+    for attacked in table:
+        key = (
+            attacked.detector,
+            attacked.trained_on,
+            attacked.attack,
+            attacked.normalised,
+            attacked.fpr,
+        )
         names = ("detector", "trained_on", "attack", "normalised", "fpr_wanted")
         row = rows.setdefault(key, dict(zip(names, key, strict=True)))
-        row |= {f"n_{one.written_by}": one.n, f"changed_{one.written_by}": one.changed}
-        what = "fpr" if one.written_by == LABELS[HUMAN] else "tpr"
-        row |= {what + f"_{name}".removeprefix("_rate"): getattr(one, name) for name in MEASURED}
+        row |= {
+            f"n_{attacked.written_by}": attacked.n,
+            f"changed_{attacked.written_by}": attacked.changed,
+        }
+        what = "fpr" if attacked.written_by == LABELS[HUMAN] else "tpr"
+        row |= {
+            what + f"_{name}".removeprefix("_rate"): getattr(attacked, name) for name in MEASURED
+        }
     return [AttackRow(**row) for row in rows.values()]

@@ -120,8 +120,8 @@ class Detector(TrainedDetector):
         """Human and machine texts of one split at the matrix's length."""
         count = {"train": self.n_train, "valid": self.n_valid}[split]
         people = self.corpus.drawn(inputs, split, count, seed=self.seed)
-        both = people + self.machine(inputs, split, count)
-        return cut_to(both, self.corpus.tokenizer(), self.length_tokens)
+        documents = people + self.machine(inputs, split, count)
+        return cut_to(documents, self.corpus.tokenizer(), self.length_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ class Scores(stages.Scores):
         bpe = self.corpus.tokenizer()
         for tokens in self.scored_lengths:
             documents = cut_to(self.scored(inputs, tokens), bpe, tokens)
-            rows = [{"document": one.id, "length_tokens": tokens} for one in documents]
+            rows = [{"document": document.id, "length_tokens": tokens} for document in documents]
             yield [document.text for document in documents], rows
 
     def scored(self, inputs: Inputs, tokens: int) -> list[Document]:
@@ -165,9 +165,9 @@ class Scores(stages.Scores):
         machine `valid`, and every model's and method's `test`, or of the curve's other lengths
         its own model's.
         """
-        own = tokens != self.length_tokens
+        on_curve = tokens != self.length_tokens
         model = self.detector.model
-        tested = [stage for stage in self.samples if not own or stage.model == model]
+        tested = [stage for stage in self.samples if not on_curve or stage.model == model]
         return [
             *self.corpus.drawn(inputs, "valid", self.n_valid, seed=self.seed),
             *self.corpus.drawn(inputs, "test", self.n_test, seed=self.seed),

@@ -134,13 +134,13 @@ def run_study(
 
 
 def _write_cells(root: Path, measured: Sequence[Measured], settings: StudySettings) -> None:
-    cells = [one.cell for one in measured]
+    cells = [result.cell for result in measured]
     matrix = [cell for cell in cells if cell.length_tokens == settings.length_tokens]
     curve = [cell for cell in cells if cell.trained_method == MIX]
-    own = [cell for cell in curve if cell.tested_on == cell.trained_on]
+    lengths = [cell for cell in curve if cell.tested_on == cell.trained_on]
     write_record(root / "cells.json", matrix)
     write_atomic(root / "cells.csv", _csv(matrix))
-    write_record(root / "lengths.json", own)
+    write_record(root / "lengths.json", lengths)
 
 
 def _csv(cells: Sequence[Cell]) -> bytes:

@@ -78,7 +78,7 @@ def measure(
     return FinetuneResult(
         settings=from_json(RecordedFinetune, recorded, where="the plan"),
         published=PUBLISHED,
-        cells=tuple(row for one in scored.values() for row in one.cells()),
+        cells=tuple(row for detector in scored.values() for row in detector.cells()),
         drops=tuple(_judged_drops(drops)),
         regained=tuple(_judged_gains(regained)),
         styles=tuple(_styles(read_table(inputs[CLASSIFIER] / "called.parquet"), settings)),
@@ -95,9 +95,7 @@ def measure(
 
 
 class _Scored:
-    """One detector on every set: decisions at its threshold of best accuracy on its own valid
-    texts.
-    """
+    """A detector on every set: decisions at its threshold of best accuracy on its valid texts."""
 
     def __init__(self, path: Path, settings: FinetuneSettings, kind: str, trained: str) -> None:
         self.settings, self.kind, self.trained = settings, kind, trained
@@ -129,8 +127,8 @@ class _Scored:
         )
 
     def right(self, name: str, label: int) -> np.ndarray:
-        one = self.measured[name]
-        return (one.human_right if label == HUMAN else one.machine_right).astype(float)
+        result = self.measured[name]
+        return (result.human_right if label == HUMAN else result.machine_right).astype(float)
 
     def sources(self, name: str) -> list[str]:
         return [row["source"] for row in self.rows[name, HUMAN]]
@@ -142,8 +140,8 @@ class _Scored:
             for name in self.measured
         }
         return [
-            SetCell(**asdict(one.cell), set=name, mean_tokens=tokens[name])
-            for name, one in self.measured.items()
+            SetCell(**asdict(result.cell), set=name, mean_tokens=tokens[name])
+            for name, result in self.measured.items()
         ]
 
 
@@ -163,9 +161,9 @@ def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Drop]:
     people = np.stack([scored.right(name, HUMAN) for name in base], axis=1)
     parts = [(names, machine, range(len(machine))), (base, people, scored.sources("before"))]
     parts += [
-        ([one], scored.right(one, HUMAN)[:, None], scored.sources(one))
-        for one in names
-        if one not in base
+        ([name], scored.right(name, HUMAN)[:, None], scored.sources(name))
+        for name in names
+        if name not in base
     ]
     point, drawn = dict.fromkeys(names, 0.0), {name: np.zeros(DRAWS) for name in names}
     for number, (columns, values, clusters) in enumerate(parts):
@@ -174,9 +172,9 @@ def _drops(scored: _Scored, settings: FinetuneSettings) -> list[Drop]:
             point[name] += values[:, i].mean() / 2
             drawn[name] += means[:, i] / 2
     for what in ("matched", "after"):
-        these = [f"{what}/{style}" for style in settings.styles]
-        point[f"{what}/{ALL}"] = float(np.mean([point[name] for name in these]))
-        drawn[f"{what}/{ALL}"] = np.mean([drawn[name] for name in these], axis=0)
+        worlds = [f"{what}/{style}" for style in settings.styles]
+        point[f"{what}/{ALL}"] = float(np.mean([point[name] for name in worlds]))
+        drawn[f"{what}/{ALL}"] = np.mean([drawn[name] for name in worlds], axis=0)
     n = len(machine)
     return [
         _drop(scored.kind, style, point, drawn, n * (len(settings.styles) if style == ALL else 1))
@@ -211,14 +209,12 @@ def _drop(
 
 
 def _regained(before: _Scored, after: _Scored, settings: FinetuneSettings) -> list[Regained]:
-    """The retrained detector against the untuned model's, on the same texts of each style: exact
-    McNemar.
-    """
+    """The retrained detector against the untuned model's, on each style's texts: exact McNemar."""
     rows = []
     for style in settings.styles:
         old, new = (
-            np.concatenate([one.right(f"after/{style}", label) for label in (HUMAN, MACHINE)])
-            for one in (before, after)
+            np.concatenate([scored.right(f"after/{style}", label) for label in (HUMAN, MACHINE)])
+            for scored in (before, after)
         )
         only_new, only_old, p = metrics.mcnemar(
             new.astype(bool).tolist(), old.astype(bool).tolist()
@@ -231,15 +227,15 @@ def _regained(before: _Scored, after: _Scored, settings: FinetuneSettings) -> li
 def _judged_drops(rows: Sequence[Drop]) -> Iterable[Drop]:
     family = [Hypothesis(row.drop_p, row.drop) for row in rows]
     words = ("harder to detect", "easier to detect")
-    for row, one in zip(rows, judged(family, alpha=ALPHA, words=words), strict=True):
-        yield replace(row, drop_p_holm=one.p_holm, verdict=one.verdict)
+    for row, judgement in zip(rows, judged(family, alpha=ALPHA, words=words), strict=True):
+        yield replace(row, drop_p_holm=judgement.p_holm, verdict=judgement.verdict)
 
 
 def _judged_gains(rows: Sequence[Regained]) -> Iterable[Regained]:
     family = [Hypothesis(row.gain_p, row.gain) for row in rows]
     words = ("retraining helps", "retraining hurts")
-    for row, one in zip(rows, judged(family, alpha=ALPHA, words=words), strict=True):
-        yield replace(row, gain_p_holm=one.p_holm, verdict=one.verdict)
+    for row, judgement in zip(rows, judged(family, alpha=ALPHA, words=words), strict=True):
+        yield replace(row, gain_p_holm=judgement.p_holm, verdict=judgement.verdict)
 
 
 def _styles(rows: Sequence[TableRow], settings: FinetuneSettings) -> list[StyleCalls]:
@@ -252,14 +248,14 @@ def _styles(rows: Sequence[TableRow], settings: FinetuneSettings) -> list[StyleC
     for style, these in ((None, rows), (ALL, [row for row in rows if row["style"]])):
         for row in these:
             groups.setdefault((row["text"], row["part"], style or row["style"]), []).append(row)
-    found = []
-    for (text, part, style), these in groups.items():
-        called = {name: sum(row["called"] == name for row in these) for name in settings.styles}
-        hits = [row["called"] == row["style"] for row in these]
-        sources = np.unique([row["source"] for row in these], return_inverse=True)[1]
+    calls = []
+    for (text, part, style), group in groups.items():
+        called = {name: sum(row["called"] == name for row in group) for name in settings.styles}
+        hits = [row["called"] == row["style"] for row in group]
+        sources = np.unique([row["source"] for row in group], return_inverse=True)[1]
         accuracy = metrics.clustered_rate(hits, sources.tolist()) if style else (None, None, None)
-        found.append(StyleCalls(text, part, style, len(these), called, *accuracy))
-    return found
+        calls.append(StyleCalls(text, part, style, len(group), called, *accuracy))
+    return calls
 
 
 def _copying(inputs: Inputs, stages: FinetuneStages) -> list[StyleCopied]:

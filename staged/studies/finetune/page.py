@@ -31,15 +31,15 @@ def write_finetune_report(folder: Path) -> None:
         ArtifactError: finetune.json is missing, damaged, or of another version.
     """
     path = folder / FINETUNE
-    found = from_json(FinetuneResult, named(read_json(path)), where=str(path), again=AGAIN)
+    result = from_json(FinetuneResult, named(read_json(path)), where=str(path), again=AGAIN)
     plots = {
-        kind: dots([row for row in found.drops if row.detector == kind])
-        for kind in found.settings.detectors
+        kind: dots([row for row in result.drops if row.detector == kind])
+        for kind in result.settings.detectors
     }
-    shown = {"recorded": to_json(found.settings), "metrics": {}, "plots": plots, "kinds": KINDS}
+    shown = {"recorded": to_json(result.settings), "metrics": {}, "plots": plots, "kinds": KINDS}
     template = environment("staged.studies.finetune").get_template("finetune.html")
     try:
-        page = template.render(**vars(found), **shown)
+        page = template.render(**vars(result), **shown)
     except UndefinedError as missing:  # what one table names, another has not
         raise ArtifactError(f"{path}: is damaged ({missing}); {AGAIN}") from None
     write_atomic(folder / "report.html", sealed(page).encode(), form=is_sealed)
@@ -89,9 +89,11 @@ def _point(x: Any, y: float, row: Drop, kind: str, name: str, place: int) -> str
         f'<rect x="{x(value) - 3.5:.1f}" y="{y - 3.5}" width="7" height="7"/>',
         f'<path d="M{at} {y - 5} l5 9 h-10 z"/>',
     )[place]
-    said = (
+    caption = (
         f"{row.style}, {name}: {percent(value, low, high, unit='%')}, n = {row.n_human} +"
         f" {row.n_machine}"
     )
     bar = f'<line x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y}" y2="{y}"/>'
-    return f'<g class="line line{place} dot{place}"><title>{escape(said)}</title>{bar}{shape}</g>'
+    return (
+        f'<g class="line line{place} dot{place}"><title>{escape(caption)}</title>{bar}{shape}</g>'
+    )

@@ -35,16 +35,20 @@ TAKEN = {
     "fingerprint",
     "finetune",
     "gallery",
+    "human",
+    "manifest",
+    "matched",
+    "report",
+    "samples",
+    "scores",
+    "tuned",
 }
-TAKEN |= {"human", "manifest", "matched", "report", "samples", "scores", "tuned"}
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 GIVEN = ("corpus", "init", "tokenizer", "objective")  # of training: the study sets these
 
 
 def style_corpus() -> CorpusSettings:
-    """A style's text without its source: under half is learned from, the rest is for detectors and
-    tests.
-    """
+    """A style's text without its source: tuning has under half, detectors and tests the rest."""
     return CorpusSettings(
         source="", shares={"pretrain": 0.45, "train": 0.2, "valid": 0.1, "test": 0.25}
     )
@@ -195,7 +199,7 @@ def read_finetune(path: Path, *, corpus: str = "", literal: bool = False) -> Fin
         ("style_corpus", CorpusSettings, style_corpus()),
         ("training", TrainSettings, FINE_TUNING),
     ):
-        defaults = {one.name: getattr(usual, one.name) for one in fields(kind)}
+        defaults = {option.name: getattr(usual, option.name) for option in fields(kind)}
         where = f"{path} [{key}]"
         inner = over(defaults, table.get(key, {}), where=where) | (
             given("", literal=literal) if kind is CorpusSettings else {}

@@ -19,9 +19,7 @@ FINETUNE = "finetune.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetCell(Cell):
-    """A cell of the texts in `set` (`before`, `matched/STYLE`, `after/STYLE`), and their mean
-    length.
-    """
+    """A cell of the texts in `set` (`before`, `matched/STYLE`, `after/STYLE`), with mean length."""
 
     set: str
     mean_tokens: float
@@ -111,9 +109,7 @@ class StyleCalls:
 
 @dataclass(frozen=True, kw_only=True)
 class StyleCopied(Copied):
-    """Of texts of one style: of `human` ones, or of those that the untuned or the fine-tuned model
-    wrote.
-    """
+    """Of texts of one style: `human` ones, or what the untuned or the fine-tuned model wrote."""
 
     style: str
     text: str
@@ -141,9 +137,7 @@ class Published:
 
 @dataclass(frozen=True)
 class RecordedFinetune:
-    """A fine-tuning study's plan as results record it: what readers need of it by name, and all
-    others.
-    """
+    """A fine-tuning study's plan as recorded: what readers need of it by name, and all others."""
 
     title: str
     model: str

@@ -97,8 +97,8 @@ class Scores(stages.Scores):
             documents = [text for part in pairs for text in part]
             texts = [document.text for document in documents]
             rows = [
-                {"set": name, "label": one.label, "source": one.source, "tokens": tokens}
-                for one, tokens in zip(documents, bpe.count(texts), strict=True)
+                {"set": name, "label": document.label, "source": document.source, "tokens": tokens}
+                for document, tokens in zip(documents, bpe.count(texts), strict=True)
             ]
             yield texts, rows
 

@@ -55,8 +55,8 @@ class FinetuneStudy(Study):
 
     def write(self, root: Path, inputs: Inputs) -> None:
         answers, model = shown_answers(inputs, self.stages), model_facts(self.settings.model)
-        found = measure(inputs, self.settings, self.stages, answers=answers, model=model)
-        write_record(root / FINETUNE, found)
+        result = measure(inputs, self.settings, self.stages, answers=answers, model=model)
+        write_record(root / FINETUNE, result)
         write_finetune_report(root)
 
 
