@@ -61,8 +61,7 @@ Rated = dict[str, dict[str, Floats]]  # model → sheet → (texts, scales)
 
 
 def tally(folder: Path, answers: Sequence[Path]) -> Survey:
-    """What survey.json holds: an index a model and a difference a pair, each with n and a 95%
-    interval.
+    """What survey.json holds: an index a model, a difference a pair, each with n and 95% interval.
 
     Args:
         folder: a questionnaire.
@@ -76,21 +75,25 @@ def tally(folder: Path, answers: Sequence[Path]) -> Survey:
     key = read_key(folder)
     settings = key.settings
     read = _read(
-        answers, {(str(one.sheet), str(one.row)): one for one in key.rows}, settings.models
+        answers, {(str(row.sheet), str(row.row)): row for row in key.rows}, settings.models
     )
-    texts = sum(len(one) for sheets in read.rated.values() for one in sheets.values())
+    texts = sum(len(ratings) for sheets in read.rated.values() for ratings in sheets.values())
     if not texts:
         raise CorpusError(
             f"{', '.join(map(str, answers))}: no rating; write 1, 2, 3 or 4 into"
             f" {', '.join(SCALES)}"
         )
     means = {
-        model: {sheet: _index(one) for sheet, one in sheets.items()}
+        model: {sheet: _index(ratings) for sheet, ratings in sheets.items()}
         for model, sheets in read.rated.items()
     }
-    models = [_model(one, read, means[one], settings.seed) for one in settings.models if means[one]]
+    models = [
+        _model(model, read, means[model], settings.seed)
+        for model in settings.models
+        if means[model]
+    ]
     differences = _differences(means, settings.models, settings.seed)
-    sentences = [Sentence((one.first, one.second), sentence(one, SMALLEST)) for one in differences]
+    sentences = [Sentence((row.first, row.second), sentence(row, SMALLEST)) for row in differences]
     return Survey(
         models=tuple(models),
         differences=differences,
@@ -139,7 +142,7 @@ def _read(
 ) -> _Read:
     shares: dict[str, list[float]] = {model: [] for model in models}
     human_only = 0
-    found: dict[str, dict[str, list[list[float]]]] = {model: {} for model in models}
+    by_sheet: dict[str, dict[str, list[list[float]]]] = {model: {} for model in models}
     origin: dict[str, Path] = {}
     seen: set[tuple[str, ...]] = set()
     for path in answers:
@@ -149,7 +152,7 @@ def _read(
                 raise CorpusError(
                     f"{where}: not a text that {KEY} knows; restore the row as it was written"
                 )
-            place, one = joined
+            place, entry = joined
             if origin.setdefault(place[0], path) != path:
                 raise CorpusError(
                     f"{where}: sheet {place[0]} is answered in {origin[place[0]]} too; one sheet is"
@@ -160,14 +163,14 @@ def _read(
                     f"{where}: sheet {place[0]}, row {place[1]} stands here twice; leave one out"
                 )
             seen.add(place)
-            own = own_words(one.sentence, row["text"])
-            human_only += own <= 0
-            if (ratings := _ratings(row, where)) and own > 0:
-                found[one.model].setdefault(place[0], []).append(ratings)
-                shares[one.model].append(own / count_words(row["text"]))
+            count = own_words(entry.sentence, row["text"])
+            human_only += count <= 0
+            if (ratings := _ratings(row, where)) and count > 0:
+                by_sheet[entry.model].setdefault(place[0], []).append(ratings)
+                shares[entry.model].append(count / count_words(row["text"]))
     rated = {
-        model: {sheet: np.array(one) for sheet, one in sheets.items()}
-        for model, sheets in found.items()
+        model: {sheet: np.array(values) for sheet, values in sheets.items()}
+        for model, sheets in by_sheet.items()
     }
     return _Read(rated, shares, len(seen), human_only)
 
@@ -199,7 +202,7 @@ def _model(model: str, read: _Read, means: Mapping[str, float], seed: int) -> Mo
     """Args: means: sheet → the person's mean of this model's texts."""
     sheets, values_k = read.rated[model], np.array(list(means.values()))
     low, high = _interval(values_k, seed, model)
-    scales = np.mean([one.mean(axis=0) for one in sheets.values()], axis=0)
+    scales = np.mean([ratings.mean(axis=0) for ratings in sheets.values()], axis=0)
     return ModelIndex(
         model,
         float(values_k.mean()),
@@ -218,21 +221,21 @@ def _differences(
     """All pairs of models, judged as one family."""
     compared = [_difference(means, a, b, seed) for a, b in combinations(models, 2)]
     level = ALPHA / max(1, len(compared))
-    found = [_detectable(error, row.respondents, level) for row, error in compared]
+    detectable = [_detectable(error, row.respondents, level) for row, error in compared]
     family = judged(
         [
             Hypothesis(row.p, powered=points <= SMALLEST)
-            for (row, _), points in zip(compared, found, strict=True)
+            for (row, _), points in zip(compared, detectable, strict=True)
         ]
     )
     return tuple(
         replace(
             row,
-            p_holm=one.p_holm,
+            p_holm=judgement.p_holm,
             detectable=None if math.isinf(points) else points,
-            verdict=one.verdict,
+            verdict=judgement.verdict,
         )
-        for (row, _), points, one in zip(compared, found, family, strict=True)
+        for (row, _), points, judgement in zip(compared, detectable, family, strict=True)
     )
 
 
@@ -242,14 +245,14 @@ def _difference(
     """A pair without a verdict, and its standard error in points; infinite where fewer than two
     people rated both.
     """
-    both = [sheet for sheet in means[a] if sheet in means[b]]
-    if not both:
+    sheets = [sheet for sheet in means[a] if sheet in means[b]]
+    if not sheets:
         return Difference(a, b, None, None, None, 0, 1.0), math.inf
-    values_k = np.array([means[a][sheet] - means[b][sheet] for sheet in both])
+    values_k = np.array([means[a][sheet] - means[b][sheet] for sheet in sheets])
     low, high = _interval(values_k, seed, a, b)
     p = sign_flips(values_k, PERMUTATIONS, stream(seed, "survey", "signs", a, b))
-    error = float(values_k.std(ddof=1)) / math.sqrt(len(both)) if len(both) > 1 else math.inf
-    return Difference(a, b, float(values_k.mean()), low, high, len(both), p), error
+    error = float(values_k.std(ddof=1)) / math.sqrt(len(sheets)) if len(sheets) > 1 else math.inf
+    return Difference(a, b, float(values_k.mean()), low, high, len(sheets), p), error
 
 
 def _interval(values_k: Floats, seed: int, *names: str) -> tuple[float | None, float | None]:

@@ -85,7 +85,7 @@ def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent
     for name in settings.models:
         model_folder(name)  # before minutes of work on the others
     slots = _slots(settings, opening_sentences(settings))
-    sentences = words_digest("\n".join(one.sentence for one in slots))
+    sentences = words_digest("\n".join(slot.sentence for slot in slots))
     asked = Asked(**asdict(settings), sentences_sha256=sentences)
     with disk_errors(out), locked(out):
         if (out / KEY).is_file():
@@ -110,10 +110,10 @@ def _slots(settings: SurveySettings, openings: Sequence[str]) -> list[_Slot]:
     slots = []
     for sheet in range(settings.sheets):
         group, turn = divmod(sheet, len(settings.models))
-        here = openings[group * settings.texts : (group + 1) * settings.texts]
+        sentences = openings[group * settings.texts : (group + 1) * settings.texts]
         slots += [
-            _Slot(sheet + 1, settings.models[(i + turn) % len(settings.models)], one)
-            for i, one in enumerate(here)
+            _Slot(sheet + 1, settings.models[(i + turn) % len(settings.models)], sentence)
+            for i, sentence in enumerate(sentences)
         ]
     return slots
 
@@ -121,30 +121,29 @@ def _slots(settings: SurveySettings, openings: Sequence[str]) -> list[_Slot]:
 def _generated(
     settings: SurveySettings, slots: Sequence[_Slot], out: Path, progress: Progress
 ) -> dict[_Slot, _Shown]:
-    """Slot → its text; drawn again, up to TRIES times, where the model did not finish enough of its
-    own.
+    """Slot → its text; drawn again, up to TRIES times, where the model finished too little itself.
 
     Raises:
         PlanError: texts that are too short after all tries.
     """
     shown: dict[_Slot, _Shown] = {}
     for model in settings.models:
-        waiting = [one for one in slots if one.model == model]
+        waiting = [slot for slot in slots if slot.model == model]
         for number in range(1, TRIES + 1):
             moved = shifted(progress, len(shown), len(slots))
             added = _continued(
-                settings, model, [one.sentence for one in waiting], number, out, moved
+                settings, model, [slot.sentence for slot in waiting], number, out, moved
             )
             drawn = {
-                one: _Shown(finished(one.sentence, text), number)
-                for one, text in zip(waiting, added, strict=True)
+                slot: _Shown(finished(slot.sentence, text), number)
+                for slot, text in zip(waiting, added, strict=True)
             }
             shown |= {
-                one: text
-                for one, text in drawn.items()
-                if own_words(one.sentence, text.text) >= OWN_WORDS
+                slot: text
+                for slot, text in drawn.items()
+                if own_words(slot.sentence, text.text) >= OWN_WORDS
             }
-            waiting = [one for one in waiting if one not in shown]
+            waiting = [slot for slot in waiting if slot not in shown]
             if not waiting:
                 break
         else:
@@ -193,13 +192,13 @@ def _write(
     (out / "sheets").mkdir(exist_ok=True)
     key: list[KeyRow] = []
     for sheet in range(1, settings.sheets + 1):
-        shown = [one for one in slots if one.sheet == sheet]
+        shown = [slot for slot in slots if slot.sheet == sheet]
         random.Random(derive(settings.seed, "survey", "order", str(sheet))).shuffle(shown)
-        rows = [(sheet, row, texts[one].text, "", "", "", "") for row, one in enumerate(shown, 1)]
+        rows = [(sheet, row, texts[slot].text, "", "", "", "") for row, slot in enumerate(shown, 1)]
         table, page = _sheet_files(settings, out, sheet)
         write_sheet_file(table, HEADER, rows)
-        write_atomic(page, sheet_page(sheet, [texts[one].text for one in shown], SCALES).encode())
-        key += [_key_row(row, one, texts[one]) for row, one in enumerate(shown, 1)]
+        write_atomic(page, sheet_page(sheet, [texts[slot].text for slot in shown], SCALES).encode())
+        key += [_key_row(row, slot, texts[slot]) for row, slot in enumerate(shown, 1)]
     write_record(out / KEY, Key(asked, tuple(key), OWN_WORDS))
 
 

@@ -15,14 +15,16 @@ __all__ = ["result_page", "sentence", "sheet_page"]
 SCALES_SHOWN = {
     "believable": "not at all believable … very believable",
     "accurate": "not at all accurate … very accurate",
+    "clear": "not at all clear … very clear",
 }
-SCALES_SHOWN |= {"clear": "not at all clear … very clear"}
 
 
 def sheet_page(sheet: int, texts: Sequence[str], scales: Sequence[str]) -> str:
     """One person's sheet as a self-contained page to print: texts, and boxes to tick."""
     page = environment("staged.survey").get_template("sheet.html")
-    return page.render(sheet=sheet, texts=texts, scales={one: SCALES_SHOWN[one] for one in scales})
+    return page.render(
+        sheet=sheet, texts=texts, scales={scale: SCALES_SHOWN[scale] for scale in scales}
+    )
 
 
 def sentence(row: Difference, smallest: float) -> str:
@@ -30,22 +32,24 @@ def sentence(row: Difference, smallest: float) -> str:
     a, b, n = row.first, row.second, row.respondents
     if row.difference is None:
         return f"Not enough evidence about the credibility of {a} and {b}: nobody rated both."
-    said = (
+    numbers = (
         f"{figure(row.difference, row.low, row.high, form='+.2f')} points, n = {n} people,"
         f" Holm p {p_text(row.p_holm)}"
     )
     if row.verdict == DIFFERS:
-        return f"{a} is rated {'more' if row.difference > 0 else 'less'} credible than {b}: {said}."
+        return (
+            f"{a} is rated {'more' if row.difference > 0 else 'less'} credible than {b}: {numbers}."
+        )
     if row.verdict == UNKNOWN:
         return (
-            f"Not enough evidence about the credibility of {a} and {b}: {said}; {smallest:g} points"
-            " could have been missed."
+            f"Not enough evidence about the credibility of {a} and {b}: {numbers}; {smallest:g}"
+            " points could have been missed."
         )
-    return f"No statistically significant difference in credibility between {a} and {b}: {said}."
+    return f"No statistically significant difference in credibility between {a} and {b}: {numbers}."
 
 
-def _own_share(one: ModelIndex) -> str:
-    return percent(one.own_share, None, None, digits=0, unit="%")
+def _own_share(model: ModelIndex) -> str:
+    return percent(model.own_share, None, None, digits=0, unit="%")
 
 
 def _left_out(result: Survey) -> str:
@@ -61,36 +65,40 @@ def _left_out(result: Survey) -> str:
 def result_page(result: Survey) -> str:
     """survey.md from what survey.json holds."""
     settings = result.settings
-    own = ", ".join(f"{_own_share(one)} ({one.model})" for one in result.models)
+    shares = ", ".join(f"{_own_share(model)} ({model.model})" for model in result.models)
     models = [
         (
-            one.model,
-            figure(one.index, one.low, one.high, form=".2f"),
-            *(one.respondents, one.texts),
-            *(f"{mean:.2f}" for mean in (one.believable, one.accurate, one.clear)),
+            model.model,
+            figure(model.index, model.low, model.high, form=".2f"),
+            model.respondents,
+            model.texts,
+            *(f"{mean:.2f}" for mean in (model.believable, model.accurate, model.clear)),
         )
-        for one in result.models
+        for model in result.models
     ]
     pairs = [
         (
-            f"{one.first} − {one.second}",
-            figure(one.difference, one.low, one.high, form="+.2f"),
-            *(one.respondents, p_text(one.p), p_text(one.p_holm)),
-            "–" if one.detectable is None else f"{one.detectable:.2f}",
-            one.verdict,
+            f"{row.first} − {row.second}",
+            figure(row.difference, row.low, row.high, form="+.2f"),
+            row.respondents,
+            p_text(row.p),
+            p_text(row.p_holm),
+            "–" if row.detectable is None else f"{row.detectable:.2f}",
+            row.verdict,
         )
-        for one in result.differences
+        for row in result.differences
     ]
     lines = [f"# Credibility: {', '.join(settings.models)}", ""]
-    lines += [f"* {one.text}" for one in result.sentences] + [""] * bool(result.sentences)
+    lines += [f"* {statement.text}" for statement in result.sentences]
+    lines += [""] if result.sentences else []
     lines += [
         (
             f"{result.respondents} people rated {result.texts} texts, and left"
             f" {result.unrated} unrated. The texts continue sentences of people by at most"
             f" {settings.length} tokens, method {settings.method}, seed {settings.seed}."
             " Every text begins with such a sentence, which is rated with it; the model's own are"
-            f" {own} of its words. {_left_out(result)}The index is believable + accurate + clear −"
-            " 2, so 1 … 10."
+            f" {shares} of its words. {_left_out(result)}The index is believable + accurate + clear"
+            " − 2, so 1 … 10."
         ),
         "",
         (

@@ -160,6 +160,6 @@ def read_key(folder: Path) -> Key:
         ArtifactError: missing or damaged.
     """
     key = read_key_file(folder / KEY, Key, of=OF)
-    if not key.rows or any(one.model not in key.settings.models for one in key.rows):
+    if not key.rows or any(row.model not in key.settings.models for row in key.rows):
         raise not_a_key(folder / KEY, of=OF)
     return key

@@ -39,27 +39,35 @@ def opening_sentences(settings: SurveySettings) -> list[str]:
     """
     groups = -(-settings.sheets // len(settings.models))
     wanted = groups * settings.texts
-    found = (
+    sentences = (
         list(dict.fromkeys(map(one_line, read_prompts(settings.sentences))))
         if settings.sentences
         else _messages()
     )
-    if len(found) < wanted:
+    if len(sentences) < wanted:
         where = settings.sentences or "the embedded corpus"
         raise PlanError(
-            f"survey: {where} holds {len(found)} different sentences, {wanted} are needed; lower"
-            " --sheets or --each"
+            f"survey: {where} holds {len(sentences)} different sentences, {wanted} are needed;"
+            " lower --sheets or --each"
         )
-    return random.Random(derive(settings.seed, "survey", "sentences")).sample(found, wanted)
+    return random.Random(derive(settings.seed, "survey", "sentences")).sample(sentences, wanted)
 
 
 def _messages() -> list[str]:
     """First sentences of paragraphs of the embedded corpus's test documents."""
-    documents = [one for one in split_documents(CorpusSettings()) if one.split == "test"]
-    paragraphs = [one_line(part) for one in documents for part in PARAGRAPH_END.split(one.text)]
+    documents = [
+        document for document in split_documents(CorpusSettings()) if document.split == "test"
+    ]
+    paragraphs = [
+        one_line(part) for document in documents for part in PARAGRAPH_END.split(document.text)
+    ]
     first = [text[slice(*next(sentence_spans(text)))] for text in paragraphs if text]
     return list(
-        dict.fromkeys(one for one in first if len(one.split()) in WORDS and one.endswith(FINISHED))
+        dict.fromkeys(
+            sentence
+            for sentence in first
+            if len(sentence.split()) in WORDS and sentence.endswith(FINISHED)
+        )
     )
 
 
