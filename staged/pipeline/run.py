@@ -55,7 +55,7 @@ def run_stages(
     """
     by_name = {stage.name: stage for stage in stages}
     places = {name: number for number, name in enumerate(by_name)}
-    order = TopologicalSorter({stage.name: [one.name for one in stage.needs] for stage in stages})
+    order = TopologicalSorter({stage.name: [need.name for need in stage.needs] for stage in stages})
     order.prepare()
     queue = _next(root, order, by_name, report)
     if not queue:

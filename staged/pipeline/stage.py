@@ -61,7 +61,7 @@ class Stage(ABC):
     @property
     def needs(self) -> tuple[Stage, ...]:
         """The stages that it reads."""
-        values = (getattr(self, one.name) for one in fields(self))
+        values = (getattr(self, attribute.name) for attribute in fields(self))
         several = (value if isinstance(value, tuple) else (value,) for value in values)
         return tuple(part for parts in several for part in parts if isinstance(part, Stage))
 
@@ -69,9 +69,9 @@ class Stage(ABC):
     def settings(self) -> dict[str, Any]:
         """What determines its bytes besides what it reads."""
         counted = {
-            one.name: getattr(self, one.name)
-            for one in fields(self)
-            if one.metadata.get(RECORDED, True)
+            attribute.name: getattr(self, attribute.name)
+            for attribute in fields(self)
+            if attribute.metadata.get(RECORDED, True)
         }
         return {name: _plain(value) for name, value in counted.items() if _counts(value)}
 

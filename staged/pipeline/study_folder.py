@@ -87,12 +87,15 @@ def carry_out(
         for corpus in study.corpora:
             worked |= run_here(root, corpus, report=lambda *moved: report(stages, *moved))
         study.check(inputs)
-        made = run_stages(
+        stages_made = run_stages(
             root, study.others, workers=workers, report=lambda *moved: report(stages, *moved)
         )
+        worked |= stages_made > 0
         wanted = fingerprint(study.recorded, inputs)
-        there = is_complete(root, wanted) and all((root / one).is_file() for one in study.results)
-        if there and not worked and not made:
+        complete = is_complete(root, wanted) and all(
+            (root / name).is_file() for name in study.results
+        )
+        if complete and not worked:
             return False
         (root / MANIFEST).unlink(missing_ok=True)
         study.write(root, inputs)
