@@ -66,7 +66,9 @@ class Grouped(options.Group):
 
     def sections(self, ctx: Any) -> dict[str, list[str]]:
         """As `GROUPS` has them."""
-        return {title: [name_of(one) for one in members] for title, members in GROUPS.items()}
+        return {
+            title: [name_of(command) for command in members] for title, members in GROUPS.items()
+        }
 
 
 def name_of(command: Member) -> str:
@@ -87,8 +89,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(is_given: bool) -> None:
+    if is_given:
         say(__version__)
         raise typer.Exit
 
@@ -107,14 +109,14 @@ def staged(
     """
 
 
-for member in (one for members in GROUPS.values() for one in members):
+for member in (command for members in GROUPS.values() for command in members):
     if isinstance(member, typer.Typer):
         app.add_typer(member)
     else:
         app.command(name=name_of(member))(member)
 app.command(name="evaluate", hidden=True)(raid.raid)  # its former name
-for each in (app, survey.app, release.app):
-    for info in each.registered_commands:
+for group in (app, survey.app, release.app):
+    for info in group.registered_commands:
         info.cls = options.Command
 
 

@@ -59,5 +59,5 @@ class ServeError(StagedError):
 
 def first_line(error: object) -> str:
     """The first line of what another library's error says, or its kind where it says nothing."""
-    said = str(error).strip()
-    return said.splitlines()[0] if said else type(error).__name__
+    message = str(error).strip()
+    return message.splitlines()[0] if message else type(error).__name__

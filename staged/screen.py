@@ -93,14 +93,14 @@ def visible(text: str) -> str:
     text.
     """
     return "".join(
-        one if _is_harmless(one) else one.encode("unicode_escape").decode() for one in text
+        character if _is_harmless(character) else character.encode("unicode_escape").decode()
+        for character in text
     )
 
 
 def _is_harmless(character: str) -> bool:
-    return (
-        character.isprintable() or character == "\n" or unicodedata.category(character) == "Zs"
-    )  # a space of any width
+    is_space = unicodedata.category(character) == "Zs"  # of any width
+    return character.isprintable() or character == "\n" or is_space
 
 
 def say(text: str, *, style: str = "") -> None:
@@ -193,7 +193,9 @@ def study_progress() -> Iterator[Any]:
 
         def report(stages: Any, stage: Any, share: float) -> None:
             done[stage.name] = share * stage.cost
-            bars.update(whole, completed=sum(done.values()), total=sum(one.cost for one in stages))
+            bars.update(
+                whole, completed=sum(done.values()), total=sum(planned.cost for planned in stages)
+            )
             if share < 1:
                 if stage.name not in running:
                     running[stage.name] = bars.add_task(f"  {stage.name}", total=1.0)
@@ -201,7 +203,10 @@ def study_progress() -> Iterator[Any]:
             elif stage.name in running:
                 bars.remove_task(running.pop(stage.name))
             if share == 1 and not errors.is_terminal:
-                finished = sum(one.name in done and done[one.name] == one.cost for one in stages)
+                finished = sum(
+                    planned.name in done and done[planned.name] == planned.cost
+                    for planned in stages
+                )
                 _line(f"[{finished}/{len(stages)}] {stage.name}")
 
         yield report

@@ -134,9 +134,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return tuple(_convert(item, args[0], where) for item in value)
     if origin is dict and isinstance(value, dict):
         return {key: _convert(item, args[1], f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(
-        value
-    ):  # it would pass, or fail, every comparison
+    # it would pass, or fail, every comparison
+    if isinstance(value, float) and not math.isfinite(value):
         raise PlanError(f"{where} must be a finite number, not {value}")
     if hint is float and type(value) is int:
         return _float(value, where)

@@ -14,13 +14,10 @@ from pathlib import Path
 from staged.errors import PlanError
 from staged.notes import note
 
-QUOTA = Path(
-    "/sys/fs/cgroup/cpu.max"
-)  # of a container: microseconds of processor time in so many microseconds
-POLICY = {
-    "OMP_WAIT_POLICY": "passive",
-    "KMP_BLOCKTIME": "0",
-}  # GNU's OpenMP, and LLVM's and Intel's
+# of a container: microseconds of processor time in so many microseconds
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+# GNU's OpenMP, and LLVM's and Intel's
+POLICY = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0"}
 COUNTS = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS")  # PyTorch's and the tokenizer's
 
 
