@@ -6,7 +6,8 @@ beside them. `docs/python.md` walks through them.
 
     a text in hand   detect, open_examiner, calibrate, stress, evaluate_raid
     models           sample, train, convert, evaluate_lm
-    studies          study, bias, make_survey, tally_survey, train_detector, transfer, write_report
+    studies          study, bias, make_survey, tally_survey, write_report
+    detectors        train_detector, transfer
     release          card, release_status, advance_release, verify, make_keys
 
 Importing this is instant: a model's library is loaded by the first verb that needs one.
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from staged.errors import StagedError
 from staged.progress import NamedProgress, Progress
 from staged.records import HUMAN, MACHINE, Document
+from staged.verbs.detectors import train_detector, transfer
 from staged.verbs.error_rates import calibrate, evaluate_raid, stress
 from staged.verbs.models import convert, evaluate_lm, sample, train
 from staged.verbs.release import (
@@ -36,8 +38,6 @@ from staged.verbs.studies import (
     study,
     tally_bias,
     tally_survey,
-    train_detector,
-    transfer,
     write_report,
 )
 from staged.verbs.texts import detect, open_examiner

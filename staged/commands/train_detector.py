@@ -13,7 +13,7 @@ from staged.plans.shipped import find_plan
 from staged.progress import NamedProgress
 from staged.screen import count_progress, print_table, say
 from staged.storage.json_files import read_json
-from staged.verbs import studies as verbs
+from staged.verbs import detectors as verbs
 
 OutOption = Annotated[
     Path | None,
