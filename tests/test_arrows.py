@@ -55,7 +55,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "card origin",
         "calibrated decision gates",
         "package",
-        "stages",
+        "advance",
     ),
     "studies": ("bias finished models texts", "stages", "detection", "finetune"),
     "training": ("features", "evidence readers roberta", "transfer"),

@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from staged.plans.shipped import find_plan
+from staged.release.advance import DECISIONS, Standing, status
 from staged.release.card.card import card_of
 from staged.release.card.paragraphs import read_words
 from staged.release.card.read_measured import read_evidence
 from staged.release.card.render import card_html, card_markdown
 from staged.release.decision import decide, decision_markdown
 from staged.release.plan import Release, read_release
-from staged.release.stages import DECISIONS, Standing, status
 from staged.storage.writing import write_atomic
 
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from staged.attacks.kinds import ATTACKS, check_attacks
-from staged.attacks.table import CLEAN, AttackedAs, AttackRate, corrected, measured, under
+from staged.attacks.rates import CLEAN, AttackedAs, AttackRate, corrected, measured, under
 from staged.detectors.calibration.calibration import Calibration, check_fpr
 from staged.detectors.calibration.error_rates import ALL, grouped, is_called_machine
 from staged.detectors.calibration.parts import domain_of, refuse_shared

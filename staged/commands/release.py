@@ -19,9 +19,9 @@ from staged.storage.records import to_json
 from staged.verbs import release as verbs
 
 if TYPE_CHECKING:
+    from staged.release.advance import Standing
     from staged.release.outcomes import Outcome, Override
     from staged.release.package.verify import Problem
-    from staged.release.stages import Standing
 
 DEFAULT_PLAN = Path("release.toml")
 ROOT = Path("out/release")
@@ -146,7 +146,7 @@ def advance(
     if step.decision.override:
         _print_override(step.decision.override)
     if step.package is None:
-        from staged.release.stages import DECISIONS
+        from staged.release.advance import DECISIONS
 
         record = out / DECISIONS / f"{step.decision.stage}.refused.md"
         say(f"refused; record: {record}")

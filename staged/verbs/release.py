@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
+    from staged.release.advance import Advance, Standing
     from staged.release.card.contents import Blank
     from staged.release.package.verify import Problem
-    from staged.release.stages import Advance, Standing
 
 __all__ = ["WrittenCard", "advance_release", "card", "make_keys", "release_status", "verify"]
 
@@ -102,8 +102,8 @@ def release_status(
         PlanError, ReleaseError, ArtifactError: the plan, or what it names.
     """
     from staged.plans.shipped import find_plan
+    from staged.release.advance import status
     from staged.release.plan import read_release
-    from staged.release.stages import status
 
     return status(read_release(find_plan(plan)), Path(out), public=_path(key))
 
@@ -136,8 +136,8 @@ def advance_release(
         >>> step = staged.advance_release(private, "release.toml")  # doctest: +SKIP
     """
     from staged.plans.shipped import find_plan
+    from staged.release.advance import advance
     from staged.release.plan import read_release
-    from staged.release.stages import advance
 
     day = date or datetime.datetime.now(datetime.UTC).date()
     release = read_release(find_plan(plan))

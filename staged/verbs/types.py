@@ -37,10 +37,10 @@ from staged.pipeline.study_folder import StudyProgress
 from staged.raid.evaluate import raid_detector
 from staged.raid.results import RaidResult, RaidScores
 from staged.raid.settings import RaidSettings
+from staged.release.advance import Advance, Standing
 from staged.release.card.contents import Blank
 from staged.release.outcomes import Decision, Outcome, Override
 from staged.release.package.verify import Problem
-from staged.release.stages import Advance, Standing
 from staged.samples.columns import Sample
 from staged.samples.dataset import SampleSettings
 from staged.samples.methods import Method, method

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from staged.attacks import stress
 from staged.attacks.kinds import attack
+from staged.attacks.rates import CLEAN
 from staged.attacks.stress import StressSettings
-from staged.attacks.table import CLEAN
 from staged.cli import app
 from staged.detectors.calibration.calibration import Calibration, fit_calibration
 from staged.detectors.calibration.error_rates import ALL

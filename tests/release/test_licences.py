@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from staged.errors import ReleaseError
+from staged.release.advance import advance
 from staged.release.licences import (
     LICENCES,
     contradiction,
@@ -17,7 +18,6 @@ from staged.release.licences import (
     licence_of,
 )
 from staged.release.plan import read_release
-from staged.release.stages import advance
 from tests.release.conftest import DATE
 
 DEBIAN = Path("/usr/share/common-licenses")

@@ -15,6 +15,7 @@ import pytest
 from staged.detectors.calibration.calibration import Calibration
 from staged.detectors.names import parse_name
 from staged.errors import ArtifactError, CheckpointError, ReleaseError, StagedError
+from staged.release.advance import advance
 from staged.release.outcomes import Decision
 from staged.release.package import leaks
 from staged.release.package.layout import files_of
@@ -22,7 +23,6 @@ from staged.release.package.members import members
 from staged.release.package.outgoing import without_places
 from staged.release.package.package import build_package
 from staged.release.plan import Release, read_release
-from staged.release.stages import advance
 from tests.conftest import put_json
 from tests.release.conftest import DATE, write_bias, write_plan, write_study, write_survey
 
@@ -450,7 +450,9 @@ def test_a_package_is_built_of_what_was_checked(
     release: Release, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
     decision = Decision("r", "small", "2026-11-24", "released", (), None)
-    package = build_package(tmp_path / "out", release, release.stages[0], decision, private=keys[0])
+    package = build_package(
+        tmp_path / "out", release, release.stages[0], decision, private=keys[0]
+    )
     assert (package / ".gitattributes").read_text(encoding="utf-8").startswith("* -text\n")
 
 

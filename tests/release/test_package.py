@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from model_signing import verifying
 
 from staged.errors import ReleaseError
+from staged.release.advance import advance
 from staged.release.card.contents import Card
 from staged.release.package.layout import files_of, parse_sums, sums_text
 from staged.release.package.members import members
@@ -26,7 +27,6 @@ from staged.release.package.package import write_card, write_sums
 from staged.release.package.signing import make_keys, sign
 from staged.release.package.verify import Problem, verify
 from staged.release.plan import read_release
-from staged.release.stages import advance
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 from staged.storage.records import from_json

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from staged.plans.shipped import find_plan
+from staged.release.advance import status
 from staged.release.card.check import html_figures, index_figures, markdown_figures, untrue
 from staged.release.card.read_measured import read_evidence
 from staged.release.outcomes import Decision
 from staged.release.package.layout import parse_sums
 from staged.release.plan import read_release
-from staged.release.stages import status
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 from staged.storage.records import read_record, to_json

@@ -15,13 +15,13 @@ from staged.corpus.build import read_documents
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.opening import open_examiner
 from staged.errors import ReleaseError
+from staged.release.advance import advance
 from staged.release.outcomes import Decision
 from staged.release.package.layout import files_of
 from staged.release.package.members import members
 from staged.release.package.package import build_package
 from staged.release.package.verify import verify
 from staged.release.plan import Release, read_release
-from staged.release.stages import advance
 from staged.storage.json_files import read_json
 from tests.conftest import prose, put_json
 from tests.release.conftest import DATE, WRITTEN, write_bias

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.errors import PlanError, ReleaseError
+from staged.release.advance import advance, status
 from staged.release.package import package as packaging
 from staged.release.package.signing import make_keys
 from staged.release.package.verify import verify
 from staged.release.plan import read_release
-from staged.release.stages import advance, status
 from staged.storage.json_files import read_json
 from tests.release.conftest import DATE, GATES
 

@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.errors import PlanError, ReleaseError
+from staged.release.advance import advance
 from staged.release.package.layout import files_of, parse_sums
 from staged.release.package.package import write_sums
 from staged.release.package.signing import sign
 from staged.release.package.upload import plan_upload, upload
 from staged.release.package.verify import verify
 from staged.release.plan import read_release
-from staged.release.stages import advance
 from tests.release.conftest import DATE
 
 

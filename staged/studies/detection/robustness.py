@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from staged.attacks.table import CLEAN, AttackedAs, AttackRate, corrected, measured, under
+from staged.attacks.rates import CLEAN, AttackedAs, AttackRate, corrected, measured, under
 from staged.detectors.calibration.scoring import scored
 from staged.detectors.catalog import load_detector
 from staged.detectors.contract import Detector

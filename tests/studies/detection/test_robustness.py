@@ -15,7 +15,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from staged.attacks.kinds import ATTACKS, attack
-from staged.attacks.table import CLEAN
+from staged.attacks.rates import CLEAN
 from staged.cli import app
 from staged.detectors.normal.normalize import normalize
 from staged.errors import PlanError
