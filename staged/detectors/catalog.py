@@ -20,7 +20,7 @@ DETECTORS = ("tfidf", "roberta")  # what a study trains
 CALIBRATION, CALIBRATION_OF_WORDS = "calibration.json", "calibration-words.json"
 
 
-def open_detector(name: str, *, device: str = "auto") -> Detector:
+def open_detector(name: str | Path, *, device: str = "auto") -> Detector:
     """A detector ready to score.
 
     Args:
@@ -35,6 +35,7 @@ def open_detector(name: str, *, device: str = "auto") -> Detector:
         ArtifactError: a download found the disk full.
         PlanError, SamplingError: as `chosen_device`.
     """
+    name = str(name)
     device, parsed = chosen_device(device), parse_name(name)
     match parsed.kind:
         case "shipped" | "folder":

@@ -14,29 +14,52 @@ FOLDER = Path(__file__).parent
 FORMER = Path("plans")  # the repository's folder of them, before they moved into the package
 
 
-def find_plan(given: str | Path) -> Path:
+# shipped plans → the command that takes them; the others are detectors'
+COMMANDS = {
+    "finetune": "study",
+    "mini": "study",
+    "mini-full": "study",
+    "minis": "train",
+    "release": "release",
+    "release-card": "card",
+}
+DETECTORS = "train-detector"
+
+
+def find_plan(given: str | Path, *, command: str = "") -> Path:
     """The file of a plan: a user's, or one that ships.
 
     Args:
         given: a file, or the name of a shipped plan, such as `mini`. A regular file outweighs the
             shipped plan of its name, a folder does not. `plans/mini.toml` names the shipped plan,
             too, where no such file is.
+        command: that is to take it; any by default.
 
     Raises:
-        PlanError: neither; the sentence has the nearest name.
+        PlanError: neither, or a shipped plan of another command; the sentence has the nearest name.
     """
     path, shipped = Path(given), shipped_plans()
+    fitting = {name: file for name, file in shipped.items() if command in ("", _command(name))}
     if _is_there(path, str(path) in shipped):
         return path
     if str(path) in shipped:
+        if str(path) not in fitting:
+            raise PlanError(
+                f"{path}: is a plan for `staged {_command(str(path))}`; this command takes one of"
+                f" {', '.join(fitting)}, or a file"
+            )
         return shipped[str(path)]
     if path.parent == FORMER and path.suffix == ".toml" and path.stem in shipped:
         note(f"{path}: no such file here, so the plan that ships is taken; its name is {path.stem}")
         return shipped[path.stem]
     raise PlanError(
         f"{path}: no such file, nor does a plan of this name ship with staged;"
-        f" {nearest(path.stem, shipped)} (`staged study --list` lists those of studies)"
+        f" {nearest(path.stem, fitting)} (`staged study NAME --show` prints one)"
     )
+
+
+def _command(name: str) -> str:
+    return COMMANDS.get(name, DETECTORS)
 
 
 def _is_there(path: Path, is_named: bool) -> bool:

@@ -129,8 +129,8 @@ def evaluate_raid(
     device = chosen_device(device)
     if bool(detector) == bool(predicted):
         raise PlanError(
-            "raid: give --detector NAME to score the texts, or --predictions FILE.json with"
-            " their scores"
+            "raid: give --detector NAME (detector= in Python) to score the texts, or"
+            " --predictions FILE.json (predictions=) with their scores"
         )
     for name in WRITTEN:
         refuse_to_replace(out and out / name, path, predicted)

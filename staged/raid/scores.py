@@ -29,7 +29,7 @@ from staged.raid.results import Counts, FileCounts, Prediction
 from staged.raid.rows import Rows, texts_in_blocks
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json, write_json
-from staged.storage.pieces import JSON, cached, continued
+from staged.storage.pieces import JSON, blocks_of, cached, continued
 from staged.storage.records import to_json
 from staged.storage.writing import disk_errors, replacing, write_atomic
 
@@ -107,7 +107,8 @@ def score_into(
     wanted = identity | {"file": sha256_file(rows.path)}
     with disk_errors(path):
         kept = read_json(identity_file) if identity_file.is_file() else None
-        if path.is_file() and (kept is None or kept["detector"] != wanted["detector"]):
+        begun = path.is_file() or blocks_of(path).is_dir()
+        if begun and (kept is None or kept["detector"] != wanted["detector"]):
             whose = (
                 "that are not of `staged raid`"
                 if kept is None

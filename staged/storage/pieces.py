@@ -76,10 +76,15 @@ def cached(
 def _read(file: Path, encoding: Encoding[Value]) -> Value:
     try:
         return encoding.decode(file.read_bytes())
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TypeError, KeyError) as error:
         raise ArtifactError(
             f"{file}: damaged: {error}; delete it, and give the command again"
         ) from None
+
+
+def blocks_of(out: Path) -> Path:
+    """Where a file's finished pieces stand until it is whole."""
+    return out.with_name(f"{out.name}.blocks")
 
 
 @contextmanager
@@ -99,7 +104,7 @@ def continued(
         ArtifactError: a file or a folder that is not ours stands there, the disk is full, the place
             cannot be written, or another process writes the same file.
     """
-    folder = out.with_name(f"{out.name}.blocks")
+    folder = blocks_of(out)
     check_replaceable(out, form)
     with disk_errors(out), locked(folder):
         check_construction(folder)

@@ -54,7 +54,7 @@ def features_of(
     for numbers in cached(folder, pieces, ARRAY):
         rows.append(numbers)
         progress(sum(map(len, rows)), total)
-    return np.concatenate(rows)
+    return np.concatenate(rows) if rows else np.empty((0, len(FEATURES)))
 
 
 def _read(load: Callable[[], CausalLM], texts: Sequence[str], most_tokens: int) -> Floats:

@@ -41,13 +41,13 @@ def train_detector(
         >>> folder = staged.train_detector("my.toml", "out/mine")  # doctest: +SKIP
         >>> staged.detect("a text", detector=str(folder))  # doctest: +SKIP
     """
-    from staged.plans.shipped import find_plan
+    from staged.plans.shipped import DETECTORS, find_plan
     from staged.training.evidence.plan import read_detector_plan
     from staged.training.evidence.training import build_detector
     from staged.training.readers.detector import build_readers
     from staged.training.readers.plan import is_of_readers, read_readers
 
-    file = find_plan(plan)
+    file = find_plan(plan, command=DETECTORS)
     place = Path(out) if out is not None else Path("out", file.stem)
     if is_of_readers(file):
         build_readers(place, read_readers(file), device=device, progress=progress)
@@ -76,11 +76,11 @@ def transfer(
     Raises:
         As `train_detector`.
     """
-    from staged.plans.shipped import find_plan
+    from staged.plans.shipped import DETECTORS, find_plan
     from staged.training.readers.plan import read_readers
     from staged.training.transfer import build_transfer
 
-    file = find_plan(plan)
+    file = find_plan(plan, command=DETECTORS)
     return build_transfer(
         Path(out),
         read_readers(file),

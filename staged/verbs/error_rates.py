@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from staged.errors import CheckpointError
 from staged.progress import Progress, silent
 from staged.records import MACHINE, Document
+from staged.verbs.given import path_of
 from staged.verbs.texts import open_examiner
 
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
@@ -28,7 +29,7 @@ __all__ = ["calibrate", "evaluate_raid", "stress"]
 def calibrate(
     human: str | Path,
     *,
-    detector: str = "evidence",
+    detector: str | Path = "evidence",
     fpr: float = 0.01,
     machine: str | Path | None = None,
     held_out: str | Path | None = None,
@@ -58,7 +59,6 @@ def calibrate(
     Example:
         >>> import staged
         >>> fitted = staged.calibrate("essays", fpr=0.02, out="essays.json")  # doctest: +SKIP
-        >>> verdicts = staged.detect("a text", calibration="essays.json")  # doctest: +SKIP
     """
     from staged.detectors.calibration import fit
     from staged.detectors.catalog import open_detector
@@ -67,14 +67,15 @@ def calibrate(
     from staged.model.devices import chosen_device
 
     fit.check_options(fpr, seed)
+    name = parse_name(str(detector))
     people, machines = _read(out, human, machine, held_out, literal=literal)
     others = _people(held_out, literal) if held_out is not None else None
-    fit.note_taught_corpora(detector, (str(human), None if held_out is None else str(held_out)))
-    name, device = parse_name(detector), chosen_device(device)
+    fit.note_taught_corpora(name.given, (str(human), str(held_out or "")))
+    device = chosen_device(device)
     return fit.calibrate(
         Path(out),
-        detector,
-        open_detector(detector, device=device),
+        name.given,
+        open_detector(name.given, device=device),
         people,
         fpr=fpr,
         identity=scored_by(name, device),
@@ -126,7 +127,7 @@ def stress(
     machine: str | Path | None = None,
     attacks: Sequence[str] = (),
     fprs: Sequence[float] = (0.01, 0.05),
-    detector: str = "evidence",
+    detector: str | Path = "evidence",
     calibration: str | Path | None = None,
     most: int = 200,
     without_normalisation: bool = False,
@@ -164,7 +165,7 @@ def stress(
     from staged.attacks.stress import stress as measure
     from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
 
-    names = tuple(attacks or ATTACKS)
+    detector, names = str(detector), tuple(attacks or ATTACKS)
     settings = StressSettings(names, tuple(fprs), most, without_normalisation, seed)
     people, machines = _read(out, human, machine, calibration, literal=literal)
     refuse_taught(detector, people)
@@ -194,7 +195,7 @@ def _calibration_of(examiner: Examiner) -> Calibration:
 def evaluate_raid(
     file: str | Path,
     *,
-    detector: str = "",
+    detector: str | Path = "",
     predictions: str | Path | None = None,
     settings: RaidSettings | None = None,
     out: str | Path | None = None,
@@ -234,13 +235,9 @@ def evaluate_raid(
     return evaluate.evaluate_raid(
         Path(file),
         settings or RaidSettings(),
-        detector=detector,
-        predicted=_path(predictions),
-        out=_path(out),
+        detector=str(detector),
+        predicted=path_of(predictions),
+        out=path_of(out),
         device=device,
         progress=progress,
     )
-
-
-def _path(place: str | Path | None) -> Path | None:
-    return None if place is None else Path(place)

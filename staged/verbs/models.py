@@ -23,7 +23,7 @@ __all__ = ["convert", "evaluate_lm", "sample", "train"]
 
 
 def sample(
-    model: str,
+    model: str | Path,
     prompts: str | Sequence[str] = (),
     *,
     method: str | Method = "temperature-1",
@@ -66,7 +66,7 @@ def sample(
 
     texts = (prompts,) if isinstance(prompts, str) else tuple(prompts)
     settings = SampleSettings(
-        model,
+        str(model),
         _method(method),
         max(len(texts), 1) if number is None else number,
         length,
@@ -132,15 +132,22 @@ def train(
         >>> settings = replace(staged.FINE_TUNING, init="124M", corpus=corpus)
         >>> record = staged.train(settings, "tuned")  # doctest: +SKIP
     """
+    from staged.errors import PlanError
+    from staged.model.training.plan import TrainSettings
     from staged.model.training.record import read_record
     from staged.model.training.train import train as run
 
+    if not isinstance(settings, TrainSettings):
+        raise PlanError(
+            "train takes the settings of one run: one of staged.read_training_plan(plan), or"
+            " staged.TrainSettings(…)"
+        )
     run(Path(out), settings, report=progress)
     return read_record(Path(out))
 
 
 def convert(
-    model: str,
+    model: str | Path,
     out: str | Path,
     *,
     dtype: str = "keep",
@@ -171,11 +178,11 @@ def convert(
     """
     from staged.model.convert import convert as write
 
-    return write(model, Path(out), dtype=dtype, progress=progress)
+    return write(str(model), Path(out), dtype=dtype, progress=progress)
 
 
 def evaluate_lm(
-    model: str,
+    model: str | Path,
     texts: str | Path,
     *,
     stride: int | None = None,
@@ -216,7 +223,7 @@ def evaluate_lm(
     place = None if out is None else Path(out)
     refuse_to_replace(place, str(texts))
     return evaluate(
-        model,
+        str(model),
         str(texts),
         stride=stride,
         batch=batch,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from staged.verbs.given import names_of, path_of
+
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
     from staged.release.advance import Advance, Standing
     from staged.release.card.contents import Blank
@@ -34,11 +36,11 @@ class WrittenCard:
 
 
 def card(
-    studies: Sequence[str | Path],
+    studies: str | Path | Sequence[str | Path],
     out: str | Path = "README.md",
     *,
     html: bool = False,
-    models: Sequence[str] = (),
+    models: str | Sequence[str] = (),
 ) -> WrittenCard:
     """Write a hub-ready model card from measured cells; called again, it keeps every
     hand-written paragraph.
@@ -69,17 +71,18 @@ def card(
 
     out = Path(out)
     if out.is_dir() or out.suffix.lower() not in (".md", ".html"):
-        raise PlanError(f"--out {out}: give a file that ends in .md or .html, such as README.md")
+        raise PlanError(f"{out}: give a file that ends in .md or .html, such as README.md")
     words, page = out.parent / WORDS, out.with_suffix(".html")
     forms = {out: card_markdown if out.suffix.lower() == ".md" else card_html}
     if html:
         forms[page] = card_html
     for place in forms:
         check_replaceable(place, is_sealed)
-    evidence = read_evidence([Path(study) for study in studies])
-    title = ", ".join(models or evidence.models)
+    evidence = read_evidence([Path(study) for study in names_of(studies)])
+    chosen = names_of(models)
+    title = ", ".join(chosen or evidence.models)
     written = read_words(words) if words.exists() else Words(title=title)
-    contents = card_of(evidence, written, models=list(models))
+    contents = card_of(evidence, written, models=chosen)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         is_new = write_skeleton(words, title)
@@ -105,7 +108,7 @@ def release_status(
     from staged.release.advance import status
     from staged.release.plan import read_release
 
-    return status(read_release(find_plan(plan)), Path(out), public=_path(key))
+    return status(read_release(find_plan(plan, command="release")), Path(out), public=path_of(key))
 
 
 def advance_release(
@@ -140,7 +143,7 @@ def advance_release(
     from staged.release.plan import read_release
 
     day = date or datetime.datetime.now(datetime.UTC).date()
-    release = read_release(find_plan(plan))
+    release = read_release(find_plan(plan, command="release"))
     return advance(release, Path(out), private=Path(key), date=day, reason=override, by=by)
 
 
@@ -168,7 +171,7 @@ def verify(package: str | Path, *, key: str | Path | None = None) -> list[Proble
     package = Path(package)
     if not package.is_dir():
         raise PlanError(f"{package}: no such folder; give the folder of a package")
-    return check(package, _path(key))
+    return check(package, path_of(key))
 
 
 def make_keys(folder: str | Path) -> tuple[Path, Path]:
@@ -181,7 +184,3 @@ def make_keys(folder: str | Path) -> tuple[Path, Path]:
     from staged.release.package.signing import make_keys as make
 
     return make(Path(folder))
-
-
-def _path(place: str | Path | None) -> Path | None:
-    return None if place is None else Path(place)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from staged.progress import NamedProgress, Progress, silent
 from staged.threads import processors
+from staged.verbs.given import names_of, path_of
 
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
     from staged.pipeline.study_folder import StudyProgress
@@ -70,7 +71,7 @@ def study(
 
     if not 0 <= workers <= MOST_WORKERS:
         raise PlanError(f"the number of workers must be 0 to {MOST_WORKERS:,}, not {workers}")
-    file, out = find_plan(plan), Path(out)
+    file, out = find_plan(plan, command="study"), Path(out)
     flags = {"corpus": corpus, "literal": literal}
     if is_finetune(file):
         if attacks:
@@ -128,7 +129,7 @@ def write_report(folder: str | Path) -> Path:
 
 
 def bias(
-    models: Sequence[str],
+    models: str | Path | Sequence[str | Path],
     *,
     settings: BiasSettings | None = None,
     out: str | Path = "out/bias",
@@ -166,13 +167,13 @@ def bias(
 
     asked = read_asked(
         settings or Settings(),
-        terms=_path(terms),
-        crows_pairs=_path(crows_pairs),
-        stereoset=_path(stereoset),
+        terms=path_of(terms),
+        crows_pairs=path_of(crows_pairs),
+        stereoset=path_of(stereoset),
     )
-    place = Path(out)
-    probe_models(models, asked, place, partial(progress, "completions and sentences"))
-    return compare_probed(models, asked, place, partial(progress, "comparisons"))
+    place, names = Path(out), names_of(models)
+    probe_models(names, asked, place, partial(progress, "completions and sentences"))
+    return compare_probed(names, asked, place, partial(progress, "comparisons"))
 
 
 def tally_bias(sheet: str | Path, *, out: str | Path = "out/bias", seed: int = 1) -> Tally:
@@ -205,7 +206,7 @@ def make_survey(
     return make(settings, Path(out), progress)
 
 
-def tally_survey(folder: str | Path, answers: Sequence[str | Path]) -> Survey:
+def tally_survey(folder: str | Path, answers: str | Path | Sequence[str | Path]) -> Survey:
     """Count people's ratings into survey.json and survey.md, which cards and release gates read.
 
     Args:
@@ -217,8 +218,4 @@ def tally_survey(folder: str | Path, answers: Sequence[str | Path]) -> Survey:
     """
     from staged.survey.analyse import write_tally
 
-    return write_tally(Path(folder), [Path(file) for file in answers])
-
-
-def _path(place: str | Path | None) -> Path | None:
-    return None if place is None else Path(place)
+    return write_tally(Path(folder), [Path(file) for file in names_of(answers)])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from staged.progress import Progress, silent
+from staged.verbs.given import named_texts
 
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
     from staged.detectors.contract import Verdict
@@ -18,7 +19,7 @@ __all__ = ["detect", "open_examiner"]
 def detect(
     texts: str | Sequence[str] | Mapping[str, str],
     *,
-    detector: str = "evidence",
+    detector: str | Path = "evidence",
     fpr: float = 0.01,
     calibration: str | Path | None = None,
     kind: str = "",
@@ -48,7 +49,7 @@ def detect(
 
     Raises:
         CheckpointError: no such detector, or a calibration of another one.
-        PlanError: fpr out of range; a kind that the calibration does not have.
+        PlanError: fpr out of range; a kind that the calibration does not have; no texts.
 
     Example:
         >>> import staged
@@ -58,24 +59,17 @@ def detect(
     """
     from staged.detectors.verdicts import judged
 
-    named_texts = _named_texts(texts)
+    named = named_texts(texts)
     examiner = open_examiner(detector, fpr=fpr, calibration=calibration, kind=kind, device=device)
     verdicts: list[Verdict] = []
-    for verdict in judged(examiner, named_texts, segments=segments):
+    for verdict in judged(examiner, named, segments=segments):
         verdicts.append(verdict)
-        progress(len(verdicts), len(named_texts))
+        progress(len(verdicts), len(named))
     return verdicts
 
 
-def _named_texts(texts: str | Sequence[str] | Mapping[str, str]) -> list[tuple[str, str]]:
-    if isinstance(texts, Mapping):
-        return list(texts.items())
-    several = [texts] if isinstance(texts, str) else texts
-    return [(str(number), text) for number, text in enumerate(several)]
-
-
 def open_examiner(
-    detector: str = "evidence",
+    detector: str | Path = "evidence",
     *,
     fpr: float = 0.01,
     calibration: str | Path | None = None,
@@ -93,5 +87,5 @@ def open_examiner(
     from staged.detectors import opening
 
     return opening.open_examiner(
-        detector, fpr=fpr, calibration=calibration, kind=kind, device=device
+        str(detector), fpr=fpr, calibration=calibration, kind=kind, device=device
     )

@@ -66,6 +66,25 @@ def test_what_cannot_be_looked_at_is_its_readers_matter() -> None:
     assert find_plan("locked/mini.toml") == Path("locked/mini.toml")
 
 
+@pytest.mark.parametrize(
+    ("command", "plan", "said"),
+    [
+        (
+            ["study"],
+            "minis",
+            "minis: is a plan for `staged train`; this command takes one of finetune",
+        ),
+        (["train"], "mini", "mini: is a plan for `staged study`; this command takes one of minis"),
+        (["train-detector"], "release", "is a plan for `staged release`"),
+        (["release", "status"], "evidence", "is a plan for `staged train-detector`"),
+    ],
+)
+def test_a_plan_of_another_command_is_said(command: list[str], plan: str, said: str) -> None:
+    error = CliRunner().invoke(app, [*command, plan]).exception
+    assert isinstance(error, PlanError)
+    assert said in str(error)
+
+
 def test_what_it_was_called_goes_on_working(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "staged"):
         assert find_plan("plans/mini-full.toml") == shipped_plans()["mini-full"]
@@ -83,7 +102,9 @@ def test_what_it_was_called_goes_on_working(caplog: pytest.LogCaptureFixture) ->
     ],
 )
 def test_a_name_of_nothing_is_refused_with_the_nearest(name: str, said: str) -> None:
-    with pytest.raises(PlanError, match=f"^{name}: no such file.*{said}.*`staged study --list`"):
+    with pytest.raises(
+        PlanError, match=f"^{name}: no such file.*{said}.*`staged study NAME --show`"
+    ):
         find_plan(name)
 
 
@@ -91,7 +112,7 @@ def test_a_name_of_nothing_is_refused_with_the_nearest(name: str, said: str) -> 
 def test_every_command_that_takes_a_plan_knows_the_names(command: list[str]) -> None:
     done = CliRunner().invoke(app, [*command, "mni"])
     assert isinstance(done.exception, PlanError)
-    assert "did you mean 'mini'" in str(done.exception)
+    assert "nor does a plan of this name ship" in str(done.exception)
 
 
 def test_the_studies_are_listed() -> None:

@@ -790,6 +790,19 @@ class TestResume:
         scores = (tmp_path / "out" / "scores.jsonl").read_bytes()
         assert scores == (tmp_path / "whole" / "scores.jsonl").read_bytes()
 
+    def test_another_detectors_half_made_scores_stay(
+        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        detectors: Iterator[Stub] = iter([Stub(fail_at=5), Stub()])
+        monkeypatch.setattr(catalog, "open_detector", lambda name, **_: next(detectors))
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_raid(file, RaidSettings(), detector="stub", out=tmp_path / "out")
+        blocks = tmp_path / "out" / "scores.jsonl.blocks"
+        made = sorted(path.name for path in blocks.iterdir())
+        with pytest.raises(ArtifactError, match="holds scores of the detector 'stub'"):
+            evaluate_raid(file, RaidSettings(), detector="other", out=tmp_path / "out")
+        assert sorted(path.name for path in blocks.iterdir()) == made
+
     def test_a_damaged_block_is_said(
         self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

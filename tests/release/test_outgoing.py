@@ -450,9 +450,7 @@ def test_a_package_is_built_of_what_was_checked(
     release: Release, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
     decision = Decision("r", "small", "2026-11-24", "released", (), None)
-    package = build_package(
-        tmp_path / "out", release, release.stages[0], decision, private=keys[0]
-    )
+    package = build_package(tmp_path / "out", release, release.stages[0], decision, private=keys[0])
     assert (package / ".gitattributes").read_text(encoding="utf-8").startswith("* -text\n")
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import indent
 
@@ -168,3 +169,37 @@ def test_the_page_has_every_verb() -> None:
     table = PAGE.split("## All of it")[1]
     functions = {name for name, verb in VERBS.items() if inspect.isfunction(verb)}
     assert functions <= set(re.findall(r"`(\w+)`", table))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: staged.detect(Path("essay.txt")), r"text '0' must be a string, .*read_text"),
+        (lambda: staged.detect([("a", "text")]), "text '0' must be a string, not of type tuple"),
+        (lambda: staged.detect(None), "must be a string, not of type NoneType"),
+        (lambda: staged.train("minis", "out"), "staged.read_training_plan"),
+        (lambda: staged.card("nowhere"), "nowhere"),
+        (lambda: staged.bias("mini-ss"), "did you mean 'mini-s'"),
+        (lambda: staged.load_calibration("nowhere.json"), "nowhere.json: no such file"),
+        (lambda: staged.evaluate_raid("nowhere.csv"), "give --detector NAME"),
+    ],
+)
+def test_what_is_given_wrongly_is_one_sentence(
+    call: Callable[[], object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(staged.StagedError, match=said):
+        call()
+
+
+def test_paths_are_taken_where_names_are(tiny: Path, tmp_path: Path) -> None:
+    assert len(staged.sample(tiny, ["The"], length=2, device="cpu")) == 1
+    assert staged.FinishedStudy(str(tmp_path)).report == tmp_path / "report.html"
+    assert "tiny" in staged.read_training_plan(plan_of(tmp_path))
+    assert set(staged.read_training_plan("minis")) >= {"mini-s"}
+
+
+def plan_of(folder: Path) -> str:
+    file = folder / "runs.toml"
+    file.write_text("[tiny]\nsteps = 1\n", encoding="utf-8")
+    return str(file)

@@ -11,13 +11,14 @@ from staged.errors import ArtifactError
 from staged.storage.json_files import read_json
 
 
-def load_calibration(path: Path) -> Calibration:
+def load_calibration(path: str | Path) -> Calibration:
     """Read what `Calibration.save` wrote.
 
     Raises:
         ArtifactError: missing, not a calibration, or not what was written (its fingerprint
             differs).
     """
+    path = Path(path)
     try:
         return _calibration(read_json(path))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -157,13 +157,17 @@ def with_flags(settings: TrainSettings, given: Mapping[str, Any]) -> TrainSettin
     return replace(settings, corpus=replace(settings.corpus, **corpus), **values)
 
 
-def read_training_plan(path: Path) -> dict[str, TrainSettings]:
+def read_training_plan(plan: str | Path) -> dict[str, TrainSettings]:
     """The runs of a training plan, by name: each table of the TOML file over what is under
     `[defaults]`, and its corpus over `[defaults.corpus]`.
+
+    Args:
+        plan: the name of one that ships, such as `minis`, or a TOML file.
 
     Raises:
         PlanError: unreadable, an unknown key, or no run.
     """
+    path = find_plan(plan, command="train")
     tables = read_toml(path)
     defaults = over({}, tables.pop("defaults", {}), where=f"{path} [defaults]")
     common = over({}, defaults.get("corpus", {}), where=f"{path} [defaults.corpus]")
@@ -197,7 +201,7 @@ def chosen_runs(
 
     Raises:
         PlanError: neither a plan nor all that fine-tuning without one needs; no such run; or as
-            `read_plan`.
+            `read_training_plan`.
     """
     if plan is None:
         if names or not (init and corpus and out):
@@ -206,7 +210,7 @@ def chosen_runs(
                 " without one"
             )
         return {out: FINE_TUNING}
-    runs = read_training_plan(find_plan(plan))
+    runs = read_training_plan(plan)
     for name in names:
         if name not in runs:
             raise PlanError(f"{plan}: no run {name!r}; {nearest(name, runs)}")

@@ -59,10 +59,8 @@ class Detector(TrainedDetector):
 @dataclass(frozen=True, kw_only=True)
 class Scores(stages.Scores):
     """Rows of `set`, `label`, `source`, `tokens`, `score`; row i of a set's human texts and of its
-    machine texts are a pair.
-
-    Sets: `valid`; `before`; per style `matched/STYLE`, the pairs of `before` cut to that style's
-    lengths, and `after/STYLE`.
+    machine texts are a pair. Sets: `valid`; `before`; per style `matched/STYLE`, the pairs of
+    `before` cut to that style's lengths, and `after/STYLE`.
 
     Attributes:
         human, answers: of every world, the untuned model's first.
@@ -78,7 +76,7 @@ class Scores(stages.Scores):
 
     @property
     def n_sets(self) -> int:
-        return 2 * len(self.human)
+        return 4 * len(self.human)
 
     def pairs(self, inputs: Inputs) -> Iterator[tuple[str, Pairs]]:
         """Every set's name and pairs."""
@@ -94,13 +92,15 @@ class Scores(stages.Scores):
     def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[TableRow]]]:
         bpe = self.human[0].tokenizer()
         for name, pairs in self.pairs(inputs):
-            documents = [text for part in pairs for text in part]
-            texts = [document.text for document in documents]
-            rows = [
-                {"set": name, "label": document.label, "source": document.source, "tokens": tokens}
-                for document, tokens in zip(documents, bpe.count(texts), strict=True)
-            ]
-            yield texts, rows
+            for documents in pairs:  # a class at a time: batches count in bfloat16
+                texts = [document.text for document in documents]
+                yield (
+                    texts,
+                    [
+                        {"set": name, "label": text.label, "source": text.source, "tokens": tokens}
+                        for text, tokens in zip(documents, bpe.count(texts), strict=True)
+                    ],
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
