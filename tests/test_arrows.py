@@ -35,10 +35,11 @@ TIERS = (
 )
 INSIDE = {  # the same of what stands in a room that has rooms of its own
     "model": (
-        "formats memory",
+        "formats memory shape",
         "gpt2",
         "beside bpe devices sources",
-        "checkpoints gguf transformers_lm",
+        "checkpoints gguf outside_tokenizer",
+        "transformers_lm",
         "causal convert training",
         "reading",
     ),

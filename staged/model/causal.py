@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 
 from staged.errors import CheckpointError
-from staged.model.checkpoints import load_model, model_folder
+from staged.model.bpe import load_bpe
+from staged.model.checkpoints import load_model, model_folder, read_config
 from staged.model.formats.layouts import config_file, read_shape
-from staged.model.transformers_lm import load_outside
+from staged.model.outside_tokenizer import hub_config, load_outside_tokenizer
+from staged.model.shape import ModelShape
+from staged.model.transformers_lm import load_outside, shape_of, weights_of
 
 
 class TextTokenizer(Protocol):
@@ -32,6 +35,10 @@ class TextTokenizer(Protocol):
     ) -> list[tuple[list[int], list[tuple[int, int]]]]: ...
 
     def decode(self, ids: Sequence[int]) -> str: ...
+
+    def count(self, texts: Sequence[str]) -> list[int]: ...
+
+    def truncate(self, texts: Sequence[str], tokens: int) -> list[str]: ...
 
     def vocabulary(self) -> dict[str, int]: ...
 
@@ -60,6 +67,42 @@ def is_outside(folder: Path) -> bool:
     return config_file(folder).name == "config.json" and read_shape(folder).get(
         "model_type"
     ) not in (None, "gpt2")
+
+
+def load_tokenizer(name: str) -> TextTokenizer:
+    """A model's tokenizer, without its weights.
+
+    Args:
+        name: as `model_folder` takes it, of any family.
+
+    Raises:
+        CheckpointError: unknown name; files missing or damaged.
+    """
+    folder = model_folder(name)
+    return load_outside_tokenizer(folder) if is_outside(folder) else load_bpe(folder)
+
+
+def load_shape(name: str) -> ModelShape:
+    """A model's shape, without its weights; its vocabulary is the tokenizer's.
+
+    Raises:
+        CheckpointError: as `load_tokenizer`, or a config that lacks a number.
+    """
+    folder = model_folder(name)
+    if not is_outside(folder):
+        return replace(read_config(folder), n_vocab=load_bpe(folder).n_vocab)
+    config = hub_config(folder)
+    return shape_of(config, load_outside_tokenizer(folder).n_vocab, where=str(folder))
+
+
+def count_parameters(name: str) -> int:
+    """How many weights a model has, tied ones once, without reading them.
+
+    Raises:
+        CheckpointError: as `load_shape`.
+    """
+    folder = model_folder(name)
+    return weights_of(hub_config(folder)) if is_outside(folder) else read_config(folder).parameters
 
 
 def load_causal(name: str, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> CausalLM:

@@ -6,98 +6,19 @@ Axes: B rows · T tokens · C hidden width · M positions · V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from staged.errors import CheckpointError, first_line
 from staged.model.beside import note_beside
-from staged.model.bpe import without_callers_state
 from staged.model.formats.layouts import read_object
-from staged.model.gpt2.config import END_OF_TEXT, GPT2Config
+from staged.model.outside_tokenizer import OutsideTokenizer, load_outside_tokenizer
+from staged.model.shape import ModelShape
 from staged.model.sources.packaged import quiet
-
-
-class OutsideTokenizer:
-    """Text ↔ token ids, by a folder's `tokenizer.json`; the names are those of `BPE`.
-
-    Special tokens written in a text are ordinary characters; the tokens that the model wants before
-    each text are put there.
-
-    Raises:
-        CheckpointError: no such file, or damaged.
-    """
-
-    def __init__(self, folder: Path, end: int | None) -> None:
-        try:
-            self._tokenizer = without_callers_state(
-                Tokenizer.from_file(str(folder / "tokenizer.json"))
-            )
-        except Exception as error:  # tokenizers raises bare Exception for every damaged file
-            raise CheckpointError(
-                f"{folder / 'tokenizer.json'}: not a readable tokenizer: {error}"
-            ) from None
-        self._tokenizer.encode_special_tokens = True
-        # ids may have gaps
-        self.n_vocab = max(self._tokenizer.get_vocab().values(), default=-1) + 1
-        self.specials = sorted(
-            i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special
-        )
-        self.end_of_text = self._end(folder, end)
-        # what stands behind it is a training's, not the model's
-        marked = self._tokenizer.encode("a")
-        self.before = [
-            token
-            for token, _ in takewhile(
-                lambda pair: pair[1], zip(marked.ids, marked.special_tokens_mask, strict=True)
-            )
-        ]
-        # some decoders cut a text's first space off
-        self._first = list(self._tokenizer.encode("a", add_special_tokens=False).ids)
-        self._first_length = len(self._tokenizer.decode(self._first))
-
-    def _end(self, folder: Path, configured: int | None) -> int:
-        """The id of the mark that ends a text."""
-        found = self._tokenizer.token_to_id(END_OF_TEXT)
-        chosen = configured if found is None else int(found)
-        if chosen is None or not 0 <= chosen < self.n_vocab:
-            raise CheckpointError(
-                f"{folder}: the tokenizer has no {END_OF_TEXT}, and config.json no eos_token_id"
-                " that it knows: no text would end"
-            )
-        return chosen
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of one text."""
-        return [*self.before, *self._tokenizer.encode(text, add_special_tokens=False).ids]
-
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of many texts."""
-        return [ids for ids, _ in self.encode_spans(texts)]
-
-    def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
-        """Token ids of texts, with their characters start … end − 1; none for ids before a text."""
-        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        nowhere = [(0, 0)] * len(self.before)
-        return [
-            ([*self.before, *encoding.ids], [*nowhere, *encoding.offsets]) for encoding in encodings
-        ]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of token ids in the middle of a text, special ones left out."""
-        return str(self._tokenizer.decode([*self._first, *ids], skip_special_tokens=True))[
-            self._first_length :
-        ]
-
-    def vocabulary(self) -> dict[str, int]:
-        """Token → id."""
-        return dict(self._tokenizer.get_vocab())
 
 
 class OutsideCache:
@@ -152,7 +73,7 @@ class Outside:
                 " model"
             )
         self.model, self.tokenizer = model, tokenizer
-        self.config = _config(model.config, tokenizer.n_vocab, where)
+        self.config = shape_of(model.config, tokenizer.n_vocab, where=where)
         self.head_VC: Tensor = head.weight[: tokenizer.n_vocab]
         if not self._head_is_all():
             raise CheckpointError(
@@ -207,10 +128,14 @@ class Outside:
         return logits
 
 
-def _config(c: Any, n_vocab: int, where: str) -> GPT2Config:
-    """A transformers configuration, as models here have theirs."""
+def shape_of(c: Any, n_vocab: int, *, where: str) -> ModelShape:
+    """The shape that a transformers configuration describes.
+
+    Raises:
+        CheckpointError: it lacks a number.
+    """
     try:
-        return GPT2Config(
+        return ModelShape(
             n_vocab=n_vocab,
             n_ctx=c.max_position_embeddings,
             n_embd=c.hidden_size,
@@ -222,6 +147,14 @@ def _config(c: Any, n_vocab: int, where: str) -> GPT2Config:
             f"{where}: its config.json lacks {error.name!r}, without which texts cannot be"
             " fitted in"
         ) from None
+
+
+def weights_of(config: Any) -> int:
+    """How many weights a model of a transformers configuration has, tied ones once."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"), quiet():
+        return int(AutoModelForCausalLM.from_config(config).num_parameters())
 
 
 def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Outside:
@@ -251,6 +184,5 @@ def load_outside(folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> Ou
             f"{folder}: transformers cannot load it as a causal language model: {first_line(error)}"
         ) from None
     note_beside(folder)
-    end = model.config.eos_token_id
-    tokenizer = OutsideTokenizer(folder, end[0] if isinstance(end, list) else end)
+    tokenizer = load_outside_tokenizer(folder)
     return Outside(model.to(device).eval().requires_grad_(False), tokenizer, where=str(folder))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
-from staged.model.gpt2.config import GPT2Config
+from staged.model.shape import ModelShape
 from staged.pages.figures import counted
 from staged.samples.methods import Method
 from staged.samples.rows import PLAIN, Generated, Options, Rows, window_start
@@ -28,7 +28,9 @@ LONGEST = 100_000
 class Decoder(Protocol):
     """What generation needs of a model; a cache's `length` may be set back to forget tokens."""
 
-    config: GPT2Config
+    @property
+    def config(self) -> ModelShape:
+        """Its shape."""
 
     @property
     def device(self) -> torch.device:
@@ -102,7 +104,7 @@ def generate(
 
 
 def check_length(
-    config: GPT2Config, prompt: int, length: int, *, context: str = "refuse", draft: bool = False
+    config: ModelShape, prompt: int, length: int, *, context: str = "refuse", draft: bool = False
 ) -> None:
     """Refuse a prompt and a length, in tokens, that the model's context can't hold and the options
     don't provide for.

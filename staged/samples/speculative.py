@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
-from staged.model.gpt2.config import GPT2Config
+from staged.model.shape import ModelShape
 from staged.samples.engine import Decoder, check_length
 from staged.samples.grouped_search import invert
 from staged.samples.methods import Method, distribution
@@ -52,7 +52,7 @@ class Pair:
             )
 
     @property
-    def config(self) -> GPT2Config:
+    def config(self) -> ModelShape:
         """The large model's shape, with the shorter of the two contexts."""
         return replace(
             self.large.config, n_ctx=min(self.large.config.n_ctx, self.small.config.n_ctx)

@@ -13,11 +13,18 @@ from transformers import AutoModelForCausalLM
 
 from staged.errors import CheckpointError, SamplingError
 from staged.model.bpe import BPE
-from staged.model.causal import load_causal, same_tokenizer
+from staged.model.causal import (
+    count_parameters,
+    load_causal,
+    load_shape,
+    load_tokenizer,
+    same_tokenizer,
+)
 from staged.model.checkpoints import save_model
 from staged.model.gpt2.config import END_OF_TEXT, GPT2Config
 from staged.model.gpt2.model import GPT2, initialise
-from staged.model.transformers_lm import Outside, OutsideTokenizer
+from staged.model.outside_tokenizer import OutsideTokenizer
+from staged.model.transformers_lm import Outside
 from staged.samples.decoders import load_decoder
 from staged.samples.engine import generate
 from staged.samples.methods import method
@@ -271,3 +278,24 @@ def test_dtype_is_the_one_asked_for(llama: Path, bpe: BPE, tmp_path: Path) -> No
     save_model(tmp_path, model, bpe)
     for folder in (llama, tmp_path):
         assert load_causal(str(folder), dtype=torch.bfloat16).head.dtype == torch.bfloat16
+
+
+def test_texts_are_counted_and_cut_in_a_familys_own_tokens(chatty: Path) -> None:
+    tokenizer = load_tokenizer(str(chatty))
+    texts = [prose(1, 3), "", "naïve 東京 🎈"]
+    counts = tokenizer.count(texts)
+    assert counts == [len(ids) - len(tokenizer.before) for ids in tokenizer.encode_batch(texts)]
+    for tokens in range(counts[2] + 2):
+        (cut,) = tokenizer.truncate(texts[2:], tokens)
+        assert texts[2].startswith(cut)
+        assert tokenizer.count([cut])[0] <= tokens or cut == ""
+    assert tokenizer.truncate(texts, counts[0]) == texts
+
+
+def test_shape_and_weights_without_reading_them(llama: Path, tiny: Path) -> None:
+    for folder in (llama, tiny):
+        theirs = AutoModelForCausalLM.from_pretrained(folder)
+        assert count_parameters(str(folder)) == theirs.num_parameters()
+        shape = load_shape(str(folder))
+        assert shape.n_layer == theirs.config.num_hidden_layers
+        assert shape.n_vocab == load_tokenizer(str(folder)).n_vocab

@@ -21,8 +21,8 @@ from staged.errors import CheckpointError
 from staged.model.bpe import BPE, load_bpe
 from staged.model.checkpoints import load_model
 from staged.model.gpt2.config import END_OF_TEXT
+from staged.model.outside_tokenizer import OutsideTokenizer
 from staged.model.reading.evaluate import evaluate
-from staged.model.transformers_lm import OutsideTokenizer
 from tests.conftest import prose
 
 State = dict[str, Any]

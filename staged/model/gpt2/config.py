@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 from staged.errors import CheckpointError
+from staged.model.shape import ModelShape
 
 END_OF_TEXT = "<|endoftext|>"
-MOST_LAYERS = 1000  # a damaged config may say any number, and a list of all tensors is made from it
 
 
 @dataclass(frozen=True)
-class GPT2Config:
+class GPT2Config(ModelShape):
     """One GPT-2 shape; field names are those of the released `hparams.json`.
 
     Source: https://github.com/openai/gpt-2, src/model.py, default_hparams.
@@ -24,14 +24,10 @@ class GPT2Config:
     n_head: int = 12
     n_layer: int = 12
 
+    called: ClassVar[str] = "a GPT-2"
+
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if type(value) is not int or value < 1:
-                raise CheckpointError(f"a GPT-2's {name} must be a positive integer, not {value!r}")
-        if self.n_layer > MOST_LAYERS:
-            raise CheckpointError(
-                f"a GPT-2's n_layer can be at most {MOST_LAYERS}, not {self.n_layer}"
-            )
+        super().__post_init__()
         if self.n_embd % self.n_head:
             raise CheckpointError(
                 f"a GPT-2's n_embd {self.n_embd} is not a multiple of its n_head {self.n_head}"
