@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from staged.storage.records import read_record
+from staged.storage.records import LATER, read_record
 
 CELLS, LENGTHS = "cells.json", "lengths.json"
 
@@ -20,7 +20,8 @@ class Cell:
     best accuracy there, `tpr_at_fpr_1` and `tpr_at_fpr_5` the ones that at most 1% and 5% of human
     `valid` texts reach (conformal; None where they are too few to certify the rate). `fpr_1` and
     `fpr_5` are the false-positive rates those thresholds achieve on the human test texts. `_low`
-    and `_high` bound 95% intervals.
+    and `_high` bound 95% intervals. `length_words` is where texts were cut that no one tokenizer
+    counts; None where `length_tokens` is.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Cell:
     tpr_at_fpr_5_low: float | None
     tpr_at_fpr_5_high: float | None
     fpr_5: float | None
+    length_words: int | None = field(default=None, metadata=LATER)
 
 
 def load_cells(path: Path) -> list[Cell]:

@@ -58,7 +58,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "package",
         "advance",
     ),
-    "studies": ("bias finished models texts", "stages", "detection", "finetune"),
+    "studies": ("bias finished models texts", "stages", "generators", "detection", "finetune"),
     "training": ("features", "evidence readers roberta", "transfer"),
     "files": (
         "extracted installed legible pdf_layout sheets",

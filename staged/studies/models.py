@@ -11,8 +11,10 @@ from pathlib import Path
 from staged.corpus.build import CorpusSettings, split_documents
 from staged.corpus.learned import model_learned, text_words_digest
 from staged.errors import PlanError
-from staged.model.checkpoints import MINIS, model_folder, own_folder, read_config
-from staged.model.formats.layouts import model_files
+from staged.model.causal import count_parameters, is_outside, load_shape
+from staged.model.checkpoints import MINIS, model_folder, own_folder
+from staged.model.formats.layouts import model_files, read_shape
+from staged.model.sources.served import parse_served
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 from staged.storage.records import LATER
@@ -52,29 +54,56 @@ def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
             )
 
 
+def short_name(model: str) -> str:
+    """What a study calls a model of its plan: a folder by its name, a server's by the model's."""
+    served = parse_served(model)
+    return Path(served.name if served else model).name
+
+
+def folder_of(model: str) -> Path | None:
+    """A model's folder; None of one behind a server.
+
+    Raises:
+        CheckpointError: as `model_folder`.
+    """
+    return None if parse_served(model) else model_folder(model)
+
+
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model that was studied.
+    """A model that was studied; what cannot be known of it is None.
 
     Attributes:
         valid_loss_nats_per_token: held out; None where its folder does not say.
         files: name → SHA-256 of the files that were studied; None of a version that did not say.
+        family: as transformers calls it; None of a GPT-2.
+        origin: where its texts come from, if not from its weights.
     """
 
     name: str
-    parameters: int
-    layers: int
-    width: int
+    parameters: int | None
+    layers: int | None
+    width: int | None
     valid_loss_nats_per_token: float | None
     files: dict[str, str] | None = field(default=None, metadata=LATER)
+    family: str | None = field(default=None, metadata=LATER)
+    origin: str | None = field(default=None, metadata=LATER)
 
 
-def model_facts(name: str) -> ModelFacts:
-    """What the report says of a model."""
-    folder = model_folder(name)
-    config = read_config(folder)
+def model_facts(name: str, *, given: bool = False) -> ModelFacts:
+    """What the report says of a model.
+
+    Args:
+        given: all its texts were given, so that it is known by name alone.
+    """
+    served = parse_served(name)
+    if given or served:
+        origin = f"behind a server, as {served.name}" if served else "texts that were given"
+        return ModelFacts(short_name(name), None, None, None, None, origin=origin)
+    folder, shape = model_folder(name), load_shape(name)
     record = folder / "training.json"
     loss = read_json(record)["valid_loss_nats_per_token"] if record.is_file() else None
     files = {file: sha256_file(path) for file, path in model_files(folder).items()}
-    shape = config.parameters, config.n_layer, config.n_embd
-    return ModelFacts(Path(name).name, *shape, loss, files)
+    sizes = count_parameters(name), shape.n_layer, shape.n_embd
+    family = read_shape(folder)["model_type"] if is_outside(folder) else None
+    return ModelFacts(Path(name).name, *sizes, loss, files, family)

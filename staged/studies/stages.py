@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from staged.corpus.build import CorpusSettings, recorded, text_digest, write_corpus
 from staged.corpus.learned import write_learned
 from staged.detectors.catalog import load_detector
-from staged.model.bpe import BPE, load_bpe
+from staged.errors import PlanError
+from staged.model.causal import TextTokenizer, load_tokenizer
 from staged.model.checkpoints import MINIS, model_folder, own_folder
 from staged.model.formats.layouts import as_stage_inputs, tokenizer_files, weight_files
 from staged.pipeline.stage import Inputs, Stage, unrecorded
@@ -22,7 +23,7 @@ from staged.pipeline.tables import TableRow, write_table
 from staged.progress import Progress
 from staged.records import HUMAN, Document
 from staged.storage.marks import CHECKPOINT
-from staged.studies.texts import drawn
+from staged.studies.texts import cut_to, drawn, parted
 from staged.training.roberta import RobertaSettings
 
 
@@ -35,12 +36,15 @@ class Corpus(Stage):
         model: whose tokenizer counts.
         parent: the folder, below the study's, that it stands in.
         table: where the plan sets its shares, as errors call it.
+        opening_words: of each passage that models are given to continue; what is drawn is what
+            follows them. Its own bytes don't depend on it; who reads it says so.
     """
 
     corpus: CorpusSettings
     model: str = unrecorded()
     parent: str = unrecorded("")
     table: str = unrecorded("corpus")
+    opening_words: int = unrecorded(0)
 
     @property
     def name(self) -> str:
@@ -62,15 +66,38 @@ class Corpus(Stage):
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         write_corpus(folder, self.corpus, self.tokenizer().count)
 
-    def tokenizer(self) -> BPE:
-        return load_bpe(model_folder(self.model))
+    def tokenizer(self) -> TextTokenizer:
+        return load_tokenizer(self.model)
 
     def drawn(self, inputs: Inputs, split: str, count: int, *, seed: int) -> list[Document]:
-        """A seeded draw of passages.
+        """A seeded draw of passages, without their openings.
 
         Raises:
-            PlanError: there are fewer.
+            PlanError: there are fewer, or one is no longer than its opening.
         """
+        passages = self._passages(inputs, split, count, seed)
+        if not self.opening_words:
+            return passages
+        rests = [parted(passage.text, self.opening_words)[1] for passage in passages]
+        short = [passage.id for passage, rest in zip(passages, rests, strict=True) if not rest]
+        if short:
+            raise PlanError(
+                f"study: {len(short)} passages of the corpus, such as {short[0]!r}, have no more"
+                f" than opening_words {self.opening_words}; lower it, or raise"
+                f" {self.table}.minimum_tokens"
+            )
+        return [replace(old, text=rest) for old, rest in zip(passages, rests, strict=True)]
+
+    def openings(self, inputs: Inputs, split: str, count: int, *, seed: int) -> list[str]:
+        """The openings of the passages that `drawn` gives."""
+        passages = self._passages(inputs, split, count, seed)
+        return [parted(passage.text, self.opening_words)[0] for passage in passages]
+
+    def cut(self, inputs: Inputs, documents: Sequence[Document], tokens: int) -> list[Document]:
+        """The documents' first `tokens` tokens."""
+        return cut_to(documents, self.tokenizer(), tokens)
+
+    def _passages(self, inputs: Inputs, split: str, count: int, seed: int) -> list[Document]:
         passages = inputs[self.name] / "passages.parquet"
         return drawn(passages, split, count, seed=seed, table=self.table)
 

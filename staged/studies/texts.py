@@ -1,15 +1,19 @@
-"""Which texts a study reads: a seeded draw of passages, a mix of samples, and where all are cut."""
+"""Which texts a study reads: a seeded draw of passages, with or without their first words, a mix of
+samples, and where all are cut.
+"""
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from staged.corpus.build import read_documents
 from staged.errors import PlanError
-from staged.model.bpe import BPE, REPLACEMENT
+from staged.model.bpe import REPLACEMENT
+from staged.model.causal import TextTokenizer
 from staged.records import Document
 
 
@@ -36,10 +40,30 @@ def mixed(sets: Sequence[Sequence[Document]], count: int) -> list[Document]:
     return [sets[i % len(sets)][i] for i in range(count)]
 
 
-def cut_to(documents: Sequence[Document], bpe: BPE, tokens: int) -> list[Document]:
+def cut_to(documents: Sequence[Document], tokenizer: TextTokenizer, tokens: int) -> list[Document]:
     """The documents' first `tokens` tokens, both classes by the same cut."""
-    texts = bpe.truncate([document.text for document in documents], tokens)
+    texts = tokenizer.truncate([document.text for document in documents], tokens)
     return [
         replace(document, text=text.rstrip(REPLACEMENT))
         for document, text in zip(documents, texts, strict=True)
     ]
+
+
+def cut_to_words(documents: Sequence[Document], words: int) -> list[Document]:
+    """The documents' first words, as white space separates them, both classes by the same cut."""
+    return [
+        replace(document, text=_first_words(document.text, words)[0].rstrip())
+        for document in documents
+    ]
+
+
+def parted(text: str, words: int) -> tuple[str, str]:
+    """A text's first words, and what follows them; white space between the two is left out."""
+    opening, rest = _first_words(text, words)
+    return opening.strip(), rest.lstrip()
+
+
+def _first_words(text: str, words: int) -> tuple[str, str]:
+    opening = re.match(rf"(?:\s*\S+){{0,{words}}}", text)
+    end = opening.end() if opening else 0
+    return text[:end], text[end:]

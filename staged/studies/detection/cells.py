@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class _Texts:
 
     def __init__(self, inputs: Inputs, stages: StudyStages) -> None:
         self.stages = stages
+        self.words = partial(stages.corpus.words, inputs)
         self.human = {
             split: [text.id for text in stages.human(inputs, split)] for split in ("valid", "test")
         }
@@ -100,7 +102,9 @@ def _cells_of(
     for model in tested:
         for method in texts.stages.settings.methods:
             key = (trained.kind, trained.model, trained.method, model, method, tokens)
-            yield cell_of(key, human_test, of(texts.machine[model, method, "test"]), cuts)
+            measured = cell_of(key, human_test, of(texts.machine[model, method, "test"]), cuts)
+            words = texts.words(tokens)
+            yield replace(measured, cell=replace(measured.cell, length_words=words))
 
 
 def thresholds(human_valid: np.ndarray, machine_valid: np.ndarray) -> tuple[float, float, float]:
@@ -130,7 +134,6 @@ def cell_of(
         cuts: as `thresholds` gives them.
     """
     kind, trained_on, trained_method, tested_on, tested_method, tokens = key
-    trained_on, tested_on = Path(trained_on).name, Path(tested_on).name
     best, at_1, at_5 = cuts
     human_right, machine_right = human <= best, machine > best
     right = int(human_right.sum() + machine_right.sum())

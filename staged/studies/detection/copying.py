@@ -11,14 +11,13 @@ from pathlib import Path
 from staged.corpus.build import read_documents
 from staged.corpus.duplicates import RUN_WORDS, copied_runs, word_runs
 from staged.corpus.learned import model_learned
-from staged.model.checkpoints import model_folder
 from staged.pipeline.stage import Inputs, Stage, unrecorded
 from staged.progress import Progress
 from staged.records import Document
 from staged.stats import metrics
 from staged.storage.records import write_record
 from staged.studies.detection.results import Copied, StudyCopied
-from staged.studies.detection.stages import Samples
+from staged.studies.generators.texts import MachineTexts
 from staged.studies.stages import Corpus
 
 
@@ -35,7 +34,7 @@ class Copying(Stage):
     n_test: int = unrecorded()  # samples have as many
     seed: int = unrecorded()  # as samples have
     corpus: Corpus
-    samples: tuple[Samples, ...]
+    samples: tuple[MachineTexts, ...]
 
     @property
     def name(self) -> str:
@@ -48,8 +47,9 @@ class Copying(Stage):
     @property
     def files(self) -> Inputs:
         records = {
-            f"record of {stage.model}": model_folder(stage.given) / "training.json"
+            f"record of {stage.model}": stage.folder / "training.json"
             for stage in self.samples
+            if stage.folder
         }
         return {name: path for name, path in records.items() if path.is_file()}
 
@@ -59,7 +59,7 @@ class Copying(Stage):
         people = self.corpus.drawn(inputs, "test", self.n_test, seed=self.seed)
         rows = [StudyCopied(**asdict(copied(people, known)), text="human", method="")]
         for stage in self.samples:
-            comparable = learned_from(stage.given) == self.corpus.corpus.source
+            comparable = learned_from(stage.folder) == self.corpus.corpus.source
             shares = copied(stage.texts(inputs, "test"), known, comparable=comparable)
             rows.append(StudyCopied(**asdict(shares), text=stage.model, method=stage.method))
         write_record(folder / "copying.json", rows)
@@ -85,11 +85,11 @@ def copied(texts: Iterable[Document], known: set[int], *, comparable: bool = Tru
     return Copied(**metrics.named("share", share), texts=len(runs), runs=sum(runs))
 
 
-def learned_from(model: str) -> str | None:
-    """The corpus that a model's own record says it learned from, or None.
+def learned_from(folder: Path | None) -> str | None:
+    """The corpus that the record in a model's folder says it learned from, or None.
 
     Raises:
         ArtifactError: the record is not one of ours.
     """
-    learned = model_learned(model_folder(model))
+    learned = model_learned(folder) if folder else None
     return learned.corpus if learned else None

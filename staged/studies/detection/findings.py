@@ -11,7 +11,6 @@ correction.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from staged.stats.judging import UNKNOWN, Hypothesis, judged
 from staged.studies.detection.cells import Measured
 from staged.studies.detection.plan import MIX, StudySettings
 from staged.studies.detection.results import Comparison, Finding
+from staged.studies.models import short_name
 
 ALPHA = 0.01
 AS_CLAIMED, OTHER_WAY = "as claimed", "the other way"
@@ -28,7 +28,7 @@ Pair = tuple[str, str, str]  # what is claimed of a over b, cell a, cell b
 
 def names(settings: StudySettings) -> tuple[str, ...]:
     """The models' names as cells record them, smallest first."""
-    return tuple(Path(model).name for model in settings.models)
+    return tuple(map(short_name, settings.models))
 
 
 def findings(measured: Sequence[Measured], settings: StudySettings) -> list[Finding]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from staged.errors import PlanError
+from staged.model.sources.served import parse_served
 from staged.pipeline.stage import Inputs, Stage
 from staged.records import Document
+from staged.samples.methods import method
 from staged.studies.detection.plan import MIX, StudySettings
-from staged.studies.detection.stages import Detector, Samples, Scores
+from staged.studies.detection.stages import Detector, Scores
+from staged.studies.generators.given import GivenSamples
+from staged.studies.generators.given_files import GivenFile, given_files, listed, named_alike
+from staged.studies.generators.lengths import StudyCorpus
+from staged.studies.generators.sampled import Samples
+from staged.studies.generators.texts import MachineTexts
+from staged.studies.models import short_name
 from staged.studies.stages import Corpus
 from staged.studies.texts import mixed
 
@@ -25,14 +33,24 @@ class StudyStages:
     """
 
     settings: StudySettings
-    corpus: Corpus
-    samples: dict[tuple[str, str], Samples]
+    corpus: StudyCorpus
+    samples: dict[tuple[str, str], MachineTexts]
     detectors: dict[Key, Detector]
     scores: dict[Key, Scores]
 
     @property
     def models(self) -> tuple[str, ...]:
-        return tuple(Path(model).name for model in self.settings.models)
+        return tuple(map(short_name, self.settings.models))
+
+    @property
+    def given(self) -> list[GivenSamples]:
+        """The samples that somebody has."""
+        return [stage for stage in self.samples.values() if isinstance(stage, GivenSamples)]
+
+    def is_given(self, model: str) -> bool:
+        """Whether all texts of a model of the plan were given."""
+        own = [stage for stage in self.samples.values() if stage.given == model]
+        return all(isinstance(stage, GivenSamples) for stage in own)
 
     @property
     def others(self) -> list[Stage]:
@@ -69,19 +87,21 @@ def counts(settings: StudySettings) -> dict[str, int]:
 
 
 def study_stages(settings: StudySettings) -> StudyStages:
-    """The stages of a plan; nothing is read.
+    """The stages of a plan; of its samples it is read whose they are, and nothing else.
 
     Raises:
-        PlanError: two models whose folders have one name.
+        PlanError: two models whose folders have one name, or samples that are not there.
+        SamplingError: a method that is neither a sampling method nor among the samples.
     """
-    names = [Path(model).name for model in settings.models]
+    names = [short_name(model) for model in settings.models]
     if len(set(names)) != len(names):
         raise PlanError(
             f"study: two models are called the same: {', '.join(names)}; rename a folder"
         )
-    corpus = Corpus(corpus=settings.corpus, model=settings.models[0])
+    given = listed(given_files(settings.samples)) if settings.samples else {}
+    corpus = _corpus(settings, given)
     samples = {
-        (Path(model).name, name): _samples(settings, model, name)
+        (short_name(model), name): _samples(settings, corpus, (model, name), given)
         for model in settings.models
         for name in settings.methods
     }
@@ -107,22 +127,68 @@ def study_stages(settings: StudySettings) -> StudyStages:
     return StudyStages(settings, corpus, samples, detectors, scores)
 
 
-def _samples(settings: StudySettings, model: str, name: str) -> Samples:
+Given = Mapping[tuple[str, str], Sequence[GivenFile]]
+
+
+def _found(given: Given, model: str, name: str) -> tuple[GivenFile, ...]:
+    """The files that hold a model's texts by a method."""
+    return tuple(
+        file
+        for (held, method), files in given.items()
+        if method == name and named_alike(short_name(model), held)
+        for file in files
+    )
+
+
+def _corpus(settings: StudySettings, given: Given) -> StudyCorpus:
+    kinds = [(model, name) for model in settings.models for name in settings.methods]
+    writing = [model for model, name in kinds if not _found(given, model, name)]
+    return StudyCorpus(
+        corpus=settings.corpus,
+        model=settings.tokenizer,
+        opening_words=settings.openings,
+        models=tuple(dict.fromkeys(writing)),
+        given=len(writing) < len(kinds),
+        lengths=tuple(sorted({*settings.lengths, 2 * settings.length_tokens})),
+    )
+
+
+def _samples(
+    settings: StudySettings, corpus: Corpus, which: tuple[str, str], given: Given
+) -> MachineTexts:
+    model, name = which
+    found = _found(given, model, name)
+    texts = counts(settings)
+    if found:
+        return GivenSamples(
+            model=short_name(model),
+            method=name,
+            counts=texts,
+            seed=settings.seed,
+            given=model,
+            corpus=corpus,
+            found=found,
+        )
+    method(name)  # the plan's, not the samples'
+    prompts, served = settings.prompts_for(model), parse_served(model)
     longest = max(settings.lengths)  # of the curve, wherever it is measured
     return Samples(
-        model=Path(model).name,
+        model=short_name(model),
         method=name,
-        counts=counts(settings),
-        lengths={"train": settings.length_tokens, "valid": longest, "test": longest},
+        counts=texts,
         seed=settings.seed,
+        given=model,
+        lengths={"train": settings.length_tokens, "valid": longest, "test": longest},
         batch=settings.batch,
         precision=settings.precision,
-        given=model,
+        server=served.name if served else None,
+        prompts=prompts,
+        corpus=corpus if prompts and prompts.opening_words else None,
     )
 
 
 def _detector(
-    settings: StudySettings, corpus: Corpus, samples: dict[tuple[str, str], Samples], key: Key
+    settings: StudySettings, corpus: Corpus, samples: dict[tuple[str, str], MachineTexts], key: Key
 ) -> Detector:
     kind, model, name = key
     methods = settings.methods if name == MIX else (name,)

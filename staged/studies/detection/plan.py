@@ -10,12 +10,17 @@ from staged.attacks.kinds import check_attacks
 from staged.corpus.build import CorpusSettings, given, recorded
 from staged.detectors.catalog import DETECTORS
 from staged.errors import PlanError
+from staged.model.sources.served import parse_served
 from staged.samples.methods import method
 from staged.settings import check_listed, from_table, over, read_toml
 from staged.storage.placeless import named
+from staged.studies.generators.given_files import given_files, listed
+from staged.studies.generators.prompts import OPENING, SERVED_OPENING_WORDS, ChatSettings, Prompts
+from staged.studies.models import short_name
 from staged.training.roberta import RobertaSettings
 
 MIX = "mix"
+LATER_KEYS = ("attacks", "tokenizer", "opening_words", "samples", "chat")
 
 
 @dataclass(frozen=True)
@@ -24,12 +29,21 @@ class StudySettings:
 
     Attributes:
         title: the report's heading.
-        models: shipped names or folders, from the smallest to the largest.
+        models: shipped names, folders, hub names or `openai:NAME@URL` behind a server, from the
+            smallest to the largest; with `samples`, by default all that these hold.
         methods: sampling methods; `mix` (equal parts of all) is always trained on as well.
         detectors: `tfidf`, `roberta`.
         n_train, n_valid, n_test: texts per class and set.
         length_tokens: length of the texts in the matrix, and of training texts.
         lengths: of the length curve, in tokens; test texts are generated at the longest.
+        tokenizer: a model whose tokens all lengths are counted in; by default the models' own, and
+            where these differ, or one is not here, texts are cut to as many words.
+        opening_words: first words of human passages, which models continue and which are cut off
+            both classes; 0 lets models begin by themselves. By default 0, but 8 where a model is
+            behind a server.
+        samples: a file or folder of texts that somebody has; where they hold a model and a method,
+            these are not sampled.
+        chat: how instruct models are asked; without it models continue.
         seed: of the samples and of which human passages are used; corpus and roberta have seeds of
             their own.
         batch, precision: of generation.
@@ -49,6 +63,10 @@ class StudySettings:
     batch: int = 128
     precision: str = ""
     attacks: tuple[str, ...] = ()
+    tokenizer: str = ""
+    opening_words: int | None = None
+    samples: str = ""
+    chat: ChatSettings | None = None
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     roberta: RobertaSettings = field(default_factory=RobertaSettings)
 
@@ -78,8 +96,43 @@ class StudySettings:
                 f"study: {MIX!r} is what detectors train on besides each method, not a sampling"
                 " method"
             )
-        for name in self.methods:
+        for name in () if self.samples else self.methods:  # theirs may be called anything
             method(name)
+        self._check_prompts()
+
+    def _check_prompts(self) -> None:
+        """What models are given to write from fits together."""
+        if self.opening_words is not None and self.opening_words < 0:
+            raise PlanError(f"study: opening_words must be at least 0, not {self.opening_words}")
+        if self.chat is None:
+            return
+        if self.chat.models:
+            known = [*self.models, *map(short_name, self.models)]
+            check_listed(self.chat.models, where="study: chat.models", known=known)
+        if self.chat.has_openings and not self.openings:
+            raise PlanError(
+                f"study: a task of [chat] holds {OPENING}; say by opening_words how many words of a"
+                " human passage it stands for"
+            )
+
+    @property
+    def openings(self) -> int:
+        """How many words of human passages models are given."""
+        if self.opening_words is not None:
+            return self.opening_words
+        return SERVED_OPENING_WORDS if any(map(parse_served, self.models)) else 0
+
+    @property
+    def has_prompts(self) -> bool:
+        """Whether a model is given something to write from."""
+        return any(self.prompts_for(model) for model in self.models)
+
+    def prompts_for(self, model: str) -> Prompts | None:
+        """What a model of the plan writes from; None where it begins by itself."""
+        chat = self.chat
+        if chat and (not chat.models or {model, short_name(model)} & set(chat.models)):
+            return Prompts(self.openings, chat.tasks, chat.system)
+        return Prompts(self.openings) if self.openings else None
 
     @property
     def trained_methods(self) -> tuple[str, ...]:
@@ -87,22 +140,25 @@ class StudySettings:
         return (*self.methods, MIX)
 
     def recorded(self) -> dict[str, Any]:
-        """The settings as results record them, without paths; without `attacks` where there are
-        none, as before there were any.
+        """The settings as results record them, without paths; without what a plan did not say
+        before there was a key for it.
         """
         without_paths: dict[str, Any] = named(
-            {key: value for key, value in recorded(self).items() if key != "attacks" or value}
+            {key: value for key, value in recorded(self).items() if key not in LATER_KEYS or value}
         )
         return without_paths
 
 
-def read_study(path: str | Path, *, corpus: str = "", literal: bool = False) -> StudySettings:
-    """A study plan from TOML, with another corpus if one is named, `end_of_text` literal if asked.
+def read_study(
+    path: str | Path, *, corpus: str = "", literal: bool = False, samples: str = ""
+) -> StudySettings:
+    """A study plan from TOML, with another corpus or other samples if they are named, `end_of_text`
+    literal if asked.
 
     Raises:
         PlanError: unreadable or wrong; the sentence names the key.
     """
-    table = read_toml(Path(path))
+    table = read_toml(Path(path)) | ({"samples": samples} if samples else {})
     inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | given(
         corpus, literal=literal
     )
@@ -110,4 +166,18 @@ def read_study(path: str | Path, *, corpus: str = "", literal: bool = False) -> 
     table["roberta"] = from_table(
         RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]"
     )
-    return from_table(StudySettings, table, where=str(path))
+    if "chat" in table:
+        table["chat"] = from_table(ChatSettings, table["chat"], where=f"{path} [chat]")
+    return from_table(StudySettings, _with_found(table), where=str(path))
+
+
+def _with_found(table: dict[str, Any]) -> dict[str, Any]:
+    """The plan, with the models and methods of its samples where it names none."""
+    place = table.get("samples")
+    if not isinstance(place, str) or not place or {"models", "methods"} <= set(table):
+        return table
+    kinds = listed(given_files(place))
+    models = list(dict.fromkeys(model for model, _ in kinds))
+    wanted = table.get("models", models)
+    methods = dict.fromkeys(method for model, method in kinds if model in wanted)
+    return {"models": models, "methods": list(methods)} | table

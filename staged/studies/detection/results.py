@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from staged.corpus.counts import CorpusCounts
-from staged.storage.records import OTHERS
+from staged.storage.records import LATER, OTHERS
+from staged.studies.generators.facts import Written
+from staged.studies.generators.given import GivenChecks
 from staged.studies.models import ModelFacts
 
 FINDINGS = "findings.json"
@@ -117,13 +119,23 @@ class RecordedStudy:
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """`study.json`: what was run, with which versions, on which texts and models."""
+    """`study.json`: what was run, with which versions, on which texts and models.
+
+    Attributes:
+        words: tokens → words, where texts are cut to words.
+        written: of the human test texts and of each model's and method's, where models were given
+            something to write from, or are not all of one tokenizer.
+        given: what was seen of texts that were given.
+    """
 
     settings: RecordedStudy
     versions: dict[str, str]
     corpus: CorpusCounts
     copying: tuple[StudyCopied, ...]
     models: tuple[ModelFacts, ...]
+    words: dict[str, int] | None = field(default=None, metadata=LATER)
+    written: tuple[Written, ...] | None = field(default=None, metadata=LATER)
+    given: tuple[GivenChecks, ...] | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True)

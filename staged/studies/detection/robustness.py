@@ -33,9 +33,8 @@ from staged.studies.detection.graph import StudyStages
 from staged.studies.detection.plan import MIX
 from staged.studies.detection.results import AttackRow
 from staged.studies.detection.stages import Detector as TrainedOnMix
-from staged.studies.detection.stages import Samples
+from staged.studies.generators.texts import MachineTexts
 from staged.studies.stages import Corpus
-from staged.studies.texts import cut_to
 
 FPRS = (0.05, 0.01)
 MEASURED = ("rate", "rate_low", "rate_high", "change", "change_low", "change_high", "p", "p_holm")
@@ -62,7 +61,7 @@ class AttackedScores(Stage):
     length_tokens: int
     detector: TrainedOnMix
     corpus: Corpus
-    samples: tuple[Samples, ...]
+    samples: tuple[MachineTexts, ...]
 
     @property
     def name(self) -> str:
@@ -78,8 +77,10 @@ class AttackedScores(Stage):
             self.corpus.drawn(inputs, "test", self.n_test, seed=self.seed),
             self.detector.machine(inputs, "test", self.n_test),
         )
-        bpe, scores = self.corpus.tokenizer(), folder / "scores.parquet"
-        valid, human, machine = (cut_to(part, bpe, self.length_tokens) for part in parts)
+        scores = folder / "scores.parquet"
+        valid, human, machine = (
+            self.corpus.cut(inputs, part, self.length_tokens) for part in parts
+        )
         detector = load_detector(inputs[self.detector.name], bulk=True)
         with continued(scores, {}, pieces="*.json") as pieces:
             rows = attacked_scores(

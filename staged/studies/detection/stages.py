@@ -4,90 +4,22 @@
             │              ▼
     models ─► samples ─► detectors ─► scores     (then, in the parent: cells, findings, report)
 
-Sample i of a split draws the same random numbers, and the same top-p, for every model: so texts of
-two models pair by number.
+Samples stand in studies/generators.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 
-from staged.model.checkpoints import model_folder
-from staged.model.formats.layouts import model_files, weight_files
-from staged.pipeline.stage import Inputs, Stage, unrecorded
+from staged.pipeline.stage import Inputs
 from staged.pipeline.tables import TableRow
-from staged.progress import Progress, shifted
-from staged.records import MACHINE, Document
-from staged.samples.dataset import SampleSettings, read_samples
-from staged.samples.methods import method
-from staged.samples.sample_stage import keep_file
-from staged.streams import derive
+from staged.records import Document
 from staged.studies import stages
 from staged.studies.detection.plan import MIX
+from staged.studies.generators.texts import MachineTexts
 from staged.studies.stages import Corpus, TrainedDetector
-from staged.studies.texts import cut_to, mixed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Samples(Stage):
-    """One model's texts by one method, a file a split.
-
-    Attributes:
-        model: its name; a folder goes by the folder's.
-        counts: split → texts.
-        lengths: split → tokens generated a text.
-        given: the model as the plan names it.
-    """
-
-    model: str
-    method: str
-    counts: dict[str, int]
-    lengths: dict[str, int]
-    seed: int
-    batch: int
-    precision: str
-    given: str = unrecorded()
-
-    @property
-    def name(self) -> str:
-        return f"samples/{self.model}/{self.method}"
-
-    @cached_property
-    def cost(self) -> float:
-        """By the size of the model's weights."""
-        files = weight_files(model_folder(self.given))
-        return sum(path.stat().st_size for path in files) / 1e6 + 4
-
-    @property
-    def files(self) -> Inputs:
-        return model_files(model_folder(self.given))
-
-    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        total, before = sum(self.counts.values()), 0
-        for split, count in self.counts.items():
-            wanted = SampleSettings(
-                model=self.given,
-                method=method(self.method),
-                count=count,
-                length=self.lengths[split],
-                seed=derive(self.seed, self.method, split),
-                batch=self.batch,
-                precision=self.precision,
-            )
-            out = folder / f"{split}.parquet"
-            keep_file(out, wanted, progress=shifted(progress, before, total))
-            before += count
-
-    def texts(self, inputs: Inputs, split: str) -> list[Document]:
-        """The texts of a split, as they were sampled."""
-        rows = read_samples(inputs[self.name] / f"{split}.parquet")
-        source = f"{self.model}/{self.method}/{split}"
-        return [
-            Document(f"{source}/{row['id']}", row["text"], MACHINE, source, split) for row in rows
-        ]
+from staged.studies.texts import mixed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +34,7 @@ class Detector(TrainedDetector):
     method: str
     length_tokens: int
     corpus: Corpus
-    samples: tuple[Samples, ...]
+    samples: tuple[MachineTexts, ...]
 
     @property
     def name(self) -> str:
@@ -121,7 +53,7 @@ class Detector(TrainedDetector):
         count = {"train": self.n_train, "valid": self.n_valid}[split]
         people = self.corpus.drawn(inputs, split, count, seed=self.seed)
         documents = people + self.machine(inputs, split, count)
-        return cut_to(documents, self.corpus.tokenizer(), self.length_tokens)
+        return self.corpus.cut(inputs, documents, self.length_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +70,7 @@ class Scores(stages.Scores):
     lengths: tuple[int, ...]
     detector: Detector
     corpus: Corpus
-    samples: tuple[Samples, ...]
+    samples: tuple[MachineTexts, ...]
 
     @property
     def name(self) -> str:
@@ -154,9 +86,8 @@ class Scores(stages.Scores):
         return len(self.scored_lengths)
 
     def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[TableRow]]]:
-        bpe = self.corpus.tokenizer()
         for tokens in self.scored_lengths:
-            documents = cut_to(self.scored(inputs, tokens), bpe, tokens)
+            documents = self.corpus.cut(inputs, self.scored(inputs, tokens), tokens)
             rows = [{"document": document.id, "length_tokens": tokens} for document in documents]
             yield [document.text for document in documents], rows
 

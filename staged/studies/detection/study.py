@@ -7,17 +7,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from staged.cells import Cell
 from staged.corpus.counts import COUNTS, CorpusCounts
-from staged.model.checkpoints import load_model
 from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.study_folder import Study, StudyProgress, carry_out
-from staged.samples.engine import check_length
-from staged.storage.records import from_json, read_record, write_record
+from staged.storage.records import from_json, read_record, to_json, write_record
 from staged.storage.versions import versions
 from staged.storage.writing import write_atomic
 from staged.studies.detection.cells import Measured, measure
@@ -38,8 +35,8 @@ from staged.studies.detection.results import (
     StudyFacts,
 )
 from staged.studies.detection.robustness import as_rows, attack_stages, attack_table
-from staged.studies.models import model_facts, refuse_learned
-from staged.studies.texts import cut_to
+from staged.studies.generators.facts import check_models, check_prompts, written
+from staged.studies.models import model_facts, refuse_learned, short_name
 
 SHOWN = 4  # passages a kind in the report's gallery
 RESULTS = ("cells.json", "cells.csv", "lengths.json", FINDINGS, STUDY, GALLERY, "report.html")
@@ -49,7 +46,7 @@ class ReleaseStudy(Study):
     """A release study: its stages, and what is made of them.
 
     Args:
-        settings: the plan; nothing is read.
+        settings: the plan; of its samples it is read whose they are.
 
     Raises:
         PlanError: two models whose folders have one name.
@@ -87,6 +84,7 @@ class ReleaseStudy(Study):
     def check(self, inputs: Inputs) -> None:
         for split in counts(self.settings):
             self.stages.human(inputs, split)
+        check_prompts(inputs, self.stages.samples.values())
 
     def write(self, root: Path, inputs: Inputs) -> None:
         measured = measure(inputs, self.stages)
@@ -100,7 +98,7 @@ class ReleaseStudy(Study):
             write_record(root / ATTACKS, as_rows(attack_table(inputs, self.attacks)))
         else:
             (root / ATTACKS).unlink(missing_ok=True)  # of another plan
-        write_record(root / STUDY, _facts(root, self.settings))
+        write_record(root / STUDY, _facts(root, inputs, self.stages))
         write_report(root)
 
 
@@ -126,8 +124,7 @@ def run_study(
         StagedError: of any stage; what is finished stays.
     """
     study = ReleaseStudy(settings)
-    for name in settings.models:
-        check_length(load_model(name)[0].config, 1, max(settings.lengths))
+    check_models(study.stages.samples.values())
     encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
     refuse_learned((*settings.models, *encoders), settings.corpus)
     return carry_out(root, study, workers=workers, report=report)
@@ -145,9 +142,10 @@ def _write_cells(root: Path, measured: Sequence[Measured], settings: StudySettin
 
 def _csv(cells: Sequence[Cell]) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(Cell.__dataclass_fields__), lineterminator="\n")
+    rows = [to_json(cell) for cell in cells]
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(cell) for cell in cells)
+    writer.writerows(rows)
     return text.getvalue().encode()
 
 
@@ -156,20 +154,31 @@ def _gallery(inputs: Inputs, stages: StudyStages) -> list[GalleryText]:
     sets = [("", "", stages.human(inputs, "test")[: 3 * SHOWN])]
     for model, method in stages.samples:
         sets.append((model, method, stages.machine(inputs, model, method, "test")[:SHOWN]))
-    bpe, tokens = stages.corpus.tokenizer(), 2 * stages.settings.length_tokens
+    tokens = 2 * stages.settings.length_tokens
     return [
         GalleryText(model, method, text.id, text.text)
         for model, method, texts in sets
-        for text in cut_to(texts, bpe, tokens)
+        for text in stages.corpus.cut(inputs, texts, tokens)
     ]
 
 
-def _facts(root: Path, settings: StudySettings) -> StudyFacts:
-    recorded = settings.recorded() | {"models": [Path(model).name for model in settings.models]}
+def _facts(root: Path, inputs: Inputs, stages: StudyStages) -> StudyFacts:
+    settings, words = stages.settings, stages.corpus.all_words(inputs)
+    recorded = settings.recorded() | {"models": list(map(short_name, settings.models))}
+    rows = written(
+        inputs,
+        stages.human(inputs, "test"),
+        stages.samples.values(),
+        stages.corpus.words(inputs, settings.length_tokens),
+    )
+    checks = tuple(stage.checks(inputs) for stage in stages.given)
     return StudyFacts(
         from_json(RecordedStudy, recorded, where="the plan"),
         versions(),
         read_record(root / "corpus" / COUNTS, CorpusCounts),
         read_record(root / "copying" / "copying.json", tuple[StudyCopied, ...]),
-        tuple(model_facts(name) for name in settings.models),
+        tuple(model_facts(model, given=stages.is_given(model)) for model in settings.models),
+        words=words,
+        written=tuple(rows) if words or checks or settings.has_prompts else None,
+        given=checks or None,
     )

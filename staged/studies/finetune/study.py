@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from staged.model.checkpoints import load_model
+from staged.model.causal import load_causal
 from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.study_folder import Study, StudyProgress, carry_out
 from staged.storage.records import write_record
@@ -77,7 +77,7 @@ def run_finetune(
         StagedError: of any stage; what is finished stays.
     """
     encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
-    load_model(settings.model)  # a damaged one is said now
+    load_causal(settings.model)  # a damaged one is said now
     for world in settings.worlds:
         refuse_learned((settings.model, *encoders), settings.corpus_of(world))
     return carry_out(root, FinetuneStudy(settings), workers=workers, report=report)

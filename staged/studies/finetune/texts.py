@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from staged.model.bpe import BPE
+from staged.model.causal import TextTokenizer
 from staged.records import Document
 from staged.studies.texts import cut_to
 
@@ -12,16 +12,19 @@ Pairs = tuple[list[Document], list[Document]]
 
 
 def paired(
-    human: Sequence[Document], machine: Sequence[Document], bpe: BPE, limits: Sequence[int] = ()
+    human: Sequence[Document],
+    machine: Sequence[Document],
+    tokenizer: TextTokenizer,
+    limits: Sequence[int] = (),
 ) -> Pairs:
     """Human and machine text i, both cut to the shorter one's tokens (and to limit i): no pair is
     told apart by its length.
     """
-    sizes = [list(bpe.count([text.text for text in part])) for part in (human, machine)]
+    sizes = [list(tokenizer.count([text.text for text in part])) for part in (human, machine)]
     both = zip(*sizes, *([limits] if limits else []), strict=True)
     lengths = [max(1, min(counts)) for counts in both]
     people, machines = (
-        [cut_to([text], bpe, length)[0] for text, length in zip(part, lengths, strict=True)]
+        [cut_to([text], tokenizer, length)[0] for text, length in zip(part, lengths, strict=True)]
         for part in (human, machine)
     )
     return people, machines

@@ -21,7 +21,7 @@ from staged.studies.detection.graph import StudyStages
 from staged.studies.detection.plan import MIX, StudySettings
 from tests.studies.detection.made import human, machine, opened, write_scores, write_texts
 
-KEY = ("tfidf", "dir/s", "nucleus", "dir/l", "top-k-40", 64)
+KEY = ("tfidf", "s", "nucleus", "l", "top-k-40", 64)
 STREAM = np.random.default_rng(20)
 HUMAN, MACHINES = (
     STREAM.normal(size=150).round(2),
@@ -205,7 +205,7 @@ class TestAWholeStudy:
                 machine(root, SETTINGS, f"dir/{cell.tested_on}", cell.tested_method, "test")
             )
             expected = cell_of(
-                (how[0], how[1], how[2], cell.tested_on, cell.tested_method, how[3]),
+                (how[0], cell.trained_on, how[2], cell.tested_on, cell.tested_method, how[3]),
                 test,
                 machine_test,
                 thresholds(valid, machine_valid),

@@ -10,6 +10,7 @@ import pytest
 from staged.corpus.build import CorpusSettings, read_documents, write_documents
 from staged.corpus.duplicates import RUN_WORDS, word_runs
 from staged.errors import ArtifactError
+from staged.model.checkpoints import model_folder
 from staged.progress import silent
 from staged.records import HUMAN, MACHINE, Document
 from staged.stats.metrics import ratio
@@ -75,21 +76,21 @@ def test_only_what_models_learned_from_is_known(tmp_path: Path) -> None:
 
 
 class TestLearnedFrom:
-    def folder(self, tmp_path: Path, record: object) -> str:
+    def folder(self, tmp_path: Path, record: object) -> Path:
         folder = tmp_path / "model"
         folder.mkdir(exist_ok=True)
         (folder / "training.json").write_text(json.dumps(record))
-        return str(folder)
+        return folder
 
     def test_the_record_says(self, tmp_path: Path) -> None:
         assert (
             learned_from(self.folder(tmp_path, {"settings": {"corpus": {"source": "somewhere"}}}))
             == "somewhere"
         )
-        assert learned_from("mini-s") == "sotu"
+        assert learned_from(model_folder("mini-s")) == "sotu"
 
     def test_without_a_record_nothing_is_known(self, tiny: Path) -> None:
-        assert learned_from(str(tiny)) is None
+        assert learned_from(tiny) is None
 
     @pytest.mark.parametrize("record", [{}, {"lr": 1}, []])
     def test_another_programs_record(self, tmp_path: Path, record: object) -> None:

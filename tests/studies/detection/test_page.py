@@ -5,7 +5,6 @@ what is odd is escaped.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from staged.cells import Cell
 from staged.errors import ArtifactError
 from staged.storage.json_files import read_json
+from staged.storage.records import to_json
 from staged.studies.detection.page import write_report
 from tests.conftest import put_json
 
@@ -199,4 +199,6 @@ def test_no_cells_is_said(folder: Path) -> None:
 
 
 def test_cell_has_every_field(folder: Path) -> None:
-    assert set(asdict(Cell(**read_json(folder / "cells.json")[0]))) == set(cell("a", "b", "c", "d"))
+    assert set(to_json(Cell(**read_json(folder / "cells.json")[0]))) == set(
+        cell("a", "b", "c", "d")
+    )

@@ -1,0 +1,5 @@
+"""stub"""
+
+
+def is_refusal(text: str) -> bool:
+    return text.startswith("I'm sorry")

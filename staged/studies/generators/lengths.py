@@ -1,0 +1,157 @@
+"""One length for texts of several tokenizers: so many words instead of so many tokens.
+
+A token of one family is longer than another's, and a longer text is easier to judge. So where the
+models of a study have different tokenizers, or one has none here (behind a server, or of texts that
+somebody has), n tokens are the number of words that 19 in 20 human passages have in their first n
+tokens, by whichever tokenizer needs most tokens for them. Each model still samples by its own
+tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from staged.corpus.build import read_documents, write_corpus
+from staged.errors import PlanError
+from staged.model.causal import TextTokenizer, load_tokenizer
+from staged.model.checkpoints import model_folder
+from staged.model.formats.layouts import as_stage_inputs, tokenizer_files
+from staged.pipeline.stage import Inputs, unrecorded
+from staged.progress import Progress
+from staged.records import Document, count_words
+from staged.storage.records import read_record, write_record
+from staged.studies.models import folder_of
+from staged.studies.stages import Corpus
+from staged.studies.texts import cut_to_words
+
+WORDS = "words.json"  # tokens → words
+FEWEST = 0.05  # the share of passages that have fewer words in so many tokens
+PASSAGES = 1000  # that are looked at
+SPLIT = "train"  # of them: not what is judged
+ANY = "mini-s"  # whose tokens budgets are counted in where no model has a tokenizer here
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyCorpus(Corpus):
+    """Human text beside several models: each passage fits the budget by all of their tokenizers.
+
+    Attributes:
+        models: those that write; `model` is any of them, or empty to ask these.
+        given: whether there are texts whose model is not here.
+        lengths: in tokens, those that texts are cut to.
+    """
+
+    models: tuple[str, ...] = unrecorded()
+    given: bool = unrecorded()
+    lengths: tuple[int, ...] = unrecorded()
+
+    @cached_property
+    def counted_by(self) -> tuple[str, ...]:
+        """A model of each tokenizer that counts."""
+        if self.model:
+            return (self.model,)
+        here = [model for model in self.models if folder_of(model) is not None]
+        return distinct(here) or (ANY,)
+
+    @property
+    def in_words(self) -> bool:
+        """Whether texts are cut to words, as no one tokenizer is every model's."""
+        lacking = self.given or any(folder_of(model) is None for model in self.models)
+        return not self.model and (lacking or len(self.counted_by) > 1)
+
+    @property
+    def files(self) -> Inputs:
+        if len(self.counted_by) == 1:
+            return as_stage_inputs("tokenizer", tokenizer_files(model_folder(self.counted_by[0])))
+        named = {
+            f"tokenizer {number}": tokenizer_files(model_folder(model))
+            for number, model in enumerate(self.counted_by)
+        }
+        several = (as_stage_inputs(name, paths) for name, paths in named.items())
+        return {name: path for files in several for name, path in files.items()}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return super().settings | ({"lengths": list(self.lengths)} if self.in_words else {})
+
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        tokenizers = [load_tokenizer(model) for model in self.counted_by]
+
+        def most(texts: list[str]) -> list[int]:
+            counts = [tokenizer.count(texts) for tokenizer in tokenizers]
+            return [max(of_text) for of_text in zip(*counts, strict=True)]
+
+        write_corpus(folder, self.corpus, most)
+        if self.in_words:
+            passages = read_documents(folder / "passages.parquet", split=SPLIT)[:PASSAGES]
+            texts = [passage.text for passage in passages]
+            words = {str(n): words_in(texts, tokenizers, n) for n in self.lengths}
+            write_record(folder / WORDS, words)
+
+    def tokenizer(self) -> TextTokenizer:
+        return load_tokenizer(self.counted_by[0])
+
+    def all_words(self, inputs: Inputs) -> dict[str, int] | None:
+        """Tokens → words that stand for so many, of each of `lengths`; None where texts are cut to
+        tokens.
+
+        Raises:
+            ArtifactError: the stage's file is damaged.
+        """
+        path = inputs[self.name] / WORDS
+        return read_record(path, dict[str, int]) if path.is_file() else None
+
+    def words(self, inputs: Inputs, tokens: int) -> int | None:
+        """How many words stand for so many tokens, one of `lengths`; None where texts are cut to
+        tokens.
+        """
+        words = self.all_words(inputs)
+        return None if words is None else words[str(tokens)]
+
+    def cut(self, inputs: Inputs, documents: Sequence[Document], tokens: int) -> list[Document]:
+        """The documents' first tokens, or as many words as stand for them."""
+        words = self.words(inputs, tokens)
+        if words is None:
+            return super().cut(inputs, documents, tokens)
+        return cut_to_words(documents, words)
+
+
+def distinct(models: Sequence[str]) -> tuple[str, ...]:
+    """The first model of each tokenizer, in their order."""
+    kept: dict[str, dict[str, int]] = {}
+    for model in models:
+        vocabulary = load_tokenizer(model).vocabulary()
+        if vocabulary not in kept.values():
+            kept[model] = vocabulary
+    return tuple(kept)
+
+
+def words_in(texts: Sequence[str], tokenizers: Sequence[TextTokenizer], tokens: int) -> int:
+    """The number of words that 19 in 20 texts have in their first `tokens` tokens, by whichever
+    tokenizer gives fewest; of shorter texts by their own rate.
+
+    Raises:
+        PlanError: texts that white space does not part into words.
+    """
+    fewest = min(_words_by(texts, tokenizer, tokens) for tokenizer in tokenizers)
+    if fewest < 1:
+        raise PlanError(
+            "study: the corpus has less than a word, as white space parts them, in"
+            f" {tokens} tokens; models of several tokenizers are compared in words, so name one"
+            " for all by the key tokenizer"
+        )
+    return fewest
+
+
+def _words_by(texts: Sequence[str], tokenizer: TextTokenizer, tokens: int) -> int:
+    cut = tokenizer.truncate(texts, tokens)
+    counts = zip(cut, tokenizer.count(texts), strict=True)
+    rates = [count_words(text) / max(1, min(tokens, count)) for text, count in counts]
+    return math.floor(tokens * float(np.quantile(rates, FEWEST, method="lower")))

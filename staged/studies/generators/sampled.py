@@ -1,0 +1,109 @@
+"""Texts that a study lets a model write, here or behind a server.
+
+Sample i of a split draws the same random numbers, and the same top-p, for every model: so texts of
+two models pair by number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from staged.model.formats.layouts import model_files, weight_files
+from staged.pipeline.stage import Inputs
+from staged.progress import Progress, shifted
+from staged.records import Document
+from staged.samples.dataset import SampleSettings, read_samples
+from staged.samples.methods import method
+from staged.samples.sample_stage import keep_file
+from staged.streams import derive
+from staged.studies.generators.prompts import Prompts, after_opening
+from staged.studies.generators.texts import MachineTexts
+from staged.studies.models import folder_of
+from staged.studies.stages import Corpus
+
+SECONDS_A_TEXT = 0.5  # of a server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples(MachineTexts):
+    """One model's samples by one method.
+
+    Attributes:
+        lengths: split → tokens generated a text.
+        server: the model's name behind its server; None of a model that is here.
+        prompts: what it writes from; None where it begins by itself.
+        corpus: of the openings; None without.
+    """
+
+    lengths: dict[str, int]
+    seed: int
+    batch: int
+    precision: str
+    server: str | None = None
+    prompts: Prompts | None = None
+    corpus: Corpus | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        return folder_of(self.given)
+
+    @cached_property
+    def cost(self) -> float:
+        """By the size of the model's weights."""
+        if self.folder is None:
+            return SECONDS_A_TEXT * sum(self.counts.values())
+        return sum(path.stat().st_size for path in weight_files(self.folder)) / 1e6 + 4
+
+    @property
+    def files(self) -> Inputs:
+        return {} if self.folder is None else model_files(self.folder)
+
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        total, before = sum(self.counts.values()), 0
+        for split, count in self.counts.items():
+            wanted = SampleSettings(
+                model=self.given,
+                method=method(self.method),
+                count=count,
+                length=self.lengths[split],
+                seed=derive(self.seed, self.method, split),
+                batch=self.batch,
+                precision=self.precision,
+                **self._asked(inputs, split),
+            )
+            out = folder / f"{split}.parquet"
+            keep_file(out, wanted, progress=shifted(progress, before, total))
+            before += count
+
+    def _asked(self, inputs: Inputs, split: str) -> dict[str, Any]:
+        """What sampling is told besides, where the model is given something to write from."""
+        if self.prompts is None:
+            return {}
+        asked = {"prompts": self.prompts.of(self.openings(inputs, split))}
+        if self.prompts.tasks is None:
+            return asked
+        return asked | {"chat": True, "system": self.prompts.system or ""}
+
+    def openings(self, inputs: Inputs, split: str) -> list[str]:
+        """The opening of each text of a split; empty ones where it is given none."""
+        count = self.counts[split]
+        if self.corpus is None:
+            return [""] * count
+        return self.corpus.openings(inputs, split, count, seed=self.seed)
+
+    def texts(self, inputs: Inputs, split: str) -> list[Document]:
+        """The texts of a split: as they came, or what follows the opening."""
+        texts = super().texts(inputs, split)
+        if self.prompts is None:
+            return texts
+        return [
+            replace(text, text=after_opening(text.text, opening))
+            for text, opening in zip(texts, self.openings(inputs, split), strict=True)
+        ]
+
+    def answers(self, inputs: Inputs, split: str) -> list[str]:
+        """What an instruct model answered, whole."""
+        return [row["text"] for row in read_samples(inputs[self.name] / f"{split}.parquet")]
