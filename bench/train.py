@@ -74,7 +74,7 @@ def staged_engine(folder: Path, shape: GPT2Config) -> tuple[nn.Module, LossOf]:
     model.load_state_dict(
         {key: tensor.read(torch.float32) for key, tensor in stored.items()}, assign=True
     )
-    loss = CausalLoss(model.train())
+    loss = CausalLoss(model.train(), model.hidden, lambda: model.wte.weight)
     return (
         model,
         lambda ids: loss(ids, F.pad(ids[:, 1:], (0, 1), value=IGNORED)) / ids[:, 1:].numel(),

@@ -40,7 +40,8 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "beside bpe devices sources",
         "checkpoints gguf outside_tokenizer",
         "transformers_lm",
-        "causal convert training",
+        "causal convert",
+        "training",
         "reading",
     ),
     "detectors": (

@@ -27,7 +27,7 @@ from staged.storage.json_files import write_json
 from staged.storage.records import write_record
 
 SEPARATES, LITERAL = "separates", "literal"
-USUAL = ("end_of_text", SEPARATES)
+USUAL = (("end_of_text", SEPARATES), ("architecture", "gpt2"))  # of keys that settings have gained
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,15 @@ class CorpusSettings:
 
 
 def recorded(settings: Any) -> dict[str, Any]:
-    """Settings that hold a corpus's, as stages record them: `end_of_text` only where it is not the
-    usual one, so that what was made before there was a choice stays valid.
+    """Settings that hold a corpus's, as stages record them: `end_of_text`, and a training's
+    `architecture`, only where they are not the usual ones, so that what was made before there was a
+    choice stays valid.
     """
     return asdict(
         settings,
-        dict_factory=lambda pairs: {key: value for key, value in pairs if (key, value) != USUAL},
+        dict_factory=lambda pairs: {
+            key: value for key, value in pairs if (key, value) not in USUAL
+        },
     )
 
 

@@ -24,7 +24,7 @@ def base(tiny: Path) -> GPT2:
 @pytest.fixture
 def adapted(tiny: Path) -> GPT2:
     model = load_model(str(tiny))[0].train()
-    add_low_rank(model, rank=3, alpha=6.0, generator=torch.Generator().manual_seed(1))
+    add_low_rank(model, model.h, rank=3, alpha=6.0, generator=torch.Generator().manual_seed(1))
     return model
 
 

@@ -11,14 +11,17 @@ whole files or maps them; this module exists to read each tensor straight into i
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from staged.errors import CheckpointError
@@ -202,3 +205,14 @@ def _header(shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype) -> bytes:
         header[name] = {"dtype": code, "shape": list(shapes[name]), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     return text + b" " * (-len(text) % 8)
+
+
+@contextmanager
+def library_disk_errors() -> Iterator[None]:
+    """Where the library writes a file: a full disk, which it reports as an error of its own, is an
+    OSError.
+    """
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error)) from None

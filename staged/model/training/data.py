@@ -1,8 +1,9 @@
 """Passages → rows of token ids for training, and the order in which steps see them.
 
-A row is one passage as it will later be sampled: `<|endoftext|>`, its tokens, and `<|endoftext|>`
-again where it fits. Which rows a step sees depends on the seed and the step alone, so a resumed run
-sees what an uninterrupted one would have seen.
+A row is one passage as it will later be sampled: what sampling starts from, its tokens, and the end
+of text where it fits. Sampling starts from the tokens that the model wants before each text (a
+Llama's `<s>`), or else from the end of text, as GPT-2's does. Which rows a step sees depends on the
+seed and the step alone, so a resumed run sees what an uninterrupted one would have seen.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from staged.model.bpe import BPE
+from staged.model.causal import TextTokenizer
 
 IGNORED = -100  # cross-entropy's mark for a position without a target
 
 
-def causal_rows(texts: Sequence[str], bpe: BPE, n_ctx: int) -> list[list[int]]:
-    """Per text the ids of `<|endoftext|>` text `<|endoftext|>`, cut to n_ctx + 1."""
-    end = bpe.end_of_text
-    return [([end, *ids, end])[: n_ctx + 1] for ids in bpe.encode_batch(texts)]
+def causal_rows(texts: Sequence[str], tokenizer: TextTokenizer, n_ctx: int) -> list[list[int]]:
+    """Per text the ids of its start, itself, and `<|endoftext|>`, cut to n_ctx + 1."""
+    end = tokenizer.end_of_text
+    start = [] if tokenizer.before else [end]  # what stands before a text is encoded with it
+    return [([*start, *ids, end])[: n_ctx + 1] for ids in tokenizer.encode_batch(texts)]
 
 
 def causal_batch(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:

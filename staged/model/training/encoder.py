@@ -4,17 +4,16 @@ models take its place.
 
 from __future__ import annotations
 
-import errno
 import logging
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
 from staged.model.bpe import BPE
+from staged.model.formats.safetensors import library_disk_errors
 from staged.model.gpt2.config import END_OF_TEXT
 from staged.model.sources.packaged import quiet
 
@@ -63,14 +62,11 @@ def save_pretrained(folder: Path, model: Any, tokenizer: Any) -> None:
     """Write a transformers model and its tokenizer, without a bar.
 
     Raises:
-        OSError: the disk is full (safetensors reports that as an error of its own).
+        OSError: the disk is full.
     """
-    try:
-        with quiet():
-            model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-    except SafetensorError as error:
-        raise OSError(errno.EIO, str(error)) from None
+    with quiet(), library_disk_errors():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def new_encoder(

@@ -1,8 +1,10 @@
-"""The two objectives: next-token prediction by our GPT-2, masked by transformers' RoBERTa."""
+"""The two objectives: next-token prediction by a causal model of any family, masked by
+transformers' RoBERTa.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,17 +16,20 @@ from torch.utils.checkpoint import checkpoint
 
 from staged.errors import PlanError
 from staged.model.bpe import BPE
-from staged.model.checkpoints import save_model
-from staged.model.gpt2.config import GPT2Config
-from staged.model.gpt2.model import GPT2, initialise
 from staged.model.training import data
 from staged.model.training.lora import add_low_rank, merge_low_rank
 from staged.model.training.loss import chunked_cross_entropy
 from staged.model.training.plan import TrainSettings
+from staged.model.training.trainable.contract import Trainable
+from staged.model.training.trainable.start import own_tokenizer, start
 
 
 class Task(Protocol):
-    """What differs between the objectives; `loss` sums cross-entropy over a micro-batch."""
+    """What differs between the objectives; `loss` sums cross-entropy over a micro-batch.
+
+    Attributes:
+        n_ctx: the longest passage in tokens.
+    """
 
     @property
     def model(self) -> nn.Module: ...
@@ -33,14 +38,29 @@ class Task(Protocol):
     def loss(self) -> nn.Module: ...
 
     @property
-    def rows(self) -> list[list[int]]: ...
+    def n_ctx(self) -> int: ...
 
-    @property
-    def valid_rows(self) -> list[list[int]]: ...
+    def count(self, texts: Sequence[str]) -> list[int]: ...
+
+    def rows(self, texts: Sequence[str]) -> list[list[int]]: ...
 
     def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]: ...
 
     def save(self, folder: Path) -> None: ...
+
+
+def new_task(settings: TrainSettings, texts: Iterable[str]) -> Task:
+    """What a run trains, at its start.
+
+    Args:
+        texts: what a tokenizer is learned from, where one is.
+
+    Raises:
+        CheckpointError, PlanError: what the settings name is missing or does not fit.
+    """
+    if settings.objective == "masked":
+        return MaskedTask(settings, own_tokenizer(settings, texts))
+    return CausalTask(settings, start(settings, texts))
 
 
 def recompute(blocks: Iterable[nn.Module]) -> None:
@@ -56,44 +76,57 @@ def recompute(blocks: Iterable[nn.Module]) -> None:
 class CausalLoss(nn.Module):
     """Summed next-token cross-entropy in nats; logits only where there is a target, and only for
     some rows at a time.
+
+    Args:
+        model: the weights, so that they move along.
+        hidden: token ids (B, T) → its final hidden states (B, T, C).
+        head: its head (V, C).
     """
 
-    def __init__(self, model: GPT2) -> None:
+    def __init__(
+        self, model: nn.Module, hidden: Callable[[Tensor], Tensor], head: Callable[[], Tensor]
+    ) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.hidden, self.head = model, hidden, head
 
     def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         seen = targets_BT != data.IGNORED
-        return chunked_cross_entropy(
-            self.model.hidden(inputs_BT)[seen], self.model.wte.weight, targets_BT[seen]
-        )
+        return chunked_cross_entropy(self.hidden(inputs_BT)[seen], self.head(), targets_BT[seen])
 
 
 class CausalTask:
-    """Next-token prediction by our GPT-2, fresh or from the model that `init` names."""
+    """Next-token prediction by a model of any family."""
 
-    def __init__(
-        self,
-        settings: TrainSettings,
-        bpe: BPE,
-        texts: Sequence[str],
-        valid: Sequence[str],
-        pretrained: GPT2 | None = None,
-    ) -> None:
-        self.bpe = bpe
+    def __init__(self, settings: TrainSettings, trained: Trainable) -> None:
+        self.trained, self.model = trained, trained.module
+        self.n_ctx, self.count = trained.shape.n_ctx, trained.tokenizer.count
         self.saved_dtype = torch.float32 if settings.saved_precision == "fp32" else torch.bfloat16
-        self.model = _causal_model(settings, bpe, pretrained)
-        self.loss = CausalLoss(self.model)
-        n_ctx = self.model.config.n_ctx
-        self.rows = data.causal_rows(texts, bpe, n_ctx)
-        self.valid_rows = data.causal_rows(valid, bpe, n_ctx)
+        if settings.lora_rank:
+            _adapt(settings, trained)
+        if settings.checkpointing:
+            recompute(trained.blocks)
+        self.loss = CausalLoss(trained.module, trained.hidden, lambda: trained.head)
+
+    def rows(self, texts: Sequence[str]) -> list[list[int]]:
+        return data.causal_rows(texts, self.trained.tokenizer, self.n_ctx)
 
     def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]:
-        return data.causal_batch(rows, self.bpe.end_of_text)
+        return data.causal_batch(rows, self.trained.tokenizer.end_of_text)
 
     def save(self, folder: Path) -> None:
         merge_low_rank(self.model)
-        save_model(folder, self.model, self.bpe, dtype=self.saved_dtype)
+        self.trained.save(folder, self.saved_dtype)
+
+
+def _adapt(settings: TrainSettings, trained: Trainable) -> None:
+    width = trained.shape.n_embd
+    if settings.lora_rank > width:
+        raise PlanError(
+            f"train: lora_rank {settings.lora_rank} is more than the model's width, {width}"
+        )
+    generator = torch.Generator().manual_seed(settings.seed)
+    rank, alpha = settings.lora_rank, settings.lora_alpha
+    add_low_rank(trained.module, trained.blocks, rank=rank, alpha=alpha, generator=generator)
 
 
 class MaskedLoss(nn.Module):
@@ -111,19 +144,13 @@ class MaskedLoss(nn.Module):
 
 
 class MaskedTask:
-    """Masked-token prediction by transformers' RoBERTa."""
+    """Masked-token prediction by transformers' RoBERTa, from scratch."""
 
-    def __init__(
-        self,
-        settings: TrainSettings,
-        bpe: BPE,
-        texts: Sequence[str],
-        valid: Sequence[str],
-        pretrained: GPT2 | None = None,
-    ) -> None:
+    def __init__(self, settings: TrainSettings, bpe: BPE) -> None:
         # transformers takes seconds to import; only this objective needs it
         from staged.model.training import encoder
 
+        self.n_ctx, self.count, self.mask_share = settings.n_ctx, bpe.count, settings.mask_share
         self.tokenizer = encoder.encoder_tokenizer(bpe, settings.n_ctx)
         shape = {
             "width": settings.n_embd,
@@ -135,16 +162,10 @@ class MaskedTask:
         if settings.checkpointing:
             recompute(self.model.base_model.encoder.layer)
         self.loss = MaskedLoss(self.model)
-        self.mask_share = settings.mask_share
-        self.rows, self.valid_rows = (
-            [
-                list(ids)
-                for ids in self.tokenizer(list(part), truncation=True, max_length=settings.n_ctx)[
-                    "input_ids"
-                ]
-            ]
-            for part in (texts, valid)
-        )
+
+    def rows(self, texts: Sequence[str]) -> list[list[int]]:
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.n_ctx)
+        return [list(ids) for ids in encoded["input_ids"]]
 
     def batch(self, rows: Sequence[Sequence[int]], key: Sequence[int]) -> tuple[Tensor, Tensor]:
         pad, mask = self.tokenizer.pad_token_id, self.tokenizer.mask_token_id
@@ -155,26 +176,3 @@ class MaskedTask:
         from staged.model.training import encoder
 
         encoder.save_pretrained(folder, self.model.to(torch.bfloat16), self.tokenizer)
-
-
-def _causal_model(settings: TrainSettings, bpe: BPE, pretrained: GPT2 | None) -> GPT2:
-    streams = torch.Generator().manual_seed(settings.seed)
-    if pretrained is not None:
-        with torch.device("meta"):
-            model = GPT2(pretrained.config, dropout=settings.dropout)
-        # the same memory: never two copies
-        model.load_state_dict(pretrained.state_dict(), assign=True)
-    else:
-        shape = {name: getattr(settings, name) for name in ("n_ctx", "n_embd", "n_head", "n_layer")}
-        model = GPT2(GPT2Config(n_vocab=bpe.n_vocab, **shape), dropout=settings.dropout)
-        initialise(model, streams)
-    if settings.lora_rank:
-        if settings.lora_rank > model.config.n_embd:
-            raise PlanError(
-                f"train: lora_rank {settings.lora_rank} is more than the model's width,"
-                f" {model.config.n_embd}"
-            )
-        add_low_rank(model, rank=settings.lora_rank, alpha=settings.lora_alpha, generator=streams)
-    if settings.checkpointing:
-        recompute(model.h)
-    return model

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from staged.errors import PlanError
 from staged.plans.shipped import find_plan
 from staged.settings import LARGEST, Check, check_each, from_table, nearest, over, read_toml
 
+GPT2_ARCHITECTURE = "gpt2"
 OBJECTIVES = ("causal", "masked")
 PRECISIONS = ("bf16", "fp32")
 SHAPE = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
@@ -26,14 +27,16 @@ class TrainSettings:
     """One training run.
 
     Attributes:
-        objective: `causal` (GPT-2) or `masked` (RoBERTa).
-        init: a model to start from (fine-tuning); empty trains from scratch.
+        objective: `causal` (predict the next token) or `masked` (RoBERTa).
+        architecture: of a causal model from scratch: `gpt2`, or the `model_type` of another family
+            that transformers knows, such as `llama`. A model given as init has its own.
+        init: a model to start from (fine-tuning), of any family; empty trains from scratch.
         tokenizer: a model folder or shipped model whose tokenizer to use; empty learns one of
             `n_vocab` entries, or takes init's.
         corpus: the human text; its `pretrain` split is trained on, its `valid` split measured.
         steps: optimizer steps, each of `batch` passages, computed `micro_batch` at a time.
         learning_rate: peak; linear warm-up, then a cosine down to a tenth of it.
-        dropout: rate on embeddings and residuals.
+        dropout: a GPT-2's rate on embeddings and residuals; another family's are in its config.
         mask_share: of the tokens that a masked objective predicts.
         valid_rows: validation passages (all of the split if it has fewer).
         precision: `bf16` (autocast) or `fp32`.
@@ -47,6 +50,7 @@ class TrainSettings:
     """
 
     objective: str = "causal"
+    architecture: str = GPT2_ARCHITECTURE
     init: str = ""
     tokenizer: str = ""
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
@@ -97,6 +101,11 @@ class TrainSettings:
         )
         yield bool(self.init or not self.lora_rank), "lora_rank needs a model to start from (init)"
         yield (
+            self.architecture == GPT2_ARCHITECTURE
+            or not (self.objective == "masked" or self.dropout),
+            f"architecture {self.architecture!r} goes with a causal objective and without dropout",
+        )
+        yield (
             self.batch % self.micro_batch == 0,
             f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}",
         )
@@ -122,6 +131,16 @@ class TrainSettings:
         for name in ("learning_rate", "clip_norm", "lora_alpha"):
             value = getattr(self, name)
             yield 0 < value < math.inf, f"{name} must be above 0 and finite, not {value}"
+
+
+def as_recorded(settings: TrainSettings) -> dict[str, Any]:
+    """Settings as a model's `training.json` has them: the architecture only where it is another
+    than GPT-2's, so that what was trained before there was a choice has the same record.
+    """
+    values = asdict(settings)
+    if settings.architecture == GPT2_ARCHITECTURE:
+        del values["architecture"]
+    return values
 
 
 FINE_TUNING = TrainSettings(

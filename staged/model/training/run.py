@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,14 +18,12 @@ from torch import Tensor, nn
 from staged.corpus.build import build_passages
 from staged.corpus.learned import Learned, merged, model_learned, text_words_digest
 from staged.errors import CheckpointError, PlanError
-from staged.model.bpe import BPE, load_bpe, train_bpe
-from staged.model.checkpoints import load_model, model_folder
-from staged.model.gpt2.model import GPT2
+from staged.model.checkpoints import model_folder
 from staged.model.memory import peak_memory_mb
 from staged.model.training import data, distributed
 from staged.model.training.distributed import rank, world
-from staged.model.training.objectives import CausalTask, MaskedTask, Task
-from staged.model.training.plan import TrainSettings
+from staged.model.training.objectives import Task, new_task
+from staged.model.training.plan import TrainSettings, as_recorded
 from staged.model.training.schedule import learning_rate
 from staged.model.training.snapshots import opened_snapshot, save_snapshot
 from staged.records import Document
@@ -78,19 +76,20 @@ class Run:
                 f"train: {world()} processes share {settings.batch // settings.micro_batch}"
                 " micro-batches a step; lower micro_batch so that each gets one"
             )
-        self.bpe, pretrained = self._start(documents)
-        n_ctx = settings.n_ctx if pretrained is None else pretrained.config.n_ctx
-        if settings.corpus.budget_tokens > n_ctx:
+        torch.manual_seed(settings.seed)
+        learned_from = (one.text for one in documents if one.split == "pretrain")
+        self.task: Task = new_task(settings, learned_from)
+        if settings.corpus.budget_tokens > self.task.n_ctx:
             raise PlanError(
                 f"train: budget_tokens {settings.corpus.budget_tokens} is more than the model's"
-                f" context of {n_ctx} tokens, beyond which nothing would be learned; lower it"
+                f" context of {self.task.n_ctx} tokens, beyond which nothing would be learned;"
+                " lower it"
             )
-        passages, self.counts = build_passages(documents, settings.corpus, self.bpe.count)
+        passages, self.counts = build_passages(documents, settings.corpus, self.task.count)
         texts, valid = _texts(passages)
         self.learned = _learned(documents, passages, settings.init)
-        torch.manual_seed(settings.seed)
-        kind = MaskedTask if settings.objective == "masked" else CausalTask
-        self.task: Task = kind(settings, self.bpe, texts, valid[: settings.valid_rows], pretrained)
+        self.rows = self.task.rows(texts)
+        self.valid_rows = self.task.rows(valid[: settings.valid_rows])
         place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(place)
         self.loss: nn.Module = self.task.loss.to(self.device)
@@ -98,16 +97,6 @@ class Run:
             self.loss = nn.parallel.DistributedDataParallel(self.task.loss)
         self.optimizer = _adamw(self.task.model, settings)
         self.step, self.curve, self.tokens = 0, list[dict[str, float]](), 0
-
-    def _start(self, documents: Sequence[Document]) -> tuple[BPE, GPT2 | None]:
-        """The tokenizer, and the model to start from if there is one."""
-        if self.settings.init:
-            model, bpe = load_model(self.settings.init)
-            return bpe, model
-        if self.settings.tokenizer:
-            return load_bpe(model_folder(self.settings.tokenizer)), None
-        texts = (document.text for document in documents if document.split == "pretrain")
-        return train_bpe(texts, self.settings.n_vocab), None
 
     def train(self) -> None:
         """Take the steps that are left, then save the model and what is known of it.
@@ -164,7 +153,7 @@ class Run:
 
     def _micro_batches(self) -> list[tuple[Tensor, Tensor]]:
         """(inputs, wanted) of the step's passages, in the parts that are computed at once."""
-        settings, rows = self.settings, self.task.rows
+        settings, rows = self.settings, self.rows
         chosen = data.step_rows(self.step, rows=len(rows), batch=settings.batch, seed=settings.seed)
         size = settings.micro_batch
         parts = [chosen[i : i + size] for i in range(0, settings.batch, size)]
@@ -197,7 +186,7 @@ class Run:
     def _validate(self) -> float:
         """Mean loss of the validation rows in nats per target token, with the same masks always."""
         self.task.model.eval()
-        size, rows = self.settings.micro_batch, self.task.valid_rows
+        size, rows = self.settings.micro_batch, self.valid_rows
         total, targets = 0.0, 0
         for n in range(0, len(rows), size):
             inputs, target_ids = self.task.batch(rows[n : n + size], (self.settings.seed, 0, n, 1))
@@ -252,7 +241,7 @@ class Run:
             "corpus": to_json(self.counts),
             "sources": sorted(self.learned.sources),
             "texts": sorted(self.learned.texts),
-            "settings": asdict(self.settings),
+            "settings": as_recorded(self.settings),
         }
         write_json(self.folder / "training.json", facts)
 

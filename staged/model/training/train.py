@@ -1,5 +1,5 @@
-"""Training: a language model from scratch or fine-tuned, or a masked-token encoder; one process or
-many under `torchrun`.
+"""Training: a language model of any family, from scratch or fine-tuned, or a masked-token encoder;
+one process or many under `torchrun`.
 
 Everything a step does depends on the plan, the seed and the step number: its rows, its masks, its
 dropout, its learning rate. So a run killed anywhere goes on from its last checkpoint with the same
@@ -13,11 +13,11 @@ from pathlib import Path
 from staged.corpus.build import documents_digest, recorded, split_documents
 from staged.errors import PlanError
 from staged.model.checkpoints import model_folder
-from staged.model.formats.layouts import as_stage_inputs, model_files, tokenizer_files
 from staged.model.training import distributed
 from staged.model.training.distributed import rank
 from staged.model.training.plan import TrainSettings
 from staged.model.training.run import Run, StepProgress
+from staged.model.training.trainable.start import start_files
 from staged.storage.gate import check_stage
 from staged.storage.stage_folders import build, check_name, fingerprint, is_complete, partial_of
 
@@ -41,7 +41,7 @@ def train(folder: Path, settings: TrainSettings, *, report: StepProgress = lambd
     check_name(folder)
     documents = split_documents(settings.corpus)
     wanted = fingerprint(
-        recorded(settings) | {"text": documents_digest(documents)}, _model_files(settings)
+        recorded(settings) | {"text": documents_digest(documents)}, start_files(settings)
     )
     if is_complete(folder, wanted):
         return False
@@ -60,18 +60,8 @@ def train(folder: Path, settings: TrainSettings, *, report: StepProgress = lambd
         Run(partial, settings, documents, report).train()
 
     if rank() == 0:
-        build(folder, work, settings=wanted["settings"], inputs=_model_files(settings))
+        build(folder, work, settings=wanted["settings"], inputs=start_files(settings))
     elif not is_built:
         work(partial_of(folder))
     distributed.barrier()
     return True
-
-
-def _model_files(settings: TrainSettings) -> dict[str, Path]:
-    """The files of other models that a run starts from, whatever their format."""
-    files: dict[str, Path] = {}
-    if settings.tokenizer:
-        files |= as_stage_inputs("tokenizer", tokenizer_files(model_folder(settings.tokenizer)))
-    if settings.init:
-        files |= model_files(model_folder(settings.init))
-    return files
