@@ -70,7 +70,8 @@ class OutsideTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of many texts."""
-        return [ids for ids, _ in self.encode_spans(texts)]
+        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [[*self.before, *encoding.ids] for encoding in encodings]
 
     def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """Token ids of texts, with their characters start … end − 1; none for ids before a text."""

@@ -7,14 +7,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
-from staged.errors import PlanError
+from staged.errors import CheckpointError, PlanError
 from staged.model.bpe import BPE
 from staged.model.outside_tokenizer import OutsideTokenizer
 from staged.model.sources.packaged import quiet
 from staged.model.training.plan import TrainSettings
 from staged.model.training.trainable.outside import TrainableOutside, trainable
 from staged.model.transformers_lm import Outside
+from staged.notes import note
 from staged.settings import nearest
 
 NAMES = {  # of a plan → of a transformers configuration
@@ -23,6 +25,7 @@ NAMES = {  # of a plan → of a transformers configuration
     "n_head": "num_attention_heads",
     "n_layer": "num_hidden_layers",
 }
+WORDS = "It's 1,024 rivers' café:\n\n  x=10."
 MULTIPLE = 8  # of which an inner layer's width is one
 
 
@@ -37,20 +40,23 @@ def new_outside(settings: TrainSettings, bpe: BPE) -> TrainableOutside:
 
     where = f"train: architecture {settings.architecture!r}"
     kind = _known(settings.architecture)
-    with TemporaryDirectory() as place:
-        bpe.save(Path(place))
-        tokenizer = OutsideTokenizer(Path(place), bpe.end_of_text)
-        carried = {path.name: path.read_bytes() for path in sorted(Path(place).iterdir())}
+    if settings.n_embd % settings.n_head:
+        raise PlanError(
+            f"train: n_embd {settings.n_embd} is not a multiple of n_head {settings.n_head}"
+        )
     try:
+        config = kind(**_values(settings, kind, bpe))
+        tokenizer, carried = _tokenizer(bpe, config)
         with torch.random.fork_rng(), quiet():
             torch.manual_seed(settings.seed)
-            model = AutoModelForCausalLM.from_config(
-                kind(**_values(settings, kind, bpe)), dtype=torch.float32
-            )
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            outside = Outside(model.eval(), tokenizer, where=where)
+    except CheckpointError:
+        raise
     except Exception as error:  # each family has its own complaints about a shape
         reason = " ".join(str(error).split())
         raise PlanError(f"{where}: cannot have this shape: {reason}") from None
-    return trainable(Outside(model.eval(), tokenizer, where=where), carried, where=where)
+    return trainable(outside, carried, where=where)
 
 
 def _known(architecture: str) -> Any:
@@ -89,3 +95,32 @@ def _values(settings: TrainSettings, kind: Any, bpe: BPE) -> dict[str, Any]:
     if "head_dim" in has:
         values["head_dim"] = settings.n_embd // settings.n_head
     return {usual.attribute_map.get(name, name): value for name, value in values.items()}
+
+
+def _tokenizer(bpe: BPE, config: Any) -> tuple[OutsideTokenizer, dict[str, bytes]]:
+    """The tokenizer as other families' are, and its files."""
+    with TemporaryDirectory() as name:
+        place = Path(name)
+        bpe.save(place)
+        tokenizer = OutsideTokenizer(place, bpe.end_of_text)
+        carried = {path.name: path.read_bytes() for path in sorted(place.iterdir())}
+        config.save_pretrained(place)
+        _note_other_words(place, config.model_type)
+    return tokenizer, carried
+
+
+def _note_other_words(folder: Path, family: str) -> None:
+    """Say where transformers, for which some families cut texts into words in one way only, reads
+    the folder's tokenizer otherwise than it is saved.
+    """
+    from transformers import AutoTokenizer
+
+    with quiet():
+        theirs = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    ours = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    first, second = (each.pre_tokenizer.pre_tokenize_str(WORDS) for each in (ours, theirs))
+    if first != second:
+        note(
+            f"train: transformers' AutoTokenizer cuts words for any {family} in that family's own"
+            " way, not in that of the saved tokenizer.json; load it with PreTrainedTokenizerFast"
+        )
