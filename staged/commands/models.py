@@ -59,7 +59,9 @@ LearningRateOption = Annotated[float | None, typer.Option(help="Its peak, after 
 WarmupStepsOption = Annotated[
     int | None, typer.Option(help="Steps until the learning rate is at its peak.")
 ]
-DropoutOption = Annotated[float | None, typer.Option(help="Rate on embeddings and residuals.")]
+DropoutOption = Annotated[
+    float | None, typer.Option(help="A GPT-2's rate on embeddings and residuals.")
+]
 ValidEveryOption = Annotated[
     int | None, typer.Option(help="Measure the validation loss every so many steps.")
 ]

@@ -21,11 +21,12 @@ from staged.corpus.build import CorpusSettings
 from staged.errors import CheckpointError, PlanError
 from staged.model.bpe import BPE
 from staged.model.causal import load_causal, load_tokenizer
+from staged.model.formats.layouts import BESIDE
 from staged.model.training import data, objectives
 from staged.model.training.plan import TrainSettings, read_training_plan
 from staged.model.training.run import TrainStep
 from staged.model.training.train import train
-from staged.model.training.trainable.outside import CARRIED, pretrained_outside
+from staged.model.training.trainable.outside import pretrained_outside
 from tests.conftest import prose
 from tests.families import FAMILIES, write_family
 from tests.model.llamas import write_llama
@@ -234,7 +235,7 @@ def test_what_stands_beside_the_weights_is_kept_and_counts(
     bpe: BPE, settings: TrainSettings, tmp_path: Path
 ) -> None:
     init = write_family(tmp_path / "init", bpe, "qwen2")
-    beside = {name: f'{{"made up": "{name}"}}'.encode() for name in CARRIED[2:6]}
+    beside = {name: f'{{"made up": "{name}"}}'.encode() for name in BESIDE[1:5]}
     beside["chat_template.jinja"] = "{{ messages[0].content }} ·".encode()
     # transformers refuses to save what asks for a temperature without sampling
     beside["generation_config.json"] = b'{"temperature": 0.6, "do_sample": false, "top_p": 0.9}\n'

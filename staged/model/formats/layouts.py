@@ -19,6 +19,17 @@ from staged.storage.json_files import read_json
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"
 TOKENIZERS = (("tokenizer.json",), ("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
+BESIDE = (  # what a folder of any family may hold besides, for who prompts the model or samples it
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+)
 INSTEAD = {  # files that training programs leave → what to do with them
     "adapter_model.*": (
         "a LoRA adapter alone; merge it into its base model (in peft: merge_and_unload) and save"

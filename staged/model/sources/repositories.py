@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from staged.errors import CheckpointError, first_line
-from staged.model.formats.layouts import INDEX, PICKLED, SAFETENSORS, missing_files
+from staged.model.formats.layouts import BESIDE, INDEX, PICKLED, SAFETENSORS, missing_files
 from staged.model.sources.places import nearest_place, standing, why_not_there
 from staged.model.sources.releases import Release, released
 from staged.model.sources.resumable_download import fetch
@@ -22,7 +22,7 @@ from staged.storage.versions import cache_folder
 from staged.storage.writing import disk_errors, locked
 
 BUCKET = "https://openaipublic.blob.core.windows.net/gpt-2/models"
-SMALL = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt")
+SMALL = ("config.json", "tokenizer.json", *BESIDE)
 WEIGHTS = (
     (SAFETENSORS, SAFETENSORS + INDEX, "model-*-of-*.safetensors"),
     (PICKLED, PICKLED + INDEX, "pytorch_model-*-of-*.bin"),

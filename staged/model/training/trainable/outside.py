@@ -11,25 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from staged.errors import CheckpointError
+from staged.model.formats.layouts import BESIDE
 from staged.model.formats.safetensors import library_disk_errors
 from staged.model.outside_tokenizer import OutsideTokenizer
 from staged.model.shape import ModelShape
 from staged.model.sources.packaged import quiet
 from staged.model.transformers_lm import Outside, load_outside
 from staged.storage.writing import write_atomic
-
-CARRIED = (  # what a tuned model has as its folder of origin had it
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-)
 
 
 @dataclass(frozen=True)
@@ -111,7 +99,9 @@ def pretrained_outside(folder: Path) -> TrainableOutside:
 
 def carried_files(folder: Path) -> dict[str, Path]:
     """File name → path of what stands beside a folder's weights and is saved again as it is."""
-    return {name: folder / name for name in CARRIED if (folder / name).is_file()}
+    return {
+        name: folder / name for name in ("tokenizer.json", *BESIDE) if (folder / name).is_file()
+    }
 
 
 def _save_weights(folder: Path, model: Any) -> None:
