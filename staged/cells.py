@@ -50,6 +50,13 @@ class Cell:
     length_words: int | None = field(default=None, metadata=LATER)
 
 
+def length_shown(cell: Cell) -> str:
+    """What a cell's texts are cut to, such as `64 tokens` or `41 words`."""
+    if cell.length_words is None:
+        return f"{cell.length_tokens} tokens"
+    return f"{cell.length_words} words"
+
+
 def load_cells(path: Path) -> list[Cell]:
     """Cells from `cells.json` or `lengths.json`.
 

@@ -30,6 +30,15 @@ CorpusOption = Annotated[
         )
     ),
 ]
+SamplesOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "Texts that somebody has, in place of those that the plan's models would write: a file"
+            " or folder, docs/study.md."
+        )
+    ),
+]
 AttacksOption = Annotated[
     bool,
     typer.Option(
@@ -52,6 +61,7 @@ def study(
     plan: PlanArgument = DEFAULT_PLAN,
     out: OutOption = Path("out/study"),
     corpus: CorpusOption = "",
+    samples: SamplesOption = "",
     attacks: AttacksOption = False,
     literal: LiteralOption = False,
     workers: WorkersOption = 0,
@@ -72,6 +82,7 @@ def study(
             plan,
             out,
             corpus=corpus,
+            samples=samples,
             attacks=attacks,
             literal=bool(literal),
             workers=workers,
@@ -99,7 +110,7 @@ def _print_study(folder: Path) -> None:
     """The transfer matrix by size on the post's method, the findings in a line each, and where the
     report is.
     """
-    from staged.cells import load_cells, values
+    from staged.cells import length_shown, load_cells, values
     from staged.storage.records import read_record
     from staged.studies.detection.matrix import by_size
     from staged.studies.detection.results import AGAIN, FINDINGS, Findings
@@ -122,7 +133,7 @@ def _print_study(folder: Path) -> None:
         print_table(title, ("trained on ↓  tested on →", *matrix.columns), rows)
     say(
         f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most"
-        f" {cells[0].length_tokens} tokens a cell"
+        f" {length_shown(cells[0])} a cell"
     )
     for finding in read_record(folder / FINDINGS, Findings, again=AGAIN).findings:
         say(f"{finding.verdict}: {finding.claim}")

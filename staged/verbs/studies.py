@@ -36,6 +36,7 @@ def study(
     out: str | Path = "out/study",
     *,
     corpus: str = "",
+    samples: str | Path = "",
     attacks: bool = False,
     literal: bool = False,
     workers: int = 0,
@@ -50,6 +51,8 @@ def study(
         plan: the name of one that ships, such as `mini`, or a TOML file.
         out: the study's folder.
         corpus: human text instead of the plan's, a file or folder.
+        samples: texts that somebody has, a file or folder, in place of those that the plan's models
+            would write.
         attacks: also score attacked test texts, under every attack.
         literal: `<|endoftext|>` in human text is a part of it; else it separates texts.
         workers: processes at work, one thread each; 0 takes one a core. Results do not depend on
@@ -72,16 +75,18 @@ def study(
     if not 0 <= workers <= MOST_WORKERS:
         raise PlanError(f"the number of workers must be 0 to {MOST_WORKERS:,}, not {workers}")
     file, out = find_plan(plan, command="study"), Path(out)
-    flags = {"corpus": corpus, "literal": literal}
+    flags: dict[str, Any] = {"corpus": corpus, "literal": literal}
     if is_finetune(file):
-        if attacks:
+        if attacks or samples:
             raise PlanError(
-                f"{file}: --attacks belongs to release studies; this plan has [styles], so it is a"
-                " fine-tuning study"
+                f"{file}: --{'attacks' if attacks else 'samples'} belongs to release studies; this"
+                " plan has [styles], so it is a fine-tuning study"
             )
         _finetune(file, out, flags, workers or processors(), progress)
     else:
-        _release(file, out, flags, attacks, workers or processors(), progress)
+        _release(
+            file, out, flags | {"samples": str(samples)}, attacks, workers or processors(), progress
+        )
     from staged.studies.finished import FinishedStudy
 
     return FinishedStudy(out)

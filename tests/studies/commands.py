@@ -20,10 +20,12 @@ def run(plan: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str
     )
 
 
-def kill_at_random_moments(plan: Path, out: Path, *, seed: int, longest_s: float) -> None:
-    """Start four times over and kill, of which once at least it was still at work."""
+def kill_at_random_moments(
+    plan: Path, out: Path, *, seed: int, longest_s: float, times: int = 4
+) -> None:
+    """Start several times over and kill, of which once at least it was still at work."""
     stream, kills = random.Random(seed), 0
-    for _ in range(4):
+    for _ in range(times):
         process = subprocess.Popen(
             _command(plan, out, "--workers", "2"),
             stdout=subprocess.DEVNULL,

@@ -34,6 +34,7 @@ from staged.studies.texts import cut_to_words
 WORDS = "words.json"  # tokens → words
 FEWEST = 0.05  # the share of passages that have fewer words in so many tokens
 PASSAGES = 1000  # that are looked at
+LEAST_RATE = 0.1  # words a token; below it white space is not what parts words
 SPLIT = "train"  # of them: not what is judged
 ANY = "mini-s"  # whose tokens budgets are counted in where no model has a tokenizer here
 
@@ -141,11 +142,11 @@ def words_in(texts: Sequence[str], tokenizers: Sequence[TextTokenizer], tokens: 
         PlanError: texts that white space does not part into words.
     """
     fewest = min(_words_by(texts, tokenizer, tokens) for tokenizer in tokenizers)
-    if fewest < 1:
+    if fewest < LEAST_RATE * tokens:
         raise PlanError(
-            "study: the corpus has less than a word, as white space parts them, in"
-            f" {tokens} tokens; models of several tokenizers are compared in words, so name one"
-            " for all by the key tokenizer"
+            f"study: white space parts {tokens} tokens of the corpus into {fewest} words; models"
+            " of several tokenizers are compared in words, so name one for all by the key"
+            " tokenizer"
         )
     return fewest
 
