@@ -55,8 +55,8 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
     "release": (
         "licences outcomes plan",
         "card origin",
-        "calibrated decision gates",
-        "package",
+        "calibrated decision rises",
+        "gates package",
         "advance",
     ),
     "studies": ("bias finished models texts", "stages", "generators", "detection", "finetune"),

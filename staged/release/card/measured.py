@@ -58,8 +58,11 @@ class StudiedModel:
 class Effect:
     """One difference between two groups that a bias probe measured on one model.
 
-    `effect` is in standard deviations, or in the measure's own unit where the probe gives none;
-    `low` and `high`: its 95% interval.
+    Attributes:
+        effect: in standard deviations, or in the measure's own unit where nothing varies enough.
+        low, high: its 95% interval.
+        n: completions of a group, or pairs of continuations.
+        unit: None of standard deviations.
     """
 
     id: str
@@ -72,6 +75,7 @@ class Effect:
     n: int | None
     p_holm: float | None
     verdict: str
+    unit: str | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Evidence:
         return by_name
 
 
-def rate_of(cell: Cell, field: str) -> tuple[float, float, float] | None:
+def rate_of(cell: Cell, field: str) -> tuple[float, float | None, float | None] | None:
     """One rate of a cell with its 95% interval, (value, low, high); None where it was not measured.
 
     A false-positive rate stands in a cell without its interval, but with what makes one: Wilson's,

@@ -173,6 +173,7 @@ def _effect(row: BiasComparison) -> Effect:
         n=row.n,
         p_holm=row.p_holm,
         verdict=row.verdict,
+        unit="of the measure" if row.effect is None else None,
     )
 
 
