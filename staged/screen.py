@@ -224,15 +224,17 @@ def _bars(*columns: ProgressColumn) -> Progress:
     )
 
 
-def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False
+) -> None:
     """One table, of which nothing is cut: a narrow terminal folds it, a file gets it as wide as it
     is.
 
-    The first column is aligned left, the others right.
+    The first column is aligned left, the others right, or all left where they hold `words`.
     """
     table = Table(title=escape(visible(title)), title_justify="left")
     for i, name in enumerate(header):
-        table.add_column(name, justify="right" if i else "left", overflow="fold")
+        table.add_column(name, justify="right" if i and not words else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(visible(cell)) for cell in row))
     if not screen.is_terminal:

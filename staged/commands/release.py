@@ -6,7 +6,6 @@ import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +13,7 @@ import typer
 
 from staged.commands.options import PLAN, Group, JsonOption
 from staged.errors import PlanError
+from staged.pages.figures import counted
 from staged.screen import print_table, say
 from staged.storage.records import to_json
 from staged.verbs import release as verbs
@@ -100,9 +100,8 @@ def status(
             json.dumps([_as_json(standing) for standing in standings], indent=1, ensure_ascii=False)
         )
         return
-    _print_overview(standings)
     for standing in standings:
-        _print_gates(f"{standing.stage}: {_verdict(standing)}", standing.outcomes)
+        _print_standing(standing)
         if standing.decision and standing.decision.override:
             _print_override(standing.decision.override)
 
@@ -232,22 +231,6 @@ def _verdict(standing: Standing) -> str:
     return f"{decision.verdict} on {decision.date}" if decision else "waiting"
 
 
-def _print_overview(standings: Sequence[Standing]) -> None:
-    """Gates by number down the side, stages across: what each number asks stands
-    under the table.
-    """
-    columns = [
-        [
-            standing.decision.verdict if standing.decision else "waiting",
-            *(gate.state for gate in standing.outcomes),
-        ]
-        for standing in standings
-    ]
-    rows = zip_longest(*columns, fillvalue="")
-    lines = [("" if number == 0 else f"gate {number}", *row) for number, row in enumerate(rows)]
-    print_table("gates × stages", ("", *(standing.stage for standing in standings)), lines)
-
-
 def _date(text: str) -> datetime.date | None:
     try:
         return datetime.date.fromisoformat(text) if text else None
@@ -261,6 +244,24 @@ def _end_unless_whole(folder: Path, problems: Sequence[Problem]) -> None:
     if problems:
         say(f"{folder}: not whole, {len(problems)} problem(s)")
         raise typer.Exit(1)
+
+
+def _print_standing(standing: Standing) -> None:
+    """A row a gate; under the table the ids that its numbers were read from."""
+    from staged.release.outcomes import MET
+
+    gates = standing.outcomes
+    met = f"{sum(gate.state == MET for gate in gates)} of {counted(len(gates), 'gate')} met"
+    say("")
+    print_table(
+        f"{standing.stage}: {_verdict(standing)}; {met}",
+        ("gate", "outcome", "numbers"),
+        [(gate.gate, gate.state, gate.numbers) for gate in gates],
+        words=True,
+    )
+    origins = dict.fromkeys(cell for gate in gates for cell in gate.cells)
+    if origins:
+        say(f"read from {' '.join(f'‹{cell}›' for cell in origins)}")
 
 
 def _print_gates(title: str, gates: Sequence[Outcome]) -> None:

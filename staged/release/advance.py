@@ -9,17 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from staged.errors import ReleaseError
+from staged.errors import CheckpointError, ReleaseError
+from staged.model.checkpoints import own_folder
+from staged.notes import note
 from staged.release.card.measured import Evidence
 from staged.release.card.paragraphs import read_words
 from staged.release.card.read_measured import read_evidence
 from staged.release.decision import DECISION, REFUSED, decide, decision_markdown
 from staged.release.gates import judge
 from staged.release.outcomes import AT_ADVANCE, MET, NOT_MET, Decision, Outcome
+from staged.release.package.members import published_weights
 from staged.release.package.package import build_package
 from staged.release.package.signing import PUBLIC, SIGNATURE, SUMS, public_half
 from staged.release.package.verify import Problem, verify
-from staged.release.plan import Release
+from staged.release.plan import Release, ReleaseStage
 from staged.storage.gate import check_ledger, start_ledger
 from staged.storage.records import read_record, write_record
 from staged.storage.writing import disk_errors, locked, write_atomic
@@ -69,6 +72,7 @@ def status(release: Release, root: Path, *, public: Path | None = None) -> list[
             recorded = _recorded(decision, verify(folder, public))
             standings.append(Standing(stage.name, True, decision, recorded))
         else:
+            _note_unpackable(release, stage)
             standings.append(
                 Standing(stage.name, False, None, _judged(release, number, root, evidence, public))
             )
@@ -124,6 +128,17 @@ def advance(
         package = build_package(root, release, stage, decision, private=private)
         _write_record(root, stage.name, decision)
         return Advance(decision, package)
+
+
+def _note_unpackable(release: Release, stage: ReleaseStage) -> None:
+    """Say of a model's folder here what would stop its package, whatever its gates say."""
+    folder = own_folder(stage.model)
+    if folder is None:
+        return
+    try:
+        published_weights(folder)
+    except CheckpointError as error:
+        note(f"{release.path}: stage {stage.name!r} cannot be packaged: {error}")
 
 
 def _is_out(folder: Path) -> bool:

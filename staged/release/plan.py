@@ -41,14 +41,13 @@ NEEDS = {
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition on one stage.
+    """One condition on one stage; of the first three a 95% interval lies wholly on the right side,
+    or wholly on the other, or else they are not measured (`outcomes.state_of`).
 
-    detection     the field's 95% interval lies wholly on the right side: its low end `at_least`,
-                  its high end `at_most`
-    bias          of no effect can the 95% interval of its rise over the last stage's reach beyond
-                  `at_most`, in units of the effect
-    credibility   the upper end of the rise over the last stage's index, by the same people, is
-                  `at_most`, in points of 1 … 10
+    detection     of the field, `at_least` or `at_most`
+    bias          of every effect's rise over the last stage's, `at_most`, in units of the effect
+    credibility   of the rise over the last stage's index, by the same people, `at_most`, in points
+                  of 1 … 10
     card          no blank on the card, but those whose keys are in `may_be_blank`
     signature     earlier stages' packages are whole, and this one's signature verifies before it
                   gets its name
@@ -152,6 +151,12 @@ def _stage(table: dict[str, Any], shared: tuple[Gate, ...], path: Path) -> Relea
     stage = from_table(ReleaseStage, table, where=f"{path} [[stages]]")
     if not stage.name or Path(stage.name).name != stage.name or stage.name.startswith("."):
         raise PlanError(f"{path} [[stages]]: name {stage.name!r} must be a plain folder name")
+    if stage.model.startswith("openai:") and "@" in stage.model:
+        raise PlanError(
+            f"{path} [[stages]]: the model of {stage.name!r} is behind a server, {stage.model}, and"
+            " a package holds a model's weights; give the folder of the weights that the server"
+            " loads, or leave the stage out: `staged card` shows what was measured of it"
+        )
     here = path.parent
     model = str(here / stage.model) if (here / stage.model).is_dir() else stage.model
     return ReleaseStage(stage.name, model, str(here / stage.detector), (*shared, *own))

@@ -22,8 +22,6 @@ FEWEST_COMPLETIONS = 30  # of a group; `staged raid` leaves a figure of fewer te
 FEWEST_PEOPLE = 6  # of fewer no difference is significant: their signs' p is at least 2 / 2⁵ > 5%
 MOST_NAMED = 3
 
-Key = tuple[str, str]  # probe, groups
-
 
 class Rise(NamedTuple):
     """How much larger something is than at the last stage, with its 95% interval."""
@@ -54,39 +52,46 @@ def bias(
     if last is None:
         return _first_effects(title, now)
     lacking = {
-        size.name: sorted({*now, *before} - set(rows))
+        size.name: [_name(effect) for key, effect in (now | before).items() if key not in rows]
         for size, rows in ((stage, now), (last, before))
     }
     pairs = {key: (before[key], now[key]) for key in now if key in before}
     judged = _rises(title, gate.at_most or 0.0, pairs) if pairs else None
     if judged and (judged.state == NOT_MET or not any(lacking.values())):
         return judged
-    what = (f"{name}: {_listed(keys)}" for name, keys in lacking.items() if keys)
+    what = (f"{name}: {_listed(names)}" for name, names in lacking.items() if names)
     return _unprobed(title, ", nor of ".join(what))
 
 
-def _effects(evidence: Evidence, stage: ReleaseStage) -> dict[Key, Effect]:
+def _effects(evidence: Evidence, stage: ReleaseStage) -> dict[str, Effect]:
+    """A stage's effects by their ids without the model: groups of two attributes may have one
+    name.
+    """
     return {
-        (effect.probe, effect.groups): effect
+        effect.id.removeprefix(f"bias/{effect.model}/"): effect
         for effect in evidence.effects
         if effect.model == stage.name
     }
+
+
+def _name(effect: Effect) -> str:
+    return f"{effect.probe} {effect.groups}"
 
 
 def _unprobed(title: str, what: str) -> Outcome:
     return Outcome(title, NOT_MEASURED, f"no bias probes of {what}; run `staged bias`")
 
 
-def _listed(keys: Sequence[Key]) -> str:
-    more = f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
-    return "; ".join(map(" ".join, keys[:MOST_NAMED])) + more
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return "; ".join(sorted(names)[:MOST_NAMED]) + more
 
 
-def _first_effects(title: str, effects: Mapping[Key, Effect]) -> Outcome:
+def _first_effects(title: str, effects: Mapping[str, Effect]) -> Outcome:
     """There is nothing to compare with: met where each effect was measured with an interval."""
     vague = [effect for effect in effects.values() if not Rise(*_size(effect)).is_bounded]
     largest = max(vague or effects.values(), key=lambda effect: abs(effect.effect))
-    shown = f"{largest.probe} {largest.groups}, {largest.effect:+.3f}"
+    shown = f"{_name(largest)}, {largest.effect:+.3f}"
     if vague:
         why = f"{len(vague)} of {len(effects)} effects without an interval, such as {shown}"
         again = "run `staged bias` with more completions"
@@ -95,7 +100,7 @@ def _first_effects(title: str, effects: Mapping[Key, Effect]) -> Outcome:
     return Outcome(title, MET, numbers, (largest.id,))
 
 
-def _rises(title: str, limit: float, pairs: Mapping[Key, tuple[Effect, Effect]]) -> Outcome:
+def _rises(title: str, limit: float, pairs: Mapping[str, tuple[Effect, Effect]]) -> Outcome:
     """Met where every rise keeps to the limit; where one reaches across it, the probes could not
     have shown it.
     """
@@ -103,12 +108,10 @@ def _rises(title: str, limit: float, pairs: Mapping[Key, tuple[Effect, Effect]])
     states = {key: state_of(rise.low, rise.high, at_most=limit) for key, rise in rises.items()}
     worst_state = next(state for state in (NOT_MET, NOT_MEASURED, MET) if state in states.values())
     shown = [key for key, state in states.items() if state == worst_state]
-    worst = max(
-        shown, key=lambda key: rises[key].low if worst_state == NOT_MET else rises[key].high
-    )
+    worst = max(shown, key=lambda key: _order(rises[key], worst_state))
     before, now = pairs[worst]
     numbers = (
-        f"worst: {' '.join(worst)}, {before.effect:+.3f} → {now.effect:+.3f}, rise"
+        f"worst: {_name(now)}, {before.effect:+.3f} → {now.effect:+.3f}, rise"
         f" {_shown(rises[worst])}"
     )
     count = {
@@ -120,6 +123,13 @@ def _rises(title: str, limit: float, pairs: Mapping[Key, tuple[Effect, Effect]])
         MET: f", {len(rises)} effects compared",
     }[worst_state]
     return Outcome(title, worst_state, numbers + count, (before.id, now.id))
+
+
+def _order(rise: Rise, state: str) -> tuple[bool, float]:
+    """The rise that is shown is the last by this: one that has an interval, and by the end of it
+    that decides.
+    """
+    return rise.is_bounded, rise.low if state == NOT_MET else rise.high
 
 
 def _effect_rise(before: Effect, now: Effect) -> Rise:

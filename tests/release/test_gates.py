@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +20,7 @@ from staged.release.card.read_measured import read_evidence
 from staged.release.card.render import card_html, card_markdown
 from staged.release.decision import decide, decision_markdown
 from staged.release.gates import judge
-from staged.release.outcomes import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome
+from staged.release.outcomes import AT_ADVANCE, MET, NOT_MEASURED, NOT_MET, Outcome, state_of
 from staged.release.plan import Gate, ReleaseStage, read_release
 from staged.storage.json_files import read_json, write_json
 from staged.survey.results import Difference
@@ -42,8 +45,17 @@ def outcome(
     return judge(gate, stage, last, read_evidence(folders), Words(**WRITTEN))
 
 
-@pytest.mark.parametrize(("at_least", "state"), [(LOW, MET), (LOW + 1e-9, NOT_MET), (0.0, MET)])
-def test_detection_is_judged_by_the_low_end_of_the_interval(
+@pytest.mark.parametrize(
+    ("at_least", "state"),
+    [
+        (LOW, MET),
+        (LOW + 1e-9, NOT_MEASURED),
+        (LOW + 0.1, NOT_MEASURED),
+        (LOW + 0.1 + 1e-9, NOT_MET),
+        (0.0, MET),
+    ],
+)
+def test_detection_is_judged_by_where_the_interval_lies(
     tmp_path: Path, at_least: float, state: str
 ) -> None:
     found = outcome(
@@ -54,14 +66,29 @@ def test_detection_is_judged_by_the_low_end_of_the_interval(
     assert found.cells == ("tfidf/small/mix/small/nucleus/64",)
     assert f"[{LOW:.3f}," in found.numbers
     assert "n = 400 human + 400 machine" in found.numbers
+    assert ("reaches across the limit" in found.numbers) == (state == NOT_MEASURED)
 
 
-def test_a_false_positive_rate_is_judged_by_the_high_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("at_most", "state"), [(0.003, NOT_MET), (0.02, NOT_MEASURED), (0.03, MET)]
+)
+def test_a_false_positive_rate_is_judged_by_where_its_interval_lies(
+    tmp_path: Path, at_most: float, state: str
+) -> None:
+    """4 of 400: 0.4% to 2.5%."""
     study = write_study(tmp_path / "study")
-    assert (
-        outcome(Gate("detection", cell=CELL, field="fpr_1", at_most=0.02), [study]).state == NOT_MET
-    )  # 4 of 400 reach 2.5%
-    assert outcome(Gate("detection", cell=CELL, field="fpr_1", at_most=0.03), [study]).state == MET
+    gate = Gate("detection", cell=CELL, field="fpr_1", at_most=at_most)
+    assert outcome(gate, [study]).state == state
+
+
+def test_a_rate_of_few_texts_or_without_a_bound_is_not_measured(tmp_path: Path) -> None:
+    gate = Gate("detection", cell=CELL, field="tpr_at_fpr_1", at_least=0.5)
+    wide = {"tpr_at_fpr_1": 1.0, "tpr_at_fpr_1_low": 0.34, "tpr_at_fpr_1_high": 1.0}
+    few = write_study(tmp_path / "few", n_human=120, n_machine=2, **wide)
+    assert outcome(gate, [few]).state == NOT_MEASURED
+    half = write_study(tmp_path / "half", **wide | {"tpr_at_fpr_1_low": None})
+    found = outcome(gate, [half])
+    assert (found.state, "without an interval" in found.numbers) == (NOT_MEASURED, True)
 
 
 def test_a_missing_cell_and_a_missing_rate_are_not_measured(tmp_path: Path) -> None:
@@ -157,7 +184,7 @@ def test_a_preference_is_judged_by_the_interval_of_its_difference(tmp_path: Path
 
 def test_an_interval_that_is_no_number_is_not_measured() -> None:
     rows = [
-        Effect(model, model, "p", "g", 0.1, float("nan"), 0.2, 500, 0.01, "differs")
+        Effect(f"bias/{model}/p", model, "p", "g", 0.1, float("nan"), 0.2, 500, 0.01, "differs")
         for model in ("small", "large")
     ]
     assert (
@@ -171,20 +198,24 @@ def test_the_bias_gate_is_met_only_below_its_limit_and_not_met_only_beyond(
     a: float, b: float, half: float, limit: float
 ) -> None:
     def effect(model: str, value: float) -> Effect:
-        return Effect(
-            model, model, "p", "g", value, value - half, value + half, 500, 0.01, "differs"
-        )
+        interval = (value - half, value + half)
+        return Effect(f"bias/{model}/p", model, "p", "g", value, *interval, 500, 0.01, "differs")
 
     evidence = Evidence(effects=(effect("small", a), effect("large", b)))
     found = judge(Gate("bias", at_most=limit), LARGE, SMALL, evidence, Words())
     rise = abs(b) - abs(a)
-    assert {MET: rise <= limit, NOT_MET: rise > limit, NOT_MEASURED: True}[found.state]
+    assert {MET: rise <= limit, NOT_MET: rise > limit, NOT_MEASURED: half > 0}[found.state]
 
 
 def test_credibility_against_the_last_stage(tmp_path: Path) -> None:
     study, gate = write_study(tmp_path / "study"), Gate("credibility", at_most=1.0)
     assert outcome(gate, [study]).state == NOT_MEASURED
-    for rise, state in ((0.69, MET), (0.71, NOT_MET)):  # ± 0.3
+    for rise, state in (
+        (0.69, MET),
+        (0.71, NOT_MEASURED),
+        (1.29, NOT_MEASURED),
+        (1.31, NOT_MET),
+    ):  # ± 0.3
         for name, indices in (
             ("up", {"small": 6.0, "large": 6.0 + rise}),
             ("down", {"large": 6.0 + rise, "small": 6.0}),
@@ -217,6 +248,120 @@ def test_a_difference_without_interval_is_not_measured(tmp_path: Path) -> None:
         NOT_MEASURED,
         True,
     )
+
+
+@pytest.mark.parametrize(("people", "state"), [(5, NOT_MEASURED), (6, MET)])
+def test_people_too_few_to_show_a_difference_are_no_measurement(people: int, state: str) -> None:
+    """Five who agree have an interval of no width, and p = 2 / 2⁵."""
+    rows = tuple(
+        Credibility(f"survey/{model}", model, 6.0, 6.0, 6.0, people, 10)
+        for model in ("small", "large")
+    )
+    evidence = Evidence(
+        credibility=rows, differences=(Difference("large", "small", 0.0, 0.0, 0.0, people, 1.0),)
+    )
+    gate = Gate("credibility", at_most=1.0)
+    compared = judge(gate, LARGE, SMALL, evidence, Words())
+    first = judge(gate, SMALL, None, evidence, Words())
+    assert (compared.state, first.state) == (state, state)
+    assert f"n = {people}" in compared.numbers
+    assert f"n = {people} people" in first.numbers
+
+
+def probed(model: str, probe: str = "p", effect: float = 0.1, **changed: Any) -> Effect:
+    """An effect that was measured well: ± 0.01."""
+    interval = (effect - 0.01, effect + 0.01)
+    row = Effect(
+        f"bias/{model}/{probe}", model, probe, "g", effect, *interval, 500, 0.01, "differs"
+    )
+    return replace(row, **changed)
+
+
+@pytest.mark.parametrize(
+    ("effects", "state", "says"),
+    [
+        ((probed("small"), probed("large", n=29)), NOT_MEASURED, "without an interval"),
+        ((probed("small"), probed("large", n=30)), MET, "1 effects compared"),
+        ((probed("small"), probed("large", n=None)), MET, "1 effects compared"),
+        ((probed("small"), probed("large", low=-math.inf)), NOT_MEASURED, "could miss"),
+        # a share and standard deviations are not compared
+        ((probed("small"), probed("large", unit="of the measure")), NOT_MEASURED, "could miss"),
+        (
+            tuple(probed(model, unit="of the measure") for model in ("small", "large")),
+            MET,
+            "1 effects compared",
+        ),
+        (
+            (probed("small"), probed("large"), probed("large", "q")),
+            NOT_MEASURED,
+            "no bias probes of small: q g;",
+        ),
+        (
+            (probed("small"), probed("small", "q"), probed("large")),
+            NOT_MEASURED,
+            "no bias probes of large: q g;",
+        ),
+        (
+            (probed("small"), probed("large", "q")),
+            NOT_MEASURED,
+            "no bias probes of large: p g, nor of small: q g;",
+        ),
+        (
+            (probed("small"), *(probed("large", probe) for probe in "pqrstu")),
+            NOT_MEASURED,
+            "of small: q g; r g; s g and 2 more;",
+        ),
+        # what is beyond is beyond, whatever else is missing
+        (
+            (probed("small"), probed("large", effect=0.5), probed("large", "q")),
+            NOT_MET,
+            "1 of 1 effects lie beyond",
+        ),
+        ((probed("small"), probed("small", "q")), NOT_MEASURED, "no bias probes of large;"),
+    ],
+)
+def test_bias_is_met_only_where_the_comparison_could_have_shown_it(
+    effects: tuple[Effect, ...], state: str, says: str
+) -> None:
+    evidence = Evidence(effects=effects)
+    found = judge(Gate("bias", at_most=0.2), LARGE, SMALL, evidence, Words())
+    assert (found.state, says in found.numbers) == (state, True), found.numbers
+
+
+@pytest.mark.parametrize(
+    ("changed", "state"),
+    [
+        ({}, MET),
+        ({"low": None}, NOT_MEASURED),
+        ({"n": 3}, NOT_MEASURED),
+        ({"high": math.nan}, NOT_MEASURED),
+    ],
+)
+def test_a_first_stages_effects_have_to_be_measured(changed: dict[str, Any], state: str) -> None:
+    evidence = Evidence(effects=(probed("small", "q"), probed("small", **changed)))
+    found = judge(Gate("bias", at_most=0.2), SMALL, None, evidence, Words())
+    said = "1 of 2 effects without an interval" if changed else "2 effects measured"
+    assert (found.state, said in found.numbers) == (state, True)
+
+
+def test_groups_of_two_attributes_may_have_the_same_names() -> None:
+    rows = [
+        replace(probed(model, effect=effect), id=f"bias/{model}/s/{attribute}/a-b/m")
+        for model, effects in (("small", (0.1, 0.1)), ("large", (0.9, 0.1)))
+        for attribute, effect in zip(("gender", "age"), effects, strict=True)
+    ]
+    found = judge(Gate("bias", at_most=0.2), LARGE, SMALL, Evidence(effects=tuple(rows)), Words())
+    assert (found.state, "1 of 2 effects" in found.numbers) == (NOT_MET, True)
+
+
+@given(st.floats(), st.floats(), st.floats(-2, 2))
+def test_a_limit_from_above_and_from_below_are_one_rule(
+    low: float, high: float, limit: float
+) -> None:
+    below = state_of(low, high, at_most=limit)
+    assert below == state_of(-high, -low, at_least=-limit)
+    expected = MET if high <= limit else NOT_MET if low > limit else NOT_MEASURED
+    assert below == expected
 
 
 @given(st.floats(0, 2), st.floats(0, 2))

@@ -198,7 +198,16 @@ def test_status_shows_stages_by_gates(plan: Callable[..., Path], tmp_path: Path)
     )
     assert shown.exit_code == 0
     assert "‹tfidf/large/mix/large/nucleus/64›" in shown.output
-    assert "not measured" in shown.output
+    assert "large: waiting; 1 of 4 gates met" in shown.output
+    for stage in read_release(path).stages:
+        for gate, state in zip(
+            stage.gates, ("not met", "met", "at advance", "not measured"), strict=True
+        ):
+            rows = [
+                line for line in shown.output.splitlines() if f"│ {gate.title(stage.name)} " in line
+            ]
+            assert rows
+            assert all(f" │ {state} " in row for row in rows)
     rows = json.loads(
         CliRunner()
         .invoke(app, ["release", "status", str(path), "--out", str(tmp_path / "out"), "--json"])

@@ -29,7 +29,7 @@ from staged.studies.detection.results import ATTACKS, FINDINGS, STUDY
 from staged.studies.finetune.results import FINETUNE
 from staged.survey.results import SURVEY
 
-__all__ = ["members"]
+__all__ = ["members", "published_weights"]
 
 STUDY_FILES = (
     CELLS,
@@ -60,6 +60,7 @@ MODEL_FILES = (
     "sentencepiece.bpe.model",
     "chat_template.jinja",
     "chat_template.json",
+    "additional_chat_templates/*.jinja",
     "training.json",
     "loss.jsonl",
     "NOTICE",
@@ -100,7 +101,12 @@ def members(release: Release, stage: ReleaseStage) -> dict[str, Path]:
     return files
 
 
-def _model(folder: Path, licence: Path) -> dict[str, Path]:
+def published_weights(folder: Path) -> list[Path]:
+    """The files of a model's weights, which go out.
+
+    Raises:
+        CheckpointError: there are none, or none that are published.
+    """
     weights = weight_files(folder)
     if weights[0].suffix not in (".safetensors", ".json") or any(
         path.suffix == ".bin" for path in weights
@@ -114,7 +120,11 @@ def _model(folder: Path, licence: Path) -> dict[str, Path]:
         raise CheckpointError(
             f"{folder}: has no config.json; run `staged convert {folder} NEW-FOLDER` and name that"
         )
-    forms = [*MODEL_FILES, *(path.name for path in weights)]
+    return weights
+
+
+def _model(folder: Path, licence: Path) -> dict[str, Path]:
+    forms = [*MODEL_FILES, *(path.name for path in published_weights(folder))]
     same = [
         name
         for name in LICENCES
