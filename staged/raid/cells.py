@@ -83,8 +83,8 @@ def eligible_rows(rows: Rows, conditions: Conditions) -> np.ndarray:
     if not eligible.any():
         terms = ", ".join(f"{name} = {' or '.join(values)}" for name, values in wanted.items())
         raise CorpusError(
-            f"{rows.path}: no human row (model = human) with {terms}; thresholds need human texts"
-            " to be chosen on"
+            f"{rows.path}: no human row (model = human, or label = human) with {terms}; thresholds"
+            " need human texts to be chosen on"
         )
     return eligible
 

@@ -34,6 +34,7 @@ from staged.raid.cells import (
     choose_cuts,
     eligible_rows,
 )
+from staged.raid.form import LABEL
 from staged.raid.leaderboard import raid_results
 from staged.raid.results import (
     EVALUATION,
@@ -43,6 +44,7 @@ from staged.raid.results import (
     RaidResult,
     RaidScores,
     ReportedSide,
+    TakenLabels,
     Threshold,
 )
 from staged.raid.rows import Rows, read_rows
@@ -64,8 +66,8 @@ from staged.storage.writing import disk_errors, locked
 KIND = "detector's evaluation"  # what the folder is called
 WRITTEN = (IDENTITY, SCORED, PREDICTIONS, RAID_RESULTS, EVALUATION)
 UNLABELLED = (
-    "the file has no labels (RAID's test set): it was scored, and nothing can be measured on it"
-    " here"
+    "the file has no labels (RAID's test set has none): it was scored, and nothing can be measured"
+    " on it here"
 )
 
 
@@ -129,7 +131,7 @@ def evaluate_raid(
     device = chosen_device(device)
     if bool(detector) == bool(predicted):
         raise PlanError(
-            "raid: give --detector NAME (detector= in Python) to score the texts, or"
+            "give --detector NAME (detector= in Python) to score the texts, or"
             " --predictions FILE.json (predictions=) with their scores"
         )
     for name in WRITTEN:
@@ -162,7 +164,7 @@ def _measurable(path: Path, settings: RaidSettings, predicted: Path | None) -> R
     if predicted and not rows.labelled:
         raise PlanError(
             f"{path}: has no labels, so these predictions cannot be measured on it; give a file"
-            " with RAID's label columns"
+            " with a column 'label' (human or machine), or RAID's label columns"
         )
     if rows.labelled:
         _split(rows, settings)
@@ -218,7 +220,24 @@ def _measure(
         calibration=_calibration(rows, scores, eligible & side, cuts),
         reported=ReportedSide(int(reported.human.sum()), int(reported.machine.sum())),
         cells=tuple(reported.cells()),
+        taken=_taken(rows),
     )
+
+
+def _taken(rows: Rows) -> TakenLabels | None:
+    """What each label was taken as; None of a file whose rows name models, as RAID's do."""
+    if LABEL not in rows.columns:
+        return None
+    label, human = rows.columns[LABEL], rows.human
+    counts = {
+        who: np.bincount(label.codes[of], minlength=len(label.values))
+        for who, of in (("human", human), ("machine", ~human))
+    }
+    taken = {
+        who: {value: int(n) for value, n in zip(label.values, numbers, strict=True) if n}
+        for who, numbers in counts.items()
+    }
+    return TakenLabels(rows.spelled.get("generation"), rows.spelled[LABEL], **taken)
 
 
 def _split(rows: Rows, settings: RaidSettings) -> tuple[np.ndarray, np.ndarray]:

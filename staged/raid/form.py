@@ -2,8 +2,8 @@
 that anyone can write.
 
 text or generation    the text
-label                 human or machine, 0 or 1, false or true; a model's name stands in `model`,
-                      where there is that column
+label                 human or machine, as `WRITTEN_BY` spells them; a model's name stands in
+                      `model`, where there is that column
 id                    else the row's number
 source_id or source   rows that depend on each other; else each row is its own source
 domain, model, decoding, repetition_penalty, attack     where they are there, as in RAID; else one
@@ -36,9 +36,27 @@ USUAL = {
     "attack": UNATTACKED,
 }
 WRITTEN_BY = {
-    "human": ("human", "0", "0.0", "false", "real"),
-    "machine": ("machine", "1", "1.0", "true", "fake", "generated", "ai"),
+    "human": ("human", "human-written", "0", "0.0", "false", "real"),
+    "machine": (
+        *("machine", "machine-generated", "1", "1.0", "true", "fake", "generated"),
+        *("ai", "ai-generated", "llm"),
+    ),
 }
+# names under which others have them: said, never guessed, as each may also mean another thing
+LIKE = {
+    "text": (
+        *("content", "body", "generated_text", "texts", "document", "essay", "article", "passage"),
+        *("answer", "response", "completion", "output", "sentence"),
+    ),
+    LABEL: (
+        *("labels", "class", "target", "is_ai", "is_generated", "is_machine", "generated", "ai"),
+        *("written_by", "author", "type", "category", "source"),
+    ),
+}
+LOOKED_FOR = (
+    "of texts of your own 'text' (or 'generation') and 'label' (human or machine), of RAID's id,"
+    f" generation, {', '.join(LABEL_COLUMNS)}"
+)
 Block = dict[str, pa.Array]
 
 
@@ -60,8 +78,9 @@ class Form:
         """The label columns that rows have in the end; none where the file does not say who wrote
         its texts.
         """
-        whole = LABEL in self.columns or set(LABEL_COLUMNS) <= set(self.columns)
-        return tuple(dict.fromkeys((*LABEL_COLUMNS, *self.also))) if whole else ()
+        own = (LABEL,) if LABEL in self.columns else ()
+        whole = own or set(LABEL_COLUMNS) <= set(self.columns)
+        return tuple(dict.fromkeys((*LABEL_COLUMNS, *own, *self.also))) if whole else ()
 
     @property
     def read(self) -> list[str]:
@@ -93,7 +112,7 @@ class Form:
         columns["source_id"] = _filled(columns.get("source_id"), own_source)
         for name, usual in USUAL.items():
             columns[name] = _filled(columns.get(name), pa.array([usual] * rows, pa.string()))
-        columns["model"] = _written_by(path, columns.pop(LABEL), columns["model"], first)
+        columns["model"] = _written_by(path, columns[LABEL], columns["model"], first)
         return columns
 
 
@@ -104,13 +123,15 @@ def _filled(column: pa.Array | None, usual: pa.Array) -> pa.Array:
 def _written_by(path: Path, labels: pa.Array, models: pa.Array, first: int) -> pa.Array:
     """The rows' models, `human` where the label says so."""
     plain = pc.utf8_lower(pc.utf8_trim_whitespace(labels))
+    plain = pc.replace_substring_regex(plain, "[ _]", "-")
     human, machine = (
         pc.is_in(plain, value_set=pa.array(WRITTEN_BY[who])) for who in ("human", "machine")
     )
     if (at := pc.index(pc.or_(human, machine), False).as_py()) >= 0:
         raise CorpusError(
             f"{path}, row {first + at + 1}: label {labels[at].as_py()!r} says neither human nor"
-            " machine; write human or 0, machine or 1, and a model's name into a column 'model'"
+            " machine; write human or 0, machine or 1, and a model's name into a column 'model';"
+            f" {_spellings()}"
         )
     of_people = pc.is_in(models, value_set=pa.array([HUMAN_MODEL, USUAL["model"]]))
     wrong = pc.or_(
@@ -122,6 +143,10 @@ def _written_by(path: Path, labels: pa.Array, models: pa.Array, first: int) -> p
             f" {models[at].as_py()!r}; make them agree"
         )
     return pc.if_else(human, HUMAN_MODEL, models)
+
+
+def _spellings() -> str:
+    return "; ".join(f"{who} is also {', '.join(WRITTEN_BY[who][1:])}" for who in WRITTEN_BY)
 
 
 def form_of(
@@ -143,12 +168,13 @@ def form_of(
         if called:
             columns[name] = spelled[called[0]]
     of_raid = [name for name in LABEL_COLUMNS if name in spelled]
-    if len(of_raid) == len(LABEL_COLUMNS) or LABEL not in columns:
+    if len(of_raid) == len(LABEL_COLUMNS):
         columns.pop(LABEL, None)
-        numbered = "text" in spelled and not of_raid and "generation" not in spelled
-        _require(path, names, columns, [] if numbered else ["id"], LABEL_COLUMNS if of_raid else ())
+    wanted = _wanted(spelled, of_raid)
     if texts:
-        _require(path, names, columns, ["generation"] if of_raid else ["text"])
+        wanted.append("generation" if of_raid else "text")
+    _require(path, names, columns, wanted)
+    _refuse_doubles(path, names, columns)
     if not of_raid and LABEL not in columns:
         return Form({name: columns[name] for name in ("id", "generation") if name in columns})
     kept = tuple(name for name in also if name not in LABEL_COLUMNS)
@@ -161,22 +187,57 @@ def form_of(
     return Form(columns, kept)
 
 
+def _wanted(spelled: Mapping[str, str], of_raid: Sequence[str]) -> list[str]:
+    """The columns beside the text that this file has to have, going by what it has."""
+    if len(of_raid) == len(LABEL_COLUMNS):
+        return ["id"]
+    if LABEL in spelled:
+        return []
+    if "generation" in spelled or (of_raid and "text" not in spelled):
+        return ["id", *(LABEL_COLUMNS if of_raid else ())]
+    return ["text", *([LABEL] if of_raid else [])]  # without a label it is only scored
+
+
 def _require(
-    path: Path, names: Sequence[str], columns: Mapping[str, str], *wanted: Sequence[str]
+    path: Path, names: Sequence[str], columns: Mapping[str, str], wanted: Sequence[str]
 ) -> None:
     """Refuse a file that is neither RAID's nor texts with labels."""
-    lacking = [
-        name
-        for group in wanted
-        for name in group
-        if ("generation" if name == "text" else name) not in columns
-    ]
+    lacking = [name for name in wanted if ("generation" if name == "text" else name) not in columns]
     if lacking:
         unparted = len(names) == 1 and any(sign in names[0] for sign in ";\t")
-        hint = ", which are to be parted by commas" if unparted else ""
+        hint = ", which are to be parted by commas (.csv) or tabs (.tsv)" if unparted else ""
         raise CorpusError(
             f"{path}: column {lacking[0]!r} is missing; its columns are"
-            f" {', '.join(map(repr, names))}{hint};"
-            " texts of your own need 'text' and 'label' (human or machine), RAID's columns are id,"
-            f" generation, {', '.join(LABEL_COLUMNS)}"
+            f" {', '.join(map(repr, names))}{hint}; looked for {LOOKED_FOR}"
+            f"{renaming(names, columns)}"
         )
+
+
+def renaming(names: Sequence[str], columns: Mapping[str, str]) -> str:
+    """What to call columns that may hold what the file lacks: a clause of an error, or nothing."""
+    advice = []
+    for wanted, key in (("text", "generation"), (LABEL, LABEL)):
+        like = [name for name in names if name.strip().lower() in LIKE[wanted]]
+        if key not in columns and like:
+            advice.append(f"if {like[0]!r} is it, call it {wanted!r}")
+    return f"; {', and '.join(advice)}" if advice else ""
+
+
+def _refuse_doubles(path: Path, names: Sequence[str], columns: Mapping[str, str]) -> None:
+    """Refuse what two columns may hold."""
+    calls = {"generation": ("generation", "text")} if LABEL in columns else {}
+    for name in columns:
+        may = [
+            column
+            for column in names
+            if column.strip().lower() in calls.get(name, (columns[name].strip().lower(),))
+        ]
+        if len(may) > 1:
+            raise CorpusError(
+                f"{path}: {' and '.join(map(repr, may))} may both hold the {_what(name)}; leave out"
+                " or rename those that do not"
+            )
+
+
+def _what(name: str) -> str:
+    return "text" if name == "generation" else name

@@ -135,6 +135,21 @@ class Prediction:
     score: float | None
 
 
+@dataclass(frozen=True)
+class TakenLabels:
+    """What the labels of texts of one's own were taken as.
+
+    Attributes:
+        text, label: names of the columns; no text where scores were given.
+        human, machine: label as it is written → rows.
+    """
+
+    text: str | None
+    label: str
+    human: dict[str, int]
+    machine: dict[str, int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RaidResult:
     """`evaluation.json`: what is measured on a file of labelled texts.
@@ -142,6 +157,7 @@ class RaidResult:
     Attributes:
         file: its name; `detector` or `predictions`: whose scores, or the name of a file of them.
         cells: over everything, then by domain, model, decoding, repetition penalty and attack.
+        taken: of texts of one's own.
     """
 
     file: str
@@ -153,6 +169,7 @@ class RaidResult:
     calibration: CalibrationSide
     reported: ReportedSide
     cells: tuple[RaidCell, ...]
+    taken: TakenLabels | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,5 @@
-"""Rows of a file of labelled texts: .csv, .csv.gz, .jsonl or .parquet, read a block at a time,
-without its texts or only them.
+"""Rows of a file of labelled texts: .csv, .tsv, .jsonl or .parquet, read a block at a time, without
+its texts or only them.
 
 RAID's train.csv holds 11 GB, nearly all of it text. What decides a figure (ids, sources, labels) is
 read first and kept as codes; texts are read a second time, in order, when they are scored.
@@ -12,7 +12,7 @@ Format    https://github.com/liamdugan/raid, Dugan et al. 2024: id, adv_source_i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -38,7 +38,9 @@ __all__ = [
     "texts_in_blocks",
 ]
 
-SUFFIXES = (".csv", ".csv.gz", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".ndjson", ".parquet")
+LINES = (".jsonl", ".ndjson")
+FILE = f"a file of labelled texts ({', '.join(SUFFIXES)})"
 BLOCK_BYTES = 1 << 24  # longer than any row
 BLOCK_ROWS = 4096
 
@@ -63,11 +65,13 @@ class Rows:
     Attributes:
         ids: strings, all different, in the file's order.
         columns: name → what the rows hold; empty for a file without labels.
+        spelled: name → how the file calls the column.
     """
 
     path: Path
     ids: pa.Array
     columns: dict[str, Column]
+    spelled: Mapping[str, str]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -84,7 +88,7 @@ class Rows:
 
 
 def read_rows(path: Path, *, also: Sequence[str] = (), texts: bool = True) -> Rows:
-    """Ids and labels of a RAID-format file.
+    """Ids and labels of a file of labelled texts.
 
     Args:
         also: further columns to keep, beside RAID's own.
@@ -109,7 +113,8 @@ def read_rows(path: Path, *, also: Sequence[str] = (), texts: bool = True) -> Ro
         raise CorpusError(f"{path}: holds no rows; give a file with texts")
     whole = pa.concat_arrays(ids)
     _check_ids(path, whole)
-    return Rows(path, whole, {name: _column(parts) for name, parts in coded.items()})
+    columns = {name: _column(parts) for name, parts in coded.items()}
+    return Rows(path, whole, columns, form.columns)
 
 
 def is_labelled(path: Path) -> bool:
@@ -156,15 +161,17 @@ def column_names(path: Path) -> list[str]:
     """
     if not path.is_file():
         fault = "is no file" if path.exists() else "no such file"
-        raise CorpusError(f"{path}: {fault}; give a RAID-format file ({', '.join(SUFFIXES)})")
+        raise CorpusError(f"{path}: {fault}; give {FILE}")
     try:
         if _kind(path) == ".parquet":
             return list(pq.read_schema(path).names)
-        if _kind(path) == ".jsonl":
+        if _kind(path) in LINES:
             return list(next(iter(_json_rows(path)), {}))
         return list(
             pacsv.open_csv(
-                path, read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES), parse_options=_PARSE
+                path,
+                read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES),
+                parse_options=_parse(path),
             ).schema.names
         )
     except (pa.ArrowException, OSError, UnicodeError) as error:
@@ -174,18 +181,18 @@ def column_names(path: Path) -> list[str]:
 def _kind(path: Path) -> str:
     suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
     if suffix is None:
-        raise CorpusError(
-            f"{path}: unknown kind of file; a RAID-format file ends in {', '.join(SUFFIXES)}"
-        )
+        raise CorpusError(f"{path}: unknown kind of file; give {FILE}")
     return suffix
 
 
-_PARSE = pacsv.ParseOptions(newlines_in_values=True)
+def _parse(path: Path) -> pacsv.ParseOptions:
+    parted = "\t" if _kind(path).startswith(".tsv") else ","
+    return pacsv.ParseOptions(delimiter=parted, newlines_in_values=True)
 
 
 def _blocks(path: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
     """These columns of the file as strings, in blocks of rows; what is missing is the empty one."""
-    readers = {".parquet": _parquet_blocks, ".jsonl": _json_blocks}
+    readers = {".parquet": _parquet_blocks} | dict.fromkeys(LINES, _json_blocks)
     try:
         for block in readers.get(_kind(path), _csv_blocks)(path, names):
             columns = {name: pc.fill_null(block[name].cast(pa.string()), "") for name in names}
@@ -203,7 +210,7 @@ def _csv_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     yield from pacsv.open_csv(
         path,
         read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES),
-        parse_options=_PARSE,
+        parse_options=_parse(path),
         convert_options=convert,
     )
 
@@ -240,6 +247,5 @@ def _json_rows(path: Path) -> Iterator[dict[str, object]]:
 
 def _damaged(path: Path, error: Exception) -> CorpusError:
     return CorpusError(
-        f"{path}: cannot be read as a RAID-format file: {first_line(error)}; repair or export it"
-        " again"
+        f"{path}: cannot be read as labelled texts: {first_line(error)}; repair or export it again"
     )
