@@ -6,7 +6,7 @@ sample     sample
 models     train, convert, evaluate-lm
 detect     detect
 calibrate  calibrate, stress
-raid       raid
+raid       evaluate, raid
 serve      serve
 bias       bias
 survey     survey make, survey tally
@@ -51,6 +51,7 @@ GROUPS: dict[str, tuple[Member, ...]] = {  # in the order in which --help shows 
         detect.detect,
         calibrate.calibrate,
         calibrate.stress,
+        raid.evaluate,
         raid.raid,
         serve.serve,
     ),
@@ -114,7 +115,6 @@ for member in (command for members in GROUPS.values() for command in members):
         app.add_typer(member)
     else:
         app.command(name=name_of(member))(member)
-app.command(name="evaluate", hidden=True)(raid.raid)  # its former name
 for group in (app, survey.app, release.app):
     for info in group.registered_commands:
         info.cls = options.Command

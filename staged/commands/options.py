@@ -15,7 +15,6 @@ import typer
 import typer.core
 
 from staged.errors import PlanError
-from staged.notes import note
 from staged.threads import use_threads
 
 MODELS = (
@@ -27,7 +26,6 @@ PLAN = "a TOML file, or the name of one that ships with staged"
 HUMAN_TEXT = (
     "Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl."
 )
-FORMER_NAMES = {"evaluate": "raid"}  # of commands → what they are called now
 TEXTS = ("--prompt", "--stop")  # options whose values are no names
 LONGEST_PART, LONGEST = 255, 4095  # bytes of a file's name, and of a path, on Linux
 
@@ -94,8 +92,6 @@ class Command(typer.core.TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises PlanError, as `refuse_no_names`."""
-        if name := FORMER_NAMES.get(str(ctx.info_name)):
-            note(f"`staged {ctx.info_name}` is called `staged {name}` now; both names work")
         refuse_no_names(args)
         return super().parse_args(ctx, args)
 

@@ -1,4 +1,4 @@
-"""The command that measures a detector on texts of which is known who wrote them: raid."""
+"""Commands that measure a detector on texts of which is known who wrote them: evaluate, raid."""
 
 from __future__ import annotations
 
@@ -17,13 +17,20 @@ from staged.storage.records import to_json
 from staged.verbs import error_rates as verbs
 
 if TYPE_CHECKING:
-    from staged.raid.results import FileCounts, RaidCell, RaidResult, Rates
+    from staged.raid.results import (
+        FileCounts,
+        RaidCell,
+        RaidResult,
+        RaidScores,
+        Rates,
+        TakenLabels,
+    )
 
 FileArgument = Annotated[
     Path,
     typer.Argument(
         help=(
-            "A .csv, .csv.gz, .jsonl or .parquet file with columns text and label (human or"
+            "A .csv, .tsv, .jsonl or .parquet file with columns text and label (human or"
             " machine), or in RAID's format (docs/raid.md)."
         )
     ),
@@ -73,6 +80,39 @@ OutOption = Annotated[
 ]
 
 
+def evaluate(
+    file: FileArgument,
+    detector: DetectorOption = "",
+    predictions: PredictionsOption = None,
+    fpr: FprsOption = None,
+    calibrate_on: CalibrateOnOption = None,
+    calibration_share: CalibrationShareOption = 0.5,
+    minimum_n: MinimumNOption = 30,
+    seed: SeedOption = 1,
+    out: OutOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a detector, `evidence` by default, on labelled texts of your own: rows of text and
+    label.
+    """
+    raid(
+        file,
+        detector or ("" if predictions else DETECTOR),
+        predictions,
+        fpr,
+        calibrate_on,
+        calibration_share,
+        minimum_n,
+        seed,
+        out,
+        device,
+        threads,
+        as_json,
+    )
+
+
 def raid(
     file: FileArgument,
     detector: DetectorOption = "",
@@ -87,18 +127,13 @@ def raid(
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a detector on labelled texts, your own or RAID's: TPR at held-out thresholds,
-    achieved FPR, AUROC, with intervals.
+    """Measure a detector on RAID's files, or on your own as `staged evaluate` does: TPR at held-out
+    thresholds, achieved FPR, AUROC, with intervals.
     """
-    from staged.raid.results import RaidScores
-    from staged.raid.rows import is_labelled
     from staged.raid.settings import RaidSettings
 
-    if out is None and not as_json and predictions is None and not is_labelled(file):
-        raise PlanError(
-            f"{file}: has no labels to measure by: no column 'label' (human or machine), nor"
-            " RAID's; add it, or give --out FOLDER or --json to have the scores"
-        )
+    if out is None and not as_json and predictions is None:
+        _check_labels(file)
     fprs, conditions = tuple(fpr or (0.01, 0.05)), _conditions(calibrate_on or [])
     settings = RaidSettings(fprs, conditions, calibration_share, minimum_n, seed)
     with count_progress("texts") as progress:
@@ -113,7 +148,27 @@ def raid(
         )
     if as_json:
         typer.echo(json.dumps(to_json(result), ensure_ascii=False, allow_nan=False))
-        return
+    else:
+        _print_result(result, out)
+
+
+def _check_labels(file: Path) -> None:
+    """Refuse to score texts for nothing: without labels there is no figure to show."""
+    from staged.raid.form import renaming
+    from staged.raid.rows import column_names, is_labelled
+
+    if not is_labelled(file):
+        names = column_names(file)
+        raise PlanError(
+            f"{file}: has no labels to measure by: no column 'label' (human or machine), nor"
+            f" RAID's; its columns are {', '.join(map(repr, names))}; add it, or give --out FOLDER"
+            f" or --json to have the scores{renaming(names, {'generation': ''})}"
+        )
+
+
+def _print_result(result: RaidResult | RaidScores, out: Path | None) -> None:
+    from staged.raid.results import RaidScores
+
     if isinstance(result, RaidScores):
         say(f"{result.note}\n{_facts(result.counts)}")
     else:
@@ -127,6 +182,7 @@ def raid(
         say(f"{out}: {written}")
 
 
+DETECTOR = "evidence"  # that `staged detect` takes too
 COLUMNS = ("", "value", "machine texts", "TPR in %", "human texts", "achieved FPR in %", "AUROC")
 SCHEMES = {
     "per_domain": "a threshold for each domain",
@@ -141,7 +197,7 @@ def _conditions(given: Sequence[str]) -> dict[str, list[str]]:
         name, equals, value = condition.partition("=")
         if not (name and equals):
             raise PlanError(
-                f"raid: --calibrate-on {condition!r} must be column=value, for example domain=news"
+                f"--calibrate-on {condition!r} must be column=value, for example domain=news"
             )
         conditions.setdefault(name, []).append(value)
     return conditions
@@ -159,6 +215,8 @@ def _print_raid(result: RaidResult) -> None:
     """
     for fpr in result.settings.fprs:
         _print_rate(result, fpr)
+    if result.taken:
+        say(_labels(result.taken))
     chosen, held = result.calibration, result.reported
     say(
         f"{_facts(result.counts)}; thresholds from {chosen.human.rows:,} human texts"
@@ -167,6 +225,16 @@ def _print_raid(result: RaidResult) -> None:
         f" interval]; – where n is below {result.settings.minimum} or too few human texts"
         " certify the rate; an unscored text counts as not detected"
     )
+
+
+def _labels(taken: TakenLabels) -> str:
+    """Which labels counted as what: 0 and 1 mean the opposite in some people's files."""
+    sides = (
+        f"{who}: {', '.join(f'{label!r} ({n:,} rows)' for label, n in labels.items()) or 'none'}"
+        for who, labels in (("human", taken.human), ("machine", taken.machine))
+    )
+    texts = f"texts from column {taken.text!r}, " if taken.text else ""
+    return f"{texts}labels from column {taken.label!r} taken as {'; '.join(sides)}"
 
 
 def _print_rate(result: RaidResult, fpr: float) -> None:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from staged.errors import CorpusError
+from staged.raid.form import LABEL
 from staged.raid.results import Area, RaidCell, Rate, Rates
 from staged.raid.rows import GROUPS, UNATTACKED, Rows
 from staged.raid.scores import FINITE, Scores
@@ -82,9 +83,11 @@ def eligible_rows(rows: Rows, conditions: Conditions) -> np.ndarray:
         eligible &= rows.columns[name].is_in(values)
     if not eligible.any():
         terms = ", ".join(f"{name} = {' or '.join(values)}" for name, values in wanted.items())
+        labels = rows.columns[LABEL].values[:5] if LABEL in rows.columns else ()
+        taken = f", and its labels are {', '.join(map(repr, labels))}" if labels else ""
         raise CorpusError(
-            f"{rows.path}: no human row (model = human, or label = human) with {terms}; thresholds"
-            " need human texts to be chosen on"
+            f"{rows.path}: no human row (model = human) with {terms}{taken}; thresholds need human"
+            " texts to be chosen on"
         )
     return eligible
 

@@ -23,7 +23,7 @@ import numpy as np
 from staged.detectors import catalog, identity
 from staged.detectors.names import parse_name
 from staged.detectors.normal.normalize import normalize
-from staged.errors import PlanError
+from staged.errors import CorpusError, PlanError
 from staged.files.places import refuse_to_replace
 from staged.model.devices import chosen_device
 from staged.progress import Progress, silent
@@ -168,6 +168,12 @@ def _measurable(path: Path, settings: RaidSettings, predicted: Path | None) -> R
         )
     if rows.labelled:
         _split(rows, settings)
+    if LABEL in rows.columns and rows.human.all():
+        labels = ", ".join(map(repr, rows.columns[LABEL].values[:5]))
+        raise CorpusError(
+            f"{path}: every row is human, as its labels are {labels}; give machine texts beside"
+            " them, or for error rates on human texts alone run `staged calibrate`"
+        )
     return rows
 
 

@@ -54,7 +54,7 @@ LIKE = {
     ),
 }
 LOOKED_FOR = (
-    "of texts of your own 'text' (or 'generation') and 'label' (human or machine), of RAID's id,"
+    "'text' (or 'generation') and 'label' (human or machine) for texts of your own, or RAID's id,"
     f" generation, {', '.join(LABEL_COLUMNS)}"
 )
 Block = dict[str, pa.Array]
@@ -204,7 +204,7 @@ def _require(
     """Refuse a file that is neither RAID's nor texts with labels."""
     lacking = [name for name in wanted if ("generation" if name == "text" else name) not in columns]
     if lacking:
-        unparted = len(names) == 1 and any(sign in names[0] for sign in ";\t")
+        unparted = len(names) == 1 and any(sign in names[0] for sign in ",;\t")
         hint = ", which are to be parted by commas (.csv) or tabs (.tsv)" if unparted else ""
         raise CorpusError(
             f"{path}: column {lacking[0]!r} is missing; its columns are"

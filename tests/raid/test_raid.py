@@ -552,6 +552,9 @@ class TestLabelledTexts:
             (0.0, 1.0),
             ("real", "fake"),
             ("false", "true"),
+            ("human", "ai"),
+            ("Human_written", "AI generated"),
+            ("human", "LLM"),
         ],
     )
     def test_however_a_label_is_written(
@@ -665,17 +668,29 @@ class TestLabelledTexts:
             (
                 {"prompt": "a", "completion": 0},
                 (
-                    "column 'id' is missing; its columns are 'prompt', 'completion'; texts of your"
-                    " own need"
+                    "column 'text' is missing; its columns are 'prompt', 'completion'; looked for"
+                    " 'text' (or 'generation') and 'label' (human or machine) for texts of your own"
                 ),
             ),
             (
                 {"text": "a", "model": "human"},
-                (
-                    "column 'id' is missing; its columns are 'text', 'model'; texts of your own"
-                    " need 'text'"
-                ),
+                "column 'label' is missing; its columns are 'text', 'model'; looked for 'text'",
             ),
+            (
+                {"content": "a", "is_ai": 0},
+                "; if 'content' is it, call it 'text', and if 'is_ai' is it, call it 'label'",
+            ),
+            ({"generated_text": "a", "label": 0}, "if 'generated_text' is it, call it 'text'"),
+            (
+                {"text": "a", "generation": "b", "label": 0},
+                "'text' and 'generation' may both hold the text; leave out",
+            ),
+            (
+                {"text": "a", "label": 0, "Label": 1},
+                "'label' and 'Label' may both hold the label; leave out",
+            ),
+            ({"text": "a", "label": "AI"}, "attack = none, and its labels are 'AI'; thresholds"),
+            ({"text": "a", "label": -1}, "human is also human-written, 0, 0.0, false, real;"),
         ],
     )
     def test_what_cannot_be_measured_is_one_sentence(
@@ -689,10 +704,70 @@ class TestLabelledTexts:
         assert "\n" not in str(error.value)
         assert stub.calls == 0
 
-    def test_columns_that_are_not_parted_by_commas(self, stub: Stub, tmp_path: Path) -> None:
-        (tmp_path / "mine.csv").write_text("text;label\na;human\n")
-        with pytest.raises(CorpusError, match="'text;label', which are to be parted by commas"):
-            evaluate_raid(tmp_path / "mine.csv", RaidSettings(), detector="stub")
+    def test_only_human_rows_measure_nothing(self, stub: Stub, tmp_path: Path) -> None:
+        rows = [{"text": f"one {i}", "label": 0} for i in range(9)]
+        with pytest.raises(CorpusError, match="every row is human, as its labels are '0'; give"):
+            evaluate_raid(write_json(tmp_path / "m.jsonl", rows), RaidSettings(), detector="stub")
+        assert stub.calls == 0
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [("mine.csv", "text;label"), ("mine.csv", "text\tlabel"), ("mine.tsv", "text,label")],
+    )
+    def test_columns_that_are_parted_otherwise(
+        self, stub: Stub, tmp_path: Path, name: str, text: str
+    ) -> None:
+        (tmp_path / name).write_text(f"{text}\n{text}\n")
+        with pytest.raises(CorpusError, match=r"to be parted by commas \(\.csv\) or tabs"):
+            evaluate_raid(tmp_path / name, RaidSettings(), detector="stub")
+
+    def test_tables_as_programs_save_them(
+        self, expected: dict[str, Any], stub: Stub, tmp_path: Path
+    ) -> None:
+        """A mark at the beginning, tabs, quoted line breaks (which the texts hold), windows' line
+        ends.
+        """
+        rows = labelled(raid_rows())
+        assert all("\n" in row["text"] for row in rows)
+        for name, delimiter in (("a.csv", ","), ("b.tsv", "\t")):
+            with open(tmp_path / name, "w", encoding="utf-8-sig", newline="") as file:
+                writer = csv.writer(file, delimiter=delimiter, lineterminator="\r\n")
+                writer.writerow(rows[0])
+                writer.writerows(row.values() for row in rows)
+            assert self.cells(tmp_path / name) == expected
+        (tmp_path / "c.tsv.gz").write_bytes(gzip.compress((tmp_path / "b.tsv").read_bytes()))
+        assert self.cells(tmp_path / "c.tsv.gz") == expected
+        assert self.cells(write_json(tmp_path / "d.ndjson", rows)) == expected
+
+    def test_what_labels_were_taken_as(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plug(monkeypatch, "evidence", lambda: Stub())
+        rows = labelled(raid_rows(), machine="AI")
+        rows[1]["label"], rows[2]["label"] = "generated", 1
+        path = write_json(tmp_path / "mine.jsonl", rows)
+        shown = CliRunner().invoke(app, ["evaluate", str(path)])
+        assert shown.exit_code == 0, shown.output
+        assert (
+            "texts from column 'text', labels from column 'label' taken as human: 'human' (60 rows);"
+            " machine: 'generated' (1 rows), '1' (1 rows), 'AI' (238 rows)"
+        ) in shown.output
+        assert "now; both names work" not in shown.output
+        table = json.loads(CliRunner().invoke(app, ["evaluate", str(path), "--json"]).stdout)
+        assert table["taken"] == {
+            "text": "text",
+            "label": "label",
+            "human": {"human": 60},
+            "machine": {"generated": 1, "1": 1, "AI": 238},
+        }
+        assert table["detector"] == "evidence"
+
+    def test_a_column_that_may_be_the_label_is_pointed_out(self, tmp_path: Path) -> None:
+        path = write_json(tmp_path / "mine.jsonl", [{"text": "a", "class": 1}])
+        error = str(CliRunner().invoke(app, ["evaluate", str(path)]).exception)
+        assert "no column 'label' (human or machine)" in error
+        assert "its columns are 'text', 'class'" in error
+        assert "if 'class' is it, call it 'label'" in error
 
     def test_a_column_to_calibrate_on_that_is_not_there(self, stub: Stub, tmp_path: Path) -> None:
         path = write_json(tmp_path / "mine.jsonl", labelled(raid_rows()))
@@ -1047,7 +1122,7 @@ def test_a_file_without_labels_is_not_scored_for_nothing(
     result = CliRunner().invoke(app, ["raid", str(tmp_path / "t.csv"), "--detector", "stub"])
     assert "give --out FOLDER or --json to have the scores" in str(result.exception)
     assert stub.seen == 0
-    assert "is no file; give a RAID-format file" in str(
+    assert "is no file; give a file of labelled texts (.csv" in str(
         CliRunner().invoke(app, ["raid", str(tmp_path)]).exception
     )
 
@@ -1106,5 +1181,5 @@ def test_strings_that_are_not_utf_8(tmp_path: Path) -> None:
         "generation": pa.StringArray.from_buffers(2, offsets, data),
     }
     pq.write_table(pa.table(columns), tmp_path / "f.parquet")
-    with pytest.raises(CorpusError, match="cannot be read as a RAID-format file"):
+    with pytest.raises(CorpusError, match="cannot be read as labelled texts"):
         list(texts_in_blocks(tmp_path / "f.parquet", first=0, size=9))
