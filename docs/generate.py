@@ -19,7 +19,7 @@ from staged.pages.figures import figure, percent
 from staged.pages.markdown import table
 from staged.storage.json_files import read_json
 from staged.storage.records import read_record
-from staged.studies.detection.matrix import PUBLISHED, PUBLISHED_SIZES, Matrix, by_size
+from staged.studies.detection.report.matrix import PUBLISHED, PUBLISHED_SIZES, Matrix, by_size
 from staged.studies.detection.results import FINDINGS, Findings
 
 ROOT = Path(__file__).parents[1]

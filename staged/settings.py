@@ -4,12 +4,13 @@ key.
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import math
 import tomllib
 import types
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -20,6 +21,9 @@ __all__ = [
     "Check",
     "check_each",
     "check_listed",
+    "described",
+    "describing",
+    "determining",
     "from_table",
     "nearest",
     "over",
@@ -29,6 +33,41 @@ __all__ = [
 T = TypeVar("T")
 Check = tuple[bool, str]  # whether it holds, and else what is wrong
 LARGEST = 2**31 - 1  # of a number that counts something: what files and tensors hold
+DESCRIBES = {"describes": True}
+
+
+def describing() -> Any:
+    """A key that says something of a plan, or of its text, and determines nothing that is made:
+    empty where nothing is said; a TOML date is taken as text.
+    """
+    return field(default="", metadata=DESCRIBES)
+
+
+def determining(settings: Any) -> dict[str, Any]:
+    """Settings as a table, without the keys that describe."""
+    table = asdict(settings)
+    for option in fields(settings):
+        value = getattr(settings, option.name)
+        if option.metadata == DESCRIBES:
+            del table[option.name]
+        elif is_dataclass(value):
+            table[option.name] = determining(value)
+    return table
+
+
+def described(recorded: dict[str, Any], settings: Any) -> dict[str, Any]:
+    """Recorded settings with the keys that describe, as a plan says them now; empty ones are left
+    out.
+    """
+    table = dict(recorded)
+    for option in fields(settings):
+        value = getattr(settings, option.name)
+        if option.metadata == DESCRIBES:
+            table.pop(option.name, None)
+            table |= {option.name: value} if value else {}
+        elif is_dataclass(value) and isinstance(table.get(option.name), dict):
+            table[option.name] = described(table[option.name], value)
+    return table
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -70,16 +109,24 @@ def from_table(cls: type[T], table: Any, *, where: str) -> T:
             that is none (`nan`, `inf`).
     """
     table = over({}, table, where=where)
-    known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
+    known = {option.name: option for option in fields(cls)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:
             raise PlanError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
-    for name, field in known.items():
-        if name not in table and field.default is MISSING and field.default_factory is MISSING:
+    for name, option in known.items():
+        if name not in table and option.default is MISSING and option.default_factory is MISSING:
             raise PlanError(f"{where}: key {name!r} is missing")
+    dates = {
+        key: value.isoformat()
+        for key, value in table.items()
+        if isinstance(value, datetime.date) and known[key].metadata == DESCRIBES
+    }
     hints = get_type_hints(cls)
     return cls(
-        **{key: _convert(value, hints[key], f"{where}: {key}") for key, value in table.items()}
+        **{
+            key: _convert(value, hints[key], f"{where}: {key}")
+            for key, value in (table | dates).items()
+        }
     )
 
 

@@ -112,7 +112,7 @@ def _print_study(folder: Path) -> None:
     """
     from staged.cells import length_shown, load_cells, values
     from staged.storage.records import read_record
-    from staged.studies.detection.matrix import by_size
+    from staged.studies.detection.report.matrix import by_size
     from staged.studies.detection.results import AGAIN, FINDINGS, Findings
 
     cells = load_cells(folder / "cells.json")

@@ -23,11 +23,13 @@ from staged.corpus.passages import cut
 from staged.corpus.splits import assign
 from staged.errors import ArtifactError, CorpusError, PlanError
 from staged.records import Document
+from staged.settings import describing, determining
 from staged.storage.json_files import write_json
 from staged.storage.records import write_record
 
 SEPARATES, LITERAL = "separates", "literal"
 USUAL = (("end_of_text", SEPARATES), ("architecture", "gpt2"))  # of keys that settings have gained
+DESCRIPTION = ("title", "licence", "url")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class CorpusSettings:
         seed: of the draw that deals sources to splits.
         end_of_text: `separates` documents where it stands in a file or row as `<|endoftext|>`, or
             is `literal`, a part of the text.
+        title, licence, url: what the text is called, under which terms it may be used, and where it
+            comes from; reports show them, and nothing depends on them.
     """
 
     source: str = "sotu"
@@ -51,6 +55,9 @@ class CorpusSettings:
     )
     seed: int = 1
     end_of_text: str = SEPARATES
+    title: str = describing()
+    licence: str = describing()
+    url: str = describing()
 
     def __post_init__(self) -> None:
         if self.end_of_text not in (SEPARATES, LITERAL):
@@ -67,21 +74,25 @@ class CorpusSettings:
 def recorded(settings: Any) -> dict[str, Any]:
     """Settings that hold a corpus's, as stages record them: `end_of_text`, and a training's
     `architecture`, only where they are not the usual ones, so that what was made before there was a
-    choice stays valid.
+    choice stays valid; without what only describes.
     """
-    return asdict(
-        settings,
-        dict_factory=lambda pairs: {
-            key: value for key, value in pairs if (key, value) not in USUAL
-        },
-    )
+    return _without_usual(determining(settings))
+
+
+def _without_usual(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_usual(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if (key, value) not in USUAL
+    }
 
 
 def given(source: str, *, literal: bool) -> dict[str, str]:
-    """What a command line says of a plan's corpus: another source, and that `<|endoftext|>` is a
-    part of the text.
+    """What a command line says of a plan's corpus: another source, of which the plan's description
+    does not hold, and that `<|endoftext|>` is a part of the text.
     """
-    return ({"source": source} if source else {}) | ({"end_of_text": LITERAL} if literal else {})
+    other = {"source": source} | dict.fromkeys(DESCRIPTION, "") if source else {}
+    return other | ({"end_of_text": LITERAL} if literal else {})
 
 
 def read_documents_of(settings: CorpusSettings) -> list[Document]:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+import re
+from urllib.parse import urlsplit
 
-__all__ = ["environment"]
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from staged.pages.figures import estimate, percent
+
+__all__ = ["environment", "is_web_address", "unbroken"]
+
+HYPHENATED = re.compile(r"([\w.@]+(?:-[\w.@]+)+)")
+LONGEST = 40  # characters of a name that a narrow page has room for
 
 
 def environment(room: str, *, html: bool = True) -> Environment:
@@ -24,5 +33,31 @@ def environment(room: str, *, html: bool = True) -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["pct"] = lambda value: f"{100 * value:.1f}"
+    templates.filters["percent"] = lambda row, what: percent(*estimate(row, what), unit="%")
+    templates.filters["unbroken"] = unbroken
+    templates.tests["web_address"] = is_web_address
     templates.filters["pvalue"] = lambda value: "<0.0001" if value < 1e-4 else f"{value:.4f}"
     return templates
+
+
+def unbroken(text: str) -> Markup:
+    """A text in which names such as `mini-s` are not broken at their hyphens, as HTML: by a style,
+    so that what is searched for and copied stays as it was typed. A name that is too long for a
+    narrow page breaks where it must.
+    """
+    parts = HYPHENATED.split(text)  # what is between names, and a name, in turn
+    return Markup("").join(
+        Markup('<span class="name">{}</span>').format(part)
+        if number % 2 and len(part) <= LONGEST
+        else escape(part)
+        for number, part in enumerate(parts)
+    )
+
+
+def is_web_address(url: str) -> bool:
+    """Whether a page may link to it: `http` or `https`, and a host."""
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        return False
+    return address.scheme in ("http", "https") and bool(address.netloc)

@@ -124,7 +124,7 @@ def write_report(folder: str | Path) -> Path:
     Raises:
         ArtifactError: a file is missing or damaged.
     """
-    from staged.studies.detection.page import write_report as write_release
+    from staged.studies.detection.report.page import write_report as write_release
     from staged.studies.finetune.page import write_finetune_report
     from staged.studies.finished import FinishedStudy
 

@@ -12,7 +12,7 @@ from staged.release.card.paragraphs import Words
 from staged.release.card.read_measured import read_evidence
 from staged.release.card.render import card_html, card_markdown
 from staged.storage.json_files import read_json
-from staged.studies.detection.page import write_report
+from staged.studies.detection.report.page import write_report
 from tests.conftest import put_json
 from tests.test_docs import README, ROOT, generate
 

@@ -20,6 +20,8 @@ from staged.stats import metrics
 from staged.stats.comparing import rate
 from staged.stats.thresholds import best_threshold, threshold_at_fpr
 from staged.studies.detection.graph import StudyStages
+from staged.studies.detection.plan import StudySettings
+from staged.studies.detection.results import Thresholds
 from staged.studies.detection.stages import Scores
 
 ById = dict[str, float]  # document id → score
@@ -28,12 +30,13 @@ ById = dict[str, float]  # document id → score
 @dataclass(frozen=True)
 class Measured:
     """A cell with the decisions behind it: whether each human and each machine test text was called
-    rightly, in test order.
+    rightly, in test order, and the thresholds of the detector, as `thresholds` gives them.
     """
 
     cell: Cell
     human_right: np.ndarray
     machine_right: np.ndarray
+    cuts: tuple[float, float, float]
 
 
 def measure(inputs: Inputs, stages: StudyStages) -> list[Measured]:
@@ -120,6 +123,22 @@ def thresholds(human_valid: np.ndarray, machine_valid: np.ndarray) -> tuple[floa
     )
 
 
+def recorded_thresholds(
+    measured: Sequence[Measured], settings: StudySettings
+) -> tuple[Thresholds, ...]:
+    """Every detector's at the matrix's length, in the order of the cells."""
+    cuts = {
+        (cell.detector, cell.trained_on, cell.trained_method): result.cuts
+        for result in measured
+        for cell in [result.cell]
+        if cell.length_tokens == settings.length_tokens
+    }
+    return tuple(
+        Thresholds(*key, settings.n_valid, best, *(None if cut == math.inf else cut for cut in at))
+        for key, (best, *at) in cuts.items()
+    )
+
+
 def cell_of(
     key: tuple[str, str, str, str, str, int],
     human: np.ndarray,
@@ -157,7 +176,7 @@ def cell_of(
         fpr_1=fpr_1,
         fpr_5=fpr_5,
     )
-    return Measured(cell, human_right, machine_right)
+    return Measured(cell, human_right, machine_right, cuts)
 
 
 def _rates(

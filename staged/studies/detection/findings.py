@@ -11,6 +11,7 @@ correction.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,11 +19,10 @@ from staged.stats import metrics
 from staged.stats.judging import UNKNOWN, Hypothesis, judged
 from staged.studies.detection.cells import Measured
 from staged.studies.detection.plan import MIX, StudySettings
-from staged.studies.detection.results import Comparison, Finding
+from staged.studies.detection.results import AS_CLAIMED, OTHER_WAY, Comparison, Finding
 from staged.studies.models import short_name
 
 ALPHA = 0.01
-AS_CLAIMED, OTHER_WAY = "as claimed", "the other way"
 Pair = tuple[str, str, str]  # what is claimed of a over b, cell a, cell b
 
 
@@ -99,7 +99,11 @@ def _compare(a: Measured, b: Measured) -> tuple[int, int, int, float]:
 
 def _half(result: Measured, start: int) -> Measured:
     """Every second text, from number `start` on."""
-    return Measured(result.cell, result.human_right[start::2], result.machine_right[start::2])
+    return replace(
+        result,
+        human_right=result.human_right[start::2],
+        machine_right=result.machine_right[start::2],
+    )
 
 
 def _finding(table: dict[str, Measured], claim: str, test: str, pairs: Sequence[Pair]) -> Finding:

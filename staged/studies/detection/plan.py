@@ -12,7 +12,7 @@ from staged.detectors.catalog import DETECTORS
 from staged.errors import PlanError
 from staged.model.sources.served import parse_served
 from staged.samples.methods import method
-from staged.settings import check_listed, from_table, over, read_toml
+from staged.settings import check_listed, describing, from_table, over, read_toml
 from staged.storage.placeless import named
 from staged.studies.generators.given_files import given_files, listed
 from staged.studies.generators.prompts import OPENING, SERVED_OPENING_WORDS, ChatSettings, Prompts
@@ -48,6 +48,10 @@ class StudySettings:
             their own.
         batch, precision: of generation.
         attacks: on test texts, for the detectors trained on the mix, see robustness.py.
+        author, date: who made the study, and when; the report shows them, and nothing depends on
+            them.
+        corpus: the human text.
+        roberta: how detectors of that kind are trained.
     """
 
     models: tuple[str, ...]
@@ -67,6 +71,8 @@ class StudySettings:
     opening_words: int | None = None
     samples: str = ""
     chat: ChatSettings | None = None
+    author: str = describing()
+    date: str = describing()
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     roberta: RobertaSettings = field(default_factory=RobertaSettings)
 

@@ -20,6 +20,7 @@ STUDY = "study.json"
 GALLERY = "gallery.json"
 ATTACKS = "attacks.json"
 AGAIN = "run the study again"  # about a file that cannot be read
+AS_CLAIMED, OTHER_WAY = "as claimed", "the other way"  # verdicts of a comparison
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,16 @@ class Finding:
     verdict: str
     comparisons: tuple[Comparison, ...]
 
+    @property
+    def n_as_claimed(self) -> int:
+        """Comparisons that go significantly the claimed way."""
+        return sum(row.verdict == AS_CLAIMED for row in self.comparisons)
+
+    @property
+    def n_other_way(self) -> int:
+        """Comparisons that go significantly the other way."""
+        return sum(row.verdict == OTHER_WAY for row in self.comparisons)
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -91,9 +102,14 @@ class StudyCopied(Copied):
 
 @dataclass(frozen=True)
 class RecordedCorpus:
-    """The human text of a plan as results record it."""
+    """The human text of a plan as results record it; None where a plan says no title, licence or
+    address.
+    """
 
     source: str
+    title: str | None = field(default=None, metadata=LATER)
+    licence: str | None = field(default=None, metadata=LATER)
+    url: str | None = field(default=None, metadata=LATER)
     others: dict[str, Any] = field(default_factory=dict, metadata=OTHERS)
 
 
@@ -109,12 +125,33 @@ class RecordedStudy:
     length_tokens: int
     seed: int
     corpus: RecordedCorpus
+    author: str | None = field(default=None, metadata=LATER)
+    date: str | None = field(default=None, metadata=LATER)
     others: dict[str, Any] = field(default_factory=dict, metadata=OTHERS)
 
     @property
     def has_attacks(self) -> bool:
         """Whether `attacks.json` belongs to the study."""
         return bool(self.others.get("attacks"))
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The scores above which a detector calls a text machine-written, at the matrix's length.
+
+    Attributes:
+        n_human: human `valid` texts that they were chosen on.
+        best: of best accuracy, on as many machine texts as well.
+        fpr_1, fpr_5: that certify a FPR of 1% and 5%; None where the texts are too few.
+    """
+
+    detector: str
+    trained_on: str
+    trained_method: str
+    n_human: int
+    best: float
+    fpr_1: float | None
+    fpr_5: float | None
 
 
 @dataclass(frozen=True)
@@ -126,6 +163,7 @@ class StudyFacts:
         written: of the human test texts and of each model's and method's, where models were given
             something to write from, or are not all of one tokenizer.
         given: what was seen of texts that were given.
+        thresholds: None of a version that did not record them.
     """
 
     settings: RecordedStudy
@@ -136,6 +174,7 @@ class StudyFacts:
     words: dict[str, int] | None = field(default=None, metadata=LATER)
     written: tuple[Written, ...] | None = field(default=None, metadata=LATER)
     given: tuple[GivenChecks, ...] | None = field(default=None, metadata=LATER)
+    thresholds: tuple[Thresholds, ...] | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True)

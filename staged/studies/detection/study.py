@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,17 @@ from staged.cells import Cell
 from staged.corpus.counts import COUNTS, CorpusCounts
 from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.study_folder import Study, StudyProgress, carry_out
+from staged.settings import described
+from staged.storage.forms import json_object
 from staged.storage.records import from_json, read_record, to_json, write_record
 from staged.storage.versions import versions
 from staged.storage.writing import write_atomic
-from staged.studies.detection.cells import Measured, measure
+from staged.studies.detection.cells import Measured, measure, recorded_thresholds
 from staged.studies.detection.copying import Copying
 from staged.studies.detection.findings import findings, neighbours
 from staged.studies.detection.graph import StudyStages, counts, study_stages
-from staged.studies.detection.page import write_report
 from staged.studies.detection.plan import MIX, StudySettings
+from staged.studies.detection.report.page import write_report
 from staged.studies.detection.results import (
     ATTACKS,
     FINDINGS,
@@ -86,6 +89,10 @@ class ReleaseStudy(Study):
             self.stages.human(inputs, split)
         check_prompts(inputs, self.stages.samples.values())
 
+    def is_described(self, root: Path) -> bool:
+        recorded = (json_object(root / STUDY) or {}).get("settings", {})
+        return described(recorded, self.settings) == recorded
+
     def write(self, root: Path, inputs: Inputs) -> None:
         measured = measure(inputs, self.stages)
         _write_cells(root, measured, self.settings)
@@ -98,7 +105,11 @@ class ReleaseStudy(Study):
             write_record(root / ATTACKS, as_rows(attack_table(inputs, self.attacks)))
         else:
             (root / ATTACKS).unlink(missing_ok=True)  # of another plan
-        write_record(root / STUDY, _facts(root, inputs, self.stages))
+        facts, thresholds = (
+            _facts(root, inputs, self.stages),
+            recorded_thresholds(measured, self.settings),
+        )
+        write_record(root / STUDY, replace(facts, thresholds=thresholds))
         write_report(root)
 
 
@@ -164,7 +175,9 @@ def _gallery(inputs: Inputs, stages: StudyStages) -> list[GalleryText]:
 
 def _facts(root: Path, inputs: Inputs, stages: StudyStages) -> StudyFacts:
     settings, words = stages.settings, stages.corpus.all_words(inputs)
-    recorded = settings.recorded() | {"models": list(map(short_name, settings.models))}
+    recorded = described(settings.recorded(), settings) | {
+        "models": list(map(short_name, settings.models))
+    }
     rows = written(
         inputs,
         stages.human(inputs, "test"),

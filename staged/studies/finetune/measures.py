@@ -15,6 +15,7 @@ from staged.corpus.counts import COUNTS, CorpusCounts
 from staged.pipeline.stage import Inputs
 from staged.pipeline.tables import TableRow, read_table
 from staged.records import HUMAN, MACHINE
+from staged.settings import described
 from staged.stats import metrics
 from staged.stats.comparing import interval
 from staged.stats.judging import Hypothesis, judged
@@ -74,7 +75,7 @@ def measure(
         for kind in settings.detectors
         for row in _regained(scored[kind, BASE], scored[kind, TUNED], settings)
     ]
-    recorded = settings.recorded() | {"model": Path(settings.model).name}
+    recorded = described(settings.recorded(), settings) | {"model": Path(settings.model).name}
     return FinetuneResult(
         settings=from_json(RecordedFinetune, recorded, where="the plan"),
         published=PUBLISHED,

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from staged.corpus.build import CorpusSettings, given, recorded
+from staged.corpus.build import DESCRIPTION, CorpusSettings, given, recorded
 from staged.detectors.catalog import DETECTORS
 from staged.errors import PlanError
 from staged.model.training.plan import FINE_TUNING, TrainSettings
 from staged.samples.methods import method
 from staged.samples.prompts import check_prompts
-from staged.settings import check_listed, from_table, over, read_toml
+from staged.settings import check_listed, describing, from_table, over, read_toml
 from staged.storage.placeless import named
 from staged.training.roberta import RobertaSettings
 
@@ -77,6 +77,9 @@ class FinetuneSettings:
         style_corpus: how every style's text is cut and dealt to splits; fine-tuning reads
             `pretrain`.
         training: how a style is learned, as `staged train` takes it.
+        roberta: how detectors of that kind are trained.
+        author, date: who made the study, and when; the report shows them, and nothing depends on
+            them.
     """
 
     model: str
@@ -97,6 +100,8 @@ class FinetuneSettings:
     style_corpus: CorpusSettings = field(default_factory=style_corpus)
     training: TrainSettings = FINE_TUNING
     roberta: RobertaSettings = field(default_factory=RobertaSettings)
+    author: str = describing()
+    date: str = describing()
 
     def __post_init__(self) -> None:
         if len(self.styles) < 2:
@@ -120,6 +125,10 @@ class FinetuneSettings:
         if self.style_corpus.source:
             raise PlanError(
                 "finetune: style_corpus has no source of its own; put the sources under [styles]"
+            )
+        if any(getattr(self.style_corpus, name) for name in DESCRIPTION):
+            raise PlanError(
+                f"finetune: style_corpus is of every style, and has no {', '.join(DESCRIPTION)}"
             )
         if (
             min(
@@ -173,7 +182,7 @@ class FinetuneSettings:
         return whole if world == BASE or split == "test" else whole // len(self.styles)
 
     def recorded(self) -> dict[str, Any]:
-        """The settings as results record them, without paths."""
+        """The settings that determine results, without paths."""
         without_paths: dict[str, Any] = named(recorded(self))
         return without_paths
 

@@ -149,6 +149,8 @@ class RecordedFinetune:
     detectors: tuple[str, ...]
     n_train: int
     corpus: RecordedCorpus
+    author: str | None = field(default=None, metadata=LATER)
+    date: str | None = field(default=None, metadata=LATER)
     others: dict[str, Any] = field(default_factory=dict, metadata=OTHERS)
 
 

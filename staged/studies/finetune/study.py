@@ -12,6 +12,8 @@ from typing import Any
 from staged.model.causal import load_causal
 from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.study_folder import Study, StudyProgress, carry_out
+from staged.settings import described
+from staged.storage.forms import json_object
 from staged.storage.records import write_record
 from staged.studies.finetune.measures import measure
 from staged.studies.finetune.page import write_finetune_report
@@ -52,6 +54,10 @@ class FinetuneStudy(Study):
         for world in self.stages.worlds.values():
             for split in SPLITS:
                 world.human(inputs, split)
+
+    def is_described(self, root: Path) -> bool:
+        recorded = (json_object(root / FINETUNE) or {}).get("settings", {})
+        return described(recorded, self.settings) == recorded
 
     def write(self, root: Path, inputs: Inputs) -> None:
         answers, model = shown_answers(inputs, self.stages), model_facts(self.settings.model)

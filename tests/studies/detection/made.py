@@ -48,7 +48,7 @@ def measured(
         fpr_1=0.0,
         fpr_5=0.0,
     )
-    return Measured(made, human, machine)
+    return Measured(made, human, machine, (0.5, 0.5, 0.5))
 
 
 def every_key(settings: StudySettings) -> list[Key]:

@@ -15,7 +15,7 @@ from staged.cells import Cell
 from staged.errors import ArtifactError
 from staged.storage.json_files import read_json
 from staged.storage.records import to_json
-from staged.studies.detection.page import write_report
+from staged.studies.detection.report.page import write_report
 from tests.conftest import put_json
 
 SIZES, METHODS = ("small<1>", "large"), ("temperature-1", "top-k-40")

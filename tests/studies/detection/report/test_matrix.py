@@ -12,8 +12,8 @@ import pytest
 
 from staged.cells import Cell, load_cells, values
 from staged.errors import ArtifactError
-from staged.studies.detection.matrix import PUBLISHED, PUBLISHED_SIZES, by_method, by_size
 from staged.studies.detection.plan import MIX, StudySettings
+from staged.studies.detection.report.matrix import PUBLISHED, PUBLISHED_SIZES, by_method, by_size
 from tests.studies.detection.made import every_key, measured
 
 SETTINGS = StudySettings(

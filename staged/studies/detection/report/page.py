@@ -16,8 +16,9 @@ from staged.storage.json_files import read_json
 from staged.storage.placeless import named
 from staged.storage.records import from_json, read_record, to_json
 from staged.storage.writing import write_atomic
-from staged.studies.detection.curves import length_curve
-from staged.studies.detection.matrix import PUBLISHED, PUBLISHED_SIZES, by_method, by_size
+from staged.studies.detection.report.abstract import abstract_of
+from staged.studies.detection.report.curves import length_curve
+from staged.studies.detection.report.matrix import PUBLISHED, PUBLISHED_SIZES, by_method, by_size
 from staged.studies.detection.results import (
     AGAIN,
     ATTACKS,
@@ -81,11 +82,12 @@ def _render(
 ) -> str:
     methods, detectors = values(cells, "tested_method"), values(cells, "detector")
     return (
-        environment("staged.studies.detection")
+        environment("staged.studies.detection.report")
         .get_template("report.html")
         .render(
             facts=facts,
             settings=facts.settings,
+            abstract=abstract_of(cells, facts.thresholds or ()),
             recorded=to_json(facts.settings),
             metrics=METRICS,
             sizes=[
