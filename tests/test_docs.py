@@ -119,6 +119,41 @@ def test_cli_page_is_fresh() -> None:
     )
 
 
+def test_the_page_of_plans_is_fresh() -> None:
+    page = (ROOT / "docs" / "plans.md").read_text(encoding="utf-8")
+    assert page == generate.plans_page(), "run `make docs`"
+
+
+def test_every_key_of_a_plan_is_explained() -> None:
+    tables = {inner for plan in generate.PLANS.values() for _, inner in generate.tables_of(plan)}
+    unexplained = [
+        f"{settings.__name__}.{key}"
+        for settings in (*generate.PLANS.values(), *tables)
+        for key, _, _, meaning in generate.keys_of(settings)
+        if not meaning
+    ]
+    assert not unexplained, f"say under Attributes what it means: {', '.join(unexplained)}"
+
+
+def test_tables_of_plans_are_found_on_the_page() -> None:
+    page = generate.plans_page()
+    headings = re.findall(r"^##+ (.*)$", page, re.MULTILINE)
+    links = set(re.findall(r"\[table\]\(#([^)]*)\)", page))
+    assert links <= {generate.anchor(heading) for heading in headings}
+    assert {"corpus", "roberta"} <= links
+
+
+def test_what_the_page_says_of_a_key() -> None:
+    rows = {key: tuple(rest) for key, *rest in generate.keys_of(generate.FinetuneSettings)}
+    assert rows["rounds"][:2] == ("whole number", "`3`")
+    assert rows["model"][1] == "required"
+    assert rows["styles"][0] == "table of texts by name"
+    assert "`steps = 200`" in rows["training"][1]
+    assert "shares" in rows["style_corpus"][1]
+    assert rows["date"][0] == "text, or a date"
+    assert rows["n_train"][2] == rows["n_valid"][2]  # that share an entry of the docstring
+
+
 def test_every_option_is_explained() -> None:
     assert "| None |" not in generate.cli_page()
 

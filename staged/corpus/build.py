@@ -43,8 +43,10 @@ class CorpusSettings:
         seed: of the draw that deals sources to splits.
         end_of_text: `separates` documents where it stands in a file or row as `<|endoftext|>`, or
             is `literal`, a part of the text.
-        title, licence, url: what the text is called, under which terms it may be used, and where it
-            comes from; reports show them, and nothing depends on them.
+        title: what the text is called; like the two that follow, reports show it and nothing
+            depends on it.
+        licence: the terms under which the text may be used.
+        url: where the text comes from.
     """
 
     source: str = "sotu"

@@ -34,11 +34,14 @@ class RobertaSettings:
 
     Attributes:
         base: the encoder: `roberta-mini`, a local folder or a hub name such as `roberta-base`.
+        learning_rate: Adam's, throughout.
+        batch: texts a step.
         epochs: passes over the training texts; the one with the best accuracy on `valid` is kept.
         max_tokens: longest training input, the two marks not counted.
         crop: longer texts are cut at a random place, not at their beginning.
         random_length: the training length is drawn from [min(10, length), min(max_tokens, length)].
-        token_dropout: share of training tokens replaced by <unk>.
+        token_dropout: share of training tokens replaced by `<unk>`.
+        seed: of the new weights, the order of texts, and where they are cut.
     """
 
     base: str = "roberta-mini"

@@ -6,14 +6,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from staged.corpus.build import CorpusSettings
 from staged.errors import PlanError
 from staged.plans.shipped import find_plan
-from staged.settings import LARGEST, Check, check_each, from_table, nearest, over, read_toml
+from staged.settings import (
+    LARGEST,
+    Check,
+    check_each,
+    determining,
+    from_table,
+    nearest,
+    over,
+    read_toml,
+)
 
 GPT2_ARCHITECTURE = "gpt2"
 OBJECTIVES = ("causal", "masked")
@@ -34,8 +43,20 @@ class TrainSettings:
         tokenizer: a model folder or shipped model whose tokenizer to use; empty learns one of
             `n_vocab` entries, or takes init's.
         corpus: the human text; its `pretrain` split is trained on, its `valid` split measured.
+        n_vocab: entries of the vocabulary that a model from scratch gets.
+        n_ctx: tokens of its context.
+        n_embd: its width.
+        n_head: attention heads a layer.
+        n_layer: its layers.
         steps: optimizer steps, each of `batch` passages, computed `micro_batch` at a time.
         learning_rate: peak; linear warm-up, then a cosine down to a tenth of it.
+        batch: passages a step.
+        micro_batch: passages computed at a time.
+        warmup_steps: until the learning rate's peak.
+        weight_decay, beta_2: of AdamW.
+        clip_norm: that a step's gradient is scaled down to.
+        valid_every: steps from one measurement of the validation loss to the next.
+        checkpoint_every: steps from one checkpoint to the next, where a killed run continues.
         dropout: a GPT-2's rate on embeddings and residuals; another family's are in its config.
         mask_share: of the tokens that a masked objective predicts.
         valid_rows: validation passages (all of the split if it has fewer).
@@ -47,6 +68,7 @@ class TrainSettings:
         lora_rank: of the matrices that LoRA trains beside the frozen weights of `init`, merged when
             saved; 0 trains all weights.
         lora_alpha: LoRA's scale; the product of its matrices counts alpha / rank.
+        seed: of weights, order of passages and dropout.
     """
 
     objective: str = "causal"
@@ -137,7 +159,7 @@ def as_recorded(settings: TrainSettings) -> dict[str, Any]:
     """Settings as a model's `training.json` has them: the architecture only where it is another
     than GPT-2's, so that what was trained before there was a choice has the same record.
     """
-    values = asdict(settings)
+    values = determining(settings)
     if settings.architecture == GPT2_ARCHITECTURE:
         del values["architecture"]
     return values

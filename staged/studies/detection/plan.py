@@ -48,8 +48,8 @@ class StudySettings:
             their own.
         batch, precision: of generation.
         attacks: on test texts, for the detectors trained on the mix, see robustness.py.
-        author, date: who made the study, and when; the report shows them, and nothing depends on
-            them.
+        author: who made the study; the report shows it, and nothing depends on it.
+        date: when it was made, likewise; never the clock's.
         corpus: the human text.
         roberta: how detectors of that kind are trained.
     """

@@ -78,8 +78,8 @@ class FinetuneSettings:
             `pretrain`.
         training: how a style is learned, as `staged train` takes it.
         roberta: how detectors of that kind are trained.
-        author, date: who made the study, and when; the report shows them, and nothing depends on
-            them.
+        author: who made the study; the report shows it, and nothing depends on it.
+        date: when it was made, likewise; never the clock's.
     """
 
     model: str

@@ -46,9 +46,12 @@ class EncoderSettings:
     Attributes:
         base: the encoder: `minilm`, a local folder or a hub name such as `roberta-base`.
         steps: batches; the learning rate falls to 0 over them.
+        learning_rate: at its peak.
+        weight_decay: of AdamW.
         batch_tokens: words and marks a batch.
         token_dropout: share of training tokens that are replaced by the unknown one.
         max_tokens: longest input, marks counted.
+        seed: of the new weights and of token dropout.
     """
 
     base: str = "minilm"

@@ -34,7 +34,12 @@ OWN = "own"  # the set of what the plan's own generators write
 
 @dataclass(frozen=True)
 class LexicalSettings:
-    """How the reader of words learns: batches of crops, and the inverse of its ridge penalty."""
+    """How the reader of words learns.
+
+    Attributes:
+        batches: of crops.
+        strength: the inverse of its ridge penalty.
+    """
 
     batches: int = 3000
     strength: float = 10.0
