@@ -38,7 +38,7 @@ use_threads(int(sys.argv[4]))
 from staged.samples.decoders import load_decoder
 from staged.samples.engine import generate
 from staged.samples.methods import method
-from staged.model.checkpoints import load_model
+from staged.model.causal import load_causal
 from staged.model.reading.likelihood import Window, score
 import numpy as np
 kind, folder, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -47,7 +47,7 @@ if kind == "sample":
     drawn = method("temperature-1")
     work = lambda length: generate(model, [[0]] * 4, drawn, length=length, end=-1, seed=1)
 else:
-    model, bpe = load_model(folder)
+    model = load_causal(folder)
     texts = [np.arange(size, dtype=np.int32) % 250 for _ in range(8)]
     windows = [Window(i, start=0, end=size - 1, first=1) for i in range(8)]
     work = lambda length: list(score(model, texts, windows, batch=8))

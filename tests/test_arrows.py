@@ -40,9 +40,9 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "beside bpe devices sources",
         "checkpoints gguf outside_tokenizer",
         "transformers_lm",
-        "causal convert",
+        "causal",
         "training",
-        "reading",
+        "convert reading",
     ),
     "detectors": (
         "contract inputs names",

@@ -33,7 +33,7 @@ from staged.model.checkpoints import save_model
 from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.cuda_graph import static_is_native
 from staged.model.gpt2.model import GPT2, initialise
-from staged.model.reading.likelihood import encode_document
+from staged.model.reading.encoding import encode_document
 from staged.records import HUMAN, MACHINE, Document
 from staged.stats.metrics import auroc
 from staged.training.roberta import RobertaSettings, train_roberta

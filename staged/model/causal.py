@@ -14,9 +14,10 @@ from staged.errors import CheckpointError
 from staged.model.bpe import load_bpe
 from staged.model.checkpoints import load_model, model_folder, read_config
 from staged.model.formats.layouts import config_file, read_shape
+from staged.model.gpt2.model import GPT2
 from staged.model.outside_tokenizer import hub_config, load_outside_tokenizer
 from staged.model.shape import ModelShape
-from staged.model.transformers_lm import load_outside, shape_of, weights_of
+from staged.model.transformers_lm import Outside, load_outside, shape_of, weights_of
 
 
 class TextTokenizer(Protocol):
@@ -62,6 +63,15 @@ class CausalLM:
     head: Tensor
 
 
+Network = GPT2 | Outside  # both read texts and generate
+
+
+def causal_of(name: str, network: Network, tokenizer: TextTokenizer) -> CausalLM:
+    """A loaded network as scores see it."""
+    head = network.wte.weight if isinstance(network, GPT2) else network.head_VC
+    return CausalLM(name, tokenizer, network.config.n_ctx, network.hidden, head)
+
+
 def is_outside(folder: Path) -> bool:
     """Whether a folder's model is of another family than GPT-2."""
     return config_file(folder).name == "config.json" and read_shape(folder).get(
@@ -105,8 +115,10 @@ def count_parameters(name: str) -> int:
     return weights_of(hub_config(folder)) if is_outside(folder) else read_config(folder).parameters
 
 
-def load_causal(name: str, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> CausalLM:
-    """A model by name.
+def load_network(
+    name: str, *, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> tuple[Network, TextTokenizer]:
+    """A model by name, and its tokenizer: our GPT-2 where it is one, else transformers' model.
 
     Args:
         name: as `model_folder` takes it, of any family: `mini-s`, `gpt2`, `smollm2-135m`, a folder,
@@ -120,10 +132,14 @@ def load_causal(name: str, *, dtype: torch.dtype = torch.float32, device: str = 
     folder = model_folder(name)
     if is_outside(folder):
         other = load_outside(folder, dtype=dtype, device=device)
-        return CausalLM(name, other.tokenizer, other.config.n_ctx, other.hidden, other.head_VC)
+        return other, other.tokenizer
     model, bpe = load_model(name, dtype=dtype)
-    model.to(device)
-    return CausalLM(name, bpe, model.config.n_ctx, model.hidden, model.wte.weight)
+    return model.to(device), bpe
+
+
+def load_causal(name: str, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> CausalLM:
+    """A model by name, as scores see it; arguments and errors as of `load_network`."""
+    return causal_of(name, *load_network(name, dtype=dtype, device=device))
 
 
 def same_tokenizer(a: CausalLM, b: CausalLM) -> None:

@@ -1,4 +1,4 @@
-"""Our GPT-2 as a model of EleutherAI's lm-evaluation-harness (`lm_eval`).
+"""Any causal language model, as one of EleutherAI's lm-evaluation-harness (`lm_eval`).
 
     python -m staged.samples.harness --model staged --model_args model=mini-s --tasks TASK
     lm_eval.simple_evaluate(model=StagedLM("mini-s"), tasks=[…])
@@ -33,9 +33,10 @@ except ImportError as error:
 import numpy as np
 
 from staged.errors import PlanError, SamplingError
-from staged.model.checkpoints import load_model
+from staged.model.causal import causal_of, load_network
+from staged.model.reading.encoding import Ids, start_of_text
 from staged.model.reading.evaluate import PRECISIONS
-from staged.model.reading.likelihood import Ids, Window, score
+from staged.model.reading.likelihood import Window, score
 from staged.samples.engine import generate
 from staged.samples.methods import from_numbers
 from staged.samples.rows import Options
@@ -49,10 +50,10 @@ LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_
 
 @register_model("staged")
 class StagedLM(TemplateLM):  # type: ignore[misc]
-    """A GPT-2 that `lm_eval` can run.
+    """A model that `lm_eval` can run: our GPT-2, or another family through transformers.
 
     Args:
-        model: as `load_model` takes it.
+        model: as `load_network` takes it, of any family.
         precision: `fp32` or `bf16`.
         batch_size: full windows computed at once.
         max_gen_toks: new tokens where a task doesn't say; by default a quarter of the context.
@@ -83,7 +84,9 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
             log.warning("device %s is left unused: the staged model runs on cpu", device)
         if not str(batch_size or 8).isdecimal():
             raise PlanError(f"lm-eval: the batch size must be a number, not {batch_size!r}")
-        self.model, self.bpe = load_model(model, dtype=PRECISIONS[precision])
+        self.model, self.text_tokenizer = load_network(model, dtype=PRECISIONS[precision])
+        self.lm = causal_of(model, self.model, self.text_tokenizer)
+        self.start = start_of_text(self.text_tokenizer)
         self.name, self.batch_size, self.seed = model, int(batch_size or 8), seed
         self.max_gen_toks = max_gen_toks or max(1, self.max_length // 4)
 
@@ -94,8 +97,13 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
 
     @property
     def eot_token_id(self) -> int:
-        """The id of `<|endoftext|>`, which stands before a text without context."""
-        return self.bpe.end_of_text
+        """The id of the end of text: `<|endoftext|>`, or what another family has."""
+        return self.text_tokenizer.end_of_text
+
+    @property
+    def prefix_token_id(self) -> int:
+        """The last of the ids that stand before a text without context."""
+        return self.start[-1]
 
     @property
     def tokenizer_name(self) -> str:
@@ -105,8 +113,8 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
     def tok_encode(
         self, string: str, add_special_tokens: bool | None = None, **kwargs: Any
     ) -> list[int]:
-        """Token ids; nothing is ever added."""
-        return self.bpe.encode(string)
+        """Token ids, behind those that the tokenizer puts before each text; GPT-2's puts none."""
+        return self.text_tokenizer.encode(string)
 
     def loglikelihood(
         self, requests: Sequence[Any], disable_tqdm: bool = False
@@ -124,7 +132,8 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
         none, and none would be certain; then the continuation begins behind the last token that
         both share, so that the spanning token counts.
         """
-        stem, whole = self.bpe.encode(context.rstrip()), self.bpe.encode(context + continuation)
+        encode = self.text_tokenizer.encode
+        stem, whole = encode(context.rstrip()), encode(context + continuation)
         if len(whole) > len(stem):
             return stem, whole[len(stem) :]
         shared = sum(
@@ -146,9 +155,7 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
         Raises:
             PlanError: a continuation that alone is too long.
         """
-        pairs = [
-            (context or [self.eot_token_id], continuation) for _, context, continuation in requests
-        ]
+        pairs = [(context or self.start, continuation) for _, context, continuation in requests]
         sequences = [
             np.array(context + continuation, dtype=np.int32) for context, continuation in pairs
         ]
@@ -186,7 +193,7 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
         self, sequences: Sequence[Ids], windows: Sequence[Window], quiet: bool
     ) -> Iterator[tuple[int, Any, Any]]:
         with tqdm(total=len(windows), disable=quiet, desc="staged: loglikelihood") as bar:
-            for result in score(self.model, sequences, windows, batch=self.batch_size):
+            for result in score(self.lm, sequences, windows, batch=self.batch_size):
                 bar.update()
                 yield result
 
@@ -198,8 +205,9 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
         """
         sequences, windows = [], []
         for i, request in enumerate(requests):
-            tokens = self.bpe.encode(request.args[0])
-            sequences.append(np.array([self.eot_token_id, *tokens], dtype=np.int32))
+            # what the tokenizer puts before the text stands there already, and is not predicted
+            tokens = self.text_tokenizer.encode(request.args[0])[len(self.text_tokenizer.before) :]
+            sequences.append(np.array([*self.start, *tokens], dtype=np.int32))
             windows += list(self._rolling(i, tokens))
         totals = [0.0] * len(requests)
         for index, nats, _ in self._score(sequences, windows, disable_tqdm):
@@ -209,12 +217,12 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
         return totals
 
     def _rolling(self, sequence: int, tokens: list[int]) -> Iterator[Window]:
-        first = 1
+        first, before = len(self.start), len(self.start) - 1
         for read, scored in get_rolling_token_windows(
-            tokens, self.eot_token_id, self.max_length, context_len=1
+            tokens, self.prefix_token_id, self.max_length - before, context_len=1
         ):
             end = first + len(scored) - 1
-            yield Window(sequence, start=end - len(read), end=end, first=first)
+            yield Window(sequence, start=max(0, end - len(read) - before), end=end, first=first)
             first = end + 1
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
@@ -260,19 +268,21 @@ class StagedLM(TemplateLM):  # type: ignore[misc]
             else (0.0, None, None)
         )
         rows = [
-            (ids or [self.eot_token_id])[-(self.max_length - length) :]
-            for ids in self.bpe.encode_batch(prompts)
+            (ids or self.start)[-(self.max_length - length) :]
+            for ids in self.text_tokenizer.encode_batch(prompts)
         ]
         until = settings.get("until") or []
         stops = StopStrings(
             [string for string in ([until] if isinstance(until, str) else until) if string],
-            self.bpe.decode,
+            self.text_tokenizer.decode,
         )
         arguments = {"length": length, "end": self.eot_token_id, "seed": self.seed, "first": first}
         generated = generate(
             self.model, rows, from_numbers(*numbers), **arguments, options=Options(stops=stops)
         )
-        return [stops.cut(self.bpe.decode(generation.tokens))[0] for generation in generated]
+        return [
+            stops.cut(self.text_tokenizer.decode(generation.tokens))[0] for generation in generated
+        ]
 
 
 if __name__ == "__main__":

@@ -22,11 +22,12 @@ from typer.testing import CliRunner
 from staged.cli import app
 from staged.errors import CorpusError, PlanError
 from staged.model.bpe import BPE
-from staged.model.checkpoints import load_model
+from staged.model.causal import load_causal
 from staged.model.reading import likelihood
 from staged.model.reading.bits_interval import bits_per_byte_interval
-from staged.model.reading.evaluate import Evaluation, evaluate, token_bytes
-from staged.model.reading.likelihood import encode_document, sliding_windows, token_nats
+from staged.model.reading.encoding import encode_document, token_bytes
+from staged.model.reading.evaluate import Evaluation, evaluate
+from staged.model.reading.likelihood import sliding_windows, token_nats
 from tests.conftest import prose
 
 N_CTX = 128  # of the tiny model
@@ -67,20 +68,22 @@ def test_equals_a_plain_float64_loop(tiny: Path, bpe: BPE, text: str, stride: in
     ids = encode_document(bpe, text)
     assert len(ids) > 2 * N_CTX
     expected = plain_nats(tiny, ids.tolist(), stride)
-    got = token_nats(load_model(str(tiny))[0], [ids], stride=stride, batch=3)[0]
+    got = token_nats(load_causal(str(tiny)), [ids], stride=stride, batch=3)[0]
     assert got.sum(dtype=np.float64) == pytest.approx(sum(expected), rel=1e-6)
     np.testing.assert_allclose(got, expected, atol=1e-4, rtol=0)
 
 
 def test_stride_of_the_context_is_disjoint_chunks(tiny: Path, bpe: BPE, text: str) -> None:
-    model, _ = load_model(str(tiny))
+    model = load_causal(str(tiny))
     ids = torch.from_numpy(encode_document(bpe, text)).long()
     total = 0.0
     for start in range(0, len(ids) - 1, N_CTX):
         chunk = ids[start : start + N_CTX + 1]
         total += float(
             torch.nn.functional.cross_entropy(
-                model(chunk[None, :-1])[0].double(), chunk[1:], reduction="sum"
+                (model.hidden(chunk[None, :-1])[0] @ model.head.T).double(),
+                chunk[1:],
+                reduction="sum",
             )
         )
     assert float(
@@ -91,11 +94,11 @@ def test_stride_of_the_context_is_disjoint_chunks(tiny: Path, bpe: BPE, text: st
 def test_stride_one_gives_every_token_all_the_context_there_is(
     tiny: Path, bpe: BPE, text: str
 ) -> None:
-    model, _ = load_model(str(tiny))
+    model = load_causal(str(tiny))
     ids = torch.from_numpy(encode_document(bpe, text[:700])).long()
     expected = []
     for t in range(1, len(ids)):
-        logits = model(ids[None, max(0, t - N_CTX) : t])[0, -1].double()
+        logits = (model.hidden(ids[None, max(0, t - N_CTX) : t])[0, -1] @ model.head.T).double()
         expected.append(-float(torch.log_softmax(logits, 0)[ids[t]]))
     got = token_nats(model, [ids.numpy()], stride=1, batch=8)[0]
     assert got.sum(dtype=np.float64) == pytest.approx(sum(expected), rel=1e-6)
@@ -193,8 +196,8 @@ def test_text_encoded_in_pieces_has_the_tokens_of_the_whole(
 
 
 def test_uniform_model_costs_the_log_of_the_vocabulary(tiny: Path, bpe: BPE) -> None:
-    model, _ = load_model(str(tiny))
-    model.wte.weight.zero_()  # the head is tied: all logits are 0
+    model = load_causal(str(tiny))
+    model.head.zero_()  # the head is tied: all logits are 0
     nats = token_nats(model, [encode_document(bpe, ODD)], stride=64, batch=2)[0]
     np.testing.assert_allclose(nats, math.log(bpe.n_vocab), rtol=1e-6)
 

@@ -1,9 +1,9 @@
 """Language-model evaluation: nats and bits per token, per byte and per original word, with an
 interval, beside the paper's table.
 
-Each document is scored by itself after `<|endoftext|>`. Totals are divided by what the text has of
-tokens, of UTF-8 bytes and of words (runs between white space); only the first depends on the
-tokenizer. Source: Radford et al. 2019, section 3.1.
+Each document is scored by itself after `start_of_text`, a GPT-2's `<|endoftext|>`. Totals are
+divided by what the text has of tokens, of UTF-8 bytes and of words (runs between white space); only
+the first depends on the tokenizer. Source: Radford et al. 2019, section 3.1.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from staged.corpus.files import documents_of, read_corpus
 from staged.corpus.learned import model_learned
 from staged.errors import CorpusError, PlanError
 from staged.files.texts import STDIN, FileText, read_text
-from staged.model.bpe import BPE
-from staged.model.checkpoints import load_model, model_folder
-from staged.model.formats.layouts import weight_files
+from staged.model.causal import is_outside, load_causal
+from staged.model.checkpoints import model_folder
+from staged.model.formats.layouts import config_file, weight_files
+from staged.model.gpt2.config import END_OF_TEXT
 from staged.model.reading.bits_interval import CONFIDENCE, Interval, bits_per_byte_interval
-from staged.model.reading.likelihood import Ids, Nats, encode_document, token_nats
+from staged.model.reading.encoding import Ids, encode_documents, start_of_text, written
+from staged.model.reading.likelihood import Nats, token_nats
 from staged.model.reading.paper_results import PUBLISHED, PUBLISHED_NOTE, PUBLISHED_SIZES
 from staged.progress import Progress, silent
 from staged.records import HUMAN, Document, count_words
@@ -51,6 +52,7 @@ class Evaluation:
         documents_learned_from: how many of the documents the model was trained on, as far as its
             `training.json` says.
         interval: None where the text is too short for one.
+        start: the tokens that each document was scored after.
     """
 
     model: str
@@ -65,6 +67,7 @@ class Evaluation:
     words: int
     nats: float
     interval: Interval | None
+    start: str = END_OF_TEXT
 
     def rates(self) -> dict[str, dict[str, float | None]]:
         """Per `token`, `byte` and `word`: count, nats, bits, and perplexity = exp(nats), None where
@@ -87,7 +90,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """One flat object of this text's figures (`nats_per_token`, …), and the paper's under
-        `published`.
+        `published`; `start` where it is not GPT-2's.
         """
         flat = {
             f"{name}_per_{unit}": figures[name]
@@ -99,6 +102,8 @@ class Evaluation:
             for bound in ("low", "high")
         }
         facts = asdict(self) | flat | interval
+        if self.start == END_OF_TEXT:
+            del facts["start"]
         facts["interval"] = self.interval and {
             "level": CONFIDENCE,
             "unit": self.interval.unit,
@@ -126,7 +131,7 @@ def evaluate(
     """Score a text, a set of documents or standard input (`-`).
 
     Args:
-        model: as `load_model` takes it.
+        model: as `load_causal` takes it, of any family.
         file: a file or folder as `read_corpus` takes it, or `-` for plain text from standard input.
         stride: tokens from one window to the next, 1 … n_ctx; by default half of n_ctx.
         batch: full windows computed at once; does not change the result beyond the last digits.
@@ -144,25 +149,25 @@ def evaluate(
         ArtifactError: the file cannot be written.
     """
     _check_options(precision, batch, out)
-    gpt2, bpe = load_model(model, dtype=PRECISIONS[precision])
-    gpt2.to(device)
-    chosen = _stride(stride, gpt2.config.n_ctx)
+    lm = load_causal(model, dtype=PRECISIONS[precision], device=device)
+    chosen = _stride(stride, lm.n_ctx)
     documents = read_documents(file, literal=literal)
-    sequences = [encode_document(bpe, document.text) for document in documents]
+    encoded = encode_documents(lm, [document.text for document in documents], file)
+    sequences, sizes = [one.ids for one in encoded], [one.sizes for one in encoded]
+    start = start_of_text(lm.tokenizer)
     how = {"stride": chosen, "batch": batch, "precision": precision, "device": device}
+    windows = {"stride": chosen, "batch": batch, "before": len(start)}
     with _blocks(out, how | _digests(model, sequences)) as blocks:
-        nats = token_nats(
-            gpt2, sequences, stride=chosen, batch=batch, blocks=blocks, progress=progress
-        )
-        width = token_bytes(bpe)
+        nats = token_nats(lm, sequences, **windows, blocks=blocks, progress=progress)
         result = _evaluation(
             documents,
             nats,
-            bits_per_byte_interval(nats, [width[ids[1:]] for ids in sequences]),
+            bits_per_byte_interval(nats, sizes),
             of=(model, file),
             precision=precision,
-            n_ctx=gpt2.config.n_ctx,
+            n_ctx=lm.n_ctx,
             stride=chosen,
+            start=written(lm.tokenizer, start),
         )
         if out is not None:
             write_json(out, result.to_json(), form=RESULT)
@@ -199,6 +204,7 @@ def _evaluation(
     precision: str,
     n_ctx: int,
     stride: int,
+    start: str,
 ) -> Evaluation:
     """Sums over the documents.
 
@@ -218,18 +224,22 @@ def _evaluation(
         words=sum(count_words(document.text) for document in documents),
         nats=float(sum(document_nats.sum(dtype=np.float64) for document_nats in nats)),
         interval=interval,
+        start=start,
     )
 
 
 def _digests(model: str, sequences: Sequence[Ids]) -> dict[str, Any]:
-    """What else a block's bytes depend on: the weights and the tokens."""
+    """What else a block's bytes depend on: the weights and the tokens; of another family than GPT-2
+    also the configuration, which holds more than the weights' shapes.
+    """
+    folder = model_folder(model)
     ids = hashlib.sha256()
     for sequence in sequences:
         ids.update(len(sequence).to_bytes(8, "big") + sequence.tobytes())
     return {
-        "weights": [sha256_file(path) for path in weight_files(model_folder(model))],
+        "weights": [sha256_file(path) for path in weight_files(folder)],
         "tokens": ids.hexdigest(),
-    }
+    } | ({"config": sha256_file(config_file(folder))} if is_outside(folder) else {})
 
 
 def _stride(stride: int | None, n_ctx: int) -> int:
@@ -256,15 +266,6 @@ def read_documents(source: str, *, literal: bool = False) -> list[Document]:
             "standard input: holds no text; pipe some in, or name a file instead of -"
         )
     return list(documents_of(FileText(text), STDIN, HUMAN, literal))
-
-
-def token_bytes(bpe: BPE) -> npt.NDArray[np.int64]:
-    """(V,) number of bytes of each token; 0 for `<|endoftext|>`."""
-    lengths = np.zeros(bpe.n_vocab, dtype=np.int64)
-    for token, index in bpe.merges()[0].items():
-        lengths[index] = len(token)  # the vocabulary writes each byte as one character
-    lengths[bpe.end_of_text] = 0
-    return lengths
 
 
 def _learned_from(model: str, file: str, documents: Sequence[Document]) -> int:

@@ -1,13 +1,12 @@
 """How likely a model finds given tokens, in sliding windows over texts longer than its context.
 
 Axes: B windows · T tokens of the longest · C = n_embd · M scored tokens · V vocabulary.
-A sequence is token ids whose first is only context (`<|endoftext|>`, usually); token t ≥ 1 is
-predicted from tokens before it.
+A sequence is token ids whose first is only context (`<|endoftext|>`, usually; some families have
+several); token t ≥ 1 is predicted from tokens before it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,16 +18,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from staged.model.bpe import BPE
-from staged.model.gpt2.model import GPT2
+from staged.model.causal import CausalLM
+from staged.model.reading.encoding import Ids
 from staged.progress import Progress, silent
 from staged.storage.pieces import ARRAY, cached
 
 LOGITS_AT_ONCE = 2**24  # 64 MB of float32: 333 tokens of GPT-2's vocabulary
-PIECE = 2**20  # characters; the tokenizer needs some hundred bytes of memory for each at a time
-CUT = re.compile(r"(?<=\S)(?=[ \n])")
+# Tokens of a window by which a batch's memory is reckoned: GPT-2 has fewer, and eight windows of a
+# context of 131,072 are more than a machine holds.
+WIDE = 4096
 
-Ids = npt.NDArray[np.int32]
 Nats = npt.NDArray[np.float32]
 
 
@@ -46,7 +45,9 @@ class Window(NamedTuple):
         return self.end - self.first + 1
 
 
-def sliding_windows(sequence: int, length: int, *, n_ctx: int, stride: int) -> Iterator[Window]:
+def sliding_windows(
+    sequence: int, length: int, *, n_ctx: int, stride: int, before: int = 1
+) -> Iterator[Window]:
     """Windows over a sequence of `length` tokens that score each token but the first exactly once.
 
     A window reads n_ctx tokens (the last one fewer) and starts `stride` after the one before it. So
@@ -57,30 +58,31 @@ def sliding_windows(sequence: int, length: int, *, n_ctx: int, stride: int) -> I
         sequence: its index, passed on.
         stride: 1 … n_ctx. At n_ctx the windows don't overlap; at 1 every token sees as much as the
             model can.
+        before: how many tokens at the sequence's beginning are context only.
     """
-    first = 1
+    first = before
     for start in range(0, length - 1, stride):
+        if first == length:
+            return
         end = min(start + n_ctx, length - 1)
         yield Window(sequence, start, end, first)
         first = end + 1
-        if first == length:
-            return
 
 
 def score(
-    model: GPT2, sequences: Sequence[Ids], windows: Sequence[Window], *, batch: int
+    model: CausalLM, sequences: Sequence[Ids], windows: Sequence[Window], *, batch: int
 ) -> Iterator[tuple[int, Nats, Tensor]]:
     """Score the windows, longest first.
 
     Args:
-        batch: windows of full context computed at once, or more shorter ones of as many tokens
-            together.
+        batch: windows of full context (of WIDE tokens, where that is longer) computed at once, or
+            more shorter ones of as many tokens together.
 
     Yields:
         Of each window its index, its tokens' negative log-likelihoods in nats, (first … end), and
         of each token whether it is the model's first choice.
     """
-    for indices in batches(windows, batch * model.config.n_ctx):
+    for indices in batches(windows, _budget_tokens(model, batch)):
         group = [windows[index] for index in indices]
         nats_M, chosen_M = score_batch(model, sequences, group)
         sizes = [window.scored for window in group]
@@ -88,6 +90,11 @@ def score(
             indices, nats_M.split(sizes), chosen_M.split(sizes), strict=True
         ):
             yield index, nats.numpy(), chosen
+
+
+def _budget_tokens(model: CausalLM, batch: int) -> int:
+    """How many tokens are read at once."""
+    return batch * min(model.n_ctx, WIDE)
 
 
 def batches(windows: Sequence[Window], budget_tokens: int) -> Iterator[list[int]]:
@@ -109,10 +116,10 @@ def batches(windows: Sequence[Window], budget_tokens: int) -> Iterator[list[int]
 
 @torch.inference_mode()
 def score_batch(
-    model: GPT2, sequences: Sequence[Ids], group: Sequence[Window]
+    model: CausalLM, sequences: Sequence[Ids], group: Sequence[Window]
 ) -> tuple[Tensor, Tensor]:
     """(M,) nats and (M,) first choices of one batch, window after window."""
-    device = model.device
+    device = model.head.device
     # causal: padding is not seen
     tokens_BT = torch.zeros(len(group), max(w.end - w.start for w in group), dtype=torch.int64)
     for row, w in enumerate(group):
@@ -122,7 +129,7 @@ def score_batch(
         [hidden_BTC[row, w.first - 1 - w.start : w.end - w.start] for row, w in enumerate(group)]
     )
     targets_M = np.concatenate([sequences[w.sequence][w.first : w.end + 1] for w in group])
-    return _nats(hidden_MC, torch.from_numpy(targets_M).long().to(device), model.wte.weight)
+    return _nats(hidden_MC, torch.from_numpy(targets_M).long().to(device), model.head)
 
 
 def _nats(hidden_MC: Tensor, targets_M: Tensor, head_VC: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,56 +143,36 @@ def _nats(hidden_MC: Tensor, targets_M: Tensor, head_VC: Tensor) -> tuple[Tensor
     return torch.cat(nats), torch.cat(chosen)
 
 
-def encode_document(bpe: BPE, text: str, *, piece: int = PIECE) -> Ids:
-    """`<|endoftext|>` and the text's tokens, encoded in pieces so that a text of any length needs
-    little memory beside them.
-
-    Pieces end before a space or line feed that no white space precedes, where GPT-2's pattern
-    always ends a match; the ids are those of the whole.
-
-    Args:
-        piece: characters after which the next such place is taken.
-
-    Raises:
-        UnicodeEncodeError: the text holds half a surrogate pair, which no UTF-8 file can.
-    """
-    parts: list[Ids] = [np.array([bpe.end_of_text], dtype=np.int32)]
-    start = 0
-    while start < len(text):
-        cut = CUT.search(text, start + piece)
-        end = cut.start() if cut else len(text)
-        parts.append(np.array(bpe.encode(text[start:end]), dtype=np.int32))
-        start = end
-    return np.concatenate(parts)
-
-
 def token_nats(
-    model: GPT2,
+    model: CausalLM,
     sequences: Sequence[Ids],
     *,
     stride: int,
     batch: int,
+    before: int = 1,
     blocks: Path | None = None,
     progress: Progress = silent,
 ) -> list[Nats]:
-    """Of each sequence the negative log-likelihood of each token but the first, in nats.
+    """Of each sequence the negative log-likelihood of each token behind its context, in nats.
 
     Args:
         stride: tokens from one window to the next, 1 … n_ctx.
         batch: full windows computed at once.
+        before: how many tokens at each sequence's beginning are context only.
         blocks: a folder that receives each batch's result, and from which those already there are
             read.
         progress: called with (tokens scored, all).
     """
-    n_ctx = model.config.n_ctx
     windows = [
         window
         for i, ids in enumerate(sequences)
-        for window in sliding_windows(i, len(ids), n_ctx=n_ctx, stride=stride)
+        for window in sliding_windows(i, len(ids), n_ctx=model.n_ctx, stride=stride, before=before)
     ]
-    sequence_nats = [np.full(len(ids) - 1, np.nan, dtype=np.float32) for ids in sequences]
+    sequence_nats = [np.full(len(ids) - before, np.nan, dtype=np.float32) for ids in sequences]
     done, total = 0, sum(map(len, sequence_nats))
-    groups = [[windows[i] for i in indices] for indices in batches(windows, batch * n_ctx)]
+    groups = [
+        [windows[i] for i in indices] for indices in batches(windows, _budget_tokens(model, batch))
+    ]
     pieces = (
         (f"{number:09d}.npy", partial(_batch_nats, model, sequences, group))
         for number, group in enumerate(groups)
@@ -193,13 +180,13 @@ def token_nats(
     for group, nats_M in zip(groups, cached(blocks, pieces, ARRAY), strict=True):
         ends = np.cumsum([window.scored for window in group])[:-1]
         for window, nats in zip(group, np.split(nats_M, ends), strict=True):
-            sequence_nats[window.sequence][window.first - 1 : window.end] = nats
+            sequence_nats[window.sequence][window.first - before : window.end - before + 1] = nats
         done += len(nats_M)
         progress(done, total)
     return sequence_nats
 
 
-def _batch_nats(model: GPT2, sequences: Sequence[Ids], group: Sequence[Window]) -> Nats:
+def _batch_nats(model: CausalLM, sequences: Sequence[Ids], group: Sequence[Window]) -> Nats:
     """(M,) nats of one batch, window after window."""
     nats_M: Nats = score_batch(model, sequences, group)[0].numpy()
     return nats_M
