@@ -168,7 +168,9 @@ def _train_each(runs: Mapping[Path, TrainSettings]) -> None:
 SourceArgument = Annotated[
     str,
     typer.Argument(
-        help="A model folder in any published layout, 124M … 1558M, openai:124M, or a hub name."
+        help=(
+            "A GPT-2: a folder in any published layout, 124M … 1558M, openai:124M, or a hub name."
+        )
     ),
 ]
 TargetArgument = Annotated[
@@ -189,7 +191,7 @@ def convert(
     dtype: DtypeOption = "keep",
     offline: OfflineOption = False,
 ) -> None:
-    """Write a model in another format, tensor by tensor: TensorFlow, safetensors or pickles to
+    """Write a GPT-2 in another format, tensor by tensor: TensorFlow, safetensors or pickles to
     safetensors or GGUF.
     """
     if offline:
@@ -273,7 +275,7 @@ def _print_evaluation(result: Any) -> None:
     print_table(f"{result.model} on {result.file}", header, rows)
     say(
         f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision};"
-        f" documents: {result.documents:,}, each scored by itself after <|endoftext|>; words are"
+        f" documents: {result.documents:,}, each scored by itself after {result.start}; words are"
         " separated by white space"
     )
     say(f"95% interval of bits per byte: {described(result.interval)}")

@@ -1,5 +1,4 @@
-"""`staged convert`: any model that loads here, written as a folder of the hub's layout or as a GGUF
-file.
+"""`staged convert`: a GPT-2 in any layout, written as a folder of the hub's or as a GGUF file.
 
 Tensor by tensor: a 1558M in float32 is converted in the memory of its largest tensor.
 """
@@ -15,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from staged.errors import PlanError
+from staged.errors import CheckpointError, PlanError
 from staged.model.bpe import BPE
+from staged.model.causal import is_outside
 from staged.model.checkpoints import hub_config, model_folder, open_folder
 from staged.model.formats.file_tensor import AnyTensor
 from staged.model.formats.layouts import SAFETENSORS, model_files
@@ -42,7 +42,7 @@ def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Progress 
     layout.
 
     Args:
-        source: a model as `model_folder` takes it.
+        source: a GPT-2, as `model_folder` takes it.
         dtype: float32, bfloat16 or float16 (GGUF also q8_0); `keep` takes what the source has.
         progress: called with (tensors written, tensors).
 
@@ -50,7 +50,8 @@ def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Progress 
         False when the target was already there, made from the same files with the same settings.
 
     Raises:
-        CheckpointError: the source is not a whole GPT-2, or a value does not fit the type.
+        CheckpointError: the source is of another family, or no whole GPT-2, or a value does not fit
+            the type.
         PlanError: an unknown type, or something else stands at the target.
         ArtifactError: the disk is full, or another process writes the same.
     """
@@ -66,6 +67,12 @@ def convert(source: str, target: Path, *, dtype: str = KEEP, progress: Progress 
             " the source has"
         )
     folder = model_folder(source)
+    if is_outside(folder):
+        raise CheckpointError(
+            f"{source}: already in the hub's layout, which transformers and the other commands"
+            " read; convert writes GPT-2s, and this is of another family (of which llama.cpp's own"
+            " convert_hf_to_gguf.py makes a GGUF file)"
+        )
     config, bpe, weights = open_folder(folder)
     kind = _stored_as(weights) if dtype == KEEP else dtype
     if gguf:

@@ -153,7 +153,7 @@ def convert(
     dtype: str = "keep",
     progress: Progress = silent,
 ) -> bool:
-    """Write a model in the hub's layout, or as a .gguf file, tensor by tensor.
+    """Write a GPT-2 in the hub's layout, or as a .gguf file, tensor by tensor.
 
     Args:
         model: a folder in any published layout, `124M` … `1558M`, or a hub name.
@@ -166,7 +166,7 @@ def convert(
         True when it was written, False when it was there already.
 
     Raises:
-        CheckpointError: the model, or a tensor of it.
+        CheckpointError: the model, which is of another family perhaps, or a tensor of it.
         ArtifactError: the place cannot be written.
 
     Example:
@@ -196,7 +196,7 @@ def evaluate_lm(
     """What a text costs a language model: nats and bits per token, byte and word.
 
     Args:
-        model: as `sample` takes it.
+        model: as `sample` takes it, of any family whose weights are at hand.
         texts: a file or folder, as `docs/formats.md` lists them; `-` reads standard input.
         stride: tokens from one window to the next; by default half the context.
         batch: full windows computed at once.

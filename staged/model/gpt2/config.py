@@ -67,8 +67,8 @@ class GPT2Config(ModelShape):
         """
         if config.get("model_type") != "gpt2":
             raise CheckpointError(
-                f"{where}: model_type is {config.get('model_type')!r}, expected 'gpt2'; give the"
-                " folder of a GPT-2 model"
+                f"{where}: model_type is {config.get('model_type')!r}, and here only a GPT-2 can be"
+                " used; give the folder of such a model"
             )
         expected: dict[str, Any] = {
             "activation_function": "gelu_new",

@@ -1,6 +1,6 @@
 """How likely a model finds given tokens, in sliding windows over texts longer than its context.
 
-Axes: B windows · T tokens of the longest · C = n_embd · M scored tokens · V vocabulary.
+Axes: B windows · T tokens of the longest · C hidden width · M scored tokens · V vocabulary.
 A sequence is token ids whose first is only context (`<|endoftext|>`, usually; some families have
 several); token t ≥ 1 is predicted from tokens before it.
 """
