@@ -17,13 +17,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from staged.errors import PlanError, SamplingError
 from staged.model.bpe import BPE
 from staged.model.gpt2.config import END_OF_TEXT
 from staged.model.reading.evaluate import evaluate
 from tests.conftest import prose
+from tests.families import BEGIN, FAMILIES, write_family
 
 with warnings.catch_warnings():  # the harness's own imports are not ours to mend
     warnings.simplefilter("ignore")
@@ -392,3 +393,70 @@ def test_what_does_not_fit_the_context_is_refused(tiny: Path) -> None:
         model.loglikelihood([request("The", prose(1, 60))], disable_tqdm=True)
     with pytest.raises(SamplingError, match="leave no room"):
         model.generate_until([request("The", {"max_gen_toks": 128})], disable_tqdm=True)
+
+
+class TestFamilies:
+    """Other families than GPT-2, against the harness's own adapter over the same folder."""
+
+    @pytest.fixture(scope="class", params=FAMILIES)
+    @staticmethod
+    def pair(
+        request: pytest.FixtureRequest, bpe: BPE, tmp_path_factory: pytest.TempPathFactory
+    ) -> tuple[StagedLM, Any]:
+        """Ours and the harness's own, over a Llama that puts `<s>` before each text, a NeoX and a
+        Qwen2 that put nothing.
+        """
+        from lm_eval.models.huggingface import HFLM
+
+        folder = write_family(tmp_path_factory.mktemp("family"), bpe, request.param, spread=0.3)
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_file=str(folder / "tokenizer.json"),
+            bos_token=BEGIN if request.param == "llama" else None,
+            eos_token=END_OF_TEXT,
+            pad_token=END_OF_TEXT,
+        )
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        theirs = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1, device="cpu")
+        return StagedLM(str(folder), batch_size=3), theirs
+
+    def test_loglikelihood(self, pair: tuple[StagedLM, Any]) -> None:
+        asked = [
+            (question, choice)
+            for question in ("The river keeps", "emoji 🎈 and ", prose(1, 20), "")
+            for choice in (" the bridge.", " a ladder", "é東")
+        ]
+        ours, theirs = (
+            model.loglikelihood([request(*one) for one in asked], disable_tqdm=True)
+            for model in pair
+        )
+        for (value, greedy), (expected, expected_greedy) in zip(ours, theirs, strict=True):
+            assert value == pytest.approx(expected, abs=1e-3)
+            assert greedy == expected_greedy
+
+    @pytest.mark.parametrize("sentences", [1, 12, 40])
+    def test_rolling(self, pair: tuple[StagedLM, Any], sentences: int) -> None:
+        """Theirs reads a Llama's `<s>` twice, and predicts the second."""
+        model, adapter = pair
+        text = prose(3, sentences)
+        (ours,) = model.loglikelihood_rolling([request(text)], disable_tqdm=True)
+        adapter.add_bos_token = False
+        (theirs,) = adapter.loglikelihood_rolling([request(text)], disable_tqdm=True)
+        adapter.add_bos_token = None
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+    def test_evaluate_says_the_same_of_a_short_text(
+        self, pair: tuple[StagedLM, Any], tmp_path: Path
+    ) -> None:
+        (tmp_path / "x.txt").write_text(prose(3, 3), encoding="utf-8")
+        (ours,) = pair[0].loglikelihood_rolling([request(prose(3, 3))], disable_tqdm=True)
+        result = evaluate(pair[0].name, str(tmp_path / "x.txt"))
+        assert result.nats == pytest.approx(-ours, rel=1e-6)
+
+    def test_greedy_generation(self, pair: tuple[StagedLM, Any]) -> None:
+        asked = {"until": ["zz"], "max_gen_toks": 10, "do_sample": False}
+        prompts = ["The river", "é 🎈", prose(2, 40)]
+        ours, theirs = (
+            model.generate_until([request(prompt, asked) for prompt in prompts], disable_tqdm=True)
+            for model in pair
+        )
+        assert ours == theirs
