@@ -41,8 +41,8 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "checkpoints gguf outside_tokenizer",
         "transformers_lm",
         "causal",
-        "training",
-        "convert reading",
+        "convert training",
+        "reading",
     ),
     "detectors": (
         "contract inputs names",
