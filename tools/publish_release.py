@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from staged.model.checkpoints import model_folder
 from staged.plans.shipped import find_plan
 from staged.release.advance import DECISIONS, Standing, status
 from staged.release.card.card import card_of
@@ -94,11 +95,12 @@ def publish_refusal(release: Release, one: Standing, folder: Path) -> None:
         one.stage, one.outcomes, release=f"{release.title} {release.version}", date=date
     )
     words = replace(read_words(release.words), title=one.stage)
-    card = card_of(read_evidence(release.evidence), words, models=[one.stage], decision=decision)
-    write_atomic(
-        folder / "README.md", card_markdown(card).replace("(DECISION.md)", "(REFUSED.md)").encode()
-    )
-    write_atomic(folder / "card.html", card_html(card).encode())
+    (model,) = (stage.model for stage in release.stages if stage.name == one.stage)
+    evidence = read_evidence([*release.evidence, model_folder(model)])
+    card = card_of(evidence, words, models=[one.stage], decision=decision)
+    for name, form in (("README.md", card_markdown), ("card.html", card_html)):
+        shown = form(card).replace("DECISION.md", "REFUSED.md")
+        write_atomic(folder / name, shown.encode())
     write_atomic(folder / "REFUSED.md", decision_markdown(decision).encode())
 
 

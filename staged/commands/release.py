@@ -30,7 +30,10 @@ REFUSED = 1
 StudiesArgument = Annotated[
     list[Path],
     typer.Argument(
-        help="Folders of finished studies, release or fine-tuning, and of bias probes and surveys.",
+        help=(
+            "Folders of finished studies, release or fine-tuning, of bias probes, surveys and"
+            " trained models, and files that `staged evaluate-lm --out` wrote."
+        ),
         metavar="STUDY…",
     ),
 ]

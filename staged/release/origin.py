@@ -17,7 +17,7 @@ from staged.storage.marks import MANIFEST
 from staged.storage.records import read_record
 from staged.studies.detection.results import AGAIN, STUDY, StudyFacts
 
-__all__ = ["check_origin", "corpora_of", "study_of"]
+__all__ = ["check_origin", "corpora_of", "detector_name", "study_of"]
 
 
 def check_origin(release: Release, stage: ReleaseStage, model: Path, detector: Path) -> None:
@@ -48,6 +48,22 @@ def check_origin(release: Release, stage: ReleaseStage, model: Path, detector: P
                 f"{where}: {detector / name} is not the file that the study trained; run the study"
                 " again"
             )
+
+
+def detector_name(release: Release, detector: Path) -> str:
+    """`KIND/MODEL/METHOD`, as the study in evidence that trained a detector calls it; empty where
+    none did.
+    """
+    manifest = detector / MANIFEST
+    digest = sha256_file(manifest) if manifest.is_file() else None
+    names = (
+        name.partition("/")[2]
+        for folder in release.evidence
+        if (folder / CELLS).is_file()
+        for name, known in _inputs(folder).items()
+        if name.startswith("detectors/") and known == digest
+    )
+    return next(names, "")
 
 
 def _check_model(where: str, name: str, model: Path, studies: list[Path], detector: Path) -> None:

@@ -14,6 +14,9 @@ __all__ = ["is_place", "named", "place_name"]
 # of the hub: a name, though it has a slash
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
+SERVED = re.compile(
+    r"openai:([^@\s]+)@https?://\S+"
+)  # a model behind a server, whose address is ours
 # keys under which our records, and transformers', say a model, a text or a folder
 KEYS = {
     "_name_or_path",
@@ -36,7 +39,8 @@ KEYS = {
     "tokenizer_file",
 }
 # a `source` elsewhere is whose method or word list it is
-TABLES = {("corpus", "source"), ("style_corpus", "source")}
+# and `file` is a text's where it stands at the top
+TABLES = {("corpus", "source"), ("style_corpus", "source"), ("", "file")}
 STYLES = "styles"  # a table of name → text
 # of texts, mostly paths from the corpus's own folder, which is what leaks are found by; others get
 # names
@@ -44,9 +48,11 @@ IDS = "sources"
 
 
 def place_name(place: str) -> str:
-    """`speeches` of `/home/me/speeches/`, `../speeches` and `C:\\texts\\speeches`; a name, also one
-    of the hub, as it is.
+    """`speeches` of `/home/me/speeches/`, `../speeches` and `C:\\texts\\speeches`; `NAME` of
+    `openai:NAME@URL`; a name, also one of the hub, as it is.
     """
+    if served := SERVED.fullmatch(place):
+        return served[1]
     if not is_place(place):
         return place
     pure = PureWindowsPath(place) if WINDOWS.match(place) else PurePosixPath(place)
@@ -55,6 +61,8 @@ def place_name(place: str) -> str:
 
 def is_place(text: str) -> bool:
     """Whether a text says where something lies, rather than what it is called."""
+    if SERVED.fullmatch(text):
+        return True
     if "\n" in text or re.match(r"\w+://(?!/)", text):  # words, or an address
         return False
     if (

@@ -46,13 +46,15 @@ def card(
     hand-written paragraph.
 
     Args:
-        studies: folders of finished studies, release or fine-tuning, of bias probes and of surveys.
+        studies: folders of finished studies, release or fine-tuning, of bias probes, of surveys and
+            of trained models, and files that `evaluate_lm` wrote.
         out: the card, .md or .html; `card.toml` beside it holds what people write.
         html: also write the same card as a page, beside `out`.
         models: only these; else all of the studies'.
 
     Raises:
-        PlanError: `out` is no such file's name.
+        PlanError: `out` is no such file's name, or the words name another licence than the
+            LICENSE beside the card.
         ReleaseError, ArtifactError: a study is not finished, or the place cannot be written.
 
     Example:
@@ -65,6 +67,7 @@ def card(
     from staged.release.card.paragraphs import WORDS, Words, read_words, write_skeleton
     from staged.release.card.read_measured import read_evidence
     from staged.release.card.render import card_html, card_markdown
+    from staged.release.licences import contradiction
     from staged.storage.forms import is_sealed, sealed
     from staged.storage.gate import check_replaceable
     from staged.storage.writing import disk_errors, write_atomic
@@ -82,6 +85,9 @@ def card(
     chosen = names_of(models)
     title = ", ".join(chosen or evidence.models)
     written = read_words(words) if words.exists() else Words(title=title)
+    licence = out.parent / "LICENSE"
+    if licence.is_file() and (fault := contradiction(written.license, licence)):
+        raise PlanError(f"{words}: {fault}")
     contents = card_of(evidence, written, models=chosen)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)

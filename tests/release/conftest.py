@@ -26,6 +26,7 @@ from staged.studies.detection.results import (
     Comparison,
     Finding,
     Findings,
+    GalleryText,
     ModelFacts,
     RecordedCorpus,
     RecordedStudy,
@@ -110,6 +111,13 @@ def write_study(folder: Path, sizes: tuple[str, ...] = SIZES, **changed: Any) ->
     models = tuple(ModelFacts(name, 40000, 2, 32, 4.5) for name in sizes)
     facts = StudyFacts(settings, {"commit": "unknown"}, counts, (), models)
     write_record(folder / "study.json", facts)
+    texts = [
+        GalleryText(name, method, f"{name}/{method}/{i}", f"Text {i} of {name}.")
+        for name in sizes
+        for method in METHODS
+        for i in range(2)
+    ]
+    write_record(folder / "gallery.json", (GalleryText("", "", "h", "A person's."), *texts))
     return folder
 
 

@@ -17,7 +17,8 @@ from staged.cells import Cell
 from staged.cli import app
 from staged.errors import ArtifactError, PlanError, StagedError
 from staged.release.card.card import SECTIONS, card_of
-from staged.release.card.check import html_figures, index_figures, markdown_figures, untrue
+from staged.release.card.check import html_figures, index_figures, untrue, untrue_index
+from staged.release.card.markdown import figures_in
 from staged.release.card.paragraphs import Words
 from staged.release.card.read_measured import read_evidence
 from staged.release.card.render import card_html, card_markdown, rate_text
@@ -81,11 +82,11 @@ def test_the_nine_sections_stand_in_order_with_gpt2s_headings(study: Path) -> No
 def test_both_forms_show_the_same_figures_and_all_are_true(study: Path) -> None:
     evidence = read_evidence([study])
     card = card_of(evidence, Words(), models=["large"])
-    shown = list(markdown_figures(card_markdown(card)))
+    shown = list(figures_in(card_markdown(card)))
     assert shown == list(html_figures(card_html(card)))
     assert len(shown) > 50
     assert untrue(iter(shown), evidence.cells) == []
-    assert untrue(index_figures(card_markdown(card)), evidence.cells, exact=True) == []
+    assert untrue_index(card_markdown(card), evidence.cells, ()) == []
     assert {id.split("/")[3] for id, _, _ in shown} == {"large"}
 
 
@@ -102,8 +103,8 @@ def test_untrue_figures_are_named(study: Path, figure: tuple[str, str, str]) -> 
 
 
 def test_a_card_without_figures_is_untrue(study: Path) -> None:
-    assert untrue(markdown_figures("# Nothing"), read_evidence([study]).cells)
-    assert untrue(index_figures("---\na: [\n---\n"), read_evidence([study]).cells)
+    assert untrue(figures_in("# Nothing"), read_evidence([study]).cells)
+    assert list(index_figures("---\na: [\n---\n")) == []
 
 
 def test_a_rate_carries_its_interval_and_a_blank_is_no_zero() -> None:
@@ -271,8 +272,8 @@ def test_rows_of_bias_and_surveys_are_no_figures_of_cells(study: Path, tmp_path:
     evidence = read_evidence([study, *others])
     card = card_of(evidence, Words())
     assert "`bias/small/respect/gender/women-men/sentiment`" in card_markdown(card)
-    assert untrue(markdown_figures(card_markdown(card)), evidence.cells) == []
-    assert list(markdown_figures(card_markdown(card))) == list(html_figures(card_html(card)))
+    assert untrue(figures_in(card_markdown(card)), evidence.cells) == []
+    assert list(figures_in(card_markdown(card))) == list(html_figures(card_html(card)))
 
 
 def test_a_skeleton_chooses_no_licence_and_no_language(study: Path, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from staged.plans.shipped import find_plan
 from staged.release.advance import status
-from staged.release.card.check import html_figures, index_figures, markdown_figures, untrue
+from staged.release.card.check import html_figures, untrue, untrue_index
+from staged.release.card.markdown import figures_in
 from staged.release.card.read_measured import read_evidence
 from staged.release.outcomes import Decision
 from staged.release.package.layout import parse_sums
@@ -33,8 +34,8 @@ def test_cards_are_of_the_published_study(folder: Path, stage: str) -> None:
     markdown, page = (
         (folder / stage / name).read_text(encoding="utf-8") for name in ("README.md", "card.html")
     )
-    assert untrue(markdown_figures(markdown), cells) == []
-    assert untrue(index_figures(markdown), cells, exact=True) == []
+    assert untrue(figures_in(markdown), cells) == []
+    assert untrue_index(markdown, cells, ()) == []
     assert untrue(html_figures(page), cells) == []
 
 

@@ -7,7 +7,7 @@ The headings inside them are those of GPT-2's own card (November 2019).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from staged.cells import Cell, values
@@ -18,9 +18,9 @@ from staged.release.card.paragraphs import Words
 from staged.release.outcomes import Decision
 from staged.settings import nearest
 from staged.storage.placeless import place_name
-from staged.studies.detection.results import FINDINGS, STUDY
+from staged.studies.detection.results import FINDINGS, STUDY, GalleryText
 
-__all__ = ["RATES", "SECTIONS", "card_of", "shown_method"]
+__all__ = ["MIX", "SECTIONS", "card_of", "shown_method"]
 
 SECTIONS = (
     "Model Details",
@@ -33,15 +33,9 @@ SECTIONS = (
     "Ethical Considerations",
     "Caveats and Recommendations",
 )
-RATES = {
-    "accuracy": "accuracy",
-    "auroc": "AUROC",
-    "tpr_at_fpr_1": "TPR at 1% FPR",
-    "fpr_1": "FPR achieved there",
-    "tpr_at_fpr_5": "TPR at 5% FPR",
-    "fpr_5": "FPR achieved there",
-}
 MIX = "mix"
+DEFAULT_METHOD = "nucleus"
+SHOWN_LETTERS = 600  # of a sample
 
 
 def card_of(
@@ -81,6 +75,16 @@ def card_of(
         compared=_about(chosen, evidence.compared),
         drops=tuple(drop for drop in evidence.drops if drop.model in chosen),
         decision=decision,
+        loads=_loads(evidence, chosen),
+        method=shown_method(evidence.studies[0]) if evidence.studies else DEFAULT_METHOD,
+        samples=tuple(
+            sample
+            for model in chosen
+            for study in evidence.studies
+            for sample in _samples(study, model)
+        ),
+        qualities=tuple(row for row in evidence.qualities if row.model in chosen),
+        trainings=tuple(row for row in evidence.trainings if row.model in chosen),
     )
     return replace(card, blanks=(*_unwritten(words), *_unmeasured(card), *_unprobed(card, chosen)))
 
@@ -94,6 +98,23 @@ def _chosen(evidence: Evidence, models: Sequence[str]) -> list[str]:
                 f"model {model!r} is in none of the studies; {nearest(model, evidence.models)}"
             )
     return [model for model in evidence.models if not models or model in models]
+
+
+def _loads(evidence: Evidence, models: Sequence[str]) -> str:
+    """The first model with files that can be loaded: one behind a server has none."""
+    facts = (evidence.facts[model] for model in models)
+    return next((model.name for model in facts if model.files or model.parameters is not None), "")
+
+
+def _samples(study: Study, model: str) -> Iterator[GalleryText]:
+    """The first text of each method, whatever it says; its beginning where it is long."""
+    seen: set[str] = set()
+    for sample in study.samples:
+        if sample.model == model and sample.method not in seen:
+            seen.add(sample.method)
+            text = sample.text.strip()
+            cut = f"{text[:SHOWN_LETTERS].rpartition(' ')[0] or text[:SHOWN_LETTERS]} …"
+            yield replace(sample, text=text if len(text) <= SHOWN_LETTERS else cut)
 
 
 def _about(models: Sequence[str], sentences: Sequence[Said]) -> tuple[str, ...]:
@@ -184,13 +205,20 @@ def _unmeasured(card: Card) -> list[Blank]:
     """What no study says of the models."""
     blanks = []
     for model in card.models:
-        if model.valid_loss_nats_per_token is None:
-            fill = f"`staged evaluate-lm {model.name} TEXT`, or train it with `staged train`"
+        evaluated = any(row.model == model.name for row in card.qualities)
+        if model.valid_loss_nats_per_token is None and not evaluated:
+            fill = (
+                f"`staged evaluate-lm {model.name} TEXT --out FILE.json`, then name that file too"
+            )
             blanks.append(Blank(f"loss:{model.name}", f"held-out loss of {model.name}", fill))
         if not any(table.model == model.name for table in card.analyses):
             fill = f"`staged study` with {model.name!r} among its models"
             what = f"detection of {model.name}'s samples"
             blanks.append(Blank(f"detection:{model.name}", what, fill))
+    lacking = [m.name for m in card.models if m.name not in {row.model for row in card.samples}]
+    if lacking:
+        fill = f"the gallery.json of a `staged study` of {', '.join(lacking)}"
+        blanks.append(Blank("samples", f"sample outputs of {', '.join(lacking)}", fill))
     return blanks
 
 

@@ -1,57 +1,68 @@
-"""Reads a card back: every figure that it shows with a cell's id, against the cells it names."""
+"""Reads a card back: every figure that it shows with an id, against the cell or row it names."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import unescape
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
 from staged.cells import Cell
-from staged.release.card.card import RATES
+from staged.release.card.markdown import RATES
+from staged.release.card.measured import Quality
+from staged.release.card.metadata import QUALITIES
 from staged.release.card.render import rate_text
 
-__all__ = ["Figure", "html_figures", "index_figures", "markdown_figures", "untrue"]
+__all__ = [
+    "Figure",
+    "html_figures",
+    "index_figures",
+    "licence_in",
+    "untrue",
+    "untrue_index",
+    "untrue_shown",
+]
 
-Figure = tuple[str, str, Any]  # cell id, field, what the card shows
+Figure = tuple[str, str, Any]  # id of a cell or row, field, what the card shows
 CELL_TAG = re.compile(r'data-cell="([^"]+)" data-field="([^"]+)">([^<]*)<')
 
 
-def untrue(
-    figures: Iterator[Figure], cells: Mapping[str, Cell], *, exact: bool = False
-) -> list[str]:
-    """What is wrong with these figures, a sentence each; a card without a figure is wrong too.
+def untrue(figures: Iterable[Figure], cells: Mapping[str, Cell]) -> list[str]:
+    """What is wrong with a card's figures, a sentence each; one without a figure is wrong too."""
+    shown = list(figures)
+    return untrue_shown(shown, cells) if shown else ["shows no figure of any cell"]
 
-    Args:
-        exact: figures are the numbers themselves, not as tables show them.
-    """
-    wrong, seen = [], 0
+
+def untrue_shown(figures: Iterable[Figure], cells: Mapping[str, Cell]) -> list[str]:
+    """What is wrong with figures, if there are any."""
+    wrong = []
     for id, field, shown in figures:
-        seen += 1
         cell = cells.get(id)
         if cell is None:
             wrong.append(f"names cell {id}, which no study in the package holds")
         elif field not in RATES:
             wrong.append(f"shows {field!r} of cell {id}, which is no rate")
-        elif shown != (expected := getattr(cell, field) if exact else rate_text(cell, field)):
+        elif shown != (expected := rate_text(cell, field)):
             wrong.append(f"shows {field} {shown} where cell {id} has {expected}")
-    return wrong or ([] if seen else ["shows no figure of any cell"])
+    return wrong
 
 
-def markdown_figures(text: str) -> Iterator[Figure]:
-    """Figures in the tables whose last column is `cell`."""
-    shown, inside = len(RATES), False
-    for line in text.splitlines():
-        parts = [part.strip() for part in line.strip().strip("|").split(" | ")]
-        last = parts[-1].strip()
-        inside = line.startswith("|") and (inside or last == "cell")
-        if inside and len(parts) > shown and last.startswith("`"):
-            yield from (
-                (last.strip("`"), field, value)
-                for field, value in zip(RATES, parts[-1 - shown : -1], strict=True)
-            )
+def untrue_index(text: str, cells: Mapping[str, Cell], qualities: Iterable[Quality]) -> list[str]:
+    """What is wrong with the model-index in a card's YAML, a sentence each; nothing where it holds
+    no figure, as a language model's that no text was given to.
+    """
+    rows = {**cells, **{quality.id: quality for quality in qualities}}
+    wrong = []
+    for id, field, shown in index_figures(text):
+        if id not in rows:
+            wrong.append(f"names {id} in its model-index, which nothing in the package holds")
+        elif field not in {*RATES, *QUALITIES} or not hasattr(rows[id], field):
+            wrong.append(f"shows {field!r} of {id} in its model-index, which is no measure of it")
+        elif shown != (expected := getattr(rows[id], field)):
+            wrong.append(f"shows {field} {shown} in its model-index where {id} has {expected}")
+    return wrong
 
 
 def html_figures(text: str) -> Iterator[Figure]:
@@ -66,10 +77,22 @@ def html_figures(text: str) -> Iterator[Figure]:
 
 def index_figures(text: str) -> Iterator[Figure]:
     """Figures in the model-index of a card's YAML; none when the hub's own reader refuses it."""
+    data = _data(text)
+    for result in (data.eval_results or []) if data else []:
+        trace = result.metric_args or {}
+        id = trace.get("cell") or trace.get("row")
+        yield str(id), str(trace.get("field")), result.metric_value
+
+
+def licence_in(text: str) -> str:
+    """The licence in a card's YAML; empty where there is none."""
+    data = _data(text)
+    return str(data.license or "") if data else ""
+
+
+def _data(text: str) -> ModelCardData | None:
     try:
         data = ModelCard(text).data
     except Exception:  # a YAML parser's error, of a package that staged does not name
-        return
-    for result in (data.eval_results or []) if isinstance(data, ModelCardData) else []:
-        trace = result.metric_args or {}
-        yield str(trace.get("cell")), str(trace.get("field")), result.metric_value
+        return None
+    return data if isinstance(data, ModelCardData) else None

@@ -7,11 +7,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from staged.cells import Cell
-from staged.release.card.measured import Credibility, Effect, ModelDrop, StudiedModel
+from staged.release.card.measured import (
+    Credibility,
+    Effect,
+    ModelDrop,
+    Quality,
+    StudiedModel,
+    Training,
+)
 from staged.release.card.paragraphs import Words
 from staged.release.outcomes import Decision
+from staged.studies.detection.results import GalleryText
 
-__all__ = ["Analysis", "Blank", "Card", "Claim", "StudyLine"]
+__all__ = ["Analysis", "Blank", "Card", "Claim", "DetectorCard", "DetectorTable", "StudyLine"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,9 @@ class Card:
     Attributes:
         sentences: of bias probes; compared: of surveys.
         decision: how the release was decided; None where nothing was.
+        loads: the model that the card's commands load; empty where no model's files are known.
+        method: the sampling method in these commands.
+        samples: the first text of each model and method.
     """
 
     title: str
@@ -83,3 +94,37 @@ class Card:
     drops: tuple[ModelDrop, ...]
     decision: Decision | None
     blanks: tuple[Blank, ...] = ()
+    loads: str = ""
+    method: str = ""
+    samples: tuple[GalleryText, ...] = ()
+    qualities: tuple[Quality, ...] = ()
+    trainings: tuple[Training, ...] = ()
+
+
+@dataclass(frozen=True)
+class DetectorTable:
+    """Figures of a detector on texts of one study; `source`: the human text's name."""
+
+    study: str
+    source: str
+    what: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class DetectorCard:
+    """What a package says of its detector.
+
+    Attributes:
+        model: the package's language model.
+        kind, trained_on, trained_method: as studies call them; empty where none of the studies
+            trained it.
+    """
+
+    title: str
+    words: Words
+    model: str
+    kind: str
+    trained_on: str
+    trained_method: str
+    tables: tuple[DetectorTable, ...]

@@ -5,15 +5,16 @@ it was read from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from staged.cells import Cell
 from staged.pages.figures import estimate
 from staged.stats.comparing import rate
 from staged.storage.records import LATER
-from staged.studies.detection.results import Finding, StudyFacts
+from staged.studies.detection.results import Finding, GalleryText, StudyFacts
 from staged.studies.finetune.results import Drop
+from staged.studies.models import ModelFacts
 from staged.survey.results import Difference
 
 __all__ = [
@@ -21,17 +22,20 @@ __all__ = [
     "Effect",
     "Evidence",
     "ModelDrop",
+    "Quality",
     "Said",
     "StudiedModel",
     "Study",
+    "Training",
     "rate_of",
+    "studied_model",
 ]
 
 
 @dataclass(frozen=True)
 class Study:
-    """One finished study: its cells by id (the matrices' and the length curve's), its findings and
-    its facts.
+    """One finished study: its cells by id (the matrices' and the length curve's), its findings, its
+    facts, and texts of its models as it shows them, the first ones.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Study:
     cells: Mapping[str, Cell]
     findings: tuple[Finding, ...]
     facts: StudyFacts
+    samples: tuple[GalleryText, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,12 @@ class StudiedModel:
     width: int | None
     valid_loss_nats_per_token: float | None
     files: dict[str, str] | None = field(default=None, metadata=LATER)
+
+
+def studied_model(id: str, facts: ModelFacts) -> StudiedModel:
+    """What a study's facts say of a model, as far as a card shows it."""
+    own = {entry.name for entry in fields(StudiedModel)}
+    return StudiedModel(**{"id": id} | {key: vars(facts)[key] for key in vars(facts) if key in own})
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,52 @@ class Credibility:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """What one text costs a language model, by `staged evaluate-lm`.
+
+    Attributes:
+        text: the text's name.
+        documents_learned_from: of these documents, as far as the model's record says.
+        perplexity_per_word: None where that is beyond a float.
+    """
+
+    id: str
+    model: str
+    text: str
+    documents: int
+    documents_learned_from: int
+    tokens: int
+    nats_per_token: float
+    bits_per_byte: float
+    bits_per_byte_low: float | None
+    bits_per_byte_high: float | None
+    perplexity_per_word: float | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """A model's training, by its `training.json`.
+
+    Attributes:
+        corpus: the text's name.
+        init: the name of the model that it began as; empty where it began at random.
+        passages, sources: of the text that it learned from; None and 0 where it does not say.
+        tokens_seen: targets in all.
+    """
+
+    id: str
+    model: str
+    corpus: str
+    init: str
+    passages: int | None
+    sources: int
+    steps: int
+    tokens_seen: int
+    parameters: int
+    valid_loss_nats_per_token: float | None
+
+
+@dataclass(frozen=True)
 class Said:
     """What probes or people say of these models, in words."""
 
@@ -126,6 +183,8 @@ class Evidence:
     folders: tuple[Path, ...] = ()
     drops: tuple[ModelDrop, ...] = ()
     finetuned: tuple[StudiedModel, ...] = ()
+    qualities: tuple[Quality, ...] = ()
+    trainings: tuple[Training, ...] = ()
 
     @property
     def cells(self) -> dict[str, Cell]:
@@ -141,7 +200,7 @@ class Evidence:
     def facts(self) -> dict[str, StudiedModel]:
         """Name → what is known of each model; of two studies of a model what the first says."""
         rows = [
-            StudiedModel(id=f"{study.name}/study.json#{model.name}", **vars(model))
+            studied_model(f"{study.name}/study.json#{model.name}", model)
             for study in self.studies
             for model in study.facts.models
         ]

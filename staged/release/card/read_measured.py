@@ -1,5 +1,6 @@
-"""Reads what was measured from folders: studies (`cells.json`), fine-tuning studies
-(`finetune.json`), bias probes (`bias.json`), credibility surveys (`survey.json`).
+"""Reads what was measured: folders of studies (`cells.json`), of fine-tuning studies
+(`finetune.json`), of bias probes (`bias.json`), of credibility surveys (`survey.json`), of models
+(`training.json`), and files that `staged evaluate-lm --out` wrote.
 """
 
 from __future__ import annotations
@@ -20,34 +21,51 @@ from staged.release.card.measured import (
     Said,
     StudiedModel,
     Study,
+    studied_model,
+)
+from staged.release.card.read_language import (
+    TRAINING,
+    model_name,
+    read_quality,
+    read_training,
 )
 from staged.storage.digests import sha256_file
 from staged.storage.records import read_record
 from staged.studies.bias.results import BIAS, BiasComparison, BiasResult
-from staged.studies.detection.results import AGAIN, FINDINGS, STUDY, Findings, StudyFacts
+from staged.studies.detection.results import (
+    AGAIN,
+    FINDINGS,
+    GALLERY,
+    STUDY,
+    Findings,
+    GalleryText,
+    StudyFacts,
+)
 from staged.studies.finetune.results import FINETUNE, FinetuneResult
 from staged.survey.results import SURVEY, ModelIndex, Survey
 
 __all__ = ["once_each", "read_evidence"]
 
 
-def read_evidence(folders: Iterable[Path]) -> Evidence:
-    """Read each folder for what it holds.
+def read_evidence(places: Iterable[Path]) -> Evidence:
+    """Read each folder for what it holds, and each file.
 
     Raises:
-        ArtifactError: a folder holds none of the four, is damaged, two hold a number of the same
-            id, or two are surveys.
+        ArtifactError: a folder holds none of the five, is damaged, two hold a number of the same
+            id, two are surveys, or a file is no result of `staged evaluate-lm`.
     """
-    folders = once_each(folders)
+    places = once_each(places)
+    files = [place for place in places if place.is_file()]
+    folders = [place for place in places if place not in files]
     held = {
         name: [folder for folder in folders if (folder / name).is_file()]
-        for name in (CELLS, FINETUNE, BIAS, SURVEY)
+        for name in (CELLS, FINETUNE, BIAS, SURVEY, TRAINING)
     }
     for folder in folders:
         if not any(folder in holders for holders in held.values()):
             raise ArtifactError(
-                f"{folder}: holds no {CELLS}, {FINETUNE}, {BIAS} or {SURVEY}; give the folder of a"
-                " finished study, probe or survey"
+                f"{folder}: holds no {CELLS}, {FINETUNE}, {BIAS}, {SURVEY} or {TRAINING}; give the"
+                " folder of a finished study, probe or survey, or of a trained model"
             )
     if len(held[SURVEY]) > 1:
         first, second = (folder / SURVEY for folder in held[SURVEY][:2])
@@ -60,9 +78,11 @@ def read_evidence(folders: Iterable[Path]) -> Evidence:
         *(_finetune(folder / FINETUNE) for folder in held[FINETUNE]),
         *(_probes(folder / BIAS) for folder in held[BIAS]),
         *(_survey(folder / SURVEY) for folder in held[SURVEY]),
+        *(_training(folder / TRAINING) for folder in held[TRAINING]),
+        *(Evidence(qualities=(read_quality(file),), folders=(file,)) for file in files),
     ]
     _refuse_doubles(parts)
-    return replace(_together(parts), folders=folders)
+    return replace(_together(parts), folders=places)
 
 
 def once_each(folders: Iterable[Path]) -> tuple[Path, ...]:
@@ -82,6 +102,8 @@ def _content(folder: Path) -> tuple[tuple[str, str], ...]:
     """What evidence a folder holds; nothing of a study or a survey, of which a second one is
     refused in any case.
     """
+    if folder.is_file():
+        return (("", sha256_file(folder)),)
     if (folder / CELLS).is_file() or (folder / SURVEY).is_file():
         return ()
     return tuple(
@@ -95,7 +117,7 @@ def _together(parts: Sequence[Evidence]) -> Evidence:
     return Evidence(
         **{
             kind: tuple(item for part in parts for item in getattr(part, kind))
-            for kind in (*kinds, "drops", "finetuned")
+            for kind in (*kinds, "drops", "finetuned", "qualities", "trainings")
         }
     )
 
@@ -112,6 +134,8 @@ def _refuse_doubles(parts: Sequence[Evidence]) -> None:
         ids = [f"cell {id!r}" for id in part.cells]
         ids += [f"effect {id!r}" for id in dict.fromkeys(effect.id for effect in part.effects)]
         ids += [f"drop {id!r}" for id in dict.fromkeys(drop.id for drop in part.drops)]
+        ids += [f"row {row.id!r}" for row in part.qualities]
+        ids += [f"row {row.id!r}" for row in part.trainings]
         for what in ids:
             if seen.setdefault(what, folder) != folder:
                 raise ArtifactError(
@@ -125,19 +149,22 @@ def _study(folder: Path) -> Evidence:
     findings = read_record(folder / FINDINGS, Findings, again=AGAIN).findings
     cells = [*load_cells(folder / LENGTHS), *load_cells(folder / CELLS)]
     name = folder.resolve().name
-    study = Study(name, folder, {cell.id: cell for cell in cells}, findings, facts)
+    gallery = folder / GALLERY
+    texts = read_record(gallery, tuple[GalleryText, ...], again=AGAIN) if gallery.is_file() else ()
+    samples = tuple(text for text in texts if text.model)
+    study = Study(name, folder, {cell.id: cell for cell in cells}, findings, facts, samples)
     return Evidence(studies=(study,), folders=(folder,))
 
 
 def _finetune(path: Path) -> Evidence:
     result = read_record(path, FinetuneResult, again=AGAIN)
-    model = _name(result.settings.model)
-    known = (
-        vars(result.model)
+    model = model_name(result.settings.model)
+    id = f"finetune/finetune.json#{model}"
+    studied = (
+        replace(studied_model(id, result.model), name=model)
         if result.model
-        else dict.fromkeys(("parameters", "layers", "width", "valid_loss_nats_per_token"))
+        else StudiedModel(id, model, None, None, None, None)
     )
-    studied = StudiedModel(**known | {"id": f"finetune/finetune.json#{model}", "name": model})
     drops = (
         ModelDrop(id=f"finetune/{model}/{row.style}/{row.detector}", model=model, **vars(row))
         for row in result.drops
@@ -161,7 +188,7 @@ def _probes(path: Path) -> Evidence:
 
 
 def _effect(row: BiasComparison) -> Effect:
-    model, (low, high) = _name(row.models[0]), _bounds(row)
+    model, (low, high) = model_name(row.models[0]), _bounds(row)
     return Effect(
         id=f"bias/{model}/{row.set}/{row.attribute}/{row.first}-{row.second}/{row.measure}",
         model=model,
@@ -196,7 +223,7 @@ def _survey(path: Path) -> Evidence:
     return Evidence(
         credibility=tuple(map(_credibility, result.models)),
         differences=tuple(
-            replace(row, first=_name(row.first), second=_name(row.second))
+            replace(row, first=model_name(row.first), second=model_name(row.second))
             for row in result.differences
         ),
         compared=tuple(_sentence(sentence.models, sentence.text) for sentence in result.sentences),
@@ -205,7 +232,7 @@ def _survey(path: Path) -> Evidence:
 
 
 def _credibility(row: ModelIndex) -> Credibility:
-    model = _name(row.model)
+    model = model_name(row.model)
     return Credibility(
         f"survey/{model}", model, row.index, row.low, row.high, row.respondents, row.texts
     )
@@ -214,10 +241,10 @@ def _credibility(row: ModelIndex) -> Credibility:
 def _sentence(models: Sequence[str], text: str) -> Said:
     """A sentence about models, which calls them as they were given."""
     for model in sorted(models, key=len, reverse=True):
-        text = text.replace(model, _name(model))
-    return Said(tuple(map(_name, models)), text)
+        text = text.replace(model, model_name(model))
+    return Said(tuple(map(model_name, models)), text)
 
 
-def _name(model: str) -> str:
-    """A model given as a folder goes by the folder's name, as in studies."""
-    return Path(model).name
+def _training(path: Path) -> Evidence:
+    training = read_training(path)
+    return Evidence(trainings=(training,) if training else (), folders=(path.parent,))

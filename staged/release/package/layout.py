@@ -14,6 +14,7 @@ from staged.studies.finetune.results import FINETUNE
 from staged.survey.results import SURVEY
 
 __all__ = [
+    "QUALITY",
     "REQUIRED",
     "SBOM",
     "files_of",
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 SBOM = "sbom.cdx.json"
+QUALITY = "quality"  # folder of results of `staged evaluate-lm`
 LINE = re.compile(r"^([0-9a-f]{64})  ([^\n]+)$")
 
 
@@ -100,6 +102,5 @@ def package_evidence(folder: Path) -> Evidence:
         ArtifactError: it holds none, or it is damaged.
     """
     files = (("study", CELLS), ("finetune", FINETUNE), ("bias", BIAS), ("survey", SURVEY))
-    return read_evidence(
-        [path.parent for kind, name in files for path in sorted((folder / kind).rglob(name))]
-    )
+    folders = [path.parent for kind, name in files for path in sorted((folder / kind).rglob(name))]
+    return read_evidence([*folders, *sorted((folder / QUALITY).glob("*.json"))])

@@ -21,11 +21,12 @@ from staged.model.formats.layouts import config_file, weight_files
 from staged.release.card.paragraphs import WORDS
 from staged.release.card.read_measured import once_each
 from staged.release.origin import check_origin
+from staged.release.package.layout import QUALITY
 from staged.release.plan import Release, ReleaseStage
 from staged.storage.digests import sha256_file
 from staged.storage.marks import MANIFEST
 from staged.studies.bias.results import BIAS
-from staged.studies.detection.results import ATTACKS, FINDINGS, STUDY
+from staged.studies.detection.results import ATTACKS, FINDINGS, GALLERY, STUDY
 from staged.studies.finetune.results import FINETUNE
 from staged.survey.results import SURVEY
 
@@ -37,6 +38,7 @@ STUDY_FILES = (
     LENGTHS,
     FINDINGS,
     STUDY,
+    GALLERY,
     ATTACKS,
     "report.html",
     MANIFEST,
@@ -224,29 +226,34 @@ def _refuse_link(path: Path, folder: Path) -> None:
 
 
 def _evidence(release: Release) -> dict[str, Path]:
-    """Results only: a study in a folder of its name, also a second probe, survey or fine-tuning."""
+    """Results only: a study in a folder of its name, also a second probe, survey or fine-tuning; of
+    the folder of a model nothing, as a stage's own record lies beside its weights.
+    """
     files: dict[str, Path] = {}
     for folder in once_each(release.evidence):
         places = _results(folder, files)
         if shared := places.keys() & files.keys():
-            other = files[min(shared)].parent
+            first = files[min(shared)]
+            other = first if folder.is_file() else first.parent
             raise ArtifactError(
-                f"{release.path}: {other} and {folder} would be the same folder of the package;"
+                f"{release.path}: {other} and {folder} would be the same place in the package;"
                 " rename one of them"
             )
         for path in places.values():
-            _refuse_link(path, folder)
+            _refuse_link(path, folder.parent if folder.is_file() else folder)
         files |= places
     return files
 
 
 def _results(folder: Path, before: Container[str]) -> dict[str, Path]:
-    """The results of one folder, by their places in the package.
+    """The results of one folder, or one file of `evaluate-lm`, by their places in the package.
 
     Args:
         before: places that are taken.
     """
     name = folder.resolve().name
+    if folder.is_file():
+        return {f"{QUALITY}/{name}": folder}
     places = {
         f"study/{name}/{file}": folder / file
         for file in STUDY_FILES

@@ -4,8 +4,8 @@ sums in one folder.
     README.md card.html card.json card.toml     the card: as the hub shows it, as a page, as data,
                                                 its hand-written words
     config.json model.safetensors tokenizer…    the model, in the hub's layout
-    detector/                                   the detector of its output
-    study/NAME/  bias/  survey/                 what was measured
+    detector/                                   the detector of its output, with its own card
+    study/NAME/  bias/  survey/  quality/       what was measured
     DECISION.md decision.json LICENSE
     sbom.cdx.json manifest.json release.pub model.sig SHA256SUMS .gitattributes
 
@@ -27,10 +27,13 @@ from staged.model.checkpoints import model_folder
 from staged.release.calibrated import human_texts, write_calibration
 from staged.release.card.card import card_of
 from staged.release.card.contents import Card
+from staged.release.card.detector import detector_card
 from staged.release.card.paragraphs import WORDS, read_words
-from staged.release.card.render import card_html, card_markdown
+from staged.release.card.read_language import TRAINING, read_training
+from staged.release.card.render import card_html, card_markdown, detector_markdown
 from staged.release.decision import DECISION, RECORD, decision_markdown
 from staged.release.licences import contradiction
+from staged.release.origin import detector_name
 from staged.release.outcomes import Decision
 from staged.release.package.layout import files_of, package_evidence, sums_text
 from staged.release.package.members import members
@@ -73,6 +76,7 @@ def build_package(
     learned = {
         f"calibration/{place.parent.name}/{place.name}": place for place in human_texts(detector)
     }
+    origin = detector_name(release, detector)
     folder, work = root / stage.name, root / UNSIGNED / stage.name
     settings = {
         "release": release.title,
@@ -86,6 +90,7 @@ def build_package(
     def write(partial: Path) -> None:
         _copy(parts, changed, partial)
         write_calibration(detector, partial / "detector")
+        _write_cards(partial, stage, decision, origin)
         _write_generated(partial, release, stage, decision, public)
 
     _unseal(work)
@@ -115,10 +120,11 @@ def _check(
     fault = contradiction(read_words(release.words).license, release.licence)
     if fault:
         raise ReleaseError(f"{release.words}: {fault}")
+    evidence = (place.parent if place.is_file() else place for place in release.evidence)
     check_leaks(
         parts,
         changed,
-        (release.path.parent, model_folder(stage.model), Path(stage.detector), *release.evidence),
+        (release.path.parent, model_folder(stage.model), Path(stage.detector), *evidence),
     )
 
 
@@ -178,17 +184,31 @@ def _copy(parts: Mapping[str, Path], changed: Mapping[str, bytes], folder: Path)
             shutil.copyfile(source, temporary)
 
 
+def _write_cards(folder: Path, stage: ReleaseStage, decision: Decision, detector: str) -> None:
+    """The model's card, and the detector's unless its folder brought one.
+
+    Args:
+        detector: as its study calls it; empty where none of the studies trained it.
+    """
+    words, evidence = (
+        replace(read_words(folder / WORDS), title=stage.name),
+        package_evidence(folder),
+    )
+    record = folder / TRAINING
+    training = read_training(record, stage.name) if record.is_file() else None
+    evidence = replace(evidence, trainings=(training,) if training else ())
+    write_card(folder, card_of(evidence, words, models=[stage.name], decision=decision))
+    own = folder / "detector" / CARD_MD
+    if not own.is_file():
+        card = detector_card(evidence, words, model=stage.name, detector=detector)
+        write_atomic(own, detector_markdown(card).encode())
+
+
 def _write_generated(
     folder: Path, release: Release, stage: ReleaseStage, decision: Decision, public: bytes
 ) -> None:
     from staged.release.package.sbom import write_sbom
 
-    words = read_words(folder / WORDS)
-    evidence = package_evidence(folder)
-    write_card(
-        folder,
-        card_of(evidence, replace(words, title=stage.name), models=[stage.name], decision=decision),
-    )
     write_record(folder / DECISION, decision)
     write_atomic(folder / RECORD, decision_markdown(decision).encode())
     write_atomic(folder / PUBLIC, public)
@@ -200,5 +220,10 @@ def _write_generated(
     }
     date = datetime.date.fromisoformat(decision.date)
     write_sbom(
-        folder, files, name=stage.name, version=release.version, licence=words.license, date=date
+        folder,
+        files,
+        name=stage.name,
+        version=release.version,
+        licence=read_words(folder / WORDS).license,
+        date=date,
     )

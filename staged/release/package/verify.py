@@ -12,6 +12,8 @@ from pathlib import Path
 from staged.cells import Cell
 from staged.errors import ReleaseError, StagedError
 from staged.release.card import check as check_card
+from staged.release.card.markdown import figures_in
+from staged.release.licences import contradiction
 from staged.release.package.layout import (
     REQUIRED,
     SBOM,
@@ -218,7 +220,7 @@ def _brought_by_git(path: Path, digest: str) -> str:
 def _card_problems(folder: Path) -> list[Problem]:
     """The card's figures against the cells of the studies beside it."""
     try:
-        cells = package_evidence(folder).cells
+        evidence = package_evidence(folder)
     except (StagedError, KeyError, TypeError, AttributeError) as error:
         return [
             Problem(
@@ -227,13 +229,14 @@ def _card_problems(folder: Path) -> list[Problem]:
                 f"the evidence cannot be read, so the card cannot be checked: {error}",
             )
         ]
+    cells, qualities = evidence.cells, evidence.qualities
     readers: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
-        ("README.md", lambda text: check_card.untrue(check_card.markdown_figures(text), cells)),
-        (
-            "README.md",
-            lambda text: check_card.untrue(check_card.index_figures(text), cells, exact=True),
-        ),
+        ("README.md", lambda text: check_card.untrue(figures_in(text), cells)),
+        ("README.md", lambda text: check_card.untrue_index(text, cells, qualities)),
+        ("README.md", lambda text: _licence_fault(text, folder)),
         ("card.html", lambda text: check_card.untrue(check_card.html_figures(text), cells)),
+        ("detector/README.md", lambda text: check_card.untrue_index(text, cells, ())),
+        ("detector/README.md", lambda text: check_card.untrue_shown(figures_in(text), cells)),
     )
     problems = []
     for name, read in readers:
@@ -243,6 +246,13 @@ def _card_problems(folder: Path) -> list[Problem]:
                 for what in read((folder / name).read_text(encoding="utf-8", errors="replace"))
             ]
     return problems + _card_data_problems(folder, cells)
+
+
+def _licence_fault(card: str, folder: Path) -> list[str]:
+    """Whether the card names another licence than the text beside it."""
+    text = folder / "LICENSE"
+    fault = contradiction(check_card.licence_in(card), text) if text.is_file() else ""
+    return [fault] if fault else []
 
 
 def _card_data_problems(folder: Path, cells: Mapping[str, Cell]) -> list[Problem]:
