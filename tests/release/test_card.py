@@ -18,10 +18,11 @@ from staged.cli import app
 from staged.errors import ArtifactError, PlanError, StagedError
 from staged.release.card.card import SECTIONS, card_of
 from staged.release.card.check import html_figures, index_figures, untrue, untrue_index
+from staged.release.card.detector import detector_card
 from staged.release.card.markdown import figures_in
 from staged.release.card.paragraphs import Words
 from staged.release.card.read_measured import read_evidence
-from staged.release.card.render import card_html, card_markdown, rate_text
+from staged.release.card.render import card_html, card_markdown, detector_markdown, rate_text
 from staged.storage.json_files import read_json
 from staged.storage.records import to_json
 from staged.studies.detection.results import ModelFacts
@@ -32,6 +33,7 @@ from tests.release.conftest import (
     cell,
     write_bias,
     write_finetune,
+    write_quality,
     write_study,
     write_survey,
 )
@@ -53,20 +55,57 @@ def study(tmp_path: Path) -> Path:
     return write_study(tmp_path / "study")
 
 
-def test_the_hub_reads_the_metadata_and_every_result_names_its_cell(study: Path) -> None:
-    evidence = read_evidence([study])
-    data = ModelCard(
-        card_markdown(card_of(evidence, Words(title="A family", license="mit", language="en")))
-    ).data
+def test_the_hub_reads_the_metadata_and_every_result_names_its_row(
+    study: Path, tmp_path: Path
+) -> None:
+    evidence = read_evidence([study, write_quality(tmp_path / "read.json", "small")])
+    words = Words(title="A family", license="mit", language="en")
+    text = card_markdown(card_of(evidence, words))
+    data = ModelCard(text).data
     assert isinstance(data, ModelCardData)
     assert (data.license, data.language, data.model_name) == ("mit", "en", "A family")
     assert data.eval_results
-    assert len(data.eval_results) == 2 * 2 * 3  # models × methods × metrics
-    for one in data.eval_results:
-        assert one.metric_args
-        assert one.metric_value == getattr(
-            evidence.cells[one.metric_args["cell"]], one.metric_args["field"]
-        )
+    (row,) = evidence.qualities
+    for result in data.eval_results:
+        assert result.task_type == "text-generation"
+        assert result.metric_args
+        assert result.metric_args["row"] == "quality/small/speeches.txt"
+        assert result.metric_value == getattr(row, result.metric_args["field"])
+    assert {result.metric_type for result in data.eval_results} == {
+        "cross_entropy",
+        "bits_per_byte",
+        "perplexity",
+    }
+    assert untrue_index(text, evidence.cells, evidence.qualities) == []
+    changed = text.replace("value: 4.25", "value: 4.26")
+    (wrong,) = untrue_index(changed, evidence.cells, evidence.qualities)
+    assert "4.26" in wrong
+    assert len(untrue_index(text, evidence.cells, ())) == 3
+
+
+def test_no_detectors_figure_poses_as_the_language_models(study: Path) -> None:
+    text = card_markdown(card_of(read_evidence([study]), Words(title="A family")))
+    assert "model-index" not in text
+    assert "machine-text-detection" not in text
+
+
+def test_a_detectors_card_holds_its_own_figures(study: Path) -> None:
+    evidence = read_evidence([study])
+    words = Words(license="mit", language="en")
+    card = detector_card(evidence, words, model="small", detector="tfidf/small/mix")
+    text = detector_markdown(card)
+    data = ModelCard(text).data
+    assert isinstance(data, ModelCardData)
+    assert (data.license, data.pipeline_tag) == ("mit", "text-classification")
+    assert data.model_name == "Detector of small's text"
+    figures = list(index_figures(text))
+    assert len(figures) == len({(id, field) for id, field, _ in figures}) > 6
+    assert all(id.startswith("tfidf/small/mix/") for id, _, _ in figures)
+    assert untrue_index(text, evidence.cells, ()) == []
+    assert untrue(figures_in(text), evidence.cells) == []
+    unknown = detector_markdown(detector_card(evidence, words, model="small", detector=""))
+    assert "model-index" not in unknown
+    assert "no figures stand here" in unknown
 
 
 def test_the_nine_sections_stand_in_order_with_gpt2s_headings(study: Path) -> None:
@@ -149,8 +188,9 @@ def test_a_fine_tuning_study_is_a_table_of_the_card(study: Path, tmp_path: Path)
     drop = Drop("tfidf", "soup & cake", 20, 20, **rates, drop_p=0.001, verdict="harder to detect")
     write_finetune(tmp_path / "tuned", "small", drop)
     card = card_of(read_evidence([study, tmp_path / "tuned"]), Words())
-    assert "| soup & cake | 25.0 [25.0, 25.0] |" in card_markdown(card)
-    assert "<td>soup &amp; cake</td>" in card_html(card)
+    row = "| tfidf, soup & cake `finetune/small/soup & cake/tfidf` | 25.0 [25.0, 25.0] |"
+    assert row in card_markdown(card)
+    assert "<td>tfidf, soup &amp; cake <code>" in card_html(card)
     assert "Fine-tuning" not in card_markdown(
         card_of(read_evidence([study, tmp_path / "tuned"]), Words(), models=["large"])
     )
@@ -324,10 +364,12 @@ def test_a_licence_beyond_the_list_and_several_languages_reach_the_hub(study: Pa
         language="en, de, yue",
         title=" ",
     )
-    data = ModelCard(card_markdown(card_of(read_evidence([study]), words))).data
+    text = card_markdown(card_of(read_evidence([study]), words))
+    data = ModelCard(text).data
     assert isinstance(data, ModelCardData)
     assert (data.license, data.license_name, data.license_link) == ("other", "ours-1.0", "LICENSE")
-    assert (data.language, data.model_name) == (["en", "de", "yue"], "small, large")
+    assert data.language == ["en", "de", "yue"]
+    assert "\n# small, large\n" in text
 
 
 def test_evidence_given_twice_counts_once(
@@ -370,8 +412,8 @@ def test_a_fine_tuning_study_alone_makes_a_card(tmp_path: Path) -> None:
     for text in (
         (tmp_path / name).read_text(encoding="utf-8") for name in ("README.md", "README.html")
     ):
-        assert text.count(f"finetune/{model}/") == len(rows)
-        assert "— parameters, — layers × —" in text  # that study was made before its file said so
+        assert text.count(f"finetune/{model}/") == 2 * len(rows)
+        assert "size and shape are not known" in text  # of a study whose file did not say so
     assert f"blank: detection of {model}'s samples" in done.output
 
 

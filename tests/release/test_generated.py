@@ -8,23 +8,28 @@ from pathlib import Path
 import pytest
 
 from staged.release.card.card import card_of
+from staged.release.card.detector import detector_card
 from staged.release.card.paragraphs import Words
 from staged.release.card.read_measured import read_evidence
-from staged.release.card.render import card_html, card_markdown
+from staged.release.card.render import card_html, card_markdown, detector_markdown
 from staged.storage.json_files import read_json
 from staged.studies.detection.report.page import write_report
 from tests.conftest import put_json
 from tests.test_docs import README, ROOT, generate
 
 CELL = "roberta/mini-xl/nucleus/mini-xl/nucleus/128"
+DETECTOR = "roberta/mini-xl/nucleus"
 
 
 def shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    card = card_of(read_evidence([folder]), Words())
+    evidence = read_evidence([folder])
+    card = card_of(evidence, Words())
+    detector = detector_card(evidence, Words(), model="mini-xl", detector=DETECTOR)
     write_report(folder)
     monkeypatch.setattr(generate, "RESULT", folder)
     return {
         "card": card_markdown(card),
+        "detector": detector_markdown(detector),
         "page": card_html(card),
         "report": (folder / "report.html").read_text(encoding="utf-8"),
         "readme": generate.readme(README),
@@ -43,6 +48,7 @@ def test_all_show_a_changed_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     after = shown(folder, monkeypatch)
     for name, low, high in (
         ("card", "[2.7, ", "3.6]"),
+        ("detector", "[2.7, ", "3.6]"),
         ("page", "[2.7,\u00a0", "3.6]"),
         ("report", "2.7–", "–3.6"),
         ("readme", "[2.7, ", "3.6]"),
@@ -54,4 +60,4 @@ def test_all_show_a_changed_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
                 text,
             )
             assert text in after[name], (name, text)
-    assert "0.0314" in after["card"]  # the model-index
+    assert "value: 0.0314" in after["detector"]  # the model-index

@@ -424,7 +424,7 @@ def test_two_evidence_folders_of_one_name_are_refused(
     plan()
     write_study(tmp_path / "other" / "study", ("huge",))
     release = read_release(write_plan(tmp_path, evidence='["study", "other/study"]'))
-    with pytest.raises(ArtifactError, match=r"would be the same folder of the package; rename one"):
+    with pytest.raises(ArtifactError, match=r"would be the same place in the package; rename one"):
         members(release, release.stages[0])
     twice = read_release(write_plan(tmp_path, evidence='["study", "./study/"]'))
     assert members(twice, twice.stages[0])

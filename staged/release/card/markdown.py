@@ -17,7 +17,17 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-__all__ = ["RATES", "code", "fenced", "figures_in", "html_of", "plain", "quoted", "shell_word"]
+__all__ = [
+    "RATES",
+    "code",
+    "fenced",
+    "figures_in",
+    "html_of",
+    "in_table",
+    "plain",
+    "quoted",
+    "shell_word",
+]
 
 RATES = {
     "accuracy": "accuracy",
@@ -30,7 +40,7 @@ RATES = {
 ACHIEVED = "FPR achieved there"
 CELL = "cell"
 # an underscore inside a word is one in Markdown too, and a number's asterisk is not
-SPECIAL = re.compile(r"[\\`*\[\]<>|~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)")
+SPECIAL = re.compile(r"[\\`*\[\]<>~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)")
 BEGINS = re.compile(r"^(?=[#+=-])|^(?=\d+[.)])")  # what a heading, a rule or a list begins with
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 WIDTH = 80  # letters a line of a text in a fence, which does not wrap
@@ -56,11 +66,16 @@ def plain(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A text as code inside a line or a table."""
+    """A text as code inside a line."""
     text = " ".join(text.split())
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence, space = "`" * (longest + 1), " " if longest else ""
-    return f"{fence}{space}{text}{space}{fence}".replace("|", r"\|")
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def in_table(text: str) -> str:
+    """A line of Markdown as it stands in a row of a table."""
+    return text.replace("|", r"\|")
 
 
 def fenced(text: str, language: str = "text") -> str:

@@ -15,7 +15,7 @@ from staged.storage.json_files import read_json
 from staged.storage.placeless import place_name
 from staged.storage.records import from_json, read_record
 
-__all__ = ["TRAINING", "is_quality", "model_name", "read_quality", "read_training"]
+__all__ = ["TRAINING", "is_quality", "last_name", "read_quality", "read_training"]
 
 TRAINING = "training.json"
 STDIN, PIPED = "-", "standard input"
@@ -68,9 +68,11 @@ class _Trained:
     corpus: _Passages = _Passages()
 
 
-def model_name(model: str) -> str:
-    """A model given as a folder, on the hub or at a server goes by its name, as in studies."""
-    return Path(place_name(model)).name
+def last_name(place: str) -> str:
+    """A model or a text given as a path, on the hub or at a server goes by its name, as in
+    studies.
+    """
+    return Path(place_name(place)).name
 
 
 def read_quality(path: Path) -> Quality:
@@ -85,8 +87,8 @@ def read_quality(path: Path) -> Quality:
             " finished study, probe or survey"
         )
     result = read_record(path, _Evaluated, again="run `staged evaluate-lm` again")
-    values = vars(result) | {"model": model_name(result.model)}
-    text = PIPED if values.pop("file") == STDIN else place_name(result.file)
+    values = vars(result) | {"model": last_name(result.model)}
+    text = PIPED if values.pop("file") == STDIN else last_name(result.file)
     return Quality(id=f"quality/{values['model']}/{text}", text=text, **values)
 
 
@@ -110,7 +112,7 @@ def read_training(path: Path, model: str = "") -> Training | None:
     return Training(
         id=f"{name}/{TRAINING}",
         model=name,
-        corpus=place_name(trained.settings.corpus.source),
+        corpus=last_name(trained.settings.corpus.source),
         init=place_name(trained.settings.init) if trained.settings.init else "",
         passages=trained.corpus.passages.get("pretrain"),
         sources=len(trained.sources),

@@ -25,7 +25,7 @@ from staged.release.card.measured import (
 )
 from staged.release.card.read_language import (
     TRAINING,
-    model_name,
+    last_name,
     read_quality,
     read_training,
 )
@@ -158,7 +158,7 @@ def _study(folder: Path) -> Evidence:
 
 def _finetune(path: Path) -> Evidence:
     result = read_record(path, FinetuneResult, again=AGAIN)
-    model = model_name(result.settings.model)
+    model = last_name(result.settings.model)
     id = f"finetune/finetune.json#{model}"
     studied = (
         replace(studied_model(id, result.model), name=model)
@@ -188,7 +188,7 @@ def _probes(path: Path) -> Evidence:
 
 
 def _effect(row: BiasComparison) -> Effect:
-    model, (low, high) = model_name(row.models[0]), _bounds(row)
+    model, (low, high) = last_name(row.models[0]), _bounds(row)
     return Effect(
         id=f"bias/{model}/{row.set}/{row.attribute}/{row.first}-{row.second}/{row.measure}",
         model=model,
@@ -223,7 +223,7 @@ def _survey(path: Path) -> Evidence:
     return Evidence(
         credibility=tuple(map(_credibility, result.models)),
         differences=tuple(
-            replace(row, first=model_name(row.first), second=model_name(row.second))
+            replace(row, first=last_name(row.first), second=last_name(row.second))
             for row in result.differences
         ),
         compared=tuple(_sentence(sentence.models, sentence.text) for sentence in result.sentences),
@@ -232,7 +232,7 @@ def _survey(path: Path) -> Evidence:
 
 
 def _credibility(row: ModelIndex) -> Credibility:
-    model = model_name(row.model)
+    model = last_name(row.model)
     return Credibility(
         f"survey/{model}", model, row.index, row.low, row.high, row.respondents, row.texts
     )
@@ -241,8 +241,8 @@ def _credibility(row: ModelIndex) -> Credibility:
 def _sentence(models: Sequence[str], text: str) -> Said:
     """A sentence about models, which calls them as they were given."""
     for model in sorted(models, key=len, reverse=True):
-        text = text.replace(model, model_name(model))
-    return Said(tuple(map(model_name, models)), text)
+        text = text.replace(model, last_name(model))
+    return Said(tuple(map(last_name, models)), text)
 
 
 def _training(path: Path) -> Evidence:

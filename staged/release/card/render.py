@@ -19,6 +19,7 @@ from staged.release.card.markdown import (
     code,
     fenced,
     html_of,
+    in_table,
     plain,
     quoted,
     shell_word,
@@ -99,6 +100,7 @@ def templates(*, html: bool) -> Environment:
     engine.filters |= {
         "plain": plain,
         "code": code,
+        "row_name": _row_name,
         "fenced": fenced,
         "quoted": quoted,
         "shell_word": shell_word,
@@ -157,6 +159,11 @@ def _cell_name(cell: Cell, cells: Sequence[Cell]) -> str:
         words += [cell.tested_method]
     words += [f"{cell.length_tokens} tokens"] if varies("length_tokens") else []
     return ", ".join(words)
+
+
+def _row_name(what: str, id: str) -> str:
+    """The first place of a table's row: what its numbers are of, and the id."""
+    return in_table(f"{plain(what)} {code(id)}")
 
 
 def _size(model: StudiedModel) -> str:
