@@ -4,6 +4,7 @@ somebody's machine.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -14,9 +15,8 @@ __all__ = ["is_place", "named", "place_name"]
 # of the hub: a name, though it has a slash
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
-SERVED = re.compile(
-    r"openai:([^@\s]+)@https?://\S+"
-)  # a model behind a server, whose address is ours
+# a model behind a server, whose address is nobody else's business
+SERVED = re.compile(r"openai:([^@\s]+)@https?://\S+")
 # keys under which our records, and transformers', say a model, a text or a folder
 KEYS = {
     "_name_or_path",
@@ -32,6 +32,7 @@ KEYS = {
     "models",
     "name_or_path",
     "scorer",
+    "samples",
     "second",
     "sentences",
     "texts",
@@ -74,6 +75,14 @@ def is_place(text: str) -> bool:
     return "/" in text and (not REPOSITORY.fullmatch(text) or Path(text).exists())
 
 
+def _is_here(place: str) -> bool:
+    """Whether a place is one of this machine's, whatever key it stands under; `/tmp` is
+    anybody's.
+    """
+    path = Path(place)
+    return path.is_absolute() and len(path.parts) > 2 and os.path.exists(path)
+
+
 def named(record: Any, replaced: dict[str, str] | None = None, *, owners: bool = True) -> Any:
     """A record of JSON values with names where it says places; everything else as it is.
 
@@ -105,6 +114,7 @@ def _named(record: Any, at: tuple[str, str], replaced: dict[str, str], owners: b
         or at[1] == STYLES
         or at in TABLES
         or (at[1] == IDS and Path(record).is_absolute())
+        or _is_here(record)
     ):
         replaced[record] = place_name(record)
     return replaced.get(record, record)

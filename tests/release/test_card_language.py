@@ -12,7 +12,8 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -34,7 +35,6 @@ from staged.release.package.verify import verify
 from staged.release.plan import read_release
 from staged.storage.json_files import read_json
 from staged.storage.records import to_json
-from staged.studies.detection.results import ModelFacts
 from tests.conftest import put_json
 from tests.model.llamas import write_llama
 from tests.release.conftest import (
@@ -95,28 +95,34 @@ def test_the_cards_commands_load_and_sample_a_packaged_model(
     assert len(done.output) > 10
 
 
-def test_a_model_behind_a_server_makes_a_card_without_a_snippet(study: Path) -> None:
-    table = read_json(study / "study.json")
-    for facts in table["models"]:
-        facts.update(parameters=None, layers=None, width=None, valid_loss_nats_per_token=None)
+@pytest.mark.parametrize(
+    ("known", "said", "loads"),
+    [
+        ({}, "size and shape are not known", False),
+        ({"origin": "behind a server, as large-7b"}, "behind a server, as large-7b", False),
+        ({"parameters": 8_000_000_000, "family": "llama"}, "llama, 8,000,000,000 parameters", True),
+        ({"valid_loss_nats_per_token": 4.5}, "held-out loss 4.500 nats per token", False),
+    ],
+)
+def test_a_card_shows_what_is_known_of_a_model(
+    study: Path, known: dict[str, Any], said: str, loads: bool
+) -> None:
+    """Of one behind a server nothing but its name may be known."""
     evidence = read_evidence([study])
-    served = [replace(m, parameters=None, layers=None, width=None) for m in _facts(evidence)]
-    parts = replace(evidence.studies[0].facts, models=tuple(served))
-    evidence = replace(evidence, studies=(replace(evidence.studies[0], facts=parts),))
-    text = card_markdown(card_of(evidence, Words()))
-    assert blocks(text, "python") == []
-    assert "reached through a server" in text
-    assert "* **small**: held-out loss 4.500 nats per token" in text
-    wide = replace(served[0], parameters=8_000_000_000)
-    parts = replace(parts, models=(wide, served[1]))
-    evidence = replace(evidence, studies=(replace(evidence.studies[0], facts=parts),))
-    text = card_markdown(card_of(evidence, Words()))
-    assert "* **small**: 8,000,000,000 parameters; held-out loss" in text
-    assert '"./small"' in text
-
-
-def _facts(evidence: Any) -> tuple[ModelFacts, ...]:
-    return evidence.studies[0].facts.models  # type: ignore[no-any-return]
+    unknown: dict[str, Any] = dict.fromkeys(
+        ("parameters", "layers", "width", "valid_loss_nats_per_token")
+    )
+    card = card_of(evidence, Words(), models=["small"])
+    small = replace(card.models[0], **unknown | known)
+    (first,) = evidence.studies
+    facts = SimpleNamespace(**vars(first.facts) | {"models": (small,)})
+    bare: Any = replace(evidence, studies=(replace(first, facts=cast(Any, facts)),))
+    for form in (card_markdown, card_html):
+        assert said in form(card_of(bare, Words()))
+    text = card_markdown(card_of(bare, Words()))
+    assert f"* **small**: {said} (`study/study.json#small`)" in text
+    assert bool(blocks(text, "python")) == loads
+    assert ("nothing here can be loaded" in text) != loads
 
 
 def test_first_samples_are_shown_with_model_and_method(study: Path) -> None:
@@ -176,7 +182,7 @@ def test_quality_is_a_table_and_fills_the_blank(study: Path, tmp_path: Path) -> 
         assert "somewhere" not in shown
     assert not [blank for blank in card.blanks if blank.key.startswith("loss")]
     write_quality(folder / "d.json", "small", "speeches.txt", nats_per_token=1.0)
-    with pytest.raises(ArtifactError, match="both hold row 'quality/small/speeches.txt'"):
+    with pytest.raises(ArtifactError, match=r"both hold row 'quality/small/speeches\.txt'"):
         read_evidence([*given, folder / "d.json"])
     put_json(folder / "e.json", {"model": "small"})
     with pytest.raises(ArtifactError, match=r"e\.json: is no result of `staged evaluate-lm --out`"):

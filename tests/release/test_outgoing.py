@@ -359,6 +359,11 @@ def test_a_path_of_this_machine_is_said_where_no_record_holds_it(
     )
     said = attempt(release, tmp_path, keys)
     assert f"{tmp_path / 'weights' / 'chat_template.jinja'}:2: a path of this machine" in said
+    (tmp_path / "weights" / "chat_template.jinja").unlink()
+    weights = tmp_path / "weights" / "model.safetensors"
+    header = {"__metadata__": {"by": f"{tmp_path}/home/me/train.py"}}
+    weights.write_bytes(weights_with(header, b"\0" * 99))
+    assert f"{weights}:1: a path of this machine" in attempt(release, tmp_path, keys)
 
 
 def test_records_of_a_model_get_names(

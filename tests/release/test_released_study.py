@@ -4,9 +4,12 @@ its detector gives verdicts.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.opening import open_examiner
 from staged.errors import ReleaseError
 from staged.release.advance import advance
+from staged.release.card.check import index_figures
 from staged.release.outcomes import Decision
 from staged.release.package.layout import files_of
 from staged.release.package.members import members
@@ -24,7 +28,7 @@ from staged.release.package.verify import verify
 from staged.release.plan import Release, read_release
 from staged.storage.json_files import read_json
 from tests.conftest import prose, put_json
-from tests.release.conftest import DATE, WRITTEN, write_bias
+from tests.release.conftest import DATE, WRITTEN, write_bias, write_quality
 from tests.studies.commands import run
 
 PLACE = "a-place-that-nobody-else-knows"
@@ -51,7 +55,7 @@ title = "A family"
 version = "1"
 licence = "LICENSE"
 words = "card.toml"
-evidence = ["{place}/studies/tried", "{place}/probes/bias"]
+evidence = ["{place}/studies/tried", "{place}/probes/bias", "{place}/read/speeches.json"]
 [[stages]]
 name = "small"
 model = "{place}/models/small"
@@ -71,9 +75,28 @@ def place(tiny: Path, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFacto
             prose(1000 + seed, 60), encoding="utf-8"
         )
     (place / "study.toml").write_text(STUDY.format(place=place), encoding="utf-8")
+    put_json(
+        place / "models" / "small" / "training.json",
+        {
+            "settings": {
+                "corpus": {"source": f"{place}/texts/novels"},
+                "init": f"{place}/models/untrained",
+                "tokenizer": f"{place}/models/untrained",
+            },
+            "sources": [f"{place}/texts/novels/1.txt"],
+            **{"steps": 10, "tokens_seen": 1000, "parameters": 40000},
+            "valid_loss_nats_per_token": 5.5,
+        },
+    )
     done = run(place / "study.toml", place / "studies" / "tried", "--workers", "2")
     assert done.returncode == 0, done.stderr
     write_bias(place / "probes" / "bias", **{str(place / "models" / "small"): 0.1})
+    (place / "read").mkdir()
+    write_quality(
+        place / "read" / "speeches.json",
+        str(place / "models" / "small"),
+        str(place / "texts" / "speeches"),
+    )
     table = read_json(place / "probes" / "bias" / "bias.json")
     table |= {"models": [str(place / "models" / "small")]}
     table["sentences"][0]["text"] = f"No difference found in {place / 'models' / 'small'}."
@@ -98,6 +121,14 @@ def release(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rel
     return write
 
 
+def readings(data: bytes) -> Iterator[bytes]:
+    """A file's bytes, and those that stand in it as base64, as a signature's do."""
+    yield data
+    for run_of_letters in re.findall(rb"[A-Za-z0-9+/]{64,}={0,2}", data):
+        with contextlib.suppress(ValueError):
+            yield base64.b64decode(run_of_letters)
+
+
 @pytest.mark.parametrize("kind", ["tfidf", "roberta"])
 def test_a_package_says_no_place_and_its_detector_gives_verdicts(
     place: Path,
@@ -110,9 +141,18 @@ def test_a_package_says_no_place_and_its_detector_gives_verdicts(
     assert done.package is not None
     assert verify(done.package, keys[1]) == []
     for name in files_of(done.package):
-        data = (done.package / name).read_bytes()
-        assert PLACE.encode() not in data, name
-        assert str(tmp_path).encode() not in data, name
+        for data in readings((done.package / name).read_bytes()):
+            for form in {PLACE, str(place), str(tmp_path), tmp_path.name}:
+                assert form.encode() not in data, name
+    card = (done.package / "README.md").read_text(encoding="utf-8")
+    assert "`quality/small/speeches`" in card
+    assert "40,000 parameters, from `untrained` on `novels`" in card
+    own = (done.package / "detector" / "README.md").read_text(encoding="utf-8")
+    assert f"A `{kind}` detector, trained on human text and on samples of **small**" in own
+    assert f"| {kind} `{kind}/small/mix/small/nucleus/24` |" in own
+    ids = {id for id, _, _ in index_figures(own)}
+    assert ids == {f"{kind}/small/mix/small/nucleus/24"}
+    assert {id for id, _, _ in index_figures(card)} == {"quality/small/speeches"}
     assert (
         read_json(done.package / "study/tried/study.json")["settings"]["corpus"]["source"]
         == "speeches"

@@ -23,6 +23,8 @@ from staged.storage.placeless import is_place, named, place_name
         ("C:/texts/speeches", "speeches"),
         ("\\\\host\\share\\speeches", "speeches"),
         ("file:///home/me/speeches", "speeches"),
+        ("openai:large-7b@http://10.0.0.7:8000/v1", "large-7b"),
+        ("openai:owner/large@https://host.example/v1", "owner/large"),
     ],
 )
 def test_a_place_becomes_its_name(place: str, name: str) -> None:
@@ -96,3 +98,15 @@ def test_a_probes_models_go_by_their_last_part() -> None:
         "differences": [{"first": "small", "second": "man"}],
         "n": "a/b",
     }
+
+
+def test_a_result_calls_its_model_and_its_text_by_name() -> None:
+    record = {"model": "openai:large@http://10.0.0.7:8000/v1", "file": "texts/speeches.txt"}
+    inner = {"rows": [{"file": "texts/a.txt"}]}
+    assert named(record | inner) == {"model": "large", "file": "speeches.txt"} | inner
+
+
+def test_what_lies_on_this_machine_gets_a_name_under_any_key(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    record = {"whatever": [str(tmp_path / "texts")], "other": "/nobody/has/this", "root": "/tmp"}
+    assert named(record) == record | {"whatever": ["texts"]}

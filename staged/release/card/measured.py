@@ -48,7 +48,12 @@ class Study:
 
 @dataclass(frozen=True)
 class StudiedModel:
-    """A model's size, held-out loss and files, by its study; None where it doesn't say."""
+    """A model's size, held-out loss and files, by its study; None where it doesn't say.
+
+    Attributes:
+        family: as transformers calls it; None of a GPT-2.
+        origin: where its texts come from, if not from its weights, such as from a server.
+    """
 
     id: str
     name: str
@@ -57,6 +62,8 @@ class StudiedModel:
     width: int | None
     valid_loss_nats_per_token: float | None
     files: dict[str, str] | None = field(default=None, metadata=LATER)
+    family: str | None = field(default=None, metadata=LATER)
+    origin: str | None = field(default=None, metadata=LATER)
 
 
 def studied_model(id: str, facts: ModelFacts) -> StudiedModel:

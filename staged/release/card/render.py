@@ -55,7 +55,7 @@ def card_markdown(card: Card) -> str:
         card.title,
         card.words,
         language_results(card.qualities),
-        library_name="transformers",
+        library_name="transformers" if card.loads else None,
         pipeline_tag="text-generation",
         tags=["staged-release"],
         metrics=[kind for kind, _ in QUALITIES.values()] if card.qualities else None,
@@ -167,8 +167,8 @@ def _row_name(what: str, id: str) -> str:
 
 
 def _size(model: StudiedModel) -> str:
-    """What is known of a model: its size, its shape, its held-out loss."""
-    known = []
+    """What is known of a model: its origin, its family, its size, its shape, its held-out loss."""
+    known = [plain(fact) for fact in (model.origin, model.family) if fact]
     if model.parameters is not None:
         known.append(f"{model.parameters:,} parameters")
     if model.layers is not None and model.width is not None:
