@@ -4,9 +4,9 @@ somebody's machine.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -80,7 +80,9 @@ def _is_here(place: str) -> bool:
     anybody's.
     """
     path = Path(place)
-    return path.is_absolute() and len(path.parts) > 2 and os.path.exists(path)
+    with suppress(OSError):  # longer than a path can be
+        return path.is_absolute() and len(path.parts) > 2 and path.exists()
+    return False
 
 
 def named(record: Any, replaced: dict[str, str] | None = None, *, owners: bool = True) -> Any:

@@ -109,4 +109,5 @@ def test_a_result_calls_its_model_and_its_text_by_name() -> None:
 def test_what_lies_on_this_machine_gets_a_name_under_any_key(tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     record = {"whatever": [str(tmp_path / "texts")], "other": "/nobody/has/this", "root": "/tmp"}
+    record |= {"long": "/long/" + "word/" * 2000}
     assert named(record) == record | {"whatever": ["texts"]}

@@ -39,9 +39,10 @@ RATES = {
 }
 ACHIEVED = "FPR achieved there"
 CELL = "cell"
-# an underscore inside a word is one in Markdown too, and a number's asterisk is not
-SPECIAL = re.compile(r"[\\`*\[\]<>~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)")
-BEGINS = re.compile(r"^(?=[#+=-])|^(?=\d+[.)])")  # what a heading, a rule or a list begins with
+# what is a mark only where something else stands beside it is left as it is elsewhere; a heading, a
+# quotation or a list begins a line
+SPECIAL = re.compile(r"[\\`*~]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|\](?=[(\[:])|&(?=#?\w+;)")
+BEGINS = re.compile(r"^(?=[#+=>\[-])|^(?=\d+[.)])")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 WIDTH = 80  # letters a line of a text in a fence, which does not wrap
 
