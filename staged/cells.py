@@ -50,11 +50,11 @@ class Cell:
     length_words: int | None = field(default=None, metadata=LATER)
 
 
-def length_shown(cell: Cell) -> str:
-    """What a cell's texts are cut to, such as `64 tokens` or `41 words`."""
+def length_of(cell: Cell) -> tuple[int, str]:
+    """What a cell's texts are cut to, and the unit, `tokens` or `words`."""
     if cell.length_words is None:
-        return f"{cell.length_tokens} tokens"
-    return f"{cell.length_words} words"
+        return cell.length_tokens, "tokens"
+    return cell.length_words, "words"
 
 
 def load_cells(path: Path) -> list[Cell]:

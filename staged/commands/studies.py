@@ -110,7 +110,7 @@ def _print_study(folder: Path) -> None:
     """The transfer matrix by size on the post's method, the findings in a line each, and where the
     report is.
     """
-    from staged.cells import length_shown, load_cells, values
+    from staged.cells import length_of, load_cells, values
     from staged.storage.records import read_record
     from staged.studies.detection.report.matrix import by_size
     from staged.studies.detection.results import AGAIN, FINDINGS, Findings
@@ -133,7 +133,7 @@ def _print_study(folder: Path) -> None:
         print_table(title, ("trained on ↓  tested on →", *matrix.columns), rows)
     say(
         f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most"
-        f" {length_shown(cells[0])} a cell"
+        f" {' '.join(map(str, length_of(cells[0])))} a cell"
     )
     for finding in read_record(folder / FINDINGS, Findings, again=AGAIN).findings:
         say(f"{finding.verdict}: {finding.claim}")

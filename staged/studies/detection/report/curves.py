@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from staged.cells import Cell, values
+from staged.cells import Cell, length_of, values
 from staged.pages.figures import percent
 
 WIDTH, HEIGHT = 420, 260
@@ -23,14 +23,15 @@ def length_curve(cells: Sequence[Cell], detector: str, method: str) -> str:
         cells: of the detectors trained on the mix, each tested on the model it was trained on.
     """
     chosen = [cell for cell in cells if cell.detector == detector and cell.tested_method == method]
-    lengths = sorted({cell.length_tokens for cell in chosen})
+    lengths = sorted({length_of(cell)[0] for cell in chosen})
+    unit = length_of(chosen[0])[1] if chosen else "tokens"
     floor = min([0.5, *(cell.accuracy_low for cell in chosen)])
     scale = _Scale(lengths, math.floor(floor * 10) / 10)
-    parts = [_axes(scale, lengths)]
+    parts = [_axes(scale, lengths, unit)]
     for index, model in enumerate(values(chosen, "trained_on")):
         points = sorted(
             (cell for cell in chosen if cell.trained_on == model),
-            key=lambda cell: cell.length_tokens,
+            key=length_of,
         )
         parts.append(_line(scale, points, index, model, len(values(chosen, "trained_on"))))
     label = escape(f"Accuracy by length, {detector}, {method}")
@@ -41,14 +42,14 @@ def length_curve(cells: Sequence[Cell], detector: str, method: str) -> str:
 
 
 class _Scale:
-    """Tokens (logarithmic) and accuracy → picture."""
+    """Length (logarithmic) and accuracy → picture."""
 
     def __init__(self, lengths: Sequence[int], floor: float) -> None:
         self.low, self.high, self.floor = math.log2(lengths[0]), math.log2(lengths[-1]), floor
 
-    def x(self, tokens: float) -> float:
+    def x(self, length: float) -> float:
         share = (
-            (math.log2(tokens) - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+            (math.log2(length) - self.low) / (self.high - self.low) if self.high > self.low else 0.5
         )
         return LEFT + 10 + share * (WIDTH - LEFT - RIGHT - 20)
 
@@ -56,7 +57,7 @@ class _Scale:
         return TOP + (1 - accuracy) / (1 - self.floor) * (HEIGHT - TOP - BOTTOM)
 
 
-def _axes(scale: _Scale, lengths: Sequence[int]) -> str:
+def _axes(scale: _Scale, lengths: Sequence[int], unit: str) -> str:
     parts = []
     for tenth in range(round(scale.floor * 10), 11):
         y = scale.y(tenth / 10)
@@ -70,8 +71,8 @@ def _axes(scale: _Scale, lengths: Sequence[int]) -> str:
     ]
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(
-        f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">length (tokens, at'
-        " most)</text>"
+        f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">length'
+        f" ({unit}, at most)</text>"
     )
     parts.append(
         f'<text transform="translate(11 {middle}) rotate(-90)" text-anchor="middle">accuracy'
@@ -83,15 +84,15 @@ def _axes(scale: _Scale, lengths: Sequence[int]) -> str:
 def _line(scale: _Scale, points: Sequence[Cell], index: int, model: str, models: int) -> str:
     shift = 5 * (index - (models - 1) / 2)  # intervals of the models stand side by side
     path = " ".join(
-        f"{scale.x(c.length_tokens) + shift:.1f},{scale.y(c.accuracy):.1f}" for c in points
+        f"{scale.x(length_of(c)[0]) + shift:.1f},{scale.y(c.accuracy):.1f}" for c in points
     )
     bars = "".join(
-        f'<line x1="{scale.x(c.length_tokens) + shift:.1f}"'
-        f' x2="{scale.x(c.length_tokens) + shift:.1f}" '
+        f'<line x1="{scale.x(length_of(c)[0]) + shift:.1f}"'
+        f' x2="{scale.x(length_of(c)[0]) + shift:.1f}" '
         f'y1="{scale.y(c.accuracy_low):.1f}" y2="{scale.y(c.accuracy_high):.1f}"/>'
-        f'<circle cx="{scale.x(c.length_tokens) + shift:.1f}" cy="{scale.y(c.accuracy):.1f}"'
+        f'<circle cx="{scale.x(length_of(c)[0]) + shift:.1f}" cy="{scale.y(c.accuracy):.1f}"'
         f' r="3"><title>{escape(model)}, '
-        f"{c.length_tokens} tokens:"
+        f"{' '.join(map(str, length_of(c)))}:"
         f" {percent(c.accuracy, c.accuracy_low, c.accuracy_high, unit='%')}, "
         f"n = {c.n_human} + {c.n_machine}</title></circle>"
         for c in points

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import UndefinedError
 
-from staged.cells import Cell, load_cells, values
+from staged.cells import Cell, length_of, load_cells, values
 from staged.errors import ArtifactError
 from staged.pages.rendering import environment
 from staged.storage.forms import is_sealed, sealed
@@ -104,6 +104,7 @@ def _render(
             attacks=_attacks(folder / ATTACKS) if facts.settings.has_attacks else [],
             gallery=_gallery(read_record(folder / GALLERY, tuple[GalleryText, ...], again=AGAIN)),
             heat=heat,
+            length_of=length_of,
             findings=findings.findings,
             neighbours=findings.neighbours,
         )
