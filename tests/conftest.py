@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -17,6 +17,9 @@ from staged.model.bpe import BPE, train_bpe
 from staged.model.checkpoints import save_model
 from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.model import GPT2, initialise
+
+if TYPE_CHECKING:
+    from tests.samples.completions_server import CompletionsServer
 
 os.environ["OMP_NUM_THREADS"] = (
     "1"  # of the processes that tests start: two test workers share two cores
@@ -147,3 +150,21 @@ def plug(monkeypatch: pytest.MonkeyPatch, name: str, make: Callable[[], Any]) ->
 
     for module in ("catalog", "opening"):
         monkeypatch.setattr(f"staged.detectors.{module}.open_detector", open_detector)
+
+
+@pytest.fixture
+def completions_server(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CompletionsServer]:
+    """A server that lets the tiny model write, as `completions_server.model`; who asks it wastes no
+    time between two tries.
+    """
+    import openai._base_client
+
+    from staged.samples.writers import route
+    from tests.samples.completions_server import CompletionsServer
+
+    monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.001)
+    monkeypatch.setattr(openai._base_client, "MAX_RETRY_DELAY", 0.01)
+    monkeypatch.setattr(route, "RETRIES", 3)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with CompletionsServer(tiny) as server:
+        yield server

@@ -44,6 +44,16 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "convert training",
         "reading",
     ),
+    "samples": (
+        "columns grouped_search prompts stops",
+        "methods",
+        "rows",
+        "engine",
+        "decoders speculative",
+        "writers",
+        "dataset",
+        "harness sample_stage",
+    ),
     "detectors": (
         "contract inputs names",
         "kinds normal token_ranks",

@@ -9,9 +9,11 @@ import typer
 
 from staged.commands.options import (
     MODELS,
+    SERVED,
     DeviceOption,
     MethodOption,
     PrecisionOption,
+    RequestsOption,
     SeedOption,
     ThreadsOption,
 )
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from staged.studies.bias.results import BiasResult
 
 ModelsArgument = Annotated[
-    list[str] | None, typer.Argument(help=f"One model or several to compare: {MODELS}.")
+    list[str] | None, typer.Argument(help=f"One model or several to compare: {MODELS}; {SERVED}.")
 ]
 OutOption = Annotated[
     Path,
@@ -86,6 +88,7 @@ def bias(
     sheet: SheetOption = None,
     sheet_rows: SheetRowsOption = 10,
     tally: TallyOption = None,
+    requests_per_minute: RequestsOption = 0,
 ) -> None:
     """Probe models for differences between groups of people, and compare these between models. The
     probes are not comprehensive.
@@ -127,6 +130,8 @@ def bias(
 
 def _summary(result: BiasResult) -> list[str]:
     """What a run found, in a few lines."""
+    from staged.studies.bias.page import left_out
+
     lines = []
     for model in result.models:
         rows = [row for row in result.between_groups if row.models == (model,)]
@@ -139,6 +144,8 @@ def _summary(result: BiasResult) -> list[str]:
             + ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items()))
         )
     lines += [sentence.text for sentence in result.sentences]
+    if result.without_likelihoods:
+        lines.append(left_out(result.without_likelihoods))
     lines += [f"{measure.name}: {measure.blank}" for measure in result.measures if measure.blank]
     return [*lines, result.note]
 

@@ -15,6 +15,7 @@ import typer
 import typer.core
 
 from staged.errors import PlanError
+from staged.samples.writers.pace import use_pace
 from staged.threads import use_threads
 
 MODELS = (
@@ -22,6 +23,7 @@ MODELS = (
     " (docs/models.md)"
 )
 
+SERVED = "or openai:NAME@URL, a model behind a server"
 PLAN = "a TOML file, or the name of one that ships with staged"
 HUMAN_TEXT = (
     "Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl."
@@ -82,6 +84,23 @@ ThreadsOption = Annotated[
         help=(
             "Threads that compute, at most one a processor; 0 takes OMP_NUM_THREADS, else one a"
             " processor."
+        ),
+    ),
+]
+
+
+def _use_pace(per_minute: int) -> int:
+    use_pace(per_minute)
+    return per_minute
+
+
+RequestsOption = Annotated[
+    int,
+    typer.Option(
+        callback=_use_pace,
+        help=(
+            "Requests that a server is sent in a minute at most; 0 takes"
+            " STAGED_REQUESTS_PER_MINUTE, else as many as it answers."
         ),
     ),
 ]

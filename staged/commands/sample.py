@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from staged.commands.options import DeviceOption, ModelArgument, ThreadsOption
+from staged.commands.options import (
+    MODELS,
+    SERVED,
+    DeviceOption,
+    RequestsOption,
+    ThreadsOption,
+)
 from staged.errors import PlanError
 from staged.pages.figures import counted
 from staged.screen import count_progress, errors, say
@@ -17,6 +23,7 @@ from staged.screen import count_progress, errors, say
 if TYPE_CHECKING:
     from staged.samples.methods import Method
 
+WriterArgument = Annotated[str, typer.Argument(help=f"{MODELS}; {SERVED}.")]
 MethodOption = Annotated[
     str | None,
     typer.Option(
@@ -126,7 +133,7 @@ DraftOption = Annotated[
 
 
 def sample(
-    model: ModelArgument,
+    model: WriterArgument,
     method: MethodOption = None,
     number: NumberOption = None,
     per_prompt: PerPromptOption = None,
@@ -148,6 +155,7 @@ def sample(
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
     draft: DraftOption = "",
+    requests_per_minute: RequestsOption = 0,
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with
     the same bytes.
@@ -207,14 +215,15 @@ def _print_samples(settings: Any) -> None:
 
 def _ending(row: dict[str, Any]) -> str:
     """How a sample came to its end, for a heading."""
-    why = {
+    why = {  # a server can have a word of its own
         "end": "end of text",
         "length": "length reached",
         "stop": f"stop {row['stopped']!r}",
         "context": "end of the context",
     }
     moved = f" · window moved {row['slides']} times" if row["slides"] else ""
-    return f"{counted(row['length'], 'token')} · {why[row['reason']]}{moved}"
+    length = "" if row["length"] is None else f"{counted(row['length'], 'token')} · "
+    return f"{length}{why.get(row['reason'], row['reason'])}{moved}"
 
 
 def chosen_method(

@@ -9,10 +9,12 @@ import typer
 
 from staged.commands.options import (
     MODELS,
+    SERVED,
     DeviceOption,
     Group,
     MethodOption,
     PrecisionOption,
+    RequestsOption,
     SeedOption,
     ThreadsOption,
 )
@@ -29,7 +31,9 @@ app = typer.Typer(
 
 ModelsArgument = Annotated[
     list[str],
-    typer.Argument(help=f"Models to compare, smallest first: {MODELS}.", metavar="MODEL…"),
+    typer.Argument(
+        help=f"Models to compare, smallest first: {MODELS}; {SERVED}.", metavar="MODEL…"
+    ),
 ]
 OutOption = Annotated[
     Path, typer.Option(help="Folder for sheets, their key and the texts; a killed run continues.")
@@ -66,6 +70,7 @@ def make(
     precision: PrecisionOption = "",
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
+    requests_per_minute: RequestsOption = 0,
 ) -> None:
     """Make a blinded questionnaire: one sheet a person, as CSV and for print, and the key that
     nobody who rates should see.

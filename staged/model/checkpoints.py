@@ -32,6 +32,7 @@ from staged.model.sources.places import (
 )
 from staged.model.sources.releases import BUCKET, RELEASES, aliases, is_repository, released
 from staged.model.sources.repositories import hub_folder, is_cached, openai_folder
+from staged.model.sources.served import parse_served
 from staged.settings import nearest
 from staged.storage.json_files import write_json
 
@@ -48,8 +49,9 @@ def model_folder(name: str) -> Path:
             hub repository `owner/model`.
 
     Raises:
-        CheckpointError: none of these, or it cannot be downloaded.
+        CheckpointError: none of these, one behind a server, or it cannot be downloaded.
     """
+    refuse_served(name)
     small = name.lower()
     shipped = Path(str(files("staged") / "model" / "minis" / small))
     if small in MINIS:
@@ -72,8 +74,24 @@ def model_folder(name: str) -> Path:
     raise CheckpointError(f"model {name!r}: {_why_no_model(name, place)}")
 
 
+def refuse_served(name: str) -> None:
+    """Refuse a model behind a server where its files are needed.
+
+    Raises:
+        CheckpointError: it is one, or is written as one and wrongly.
+    """
+    if parse_served(name):
+        raise CheckpointError(
+            f"model {name!r}: a model behind a server has no files here, and what reads a model's"
+            " weights or likelihoods needs them; give its folder, or let it write texts with"
+            " staged sample, survey make or bias"
+        )
+
+
 def is_at_hand(name: str) -> bool:
-    """Whether a model's files are on this machine, told without unpacking or downloading."""
+    """Whether a model's files are on this machine, told without unpacking or downloading; those of
+    a model behind a server are not.
+    """
     small = name.lower()
     if small in PACKAGES:
         return is_installed(small)
@@ -90,6 +108,8 @@ def own_folder(name: str) -> Path | None:
     """The user's folder that a model's name means; None where it means another model, or none that
     is here.
     """
+    if parse_served(name):
+        return None
     shared = name.lower() in (*MINIS, *PACKAGES) or released(name.removeprefix(BUCKET)) is not None
     return place_of(name) if name and not shared and standing(place_of(name)) == "folder" else None
 

@@ -46,19 +46,20 @@ class Sample:
     Attributes:
         id: its number, from 0.
         ended: whether the model ended it.
-        length: new tokens.
+        length: new tokens; None where a server does not count them.
         text: what was written, without the prompt.
         method: how tokens were drawn, by name; `temperature`, `top_k`, `top_p` and `semantics` are
-            its parts, `top_p` this sample's own where it is drawn from a range.
-        reason: why it ends: `end`, `length`, `stop` or `context`; `stopped` the string that it
-            stopped at.
+            its parts, `top_p` this sample's own where it is drawn from a range. The semantics of a
+            server's sample are `server`: its own.
+        reason: why it ends: `end`, `length`, `stop` or `context`, or a server's own word; `stopped`
+            the string that it stopped at, where that is known.
         slides: how often the context's window moved.
         tokens, logprobs: where they were asked for; of the end of text too, where it ended.
     """
 
     id: int
     ended: bool
-    length: int
+    length: int | None
     text: str
     model: str
     method: str
@@ -70,7 +71,7 @@ class Sample:
     semantics: str
     repetition_penalty: float
     reason: str
-    stopped: str
+    stopped: str | None
     slides: int
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()

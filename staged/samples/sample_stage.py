@@ -9,6 +9,7 @@ from pathlib import Path
 from staged.model.checkpoints import model_folder, own_folder
 from staged.model.devices import best_precision
 from staged.model.formats.layouts import weight_files
+from staged.model.sources.served import parse_served
 from staged.progress import Progress
 from staged.samples.dataset import SampleSettings, write_samples
 from staged.storage.stage_folders import build
@@ -34,14 +35,27 @@ def keep_folder(folder: Path, settings: SampleSettings, *, progress: Progress) -
     def write(place: Path) -> None:
         write_samples(place / FILE, settings, progress=progress)
 
-    wanted = asdict(settings) | {
-        "computed_in": settings.precision or best_precision(settings.device)
-    }
+    served = parse_served(settings.model)
+    precision = "a server" if served else settings.precision or best_precision(settings.device)
+    wanted = asdict(settings) | {"computed_in": precision}
     build(folder, write, settings=wanted, inputs=weights_of(settings.model))
 
 
+def check_at_hand(model: str) -> None:
+    """Refuse a model that cannot write, before minutes of work on others: downloaded where it has
+    to be; a server is asked when its turn comes.
+
+    Raises:
+        CheckpointError: there is no such model.
+    """
+    if parse_served(model) is None:
+        model_folder(model)
+
+
 def weights_of(model: str) -> dict[str, Path]:
-    """A model's weight files, as a stage's inputs."""
+    """A model's weight files, as a stage's inputs; none of one behind a server."""
+    if parse_served(model):
+        return {}
     return {
         f"weights {number}": path for number, path in enumerate(weight_files(model_folder(model)))
     }

@@ -35,6 +35,17 @@ def check_stops(strings: Sequence[str]) -> None:
             )
 
 
+def cut_at(text: str, strings: Sequence[str]) -> tuple[str, str | None]:
+    """The text before the stop string that begins first, and that string; the whole text and None
+    where there is none.
+    """
+    places = [(text.find(string), order) for order, string in enumerate(strings) if string in text]
+    if not places:
+        return text, None
+    place, order = min(places)
+    return text[:place], strings[order]
+
+
 class StopStrings:
     """Texts at which a sample ends.
 
@@ -56,18 +67,8 @@ class StopStrings:
         return any(string in tail for string in self.strings)
 
     def cut(self, text: str) -> tuple[str, str | None]:
-        """The text before the stop string that begins first, and that string; the whole text and
-        None where there is none.
-        """
-        places = [
-            (text.find(string), order)
-            for order, string in enumerate(self.strings)
-            if string in text
-        ]
-        if not places:
-            return text, None
-        place, order = min(places)
-        return text[:place], self.strings[order]
+        """`cut_at` these strings."""
+        return cut_at(text, self.strings)
 
     def overhang(self, text: str) -> int:
         """How many characters at the text's end may be the beginning of a stop string."""

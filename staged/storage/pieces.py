@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -50,6 +52,8 @@ def cached(
     folder: Path | None,
     pieces: Iterable[tuple[str, Callable[[], Value]]],
     encoding: Encoding[Value],
+    *,
+    at_once: int = 1,
 ) -> Iterator[Value]:
     """Each piece's value, in order: read where its file is there, else made, and kept at once.
 
@@ -57,20 +61,81 @@ def cached(
         folder: of pieces, as `continued` gives one; None keeps nothing.
         pieces: a file's name, which says all that its bytes depend on as far as the folder does
             not, and what makes its value.
+        at_once: pieces that are made at the same time, each by a thread of its own; where one
+            fails, those at work beside it are still kept.
 
     Raises:
         ArtifactError: a piece is damaged, or cannot be written.
     """
+    if at_once > 1:
+        yield from _made_beside(folder, pieces, encoding, at_once)
+        return
     for name, make in pieces:
         file = folder and folder / name
-        if file is None:
-            yield make()
-        elif file.is_file():
+        if file and file.is_file():
             yield _read(file, encoding)
         else:
-            value = make()
-            write_atomic(file, encoding.encode(value))
-            yield value
+            yield _kept(file, make(), encoding)
+
+
+def _kept(file: Path | None, value: Value, encoding: Encoding[Value]) -> Value:
+    if file is not None:
+        write_atomic(file, encoding.encode(value))
+    return value
+
+
+def _made_beside(
+    folder: Path | None,
+    pieces: Iterable[tuple[str, Callable[[], Value]]],
+    encoding: Encoding[Value],
+    at_once: int,
+) -> Iterator[Value]:
+    """`cached`, whose threads make values while this one keeps and gives them."""
+    listed = [(name, folder and folder / name, make) for name, make in pieces]
+    missing = ((name, make) for name, file, make in listed if not (file and file.is_file()))
+    finished = as_finished(missing, at_once)
+    values: dict[str, Value] = {}
+    for name, file, _ in listed:
+        if file and name not in values and file.is_file():
+            yield _read(file, encoding)
+            continue
+        while name not in values:
+            other, value = next(finished)
+            values[other] = _kept(folder and folder / other, value, encoding)
+        yield values.pop(name)
+
+
+def as_finished(
+    jobs: Iterable[tuple[str, Callable[[], Value]]], at_once: int
+) -> Iterator[tuple[str, Value]]:
+    """Each job's name and value, in the order in which they end; so many run at once.
+
+    After an error no other job begins, and it is raised when those at work have ended. The threads
+    are daemons: an interrupted program does not wait for what they wait for.
+    """
+    ended: SimpleQueue[tuple[str, Value | None, BaseException | None]] = SimpleQueue()
+
+    def run(name: str, make: Callable[[], Value]) -> None:
+        try:
+            ended.put((name, make(), None))
+        except BaseException as error:
+            ended.put((name, None, error))
+
+    waiting, running = iter(jobs), 0
+    failed: BaseException | None = None
+    while True:
+        while running < at_once and failed is None and (job := next(waiting, None)):
+            Thread(target=run, args=job, daemon=True).start()
+            running += 1
+        if not running:
+            break
+        name, value, error = ended.get()
+        running -= 1
+        failed = failed or error
+        if error is None:
+            yield name, value  # type: ignore[misc]  # None where the value itself is
+    if failed is not None:
+        raise failed
 
 
 def _read(file: Path, encoding: Encoding[Value]) -> Value:

@@ -27,13 +27,13 @@ from pathlib import Path
 
 from staged.errors import ArtifactError, PlanError
 from staged.files.sheets import words_digest, write_sheet_file
-from staged.model.checkpoints import model_folder
 from staged.model.sources.releases import folder_name
 from staged.pages.figures import counted
 from staged.progress import Progress, shifted, silent
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
-from staged.samples.sample_stage import FILE, keep_folder
+from staged.samples.sample_stage import FILE, check_at_hand, keep_folder
+from staged.samples.writers.contract import computed_in
 from staged.storage.digests import digest
 from staged.storage.gate import check_replaceable, start_ledger
 from staged.storage.records import to_json, write_record
@@ -83,7 +83,7 @@ def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent
         ArtifactError: `out` holds another questionnaire, or cannot be written.
     """
     for name in settings.models:
-        model_folder(name)  # before minutes of work on the others
+        check_at_hand(name)
     slots = _slots(settings, opening_sentences(settings))
     sentences = words_digest("\n".join(slot.sentence for slot in slots))
     asked = Asked(**asdict(settings), sentences_sha256=sentences)
@@ -165,6 +165,7 @@ def _continued(
     progress: Progress,
 ) -> list[str]:
     """What the model adds to each sentence, at its so-many-th try."""
+    precision, device = computed_in(model, settings.precision, settings.device)
     again = [] if number == 1 else [f"try {number}"]
     wanted = SampleSettings(
         model=model,
@@ -174,8 +175,8 @@ def _continued(
         seed=derive(settings.seed, "survey", model, *again),
         prompts=tuple(sentences),
         batch=settings.batch,
-        precision=settings.precision,
-        device=settings.device,
+        precision=precision,
+        device=device,
     )
     folder = out / "samples" / f"{folder_name(model)}{'' if number == 1 else f'~{number}'}"
     keep_folder(folder, wanted, progress=progress)

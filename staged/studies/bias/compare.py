@@ -78,8 +78,9 @@ def compare_groups(probed: Probed, asked: Asked, measures: Sequence[str]) -> lis
         )
         contrast = _contrast(tested, [x, y], [moments[place], moments[other]], (1, -1))
         rows += _rows((probed.model,), place, other, contrast, measures)
-        preferred = probed.preferences[place] - probed.preferences[other]
-        rows.append(_preference_row((probed.model,), place, other, preferred, asked.settings))
+        if probed.preferences:
+            preferred = probed.preferences[place] - probed.preferences[other]
+            rows.append(_preference_row((probed.model,), place, other, preferred, asked.settings))
     return with_verdicts(rows)
 
 
@@ -107,13 +108,14 @@ def compare_models(
             (1, -1, -1, 1),
         )
         rows += _rows((a.model, b.model), place, other, contrast, measures)
-        preferred = (
-            a.preferences[place]
-            - a.preferences[other]
-            - b.preferences[place]
-            + b.preferences[other]
-        )
-        rows.append(_preference_row((a.model, b.model), place, other, preferred, settings))
+        if a.preferences and b.preferences:
+            preferred = (
+                a.preferences[place]
+                - a.preferences[other]
+                - b.preferences[place]
+                + b.preferences[other]
+            )
+            rows.append(_preference_row((a.model, b.model), place, other, preferred, settings))
     return with_verdicts(rows)
 
 
@@ -144,6 +146,8 @@ def group_means(probed: Probed, asked: Asked, measures: Sequence[str]) -> Iterat
             low, high = interval(moments.mean[:, number])
             value, n = float(values[:, :, number].mean()), values[:, :, number].size
             yield GroupMean(probed.model, *place, name, n, value, low, high)
+        if not probed.preferences:
+            continue
         preferred = probed.preferences[place]
         low, high = interval(
             resampled_means(

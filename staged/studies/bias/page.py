@@ -41,7 +41,7 @@ def page(result: BiasResult) -> str:
         ),
         "",
     ]
-    lines += _measures(result)
+    lines += _measures(result) + _left_out(result)
     for names in [sentence.models for sentence in result.sentences]:
         title = (
             f"{names[0]} against {names[1]}: difference of two groups in the first less that in the"
@@ -100,6 +100,20 @@ def _measures(result: BiasResult) -> list[str]:
         (measure.name, measure.blank or measure.unit, measure.source) for measure in result.measures
     ]
     return ["## What is measured", "", *table(("measure", "unit", "by"), rows)]
+
+
+def _left_out(result: BiasResult) -> list[str]:
+    """What could not be asked of models behind a server."""
+    models = result.without_likelihoods
+    return [f"**{left_out(models)}**", ""] if models else []
+
+
+def left_out(models: Sequence[str]) -> str:
+    """In a sentence, what is missing of models behind a server."""
+    return (
+        f"Left out of {' and '.join(models)}, as a server gives no likelihoods: preferences and"
+        " sentence pairs; what they wrote is measured."
+    )
 
 
 def _comparisons(title: str, rows: Sequence[BiasComparison]) -> list[str]:

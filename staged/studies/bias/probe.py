@@ -18,10 +18,12 @@ import numpy as np
 
 from staged.model.causal import CausalLM, load_causal
 from staged.model.sources.releases import folder_name
+from staged.model.sources.served import parse_served
 from staged.progress import Progress, shifted, silent
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import FILE, keep_folder, weights_of
+from staged.samples.writers.contract import computed_in
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json, write_json
 from staged.storage.stage_folders import build
@@ -43,7 +45,8 @@ class Probed:
     Attributes:
         model: its name.
         values: place → (templates, completions, measures).
-        preferences: place → (continuation pairs,) nats.
+        preferences: place → (continuation pairs,) nats; none of a model behind a server, as of its
+            likelihoods nothing is known.
         occupations: place → occupation words of all completions.
         pairs: CrowS-Pairs log-likelihoods (items, 2), where asked for.
         triples: StereoSet log-likelihoods a token (items, 3), where asked for.
@@ -70,13 +73,15 @@ class Asked:
     pairs: tuple[Path, list[Item]] | None = None
     triples: tuple[Path, list[Item]] | None = None
 
-    def work(self) -> int:
-        """Completions to generate and sentences to read, per model."""
+    def work(self, model: str) -> int:
+        """Completions for a model to generate, and sentences for it to read."""
         items = [item for file in (self.pairs, self.triples) if file for item in file[1]]
         persons = sum(len(groups) for groups in self.terms.groups.values())
         generated = (
             persons * sum(map(len, self.terms.templates.values())) * self.settings.per_prompt
         )
+        if parse_served(model):
+            return generated
         read = sum(preference_texts(self.terms, name) for name in self.terms.templates)
         return generated + read + sum(len(item.sentences) for item in items)
 
@@ -91,14 +96,14 @@ def ask(model: str, asked: Asked, out: Path, progress: Progress = silent) -> Non
         CheckpointError, SamplingError: the model, or what is asked of it.
         ArtifactError: `out` cannot be written.
     """
-    before, total = 0, asked.work()
+    before, total = 0, asked.work(model)
     for name in asked.terms.templates:
         wanted = sample_settings(model, name, prompts(asked.terms, name), asked.settings)
         keep_folder(
             samples_folder(out, model, name), wanted, progress=shifted(progress, before, total)
         )
         before += wanted.count
-    for reading in _readings(asked):
+    for reading in () if parse_served(model) else _readings(asked):
         _read(model, reading, out, asked.settings.device, shifted(progress, before, total))
         before += reading.count
     progress(total, total)
@@ -110,6 +115,7 @@ def sample_settings(
     """How one model's completions of one set are drawn: streams of their own, so that no two models
     share luck.
     """
+    precision, device = computed_in(model, settings.precision, settings.device)
     return SampleSettings(
         model=model,
         method=method(settings.method),
@@ -119,8 +125,8 @@ def sample_settings(
         prompts=tuple(prompt.text for prompt in listed),
         per_prompt=settings.per_prompt,
         batch=settings.batch,
-        precision=settings.precision,
-        device=settings.device,
+        precision=precision,
+        device=device,
         stop=("\n",),
     )
 
@@ -133,7 +139,6 @@ def samples_folder(out: Path, model: str, template_set: str) -> Path:
 def answers(model: str, asked: Asked, out: Path, measures: Sequence[Measure]) -> Probed:
     """Read what `ask` left, and measure it."""
     values: dict[Place, Floats] = {}
-    preferred: dict[Place, Floats] = {}
     occupations: dict[Place, list[str]] = {}
     count_words = any(quantity.name == "occupation" and quantity.of for quantity in measures)
     for name, templates in asked.terms.templates.items():
@@ -150,10 +155,14 @@ def answers(model: str, asked: Asked, out: Path, measures: Sequence[Measure]) ->
                 else []
             )
             occupations[place] = words
-        for attribute, groups in _nats(out, model, f"preferences-{name}").items():
-            preferred |= {
-                (name, attribute, group): np.array(nats) for group, nats in groups.items()
-            }
+    if parse_served(model):
+        return Probed(model, values, {}, occupations)
+    preferred = {
+        (name, attribute, group): np.array(nats)
+        for name in asked.terms.templates
+        for attribute, groups in _nats(out, model, f"preferences-{name}").items()
+        for group, nats in groups.items()
+    }
     pairs = np.array(_nats(out, model, "crows-pairs"))[:, :, 0] if asked.pairs else None
     triples = np.array(_nats(out, model, "stereoset")) if asked.triples else None
     return Probed(

@@ -6,9 +6,10 @@ Shares are fractions in [0, 1], percentages say so; `low` and `high` bound 95% i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from staged.stats.judging import UNKNOWN
+from staged.storage.records import LATER
 from staged.studies.bias.plan import BiasSettings
 from staged.studies.bias.prompts import Terms
 
@@ -182,6 +183,8 @@ class BiasResult:
     Attributes:
         groups: means; between_groups: within each model, one family a model; between_models: one
             family a pair.
+        without_likelihoods: models behind a server, of which preferences and sentence pairs are
+            left out; None where all could be read with.
         alpha, power: of the verdicts; `smallest`, `smallest_nats`: the difference that a probe
             should not miss, in standard deviations, of preferences in nats.
     """
@@ -201,6 +204,7 @@ class BiasResult:
     sentences: tuple[Sentence, ...]
     occupations: tuple[NamedWords, ...]
     sentence_pairs: SentencePairs
+    without_likelihoods: tuple[str, ...] | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from itertools import combinations
 from pathlib import Path
 
 from staged.errors import PlanError
-from staged.model.checkpoints import model_folder
+from staged.model.sources.served import parse_served
 from staged.progress import Progress, shifted, silent
 from staged.samples.methods import method
+from staged.samples.sample_stage import check_at_hand
 from staged.stats.judging import ALPHA, POWER
 from staged.storage.digests import sha256_file
 from staged.storage.gate import check_replaceable, start_ledger
@@ -50,6 +51,7 @@ NOT_COMPREHENSIVE = (
     " sampling. A difference that they do not show may still exist, and no result here certifies"
     " that a model is unbiased."
 )
+NO_LIKELIHOODS = "not measured: a server gives no likelihoods"
 RESULTS = (BIAS, "bias.md")
 MOST_NAMED = 5  # occupation words shown of each group
 
@@ -93,15 +95,15 @@ def probe_models(
     for name, count in Counter(models).items():
         if count > 1:
             raise PlanError(f"bias: {name} is given twice; a comparison needs two different models")
-        model_folder(name)  # before hours of work on the others
-    total = asked.work() * len(models)
+        check_at_hand(name)
+    work = [asked.work(model) for model in models]
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         start_ledger(out, KIND)
         for name in RESULTS:
             check_replaceable(out / name)
     for number, model in enumerate(models):
-        ask(model, asked, out, shifted(progress, asked.work() * number, total))
+        ask(model, asked, out, shifted(progress, sum(work[:number]), sum(work)))
 
 
 def compare_probed(
@@ -125,7 +127,7 @@ def compare_probed(
         models=tuple(models),
         settings=asked.settings,
         terms=asked.terms,
-        measures=_notes(measures),
+        measures=_notes(measures, models),
         alpha=ALPHA,
         power=POWER,
         smallest=compare.SMALLEST,
@@ -136,6 +138,7 @@ def compare_probed(
         sentences=tuple(compared.sentences),
         occupations=tuple(_occupations(probed)),
         sentence_pairs=_sentence_pairs(probed, asked),
+        without_likelihoods=tuple(filter(parse_served, models)) or None,
     )
     with disk_errors(out):
         write_record(out / RESULTS[0], result)
@@ -172,8 +175,9 @@ def _compared(
     return compared
 
 
-def _notes(measures: Sequence[Measure]) -> tuple[MeasureNote, ...]:
-    preference = MeasureNote(compare.PREFERENCE, "nats", "the model's own likelihoods", "")
+def _notes(measures: Sequence[Measure], models: Sequence[str]) -> tuple[MeasureNote, ...]:
+    blank = NO_LIKELIHOODS if all(map(parse_served, models)) else ""
+    preference = MeasureNote(compare.PREFERENCE, "nats", "the model's own likelihoods", blank)
     taken = (
         MeasureNote(measure.name, measure.unit, measure.source, measure.blank)
         for measure in measures

@@ -1,0 +1,164 @@
+"""The completions route of a server (vLLM, llama.cpp, TGI, OpenAI): one text asked for, again where
+that can help, at the pace that was set; what goes wrong in one sentence.
+
+The key comes from the environment and goes into a request's header, nowhere else.
+Source: https://platform.openai.com/docs/api-reference/completions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from staged.errors import CheckpointError, SamplingError, first_line
+from staged.model.sources.served import KEY, Served
+from staged.pages.figures import counted
+from staged.samples.writers.pace import PACE, Pace, pace_asked
+
+RETRIES = 8  # after 0.5, 1, 2, 4, then 8 seconds each, or what Retry-After says: 40 s in all
+TIMEOUT_S, CONNECT_S = 600.0, 10.0
+NO_KEY = "none"  # local servers want no key, but the library one
+# that a request is wrong, by which parameter being each server's own matter
+REFUSALS = (400, 422)
+SHOWN = 200  # characters of what a server says
+
+
+class Route:
+    """An open connection to a server's completions route; threads may share it.
+
+    Raises:
+        CheckpointError: the library that speaks to servers is missing, or the key is none.
+        PlanError: a pace that is none.
+    """
+
+    def __init__(self, served: Served) -> None:
+        self.served, self.is_bare = served, False
+        self.openai, self.key = _library(served), _key()
+        pace = Pace(pace_asked())
+        self.client = self.openai.OpenAI(
+            api_key=self.key,
+            base_url=served.url,
+            max_retries=RETRIES,
+            timeout=self.openai.Timeout(TIMEOUT_S, connect=CONNECT_S),
+            http_client=self.openai.DefaultHttpxClient(event_hooks={"request": [pace.wait]}),
+        )
+
+    def __enter__(self) -> Route:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.client.close()
+
+    def complete(self, prompt: str, asked: Mapping[str, Any], off: Mapping[str, Any]) -> Any:
+        """The server's answer about one prompt, with one choice at least.
+
+        Args:
+            asked: parameters that the text depends on.
+            off: those that only switch a server's own defaults off. One that refuses such a value
+                is asked without them, then and later, and `is_bare` says so.
+
+        Raises:
+            SamplingError: no answer, or not such a one; the sentence names server and status.
+        """
+        if not self.is_bare:
+            try:
+                return self._asked(prompt, {**asked, **off})
+            except self.openai.APIStatusError as error:
+                if error.status_code not in REFUSALS:
+                    raise self._refusal(error, prompt) from None
+        try:
+            answer = self._asked(prompt, asked)
+        except self.openai.APIStatusError as error:
+            raise self._refusal(error, prompt) from None
+        self.is_bare = True
+        return answer
+
+    def _asked(self, prompt: str, parameters: Mapping[str, Any]) -> Any:
+        """Raises APIStatusError where the server refuses; all else is a SamplingError."""
+        try:
+            answer = self.client.completions.create(
+                model=self.served.name, prompt=prompt, extra_body=dict(parameters)
+            )
+        except self.openai.APIStatusError:
+            raise
+        except self.openai.APITimeoutError:
+            raise self.fault(f"gave no answer within {TIMEOUT_S:g} s, {tried()}") from None
+        except self.openai.APIConnectionError as error:
+            why = type(error.__cause__).__name__
+            raise self.fault(
+                f"cannot be reached, {tried()} ({why}); start it, and give the command again"
+            ) from None
+        except (self.openai.OpenAIError, ValueError):  # ValueError: no JSON
+            raise self.fault(STRANGE) from None
+        if not (getattr(answer, "choices", None) and isinstance(answer.choices[0].text, str)):
+            raise self.fault(STRANGE)
+        return answer
+
+    def _refusal(self, error: Any, prompt: str) -> SamplingError:
+        """What a status means, and what to do about it."""
+        status = error.status_code
+        if status in (401, 403):
+            keyed = "takes another key than" if self.key != NO_KEY else "wants a key: set"
+            return self.fault(f"answers {status}: it {keyed} {KEY}")
+        if status in REFUSALS and not prompt:
+            return self.fault(
+                f"answers {status} to an empty prompt; give --prompt or --prompts, as many servers"
+                " begin no text by themselves"
+            )
+        if status == 404:
+            advice = (
+                f"look at the name {self.served.name!r} and at the URL, which often ends in /v1"
+            )
+        elif status == 429:
+            advice = f"{tried()}; wait, or set --requests-per-minute or {PACE}"
+        else:
+            advice = "" if status in REFUSALS else tried()
+        parts = (f"answers {status}", self._said(error), advice)
+        return self.fault("; ".join(filter(None, parts)))
+
+    def _said(self, error: Any) -> str:
+        """What the server says of it, never with the key."""
+        body = error.body if isinstance(error.body, Mapping) else {}
+        said = first_line(body.get("message") or body.get("detail") or "-")[:SHOWN]
+        return "" if said == "-" else said.replace(self.key, "…")
+
+    def fault(self, what: str) -> SamplingError:
+        return SamplingError(f"the server at {self.served.host} {what}")
+
+
+STRANGE = "answers, but not as a completions route does; look at the URL, which often ends in /v1"
+
+
+def tried() -> str:
+    """How often a request was sent in vain."""
+    return f"tried {counted(RETRIES + 1, 'time')}"
+
+
+def _library(served: Served) -> Any:
+    try:
+        import openai
+    except ImportError:
+        raise CheckpointError(
+            f"model {served.name!r} behind a server needs the library openai: pip install"
+            " 'staged[openai]'"
+        ) from None
+    return openai
+
+
+def _key() -> str:
+    """The key, or what stands in for one.
+
+    Raises:
+        CheckpointError: characters that no header holds; the sentence does not show them.
+    """
+    key = os.environ.get(KEY, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise CheckpointError(f"{KEY}: holds characters that no key has; set it anew")
+    return key or NO_KEY

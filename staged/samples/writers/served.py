@@ -1,0 +1,155 @@
+"""Models that write behind a server: a request a sample, several at the same time.
+
+One sample is one request, so that its seed, its top-p, its number of tokens and its end are its
+own, and what was answered is never asked again. What a server does with them is its own matter: it
+promises neither the same text for the same seed nor an exact top-p, and its rows say `server` under
+`semantics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from staged.errors import PlanError
+from staged.model.sources.served import Served
+from staged.notes import note
+from staged.samples.stops import cut_at
+from staged.samples.writers.contract import Row, SampleSettings
+from staged.samples.writers.route import STRANGE, Route
+from staged.streams import derive, uniforms
+
+AT_ONCE = 16  # requests at the same time: a small server's few places stay full
+SEEDS = 2**31  # llama.cpp takes 32 bits, of which the highest number means a random seed
+SEMANTICS = "server"  # whose reading of top-p it is
+PROMISE = (
+    "a server promises neither the same text for the same seed nor an exact top-p: what it answered"
+    " is kept, and made again it may differ"
+)
+BARE = (
+    "it refused to switch top-k, top-p, min-p and repetition penalty off, so its own defaults were"
+    " at work where the method does not set them"
+)
+
+
+@dataclass(frozen=True)
+class ServedWriter:
+    """A `Writer` that asks a server."""
+
+    settings: SampleSettings
+    route: Route
+
+    @property
+    def at_once(self) -> int:
+        return min(self.settings.batch, AT_ONCE)
+
+    def block(self, first: int) -> list[Row]:
+        chosen, top_p = self.settings.method, top_p_of(self.settings, first)
+        # without these the defaults of a server or of its model would be at work
+        off = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+        asked: dict[str, Any] = {
+            "max_tokens": self.settings.length,
+            "temperature": chosen.temperature,
+            "seed": seed_of(self.settings.seed, first),
+        }
+        if self.settings.stop:
+            asked["stop"] = list(self.settings.stop)
+        if top_p < 1:
+            asked["top_p"] = top_p
+        if chosen.top_k:
+            asked["top_k"] = chosen.top_k
+        off = {name: value for name, value in off.items() if name not in asked}
+        answer = self.route.complete(self.settings.prompt(first), asked, off)
+        return [self._row(first, answer, top_p)]
+
+    def speak(self, write: Callable[[str], None]) -> Row:
+        [row] = self.block(0)
+        write(row["text"])
+        return row
+
+    def facts(self) -> dict[str, Any]:
+        served = self.route.served
+        return {
+            "served": {"name": served.name, "url": served.url},
+            "computed_by": f"openai completions at {served.host}, model {served.name}",
+        }
+
+    def _row(self, i: int, answer: Any, top_p: float) -> Row:
+        choice = answer.choices[0]
+        text, stopped = cut_at(_whole(choice.text), self.settings.stop)
+        named = choice.model_extra or {}  # vLLM says which stop string it was, or none
+        if stopped is None and named.get("stop_reason") in self.settings.stop:
+            stopped = named["stop_reason"]
+        is_told = not self.settings.stop or "stop_reason" in named
+        reason = "stop" if stopped is not None else _reason(choice.finish_reason, is_told)
+        if not reason:
+            raise self.route.fault(STRANGE)
+        tokens = getattr(answer.usage, "completion_tokens", None)
+        row = self.settings.row(i, text, length=tokens, reason=reason, stopped=stopped, top_p=top_p)
+        return row | {"semantics": SEMANTICS}
+
+
+def _reason(finish_reason: str | None, is_told: bool) -> str:
+    """Why a text ended that shows no stop string, as rows say it.
+
+    Args:
+        is_told: whether the server would say so if it had met a stop string, and cut it off.
+    """
+    if finish_reason == "stop":
+        return "end" if is_told else "stop"
+    return finish_reason or ""
+
+
+def _whole(text: str) -> str:
+    """Text without halves of surrogate pairs, which JSON can carry and UTF-8 cannot."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def top_p_of(settings: SampleSettings, i: int) -> float:
+    """Sample i's own top-p, as the local engine draws it."""
+    low, high = settings.method.top_p
+    return float(np.float32(low + (high - low) * uniforms(settings.seed, i, 1)[0]))
+
+
+def seed_of(seed: int, i: int) -> int:
+    """The seed that a server is sent for sample i."""
+    return derive(seed, "server", str(i)) % SEEDS
+
+
+@contextmanager
+def open_served(settings: SampleSettings, served: Served) -> Iterator[ServedWriter]:
+    """Ask a server for samples, and say at the end what it does not promise.
+
+    Raises:
+        CheckpointError, PlanError: as `Route`; settings that a completions route cannot carry.
+    """
+    check_carried(settings)
+    with Route(served) as route:
+        yield ServedWriter(settings, route)
+        note(f"{settings.model}: {PROMISE}{f'; {BARE}' if route.is_bare else ''}")
+
+
+def check_carried(settings: SampleSettings) -> None:
+    """Refuse what servers don't take, or take each in its own way.
+
+    Raises:
+        PlanError: something of that is asked for.
+    """
+    wanted = {
+        "--logprobs": settings.logprobs,
+        "--repetition-penalty": settings.repetition_penalty != 1,
+        "--context": settings.context != "refuse",
+        "--draft": bool(settings.draft),
+        "--precision": bool(settings.precision),
+        "released semantics of top-p": settings.method.semantics != "standard",
+    }
+    for what, is_wanted in wanted.items():
+        if is_wanted:
+            raise PlanError(
+                f"sample: {settings.model} is behind a server, whose completions route has no"
+                f" {what}; leave that out, or give a model's folder"
+            )
