@@ -12,10 +12,11 @@ from staged.detectors.identity import detector_files
 from staged.detectors.kinds.roberta import load_classifier
 from staged.detectors.names import parse_name
 from staged.errors import CheckpointError
-from staged.model.checkpoints import model_folder, own_folder
+from staged.model.checkpoints import is_at_hand, model_folder, own_folder
 from staged.model.gpt2.config import GPT2_SIZES
 from staged.model.sources.places import is_written_as_path
 from staged.model.sources.releases import RELEASES, aliases, is_repository, released
+from staged.model.sources.served import Served, parse_served
 
 
 @pytest.mark.parametrize(
@@ -176,3 +177,61 @@ def test_what_is_the_users_own(here: Path) -> None:
     assert [
         own_folder(name) for name in ("gpt2", "mini-s", "MINI-S", "smollm2-135m", "", "nowhere")
     ] == [None] * 6
+
+
+SERVER = "http://127.0.0.1:8000/v1"
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "url"),
+    [
+        (f"openai:llama3@{SERVER}", "llama3", SERVER),
+        (f"openai:meta/Llama-3@{SERVER}/", "meta/Llama-3", SERVER),
+        ("openai:@cf/llama@https://example.org/v1", "@cf/llama", "https://example.org/v1"),
+        (f"openai:124M@{SERVER}", "124M", SERVER),
+        ("openai:m@HTTP://[::1]:80/v1", "m", "HTTP://[::1]:80/v1"),
+    ],
+)
+def test_a_model_behind_a_server(given: str, name: str, url: str) -> None:
+    assert parse_served(given) == Served(name, url)
+    with pytest.raises(CheckpointError, match="a model behind a server has no files here"):
+        model_folder(given)
+    assert own_folder(given) is None
+    assert not is_at_hand(given)
+
+
+@pytest.mark.parametrize(
+    "given", ["openai:124M", "openai:", f"llama3@{SERVER}", f"likelihood@openai:x@{SERVER}", ""]
+)
+def test_what_is_no_model_behind_a_server(given: str) -> None:
+    assert parse_served(given) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (f"openai:@{SERVER}", "model 'openai:@…': no name stands before the @"),
+        ("openai:x@", "model 'openai:x@…': the URL is not http or https"),
+        ("openai:x@ftp://here/v1", "the URL is not http or https"),
+        ("openai:x@localhost:8000", "the URL is not http or https"),
+        ("openai:x@http:///v1", "the URL has no host, or a port that is none"),
+        ("openai:x@http://here:port/v1", "the URL has no host, or a port that is none"),
+        ("openai:x@http://he re/v1", "the URL has no host, or a port that is none"),
+        ("openai:x@http://me:sk-secret@here/v1", "the URL holds a user or a password; leave them"),
+        ("openai:x@http://sk-secret@here/v1", "the URL holds a user or a password; leave them"),
+        ("openai:x@http://here/v1?key=sk-secret", "the URL goes on after its path; leave that out"),
+        ("openai:x@http://here/v1#sk-secret", "the URL goes on after its path; leave that out"),
+    ],
+)
+def test_a_malformed_model_behind_a_server(given: str, says: str) -> None:
+    for ask in (parse_served, model_folder, own_folder):
+        with pytest.raises(CheckpointError) as error:
+            ask(given)
+        assert says in str(error.value)
+        assert "secret" not in str(error.value)
+        assert str(error.value).endswith("@http://127.0.0.1:8000/v1")
+
+
+def test_a_score_reads_no_model_behind_a_server() -> None:
+    with pytest.raises(CheckpointError, match="a model behind a server has no files here"):
+        open_detector(f"likelihood@openai:x@{SERVER}")
