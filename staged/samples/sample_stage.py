@@ -12,6 +12,7 @@ from staged.model.formats.layouts import weight_files
 from staged.model.sources.served import parse_served
 from staged.progress import Progress
 from staged.samples.dataset import SampleSettings, write_samples
+from staged.samples.writers.route import library
 from staged.storage.stage_folders import build
 
 FILE = "samples.jsonl"
@@ -36,19 +37,23 @@ def keep_folder(folder: Path, settings: SampleSettings, *, progress: Progress) -
         write_samples(place / FILE, settings, progress=progress)
 
     served = parse_served(settings.model)
-    precision = "a server" if served else settings.precision or best_precision(settings.device)
-    wanted = asdict(settings) | {"computed_in": precision}
+    computed_in = (
+        served.computed_by if served else settings.precision or best_precision(settings.device)
+    )
+    wanted = asdict(settings) | {"computed_in": computed_in}
     build(folder, write, settings=wanted, inputs=weights_of(settings.model))
 
 
 def check_at_hand(model: str) -> None:
-    """Refuse a model that cannot write, before minutes of work on others: downloaded where it has
-    to be; a server is asked when its turn comes.
+    """Refuse a model that cannot write, before minutes of work on others. It is downloaded where it
+    has to be; a server is asked when its turn comes.
 
     Raises:
-        CheckpointError: there is no such model.
+        CheckpointError: there is no such model, or no library that speaks to servers.
     """
-    if parse_served(model) is None:
+    if served := parse_served(model):
+        library(served)
+    else:
         model_folder(model)
 
 

@@ -40,6 +40,10 @@ def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
         ("cyclonedx", ["release", "verify", str(PACKAGE)], "release"),
         ("cyclonedx", ["release", "upload", str(PACKAGE), "--repo", "owner/name"], "release"),
         ("gguf", ["convert", "mini-s", "mini-s.gguf"], "gguf"),
+        *(
+            ("openai", [*verb, "openai:x@http://127.0.0.1:1/v1"], "openai")
+            for verb in (["sample"], ["survey", "make"], ["bias"])
+        ),
         ("codespell_lib", ["stress", "--human", "human.txt"], "attacks"),
         ("codespell_lib", ["study", "mini", "--attacks"], "attacks"),
     ],

@@ -255,7 +255,7 @@ def test_a_key_is_sent_and_never_written(
     assert "answers 500; broken, as … can see; tried 4 times" in str(outputs[-1].exception)
     completions_server.failing, completions_server.key = 0, "another"
     outputs.append(command(completions_server.model, "--prompt", "x"))
-    assert "answers 401: it takes another key than OPENAI_API_KEY" in str(outputs[-1].exception)
+    assert "answers 401; it wants another key; set OPENAI_API_KEY" in str(outputs[-1].exception)
     written += [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     said = [f"{done.output}{done.stderr}{done.exception!r}" for done in outputs] + [caplog.text]
     assert not any(KEY in text for text in said)
@@ -275,17 +275,23 @@ def test_what_goes_wrong_is_one_sentence(
     asked = wanted(completions_server.model, count=1)
     where = f"the server at 127.0.0.1:{completions_server.port}"
     completions_server.key = KEY
-    assert said(asked) == f"{where} answers 401: it wants a key: set OPENAI_API_KEY"
+    assert said(asked) == f"{where} answers 401; it wants a key; set OPENAI_API_KEY"
     completions_server.key = ""
     completions_server.refuses_empty = True
-    assert f"{where} answers 400 to an empty prompt; give --prompt" in said(
-        wanted(completions_server.model, prompts=())
+    assert (
+        f"{where} answers 400; prompt is empty; many servers begin no text by themselves: give --prompt"
+        in said(wanted(completions_server.model, prompts=()))
     )
     completions_server.limited = 99
-    assert f"{where} answers 429; too many requests; tried 4 times; wait, or set" in said(asked)
+    assert (
+        f"{where} answers 429; too many requests; tried 4 times; it asks to wait 0.01 s, or"
+        in said(asked)
+    )
+    completions_server.limited, completions_server.retry_after = 99, "3600"
+    assert "tried 1 time; it asks to wait 3600 s" in said(asked)
     completions_server.limited = 0
     elsewhere = wanted(completions_server.model.removesuffix("/v1"))
-    assert re.search("answers 404; .*look at the name 'tiny' and at the URL", said(elsewhere))
+    assert re.search("answers 404; .*look at the name 'tiny', and at the URL", said(elsewhere))
     for strange in ({"choices": []}, {"choices": [{"text": None}]}, [1], b"<html>", b"{"):
         completions_server.answer = strange
         assert said(asked).startswith(f"{where} answers, but not as a completions route does")

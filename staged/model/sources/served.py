@@ -32,6 +32,11 @@ class Served:
         """Host, and port where the address has one."""
         return urlsplit(self.url).netloc
 
+    @property
+    def computed_by(self) -> str:
+        """What made its texts, in words, as records have it."""
+        return f"openai completions at {self.host}, model {self.name}"
+
 
 def parse_served(given: str) -> Served | None:
     """The model that `openai:NAME@URL` names; None for any other name, `openai:SIZE` included.

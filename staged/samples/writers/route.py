@@ -23,6 +23,7 @@ NO_KEY = "none"  # local servers want no key, but the library one
 # that a request is wrong, by which parameter being each server's own matter
 REFUSALS = (400, 422)
 SHOWN = 200  # characters of what a server says
+COUNT = "x-stainless-retry-count"  # of a request: how many went before it, as the library says
 
 
 class Route:
@@ -35,7 +36,7 @@ class Route:
 
     def __init__(self, served: Served) -> None:
         self.served, self.is_bare = served, False
-        self.openai, self.key = _library(served), _key()
+        self.openai, self.key = library(served), _key()
         pace = Pace(pace_asked())
         self.client = self.openai.OpenAI(
             api_key=self.key,
@@ -88,12 +89,12 @@ class Route:
             )
         except self.openai.APIStatusError:
             raise
-        except self.openai.APITimeoutError:
-            raise self.fault(f"gave no answer within {TIMEOUT_S:g} s, {tried()}") from None
+        except self.openai.APITimeoutError as error:
+            raise self.fault(f"gave no answer within {TIMEOUT_S:g} s, {tried(error)}") from None
         except self.openai.APIConnectionError as error:
             why = type(error.__cause__).__name__
             raise self.fault(
-                f"cannot be reached, {tried()} ({why}); start it, and give the command again"
+                f"cannot be reached, {tried(error)} ({why}); start it, and give the command again"
             ) from None
         except (self.openai.OpenAIError, ValueError):  # ValueError: no JSON
             raise self.fault(STRANGE) from None
@@ -103,45 +104,46 @@ class Route:
 
     def _refusal(self, error: Any, prompt: str) -> SamplingError:
         """What a status means, and what to do about it."""
-        status = error.status_code
+        status, said = error.status_code, self._said(error)
+        advice = "" if status in REFUSALS else tried(error)
         if status in (401, 403):
-            keyed = "takes another key than" if self.key != NO_KEY else "wants a key: set"
-            return self.fault(f"answers {status}: it {keyed} {KEY}")
-        if status in REFUSALS and not prompt:
-            return self.fault(
-                f"answers {status} to an empty prompt; give --prompt or --prompts, as many servers"
-                " begin no text by themselves"
-            )
-        if status == 404:
-            advice = (
-                f"look at the name {self.served.name!r} and at the URL, which often ends in /v1"
-            )
+            said = "it wants a key" if self.key == NO_KEY else "it wants another key"
+            advice = f"set {KEY}"
+        elif status in REFUSALS and not prompt:
+            advice = "many servers begin no text by themselves: give --prompt or --prompts"
+        elif status == 404:
+            advice = f"look at the name {self.served.name!r}, and at the URL: many end in /v1"
         elif status == 429:
-            advice = f"{tried()}; wait, or set --requests-per-minute or {PACE}"
-        else:
-            advice = "" if status in REFUSALS else tried()
-        parts = (f"answers {status}", self._said(error), advice)
-        return self.fault("; ".join(filter(None, parts)))
+            wait = error.response.headers.get("retry-after")
+            asks = f"it asks to wait {wait} s" if wait else "wait"
+            advice += f"; {asks}, or set --requests-per-minute or {PACE}"
+        return self.fault("; ".join(filter(None, (f"answers {status}", said, advice))))
 
     def _said(self, error: Any) -> str:
         """What the server says of it, never with the key."""
         body = error.body if isinstance(error.body, Mapping) else {}
-        said = first_line(body.get("message") or body.get("detail") or "-")[:SHOWN]
-        return "" if said == "-" else said.replace(self.key, "…")
+        said = str(body.get("message") or body.get("detail") or "").strip()
+        safe = said if self.key == NO_KEY else said.replace(self.key, "…")
+        return first_line(safe)[:SHOWN] if safe else ""
 
     def fault(self, what: str) -> SamplingError:
         return SamplingError(f"the server at {self.served.host} {what}")
 
 
-STRANGE = "answers, but not as a completions route does; look at the URL, which often ends in /v1"
+STRANGE = "answers, but not as a completions route does; look at the URL: many end in /v1"
 
 
-def tried() -> str:
+def tried(error: Any) -> str:
     """How often a request was sent in vain."""
-    return f"tried {counted(RETRIES + 1, 'time')}"
+    return f"tried {counted(1 + int(error.request.headers[COUNT]), 'time')}"
 
 
-def _library(served: Served) -> Any:
+def library(served: Served) -> Any:
+    """The module that speaks to servers.
+
+    Raises:
+        CheckpointError: it is not installed.
+    """
     try:
         import openai
     except ImportError:

@@ -75,7 +75,7 @@ class ServedWriter:
         served = self.route.served
         return {
             "served": {"name": served.name, "url": served.url},
-            "computed_by": f"openai completions at {served.host}, model {served.name}",
+            "computed_by": served.computed_by,
         }
 
     def _row(self, i: int, answer: Any, top_p: float) -> Row:
