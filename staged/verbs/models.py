@@ -44,7 +44,8 @@ def sample(
     """Let a model write.
 
     Args:
-        model: `mini-s` …, `124M` …, a folder in any published layout, or a hub name.
+        model: `mini-s` …, `124M` …, a folder in any published layout, a hub name, or
+            `openai:NAME@URL`, a model behind a server.
         prompts: texts to continue, taken in turn; without any the model begins by itself.
         method: `temperature-1`, `top-k-40`, `nucleus`, or parts as `temperature-0.7+top-p-0.9`.
         number: of samples in all; by default one a prompt.
