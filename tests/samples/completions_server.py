@@ -23,9 +23,7 @@ from staged.samples.engine import generate
 from staged.samples.methods import Method
 from staged.samples.rows import Options
 from staged.samples.stops import StopStrings
-from staged.samples.writers.served import seed_of
-
-OFF = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+from staged.samples.writers.served import OFF, seed_of
 
 
 class RefusedError(Exception):

@@ -25,6 +25,8 @@ from staged.streams import derive, uniforms
 
 AT_ONCE = 16  # requests at the same time: a small server's few places stay full
 SEEDS = 2**31  # llama.cpp takes 32 bits, of which the highest number means a random seed
+# without these the defaults of a server, or of its model, would be at work
+OFF = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 SEMANTICS = "server"  # whose reading of top-p it is
 PROMISE = (
     "a server promises neither the same text for the same seed nor an exact top-p: what it answered"
@@ -48,23 +50,10 @@ class ServedWriter:
         return min(self.settings.batch, AT_ONCE)
 
     def block(self, first: int) -> list[Row]:
-        chosen, top_p = self.settings.method, top_p_of(self.settings, first)
-        # without these the defaults of a server or of its model would be at work
-        off = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-        asked: dict[str, Any] = {
-            "max_tokens": self.settings.length,
-            "temperature": chosen.temperature,
-            "seed": seed_of(self.settings.seed, first),
-        }
-        if self.settings.stop:
-            asked["stop"] = list(self.settings.stop)
-        if top_p < 1:
-            asked["top_p"] = top_p
-        if chosen.top_k:
-            asked["top_k"] = chosen.top_k
-        off = {name: value for name, value in off.items() if name not in asked}
+        asked = parameters(self.settings, first)
+        off = {name: value for name, value in OFF.items() if name not in asked}
         answer = self.route.complete(self.settings.prompt(first), asked, off)
-        return [self._row(first, answer, top_p)]
+        return [self._row(first, answer)]
 
     def speak(self, write: Callable[[str], None]) -> Row:
         [row] = self.block(0)
@@ -78,7 +67,7 @@ class ServedWriter:
             "computed_by": served.computed_by,
         }
 
-    def _row(self, i: int, answer: Any, top_p: float) -> Row:
+    def _row(self, i: int, answer: Any) -> Row:
         choice = answer.choices[0]
         text, stopped = cut_at(_whole(choice.text), self.settings.stop)
         named = choice.model_extra or {}  # vLLM says which stop string it was, or none
@@ -88,9 +77,28 @@ class ServedWriter:
         reason = "stop" if stopped is not None else _reason(choice.finish_reason, is_told)
         if not reason:
             raise self.route.fault(STRANGE)
-        tokens = getattr(answer.usage, "completion_tokens", None)
-        row = self.settings.row(i, text, length=tokens, reason=reason, stopped=stopped, top_p=top_p)
+        row = self.settings.row(
+            i,
+            text,
+            length=getattr(answer.usage, "completion_tokens", None),
+            reason=reason,
+            stopped=stopped,
+            top_p=top_p_of(self.settings, i),
+        )
         return row | {"semantics": SEMANTICS}
+
+
+def parameters(settings: SampleSettings, i: int) -> dict[str, Any]:
+    """What the request for sample i asks for beside its prompt, as far as it is not off."""
+    chosen, top_p = settings.method, top_p_of(settings, i)
+    return {
+        "max_tokens": settings.length,
+        "temperature": chosen.temperature,
+        "seed": seed_of(settings.seed, i),
+        **({"stop": list(settings.stop)} if settings.stop else {}),
+        **({"top_p": top_p} if top_p < 1 else {}),
+        **({"top_k": chosen.top_k} if chosen.top_k else {}),
+    }
 
 
 def _reason(finish_reason: str | None, is_told: bool) -> str:
