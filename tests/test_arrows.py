@@ -45,7 +45,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "reading",
     ),
     "samples": (
-        "columns grouped_search prompts stops",
+        "chat columns grouped_search prompts stops",
         "methods",
         "rows",
         "engine",

@@ -131,6 +131,17 @@ DraftOption = Annotated[
     ),
 ]
 
+ChatOption = Annotated[
+    bool,
+    typer.Option(
+        "--chat",
+        help="Prompts are tasks, put into the model's own chat template; its answers are written.",
+    ),
+]
+SystemOption = Annotated[
+    str, typer.Option(help="With --chat: a system text that stands before each task.")
+]
+
 
 def sample(
     model: WriterArgument,
@@ -156,12 +167,14 @@ def sample(
     threads: ThreadsOption = 0,
     draft: DraftOption = "",
     requests_per_minute: RequestsOption = 0,
+    chat: ChatOption = False,
+    system: SystemOption = "",
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with
     the same bytes.
     """
     from staged.files.places import refuse_to_replace
-    from staged.samples.dataset import SampleSettings, write_samples
+    from staged.samples.dataset import SampleSettings, read_samples, write_samples
 
     refuse_to_replace(out, prompts)
     texts = chosen_prompts(prompt, prompts)
@@ -181,6 +194,8 @@ def sample(
         logprobs=logprobs,
         context=context,
         device=device,
+        chat=chat,
+        system=system,
     )
     if out is None:
         _print_samples(settings)
@@ -188,11 +203,13 @@ def sample(
     with count_progress("samples") as progress:
         path = write_samples(out, settings, progress=progress)
     say(f"{counted(settings.count, 'sample')} ({path}): {out}")
+    if chat:
+        say(_refusals([row["refused"] for row in read_samples(out)]))
 
 
 def _print_samples(settings: Any) -> None:
     """Samples on standard output: JSON rows with log-probabilities, one text as it is made, or
-    several under headings.
+    several under headings; of a chat the answers.
     """
     from staged.samples.dataset import sample, speak
 
@@ -210,7 +227,18 @@ def _print_samples(settings: Any) -> None:
     else:
         for row in sample(settings):
             typer.secho(f"──── sample {row['id']} · {_ending(row)}", dim=True)
-            typer.echo(row["prompt"] + row["text"])
+            typer.echo(row["text"] if settings.chat else row["prompt"] + row["text"])
+
+
+def _refusals(refused: Sequence[bool]) -> str:
+    """How many answers are refusals, and where that stands."""
+    number = sum(refused)
+    if not number:
+        return f"none of {counted(len(refused), 'answer')} is a refusal (column refused)"
+    are, stay = ("is a refusal", "it stays") if number == 1 else ("are refusals", "they stay")
+    return (
+        f"{number} of {counted(len(refused), 'answer')} {are}: {stay} in the file, column refused"
+    )
 
 
 def _ending(row: dict[str, Any]) -> str:
@@ -222,8 +250,9 @@ def _ending(row: dict[str, Any]) -> str:
         "context": "end of the context",
     }
     moved = f" · window moved {row['slides']} times" if row["slides"] else ""
+    refused = " · a refusal" if row.get("refused") else ""
     length = "" if row["length"] is None else f"{counted(row['length'], 'token')} · "
-    return f"{length}{why.get(row['reason'], row['reason'])}{moved}"
+    return f"{length}{why.get(row['reason'], row['reason'])}{moved}{refused}"
 
 
 def chosen_method(

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from staged.errors import CheckpointError, first_line
 from staged.model.bpe import without_callers_state
+from staged.model.formats.layouts import read_object
 from staged.model.gpt2.config import END_OF_TEXT
 from staged.model.sources.packaged import quiet
 
@@ -21,11 +22,18 @@ class OutsideTokenizer:
     Special tokens written in a text are ordinary characters; the tokens that the model wants before
     each text are put there.
 
+    Args:
+        end: the id that ends a text where the tokenizer has no `<|endoftext|>`.
+        ends: ids that end a text too; those that are no marks of the tokenizer's are passed over.
+
+    Attributes:
+        specials: its special tokens and `ends`, none of which stands in a text.
+
     Raises:
         CheckpointError: no such file, or damaged.
     """
 
-    def __init__(self, folder: Path, end: int | None) -> None:
+    def __init__(self, folder: Path, end: int | None, *, ends: Sequence[int] = ()) -> None:
         try:
             self._tokenizer = without_callers_state(
                 Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -37,9 +45,8 @@ class OutsideTokenizer:
         self._tokenizer.encode_special_tokens = True
         # ids may have gaps
         self.n_vocab = max(self._tokenizer.get_vocab().values(), default=-1) + 1
-        self.specials = sorted(
-            i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special
-        )
+        added = self._tokenizer.get_added_tokens_decoder()
+        self.specials = sorted(i for i, token in added.items() if token.special or i in ends)
         self.end_of_text = self._end(folder, end)
         # what stands behind it is a training's, not the model's
         marked = self._tokenizer.encode("a")
@@ -118,8 +125,14 @@ def load_outside_tokenizer(folder: Path) -> OutsideTokenizer:
     Raises:
         CheckpointError: no such file, or damaged; a model that ends no text.
     """
-    end = hub_config(folder).eos_token_id
-    return OutsideTokenizer(folder, end[0] if isinstance(end, list) else end)
+    ends = _listed(hub_config(folder).eos_token_id)
+    place = folder / "generation_config.json"  # where a chat model has the end of its answers
+    others = _listed(read_object(place).get("eos_token_id")) if place.is_file() else []
+    return OutsideTokenizer(folder, ends[0] if ends else None, ends=[*ends, *others])
+
+
+def _listed(ids: Any) -> list[int]:
+    return ids if isinstance(ids, list) else [] if ids is None else [ids]
 
 
 def hub_config(folder: Path) -> Any:

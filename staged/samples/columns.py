@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
 )
 # after those, when asked for
 LOGPROBS = pa.schema([("tokens", pa.list_(pa.int64())), ("logprobs", pa.list_(pa.float32()))])
+# after the first ones, of a chat
+CHAT = pa.schema([("system", pa.string()), ("refused", pa.bool_()), ("reasoning", pa.string())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,9 @@ class Sample:
             the string that it stopped at, where that is known.
         slides: how often the context's window moved.
         tokens, logprobs: where they were asked for; of the end of text too, where it ended.
+        system: of a chat, the text that stood before the prompt.
+        refused: of a chat, whether the text begins as a refusal does.
+        reasoning: of a chat, what the model wrote for itself before the text.
     """
 
     id: int
@@ -75,23 +80,28 @@ class Sample:
     slides: int
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    system: str = ""
+    refused: bool = False
+    reasoning: str = ""
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Sample:
         """From a row of a sample file of ours."""
         several = {name: tuple(row[name]) for name in LOGPROBS.names if row.get(name)}
-        return cls(**{name: row[name] for name in SCHEMA.names} | several)
+        chat = {name: row[name] for name in CHAT.names if name in row}
+        return cls(**{name: row[name] for name in SCHEMA.names} | chat | several)
 
 
-def encoded(lines: bytes, suffix: str, *, logprobs: bool) -> bytes:
+def encoded(lines: bytes, suffix: str, *, logprobs: bool, chat: bool = False) -> bytes:
     """Rows in JSON, a line each, as a .jsonl or .parquet file.
 
     Args:
         logprobs: whether the rows hold their tokens and log-probabilities.
+        chat: whether they are a chat model's answers.
     """
     if suffix == ".jsonl":
         return lines
-    schema = pa.unify_schemas([SCHEMA, LOGPROBS]) if logprobs else SCHEMA
+    schema = pa.unify_schemas([SCHEMA, *[CHAT] * chat, *[LOGPROBS] * logprobs])
     table = pa.Table.from_pylist([json.loads(line) for line in lines.splitlines()], schema=schema)
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
@@ -100,9 +110,10 @@ def encoded(lines: bytes, suffix: str, *, logprobs: bool) -> bytes:
 
 def is_samples(path: Path) -> bool:
     """Whether a file holds rows of ours and nothing else."""
+    also = [*CHAT.names, *LOGPROBS.names]
     if path.suffix != ".parquet":
-        return rows_have_keys(*SCHEMA.names, also=LOGPROBS.names)(path)
+        return rows_have_keys(*SCHEMA.names, also=also)(path)
     try:
-        return set(pq.read_schema(path).names) - set(LOGPROBS.names) == set(SCHEMA.names)
+        return set(pq.read_schema(path).names) - set(also) == set(SCHEMA.names)
     except (OSError, pa.ArrowException):
         return False

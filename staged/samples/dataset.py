@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progre
             " not a folder's"
         )
     with opened(settings) as writer:  # before anything is written
-        facts = asdict(settings) | {"batch": settings.block} | writer.facts()
+        facts = settings.deciding() | {"batch": settings.block} | writer.facts()
         with continued(
             out, fingerprint(facts, {}), pieces="?????????.jsonl", form=is_samples
         ) as blocks:
@@ -60,7 +59,8 @@ def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progre
             for block in _blocks(writer, settings, blocks):
                 lines.append(block)
                 progress(min(len(lines) * settings.block, settings.count), settings.count)
-            data = encoded(b"".join(lines), out.suffix, logprobs=settings.logprobs)
+            whole, logprobs = b"".join(lines), settings.logprobs
+            data = encoded(whole, out.suffix, logprobs=logprobs, chat=settings.chat)
             write_atomic(out, data, form=is_samples)
     return str(facts["computed_by"])
 
@@ -74,7 +74,7 @@ def sample(settings: SampleSettings) -> Iterator[dict[str, Any]]:
 
 def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, Any]:
     """Generate one sample and hand its prompt, then its text, to `write` piece by piece while it is
-    made, or at once where a server writes it.
+    made, or at once where a server writes it; of a chat the answer alone.
 
     Raises:
         SamplingError: more samples than one, or as `write_samples`.
@@ -84,7 +84,8 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
             f"sample: one sample can be written while it is made, not {settings.count}"
         )
     with opened(settings) as writer:
-        write(settings.prompt(0))
+        if not settings.chat:
+            write(settings.prompt(0))
         return writer.speak(write)
 
 

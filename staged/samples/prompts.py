@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from staged.errors import SamplingError
+from staged.errors import PlanError, SamplingError
 from staged.files.places import note_without_text
 from staged.files.texts import ROWS, read_rows, read_text, row_text
 
@@ -41,6 +41,23 @@ def read_prompts(source: str) -> list[str]:
     return prompts
 
 
+def check_chat(prompts: Sequence[str], system: str, *, chat: bool) -> None:
+    """Refuse what is no chat: a task is missing, or a system text goes nowhere.
+
+    Raises:
+        PlanError: a system text without a chat.
+        SamplingError: a chat without prompts, or with an empty one; a text as `check_prompts`.
+    """
+    if system and not chat:
+        raise PlanError("sample: a system text is for a chat; give --chat with --system")
+    if chat and not all(prompt.strip() for prompt in prompts or ("",)):
+        raise SamplingError(
+            "sample: a chat model answers, and needs something to answer; give it a task with"
+            " --prompt or --prompts"
+        )
+    check_characters(system, "the system text")
+
+
 def check_prompts(prompts: Sequence[str]) -> None:
     """Refuse texts that cannot be encoded.
 
@@ -48,8 +65,12 @@ def check_prompts(prompts: Sequence[str]) -> None:
         SamplingError: half of a surrogate pair, as a command line's bytes outside UTF-8 become.
     """
     for number, prompt in enumerate(prompts, 1):
-        if any("\ud800" <= letter <= "\udfff" for letter in prompt):
-            raise SamplingError(
-                f"prompt {number}: {prompt[:40]!r} holds bytes that are no character; give it as"
-                " UTF-8 text"
-            )
+        check_characters(prompt, f"prompt {number}")
+
+
+def check_characters(text: str, what: str) -> None:
+    """Refuse a text that cannot be encoded, as `check_prompts`."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise SamplingError(
+            f"{what}: {text[:40]!r} holds bytes that are no character; give it as UTF-8 text"
+        )

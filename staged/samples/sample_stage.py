@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 from staged.model.checkpoints import model_folder, own_folder
@@ -11,6 +10,7 @@ from staged.model.devices import best_precision
 from staged.model.formats.layouts import weight_files
 from staged.model.sources.served import parse_served
 from staged.progress import Progress
+from staged.samples.chat.template import template_of
 from staged.samples.dataset import SampleSettings, write_samples
 from staged.samples.writers.route import library
 from staged.storage.stage_folders import build
@@ -40,7 +40,9 @@ def keep_folder(folder: Path, settings: SampleSettings, *, progress: Progress) -
     computed_in = (
         served.computed_by if served else settings.precision or best_precision(settings.device)
     )
-    wanted = asdict(settings) | {"computed_in": computed_in}
+    wanted = settings.deciding() | {"computed_in": computed_in}
+    if settings.chat and not served:
+        wanted |= {"template": template_of(settings.model)}
     build(folder, write, settings=wanted, inputs=weights_of(settings.model))
 
 

@@ -38,6 +38,8 @@ def sample(
     batch: int = 128,
     precision: str = "",
     device: str = "auto",
+    chat: bool = False,
+    system: str = "",
     out: str | Path | None = None,
     progress: Progress = silent,
 ) -> list[Sample]:
@@ -46,11 +48,12 @@ def sample(
     Args:
         model: `mini-s` …, `124M` …, a folder in any published layout, a hub name, or
             `openai:NAME@URL`, a model behind a server.
-        prompts: texts to continue, taken in turn; without any the model begins by itself.
+        prompts: texts to continue, taken in turn; without any the model begins by itself. With
+            `chat`, tasks that it answers.
         method: `temperature-1`, `top-k-40`, `nucleus`, or parts as `temperature-0.7+top-p-0.9`.
         number: of samples in all; by default one a prompt.
         length: in new tokens, at most.
-        seed, stop, …, device: as `SampleSettings` has them; sample i depends on the seed and i.
+        seed, stop, …, system: as `SampleSettings` has them; sample i depends on the seed and i.
         out: a .jsonl or .parquet file that also receives them; a killed call then continues.
 
     Raises:
@@ -81,6 +84,8 @@ def sample(
         batch=batch,
         precision=precision,
         device=chosen_device(device, precision),
+        chat=chat,
+        system=system,
     )
     return _sampled(settings, out, progress)
 

@@ -10,6 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from staged.model.bpe import BPE
 from staged.model.gpt2.config import END_OF_TEXT
+from tests.conftest import put_json
 
 SPECIAL = ("<|im_start|>", "<|im_end|>")
 
@@ -44,4 +45,22 @@ def write_llama(
         pad_token_id=None,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+CHATML = (
+    "{%- for message in messages %}"
+    "{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
+
+
+def write_chat_model(
+    folder: Path, bpe: BPE, *, template: object = CHATML, specials: tuple[str, ...] = SPECIAL
+) -> Path:
+    """A random Llama with a chat template: one, or several as `tokenizer_config.json` lists them."""
+    write_llama(folder, bpe, specials=specials)
+    config = {"bos_token": END_OF_TEXT, "eos_token": specials[-1], "chat_template": template}
+    put_json(folder / "tokenizer_config.json", config)
     return folder

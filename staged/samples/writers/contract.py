@@ -5,15 +5,16 @@ draft, and a server.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from staged.errors import PlanError, SamplingError
 from staged.model.gpt2.packed import PRECISIONS
 from staged.model.sources.served import parse_served
+from staged.samples.chat.answers import answer_columns
 from staged.samples.engine import CONTEXTS
 from staged.samples.methods import Method
-from staged.samples.prompts import check_prompts
+from staged.samples.prompts import check_chat, check_prompts
 from staged.samples.stops import check_stops
 from staged.settings import LARGEST, nearest
 
@@ -44,6 +45,9 @@ class SampleSettings:
         logprobs: rows also hold their tokens and log-probabilities.
         context: where a text outgrows the context: `refuse`, `stop` or `slide`.
         device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+        chat: prompts are a user's messages, put into the model's chat template, and samples its
+            answers.
+        system: of a chat, the text that stands before each message.
     """
 
     model: str
@@ -61,6 +65,8 @@ class SampleSettings:
     logprobs: bool = False
     context: str = "refuse"
     device: str = "cpu"
+    chat: bool = False
+    system: str = ""
 
     def __post_init__(self) -> None:
         for name, what in NUMBERS.items():
@@ -90,6 +96,7 @@ class SampleSettings:
             )
         check_stops(self.stop)
         check_prompts(self.prompts)
+        check_chat(self.prompts, self.system, chat=self.chat)
 
     @property
     def block(self) -> int:
@@ -102,6 +109,13 @@ class SampleSettings:
         """The text that sample i continues."""
         return self.prompts[i // self.per_prompt % len(self.prompts)] if self.prompts else ""
 
+    def deciding(self) -> dict[str, Any]:
+        """What of this decides the bytes of samples, in JSON values. A chat's part only where there
+        is one, so that what was begun before there were chats goes on.
+        """
+        left_out = () if self.chat else ("chat", "system")
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
+
     def row(
         self,
         i: int,
@@ -112,9 +126,15 @@ class SampleSettings:
         stopped: str | None,
         top_p: float,
         slides: int = 0,
+        opened: bool = False,
     ) -> Row:
-        """Sample i, as it stands in a file; see `staged.samples.columns.Sample`."""
-        return {
+        """Sample i, as it stands in a file; see `staged.samples.columns.Sample`.
+
+        Args:
+            text: all that was written; of a chat, reasoning included.
+            opened: as `parted` takes it.
+        """
+        row = {
             "id": i,
             "ended": reason == "end",
             "length": length,
@@ -132,6 +152,7 @@ class SampleSettings:
             "stopped": stopped,
             "slides": slides,
         }
+        return row | answer_columns(text, self.system, opened=opened) if self.chat else row
 
 
 NUMBERS = {

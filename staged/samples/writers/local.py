@@ -12,6 +12,8 @@ from staged.errors import SamplingError
 from staged.model.causal import TextTokenizer
 from staged.model.checkpoints import model_folder
 from staged.model.formats.layouts import weight_files
+from staged.samples.chat.answers import AnswerStream
+from staged.samples.chat.template import ChatPrompts
 from staged.samples.decoders import load_decoder, path_taken
 from staged.samples.engine import Decoder, check_length, generate
 from staged.samples.rows import Generated, Options
@@ -29,10 +31,12 @@ class LocalWriter(ABC):
 
     Attributes:
         bpe: the model's tokenizer.
+        chat: puts prompts into the model's template; None continues them.
     """
 
     settings: SampleSettings
     bpe: TextTokenizer
+    chat: ChatPrompts | None
 
     @abstractmethod
     def continued(
@@ -52,6 +56,14 @@ class LocalWriter(ABC):
         return self._rows(first)
 
     def speak(self, write: Callable[[str], None]) -> Row:
+        if self.chat is None:
+            return self._spoken(write)
+        answer = AnswerStream(write, opened=self.chat.opens_reasoning)
+        row = self._spoken(answer.feed)
+        answer.finish()
+        return row
+
+    def _spoken(self, write: Callable[[str], None]) -> Row:
         stream = TextStream(self.stops)
         [row] = self._rows(0, watch=lambda _, token: write(stream.feed(token)))
         write(stream.finish())
@@ -60,7 +72,8 @@ class LocalWriter(ABC):
     def facts(self) -> dict[str, Any]:
         settings = self.settings
         models = [name for name in (settings.model, settings.draft) if name]
-        return {
+        template = {"template": self.chat.source} if self.chat else {}
+        return template | {
             "ahead": AHEAD if settings.draft else 0,
             "weights": {
                 name: [sha256_file(path) for path in weight_files(model_folder(name))]
@@ -71,7 +84,7 @@ class LocalWriter(ABC):
 
     def _rows(self, first: int, watch: Watch | None = None) -> list[Row]:
         ids = range(first, min(first + self.settings.block, self.settings.count))
-        encoded = self.bpe.encode_batch([self.settings.prompt(i) for i in ids])
+        encoded = (self.chat or self.bpe).encode_batch([self.settings.prompt(i) for i in ids])
         prompts = [prompt or [self.bpe.end_of_text] for prompt in encoded]
         generated = self.continued(prompts, first, watch)
         return [self._row(i, drawn) for i, drawn in zip(ids, generated, strict=True)]
@@ -86,6 +99,7 @@ class LocalWriter(ABC):
             stopped=stopped,
             top_p=drawn.top_p,
             slides=drawn.slides,
+            opened=self.chat is not None and self.chat.opens_reasoning,
         )
         if self.settings.logprobs:
             tokens = [*drawn.tokens, self.bpe.end_of_text] if drawn.ended else drawn.tokens
@@ -147,10 +161,11 @@ def open_local(settings: SampleSettings) -> LocalWriter:
     """
     rows = AHEAD + 1 if settings.draft else min(settings.batch, settings.count)
     load = partial(load_decoder, precision=settings.precision, device=settings.device)
+    chat = ChatPrompts(settings.model, settings.system) if settings.chat else None
     large, bpe = load(settings.model, rows=rows)
     if not settings.draft:
-        _check_fits(large, bpe, settings)
-        return EngineWriter(settings, bpe, large)
+        _check_fits(large, chat or bpe, settings)
+        return EngineWriter(settings, bpe, chat, large)
     small, other = load(settings.draft, rows=1)
     if other.vocabulary() != bpe.vocabulary():
         raise SamplingError(
@@ -158,11 +173,13 @@ def open_local(settings: SampleSettings) -> LocalWriter:
             " the same one"
         )
     pair = Pair(large, small)
-    _check_fits(pair, bpe, settings)
-    return DraftedWriter(settings, bpe, pair)
+    _check_fits(pair, chat or bpe, settings)
+    return DraftedWriter(settings, bpe, chat, pair)
 
 
-def _check_fits(model: Decoder | Pair, bpe: TextTokenizer, settings: SampleSettings) -> None:
-    longest = max((len(ids) for ids in bpe.encode_batch(settings.prompts)), default=1)
+def _check_fits(
+    model: Decoder | Pair, encoder: TextTokenizer | ChatPrompts, settings: SampleSettings
+) -> None:
+    longest = max((len(ids) for ids in encoder.encode_batch(settings.prompts)), default=1)
     context, is_drafted = settings.context, bool(settings.draft)
     check_length(model.config, max(longest, 1), settings.length, context=context, draft=is_drafted)
