@@ -18,7 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from staged.model.checkpoints import load_model
+from staged.samples.chat.template import ChatPrompts
+from staged.samples.decoders import load_decoder
 from staged.samples.engine import generate
 from staged.samples.methods import Method
 from staged.samples.rows import Options
@@ -44,10 +45,11 @@ class _Listener(ThreadingHTTPServer):
 
 @dataclass
 class CompletionsServer:
-    """Answers `POST /v1/completions` and keeps what it was asked.
+    """Answers `POST /v1/completions`, and `/v1/chat/completions` where its model has a template, and
+    keeps what it was asked.
 
     Attributes:
-        folder: the model that writes, in float32; a request's seed is the stream that it draws
+        folder: the model that writes, of any family, in float32; a request's seed is the stream that it draws
             from, unless `knows` has said whose it is.
         limited: requests that get 429 first; with `Retry-After: 0.01`, or none where `retry_after`
             is empty.
@@ -59,6 +61,7 @@ class CompletionsServer:
         tells_stop: which stop string it met, as vLLM does.
         shows_stop: in the text, as TGI does.
         counts: tokens.
+        reasoning: that it hands over apart from a chat's answer.
         answer: in place of its own, if any.
         asked, answered: bodies of requests; seeds of those that got an answer.
     """
@@ -75,12 +78,13 @@ class CompletionsServer:
     tells_stop: bool = True
     shows_stop: bool = False
     counts: bool = True
+    reasoning: str = ""
     answer: Any = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     answered: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.network, self.bpe = load_model(str(self.folder))
+        self.network, self.bpe = load_decoder(str(self.folder), precision="fp32")
         self.streams: dict[int, tuple[int, int]] = {}
         self.lock = threading.RLock()
         self.listener: _Listener | None = None
@@ -161,7 +165,7 @@ class CompletionsServer:
         Raises:
             RefusedError: as the switches have it.
         """
-        if path != "/v1/completions":
+        if path not in ("/v1/completions", "/v1/chat/completions"):
             raise RefusedError(404, f"no route {path}")
         if self.key and key != self.key:
             raise RefusedError(401, f"wrong key {key}")
@@ -172,18 +176,32 @@ class CompletionsServer:
         if self.failing:
             self.failing -= 1
             raise RefusedError(500, f"broken, as {key} can see")
-        if self.refuses_empty and not body["prompt"]:
+        if self.refuses_empty and not body.get("prompt", "x"):
             raise RefusedError(400, "prompt is empty")
         if self.refuses_off and any(body.get(name) == value for name, value in OFF.items()):
             raise RefusedError(422, "`top_p` must be > 0.0 and < 1.0")
-        return self.answer if self.answer is not None else self.completion(body)
+        if self.answer is not None:
+            return self.answer
+        if path == "/v1/completions":
+            return self.completion(body, self.bpe.encode(body["prompt"]))
+        texts = {message["role"]: message["content"] for message in body["messages"]}
+        prompts = ChatPrompts(str(self.folder), texts.get("system", ""))
+        return self.chat(self.completion(body, prompts.encode_batch([texts["user"]])[0]))
 
-    def completion(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A text by the model, and how it ended."""
+    def chat(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """A text as a message."""
+        [choice] = answer["choices"]
+        message = {"role": "assistant", "content": choice.pop("text")}
+        message |= {"reasoning_content": self.reasoning} if self.reasoning else {}
+        choice["message"] = message
+        return answer | {"object": "chat.completion"}
+
+    def completion(self, body: dict[str, Any], ids: list[int]) -> dict[str, Any]:
+        """A text by the model after these tokens, and how it ended."""
         p, stops = body.get("top_p", 1.0), StopStrings(body.get("stop", ()), self.bpe.decode)
         chosen = Method("asked", body["temperature"], max(body.get("top_k", 0), 0), (p, p))
         seed, sample = self.streams.get(body["seed"], (body["seed"], 0))
-        prompt = self.bpe.encode(body["prompt"]) or [self.bpe.end_of_text]
+        prompt = ids or [self.bpe.end_of_text]
         [drawn] = generate(
             self.network,
             [prompt],

@@ -31,7 +31,7 @@ from staged.samples.chat.answers import OPEN
 
 TODAY = date(2024, 7, 26)  # what Llama's own templates write where they cannot know
 CODES = ("-d", "-m", "A", "a", "B", "b", "d", "H", "I", "j", "M", "m", "p", "S", "Y", "y")
-OFF = ("enable_thinking",)  # what a template may know of reasoning before the answer
+REASONING = ("enable_thinking",)  # by what a template lets a model reason before it answers
 
 
 def template_of(model: str) -> str:
@@ -83,7 +83,7 @@ class ChatPrompts:
         roles = {"system": system, "user": message}
         chat = [{"role": role, "content": self._guarded(text)} for role, text in roles.items()]
         source = dated(self.source)
-        off: dict[str, Any] = {name: False for name in OFF if name in source}
+        off: dict[str, Any] = {name: False for name in REASONING if name in source}
         try:
             with quiet():
                 return str(

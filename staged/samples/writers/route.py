@@ -1,8 +1,8 @@
-"""The completions route of a server (vLLM, llama.cpp, TGI, OpenAI): one text asked for, again where
-that can help, at the pace that was set; what goes wrong in one sentence.
+"""The completions route of a server (vLLM, llama.cpp, TGI, OpenAI), and the one for chats: one text
+asked for, again where that can help, at the pace that was set; what goes wrong in one sentence.
 
 The key comes from the environment and goes into a request's header, nowhere else.
-Source: https://platform.openai.com/docs/api-reference/completions.
+Sources: https://platform.openai.com/docs/api-reference/completions and …/chat.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ NO_KEY = "none"  # local servers want no key, but the library one
 # that a request is wrong, by which parameter being each server's own matter
 REFUSALS = (400, 422)
 SHOWN = 200  # characters of what a server says
+Prompt = str | list[dict[str, str]]
 COUNT = "x-stainless-retry-count"  # of a request: how many went before it, as the library says
 
 
 class Route:
-    """An open connection to a server's completions route; threads may share it.
+    """An open connection to a server's completions routes; threads may share it.
 
     Raises:
         CheckpointError: the library that speaks to servers is missing, or the key is none.
@@ -57,10 +58,11 @@ class Route:
     ) -> None:
         self.client.close()
 
-    def complete(self, prompt: str, asked: Mapping[str, Any], off: Mapping[str, Any]) -> Any:
-        """The server's answer about one prompt, with one choice at least.
+    def complete(self, prompt: Prompt, asked: Mapping[str, Any], off: Mapping[str, Any]) -> Any:
+        """The server's answer about one prompt, with one choice at least, whose text is a string.
 
         Args:
+            prompt: a text to continue, or a chat's messages to answer.
             asked: parameters that the text depends on.
             off: those that only switch a server's own defaults off. One that refuses such a value
                 is asked without them, then and later, and `is_bare` says so.
@@ -81,12 +83,10 @@ class Route:
         self.is_bare = True
         return answer
 
-    def _asked(self, prompt: str, parameters: Mapping[str, Any]) -> Any:
+    def _asked(self, prompt: Prompt, parameters: Mapping[str, Any]) -> Any:
         """Raises APIStatusError where the server refuses; all else is a SamplingError."""
         try:
-            answer = self.client.completions.create(
-                model=self.served.name, prompt=prompt, extra_body=dict(parameters)
-            )
+            answer = self._create(prompt, extra_body=dict(parameters))
         except self.openai.APIStatusError:
             raise
         except self.openai.APITimeoutError as error:
@@ -98,11 +98,17 @@ class Route:
             ) from None
         except (self.openai.OpenAIError, ValueError):  # ValueError: no JSON
             raise self.fault(STRANGE) from None
-        if not (getattr(answer, "choices", None) and isinstance(answer.choices[0].text, str)):
+        if not (getattr(answer, "choices", None) and isinstance(text_of(answer.choices[0]), str)):
             raise self.fault(STRANGE)
         return answer
 
-    def _refusal(self, error: Any, prompt: str) -> SamplingError:
+    def _create(self, prompt: Prompt, **parameters: Any) -> Any:
+        name = self.served.name
+        if isinstance(prompt, str):
+            return self.client.completions.create(model=name, prompt=prompt, **parameters)
+        return self.client.chat.completions.create(model=name, messages=prompt, **parameters)
+
+    def _refusal(self, error: Any, prompt: Prompt) -> SamplingError:
         """What a status means, and what to do about it."""
         status, said = error.status_code, self._said(error)
         advice = "" if status in REFUSALS else tried(error)
@@ -128,6 +134,12 @@ class Route:
 
     def fault(self, what: str) -> SamplingError:
         return SamplingError(f"the server at {self.served.host} {what}")
+
+
+def text_of(choice: Any) -> Any:
+    """What a server wrote; of a chat the message, empty where there is reasoning alone."""
+    message = getattr(choice, "message", None)
+    return getattr(choice, "text", None) if message is None else message.content or ""
 
 
 STRANGE = "answers, but not as a completions route does; look at the URL: many end in /v1"

@@ -18,9 +18,10 @@ import numpy as np
 from staged.errors import PlanError
 from staged.model.sources.served import Served
 from staged.notes import note
+from staged.samples.chat.template import REASONING
 from staged.samples.stops import cut_at
 from staged.samples.writers.contract import Row, SampleSettings
-from staged.samples.writers.route import STRANGE, Route
+from staged.samples.writers.route import STRANGE, Prompt, Route, text_of
 from staged.streams import derive, uniforms
 
 AT_ONCE = 16  # requests at the same time: a small server's few places stay full
@@ -51,9 +52,18 @@ class ServedWriter:
 
     def block(self, first: int) -> list[Row]:
         asked = parameters(self.settings, first)
-        off = {name: value for name, value in OFF.items() if name not in asked}
-        answer = self.route.complete(self.settings.prompt(first), asked, off)
+        off: dict[str, Any] = {name: value for name, value in OFF.items() if name not in asked}
+        if self.settings.chat:
+            off |= {"chat_template_kwargs": dict.fromkeys(REASONING, False)}
+        answer = self.route.complete(self._prompt(first), asked, off)
         return [self._row(first, answer)]
+
+    def _prompt(self, i: int) -> Prompt:
+        """What sample i is asked for: the text to continue, or the messages to answer."""
+        if not self.settings.chat:
+            return self.settings.prompt(i)
+        roles = {"system": self.settings.system, "user": self.settings.prompt(i)}
+        return [{"role": role, "content": text} for role, text in roles.items() if text]
 
     def speak(self, write: Callable[[str], None]) -> Row:
         [row] = self.block(0)
@@ -69,7 +79,7 @@ class ServedWriter:
 
     def _row(self, i: int, answer: Any) -> Row:
         choice = answer.choices[0]
-        text, stopped = cut_at(_whole(choice.text), self.settings.stop)
+        text, stopped = cut_at(_whole(text_of(choice)), self.settings.stop)
         named = choice.model_extra or {}  # vLLM says which stop string it was, or none
         if stopped is None and named.get("stop_reason") in self.settings.stop:
             stopped = named["stop_reason"]
@@ -85,6 +95,8 @@ class ServedWriter:
             stopped=stopped,
             top_p=top_p_of(self.settings, i),
         )
+        if self.settings.chat and (reasoning := _reasoning(choice)):
+            row |= {"reasoning": reasoning}
         return row | {"semantics": SEMANTICS}
 
 
@@ -99,6 +111,12 @@ def parameters(settings: SampleSettings, i: int) -> dict[str, Any]:
         **({"top_p": top_p} if top_p < 1 else {}),
         **({"top_k": chosen.top_k} if chosen.top_k else {}),
     }
+
+
+def _reasoning(choice: Any) -> str:
+    """What a server keeps apart from the answer, under the name that it has for it."""
+    named = getattr(getattr(choice, "message", None), "model_extra", None) or {}
+    return _whole(str(named.get("reasoning_content") or named.get("reasoning") or ""))
 
 
 def _reason(finish_reason: str | None, is_told: bool) -> str:
