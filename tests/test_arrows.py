@@ -69,7 +69,13 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "gates package",
         "advance",
     ),
-    "studies": ("bias finished models texts", "stages", "generators", "detection", "finetune"),
+    "studies": (
+        "bias finished models texts",
+        "stages",
+        "generators calibrations",
+        "detection",
+        "finetune",
+    ),
     "training": ("features", "evidence readers roberta", "transfer"),
     "files": (
         "extracted installed legible pdf_layout sheets",

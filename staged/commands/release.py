@@ -105,6 +105,7 @@ def status(
         return
     for standing in standings:
         _print_standing(standing)
+        _print_no_detector(standing.no_detector)
         if standing.decision and standing.decision.override:
             _print_override(standing.decision.override)
 
@@ -145,6 +146,7 @@ def advance(
         say("every stage is released")
         return
     _print_gates(f"{step.decision.stage}: {step.decision.verdict}", step.decision.gates)
+    _print_no_detector(step.decision.no_detector)
     if step.decision.override:
         _print_override(step.decision.override)
     if step.package is None:
@@ -174,6 +176,9 @@ def verify(
         else "signed under its own release.pub: undamaged, but who signed is not shown; give --key"
     )
     say(f"{folder}: whole, {under}")
+    from staged.release.package.layout import no_detector
+
+    _print_no_detector(no_detector(folder))
 
 
 KeysArgument = Annotated[
@@ -272,6 +277,11 @@ def _print_gates(title: str, gates: Sequence[Outcome]) -> None:
     for number, gate in enumerate(gates, 1):
         origin = "".join(f" ‹{cell}›" for cell in gate.cells)
         say(f" {number} {gate.state}: {gate.gate}: {gate.numbers}{origin}")
+
+
+def _print_no_detector(reason: str | None) -> None:
+    if reason:
+        say(f"no detector goes out with it: {reason}")
 
 
 def _print_override(override: Override) -> None:

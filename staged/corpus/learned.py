@@ -12,7 +12,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,22 @@ class Learned:
         corpus: as its plan named it; empty where that is several.
         sources: the `source` of its documents.
         texts: their `text_words_digest`; none in an older record.
+        chose: those of all this that only chose a setting or an epoch (`valid`); None where the
+            record does not tell them from what taught.
     """
 
     corpus: str = ""
     sources: frozenset[str] = frozenset()
     texts: frozenset[str] = frozenset()
+    chose: Learned | None = None
+
+    @property
+    def taught(self) -> Learned:
+        """The same without what only chose, as far as the record tells."""
+        if self.chose is None:
+            return self
+        sources, texts = self.sources - self.chose.sources, self.texts - self.chose.texts
+        return Learned(self.corpus, sources, texts)
 
     def among(self, documents: Sequence[Document], corpus: str = "") -> list[Document]:
         """Those of a corpus's documents that this was learned from.
@@ -79,7 +90,12 @@ class Learned:
 
     def record(self) -> dict[str, Any]:
         """JSON values that `read_learned` takes."""
-        return {"corpus": self.corpus, "sources": sorted(self.sources), "texts": sorted(self.texts)}
+        record = {
+            "corpus": self.corpus,
+            "sources": sorted(self.sources),
+            "texts": sorted(self.texts),
+        }
+        return record if self.chose is None else record | {"chose": self.chose.record()}
 
 
 def text_words_digest(text: str) -> str:
@@ -99,7 +115,9 @@ def digests_by_source(documents: Iterable[Document]) -> dict[str, list[str]]:
 
 
 def merged(several: Iterable[Learned | None]) -> Learned:
-    """All that several learned from; of one without a record nothing is known."""
+    """All that several learned from, what only chose among it; of one without a record nothing is
+    known.
+    """
     known = [learned for learned in several if learned is not None]
     corpora = {learned.corpus for learned in known}
     return Learned(
@@ -144,10 +162,14 @@ def model_learned(folder: Path) -> Learned | None:
 
 def _learned(record: Any, path: Path) -> Learned:
     try:
+        chose = record.get("chose")
         return Learned(
-            str(record["corpus"]), frozenset(record["sources"]), frozenset(record["texts"])
+            str(record["corpus"]),
+            frozenset(record["sources"]),
+            frozenset(record["texts"]),
+            None if chose is None else _learned(chose, path),
         )
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         raise ArtifactError(
             f"{path}: does not say what was learned from; remove it or train again"
         ) from None
@@ -159,6 +181,7 @@ def write_learned(
     corpora: Mapping[Path, str],
     *,
     also: Iterable[Learned | None] = (),
+    chose: Iterable[Document] | None = None,
 ) -> None:
     """Into a detector's folder what it learned from.
 
@@ -167,7 +190,20 @@ def write_learned(
         corpora: folder of a corpus's stage → its name; a folder made before there was `DOCUMENTS`
             gives names alone.
         also: what parts of it learned from.
+        chose: human texts that only chose an epoch or a setting, told apart in the record; None
+            where they are among the documents.
     """
+    taught = merged([*_known(documents, corpora), *also])
+    if chose is None:
+        write_json(folder / FILE, taught.record())
+        return
+    known = merged(_known(chose, corpora))
+    only = Learned(known.corpus, known.sources - taught.sources, known.texts - taught.texts)
+    write_json(folder / FILE, replace(merged([taught, known]), chose=only).record())
+
+
+def _known(documents: Iterable[Document], corpora: Mapping[Path, str]) -> list[Learned]:
+    """What the stages of each corpus know of these documents' sources."""
     sources = frozenset(document.source for document in documents)
     parts = []
     for place, name in corpora.items():
@@ -178,7 +214,7 @@ def write_learned(
             text for source, texts in known.items() if source in sources for text in texts
         )
         parts.append(Learned(name, sources, texts))
-    write_json(folder / FILE, merged([*parts, *also]).record())
+    return parts
 
 
 def _same_corpus(corpus: str, other: str) -> bool:

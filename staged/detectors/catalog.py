@@ -18,6 +18,8 @@ DETECTORS = ("tfidf", "roberta")  # what a study trains
 # beside a detector's parts: how it scores human texts, with all its readers and without the one
 # that reads with a language model
 CALIBRATION, CALIBRATION_OF_WORDS = "calibration.json", "calibration-words.json"
+# a study's folders: of what it trained, and of the calibrations of that
+DETECTORS_FOLDER, CALIBRATIONS = "detectors", "calibrations"
 
 
 def open_detector(name: str | Path, *, device: str = "auto") -> Detector:
@@ -58,11 +60,22 @@ def open_detector(name: str | Path, *, device: str = "auto") -> Detector:
 
 
 def calibration_file(name: DetectorName) -> Path | None:
-    """The calibration that comes with a detector, where one does; of one that judges without its
-    language model here, of that.
+    """The calibration that comes with a detector, where one does: beside it, else its study's; of
+    one that judges without its language model here, of that.
     """
     file = name.place / (CALIBRATION if reads_fully(name.place) else CALIBRATION_OF_WORDS)
-    return file if file.is_file() else None
+    return file if file.is_file() else study_calibration(name.place)
+
+
+def study_calibration(folder: Path) -> Path | None:
+    """The calibration that a study made of the detector in this folder of the study, if any."""
+    place = folder.resolve()
+    for over in place.parents:
+        if over.name == DETECTORS_FOLDER:
+            file = over.parent / CALIBRATIONS / place.relative_to(over) / CALIBRATION
+            if file.is_file():
+                return file
+    return None
 
 
 def reads_fully(folder: Path) -> bool:

@@ -35,12 +35,17 @@ DECISIONS = "decisions"  # folder beside the packages: every decision, refusals 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a stage stands: released with its decision, or waiting with its gates as of now."""
+    """Where a stage stands: released with its decision, or waiting with its gates as of now.
+
+    Attributes:
+        no_detector: why no detector goes out with it; empty where one does.
+    """
 
     stage: str
     released: bool
     decision: Decision | None
     outcomes: tuple[Outcome, ...]
+    no_detector: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,12 @@ def status(release: Release, root: Path, *, public: Path | None = None) -> list[
         if _is_out(folder):
             decision = _decided(folder)
             recorded = _recorded(decision, verify(folder, public))
-            standings.append(Standing(stage.name, True, decision, recorded))
+            why = decision.no_detector or ""
+            standings.append(Standing(stage.name, True, decision, recorded, why))
         else:
             _note_unpackable(release, stage)
-            standings.append(
-                Standing(stage.name, False, None, _judged(release, number, root, evidence, public))
-            )
+            outcomes = _judged(release, number, root, evidence, public)
+            standings.append(Standing(stage.name, False, None, outcomes, stage.no_detector))
     return standings
 
 
@@ -117,7 +122,13 @@ def advance(
         stage = release.stages[number]
         outcomes = _judged(release, number, root, read_evidence(release.evidence))
         decision = decide(
-            stage.name, outcomes, release=release.title, date=date, reason=reason, by=by
+            stage.name,
+            outcomes,
+            release=release.title,
+            date=date,
+            reason=reason,
+            by=by,
+            no_detector=stage.no_detector,
         )
         if _broken(release, number, root):
             # no reason makes a damaged package whole

@@ -1,8 +1,5 @@
-"""A detector leaves with a calibration: its own, or one from the human `valid` texts of the study
-that trained it.
-
-Those texts chose its epoch or its regularisation, and never trained it; the test texts stay out, so
-what the cells say of it holds.
+"""A detector leaves with a calibration: its own, its study's, or one from the human `valid` texts of
+its study.
 """
 
 from __future__ import annotations
@@ -10,21 +7,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from staged.corpus.build import documents_digest, read_documents
 from staged.detectors.calibration.calibration_file import load_calibration
-from staged.detectors.calibration.fit import calibrate
-from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, open_detector
+from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, calibration_file
 from staged.detectors.identity import known_by
 from staged.detectors.names import parse_name
 from staged.errors import CorpusError, ReleaseError
 from staged.notes import note
-from staged.records import Document
 from staged.release.origin import corpora_of, study_of
 from staged.storage.placeless import place_name
+from staged.studies import calibrations
 
 __all__ = ["human_texts", "write_calibration"]
-
-FPR = 0.01  # only what is reported of it: a calibration serves any rate
 
 
 def human_texts(detector: Path) -> list[Path]:
@@ -34,7 +27,7 @@ def human_texts(detector: Path) -> list[Path]:
     root = study_of(detector)
     return (
         [root / name for name in corpora_of(detector)]
-        if root and not (detector / CALIBRATION).is_file()
+        if root and not calibration_file(parse_name(str(detector)))
         else []
     )
 
@@ -49,17 +42,16 @@ def write_calibration(source: Path, packaged: Path) -> None:
         ReleaseError: the calibration that lies there is another detector's.
         StagedError: the detector cannot be opened, or the texts are damaged.
     """
-    digests = known_by(parse_name(str(packaged)), with_scorer=True)
     for file, with_scorer in ((CALIBRATION, True), (CALIBRATION_OF_WORDS, False)):
         if (packaged / file).is_file():
             _rename(file, source, packaged, with_scorer=with_scorer)
     if (packaged / CALIBRATION).is_file():
         return
-    documents = _valid(human_texts(source))
+    documents = calibrations.valid_passages(human_texts(source))
     why = "it lies in no study whose human texts could make one"
     if documents:
         try:
-            _calibrate(packaged, documents, digests)
+            calibrations.write_calibration(packaged / CALIBRATION, packaged, documents)
             return
         except CorpusError as error:  # all are too short
             why = str(error)
@@ -74,33 +66,10 @@ def _rename(file: str, source: Path, packaged: Path, *, with_scorer: bool) -> No
     own = load_calibration(packaged / file)
     there = known_by(parse_name(str(source)), with_scorer=with_scorer)
     if own.known_by and own.known_by != there:
+        place = calibration_file(parse_name(str(source))) or source / file
         raise ReleaseError(
-            f"{source / file}: calibrates another detector than the one beside it; run"
-            " `staged calibrate`"
+            f"{place}: calibrates another detector than {source} holds now; run `staged calibrate`,"
+            " or the study that trained it, again"
         )
     names = known_by(parse_name(str(packaged)), with_scorer=with_scorer)
     replace(own, detector=place_name(own.detector), known_by=names).save(packaged / file)
-
-
-def _valid(stages: list[Path]) -> list[Document]:
-    return [
-        document
-        for stage in stages
-        for document in read_documents(stage / "passages.parquet", split="valid")
-    ]
-
-
-def _calibrate(packaged: Path, documents: list[Document], digests: tuple[str, ...]) -> None:
-    detector = open_detector(str(packaged), device="cpu")
-    identity = {"detector": list(digests), "human": documents_digest(documents)}
-    out = packaged / CALIBRATION
-    calibrate(
-        out,
-        detector.name,
-        detector,
-        documents,
-        fpr=FPR,
-        identity=identity,
-        held_out=(),
-        known_by=digests,
-    )

@@ -25,8 +25,12 @@ def decide(
     date: datetime.date,
     reason: str = "",
     by: str = "",
+    no_detector: str = "",
 ) -> Decision:
     """Released when every gate is met, by override when a person gave a reason, else refused.
+
+    Args:
+        no_detector: why no detector goes out with the stage; empty where one does.
 
     Raises:
         PlanError: a reason without a name, a name without a reason, or either where no gate is
@@ -52,6 +56,7 @@ def decide(
         OVERRIDDEN if override else REFUSED if still_open else RELEASED,
         tuple(outcomes),
         override,
+        no_detector or None,
     )
 
 

@@ -20,9 +20,12 @@ from staged.studies.detection.results import AGAIN, STUDY, StudyFacts
 __all__ = ["check_origin", "corpora_of", "detector_name", "study_of"]
 
 
-def check_origin(release: Release, stage: ReleaseStage, model: Path, detector: Path) -> None:
+def check_origin(release: Release, stage: ReleaseStage, model: Path, detector: Path | None) -> None:
     """Refuse a model other than the studies measured under this name, and a detector of another run
     or changed since.
+
+    Args:
+        detector: None where none is released.
 
     Raises:
         ReleaseError: one of these.
@@ -30,6 +33,11 @@ def check_origin(release: Release, stage: ReleaseStage, model: Path, detector: P
     where = f"{release.path}: stage {stage.name!r}"
     studies = [folder for folder in release.evidence if (folder / CELLS).is_file()]
     _check_model(where, stage.name, model, studies, detector)
+    if detector is not None:
+        _check_detector(where, studies, detector)
+
+
+def _check_detector(where: str, studies: list[Path], detector: Path) -> None:
     manifest = read_json(detector / MANIFEST) if (detector / MANIFEST).is_file() else None
     trained = {
         digest
@@ -66,7 +74,9 @@ def detector_name(release: Release, detector: Path) -> str:
     return next(names, "")
 
 
-def _check_model(where: str, name: str, model: Path, studies: list[Path], detector: Path) -> None:
+def _check_model(
+    where: str, name: str, model: Path, studies: list[Path], detector: Path | None
+) -> None:
     recorded = [record for folder in studies for record in _measured(name, folder, detector)]
     digests = (
         {file: sha256_file(path) for file, path in model_files(model).items()} if recorded else {}
@@ -85,7 +95,9 @@ def _check_model(where: str, name: str, model: Path, studies: list[Path], detect
         )
 
 
-def _measured(name: str, folder: Path, detector: Path) -> Iterator[tuple[Mapping[str, str], str]]:
+def _measured(
+    name: str, folder: Path, detector: Path | None
+) -> Iterator[tuple[Mapping[str, str], str]]:
     """(file → SHA-256, who says so) of the model called `name`: of a study's facts, or of its
     samples where these lie there.
     """
@@ -94,7 +106,7 @@ def _measured(name: str, folder: Path, detector: Path) -> Iterator[tuple[Mapping
     if files:
         yield files, str(folder / STUDY)
         return
-    study = study_of(detector)
+    study = study_of(detector) if detector else None
     for root in {folder, *([study] if study else [])}:
         for manifest in sorted(root.glob(f"samples/{name}/*/{MANIFEST}")):
             if _inputs(folder).get(manifest.parent.relative_to(root).as_posix()) == sha256_file(

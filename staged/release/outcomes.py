@@ -4,7 +4,9 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from staged.storage.records import LATER
 
 __all__ = [
     "AT_ADVANCE",
@@ -61,7 +63,12 @@ class Override:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a stage may go out; `date`: YYYY-MM-DD."""
+    """Whether a stage may go out.
+
+    Attributes:
+        date: YYYY-MM-DD.
+        no_detector: why no detector goes out with it; None where one does.
+    """
 
     release: str
     stage: str
@@ -69,3 +76,4 @@ class Decision:
     verdict: str
     gates: tuple[Outcome, ...]
     override: Override | None
+    no_detector: str | None = field(default=None, metadata=LATER)

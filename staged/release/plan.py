@@ -10,6 +10,7 @@ from typing import Any
 
 from staged.cells import Cell
 from staged.errors import PlanError
+from staged.model.sources.served import parse_served
 from staged.settings import from_table, nearest, read_toml
 
 __all__ = [
@@ -29,6 +30,7 @@ BIAS = "bias"
 CREDIBILITY = "credibility"
 CARD = "card"
 SIGNATURE = "signature"
+LEAST_WORDS = 4  # of a reason why no detector goes out
 # kind → (keys it needs, of which one must be given)
 NEEDS = {
     DETECTION: (("cell", "field"), ("at_least", "at_most")),
@@ -82,12 +84,24 @@ class Gate:
 
 @dataclass(frozen=True)
 class ReleaseStage:
-    """One size: a package is built of its model, the detector of its output, and the evidence."""
+    """One size: a package is built of its model, the detector of its output, and the evidence.
+
+    Attributes:
+        model: a shipped model's name, or a folder.
+        detector: folder of the detector that is released with it; empty where none is.
+        no_detector: the reason why none is; empty where one is.
+    """
 
     name: str
-    model: str  # a shipped model's name, or a folder
-    detector: str  # folder of the detector that is released with it
+    model: str
+    detector: str = ""
     gates: tuple[Gate, ...] = ()
+    no_detector: str = ""
+
+    @property
+    def detector_folder(self) -> Path | None:
+        """Where its detector lies; None where none is released with it."""
+        return Path(self.detector) if self.detector else None
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,14 @@ class Release:
     words: Path
     evidence: tuple[Path, ...]
     stages: tuple[ReleaseStage, ...]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    name: str
+    model: str
+    detector: str = ""
+    no_detector: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,18 +170,36 @@ def _tables(table: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]
 
 def _stage(table: dict[str, Any], shared: tuple[Gate, ...], path: Path) -> ReleaseStage:
     own = tuple(_gate(one, f"{path} [[stages.gates]]") for one in _tables(table, "gates", path))
-    stage = from_table(ReleaseStage, table, where=f"{path} [[stages]]")
+    stage = from_table(_Stage, table, where=f"{path} [[stages]]")
+    reason = " ".join(stage.no_detector.split())  # a line of tables
     if not stage.name or Path(stage.name).name != stage.name or stage.name.startswith("."):
         raise PlanError(f"{path} [[stages]]: name {stage.name!r} must be a plain folder name")
-    if stage.model.startswith("openai:") and "@" in stage.model:
+    if parse_served(stage.model):
         raise PlanError(
             f"{path} [[stages]]: the model of {stage.name!r} is behind a server, {stage.model}, and"
             " a package holds a model's weights; give the folder of the weights that the server"
             " loads, or leave the stage out: `staged card` shows what was measured of it"
         )
+    _check_detector(stage.detector, reason, f"{path}: stage {stage.name!r}")
     here = path.parent
     model = str(here / stage.model) if (here / stage.model).is_dir() else stage.model
-    return ReleaseStage(stage.name, model, str(here / stage.detector), (*shared, *own))
+    detector = str(here / stage.detector) if stage.detector else ""
+    return ReleaseStage(stage.name, model, detector, (*shared, *own), reason)
+
+
+def _check_detector(detector: str, reason: str, where: str) -> None:
+    """Refuse a stage with neither a detector nor a reason why none goes out, or with both."""
+    if not (detector or reason):
+        raise PlanError(
+            f"{where}: has no detector; name its folder, or say with no_detector why none goes out"
+        )
+    if detector and reason:
+        raise PlanError(f"{where}: has a detector and a reason for none; leave out one of them")
+    if reason and len(reason.split()) < LEAST_WORDS:
+        raise PlanError(
+            f"{where}: no_detector {reason!r} is no reason that a reader could judge; give at least"
+            f" {LEAST_WORDS} words"
+        )
 
 
 def _gate(table: dict[str, Any], where: str) -> Gate:

@@ -138,9 +138,12 @@ class TrainedDetector(Stage):
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         train, valid = (self.documents(inputs, split) for split in ("train", "valid"))
         train_detector(train, valid, folder, roberta=self.roberta, progress=progress)
-        people = [document for document in (*train, *valid) if document.label == HUMAN]
+        taught, chose = (
+            [document for document in documents if document.label == HUMAN]
+            for documents in (train, valid)
+        )
         sources = {inputs[stage.name]: stage.corpus.source for stage in self.corpora}
-        write_learned(folder, people, sources)
+        write_learned(folder, taught, sources, chose=chose)
 
 
 def train_detector(

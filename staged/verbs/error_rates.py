@@ -168,7 +168,7 @@ def stress(
     detector, names = str(detector), tuple(attacks or ATTACKS)
     settings = StressSettings(names, tuple(fprs), most, without_normalisation, seed)
     people, machines = _read(out, human, machine, calibration, literal=literal)
-    refuse_taught(detector, people)
+    refuse_taught(detector, people, or_chose=True)
     note_taught_corpora(detector, (str(human),))
     examiner = open_examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
     return measure(

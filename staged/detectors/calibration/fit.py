@@ -161,17 +161,20 @@ def _rows(
     ]
 
 
-def refuse_taught(detector: str, human: Sequence[Document]) -> None:
+def refuse_taught(detector: str, human: Sequence[Document], *, or_chose: bool = False) -> None:
     """Refuse human texts that the detector learned from, as far as its folder says: on them its
     scores are none of new texts.
 
     Args:
         detector: as `open_detector` takes it.
+        or_chose: also those that only chose its epoch or a setting, as they may calibrate it.
 
     Raises:
         CorpusError: there are some.
     """
     learned = read_learned(parse_name(detector).place)
+    if learned and not or_chose:
+        learned = learned.taught
     if taught := learned.among(human) if learned else []:
         names = ", ".join(document.id for document in taught[:NAMED])
         more = " …" if len(taught) > NAMED else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from staged.cells import CELLS
 from staged.release.card.measured import Evidence
 from staged.release.card.read_measured import read_evidence
+from staged.storage.forms import json_object
 from staged.studies.bias.results import BIAS
 from staged.studies.finetune.results import FINETUNE
 from staged.survey.results import SURVEY
@@ -18,6 +19,7 @@ __all__ = [
     "REQUIRED",
     "SBOM",
     "files_of",
+    "no_detector",
     "oddities",
     "package_evidence",
     "parse_sums",
@@ -37,7 +39,15 @@ def _holds(pattern: str) -> Callable[[Path], bool]:
     return lambda folder: any(folder.glob(pattern))
 
 
-# what every package holds → is it there?
+def no_detector(folder: Path) -> str:
+    """The reason that a package's decision gives why it holds no detector; empty where it holds
+    one.
+    """
+    decision = json_object(folder / "decision.json") or {}
+    return str(decision.get("no_detector") or "")
+
+
+# what every package holds → is it there? A detector too, unless the decision says why not
 REQUIRED: dict[str, Callable[[Path], bool]] = {
     name: _file(name)
     for name in (
@@ -57,7 +67,7 @@ REQUIRED: dict[str, Callable[[Path], bool]] = {
     )
 } | {
     "*.safetensors": _holds("*.safetensors"),
-    "detector": _holds("detector/*"),
+    "detector": lambda folder: any(folder.glob("detector/*")) or bool(no_detector(folder)),
     f"study/*/{CELLS}": _holds(f"study/*/{CELLS}"),
 }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from staged.cells import CELLS, LENGTHS
 from staged.corpus.learned import FILE as LEARNED
-from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS
+from staged.detectors.catalog import CALIBRATION, CALIBRATION_OF_WORDS, study_calibration
 from staged.detectors.identity import NUMBERS, PARTS, own_scorer
 from staged.errors import ArtifactError, CheckpointError, ReleaseError
 from staged.model.checkpoints import model_folder
@@ -83,14 +83,14 @@ def members(release: Release, stage: ReleaseStage) -> dict[str, Path]:
             files that are no part of what it is; the model or detector is not the one that the
             studies in evidence measured.
     """
-    model, detector = model_folder(stage.model), Path(stage.detector)
-    if not detector.is_dir():
+    model, detector = model_folder(stage.model), stage.detector_folder
+    if detector and not detector.is_dir():
         raise CheckpointError(
             f"{release.path}: stage {stage.name!r}: no detector folder at {detector}; run the study"
             " that trains it"
         )
     files = _model(model, release.licence) | {
-        f"detector/{name}": path for name, path in _detector(detector).items()
+        f"detector/{name}": path for name, path in (_detector(detector) if detector else {}).items()
     }
     check_origin(release, stage, model, detector)
     files |= _evidence(release)
@@ -140,7 +140,9 @@ def _digest(path: Path) -> str:
 
 
 def _detector(folder: Path) -> dict[str, Path]:
-    """The files of its kind; of an ensemble each member's too."""
+    """The files of its kind, of an ensemble each member's too; the calibration that its study made
+    where none lies beside it.
+    """
     kind = next((kind for kind in PARTS if (folder / kind).is_file()), None)
     if kind is None:
         raise CheckpointError(
@@ -159,7 +161,9 @@ def _detector(folder: Path) -> dict[str, Path]:
                 f"{file}: reads with the model in {scorer}, a folder that nobody else has; train it"
                 " with one of a name"
             )
-    return _listed(folder, forms, without=(), what="detector")
+    files = _listed(folder, forms, without=(), what="detector")
+    of_study = study_calibration(folder)
+    return ({CALIBRATION: of_study} if of_study else {}) | files
 
 
 def _listed(

@@ -4,7 +4,8 @@ sums in one folder.
     README.md card.html card.json card.toml     the card: as the hub shows it, as a page, as data,
                                                 its hand-written words
     config.json model.safetensors tokenizer…    the model, in the hub's layout
-    detector/                                   the detector of its output, with its own card
+    detector/                                   the detector of its output, with its own card, unless
+                                                none goes out
     study/NAME/  bias/  survey/  quality/       what was measured
     DECISION.md decision.json LICENSE
     sbom.cdx.json manifest.json release.pub model.sig SHA256SUMS .gitattributes
@@ -70,13 +71,14 @@ def build_package(
             package does not verify.
     """
     public = public_half(private)
-    parts, detector = members(release, stage), Path(stage.detector)
+    parts, detector = members(release, stage), stage.detector_folder
     changed = without_places(parts)
     _check(release, stage, decision, parts, changed)
     learned = {
-        f"calibration/{place.parent.name}/{place.name}": place for place in human_texts(detector)
+        f"calibration/{place.parent.name}/{place.name}": place
+        for place in (human_texts(detector) if detector else ())
     }
-    origin = detector_name(release, detector)
+    origin = detector_name(release, detector) if detector else ""
     folder, work = root / stage.name, root / UNSIGNED / stage.name
     settings = {
         "release": release.title,
@@ -89,7 +91,8 @@ def build_package(
 
     def write(partial: Path) -> None:
         _copy(parts, changed, partial)
-        write_calibration(detector, partial / "detector")
+        if detector:
+            write_calibration(detector, partial / "detector")
         _write_cards(partial, stage, decision, origin)
         _write_generated(partial, release, stage, decision, public)
 
@@ -117,15 +120,14 @@ def _check(
             text beside it.
     """
     check_said(json.dumps(to_json(decision.override), ensure_ascii=False), "--override and --by")
+    check_said(stage.no_detector, f"{release.path}: no_detector")
     fault = contradiction(read_words(release.words).license, release.licence)
     if fault:
         raise ReleaseError(f"{release.words}: {fault}")
+    detector = [stage.detector_folder] if stage.detector_folder else []
     evidence = (place.parent if place.is_file() else place for place in release.evidence)
-    check_leaks(
-        parts,
-        changed,
-        (release.path.parent, model_folder(stage.model), Path(stage.detector), *evidence),
-    )
+    folders = (release.path.parent, model_folder(stage.model), *detector, *evidence)
+    check_leaks(parts, changed, folders)
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -199,7 +201,7 @@ def _write_cards(folder: Path, stage: ReleaseStage, decision: Decision, detector
     evidence = replace(evidence, trainings=(training,) if training else ())
     write_card(folder, card_of(evidence, words, models=[stage.name], decision=decision))
     own = folder / "detector" / CARD_MD
-    if not own.is_file():
+    if stage.detector and not own.is_file():
         card = detector_card(evidence, words, model=stage.name, detector=detector)
         write_atomic(own, detector_markdown(card).encode())
 

@@ -10,6 +10,7 @@ from staged.model.sources.served import parse_served
 from staged.pipeline.stage import Inputs, Stage
 from staged.records import Document
 from staged.samples.methods import method
+from staged.studies.calibrations import calibrated
 from staged.studies.detection.plan import MIX, StudySettings
 from staged.studies.detection.stages import Detector, Scores
 from staged.studies.generators.given import GivenSamples
@@ -55,7 +56,8 @@ class StudyStages:
     @property
     def others(self) -> list[Stage]:
         """All but the corpus: those that many wait for first, the slow kind of detector before the
-        quick one, so that the last stages are short ones.
+        quick one, so that the last stages are short ones. Detectors trained on the mix, which are
+        the ones to use, get a calibration.
         """
         methods = self.settings.methods
         stages: list[Stage] = [
@@ -63,6 +65,7 @@ class StudyStages:
         ]
         for key in sorted(self.detectors, key=lambda key: key[0]):
             stages += [self.detectors[key], self.scores[key]]
+            stages += [calibrated(self.detectors[key])] if key[2] == MIX else []
         return stages
 
     def human(self, inputs: Inputs, split: str) -> list[Document]:

@@ -20,6 +20,7 @@ from staged.pipeline.tables import TableRow, write_table
 from staged.progress import Progress
 from staged.records import HUMAN, MACHINE, Document
 from staged.studies import stages
+from staged.studies.calibrations import calibrated
 from staged.studies.finetune.plan import BASE, CLASSIFIER, TUNED, FinetuneSettings
 from staged.studies.finetune.texts import Pairs, joined
 from staged.studies.finetune.worlds import SPLITS, Answers, Tuned, World
@@ -224,7 +225,7 @@ class FinetuneStages:
         answers = [world.answers for world in self.worlds.values()]
         stages: list[Stage] = [*self.tuned, *answers, self.classifier]
         for _, scores in sorted(self.scores.items(), key=lambda item: item[0][0]):
-            stages += [scores.detector, scores]
+            stages += [scores.detector, scores, calibrated(scores.detector)]
         return stages
 
 
