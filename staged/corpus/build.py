@@ -27,6 +27,7 @@ from staged.settings import describing, determining
 from staged.storage.json_files import write_json
 from staged.storage.records import write_record
 
+PASSAGES = "passages.parquet"  # in the stage's folder
 SEPARATES, LITERAL = "separates", "literal"
 USUAL = (("end_of_text", SEPARATES), ("architecture", "gpt2"))  # of keys that settings have gained
 DESCRIPTION = ("title", "licence", "url")
@@ -174,7 +175,7 @@ def write_corpus(
     documents = split_documents(settings)
     passages, counts = build_passages(documents, settings, count_tokens)
     write_json(folder / DOCUMENTS, digests_by_source(documents))
-    write_documents(folder / "passages.parquet", passages)
+    write_documents(folder / PASSAGES, passages)
     write_record(folder / COUNTS, counts)
 
 

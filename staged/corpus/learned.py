@@ -177,11 +177,12 @@ def _learned(record: Any, path: Path) -> Learned:
 
 def write_learned(
     folder: Path,
-    documents: Iterable[Document],
+    documents: Sequence[Document],
     corpora: Mapping[Path, str],
     *,
     also: Iterable[Learned | None] = (),
-    chose: Iterable[Document] | None = None,
+    chose: Sequence[Document] | None = None,
+    with_texts: bool = False,
 ) -> None:
     """Into a detector's folder what it learned from.
 
@@ -192,19 +193,24 @@ def write_learned(
         also: what parts of it learned from.
         chose: human texts that only chose an epoch or a setting, told apart in the record; None
             where they are among the documents.
+        with_texts: the documents' own texts count too, beside those of their sources: passages that
+            somebody cut out are then known as well.
     """
-    taught = merged([*_known(documents, corpora), *also])
+    taught = merged([*_known(documents, corpora, with_texts), *also])
     if chose is None:
         write_json(folder / FILE, taught.record())
         return
-    known = merged(_known(chose, corpora))
+    known = merged(_known(chose, corpora, with_texts))
     only = Learned(known.corpus, known.sources - taught.sources, known.texts - taught.texts)
     write_json(folder / FILE, replace(merged([taught, known]), chose=only).record())
 
 
-def _known(documents: Iterable[Document], corpora: Mapping[Path, str]) -> list[Learned]:
+def _known(
+    documents: Sequence[Document], corpora: Mapping[Path, str], with_texts: bool
+) -> list[Learned]:
     """What the stages of each corpus know of these documents' sources."""
     sources = frozenset(document.source for document in documents)
+    own = {text_words_digest(document.text) for document in documents if with_texts}
     parts = []
     for place, name in corpora.items():
         known: Mapping[str, Sequence[str]] = (
@@ -213,7 +219,7 @@ def _known(documents: Iterable[Document], corpora: Mapping[Path, str]) -> list[L
         texts = frozenset(
             text for source, texts in known.items() if source in sources for text in texts
         )
-        parts.append(Learned(name, sources, texts))
+        parts.append(Learned(name, sources, texts | own))
     return parts
 
 

@@ -1,5 +1,5 @@
-"""A detector leaves with a calibration: its own, its study's, or one from the human `valid` texts of
-its study.
+"""A detector leaves with a calibration: its own, the one that its study made, or one from the human
+`valid` texts of that study.
 """
 
 from __future__ import annotations

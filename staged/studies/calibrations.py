@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from staged.corpus.build import documents_digest, read_documents
+from staged.corpus.build import PASSAGES, documents_digest, read_documents
 from staged.detectors.calibration.fit import calibrate
 from staged.detectors.catalog import CALIBRATION, CALIBRATIONS, DETECTORS_FOLDER, load_detector
 from staged.detectors.identity import known_by
@@ -65,7 +65,7 @@ def valid_passages(corpora: Sequence[Path]) -> list[Document]:
     return [
         document
         for corpus in corpora
-        for document in read_documents(corpus / "passages.parquet", split="valid")
+        for document in read_documents(corpus / PASSAGES, split="valid")
     ]
 
 

@@ -6,12 +6,19 @@ A study's own kinds say which texts these are.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from staged.corpus.build import CorpusSettings, recorded, text_digest, write_corpus
+from staged.corpus.build import (
+    PASSAGES,
+    CorpusSettings,
+    read_documents,
+    recorded,
+    text_digest,
+    write_corpus,
+)
 from staged.corpus.learned import write_learned
 from staged.detectors.catalog import load_detector
 from staged.errors import PlanError
@@ -21,7 +28,7 @@ from staged.model.formats.layouts import as_stage_inputs, tokenizer_files, weigh
 from staged.pipeline.stage import Inputs, Stage, unrecorded
 from staged.pipeline.tables import TableRow, write_table
 from staged.progress import Progress
-from staged.records import HUMAN, Document
+from staged.records import HUMAN, MACHINE, Document
 from staged.storage.marks import CHECKPOINT
 from staged.studies.texts import cut_to, drawn, parted
 from staged.training.roberta import RobertaSettings
@@ -98,7 +105,7 @@ class Corpus(Stage):
         return cut_to(documents, self.tokenizer(), tokens)
 
     def _passages(self, inputs: Inputs, split: str, count: int, seed: int) -> list[Document]:
-        passages = inputs[self.name] / "passages.parquet"
+        passages = inputs[self.name] / PASSAGES
         return drawn(passages, split, count, seed=seed, table=self.table)
 
 
@@ -138,12 +145,21 @@ class TrainedDetector(Stage):
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         train, valid = (self.documents(inputs, split) for split in ("train", "valid"))
         train_detector(train, valid, folder, roberta=self.roberta, progress=progress)
-        taught, chose = (
-            [document for document in documents if document.label == HUMAN]
-            for documents in (train, valid)
-        )
-        sources = {inputs[stage.name]: stage.corpus.source for stage in self.corpora}
-        write_learned(folder, taught, sources, chose=chose)
+        corpora = {inputs[stage.name]: stage.corpus.source for stage in self.corpora}
+        taught = [*_passages(corpora, train), *_by(MACHINE, train)]
+        chose = _passages(corpora, valid)
+        write_learned(folder, taught, corpora, chose=chose, with_texts=True)
+
+
+def _by(label: int, documents: Sequence[Document]) -> list[Document]:
+    return [document for document in documents if document.label == label]
+
+
+def _passages(corpora: Iterable[Path], documents: Sequence[Document]) -> list[Document]:
+    """All passages, whole, of the sources of the human documents."""
+    sources = {document.source for document in _by(HUMAN, documents)}
+    passages = (text for place in corpora for text in read_documents(place / PASSAGES))
+    return [passage for passage in passages if passage.source in sources]
 
 
 def train_detector(

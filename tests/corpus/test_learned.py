@@ -229,6 +229,59 @@ def test_a_corpus_stage_of_an_older_version_gives_names_alone(
     assert len(learned.among(documents)) == 40
 
 
+def test_what_only_chose_may_calibrate_and_what_taught_may_not(
+    tmp_path: Path, human_folder: Path
+) -> None:
+    documents = read_corpus(str(human_folder))
+    taught, chose, others = documents[:6], documents[6:10], documents[10:]
+    put_json(tmp_path / "documents.json", digests_by_source(documents))
+    write_learned(tmp_path, taught, {tmp_path: str(human_folder)}, chose=chose)
+    learned = read_learned(tmp_path)
+    assert learned is not None
+    assert learned.record() == read_json(tmp_path / "learned.json")
+    named = str(human_folder)
+    assert learned.among(documents, named) == [*taught, *chose]
+    assert learned.taught.among(documents, named) == taught
+    refuse_taught(str(tmp_path), [*chose, *others])
+    with pytest.raises(CorpusError, match=r"^4 of the human texts taught"):
+        refuse_taught(str(tmp_path), [*chose, *others], or_chose=True)
+    with pytest.raises(CorpusError, match=rf"^1 of the human texts .*: {taught[3].id}; leave"):
+        refuse_taught(str(tmp_path), [*chose, taught[3]])
+
+
+def test_a_text_that_taught_and_chose_taught(tmp_path: Path, human_folder: Path) -> None:
+    documents = read_corpus(str(human_folder))
+    again = [replace(documents[0], id="again", source="again")]
+    put_json(tmp_path / "documents.json", digests_by_source([*documents, *again]))
+    write_learned(tmp_path, documents[:6], {tmp_path: ""}, chose=again)
+    with pytest.raises(CorpusError, match=r"^1 of the human texts .*: again; leave"):
+        refuse_taught(str(tmp_path), again)
+
+
+def test_passages_without_a_name_are_known_by_their_words(
+    tmp_path: Path, human_folder: Path
+) -> None:
+    documents = read_corpus(str(human_folder))
+    passages = [
+        replace(one, text=one.text[: len(one.text) // 2], id=f"{one.id}#0001") for one in documents
+    ]
+    put_json(tmp_path / "documents.json", digests_by_source(documents))
+    write_learned(tmp_path, passages[:6], {tmp_path: ""}, chose=passages[6:9], with_texts=True)
+    unnamed = [replace(one, id=str(i), source=str(i)) for i, one in enumerate(passages)]
+    with pytest.raises(CorpusError, match=r"^6 of the human texts .*: 0, 1, 2 …; leave"):
+        refuse_taught(str(tmp_path), unnamed)
+
+
+def test_a_record_that_does_not_tell_them_apart_counts_whole(detector: Path) -> None:
+    learned = read_learned(detector)
+    assert learned is not None
+    assert learned.chose is None
+    assert learned.taught is learned
+    put_json(detector / "learned.json", learned.record() | {"chose": 3})
+    with pytest.raises(ArtifactError, match=r"learned.json: does not say"):
+        read_learned(detector)
+
+
 def test_what_an_ensembles_members_learned_counts(detector: Path) -> None:
     one = Learned("a", frozenset({"x"}), frozenset({"1"}))
     assert merged([one, None, read_learned(detector)]).sources > {"x", "00.txt"}

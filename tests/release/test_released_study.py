@@ -9,11 +9,15 @@ import contextlib
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from staged.cli import app, main
 from staged.corpus.build import read_documents
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.opening import open_examiner
@@ -168,6 +172,70 @@ def test_a_package_says_no_place_and_its_detector_gives_verdicts(
     )
     assert any(one.verdict != "not enough evidence" for one in examined)
     assert all(one.p_value is not None for one in examined if one.words >= 50)
+
+
+@pytest.mark.parametrize("kind", ["tfidf", "roberta"])
+def test_a_studys_detector_gives_verdicts_where_it_lies(
+    place: Path,
+    release: Callable[[str], Release],
+    kind: str,
+    tmp_path: Path,
+    keys: tuple[Path, Path],
+) -> None:
+    """And the same ones in the package."""
+    detector = place / "studies" / "tried" / "detectors" / kind / "small" / "mix"
+    package = advance(release(kind), tmp_path / "out", private=keys[0], date=DATE).package
+    assert package is not None
+    passages = read_documents(place / "studies/tried/corpus/passages.parquet", split="test")
+    texts = [(one.id, one.text) for one in passages]
+    said = [
+        [(one.verdict, one.score, one.p_value) for one in open_examiner(str(folder)).examine(texts)]
+        for folder in (detector, package / "detector")
+    ]
+    assert said[0] == said[1]
+    assert any(p_value is not None for _, _, p_value in said[0])
+    by_method = detector.with_name("nucleus")
+    assert open_examiner(str(by_method)).calibration is None
+
+
+def test_a_detector_without_a_calibration_gets_one_in_the_package(
+    place: Path, release: Callable[[str], Release], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    whole = release("tfidf")
+    stage = whole.stages[0]
+    detector = str(Path(stage.detector).with_name("nucleus"))
+    plan = replace(whole, stages=(replace(stage, detector=detector),))
+    package = advance(plan, tmp_path / "out", private=keys[0], date=DATE).package
+    assert package is not None
+    assert load_calibration(package / "detector" / "calibration.json").human[0]
+
+
+def test_calibrate_refuses_what_taught_a_studys_detector_and_takes_what_chose(
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study = place / "studies" / "tried"
+    splits = {"train": tmp_path / "train", "valid": tmp_path / "valid"}
+    for split, folder in splits.items():
+        folder.mkdir()
+        texts = read_documents(study / "corpus" / "passages.parquet", split=split)
+        for number, one in enumerate(texts):  # passages in files of another name
+            (folder / f"some-{number}.txt").write_text(one.text, encoding="utf-8")
+    command = ["staged", "calibrate", "--detector", str(study / "detectors/tfidf/small/mix")]
+    command += ["--fpr", "0.2", "--out", str(tmp_path / "c.json"), "--human"]
+    monkeypatch.setattr(sys, "argv", [*command, str(splits["train"])])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "of the human texts taught the detector" in said
+    assert "some-0.txt" in said
+    assert not (tmp_path / "c.json").exists()
+    done = CliRunner().invoke(app, [*command[1:], str(splits["valid"])])
+    assert done.exit_code == 0, done.output
+    assert load_calibration(tmp_path / "c.json").human[0]
 
 
 def test_the_calibration_is_of_valid_texts_only(

@@ -217,6 +217,80 @@ def test_status_shows_stages_by_gates(plan: Callable[..., Path], tmp_path: Path)
     assert rows[0]["outcomes"][0]["cells"] == ["tfidf/small/mix/small/nucleus/64"]
 
 
+WHY = "It would teach how to evade the next one."
+
+
+def without_detector(plan: Callable[..., Path], reason: str = WHY) -> Path:
+    path = plan()
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        text.replace('detector = "detector"', f'no_detector = "{reason}"', 1), encoding="utf-8"
+    )
+    return path
+
+
+def test_a_stage_goes_out_without_a_detector_for_a_reason(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    path, root = without_detector(plan), tmp_path / "out"
+    line = f"no detector goes out with it: {WHY}"
+    place = [str(path), "--out", str(root)]
+    waiting = CliRunner().invoke(app, ["release", "status", *place])
+    assert waiting.output.count(line) == 1  # the second stage has a detector
+    done = CliRunner().invoke(app, ["release", "advance", *place, "--key", str(keys[0])])
+    assert done.exit_code == 0, done.output
+    assert line in done.output
+    package = root / "small"
+    assert not (package / "detector").exists()
+    assert read_json(package / "decision.json")["no_detector"] == WHY
+    for name in ("DECISION.md", "README.md", "card.html"):
+        assert WHY in (package / name).read_text(encoding="utf-8"), name
+    whole = CliRunner().invoke(app, ["release", "verify", str(package)])
+    assert whole.exit_code == 0, whole.output
+    assert line in " ".join(whole.output.split())
+    assert line in CliRunner().invoke(app, ["release", "status", *place]).output
+    with_one = advance(read_release(path), root, private=keys[0], date=DATE).package
+    assert with_one == root / "large"
+    assert (with_one / "detector").is_dir()
+    assert "no_detector" not in read_json(with_one / "decision.json")
+    assert "No detector" not in (with_one / "README.md").read_text(encoding="utf-8")
+
+
+def test_gates_on_detection_hold_without_a_detector_too(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    plan(STRICT)
+    path = without_detector(lambda: plan(STRICT))
+    done = advance(read_release(path), tmp_path / "out", private=keys[0], date=DATE)
+    assert done.package is None
+    assert done.decision is not None
+    assert done.decision.verdict == "refused"
+    assert done.decision.no_detector == WHY
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('detector = "detector"\n', "", "stage 'small': has no detector; name its folder, or say"),
+        ('detector = "detector"', 'no_detector = " "', "has no detector; name its folder"),
+        ('detector = "detector"', 'no_detector = "not now"', "is no reason that a reader could"),
+        (
+            'detector = "detector"',
+            f'detector = "detector"\nno_detector = "{WHY}"',
+            "has a detector and a reason for none; leave out one of them",
+        ),
+    ],
+)
+def test_a_stage_has_a_detector_or_a_reason(
+    plan: Callable[..., Path], old: str, new: str, said: str
+) -> None:
+    path = plan()
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(PlanError, match=said):
+        read_release(path)
+
+
 def test_a_missing_detector_a_wrong_date_and_a_wrong_key_are_said(
     plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:

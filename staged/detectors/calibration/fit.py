@@ -117,6 +117,7 @@ def calibrate(
     """
     check_options(fpr, seed)
     refuse_taught(name, [*human, *(held_out or ())])
+    refuse_taught(name, machine, what="machine-written")
     parts = parted(human, machine, held_out, seed=seed)
     people, machines, unseen = cut_up(parts, seed=seed, edges_words=edges_words)
     with continued(out, identity, pieces="*.json", form=FORM) as folder:
@@ -161,13 +162,16 @@ def _rows(
     ]
 
 
-def refuse_taught(detector: str, human: Sequence[Document], *, or_chose: bool = False) -> None:
-    """Refuse human texts that the detector learned from, as far as its folder says: on them its
-    scores are none of new texts.
+def refuse_taught(
+    detector: str, documents: Sequence[Document], *, or_chose: bool = False, what: str = "human"
+) -> None:
+    """Refuse texts that the detector learned from, as far as its folder says: on them its scores
+    are none of new texts.
 
     Args:
         detector: as `open_detector` takes it.
         or_chose: also those that only chose its epoch or a setting, as they may calibrate it.
+        what: the texts are, for the sentence of the error.
 
     Raises:
         CorpusError: there are some.
@@ -175,11 +179,11 @@ def refuse_taught(detector: str, human: Sequence[Document], *, or_chose: bool = 
     learned = read_learned(parse_name(detector).place)
     if learned and not or_chose:
         learned = learned.taught
-    if taught := learned.among(human) if learned else []:
+    if taught := learned.among(documents) if learned else []:
         names = ", ".join(document.id for document in taught[:NAMED])
         more = " …" if len(taught) > NAMED else ""
         raise CorpusError(
-            f"{len(taught):,} of the human texts taught the detector {detector!r}: {names}{more};"
+            f"{len(taught):,} of the {what} texts taught the detector {detector!r}: {names}{more};"
             " leave these out"
         )
 

@@ -10,8 +10,8 @@ from staged.model.causal import is_outside, load_shape, load_tokenizer
 from staged.model.checkpoints import load_model
 from staged.pipeline.stage import Inputs
 from staged.records import Document, count_words
-from staged.samples.engine import check_length
 from staged.samples.chat.refusals import is_refusal
+from staged.samples.engine import check_length
 from staged.storage.records import LATER
 from staged.studies.generators.prompts import after_opening
 from staged.studies.generators.sampled import Samples

@@ -7,12 +7,20 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from staged.cells import Cell
 from staged.corpus.build import read_documents
+from staged.corpus.files import read_corpus
+from staged.corpus.learned import read_learned
+from staged.detectors.calibration.fit import refuse_taught
+from staged.detectors.catalog import calibration_file
+from staged.detectors.names import parse_name
+from staged.errors import CorpusError
+from staged.records import MACHINE
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 from tests.studies.commands import kill_at_random_moments, run
@@ -104,6 +112,37 @@ def test_no_passage_of_a_training_document_is_tested(finished: Path) -> None:
     assert sources["train"]
     assert not sources["test"] & (sources["train"] | sources["valid"])
     assert not texts["test"] & (texts["train"] | texts["valid"])
+
+
+def test_detectors_on_the_mix_have_a_calibration_or_the_reason_for_none(finished: Path) -> None:
+    """These passages are all too short to judge by."""
+    stages = sorted(path.parent for path in finished.glob("calibrations/**/manifest.json"))
+    assert [stage.relative_to(finished / "calibrations").parts[-1] for stage in stages] == (
+        ["mix"] * 4
+    )
+    for stage in stages:
+        assert read_json(stage / "none.json")["reason"].startswith(
+            "no human text to calibrate on has 50 words"
+        )
+        name = parse_name(str(finished / "detectors" / stage.relative_to(stage.parents[2])))
+        assert calibration_file(name) is None
+
+
+def test_a_detector_knows_which_texts_taught_it_and_which_chose(finished: Path) -> None:
+    passages = read_documents(finished / "corpus" / "passages.parquet")
+    for detector in sorted(finished.glob("detectors/*/*/mix")):
+        learned = read_learned(detector)
+        assert learned is not None
+        unnamed = [replace(one, id=str(i), source=str(i)) for i, one in enumerate(passages)]
+        known = [passages[int(one.id)] for one in learned.among(unnamed)]
+        taught = [passages[int(one.id)] for one in learned.taught.among(unnamed)]
+        assert {one.split for one in known} == {"train", "valid"}
+        assert {one.split for one in taught} == {"train"}
+        samples = finished / "samples" / detector.parent.name / "top-k-40"
+        machine = read_corpus(str(samples / "train.parquet"), label=MACHINE)
+        with pytest.raises(CorpusError, match="of the machine-written texts taught the detector"):
+            refuse_taught(str(detector), machine, what="machine-written")
+        refuse_taught(str(detector), read_corpus(str(samples / "test.parquet"), label=MACHINE))
 
 
 def test_report_is_one_file_and_shows_the_cells(finished: Path) -> None:
