@@ -28,7 +28,7 @@ from staged.model.formats.layouts import as_stage_inputs, tokenizer_files, weigh
 from staged.pipeline.stage import Inputs, Stage, unrecorded
 from staged.pipeline.tables import TableRow, write_table
 from staged.progress import Progress
-from staged.records import HUMAN, MACHINE, Document
+from staged.records import HUMAN, Document
 from staged.storage.marks import CHECKPOINT
 from staged.studies.texts import cut_to, drawn, parted
 from staged.training.roberta import RobertaSettings
@@ -138,6 +138,10 @@ class TrainedDetector(Stage):
     def documents(self, inputs: Inputs, split: str) -> list[Document]:
         """What it learns from, or chooses on."""
 
+    @abstractmethod
+    def sampled(self, inputs: Inputs) -> list[Document]:
+        """The machine texts that it learns from, whole, as they were sampled."""
+
     @property
     def files(self) -> Inputs:
         return {} if self.roberta is None else encoder_files(self.roberta.base)
@@ -146,18 +150,14 @@ class TrainedDetector(Stage):
         train, valid = (self.documents(inputs, split) for split in ("train", "valid"))
         train_detector(train, valid, folder, roberta=self.roberta, progress=progress)
         corpora = {inputs[stage.name]: stage.corpus.source for stage in self.corpora}
-        taught = [*_passages(corpora, train), *_by(MACHINE, train)]
+        taught = [*_passages(corpora, train), *self.sampled(inputs)]
         chose = _passages(corpora, valid)
         write_learned(folder, taught, corpora, chose=chose, with_texts=True)
 
 
-def _by(label: int, documents: Sequence[Document]) -> list[Document]:
-    return [document for document in documents if document.label == label]
-
-
 def _passages(corpora: Iterable[Path], documents: Sequence[Document]) -> list[Document]:
     """All passages, whole, of the sources of the human documents."""
-    sources = {document.source for document in _by(HUMAN, documents)}
+    sources = {document.source for document in documents if document.label == HUMAN}
     passages = (text for place in corpora for text in read_documents(place / PASSAGES))
     return [passage for passage in passages if passage.source in sources]
 

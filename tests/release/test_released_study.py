@@ -231,7 +231,7 @@ def test_calibrate_refuses_what_taught_a_studys_detector_and_takes_what_chose(
     assert stop.value.code == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "of the human texts taught the detector" in said
-    assert "some-0.txt" in said
+    assert "some-" in said
     assert not (tmp_path / "c.json").exists()
     done = CliRunner().invoke(app, [*command[1:], str(splits["valid"])])
     assert done.exit_code == 0, done.output

@@ -55,6 +55,9 @@ class Detector(TrainedDetector):
         documents = people + self.machine(inputs, split, count)
         return self.corpus.cut(inputs, documents, self.length_tokens)
 
+    def sampled(self, inputs: Inputs) -> list[Document]:
+        return self.machine(inputs, "train", self.n_train)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scores(stages.Scores):

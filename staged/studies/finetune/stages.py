@@ -56,6 +56,9 @@ class Detector(TrainedDetector):
         people, machines = self.pairs(inputs, split)
         return [*people, *machines]
 
+    def sampled(self, inputs: Inputs) -> list[Document]:
+        return [text for stage in self.answers for text in stage.texts(inputs, "train")]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scores(stages.Scores):

@@ -14,13 +14,13 @@ import pytest
 
 from staged.cells import Cell
 from staged.corpus.build import read_documents
-from staged.corpus.files import read_corpus
 from staged.corpus.learned import read_learned
 from staged.detectors.calibration.fit import refuse_taught
 from staged.detectors.catalog import calibration_file
 from staged.detectors.names import parse_name
 from staged.errors import CorpusError
-from staged.records import MACHINE
+from staged.records import MACHINE, Document
+from staged.samples.dataset import read_samples
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 from tests.studies.commands import kill_at_random_moments, run
@@ -139,10 +139,16 @@ def test_a_detector_knows_which_texts_taught_it_and_which_chose(finished: Path) 
         assert {one.split for one in known} == {"train", "valid"}
         assert {one.split for one in taught} == {"train"}
         samples = finished / "samples" / detector.parent.name / "top-k-40"
-        machine = read_corpus(str(samples / "train.parquet"), label=MACHINE)
+        machine, others = (
+            [
+                Document(f"row {row['id']}", row["text"], MACHINE, f"row {row['id']}")
+                for row in read_samples(samples / f"{split}.parquet")
+            ]
+            for split in ("train", "test")
+        )
         with pytest.raises(CorpusError, match="of the machine-written texts taught the detector"):
             refuse_taught(str(detector), machine, what="machine-written")
-        refuse_taught(str(detector), read_corpus(str(samples / "test.parquet"), label=MACHINE))
+        refuse_taught(str(detector), others)
 
 
 def test_report_is_one_file_and_shows_the_cells(finished: Path) -> None:
