@@ -4,7 +4,7 @@ sums in one folder.
     README.md card.html card.json card.toml     the card: as the hub shows it, as a page, as data,
                                                 its hand-written words
     config.json model.safetensors tokenizer…    the model, in the hub's layout
-    detector/                                   the detector of its output, with its own card, unless
+    detector/                                   the detector of its output and its own card, unless
                                                 none goes out
     study/NAME/  bias/  survey/  quality/       what was measured
     DECISION.md decision.json LICENSE

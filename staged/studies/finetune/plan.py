@@ -28,6 +28,7 @@ TAKEN = {
     TUNED,
     CLASSIFIER,
     "answers",
+    "calibrations",
     "called",
     "checkpoint",
     "corpus",
