@@ -22,7 +22,7 @@ from staged.errors import CorpusError
 from staged.records import MACHINE, Document
 from staged.samples.dataset import read_samples
 from staged.storage.digests import sha256_file
-from staged.storage.json_files import read_json
+from staged.storage.json_files import read_json, write_json
 from tests.studies.commands import kill_at_random_moments, run
 
 PLAN = """
@@ -126,6 +126,26 @@ def test_detectors_on_the_mix_have_a_calibration_or_the_reason_for_none(finished
         )
         name = parse_name(str(finished / "detectors" / stage.relative_to(stage.parents[2])))
         assert calibration_file(name) is None
+
+
+def test_a_study_of_the_version_before_only_gains_calibrations(
+    finished: Path, plan: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(finished, tmp_path / "study"))
+    shutil.rmtree(out / "calibrations")
+    table = read_json(out / "manifest.json")
+    table["inputs"] = {
+        name: digest
+        for name, digest in table["inputs"].items()
+        if not name.startswith("calibrations/")
+    }
+    write_json(out / "manifest.json", table)
+    made = {path: path.stat().st_mtime_ns for path in out.glob("*/**/manifest.json")}
+    assert run(plan, out).returncode == 0
+    assert all(path.stat().st_mtime_ns == time for path, time in made.items())
+    assert len(list(out.glob("calibrations/**/manifest.json"))) == 4
+    for name in ("cells.json", "lengths.json", "findings.json", "manifest.json"):
+        assert sha256_file(out / name) == sha256_file(finished / name), name
 
 
 def test_a_detector_knows_which_texts_taught_it_and_which_chose(finished: Path) -> None:
