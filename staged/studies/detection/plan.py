@@ -149,8 +149,9 @@ class StudySettings:
         """The settings as results record them, without paths; without what a plan did not say
         before there was a key for it.
         """
+        said = recorded(self) | {"opening_words": self.openings}
         without_paths: dict[str, Any] = named(
-            {key: value for key, value in recorded(self).items() if key not in LATER_KEYS or value}
+            {key: value for key, value in said.items() if key not in LATER_KEYS or value}
         )
         return without_paths
 

@@ -130,6 +130,11 @@ class RecordedStudy:
     others: dict[str, Any] = field(default_factory=dict, metadata=OTHERS)
 
     @property
+    def opening_words(self) -> int:
+        """Of human passages, which models continue; 0 where they begin by themselves."""
+        return int(self.others.get("opening_words") or 0)
+
+    @property
     def has_attacks(self) -> bool:
         """Whether `attacks.json` belongs to the study."""
         return bool(self.others.get("attacks"))
