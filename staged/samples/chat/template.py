@@ -126,7 +126,7 @@ class ChatPrompts:
         rendered = self._rendered(message, "")
         if message not in rendered:
             raise SamplingError(f"{self.model}: its chat template leaves the user's message out")
-        if "<|channel" in self.source:
+        if "<|channel|>" in self.source:
             raise SamplingError(
                 f"{self.model}: its answers come in channels, between special tokens, which is not"
                 " supported; choose another model"
