@@ -31,6 +31,7 @@ from staged.samples.chat.answers import OPEN
 
 TODAY = date(2024, 7, 26)  # what Llama's own templates write where they cannot know
 CODES = ("-d", "-m", "A", "a", "B", "b", "d", "H", "I", "j", "M", "m", "p", "S", "Y", "y")
+WITHOUT_CHAT = ": leave out --chat"  # the advice on the command line
 REASONING = ("enable_thinking",)  # by what a template lets a model reason before it answers
 
 
@@ -154,7 +155,7 @@ def _library(folder: Path, model: str) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     if not is_outside(folder):
-        raise CheckpointError(f"{model} has no chat template: leave out --chat")
+        raise CheckpointError(f"{model} has no chat template{WITHOUT_CHAT}")
     try:
         with quiet():
             return PreTrainedTokenizerFast.from_pretrained(
@@ -172,7 +173,7 @@ def _source(library: Any, model: str) -> str:
     if isinstance(template, dict):
         template = template.get("default")
     if not template:
-        raise CheckpointError(f"{model} has no chat template: leave out --chat")
+        raise CheckpointError(f"{model} has no chat template{WITHOUT_CHAT}")
     return str(template)
 
 

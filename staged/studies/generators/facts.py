@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from staged.errors import PlanError, StagedError
 from staged.model.causal import is_outside, load_shape, load_tokenizer
 from staged.model.checkpoints import load_model
 from staged.pipeline.stage import Inputs
 from staged.records import Document, count_words
-from staged.samples.chat.refusals import is_refusal
+from staged.samples.chat.template import WITHOUT_CHAT, ChatPrompts
 from staged.samples.engine import check_length
+from staged.samples.sample_stage import check_at_hand
 from staged.storage.records import LATER
 from staged.studies.generators.prompts import after_opening
 from staged.studies.generators.sampled import Samples
@@ -69,24 +71,39 @@ def _answers(inputs: Inputs, stage: MachineTexts) -> tuple[int | None, int | Non
         return None, None
     answers, openings = stage.answers(inputs, "test"), stage.openings(inputs, "test")
     repeated = [
-        bool(opening) and after_opening(answer, opening) != answer.lstrip()
-        for answer, opening in zip(answers, openings, strict=True)
+        bool(opening) and after_opening(row["text"], opening) != row["text"].lstrip()
+        for row, opening in zip(answers, openings, strict=True)
     ]
-    return sum(map(is_refusal, answers)), sum(repeated) if stage.prompts.opening_words else None
+    refused = sum(row["refused"] for row in answers)
+    return refused, sum(repeated) if stage.prompts.opening_words else None
 
 
 def check_models(samples: Iterable[MachineTexts]) -> None:
-    """Before the long work: the models that are here are whole, and hold texts so long.
+    """Before the long work: the models that are here are whole, and hold texts so long; servers can
+    be asked, and instruct models have a template.
 
     Raises:
-        CheckpointError, SamplingError: one does not.
+        CheckpointError, SamplingError, PlanError: one of these is not so.
     """
     for stage in {stage.given: stage for stage in samples if isinstance(stage, Samples)}.values():
+        check_at_hand(stage.given)
         if stage.folder is None:
             continue
         check_length(load_shape(stage.given), 1, max(stage.lengths.values()))
         if not is_outside(stage.folder):
             load_model(stage.given)  # reads every tensor
+        if stage.prompts and stage.prompts.tasks is not None:
+            _check_template(stage.given, stage.prompts.system or "")
+
+
+def _check_template(model: str, system: str) -> None:
+    try:
+        ChatPrompts(model, system)
+    except StagedError as error:
+        raise PlanError(
+            f"study: [chat]: {str(error).removesuffix(WITHOUT_CHAT)}; name by chat.models those of"
+            " the plan's models that answer tasks"
+        ) from None
 
 
 def check_prompts(inputs: Inputs, samples: Iterable[MachineTexts]) -> None:

@@ -15,6 +15,7 @@ from staged.model.formats.layouts import model_files, weight_files
 from staged.pipeline.stage import Inputs
 from staged.progress import Progress, shifted
 from staged.records import Document
+from staged.samples.chat.template import template_of
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import keep_file
@@ -61,6 +62,13 @@ class Samples(MachineTexts):
     def files(self) -> Inputs:
         return {} if self.folder is None else model_files(self.folder)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its fields, and of an instruct model its template, which is not among its files."""
+        if self.folder is None or self.prompts is None or self.prompts.tasks is None:
+            return super().settings
+        return super().settings | {"template": template_of(self.given)}
+
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         total, before = sum(self.counts.values()), 0
         for split, count in self.counts.items():
@@ -71,7 +79,7 @@ class Samples(MachineTexts):
                 length=self.lengths[split],
                 seed=derive(self.seed, self.method, split),
                 batch=self.batch,
-                precision=self.precision,
+                precision="" if self.server else self.precision,  # a server has its own
                 **self._asked(inputs, split),
             )
             out = folder / f"{split}.parquet"
@@ -104,6 +112,6 @@ class Samples(MachineTexts):
             for text, opening in zip(texts, self.openings(inputs, split), strict=True)
         ]
 
-    def answers(self, inputs: Inputs, split: str) -> list[str]:
-        """What an instruct model answered, whole."""
-        return [row["text"] for row in read_samples(inputs[self.name] / f"{split}.parquet")]
+    def answers(self, inputs: Inputs, split: str) -> list[dict[str, Any]]:
+        """The rows of what an instruct model answered: `text`, whole, and whether it `refused`."""
+        return read_samples(inputs[self.name] / f"{split}.parquet")
