@@ -13,6 +13,7 @@ from typing import Any
 
 from staged.cells import Cell
 from staged.corpus.counts import COUNTS, CorpusCounts
+from staged.notes import note
 from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.study_folder import Study, StudyProgress, carry_out
 from staged.settings import described
@@ -136,6 +137,11 @@ def run_study(
     """
     study = ReleaseStudy(settings)
     check_models(study.stages.samples.values())
+    if settings.openings and settings.opening_words is None:
+        note(
+            f"study: a server takes no empty prompt, so all models continue the first"
+            f" {settings.openings} words of human passages; opening_words says how many"
+        )
     encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
     refuse_learned((*settings.models, *encoders), settings.corpus)
     return carry_out(root, study, workers=workers, report=report)
