@@ -20,6 +20,7 @@ from staged.studies.models import short_name
 from staged.training.roberta import RobertaSettings
 
 MIX = "mix"
+OF_SAMPLES = ("samples_title", "samples_licence", "samples_url")  # of a plan's, not of others
 LATER_KEYS = ("attacks", "tokenizer", "opening_words", "samples", "chat")
 
 
@@ -43,6 +44,7 @@ class StudySettings:
             behind a server.
         samples: a file or folder of texts that somebody has; where they hold a model and a method,
             these are not sampled.
+        samples_title, samples_licence, samples_url: what those texts are, for who reads of them.
         chat: how instruct models are asked; without it models continue.
         seed: of the samples and of which human passages are used; corpus and roberta have seeds of
             their own.
@@ -71,6 +73,9 @@ class StudySettings:
     opening_words: int | None = None
     samples: str = ""
     chat: ChatSettings | None = None
+    samples_title: str = describing()
+    samples_licence: str = describing()
+    samples_url: str = describing()
     author: str = describing()
     date: str = describing()
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
@@ -165,7 +170,8 @@ def read_study(
     Raises:
         PlanError: unreadable or wrong; the sentence names the key.
     """
-    table = read_toml(Path(path)) | ({"samples": samples} if samples else {})
+    other = {"samples": samples} | dict.fromkeys(OF_SAMPLES, "") if samples else {}
+    table = read_toml(Path(path)) | other
     inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | given(
         corpus, literal=literal
     )

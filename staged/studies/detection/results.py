@@ -130,6 +130,15 @@ class RecordedStudy:
     others: dict[str, Any] = field(default_factory=dict, metadata=OTHERS)
 
     @property
+    def samples(self) -> RecordedCorpus | None:
+        """Texts that were given."""
+        said = {key: str(value) for key, value in self.others.items() if key.startswith("samples")}
+        if not said.get("samples"):
+            return None
+        title, licence, url = (said.get(f"samples_{key}") for key in ("title", "licence", "url"))
+        return RecordedCorpus(said["samples"], title, licence, url)
+
+    @property
     def opening_words(self) -> int:
         """Of human passages, which models continue; 0 where they begin by themselves."""
         return int(self.others.get("opening_words") or 0)

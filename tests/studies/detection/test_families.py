@@ -137,8 +137,9 @@ def test_given_texts_in_place_of_sampling(tiny: Path, human_folder: Path, tmp_pa
         for i in range(160)
         for method in [("temperature-1", "top-k-40")[i % 2]]
     ]
+    more = f'samples = "{folder}"\nsamples_title = "Our <texts>"\nsamples_licence = "CC0"'
     (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    plan = put_plan(tmp_path, human_folder, "mine", tiny, more=f'samples = "{folder}"')
+    plan = put_plan(tmp_path, human_folder, "mine", tiny, more=more)
     result = run(plan, tmp_path / "study")
     assert result.returncode == 0, result.stderr
     facts = read_record(tmp_path / "study" / STUDY, StudyFacts)
@@ -147,6 +148,7 @@ def test_given_texts_in_place_of_sampling(tiny: Path, human_folder: Path, tmp_pa
     assert [model.origin for model in facts.models] == ["texts that were given", None]
     page = (tmp_path / "study" / "report.html").read_text()
     assert "mine.jsonl" in page
+    assert "Our &lt;texts&gt; (<code>samples</code>), CC0" in page
     assert str(tmp_path) not in page + (tmp_path / "study" / STUDY).read_text()
 
 
