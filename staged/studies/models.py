@@ -98,7 +98,7 @@ def model_facts(name: str, *, given: bool = False) -> ModelFacts:
     """
     served = parse_served(name)
     if given or served:
-        origin = f"behind a server, as {served.name}" if served else "texts that were given"
+        origin = "texts that were given" if given else f"behind a server, as {short_name(name)}"
         return ModelFacts(short_name(name), None, None, None, None, origin=origin)
     folder, shape = model_folder(name), load_shape(name)
     record = folder / "training.json"

@@ -48,7 +48,7 @@ class Corpus(Stage):
     """
 
     corpus: CorpusSettings
-    model: str = unrecorded()
+    model: str = unrecorded("")
     parent: str = unrecorded("")
     table: str = unrecorded("corpus")
     opening_words: int = unrecorded(0)

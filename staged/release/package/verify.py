@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from staged.cells import Cell
@@ -35,6 +35,7 @@ from staged.release.package.signing import (
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 from staged.storage.marks import MANIFEST
+from staged.storage.records import to_json
 
 __all__ = ["NOT_IN_SBOM", "Problem", "verify"]
 
@@ -264,7 +265,7 @@ def _card_data_problems(folder: Path, cells: Mapping[str, Cell]) -> list[Problem
             row for table in read_json(folder / "card.json")["analyses"] for row in table["cells"]
         ]
         wrong = [
-            row["id"] for row in rows if row["id"] not in cells or asdict(cells[row["id"]]) != row
+            row["id"] for row in rows if row["id"] not in cells or to_json(cells[row["id"]]) != row
         ]
     except (StagedError, KeyError, TypeError) as error:
         return [Problem("card.json", "card", f"cannot be read as a card: {error}")]

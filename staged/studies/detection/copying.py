@@ -33,6 +33,7 @@ class Copying(Stage):
     run_words: int = RUN_WORDS
     n_test: int = unrecorded()  # samples have as many
     seed: int = unrecorded()  # as samples have
+    opening_words: int | None = None
     corpus: Corpus
     samples: tuple[MachineTexts, ...]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from staged.errors import PlanError
 from staged.model.sources.served import parse_served
+from staged.notes import note
 from staged.pipeline.stage import Inputs, Stage
 from staged.records import Document
 from staged.samples.methods import method
@@ -14,8 +14,13 @@ from staged.studies.calibrations import calibrated
 from staged.studies.detection.plan import MIX, StudySettings
 from staged.studies.detection.stages import Detector, Scores
 from staged.studies.generators.given import GivenSamples
-from staged.studies.generators.given_files import GivenFile, given_files, listed, named_alike
-from staged.studies.generators.lengths import StudyCorpus
+from staged.studies.generators.given_files import (
+    NOTHING,
+    GivenTexts,
+    check_folder_name,
+    read_given,
+)
+from staged.studies.generators.lengths import StudyCorpus, Tokenizers
 from staged.studies.generators.sampled import Samples
 from staged.studies.generators.texts import MachineTexts
 from staged.studies.models import short_name
@@ -42,6 +47,14 @@ class StudyStages:
     @property
     def models(self) -> tuple[str, ...]:
         return tuple(map(short_name, self.settings.models))
+
+    @property
+    def has_prompts(self) -> bool:
+        """Whether a model is given something to write from."""
+        return any(
+            isinstance(stage, Samples) and stage.prompts is not None
+            for stage in self.samples.values()
+        )
 
     @property
     def given(self) -> list[GivenSamples]:
@@ -90,10 +103,12 @@ def counts(settings: StudySettings) -> dict[str, int]:
 
 
 def study_stages(settings: StudySettings) -> StudyStages:
-    """The stages of a plan; of its samples it is read whose they are, and nothing else.
+    """The stages of a plan; of its samples it is read whose they are, of its models which
+    tokenizers they have.
 
     Raises:
-        PlanError: two models whose folders have one name, or samples that are not there.
+        PlanError: two models whose folders have one name, a name that cannot be a folder's, samples
+            that are not there or cannot be used, or prompts that a model cannot have.
         SamplingError: a method that is neither a sampling method nor among the samples.
     """
     names = [short_name(model) for model in settings.models]
@@ -101,13 +116,16 @@ def study_stages(settings: StudySettings) -> StudyStages:
         raise PlanError(
             f"study: two models are called the same: {', '.join(names)}; rename a folder"
         )
-    given = listed(given_files(settings.samples)) if settings.samples else {}
+    for name in names:
+        check_folder_name(name, "study: model")
+    given = read_given(settings.samples) if settings.samples else NOTHING
     corpus = _corpus(settings, given)
     samples = {
         (short_name(model), name): _samples(settings, corpus, (model, name), given)
         for model in settings.models
         for name in settings.methods
     }
+    _note_unused(settings, given)
     detectors = {
         (kind, model, name): _detector(settings, corpus, samples, (kind, model, name))
         for kind in settings.detectors
@@ -121,6 +139,7 @@ def study_stages(settings: StudySettings) -> StudyStages:
             length_tokens=settings.length_tokens,
             lengths=settings.lengths,
             seed=settings.seed,
+            opening_words=corpus.opening_words or None,
             detector=detector,
             corpus=corpus,
             samples=tuple(samples.values()),
@@ -130,63 +149,62 @@ def study_stages(settings: StudySettings) -> StudyStages:
     return StudyStages(settings, corpus, samples, detectors, scores)
 
 
-Given = Mapping[tuple[str, str], Sequence[GivenFile]]
-
-
-def _found(given: Given, model: str, name: str) -> tuple[GivenFile, ...]:
-    """The files that hold a model's texts by a method."""
-    return tuple(
+def _note_unused(settings: StudySettings, given: GivenTexts) -> None:
+    used = {
         file
-        for (held, method), files in given.items()
-        if method == name and named_alike(short_name(model), held)
-        for file in files
-    )
+        for model in settings.models
+        for how in settings.methods
+        for file in given.of(model, how)
+    }
+    unused = [kind for kind, files in given.kinds.items() if not used & set(files)]
+    if unused:
+        named = ", ".join(f"{model} by {method}" for model, method in unused[:4])
+        note(f"study: samples that the plan does not ask for are left out: {named}")
 
 
-def _corpus(settings: StudySettings, given: Given) -> StudyCorpus:
+def _corpus(settings: StudySettings, given: GivenTexts) -> StudyCorpus:
     kinds = [(model, name) for model in settings.models for name in settings.methods]
-    writing = [model for model, name in kinds if not _found(given, model, name)]
+    writing = tuple(dict.fromkeys(model for model, name in kinds if not given.of(model, name)))
+    has_given = any(given.of(model, name) for model, name in kinds)
     return StudyCorpus(
         corpus=settings.corpus,
-        model=settings.tokenizer,
-        opening_words=settings.openings,
-        models=tuple(dict.fromkeys(writing)),
-        given=len(writing) < len(kinds),
+        opening_words=settings.openings(writing),
+        tokenizers=Tokenizers(writing, has_given, settings.tokenizer),
         lengths=tuple(sorted({*settings.lengths, 2 * settings.length_tokens})),
     )
 
 
 def _samples(
-    settings: StudySettings, corpus: Corpus, which: tuple[str, str], given: Given
+    settings: StudySettings, corpus: StudyCorpus, which: tuple[str, str], given: GivenTexts
 ) -> MachineTexts:
     model, name = which
-    found = _found(given, model, name)
-    texts = counts(settings)
-    if found:
+    if given.of(model, name):
         return GivenSamples(
             model=short_name(model),
             method=name,
-            counts=texts,
+            counts=counts(settings),
             seed=settings.seed,
             given=model,
             corpus=corpus,
-            found=found,
+            all_given=given,
         )
     method(name)  # the plan's, not the samples'
-    prompts, served = settings.prompts_for(model), parse_served(model)
+    prompts = settings.prompts_for(model, corpus.opening_words)
+    is_served = parse_served(model) is not None
     longest = max(settings.lengths)  # of the curve, wherever it is measured
     return Samples(
         model=short_name(model),
         method=name,
-        counts=texts,
+        counts=counts(settings),
         seed=settings.seed,
         given=model,
         lengths={"train": settings.length_tokens, "valid": longest, "test": longest},
-        batch=settings.batch,
-        precision=settings.precision,
-        server=served.name if served else None,
+        batch=None if is_served else settings.batch,
+        precision=None if is_served else settings.precision,
+        server=short_name(model) if is_served else None,
         prompts=prompts,
-        corpus=corpus if prompts and prompts.opening_words else None,
+        corpus=corpus if corpus.opening_words else None,
+        tokenizers=corpus.tokenizers,
     )
 
 
@@ -204,6 +222,7 @@ def _detector(
         model=model,
         method=name,
         length_tokens=settings.length_tokens,
+        opening_words=corpus.opening_words or None,
         corpus=corpus,
         samples=tuple(samples[model, method] for method in methods),
     )

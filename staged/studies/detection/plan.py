@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from staged.model.sources.served import parse_served
 from staged.samples.methods import method
 from staged.settings import check_listed, describing, from_table, over, read_toml
 from staged.storage.placeless import named
-from staged.studies.generators.given_files import given_files, listed
-from staged.studies.generators.prompts import OPENING, SERVED_OPENING_WORDS, ChatSettings, Prompts
+from staged.studies.generators.given_files import read_given
+from staged.studies.generators.prompts import OPENING, OPENING_WORDS, ChatSettings, Prompts
 from staged.studies.models import short_name
 from staged.training.roberta import RobertaSettings
 
@@ -41,7 +42,7 @@ class StudySettings:
             where these differ, or one is not here, texts are cut to as many words.
         opening_words: first words of human passages, which models continue and which are cut off
             both classes; 0 lets models begin by themselves. By default 0, but 8 where a model is
-            behind a server.
+            behind a server, or a task holds an opening.
         samples: a file or folder of texts that somebody has; where they hold a model and a method,
             these are not sampled.
         samples_title, samples_licence, samples_url: what those texts are, for who reads of them.
@@ -120,30 +121,40 @@ class StudySettings:
         if self.chat.models:
             known = [*self.models, *map(short_name, self.models)]
             check_listed(self.chat.models, where="study: chat.models", known=known)
-        if self.chat.has_openings and not self.openings:
+        if self.chat.has_openings and self.opening_words == 0:
             raise PlanError(
                 f"study: a task of [chat] holds {OPENING}; say by opening_words how many words of a"
                 " human passage it stands for"
             )
 
-    @property
-    def openings(self) -> int:
-        """How many words of human passages models are given."""
+    def openings(self, writing: Sequence[str]) -> int:
+        """How many words of human passages models are given.
+
+        Args:
+            writing: the models of the plan that are let write.
+        """
         if self.opening_words is not None:
             return self.opening_words
-        return SERVED_OPENING_WORDS if any(map(parse_served, self.models)) else 0
+        has_task = self.chat is not None and self.chat.has_openings
+        return OPENING_WORDS if has_task or any(map(parse_served, writing)) else 0
 
-    @property
-    def has_prompts(self) -> bool:
-        """Whether a model is given something to write from."""
-        return any(self.prompts_for(model) for model in self.models)
+    def prompts_for(self, model: str, openings: int) -> Prompts | None:
+        """What a model of the plan writes from; None where it begins by itself.
 
-    def prompts_for(self, model: str) -> Prompts | None:
-        """What a model of the plan writes from; None where it begins by itself."""
+        Raises:
+            PlanError: it is behind a server, which takes no empty prompt.
+        """
         chat = self.chat
         if chat and (not chat.models or {model, short_name(model)} & set(chat.models)):
-            return Prompts(self.openings, chat.tasks, chat.system)
-        return Prompts(self.openings) if self.openings else None
+            return Prompts(openings, chat.tasks, chat.system)
+        if openings:
+            return Prompts(openings)
+        if parse_served(model):
+            raise PlanError(
+                f"study: {short_name(model)} is behind a server, which takes no empty prompt; let"
+                f" opening_words be above 0, or leave it out for {OPENING_WORDS}"
+            )
+        return None
 
     @property
     def trained_methods(self) -> tuple[str, ...]:
@@ -154,9 +165,8 @@ class StudySettings:
         """The settings as results record them, without paths; without what a plan did not say
         before there was a key for it.
         """
-        said = recorded(self) | {"opening_words": self.openings}
         without_paths: dict[str, Any] = named(
-            {key: value for key, value in said.items() if key not in LATER_KEYS or value}
+            {key: value for key, value in recorded(self).items() if key not in LATER_KEYS or value}
         )
         return without_paths
 
@@ -189,8 +199,9 @@ def _with_found(table: dict[str, Any]) -> dict[str, Any]:
     place = table.get("samples")
     if not isinstance(place, str) or not place or {"models", "methods"} <= set(table):
         return table
-    kinds = listed(given_files(place))
-    models = list(dict.fromkeys(model for model, _ in kinds))
-    wanted = table.get("models", models)
-    methods = dict.fromkeys(method for model, method in kinds if model in wanted)
-    return {"models": models, "methods": list(methods)} | table
+    given = read_given(place)
+    models = table.get("models", list(given.models))
+    named = isinstance(models, list) and all(isinstance(model, str) for model in models)
+    methods = given.methods(tuple(models)) if named else ()
+    found = {"models": models} | ({"methods": list(methods)} if methods else {})
+    return found | table

@@ -59,6 +59,7 @@ class AttackedScores(Stage):
     n_test: int
     seed: int
     length_tokens: int
+    opening_words: int | None = None
     detector: TrainedOnMix
     corpus: Corpus
     samples: tuple[MachineTexts, ...]
@@ -104,6 +105,7 @@ def attack_stages(stages: StudyStages) -> list[AttackedScores]:
             n_test=settings.n_test,
             seed=settings.seed,
             length_tokens=settings.length_tokens,
+            opening_words=stages.corpus.opening_words or None,
             detector=detector,
             corpus=stages.corpus,
             samples=detector.samples,

@@ -28,11 +28,13 @@ class Detector(TrainedDetector):
 
     Attributes:
         length_tokens: of the texts that it learns from.
+        opening_words: cut off human passages; None where there are none.
     """
 
     model: str
     method: str
     length_tokens: int
+    opening_words: int | None = None
     corpus: Corpus
     samples: tuple[MachineTexts, ...]
 
@@ -71,6 +73,7 @@ class Scores(stages.Scores):
 
     length_tokens: int
     lengths: tuple[int, ...]
+    opening_words: int | None = None
     detector: Detector
     corpus: Corpus
     samples: tuple[MachineTexts, ...]

@@ -65,6 +65,7 @@ class ReleaseStudy(Study):
         self.copying = Copying(
             n_test=settings.n_test,
             seed=settings.seed,
+            opening_words=self.stages.corpus.opening_words or None,
             corpus=self.stages.corpus,
             samples=tuple(self.stages.samples.values()),
         )
@@ -75,7 +76,7 @@ class ReleaseStudy(Study):
 
     @property
     def recorded(self) -> dict[str, Any]:
-        return self.settings.recorded()
+        return recorded(self.stages)
 
     @property
     def corpora(self) -> list[Stage]:
@@ -114,6 +115,12 @@ class ReleaseStudy(Study):
         write_report(root)
 
 
+def recorded(stages: StudyStages) -> dict[str, Any]:
+    """The settings, with the number of words in openings where the plan leaves it out."""
+    openings = stages.corpus.opening_words
+    return stages.settings.recorded() | ({"opening_words": openings} if openings else {})
+
+
 def run_study(
     root: Path,
     settings: StudySettings,
@@ -137,10 +144,11 @@ def run_study(
     """
     study = ReleaseStudy(settings)
     check_models(study.stages.samples.values())
-    if settings.openings and settings.opening_words is None:
+    openings = study.stages.corpus.opening_words
+    if openings and settings.opening_words is None:
         note(
-            f"study: a server takes no empty prompt, so all models continue the first"
-            f" {settings.openings} words of human passages; opening_words says how many"
+            f"study: models are given the first {openings} words of human passages, as a server"
+            " takes no empty prompt and a task wants its opening; opening_words says how many"
         )
     encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
     refuse_learned((*settings.models, *encoders), settings.corpus)
@@ -181,23 +189,23 @@ def _gallery(inputs: Inputs, stages: StudyStages) -> list[GalleryText]:
 
 def _facts(root: Path, inputs: Inputs, stages: StudyStages) -> StudyFacts:
     settings, words = stages.settings, stages.corpus.all_words(inputs)
-    recorded = described(settings.recorded(), settings) | {
+    said = described(recorded(stages), settings) | {
         "models": list(map(short_name, settings.models))
     }
     rows = written(
         inputs,
-        stages.human(inputs, "test"),
+        {split: stages.human(inputs, split) for split in ("train", "test")},
         stages.samples.values(),
         stages.corpus.words(inputs, settings.length_tokens),
     )
     checks = tuple(stage.checks(inputs) for stage in stages.given)
     return StudyFacts(
-        from_json(RecordedStudy, recorded, where="the plan"),
+        from_json(RecordedStudy, said, where="the plan"),
         versions(),
         read_record(root / "corpus" / COUNTS, CorpusCounts),
         read_record(root / "copying" / "copying.json", tuple[StudyCopied, ...]),
         tuple(model_facts(model, given=stages.is_given(model)) for model in settings.models),
         words=words,
-        written=tuple(rows) if words or checks or settings.has_prompts else None,
+        written=tuple(rows) if words or checks or stages.has_prompts else None,
         given=checks or None,
     )

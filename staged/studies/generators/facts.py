@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -31,7 +31,8 @@ class Written:
         texts: how many.
         words: the median of their lengths.
         shorter: those with fewer words than the matrix's texts are cut to; None where it counts in
-            tokens.
+            tokens. `shorter_train`: of the texts that detectors learn from.
+        empty: without a word.
         refused: answers of an instruct model that refuse the task.
         opened: answers that begin with the opening they were given, which was cut off.
     """
@@ -41,28 +42,40 @@ class Written:
     texts: int
     words: float
     shorter: int | None = field(default=None, metadata=LATER)
+    shorter_train: int | None = field(default=None, metadata=LATER)
+    empty: int | None = field(default=None, metadata=LATER)
     refused: int | None = field(default=None, metadata=LATER)
     opened: int | None = field(default=None, metadata=LATER)
 
 
 def written(
-    inputs: Inputs, human: Sequence[Document], samples: Iterable[MachineTexts], words: int | None
+    inputs: Inputs,
+    human: Mapping[str, Sequence[Document]],
+    samples: Iterable[MachineTexts],
+    words: int | None,
 ) -> Iterator[Written]:
     """A row of the human test texts, and one a model and method.
 
     Args:
+        human: of `train` and `test`.
         words: what the matrix's texts are cut to; None where that is tokens.
     """
-    yield Written(HUMAN_TEXT, "", *_lengths(human, words))
+    yield Written(HUMAN_TEXT, "", *_lengths(human["train"], human["test"], words))
     for stage in samples:
-        lengths = _lengths(stage.texts(inputs, "test"), words)
+        train, test = (stage.texts(inputs, split) for split in ("train", "test"))
+        lengths = _lengths(train, test, words)
         yield Written(stage.model, stage.method, *lengths, *_answers(inputs, stage))
 
 
-def _lengths(texts: Sequence[Document], words: int | None) -> tuple[int, float, int | None]:
-    counts = [count_words(text.text) for text in texts]
-    shorter = None if words is None else sum(count < words for count in counts)
-    return len(counts), float(median(counts)), shorter
+def _lengths(
+    train: Sequence[Document], test: Sequence[Document], words: int | None
+) -> tuple[int, float, int | None, int | None, int]:
+    counts, learned = ([count_words(text.text) for text in texts] for texts in (test, train))
+    shorter, shorter_train = (
+        None if words is None else sum(count < words for count in part)
+        for part in (counts, learned)
+    )
+    return len(counts), float(median(counts)), shorter, shorter_train, counts.count(0)
 
 
 def _answers(inputs: Inputs, stage: MachineTexts) -> tuple[int | None, int | None]:
@@ -89,7 +102,7 @@ def check_models(samples: Iterable[MachineTexts]) -> None:
         check_at_hand(stage.given)
         if stage.folder is None:
             continue
-        check_length(load_shape(stage.given), 1, max(stage.lengths.values()))
+        check_length(load_shape(stage.given), 1, max(stage.written_lengths.values()))
         if not is_outside(stage.folder):
             load_model(stage.given)  # reads every tensor
         if stage.prompts and stage.prompts.tasks is not None:
@@ -107,16 +120,23 @@ def _check_template(model: str, system: str) -> None:
 
 
 def check_prompts(inputs: Inputs, samples: Iterable[MachineTexts]) -> None:
-    """Before the long work: openings and lengths fit together.
+    """Before the long work: what models are given and lengths fit together.
 
     Raises:
         PlanError: a passage no longer than its opening.
-        SamplingError: an opening and a length beyond a model's context.
+        SamplingError: a prompt and a length beyond a model's context.
     """
     for stage in {stage.given: stage for stage in samples if isinstance(stage, Samples)}.values():
-        if stage.folder is None or stage.corpus is None:
+        if stage.folder is None or stage.prompts is None:
             continue
-        tokenizer, shape = load_tokenizer(stage.given), load_shape(stage.given)
-        for split, length in stage.lengths.items():
-            counts = map(len, tokenizer.encode_batch(stage.openings(inputs, split)))
-            check_length(shape, max(counts), length)
+        shape, encode = load_shape(stage.given), _encoder(stage)
+        for split, length in stage.written_lengths.items():
+            prompts = stage.prompts.of(stage.openings(inputs, split))
+            check_length(shape, max(map(len, encode(prompts))), length)
+
+
+def _encoder(stage: Samples) -> Callable[[Sequence[str]], list[list[int]]]:
+    """Prompts → token ids, as the model reads them."""
+    if stage.prompts is None or stage.prompts.tasks is None:
+        return load_tokenizer(stage.given).encode_batch
+    return ChatPrompts(stage.given, stage.prompts.system or "").encode_batch

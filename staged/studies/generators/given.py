@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from staged.corpus.build import read_documents
-from staged.corpus.learned import text_words_digest
+from staged.corpus.build import PASSAGES, read_documents
+from staged.corpus.learned import DOCUMENTS, text_words_digest
 from staged.errors import PlanError
 from staged.pipeline.stage import Inputs, unrecorded
 from staged.pipeline.tables import write_table
 from staged.progress import Progress
 from staged.storage.digests import sha256_file
+from staged.storage.json_files import read_json
 from staged.storage.records import read_record, write_record
-from staged.studies.generators.given_files import GivenFile, GivenText, named_alike, rows_of
+from staged.studies.generators.dealing import dealt
+from staged.studies.generators.given_files import (
+    GivenFile,
+    GivenText,
+    GivenTexts,
+    named_alike,
+    rows_of,
+)
 from staged.studies.generators.texts import MachineTexts
 from staged.studies.stages import Corpus
 
@@ -28,7 +36,7 @@ class GivenChecks:
     """What was seen of the texts that were given for one model and method.
 
     Attributes:
-        files: name → SHA-256.
+        files: name below the folder that was given → SHA-256.
         rows: in the files.
         taken: by the study, in all splits.
         empty, repeated: rows that were left out: without a text, or with one that came up before.
@@ -54,33 +62,38 @@ class GivenSamples(MachineTexts):
     Attributes:
         seed: of the draw of rows, and of how those that say no split are dealt.
         corpus: human text, of which no copy may be among them.
-        found: the files that hold them.
+        all_given: every text that was given; those of one prompt stay in one split, whoever wrote
+            them.
     """
 
     seed: int
     corpus: Corpus
-    found: tuple[GivenFile, ...] = unrecorded()
+    all_given: GivenTexts = unrecorded()
 
     @property
     def folder(self) -> Path | None:
         return None
 
     @property
+    def found(self) -> tuple[GivenFile, ...]:
+        """The files that hold its texts."""
+        return self.all_given.of(self.given, self.method)
+
+    @property
     def files(self) -> Inputs:
-        return {f"given {number}": file.path for number, file in enumerate(self.found)}
+        read = dict.fromkeys((*self.found, *self.all_given.undealt))
+        return {f"given {file.name}": file.path for file in read}
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        passages = read_documents(inputs[self.corpus.name] / "passages.parquet")
-        human = {text_words_digest(passage.text) for passage in passages}
         texts = self._texts()
-        kept, left_out = _checked(texts, human)
-        for split, chosen in self._dealt(kept).items():
+        kept, left_out = _checked(texts, human_digests(inputs[self.corpus.name]))
+        for split, chosen in self._chosen(kept).items():
             rows = [{"id": number, "text": text.text} for number, text in enumerate(chosen)]
             write_table(folder / f"{split}.parquet", rows)
         checks = GivenChecks(
             self.model,
             self.method,
-            {file.path.name: sha256_file(file.path) for file in self.found},
+            {file.name: sha256_file(file.path) for file in self.found},
             rows=len(texts),
             taken=sum(self.counts.values()),
             **left_out,
@@ -97,32 +110,53 @@ class GivenSamples(MachineTexts):
             text
             for file in self.found
             for model, method, text in rows_of(file)
-            if method == self.method and named_alike(self.model, model)
+            if method == self.method and named_alike(self.given, model)
         ]
 
-    def _dealt(self, texts: Sequence[GivenText]) -> dict[str, list[GivenText]]:
-        """As many texts a split as the plan asks for; texts of one group stay in one split.
+    def _chosen(self, texts: Sequence[GivenText]) -> dict[str, list[GivenText]]:
+        """As many texts a split as the plan asks for.
 
         Raises:
             PlanError: there are too few.
         """
-        stream = random.Random(f"{self.seed} {self.model} {self.method}")
+        undealt = (
+            ((model, method), text.group)
+            for file in self.all_given.undealt
+            for model, method, text in rows_of(file)
+            if not text.split and text.text.strip()
+        )
+        of_group = dealt(undealt, self.counts, seed=self.seed)
         splits: dict[str, list[GivenText]] = {split: [] for split in self.counts}
-        groups: dict[str, list[GivenText]] = defaultdict(list)
         for text in texts:
-            (splits[text.split] if text.split in splits else groups[text.group]).append(text)
-        order = sorted(groups)
-        stream.shuffle(order)
+            split = text.split or of_group[text.group]
+            if split in splits:
+                splits[split].append(text)
         for split, count in self.counts.items():
-            while len(splits[split]) < count and order:
-                splits[split] += groups[order.pop()]
             if len(splits[split]) < count:
-                raise PlanError(
-                    f"study: samples hold {len(splits[split])} texts of {self.model} by"
-                    f" {self.method} for {split}, the plan asks for {count}; lower n_{split} or"
-                    " give more"
-                )
+                self._refuse(texts, split, len(splits[split]), count)
+        stream = random.Random(f"{self.seed} {self.model} {self.method}")
         return {split: stream.sample(splits[split], count) for split, count in self.counts.items()}
+
+    def _refuse(self, texts: Sequence[GivenText], split: str, held: int, count: int) -> NoReturn:
+        groups = len({text.group for text in texts})
+        why = (
+            f"all {len(texts)} come from {groups} prompts or sources, each of which stays in one"
+            ' split: give texts of more, or a "split" a row'
+            if groups < len(texts)
+            else f"there are {len(texts)} in all: give more"
+        )
+        raise PlanError(
+            f"study: samples hold {held} texts of {self.model} by {self.method} for {split}, the"
+            f" plan asks for {count}; {why}, or lower n_{split}"
+        )
+
+
+def human_digests(corpus: Path) -> set[str]:
+    """Of a corpus's passages, and of its documents whole."""
+    passages = read_documents(corpus / PASSAGES)
+    documents = read_json(corpus / DOCUMENTS) if (corpus / DOCUMENTS).is_file() else {}
+    whole = {digest for digests in documents.values() for digest in digests}
+    return whole | {text_words_digest(passage.text) for passage in passages}
 
 
 def _checked(texts: Sequence[GivenText], human: set[str]) -> tuple[list[GivenText], dict[str, int]]:

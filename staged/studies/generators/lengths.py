@@ -39,33 +39,55 @@ SPLIT = "train"  # of them: not what is judged
 ANY = "mini-s"  # whose tokens budgets are counted in where no model has a tokenizer here
 
 
+@dataclass(frozen=True)
+class Tokenizers:
+    """Whose tokens a study counts in. Nothing is read before it is asked.
+
+    Attributes:
+        models: those that write.
+        given: whether there are texts whose model is not here.
+        named: the one that the plan names; empty asks the models.
+    """
+
+    models: tuple[str, ...]
+    given: bool
+    named: str
+
+    @cached_property
+    def counted_by(self) -> tuple[str, ...]:
+        """A model of each tokenizer that counts.
+
+        Raises:
+            CheckpointError: a model that is nowhere.
+        """
+        if self.named:
+            return (self.named,)
+        here = [model for model in self.models if folder_of(model) is not None]
+        return distinct(here) or (ANY,)
+
+    @property
+    def are_several(self) -> bool:
+        """Whether texts are cut to words, as no one tokenizer is every model's."""
+        lacking = self.given or any(folder_of(model) is None for model in self.models)
+        return not self.named and (lacking or len(self.counted_by) > 1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyCorpus(Corpus):
     """Human text beside several models: each passage fits the budget by all of their tokenizers.
 
     Attributes:
-        models: those that write; `model` is any of them, or empty to ask these.
-        given: whether there are texts whose model is not here.
+        tokenizers: which these are.
         lengths: in tokens, those that texts are cut to.
     """
 
-    models: tuple[str, ...] = unrecorded()
-    given: bool = unrecorded()
+    tokenizers: Tokenizers = unrecorded()
     lengths: tuple[int, ...] = unrecorded()
 
-    @cached_property
+    @property
     def counted_by(self) -> tuple[str, ...]:
         """A model of each tokenizer that counts."""
-        if self.model:
-            return (self.model,)
-        here = [model for model in self.models if folder_of(model) is not None]
-        return distinct(here) or (ANY,)
-
-    @property
-    def in_words(self) -> bool:
-        """Whether texts are cut to words, as no one tokenizer is every model's."""
-        lacking = self.given or any(folder_of(model) is None for model in self.models)
-        return not self.model and (lacking or len(self.counted_by) > 1)
+        return self.tokenizers.counted_by
 
     @property
     def files(self) -> Inputs:
@@ -80,20 +102,22 @@ class StudyCorpus(Corpus):
 
     @property
     def settings(self) -> dict[str, Any]:
-        return super().settings | ({"lengths": list(self.lengths)} if self.in_words else {})
+        return super().settings | (
+            {"lengths": list(self.lengths)} if self.tokenizers.are_several else {}
+        )
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        tokenizers = [load_tokenizer(model) for model in self.counted_by]
+        counting = [load_tokenizer(model) for model in self.counted_by]
 
         def most(texts: list[str]) -> list[int]:
-            counts = [tokenizer.count(texts) for tokenizer in tokenizers]
+            counts = [tokenizer.count(texts) for tokenizer in counting]
             return [max(of_text) for of_text in zip(*counts, strict=True)]
 
         write_corpus(folder, self.corpus, most)
-        if self.in_words:
+        if self.tokenizers.are_several:
             passages = read_documents(folder / "passages.parquet", split=SPLIT)[:PASSAGES]
             texts = [passage.text for passage in passages]
-            words = {str(n): words_in(texts, tokenizers, n) for n in self.lengths}
+            words = {str(n): words_in(texts, counting, n) for n in self.lengths}
             write_record(folder / WORDS, words)
 
     def tokenizer(self) -> TextTokenizer:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from staged.errors import PlanError
 from staged.samples.prompts import check_prompts
+from staged.studies.texts import parted
 
 OPENING = "{opening}"
-# of human passages, where a model behind a server, which takes no empty prompt, is among a study's
-SERVED_OPENING_WORDS = 8
+# of human passages, where a plan leaves it out and a model needs one: behind a server, which takes
+# no empty prompt, or for a task
+OPENING_WORDS = 8
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ class Prompts:
 
 
 def after_opening(text: str, opening: str) -> str:
-    """What follows the opening in an answer that begins with it; else the answer. White space
-    before it is left out, as it is before a human passage's rest.
+    """What follows the opening in an answer that begins with its words, whatever white space stands
+    between them; else the answer. White space before it is left out, as it is before a human
+    passage's rest.
     """
-    return text.lstrip().removeprefix(opening).lstrip()
+    words = opening.split()
+    beginning, rest = parted(text, len(words))
+    return rest if words and beginning.split() == words else text.lstrip()

@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from staged.errors import SamplingError
 from staged.model.formats.layouts import model_files, weight_files
-from staged.pipeline.stage import Inputs
+from staged.pipeline.stage import Inputs, unrecorded
 from staged.progress import Progress, shifted
 from staged.records import Document
 from staged.samples.chat.template import template_of
@@ -20,6 +21,7 @@ from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import keep_file
 from staged.streams import derive
+from staged.studies.generators.lengths import Tokenizers
 from staged.studies.generators.prompts import Prompts, after_opening
 from staged.studies.generators.texts import MachineTexts
 from staged.studies.models import folder_of
@@ -33,7 +35,9 @@ class Samples(MachineTexts):
     """One model's samples by one method.
 
     Attributes:
-        lengths: split → tokens generated a text.
+        lengths: split → tokens that texts are needed of.
+        tokenizers: the study's.
+        batch, precision: of a model that is here; None of one behind a server, which has its own.
         server: the model's name behind its server; None of a model that is here.
         prompts: what it writes from; None where it begins by itself.
         corpus: of the openings; None without.
@@ -41,11 +45,12 @@ class Samples(MachineTexts):
 
     lengths: dict[str, int]
     seed: int
-    batch: int
-    precision: str
+    batch: int | None
+    precision: str | None
     server: str | None = None
     prompts: Prompts | None = None
     corpus: Corpus | None = None
+    tokenizers: Tokenizers = unrecorded()
 
     @property
     def folder(self) -> Path | None:
@@ -65,9 +70,22 @@ class Samples(MachineTexts):
     @property
     def settings(self) -> dict[str, Any]:
         """Its fields, and of an instruct model its template, which is not among its files."""
-        if self.folder is None or self.prompts is None or self.prompts.tasks is None:
-            return super().settings
-        return super().settings | {"template": template_of(self.given)}
+        fields = super().settings | {"lengths": self.written_lengths}
+        is_template_here = self.is_asked and self.folder is not None
+        return fields | ({"template": template_of(self.given)} if is_template_here else {})
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it answers tasks."""
+        return self.prompts is not None and self.prompts.tasks is not None
+
+    @property
+    def written_lengths(self) -> dict[str, int]:
+        """split → tokens that are generated a text: where texts are cut to words, or an answer may
+        repeat its opening, those that detectors learn from are written twice as long as needed.
+        """
+        is_loose = self.is_asked or self.tokenizers.are_several
+        return self.lengths | ({"train": 2 * self.lengths["train"]} if is_loose else {})
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         total, before = sum(self.counts.values()), 0
@@ -76,24 +94,38 @@ class Samples(MachineTexts):
                 model=self.given,
                 method=method(self.method),
                 count=count,
-                length=self.lengths[split],
+                length=self.written_lengths[split],
                 seed=derive(self.seed, self.method, split),
-                batch=self.batch,
-                precision="" if self.server else self.precision,  # a server has its own
+                precision=self.precision or "",
                 **self._asked(inputs, split),
             )
             out = folder / f"{split}.parquet"
             keep_file(out, wanted, progress=shifted(progress, before, total))
+            self._check_answers(out)
             before += count
 
+    def _check_answers(self, path: Path) -> None:
+        """Refuse answers of which most say nothing: a detector would find these by that.
+
+        Raises:
+            SamplingError: more than half are empty.
+        """
+        rows = read_samples(path) if self.prompts else []
+        empty = sum(not row["text"].strip() for row in rows)
+        if 2 * empty > len(rows):
+            raise SamplingError(
+                f"study: {empty} of {len(rows)} texts that {self.model} wrote are empty; where it"
+                " reasons before it answers, a larger length_tokens leaves room for both"
+            )
+
     def _asked(self, inputs: Inputs, split: str) -> dict[str, Any]:
-        """What sampling is told besides, where the model is given something to write from."""
-        if self.prompts is None:
-            return {}
-        asked = {"prompts": self.prompts.of(self.openings(inputs, split))}
-        if self.prompts.tasks is None:
-            return asked
-        return asked | {"chat": True, "system": self.prompts.system or ""}
+        """What sampling is told besides: how many at once, and what the model writes from."""
+        asked: dict[str, Any] = {"batch": self.batch} if self.batch else {}
+        if self.prompts is not None:
+            asked["prompts"] = self.prompts.of(self.openings(inputs, split))
+            if self.is_asked:
+                asked |= {"chat": True, "system": self.prompts.system or ""}
+        return asked
 
     def openings(self, inputs: Inputs, split: str) -> list[str]:
         """The opening of each text of a split; empty ones where it is given none."""

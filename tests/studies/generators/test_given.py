@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from staged.corpus.build import CorpusSettings, write_documents
+from staged.corpus.build import write_documents
+from staged.corpus.learned import text_words_digest
 from staged.errors import CorpusError, PlanError
 from staged.pipeline.stage import Inputs
 from staged.progress import silent
 from staged.records import HUMAN, Document
-from staged.studies.generators.given import GivenChecks, GivenSamples
-from staged.studies.generators.given_files import given_files, listed, named_alike
-from staged.studies.stages import Corpus
-from tests.conftest import prose
+from staged.studies.detection.graph import study_stages
+from staged.studies.detection.plan import StudySettings
+from staged.studies.generators.given import GivenSamples
+from staged.studies.generators.given_files import given_files, named_alike, read_given
+from staged.studies.models import short_name
+from tests.conftest import prose, put_json
 
 
 def put(path: Path, *rows: dict[str, object]) -> Path:
@@ -32,26 +35,28 @@ def dataset(folder: Path, name: str, texts: list[str]) -> None:
 
 
 def stage(
-    folder: Path, model: str, method: str, counts: dict[str, int]
+    folder: Path, model: str, method: str, counts: dict[str, int], **others: str
 ) -> tuple[GivenSamples, Inputs]:
-    kinds = listed(given_files(str(folder)))
-    found = tuple(
-        file
-        for (held, how), files in kinds.items()
-        if named_alike(model, held) and how == method
-        for file in files
+    """The study's own stage of one model's texts, made."""
+    settings = StudySettings(
+        models=(model, *others.values()),
+        methods=(method,),
+        **{f"n_{split}": count for split, count in counts.items()},
+        lengths=(64,),
+        samples=str(folder),
     )
-    corpus = Corpus(corpus=CorpusSettings(), model="mini-s")
-    made = GivenSamples(
-        model=model, method=method, counts=counts, seed=1, given=model, corpus=corpus, found=found
-    )
+    stages = study_stages(settings)
+    made = stages.samples[short_name(model), method]
+    assert isinstance(made, GivenSamples)
     human = folder.parent / "corpus"
     human.mkdir(exist_ok=True)
     passages = [Document("h", prose(900, 3), HUMAN, "s", "train")]
     write_documents(human / "passages.parquet", passages)
-    place = folder.parent / "made"
+    whole = {"s": [text_words_digest(prose(901, 30))]}
+    put_json(human / "documents.json", whole)
+    place = folder.parent / f"made-{short_name(model)}"
     place.mkdir()
-    inputs = {corpus.name: human, made.name: place}
+    inputs = {stages.corpus.name: human, made.name: place}
     made.write(place, inputs, silent)
     return made, inputs
 
@@ -65,7 +70,7 @@ def test_the_output_dataset_by_its_files_names(
         dataset(folder, f"small-117M-k40.{split}.jsonl", texts)
     dataset(folder, "xl-1542M.test.jsonl", ["x"])
     dataset(folder, "webtext.test.jsonl", ["A person's."])
-    kinds = listed(given_files(str(folder)))
+    kinds = read_given(str(folder)).kinds
     assert set(kinds) == {("small-117M", "top-k-40"), ("xl-1542M", "temperature-1")}
     assert "webtext.test.jsonl left out: human text" in caplog.text
     made, inputs = stage(folder, "124M", "top-k-40", {"train": 4, "valid": 2, "test": 3})
@@ -114,8 +119,8 @@ def test_texts_of_one_prompt_stay_in_one_split(tmp_path: Path) -> None:
 
 def test_too_few_is_said_by_name(tmp_path: Path) -> None:
     put(tmp_path / "data" / "mine.jsonl", *({"text": prose(i, 1)} for i in range(4)))
-    with pytest.raises(PlanError, match=r"hold 1 texts of mine by unknown for valid.*asks for 2"):
-        stage(tmp_path / "data", "mine", "unknown", {"train": 3, "valid": 2})
+    with pytest.raises(PlanError, match=r"hold [01] texts of mine by unknown for"):
+        stage(tmp_path / "data", "mine", "unknown", {"train": 3, "valid": 2, "test": 1})
 
 
 @pytest.mark.parametrize(
@@ -130,7 +135,7 @@ def test_a_row_that_does_not_fit(
 ) -> None:
     put(tmp_path / "rows.jsonl", *rows)
     with pytest.raises(error, match=sentence):
-        listed(given_files(str(tmp_path)))
+        read_given(str(tmp_path))
 
 
 def test_no_files(tmp_path: Path) -> None:
@@ -149,5 +154,61 @@ def test_one_model_by_two_names() -> None:
     assert not named_alike("mine", "yours")
 
 
-def test_checks_are_a_record() -> None:
-    assert GivenChecks("m", "n", {}, 1, 1, 0, 0, 0, 0).rows == 1
+def test_our_own_sample_files_are_known_by_the_plans_names(tmp_path: Path) -> None:
+    rows = [
+        {"text": f" {prose(i, 2)}", "model": model, "method": "nucleus", "prompt": "Once"}
+        for model in ("openai:org/far@http://127.0.0.1:9/v1", "some/where/near")
+        for i in range(9)
+    ]
+    for i, row in enumerate(rows):
+        row["prompt"] = f"Once {i % 9}"
+    put(tmp_path / "data" / "rows.jsonl", *rows)
+    put(tmp_path / "data" / "rows.jsonl.blocks" / "000000000.jsonl", *rows)
+    counts = {"train": 4, "valid": 2, "test": 3}
+    far, inputs = stage(
+        tmp_path / "data", "openai:org/far@http://127.0.0.1:8/v1", "nucleus", counts
+    )
+    assert far.checks(inputs).rows == 9
+    assert not any(t.text.startswith(" ") for s in counts for t in far.texts(inputs, s))
+    near, others = stage(tmp_path / "data", "near", "nucleus", counts)
+    for split in counts:  # one prompt, one split, whoever answered it
+        same = [
+            {text.text for text in made.texts(i, split)}
+            for made, i in ((far, inputs), (near, others))
+        ]
+        assert same[0] == same[1]
+
+
+def test_a_human_document_whole_is_left_out(tmp_path: Path) -> None:
+    rows = [{"text": prose(i, 2)} for i in range(3)] + [{"text": prose(901, 30)}]
+    put(tmp_path / "data" / "mine.jsonl", *rows)
+    made, inputs = stage(tmp_path / "data", "mine", "unknown", {"train": 1, "valid": 1, "test": 1})
+    assert made.checks(inputs).human == 1
+
+
+def test_samples_that_nobody_asked_for_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path / "data" / "rows.jsonl", *({"text": prose(i, 1), "model": "m"} for i in range(3)))
+    put(tmp_path / "data" / "more.jsonl", {"text": "a", "model": "other", "method": "greedy"})
+    stage(tmp_path / "data", "m", "unknown", {"train": 1, "valid": 1, "test": 1})
+    assert "left out: other by greedy" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["../out", "top-p/0.9", ".."])
+def test_a_method_is_no_path(tmp_path: Path, method: str) -> None:
+    put(tmp_path / "rows.jsonl", {"text": "a", "method": method})
+    with pytest.raises(PlanError, match="cannot be a folder's name"):
+        read_given(str(tmp_path))
+
+
+def test_a_released_size_by_another_name_brings_its_methods(tmp_path: Path) -> None:
+    dataset(tmp_path, "small-117M-k40.train.jsonl", ["a"])
+    assert read_given(str(tmp_path)).methods(("124M",)) == ("top-k-40",)
+
+
+def test_one_prompt_for_all_says_so(tmp_path: Path) -> None:
+    rows = [{"text": prose(i, 1), "prompt": "Once"} for i in range(30)]
+    put(tmp_path / "data" / "mine.jsonl", *rows)
+    with pytest.raises(PlanError, match="all 30 come from 1 prompts or sources"):
+        stage(tmp_path / "data", "mine", "unknown", {"train": 3, "valid": 2, "test": 2})

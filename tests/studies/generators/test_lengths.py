@@ -12,7 +12,7 @@ from staged.model.bpe import train_bpe
 from staged.model.causal import load_tokenizer
 from staged.progress import silent
 from staged.records import count_words
-from staged.studies.generators.lengths import StudyCorpus, distinct, words_in
+from staged.studies.generators.lengths import StudyCorpus, Tokenizers, distinct, words_in
 from tests.conftest import prose
 from tests.families import write_family
 
@@ -26,10 +26,10 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_family(tmp_path_factory.mktemp("llama") / "llama", coarse, "llama")
 
 
-def corpus(human: Path, *models: Path | str, **changes: object) -> StudyCorpus:
+def corpus(human: Path, *models: Path | str, given: bool = False, named: str = "") -> StudyCorpus:
     settings = CorpusSettings(str(human), budget_tokens=90, minimum_tokens=30, shares=SHARES)
-    named = {"model": "", "models": tuple(map(str, models)), "given": False, "lengths": (20, 40)}
-    return StudyCorpus(corpus=settings, **(named | changes))
+    tokenizers = Tokenizers(tuple(map(str, models)), given, named)
+    return StudyCorpus(corpus=settings, tokenizers=tokenizers, lengths=(20, 40))
 
 
 def made(stage: StudyCorpus, folder: Path) -> dict[str, Path]:
@@ -41,7 +41,7 @@ def made(stage: StudyCorpus, folder: Path) -> dict[str, Path]:
 def test_one_tokenizer_counts_as_ever(human_folder: Path, tiny: Path, tmp_path: Path) -> None:
     stage = corpus(human_folder, tiny)
     inputs = made(stage, tmp_path / "corpus")
-    assert not stage.in_words
+    assert not stage.tokenizers.are_several
     assert stage.words(inputs, 20) is None
     assert "lengths" not in stage.settings
     assert list(stage.files) == ["tokenizer"]
@@ -55,7 +55,7 @@ def test_several_tokenizers_are_compared_in_words(
 ) -> None:
     stage = corpus(human_folder, tiny, llama)
     inputs = made(stage, tmp_path / "corpus")
-    assert stage.in_words
+    assert stage.tokenizers.are_several
     assert stage.counted_by == (str(tiny), str(llama))
     assert stage.settings["lengths"] == [20, 40]
     texts = read_documents(tmp_path / "corpus" / "passages.parquet")
@@ -90,11 +90,11 @@ def test_the_same_words_for_one_vocabulary_in_two_families(
 
 def test_a_server_or_given_texts_count_in_words(human_folder: Path, tiny: Path) -> None:
     served = "openai:small@http://127.0.0.1:9/v1"
-    assert corpus(human_folder, tiny, served).in_words
-    assert corpus(human_folder, tiny, given=True).in_words
+    assert corpus(human_folder, tiny, served).tokenizers.are_several
+    assert corpus(human_folder, tiny, given=True).tokenizers.are_several
     assert corpus(human_folder, served).counted_by == ("mini-s",)
-    named = corpus(human_folder, tiny, served, model=str(tiny))
-    assert not named.in_words
+    named = corpus(human_folder, tiny, served, named=str(tiny))
+    assert not named.tokenizers.are_several
     assert named.counted_by == (str(tiny),)
 
 

@@ -38,6 +38,8 @@ def test_cut_to_words_keeps_what_stands_between_them() -> None:
 def test_an_opening_is_cut_off_only_where_it_stands_first() -> None:
     assert after_opening(" The boat came in.", "The boat") == "came in."
     assert after_opening("Once the boat", "The boat") == "Once the boat"
+    assert after_opening("The old man sat", "The old\nman") == "sat"
+    assert after_opening("In thermal tests", "In the") == "In thermal tests"
     assert after_opening("  and left", "") == "and left"
 
 
@@ -51,30 +53,34 @@ def test_tasks_are_taken_in_turn() -> None:
 
 
 def test_who_is_given_what() -> None:
-    assert PLAIN.openings == 0
-    assert PLAIN.prompts_for("mini-s") is None
-    assert not PLAIN.has_prompts
+    assert PLAIN.openings(PLAIN.models) == 0
+    assert PLAIN.prompts_for("mini-s", 0) is None
     served = replace(PLAIN, models=("mini-s", SERVED))
-    assert served.openings == 8
-    assert served.prompts_for("mini-s") == Prompts(8)
-    assert replace(served, opening_words=0).prompts_for(SERVED) is None
+    assert served.openings(served.models) == 8
+    assert served.openings(("mini-s",)) == 0  # the server's texts are there already
+    assert served.prompts_for("mini-s", 8) == Prompts(8)
+    with pytest.raises(PlanError, match="chatty is behind a server, which takes no empty prompt"):
+        served.prompts_for(SERVED, 0)
     chat = ChatSettings(("Write a speech.",), models=("chatty",))
     mixed = replace(served, chat=chat)
-    assert mixed.prompts_for(SERVED) == Prompts(8, ("Write a speech.",), "")
-    assert mixed.prompts_for("mini-s") == Prompts(8)
+    assert mixed.prompts_for(SERVED, 0) == Prompts(0, ("Write a speech.",), "")
+    assert mixed.prompts_for("mini-s", 8) == Prompts(8)
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"opening_words": -1}, "opening_words must be at least 0"),
-        ({"chat": {"tasks": ("Begin with {opening}",)}}, "say by opening_words how many words"),
+        (
+            {"chat": {"tasks": ("Begin: {opening}",)}, "opening_words": 0},
+            "say by opening_words how many words",
+        ),
         ({"chat": {"tasks": ("Write.",), "models": ("mini-x",)}}, "unknown 'mini-x'.*mini-s"),
     ],
 )
 def test_what_does_not_fit_is_said(changes: dict[str, object], sentence: str) -> None:
     if "chat" in changes:
-        changes = {"chat": ChatSettings(**changes["chat"])}  # type: ignore[arg-type]
+        changes |= {"chat": ChatSettings(**changes["chat"])}  # type: ignore[arg-type]
     with pytest.raises(PlanError, match=sentence):
         replace(PLAIN, **changes)  # type: ignore[arg-type]
 
