@@ -228,6 +228,8 @@ def test_committed_plans_parse() -> None:
         "mini-xl",
         "roberta-mini",
     }
+    own = read_training_plan(find_plan("own-models"))
+    assert [f"models/{name}" for name in own] == list(read_study(find_plan("own-study")).models)
     for name in ("mini", "mini-full"):
         settings = read_study(find_plan(name))
         assert settings.n_test >= 500

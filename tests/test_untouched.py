@@ -237,7 +237,7 @@ FILES: dict[str, tuple[str, Callable[[World, Path], list[object]]]] = {
     "card": (".md", lambda w, out: ["card", w.study, "--out", out]),
     "card html": (".html", lambda w, out: ["card", w.study, "--out", out]),
 }
-READ_ONLY = {"serve", "release verify", "release upload"}
+READ_ONLY = {"serve", "release show", "release verify", "release upload"}
 
 
 def detector_plan(world: World) -> Path:

@@ -18,7 +18,9 @@ from staged.commands.options import (
     JsonOption,
     LiteralOption,
     ModelArgument,
+    ShowOption,
     ThreadsOption,
+    show_plan,
 )
 from staged.screen import count_progress, print_table, say, train_progress
 from staged.verbs import models as verbs
@@ -117,6 +119,7 @@ def train(
     lora_rank: LoraRankOption = None,
     lora_alpha: LoraAlphaOption = None,
     seed: SeedOption = None,
+    show: ShowOption = False,
 ) -> None:
     """Pretrain or fine-tune models, by a plan or by flags; a flag outweighs the plan. Interrupted,
     the same command continues.
@@ -124,6 +127,9 @@ def train(
     from staged.corpus.build import LITERAL
     from staged.model.training.plan import chosen_runs, with_flags
 
+    if show:
+        show_plan(plan)
+        return
     flags = {
         "init": init,
         "source": corpus,

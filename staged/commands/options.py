@@ -15,6 +15,7 @@ import typer
 import typer.core
 
 from staged.errors import PlanError
+from staged.plans.shipped import find_plan, plan_text
 from staged.samples.writers.pace import use_pace
 from staged.threads import use_threads
 
@@ -61,6 +62,9 @@ SeedOption = Annotated[int, typer.Option(help="Everything random depends on it."
 PrecisionOption = Annotated[
     str, typer.Option(help="bf16, fp32 or int8; by default bf16 where the processor has it.")
 ]
+ShowOption = Annotated[
+    bool, typer.Option("--show", help="Print the plan itself: send it to a file, and edit it.")
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of tables.")
 ]
@@ -104,6 +108,17 @@ RequestsOption = Annotated[
         ),
     ),
 ]
+
+
+def show_plan(plan: Path | None) -> None:
+    """Print a plan as it stands, comments and all.
+
+    Raises:
+        PlanError: none is named, or it cannot be read.
+    """
+    if plan is None:
+        raise PlanError("--show prints a plan: name it")
+    typer.echo(plan_text(find_plan(plan)), nl=False)
 
 
 class Command(typer.core.TyperCommand):

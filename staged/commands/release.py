@@ -1,4 +1,4 @@
-"""Commands that release a model family: status, advance, verify, keygen, upload."""
+"""Commands that release a model family: show, status, advance, verify, keygen, upload."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from staged.commands.options import PLAN, Group, JsonOption
+from staged.commands.options import PLAN, Group, JsonOption, show_plan
 from staged.errors import PlanError
 from staged.pages.figures import counted
 from staged.screen import print_table, say
@@ -85,6 +85,15 @@ PublicKeyOption = Annotated[
         )
     ),
 ]
+
+
+ShownArgument = Annotated[Path, typer.Argument(help=f"A plan, or a card's words: {PLAN}.")]
+
+
+@app.command()
+def show(plan: ShownArgument = DEFAULT_PLAN) -> None:
+    """Print a plan, or a card's words, that ship: send it to a file, and edit it."""
+    show_plan(plan)
 
 
 @app.command()

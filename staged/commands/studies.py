@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options import LiteralOption, PlanArgument
+from staged.commands.options import LiteralOption, PlanArgument, ShowOption, show_plan
 from staged.pages.figures import estimate, percent
-from staged.plans.shipped import find_plan, plan_text, study_titles
+from staged.plans.shipped import study_titles
 from staged.screen import print_table, say, study_progress
 from staged.verbs import studies as verbs
 
@@ -52,9 +52,6 @@ WorkersOption = Annotated[
 ListOption = Annotated[
     bool, typer.Option("--list", help="Print name and title of each study that ships.")
 ]
-ShowOption = Annotated[
-    bool, typer.Option("--show", help="Print the plan itself: send it to a file, and edit it.")
-]
 
 
 def study(
@@ -75,7 +72,7 @@ def study(
     docs/finetune.md.
     """
     if names or show:
-        _print_titles() if names else typer.echo(plan_text(find_plan(plan)), nl=False)
+        _print_titles() if names else show_plan(plan)
         return
     with study_progress() as progress:
         finished = verbs.study(

@@ -20,6 +20,10 @@ COMMANDS = {
     "mini": "study",
     "mini-full": "study",
     "minis": "train",
+    "own-card": "card",
+    "own-models": "train",
+    "own-release": "release",
+    "own-study": "study",
     "release": "release",
     "release-card": "card",
 }

@@ -156,7 +156,12 @@ def test_samples(installed: Installed) -> None:
 
 def test_shipped_plans(installed: Installed) -> None:
     titles = installed.succeed("staged", "study", "--list")
-    assert [line.split()[0] for line in titles.splitlines()] == ["finetune", "mini", "mini-full"]
+    assert [line.split()[0] for line in titles.splitlines()] == [
+        "finetune",
+        "mini",
+        "mini-full",
+        "own-study",
+    ]
     for name, path in shipped_plans().items():
         assert installed.succeed("staged", "study", name, "--show") == path.read_text("utf-8")
 

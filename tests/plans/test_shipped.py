@@ -15,6 +15,7 @@ from staged.plans.shipped import find_plan, shipped_plans
 
 SHIPPED = {
     *("mini", "mini-full", "finetune", "minis", "release", "release-card", "evidence"),
+    *("own-models", "own-study", "own-release", "own-card"),
     *("evidence-2026-11", "evidence-gemma-2026-11", "evidence-ensemble-2026-11"),
 }
 TAKE_A_PLAN = [
@@ -118,14 +119,21 @@ def test_every_command_that_takes_a_plan_knows_the_names(command: list[str]) -> 
 def test_the_studies_are_listed() -> None:
     done = CliRunner().invoke(app, ["study", "--list"])
     names, titles = zip(*(line.split(maxsplit=1) for line in done.stdout.splitlines()), strict=True)
-    assert names == ("finetune", "mini", "mini-full")
+    assert names == ("finetune", "mini", "mini-full", "own-study")
     assert titles[1] == "The minis: a release study in miniature"
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))
-def test_a_shown_plan_is_the_file(name: str) -> None:
-    done = CliRunner().invoke(app, ["study", name, "--show"])
+@pytest.mark.parametrize("command", [["study", "--show"], ["train", "--show"], ["release", "show"]])
+def test_a_shown_plan_is_the_file(name: str, command: list[str]) -> None:
+    done = CliRunner().invoke(app, [*command, name])
     assert done.stdout == shipped_plans()[name].read_text(encoding="utf-8")
+
+
+def test_which_plan_to_show_is_asked() -> None:
+    done = CliRunner().invoke(app, ["train", "--show", "--init", "mini-s"])
+    assert isinstance(done.exception, PlanError)
+    assert "--show prints a plan: name it" in str(done.exception)
 
 
 def test_what_is_no_plan_is_not_shown() -> None:
