@@ -1,5 +1,5 @@
-"""Models of other families than GPT-2 go from a plan to a verified package that loads; one without
-weights is refused in a sentence.
+"""Models of other families than GPT-2 go from a plan, and from their folders, to a verified package
+that loads; one without weights is refused in a sentence.
 """
 
 from __future__ import annotations
@@ -23,10 +23,53 @@ from staged.release.package.layout import files_of
 from staged.release.package.verify import verify
 from staged.release.plan import read_release
 from staged.storage.json_files import read_json
-from tests.conftest import put_json
+from tests.conftest import prose, put_json
+from tests.families import FAMILIES, write_family
 from tests.model.llamas import SPECIAL, write_llama
-from tests.release.conftest import DATE, lay_out, write_plan
+from tests.release.conftest import DATE, WRITTEN, lay_out, write_plan
+from tests.studies.commands import run
 
+STUDY = """
+models = {models}
+methods = ["top-k-40"]
+detectors = ["tfidf"]
+n_train = 24
+n_valid = 20
+n_test = 16
+length_tokens = 24
+lengths = [24]
+batch = 32
+[corpus]
+source = "{human}"
+budget_tokens = 60
+minimum_tokens = 20
+shares = {{ train = 0.4, valid = 0.25, test = 0.35 }}
+"""
+RELEASE = """
+title = "A family"
+licence = "LICENSE"
+words = "card.toml"
+evidence = ["study", "llama.json", "gpt_neox.json", "qwen2.json"]
+
+[[gates]]
+kind = "detection"
+cell = "tfidf/{stage}/mix/{stage}/top-k-40/24"
+field = "auroc"
+at_least = 0.5
+
+[[gates]]
+kind = "card"
+may_be_blank = ["bias", "survey"]
+
+[[gates]]
+kind = "signature"
+"""
+STAGE = """
+[[stages]]
+name = "{family}"
+model = "models/{family}"
+detector = "study/detectors/tfidf/{family}/mix"
+"""
 BESIDE = {
     "generation_config.json": '{"do_sample": true}',
     "tokenizer_config.json": '{"eos_token": "<|endoftext|>", "tokenizer_class": "TokenizersBackend"}',
@@ -129,3 +172,49 @@ def test_status_says_what_would_stop_a_package(
     assert "a LoRA adapter alone" in first
     shutil.rmtree(tmp_path / "weights")
     assert len(status(read_release(path), tmp_path / "out")) == 2
+
+
+def called(*arguments: object) -> str:
+    """What a command prints that does its work."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output + str(result.exception)
+    return result.output
+
+
+def lay_out_families(place: Path, bpe: BPE, human: Path) -> None:
+    """Three models of three families in folders, and all that a person writes."""
+    folders = [str(write_family(place / "models" / name, bpe, name)) for name in FAMILIES]
+    plan = STUDY.format(models=json.dumps(folders), human=human)
+    (place / "study.toml").write_text(plan)
+    stages = "".join(STAGE.format(family=family) for family in FAMILIES)
+    (place / "release.toml").write_text(RELEASE + stages)
+    (place / "LICENSE").write_text("Free for all.\n")
+    words = WRITTEN | {"license": "other", "license_name": "free", "license_link": "LICENSE"}
+    (place / "card.toml").write_text("".join(f'{key} = "{words[key]}"\n' for key in words))
+    (place / "text.txt").write_text(prose(77, 200))
+
+
+def test_llama_neox_and_qwen_go_from_folders_to_verified_packages(
+    bpe: BPE, human_folder: Path, tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    lay_out_families(tmp_path, bpe, human_folder)
+    study = run(tmp_path / "study.toml", tmp_path / "study", "--workers", "2")
+    assert study.returncode == 0, study.stderr
+    results = [tmp_path / f"{family}.json" for family in FAMILIES]
+    for result in results:
+        model = tmp_path / "models" / result.stem
+        called("evaluate-lm", model, tmp_path / "text.txt", "--out", result)
+    card = called("card", tmp_path / "study", *results, "--out", tmp_path / "README.md")
+    assert [line.split(" of ")[0] for line in card.splitlines() if line.startswith("blank")] == [
+        "blank: bias probes",
+        "blank: human credibility",
+    ]
+    release = tmp_path / "release.toml", "--out", tmp_path / "out"
+    status = called("release", "status", *release)
+    assert status.count("waiting; 2 of 3 gates met") == len(FAMILIES)
+    for family in FAMILIES:
+        called("release", "advance", *release, "--key", keys[0])
+        package = tmp_path / "out" / family
+        assert "whole" in called("release", "verify", package, "--key", keys[1])
+        assert read_json(package / "config.json")["model_type"] == family
+        assert load_causal(str(package)).tokenizer.encode("a text")
