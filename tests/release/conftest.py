@@ -77,7 +77,7 @@ def cell(
         **{f"{name}_high": value + 0.05 for name, value in rates.items()},
         **{"fpr_1": 0.01, "fpr_5": 0.05},
     }
-    assert set(made) == set(Cell.__dataclass_fields__) - {"length_words"}
+    assert set(made) == set(Cell.__dataclass_fields__) - {"length_words"}  # of two tokenizers
     return made | changed
 
 

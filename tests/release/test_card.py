@@ -437,6 +437,17 @@ def test_a_studys_source_is_shown_by_name(study: Path) -> None:
         assert "somebody" not in text
 
 
+def test_a_studys_human_text_is_called_what_the_plan_calls_it(study: Path) -> None:
+    card = card_markdown(card_of(read_evidence([study]), Words()))
+    assert "human text `sotu`, 400 test passages" in card
+    facts = read_json(study / "study.json")
+    described = {"title": "Speeches", "licence": "CC0", "url": "https://example.org/s"}
+    facts["settings"]["corpus"] |= described
+    put_json(study / "study.json", facts)
+    shown = "human text `sotu` (Speeches, CC0, https://example.org/s), 400 test passages"
+    assert shown in card_markdown(card_of(read_evidence([study]), Words()))
+
+
 def test_sentences_call_models_by_name(study: Path, tmp_path: Path) -> None:
     pair = {"/home/of/somebody/small": 6.0, "../large": 6.5}
     folders = [write_bias(tmp_path / "bias", **pair), write_survey(tmp_path / "survey", **pair)]

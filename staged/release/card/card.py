@@ -18,7 +18,7 @@ from staged.release.card.paragraphs import Words
 from staged.release.outcomes import Decision
 from staged.settings import nearest
 from staged.storage.placeless import place_name
-from staged.studies.detection.results import FINDINGS, STUDY, GalleryText
+from staged.studies.detection.results import FINDINGS, STUDY, GalleryText, RecordedCorpus
 
 __all__ = ["MIX", "SECTIONS", "card_of", "shown_method"]
 
@@ -142,7 +142,13 @@ def _study_line(study: Study) -> StudyLine:
         sources=corpus.sources,
         versions=study.facts.versions,
         id=f"{study.name}/{STUDY}",
+        human_text=_human_text(settings.corpus),
     )
+
+
+def _human_text(corpus: RecordedCorpus) -> str | None:
+    """What the plan said of its human text, in a line; None where it said nothing."""
+    return ", ".join(filter(None, (corpus.title, corpus.licence, corpus.url))) or None
 
 
 def _claims(study: Study) -> list[Claim]:

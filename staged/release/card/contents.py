@@ -4,7 +4,7 @@ read from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from staged.cells import Cell
 from staged.release.card.measured import (
@@ -17,6 +17,7 @@ from staged.release.card.measured import (
 )
 from staged.release.card.paragraphs import Words
 from staged.release.outcomes import Decision
+from staged.storage.records import LATER
 from staged.studies.detection.results import GalleryText
 
 __all__ = ["Analysis", "Blank", "Card", "Claim", "DetectorCard", "DetectorTable", "StudyLine"]
@@ -24,7 +25,9 @@ __all__ = ["Analysis", "Blank", "Card", "Claim", "DetectorCard", "DetectorTable"
 
 @dataclass(frozen=True)
 class StudyLine:
-    """What a card says of a study; passages and sources: of each split."""
+    """What a card says of a study; passages and sources: of each split; human_text: title, licence
+    and address of the human text, where the plan said them.
+    """
 
     name: str
     title: str
@@ -36,6 +39,7 @@ class StudyLine:
     sources: dict[str, int]
     versions: dict[str, str]
     id: str
+    human_text: str | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True)
