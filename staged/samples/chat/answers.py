@@ -15,9 +15,9 @@ def answer_columns(text: str, system: str, *, opened: bool = False) -> dict[str,
 
     Args:
         text: all that the model wrote.
-        opened: as `parted` takes it.
+        opened: as `answer_apart` takes it.
     """
-    reasoning, answer = parted(text, opened=opened)
+    reasoning, answer = answer_apart(text, opened=opened)
     return {
         "text": answer,
         "system": system,
@@ -26,17 +26,18 @@ def answer_columns(text: str, system: str, *, opened: bool = False) -> dict[str,
     }
 
 
-def parted(text: str, *, opened: bool = False) -> tuple[str, str]:
-    """A model's reasoning and its answer, each without white space before it.
+def answer_apart(text: str, *, opened: bool = False) -> tuple[str, str]:
+    """A model's reasoning and its answer, each without white space before it. CLOSE ends a reasoning
+    that was opened, by the model's first word or by the prompt; elsewhere it is a word of the answer.
 
     Args:
         text: all that it wrote.
         opened: the prompt ends in OPEN, as some templates write it.
     """
-    before, close, after = text.partition(CLOSE)
-    if close or opened or text.lstrip().startswith(OPEN):
-        return before.lstrip().removeprefix(OPEN).lstrip(), after.lstrip()
-    return "", text.lstrip()
+    if not (opened or text.lstrip().startswith(OPEN)):
+        return "", text.lstrip()
+    before, _, after = text.partition(CLOSE)
+    return before.lstrip().removeprefix(OPEN).lstrip(), after.lstrip()
 
 
 class AnswerStream:
@@ -44,7 +45,7 @@ class AnswerStream:
 
     Args:
         write: takes pieces of the answer.
-        opened: as `parted` takes it.
+        opened: as `answer_apart` takes it.
     """
 
     def __init__(self, write: Callable[[str], None], *, opened: bool = False) -> None:
@@ -62,6 +63,6 @@ class AnswerStream:
         self._give()
 
     def _give(self) -> None:
-        answer = parted(self._text, opened=self._opened)[1]
+        answer = answer_apart(self._text, opened=self._opened)[1]
         self._write(answer[self._written :])
         self._written = len(answer)

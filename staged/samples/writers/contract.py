@@ -132,7 +132,7 @@ class SampleSettings:
 
         Args:
             text: all that was written; of a chat, reasoning included.
-            opened: as `parted` takes it.
+            opened: as `answer_apart` takes it.
         """
         row = {
             "id": i,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staged.samples.chat.answers import AnswerStream, answer_columns, parted
+from staged.samples.chat.answers import AnswerStream, answer_apart, answer_columns
 
 
 @pytest.mark.parametrize(
@@ -16,15 +16,16 @@ from staged.samples.chat.answers import AnswerStream, answer_columns, parted
         (" \n The river rose. ", False, "", "The river rose. "),
         ("<think>\nA river?\n</think>\n\nIt rose.", False, "A river?\n", "It rose."),
         ("A river?</think>It rose.", True, "A river?", "It rose."),
-        ("A river?</think>It rose.", False, "A river?", "It rose."),
+        ("It is </think> that closes it.", False, "", "It is </think> that closes it."),
+        ("<think>A?</think>It is </think>.", False, "A?", "It is </think>."),
         ("<think>A river, I", False, "A river, I", ""),
         ("A river, I", True, "A river, I", ""),
         ("<thin", False, "", "<thin"),
         ("", False, "", ""),
     ],
 )
-def test_parted(text: str, opened: bool, reasoning: str, answer: str) -> None:
-    assert parted(text, opened=opened) == (reasoning, answer)
+def test_answer_apart(text: str, opened: bool, reasoning: str, answer: str) -> None:
+    assert answer_apart(text, opened=opened) == (reasoning, answer)
     row = answer_columns(text, "Be kind.", opened=opened)
     assert row == {
         "text": answer,
@@ -40,19 +41,17 @@ def test_refusals_are_told_by_the_answer_not_by_the_reasoning() -> None:
     assert not answer_columns(f"<think>{refusal}</think>Well.", "")["refused"]
 
 
-PIECES = st.lists(st.sampled_from(["<", "think", ">", "<think>", "a", " ", "\n", "river", "🎈"]))
+PIECES = st.lists(st.sampled_from(["<", "think", ">", "<think>", "</think>", "a", " ", "\n", "river", "🎈"]))
 
 
-@given(PIECES, st.booleans(), PIECES)
-def test_pieces_are_the_answer(before: list[str], opened: bool, after: list[str]) -> None:
-    starts = ["<think>"] if before and not opened else []
-    pieces = [*starts, *before, *(["</think>"] if starts or opened else []), *after]
+@given(PIECES, st.booleans())
+def test_pieces_are_the_answer(pieces: list[str], opened: bool) -> None:
     given_out: list[str] = []
     stream = AnswerStream(given_out.append, opened=opened)
     for piece in pieces:
         stream.feed(piece)
     stream.finish()
-    assert "".join(given_out) == parted("".join(pieces), opened=opened)[1]
+    assert "".join(given_out) == answer_apart("".join(pieces), opened=opened)[1]
 
 
 def test_an_answer_is_not_held_back() -> None:
