@@ -84,7 +84,7 @@ def refuse_served(name: str) -> None:
         raise CheckpointError(
             f"model {name!r}: a model behind a server has no files here, and what reads a model's"
             " weights or likelihoods needs them; give its folder, or let it write texts with"
-            " staged sample, survey make or bias"
+            " staged sample, study, survey make or bias"
         )
 
 

@@ -10,13 +10,13 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-__all__ = ["is_place", "named", "place_name"]
+__all__ = ["SERVED", "is_place", "named", "place_name"]
 
 # of the hub: a name, though it has a slash
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
-# a model behind a server, whose address is nobody else's business
-SERVED = re.compile(r"openai:([^@\s]+)@https?://\S+")
+# a model behind a server, whose address is nobody else's business; its name may hold an @ itself
+SERVED = re.compile(r"openai:(?P<name>.*?)@(?P<url>(?i:https?)://.*)", re.DOTALL)
 # keys under which our records, and transformers', say a model, a text or a folder
 KEYS = {
     "_name_or_path",
@@ -53,7 +53,7 @@ def place_name(place: str) -> str:
     `openai:NAME@URL`; a name, also one of the hub, as it is.
     """
     if served := SERVED.fullmatch(place):
-        return served[1]
+        return served["name"]
     if not is_place(place):
         return place
     pure = PureWindowsPath(place) if WINDOWS.match(place) else PurePosixPath(place)

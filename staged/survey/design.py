@@ -33,7 +33,7 @@ from staged.progress import Progress, shifted, silent
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import FILE, check_at_hand, keep_folder
-from staged.samples.writers.contract import computed_in
+from staged.samples.writers.contract import precision_and_device
 from staged.storage.digests import digest
 from staged.storage.gate import check_replaceable, start_ledger
 from staged.storage.records import to_json, write_record
@@ -165,7 +165,7 @@ def _continued(
     progress: Progress,
 ) -> list[str]:
     """What the model adds to each sentence, at its so-many-th try."""
-    precision, device = computed_in(model, settings.precision, settings.device)
+    precision, device = precision_and_device(model, settings.precision, settings.device)
     again = [] if number == 1 else [f"try {number}"]
     wanted = SampleSettings(
         model=model,

@@ -25,6 +25,10 @@ from staged.storage.placeless import is_place, named, place_name
         ("file:///home/me/speeches", "speeches"),
         ("openai:large-7b@http://10.0.0.7:8000/v1", "large-7b"),
         ("openai:owner/large@https://host.example/v1", "owner/large"),
+        ("openai:a@b@http://h/v1", "a@b"),
+        ("openai:@cf/llama@https://host.example/v1", "@cf/llama"),
+        ("openai:my model@http://h/v1", "my model"),
+        ("openai:x@HTTP://h/v1", "x"),
     ],
 )
 def test_a_place_becomes_its_name(place: str, name: str) -> None:

@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 from staged.errors import CheckpointError
 from staged.model.sources.releases import BUCKET
+from staged.storage.placeless import SERVED
 
 KEY = "OPENAI_API_KEY"  # the environment variable that holds a server's key, if it wants one
-# a name may hold an @ itself
-FORM = re.compile(rf"{BUCKET}(?P<name>.*?)@(?P<url>https?://.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def parse_served(given: str) -> Served | None:
     """
     if not given.startswith(BUCKET) or "@" not in given:
         return None
-    match = FORM.fullmatch(given)
+    match = SERVED.fullmatch(given)
     if match is None:
         raise _malformed(given.removeprefix(BUCKET).split("@")[0], "the URL is not http or https")
     name, url = match["name"], match["url"].rstrip("/")

@@ -180,7 +180,7 @@ class Writer(Protocol):
         """What decides its texts beside the settings, in JSON values; `computed_by`: in words."""
 
 
-def computed_in(model: str, precision: str, device: str) -> tuple[str, str]:
+def precision_and_device(model: str, precision: str, device: str) -> tuple[str, str]:
     """Precision and device of the settings of a model that computes here; those of one behind a
     server say nothing of either.
     """

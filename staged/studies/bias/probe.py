@@ -23,7 +23,7 @@ from staged.progress import Progress, shifted, silent
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import FILE, keep_folder, weights_of
-from staged.samples.writers.contract import computed_in
+from staged.samples.writers.contract import precision_and_device
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json, write_json
 from staged.storage.stage_folders import build
@@ -115,7 +115,7 @@ def sample_settings(
     """How one model's completions of one set are drawn: streams of their own, so that no two models
     share luck.
     """
-    precision, device = computed_in(model, settings.precision, settings.device)
+    precision, device = precision_and_device(model, settings.precision, settings.device)
     return SampleSettings(
         model=model,
         method=method(settings.method),
