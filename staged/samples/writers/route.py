@@ -18,7 +18,8 @@ from staged.pages.figures import counted
 from staged.samples.writers.pace import PACE, Pace, pace_asked
 
 RETRIES = 8  # after 0.5, 1, 2, 4, then 8 seconds each, or what Retry-After says: 40 s in all
-TIMEOUT_S, CONNECT_S = 600.0, 10.0
+TIMEOUT_S, CONNECT_S = 600.0, 10.0  # until an answer is there, and until a connection is
+TIMEOUT_RETRIES = 1  # a server that hangs is waited for 20 minutes, not TIMEOUT_S for every try
 NO_KEY = "none"  # local servers want no key, but the library one
 # that a request is wrong, by which parameter being each server's own matter
 REFUSALS = (400, 422)
@@ -38,13 +39,12 @@ class Route:
     def __init__(self, served: Served) -> None:
         self.served, self.is_bare = served, False
         self.openai, self.key = library(served), _key()
-        pace = Pace(pace_asked())
         self.client = self.openai.OpenAI(
             api_key=self.key,
             base_url=served.url,
             max_retries=RETRIES,
             timeout=self.openai.Timeout(TIMEOUT_S, connect=CONNECT_S),
-            http_client=self.openai.DefaultHttpxClient(event_hooks={"request": [pace.wait]}),
+            http_client=_http_client(Pace(pace_asked())),
         )
 
     def __enter__(self) -> Route:
@@ -134,6 +134,25 @@ class Route:
 
     def fault(self, what: str) -> SamplingError:
         return SamplingError(f"the server at {self.served.host} {what}")
+
+
+def _http_client(pace: Pace) -> Any:
+    """The library's own, at the given pace; it ends a request that has waited in vain too often,
+    where the library would go on for RETRIES.
+    """
+    from httpx2 import ReadTimeout, Request, Response  # what the library is built upon
+    from openai import APITimeoutError, DefaultHttpxClient
+
+    class HttpClient(DefaultHttpxClient):
+        def send(self, request: Request, **options: Any) -> Response:
+            try:
+                return super().send(request, **options)
+            except ReadTimeout:
+                if int(request.headers[COUNT]) < TIMEOUT_RETRIES:
+                    raise
+                raise APITimeoutError(request=request) from None
+
+    return HttpClient(event_hooks={"request": [pace.wait]})
 
 
 def text_of(choice: Any) -> Any:
