@@ -13,7 +13,7 @@ from torch import Tensor
 from staged.errors import CheckpointError
 from staged.model.bpe import load_bpe
 from staged.model.checkpoints import load_model, model_folder, read_config
-from staged.model.formats.layouts import config_file, read_shape
+from staged.model.formats.layouts import is_gpt2
 from staged.model.gpt2.model import GPT2
 from staged.model.outside_tokenizer import hub_config, load_outside_tokenizer
 from staged.model.shape import ModelShape
@@ -74,9 +74,7 @@ def causal_of(name: str, network: Network, tokenizer: TextTokenizer) -> CausalLM
 
 def is_outside(folder: Path) -> bool:
     """Whether a folder's model is of another family than GPT-2."""
-    return config_file(folder).name == "config.json" and read_shape(folder).get(
-        "model_type"
-    ) not in (None, "gpt2")
+    return not is_gpt2(folder)
 
 
 def load_tokenizer(name: str) -> TextTokenizer:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from staged.errors import CheckpointError, first_line
 from staged.model.bpe import without_callers_state
-from staged.model.formats.layouts import read_object
+from staged.model.formats.layouts import GENERATION, read_object
 from staged.model.gpt2.config import END_OF_TEXT
 from staged.model.sources.packaged import quiet
 
@@ -126,7 +126,7 @@ def load_outside_tokenizer(folder: Path) -> OutsideTokenizer:
         CheckpointError: no such file, or damaged; a model that ends no text.
     """
     ends = _listed(hub_config(folder).eos_token_id)
-    place = folder / "generation_config.json"  # where a chat model has the end of its answers
+    place = folder / GENERATION
     others = _listed(read_object(place).get("eos_token_id")) if place.is_file() else []
     return OutsideTokenizer(folder, ends[0] if ends else None, ends=[*ends, *others])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from staged.model.checkpoints import model_folder, own_folder
 from staged.model.devices import best_precision
-from staged.model.formats.layouts import weight_files
+from staged.model.formats.layouts import files_beside_weights, weight_files
 from staged.model.sources.served import parse_served
 from staged.progress import Progress
 from staged.samples.chat.template import template_of
@@ -29,8 +29,8 @@ def keep_file(out: Path, settings: SampleSettings, *, progress: Progress) -> Non
 
 
 def keep_folder(folder: Path, settings: SampleSettings, *, progress: Progress) -> None:
-    """`write_samples` as a stage of its own, FILE in its folder: redone where settings, weights or
-    the precision differ.
+    """`write_samples` as a stage of its own, FILE in its folder: redone where settings, the model's
+    files or the precision differ.
     """
 
     def write(place: Path) -> None:
@@ -43,7 +43,7 @@ def keep_folder(folder: Path, settings: SampleSettings, *, progress: Progress) -
     wanted = settings.deciding() | {"computed_in": computed_in}
     if settings.chat and not served:
         wanted |= {"template": template_of(settings.model)}
-    build(folder, write, settings=wanted, inputs=weights_of(settings.model))
+    build(folder, write, settings=wanted, inputs=_files(settings.model))
 
 
 def check_at_hand(model: str) -> None:
@@ -66,6 +66,13 @@ def weights_of(model: str) -> dict[str, Path]:
     return {
         f"weights {number}": path for number, path in enumerate(weight_files(model_folder(model)))
     }
+
+
+def _files(model: str) -> dict[str, Path]:
+    """All files of a model that decide its texts, as a stage's inputs."""
+    return weights_of(model) | (
+        {} if parse_served(model) else files_beside_weights(model_folder(model))
+    )
 
 
 def own_weights(model: str) -> dict[str, Path]:

@@ -19,13 +19,15 @@ from safetensors.torch import load_file, save, save_file
 from staged.errors import CheckpointError
 from staged.model.bpe import BPE, load_bpe, train_bpe
 from staged.model.checkpoints import MINIS, load_model, model_folder, save_model
-from staged.model.formats.layouts import model_files, weight_files
+from staged.model.formats.layouts import files_beside_weights, model_files, weight_files
 from staged.model.formats.safetensors import read_safetensors, write_safetensors
 from staged.model.gpt2.config import GPT2_SIZES, GPT2Config
 from staged.model.gpt2.model import GPT2, initialise
 from staged.model.gpt2.weights import shapes
 from staged.model.sources.repositories import SUMS
 from staged.plans.shipped import find_plan
+from tests.conftest import put_json
+from tests.model.llamas import write_llama
 
 
 def truncate(folder: Path) -> None:
@@ -238,6 +240,28 @@ def test_every_hub_layout_gives_the_same_model(
         "config.json",
         "tokenizer.json",
     }
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_where_texts_end_is_part_of_a_model_of_another_family(
+    kind: str, tiny: Path, bpe: BPE, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    if kind == "gpt2":
+        shutil.copytree(tiny, folder)
+    else:
+        write_llama(folder, bpe)
+    put_json(folder / "generation_config.json", {"eos_token_id": 0})
+    own = {"generation_config.json"} if kind == "llama" else set()
+    assert model_files(folder).keys() == {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        *own,
+    }
+    assert files_beside_weights(folder).keys() == (
+        {"config.json", "tokenizer.json", *own} if own else set()
+    )
 
 
 class Harm:

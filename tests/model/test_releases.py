@@ -194,7 +194,9 @@ SERVER = "http://127.0.0.1:8000/v1"
 )
 def test_a_model_behind_a_server(given: str, name: str, url: str) -> None:
     assert parse_served(given) == Served(name, url)
-    with pytest.raises(CheckpointError, match=r"behind a server has no files.* study, survey make or"):
+    with pytest.raises(
+        CheckpointError, match=r"behind a server has no files.* study, survey make or"
+    ):
         model_folder(given)
     assert own_folder(given) is None
     assert not is_at_hand(given)

@@ -19,6 +19,7 @@ from staged.storage.json_files import read_json
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"
 TOKENIZERS = (("tokenizer.json",), ("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
+GENERATION = "generation_config.json"  # where a chat model has the ends of its answers
 BESIDE = (  # what a folder of any family may hold besides, for who prompts the model or samples it
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -28,7 +29,7 @@ BESIDE = (  # what a folder of any family may hold besides, for who prompts the 
     "tokenizer.model",
     "chat_template.jinja",
     "chat_template.json",
-    "generation_config.json",
+    GENERATION,
 )
 INSTEAD = {  # files that training programs leave → what to do with them
     "adapter_model.*": (
@@ -185,16 +186,40 @@ def tokenizer_files(folder: Path) -> list[Path]:
     )
 
 
+def is_gpt2(folder: Path) -> bool:
+    """Whether a folder's model is a GPT-2, as far as its shape says what it is.
+
+    Raises:
+        CheckpointError: as `read_shape`.
+    """
+    kind = config_file(folder).name == "config.json" and read_shape(folder).get("model_type")
+    return kind in (False, None, "gpt2")
+
+
 def model_files(folder: Path) -> dict[str, Path]:
-    """File name → path of all that determines a model: shape, weights, tokenizer.
+    """File name → path of all that determines a model: shape, weights, tokenizer, and of another
+    family than GPT-2 where its texts end.
 
     Raises:
         CheckpointError: the folder is not complete.
     """
-    return {
-        path.name: path
-        for path in (config_file(folder), *weight_files(folder), *tokenizer_files(folder))
-    }
+    paths = [config_file(folder), *weight_files(folder), *tokenizer_files(folder)]
+    if (folder / GENERATION).is_file() and not is_gpt2(folder):
+        paths.append(folder / GENERATION)
+    return {path.name: path for path in paths}
+
+
+def files_beside_weights(folder: Path) -> dict[str, Path]:
+    """`model_files` but the weights, which decide a text of another family than GPT-2 too: they say
+    where it ends; of a GPT-2, whose end is always the same, none.
+
+    Raises:
+        CheckpointError: the folder is not complete.
+    """
+    weights = weight_files(folder)
+    if is_gpt2(folder):
+        return {}
+    return {name: path for name, path in model_files(folder).items() if path not in weights}
 
 
 def as_stage_inputs(name: str, paths: list[Path]) -> dict[str, Path]:

@@ -27,8 +27,10 @@ def answer_columns(text: str, system: str, *, opened: bool = False) -> dict[str,
 
 
 def answer_apart(text: str, *, opened: bool = False) -> tuple[str, str]:
-    """A model's reasoning and its answer, each without white space before it. CLOSE ends a reasoning
-    that was opened, by the model's first word or by the prompt; elsewhere it is a word of the answer.
+    """A model's reasoning and its answer, each without white space before it.
+
+    CLOSE ends a reasoning that the model's first word or the prompt opened; elsewhere it is a part
+    of the answer.
 
     Args:
         text: all that it wrote.

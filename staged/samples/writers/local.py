@@ -11,7 +11,7 @@ from typing import Any
 from staged.errors import SamplingError
 from staged.model.causal import TextTokenizer
 from staged.model.checkpoints import model_folder
-from staged.model.formats.layouts import weight_files
+from staged.model.formats.layouts import files_beside_weights, weight_files
 from staged.samples.chat.answers import AnswerStream
 from staged.samples.chat.template import ChatPrompts
 from staged.samples.decoders import load_decoder, path_taken
@@ -73,14 +73,19 @@ class LocalWriter(ABC):
         settings = self.settings
         models = [name for name in (settings.model, settings.draft) if name]
         template = {"template": self.chat.source} if self.chat else {}
-        return template | {
-            "ahead": AHEAD if settings.draft else 0,
-            "weights": {
-                name: [sha256_file(path) for path in weight_files(model_folder(name))]
-                for name in models
-            },
-            "computed_by": path_taken(settings.model, settings.precision, settings.device),
-        }
+        beside = {name: sums for name in models if (sums := _sums_beside_weights(name))}
+        return (
+            template
+            | ({"beside": beside} if beside else {})
+            | {
+                "ahead": AHEAD if settings.draft else 0,
+                "weights": {
+                    name: [sha256_file(path) for path in weight_files(model_folder(name))]
+                    for name in models
+                },
+                "computed_by": path_taken(settings.model, settings.precision, settings.device),
+            }
+        )
 
     def _rows(self, first: int, watch: Watch | None = None) -> list[Row]:
         ids = range(first, min(first + self.settings.block, self.settings.count))
@@ -151,6 +156,12 @@ class DraftedWriter(LocalWriter):
             watch=watch,
         )
         return [draft.generated for draft in drafted]
+
+
+def _sums_beside_weights(model: str) -> dict[str, str]:
+    """File → SHA-256 of what decides a model's texts beside its weights."""
+    files = files_beside_weights(model_folder(model))
+    return {name: sha256_file(path) for name, path in files.items()}
 
 
 def open_local(settings: SampleSettings) -> LocalWriter:

@@ -41,7 +41,9 @@ def test_refusals_are_told_by_the_answer_not_by_the_reasoning() -> None:
     assert not answer_columns(f"<think>{refusal}</think>Well.", "")["refused"]
 
 
-PIECES = st.lists(st.sampled_from(["<", "think", ">", "<think>", "</think>", "a", " ", "\n", "river", "🎈"]))
+PIECES = st.lists(
+    st.sampled_from(["<", "think", ">", "<think>", "</think>", "a", " ", "\n", "river", "🎈"])
+)
 
 
 @given(PIECES, st.booleans())

@@ -116,18 +116,51 @@ def always(folder: Path, token: int) -> Path:
     return folder
 
 
+def without_special(folder: Path) -> Path:
+    """Let the last mark be no special token."""
+    stored = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    stored["added_tokens"][-1]["special"] = False
+    put_json(folder / "tokenizer.json", stored)
+    return folder
+
+
 @pytest.mark.parametrize("special", [True, False])
 def test_the_end_of_a_turn_ends_the_answer(bpe: BPE, tmp_path: Path, special: bool) -> None:
     """Where the tokenizer calls it special, and where only the generation's settings know it."""
     end = bpe.n_vocab + 1
     folder = always(write_chat_model(tmp_path, bpe), end)
     if not special:
-        stored = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        stored["added_tokens"][-1]["special"] = False
-        put_json(folder / "tokenizer.json", stored)
+        without_special(folder)
         put_json(folder / "generation_config.json", {"eos_token_id": [bpe.end_of_text, end]})
     rows = list(sample(wanted(folder)))
     assert {(row["text"], row["reason"], row["length"]) for row in rows} == {("", "end", 0)}
+
+
+def test_another_end_of_answers_makes_them_again(bpe: BPE, tmp_path: Path) -> None:
+    end = bpe.n_vocab + 1
+    folder = without_special(always(write_chat_model(tmp_path / "model", bpe), end))
+    for ends, reason in (([bpe.end_of_text], "length"), ([bpe.end_of_text, end], "end")):
+        put_json(folder / "generation_config.json", {"eos_token_id": ends})
+        keep_folder(tmp_path / "stage", wanted(folder), progress=silent)
+        rows = read_samples(tmp_path / "stage" / FILE)
+        assert {row["reason"] for row in rows} == {reason}
+
+
+def test_another_end_of_answers_leaves_no_piece(bpe: BPE, tmp_path: Path) -> None:
+    class InterruptError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        raise InterruptError
+
+    end = bpe.n_vocab + 1
+    folder = without_special(always(write_chat_model(tmp_path / "model", bpe), end))
+    put_json(folder / "generation_config.json", {"eos_token_id": bpe.end_of_text})
+    with pytest.raises(InterruptError):
+        write_samples(tmp_path / "s.jsonl", wanted(folder), progress=stop)
+    put_json(folder / "generation_config.json", {"eos_token_id": end})
+    write_samples(tmp_path / "s.jsonl", wanted(folder))
+    assert {row["reason"] for row in read_samples(tmp_path / "s.jsonl")} == {"end"}
 
 
 def test_continued_it_ends_with_the_same_bytes(chatty: Path, tmp_path: Path) -> None:
