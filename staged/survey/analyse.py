@@ -23,6 +23,7 @@ from scipy import stats
 
 from staged.errors import CorpusError
 from staged.files.sheets import numbered_rows, row_of, whole_number
+from staged.model.sources.served import model_identity
 from staged.records import count_words
 from staged.stats.comparing import (
     Floats,
@@ -201,7 +202,7 @@ def _index(ratings_ts: Floats) -> float:
 def _model(model: str, read: _Read, means: Mapping[str, float], seed: int) -> ModelIndex:
     """Args: means: sheet → the person's mean of this model's texts."""
     sheets, values_k = read.rated[model], np.array(list(means.values()))
-    low, high = _interval(values_k, seed, model)
+    low, high = _interval(values_k, seed, model_identity(model))
     scales = np.mean([ratings.mean(axis=0) for ratings in sheets.values()], axis=0)
     return ModelIndex(
         model,
@@ -249,8 +250,9 @@ def _difference(
     if not sheets:
         return Difference(a, b, None, None, None, 0, 1.0), math.inf
     values_k = np.array([means[a][sheet] - means[b][sheet] for sheet in sheets])
-    low, high = _interval(values_k, seed, a, b)
-    p = sign_flips(values_k, PERMUTATIONS, stream(seed, "survey", "signs", a, b))
+    drawn_by = model_identity(a), model_identity(b)
+    low, high = _interval(values_k, seed, *drawn_by)
+    p = sign_flips(values_k, PERMUTATIONS, stream(seed, "survey", "signs", *drawn_by))
     error = float(values_k.std(ddof=1)) / math.sqrt(len(sheets)) if len(sheets) > 1 else math.inf
     return Difference(a, b, float(values_k.mean()), low, high, len(sheets), p), error
 

@@ -24,16 +24,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from staged.errors import ArtifactError, PlanError
 from staged.files.sheets import words_digest, write_sheet_file
 from staged.model.sources.releases import folder_name
+from staged.model.sources.served import model_identity, parse_served
 from staged.pages.figures import counted
 from staged.progress import Progress, shifted, silent
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import FILE, check_at_hand, keep_folder
-from staged.samples.writers.contract import precision_and_device
+from staged.samples.writers.contract import COMPUTING, precision_and_device
 from staged.storage.digests import digest
 from staged.storage.gate import check_replaceable, start_ledger
 from staged.storage.records import to_json, write_record
@@ -89,13 +91,13 @@ def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent
     asked = Asked(**asdict(settings), sentences_sha256=sentences)
     with disk_errors(out), locked(out):
         if (out / KEY).is_file():
-            if read_key(out).settings != asked:
+            if _deciding(read_key(out).settings) != _deciding(asked):
                 raise ArtifactError(
                     f"{out}: holds a questionnaire of other settings; choose another folder for a"
                     " new one"
                 )
             return settings.sheets
-        start_ledger(out, KIND, of=digest([json.dumps(to_json(asked), sort_keys=True)]))
+        start_ledger(out, KIND, of=digest([json.dumps(_deciding(asked), sort_keys=True)]))
         for place in (
             out / KEY,
             *chain(*(_sheet_files(settings, out, 1 + i) for i in range(settings.sheets))),
@@ -104,6 +106,14 @@ def make_survey(settings: SurveySettings, out: Path, progress: Progress = silent
         texts = _generated(settings, slots, out, progress)
         _write(settings, slots, texts, asked, out)
     return settings.sheets
+
+
+def _deciding(asked: Asked) -> dict[str, Any]:
+    """What of a questionnaire's settings decides its texts, in JSON values; see
+    `SampleSettings.deciding`.
+    """
+    fixed = dict.fromkeys(COMPUTING, "") if all(map(parse_served, asked.models)) else {}
+    return to_json(asked) | fixed | {"models": list(map(model_identity, asked.models))}
 
 
 def _slots(settings: SurveySettings, openings: Sequence[str]) -> list[_Slot]:
@@ -172,13 +182,14 @@ def _continued(
         method=method(settings.method),
         count=len(sentences),
         length=settings.length,
-        seed=derive(settings.seed, "survey", model, *again),
+        seed=derive(settings.seed, "survey", model_identity(model), *again),
         prompts=tuple(sentences),
         batch=settings.batch,
         precision=precision,
         device=device,
     )
-    folder = out / "samples" / f"{folder_name(model)}{'' if number == 1 else f'~{number}'}"
+    name = folder_name(model_identity(model))
+    folder = out / "samples" / f"{name}{'' if number == 1 else f'~{number}'}"
     keep_folder(folder, wanted, progress=progress)
     return [row["text"] for row in read_samples(folder / FILE)]
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from staged.errors import PlanError
+from staged.model.sources.served import model_identity
 from staged.settings import LARGEST
 
 __all__ = ["HEADER", "KIND", "OWN_WORDS", "SCALES", "SurveySettings"]
@@ -47,7 +48,7 @@ class SurveySettings:
     def __post_init__(self) -> None:
         if not self.models:
             raise PlanError("survey: give at least one model")
-        for name, count in Counter(self.models).items():
+        for name, count in Counter(map(model_identity, self.models)).items():
             if count > 1:
                 raise PlanError(
                     f"survey: {name} is given twice; a comparison needs two different models"

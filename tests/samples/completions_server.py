@@ -114,6 +114,12 @@ class CompletionsServer:
         threading.Thread(target=self.listener.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
+    def move(self) -> CompletionsServer:
+        """Listen on another port."""
+        self.stop()
+        self.port = 0
+        return self.start()
+
     def stop(self) -> None:
         """No longer listen."""
         listener, self.listener = self.listener, None

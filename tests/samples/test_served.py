@@ -66,10 +66,9 @@ def test_it_writes_what_the_model_writes_here(
     assert without(rows) == without(here)
     assert list(rows[0]) == SCHEMA.names
     assert {row["semantics"] for row in rows} == {"server"}
-    assert {row["model"] for row in rows} == {completions_server.model}
+    assert {row["model"] for row in rows} == {"openai:tiny"}
     assert name == "greedy" or "stop" in {row["reason"] for row in rows}
-    host = f"127.0.0.1:{completions_server.port}"
-    assert path == f"openai completions at {host}, model tiny"
+    assert path == "openai completions, model tiny"
     assert done == [(i, 10) for i in range(1, 11)]
     assert [file.name for file in tmp_path.iterdir()] == ["s.jsonl"]
     assert Sample.of(rows[0]).text == rows[0]["text"]
@@ -206,6 +205,23 @@ def test_a_server_that_dies_and_comes_back_is_asked_nothing_twice(
         assert len(kept) == sum(completions_server.answered.values()) >= answers
         completions_server.start()
     write_samples(broken, wanted(completions_server.model))
+    assert broken.read_bytes() == whole.read_bytes()
+    assert sorted(completions_server.answered.values()) == [1] * 10
+
+
+def test_a_server_that_comes_back_elsewhere_is_asked_nothing_twice(
+    completions_server: CompletionsServer, tmp_path: Path
+) -> None:
+    whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
+    write_samples(whole, wanted(completions_server.model))
+    completions_server.answered.clear()
+    completions_server.dies_after, before = 3, completions_server.model
+    with pytest.raises(SamplingError, match="cannot be reached"):
+        write_samples(broken, wanted(before))
+    completions_server.move()
+    assert completions_server.model != before
+    # how many at once, and how a model here would compute, decides nothing
+    write_samples(broken, wanted(completions_server.model, batch=1, device="cuda"))
     assert broken.read_bytes() == whole.read_bytes()
     assert sorted(completions_server.answered.values()) == [1] * 10
 

@@ -32,9 +32,14 @@ class Served:
         return urlsplit(self.url).netloc
 
     @property
+    def identity(self) -> str:
+        """What it is, wherever it is asked: this determines its texts, and the URL does not."""
+        return f"{BUCKET}{self.name}"
+
+    @property
     def computed_by(self) -> str:
         """What made its texts, in words, as records have it."""
-        return f"openai completions at {self.host}, model {self.name}"
+        return f"openai completions, model {self.name}"
 
 
 def parse_served(given: str) -> Served | None:
@@ -55,6 +60,17 @@ def parse_served(given: str) -> Served | None:
     if fault := _fault(url):
         raise _malformed(name, fault)
     return Served(name, url)
+
+
+def model_identity(given: str) -> str:
+    """What of a model's name determines its texts: of one behind a server `openai:NAME`, without
+    the place where it is asked; any other name as it is.
+
+    Raises:
+        CheckpointError: as `parse_served`.
+    """
+    served = parse_served(given)
+    return served.identity if served else given
 
 
 def _fault(url: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from staged.errors import PlanError, SamplingError
 from staged.model.gpt2.packed import PRECISIONS
-from staged.model.sources.served import parse_served
+from staged.model.sources.served import model_identity, parse_served
 from staged.samples.chat.answers import answer_columns
 from staged.samples.engine import CONTEXTS
 from staged.samples.methods import Method
@@ -35,7 +35,7 @@ class SampleSettings:
         per_prompt: neighbouring samples that share a prompt: sample i continues prompt i //
             per_prompt, modulo their number.
         batch: samples computed at once, without a draft; part of what determines the bytes in bf16.
-            Of a server so many are asked at once, up to a limit.
+            Of a server so many are asked at once, up to a limit, which determines nothing.
         draft: a smaller model of the same tokenizer that proposes tokens for `model` to judge
             (speculative decoding, exact); empty is off. Samples then run one by one.
         precision: `fp32`, `bf16` or `int8`; empty takes bf16 where the processor has it. A server
@@ -110,11 +110,15 @@ class SampleSettings:
         return self.prompts[i // self.per_prompt % len(self.prompts)] if self.prompts else ""
 
     def deciding(self) -> dict[str, Any]:
-        """What of this decides the bytes of samples, in JSON values. A chat's part only where there
-        is one, so that what was begun before there were chats goes on.
+        """What of this decides the bytes of samples, in JSON values: of a server neither where it
+        is asked nor how a model here would compute. A chat's part only where there is one, so that
+        what was begun before there were chats goes on.
         """
         left_out = () if self.chat else ("chat", "system")
-        return {name: value for name, value in asdict(self).items() if name not in left_out}
+        if parse_served(self.model):
+            left_out = (*left_out, *COMPUTING)
+        known = asdict(self) | {"model": model_identity(self.model)}
+        return {name: value for name, value in known.items() if name not in left_out}
 
     def row(
         self,
@@ -139,7 +143,7 @@ class SampleSettings:
             "ended": reason == "end",
             "length": length,
             "text": text,
-            "model": self.model,
+            "model": model_identity(self.model),
             "method": self.method.name,
             "prompt": self.prompt(i),
             "seed": self.seed,
@@ -155,6 +159,7 @@ class SampleSettings:
         return row | answer_columns(text, self.system, opened=opened) if self.chat else row
 
 
+COMPUTING = ("batch", "precision", "device")  # how a model here computes
 NUMBERS = {
     "count": "the number of samples",
     "per_prompt": "the number of samples a prompt",

@@ -71,11 +71,7 @@ class ServedWriter:
         return row
 
     def facts(self) -> dict[str, Any]:
-        served = self.route.served
-        return {
-            "served": {"name": served.name, "url": served.url},
-            "computed_by": served.computed_by,
-        }
+        return {"computed_by": self.route.served.computed_by}
 
     def _row(self, i: int, answer: Any) -> Row:
         choice = answer.choices[0]

@@ -68,7 +68,7 @@ def compare_groups(probed: Probed, asked: Asked, measures: Sequence[str]) -> lis
     moments = {place: _moments(probed, place, asked.settings) for place in probed.values}
     rows = []
     for place, other in _pairs(asked):
-        rng = stream(asked.settings.seed, "bias", "groups", probed.model, *place, other[2])
+        rng = stream(asked.settings.seed, "bias", "groups", probed.identity, *place, other[2])
         x, y = probed.values[place], probed.values[other]
         tested = _average(
             [
@@ -173,14 +173,14 @@ def _moments(probed: Probed, place: Place, settings: BiasSettings) -> Moments:
     """Resampled moments of a group, averaged over templates: resampling never moves a completion to
     another prompt.
     """
-    rng = _stream(settings, probed.model, place)
+    rng = _stream(settings, probed.identity, place)
     parts = [resampled_moments(x_nM, settings.resamples, rng) for x_nM in probed.values[place]]
     variances = [np.clip(part.square - part.mean**2, 0, None) for part in parts]
     return Moments(np.mean([part.mean for part in parts], axis=0), np.mean(variances, axis=0))
 
 
 def _between(a: Probed, b: Probed, place: Place, settings: BiasSettings) -> Difference:
-    rng = stream(settings.seed, "bias", "models", a.model, b.model, *place)
+    rng = stream(settings.seed, "bias", "models", a.identity, b.identity, *place)
     prompts = zip(a.values[place], b.values[place], strict=True)
     return _average([permuted_difference(x, y, settings.permutations, rng) for x, y in prompts])
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from staged.model.causal import CausalLM, load_causal
 from staged.model.sources.releases import folder_name
-from staged.model.sources.served import parse_served
+from staged.model.sources.served import model_identity, parse_served
 from staged.progress import Progress, shifted, silent
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
@@ -58,6 +58,11 @@ class Probed:
     occupations: dict[Place, list[str]]
     pairs: Floats | None = None
     triples: Floats | None = None
+
+    @property
+    def identity(self) -> str:
+        """By which random numbers are drawn for it."""
+        return model_identity(self.model)
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def sample_settings(
         method=method(settings.method),
         count=len(listed) * settings.per_prompt,
         length=settings.length,
-        seed=derive(settings.seed, "bias", model, template_set),
+        seed=derive(settings.seed, "bias", model_identity(model), template_set),
         prompts=tuple(prompt.text for prompt in listed),
         per_prompt=settings.per_prompt,
         batch=settings.batch,
@@ -133,7 +138,7 @@ def sample_settings(
 
 def samples_folder(out: Path, model: str, template_set: str) -> Path:
     """Where a model's completions of one set stand."""
-    return out / "samples" / folder_name(model) / folder_name(template_set)
+    return out / "samples" / folder_name(model_identity(model)) / folder_name(template_set)
 
 
 def answers(model: str, asked: Asked, out: Path, measures: Sequence[Measure]) -> Probed:

@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from staged.errors import PlanError
-from staged.model.sources.served import parse_served
+from staged.model.sources.served import model_identity, parse_served
 from staged.progress import Progress, shifted, silent
 from staged.samples.methods import method
 from staged.samples.sample_stage import check_at_hand
@@ -92,9 +92,10 @@ def probe_models(
     """
     if not models:
         raise PlanError("bias: give at least one model")
-    for name, count in Counter(models).items():
+    for name, count in Counter(map(model_identity, models)).items():
         if count > 1:
             raise PlanError(f"bias: {name} is given twice; a comparison needs two different models")
+    for name in models:
         check_at_hand(name)
     work = [asked.work(model) for model in models]
     with disk_errors(out):

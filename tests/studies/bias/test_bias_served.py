@@ -25,13 +25,13 @@ def test_beside_a_model_that_is_here(
 ) -> None:
     served, here, out = completions_server.model, str(tiny), tmp_path / "out"
     files = ("--terms", str(terms_file(tmp_path)), "--crows-pairs", str(crows_pairs_file(tmp_path)))
-    asked = ["bias", served, here, *FEW, *files, "--out", str(out)]
+    rest = [here, *FEW, *files, "--out", str(out)]
     completions_server.dies_after = 30
-    broken = CliRunner().invoke(app, asked)
+    broken = CliRunner().invoke(app, ["bias", served, *rest])
     assert isinstance(broken.exception, SamplingError)
     assert not (out / "bias.json").exists()
-    completions_server.start()
-    done = CliRunner().invoke(app, asked)
+    served = completions_server.move().model
+    done = CliRunner().invoke(app, ["bias", served, *rest])
     assert done.exit_code == 0, done.output
     assert set(completions_server.answered.values()) == {1}
     result = read_record(out / "bias.json", BiasResult)
@@ -52,10 +52,10 @@ def test_beside_a_model_that_is_here(
     assert not any("openai" in name for name in folders)
     manifests = [path.read_text() for path in out.glob("samples/openai*/*/manifest.json")]
     assert len(manifests) == 2
-    assert all(
-        json.loads(text)["settings"]["computed_in"].startswith("openai completions at 127.0.0.1:")
-        for text in manifests
-    )
+    assert {json.loads(text)["settings"]["computed_in"] for text in manifests} == {
+        "openai completions, model tiny"
+    }
+    assert not any("127.0.0.1" in text for text in manifests)
 
 
 def test_alone(completions_server: CompletionsServer, tmp_path: Path) -> None:
