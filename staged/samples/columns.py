@@ -52,7 +52,8 @@ class Sample:
         text: what was written, without the prompt.
         method: how tokens were drawn, by name; `temperature`, `top_k`, `top_p` and `semantics` are
             its parts, `top_p` this sample's own where it is drawn from a range. The semantics of a
-            server's sample are `server`: its own.
+            server's sample are `server`: its own; `server, plain` where it does not let its own
+            defaults be switched off either.
         reason: why it ends: `end`, `length`, `stop` or `context`, or a server's own word; `stopped`
             the string that it stopped at, where that is known.
         slides: how often the context's window moved.

@@ -58,6 +58,8 @@ class CompletionsServer:
         key: that it wants; empty wants none.
         refuses_empty: prompts.
         refuses_off: values that only switch its defaults off.
+        refuses_switch: that of a chat's reasoning.
+        refusing: requests that get 400 first, for no reason.
         tells_stop: which stop string it met, as vLLM does.
         shows_stop: in the text, as TGI does.
         counts: tokens.
@@ -75,6 +77,8 @@ class CompletionsServer:
     key: str = ""
     refuses_empty: bool = False
     refuses_off: bool = False
+    refuses_switch: bool = False
+    refusing: int = 0
     tells_stop: bool = True
     shows_stop: bool = False
     counts: bool = True
@@ -186,6 +190,11 @@ class CompletionsServer:
             raise RefusedError(400, "prompt is empty")
         if self.refuses_off and any(body.get(name) == value for name, value in OFF.items()):
             raise RefusedError(422, "`top_p` must be > 0.0 and < 1.0")
+        if self.refuses_switch and "chat_template_kwargs" in body:
+            raise RefusedError(400, "unknown parameter chat_template_kwargs")
+        if self.refusing:
+            self.refusing -= 1
+            raise RefusedError(400, "out of sorts")
         if self.answer is not None:
             return self.answer
         if path == "/v1/completions":

@@ -100,11 +100,34 @@ def test_a_server_that_refuses_to_switch_its_defaults_off(
     completions_server: CompletionsServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     completions_server.refuses_off = True
-    rows = list(sample(wanted(completions_server.model, method=method("temperature-1"), batch=1)))
-    assert len(rows) == 10
-    assert len(completions_server.asked) == 11
+    rows = list(sample(wanted(completions_server.model, method=method("temperature-1"))))
+    assert [row["semantics"] for row in rows] == ["server, plain"] * 10
+    assert len(completions_server.asked) == 11  # the first one twice, before all others
     assert not {"top_p", "top_k", "min_p"} & set(completions_server.asked[-1])
     assert "its own defaults were at work" in caplog.text
+
+
+def test_a_refusal_later_on_switches_nothing(
+    completions_server: CompletionsServer, tmp_path: Path
+) -> None:
+    def trouble(done: int, _: int) -> None:
+        completions_server.refusing = done == 3
+
+    asked = wanted(completions_server.model, batch=1)
+    with pytest.raises(SamplingError, match="answers 400; out of sorts"):
+        write_samples(tmp_path / "s.jsonl", asked, progress=trouble)
+    write_samples(tmp_path / "s.jsonl", asked)
+    assert {row["semantics"] for row in read_samples(tmp_path / "s.jsonl")} == {"server"}
+    assert all(body["top_k"] == -1 for body in completions_server.asked)
+
+
+def test_where_the_first_request_fails_no_other_is_sent(
+    completions_server: CompletionsServer,
+) -> None:
+    completions_server.failing = 99
+    with pytest.raises(SamplingError, match="answers 500"):
+        list(sample(wanted(completions_server.model, batch=10)))
+    assert len(completions_server.asked) == 4
 
 
 def test_what_is_not_promised_is_said(

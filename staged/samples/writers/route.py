@@ -28,6 +28,10 @@ Prompt = str | list[dict[str, str]]
 COUNT = "x-stainless-retry-count"  # of a request: how many went before it, as the library says
 
 
+class RefusedError(SamplingError):
+    """A server that finds a request wrong, for a parameter or for anything else."""
+
+
 class Route:
     """An open connection to a server's completions routes; threads may share it.
 
@@ -37,7 +41,7 @@ class Route:
     """
 
     def __init__(self, served: Served) -> None:
-        self.served, self.is_bare = served, False
+        self.served = served
         self.openai, self.key = library(served), _key()
         self.client = self.openai.OpenAI(
             api_key=self.key,
@@ -58,30 +62,20 @@ class Route:
     ) -> None:
         self.client.close()
 
-    def complete(self, prompt: Prompt, asked: Mapping[str, Any], off: Mapping[str, Any]) -> Any:
+    def complete(self, prompt: Prompt, parameters: Mapping[str, Any]) -> Any:
         """The server's answer about one prompt, with one choice at least, whose text is a string.
 
         Args:
             prompt: a text to continue, or a chat's messages to answer.
-            asked: parameters that the text depends on.
-            off: those that only switch a server's own defaults off. One that refuses such a value
-                is asked without them, then and later, and `is_bare` says so.
 
         Raises:
+            RefusedError: it finds the request wrong.
             SamplingError: no answer, or not such a one; the sentence names server and status.
         """
-        if not self.is_bare:
-            try:
-                return self._asked(prompt, {**asked, **off})
-            except self.openai.APIStatusError as error:
-                if error.status_code not in REFUSALS:
-                    raise self._refusal(error, prompt) from None
         try:
-            answer = self._asked(prompt, asked)
+            return self._asked(prompt, parameters)
         except self.openai.APIStatusError as error:
             raise self._refusal(error, prompt) from None
-        self.is_bare = True
-        return answer
 
     def _asked(self, prompt: Prompt, parameters: Mapping[str, Any]) -> Any:
         """Raises APIStatusError where the server refuses; all else is a SamplingError."""
@@ -123,7 +117,8 @@ class Route:
             wait = error.response.headers.get("retry-after")
             asks = f"it asks to wait {wait} s" if wait else "wait"
             advice += f"; {asks}, or set --requests-per-minute or {PACE}"
-        return self.fault("; ".join(filter(None, (f"answers {status}", said, advice))))
+        kind = RefusedError if status in REFUSALS else SamplingError
+        return self.fault("; ".join(filter(None, (f"answers {status}", said, advice))), kind)
 
     def _said(self, error: Any) -> str:
         """What the server says of it, never with the key."""
@@ -132,8 +127,8 @@ class Route:
         safe = said if self.key == NO_KEY else said.replace(self.key, "…")
         return first_line(safe)[:SHOWN] if safe else ""
 
-    def fault(self, what: str) -> SamplingError:
-        return SamplingError(f"the server at {self.served.host} {what}")
+    def fault(self, what: str, kind: type[SamplingError] = SamplingError) -> SamplingError:
+        return kind(f"the server at {self.served.host} {what}")
 
 
 def _http_client(pace: Pace) -> Any:

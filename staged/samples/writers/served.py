@@ -3,7 +3,7 @@
 One sample is one request, so that its seed, its top-p, its number of tokens and its end are its
 own, and what was answered is never asked again. What a server does with them is its own matter: it
 promises neither the same text for the same seed nor an exact top-p, and its rows say `server` under
-`semantics`.
+`semantics`, or `server, plain` where it would not switch its own defaults off.
 """
 
 from __future__ import annotations
@@ -21,22 +21,25 @@ from staged.notes import note
 from staged.samples.chat.template import REASONING
 from staged.samples.stops import cut_at
 from staged.samples.writers.contract import Row, SampleSettings
+from staged.samples.writers.defaults import Agreement, Off
 from staged.samples.writers.route import STRANGE, Prompt, Route, text_of
 from staged.streams import derive, uniforms
 
 AT_ONCE = 16  # requests at the same time: a small server's few places stay full
 SEEDS = 2**31  # llama.cpp takes 32 bits, of which the highest number means a random seed
 # without these the defaults of a server, or of its model, would be at work
-OFF = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+OFF: dict[str, Any] = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 SEMANTICS = "server"  # whose reading of top-p it is
+PLAIN = "server, plain"  # and with its own defaults at work where the method is silent
 PROMISE = (
     "a server promises neither the same text for the same seed nor an exact top-p: what it answered"
     " is kept, and made again it may differ"
 )
 BARE = (
     "it refused to switch top-k, top-p, min-p and repetition penalty off, so its own defaults were"
-    " at work where the method does not set them"
+    " at work where the method does not set them: their rows say 'server, plain'"
 )
+REASONS = "it refused to switch reasoning off"
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,18 @@ class ServedWriter:
 
     settings: SampleSettings
     route: Route
+    agreement: Agreement
 
     @property
     def at_once(self) -> int:
         return min(self.settings.batch, AT_ONCE)
 
     def block(self, first: int) -> list[Row]:
-        asked = parameters(self.settings, first)
-        off: dict[str, Any] = {name: value for name, value in OFF.items() if name not in asked}
-        if self.settings.chat:
-            off |= {"chat_template_kwargs": dict.fromkeys(REASONING, False)}
-        answer = self.route.complete(self._prompt(first), asked, off)
-        return [self._row(first, answer)]
+        prompt, asked = self._prompt(first), parameters(self.settings, first)
+        answer, off = self.agreement.ask(
+            lambda off: self.route.complete(prompt, switched_off(off) | asked)
+        )
+        return [self._row(first, answer) | {"semantics": SEMANTICS if off.sampling else PLAIN}]
 
     def _prompt(self, i: int) -> Prompt:
         """What sample i is asked for: the text to continue, or the messages to answer."""
@@ -93,7 +96,20 @@ class ServedWriter:
         )
         if self.settings.chat and (reasoning := _reasoning(choice)):
             row |= {"reasoning": reasoning}
-        return row | {"semantics": SEMANTICS}
+        return row
+
+    def promises(self) -> str:
+        """What is not promised, and what was not even asked for."""
+        off = self.agreement.off
+        plain = off is not None and not off.sampling
+        reasons = off is not None and self.settings.chat and not off.reasoning
+        return "; ".join([PROMISE, *[BARE] * plain, *[REASONS] * reasons])
+
+
+def switched_off(off: Off) -> dict[str, Any]:
+    """The parameters that only switch a server's own defaults off."""
+    reasoning = {"chat_template_kwargs": dict.fromkeys(REASONING, False)} if off.reasoning else {}
+    return (OFF if off.sampling else {}) | reasoning
 
 
 def parameters(settings: SampleSettings, i: int) -> dict[str, Any]:
@@ -151,8 +167,9 @@ def open_served(settings: SampleSettings, served: Served) -> Iterator[ServedWrit
     """
     check_carried(settings)
     with Route(served) as route:
-        yield ServedWriter(settings, route)
-        note(f"{settings.model}: {PROMISE}{f'; {BARE}' if route.is_bare else ''}")
+        writer = ServedWriter(settings, route, Agreement(chat=settings.chat))
+        yield writer
+        note(f"{settings.model}: {writer.promises()}")
 
 
 def check_carried(settings: SampleSettings) -> None:

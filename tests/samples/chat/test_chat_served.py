@@ -78,11 +78,28 @@ def test_reasoning_apart_and_reasoning_within(chatty: Path, server: CompletionsS
 
 
 def test_a_server_that_knows_no_switch_for_reasoning(
-    chatty: Path, server: CompletionsServer
+    chatty: Path, server: CompletionsServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.refuses_off = True
-    assert len(list(sample(wanted(chatty, model=server.model, precision="")))) == 8
+    server.refuses_switch = True
+    rows = list(sample(wanted(chatty, model=server.model, precision="")))
+    assert {row["semantics"] for row in rows} == {"server"}
+    assert len(rows) == 8
+    assert len(server.asked) == 9
     assert "chat_template_kwargs" not in server.asked[-1]
+    assert server.asked[-1]["top_k"] == -1
+    assert "it refused to switch reasoning off" in caplog.text
+    assert "its own defaults" not in caplog.text
+
+
+@pytest.mark.parametrize("refuses_switch", [True, False])
+def test_a_server_that_samples_by_itself(
+    chatty: Path, server: CompletionsServer, refuses_switch: bool
+) -> None:
+    server.refuses_off, server.refuses_switch = True, refuses_switch
+    rows = list(sample(wanted(chatty, model=server.model, precision="")))
+    assert {row["semantics"] for row in rows} == {"server, plain"}
+    assert ("chat_template_kwargs" in server.asked[-1]) != refuses_switch
+    assert "top_k" not in server.asked[-1]
 
 
 def test_spoken_and_from_the_command(chatty: Path, server: CompletionsServer) -> None:
