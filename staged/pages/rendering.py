@@ -13,6 +13,7 @@ from staged.pages.figures import estimate, percent
 __all__ = ["environment", "is_web_address", "unbroken"]
 
 HYPHENATED = re.compile(r"([\w.@]+(?:-[\w.@]+)+)")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 LONGEST = 40  # characters of a name that a narrow page has room for
 
 
@@ -35,6 +36,7 @@ def environment(room: str, *, html: bool = True) -> Environment:
     templates.filters["pct"] = lambda value: f"{100 * value:.1f}"
     templates.filters["percent"] = lambda row, what: percent(*estimate(row, what), unit="%")
     templates.filters["unbroken"] = unbroken
+    templates.filters["shown"] = shown
     templates.tests["web_address"] = is_web_address
     templates.filters["pvalue"] = lambda value: "<0.0001" if value < 1e-4 else f"{value:.4f}"
     return templates
@@ -52,6 +54,13 @@ def unbroken(text: str) -> Markup:
         else escape(part)
         for number, part in enumerate(parts)
     )
+
+
+def shown(text: str) -> str:
+    """A text whose control characters, which no page may hold, are U+FFFD; a model of bytes writes
+    such.
+    """
+    return CONTROL.sub("\ufffd", text)
 
 
 def is_web_address(url: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from staged.errors import PlanError
+from staged.model.checkpoints import is_at_hand
+from staged.model.sources.releases import released
 from staged.model.sources.served import parse_served
 from staged.notes import note
 from staged.pipeline.stage import Inputs, Stage
@@ -149,6 +151,17 @@ def study_stages(settings: StudySettings) -> StudyStages:
     return StudyStages(settings, corpus, samples, detectors, scores)
 
 
+def _check_given(model: str, name: str, given: GivenTexts) -> None:
+    """Where there are samples, a model that they lack is one that can write."""
+    can_write = parse_served(model) or is_at_hand(model) or released(model) or "/" in model
+    if given.kinds and not can_write:
+        held = ", ".join(f"{held} by {how}" for held, how in list(given.kinds)[:6])
+        raise PlanError(
+            f"study: the samples hold no texts of {short_name(model)} by {name}, and no model of"
+            f" that name is here; they hold {held}"
+        )
+
+
 def _note_unused(settings: StudySettings, given: GivenTexts) -> None:
     used = {
         file
@@ -188,6 +201,7 @@ def _samples(
             corpus=corpus,
             all_given=given,
         )
+    _check_given(model, name, given)
     method(name)  # the plan's, not the samples'
     prompts = settings.prompts_for(model, corpus.opening_words)
     is_served = parse_served(model) is not None

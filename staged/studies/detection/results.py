@@ -139,6 +139,12 @@ class RecordedStudy:
         return RecordedCorpus(said["samples"], title, licence, url)
 
     @property
+    def chat(self) -> dict[str, Any] | None:
+        """How instruct models were asked: `tasks`, `system` and `models`."""
+        chat: dict[str, Any] | None = self.others.get("chat")
+        return chat
+
+    @property
     def opening_words(self) -> int:
         """Of human passages, which models continue; 0 where they begin by themselves."""
         return int(self.others.get("opening_words") or 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from staged.progress import Progress
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
 from staged.storage.records import read_record, write_record
-from staged.studies.generators.dealing import dealt
+from staged.studies.generators.dealing import Kind, dealt
 from staged.studies.generators.given_files import (
     GivenFile,
     GivenText,
@@ -85,9 +86,10 @@ class GivenSamples(MachineTexts):
         return {f"given {file.name}": file.path for file in read}
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        texts = self._texts()
-        kept, left_out = _checked(texts, human_digests(inputs[self.corpus.name]))
-        for split, chosen in self._chosen(kept).items():
+        human = human_digests(inputs[self.corpus.name])
+        texts = self._texts(self.found)[self.model, self.method]
+        kept, left_out = _checked(texts, human)
+        for split, chosen in self._chosen(kept, human).items():
             rows = [{"id": number, "text": text.text} for number, text in enumerate(chosen)]
             write_table(folder / f"{split}.parquet", rows)
         checks = GivenChecks(
@@ -105,27 +107,25 @@ class GivenSamples(MachineTexts):
         """What was seen of them."""
         return read_record(inputs[self.name] / CHECKS, GivenChecks)
 
-    def _texts(self) -> list[GivenText]:
-        return [
-            text
-            for file in self.found
-            for model, method, text in rows_of(file)
-            if method == self.method and named_alike(self.given, model)
-        ]
+    def _texts(self, files: Sequence[GivenFile]) -> dict[Kind, list[GivenText]]:
+        """(model, method) → texts that files hold; its own by its own name."""
+        texts: dict[Kind, list[GivenText]] = defaultdict(list)
+        for file in files:
+            for model, method, text in rows_of(file):
+                name = self.model if named_alike(self.given, model) else model
+                texts[name, method].append(text)
+        return texts
 
-    def _chosen(self, texts: Sequence[GivenText]) -> dict[str, list[GivenText]]:
+    def _chosen(self, texts: Sequence[GivenText], human: set[str]) -> dict[str, list[GivenText]]:
         """As many texts a split as the plan asks for.
 
         Raises:
             PlanError: there are too few.
         """
-        undealt = (
-            ((model, method), text.group)
-            for file in self.all_given.undealt
-            for model, method, text in rows_of(file)
-            if not text.split and text.text.strip()
-        )
-        of_group = dealt(undealt, self.counts, seed=self.seed)
+        undealt = self._texts(self.all_given.undealt)
+        fit = {kind: _checked(rows, human)[0] for kind, rows in undealt.items()}
+        groups = ((kind, text.group) for kind, rows in fit.items() for text in rows)
+        of_group = dealt(groups, self.counts, seed=self.seed)
         splits: dict[str, list[GivenText]] = {split: [] for split in self.counts}
         for text in texts:
             split = text.split or of_group[text.group]

@@ -19,7 +19,8 @@ from typing import Any
 
 from staged.errors import PlanError
 from staged.files.texts import ROWS, read_rows, row_text
-from staged.model.sources.releases import released
+from staged.model.sources.releases import BUCKET, released
+from staged.model.sources.served import parse_served
 from staged.notes import note
 from staged.studies.models import short_name
 
@@ -120,6 +121,8 @@ def read_given(place: str) -> GivenTexts:
             continue
         for kind in dict.fromkeys((model, method) for model, method, _ in rows_of(file)):
             kinds[kind].append(file)
+    if not kinds:
+        raise PlanError(f"samples {place!r}: its files hold no row; give some with texts")
     return GivenTexts({kind: tuple(files) for kind, files in kinds.items()})
 
 
@@ -195,11 +198,16 @@ def rows_of(file: GivenFile) -> Iterator[tuple[str, str, GivenText]]:
             raise PlanError(f"{where}: split {split!r}; known: {', '.join(SPLITS)}")
         text = whole.removeprefix(prompt) if begins else whole
         group = _string(row, "source") or prompt or f"{file.name}/{number}"
-        model = short_name(file.model or _string(row, "model") or file.path.stem)
+        model = _row_model(file.model or _string(row, "model") or file.path.stem)
         method = file.method or _string(row, "method") or UNKNOWN
         for key, value in (("model", model), ("method", method)):
             check_folder_name(value, f"{where}: {key}")
         yield model, method, GivenText(text.lstrip(), begins, group, split)
+
+
+def _row_model(model: str) -> str:
+    """What a study calls a row's model; a server's is `openai:NAME` in sample files."""
+    return short_name(model if parse_served(model) else model.removeprefix(BUCKET))
 
 
 def check_folder_name(name: str, where: str) -> None:

@@ -4,6 +4,7 @@ tasks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from staged.samples.prompts import check_prompts
 from staged.studies.texts import parted
 
 OPENING = "{opening}"
+PLACEHOLDER = re.compile(r"\{\w+\}")
 # of human passages, where a plan leaves it out and a model needs one: behind a server, which takes
 # no empty prompt, or for a task
 OPENING_WORDS = 8
@@ -36,6 +38,12 @@ class ChatSettings:
         if not self.tasks or not all(task.strip() for task in self.tasks):
             raise PlanError("study: chat.tasks must hold at least one task, and none that is empty")
         check_prompts((*self.tasks, self.system))
+        for task in self.tasks:
+            for placeholder in PLACEHOLDER.findall(task):
+                if placeholder != OPENING:
+                    raise PlanError(
+                        f"study: chat.tasks: {placeholder} is no placeholder; {OPENING} is"
+                    )
 
     @property
     def has_openings(self) -> bool:

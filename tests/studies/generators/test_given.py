@@ -119,7 +119,10 @@ def test_texts_of_one_prompt_stay_in_one_split(tmp_path: Path) -> None:
 
 def test_too_few_is_said_by_name(tmp_path: Path) -> None:
     put(tmp_path / "data" / "mine.jsonl", *({"text": prose(i, 1)} for i in range(4)))
-    with pytest.raises(PlanError, match=r"hold [01] texts of mine by unknown for"):
+    with pytest.raises(
+        PlanError,
+        match=r"hold \d texts of mine by unknown for \w+, the plan asks for \d; there are 4 in all",
+    ):
         stage(tmp_path / "data", "mine", "unknown", {"train": 3, "valid": 2, "test": 1})
 
 
@@ -136,6 +139,15 @@ def test_a_row_that_does_not_fit(
     put(tmp_path / "rows.jsonl", *rows)
     with pytest.raises(error, match=sentence):
         read_given(str(tmp_path))
+
+
+def test_who_is_in_neither(tmp_path: Path) -> None:
+    put(tmp_path / "data" / "mine.jsonl", {"text": "a"})
+    with pytest.raises(PlanError, match=r"no texts of bot by unknown.*they hold mine by unknown"):
+        stage(tmp_path / "data", "bot", "unknown", {"train": 1, "valid": 1, "test": 1})
+    put(tmp_path / "data" / "mine.jsonl")
+    with pytest.raises(PlanError, match="hold no row"):
+        read_given(str(tmp_path / "data"))
 
 
 def test_no_files(tmp_path: Path) -> None:
@@ -157,7 +169,7 @@ def test_one_model_by_two_names() -> None:
 def test_our_own_sample_files_are_known_by_the_plans_names(tmp_path: Path) -> None:
     rows = [
         {"text": f" {prose(i, 2)}", "model": model, "method": "nucleus", "prompt": "Once"}
-        for model in ("openai:org/far@http://127.0.0.1:9/v1", "some/where/near")
+        for model in ("openai:org/far", "some/where/near")
         for i in range(9)
     ]
     for i, row in enumerate(rows):

@@ -75,14 +75,18 @@ def test_who_is_given_what() -> None:
             {"chat": {"tasks": ("Begin: {opening}",)}, "opening_words": 0},
             "say by opening_words how many words",
         ),
+        ({"chat": {"tasks": ("Begin: {openning}",)}}, r"\{openning\} is no placeholder"),
         ({"chat": {"tasks": ("Write.",), "models": ("mini-x",)}}, "unknown 'mini-x'.*mini-s"),
     ],
 )
 def test_what_does_not_fit_is_said(changes: dict[str, object], sentence: str) -> None:
-    if "chat" in changes:
-        changes |= {"chat": ChatSettings(**changes["chat"])}  # type: ignore[arg-type]
+    def changed() -> StudySettings:
+        chat = changes.get("chat")
+        made = {"chat": ChatSettings(**chat)} if isinstance(chat, dict) else {}
+        return replace(PLAIN, **(changes | made))  # type: ignore[arg-type]
+
     with pytest.raises(PlanError, match=sentence):
-        replace(PLAIN, **changes)  # type: ignore[arg-type]
+        changed()
 
 
 def test_no_task_is_said() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from jinja2 import UndefinedError
@@ -30,6 +31,7 @@ from staged.studies.detection.results import (
     GalleryText,
     StudyFacts,
 )
+from staged.studies.models import ModelFacts
 
 METRICS = {
     "accuracy": "Accuracy",
@@ -104,11 +106,18 @@ def _render(
             attacks=_attacks(folder / ATTACKS) if facts.settings.has_attacks else [],
             gallery=_gallery(read_record(folder / GALLERY, tuple[GalleryText, ...], again=AGAIN)),
             heat=heat,
+            sizes_contradict=contradict(facts.models),
             length_of=length_of,
             findings=findings.findings,
             neighbours=findings.neighbours,
         )
     )
+
+
+def contradict(models: Sequence[ModelFacts]) -> bool:
+    """Whether a model is smaller than one before it, as far as sizes are known."""
+    known = [model.parameters for model in models if model.parameters]
+    return any(later < earlier for earlier, later in pairwise(known))
 
 
 def heat(cell: Cell, metric: str) -> int:

@@ -303,3 +303,20 @@ def test_a_certified_threshold_is_given(folder: Path) -> None:
     assert (
         "20.0% [5.7, 51.0] of human test texts are called machine-written (n = 10), which" in text
     )
+
+
+def test_sizes_that_contradict_the_plans_order_are_said(folder: Path) -> None:
+    assert "The plan’s order is not that" not in page(folder)
+    facts = read_json(folder / "study.json")
+    facts["models"][0]["parameters"] = 10**9
+    put_json(folder / "study.json", facts)
+    assert "The plan’s order is not that" in page(folder)
+
+
+def test_control_characters_do_not_get_into_the_page(folder: Path) -> None:
+    gallery = read_json(folder / "gallery.json")
+    gallery[0]["text"] = "a\x00b\x08c"
+    put_json(folder / "gallery.json", gallery)
+    html = page(folder)
+    assert "a\ufffdb\ufffdc" in html
+    assert "\x00" not in html
