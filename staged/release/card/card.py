@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from staged.cells import Cell, values
 from staged.errors import PlanError
-from staged.release.card.contents import Analysis, Blank, Card, Claim, StudyLine
+from staged.release.card.contents import Analysis, Blank, Card, Claim
 from staged.release.card.measured import Evidence, Said, Study
 from staged.release.card.paragraphs import Words
+from staged.release.card.study_lines import study_line
 from staged.release.outcomes import Decision
 from staged.settings import nearest
-from staged.storage.placeless import place_name
-from staged.studies.detection.results import FINDINGS, STUDY, GalleryText, RecordedCorpus
+from staged.studies.detection.results import FINDINGS, GalleryText
 
 __all__ = ["MIX", "SECTIONS", "card_of", "shown_method"]
 
@@ -61,7 +61,7 @@ def card_of(
         title=words.title.strip() or ", ".join(chosen),
         words=words,
         models=tuple(evidence.facts[model] for model in chosen),
-        studies=tuple(map(_study_line, evidence.studies)),
+        studies=tuple(map(study_line, evidence.studies)),
         analyses=tuple(
             analysis
             for study in evidence.studies
@@ -127,28 +127,6 @@ def shown_method(study: Study) -> str:
     """
     methods = values(list(study.cells.values()), "tested_method")
     return "nucleus" if "nucleus" in methods else methods[0]
-
-
-def _study_line(study: Study) -> StudyLine:
-    settings, corpus = study.facts.settings, study.facts.corpus
-    return StudyLine(
-        name=study.name,
-        title=settings.title,
-        source=place_name(settings.corpus.source),
-        length_tokens=settings.length_tokens,
-        methods=settings.methods,
-        detectors=settings.detectors,
-        passages=corpus.passages,
-        sources=corpus.sources,
-        versions=study.facts.versions,
-        id=f"{study.name}/{STUDY}",
-        human_text=_human_text(settings.corpus),
-    )
-
-
-def _human_text(corpus: RecordedCorpus) -> str | None:
-    """What the plan said of its human text, in a line; None where it said nothing."""
-    return ", ".join(filter(None, (corpus.title, corpus.licence, corpus.url))) or None
 
 
 def _claims(study: Study) -> list[Claim]:

@@ -26,7 +26,8 @@ __all__ = ["Analysis", "Blank", "Card", "Claim", "DetectorCard", "DetectorTable"
 @dataclass(frozen=True)
 class StudyLine:
     """What a card says of a study; passages and sources: of each split; human_text: title, licence
-    and address of the human text, where the plan said them.
+    and address of the human text, where the plan said them; length_words: None where texts are cut
+    to tokens.
     """
 
     name: str
@@ -40,6 +41,7 @@ class StudyLine:
     versions: dict[str, str]
     id: str
     human_text: str | None = field(default=None, metadata=LATER)
+    length_words: int | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from staged.cells import Cell
+from staged.cells import Cell, length_of
 from staged.release.card.card import shown_method
 from staged.release.card.contents import DetectorCard, DetectorTable
 from staged.release.card.measured import Evidence, Study
@@ -39,13 +39,15 @@ def _tables(study: Study, model: str, detector: tuple[str, str, str]) -> Iterato
         for cell in study.cells.values()
         if (cell.detector, cell.trained_on, cell.trained_method) == detector
     ]
-    by_method = [c for c in own if c.tested_on == model and c.length_tokens == tokens]
-    by_model = [c for c in own if c.tested_method == method and c.length_tokens == tokens]
+    matrix = [c for c in own if c.length_tokens == tokens]
+    by_method = [c for c in matrix if c.tested_on == model]
+    by_model = [c for c in matrix if c.tested_method == method]
     by_length = [c for c in own if c.tested_on == model and c.tested_method == method]
+    length = " ".join(map(str, length_of(matrix[0]))) if matrix else ""
     source = place_name(study.facts.settings.corpus.source)
     for what, cells in (
-        (f"{model}'s texts by sampling method, {tokens} tokens", by_method),
-        (f"texts of every model, {method} samples, {tokens} tokens", by_model),
+        (f"{model}'s texts by sampling method, {length}", by_method),
+        (f"texts of every model, {method} samples, {length}", by_model),
         (f"{model}'s texts by length, {method} samples", sorted(by_length, key=_length)),
     ):
         if cells:

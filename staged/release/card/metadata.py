@@ -11,7 +11,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from staged.cells import Cell
+from staged.cells import Cell, length_of
 from staged.pages.figures import estimate
 from staged.release.card.markdown import RATES
 from staged.release.card.measured import Quality
@@ -87,7 +87,7 @@ def detector_results(cells: Mapping[Cell, str]) -> list[EvalResult]:
             task_name="detection of generated text",
             dataset_type=human,
             dataset_name=f"{human} (human) against {cell.tested_on}, {cell.tested_method}",
-            dataset_config=f"{cell.tested_on}/{cell.tested_method}/{cell.length_tokens}",
+            dataset_config=_texts(cell),
             dataset_split="test",
             metric_type=kind,
             metric_name=f"{RATES[field]}, {cell.detector}",
@@ -98,6 +98,13 @@ def detector_results(cells: Mapping[Cell, str]) -> list[EvalResult]:
         for field, kind in KINDS.items()
         if getattr(cell, field) is not None
     ]
+
+
+def _texts(cell: Cell) -> str:
+    """Whose texts, by which method, how long; a number alone is of tokens."""
+    length, unit = length_of(cell)
+    shown = f"{length}" if unit == "tokens" else f"{length} {unit}"
+    return f"{cell.tested_on}/{cell.tested_method}/{shown}"
 
 
 def _cell_trace(cell: Cell, field: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from jinja2 import Environment
 from markupsafe import Markup
 
-from staged.cells import Cell
+from staged.cells import Cell, length_of
 from staged.pages.figures import estimate, figure, percent
 from staged.pages.rendering import environment
 from staged.release.card.card import SECTIONS
@@ -157,7 +157,7 @@ def _cell_name(cell: Cell, cells: Sequence[Cell]) -> str:
         words += [f"{cell.trained_method} → {cell.tested_method}"]
     elif varies("tested_method"):
         words += [cell.tested_method]
-    words += [f"{cell.length_tokens} tokens"] if varies("length_tokens") else []
+    words += [" ".join(map(str, length_of(cell)))] if varies("length_tokens") else []
     return ", ".join(words)
 
 

@@ -1,0 +1,78 @@
+"""What a card says of how texts came to be: what they are cut to, what models were given to write
+from, texts that were given, servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from staged.release.advance import advance
+from staged.release.card.card import card_of
+from staged.release.card.check import html_figures, index_figures, untrue, untrue_index
+from staged.release.card.detector import detector_card
+from staged.release.card.markdown import figures_in
+from staged.release.card.paragraphs import Words
+from staged.release.card.read_measured import read_evidence
+from staged.release.card.render import card_html, card_markdown, detector_markdown
+from staged.release.package.verify import verify
+from staged.release.plan import read_release
+from staged.storage.json_files import read_json
+from tests.conftest import put_json
+from tests.release.conftest import DATE, write_study
+
+WORDS = {32: 16, 64: 30}  # tokens → words
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return write_study(tmp_path / "study")
+
+
+def cut_to_words(study: Path) -> None:
+    """Make the study's cells ones whose texts are cut to words."""
+    for name in ("cells.json", "lengths.json"):
+        rows = read_json(study / name)
+        put_json(
+            study / name, [row | {"length_words": WORDS[row["length_tokens"]]} for row in rows]
+        )
+    facts = read_json(study / "study.json")
+    put_json(study / "study.json", facts | {"words": {str(n): WORDS[n] for n in WORDS}})
+
+
+def test_texts_cut_to_words_are_so_on_both_cards(study: Path) -> None:
+    cut_to_words(study)
+    evidence = read_evidence([study])
+    card = card_of(evidence, Words())
+    for text in (card_markdown(card), card_html(card)):
+        assert "both cut to 30 words, which stand for the 64 tokens in ids" in text
+        assert "tfidf, 16 words " in text
+        assert "tfidf, 30 words " in text
+        assert "32 tokens" not in text
+    assert untrue(figures_in(card_markdown(card)), evidence.cells) == []
+    assert untrue(html_figures(card_html(card)), evidence.cells) == []
+    own = detector_card(evidence, Words(), model="small", detector="tfidf/small/mix")
+    text = detector_markdown(own)
+    assert "small's texts by sampling method, 30 words; human text" in text
+    assert "tokens" not in text
+    assert "config: small/nucleus/30 words" in text
+    assert list(index_figures(text))
+    assert untrue_index(text, evidence.cells, ()) == []
+
+
+def test_a_package_whose_texts_are_cut_to_words_is_whole_until_a_figure_changes(
+    plan: Callable[..., Path], tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    path = plan()
+    cut_to_words(tmp_path / "study")
+    package = advance(read_release(path), tmp_path / "out", private=keys[0], date=DATE).package
+    assert package is not None
+    assert verify(package) == []
+    card = package / "README.md"
+    text = card.read_text(encoding="utf-8")
+    assert "tfidf, 16 words " in text
+    first = next(iter(figures_in(text)))[2]
+    card.write_text(text.replace(first, "99.9 [99.8, 100.0]", 1), encoding="utf-8")
+    assert "card" in {problem.kind for problem in verify(package)}
