@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from staged.errors import ArtifactError
 from staged.release.advance import advance
 from staged.release.card.card import card_of
 from staged.release.card.check import html_figures, index_figures, untrue, untrue_index
@@ -76,3 +78,87 @@ def test_a_package_whose_texts_are_cut_to_words_is_whole_until_a_figure_changes(
     first = next(iter(figures_in(text)))[2]
     card.write_text(text.replace(first, "99.9 [99.8, 100.0]", 1), encoding="utf-8")
     assert "card" in {problem.kind for problem in verify(package)}
+
+
+def say(study: Path, *, origins: tuple[str | None, ...] = (None, None), **settings: Any) -> None:
+    """Let `study.json` say this of the plan, and where each model's texts come from."""
+    facts = read_json(study / "study.json")
+    facts["settings"] |= settings
+    for model, origin in zip(facts["models"], origins, strict=True):
+        model |= {} if origin is None else {"origin": origin} | UNKNOWN
+    put_json(study / "study.json", facts)
+
+
+UNKNOWN = dict.fromkeys(("parameters", "layers", "width", "valid_loss_nats_per_token"))
+GIVEN, SERVED = "texts that were given", "behind a server, as large"
+TASKS = ["Continue: {opening}", "Write a <b>report</b>.", "Tell a story.", "Go on.", "More."]
+
+
+@pytest.mark.parametrize(
+    ("settings", "origins", "said"),
+    [
+        (
+            {"opening_words": 8},
+            (None, None),
+            [
+                "The first 8 words of human passages are cut off; all models continued such words,"
+                " which are no part of what is tested."
+            ],
+        ),
+        (
+            {
+                "opening_words": 8,
+                "chat": {"tasks": TASKS, "system": "Be  brief.", "models": ["owner/large"]},
+            },
+            (None, None),
+            [
+                "The first 8 words of human passages are cut off; small continued such words, which"
+                " are no part of what is tested.",
+                "Tasks of large, in turn: “Continue: {opening}”, “Write a \\<b>report\\</b>.”, “Tell"
+                " a story.” and 2 more; {opening} stands for such words, which are cut off an answer"
+                " that begins with them; before each stood the system text “Be brief.”.",
+            ],
+        ),
+        (
+            {"chat": {"tasks": ["Tell a story."], "system": "", "models": []}},
+            (None, None),
+            ["Tasks of all models: “Tell a story.”."],
+        ),
+        (
+            {
+                "opening_words": 8,
+                "samples": "/home/somebody/answers",
+                "samples_title": "Answers",
+                "samples_licence": "CC0",
+            },
+            (GIVEN, SERVED),
+            [
+                "The first 8 words of human passages are cut off; large continued such words, which"
+                " are no part of what is tested.",
+                "Texts of small were given, not written for the study: answers (Answers, CC0).",
+                "large wrote behind a server: the methods are what it was asked for, its own"
+                " sampling may differ, and the same seed need not give the same text.",
+            ],
+        ),
+        ({"samples": "answers"}, (GIVEN, GIVEN), ["Texts of all models were given, not"]),
+        ({}, (None, None), []),
+    ],
+)
+def test_evaluation_data_says_how_texts_came_to_be(
+    study: Path, settings: dict[str, Any], origins: tuple[str | None, ...], said: list[str]
+) -> None:
+    say(study, origins=origins, **settings)
+    card = card_of(read_evidence([study]), Words())
+    text = card_markdown(card)
+    listed = [line for line in text.splitlines() if line.startswith("  * ")]
+    assert len(listed) == len(said)
+    for line, sentence in zip(listed, said, strict=True):
+        assert line.startswith(f"  * {sentence}")
+    assert card_html(card).count("<li>") == text.count("\n* ") + len(said)
+    assert "somebody" not in text
+
+
+def test_a_damaged_chat_is_one_sentence(study: Path) -> None:
+    say(study, chat={"system": "x"})
+    with pytest.raises(ArtifactError, match=r"study\.json: chat: .*run the study again"):
+        card_of(read_evidence([study]), Words())

@@ -27,7 +27,7 @@ __all__ = ["Analysis", "Blank", "Card", "Claim", "DetectorCard", "DetectorTable"
 class StudyLine:
     """What a card says of a study; passages and sources: of each split; human_text: title, licence
     and address of the human text, where the plan said them; length_words: None where texts are cut
-    to tokens.
+    to tokens; written: how machine texts came to be, a sentence each.
     """
 
     name: str
@@ -42,6 +42,7 @@ class StudyLine:
     id: str
     human_text: str | None = field(default=None, metadata=LATER)
     length_words: int | None = field(default=None, metadata=LATER)
+    written: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

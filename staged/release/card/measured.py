@@ -27,6 +27,8 @@ __all__ = [
     "StudiedModel",
     "Study",
     "Training",
+    "is_given",
+    "is_served",
     "rate_of",
     "studied_model",
 ]
@@ -70,6 +72,16 @@ def studied_model(id: str, facts: ModelFacts) -> StudiedModel:
     """What a study's facts say of a model, as far as a card shows it."""
     own = {entry.name for entry in fields(StudiedModel)}
     return StudiedModel(**{"id": id} | {key: vars(facts)[key] for key in vars(facts) if key in own})
+
+
+def is_served(model: StudiedModel | ModelFacts) -> bool:
+    """Whether a model wrote behind a server, so that no file of it is here."""
+    return (model.origin or "").startswith("behind a server")
+
+
+def is_given(model: StudiedModel | ModelFacts) -> bool:
+    """Whether a model is known by texts alone that somebody had."""
+    return model.origin == "texts that were given"
 
 
 @dataclass(frozen=True)
