@@ -162,3 +162,22 @@ def test_a_damaged_chat_is_one_sentence(study: Path) -> None:
     say(study, chat={"system": "x"})
     with pytest.raises(ArtifactError, match=r"study\.json: chat: .*run the study again"):
         card_of(read_evidence([study]), Words())
+
+
+def test_blanks_advise_what_can_be_done_for_a_model_without_files(study: Path) -> None:
+    say(study, origins=(GIVEN, SERVED))
+    card = card_of(read_evidence([study]), Words())
+    fills = {blank.key: blank.fill for blank in card.blanks}
+    for name in ("small", "large"):
+        assert fills[f"loss:{name}"] == "a loss cannot be measured without the model's weights"
+    address = "in `openai:NAME@URL` NAME is what the server calls the model, URL its address"
+    for name, command in (("bias", "bias"), ("survey", "survey make")):
+        assert fills[name].startswith(f"`staged {command} openai:large@URL --out out/{name}`")
+        assert f"; {address}; of small there are texts alone" in fills[name]
+    (alone,) = (
+        blank.fill
+        for blank in card_of(read_evidence([study]), Words(), models=["small"]).blanks
+        if blank.key == "survey"
+    )
+    assert alone == "of small there are texts alone, and no model to ask"
+    assert "evaluate-lm" not in card_markdown(card)

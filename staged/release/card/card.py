@@ -13,7 +13,14 @@ from dataclasses import replace
 from staged.cells import Cell, values
 from staged.errors import PlanError
 from staged.release.card.contents import Analysis, Blank, Card, Claim
-from staged.release.card.measured import Evidence, Said, Study
+from staged.release.card.measured import (
+    Evidence,
+    Said,
+    StudiedModel,
+    Study,
+    is_given,
+    is_served,
+)
 from staged.release.card.paragraphs import Words
 from staged.release.card.study_lines import study_line
 from staged.release.outcomes import Decision
@@ -86,7 +93,7 @@ def card_of(
         qualities=tuple(row for row in evidence.qualities if row.model in chosen),
         trainings=tuple(row for row in evidence.trainings if row.model in chosen),
     )
-    return replace(card, blanks=(*_unwritten(words), *_unmeasured(card), *_unprobed(card, chosen)))
+    return replace(card, blanks=(*_unwritten(words), *_unmeasured(card), *_unprobed(card)))
 
 
 def _chosen(evidence: Evidence, models: Sequence[str]) -> list[str]:
@@ -191,10 +198,8 @@ def _unmeasured(card: Card) -> list[Blank]:
     for model in card.models:
         evaluated = any(row.model == model.name for row in card.qualities)
         if model.valid_loss_nats_per_token is None and not evaluated:
-            fill = (
-                f"`staged evaluate-lm {model.name} TEXT --out FILE.json`, then name that file too"
-            )
-            blanks.append(Blank(f"loss:{model.name}", f"held-out loss of {model.name}", fill))
+            what = f"held-out loss of {model.name}"
+            blanks.append(Blank(f"loss:{model.name}", what, _loss_fill(model)))
         if not any(table.model == model.name for table in card.analyses):
             fill = f"`staged study` with {model.name!r} among its models"
             what = f"detection of {model.name}'s samples"
@@ -206,7 +211,14 @@ def _unmeasured(card: Card) -> list[Blank]:
     return blanks
 
 
-def _unprobed(card: Card, models: Sequence[str]) -> list[Blank]:
+def _loss_fill(model: StudiedModel) -> str:
+    """What measures a model's held-out loss."""
+    if is_served(model) or is_given(model):
+        return "a loss cannot be measured without the model's weights"
+    return f"`staged evaluate-lm {model.name} TEXT --out FILE.json`, then name that file too"
+
+
+def _unprobed(card: Card) -> list[Blank]:
     """What neither probes nor people say of the models."""
     blanks = []
     for rows, what, name, command in (
@@ -218,11 +230,28 @@ def _unprobed(card: Card, models: Sequence[str]) -> list[Blank]:
             "`staged survey make {} --out out/survey`, people's answers, `staged survey tally`",
         ),
     ):
-        missing = [model for model in models if model not in {row.model for row in rows}]
+        measured = {row.model for row in rows}
+        missing = [model for model in card.models if model.name not in measured]
         if missing:
-            fill = (
-                f"{command.format(' '.join(missing))}, then name out/{name} among the card's"
-                " folders"
-            )
-            blanks.append(Blank(name, f"{what} of {', '.join(missing)}", fill))
+            names = ", ".join(model.name for model in missing)
+            fill = _asking_fill(missing, command, f"out/{name}")
+            blanks.append(Blank(name, f"{what} of {names}", fill))
     return blanks
+
+
+def _asking_fill(models: Sequence[StudiedModel], command: str, out: str) -> str:
+    """What measures models by asking them: those behind a server by their address; texts that
+    somebody had cannot be asked.
+
+    Args:
+        command: with `{}` for the models.
+    """
+    here = [model for model in models if not is_given(model)]
+    given = ", ".join(model.name for model in models if is_given(model))
+    without = f"of {given} there are texts alone, and no model to ask" if given else ""
+    if not here:
+        return without
+    named = " ".join(f"openai:{m.name}@URL" if is_served(m) else m.name for m in here)
+    fill = f"{command.format(named)}, then name {out} among the card's folders"
+    address = "in `openai:NAME@URL` NAME is what the server calls the model, URL its address"
+    return "; ".join(filter(None, (fill, address if any(map(is_served, here)) else "", without)))
