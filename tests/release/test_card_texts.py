@@ -4,13 +4,17 @@ from, texts that were given, servers.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from staged.cli import app
 from staged.errors import ArtifactError
+from staged.model.checkpoints import model_folder
 from staged.release.advance import advance
 from staged.release.card.card import card_of
 from staged.release.card.check import html_figures, index_figures, untrue, untrue_index
@@ -23,7 +27,7 @@ from staged.release.package.verify import verify
 from staged.release.plan import read_release
 from staged.storage.json_files import read_json
 from tests.conftest import put_json
-from tests.release.conftest import DATE, write_study
+from tests.release.conftest import DATE, write_quality, write_study
 
 WORDS = {32: 16, 64: 30}  # tokens → words
 
@@ -181,3 +185,23 @@ def test_blanks_advise_what_can_be_done_for_a_model_without_files(study: Path) -
     )
     assert alone == "of small there are texts alone, and no model to ask"
     assert "evaluate-lm" not in card_markdown(card)
+
+
+def test_a_trained_model_that_no_study_has_is_noted(
+    study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("tuned", "small"):
+        (tmp_path / name).mkdir()
+        shutil.copy(model_folder("mini-s") / "training.json", tmp_path / name)
+    read = write_quality(tmp_path / "read.json", "neo")
+    places = [str(place) for place in (study, tmp_path / "tuned", tmp_path / "small", read)]
+    out = tmp_path / "card" / "README.md"
+    done = CliRunner().invoke(app, ["card", *places, "--out", str(out), "--model", "large"])
+    assert done.exit_code == 0, done.output
+    said = "no study has a model 'tuned', so the card leaves it out; their models are small, large"
+    assert f"tuned/training.json: {said}" in caplog.messages
+    assert [message.split(":")[0] for message in caplog.messages] == [
+        "tuned/training.json",
+        "quality/neo/speeches.txt",
+    ]
+    assert "tuned" not in out.read_text(encoding="utf-8")

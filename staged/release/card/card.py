@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from staged.cells import Cell, values
 from staged.errors import PlanError
+from staged.notes import note
 from staged.release.card.contents import Analysis, Blank, Card, Claim
 from staged.release.card.measured import (
     Evidence,
@@ -64,6 +65,7 @@ def card_of(
         PlanError: no study was given, or it does not know one of the models.
     """
     chosen = _chosen(evidence, models)
+    _note_unknown(evidence)
     card = Card(
         title=words.title.strip() or ", ".join(chosen),
         words=words,
@@ -105,6 +107,18 @@ def _chosen(evidence: Evidence, models: Sequence[str]) -> list[str]:
                 f"model {model!r} is in none of the studies; {nearest(model, evidence.models)}"
             )
     return [model for model in evidence.models if not models or model in models]
+
+
+def _note_unknown(evidence: Evidence) -> None:
+    """What is of a model that no study has is not shown without a word."""
+    rows = {row.id: row.model for row in evidence.trainings}
+    rows |= {row.id: row.model for row in evidence.qualities}
+    for id, model in rows.items():
+        if model not in evidence.models:
+            note(
+                f"{id}: no study has a model {model!r}, so the card leaves it out; their models are"
+                f" {', '.join(evidence.models)}"
+            )
 
 
 def _loads(evidence: Evidence, models: Sequence[str]) -> str:
