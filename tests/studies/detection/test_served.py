@@ -53,7 +53,7 @@ def test_what_is_said_of_a_served_model(
     assert model.origin == "behind a server, as tiny"
     assert facts.settings.opening_words == 5
     page = (tmp_path / "study" / "report.html").read_text()
-    assert "Models continue the first 5 words of human passages" in page
+    assert "The first 5 words of human passages are what models are given" in page
     assert "not known" in page
     # finished, it asks no more
     completions_server.stop()
