@@ -73,8 +73,8 @@ OutOption = Annotated[
     Path | None,
     typer.Option(
         help=(
-            "Folder for evaluation.json, predictions.json and raid_results.json; with it, a killed"
-            " run continues."
+            "New folder for evaluation.json, predictions.json and raid_results.json; with it, a"
+            " killed run continues."
         )
     ),
 ]
@@ -174,12 +174,9 @@ def _print_result(result: RaidResult | RaidScores, out: Path | None) -> None:
     else:
         _print_raid(result)
     if out is not None:
-        written = (
-            "evaluation.json, predictions.json, raid_results.json"
-            if result.labelled
-            else "predictions.json"
-        )
-        say(f"{out}: {written}")
+        measured = ("evaluation.json", "raid_results.json") if result.labelled else ()
+        scored = ("scores.json", "scores.jsonl") if result.detector else ()
+        say(f"{out}: {', '.join(sorted((*measured, 'predictions.json', *scored)))}")
 
 
 DETECTOR = "evidence"  # that `staged detect` takes too

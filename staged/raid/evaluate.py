@@ -59,7 +59,7 @@ from staged.raid.scores import (
     write_predictions,
 )
 from staged.raid.settings import RaidSettings
-from staged.storage.gate import check_replaceable, start_ledger
+from staged.storage.gate import check_fillable, check_replaceable, start_ledger
 from staged.storage.records import write_record
 from staged.storage.writing import disk_errors, locked
 
@@ -126,7 +126,7 @@ def evaluate_raid(
     Raises:
         CorpusError: the file or the predictions. PlanError: the settings. CheckpointError: the
             detector.
-        ArtifactError: `out` cannot be written.
+        ArtifactError: `out` is a file, holds files of others, or cannot be written.
     """
     device = chosen_device(device)
     if bool(detector) == bool(predicted):
@@ -136,6 +136,8 @@ def evaluate_raid(
         )
     for name in WRITTEN:
         refuse_to_replace(out and out / name, path, predicted)
+    if out is not None:
+        check_fillable(out, KIND)
     rows = _measurable(path, settings, predicted)
     if out is None:
         if predicted:

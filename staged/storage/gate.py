@@ -152,6 +152,25 @@ def start_ledger(
         )
 
 
+def check_fillable(folder: Path, kind: str) -> None:
+    """Refuse to fill a place, a user's choice, that is no folder, or whose files are not known as
+    work of this kind.
+
+    Raises:
+        ArtifactError: it is a file, holds work of another kind, or holds files without a mark.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder}: is a file; give a folder")
+    if read_ledger(folder) is not None:
+        check_ledger(folder, kind)
+    # without the mark's temporary file: left by a kill before the mark was whole
+    elif files := [path for path in _files_in(folder) if path != temporary_of(folder / LEDGER)]:
+        raise ArtifactError(
+            f"{folder}: {_named(folder, files)}, and nothing here was made as a {kind}; choose a"
+            " new folder"
+        )
+
+
 def check_ledger(folder: Path, kind: str) -> None:
     """Refuse a folder that is marked as work of another kind.
 

@@ -1093,10 +1093,12 @@ def test_what_is_read_is_not_replaced(file: Path, tmp_path: Path) -> None:
 
 
 def test_scores_of_others_are_kept(file: Path, tmp_path: Path) -> None:
-    (tmp_path / "scores.jsonl").write_text("mine")
-    with pytest.raises(ArtifactError, match=r"scores\.jsonl: was not written by staged"):
-        evaluate_raid(file, RaidSettings(), out=tmp_path, detector="lrr@mini-s")
-    assert (tmp_path / "scores.jsonl").read_text() == "mine"
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "scores.jsonl").write_text("mine")
+    with pytest.raises(ArtifactError, match=r"out: holds scores\.jsonl, and nothing here was made"):
+        evaluate_raid(file, RaidSettings(), out=out, detector="lrr@mini-s")
+    assert (out / "scores.jsonl").read_text() == "mine"
 
 
 def test_an_empty_text_has_no_score(

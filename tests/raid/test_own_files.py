@@ -1,0 +1,83 @@
+"""Files and folders as a user has them: a folder for results that holds other things, CSV files of
+a spreadsheet, rows of only a text and a label.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from staged.cli import app
+from staged.errors import ArtifactError
+from tests.conftest import plug
+from tests.raid.raid_files import Stub
+
+
+@pytest.fixture(autouse=True)
+def _stub(monkeypatch: pytest.MonkeyPatch) -> None:
+    plug(monkeypatch, "stub", lambda: Stub())
+
+
+def own_file(
+    path: Path, *, between: str = ",", encoding: str = "utf-8", word: str = "word"
+) -> Path:
+    """A table of a text and a label, as a spreadsheet exports it."""
+    stream = random.Random(1)
+    rows = [("text", "label")]
+    for label, mean in (("human", 0), ("machine", 3)):
+        rows += [(f"{word}, {stream.gauss(mean, 1):.2f}", label) for _ in range(80)]
+    lines = [f'"{text}"{between}{label}' for text, label in rows]
+    path.write_bytes("\r\n".join([*lines, ""]).encode(encoding))
+    return path
+
+
+def evaluated(file: Path, *options: str) -> str:
+    """What `staged evaluate` prints."""
+    result = CliRunner().invoke(app, ["evaluate", str(file), "--detector", "stub", *options])
+    if result.exception:
+        raise result.exception
+    return result.stdout
+
+
+class TestFolder:
+    @pytest.mark.parametrize("command", ["evaluate", "raid"])
+    def test_a_folder_of_other_files_is_left_alone(self, tmp_path: Path, command: str) -> None:
+        own = tmp_path / "prose"
+        (own / "drafts").mkdir(parents=True)
+        (own / "drafts" / "a.txt").write_text("mine")
+        (own / "b.txt").write_text("mine too")
+        file = own_file(tmp_path / "rows.csv")
+        caught = CliRunner().invoke(
+            app, [command, str(file), "--detector", "stub", "--out", str(own)]
+        )
+        assert isinstance(caught.exception, ArtifactError)
+        assert "prose: holds b.txt and 1 more, and nothing here was made" in str(caught.exception)
+        assert sorted(path.name for path in own.iterdir()) == ["b.txt", "drafts"]
+
+    def test_an_empty_folder_is_filled_and_an_earlier_runs_is_continued(
+        self, tmp_path: Path
+    ) -> None:
+        file, out = own_file(tmp_path / "rows.csv"), tmp_path / "out"
+        out.mkdir()
+        (out / ".DS_Store").write_text("")
+        (out / "..staged.json.staged-tmp").write_text("{")  # killed while it wrote its mark
+        first = evaluated(file, "--out", str(out))
+        (out / "notes.txt").write_text("what I think of it")
+        assert (
+            evaluated(file, "--out", str(out), "--fpr", "0.05").splitlines()[-1]
+            == (first.splitlines()[-1])
+        )
+        named = first.splitlines()[-1].split(": ")[-1].split(", ")
+        assert {path.name for path in out.iterdir() if not path.name.startswith(".")} == {
+            *named,
+            "notes.txt",
+        }
+
+    def test_a_file_is_no_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "e1.jsonl").write_text("mine")
+        with pytest.raises(ArtifactError, match=r"e1\.jsonl: is a file; give a folder"):
+            evaluated(own_file(tmp_path / "rows.csv"), "--out", str(tmp_path / "e1.jsonl"))
+        assert (tmp_path / "e1.jsonl").read_text() == "mine"
