@@ -186,8 +186,17 @@ def _kind(path: Path) -> str:
 
 
 def _parse(path: Path) -> pacsv.ParseOptions:
-    parted = "\t" if _kind(path).startswith(".tsv") else ","
+    parted = "\t" if _kind(path).startswith(".tsv") else _separator(path)
     return pacsv.ParseOptions(delimiter=parted, newlines_in_values=True)
+
+
+def _separator(path: Path) -> str:
+    """What parts a .csv's columns: `;` only where its first line holds no comma, as a spreadsheet
+    saves it where the comma is decimal; one column alone could not be measured.
+    """
+    with pa.input_stream(str(path)) as stream:  # .csv.gz is unpacked
+        first = stream.read(BLOCK_ROWS).splitlines()[:1]
+    return ";" if first and b";" in first[0] and b"," not in first[0] else ","
 
 
 def _blocks(path: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
@@ -246,6 +255,13 @@ def _json_rows(path: Path) -> Iterator[dict[str, object]]:
 
 
 def _damaged(path: Path, error: Exception) -> CorpusError:
+    reason = first_line(error)
+    foreign = isinstance(error, UnicodeError) or "utf8" in reason.lower().replace("-", "")
+    if foreign and _kind(path) != ".parquet":  # whose text is never anything else
+        return CorpusError(
+            f"{path}: its text is not UTF-8, but perhaps Latin-1; save it as UTF-8 (in Excel: CSV"
+            " UTF-8)"
+        )
     return CorpusError(
-        f"{path}: cannot be read as labelled texts: {first_line(error)}; repair or export it again"
+        f"{path}: cannot be read as labelled texts: {reason}; repair or export it again"
     )

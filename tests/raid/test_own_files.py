@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from staged.cli import app
-from staged.errors import ArtifactError
+from staged.errors import ArtifactError, CorpusError
 from tests.conftest import plug
 from tests.raid.raid_files import Stub
 
@@ -30,6 +30,7 @@ def own_file(
     for label, mean in (("human", 0), ("machine", 3)):
         rows += [(f"{word}, {stream.gauss(mean, 1):.2f}", label) for _ in range(80)]
     lines = [f'"{text}"{between}{label}' for text, label in rows]
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes("\r\n".join([*lines, ""]).encode(encoding))
     return path
 
@@ -81,3 +82,25 @@ class TestFolder:
         with pytest.raises(ArtifactError, match=r"e1\.jsonl: is a file; give a folder"):
             evaluated(own_file(tmp_path / "rows.csv"), "--out", str(tmp_path / "e1.jsonl"))
         assert (tmp_path / "e1.jsonl").read_text() == "mine"
+
+
+class TestSpreadsheet:
+    def test_semicolons_are_read_as_commas_are(self, tmp_path: Path) -> None:
+        """As a spreadsheet saves them where the comma is decimal."""
+        tables = [
+            evaluated(own_file(tmp_path / folder / "rows.csv", between=between)).splitlines()[1:]
+            for folder, between in (("a", ","), ("b", ";"))
+        ]
+        assert tables[0] == tables[1]
+
+    @pytest.mark.parametrize("word", ["café", "naïve, très"])
+    def test_latin_1_is_said(self, tmp_path: Path, word: str) -> None:
+        file = own_file(tmp_path / "rows.csv", encoding="latin-1", word=word)
+        with pytest.raises(CorpusError, match=r"rows\.csv: its text is not UTF-8, .*; save it as"):
+            evaluated(file)
+
+    def test_a_heading_in_latin_1_is_said(self, tmp_path: Path) -> None:
+        file = own_file(tmp_path / "rows.csv")
+        file.write_bytes(b"caf\xe9,text,label\r\nx,y 1,human\r\n")
+        with pytest.raises(CorpusError, match="save it as UTF-8"):
+            evaluated(file)

@@ -381,9 +381,9 @@ class TestFiles:
             ("empty.csv", b"", "cannot be read"),
             ("head.csv", b"id,generation\n", "holds no rows"),
             ("short.csv", b"id,generation\na,b\nc\n", "cannot be read"),
-            ("latin.jsonl", b'{"id": "a", "generation": "\xe9"}\n', "cannot be read"),
+            ("latin.jsonl", b'{"id": "a", "generation": "\xe9"}\n', "save it as UTF-8"),
             ("deep.jsonl", b'{"id": "a", "generation": ' + b"[" * 100_000, "line 1: not JSON"),
-            ("latin.csv", b"id,generation\na,\xe9\n", "cannot be read"),
+            ("latin.csv", b"id,generation\na,\xe9\n", "save it as UTF-8"),
             (
                 "cut.csv.gz",
                 gzip.compress(b"id,generation\na,b\n" * 99, mtime=0)[:-12],
@@ -712,7 +712,7 @@ class TestLabelledTexts:
 
     @pytest.mark.parametrize(
         ("name", "text"),
-        [("mine.csv", "text;label"), ("mine.csv", "text\tlabel"), ("mine.tsv", "text,label")],
+        [("mine.csv", "text\tlabel"), ("mine.tsv", "text;label"), ("mine.tsv", "text,label")],
     )
     def test_columns_that_are_parted_otherwise(
         self, stub: Stub, tmp_path: Path, name: str, text: str
