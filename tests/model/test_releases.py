@@ -223,6 +223,8 @@ def test_what_is_no_model_behind_a_server(given: str) -> None:
         ("openai:x@http://sk-secret@here/v1", "the URL holds a user or a password; leave them"),
         ("openai:x@http://here/v1?key=sk-secret", "the URL goes on after its path; leave that out"),
         ("openai:x@http://here/v1#sk-secret", "the URL goes on after its path; leave that out"),
+        ("openai:x@http://here/v1/completions", "which is added to it; leave /completions out"),
+        ("openai:x@http://here/v1/chat/completions/", "; leave /chat/completions out"),
     ],
 )
 def test_a_malformed_model_behind_a_server(given: str, says: str) -> None:

@@ -86,6 +86,9 @@ def _fault(url: str) -> str:
         return f"the URL holds a user or a password; leave them out, and set {KEY} to the key"
     if parts.query or parts.fragment:
         return f"the URL goes on after its path; leave that out, and set {KEY} to the key"
+    for route in ("/chat/completions", "/completions"):
+        if parts.path.lower().endswith(route):
+            return f"the URL goes on to a route, which is added to it; leave {route} out"
     return ""
 
 
