@@ -63,8 +63,10 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "opening verdicts",
     ),
     "release": (
-        "licences outcomes plan",
-        "card origin",
+        "licences outcomes",
+        "card",
+        "plan",
+        "origin",
         "calibrated decision rises",
         "gates package",
         "advance",

@@ -4,6 +4,7 @@ each may go out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from staged.cells import Cell
 from staged.errors import PlanError
 from staged.model.sources.served import parse_served
+from staged.release.card.card import blank_keys
 from staged.settings import from_table, nearest, read_toml
 
 __all__ = [
@@ -138,8 +140,8 @@ def read_release(path: Path) -> Release:
     """Parse a release's plan.
 
     Raises:
-        PlanError: missing, not TOML, an unknown key or kind of gate, a gate without its limit, or
-            two stages of one name.
+        PlanError: missing, not TOML, an unknown key or kind of gate, a gate without its limit, a
+            blank that no card has, or two stages of one name.
     """
     table = read_toml(path)
     common, stages = _tables(table, "gates", path), _tables(table, "stages", path)
@@ -154,6 +156,7 @@ def read_release(path: Path) -> Release:
     names = [stage.name for stage in read]
     if not read or len(set(names)) < len(names):
         raise PlanError(f"{path}: needs [[stages]], each with a name of its own; it has {names}")
+    _check_blanks(read, path)
     folder = path.parent
     evidence = tuple(folder / place for place in head.evidence)
     return Release(
@@ -200,6 +203,16 @@ def _check_detector(detector: str, reason: str, where: str) -> None:
             f"{where}: no_detector {reason!r} is no reason that a reader could judge; give at least"
             f" {LEAST_WORDS} words"
         )
+
+
+def _check_blanks(stages: Sequence[ReleaseStage], path: Path) -> None:
+    """Refuse `may_be_blank` with a key that no blank of these stages' cards has."""
+    known = blank_keys([stage.name for stage in stages])
+    for key in (key for stage in stages for gate in stage.gates for key in gate.may_be_blank):
+        if key not in known:
+            raise PlanError(
+                f"{path}: may_be_blank: no blank {key!r} on a card; {nearest(key, known)}"
+            )
 
 
 def _gate(table: dict[str, Any], where: str) -> Gate:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staged.errors import PlanError
-from staged.release.card.card import card_of
-from staged.release.card.measured import Credibility, Effect, Evidence
+from staged.release.card.card import blank_keys, card_of
+from staged.release.card.measured import Credibility, Effect, Evidence, StudiedModel
 from staged.release.card.paragraphs import Words
 from staged.release.card.read_measured import read_evidence
 from staged.release.card.render import card_html, card_markdown
@@ -388,6 +388,15 @@ def test_the_card_gate_lists_blanks(tmp_path: Path) -> None:
     assert outcome(Gate("card"), [study], ReleaseStage("huge", "m", "d")).state == NOT_MEASURED
 
 
+def test_every_blank_of_a_card_may_be_named(tmp_path: Path) -> None:
+    """Also of a card that nothing was written or measured for."""
+    model = StudiedModel("small", "small", None, None, None, None)
+    card = card_of(Evidence(finetuned=(model,)), Words(), models=["small"])
+    assert {blank.key for blank in card.blanks} == set(blank_keys(["small"]))
+    page = (Path(__file__).parents[2] / "docs" / "release.md").read_text(encoding="utf-8")
+    assert [key for key in blank_keys(["NAME"]) if f"`{key}`" not in page] == []
+
+
 def test_a_broken_earlier_package_stops_the_signature_gate(tmp_path: Path) -> None:
     evidence = read_evidence([write_study(tmp_path / "study")])
     assert judge(Gate("signature"), LARGE, SMALL, evidence, Words(), ["small"]).state == NOT_MET
@@ -417,6 +426,8 @@ def test_a_broken_earlier_package_stops_the_signature_gate(tmp_path: Path) -> No
             f'[[gates]]\nkind = "bias"\nat_most = 1{"0" * 400}\n',
             "a finite number, not one of 401 digits",
         ),
+        ('[[gates]]\nkind = "card"\nmay_be_blank = ["papr"]\n', "no blank 'papr' .*'paper'"),
+        ('[[gates]]\nkind = "card"\nmay_be_blank = ["loss:smal"]\n', "did you mean 'loss:small'"),
         ("gates = 3\n", r"written \[\[gates\]\]"),
         (STAGES, "a name of its own"),
         ('[[stages]]\nname = "../up"\nmodel = "m"\ndetector = "d"\n', "plain folder name"),

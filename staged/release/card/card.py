@@ -28,7 +28,7 @@ from staged.release.outcomes import Decision
 from staged.settings import nearest
 from staged.studies.detection.results import FINDINGS, GalleryText
 
-__all__ = ["MIX", "SECTIONS", "card_of", "shown_method"]
+__all__ = ["MIX", "SECTIONS", "blank_keys", "card_of", "shown_method"]
 
 SECTIONS = (
     "Model Details",
@@ -197,6 +197,12 @@ def _analyses(study: Study, model: str) -> list[Analysis]:
 
 def _by_length(cell: Cell) -> tuple[str, int]:
     return cell.detector, cell.length_tokens
+
+
+def blank_keys(models: Sequence[str]) -> tuple[str, ...]:
+    """Keys of all the blanks that a card of some of these models can have."""
+    of_models = (f"{what}:{model}" for model in models for what in ("loss", "detection"))
+    return (*Words().unwritten(), *of_models, "samples", "bias", "survey")
 
 
 def _unwritten(words: Words) -> list[Blank]:
