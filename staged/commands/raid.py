@@ -247,12 +247,23 @@ def _print_rate(result: RaidResult, fpr: float) -> None:
     rows = [
         _raid_row(cell, rates, unscored=unscored)
         for cell in result.cells
+        if not _is_filled_in(cell, result)
         for rates in cell.rates
         if (rates.thresholds, rates.fpr) == (scheme, fpr)
     ]
     whose = result.detector or result.predictions
     title = f"{whose} on {result.file}, nominal FPR {100 * fpr:g}%, {SCHEMES[scheme]}"
     print_table(title, (*COLUMNS, *of_scored), rows)
+
+
+def _is_filled_in(cell: RaidCell, result: RaidResult) -> bool:
+    """Whether a breakdown is by a column that the user's file lacks: it says again what stands
+    over it.
+    """
+    from staged.raid.form import USUAL
+
+    values = [other.value for other in result.cells if other.by == cell.by]
+    return result.taken is not None and values == [USUAL.get(cell.by)]
 
 
 def _raid_row(cell: RaidCell, rates: Rates, *, unscored: bool) -> tuple[str, ...]:

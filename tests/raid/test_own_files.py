@@ -104,3 +104,19 @@ class TestSpreadsheet:
         file.write_bytes(b"caf\xe9,text,label\r\nx,y 1,human\r\n")
         with pytest.raises(CorpusError, match="save it as UTF-8"):
             evaluated(file)
+
+
+def broken_down_by(shown: str) -> set[str]:
+    """First cells of the tables' rows."""
+    cells = (line.split("│")[1].strip() for line in shown.splitlines() if line.startswith("│"))
+    return {cell for cell in cells if cell}
+
+
+def test_only_the_columns_of_a_file_are_broken_down_by(tmp_path: Path) -> None:
+    file = own_file(tmp_path / "rows.csv")
+    assert broken_down_by(evaluated(file)) == {"overall"}
+    lines = file.read_text(encoding="utf-8").splitlines()
+    names = ["domain", *(["news", "law"] * len(lines))]
+    rows = [f"{line},{name}" for line, name in zip(lines, names, strict=False)]
+    file.write_text("\n".join(rows), encoding="utf-8")
+    assert broken_down_by(evaluated(file)) == {"overall", "domain"}
