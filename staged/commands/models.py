@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,7 @@ from staged.screen import count_progress, print_table, say, train_progress
 from staged.verbs import models as verbs
 
 if TYPE_CHECKING:
+    from staged.model.reading.evaluate import Evaluation
     from staged.model.training.plan import TrainSettings
 
 PlanArgument = Annotated[
@@ -263,28 +264,12 @@ def evaluate_lm(
         _print_evaluation(result)
 
 
-def _print_evaluation(result: Any) -> None:
+def _print_evaluation(result: Evaluation) -> None:
     """This text's figures, how its interval was made, and what the paper published."""
-    from staged.model.reading.bits_interval import described
+    from staged.model.reading.evaluation_text import HEADER, conditions, rate_rows
 
-    rows = [
-        (
-            f"per {unit}",
-            f"{rate['count']:,}",
-            f"{rate['nats']:.4f}",
-            f"{rate['bits']:.4f}",
-            _perplexity(rate["perplexity"]),
-        )
-        for unit, rate in result.rates().items()
-    ]
-    header = ("", "count", "nats", "bits", "perplexity")
-    print_table(f"{result.model} on {result.file}", header, rows)
-    say(
-        f"sliding window of {result.n_ctx} tokens, stride {result.stride}; {result.precision};"
-        f" documents: {result.documents:,}, each scored by itself after {result.start}; words are"
-        " separated by white space"
-    )
-    say(f"95% interval of bits per byte: {described(result.interval)}")
+    print_table(f"{result.model} on {result.file}", HEADER, list(rate_rows(result)))
+    say(conditions(result))
     if result.documents_learned_from:
         say(
             f"the model was trained on {result.documents_learned_from:,} of these documents: this"
@@ -301,7 +286,3 @@ def _print_published() -> None:
     published = [(name, *(f"{value:g}" for value in values)) for name, values in PUBLISHED.items()]
     print_table("GPT-2 as published", ("", *PUBLISHED_SIZES), published)
     say(PUBLISHED_NOTE)
-
-
-def _perplexity(value: float | None) -> str:
-    return "too large" if value is None else f"{value:,.2f}" if value < 1e6 else f"{value:.3g}"

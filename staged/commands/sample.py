@@ -175,6 +175,7 @@ def sample(
     """
     from staged.files.places import refuse_to_replace
     from staged.samples.dataset import SampleSettings, read_samples, write_samples
+    from staged.samples.prompts import chosen_prompts, how_many
 
     refuse_to_replace(out, prompts)
     texts = chosen_prompts(prompt, prompts)
@@ -280,32 +281,3 @@ def chosen_method(
         method(name or "temperature-1") if numbers == (None, None, None) else from_numbers(*numbers)
     )
     return under(chosen, semantics) if semantics else chosen
-
-
-def chosen_prompts(prompt: str, source: str) -> tuple[str, ...]:
-    """One, those of a file, or none.
-
-    Raises:
-        PlanError: both.
-        CorpusError: a file that cannot be read.
-    """
-    if prompt and source:
-        raise PlanError("sample: give --prompt or --prompts, not both")
-    from staged.samples.prompts import read_prompts
-
-    return (prompt,) if prompt else tuple(read_prompts(source)) if source else ()
-
-
-def how_many(number: int | None, per_prompt: int | None, prompts: Sequence[str]) -> int:
-    """The number of samples: as many as said, so many a prompt, or one a prompt.
-
-    Raises:
-        PlanError: both numbers, or samples a prompt without a prompt.
-    """
-    if number is not None and per_prompt is not None:
-        raise PlanError("sample: give --number (in all) or --per-prompt, not both")
-    if per_prompt is not None and not prompts:
-        raise PlanError(
-            "sample: --per-prompt needs --prompt or --prompts; without them, --number says how many"
-        )
-    return number if number is not None else (per_prompt or 1) * max(1, len(prompts))

@@ -41,6 +41,33 @@ def read_prompts(source: str) -> list[str]:
     return prompts
 
 
+def chosen_prompts(prompt: str, source: str) -> tuple[str, ...]:
+    """One, those of a file, or none.
+
+    Raises:
+        PlanError: both.
+        CorpusError: a file that cannot be read.
+    """
+    if prompt and source:
+        raise PlanError("sample: give --prompt or --prompts, not both")
+    return (prompt,) if prompt else tuple(read_prompts(source)) if source else ()
+
+
+def how_many(number: int | None, per_prompt: int | None, prompts: Sequence[str]) -> int:
+    """The number of samples: as many as said, so many a prompt, or one a prompt.
+
+    Raises:
+        PlanError: both numbers, or samples a prompt without a prompt.
+    """
+    if number is not None and per_prompt is not None:
+        raise PlanError("sample: give --number (in all) or --per-prompt, not both")
+    if per_prompt is not None and not prompts:
+        raise PlanError(
+            "sample: --per-prompt needs --prompt or --prompts; without them, --number says how many"
+        )
+    return number if number is not None else (per_prompt or 1) * max(1, len(prompts))
+
+
 def check_chat(prompts: Sequence[str], system: str, *, chat: bool) -> None:
     """Refuse what is no chat: a task is missing, or a system text goes nowhere.
 

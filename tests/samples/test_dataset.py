@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from staged.commands.sample import how_many
 from staged.errors import CheckpointError, CorpusError, PlanError, SamplingError, StagedError
 from staged.model.bpe import BPE
 from staged.samples.columns import SCHEMA
@@ -25,7 +24,7 @@ from staged.samples.dataset import (
     write_samples,
 )
 from staged.samples.methods import method
-from staged.samples.prompts import read_prompts
+from staged.samples.prompts import how_many, read_prompts
 
 
 def wanted(tiny: Path, **changes: object) -> SampleSettings:
