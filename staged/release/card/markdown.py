@@ -41,7 +41,7 @@ ACHIEVED = "FPR achieved there"
 CELL = "cell"
 # what is a mark only where something else stands beside it is left as it is elsewhere; a heading, a
 # quotation or a list begins a line
-SPECIAL = re.compile(r"[\\`*~]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|\](?=[(\[:])|&(?=#?\w+;)")
+SPECIAL = re.compile(r"[\\`*~]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|\](?=[(\[:])|&(?=#?\w+;)")
 BEGINS = re.compile(r"^(?=[#+=>\[-])|^(?=\d+[.)])")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 WIDTH = 80  # letters a line of a text in a fence, which does not wrap
