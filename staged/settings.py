@@ -25,6 +25,7 @@ __all__ = [
     "describing",
     "determining",
     "from_table",
+    "is_folder_name",
     "nearest",
     "over",
     "read_toml",
@@ -156,6 +157,11 @@ def check_each(checks: Iterable[Check], *, where: str) -> None:
     for holds, fault in checks:
         if not holds:
             raise PlanError(f"{where}: {fault}")
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether a name can be a folder's: one plain, printable name."""
+    return Path(name).name == name and name not in ("", ".", "..") and name.isprintable()
 
 
 def check_listed(names: Sequence[Any], *, where: str, known: Collection[str] = ()) -> None:

@@ -54,6 +54,9 @@ def refuse_learned(models: Sequence[str], corpus: CorpusSettings) -> None:
             )
 
 
+GIVEN, SERVED = "texts that were given", "behind a server"  # a model's origin
+
+
 def short_name(model: str) -> str:
     """What a study calls a model of its plan: a folder by its name, a server's by the model's."""
     served = parse_served(model)
@@ -98,7 +101,7 @@ def model_facts(name: str, *, given: bool = False) -> ModelFacts:
     """
     served = parse_served(name)
     if given or served:
-        origin = "texts that were given" if given else f"behind a server, as {short_name(name)}"
+        origin = GIVEN if given else f"{SERVED}, as {short_name(name)}"
         return ModelFacts(short_name(name), None, None, None, None, origin=origin)
     folder, shape = model_folder(name), load_shape(name)
     record = folder / "training.json"

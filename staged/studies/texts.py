@@ -16,6 +16,8 @@ from staged.model.bpe import REPLACEMENT
 from staged.model.causal import TextTokenizer
 from staged.records import Document
 
+SPLITS = ("train", "valid", "test")  # what studies compare; language models learn from another
+
 
 def drawn(passages: Path, split: str, wanted: int, *, seed: int, table: str) -> list[Document]:
     """A seeded draw of passages of one split.

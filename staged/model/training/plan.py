@@ -19,6 +19,7 @@ from staged.settings import (
     check_each,
     determining,
     from_table,
+    is_folder_name,
     nearest,
     over,
     read_toml,
@@ -219,7 +220,7 @@ def read_training_plan(plan: str | Path) -> dict[str, TrainSettings]:
                 f"{path}: key {name!r} stands outside a table; put it under [defaults] or under a"
                 " run's name"
             )
-        if Path(name).name != name or name in ("", ".", "..") or not name.isprintable():
+        if not is_folder_name(name):
             raise PlanError(
                 f"{path}: run {name!r} cannot be a folder's name; choose one of letters and digits"
             )

@@ -14,7 +14,7 @@ from staged.stats.comparing import rate
 from staged.storage.records import LATER
 from staged.studies.detection.results import Finding, GalleryText, StudyFacts
 from staged.studies.finetune.results import Drop
-from staged.studies.models import ModelFacts
+from staged.studies.models import GIVEN, SERVED, ModelFacts
 from staged.survey.results import Difference
 
 __all__ = [
@@ -76,12 +76,12 @@ def studied_model(id: str, facts: ModelFacts) -> StudiedModel:
 
 def is_served(model: StudiedModel | ModelFacts) -> bool:
     """Whether a model wrote behind a server, so that no file of it is here."""
-    return (model.origin or "").startswith("behind a server")
+    return (model.origin or "").startswith(SERVED)
 
 
 def is_given(model: StudiedModel | ModelFacts) -> bool:
     """Whether a model is known by texts alone that somebody had."""
-    return model.origin == "texts that were given"
+    return model.origin == GIVEN
 
 
 @dataclass(frozen=True)

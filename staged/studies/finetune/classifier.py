@@ -12,9 +12,9 @@ from staged.pipeline.tables import TableRow, write_table
 from staged.progress import Progress
 from staged.records import HUMAN, MACHINE, Document
 from staged.studies.finetune.plan import BASE, CLASSIFIER, TUNED
-from staged.studies.finetune.worlds import SPLITS, Answers, World
+from staged.studies.finetune.worlds import Answers, World
 from staged.studies.stages import Corpus
-from staged.studies.texts import cut_to
+from staged.studies.texts import SPLITS, cut_to
 
 
 @dataclass(frozen=True, kw_only=True)

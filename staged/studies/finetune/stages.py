@@ -21,8 +21,9 @@ from staged.studies.calibrations import calibrated
 from staged.studies.finetune.classifier import Classifier
 from staged.studies.finetune.plan import BASE, TUNED, FinetuneSettings
 from staged.studies.finetune.texts import Pairs, joined
-from staged.studies.finetune.worlds import SPLITS, Answers, Tuned, World
+from staged.studies.finetune.worlds import Answers, Tuned, World
 from staged.studies.stages import Corpus, TrainedDetector
+from staged.studies.texts import SPLITS
 
 # what detectors learn from: the untuned model, or the fine-tuned ones of all styles together
 TRAINED = (BASE, TUNED)

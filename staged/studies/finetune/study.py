@@ -20,8 +20,8 @@ from staged.studies.finetune.page import write_finetune_report
 from staged.studies.finetune.plan import FinetuneSettings
 from staged.studies.finetune.results import FINETUNE
 from staged.studies.finetune.stages import FinetuneStages, finetune_stages
-from staged.studies.finetune.worlds import SPLITS
 from staged.studies.models import model_facts, refuse_learned
+from staged.studies.texts import SPLITS
 
 SHOWN = 3  # answers a world in the report
 

@@ -28,8 +28,7 @@ from staged.samples.sample_stage import keep_file
 from staged.streams import derive
 from staged.studies.finetune.texts import Pairs, paired
 from staged.studies.stages import Corpus
-
-SPLITS = ("train", "valid", "test")
+from staged.studies.texts import SPLITS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,9 @@ from staged.files.texts import ROWS, read_rows, row_text
 from staged.model.sources.releases import BUCKET, released
 from staged.model.sources.served import parse_served
 from staged.notes import note
+from staged.settings import is_folder_name
 from staged.studies.models import short_name
+from staged.studies.texts import SPLITS
 
 DATASET = re.compile(
     r"(?P<model>(?:small|medium|large|xl)-(?P<size>\d+M))(?P<method>-k40|-nucleus)?"
@@ -32,7 +34,6 @@ METHODS = {None: "temperature-1", "-k40": "top-k-40", "-nucleus": "nucleus"}
 HUMAN_SET = "webtext."
 UNFINISHED = (".blocks", ".partial")  # folders of a run that has not ended
 UNKNOWN = "unknown"  # the method of rows that do not say theirs
-SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ def check_folder_name(name: str, where: str) -> None:
     Raises:
         PlanError: it is not one plain name.
     """
-    if Path(name).name != name or name in ("", ".", "..") or not name.isprintable():
+    if not is_folder_name(name):
         raise PlanError(f"{where} {name!r} cannot be a folder's name; choose letters and digits")
 
 
