@@ -77,7 +77,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "stages",
         "generators calibrations",
         "detection",
-        "finetune",
+        "finetune provenance",
     ),
     "training": ("features", "evidence readers roberta", "transfer"),
     "files": (

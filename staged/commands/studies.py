@@ -68,8 +68,8 @@ def study(
     """Run a release study: corpus, samples, detectors, cells, report. Interrupted, it continues
     where it was.
 
-    A plan with a table [styles] is a fine-tuning study instead: detection before and after,
-    docs/finetune.md.
+    A plan with a table [styles] is a fine-tuning study instead, docs/finetune.md; one with schemes
+    a study of watermarks, docs/watermarks.md.
     """
     if names or show:
         _print_titles() if names else show_plan(plan)
@@ -85,7 +85,8 @@ def study(
             workers=workers,
             progress=progress,
         )
-    (_print_finetune if finished.is_finetune else _print_study)(out)
+    shown = {"fine-tuning study": _print_finetune, "watermark study": _print_provenance}
+    shown.get(finished.kind, _print_study)(out)
 
 
 def _print_titles() -> None:
@@ -194,3 +195,39 @@ def _print_styles(result: FinetuneResult) -> None:
             f"{name} {100 * count / row.n:.0f}" for name, count in row.called.items()
         )
         say(f"the untuned model's texts are called, in %: {shares}; chance {chance} (n = {row.n})")
+
+
+def _print_provenance(folder: Path) -> None:
+    """False alarms and power of each scheme, and where the report is."""
+    from staged.storage.records import read_record
+    from staged.studies.detection.results import AGAIN
+    from staged.studies.provenance.results import PROVENANCE, ProvenanceResult
+    from staged.studies.provenance.tested import WHOLE
+
+    result = read_record(folder / PROVENANCE, ProvenanceResult, again=AGAIN)
+    rows = [
+        (
+            row.scheme,
+            f"{row.n:,}",
+            percent(*estimate(row, "flagged_1"), digits=2),
+            f"{row.tokens:.0f}",
+        )
+        for row in result.human
+    ]
+    title = "human text called marked at p ≤ 0.01, in % [95% interval]"
+    print_table(title, ("scheme", "tests", "flagged", "tokens"), rows)
+    read = [row for row in result.power if row.form == WHOLE]
+    lengths = sorted({row.length for row in read})
+    for model, method in dict.fromkeys((row.model, row.method) for row in read):
+        cells = {
+            (row.scheme, row.length): f"{100 * row.found_1:.0f}"
+            for row in read
+            if (row.model, row.method) == (model, method)
+        }
+        schemes = dict.fromkeys(scheme for scheme, _ in cells)
+        print_table(
+            f"{model}, {method}: marked texts found at p ≤ 0.01, in %, by tokens",
+            ("scheme", *map(str, lengths)),
+            [(name, *(cells.get((name, n), "–") for n in lengths)) for name in schemes],
+        )
+    say(f"\nreport: {folder / 'report.html'}")

@@ -24,6 +24,7 @@ COMMANDS = {
     "own-models": "train",
     "own-release": "release",
     "own-study": "study",
+    "provenance": "study",
     "release": "release",
     "release-card": "card",
 }
@@ -92,4 +93,6 @@ def shipped_plans() -> dict[str, Path]:
 def study_titles() -> dict[str, str]:
     """Name → title of each shipped plan that `staged study` takes."""
     tables = {name: read_toml(file) for name, file in shipped_plans().items()}
-    return {name: str(table["title"]) for name, table in tables.items() if "detectors" in table}
+    return {
+        name: str(table["title"]) for name, table in tables.items() if _command(name) == "study"
+    }

@@ -8,6 +8,9 @@ from pathlib import Path
 from staged.cells import Cell, load_cells
 from staged.errors import ArtifactError
 
+# by the file that only such a study has
+KINDS = {"finetune.json": "fine-tuning study", "provenance.json": "watermark study"}
+
 
 @dataclass(frozen=True)
 class FinishedStudy:
@@ -19,9 +22,17 @@ class FinishedStudy:
         object.__setattr__(self, "folder", Path(self.folder))
 
     @property
+    def kind(self) -> str:
+        """`release study`, `fine-tuning study` or `watermark study`."""
+        return next(
+            (kind for file, kind in KINDS.items() if (self.folder / file).is_file()),
+            "release study",
+        )
+
+    @property
     def is_finetune(self) -> bool:
         """Whether it is a fine-tuning study."""
-        return (self.folder / "finetune.json").is_file()
+        return self.kind == "fine-tuning study"
 
     @property
     def report(self) -> Path:
@@ -32,11 +43,11 @@ class FinishedStudy:
         """Every detector on every set of machine texts; of a release study.
 
         Raises:
-            ArtifactError: missing, or damaged; a fine-tuning study, which has others.
+            ArtifactError: missing, or damaged; another study, which has others.
         """
-        if self.is_finetune:
+        if self.kind != "release study":
+            file = next(file for file, kind in KINDS.items() if kind == self.kind)
             raise ArtifactError(
-                f"{self.folder}: a fine-tuning study has no cells.json; its own are in"
-                " finetune.json"
+                f"{self.folder}: a {self.kind} has no cells.json; its own are in {file}"
             )
         return load_cells(self.folder / "cells.json")

@@ -45,7 +45,8 @@ def study(
     """Run a release study: corpus, samples, detectors, cells, report. Killed and called again, it
     continues; a finished study in `out` is only read.
 
-    A plan with a table [styles] is a fine-tuning study instead.
+    A plan with a table [styles] is a fine-tuning study instead, one with `schemes` a study of
+    watermarks.
 
     Args:
         plan: the name of one that ships, such as `mini`, or a TOML file.
@@ -71,18 +72,21 @@ def study(
     from staged.errors import PlanError
     from staged.plans.shipped import find_plan
     from staged.studies.finetune.plan import is_finetune
+    from staged.studies.provenance.plan import is_provenance
 
     if not 0 <= workers <= MOST_WORKERS:
         raise PlanError(f"the number of workers must be 0 to {MOST_WORKERS:,}, not {workers}")
     file, out = find_plan(plan, command="study"), Path(out)
     flags: dict[str, Any] = {"corpus": corpus, "literal": literal}
-    if is_finetune(file):
-        if attacks or samples:
-            raise PlanError(
-                f"{file}: --{'attacks' if attacks else 'samples'} belongs to release studies; this"
-                " plan has [styles], so it is a fine-tuning study"
-            )
-        _finetune(file, out, flags, workers or processors(), progress)
+    other = "fine-tuning" * is_finetune(file) or "watermark" * is_provenance(file)
+    if other and (attacks or samples):
+        raise PlanError(
+            f"{file}: --{'attacks' if attacks else 'samples'} belongs to release studies; this plan"
+            f" is of a {other} study"
+        )
+    if other:
+        carry_out = _finetune if other == "fine-tuning" else _provenance
+        carry_out(file, out, flags, workers or processors(), progress)
     else:
         _release(
             file, out, flags | {"samples": str(samples)}, attacks, workers or processors(), progress
@@ -118,6 +122,15 @@ def _finetune(
     run_finetune(out, read_finetune(plan, **flags), workers=workers, report=progress)
 
 
+def _provenance(
+    plan: Path, out: Path, flags: dict[str, Any], workers: int, progress: StudyProgress
+) -> None:
+    from staged.studies.provenance.plan import read_provenance
+    from staged.studies.provenance.study import run_provenance
+
+    run_provenance(out, read_provenance(plan, **flags), workers=workers, report=progress)
+
+
 def write_report(folder: str | Path) -> Path:
     """Write report.html again from a finished study's JSON files, computing nothing.
 
@@ -127,9 +140,14 @@ def write_report(folder: str | Path) -> Path:
     from staged.studies.detection.report.page import write_report as write_release
     from staged.studies.finetune.page import write_finetune_report
     from staged.studies.finished import FinishedStudy
+    from staged.studies.provenance.page import write_provenance_report
 
     study = FinishedStudy(Path(folder))
-    (write_finetune_report if study.is_finetune else write_release)(study.folder)
+    writers = {
+        "fine-tuning study": write_finetune_report,
+        "watermark study": write_provenance_report,
+    }
+    writers.get(study.kind, write_release)(study.folder)
     return study.report
 
 

@@ -1,0 +1,141 @@
+"""What a study of watermarks is: the models that write, the schemes that mark, how much text is
+tested, and what is done to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from staged.attacks.kinds import ATTACKS, check_attacks
+from staged.corpus.build import CorpusSettings, given, recorded
+from staged.errors import PlanError
+from staged.samples.methods import method
+from staged.settings import check_each, check_listed, describing, from_table, over, read_toml
+from staged.storage.placeless import named
+
+# a scheme as a plan calls it → the scheme, and what of its settings is not the usual
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "gumbel": ("gumbel", {}),
+    "gumbel-dual": ("gumbel-dual", {}),
+    "kgw": ("kgw", {}),
+    "kgw-selfhash": ("kgw", {"seeding": "selfhash"}),
+    "sbw": ("sbw", {}),
+    "sbw-lefthash": ("sbw", {"seeding": "lefthash"}),
+    "synthid": ("synthid", {}),
+}
+MOST_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class ProvenanceSettings:
+    """A study of watermarks.
+
+    Attributes:
+        models: who writes, by name or folder; the first one's tokenizer reads human text.
+        schemes: what marks: `gumbel`, `gumbel-dual`, `kgw`, `kgw-selfhash`, `sbw`, `sbw-lefthash`,
+            `synthid`.
+        title: the report's heading.
+        methods: how tokens are drawn.
+        n_texts: texts of each model, method and scheme.
+        length_tokens: new tokens of a text, at most.
+        lengths: tokens after which texts are cut and tested again.
+        opening_words: of a human passage, which a text continues; its prompt.
+        attacks: changes that can hide a mark, by name.
+        substitutions: shares of words that become synonyms.
+        attacked_tokens: tokens of the texts that are changed.
+        n_human: human passages that know nothing of any key.
+        human_tokens: of each of them, the first so many.
+        n_keys: keys that human text is tested for.
+        n_marking_keys: of these keys, how many mark; texts are dealt to them in turn.
+        judge: the model that says what a text costs.
+        seed: of the keys, the draw of passages, the samples and the attacks.
+        batch, precision: of generation.
+        corpus: human text.
+        author, date: who made the study, and when; nothing depends on either.
+    """
+
+    models: tuple[str, ...]
+    schemes: tuple[str, ...]
+    title: str = "Watermarks"
+    methods: tuple[str, ...] = ("temperature-1", "top-k-40", "nucleus")
+    n_texts: int = 100
+    length_tokens: int = 400
+    lengths: tuple[int, ...] = (25, 50, 100, 200, 400)
+    opening_words: int = 8
+    attacks: tuple[str, ...] = tuple(ATTACKS)
+    substitutions: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    attacked_tokens: int = 200
+    n_human: int = 10_000
+    human_tokens: int = 100
+    n_keys: int = 10
+    n_marking_keys: int = 4
+    judge: str = "mini-xl"
+    seed: int = 1
+    batch: int = 128
+    precision: str = ""
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
+    author: str = describing()
+    date: str = describing()
+
+    def __post_init__(self) -> None:
+        check_listed(self.models, where="provenance: models")
+        check_listed(self.schemes, where="provenance: schemes", known=VARIANTS)
+        check_listed(self.methods, where="provenance: methods")
+        check_attacks(self.attacks)
+        for name in self.methods:
+            if method(name).temperature == 0:
+                raise PlanError(
+                    f"provenance: methods: {name} leaves nothing to chance, nor to a key"
+                )
+        least = {"n_texts": 1, "n_human": 1, "n_keys": 1, "opening_words": 1, "batch": 1}
+        check_each(
+            (
+                (getattr(self, name) >= low, f"{name} must be at least {low}")
+                for name, low in least.items()
+            ),
+            where="provenance",
+        )
+        check_each(
+            (
+                (1 <= self.n_marking_keys <= self.n_keys, "n_marking_keys must be 1 to n_keys"),
+                (1 <= self.length_tokens <= MOST_TOKENS, f"length_tokens: 1 to {MOST_TOKENS:,}"),
+                (
+                    bool(self.lengths) and all(1 <= n <= self.length_tokens for n in self.lengths),
+                    "lengths must lie between 1 and length_tokens",
+                ),
+                (
+                    1 <= self.attacked_tokens <= self.length_tokens,
+                    "attacked_tokens must lie between 1 and length_tokens",
+                ),
+                (
+                    all(0 < share <= 1 for share in self.substitutions),
+                    "substitutions are shares of words, above 0 and at most 1",
+                ),
+            ),
+            where="provenance",
+        )
+
+    def recorded(self) -> dict[str, Any]:
+        """The settings that determine results, without paths."""
+        without_paths: dict[str, Any] = named(recorded(self))
+        return without_paths
+
+
+def is_provenance(path: Path) -> bool:
+    """Whether a plan is of a study of watermarks: it has `schemes`."""
+    return "schemes" in read_toml(path)
+
+
+def read_provenance(path: Path, *, corpus: str = "", literal: bool = False) -> ProvenanceSettings:
+    """A plan from TOML, with other human text if one is named.
+
+    Raises:
+        PlanError: unreadable or wrong; the sentence names the key.
+    """
+    table = read_toml(path)
+    inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]")
+    inner |= given(corpus, literal=literal)
+    table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
+    return from_table(ProvenanceSettings, table, where=str(path))
