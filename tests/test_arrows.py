@@ -36,7 +36,7 @@ TIERS = (
 )
 INSIDE = {  # the same of what stands in a room that has rooms of its own
     "model": (
-        "formats memory shape",
+        "formats grouped_search memory shape",
         "gpt2",
         "beside bpe devices sources",
         "checkpoints gguf outside_tokenizer",
@@ -46,7 +46,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "reading",
     ),
     "samples": (
-        "chat columns grouped_search prompts stops",
+        "chat columns prompts stops",
         "methods",
         "rows",
         "engine",

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
-from staged.samples import grouped_search
+from staged.model import grouped_search
 from staged.settings import LARGEST, nearest
 
 NUCLEUS_RANGE = (0.8, 1.0)  # the output dataset drew each document's top-p from here

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from staged.errors import SamplingError
+from staged.model.grouped_search import invert
 from staged.model.shape import ModelShape
 from staged.samples.engine import Decoder, check_length
-from staged.samples.grouped_search import invert
 from staged.samples.methods import Method, distribution
 from staged.samples.rows import Generated
 from staged.streams import uniforms

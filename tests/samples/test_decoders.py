@@ -10,13 +10,12 @@ from typer.testing import CliRunner
 
 from staged.cli import app
 from staged.errors import PlanError, SamplingError
-from staged.model import devices
+from staged.model import devices, grouped_search
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
 from staged.model.devices import chosen_device
 from staged.model.gpt2.cuda_graph import StaticGPT2, static_is_native
 from staged.model.gpt2.model import GPT2
-from staged.samples import grouped_search
 from staged.samples.decoders import load_decoder, path_taken
 from staged.samples.engine import generate
 from staged.samples.methods import method

@@ -11,7 +11,7 @@ from scipy import stats
 from transformers import RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
 
 from staged.errors import SamplingError
-from staged.samples.grouped_search import top_k
+from staged.model.grouped_search import top_k
 from staged.samples.methods import (
     SEMANTICS,
     Method,

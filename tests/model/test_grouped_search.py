@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from staged.samples import grouped_search
-from staged.samples.grouped_search import LARGE, WIDTH
+from staged.model import grouped_search
+from staged.model.grouped_search import LARGE, WIDTH
 
 SIZES = [LARGE + 1, LARGE + WIDTH, 50257]
 
