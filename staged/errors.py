@@ -7,6 +7,7 @@ StagedError                 one clear sentence; the command line prints it and e
 ├── SamplingError           a generation request that cannot be met
 ├── ArtifactError           a stage's folder that is damaged, foreign, or cannot be written
 ├── ReleaseError            a release that cannot be signed, checked or uploaded
+├── ProvenanceError         a key, a watermark or a manifest that cannot be used, made or read
 └── ServeError              the web server cannot start, or will not answer a request
 """
 
@@ -17,6 +18,7 @@ __all__ = [
     "CheckpointError",
     "CorpusError",
     "PlanError",
+    "ProvenanceError",
     "ReleaseError",
     "SamplingError",
     "ServeError",
@@ -51,6 +53,10 @@ class ArtifactError(StagedError):
 
 class ReleaseError(StagedError):
     """A release that cannot be signed, checked or uploaded."""
+
+
+class ProvenanceError(StagedError):
+    """A key, a watermark or a manifest that cannot be used, made or read."""
 
 
 class ServeError(StagedError):
