@@ -1,0 +1,125 @@
+"""Stateless Bernoulli watermarks: each token is green with probability γ, and green ones become
+likelier; bit for bit as in the package `sbw` (its schemes `gpu-simple_1` and `gpu-selfhash`) and in
+vLLM.
+
+A seed of 64 bits keys Philox, whose word for the token says whether it is green. Left-hash: the
+seed is the last token times the key. Self-hash: the seed is the least product of the key, the
+token's hash and the hash of one of the tokens before it, or of itself. Sources: Ceppi and Sanchez
+2026, arXiv:2609.03844; vLLM's documentation of `vllm.v1.watermarking.sbw`.
+
+Two things that both have and we keep, for their detectors' sake: token 0 leaves a left-hash seed of
+0 under every key, and a self-hash seed can be one that the same token had in another context.
+
+Axes: B rows · K kept tokens · W tokens of a context · N pairs of a context and its token.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from staged.errors import PlanError
+from staged.settings import nearest
+from staged.watermarks.gumbel import check_key
+from staged.watermarks.nulls import binomial_survival
+from staged.watermarks.philox import MASK, philox4x32, word_of
+
+WIDTHS = {"selfhash": 3, "lefthash": 1}  # tokens before a token; theirs count a self-hash token too
+LOW_BITS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class SBW:
+    """Green tokens by independent draws.
+
+    Attributes:
+        key: 0 … 2⁶⁴ − 1.
+        gamma: the chance that a token is green, in (0, 1).
+        delta: what is added to a green token's logit, > 0.
+        seeding: `selfhash` or `lefthash`.
+
+    Raises:
+        PlanError: one of them out of range.
+    """
+
+    key: int = field(repr=False)
+    gamma: float = 0.5
+    delta: float = 2.0
+    seeding: str = "selfhash"
+
+    scheme = "sbw"
+    takes_short_contexts = False
+    fixes_text = False
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+        if not 1 <= self.threshold < LOW_BITS:
+            raise PlanError(f"watermark: gamma must lie in (0, 1), not {self.gamma}")
+        if not 0 < self.delta < math.inf:
+            raise PlanError(f"watermark: delta must be above 0, not {self.delta}")
+        if self.seeding not in WIDTHS:
+            raise PlanError(
+                f"watermark: seeding {self.seeding!r}; {nearest(self.seeding, WIDTHS)}"
+            )
+
+    @property
+    def width(self) -> int:
+        return WIDTHS[self.seeding]
+
+    @property
+    def threshold(self) -> int:
+        """Of the 2³¹ values of a word's low bits so many are green."""
+        return int(self.gamma * LOW_BITS)
+
+    def choose(self, mass_BK: Tensor, ids_BK: Tensor, contexts_BW: Tensor, u_B: Tensor) -> Tensor:
+        is_green_BK = self._are_green(contexts_BW, ids_BK)
+        # red ones are made smaller, so that no delta overflows
+        factor_BK = torch.where(is_green_BK, 1.0, math.exp(-self.delta))
+        cumulated_BK = (mass_BK.double() * factor_BK).cumsum(dim=1)
+        at_B1 = u_B[:, None] * cumulated_BK[:, -1:]
+        return torch.searchsorted(cumulated_BK, at_B1, right=True)[:, 0]
+
+    def values(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:
+        """1 for a green token, 0 for another."""
+        return self._are_green(contexts_NW.cpu(), tokens_N.cpu()[:, None])[:, 0].double()
+
+    def p_value(self, total: float, count: int) -> float:
+        return binomial_survival(round(total), count, self.threshold / 2**31)
+
+    def _are_green(self, contexts_NW: Tensor, tokens_NK: Tensor) -> Tensor:
+        seeds_NK = self.seeds(contexts_NW, tokens_NK)
+        counter = (tokens_NK >> 2, 0, 0, 0)
+        words = philox4x32(counter, (seeds_NK & MASK, (seeds_NK >> 32) & MASK))
+        return (word_of(words, tokens_NK) & LOW_BITS) < self.threshold
+
+    def seeds(self, contexts_NW: Tensor, tokens_NK: Tensor) -> Tensor:
+        """Int64 seeds of tokens in contexts, (N, K), or (N, 1) where a context's tokens share one."""
+        if self.seeding == "lefthash":
+            return contexts_NW[:, -1:] * _signed(self.key)
+        of_tokens_NK = _hashed(tokens_NK)
+        seeds_NK = _signed(self.key) * of_tokens_NK * of_tokens_NK
+        for before_N in _hashed(contexts_NW).unbind(dim=1):
+            product_NK = _signed(self.key) * before_N[:, None] * of_tokens_NK
+            seeds_NK = torch.minimum(seeds_NK, product_NK)
+        return seeds_NK
+
+
+def _signed(key: int) -> int:
+    """The number that int64 holds in the same 64 bits; products are modulo 2⁶⁴."""
+    return key - 2**64 if key >= 2**63 else key
+
+
+def _hashed(tokens: Tensor) -> Tensor:
+    """Bob Jenkins' hash of 32 bits, signed, of each id plus 1."""
+    x = (tokens + 1).to(torch.int32)
+    x = x - (x << 6)
+    x = x ^ (x >> 17)
+    x = x - (x << 9)
+    x = x ^ (x << 4)
+    x = x - (x << 3)
+    x = x ^ (x << 10)
+    x = x ^ (x >> 15)
+    return x.long()
