@@ -1,0 +1,89 @@
+"""A verifier: the keys, the certificates and the detector that texts are examined with.
+
+    file ─► signature of the file          ─► text without a manifest
+         ─► tests for every key's marks    ┐
+         ─► the detector's verdict         ┴─► one conclusion
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from staged.detectors.examiner import Examiner
+from staged.detectors.normal.normalize import normalize
+from staged.pages.figures import counted, p_text
+from staged.provenance.examination import Examination, WatermarkFinding
+from staged.provenance.manifest.facts import SignatureVerdict
+from staged.watermarks.evidence import MIN_TOKENS, Candidate, MarkTest, test_text
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """What texts are examined with.
+
+    Attributes:
+        candidates: what may have marked them.
+        examiner: judges their content; None does not.
+        level: the share of texts without a mark that may be called marked.
+    """
+
+    candidates: tuple[Candidate, ...]
+    examiner: Examiner | None
+    level: float = 0.01
+
+    def examine(self, name: str, text: str, signature: SignatureVerdict) -> Examination:
+        """Everything that can be found out about one text.
+
+        Args:
+            text: without a manifest.
+            signature: what the check of the file's, or the text's, manifest said.
+        """
+        return Examination(
+            name,
+            hashlib.sha256(text.encode()).hexdigest(),
+            self.level,
+            signature,
+            self._watermark(text),
+            self.examiner.examine([(name, text)])[0] if self.examiner else None,
+        )
+
+    def _watermark(self, text: str) -> WatermarkFinding:
+        if not self.candidates:
+            why = "no key of yours has marked anything, so there was nothing to test for"
+            return WatermarkFinding(False, None, 0, None, None, why)
+        return finding(test_text(normalize(text).text, self.candidates), self.level, len(self.candidates))
+
+
+def finding(test: MarkTest, level: float, candidates: int) -> WatermarkFinding:
+    """What a test says, in words.
+
+    Args:
+        level: the p-value up to which a mark is called found.
+        candidates: how many were tested.
+    """
+    if not test.enough:
+        why = (
+            f"not enough evidence: {counted(test.tokens, 'token')} of the {MIN_TOKENS} that a test"
+            " needs"
+        )
+        return WatermarkFinding(False, None, test.tokens, None, None, why)
+    found = test.p_value <= level
+    of = f"{counted(test.tokens, 'token')}, {counted(candidates, 'candidate')} tested"
+    where = "in a passage of it " if test.passage else ""
+    why = (
+        f"the {test.scheme} mark of key {test.key} stands {where}({of})"
+        if found
+        else f"no mark of these keys at p ≤ {p_text(level)} ({of})"
+    )
+    return WatermarkFinding(
+        found,
+        test.p_value,
+        test.tokens,
+        test.scheme,
+        test.key,
+        why,
+        test.tokenizer,
+        test.score,
+        test.passage,
+    )
