@@ -48,6 +48,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
     "samples": (
         "chat columns prompts stops",
         "methods",
+        "drawing",
         "rows",
         "engine",
         "decoders speculative",

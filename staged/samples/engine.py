@@ -15,6 +15,7 @@ from torch import Tensor
 from staged.errors import SamplingError
 from staged.model.shape import ModelShape
 from staged.pages.figures import counted
+from staged.samples.drawing.marking import check_chance
 from staged.samples.methods import Method
 from staged.samples.rows import PLAIN, Generated, Options, Rows, window_start
 from staged.settings import nearest
@@ -70,12 +71,15 @@ def generate(
         seed, first: row i draws from the stream of sample first + i.
 
     Raises:
-        SamplingError: an empty prompt, or prompt and length that don't fit the model's context.
+        SamplingError: an empty prompt, prompt and length that don't fit the model's context, or a
+            watermark on a greedy method.
     """
     if min(map(len, prompts)) == 0:
         raise SamplingError(
             "sample: an empty prompt; leave the prompt out for an unconditional sample"
         )
+    if options.watermark is not None:
+        check_chance(chosen)
     n_ctx = model.config.n_ctx
     check_length(model.config, max(map(len, prompts)), length, context=options.context)
     draws = length if options.context == "slide" else min(length, n_ctx)

@@ -15,8 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from staged.samples.methods import Method, draw, penalise
+from staged.samples.drawing.next_token import draw, penalise
+from staged.samples.methods import Method
+from staged.samples.drawing.marking import Marker
 from staged.samples.stops import StopStrings
+from staged.watermarks.contract import Watermark
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Options:
         context: where a text outgrows the context, `refuse` beforehand, `stop` there, or `slide`
             (see `window_start`).
         watch: called with (row, token) when a row's new token is chosen; not with `<|endoftext|>`.
+        watermark: marks what is drawn.
     """
 
     repetition_penalty: float = 1.0
@@ -40,6 +44,7 @@ class Options:
     logprobs: bool = False
     context: str = "refuse"
     watch: Callable[[int, int], None] | None = None
+    watermark: Watermark | None = None
 
 
 PLAIN = Options()
@@ -126,6 +131,9 @@ class Rows:
         self.logprobs: list[list[float]] = [[] for _ in prompts]
         self.reasons = [""] * len(prompts)  # empty while a row lives
         self.slides = [0] * len(prompts)
+        self.marker: Marker | None = None
+        if options.watermark is not None:
+            self.marker = Marker(options.watermark, len(prompts), u_BL.size(1), self.device)
 
     def advance(self, logits_BV: Tensor, chosen: Method) -> list[bool]:
         """Choose each row's next token: from its prompt while that lasts, then by the method.
@@ -136,10 +144,12 @@ class Rows:
         if self.options.logprobs:
             logprobs = logits_BV.log_softmax(dim=1).gather(1, tokens_B[:, None])[:, 0].tolist()
         text_B = tokens_B
+        is_prompt_B = self.position < self.prompt_lengths_B
         if self.position < self.longest:
-            is_prompt_B = self.position < self.prompt_lengths_B
             text_B = torch.where(is_prompt_B, self.text_BT[:, self.position], tokens_B)
         self.text_BT[:, self.position] = text_B
+        if self.marker is not None:
+            self.marker.append(tokens_B, ~is_prompt_B)
         for row, (index, token) in enumerate(zip(self.live, tokens_B.tolist(), strict=True)):
             if self.position >= len(self.prompts[index]) and not self.reasons[index]:
                 if logprobs is not None:
@@ -155,7 +165,10 @@ class Rows:
             logits_BV = penalise(logits_BV, self.text_BT[:, : self.position], penalty)
         turn_B = (self.position - self.prompt_lengths_B).clamp(min=0, max=self.u_BL.size(1) - 1)
         u_B = self.u_BL[self.live_B, turn_B]
-        return draw(logits_BV, u_B, chosen, self.top_p_B[self.live_B])
+        top_p_B = self.top_p_B[self.live_B]
+        if self.marker is not None:
+            return self.marker.draw(logits_BV, u_B, chosen, top_p_B)
+        return draw(logits_BV, u_B, chosen, top_p_B)
 
     def _take(self, index: int, token: int) -> None:
         """Keep a drawn token of a row, and note why the row ends if it does."""
@@ -179,6 +192,8 @@ class Rows:
         self.live_B, self.text_BT = self.live_B[kept_B], self.text_BT[kept_B]
         self.prompt_lengths_B = self.prompt_lengths_B[kept_B]
         self.live = self.live_B.tolist()
+        if self.marker is not None:
+            self.marker.keep(kept_B)
 
     def results(self) -> list[Generated]:
         """What came of each prompt, in the order of the prompts."""

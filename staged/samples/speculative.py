@@ -25,7 +25,8 @@ from staged.errors import SamplingError
 from staged.model.grouped_search import invert
 from staged.model.shape import ModelShape
 from staged.samples.engine import Decoder, check_length
-from staged.samples.methods import Method, distribution
+from staged.samples.drawing.next_token import distribution
+from staged.samples.methods import Method
 from staged.samples.rows import Generated
 from staged.streams import uniforms
 

@@ -12,16 +12,8 @@ from transformers import RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, Top
 
 from staged.errors import SamplingError
 from staged.model.grouped_search import top_k
-from staged.samples.methods import (
-    SEMANTICS,
-    Method,
-    distribution,
-    draw,
-    from_numbers,
-    method,
-    penalise,
-    under,
-)
+from staged.samples.drawing.next_token import distribution, draw, penalise
+from staged.samples.methods import SEMANTICS, Method, from_numbers, method, under
 from staged.streams import derive, uniforms
 
 DRAWS = 100_000
