@@ -58,5 +58,3 @@ class Contexts:
     def keep(self, kept_B: Tensor) -> None:
         """Drop the other rows."""
         self.tokens_BT = self.tokens_BT[kept_B]
-
-

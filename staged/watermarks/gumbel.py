@@ -97,9 +97,7 @@ class DualGumbel:
     def choose(self, mass_BK: Tensor, ids_BK: Tensor, contexts_BW: Tensor, u_B: Tensor) -> Tensor:
         is_first_B = u_B < 1 - self.alpha
         first, second = (key_words(key) for key in self.keys)
-        low_B, high_B = (
-            torch.where(is_first_B, a, b) for a, b in zip(first, second, strict=True)
-        )
+        low_B, high_B = (torch.where(is_first_B, a, b) for a, b in zip(first, second, strict=True))
         return _largest(mass_BK, ids_BK, contexts_BW, (low_B, high_B))
 
     def values(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:

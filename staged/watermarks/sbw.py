@@ -61,9 +61,7 @@ class SBW:
         if not 0 < self.delta < math.inf:
             raise PlanError(f"watermark: delta must be above 0, not {self.delta}")
         if self.seeding not in WIDTHS:
-            raise PlanError(
-                f"watermark: seeding {self.seeding!r}; {nearest(self.seeding, WIDTHS)}"
-            )
+            raise PlanError(f"watermark: seeding {self.seeding!r}; {nearest(self.seeding, WIDTHS)}")
 
     @property
     def width(self) -> int:
