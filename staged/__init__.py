@@ -8,6 +8,7 @@ beside them. `docs/python.md` walks through them.
     models           sample, train, convert, evaluate_lm
     studies          study, bias, make_survey, tally_survey, write_report
     detectors        train_detector, transfer
+    keys             new_key, list_keys, rotate_key, revoke_key
     release          card, release_status, advance_release, verify, make_keys
 
 Importing this is instant: a model's library is loaded by the first verb that needs one.
@@ -23,6 +24,7 @@ from staged.progress import NamedProgress, Progress
 from staged.records import HUMAN, MACHINE, Document
 from staged.verbs.detectors import train_detector, transfer
 from staged.verbs.error_rates import calibrate, evaluate_raid, stress
+from staged.verbs.keys import list_keys, new_key, revoke_key, rotate_key
 from staged.verbs.models import convert, evaluate_lm, sample, train
 from staged.verbs.release import (
     WrittenCard,
@@ -69,6 +71,7 @@ __all__ = [
     "Examiner",
     "FinishedStudy",
     "Fitted",
+    "Key",
     "Method",
     "NamedProgress",
     "Normalized",
@@ -102,6 +105,7 @@ __all__ = [
     "Trained",
     "TrainingRecord",
     "Transfer",
+    "Use",
     "Verdict",
     "WordWeight",
     "WrittenCard",
@@ -114,18 +118,22 @@ __all__ = [
     "evaluate_lm",
     "evaluate_raid",
     "fit_calibration",
+    "list_keys",
     "load_calibration",
     "load_detector",
     "load_model",
     "make_keys",
     "make_survey",
     "method",
+    "new_key",
     "normalize",
     "open_detector",
     "open_examiner",
     "raid_detector",
     "read_training_plan",
     "release_status",
+    "revoke_key",
+    "rotate_key",
     "sample",
     "stress",
     "study",

@@ -35,6 +35,11 @@ TIERS = (
     "cli",
 )
 INSIDE = {  # the same of what stands in a room that has rooms of its own
+    "commands": (
+        "options",
+        "bias calibrate detect models provenance raid release sample serve studies survey"
+        " train_detector",
+    ),
     "model": (
         "formats grouped_search memory shape",
         "gpt2",

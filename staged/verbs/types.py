@@ -24,6 +24,7 @@ from staged.detectors.examiner import Examiner
 from staged.detectors.kinds.readers.sentences import Share, WordWeight
 from staged.detectors.normal.normalize import Normalized, normalize
 from staged.detectors.scorer import Scorer
+from staged.keys.ring import Key, Use
 from staged.model.bpe import BPE
 from staged.model.checkpoints import load_model
 from staged.model.gpt2.model import GPT2
@@ -70,6 +71,7 @@ __all__ = [
     "Examiner",
     "FinishedStudy",
     "Fitted",
+    "Key",
     "Method",
     "Normalized",
     "Opinion",
@@ -100,6 +102,7 @@ __all__ = [
     "Trained",
     "TrainingRecord",
     "Transfer",
+    "Use",
     "Verdict",
     "WordWeight",
     "fit_calibration",
