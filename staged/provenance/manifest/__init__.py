@@ -1,0 +1,1 @@
+"""C2PA 2.4 manifests: pure functions on bytes."""

@@ -1,0 +1,359 @@
+"""Manifest bytes and an asset in, a verdict out; what cannot be read is a verdict, too."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cryptography import x509
+
+from staged.errors import ProvenanceError
+from staged.provenance.manifest import assertions, cose
+from staged.provenance.manifest.assertions import DataHash
+from staged.provenance.manifest.claim import (
+    HASHES,
+    HERE,
+    SIGNATURE,
+    STORE,
+    Claim,
+    read_claim,
+    read_link,
+)
+from staged.provenance.manifest.facts import (
+    Facts,
+    ManifestFault,
+    SignatureVerdict,
+    Stamp,
+    State,
+)
+from staged.provenance.manifest.jumbf import Superbox
+from staged.provenance.manifest.store import Manifest, Store, read_manifest, read_store
+from staged.provenance.manifest.text_wrapper import CORRUPTED, MULTIPLE
+from staged.provenance.manifest.trust import (
+    Trust,
+    fingerprint,
+    first_outside,
+    name_of,
+    path_to_trust,
+    read_chain,
+    revocation,
+)
+
+HARD_BINDINGS = ("c2pa.hash.data", "c2pa.hash.bmff", "c2pa.hash.boxes", "c2pa.hash.collection")
+SAME_TEXT = 0.1  # share of a sketch: 2 of 16 by chance in 1 of 500 texts
+HASH_MISMATCH, BINDING_MISSING = "assertion.dataHash.mismatch", "claim.hardBindings.missing"
+STAMP_FAULT = "timeStamp.mismatch"
+NO_STAMPS = "a time stamp is there, and nothing here can check it"
+
+# reason: (state, what a person is told)
+SENTENCES: dict[str, tuple[State, str]] = {
+    "trusted": ("valid", "The text is what was signed, and the signer is trusted."),
+    "absent": ("absent", "There is no signature; that says nothing about who wrote it."),
+    "stripped": (
+        "invalid",
+        "Remains of a signed manifest are in the text: it was damaged or partly removed, so that"
+        " nothing of it can be relied on.",
+    ),
+    "doubled": ("invalid", "The text carries more than one manifest, where only one may be."),
+    "text changed": ("invalid", "The text was changed after it was signed."),
+    "copied": (
+        "invalid",
+        "The manifest is intact, and was made for another text: it was copied onto this one.",
+    ),
+    "changed or copied": (
+        "invalid",
+        "The manifest is intact, and this is not the text that it was made for: the text was"
+        " changed, or the manifest copied from another one.",
+    ),
+    "manifest changed": ("invalid", "The manifest was changed after it was signed."),
+    "unreadable": ("invalid", "The manifest cannot be read: it is damaged, or of another kind."),
+    "certificate unfit": ("invalid", "The certificate in the manifest may not sign such claims."),
+    "time stamp broken": ("invalid", "The time stamp is not of this signature."),
+    "not yet valid": ("invalid", "It was signed before the signer's certificate was valid."),
+    "expired": (
+        "expired",
+        "The signer's certificate has expired, and no trusted time stamp shows that the text was"
+        " signed before.",
+    ),
+    "expired when signed": (
+        "expired",
+        "The signer's certificate had expired when the text was signed, by its time stamp.",
+    ),
+    "revoked": ("revoked", "The signer's certificate was revoked."),
+    "self-signed": (
+        "untrusted",
+        "The text is what was signed, by a key that only its owner vouches for: anybody can make"
+        " one under any name.",
+    ),
+    "unknown issuer": (
+        "untrusted",
+        "The text is what was signed, by somebody whose certificate no trusted authority issued.",
+    ),
+}
+READS_STAMP = Callable[[bytes, bytes], Stamp]  # (token, message) -> what it says
+
+
+class Asset(Protocol):
+    """What a manifest is said to belong to."""
+
+    def digest(self, exclusions: tuple[tuple[int, int], ...], algorithm: str) -> bytes:
+        """Hash of it without these ranges.
+
+        Raises:
+            ManifestFault: the ranges are not those where its manifest lies.
+        """
+
+    def likeness(self, sketch: bytes) -> float | None:
+        """Share of a sketch that this asset's text would have alike, 0 to 1; None of no text."""
+
+
+@dataclass(frozen=True)
+class BytesAsset:
+    """A file whose bytes are hashed as they are.
+
+    Attributes:
+        data: all of it.
+        ranges: (start, length) where its manifest lies, exactly what a hash leaves out.
+    """
+
+    data: bytes = field(repr=False)
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    def digest(self, exclusions: tuple[tuple[int, int], ...], algorithm: str) -> bytes:
+        if exclusions != self.ranges:
+            raise ManifestFault("assertion.dataHash.malformed", "exclusions are not the manifest")
+        return HASHES[algorithm](without(self.data, exclusions)).digest()
+
+    def likeness(self, sketch: bytes) -> float | None:
+        return None
+
+
+def without(data: bytes, ranges: tuple[tuple[int, int], ...]) -> bytes:
+    """Bytes with ranges, in order, left out."""
+    kept, place = [], 0
+    for start, length in ranges:
+        kept.append(data[place:start])
+        place = start + length
+    return b"".join((*kept, data[place:]))
+
+
+@dataclass
+class Course:
+    """What a check has seen so far: what can be told wherever it ends."""
+
+    codes: list[str] = field(default_factory=list)
+    chain: list[x509.Certificate] = field(default_factory=list)
+    facts: Facts | None = None
+    signed_at: datetime.datetime | None = None
+    stamped_by: str | None = None
+    ingredients: tuple[str, ...] = ()
+
+    def verdict(self, reason: str, more: str = "") -> SignatureVerdict:
+        state, sentence = SENTENCES[reason]
+        leaf = self.chain[0] if self.chain and self.facts else None
+        return SignatureVerdict(
+            state,
+            reason,
+            f"{sentence} {more}".strip(),
+            name_of(leaf) if leaf else None,
+            fingerprint(leaf) if leaf else None,
+            self.signed_at,
+            self.stamped_by,
+            self.facts,
+            self.ingredients,
+            tuple(self.codes),
+        )
+
+
+def verify_store(
+    data: bytes,
+    asset: Asset,
+    trust: Trust,
+    now: datetime.datetime,
+    read_stamp: READS_STAMP | None = None,
+) -> SignatureVerdict:
+    """What a manifest store says of an asset.
+
+    Args:
+        data: any bytes.
+        now: when certificates have to be valid, where no trusted time stamp says when it was.
+        read_stamp: reads time stamps; None where nothing here can.
+    """
+    course = Course()
+    try:
+        store = read_store(data)
+        claim, signed = _check_signature(store.active, course)
+        _check_assertions(store.active, claim, course)
+        _check_ingredients(store, course)
+        binding = _binding(store.active, claim)
+        if asset.digest(binding.exclusions, binding.algorithm) != binding.digest:
+            course.codes.append(HASH_MISMATCH)
+            return course.verdict(_whose_text(asset, store.active))
+        course.codes.append("assertion.dataHash.match")
+        stamp = _check_stamp(signed, read_stamp, course)
+    except ManifestFault as fault:
+        return fault_verdict(fault, course)
+    return _standing(course, trust, now, stamp)
+
+
+def absent_verdict() -> SignatureVerdict:
+    """Of an asset without a manifest."""
+    return Course().verdict("absent")
+
+
+def fault_verdict(fault: ManifestFault, course: Course | None = None) -> SignatureVerdict:
+    """Of an asset whose manifest cannot be relied on."""
+    course = course or Course()
+    course.codes.append(fault.code)
+    return course.verdict(_reason(fault.code), f"({fault})")
+
+
+def _reason(code: str) -> str:
+    reasons = {
+        CORRUPTED: "stripped",
+        MULTIPLE: "doubled",
+        HASH_MISMATCH: "changed or copied",
+        "assertion.dataHash.malformed": "changed or copied",
+        "signingCredential.invalid": "certificate unfit",
+        STAMP_FAULT: "time stamp broken",
+        "claimSignature.mismatch": "manifest changed",
+        "assertion.hashedURI.mismatch": "manifest changed",
+        "assertion.undeclared": "manifest changed",
+        "ingredient.manifest.mismatch": "manifest changed",
+        "ingredient.manifest.missing": "manifest changed",
+        "manifest.unreferenced": "manifest changed",
+    }
+    return reasons.get(code, "unreadable")
+
+
+def _check_signature(manifest: Manifest, course: Course) -> tuple[Claim, cose.Sign1]:
+    claim = read_claim(manifest.claim)
+    places = (f"{HERE}{SIGNATURE}", f"{HERE}/{STORE}/{manifest.label}/{SIGNATURE}")
+    if claim.signature not in places:
+        raise ManifestFault("claimSignature.missing", "the claim names another signature")
+    signed = cose.read(manifest.signature)
+    course.chain = read_chain(signed.certificates)
+    cose.check(signed, manifest.claim, course.chain[0].public_key())
+    course.codes.append("claimSignature.validated")
+    return claim, signed
+
+
+def _check_assertions(manifest: Manifest, claim: Claim, course: Course) -> None:
+    """That all assertions are those that were signed, and no other is there (15.10)."""
+    linked = []
+    for link in claim.links:
+        label = link.label_in(manifest.label)
+        if label is None:
+            raise ManifestFault("assertion.outsideManifest", "an assertion elsewhere")
+        if label not in manifest.assertions:
+            raise ManifestFault("assertion.missing", f"no {label}")
+        if not link.holds(manifest.assertions[label].hashed):
+            raise ManifestFault("assertion.hashedURI.mismatch", f"{label} is not what was signed")
+        course.codes.append("assertion.hashedURI.match")
+        linked.append(label)
+    if set(manifest.assertions) - set(linked):
+        raise ManifestFault("assertion.undeclared", "an assertion that nobody signed")
+    if not {assertions.ACTIONS, assertions.OLD_ACTIONS} & set(linked[: claim.created]):
+        raise ManifestFault("assertion.missing", "no actions")
+    course.facts, course.signed_at = assertions.read_facts(manifest.assertions)
+
+
+def _binding(manifest: Manifest, claim: Claim) -> DataHash:
+    """The one hash of the asset (15.10.1.2)."""
+    labels = [label for label in manifest.assertions if label.startswith(HARD_BINDINGS)]
+    if len(labels) > 1:
+        raise ManifestFault("assertion.multipleHardBindings", "more than one hash of the content")
+    if labels != [assertions.DATA_HASH]:
+        raise ManifestFault(BINDING_MISSING, "no hash of the content in bytes")
+    binding = assertions.read_data_hash(manifest.assertions[labels[0]], claim.algorithm)
+    if binding.algorithm not in HASHES:
+        raise ManifestFault("algorithm.unsupported", f"hash {binding.algorithm!r}")
+    return binding
+
+
+def _check_ingredients(store: Store, course: Course) -> None:
+    """That every manifest before the asset's own is cited, and is what was cited (15.11)."""
+    waiting, seen, titles = [store.boxes[store.active.label]], {store.active.label}, []
+    while waiting:
+        citing = read_manifest(waiting.pop())
+        for assertion in citing.assertions.values():
+            if not assertion.label.startswith("c2pa.ingredient"):
+                continue
+            title, label = _cited(store, assertion, read_claim(citing.claim).algorithm)
+            titles += [title] if citing.label == store.active.label else []
+            if label is not None and label not in seen:
+                seen.add(label)
+                waiting.append(store.boxes[label])
+    if seen != set(store.boxes):
+        raise ManifestFault("manifest.unreferenced", "a manifest that nobody cites")
+    course.ingredients = tuple(titles)
+
+
+def _cited(store: Store, assertion: Superbox, algorithm: str) -> tuple[str, str | None]:
+    """(title, label of its manifest) of an ingredient; None of an input without a manifest."""
+    value = assertions.read_value(assertion)
+    title = value.get("dc:title", "")
+    title = title if isinstance(title, str) else ""
+    cited = value.get("activeManifest", value.get("c2pa_manifest"))
+    if cited is None:
+        return title, None
+    link = read_link(cited, algorithm)
+    label = link.url.removeprefix(f"{HERE}/{STORE}/")
+    if label not in store.boxes:
+        raise ManifestFault("ingredient.manifest.missing", "a cited manifest is not there")
+    if not link.holds(store.boxes[label].hashed):
+        raise ManifestFault("ingredient.manifest.mismatch", "a cited manifest was changed")
+    return title or label, label
+
+
+def _whose_text(asset: Asset, manifest: Manifest) -> str:
+    """Whether a text that was not signed is the signed one, changed, or another one."""
+    sketch = assertions.read_sketch(manifest.assertions)
+    likeness = asset.likeness(sketch) if sketch else None
+    if likeness is None:
+        return "changed or copied"
+    return "text changed" if likeness > SAME_TEXT else "copied"
+
+
+def _check_stamp(
+    signed: cose.Sign1, read_stamp: READS_STAMP | None, course: Course
+) -> Stamp | None:
+    """The trusted time stamp of a signature; None where it has none."""
+    if signed.stamp is None:
+        return None
+    if read_stamp is None:
+        course.codes.append("timeStamp.untrusted")
+        return None
+    message = cose.stamped_message(signed.protected, signed.signature)
+    try:
+        stamp = read_stamp(signed.stamp, message)
+    except ProvenanceError as error:
+        raise ManifestFault(STAMP_FAULT, str(error)) from None
+    course.codes.append("timeStamp.trusted" if stamp.trusted else "timeStamp.untrusted")
+    return stamp if stamp.trusted else None
+
+
+def _standing(
+    course: Course, trust: Trust, now: datetime.datetime, stamp: Stamp | None
+) -> SignatureVerdict:
+    """Who signed, and whether that counts at the time of signing."""
+    if stamp is not None:
+        course.signed_at, course.stamped_by = stamp.time, stamp.authority
+    when = stamp.time if stamp else now
+    if revoked := revocation(course.chain, trust):
+        course.codes.append("signingCredential.revoked")
+        return course.verdict("revoked", f"({revoked[1]})" if revoked[1] else "")
+    claimed = course.signed_at or now
+    if outside := first_outside(course.chain, when) or first_outside(course.chain[:1], claimed):
+        course.codes.append("claimSignature.outsideValidity")
+        late = "expired when signed" if stamp else "expired"
+        return course.verdict(late if outside[1] else "not yet valid")
+    course.codes.append("claimSignature.insideValidity")
+    if path_to_trust(course.chain, trust, when) is not None:
+        course.codes.append("signingCredential.trusted")
+        return course.verdict("trusted")
+    course.codes.append("signingCredential.untrusted")
+    alone = course.chain[0].issuer == course.chain[0].subject
+    return course.verdict("self-signed" if alone else "unknown issuer")
