@@ -85,6 +85,14 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "detection",
         "finetune provenance",
     ),
+    "web": (
+        "drawing highlights limits schema",
+        "guard serve upload worker",
+        "examination",
+        "api pages",
+        "completions",
+        "app",
+    ),
     "training": ("features", "evidence readers roberta", "transfer"),
     "files": (
         "extracted installed legible pdf_layout sheets",

@@ -113,8 +113,11 @@ def checked(question: Question, limits: Limits) -> list[tuple[str, str]]:
     return pairs
 
 
-def check_length(named: Sequence[tuple[str, str]], limits: Limits) -> None:
+def check_length(named: Sequence[tuple[str, str]], limits: Limits, *, blank: bool = False) -> None:
     """Each text within the limits, and all of them together.
+
+    Args:
+        blank: whether a text may be empty.
 
     Raises:
         RefusedError: 400 for an empty one or half a character, 413 for too much.
@@ -125,7 +128,7 @@ def check_length(named: Sequence[tuple[str, str]], limits: Limits) -> None:
                 400,
                 f"{name} holds half of a surrogate pair, which is no character; send whole ones.",
             )
-        if not text.strip():
+        if not (blank or text.strip()):
             raise RefusedError(400, f"{name} is empty: there is nothing to examine.")
         if len(text) > (most := limits.text_characters):
             raise RefusedError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,22 +21,29 @@ from starlette.types import Scope
 
 import staged
 from staged.web import api, pages
+from staged.web.completions import objects
 from staged.web.examination import Examining, examine_text
 from staged.web.guard import Guard
 from staged.web.limits import Limits, RefusedError
 from staged.web.upload import Opener
 from staged.web.worker import Check, Worker, waited
 
+if TYPE_CHECKING:  # which imports a model's library
+    from staged.web.completions.generator import Generator
+
 STATIC = Path(__file__).parent / "static"
 FORM = "multipart/form-data"
 
 
-def create_app(examiner: Examining, limits: Limits | None = None) -> FastAPI:
+def create_app(
+    examiner: Examining, limits: Limits | None = None, *, generator: Generator | None = None
+) -> FastAPI:
     """The application for an ASGI server.
 
     Args:
         examiner: called from one thread only.
         limits: by default those of `Limits`.
+        generator: a model that writes for whoever asks, called from the same thread.
     """
     limits = limits or Limits()
     worker = Worker(limits)
@@ -60,6 +67,10 @@ def create_app(examiner: Examining, limits: Limits | None = None) -> FastAPI:
         Guard, limits=limits, respond=lambda scope, refusal: refuse(scope, refusal, limits)
     )
     app.include_router(api.routes(examiner, worker, limits))
+    if generator is not None:
+        from staged.web.completions.routes import routes
+
+        app.include_router(routes(generator, worker, limits))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_errors(app, limits)
     _add_pages(app, examiner, worker, limits)
@@ -168,7 +179,8 @@ def _add_errors(app: FastAPI, limits: Limits) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def wrong(request: Request, error: RequestValidationError) -> Response:
-        return refuse(request.scope, RefusedError(422, sentence_of(error.errors())), limits)
+        status = 400 if is_openai(request.scope) else 422
+        return refuse(request.scope, RefusedError(status, sentence_of(error.errors())), limits)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -194,19 +206,31 @@ def sentence_of(problems: Sequence[Any]) -> str:
 
 
 def refuse(scope: Scope, refusal: RefusedError, limits: Limits) -> Response:
-    """A refusal as a page for whoever asks for HTML, else as {"error"}."""
+    """A refusal as a page for whoever asks for HTML, else as {"error"}, in OpenAI's form where its
+    protocol is spoken.
+    """
     if wants_page(scope):
         body = pages.page(root=root_of(scope), limits=limits, error=str(refusal))
         return HTMLResponse(body, refusal.status, refusal.headers)
-    return JSONResponse({"error": str(refusal)}, refusal.status, refusal.headers)
+    said = objects.error(refusal) if is_openai(scope) else {"error": str(refusal)}
+    return JSONResponse(said, refusal.status, refusal.headers)
 
 
 def wants_page(scope: Scope) -> bool:
     """Whether a person's browser asks, at an address that is not a program's."""
-    path = scope["path"].removeprefix(root_of(scope))
-    return "text/html" in Headers(scope=scope).get("accept", "") and not path.startswith(
-        ("/api/", "/openai-detector")
+    return "text/html" in Headers(scope=scope).get("accept", "") and not path_of(scope).startswith(
+        ("/api/", "/openai-detector", "/v1/")
     )
+
+
+def is_openai(scope: Scope) -> bool:
+    """Whether OpenAI's protocol is spoken at this address."""
+    return path_of(scope).startswith("/v1/")
+
+
+def path_of(scope: Scope) -> str:
+    """The address as it is without a proxy."""
+    return str(scope["path"]).removeprefix(root_of(scope))
 
 
 def root_of(scope: Scope) -> str:

@@ -20,6 +20,8 @@ class Limits:
         texts: in one request.
         tokens_shown: coloured on the page.
         body_s, answer_s: until a request's body has come, and until it is answered.
+        generate_s: until a model has written all that one request asks for, its wait included.
+        samples: that one request may have written.
         requests: at work or waiting, of every kind; beyond it 503.
         waiting: examinations at work or waiting for the one thread that does them; beyond it 503.
         connections: open, idle ones included.
@@ -32,6 +34,8 @@ class Limits:
     tokens_shown: int = 2_000
     body_s: float = 20.0
     answer_s: float = 60.0
+    generate_s: float = 600.0
+    samples: int = 64
     requests: int = 64
     waiting: int = 32
     connections: int = 256

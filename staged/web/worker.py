@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from staged.web.limits import ClientGoneError, Limits, RefusedError, busy
@@ -71,12 +72,21 @@ class Worker:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    async def run(self, work: Callable[[Check], T], gone: Callable[[], Awaitable[None]]) -> T:
+    async def run(
+        self,
+        work: Callable[[Check], T],
+        gone: Callable[[], Awaitable[None]],
+        *,
+        seconds: float | None = None,
+        advice: str = "send a shorter text, or fewer at once",
+    ) -> T:
         """What `work` returns.
 
         Args:
             work: called in the thread.
             gone: returns when the client has left.
+            seconds: that it may take, its wait included; by default the limit of an examination.
+            advice: what somebody who waited too long may do.
 
         Raises:
             RefusedError: 503 when the queue is full, 504 when time is up.
@@ -85,10 +95,44 @@ class Worker:
         """
         job = self._enqueue(Job(work))
         try:
-            advice = "send a shorter text, or fewer at once"
             return await waited(
-                asyncio.wrap_future(job.result), gone, self.limits.answer_s, advice=advice
+                asyncio.wrap_future(job.result),
+                gone,
+                seconds or self.limits.answer_s,
+                advice=advice,
             )
+        finally:
+            job.abandoned.set()
+
+    async def stream(
+        self, work: Callable[[Check, Callable[[T], None]], None], seconds: float
+    ) -> AsyncIterator[T]:
+        """What `work`, called in the thread, gives to its second argument, piece by piece; closed
+        early, as where the client leaves, it lets the work end.
+
+        Args:
+            seconds: that it may take, its wait included.
+
+        Raises:
+            RefusedError: 503 when the queue is full, 504 when time is up.
+            Whatever `work` raises.
+        """
+        loop, pieces = asyncio.get_running_loop(), asyncio.Queue[tuple[T] | None]()
+
+        def put(piece: tuple[T] | None) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody is there to take it
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        job = self._enqueue(Job(lambda still_wanted: work(still_wanted, lambda one: put((one,)))))
+        job.result.add_done_callback(lambda _: put(None))
+        until = loop.time() + seconds
+        try:
+            # no asyncio.timeout around all: each piece may be asked for by another task
+            while piece := await asyncio.wait_for(pieces.get(), until - loop.time()):
+                yield piece[0]
+            job.result.result()
+        except TimeoutError:
+            raise RefusedError(504, f"This took longer than {seconds:g} seconds.") from None
         finally:
             job.abandoned.set()
 

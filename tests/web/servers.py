@@ -8,6 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 
@@ -18,11 +19,16 @@ from tests.web.fake import FakeExaminer
 
 
 @contextlib.contextmanager
-def serving(examiner: FakeExaminer, limits: Limits | None = None) -> Iterator[int]:
-    """The port."""
+def serving(examiner: FakeExaminer, limits: Limits | None = None, **more: Any) -> Iterator[int]:
+    """The port.
+
+    Args:
+        more: as `create_app` takes it.
+    """
     limits = limits or Limits()
     sock = listen("127.0.0.1", 0)
-    server = uvicorn.Server(configured(create_app(examiner, limits), root_path="", limits=limits))
+    app = create_app(examiner, limits, **more)
+    server = uvicorn.Server(configured(app, root_path="", limits=limits))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     while not server.started:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -64,10 +65,18 @@ class LocalWriter(ABC):
         return row
 
     def _spoken(self, write: Callable[[str], None]) -> Row:
-        stream = TextStream(self.stops)
-        [row] = self._rows(0, watch=lambda _, token: write(stream.feed(token)))
-        write(stream.finish())
+        [row] = self.tell(0, lambda _, text: write(text))
         return row
+
+    def tell(self, first: int, write: Callable[[int, str], None]) -> list[Row]:
+        """As `block`, without a chat; each text goes to `write`, with the number of its sample, as
+        soon as it is certain. What `write` raises ends the block.
+        """
+        streams: dict[int, TextStream] = defaultdict(lambda: TextStream(self.stops))
+        rows = self._rows(first, watch=lambda i, token: write(first + i, streams[i].feed(token)))
+        for i, stream in streams.items():
+            write(first + i, stream.finish())
+        return rows
 
     def facts(self) -> dict[str, Any]:
         settings = self.settings
