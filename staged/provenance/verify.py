@@ -1,8 +1,8 @@
 """A verifier: the keys, the certificates and the detector that texts are examined with.
 
-    file ─► signature of the file          ─► text without a manifest
-         ─► tests for every key's marks    ┐
-         ─► the detector's verdict         ┴─► one conclusion
+file ─► signature of the file          ─► text without a manifest
+     ─► tests for every key's marks    ┐
+     ─► the detector's verdict         ┴─► one conclusion
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Verifier:
         if not self.candidates:
             why = "no key of yours has marked anything, so there was nothing to test for"
             return WatermarkFinding(False, None, 0, None, None, why)
-        return finding(test_text(normalize(text).text, self.candidates), self.level, len(self.candidates))
+        return finding(
+            test_text(normalize(text).text, self.candidates), self.level, len(self.candidates)
+        )
 
 
 def finding(test: MarkTest, level: float, candidates: int) -> WatermarkFinding:

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from staged.samples.drawing.marking import Marker
 from staged.samples.drawing.next_token import draw, penalise
 from staged.samples.methods import Method
-from staged.samples.drawing.marking import Marker
 from staged.samples.stops import StopStrings
 from staged.watermarks.contract import Watermark
 

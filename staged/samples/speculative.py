@@ -24,8 +24,8 @@ from torch import Tensor
 from staged.errors import SamplingError
 from staged.model.grouped_search import invert
 from staged.model.shape import ModelShape
-from staged.samples.engine import Decoder, check_length
 from staged.samples.drawing.next_token import distribution
+from staged.samples.engine import Decoder, check_length
 from staged.samples.methods import Method
 from staged.samples.rows import Generated
 from staged.streams import uniforms

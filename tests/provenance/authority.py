@@ -98,7 +98,9 @@ class Authority:
         """TimeStampResp for a TimeStampReq, both DER."""
         if self.refuses:
             status = {"status": "rejection", "status_string": [self.refuses]}
-            refusal: bytes = core.SequenceOf([tsp.PKIStatusInfo(status)], spec=tsp.PKIStatusInfo).dump()
+            refusal: bytes = core.SequenceOf(
+                [tsp.PKIStatusInfo(status)], spec=tsp.PKIStatusInfo
+            ).dump()
             return refusal  # a response without a token, which asn1crypto does not write
         token = cms.ContentInfo({"content_type": "signed_data", "content": self._signed(asked)})
         granted = {"status": {"status": "granted"}, "time_stamp_token": token}

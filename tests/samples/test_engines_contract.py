@@ -20,8 +20,8 @@ from staged.model.checkpoints import load_model
 from staged.model.gpt2.packed_linear import bf16_is_native, int8_is_native
 from staged.model.transformers_lm import load_outside
 from staged.samples.decoders import load_decoder
-from staged.samples.engine import Decoder, generate
 from staged.samples.drawing.next_token import draw
+from staged.samples.engine import Decoder, generate
 from staged.samples.methods import method
 from staged.samples.rows import Generated, Options, slides, window_start
 from staged.samples.speculative import Pair, speculate

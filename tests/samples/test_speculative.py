@@ -18,8 +18,8 @@ from staged.model.bpe import BPE, train_bpe
 from staged.model.gpt2.config import GPT2Config
 from staged.model.gpt2.model import GPT2, initialise
 from staged.samples.dataset import SampleSettings, read_samples, sample, write_samples
-from staged.samples.engine import generate
 from staged.samples.drawing.next_token import distribution
+from staged.samples.engine import generate
 from staged.samples.methods import method
 from staged.samples.speculative import Pair, remainder, speculate
 from tests.conftest import prose

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from staged.commands.options import DetectorOption, DeviceOption, JsonOption, ThreadsOption
-from staged.pages.figures import counted, p_text
+from staged.pages.figures import p_text
 from staged.screen import print_table, say, screen, visible
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ LogOption = Annotated[
 ]
 ReportOption = Annotated[
     Path | None,
-    typer.Option(help="Write a signed report of one text into this .json file; takes --report-key."),
+    typer.Option(
+        help="Write a signed report of one text into this .json file; takes --report-key."
+    ),
 ]
 ReportKeyOption = Annotated[str, typer.Option(help="The key that signs the report.")]
 
@@ -156,6 +158,3 @@ def _evidence(examination: Examination) -> dict[str, str]:
         "watermark": found,
         "content": f"{content.verdict}: {content.reason}" if content else "no detector was asked",
     }
-
-
-__all__ = ["counted", "verify"]

@@ -86,9 +86,7 @@ def kept(logits_BV: Tensor, chosen: Method, top_p_B: Tensor) -> tuple[Tensor, Te
     return mass_BK, ids_BK
 
 
-def _kept(
-    logits_BV: Tensor, chosen: Method, top_p_B: Tensor
-) -> tuple[Tensor, Tensor | None]:
+def _kept(logits_BV: Tensor, chosen: Method, top_p_B: Tensor) -> tuple[Tensor, Tensor | None]:
     """The same, with None in place of the ids of all tokens."""
     mass_BK, ids_BK = _mass(logits_BV, chosen)
     if chosen.top_p[0] == 1:

@@ -16,8 +16,9 @@ from staged.stats.metrics import clustered_rate
 from staged.studies.provenance import tested
 from staged.studies.provenance.marked import UNMARKED
 from staged.studies.provenance.results import Cost, HumanRates, Power
-from staged.studies.provenance.tested import CROPPED, DRAWN, WHOLE, Costs, HumanTests, MarkTests
+from staged.studies.provenance.tested import CROPPED, Costs, HumanTests, MarkTests
 
+Interval = tuple[float | None, float | None, float | None]
 RATES = (0.01, 0.001)
 RESAMPLES = 2000
 UNIFORM = 0.01  # the level at which a key's p-values are called not uniform
@@ -87,11 +88,9 @@ def cost(inputs: Inputs, stage: Costs, plain: Costs, *, seed: int) -> Cost:
     texts = stage.texts
     names = (texts.model, texts.method, texts.scheme)
     nats, other = (np.array([_nats(row) for row in part]) for part in (rows, beside))
-    more = (
-        (None, None, None)
-        if texts.scheme == UNMARKED
-        else _mean(nats - other, seed, *names, "more")
-    )
+    more: Interval = (None, None, None)
+    if texts.scheme != UNMARKED:
+        more = _mean(nats - other, seed, *names, "more")
     whole = rate(sum(row["reason"] == "length" for row in rows), len(rows))
     repeats = np.array([row["repeated"] for row in rows])
     return Cost(
@@ -112,6 +111,3 @@ def _nats(row: TableRow) -> float:
 def _mean(values: np.ndarray, seed: int, *names: str) -> tuple[float, float, float]:
     resampled = resampled_means(values, RESAMPLES, stream(seed, *names))
     return (float(values.mean()), *interval(resampled))
-
-
-__all__ = ["DRAWN", "WHOLE", "cost", "human_rates", "power"]
