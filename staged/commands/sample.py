@@ -141,6 +141,18 @@ ChatOption = Annotated[
 SystemOption = Annotated[
     str, typer.Option(help="With --chat: a system text that stands before each task.")
 ]
+WatermarkOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "Mark what is drawn, so that whoever has the key can tell: gumbel, gumbel-dual, kgw,"
+            " sbw or synthid."
+        )
+    ),
+]
+KeyOption = Annotated[
+    str, typer.Option(help="With --watermark: the id of the key, as staged keys list shows it.")
+]
 
 
 def sample(
@@ -169,6 +181,8 @@ def sample(
     requests_per_minute: RequestsOption = 0,
     chat: ChatOption = False,
     system: SystemOption = "",
+    watermark: WatermarkOption = "",
+    key: KeyOption = "",
 ) -> None:
     """Generate text. With --out, killed at any moment and started again, it ends with
     the same bytes.
@@ -197,6 +211,8 @@ def sample(
         device=device,
         chat=chat,
         system=system,
+        watermark=watermark,
+        key=key,
     )
     if out is None:
         _print_samples(settings)

@@ -40,6 +40,9 @@ LOGPROBS = pa.schema([("tokens", pa.list_(pa.int64())), ("logprobs", pa.list_(pa
 # after the first ones, of a chat
 CHAT = pa.schema([("system", pa.string()), ("refused", pa.bool_()), ("reasoning", pa.string())])
 
+# after those, of marked samples
+MARKS = pa.schema([("watermark", pa.string()), ("key", pa.string())])
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -61,6 +64,7 @@ class Sample:
         system: of a chat, the text that stood before the prompt.
         refused: of a chat, whether the text begins as a refusal does.
         reasoning: of a chat, what the model wrote for itself before the text.
+        watermark: of a marked sample, the scheme; `key` the id of the key.
     """
 
     id: int
@@ -84,25 +88,30 @@ class Sample:
     system: str = ""
     refused: bool = False
     reasoning: str = ""
+    watermark: str = ""
+    key: str = ""
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Sample:
         """From a row of a sample file of ours."""
         several = {name: tuple(row[name]) for name in LOGPROBS.names if row.get(name)}
-        chat = {name: row[name] for name in CHAT.names if name in row}
-        return cls(**{name: row[name] for name in SCHEMA.names} | chat | several)
+        asked = {name: row[name] for name in (*CHAT.names, *MARKS.names) if name in row}
+        return cls(**{name: row[name] for name in SCHEMA.names} | asked | several)
 
 
-def encoded(lines: bytes, suffix: str, *, logprobs: bool, chat: bool = False) -> bytes:
+def encoded(
+    lines: bytes, suffix: str, *, logprobs: bool, chat: bool = False, marked: bool = False
+) -> bytes:
     """Rows in JSON, a line each, as a .jsonl or .parquet file.
 
     Args:
         logprobs: whether the rows hold their tokens and log-probabilities.
         chat: whether they are a chat model's answers.
+        marked: whether they carry a watermark.
     """
     if suffix == ".jsonl":
         return lines
-    schema = pa.unify_schemas([SCHEMA, *[CHAT] * chat, *[LOGPROBS] * logprobs])
+    schema = pa.unify_schemas([SCHEMA, *[CHAT] * chat, *[MARKS] * marked, *[LOGPROBS] * logprobs])
     table = pa.Table.from_pylist([json.loads(line) for line in lines.splitlines()], schema=schema)
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
@@ -111,7 +120,7 @@ def encoded(lines: bytes, suffix: str, *, logprobs: bool, chat: bool = False) ->
 
 def is_samples(path: Path) -> bool:
     """Whether a file holds rows of ours and nothing else."""
-    also = [*CHAT.names, *LOGPROBS.names]
+    also = [*CHAT.names, *MARKS.names, *LOGPROBS.names]
     if path.suffix != ".parquet":
         return rows_have_keys(*SCHEMA.names, also=also)(path)
     try:

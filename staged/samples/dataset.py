@@ -60,7 +60,10 @@ def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progre
                 lines.append(block)
                 progress(min(len(lines) * settings.block, settings.count), settings.count)
             whole, logprobs = b"".join(lines), settings.logprobs
-            data = encoded(whole, out.suffix, logprobs=logprobs, chat=settings.chat)
+            marked = bool(settings.watermark)
+            data = encoded(
+                whole, out.suffix, logprobs=logprobs, chat=settings.chat, marked=marked
+            )
             write_atomic(out, data, form=is_samples)
     return str(facts["computed_by"])
 

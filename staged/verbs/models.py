@@ -40,6 +40,8 @@ def sample(
     device: str = "auto",
     chat: bool = False,
     system: str = "",
+    watermark: str = "",
+    key: str = "",
     out: str | Path | None = None,
     progress: Progress = silent,
 ) -> list[Sample]:
@@ -53,11 +55,12 @@ def sample(
         method: `temperature-1`, `top-k-40`, `nucleus`, or parts as `temperature-0.7+top-p-0.9`.
         number: of samples in all; by default one a prompt.
         length: in new tokens, at most.
-        seed, stop, …, system: as `SampleSettings` has them; sample i depends on the seed and i.
+        seed, stop, …, key: as `SampleSettings` has them; sample i depends on the seed and i.
         out: a .jsonl or .parquet file that also receives them; a killed call then continues.
 
     Raises:
         CheckpointError, SamplingError, PlanError, ArtifactError: the model, what is asked, `out`.
+        ProvenanceError: no such key, or it marks nothing new.
 
     Example:
         >>> import staged
@@ -86,6 +89,8 @@ def sample(
         device=chosen_device(device, precision),
         chat=chat,
         system=system,
+        watermark=watermark,
+        key=key,
     )
     return _sampled(settings, out, progress)
 

@@ -53,7 +53,12 @@ class Watermark(Protocol):
         computed on the CPU.
         """
 
+    def draws(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:
+        """(N,) int64: which of the key's draws decides each value. Pairs with equal numbers have
+        one value between them, though their contexts differ, and count once.
+        """
+
     def p_value(self, total: float, count: int) -> float:
-        """The chance, in (0, 1], that `count` tokens in different contexts have values that sum to
+        """The chance, in (0, 1], that `count` tokens of different draws have values that sum to
         `total` or more, in text that knows nothing of the key: exact, not an approximation.
         """

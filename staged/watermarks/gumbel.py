@@ -54,6 +54,9 @@ class Gumbel:
     def values(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:
         return _evidence(contexts_NW, tokens_N, self.key)
 
+    def draws(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:
+        return torch.arange(len(tokens_N))
+
     def p_value(self, total: float, count: int) -> float:
         return gamma_survival(total, count)
 
@@ -103,6 +106,9 @@ class DualGumbel:
     def values(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:
         first_N, second_N = (_evidence(contexts_NW, tokens_N, key) for key in self.keys)
         return (1 - self.alpha) * first_N + self.alpha * second_N
+
+    def draws(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:
+        return torch.arange(len(tokens_N))
 
     def p_value(self, total: float, count: int) -> float:
         return two_gammas_survival(total, count, self.alpha)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from staged.errors import SamplingError
+from staged.errors import PlanError, SamplingError
+from staged.model.sources.served import parse_served
 from staged.samples.drawing.next_token import draw, kept
 from staged.samples.methods import Method
+from staged.settings import nearest
 from staged.watermarks.contexts import Contexts
-from staged.watermarks.contract import Watermark
+from staged.watermarks.contract import SCHEMES, Watermark
 
 
 class Marker:
@@ -63,3 +65,31 @@ def check_chance(chosen: Method) -> None:
             "sample: a watermark needs chance, and at temperature 0 there is none; give a"
             " temperature above 0, or leave out --watermark"
         )
+
+
+def check_marks(scheme: str, key: str, model: str, chosen: Method, draft: str) -> None:
+    """Refuse a watermark that is unknown, has no key, or cannot be put into what is asked.
+
+    Args:
+        scheme, key: empty ones are off.
+
+    Raises:
+        PlanError, SamplingError: it is such.
+    """
+    if not scheme and not key:
+        return
+    if not scheme or not key:
+        raise PlanError(
+            "sample: --watermark and --key go together: the scheme, and the id of a key that"
+            " `staged keys list` shows"
+        )
+    if scheme not in SCHEMES:
+        raise PlanError(f"sample: watermark {scheme!r}; {nearest(scheme, SCHEMES)}")
+    if parse_served(model):
+        raise PlanError(
+            f"sample: {model} is behind a server, which draws the tokens and so must mark them;"
+            " leave out --watermark, or give a model's folder"
+        )
+    if draft:
+        raise PlanError("sample: a draft model goes without --watermark; leave one of them out")
+    check_chance(chosen)

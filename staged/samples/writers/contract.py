@@ -12,6 +12,7 @@ from staged.errors import PlanError, SamplingError
 from staged.model.gpt2.packed import PRECISIONS
 from staged.model.sources.served import model_identity, parse_served
 from staged.samples.chat.answers import answer_columns
+from staged.samples.drawing.marking import check_marks
 from staged.samples.engine import CONTEXTS
 from staged.samples.methods import Method
 from staged.samples.prompts import check_chat, check_prompts
@@ -48,6 +49,8 @@ class SampleSettings:
         chat: prompts are a user's messages, put into the model's chat template, and samples its
             answers.
         system: of a chat, the text that stands before each message.
+        watermark: the scheme by which samples are marked, one of `SCHEMES`; empty is off.
+        key: the id of the key that marks them.
     """
 
     model: str
@@ -67,6 +70,8 @@ class SampleSettings:
     device: str = "cpu"
     chat: bool = False
     system: str = ""
+    watermark: str = ""
+    key: str = ""
 
     def __post_init__(self) -> None:
         for name, what in NUMBERS.items():
@@ -97,6 +102,7 @@ class SampleSettings:
         check_stops(self.stop)
         check_prompts(self.prompts)
         check_chat(self.prompts, self.system, chat=self.chat)
+        check_marks(self.watermark, self.key, self.model, self.method, self.draft)
 
     @property
     def block(self) -> int:
@@ -111,10 +117,11 @@ class SampleSettings:
 
     def deciding(self) -> dict[str, Any]:
         """What of this decides the bytes of samples, in JSON values: of a server neither where it
-        is asked nor how a model here would compute. A chat's part only where there is one, so that
-        what was begun before there were chats goes on.
+        is asked nor how a model here would compute. A chat's part and a watermark's only where
+        there is one, so that what was begun before there were such goes on.
         """
         left_out = () if self.chat else ("chat", "system")
+        left_out = left_out if self.watermark else (*left_out, "watermark", "key")
         if parse_served(self.model):
             left_out = (*left_out, *COMPUTING)
         known = asdict(self) | {"model": model_identity(self.model)}
@@ -156,7 +163,8 @@ class SampleSettings:
             "stopped": stopped,
             "slides": slides,
         }
-        return row | answer_columns(text, self.system, opened=opened) if self.chat else row
+        row |= answer_columns(text, self.system, opened=opened) if self.chat else {}
+        return row | ({"watermark": self.watermark, "key": self.key} if self.watermark else {})
 
 
 COMPUTING = ("batch", "precision", "device")  # how a model here computes

@@ -21,7 +21,10 @@ from staged.samples.rows import Generated, Options
 from staged.samples.speculative import AHEAD, Pair, speculate_all
 from staged.samples.stops import StopStrings, TextStream
 from staged.samples.writers.contract import Row, SampleSettings
+from staged.samples.writers.marks import opened_watermark
 from staged.storage.digests import sha256_file
+from staged.watermarks.contract import Watermark
+from staged.watermarks.schemes import settings_of
 
 Watch = Callable[[int, int], None]  # takes a row and its new token
 
@@ -126,6 +129,11 @@ class EngineWriter(LocalWriter):
     """One model, a batch of samples at once."""
 
     model: Decoder
+    watermark: Watermark | None = None
+
+    def facts(self) -> dict[str, Any]:
+        marks = settings_of(self.watermark) if self.watermark else None
+        return super().facts() | ({"marks": marks} if marks else {})
 
     def continued(
         self, prompts: Sequence[Sequence[int]], first: int, watch: Watch | None
@@ -140,7 +148,9 @@ class EngineWriter(LocalWriter):
             end=self.bpe.end_of_text,
             seed=settings.seed,
             first=first,
-            options=Options(penalty, self.stops, settings.logprobs, context, watch),
+            options=Options(
+                penalty, self.stops, settings.logprobs, context, watch, self.watermark
+            ),
         )
 
 
@@ -178,6 +188,7 @@ def open_local(settings: SampleSettings) -> LocalWriter:
 
     Raises:
         CheckpointError, SamplingError, PlanError: a model, or what is asked of it.
+        ProvenanceError, ArtifactError: the key that is to mark samples.
     """
     rows = AHEAD + 1 if settings.draft else min(settings.batch, settings.count)
     load = partial(load_decoder, precision=settings.precision, device=settings.device)
@@ -185,7 +196,8 @@ def open_local(settings: SampleSettings) -> LocalWriter:
     large, bpe = load(settings.model, rows=rows)
     if not settings.draft:
         _check_fits(large, chat or bpe, settings)
-        return EngineWriter(settings, bpe, chat, large)
+        watermark = opened_watermark(settings, large.config.n_vocab)
+        return EngineWriter(settings, bpe, chat, large, watermark)
     small, other = load(settings.draft, rows=1)
     if other.vocabulary() != bpe.vocabulary():
         raise SamplingError(
