@@ -16,13 +16,13 @@ import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import cbor2
 
-from staged.provenance.manifest.cbor import TIME, decode, encode, text_map
+from staged.provenance.manifest.encoding.cbor import TIME, decode, encode, text_map
+from staged.provenance.manifest.encoding.jumbf import Superbox, box, superbox
 from staged.provenance.manifest.facts import Facts, Ingredient, ManifestFault
-from staged.provenance.manifest.jumbf import Superbox, box, superbox
 
 ACTIONS, OLD_ACTIONS = "c2pa.actions.v2", "c2pa.actions"
 DISCLOSURE = "c2pa.ai-disclosure"
@@ -49,6 +49,7 @@ class DataHash:
     digest: bytes
     exclusions: tuple[tuple[int, int], ...] = ()
     algorithm: str = "sha256"
+    kind: ClassVar[str] = "dataHash"  # as status codes name it
 
 
 def cbor_box(label: str, value: Any) -> bytes:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from staged import __version__
-from staged.provenance.manifest.cbor import decode, encode, text_map
+from staged.provenance.manifest.encoding.cbor import decode, encode, text_map
+from staged.provenance.manifest.encoding.jumbf import hashed_part
 from staged.provenance.manifest.facts import ManifestFault
-from staged.provenance.manifest.jumbf import hashed_part
 
 GENERATOR, SPECIFICATION = "staged", "2.4.0"
 HERE = "self#jumbf="  # a URI within the same manifest store

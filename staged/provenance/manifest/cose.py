@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 
-from staged.provenance.manifest.cbor import COSE_SIGN1, decode_exactly, encode
+from staged.provenance.manifest.encoding.cbor import COSE_SIGN1, decode_exactly, encode
 from staged.provenance.manifest.facts import ManifestFault
 
 ALGORITHM, CRITICAL, CHAIN, CHAIN_BY_NAME = 1, 2, 33, "x5chain"

@@ -16,9 +16,11 @@ import numpy as np
 import regex
 
 from staged.errors import ProvenanceError
-from staged.provenance.manifest import cose, text_wrapper
+from staged.provenance.manifest import cose
 from staged.provenance.manifest.assertions import DataHash
 from staged.provenance.manifest.claim import HASHES
+from staged.provenance.manifest.encoding import text_wrapper
+from staged.provenance.manifest.encoding.text_wrapper import Wrapper, encoded_bytes, find_wrapper
 from staged.provenance.manifest.facts import (
     Facts,
     Ingredient,
@@ -35,12 +37,10 @@ from staged.provenance.manifest.sign import (
     sign_claim,
     size_of,
 )
-from staged.provenance.manifest.text_wrapper import Wrapper, encoded_bytes, find_wrapper
 from staged.provenance.manifest.trust import Trust
+from staged.provenance.manifest.verdicts import absent_verdict, fault_verdict
 from staged.provenance.manifest.verify import (
     READS_STAMP,
-    absent_verdict,
-    fault_verdict,
     verify_store,
     without,
 )

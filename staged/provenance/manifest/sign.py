@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.serialization import (
 
 from staged.errors import ProvenanceError, first_line
 from staged.provenance.manifest import assertions, cose
-from staged.provenance.manifest.assertions import DataHash
 from staged.provenance.manifest.claim import (
     ASSERTIONS,
     SIGNATURE,
@@ -29,8 +28,9 @@ from staged.provenance.manifest.claim import (
     manifest_label,
     write_claim,
 )
+from staged.provenance.manifest.collection_hash import Binding, hard_binding
+from staged.provenance.manifest.encoding.jumbf import box
 from staged.provenance.manifest.facts import Facts, Ingredient, ManifestFault, Signer, Signing
-from staged.provenance.manifest.jumbf import box
 from staged.provenance.manifest.store import Store, read_store, write_manifest, write_store
 from staged.provenance.manifest.trust import first_outside, profile_fault
 
@@ -72,7 +72,7 @@ def new_signing(when: datetime.datetime) -> Signing:
 
 
 def sign_asset(
-    binding: DataHash,
+    binding: Binding,
     facts: Facts,
     signer: Signer,
     signing: Signing,
@@ -104,7 +104,7 @@ def sign_asset(
 
 
 def sign_claim(
-    binding: DataHash,
+    binding: Binding,
     facts: Facts,
     signer: Signer,
     signing: Signing,
@@ -123,7 +123,7 @@ def sign_claim(
         assertions.disclosure(facts),
         assertions.generation(facts, sketch),
         assertions.metadata(media_type) if media_type else None,
-        assertions.data_hash(binding),
+        hard_binding(binding),
     ]
     boxes = tuple(each for each in made if each is not None)
     label = manifest_label(signing.manifest_id)

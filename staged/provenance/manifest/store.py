@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from staged.provenance.manifest.claim import ASSERTIONS, CLAIM, SIGNATURE, STORE
+from staged.provenance.manifest.encoding.jumbf import PLAIN, Superbox, box, read_superbox, superbox
 from staged.provenance.manifest.facts import ManifestFault
-from staged.provenance.manifest.jumbf import PLAIN, Superbox, box, read_superbox, superbox
 
 MOST_BYTES = 16 << 20
 MOST_MANIFESTS = 256

@@ -7,11 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cryptography import x509
-
 from staged.errors import ProvenanceError
 from staged.provenance.manifest import assertions, cose
-from staged.provenance.manifest.assertions import DataHash
 from staged.provenance.manifest.claim import (
     HASHES,
     HERE,
@@ -21,77 +18,27 @@ from staged.provenance.manifest.claim import (
     read_claim,
     read_link,
 )
+from staged.provenance.manifest.collection_hash import READ, Binding, read_hard_binding
+from staged.provenance.manifest.encoding.jumbf import Superbox
 from staged.provenance.manifest.facts import (
-    Facts,
     ManifestFault,
     SignatureVerdict,
     Stamp,
-    State,
 )
-from staged.provenance.manifest.jumbf import Superbox
 from staged.provenance.manifest.store import Manifest, Store, read_manifest, read_store
-from staged.provenance.manifest.text_wrapper import CORRUPTED, MULTIPLE
 from staged.provenance.manifest.trust import (
     Trust,
-    fingerprint,
     first_outside,
-    name_of,
     path_to_trust,
     read_chain,
     revocation,
 )
+from staged.provenance.manifest.verdicts import STAMP_FAULT, Course, fault_verdict
 
 HARD_BINDINGS = ("c2pa.hash.data", "c2pa.hash.bmff", "c2pa.hash.boxes", "c2pa.hash.collection")
 SAME_TEXT = 0.1  # share of a sketch: 2 of 16 by chance in 1 of 500 texts
-HASH_MISMATCH, BINDING_MISSING = "assertion.dataHash.mismatch", "claim.hardBindings.missing"
-STAMP_FAULT = "timeStamp.mismatch"
-NO_STAMPS = "a time stamp is there, and nothing here can check it"
+BINDING_MISSING = "claim.hardBindings.missing"
 
-# reason: (state, what a person is told)
-SENTENCES: dict[str, tuple[State, str]] = {
-    "trusted": ("valid", "The text is what was signed, and the signer is trusted."),
-    "absent": ("absent", "There is no signature; that says nothing about who wrote it."),
-    "stripped": (
-        "invalid",
-        "Remains of a signed manifest are in the text: it was damaged or partly removed, so that"
-        " nothing of it can be relied on.",
-    ),
-    "doubled": ("invalid", "The text carries more than one manifest, where only one may be."),
-    "text changed": ("invalid", "The text was changed after it was signed."),
-    "copied": (
-        "invalid",
-        "The manifest is intact, and was made for another text: it was copied onto this one.",
-    ),
-    "changed or copied": (
-        "invalid",
-        "The manifest is intact, and this is not the text that it was made for: the text was"
-        " changed, or the manifest copied from another one.",
-    ),
-    "manifest changed": ("invalid", "The manifest was changed after it was signed."),
-    "unreadable": ("invalid", "The manifest cannot be read: it is damaged, or of another kind."),
-    "certificate unfit": ("invalid", "The certificate in the manifest may not sign such claims."),
-    "time stamp broken": ("invalid", "The time stamp is not of this signature."),
-    "not yet valid": ("invalid", "It was signed before the signer's certificate was valid."),
-    "expired": (
-        "expired",
-        "The signer's certificate has expired, and no trusted time stamp shows that the text was"
-        " signed before.",
-    ),
-    "expired when signed": (
-        "expired",
-        "The signer's certificate had expired when the text was signed, by its time stamp.",
-    ),
-    "revoked": ("revoked", "The signer's certificate was revoked."),
-    "self-signed": (
-        "untrusted",
-        "The text is what was signed, by a key that only its owner vouches for: anybody can make"
-        " one under any name.",
-    ),
-    "unknown issuer": (
-        "untrusted",
-        "The text is what was signed, by somebody whose certificate no trusted authority issued.",
-    ),
-}
 READS_STAMP = Callable[[bytes, bytes], Stamp]  # (token, message) -> what it says
 
 
@@ -139,34 +86,6 @@ def without(data: bytes, ranges: tuple[tuple[int, int], ...]) -> bytes:
     return b"".join((*kept, data[place:]))
 
 
-@dataclass
-class Course:
-    """What a check has seen so far: what can be told wherever it ends."""
-
-    codes: list[str] = field(default_factory=list)
-    chain: list[x509.Certificate] = field(default_factory=list)
-    facts: Facts | None = None
-    signed_at: datetime.datetime | None = None
-    stamped_by: str | None = None
-    ingredients: tuple[str, ...] = ()
-
-    def verdict(self, reason: str, more: str = "") -> SignatureVerdict:
-        state, sentence = SENTENCES[reason]
-        leaf = self.chain[0] if self.chain and self.facts else None
-        return SignatureVerdict(
-            state,
-            reason,
-            f"{sentence} {more}".strip(),
-            name_of(leaf) if leaf else None,
-            fingerprint(leaf) if leaf else None,
-            self.signed_at,
-            self.stamped_by,
-            self.facts,
-            self.ingredients,
-            tuple(self.codes),
-        )
-
-
 def verify_store(
     data: bytes,
     asset: Asset,
@@ -189,43 +108,13 @@ def verify_store(
         _check_ingredients(store, course)
         binding = _binding(store.active, claim)
         if asset.digest(binding.exclusions, binding.algorithm) != binding.digest:
-            course.codes.append(HASH_MISMATCH)
+            course.codes.append(f"assertion.{binding.kind}.mismatch")
             return course.verdict(_whose_text(asset, store.active))
-        course.codes.append("assertion.dataHash.match")
+        course.codes.append(f"assertion.{binding.kind}.match")
         stamp = _check_stamp(signed, read_stamp, course)
     except ManifestFault as fault:
         return fault_verdict(fault, course)
     return _standing(course, trust, now, stamp)
-
-
-def absent_verdict() -> SignatureVerdict:
-    """Of an asset without a manifest."""
-    return Course().verdict("absent")
-
-
-def fault_verdict(fault: ManifestFault, course: Course | None = None) -> SignatureVerdict:
-    """Of an asset whose manifest cannot be relied on."""
-    course = course or Course()
-    course.codes.append(fault.code)
-    return course.verdict(_reason(fault.code), f"({fault})")
-
-
-def _reason(code: str) -> str:
-    reasons = {
-        CORRUPTED: "stripped",
-        MULTIPLE: "doubled",
-        HASH_MISMATCH: "changed or copied",
-        "assertion.dataHash.malformed": "changed or copied",
-        "signingCredential.invalid": "certificate unfit",
-        STAMP_FAULT: "time stamp broken",
-        "claimSignature.mismatch": "manifest changed",
-        "assertion.hashedURI.mismatch": "manifest changed",
-        "assertion.undeclared": "manifest changed",
-        "ingredient.manifest.mismatch": "manifest changed",
-        "ingredient.manifest.missing": "manifest changed",
-        "manifest.unreferenced": "manifest changed",
-    }
-    return reasons.get(code, "unreadable")
 
 
 def _check_signature(manifest: Manifest, course: Course) -> tuple[Claim, cose.Sign1]:
@@ -260,14 +149,14 @@ def _check_assertions(manifest: Manifest, claim: Claim, course: Course) -> None:
     course.facts, course.signed_at = assertions.read_facts(manifest.assertions)
 
 
-def _binding(manifest: Manifest, claim: Claim) -> DataHash:
+def _binding(manifest: Manifest, claim: Claim) -> Binding:
     """The one hash of the asset (15.10.1.2)."""
     labels = [label for label in manifest.assertions if label.startswith(HARD_BINDINGS)]
     if len(labels) > 1:
         raise ManifestFault("assertion.multipleHardBindings", "more than one hash of the content")
-    if labels != [assertions.DATA_HASH]:
-        raise ManifestFault(BINDING_MISSING, "no hash of the content in bytes")
-    binding = assertions.read_data_hash(manifest.assertions[labels[0]], claim.algorithm)
+    if not labels or labels[0] not in READ:
+        raise ManifestFault(BINDING_MISSING, "no hash of the content that is known here")
+    binding = read_hard_binding(manifest.assertions[labels[0]], claim.algorithm)
     if binding.algorithm not in HASHES:
         raise ManifestFault("algorithm.unsupported", f"hash {binding.algorithm!r}")
     return binding

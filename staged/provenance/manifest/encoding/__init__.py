@@ -1,0 +1,1 @@
+"""How manifests are written: boxes, CBOR, and bytes inside plain text."""
