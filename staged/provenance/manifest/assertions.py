@@ -31,6 +31,8 @@ INGREDIENT = "c2pa.ingredient.v3"
 METADATA = "c2pa.metadata"
 DATA_HASH = "c2pa.hash.data"
 CREATED, OPENED = "c2pa.created", "c2pa.opened"
+EDITED, TOLD = "c2pa.edited", "c2pa.edited.metadata"
+SELF_ASSERTED, STAMPED = "self-asserted", "time-stamped"
 SUCCESSES = (".match", ".validated", ".trusted", ".insideValidity")
 MALFORMED = "assertion.cbor.invalid"
 MOST_RANGES = 64
@@ -62,16 +64,31 @@ def time(when: datetime.datetime) -> cbor2.CBORTag:
     return cbor2.CBORTag(TIME, f"{when.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}")
 
 
-def actions(facts: Facts, when: datetime.datetime, inputs: Sequence[Mapping[str, Any]]) -> bytes:
-    """That a model made the asset; `inputs` are hashed URIs of ingredients."""
-    created: dict[str, Any] = {
-        "action": CREATED,
+def actions(
+    facts: Facts,
+    when: datetime.datetime,
+    inputs: Sequence[Mapping[str, Any]],
+    parent: Mapping[str, Any] | None = None,
+    *,
+    changed: bool = True,
+) -> bytes:
+    """That a model made the asset, or went on from a parent that somebody had signed.
+
+    Args:
+        inputs: hashed URIs of what the model read.
+        parent: the same of what became the asset.
+        changed: whether the parent's content was changed, or only what is said of it.
+    """
+    what = CREATED if parent is None else EDITED if changed else TOLD
+    made: dict[str, Any] = {
+        "action": what,
         "digitalSourceType": facts.source_type,
         "when": time(when),
     }
     if inputs:
-        created["parameters"] = {"ingredients": list(inputs)}
-    return cbor_box(ACTIONS, {"actions": [created]})
+        made["parameters"] = {"ingredients": list(inputs)}
+    opened = {"action": OPENED, "when": time(when), "parameters": {"ingredients": [parent]}}
+    return cbor_box(ACTIONS, {"actions": [made] if parent is None else [opened, made]})
 
 
 def disclosure(facts: Facts) -> bytes:
@@ -80,8 +97,8 @@ def disclosure(facts: Facts) -> bytes:
     return cbor_box(DISCLOSURE, value | ({"modelName": facts.model} if facts.model else {}))
 
 
-def generation(facts: Facts, sketch: bytes) -> bytes | None:
-    """How it wrote, and what tests for it; None where nothing of it is said."""
+def generation(facts: Facts, sketch: bytes, *, stamped: bool) -> bytes:
+    """How it wrote, what tests for it, and whose word the time is."""
     value = {
         "weights": bytes.fromhex(facts.weights or ""),
         "sampling": dict(facts.sampling),
@@ -89,9 +106,9 @@ def generation(facts: Facts, sketch: bytes) -> bytes | None:
         "key": facts.key,
         "detector": facts.detector,
         "sketch": sketch,
+        "time": STAMPED if stamped else SELF_ASSERTED,
     }
-    told = {name: part for name, part in value.items() if part}
-    return cbor_box(GENERATION, told) if told else None
+    return cbor_box(GENERATION, {name: part for name, part in value.items() if part})
 
 
 def metadata(media_type: str) -> bytes:
@@ -126,7 +143,7 @@ def ingredient(
         kind = "success" if code.endswith(SUCCESSES) else "failure"
         results[kind].append({"code": code, "url": str(signature["url"])})
     value = {
-        "relationship": "inputTo",
+        "relationship": cited.relation,
         "activeManifest": dict(manifest),
         "claimSignature": dict(signature),
         "validationResults": {"activeManifest": results},
@@ -186,7 +203,7 @@ def read_facts(assertions: Mapping[str, Superbox]) -> tuple[Facts, datetime.date
         weights, sampling = value.get("weights"), value.get("sampling")
         facts = replace(
             facts,
-            weights=weights.hex() if isinstance(weights, bytes) else None,
+            weights=weights.hex() if isinstance(weights, bytes) else _text(value, "weights"),
             sampling=sampling if isinstance(sampling, dict) else {},
             watermark=_text(value, "watermark"),
             key=_text(value, "key"),
@@ -204,11 +221,10 @@ def read_sketch(assertions: Mapping[str, Superbox]) -> bytes:
 
 
 def _of_actions(assertion: Superbox | None) -> tuple[Facts, datetime.datetime | None]:
-    first = {}
-    if assertion is not None:
-        match read_value(assertion).get("actions"):
-            case [dict(action), *_]:
-                first = action
+    told = read_value(assertion).get("actions") if assertion is not None else None
+    every = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
+    sourced = [each for each in every if "digitalSourceType" in each]  # opening has no source
+    first = (sourced or every or [{}])[0]
     source = first.get("digitalSourceType")
     facts = Facts(source_type=source if isinstance(source, str) else "")
     when = first.get("when")

@@ -58,11 +58,16 @@ class Ingredient:
         store: the input's manifest store, as it was.
         title: what the input is called; empty for nothing.
         codes: what a check of it said, status codes of the specification.
+        relation: `inputTo` of what a model read; `parentOf` of what became the asset itself, of
+            which there is one at most.
+        changed: whether a parent's content was changed since its manifest was made.
     """
 
     store: bytes = field(repr=False)
     title: str = ""
     codes: tuple[str, ...] = ()
+    relation: Literal["inputTo", "parentOf"] = "inputTo"
+    changed: bool = True
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import datetime
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -119,9 +120,9 @@ def sign_claim(
     before, cited = _kept(ingredients)
     made: list[bytes | None] = [
         *cited,
-        assertions.actions(facts, signing.when, [_link(each) for each in cited]),
+        _actions(facts, signing, ingredients, [_link(each) for each in cited]),
         assertions.disclosure(facts),
-        assertions.generation(facts, sketch),
+        assertions.generation(facts, sketch, stamped=timestamp is not None),
         assertions.metadata(media_type) if media_type else None,
         hard_binding(binding),
     ]
@@ -131,6 +132,21 @@ def sign_claim(
     signature = sign(cose.signed_message(protected, claim))
     stamp = timestamp(cose.stamped_message(protected, signature)) if timestamp else None
     return SignedClaim(before, label, boxes, claim, protected, signature, stamp)
+
+
+def _actions(
+    facts: Facts, signing: Signing, ingredients: Sequence[Ingredient], links: list[dict[str, Any]]
+) -> bytes:
+    """Raises ProvenanceError: more than one parent."""
+    pairs = list(zip(ingredients, links, strict=True))
+    inputs = [link for each, link in pairs if each.relation == "inputTo"]
+    parents = [(each, link) for each, link in pairs if each.relation == "parentOf"]
+    if len(parents) > 1:
+        raise ProvenanceError("an asset has one parent at most; cite the others as inputs")
+    if not parents:
+        return assertions.actions(facts, signing.when, inputs)
+    [(parent, link)] = parents
+    return assertions.actions(facts, signing.when, inputs, link, changed=parent.changed)
 
 
 SLACK = 16  # bytes of padding headers, so that any length above can be filled exactly
@@ -195,7 +211,7 @@ def _public(key: object) -> bytes:
     return encoded
 
 
-def _link(assertion: bytes) -> dict[str, object]:
+def _link(assertion: bytes) -> dict[str, Any]:
     """The hashed URI of an assertion in bytes."""
     label = assertion[8 + 8 + 16 + 1 :].partition(b"\x00")[0].decode()
     return hashed_uri(f"{ASSERTIONS}/{label}", assertion)
