@@ -11,10 +11,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.telemetry import TelemetryConfig
-from python_multipart.multipart import parse_options_header
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -25,24 +23,29 @@ from staged.web.completions import objects
 from staged.web.examination import Examining, examine_text
 from staged.web.guard import Guard
 from staged.web.limits import Limits, RefusedError
-from staged.web.upload import Opener
+from staged.web.upload import Form, Opener, read_form
 from staged.web.worker import Check, Worker, waited
 
 if TYPE_CHECKING:  # which imports a model's library
     from staged.web.completions.generator import Generator
+    from staged.web.provenance.checker import Checker
 
 STATIC = Path(__file__).parent / "static"
-FORM = "multipart/form-data"
 
 
 def create_app(
-    examiner: Examining, limits: Limits | None = None, *, generator: Generator | None = None
+    examiner: Examining,
+    limits: Limits | None = None,
+    *,
+    checker: Checker | None = None,
+    generator: Generator | None = None,
 ) -> FastAPI:
     """The application for an ASGI server.
 
     Args:
         examiner: called from one thread only.
         limits: by default those of `Limits`.
+        checker: checks signatures and watermarks; None shows what the examiner says alone.
         generator: a model that writes for whoever asks, called from the same thread.
     """
     limits = limits or Limits()
@@ -67,26 +70,56 @@ def create_app(
         Guard, limits=limits, respond=lambda scope, refusal: refuse(scope, refusal, limits)
     )
     app.include_router(api.routes(examiner, worker, limits))
+    opener = Opener()
+    if checker is not None:
+        _add_provenance(app, examiner, checker, worker, limits, opener)
     if generator is not None:
         from staged.web.completions.routes import routes
 
         app.include_router(routes(generator, worker, limits))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_errors(app, limits)
-    _add_pages(app, examiner, worker, limits)
+    _add_pages(app, examiner, checker, worker, limits, opener)
     return app
 
 
-def _add_pages(app: FastAPI, examiner: Examining, worker: Worker, limits: Limits) -> None:
-    opener = Opener()
-
+def _add_pages(
+    app: FastAPI,
+    examiner: Examining,
+    checker: Checker | None,
+    worker: Worker,
+    limits: Limits,
+    opener: Opener,
+) -> None:
     @app.get("/", include_in_schema=False)
     async def show(request: Request) -> HTMLResponse:
-        return HTMLResponse(pages.page(root=root_of(request.scope), limits=limits))
+        verifies = checker is not None
+        return HTMLResponse(
+            pages.page(root=root_of(request.scope), limits=limits, verifies=verifies)
+        )
 
     @app.post("/", include_in_schema=False)
     async def examine(request: Request) -> HTMLResponse:
-        return await _examined(request, opener, examiner, worker, limits)
+        form = await read_form(request)
+        text, left_out = await _text_of(form, request, opener, limits)
+        shown = {"text": text, "verifies": checker is not None}
+        try:
+            _check_text(text, limits)
+        except RefusedError as refusal:
+            if form.data or not wants_page(request.scope):
+                raise
+            # with the text, so that it can be shortened in its place
+            page = pages.page(
+                root=root_of(request.scope), limits=limits, error=str(refusal), **shown
+            )
+            return HTMLResponse(page, refusal.status)
+        shown |= {"source": form.name if form.data else "", "left_out": left_out}
+
+        def work(still_wanted: Check) -> str:
+            seen = _seen(examiner, checker, text, form, still_wanted, limits)
+            return pages.page(root=root_of(request.scope), limits=limits, **seen, **shown)
+
+        return HTMLResponse(await worker.run(work, lambda: api.left(request)))
 
     @app.get("/docs", include_in_schema=False)
     async def reference(request: Request) -> HTMLResponse:
@@ -94,82 +127,65 @@ def _add_pages(app: FastAPI, examiner: Examining, worker: Worker, limits: Limits
         return HTMLResponse(pages.reference(root=root, address=address, schema=app.openapi()))
 
 
-async def _examined(
-    request: Request, opener: Opener, examiner: Examining, worker: Worker, limits: Limits
-) -> HTMLResponse:
-    """The page with what is said of the form's text or file."""
-    text, name, data = await read_form(request)
-    left_out: tuple[str, ...] = ()
-    if data:
-        advice = "other files are being opened: try again, or paste the text"
-        opened = await waited(
-            opener.open(name, data), lambda: api.left(request), limits.answer_s, advice=advice
-        )
-        text, left_out = opened.text, opened.left_out
-    root = root_of(request.scope)
-    try:
-        _check_text(text, limits)
-    except RefusedError as refusal:
-        if data or not wants_page(request.scope):
-            raise
-        # with the text, so that it can be shortened in its place
-        page = pages.page(root=root, limits=limits, text=text, error=str(refusal))
-        return HTMLResponse(page, refusal.status)
+def _add_provenance(
+    app: FastAPI,
+    examiner: Examining,
+    checker: Checker,
+    worker: Worker,
+    limits: Limits,
+    opener: Opener,
+) -> None:
+    from staged.web.provenance.routes import Opened, routes
 
-    def work(still_wanted: Check) -> str:
-        found = pages.found(examine_text(examiner, text, still_wanted), limits)
-        shown = {"text": text, "source": name if data else "", "left_out": left_out}
-        return pages.page(root=root, limits=limits, found=found, **shown)
+    async def opened(request: Request) -> Opened:
+        form = await read_form(request)
+        text, _ = await _text_of(form, request, opener, limits)
+        return Opened(text, form.name or "text", form.manifest)
 
-    return HTMLResponse(await worker.run(work, lambda: api.left(request)))
+    app.include_router(routes(examiner, checker, worker, limits, opened))
+
+
+def _seen(
+    examiner: Examining,
+    checker: Checker | None,
+    text: str,
+    form: Form,
+    still_wanted: Check,
+    limits: Limits,
+) -> dict[str, Any]:
+    """What the page shows of a text: where it comes from, and the detector's whole verdict."""
+    if checker is None:
+        return {"found": pages.found(examine_text(examiner, text, still_wanted), limits)}
+    from staged.web.provenance.shown import origin
+
+    plain, signature = checker.opened(text, form.manifest)
+    still_wanted()
+    seen = examine_text(examiner, plain, still_wanted)
+    examination = checker.examine(form.name or "text", plain, signature, seen.verdict)
+    shown = origin(examination, checker.report(examination))
+    return {"found": pages.found(seen, limits), "origin": shown}
+
+
+async def _text_of(
+    form: Form, request: Request, opener: Opener, limits: Limits
+) -> tuple[str, tuple[str, ...]]:
+    """(the form's text, or its file's; what of the file is not read)."""
+    if not form.data:
+        return form.text, ()
+    advice = "other files are being opened: try again, or paste the text"
+    opened = await waited(
+        opener.open(form.name, form.data),
+        lambda: api.left(request),
+        limits.answer_s,
+        advice=advice,
+    )
+    return opened.text, opened.left_out
 
 
 def _check_text(text: str, limits: Limits) -> None:
     if not text.strip():
         raise RefusedError(400, "There is no text to examine: paste one, or choose a file.")
     api.check_length([("This text", text)], limits)
-
-
-async def read_form(request: Request) -> tuple[str, str, bytes]:
-    """(text, file name, file bytes) of the page's form, in memory from end to end.
-
-    Raises:
-        RefusedError: 415 for another content type, 400 for a damaged form or a text that is not
-            UTF-8.
-    """
-    _check_content_type(request)
-    body = await request.body()
-    parser = MultiPartParser(
-        request.headers, request.stream(), max_files=1, max_fields=4, max_part_size=len(body) + 1
-    )
-    parser.spool_max_size = len(body) + 1  # else a file above 1 MiB would go to disk
-    try:
-        form = await parser.parse()
-    except MultiPartException:
-        raise RefusedError(400, "The form arrived damaged; send it again.") from None
-    text, file = form.get("text", ""), form.get("file")
-    if not isinstance(text, str):
-        raise RefusedError(400, "The form's text arrived as a file; send it again.")
-    if text.encode("utf-8", "replace") not in body:  # the parser reads what is not UTF-8 as Latin-1
-        raise RefusedError(400, "The text is not UTF-8; encode it as UTF-8, or choose a file.")
-    if not isinstance(file, UploadFile):
-        return text, "", b""
-    try:
-        return text, file.filename or "", await file.read()
-    finally:
-        await file.close()
-
-
-def _check_content_type(request: Request) -> None:
-    kind, options = parse_options_header(request.headers.get("content-type", ""))
-    if (
-        kind.decode("latin-1").lower() != FORM
-        or options.get(b"charset", b"utf-8").lower() != b"utf-8"
-    ):
-        raise RefusedError(
-            415,
-            f"The page's form is sent as {FORM} in UTF-8; programs should use POST /api/detect.",
-        )
 
 
 def _add_errors(app: FastAPI, limits: Limits) -> None:
@@ -219,7 +235,7 @@ def refuse(scope: Scope, refusal: RefusedError, limits: Limits) -> Response:
 def wants_page(scope: Scope) -> bool:
     """Whether a person's browser asks, at an address that is not a program's."""
     return "text/html" in Headers(scope=scope).get("accept", "") and not path_of(scope).startswith(
-        ("/api/", "/openai-detector", "/v1/")
+        ("/api/", "/openai-detector", "/v1/", "/detect")
     )
 
 

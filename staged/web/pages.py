@@ -47,9 +47,17 @@ def page(*, root: str, limits: Limits, **values: Any) -> str:
     """The page with its form.
 
     Args:
-        values: as the template names them: found, text, source, left_out, error.
+        values: as the template names them: found, origin, verifies, text, source, left_out, error.
     """
-    empty = {"found": None, "text": "", "source": "", "left_out": (), "error": "", "chosen": CHOSEN}
+    empty: dict[str, Any] = {
+        "found": None,
+        "text": "",
+        "source": "",
+        "left_out": (),
+        "error": "",
+        "chosen": CHOSEN,
+    }
+    empty |= {"origin": None, "verifies": False}
     shown = empty | values | {"root": root, "limits": limits}
     return _environment().get_template("page.html").render(shown)
 
@@ -59,6 +67,7 @@ def saved(seen: Examination, *, name: str) -> str:
     style = files("staged.web").joinpath("static", "style.css").read_text(encoding="utf-8")
     values = {
         "found": found(seen, Limits()),
+        "origin": None,
         "source": name,
         "left_out": (),
         "style": Markup(style),

@@ -56,6 +56,7 @@ if (form) {
       if (answer.ok) {
         text.value = page.getElementById("text").value;
         file.value = "";
+        if (form.elements.manifest) form.elements.manifest.value = "";
         document.getElementById("ask").replaceWith(page.getElementById("ask"));
         document.querySelector(".ask .lead")?.remove();
       }

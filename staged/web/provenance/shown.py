@@ -1,0 +1,94 @@
+"""What the page shows of where a text comes from: three kinds of evidence, the strongest first,
+each with what it proves and what it does not, and the one conclusion.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+from staged.pages.figures import counted, p_text
+from staged.provenance.examination import (
+    LOOKS_WRITTEN,
+    NOTHING,
+    PROVES,
+    SIGNED,
+    WATERMARKED,
+    Examination,
+)
+from staged.provenance.manifest.facts import SignatureVerdict
+
+HEADLINES = {
+    SIGNED: "This text is signed",
+    WATERMARKED: "This text carries a watermark",
+    LOOKS_WRITTEN: "This scores like machine-written text",
+    NOTHING: "Nothing here says where it comes from",
+}
+CSS_NAMES = {SIGNED: "signed", WATERMARKED: "machine", LOOKS_WRITTEN: "machine", NOTHING: "open"}
+
+
+def origin(examination: Examination, report: bytes | None) -> dict[str, Any]:
+    """What the template shows.
+
+    Args:
+        report: signed, to be downloaded.
+    """
+    sentence = examination.sentence
+    return {
+        "headline": HEADLINES[examination.conclusion],
+        "conclusion": examination.conclusion,
+        "kind": CSS_NAMES[examination.conclusion],
+        "sentence": f"{sentence[0].upper()}{sentence[1:]}.",
+        "technique": examination.technique,
+        "evidence": list(_evidence(examination)),
+        "sha256": examination.sha256,
+        "report": base64.b64encode(report).decode() if report else "",
+    }
+
+
+def _evidence(examination: Examination) -> Iterator[dict[str, Any]]:
+    signature, mark, content = (
+        examination.signature,
+        examination.watermark,
+        examination.content,
+    )
+    yield _row("signature", signature.state, signature.sentence, signature.state == "valid") | {
+        "facts": list(_claims(signature))
+    }
+    says = f"{mark.reason[0].upper()}{mark.reason[1:]}."
+    if mark.p_value is not None:
+        says += f" p {p_text(mark.p_value)}."
+    yield _row("watermark", "found" if mark.found else "not found", says, mark.found)
+    if content is not None:
+        machine = examination.conclusion == LOOKS_WRITTEN
+        says = f"{content.detector}, {counted(content.words, 'word')}; the whole verdict is below."
+        yield _row("content", content.verdict, says, machine)
+
+
+def _row(kind: str, state: str, says: str, speaks: bool) -> dict[str, Any]:
+    yes, no = PROVES[kind]
+    return {
+        "kind": kind,
+        "state": state,
+        "says": says,
+        "speaks": speaks,
+        "yes": yes,
+        "no": no,
+        "facts": [],
+    }
+
+
+def _claims(signature: SignatureVerdict) -> Iterator[tuple[str, str]]:
+    """What the signer says, by name."""
+    if signature.signer:
+        yield "signer", signature.signer
+    if signature.signed_at:
+        by = f"by {signature.stamped_by}" if signature.stamped_by else "by the signer’s own clock"
+        yield "time", f"{signature.signed_at:%Y-%m-%d %H:%M} UTC, {by}"
+    facts = signature.facts
+    for name in ("model", "watermark", "key", "detector") if facts else ():
+        if value := getattr(facts, name):
+            yield name, value
+    if signature.ingredients:
+        yield "made from", ", ".join(signature.ingredients)
