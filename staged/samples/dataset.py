@@ -61,9 +61,7 @@ def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progre
                 progress(min(len(lines) * settings.block, settings.count), settings.count)
             whole, logprobs = b"".join(lines), settings.logprobs
             marked = bool(settings.watermark)
-            data = encoded(
-                whole, out.suffix, logprobs=logprobs, chat=settings.chat, marked=marked
-            )
+            data = encoded(whole, out.suffix, logprobs=logprobs, chat=settings.chat, marked=marked)
             write_atomic(out, data, form=is_samples)
     return str(facts["computed_by"])
 

@@ -100,7 +100,7 @@ class SBW:
         return (word_of(words, tokens_NK) & LOW_BITS) < self.threshold
 
     def seeds(self, contexts_NW: Tensor, tokens_NK: Tensor) -> Tensor:
-        """Int64 seeds of tokens in contexts, (N, K), or (N, 1) where a context's tokens share one."""
+        """(N, K) int64 seeds of tokens in contexts; (N, 1) where a context's tokens share one."""
         if self.seeding == "lefthash":
             return contexts_NW[:, -1:] * _signed(self.key)
         of_tokens_NK = _hashed(tokens_NK)

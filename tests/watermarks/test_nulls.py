@@ -81,7 +81,9 @@ def test_two_gammas_by_counting(alpha: float) -> None:
 def test_binomial() -> None:
     with mpmath.workdps(60):
         share = mpmath.mpf(536870911) / 2**31
-        exact = sum(mpmath.binomial(90, k) * share**k * (1 - share) ** (90 - k) for k in range(80, 91))
+        exact = sum(
+            mpmath.binomial(90, k) * share**k * (1 - share) ** (90 - k) for k in range(80, 91)
+        )
     assert binomial_survival(80, 90, 536870911 / 2**31) == pytest.approx(float(exact), rel=1e-11)
     assert binomial_survival(0, 90, 0.25) == 1
 

@@ -148,9 +148,7 @@ class EngineWriter(LocalWriter):
             end=self.bpe.end_of_text,
             seed=settings.seed,
             first=first,
-            options=Options(
-                penalty, self.stops, settings.logprobs, context, watch, self.watermark
-            ),
+            options=Options(penalty, self.stops, settings.logprobs, context, watch, self.watermark),
         )
 
 
