@@ -27,6 +27,7 @@ from torch import Tensor
 
 from staged.errors import PlanError
 from staged.model.grouped_search import invert
+from staged.settings import check_each
 from staged.watermarks.contract import MISSING
 from staged.watermarks.nulls import binomial_survival
 
@@ -68,16 +69,15 @@ class KGW:
     fixes_text = False
 
     def __post_init__(self) -> None:
-        for holds, wrong in (
+        checks = (
             (-(2**63) <= self.key < 2**63, "the key is no signed 64-bit integer"),
             (self.vocabulary > 1, f"a vocabulary of {self.vocabulary} tokens"),
             (0 < self.gamma < 1, f"gamma must lie between 0 and 1, not {self.gamma}"),
             (0 <= self.delta <= MOST_DELTA, f"delta is 0 to {MOST_DELTA}, not {self.delta}"),
             (self.seeding in SEEDINGS, f"seeding {self.seeding!r}; known: {', '.join(SEEDINGS)}"),
             (self.context_width >= 1, f"context_width must be 1 or more: {self.context_width}"),
-        ):
-            if not holds:
-                raise PlanError(f"watermark kgw: {wrong}")
+        )
+        check_each(checks, where="watermark kgw")
         if not 0 < self.green_size < self.vocabulary:
             raise PlanError("watermark kgw: gamma leaves no token on one side of the list")
 

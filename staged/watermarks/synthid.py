@@ -23,6 +23,7 @@ from torch import Tensor
 
 from staged.errors import PlanError
 from staged.model.grouped_search import invert
+from staged.settings import check_each
 from staged.stats.weighted_bits import weighted_bits_survival
 
 MULTIPLIER = 6364136223846793005  # of the generator in newlib and musl; all sums modulo 2^64
@@ -56,7 +57,7 @@ class SynthID:
     fixes_text = False
 
     def __post_init__(self) -> None:
-        for holds, wrong in (
+        checks = (
             (len(self.keys) > 0, "no keys"),
             (
                 all(-(2**63) <= key < 2**63 for key in self.keys),
@@ -68,9 +69,8 @@ class SynthID:
                 f"a table has 2 to {LARGEST_TABLE:,} bits, not {self.table_size}",
             ),
             (-(2**63) <= self.table_seed < 2**64, "table_seed is no 64-bit integer"),
-        ):
-            if not holds:
-                raise PlanError(f"watermark synthid: {wrong}")
+        )
+        check_each(checks, where="watermark synthid")
         if not 0 < self.share < 1:
             raise PlanError("watermark synthid: all bits of this table are the same")
 

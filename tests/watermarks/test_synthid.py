@@ -256,7 +256,8 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_the_first_tokens_are_marked_unless_they_are_skipped() -> None:
-    assert SynthID(KEYS).takes_short_contexts and SynthID(KEYS).width == 4
+    assert SynthID(KEYS).takes_short_contexts
+    assert SynthID(KEYS).width == 4
     assert not SynthID(KEYS, skip_first=True).takes_short_contexts
 
 
