@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from statsmodels.stats.multitest import multipletests
+import numpy as np
 
 ALPHA, POWER = 0.05, 0.8
 DIFFERS, NONE, UNKNOWN = "differs", "no difference found", "not enough evidence"
@@ -81,7 +81,11 @@ def judged(
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, for a family of tests read together."""
-    return [float(p) for p in multipletests(list(p_values), method="holm")[1]] if p_values else []
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values, dtype=float)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(p) for p in adjusted]
 
 
 def _judgement(test: Hypothesis, p_holm: float, alpha: float, words: tuple[str, str]) -> Judgement:

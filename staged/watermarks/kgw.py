@@ -111,6 +111,15 @@ class KGW:
         """1 for a green token, else 0."""
         return self._green(contexts_NW.cpu(), tokens_N.cpu()[:, None])[:, 0].double()
 
+    def draws(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:
+        """Of self-hash by seed and token: a seed can be one that the token had in another context.
+        Of left-hash each context has a list of its own.
+        """
+        if self.seeding == "lefthash":
+            return torch.arange(len(tokens_N))
+        seeds_N = self._seeds(contexts_NW.cpu(), tokens_N.cpu()[:, None])[:, 0]
+        return torch.stack([seeds_N, tokens_N.cpu()]).unique(dim=1, return_inverse=True)[1]
+
     def p_value(self, total: float, count: int) -> float:
         """Binomial over the lists' true share, size / V."""
         return binomial_survival(round(total), count, self.green_size / self.vocabulary)

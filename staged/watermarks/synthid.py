@@ -123,6 +123,10 @@ class SynthID:
         weights = torch.tensor(self.weights, dtype=torch.float64)
         return self.bits(contexts_NW, tokens_N).double() @ weights / weights.sum()
 
+    def draws(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:
+        """Each context with its token has bits of its own."""
+        return torch.arange(len(tokens_N))
+
     def p_value(self, total: float, count: int) -> float:
         """Of a weighted sum of independent bits, each 1 with the table's share of ones."""
         units = round(total * sum(self.weights))
