@@ -22,6 +22,7 @@ from staged.provenance.containers.kinds import (
     Kind,
     beside,
     inside,
+    kind_beside,
     kind_of,
     media_type,
     sketch,
@@ -212,12 +213,13 @@ def _made(task: Task, likeness: bytes, binding_of: Callable[[int], Binding]) -> 
 
 def _sidecar(task: Task) -> bytes:
     """A manifest beside the file, over all of it; over a text in NFC."""
+    kind = kind_beside(task.kind, task.data)
     try:
-        whole = normal(task.data) if task.kind is Kind.TEXT else task.data
+        whole = normal(task.data) if kind is Kind.TEXT else task.data
     except ManifestFault as fault:
         raise ProvenanceError(f"{task.name}: the text cannot be signed: {fault}") from None
     binding = DataHash(hashlib.sha256(whole).digest())
-    return _store(task, binding, sketch(task.kind, task.data))
+    return _store(task, binding, sketch(kind, task.data))
 
 
 def _store(task: Task, binding: Binding, likeness: bytes, size: int | None = None) -> bytes:

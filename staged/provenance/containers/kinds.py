@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePath
@@ -14,11 +15,22 @@ from staged.provenance.manifest.facts import ManifestFault
 from staged.provenance.manifest.plain_text import TextAsset, sketch_of
 from staged.provenance.manifest.verify import Asset, BytesAsset, without
 
-__all__ = ["SIDECAR", "Held", "Kind", "beside", "inside", "kind_of", "media_type", "sketch"]
+__all__ = [
+    "SIDECAR",
+    "Held",
+    "Kind",
+    "beside",
+    "inside",
+    "kind_beside",
+    "kind_of",
+    "media_type",
+    "sketch",
+]
 
 SIDECAR = ".c2pa"  # added to the whole name of the file that it stands beside
 TEXTS = (".txt", ".text", ".md", ".markdown", "")
 MOST_SKETCHED = 4 << 20  # bytes of a file that is compared with what was signed
+MARK_UP = re.compile(rb"<[^<>]*>")
 PAGE_BEGINS = (b"<!doctype html", b"<html")
 
 
@@ -113,9 +125,21 @@ def inside(kind: Kind, data: bytes) -> Held | None:
 
 def beside(kind: Kind, data: bytes, store: bytes) -> Held:
     """A manifest beside a file, which is bound to all of it; to a text in NFC."""
-    if kind is Kind.TEXT:
+    if kind_beside(kind, data) is Kind.TEXT:
         return Held(store, TextAsset(data.decode()))
     return Held(store, FileAsset(data, (), kind))
+
+
+def kind_beside(kind: Kind, data: bytes) -> Kind:
+    """How a manifest beside a file takes it: a text with a wrapper in it byte by byte, for what
+    looks like ten thousand combining marks has no normal form that can be computed.
+    """
+    if kind is not Kind.TEXT:
+        return kind
+    try:
+        return Kind.OTHER if find_wrapper(data.decode()) else kind
+    except ManifestFault:
+        return Kind.OTHER
 
 
 def sketch(kind: Kind, data: bytes) -> bytes:
@@ -135,12 +159,14 @@ def _likeness(kind: Kind, data: bytes, sketch: bytes) -> float | None:
 
 
 def _letters(kind: Kind, data: bytes) -> str:
-    """What is compared: a text's letters, a Word file's document, else a letter a byte; nothing of
-    a very long file, or of a PDF, which is written anew when it is signed.
+    """What is compared: letters without mark-up, else a letter a byte; nothing of a very long file,
+    or of a PDF, which is written anew when it is signed.
     """
     content = word.document(data) if kind is Kind.WORD else data
     if kind is Kind.PDF or len(content) > MOST_SKETCHED:
         return ""
+    if kind in (Kind.PAGE, Kind.WORD):
+        content = MARK_UP.sub(b"", content)
     return content.decode("utf-8" if kind is Kind.TEXT else "latin-1")
 
 

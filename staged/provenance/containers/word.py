@@ -77,6 +77,8 @@ def extract(data: bytes) -> Carried:
     try:
         package = read_package(data)
     except PackageFault as fault:
+        if PLACE not in data:
+            return Carried()
         return Carried(code=CORRUPTED, fault=f"the file is damaged: {fault}")
     member = package.member(PLACE)
     if member is None:
@@ -88,9 +90,9 @@ def extract(data: bytes) -> Carried:
 
 def remove(data: bytes) -> bytes:
     """A Word file without its manifest; of one that has none, the same bytes."""
-    package = read_package(data)
-    if package.member(PLACE) is None:
+    if extract(data).manifest is None:
         return data
+    package = read_package(data)
     others = [member for member in package.members if member.name != PLACE]
     return write_package(others, package.comment)
 
