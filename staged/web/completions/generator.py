@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from staged.errors import SamplingError
+from staged.keys.ring import open_key
 from staged.model.causal import TextTokenizer
 from staged.pages.figures import counted
+from staged.provenance.manifest.facts import Facts
+from staged.provenance.sign import signer_of
 from staged.samples.decoders import load_decoder
 from staged.samples.engine import Decoder
+from staged.samples.methods import Method
 from staged.samples.writers.contract import Row, SampleSettings
 from staged.samples.writers.local import EngineWriter
+from staged.samples.writers.marks import opened_watermark
+from staged.web.completions.marks import Marks, weights_digest
 from staged.web.completions.request import BATCH, Completion, checked, settings_of
 from staged.web.limits import Limits, RefusedError
 from staged.web.worker import Check
@@ -27,11 +33,13 @@ class Written:
     Attributes:
         rows: one a text, as `SampleSettings.row` gives them.
         prompt_tokens, completion_tokens: read and written in all; a prompt counts once.
+        manifests: one a text, where texts are signed.
     """
 
     rows: Sequence[Row]
     prompt_tokens: int
     completion_tokens: int
+    manifests: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class Generator:
     Attributes:
         name: how requests call it.
         model: as `model_folder` takes it.
+        marks: what is put on every text; None puts nothing on it.
     """
 
     name: str
@@ -49,6 +58,7 @@ class Generator:
     device: str
     network: Decoder
     tokenizer: TextTokenizer
+    marks: Marks | None = None
 
     @property
     def context(self) -> int:
@@ -65,11 +75,14 @@ class Generator:
             raise RefusedError(404, f"model: there is none of that name; this is {self.name}.")
         checked(asked, limits)
         try:
-            return settings_of(
+            settings = settings_of(
                 asked, model=self.model, precision=self.precision, device=self.device
             )
         except SamplingError as error:
             raise RefusedError(400, f"{str(error).removeprefix('sample: ')}.") from None
+        if self.marks is not None:
+            self.marks.check(settings)
+        return settings
 
     def write(self, settings: SampleSettings, write: Write, still_wanted: Check) -> Written:
         """Write all texts; `write` gets each piece, never an empty one.
@@ -81,7 +94,8 @@ class Generator:
             RefusedError: 400, a prompt and a length that do not fit the context.
         """
         read = self._lengths(settings)
-        writer = EngineWriter(settings, self.tokenizer, None, self.network)
+        watermark = self.marks.watermark if self.marks else None
+        writer = EngineWriter(settings, self.tokenizer, None, self.network, watermark)
 
         def tell(sample: int, text: str) -> None:
             still_wanted()
@@ -90,7 +104,8 @@ class Generator:
 
         firsts = range(0, settings.count, settings.batch)
         rows = [row for first in firsts for row in writer.tell(first, tell)]
-        return Written(rows, sum(read), sum(row["length"] for row in rows))
+        manifests = self.marks.put_on(settings, rows) if self.marks else ()
+        return Written(rows, sum(read), sum(row["length"] for row in rows), manifests)
 
     def _lengths(self, settings: SampleSettings) -> list[int]:
         """Tokens of each prompt; the mark that begins a text stands for an empty one."""
@@ -107,11 +122,46 @@ class Generator:
         return lengths
 
 
-def open_generator(model: str, *, precision: str = "", device: str = "auto") -> Generator:
+def open_generator(
+    model: str,
+    *,
+    precision: str = "",
+    device: str = "auto",
+    watermark: str = "",
+    key: str = "",
+    detector: str = "",
+) -> Generator:
     """A model that writes; of a folder its last name is what requests call it.
+
+    Args:
+        watermark, key: the scheme that marks every text, and the key's id, which also signs if it
+            is for that; empty ones are off.
+        detector: how anybody can test for the mark, for the manifest: a URL or a command.
 
     Raises:
         CheckpointError, PlanError, SamplingError: as `load_decoder`.
+        ProvenanceError, ArtifactError: the key.
     """
     network, tokenizer = load_decoder(model, precision=precision, rows=BATCH, device=device)
-    return Generator(PurePath(model).name, model, precision, device, network, tokenizer)
+    name = PurePath(model).name
+    marks = _marks(name, model, network.config.n_vocab, watermark, key, detector) if key else None
+    return Generator(name, model, precision, device, network, tokenizer, marks)
+
+
+def _marks(
+    name: str, model: str, vocabulary: int, watermark: str, key_id: str, detector: str
+) -> Marks:
+    """What a key puts on every text; it remembers that it marks with it."""
+    key = open_key(key_id)
+    settings = SampleSettings(
+        model, Method("marked"), 1, 1, watermark=watermark, key=key_id if watermark else ""
+    )
+    facts = Facts(
+        model=name,
+        weights=weights_digest(model),
+        watermark=watermark or None,
+        key=key_id,
+        detector=detector or None,
+    )
+    signer = signer_of(key) if "signing" in key.purposes else None
+    return Marks(key_id, opened_watermark(settings, vocabulary), signer, facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -32,20 +32,23 @@ def routes(generator: Generator, worker: Worker, limits: Limits) -> APIRouter:
     async def complete(request: Request, asked: Completion) -> Response:
         settings = generator.settings(asked, limits)
         head = objects.Head(generator.name)
+        headers = generator.marks.headers if generator.marks else {}
         if asked.stream:
             counts = asked.stream_options is not None and asked.stream_options.include_usage
             work = _streamed(generator, settings, head, counts=counts)
-            return await _begun(worker.stream(work, limits.generate_s), request, limits)
+            events = worker.stream(work, limits.generate_s)
+            return await _begun(events, request, limits, headers)
 
         def work_whole(still_wanted: Check) -> bytes:
             written = generator.write(settings, lambda *_: None, still_wanted)
             choices = [objects.ended(i, row, row["text"]) for i, row in enumerate(written.rows)]
-            return as_json(head.object(choices, usage=objects.usage(written)))
+            told = _provenance(generator, written)
+            return as_json(head.object(choices, usage=objects.usage(written), **told))
 
         body = await worker.run(
             work_whole, lambda: left(request), seconds=limits.generate_s, advice=ADVICE
         )
-        return Response(body, media_type="application/json")
+        return Response(body, media_type="application/json", headers=headers)
 
     return router
 
@@ -74,23 +77,29 @@ def _streamed(
             give(objects.event(head.object([objects.choice(sample, text)])))
 
         written = generator.write(settings, write, still_wanted)
-        for event in _ends(written, head, counts=counts):
-            give(event)
+        ends = [head.object([objects.ended(i, row, "")]) for i, row in enumerate(written.rows)]
+        last = {"usage": objects.usage(written)} if counts else {}
+        if last := last | _provenance(generator, written):
+            ends.append(head.object([], **last))
+        for end in (*map(objects.event, ends), objects.DONE):
+            give(end)
 
     return work
 
 
-def _ends(written: Written, head: objects.Head, *, counts: bool) -> list[bytes]:
-    """The events after the last piece of text."""
-    ends = [head.object([objects.ended(i, row, "")]) for i, row in enumerate(written.rows)]
-    last = [head.object([], usage=objects.usage(written))] if counts else []
-    return [*map(objects.event, [*ends, *last]), objects.DONE]
+def _provenance(generator: Generator, written: Written) -> dict[str, Any]:
+    """What an answer says of its marks; nothing where there are none."""
+    if generator.marks is None:
+        return {}
+    return {"provenance": generator.marks.told(written.manifests)}
 
 
-async def _begun(events: AsyncIterator[bytes], request: Request, limits: Limits) -> Response:
+async def _begun(
+    events: AsyncIterator[bytes], request: Request, limits: Limits, headers: Mapping[str, str]
+) -> Response:
     """An answer that is on its way; what is wrong before its first event gets a status."""
     first = await waited(anext(events), lambda: left(request), limits.generate_s, advice=ADVICE)
-    return StreamingResponse(_told(first, events), media_type=EVENTS)
+    return StreamingResponse(_told(first, events), media_type=EVENTS, headers=headers)
 
 
 async def _told(first: bytes, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
