@@ -47,7 +47,7 @@ def watermark_of_use(key: Key, use: Use) -> Watermark:
     """
     secret = key.watermark_secret()
     if secret.scheme:
-        return make_watermark(secret.scheme, 0, use.vocabulary, secret.settings or {})
+        return make_watermark(secret.scheme, None, use.vocabulary, secret.settings or {})
     assert secret.secret is not None
     return make_watermark(use.scheme, secret.secret, use.vocabulary, use.settings)
 

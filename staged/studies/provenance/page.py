@@ -15,7 +15,7 @@ from staged.pages.rendering import environment
 from staged.storage.forms import is_sealed, sealed
 from staged.storage.json_files import read_json
 from staged.storage.placeless import named
-from staged.storage.records import from_json
+from staged.storage.records import from_json, to_json
 from staged.storage.writing import write_atomic
 from staged.studies.detection.results import AGAIN
 from staged.studies.provenance.results import PROVENANCE, Power, ProvenanceResult
@@ -39,7 +39,15 @@ def write_provenance_report(folder: Path) -> None:
         names: power_curve([row for row in result.power if (row.model, row.method) == names])
         for names in cells
     }
-    shown = {"cells": cells, "plots": plots, "whole": WHOLE, "drawn": DRAWN, "cropped": CROPPED}
+    shown = {
+        "recorded": to_json(result.settings),
+        "metrics": {},
+        "cells": cells,
+        "plots": plots,
+        "whole": WHOLE,
+        "drawn": DRAWN,
+        "cropped": CROPPED,
+    }
     template = environment("staged.studies.provenance").get_template("provenance.html")
     try:
         page = template.render(**vars(result), **shown)

@@ -4,10 +4,12 @@ bound 95% intervals.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from staged.corpus.counts import CorpusCounts
+from staged.storage.records import LATER, OTHERS
+from staged.studies.detection.results import RecordedCorpus
 from staged.studies.models import ModelFacts
 
 PROVENANCE = "provenance.json"
@@ -109,14 +111,38 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class ProvenanceResult:
-    """A finished study of watermarks."""
+class RecordedProvenance:
+    """A plan as recorded: what readers need of it by name, and all others."""
 
     title: str
-    settings: dict[str, Any]
+    models: tuple[str, ...]
+    schemes: tuple[str, ...]
+    methods: tuple[str, ...]
+    n_texts: int
+    length_tokens: int
+    opening_words: int
+    attacked_tokens: int
+    human_tokens: int
+    n_keys: int
+    corpus: RecordedCorpus
+    author: str | None = field(default=None, metadata=LATER)
+    date: str | None = field(default=None, metadata=LATER)
+    others: dict[str, Any] = field(default_factory=dict, metadata=OTHERS)
+
+
+@dataclass(frozen=True)
+class ProvenanceResult:
+    """`provenance.json`.
+
+    Attributes:
+        judge: the model that says what texts cost.
+    """
+
+    settings: RecordedProvenance
     models: tuple[ModelFacts, ...]
     judge: ModelFacts
     corpus: CorpusCounts
     human: tuple[HumanRates, ...]
     power: tuple[Power, ...]
     costs: tuple[Cost, ...]
+    versions: dict[str, str]

@@ -14,13 +14,14 @@ from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.study_folder import Study, StudyProgress, carry_out
 from staged.settings import described
 from staged.storage.forms import json_object
-from staged.storage.records import read_record, to_json, write_record
+from staged.storage.records import from_json, read_record, to_json, write_record
+from staged.storage.versions import versions
 from staged.studies.models import model_facts, short_name
 from staged.studies.provenance.marked import SPLIT, UNMARKED, MarkedTexts
 from staged.studies.provenance.measures import cost, human_rates, power
 from staged.studies.provenance.page import write_provenance_report
 from staged.studies.provenance.plan import ProvenanceSettings
-from staged.studies.provenance.results import PROVENANCE, ProvenanceResult
+from staged.studies.provenance.results import PROVENANCE, ProvenanceResult, RecordedProvenance
 from staged.studies.provenance.tested import Costs, HumanTests, MarkTests
 from staged.studies.stages import Corpus
 
@@ -142,9 +143,9 @@ class ProvenanceStudy(Study):
 
     def write(self, root: Path, inputs: Inputs) -> None:
         settings, stages = self.settings, self.stages
+        recorded = described(to_json(self.recorded), settings)
         result = ProvenanceResult(
-            title=settings.title,
-            settings=described(to_json(self.recorded), settings),
+            settings=from_json(RecordedProvenance, recorded, where="the plan"),
             models=tuple(model_facts(model) for model in settings.models),
             judge=model_facts(settings.judge),
             corpus=read_record(inputs[stages.corpus.name] / COUNTS, CorpusCounts),
@@ -155,6 +156,7 @@ class ProvenanceStudy(Study):
                 for part in stages.costs.values()
                 for stage in part
             ),
+            versions=versions(),
         )
         write_record(root / PROVENANCE, result)
         write_provenance_report(root)
