@@ -34,14 +34,12 @@ def opened_watermark(settings: SampleSettings, vocabulary: int) -> Watermark | N
 
 
 def _made(settings: SampleSettings, secret: WatermarkSecret, vocabulary: int) -> Watermark:
-    if secret.secret is not None:
-        return make_watermark(settings.watermark, secret.secret, vocabulary)
-    if secret.scheme != settings.watermark:
+    if secret.scheme not in (None, settings.watermark):
         raise PlanError(
             f"sample: key {settings.key!r} marks by {secret.scheme} alone; give --watermark"
             f" {secret.scheme}"
         )
-    return make_watermark(settings.watermark, 0, vocabulary, secret.settings or {})
+    return make_watermark(settings.watermark, secret.secret, vocabulary, secret.settings)
 
 
 def check_texts_differ(watermark: Watermark, settings: SampleSettings) -> None:
