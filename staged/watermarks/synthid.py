@@ -114,7 +114,7 @@ class SynthID:
 
     def bits(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:
         """float32 (N, L): each token's bit in each layer."""
-        hashes_N = self._hashes(contexts_NW, tokens_N[:, None])[:, 0]
+        hashes_N = self._hashes(contexts_NW.cpu(), tokens_N.cpu()[:, None])[:, 0]
         table = _table(self.table_size, self.table_seed)
         return torch.stack([table[self._entries(hashes_N, key)] for key in self.keys], dim=1)
 
@@ -124,8 +124,10 @@ class SynthID:
         return self.bits(contexts_NW, tokens_N).double() @ weights / weights.sum()
 
     def draws(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:
-        """Each context with its token has bits of its own."""
-        return torch.arange(len(tokens_N))
+        """By the places in the table: different contexts can share them in all layers at once."""
+        hashes_N = self._hashes(contexts_NW.cpu(), tokens_N.cpu()[:, None])[:, 0]
+        places_NL = torch.stack([self._entries(hashes_N, key) for key in self.keys], dim=1)
+        return places_NL.unique(dim=0, return_inverse=True)[1]
 
     def p_value(self, total: float, count: int) -> float:
         """Of a weighted sum of independent bits, each 1 with the table's share of ones."""

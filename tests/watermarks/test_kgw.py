@@ -130,18 +130,18 @@ def judge(seeding: str, context_width: int, texts: int) -> None:
         n_embd=16,
         n_layer=1,
         n_head=2,
-        bos_token_id=VOCABULARY - 1,
+        bos_token_id=VOCABULARY,
         eos_token_id=None,
-        pad_token_id=0,
+        pad_token_id=VOCABULARY,
     )
     detector = WatermarkDetector(config, "cpu", theirs(ours), ignore_repeated_ngrams=True)
-    tokens = marked(ours, texts, 120, 3, VOCABULARY - 1)
+    tokens = marked(ours, texts, 120, 3, VOCABULARY)
     assert detector(tokens).all()
-    assert detector(torch.randint(0, VOCABULARY - 1, tokens.shape)).mean() < 0.02
+    assert detector(torch.randint(0, VOCABULARY, tokens.shape)).mean() < 0.02
     torch.manual_seed(4)
     model = GPT2LMHeadModel(config)
     written = model.generate(
-        torch.randint(0, VOCABULARY - 1, (texts, 5)),
+        torch.randint(0, VOCABULARY, (texts, 5)),
         do_sample=True,
         top_k=0,
         max_new_tokens=120,

@@ -150,9 +150,9 @@ def judge(texts: int) -> None:
             n_embd=16,
             n_layer=1,
             n_head=2,
-            bos_token_id=VOCABULARY - 1,
+            bos_token_id=VOCABULARY,
             eos_token_id=None,
-            pad_token_id=0,
+            pad_token_id=VOCABULARY,
         )
     )
     written = model.generate(
@@ -259,6 +259,27 @@ def test_the_first_tokens_are_marked_unless_they_are_skipped() -> None:
     assert SynthID(KEYS).takes_short_contexts
     assert SynthID(KEYS).width == 4
     assert not SynthID(KEYS, skip_first=True).takes_short_contexts
+
+
+@pytest.mark.parametrize("size", [512, 600])
+def test_pairs_of_one_draw_have_the_same_bits_and_others_have_not(
+    size: int,
+) -> None:
+    torch.manual_seed(9)
+    contexts, tokens = torch.randint(0, 50257, (400, 4)), torch.randint(0, 50257, (400,))
+    contexts[1], tokens[1], contexts[2], tokens[2] = contexts[0], tokens[0], contexts[0], 7
+    contexts[3, 0], contexts[4, 1:], contexts[4, 0], tokens[4] = 0, contexts[3, 1:], MISSING, 3
+    tokens[3] = 3
+    ours = SynthID(KEYS, table_size=size)
+    draws = ours.draws(contexts, tokens)
+    assert draws[0] == draws[1] != draws[2]
+    assert draws[3] == draws[4]
+    bits = ours.bits(contexts, tokens)
+    same = (bits[:, None] == bits[None]).all(dim=2)
+    equal = draws[:, None] == draws[None]
+    assert same[equal].all()
+    assert torch.equal(same, equal) or size == 600  # there a few wrap around in some layers only
+    assert equal.sum() > 404
 
 
 def test_keys_are_never_shown() -> None:
