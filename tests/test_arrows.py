@@ -93,7 +93,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "completions",
         "app",
     ),
-    "provenance": ("manifest time_stamps", "containers", "reading sign"),
+    "provenance": ("fingerprints manifest time_stamps", "containers", "reading sign"),
     "training": ("features", "evidence readers roberta", "transfer"),
     "files": (
         "extracted installed legible pdf_layout sheets",
