@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -203,8 +204,8 @@ def read_facts(assertions: Mapping[str, Superbox]) -> tuple[Facts, datetime.date
         weights, sampling = value.get("weights"), value.get("sampling")
         facts = replace(
             facts,
-            weights=weights.hex() if isinstance(weights, bytes) else _text(value, "weights"),
-            sampling=sampling if isinstance(sampling, dict) else {},
+            weights=weights.hex() if isinstance(weights, bytes) and len(weights) == 32 else None,
+            sampling=sampling if _is_json(sampling) and isinstance(sampling, dict) else {},
             watermark=_text(value, "watermark"),
             key=_text(value, "key"),
             detector=_text(value, "detector"),
@@ -237,6 +238,21 @@ def _moment(text: Any) -> datetime.datetime | None:
         return moment.astimezone(datetime.UTC) if moment.tzinfo else None
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _is_json(value: Any) -> bool:
+    """Whether a stranger's value can be written as JSON."""
+    match value:
+        case None | bool() | int() | str():
+            return True
+        case float():
+            return math.isfinite(value)
+        case list():
+            return all(map(_is_json, value))
+        case dict():
+            return all(isinstance(name, str) and _is_json(part) for name, part in value.items())
+        case _:
+            return False
 
 
 def _text(value: Mapping[str, Any], name: str) -> str | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from staged.errors import ProvenanceError
+
 TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+DIGEST = re.compile("[0-9a-f]{64}")
 State = Literal["valid", "invalid", "absent", "untrusted", "expired", "revoked"]
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
@@ -25,6 +29,9 @@ class Facts:
         detector: how anybody can test for the mark or the text: a URL or a command.
         model_type: of C2PA's table of model types.
         source_type: IPTC's term for where the content comes from.
+
+    Raises:
+        ProvenanceError: `weights` is no such digest.
     """
 
     model: str | None = None
@@ -35,6 +42,10 @@ class Facts:
     detector: str | None = None
     model_type: str = "c2pa.types.model"
     source_type: str = TRAINED
+
+    def __post_init__(self) -> None:
+        if self.weights and not DIGEST.fullmatch(self.weights):
+            raise ProvenanceError("the weights' digest is not 64 hexadecimal digits of SHA-256")
 
 
 @dataclass(frozen=True)

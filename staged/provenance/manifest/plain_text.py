@@ -1,7 +1,8 @@
 """Plain text: signed with its manifest inside or beside it, and checked (C2PA 2.4, A.8, 15.12.1.3).
 
-What is hashed is the text in NFC, without the wrapper: canonically equivalent spellings are the
-same text. Signing writes NFC.
+Where the manifest is inside, the hash is of the text in NFC without the wrapper: canonically
+equivalent spellings are the same text, and signing writes NFC. Where it is beside, the hash is of
+the bytes as they are, as of any other file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from staged.provenance.manifest import cose
 from staged.provenance.manifest.assertions import DataHash
 from staged.provenance.manifest.claim import HASHES
 from staged.provenance.manifest.encoding import text_wrapper
-from staged.provenance.manifest.encoding.text_wrapper import Wrapper, encoded_bytes, find_wrapper
+from staged.provenance.manifest.encoding.text_wrapper import (
+    MOST_BYTES,
+    Wrapper,
+    encoded_bytes,
+    find_wrapper,
+)
 from staged.provenance.manifest.facts import (
     Facts,
     Ingredient,
@@ -40,7 +46,7 @@ from staged.provenance.manifest.sign import (
 from staged.provenance.manifest.trust import Trust
 from staged.provenance.manifest.verdicts import absent_verdict, fault_verdict
 from staged.provenance.manifest.verify import (
-    READS_STAMP,
+    StampReader,
     verify_store,
     without,
 )
@@ -49,7 +55,7 @@ MARKS_IN_A_ROW = 256  # combining marks: putting n of them in order takes n² st
 TOO_MANY = regex.compile(rf"\p{{M}}{{{MARKS_IN_A_ROW + 1}}}")
 SKETCH_BYTES = 16
 SHINGLE = 5  # characters
-SECONDS = 24  # lengths of the second padding that are tried
+SECONDS = (None, *range(28))  # lengths of the second padding that are tried
 MALFORMED = "assertion.dataHash.malformed"
 
 
@@ -66,19 +72,23 @@ class TextAsset:
     wrapper: Wrapper | None = None
 
     def digest(self, exclusions: tuple[tuple[int, int], ...], algorithm: str) -> bytes:
-        """Hash of the text in NFC; empty where the wrapper lies elsewhere than it was put.
+        """Hash of the text: in NFC where its manifest is in it, of its very bytes where that lies
+        beside it; empty where the wrapper is not where it was put.
 
         Raises:
             ManifestFault: what is left out is not the wrapper, or the text cannot be put into NFC.
         """
+        hashed = HASHES[algorithm]
+        if self.wrapper is None and not exclusions:
+            return hashed(self.text.encode()).digest()
         if self.wrapper is None or len(exclusions) != 1:
-            if self.wrapper or exclusions:
-                raise ManifestFault(MALFORMED, "what the hash leaves out is not the wrapper alone")
-        elif exclusions[0][1] not in self.wrapper.lengths:
+            raise ManifestFault(MALFORMED, "what the hash leaves out is not the wrapper alone")
+        [(start, length)] = exclusions
+        if length not in self.wrapper.lengths:
             raise ManifestFault(text_wrapper.CORRUPTED, "the wrapper is longer or shorter")
-        elif exclusions[0][0] != self.wrapper.start:
+        if start != self.wrapper.start:
             return b""
-        return HASHES[algorithm](normal(without(self.text.encode(), exclusions))).digest()
+        return hashed(normal(without(self.text.encode(), exclusions))).digest()
 
     def likeness(self, sketch: bytes) -> float | None:
         now = sketch_of(stripped(self.text, self.wrapper))
@@ -114,9 +124,10 @@ def sign_text(
         binding = DataHash(digest, ((start, length),))
         return sign_claim(binding, facts, signer, signing, title, "", ingredients, sketch, stamper)
 
-    stamp_bytes = len(timestamp(b"length")) if timestamp else 0
-    make = _padded_wrapper if padded else _exact_wrapper
-    return body.decode() + make(claim, timestamp, stamp_bytes)
+    token = timestamp(b"how long?") if timestamp else b""
+    # whose length has as many digits as that of the one to come, if not more
+    first = claim(MOST_BYTES, (lambda _: token) if token else None)
+    return body.decode() + (_padded_wrapper if padded else _exact_wrapper)(claim, timestamp, first)
 
 
 def sign_beside(
@@ -134,8 +145,8 @@ def sign_beside(
     Raises:
         ProvenanceError: as `sign_text`.
     """
-    body = _signable(text)
-    binding, sketch = DataHash(hashlib.sha256(body).digest()), sketch_of(body.decode())
+    _signable(text)
+    binding, sketch = DataHash(hashlib.sha256(text.encode()).digest()), sketch_of(text)
     return sign_asset(
         binding,
         facts,
@@ -149,7 +160,7 @@ def sign_beside(
 
 
 def verify_text(
-    text: str, trust: Trust, now: datetime.datetime, read_stamp: READS_STAMP | None = None
+    text: str, trust: Trust, now: datetime.datetime, read_stamp: StampReader | None = None
 ) -> SignatureVerdict:
     """What the manifest in a text says of it; `absent` where none is."""
     try:
@@ -166,7 +177,7 @@ def verify_beside(
     store: bytes,
     trust: Trust,
     now: datetime.datetime,
-    read_stamp: READS_STAMP | None = None,
+    read_stamp: StampReader | None = None,
 ) -> SignatureVerdict:
     """What the manifest of a file beside a text says of it."""
     try:
@@ -250,23 +261,23 @@ def _signable(text: str) -> bytes:
 Claims = Callable[[int, TimeStamper | None], SignedClaim]  # of an exclusion's length
 TRIES = 32
 SLACK = 40  # bytes of UTF-8 that the last signature and hashes may take more than the first
-STAMP_SLACK = 128
+# With some 270 zeros of padding one of the header's forms meets any length, whatever it is modulo
+# 3: a token is asked for once.
+STAMP_SLACK = 836
 
 
-def _padded_wrapper(claim: Claims, timestamp: TimeStamper | None, stamp_bytes: int) -> str:
+def _padded_wrapper(claim: Claims, timestamp: TimeStamper | None, first: SignedClaim) -> str:
     """A wrapper whose length depends on the manifest's length alone, padded as A.8 has it."""
-    guess = text_wrapper.target_length(size_of(claim(1 << 15, None), stamp_bytes))
-    size = size_of(claim(guess, None), stamp_bytes)
+    size = size_of(first)
     return text_wrapper.encode_padded(
         filled(claim(text_wrapper.target_length(size), timestamp), size)
     )
 
 
-def _exact_wrapper(claim: Claims, timestamp: TimeStamper | None, stamp_bytes: int) -> str:
+def _exact_wrapper(claim: Claims, timestamp: TimeStamper | None, first: SignedClaim) -> str:
     """A wrapper without padding, whose manifest is filled up to the length that it promises."""
-    first = encoded_bytes(claim(1 << 15, None).store())
-    stamped = 4 * stamp_bytes + STAMP_SLACK if timestamp else 0
-    for length in range(first + SLACK + stamped, first + SLACK + stamped + TRIES):
+    least = encoded_bytes(first.store()) + (STAMP_SLACK if timestamp else SLACK)
+    for length in range(least, least + TRIES):
         store = _filled_to(claim(length, timestamp), length)
         if store is not None:
             return text_wrapper.encode(store)
@@ -275,7 +286,7 @@ def _exact_wrapper(claim: Claims, timestamp: TimeStamper | None, stamp_bytes: in
 
 def _filled_to(signed: SignedClaim, length: int) -> bytes | None:
     """A store whose wrapper takes so many bytes of UTF-8; None where no padding makes it so."""
-    for second in (None, *range(SECONDS)):
+    for second in SECONDS:
         gap = length - encoded_bytes(signed.store(cose.Padding(0, second)))
         for first in range(max(0, gap // 3 - 8), gap // 3 + 2):
             store = signed.store(cose.Padding(first, second))

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from staged.errors import ProvenanceError, first_line
 from staged.provenance.manifest import assertions, cose
+from staged.provenance.manifest.citations import check_citations
 from staged.provenance.manifest.claim import (
     ASSERTIONS,
     SIGNATURE,
@@ -35,6 +36,8 @@ from staged.provenance.manifest.facts import Facts, Ingredient, ManifestFault, S
 from staged.provenance.manifest.store import Store, read_store, write_manifest, write_store
 from staged.provenance.manifest.trust import first_outside, profile_fault
 
+SLACK = 16  # bytes of padding headers, so that any length above can be filled exactly
+STAMP_SLACK = 64  # bytes of its header, and that one time stamp may take more than another
 TimeStamper = Callable[[bytes], bytes]  # a message -> a time-stamp token (DER) over it
 
 
@@ -149,17 +152,15 @@ def _actions(
     return assertions.actions(facts, signing.when, inputs, link, changed=parent.changed)
 
 
-SLACK = 16  # bytes of padding headers, so that any length above can be filled exactly
-
-
 def size_of(signed: SignedClaim, stamp_bytes: int = 0) -> int:
     """A length in bytes that a store like this one can be filled up to.
 
     Args:
-        signed: a claim like the one that is to come: equal facts, numbers of equally many digits.
-        stamp_bytes: how long a time stamp may be that it does not have yet.
+        signed: a claim like the one that is to come: equal facts, numbers of as many digits.
+        stamp_bytes: how long the time stamp is that it does not have yet; 0 for none.
     """
-    return len(signed.store()) + SLACK + (stamp_bytes + 32 if stamp_bytes else 0)
+    stamped = stamp_bytes + STAMP_SLACK if stamp_bytes or signed.stamp else 0
+    return len(signed.store()) + SLACK + stamped
 
 
 def filled(signed: SignedClaim, size: int) -> bytes:
@@ -224,6 +225,7 @@ def _kept(ingredients: Sequence[Ingredient]) -> tuple[tuple[bytes, ...], list[by
     for number, each in enumerate(ingredients):
         try:
             store = read_store(each.store)
+            check_citations(store)
         except ManifestFault as fault:
             raise ProvenanceError(
                 f"the manifest of {each.title or 'an input'} cannot be kept: {fault}"

@@ -60,9 +60,7 @@ def trust_from(pem: bytes, revoked: Mapping[str, str] | None = None) -> Trust:
     try:
         anchors = x509.load_pem_x509_certificates(pem) if pem.strip() else []
     except ValueError as error:
-        raise ProvenanceError(
-            f"the trust list is no file of PEM certificates: {first_line(error)}"
-        ) from None
+        raise ProvenanceError(f"the certificates are not in PEM: {first_line(error)}") from None
     return Trust(tuple(anchors), dict(revoked or {}))
 
 
@@ -87,6 +85,15 @@ def read_revocations(text: str) -> dict[str, str]:
             )
         reasons[first.replace(":", "").lower()] = reason.strip()
     return reasons
+
+
+def fingerprints(pem: bytes) -> list[str]:
+    """Fingerprints of the certificates of a PEM file, in its order.
+
+    Raises:
+        ProvenanceError: no PEM certificates.
+    """
+    return [fingerprint(each) for each in trust_from(pem).anchors]
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from staged.errors import ProvenanceError
 from staged.provenance.manifest import assertions, cose
+from staged.provenance.manifest.citations import check_citations
 from staged.provenance.manifest.claim import (
     HASHES,
     HERE,
@@ -16,16 +17,14 @@ from staged.provenance.manifest.claim import (
     STORE,
     Claim,
     read_claim,
-    read_link,
 )
 from staged.provenance.manifest.collection_hash import READ, Binding, read_hard_binding
-from staged.provenance.manifest.encoding.jumbf import Superbox
 from staged.provenance.manifest.facts import (
     ManifestFault,
     SignatureVerdict,
     Stamp,
 )
-from staged.provenance.manifest.store import Manifest, Store, read_manifest, read_store
+from staged.provenance.manifest.store import Manifest, read_store
 from staged.provenance.manifest.trust import (
     Trust,
     first_outside,
@@ -39,7 +38,8 @@ HARD_BINDINGS = ("c2pa.hash.data", "c2pa.hash.bmff", "c2pa.hash.boxes", "c2pa.ha
 SAME_TEXT = 0.1  # share of a sketch: 2 of 16 by chance in 1 of 500 texts
 BINDING_MISSING = "claim.hardBindings.missing"
 
-READS_STAMP = Callable[[bytes, bytes], Stamp]  # (token, message) -> what it says
+# (token, message) -> what it says; raises ProvenanceError where it is none of this message
+StampReader = Callable[[bytes, bytes], Stamp]
 
 
 class Asset(Protocol):
@@ -91,7 +91,7 @@ def verify_store(
     asset: Asset,
     trust: Trust,
     now: datetime.datetime,
-    read_stamp: READS_STAMP | None = None,
+    read_stamp: StampReader | None = None,
 ) -> SignatureVerdict:
     """What a manifest store says of an asset.
 
@@ -105,7 +105,7 @@ def verify_store(
         store = read_store(data)
         claim, signed = _check_signature(store.active, course)
         _check_assertions(store.active, claim, course)
-        _check_ingredients(store, course)
+        course.ingredients = check_citations(store)
         binding = _binding(store.active, claim)
         if asset.digest(binding.exclusions, binding.algorithm) != binding.digest:
             course.codes.append(f"assertion.{binding.kind}.mismatch")
@@ -162,41 +162,6 @@ def _binding(manifest: Manifest, claim: Claim) -> Binding:
     return binding
 
 
-def _check_ingredients(store: Store, course: Course) -> None:
-    """That every manifest before the asset's own is cited, and is what was cited (15.11)."""
-    waiting, seen, titles = [store.boxes[store.active.label]], {store.active.label}, []
-    while waiting:
-        citing = read_manifest(waiting.pop())
-        for assertion in citing.assertions.values():
-            if not assertion.label.startswith("c2pa.ingredient"):
-                continue
-            title, label = _cited(store, assertion, read_claim(citing.claim).algorithm)
-            titles += [title] if citing.label == store.active.label else []
-            if label is not None and label not in seen:
-                seen.add(label)
-                waiting.append(store.boxes[label])
-    if seen != set(store.boxes):
-        raise ManifestFault("manifest.unreferenced", "a manifest that nobody cites")
-    course.ingredients = tuple(titles)
-
-
-def _cited(store: Store, assertion: Superbox, algorithm: str) -> tuple[str, str | None]:
-    """(title, label of its manifest) of an ingredient; None of an input without a manifest."""
-    value = assertions.read_value(assertion)
-    title = value.get("dc:title", "")
-    title = title if isinstance(title, str) else ""
-    cited = value.get("activeManifest", value.get("c2pa_manifest"))
-    if cited is None:
-        return title, None
-    link = read_link(cited, algorithm)
-    label = link.url.removeprefix(f"{HERE}/{STORE}/")
-    if label not in store.boxes:
-        raise ManifestFault("ingredient.manifest.missing", "a cited manifest is not there")
-    if not link.holds(store.boxes[label].hashed):
-        raise ManifestFault("ingredient.manifest.mismatch", "a cited manifest was changed")
-    return title or label, label
-
-
 def _whose_text(asset: Asset, manifest: Manifest) -> str:
     """Whether a text that was not signed is the signed one, changed, or another one."""
     sketch = assertions.read_sketch(manifest.assertions)
@@ -207,7 +172,7 @@ def _whose_text(asset: Asset, manifest: Manifest) -> str:
 
 
 def _check_stamp(
-    signed: cose.Sign1, read_stamp: READS_STAMP | None, course: Course
+    signed: cose.Sign1, read_stamp: StampReader | None, course: Course
 ) -> Stamp | None:
     """The trusted time stamp of a signature; None where it has none."""
     if signed.stamp is None:
@@ -234,8 +199,7 @@ def _standing(
     if revoked := revocation(course.chain, trust):
         course.codes.append("signingCredential.revoked")
         return course.verdict("revoked", f"({revoked[1]})" if revoked[1] else "")
-    claimed = course.signed_at or now
-    if outside := first_outside(course.chain, when) or first_outside(course.chain[:1], claimed):
+    if outside := first_outside(course.chain, when):
         course.codes.append("claimSignature.outsideValidity")
         late = "expired when signed" if stamp else "expired"
         return course.verdict(late if outside[1] else "not yet valid")

@@ -8,6 +8,7 @@ from typing import Any
 
 import cbor2
 
+from staged.errors import ProvenanceError, first_line
 from staged.provenance.manifest.facts import ManifestFault
 
 DEEPEST = 24  # nested arrays and maps
@@ -22,8 +23,15 @@ MEANINGS = (
 
 
 def encode(value: Any) -> bytes:
-    """Core deterministic encoding (RFC 8949, 4.2.1) of maps with text or integer keys."""
-    return cbor2.dumps(value, canonical=True)
+    """Core deterministic encoding (RFC 8949, 4.2.1) of maps with text or integer keys.
+
+    Raises:
+        ProvenanceError: something in it is none of JSON's values, bytes or tags, or no Unicode.
+    """
+    try:
+        return cbor2.dumps(value, canonical=True)
+    except (cbor2.CBORError, ValueError) as error:
+        raise ProvenanceError(f"a manifest cannot hold it: {first_line(error)}") from None
 
 
 def decode(data: bytes, code: str) -> Any:

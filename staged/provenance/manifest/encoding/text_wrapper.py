@@ -23,7 +23,7 @@ TO_TEXT = dict(enumerate(SELECTORS))
 TO_BYTES = {ord(selector): chr(byte) for byte, selector in enumerate(SELECTORS)}
 LOW = bytes(range(16))
 RUN = regex.compile("\ufeff?[\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
-REMAINS = 16  # selectors in a row that no writing system has: what is left of a wrapper
+REMAINS = HEADER.size  # selectors in a row, which no writing system has: a wrapper, or its rest
 CORRUPTED, MULTIPLE = "manifest.text.corruptedWrapper", "manifest.text.multipleWrappers"
 
 
