@@ -90,7 +90,7 @@ def test_judges_verify_what_we_sign() -> None:
     c2patxt = pytest.importorskip("c2patxt", reason="pins another cryptography: pip --no-deps")
     context = c2patxt.VerifyContext(now=NOW)
     seen = 0
-    for text in made_texts(230):
+    for text in made_texts(225):
         if find_wrapper(text) is not None or not is_stream_safe(text):
             continue
         marked = sign_text(text, FACTS, ME.signer, new_signing(NOW))
@@ -111,7 +111,7 @@ def test_we_verify_what_a_judge_signs() -> None:
     disclosure = c2patxt.Disclosure(media_type="text/plain", model_type="c2pa.types.model")
     context = c2patxt.EmbedContext(when=NOW)
     seen = 0
-    for text in filter(is_stream_safe, made_texts(230, seed=3)):
+    for text in filter(is_stream_safe, made_texts(205, seed=3)):
         marked = c2patxt.embed(text, signer, disclosure, context=context)
         verdict = verify_text(marked, MINE, NOW)
         assert verdict.state == "valid", (ascii(text), verdict)
@@ -141,7 +141,7 @@ unicode_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 
 
 @given(unicode_texts)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_text_is_signed_and_verified(text: str) -> None:
     assume("\ufe0f" * 8 not in text)
     marked = signed(text)
@@ -166,13 +166,13 @@ def test_every_change_of_a_character_is_caught(text: str) -> None:
     seen = 0
     for place, letter in enumerate(marked):
         others = ["", letter * 2, chr(ord(letter) ^ 1), "x", " ", "\ufe00", "\U000e0100", "\ufeff"]
-        for other in others if place < len(text) + 40 else others[place % 8 :: 8]:
+        for other in others if place < len(text) + 20 else others[place % 8 :: 8][: place % 2]:
             changed = marked[:place] + other + marked[place + 1 :]
             if changed == marked or is_equivalent(changed, marked):
                 continue
             assert verify_text(changed, MINE, NOW).state in ("invalid", "absent"), (place, other)
             seen += 1
-    assert seen > 1500
+    assert seen > 1000
 
 
 @given(st.data())
@@ -276,7 +276,7 @@ def test_an_input_s_manifest_is_kept_and_cited() -> None:
 
 def test_a_manifest_beside_a_text_is_what_a_judge_takes() -> None:
     """encypher-c2pa reads none beside `text/plain`; beside Markdown it hashes the bytes as well."""
-    for text in made_texts(60, seed=6):
+    for text in made_texts(30, seed=6):
         store = sign_beside(text, FACTS, ME.signer, new_signing(NOW))
         assert verify_beside(text, store, MINE, NOW).state == "valid"
         judge = native_judge(text.encode(), ME.pem, beside=store)
