@@ -44,11 +44,12 @@ class Verifier:
             hashlib.sha256(text.encode()).hexdigest(),
             self.level,
             signature,
-            self._watermark(text),
+            self.watermark(text),
             self.examiner.examine([(name, text)])[0] if self.examiner else None,
         )
 
-    def _watermark(self, text: str) -> WatermarkFinding:
+    def watermark(self, text: str) -> WatermarkFinding:
+        """What the tests for all keys' marks say of a text."""
         if not self.candidates:
             why = "no key of yours has marked anything, so there was nothing to test for"
             return WatermarkFinding(False, None, 0, None, None, why)

@@ -135,12 +135,13 @@ def _add_provenance(
     limits: Limits,
     opener: Opener,
 ) -> None:
-    from staged.web.provenance.routes import Opened, routes
+    from staged.web.provenance.checker import Asked
+    from staged.web.provenance.routes import routes
 
-    async def opened(request: Request) -> Opened:
+    async def opened(request: Request) -> Asked:
         form = await read_form(request)
         text, _ = await _text_of(form, request, opener, limits)
-        return Opened(text, form.name or "text", form.manifest)
+        return Asked(text, form.name, form.data, form.manifest)
 
     app.include_router(routes(examiner, checker, worker, limits, opened))
 
@@ -156,12 +157,13 @@ def _seen(
     """What the page shows of a text: where it comes from, and the detector's whole verdict."""
     if checker is None:
         return {"found": pages.found(examine_text(examiner, text, still_wanted), limits)}
+    from staged.web.provenance.checker import TEXT, Asked
     from staged.web.provenance.shown import origin
 
-    plain, signature = checker.opened(text, form.manifest)
+    plain, signature = checker.opened(Asked(text, form.name, form.data, form.manifest))
     still_wanted()
     seen = examine_text(examiner, plain, still_wanted)
-    examination = checker.examine(form.name or "text", plain, signature, seen.verdict)
+    examination = checker.examine(form.name or TEXT, plain, signature, seen.verdict)
     shown = origin(examination, checker.report(examination))
     return {"found": pages.found(seen, limits), "origin": shown}
 

@@ -5,16 +5,35 @@ strangers are not told.
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from staged.detectors.contract import Verdict
 from staged.provenance.examination import Examination
+from staged.provenance.manifest.encoding.text_wrapper import find_wrapper
 from staged.provenance.manifest.facts import ManifestFault, SignatureVerdict, Signer
-from staged.provenance.manifest.plain_text import stripped, verify_beside, verify_text
-from staged.provenance.manifest.text_wrapper import find_wrapper
+from staged.provenance.manifest.plain_text import stripped
 from staged.provenance.manifest.trust import Trust
+from staged.provenance.reading import signature_of
 from staged.provenance.report import report_of, sign_report
 from staged.provenance.verify import Verifier
+
+TEXT = "text"  # what a text without a file is called
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A text to check.
+
+    Attributes:
+        name: of its file; empty where it was pasted.
+        data: the file; empty where there is none.
+        manifest: that stands beside it; empty where there is none.
+    """
+
+    text: str = field(repr=False)
+    name: str = ""
+    data: bytes = field(default=b"", repr=False)
+    manifest: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -34,16 +53,11 @@ class Checker:
     signer: Signer | None = None
     tells_p_values: bool = True
 
-    def opened(self, text: str, manifest: bytes = b"") -> tuple[str, SignatureVerdict]:
-        """(the text without a manifest, what its signature says).
-
-        Args:
-            manifest: of a file beside it; empty where there is none.
-        """
-        now = datetime.datetime.now(datetime.UTC)
-        if manifest:
-            return text, verify_beside(text, manifest, self.trust, now)
-        return _without_manifest(text), verify_text(text, self.trust, now)
+    def opened(self, asked: Asked) -> tuple[str, SignatureVerdict]:
+        """(the text without a manifest, what its signature says)."""
+        data, beside = asked.data or asked.text.encode(), asked.manifest or None
+        signature = signature_of(asked.name, data, beside, trust=self.trust)
+        return _without_manifest(asked.text), signature
 
     def examine(
         self, name: str, text: str, signature: SignatureVerdict, content: Verdict

@@ -5,7 +5,6 @@ watermark detection (examples/basic/online_serving/watermark_detection_server.py
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -17,12 +16,12 @@ from staged.provenance.verify import Verifier
 from staged.web.api import JSON, as_json, check_length, left, only_json
 from staged.web.examination import Examining
 from staged.web.limits import Limits, RefusedError
-from staged.web.provenance.checker import Checker
+from staged.web.provenance.checker import TEXT, Asked, Checker
 from staged.web.provenance.schema import MarkFound, SignedReport, TextToTest, TextToVerify, Verified
 from staged.web.schema import PROBLEMS
+from staged.web.upload import FORM
 from staged.web.worker import Check, Worker
 
-FORM = "multipart/form-data"
 TAKES = {
     "requestBody": {
         "required": True,
@@ -48,16 +47,7 @@ NO_REPORT = "This server has no key to sign reports with; start it with --key."
 NO_KEYS = "This server knows no key that has marked anything; see staged keys list."
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A text to check, with its name and the manifest beside it."""
-
-    text: str
-    name: str = "text"
-    manifest: bytes = field(default=b"", repr=False)
-
-
-Opens = Callable[[Request], Awaitable[Opened]]  # what a form holds
+Opens = Callable[[Request], Awaitable[Asked]]  # what a form holds
 
 
 def routes(
@@ -71,15 +61,15 @@ def routes(
     router = APIRouter()
 
     async def examined(request: Request) -> Examination:
-        asked = await _asked(request, opened)
+        name, asked = await _asked(request, opened)
         check_length([("The text", asked.text)], limits)
 
         def work(still_wanted: Check) -> Examination:
-            text, signature = checker.opened(asked.text, asked.manifest)
+            text, signature = checker.opened(asked)
             still_wanted()
-            (verdict,) = examiner.examine([(asked.name, text)])
+            (verdict,) = examiner.examine([(name, text)])
             still_wanted()
-            return checker.examine(asked.name, text, signature, verdict)
+            return checker.examine(name, text, signature, verdict)
 
         return await worker.run(work, lambda: left(request))
 
@@ -139,13 +129,14 @@ def mark_found(verifier: Verifier, text: str, *, open_to: bool) -> dict[str, Any
     }
 
 
-async def _asked(request: Request, opened: Opens) -> Opened:
-    """A text in JSON, or in a form as the page sends it."""
+async def _asked(request: Request, opened: Opens) -> tuple[str, Asked]:
+    """(what to call it, a text) in JSON, or in a form as the page sends it."""
     if request.headers.get("content-type", "").lower().startswith(FORM):
-        return await opened(request)
+        asked = await opened(request)
+        return asked.name or TEXT, asked
     only_json(request)
     try:
-        asked = TextToVerify.model_validate_json(await request.body())
+        body = TextToVerify.model_validate_json(await request.body())
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from None
-    return Opened(asked.text, asked.id, asked.manifest)
+    return body.id, Asked(body.text, manifest=body.manifest)
