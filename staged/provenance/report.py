@@ -14,6 +14,7 @@ import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
@@ -33,6 +34,7 @@ from staged.provenance.manifest.trust import (
     read_chain,
     revocation,
 )
+from staged.storage.writing import disk_errors, write_atomic
 
 FORMAT = "staged report 1"
 
@@ -99,6 +101,18 @@ def sign_report(report: Mapping[str, Any], signer: Signer) -> bytes:
     signature = cose.write(protected, cose.signing_function(key)(message))
     signed = {"report": report, "signature": base64.b64encode(signature).decode()}
     return json.dumps(signed, ensure_ascii=False, allow_nan=False, indent=2).encode() + b"\n"
+
+
+def write_report(path: Path, examination: Examination, signer: Signer) -> None:
+    """Write the signed report of an examination, made now.
+
+    Raises:
+        ArtifactError: something else than a report stands there, or it cannot be written.
+    """
+    data = sign_report(report_of(examination, datetime.datetime.now(datetime.UTC)), signer)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data, form=lambda old: is_report(old.read_bytes()))
 
 
 def check_report(data: bytes, trust: Trust, now: datetime.datetime) -> ReportVerdict:

@@ -8,13 +8,20 @@ file ─► signature of the file          ─► text without a manifest
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from staged.detectors.calibration.calibration import check_fpr
 from staged.detectors.examiner import Examiner
 from staged.detectors.normal.normalize import normalize
+from staged.detectors.opening import open_examiner
 from staged.pages.figures import counted, p_text
 from staged.provenance.examination import Examination, WatermarkFinding
 from staged.provenance.manifest.facts import SignatureVerdict
+from staged.provenance.manifest.trust import Trust
+from staged.provenance.opened import Opened
+from staged.provenance.reading import NOBODY, signature_of
+from staged.watermarks.candidates import candidates_of
 from staged.watermarks.evidence import MIN_TOKENS, Candidate, MarkTest, test_text
 
 
@@ -26,11 +33,18 @@ class Verifier:
         candidates: what may have marked them.
         examiner: judges their content; None does not.
         level: the share of texts without a mark that may be called marked.
+        trust: whose signatures count.
     """
 
     candidates: tuple[Candidate, ...]
     examiner: Examiner | None
     level: float = 0.01
+    trust: Trust = NOBODY
+
+    def verify(self, opened: Opened) -> Examination:
+        """A file, a row or a text, with the signature in it or beside it."""
+        signature = signature_of(opened.name, opened.data, opened.sidecar, trust=self.trust)
+        return self.examine(opened.id, opened.text, signature)
 
     def examine(self, name: str, text: str, signature: SignatureVerdict) -> Examination:
         """Everything that can be found out about one text.
@@ -56,6 +70,30 @@ class Verifier:
         return finding(
             test_text(normalize(text).text, self.candidates), self.level, len(self.candidates)
         )
+
+
+def open_verifier(
+    *,
+    keys: Sequence[str] = (),
+    model: str = "",
+    trust: Trust = NOBODY,
+    detector: str = "evidence",
+    level: float = 0.01,
+    device: str = "auto",
+) -> Verifier:
+    """A verifier of some keys, certificates and a detector.
+
+    Args:
+        keys, model: as `candidates_of` takes them.
+        detector: as `open_examiner` takes it; empty asks none.
+        level: in (0, 1).
+
+    Raises:
+        CheckpointError, PlanError, ProvenanceError: as these two.
+    """
+    check_fpr(level)
+    examiner = open_examiner(detector, fpr=level, device=device) if detector else None
+    return Verifier(candidates_of(keys, model=model), examiner, level, trust)
 
 
 def finding(test: MarkTest, level: float, candidates: int) -> WatermarkFinding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,11 @@ from staged.verbs.given import named_texts
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
     from staged.detectors.contract import Verdict
     from staged.detectors.examiner import Examiner
+    from staged.provenance.examination import Examination
+    from staged.provenance.manifest.trust import Trust
+    from staged.provenance.report import ReportVerdict
 
-__all__ = ["detect", "open_examiner"]
+__all__ = ["check_report", "detect", "open_examiner", "verify_texts"]
 
 
 def detect(
@@ -89,3 +92,96 @@ def open_examiner(
     return opening.open_examiner(
         str(detector), fpr=fpr, calibration=calibration, kind=kind, device=device
     )
+
+
+def verify_texts(
+    places: str | Path | Sequence[str | Path],
+    *,
+    keys: Sequence[str] = (),
+    model: str = "",
+    trust: Sequence[str | Path] = (),
+    revoked: str | Path | None = None,
+    manifest: str | Path | None = None,
+    detector: str = "evidence",
+    level: float = 0.01,
+    device: str = "auto",
+) -> Iterator[Examination]:
+    """Where texts come from: the signature of each, its watermark and its content, what each says,
+    and one conclusion.
+
+    Args:
+        places: files of any kind, folders, files of rows; `-` is standard input.
+        keys: ids of the keys whose marks are looked for; by default all of your own.
+        model: whose tokenizer reads, for keys that have marked nothing here.
+        trust: PEM files of certificates that you trust; those of your own keys are.
+        revoked: a file of certificates that count no more, a SHA-256 fingerprint a line, and why.
+        manifest: of the one file that is given; by default FILE.c2pa beside each.
+        detector: as `detect` takes it; empty asks none.
+        level: the share of texts without a mark that may be called marked, and of human texts that
+            may be called machine-written, in (0, 1).
+        device: where the detector computes.
+
+    Returns:
+        An examination a text, in order, each when it is asked for.
+
+    Raises:
+        CorpusError: nothing at a place.
+        CheckpointError, PlanError, ProvenanceError: the detector, the level, a key, a certificate.
+
+    Example:
+        >>> import staged
+        >>> _ = Path("note.txt").write_text("The boat came in.")
+        >>> [examination] = staged.verify_texts("note.txt", detector="")
+        >>> examination.conclusion
+        'no evidence'
+    """
+    from staged.errors import PlanError
+    from staged.provenance.opened import opened_places
+    from staged.provenance.verify import open_verifier
+
+    given = [places] if isinstance(places, str | Path) else list(places)
+    if manifest and (len(given) != 1 or Path(given[0]).is_dir()):
+        raise PlanError("verify: --manifest is one file's; give that file alone")
+    opened = list(
+        opened_places([str(place) for place in given], Path(manifest) if manifest else None)
+    )
+    verifier = open_verifier(
+        keys=keys,
+        model=model,
+        trust=_trust(trust, revoked),
+        detector=detector,
+        level=level,
+        device=device,
+    )
+    return map(verifier.verify, opened)
+
+
+def check_report(
+    file: str | Path, *, trust: Sequence[str | Path] = (), revoked: str | Path | None = None
+) -> ReportVerdict:
+    """Whether a signed report of `staged verify`, or of the page, is as it was signed, and by whom.
+
+    Args:
+        file: the report.
+        trust, revoked: as `verify_texts` takes them.
+
+    Raises:
+        CorpusError: it cannot be read.
+        ProvenanceError: a certificate that is none.
+    """
+    import datetime
+
+    from staged.provenance import report
+    from staged.provenance.reading import read_file
+
+    now = datetime.datetime.now(datetime.UTC)
+    return report.check_report(read_file(Path(file)), _trust(trust, revoked), now)
+
+
+def _trust(trust: Sequence[str | Path], revoked: str | Path | None) -> Trust:
+    """Trust in the certificates of files, and in those of the user's own keys."""
+    from staged.provenance.manifest.trust import joined
+    from staged.provenance.reading import own_trust, trust_by
+
+    revocations = trust_by(None, Path(revoked) if revoked else None)
+    return joined([own_trust(), revocations, *(trust_by(Path(file)) for file in trust)])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from staged.commands.options import DetectorOption, DeviceOption, JsonOption, ThreadsOption
+from staged.errors import PlanError
+from staged.files.places import refuse_to_replace
 from staged.pages.figures import p_text
 from staged.screen import print_table, say, screen, visible
 
@@ -76,14 +80,15 @@ NoContentOption = Annotated[
     bool,
     typer.Option("--no-content", help="Look for signatures and marks alone; no detector is read."),
 ]
-LogOption = Annotated[
-    str, typer.Option(help="Also look the text up in this fingerprint log, docs/fingerprints.md.")
+RevokedOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of certificates that count no more: a SHA-256 fingerprint a line, and why."
+    ),
 ]
 ReportOption = Annotated[
     Path | None,
-    typer.Option(
-        help="Write a signed report of one text into this .json file; takes --report-key."
-    ),
+    typer.Option(help="Write a signed report of one text into this .json file, by --report-key."),
 ]
 ReportKeyOption = Annotated[str, typer.Option(help="The key that signs the report.")]
 
@@ -93,11 +98,11 @@ def verify(
     keys: KeysOption = None,
     model: ModelOption = "",
     trust: TrustOption = None,
+    revoked: RevokedOption = None,
     manifest: ManifestOption = None,
     detector: DetectorOption = "evidence",
     no_content: NoContentOption = False,
     level: LevelOption = 0.01,
-    fingerprints: LogOption = "",
     report: ReportOption = None,
     report_key: ReportKeyOption = "",
     as_json: JsonOption = False,
@@ -107,18 +112,27 @@ def verify(
     """Where does this text come from: its signature, its watermark and its content, what each
     proves, and one conclusion.
     """
-    from staged.verbs.provenance import verify_texts
+    from staged.verbs.texts import verify_texts
 
+    trusted: dict[str, Any] = {"trust": trust or (), "revoked": revoked}
+    if len(places) == 1 and _is_report(places[0]):
+        _print_report(places[0], trusted, as_json)
+        return
+    if (report is None) != (not report_key):
+        raise PlanError("verify: --report and --report-key go together")
+    refuse_to_replace(report, *places)
     examinations = verify_texts(
         places,
         keys=keys or (),
         model=model,
-        trust=trust or (),
         manifest=manifest,
         detector="" if no_content else detector,
         level=level,
         device=device,
+        **trusted,
     )
+    if report is not None:
+        examinations = _written(report, report_key, list(examinations))
     for number, examination in enumerate(examinations):
         if as_json:
             typer.echo(json.dumps(examination.row(), ensure_ascii=False, allow_nan=False))
@@ -127,6 +141,41 @@ def verify(
             _print(examination)
     if not as_json:
         say(WARNING, style="dim")
+
+
+def _is_report(place: str) -> bool:
+    from staged.provenance.report import is_report
+
+    path = Path(place)
+    return path.suffix == ".json" and path.is_file() and is_report(path.read_bytes())
+
+
+def _print_report(place: str, trusted: dict[str, Any], as_json: bool) -> None:
+    """Whether a signed report holds, and what it says."""
+    from staged.verbs.texts import check_report
+
+    verdict = check_report(place, **trusted)
+    if as_json:
+        typer.echo(json.dumps(asdict(verdict), ensure_ascii=False))
+        return
+    say(f"{verdict.state}: {verdict.reason}")
+    if verdict.report is not None:
+        about = verdict.report
+        when, conclusion, sentence = about["time"], about["conclusion"], about["sentence"]
+        say(f"signed by {verdict.signer}; {when}: {conclusion}, {sentence}")
+        say(f"of the text with SHA-256 {about['text']['sha256']}")
+
+
+def _written(path: Path, key: str, examinations: list[Examination]) -> Iterator[Examination]:
+    """The same, after the signed report of the one among them was written."""
+    from staged.keys.ring import open_key
+    from staged.provenance.report import write_report
+    from staged.provenance.sign import signer_of
+
+    if len(examinations) != 1:
+        raise PlanError(f"verify: --report is of one text, and here are {len(examinations)}")
+    write_report(path, examinations[0], signer_of(open_key(key)))
+    return iter(examinations)
 
 
 def _print(examination: Examination) -> None:

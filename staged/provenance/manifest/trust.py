@@ -64,6 +64,15 @@ def trust_from(pem: bytes, revoked: Mapping[str, str] | None = None) -> Trust:
     return Trust(tuple(anchors), dict(revoked or {}))
 
 
+def joined(trusts: Iterable[Trust]) -> Trust:
+    """Everybody whom one of them trusts, and whom none of them has revoked."""
+    several = list(trusts)
+    return Trust(
+        tuple(anchor for trust in several for anchor in trust.anchors),
+        {mark: why for trust in several for mark, why in trust.revoked.items()},
+    )
+
+
 def read_revocations(text: str) -> dict[str, str]:
     """Fingerprints, each with its reason, of a revocation list.
 
