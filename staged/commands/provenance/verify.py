@@ -15,7 +15,7 @@ from staged.commands.options import DetectorOption, DeviceOption, JsonOption, Th
 from staged.errors import PlanError
 from staged.files.places import refuse_to_replace
 from staged.pages.figures import p_text
-from staged.screen import print_table, say, screen, visible
+from staged.screen import say, screen, visible
 
 if TYPE_CHECKING:
     from staged.provenance.examination import Examination
@@ -187,11 +187,11 @@ def _print(examination: Examination) -> None:
         Text(f"· {visible(examination.id)} · {visible(examination.sentence)}"),
         soft_wrap=True,
     )
-    rows = [
-        (name, visible(says), f"{PROVES[name][0]}; not {PROVES[name][1]}")
-        for name, says in _evidence(examination).items()
-    ]
-    print_table("", ("evidence", "what it says", "what it proves where it speaks"), rows)
+    for name, says in _evidence(examination).items():
+        proves, proves_not = PROVES[name]
+        screen.print(Text(f"{name:10}", style="bold"), Text(visible(says)), soft_wrap=True)
+        say(f"{'':10} proves, where it speaks: {proves}", style="dim")
+        say(f"{'':10} and not: {proves_not}", style="dim")
 
 
 def _evidence(examination: Examination) -> dict[str, str]:
