@@ -38,7 +38,7 @@ def two_gammas_survival(total: float, count: int, alpha: float) -> float:
         ratio = 1 / (1 + np.exp(-t))
         log_density = -count * (np.logaddexp(0, t) + np.logaddexp(0, -t)) - betaln(count, count)
         scale = (1 - alpha) * ratio + alpha / (1 + np.exp(t))
-        return log_density + log_gamma_survival(2 * count, total / scale)
+        return np.asarray(log_density + log_gamma_survival(2 * count, total / scale))
 
     low, high, peak = _support(log_integrand)
     t = np.linspace(low, high, NODES)

@@ -22,7 +22,7 @@ from staged.watermarks.contexts import Contexts
 from staged.watermarks.contract import Watermark
 
 
-class MarkingProcessor(LogitsProcessor):
+class MarkingProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers says Any
     """Leaves of each row's logits the marked token alone; where none is marked, all as they are.
     One serves one call of `generate`.
 
