@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ def new_key(
     days: int = 365,
     certificate: str | Path | None = None,
     private_key: str | Path | None = None,
+    imported: str | Path | None = None,
 ) -> Key:
     """Make a key: a folder of its own, with its secrets for their owner alone.
 
@@ -32,9 +34,11 @@ def new_key(
         certificate: an X.509 chain of your own, PEM, the signer's certificate first; else one is
             made that is self-signed.
         private_key: its private key, PEM, not encrypted.
+        imported: another library's configuration of its watermark, a JSON file: the key looks for
+            those marks, and makes them.
 
     Raises:
-        PlanError: no such purpose.
+        PlanError: no such purpose, or a configuration that is not known.
         ProvenanceError: no id, one that is taken, or files that do not fit.
         ArtifactError: the folder of keys cannot be written.
 
@@ -53,7 +57,13 @@ def new_key(
             f"{purpose!r} is nothing that a key is for; give both, watermark or signing"
         )
     purposes = PURPOSES if purpose == "both" else (purpose,)
-    return make(key, purposes=purposes, origin=_origin(name, days, certificate, private_key))
+    origin = _origin(name, days, certificate, private_key)
+    if imported is not None:
+        from staged.watermarks.strangers import read_configuration
+
+        scheme, settings = read_configuration(Path(imported))
+        origin = replace(origin, scheme=scheme, settings=settings)
+    return make(key, purposes=purposes, origin=origin)
 
 
 def list_keys() -> list[Key]:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import GenerationConfig, WatermarkingConfig
 from typer.testing import CliRunner
 
 import staged
 from staged.cli import app
 from staged.errors import PlanError, ProvenanceError
 from staged.keys.ring import Use, open_key, record_use
+from staged.watermarks.kgw import KGW
+from staged.watermarks.schemes import make_watermark
 from tests.keys.chains import chain
 
 
@@ -97,3 +100,22 @@ def test_keys_in_python() -> None:
     old, new = staged.rotate_key("alpha", "beta")
     assert (old.id, old.successor, new.id) == (key.id, "beta", "beta")
     assert staged.revoke_key("alpha", reason="lost").reason == "lost"
+
+
+def test_another_librarys_marks_are_imported_and_their_key_is_not_shown(tmp_path: Path) -> None:
+    theirs = GenerationConfig(
+        watermarking_config=WatermarkingConfig(hashing_key=8_600_093_475_061, greenlist_ratio=0.5)
+    )
+    theirs.save_pretrained(tmp_path)
+    said = keys_say("new", "theirs", "--import", tmp_path / "generation_config.json")
+    secret = open_key("theirs").watermark_secret()
+    made = make_watermark(str(secret.scheme), None, 500, secret.settings)
+    assert made == KGW(8_600_093_475_061, 500, gamma=0.5, context_width=1)
+    assert "8600093475061" not in said + keys_say("list") + keys_say("list", "--json")
+    assert "8600093475061" not in repr(open_key("theirs")) + repr(secret)
+    (tmp_path / "none.json").write_text('{"watermarking_config": null}')
+    with pytest.raises(PlanError, match="it marks nothing"):
+        keys_say("new", "none", "--import", tmp_path / "none.json")
+    with pytest.raises(ProvenanceError, match="leave out `--for signing`"):
+        keys_say("new", "x", "--for", "signing", "--import", tmp_path / "generation_config.json")
+    assert [*listed()] == ["theirs"]

@@ -23,6 +23,7 @@ from transformers import (
 
 from staged.errors import PlanError
 from staged.watermarks.contract import MISSING
+from staged.watermarks.evidence import pairs
 from staged.watermarks.synthid import SynthID
 
 VOCABULARY = 500
@@ -168,11 +169,7 @@ def judge(texts: int) -> None:
 
 
 def p_of(ours: SynthID, tokens: torch.Tensor) -> float:
-    """Of each distinct context once, short ones too."""
-    padded = torch.cat([torch.full((ours.width,), MISSING), tokens])
-    grams = padded.unfold(0, ours.ngram, 1).tolist()
-    first = {tuple(gram[:-1]): gram[-1] for gram in reversed(grams)}
-    values = ours.values(torch.tensor([*first]), torch.tensor([*first.values()]))
+    values = ours.values(*pairs(tokens.tolist(), ours))
     return ours.p_value(float(values.sum()), len(values))
 
 

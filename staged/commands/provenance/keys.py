@@ -52,6 +52,15 @@ CertificateOption = Annotated[
 PrivateKeyOption = Annotated[
     Path | None, typer.Option(help="The private key of that chain, a PEM file; it is copied.")
 ]
+ImportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--import",
+        help="Take another library's watermark: the JSON of transformers' WatermarkingConfig or"
+        " SynthIDTextWatermarkingConfig, or of vLLM's --watermark-config.",
+        metavar="FILE",
+    ),
+]
 ReasonOption = Annotated[str, typer.Option(help="Why, in your words; `staged keys list` shows it.")]
 
 
@@ -63,6 +72,7 @@ def new(
     days: DaysOption = 365,
     certificate: CertificateOption = None,
     private_key: PrivateKeyOption = None,
+    imported: ImportOption = None,
 ) -> None:
     """Make a key, readable by its owner only; none is ever overwritten."""
     made = verbs.new_key(
@@ -72,6 +82,7 @@ def new(
         days=days,
         certificate=certificate,
         private_key=private_key,
+        imported=imported,
     )
     _say_made(made)
 
