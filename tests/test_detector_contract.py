@@ -21,6 +21,7 @@ from staged.detectors.contract import Detector, Trained
 from staged.detectors.kinds.ensemble import Ensemble
 from staged.detectors.kinds.evidence import EvidenceDetector, Weights
 from staged.detectors.kinds.features import FEATURES
+from staged.detectors.kinds.marks import MarkDetector
 from staged.detectors.kinds.readers.detector import ReadersDetector
 from staged.detectors.kinds.released import load_original
 from staged.detectors.kinds.tfidf import train_tfidf
@@ -37,6 +38,9 @@ from staged.model.reading.encoding import encode_document
 from staged.records import HUMAN, MACHINE, Document
 from staged.stats.metrics import auroc
 from staged.training.roberta import RobertaSettings, train_roberta
+from staged.watermarks.evidence import Candidate
+from staged.watermarks.gumbel import Gumbel
+from staged.watermarks.kgw import KGW
 from tests.conftest import NOUNS, prose
 from tests.detectors.kinds.tiny import tiny_readers
 
@@ -53,12 +57,14 @@ def documents(split: str, count: int, seed: int) -> list[Document]:
 
 
 @pytest.fixture(
-    scope="module", params=[*DETECTORS, "released", "evidence", "ensemble", "readers", *SCORES]
+    scope="module",
+    params=[*DETECTORS, "released", "evidence", "ensemble", "readers", "marks", *SCORES],
 )
 def detector(
     request: pytest.FixtureRequest,
     tiny_encoder: Path,
     harbour_model: Path,
+    bpe: BPE,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Detector:
     if request.param in SCORES:
@@ -68,6 +74,9 @@ def detector(
         return evidence_kind(harbour_model)
     if request.param == "readers":
         return tiny_readers(None)
+    if request.param == "marks":
+        marks = (Candidate("key", mark, bpe) for mark in (Gumbel(3), KGW(5, bpe.n_vocab)))
+        return MarkDetector("watermark@key", list(marks))
     if request.param == "ensemble":
         return Ensemble(
             [evidence_kind(harbour_model), evidence_kind(harbour_model, name="o", most_tokens=50)],
@@ -183,6 +192,8 @@ def test_higher_is_more_machine_like(detector: Detector, request: pytest.Fixture
         pytest.skip(
             "random weights know nothing; what such a detector learns is tested in training/"
         )
+    if name == "marks":
+        pytest.skip("looks for a key's mark; that it finds it is tested in detectors/test_marks.py")
     if name == "entropy":
         pytest.skip("which side is the machine's depends on how the text was sampled")
     if name == "lrr":
@@ -207,7 +218,7 @@ def test_higher_is_more_machine_like(detector: Detector, request: pytest.Fixture
 
 def kept(detector: Detector, folder: Path) -> Trained:
     """The detector, saved, where it can be."""
-    if isinstance(detector, ZeroShotDetector):
+    if isinstance(detector, ZeroShotDetector | MarkDetector):
         pytest.skip("nothing was trained, so nothing is saved")
     trained = cast(Trained, detector)
     trained.save(folder)

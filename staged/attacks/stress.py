@@ -21,6 +21,7 @@ from staged.attacks.kinds import ATTACKS, check_attacks
 from staged.attacks.rates import CLEAN, AttackedAs, AttackRate, corrected, measured, under
 from staged.detectors.calibration.calibration import Calibration, check_fpr
 from staged.detectors.calibration.error_rates import ALL, grouped, is_called_machine
+from staged.detectors.calibration.exact import ExactTest
 from staged.detectors.calibration.parts import domain_of, refuse_shared
 from staged.detectors.calibration.scoring import AT_ONCE, in_batches, scored
 from staged.detectors.contract import Detector
@@ -106,7 +107,7 @@ class StressReport:
 def stress(
     out: Path,
     detector: Detector,
-    calibration: Calibration,
+    calibration: Calibration | ExactTest,
     human: Sequence[Document],
     machine: Sequence[Document],
     settings: StressSettings,
@@ -185,7 +186,7 @@ def tabulate(
     documents: Sequence[Document],
     read: Mapping[AttackedAs, Sequence[str]],
     scores: Mapping[str, float],
-    calibration: Calibration,
+    calibration: Calibration | ExactTest,
     fprs: Sequence[float],
     *,
     kinds: Mapping[str, Sequence[str]] | None = None,

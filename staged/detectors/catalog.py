@@ -36,6 +36,7 @@ def open_detector(name: str | Path, *, device: str = "auto") -> Detector:
         CheckpointError: none of these, or it cannot be loaded.
         ArtifactError: a download found the disk full.
         PlanError, SamplingError: as `chosen_device`.
+        ProvenanceError: of `watermark@KEY`: no such key, or it has marked nothing.
     """
     name = str(name)
     device, parsed = chosen_device(device), parse_name(name)
@@ -46,6 +47,10 @@ def open_detector(name: str | Path, *, device: str = "auto") -> Detector:
             from staged.detectors.kinds.zero_shot import load_zero_shot
 
             return load_zero_shot(parsed, device=device)
+        case "watermark":
+            from staged.detectors.kinds.marks import load_marks
+
+            return load_marks(parsed)
         case "released":
             return _released(name, device)
         case "file":

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from staged.corpus.passages import sentence_spans
-from staged.detectors.calibration.calibration import Calibration, check_fpr, humans_needed
+from staged.detectors.calibration.calibration import Calibration, check_fpr
+from staged.detectors.calibration.exact import ExactTest
 from staged.detectors.contract import (
     MACHINE_WRITTEN,
     NOT_ENOUGH,
@@ -23,6 +24,7 @@ from staged.detectors.contract import (
 from staged.detectors.coverage.reasons import is_unspaced
 from staged.detectors.coverage.recited import REASON, is_recited
 from staged.detectors.coverage.repetition import distinct_text
+from staged.detectors.kinds.marks import MarkDetector
 from staged.detectors.kinds.readers.detector import ReadersDetector
 from staged.detectors.kinds.readers.sentences import Share, WordWeight
 from staged.detectors.kinds.zero_shot import ZeroShotDetector
@@ -41,7 +43,8 @@ class Examiner:
     """A detector with its calibration, ready to be shown texts; `open_examiner` makes one by name.
 
     Attributes:
-        calibration: of this detector's scores; without it every p-value is None.
+        calibration: of this detector's scores, or what judges scores that need none; without it
+            every p-value is None.
         name: what verdicts call the detector.
         fpr: the share of human texts that may be called machine-written, in (0, 1).
         kind: of text that all are, which its human texts then are too; empty where each text's own
@@ -55,7 +58,7 @@ class Examiner:
     """
 
     detector: Detector
-    calibration: Calibration | None = None
+    calibration: Calibration | ExactTest | None = None
     name: str = ""
     fpr: float = 0.01
     kind: str = ""
@@ -101,7 +104,7 @@ class Examiner:
         """
         if not text.strip():
             return text, "The text is empty."
-        if self.calibration is None or self._is_short(text):
+        if not isinstance(self.calibration, Calibration) or self._is_short(text):
             return text, ""
         if why := self.calibration.coverage.why_not(text):
             return text, why
@@ -190,7 +193,9 @@ class Examiner:
         """Why this verdict could not have been another, in words that fit all such texts; nothing
         where it could.
         """
-        if verdict.p_value is not None and verdict.n_human >= humans_needed(verdict.fpr):
+        if self.calibration and self.calibration.can_call(
+            verdict.p_value, verdict.n_human, verdict.fpr
+        ):
             return ""
         short = self.calibration is not None and self.calibration.bin_of(verdict.words) is None
         if (
@@ -264,8 +269,8 @@ class Examiner:
 
     @property
     def gives_odds(self) -> bool:
-        """Whether its scores are log-odds; a zero-shot score has a scale of its own."""
-        return not isinstance(self.detector, ZeroShotDetector)
+        """Whether its scores are log-odds; those of zero-shot scores and of marks are others."""
+        return not isinstance(self.detector, ZeroShotDetector | MarkDetector)
 
     def machine_probability(self, verdict: Verdict) -> float:
         """The score as a probability under even odds, in [0, 1]; 0.5 without a score. Only of a

@@ -11,6 +11,8 @@ from typing import Any
 from staged import __version__
 from staged.detectors.catalog import reads_fully
 from staged.detectors.names import DetectorName
+from staged.keys.key import KEY as PUBLIC
+from staged.keys.ring import keys_folder
 from staged.model.checkpoints import own_folder
 from staged.model.formats.layouts import weight_files
 from staged.model.sources.places import place_of
@@ -84,6 +86,11 @@ def detector_files(name: DetectorName, *, with_scorer: bool | None = None) -> di
         with_scorer: as `known_by` takes it.
     """
     path = name.place
+    if name.kind == "watermark":  # what everybody may know of its key
+        files = (keys_folder() / key / PUBLIC for key in name.models)
+        return {
+            f"{file.parent.name}/{file.name}": sha256_file(file) for file in files if file.is_file()
+        }
     if name.kind in ("zero-shot", "released"):
         folders = filter(None, map(own_folder, name.models))
         return {str(file): sha256_file(file) for folder in folders for file in weight_files(folder)}

@@ -30,15 +30,16 @@ ZERO_SHOT = {
     "binoculars": PAIR,
     "gltr": SCORER,
 }
+WATERMARK = "watermark"  # and after an @ the id of a key
 HUB = {
     "roberta-base-openai-detector": "openai-community/roberta-base-openai-detector",
     "roberta-large-openai-detector": "openai-community/roberta-large-openai-detector",
 }
 RELEASED_FILES = ("detector-base.pt", "detector-large.pt")
 RELEASED_DETECTORS = (*HUB, *RELEASED_FILES)
-KNOWN = (*SHIPPED, *RENAMED, *ZERO_SHOT, *RELEASED_DETECTORS)
+KNOWN = (*SHIPPED, *RENAMED, *ZERO_SHOT, WATERMARK, *RELEASED_DETECTORS)
 
-Kind = Literal["shipped", "zero-shot", "released", "folder", "file", "hub", "unknown"]
+Kind = Literal["shipped", "zero-shot", "watermark", "released", "folder", "file", "hub", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class DetectorName:
 
     Attributes:
         place: where its files lie, if it is one that has a folder or a file; it need not exist.
-        score, models: of a zero-shot detector: its score, and the models that it reads with.
+        score, models: of a zero-shot detector: its score, and the models that it reads with; of a
+            watermark's test `watermark`, and its key.
     """
 
     given: str
@@ -61,7 +63,7 @@ class DetectorName:
         """The same detector's name, whichever way it was written: a zero-shot score with its
         models, a folder without a last slash.
         """
-        if self.kind == "zero-shot":
+        if self.score:
             return f"{self.score}@{','.join(model.rstrip('/') for model in self.models)}"
         return self.given if self.given in KNOWN else self.given.rstrip("/")
 
@@ -75,6 +77,9 @@ def parse_name(given: str) -> DetectorName:
     if score in ZERO_SHOT:
         chosen = (models or ZERO_SHOT[score]).split(",")
         return DetectorName(given, "zero-shot", place, score, tuple(filter(None, chosen)))
+    if score == WATERMARK:
+        keys = tuple(filter(None, models.split(",")))
+        return DetectorName(given, "watermark", place, score, keys)
     return DetectorName(given, "unknown" if not given else _kind(given, place), place)
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from staged.detectors.calibration.calibration import Calibration, check_fpr
 from staged.detectors.calibration.calibration_file import load_calibration
+from staged.detectors.calibration.exact import ExactTest
 from staged.detectors.catalog import calibration_file, open_detector
 from staged.detectors.contract import Detector, Explaining
 from staged.detectors.examiner import Examiner
 from staged.detectors.identity import known_by, scored_by
+from staged.detectors.kinds.marks import MarkDetector
 from staged.detectors.names import DetectorName, parse_name
 from staged.detectors.scorer import Scorer
 from staged.errors import CheckpointError
@@ -35,12 +37,15 @@ def open_examiner(
     Raises:
         CheckpointError: no such detector; a calibration of another detector.
         PlanError: fpr out of range; a kind that the calibration does not have.
+        ProvenanceError: of `watermark@KEY`: no such key, or it has marked nothing.
     """
     check_fpr(fpr)
     name, device = parse_name(detector), chosen_device(device)
     opened = open_detector(detector, device=device)
     file = Path(calibration) if calibration else calibration_file(name)
     loaded = load_calibration(file) if file else None
+    if isinstance(opened, MarkDetector) and loaded is None:
+        return _exact(opened, name, fpr, kind, device)
     if loaded and file and not _is_calibrated_by(opened, name, loaded, file):
         raise CheckpointError(
             f"{file}: calibrates the detector {loaded.detector!r}, not {detector!r} as it is now;"
@@ -50,6 +55,16 @@ def open_examiner(
     identity = scored_by(name, device) | {"calibration": fingerprint, "kind": kind}
     scorer = Scorer(opened, device=device)
     return Examiner(opened, loaded, detector, fpr, kind, identity, scorer)
+
+
+def _exact(
+    opened: MarkDetector, name: DetectorName, fpr: float, kind: str, device: str
+) -> Examiner:
+    """Of a detector whose scores are p-values as they are."""
+    judge = ExactTest(name.full, f"a mark of key {opened.candidates[0].key}")
+    identity = scored_by(name, device) | {"calibration": judge.fingerprint, "kind": kind}
+    scorer = Scorer(opened, device=device)
+    return Examiner(opened, judge, name.given, fpr, kind, identity, scorer)
 
 
 def _is_calibrated_by(

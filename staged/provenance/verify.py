@@ -68,7 +68,9 @@ class Verifier:
             why = "no key of yours has marked anything, so there was nothing to test for"
             return WatermarkFinding(False, None, 0, None, None, why)
         return finding(
-            test_text(normalize(text).text, self.candidates), self.level, len(self.candidates)
+            test_text(normalize(text).text, self.candidates, passages=True),
+            self.level,
+            len(self.candidates),
         )
 
 

@@ -17,6 +17,7 @@ from staged.verbs.texts import open_examiner
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
     from staged.attacks.stress import StressReport
     from staged.detectors.calibration.calibration import Calibration
+    from staged.detectors.calibration.exact import ExactTest
     from staged.detectors.calibration.fit import Fitted
     from staged.detectors.examiner import Examiner
     from staged.detectors.names import DetectorName
@@ -183,7 +184,7 @@ def stress(
     )
 
 
-def _calibration_of(examiner: Examiner) -> Calibration:
+def _calibration_of(examiner: Examiner) -> Calibration | ExactTest:
     if examiner.calibration is None:
         raise CheckpointError(
             f"detector {examiner.name!r}: has no calibration to judge by; make one with `staged"

@@ -22,6 +22,7 @@ from staged.watermarks.sbw import SBW
 from tests.conftest import prose
 from tests.watermarks.marked import marked
 from tests.watermarks.plain import Exponential, Listed
+from tests.watermarks.rings import marked_text
 
 EVEN = np.full((200, 16), 1 / 16)  # 2.8 nats a token
 
@@ -117,27 +118,9 @@ def test_under_the_null_p_values_are_uniform_over_keys() -> None:
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
-def writing(bpe: BPE, watermark: Watermark, seed: int, length: int = 150) -> str:
-    """Text of whole words under a watermark, as this tokenizer reads it: each step has the words
-    that are one token each.
-    """
-    words = [i for token, i in bpe.vocabulary().items() if token.startswith("Ġ") and len(token) > 3]
-    rng, tokens = np.random.default_rng(seed), [MISSING] * watermark.width
-    for _ in range(length):
-        ids = rng.choice(words, size=12, replace=False)
-        column = watermark.choose(
-            torch.full((1, 12), 1 / 12),
-            torch.from_numpy(ids[None]),
-            torch.tensor([tokens[-watermark.width :]]),
-            torch.from_numpy(rng.random(1)),
-        )
-        tokens.append(int(ids[int(column)]))
-    return bpe.decode(tokens[watermark.width :])
-
-
 def test_a_text_that_lost_its_first_blank_loses_no_evidence(bpe: BPE) -> None:
     watermark = Exponential(5)
-    text = writing(bpe, watermark, 1, MIN_TOKENS + 5)
+    text = marked_text(bpe, watermark, 1, MIN_TOKENS + 5)
     assert text.startswith(" ")
     copied = read_pairs(text[1:], watermark, bpe)
     whole = read_pairs(text, watermark, bpe)
@@ -177,7 +160,7 @@ def candidates(bpe: BPE, keys: range) -> list[Candidate]:
 
 
 def test_the_winning_candidate_is_named_with_its_corrected_p(bpe: BPE) -> None:
-    text = writing(bpe, Exponential(14), 2)
+    text = marked_text(bpe, Exponential(14), 2, 150)
     alone = evidence.test_text(text, candidates(bpe, range(14, 15)))
     among = evidence.test_text(text, candidates(bpe, range(10, 20)))
     assert (alone.key, among.key, among.tokenizer) == ("key-14", "key-14", "tiny")
@@ -201,7 +184,7 @@ def test_candidates_without_enough_tokens_do_not_weaken_the_others(bpe: BPE) -> 
         def encode_spans(self, texts: list[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
             return [([1, 2, 3], [(0, 1), (1, 2), (2, 3)]) for _ in texts]
 
-    text = writing(bpe, Exponential(14), 2)
+    text = marked_text(bpe, Exponential(14), 2, 150)
     coarse = Candidate("other", Exponential(9), Coarse(), "coarse")  # type: ignore[arg-type]
     own = candidates(bpe, range(14, 15))
     assert evidence.test_text(text, [coarse, *own]) == evidence.test_text(text, own)

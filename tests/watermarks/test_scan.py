@@ -16,7 +16,7 @@ from staged.watermarks.evidence import MIN_TOKENS, Candidate
 from staged.watermarks.scan import DRAWN, SHORTEST, NullValues, null_values, scan
 from tests.conftest import prose
 from tests.watermarks.plain import Exponential, Listed
-from tests.watermarks.test_evidence import writing
+from tests.watermarks.rings import marked_text
 
 SCHEMES: list[Watermark] = [Exponential(1), Listed(1)]
 
@@ -89,7 +89,7 @@ def test_the_least_p_is_what_the_draws_allow() -> None:
 
 def test_the_passage_of_a_text_in_characters(bpe: BPE) -> None:
     """Human, machine, human: what is said to be marked are the machine's words."""
-    mark = writing(bpe, Exponential(21), 3, 90)
+    mark = marked_text(bpe, Exponential(21), 3, 90)
     before, after = prose(31, 24), prose(32, 24)
     text = f"{before}{mark} {after}"
     own = [Candidate(f"key-{key}", Exponential(key), bpe, "tiny") for key in (20, 21, 22)]
@@ -103,7 +103,7 @@ def test_the_passage_of_a_text_in_characters(bpe: BPE) -> None:
         shared = min(found.end, end) - max(found.start, begin)
         assert shared > 0.6 * (end - begin)
         assert found.end - found.start < 1.5 * (end - begin)
-    hidden = f"{prose(33, 160)}{writing(bpe, Exponential(21), 4, 45)} {prose(34, 160)}"
+    hidden = f"{prose(33, 160)}{marked_text(bpe, Exponential(21), 4, 45)} {prose(34, 160)}"
     inside = evidence.test_text(hidden, own, passages=True)
     assert inside.passage is not None
     assert inside.p_value <= 0.01
@@ -112,7 +112,7 @@ def test_the_passage_of_a_text_in_characters(bpe: BPE) -> None:
 
 def test_a_text_marked_throughout_is_not_called_a_passage(bpe: BPE) -> None:
     own = [Candidate("key", Exponential(21), bpe)]
-    text = writing(bpe, Exponential(21), 3, 200)
+    text = marked_text(bpe, Exponential(21), 3, 200)
     both, whole = (evidence.test_text(text, own, passages=on) for on in (True, False))
     assert both.passage is None
     assert both.p_value == pytest.approx(2 * whole.p_value)

@@ -64,7 +64,6 @@ def check_fpr(fpr: float) -> None:
 @dataclass(frozen=True)
 class Calibration:
     """Scores of texts whose author is known, by length: what a new text's score is compared with.
-
     A bin is named by its shortest length: bin i holds texts of edges_words[i] … edges_words[i + 1]
     − 1 words, the last one all longer texts. Below the first edge nothing is said.
 
@@ -182,6 +181,10 @@ class Calibration:
         human_like = p >= HUMAN_P if low is None else low <= MACHINE_P
         verdict = MACHINE_WRITTEN if p <= fpr else HUMAN_LIKE if human_like else NOT_ENOUGH
         return verdict, p, n, reasons.of_verdict(verdict, p, low, fpr, kind), kind
+
+    def can_call(self, p_value: float | None, n_human: int, fpr: float) -> bool:
+        """Whether a text could be called machine-written: enough human texts were compared with."""
+        return p_value is not None and n_human >= humans_needed(fpr)
 
     def threshold(self, index: int, fpr: float) -> float:
         """The score above which, and not at which, bin `index` says `machine` of a text of any

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from staged.detectors.calibration.calibration import Calibration, humans_needed
+from staged.detectors.calibration.calibration import Calibration
+from staged.detectors.calibration.exact import ExactTest
 from staged.detectors.contract import MACHINE_WRITTEN
 from staged.stats.comparing import CONFIDENCE, exact
 
@@ -93,7 +94,7 @@ def achieved_rates(
 
 
 def grouped(
-    calibration: Calibration, texts: Sequence[tuple[int, str]]
+    calibration: Calibration | ExactTest, texts: Sequence[tuple[int, str]]
 ) -> dict[tuple[str, str], list[int]]:
     """(domain, length) → which of the texts: all; lengths; domains; domains by length. With one
     domain only the former two.
@@ -117,16 +118,21 @@ def grouped(
 
 
 def is_called_machine(
-    calibration: Calibration, score: float, words: int, fpr: float, *, kinds: Sequence[str] = ()
+    calibration: Calibration | ExactTest,
+    score: float,
+    words: int,
+    fpr: float,
+    *,
+    kinds: Sequence[str] = (),
 ) -> bool | None:
     """Whether a text, which may be of these kinds, is called machine-written; None where it could
     not be, whatever its score.
     """
-    verdict, _, n, *_ = calibration.verdict(score, words, fpr, kinds=kinds)
-    return verdict == MACHINE_WRITTEN if n >= humans_needed(fpr) else None
+    verdict, p, n, *_ = calibration.verdict(score, words, fpr, kinds=kinds)
+    return verdict == MACHINE_WRITTEN if calibration.can_call(p, n, fpr) else None
 
 
-def _length_name(calibration: Calibration, index: int) -> str:
+def _length_name(calibration: Calibration | ExactTest, index: int) -> str:
     if index == -2:
         return ALL
     return (
