@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,29 +17,33 @@ __all__ = ["list_keys", "new_key", "revoke_key", "rotate_key"]
 def new_key(
     key: str = "",
     *,
-    purpose: str = "both",
+    purpose: str = "",
     name: str = "",
     days: int = 365,
     certificate: str | Path | None = None,
     private_key: str | Path | None = None,
     imported: str | Path | None = None,
+    model: str = "",
 ) -> Key:
     """Make a key: a folder of its own, with its secrets for their owner alone.
 
     Args:
         key: its id: letters, digits, `.`, `_` and `-`; the next free `key-1`, `key-2`, … when
             empty.
-        purpose: `watermark` to mark texts, `signing` to sign manifests, or `both`.
+        purpose: `watermark` to mark texts, `signing` to sign manifests, or `both`; when empty,
+            `watermark` for what is imported, else `both`.
         name: of the signer, in the certificate; `staged key ID` when empty.
         days: for which the self-signed certificate is valid.
         certificate: an X.509 chain of your own, PEM, the signer's certificate first; else one is
             made that is self-signed.
         private_key: its private key, PEM, not encrypted.
-        imported: another library's configuration of its watermark, a JSON file: the key looks for
-            those marks, and makes them.
+        imported: another library's watermark to mark with or to find, a JSON file: transformers'
+            `WatermarkingConfig` or `SynthIDTextWatermarkingConfig`, or vLLM's `watermark-config`.
+        model: which it marks, so that `verify` looks for it in that model's tokens.
 
     Raises:
-        PlanError: no such purpose, or a configuration that is not known.
+        PlanError: no such purpose, or the configuration is none that is known.
+        CheckpointError: `model` is nowhere.
         ProvenanceError: no id, one that is taken, or files that do not fit.
         ArtifactError: the folder of keys cannot be written.
 
@@ -52,18 +57,36 @@ def new_key(
     from staged.keys.ring import PURPOSES
     from staged.keys.ring import new_key as make
 
+    purpose = purpose or ("watermark" if imported else "both")
     if purpose not in ("both", *PURPOSES):
         raise PlanError(
             f"{purpose!r} is nothing that a key is for; give both, watermark or signing"
         )
     purposes = PURPOSES if purpose == "both" else (purpose,)
     origin = _origin(name, days, certificate, private_key)
-    if imported is not None:
-        from staged.watermarks.strangers import read_configuration
+    if imported is None:
+        if model:
+            raise PlanError("--model says whose tokens an imported mark is in; give --import too")
+        return make(key, purposes=purposes, origin=origin)
+    return _imported(key, purposes, origin, Path(imported), model)
 
-        scheme, settings = read_configuration(Path(imported))
-        origin = replace(origin, scheme=scheme, settings=settings)
-    return make(key, purposes=purposes, origin=origin)
+
+def _imported(
+    key: str, purposes: Sequence[str], origin: Origin, configuration: Path, model: str
+) -> Key:
+    from staged.keys.ring import Use, record_use
+    from staged.keys.ring import new_key as make
+    from staged.model.causal import load_shape
+    from staged.watermarks.schemes import make_watermark, settings_of
+    from staged.watermarks.strangers import read_configuration
+
+    scheme, settings = read_configuration(configuration)
+    vocabulary = load_shape(model).n_vocab if model else 0  # before anything is made
+    made = make(key, purposes=purposes, origin=replace(origin, scheme=scheme, settings=settings))
+    if not model:
+        return made
+    shown = settings_of(make_watermark(scheme, None, vocabulary, settings))
+    return record_use(made, Use(scheme, model, vocabulary, shown))
 
 
 def list_keys() -> list[Key]:

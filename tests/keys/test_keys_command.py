@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 import staged
 from staged.cli import app
-from staged.errors import PlanError, ProvenanceError
+from staged.errors import PlanError, ProvenanceError, StagedError
 from staged.keys.ring import Use, open_key, record_use
-from staged.watermarks.kgw import KGW
-from staged.watermarks.schemes import make_watermark
+from staged.model.causal import load_shape
+from staged.watermarks.candidates import candidates_of
+from staged.watermarks.gumbel import Gumbel
 from tests.keys.chains import chain
 
 
@@ -83,6 +84,47 @@ def test_a_chain_of_its_owners(tmp_path: Path) -> None:
         keys_say("new", "--certificate", tmp_path / "no.pem", "--private-key", tmp_path / "key.pem")
     with pytest.raises(ProvenanceError, match="give both, or neither"):
         keys_say("new", "--certificate", tmp_path / "chain.pem")
+
+
+VLLM = {"algorithm": "gumbel", "key": 42424242, "context_width": 4}
+GREEN = {"greenlist_ratio": 0.5, "bias": 2.5, "hashing_key": 42424242}
+
+
+def test_a_strangers_mark_is_imported(tmp_path: Path, tiny: Path) -> None:
+    for name, table in (("vllm", VLLM), ("green", {"watermarking_config": GREEN})):
+        (tmp_path / f"{name}.json").write_text(json.dumps(table))
+        made = keys_say("new", name, "--import", tmp_path / f"{name}.json", "--model", tiny)
+        assert f"key {name}: for watermark," in made
+        assert "42424242" not in made + keys_say("list") + keys_say("list", "--json")
+    keys = listed()
+    assert [use["scheme"] for use in keys["vllm"]["uses"]] == ["gumbel"]
+    assert keys["green"]["uses"][0]["settings"]["gamma"] == 0.5
+    assert keys["green"]["uses"][0]["vocabulary"] == load_shape(str(tiny)).n_vocab
+    assert "42424242" not in (open_key("green").place / "key.json").read_text()
+    marks = {each.key: each.watermark for each in candidates_of(["vllm", "green"])}
+    assert marks["vllm"] == Gumbel(42424242, 4)
+    assert marks["green"].scheme == "kgw"
+    secret = open_key("vllm").watermark_secret()
+    assert (secret.scheme, secret.settings) == ("gumbel", {"key": 42424242, "width": 4})
+    assert "for watermark and signing" in keys_say(
+        "new", "--for", "both", "--import", tmp_path / "vllm.json"
+    )
+
+
+def test_what_cannot_be_imported_makes_no_key(tmp_path: Path, keys: Path) -> None:
+    (tmp_path / "wrong.json").write_text(json.dumps({"algorithm": "gumble", "key": 42424242}))
+    (tmp_path / "right.json").write_text(json.dumps(VLLM))
+    for arguments, fault in (
+        (("--import", tmp_path / "wrong.json"), "did you mean 'gumbel'"),
+        (("--import", tmp_path / "no.json"), "cannot be read"),
+        (("--model", "mini-s"), "give --import too"),
+        (("--import", tmp_path / "right.json", "--for", "signing"), "leave out `--for signing`"),
+        (("--import", tmp_path / "right.json", "--model", tmp_path / "no"), "no"),
+    ):
+        with pytest.raises(StagedError, match=fault) as refusal:
+            keys_say("new", "alpha", *arguments)
+        assert "42424242" not in str(refusal.value)
+    assert listed() == {}
 
 
 def test_what_is_given_wrongly_is_one_sentence() -> None:

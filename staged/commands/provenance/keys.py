@@ -37,7 +37,14 @@ SuccessorArgument = Annotated[
     str, typer.Argument(help="The new key's id; else ID-2, ID-3, …", metavar="[NEW]")
 ]
 PurposeOption = Annotated[
-    str, typer.Option("--for", help="What it is for: both, watermark or signing.")
+    str,
+    typer.Option(
+        "--for",
+        help=(
+            "What it is for: both, watermark or signing; by default watermark for what is imported,"
+            " else both."
+        ),
+    ),
 ]
 NameOption = Annotated[
     str, typer.Option(help="The signer's name in the self-signed certificate; else the key's id.")
@@ -56,10 +63,15 @@ ImportOption = Annotated[
     Path | None,
     typer.Option(
         "--import",
-        help="Take another library's watermark: the JSON of transformers' WatermarkingConfig or"
-        " SynthIDTextWatermarkingConfig, or of vLLM's --watermark-config.",
-        metavar="FILE",
+        help=(
+            "Another library's watermark, a JSON file: transformers' WatermarkingConfig or"
+            " SynthIDTextWatermarkingConfig, or vLLM's watermark-config."
+        ),
     ),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(help="The model that an imported mark is put on; `staged verify` reads with it."),
 ]
 ReasonOption = Annotated[str, typer.Option(help="Why, in your words; `staged keys list` shows it.")]
 
@@ -67,12 +79,13 @@ ReasonOption = Annotated[str, typer.Option(help="Why, in your words; `staged key
 @app.command()
 def new(
     key: NewArgument = "",
-    purpose: PurposeOption = "both",
+    purpose: PurposeOption = "",
     name: NameOption = "",
     days: DaysOption = 365,
     certificate: CertificateOption = None,
     private_key: PrivateKeyOption = None,
     imported: ImportOption = None,
+    model: ModelOption = "",
 ) -> None:
     """Make a key, readable by its owner only; none is ever overwritten."""
     made = verbs.new_key(
@@ -83,6 +96,7 @@ def new(
         certificate=certificate,
         private_key=private_key,
         imported=imported,
+        model=model,
     )
     _say_made(made)
 
