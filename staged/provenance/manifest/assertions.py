@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import cbor2
 
+from staged.provenance.manifest.claim import known_hash
 from staged.provenance.manifest.encoding.cbor import TIME, decode, encode, text_map
 from staged.provenance.manifest.encoding.jumbf import Superbox, box, superbox
 from staged.provenance.manifest.facts import Facts, Ingredient, ManifestFault
@@ -177,7 +178,8 @@ def read_data_hash(assertion: Superbox, algorithm: str) -> DataHash:
         raise ManifestFault("assertion.dataHash.mismatch", "no hash of the content")
     if not isinstance(pad, bytes) or any(pad):
         raise ManifestFault("assertion.dataHash.malformed", "padding that is not zeros")
-    return DataHash(digest, _ranges(value.get("exclusions", [])), value.get("alg", algorithm))
+    named = known_hash(value.get("alg", algorithm))
+    return DataHash(digest, _ranges(value.get("exclusions", [])), named)
 
 
 def _ranges(value: Any) -> tuple[tuple[int, int], ...]:

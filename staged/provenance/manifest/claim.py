@@ -127,9 +127,17 @@ def read_link(value: Any, algorithm: str) -> Link:
     """
     match value:
         case {"url": str(url), "hash": bytes(digest)}:
-            named = value.get("alg", algorithm)
+            return Link(url, digest, known_hash(value.get("alg", algorithm)))
         case _:
             raise ManifestFault(MALFORMED, "no hashed URI")
-    if named not in HASHES:
-        raise ManifestFault("algorithm.unsupported", f"hash {named!r}")
-    return Link(url, digest, named)
+
+
+def known_hash(name: Any) -> str:
+    """A name of `HASHES`.
+
+    Raises:
+        ManifestFault: anything else.
+    """
+    if not isinstance(name, str) or name not in HASHES:
+        raise ManifestFault("algorithm.unsupported", f"hash {name!r:.40}")
+    return name

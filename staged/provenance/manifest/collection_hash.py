@@ -15,6 +15,7 @@ from staged.provenance.manifest.assertions import (
     read_data_hash,
     read_value,
 )
+from staged.provenance.manifest.claim import known_hash
 from staged.provenance.manifest.encoding.cbor import encode
 from staged.provenance.manifest.encoding.jumbf import Superbox
 from staged.provenance.manifest.facts import ManifestFault
@@ -92,4 +93,4 @@ def read_collection_hash(assertion: Superbox, algorithm: str) -> CollectionHash:
     directory = value.get("zip_central_directory_hash")
     if not isinstance(directory, bytes):
         raise ManifestFault(MISMATCH, "no hash of the package's directory")
-    return CollectionHash(members, directory, value.get("alg", algorithm))
+    return CollectionHash(members, directory, known_hash(value.get("alg", algorithm)))

@@ -156,10 +156,7 @@ def _binding(manifest: Manifest, claim: Claim) -> Binding:
         raise ManifestFault("assertion.multipleHardBindings", "more than one hash of the content")
     if not labels or labels[0] not in READ:
         raise ManifestFault(BINDING_MISSING, "no hash of the content that is known here")
-    binding = read_hard_binding(manifest.assertions[labels[0]], claim.algorithm)
-    if binding.algorithm not in HASHES:
-        raise ManifestFault("algorithm.unsupported", f"hash {binding.algorithm!r}")
-    return binding
+    return read_hard_binding(manifest.assertions[labels[0]], claim.algorithm)
 
 
 def _whose_text(asset: Asset, manifest: Manifest) -> str:
@@ -196,7 +193,8 @@ def _standing(
     if stamp is not None:
         course.signed_at, course.stamped_by = stamp.time, stamp.authority
     when = stamp.time if stamp else now
-    if revoked := revocation(course.chain, trust):
+    path = path_to_trust(course.chain, trust, when)
+    if revoked := revocation((*course.chain, *(path or ())), trust):
         course.codes.append("signingCredential.revoked")
         return course.verdict("revoked", f"({revoked[1]})" if revoked[1] else "")
     if outside := first_outside(course.chain, when):
@@ -204,7 +202,7 @@ def _standing(
         late = "expired when signed" if stamp else "expired"
         return course.verdict(late if outside[1] else "not yet valid")
     course.codes.append("claimSignature.insideValidity")
-    if path_to_trust(course.chain, trust, when) is not None:
+    if path is not None:
         course.codes.append("signingCredential.trusted")
         return course.verdict("trusted")
     course.codes.append("signingCredential.untrusted")
