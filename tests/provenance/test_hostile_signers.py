@@ -107,7 +107,7 @@ def test_a_store_made_by_hand_is_the_signed_one() -> None:
 
 
 @given(st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_assertion_gives_a_verdict(data) -> None:
     label = data.draw(st.sampled_from(sorted(VALUES)))
     place = data.draw(st.sampled_from(places(VALUES[label])))
@@ -117,7 +117,7 @@ def test_any_assertion_gives_a_verdict(data) -> None:
 
 
 @given(st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_claim_gives_a_verdict(data) -> None:
     place = data.draw(st.sampled_from(places(CLAIM)))
     claim = replaced(CLAIM, place, data.draw(anything))
@@ -126,7 +126,7 @@ def test_any_claim_gives_a_verdict(data) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["pad", "pad2", "sigTst2", "sigTst", 33, "x"]), anything))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_header_that_nobody_signed_gives_a_verdict(around) -> None:
     verdict = verify_beside(TEXT, signed(VALUES, CLAIM, around), trust_from(ME.pem), NOW)
     assert verdict.state in get_args(State)
@@ -138,7 +138,7 @@ def test_any_certificate_gives_a_verdict(monkeypatch) -> None:
     """Certificates with changed bytes, whose owner signs with them all the same."""
     dice, trust = random.Random(5), Trust(ISSUED.chain[1:])
     leaf, root = (each.public_bytes(Encoding.DER) for each in ISSUED.chain)
-    for number in range(300):
+    for number in range(200):
         changed = bytearray((leaf, root)[number % 2])
         for _ in range(1 + number % 3):
             changed[dice.randrange(len(changed))] = dice.randrange(256)
