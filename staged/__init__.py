@@ -9,6 +9,7 @@ beside them. `docs/python.md` walks through them.
     studies          study, bias, make_survey, tally_survey, write_report
     detectors        train_detector, transfer
     keys             new_key, list_keys, rotate_key, revoke_key
+    provenance       sign
     release          card, release_status, advance_release, verify, make_keys
 
 Importing this is instant: a model's library is loaded by the first verb that needs one.
@@ -26,6 +27,7 @@ from staged.verbs.detectors import train_detector, transfer
 from staged.verbs.error_rates import calibrate, evaluate_raid, stress
 from staged.verbs.keys import list_keys, new_key, revoke_key, rotate_key
 from staged.verbs.models import convert, evaluate_lm, sample, train
+from staged.verbs.provenance import sign
 from staged.verbs.release import (
     WrittenCard,
     advance_release,
@@ -89,6 +91,7 @@ __all__ = [
     "Scorer",
     "Segment",
     "Share",
+    "SignedFile",
     "Stage",
     "StagedError",
     "Standing",
@@ -135,6 +138,7 @@ __all__ = [
     "revoke_key",
     "rotate_key",
     "sample",
+    "sign",
     "stress",
     "study",
     "tally_bias",

@@ -11,7 +11,7 @@ serve      serve
 bias       bias
 survey     survey make, survey tally
 release    card; release status, advance, verify, keygen, upload
-provenance keys new, keys list, keys rotate, keys revoke
+provenance keys new, keys list, keys rotate, keys revoke; sign; verify
 train_detector   train-detector, transfer
 """
 
@@ -40,7 +40,7 @@ from staged.commands import (
     survey,
     train_detector,
 )
-from staged.commands.provenance import keys, verify
+from staged.commands.provenance import keys, sign, verify
 from staged.errors import StagedError
 from staged.notes import LOGGER
 from staged.screen import Notes, errors, open_outputs, say, visible
@@ -59,7 +59,7 @@ GROUPS: dict[str, tuple[Member, ...]] = {  # in the order in which --help shows 
     ),
     "Detectors": (train_detector.train_detector, train_detector.transfer),
     "GPT-2 and other models": (models.train, sample.sample, models.convert, models.evaluate_lm),
-    "Provenance": (keys.app, verify.verify),
+    "Provenance": (keys.app, sign.sign, verify.verify),
     "Release": (release.card, release.app),
 }
 INTERRUPTED = 130

@@ -93,7 +93,13 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "completions",
         "app",
     ),
-    "provenance": ("fingerprints manifest time_stamps", "containers", "reading sign"),
+    "provenance": (
+        "fingerprints manifest time_stamps",
+        "containers examination model_facts",
+        "reading report sign",
+        "opened signed_files",
+        "verify",
+    ),
     "training": ("features", "evidence readers roberta", "transfer"),
     "files": (
         "extracted installed legible pdf_layout sheets",

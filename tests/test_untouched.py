@@ -235,6 +235,8 @@ FILES: dict[str, tuple[str, Callable[[World, Path], list[object]]]] = {
         ],
     ),
     "card": (".md", lambda w, out: ["card", w.study, "--out", out]),
+    "sign": (".txt", lambda w, out: ["sign", w.essay, "--key", signing_key(w), "--out", out]),
+    "sign html": (".html", lambda w, out: ["sign", page(w), "--key", signing_key(w), "--out", out]),
     "card html": (".html", lambda w, out: ["card", w.study, "--out", out]),
 }
 READ_ONLY = {"serve", "keys list", "release show", "release verify", "release upload"}
@@ -293,6 +295,23 @@ def key(world: World) -> Path:
     if not (world.folder / "keys").is_dir():
         assert not call("release", "keygen", world.folder / "keys")
     return world.folder / "keys" / "release.key"
+
+
+def signing_key(world: World) -> str:
+    if not (world.folder / "own").is_dir():
+        assert not call("keys", "new", "alpha")
+    return "alpha"
+
+
+def page(world: World) -> Path:
+    path = world.folder / "page.html"
+    path.write_text("<html><head></head><body>A page</body></html>", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_keys(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGED_KEYS", str(world.folder / "own"))
 
 
 def test_every_command_is_here() -> None:

@@ -35,6 +35,7 @@ from staged.model.training.record import TrainingRecord
 from staged.model.training.run import TrainStep
 from staged.pipeline.stage import Stage
 from staged.pipeline.study_folder import StudyProgress
+from staged.provenance.signed_files import SignedFile
 from staged.raid.evaluate import raid_detector
 from staged.raid.results import RaidResult, RaidScores
 from staged.raid.settings import RaidSettings
@@ -87,6 +88,7 @@ __all__ = [
     "Scorer",
     "Segment",
     "Share",
+    "SignedFile",
     "Stage",
     "Standing",
     "StressReport",

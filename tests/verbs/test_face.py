@@ -16,18 +16,28 @@ from textwrap import indent
 import pytest
 
 import staged
-from staged.verbs import detectors, error_rates, keys, models, release, studies, texts, types
+from staged.verbs import (
+    detectors,
+    error_rates,
+    keys,
+    models,
+    provenance,
+    release,
+    studies,
+    texts,
+    types,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 VERBS = {
     name: getattr(module, name)
-    for module in (detectors, error_rates, keys, models, release, studies, texts)
+    for module in (detectors, error_rates, keys, models, provenance, release, studies, texts)
     for name in module.__all__
 }
 # names in annotations that are not ours
 FOREIGN = {"Any", "Callable", "Literal", "Mapping", "None", "Path", "Sequence", "date", "datetime"}
-FOREIGN |= {"bool", "dict", "float", "int", "list", "str", "tuple"}
+FOREIGN |= {"bool", "bytes", "dict", "float", "int", "list", "str", "tuple"}
 
 
 def test_everything_public_is_named_once() -> None:
@@ -79,7 +89,7 @@ MAIN = {
 def test_the_examples_of_the_verbs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tried = 0
-    for module in (detectors, error_rates, keys, models, release, studies, texts):
+    for module in (detectors, error_rates, keys, models, provenance, release, studies, texts):
         results = doctest.testmod(module)
         assert results.failed == 0
         tried += results.attempted
