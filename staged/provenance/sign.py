@@ -22,7 +22,6 @@ from staged.provenance.containers.kinds import (
     Kind,
     beside,
     inside,
-    kind_beside,
     kind_of,
     media_type,
     sketch,
@@ -38,7 +37,7 @@ from staged.provenance.manifest.facts import (
     Signer,
     Signing,
 )
-from staged.provenance.manifest.plain_text import normal, sign_text, stripped
+from staged.provenance.manifest.plain_text import sign_text, stripped
 from staged.provenance.manifest.sign import new_signing, sign_asset, sign_claim, size_of
 from staged.provenance.manifest.trust import Trust
 from staged.provenance.manifest.verify import verify_store
@@ -212,14 +211,9 @@ def _made(task: Task, likeness: bytes, binding_of: Callable[[int], Binding]) -> 
 
 
 def _sidecar(task: Task) -> bytes:
-    """A manifest beside the file, over all of it; over a text in NFC."""
-    kind = kind_beside(task.kind, task.data)
-    try:
-        whole = normal(task.data) if kind is Kind.TEXT else task.data
-    except ManifestFault as fault:
-        raise ProvenanceError(f"{task.name}: the text cannot be signed: {fault}") from None
-    binding = DataHash(hashlib.sha256(whole).digest())
-    return _store(task, binding, sketch(kind, task.data))
+    """A manifest beside the file, over every byte of it."""
+    binding = DataHash(hashlib.sha256(task.data).digest())
+    return _store(task, binding, sketch(task.kind, task.data))
 
 
 def _store(task: Task, binding: Binding, likeness: bytes, size: int | None = None) -> bytes:

@@ -21,7 +21,6 @@ __all__ = [
     "Kind",
     "beside",
     "inside",
-    "kind_beside",
     "kind_of",
     "media_type",
     "sketch",
@@ -124,22 +123,10 @@ def inside(kind: Kind, data: bytes) -> Held | None:
 
 
 def beside(kind: Kind, data: bytes, store: bytes) -> Held:
-    """A manifest beside a file, which is bound to all of it; to a text in NFC."""
-    if kind_beside(kind, data) is Kind.TEXT:
+    """A manifest beside a file, which is bound to every byte of it."""
+    if kind is Kind.TEXT:
         return Held(store, TextAsset(data.decode()))
     return Held(store, FileAsset(data, (), kind))
-
-
-def kind_beside(kind: Kind, data: bytes) -> Kind:
-    """How a manifest beside a file takes it: a text with a wrapper in it byte by byte, for what
-    looks like ten thousand combining marks has no normal form that can be computed.
-    """
-    if kind is not Kind.TEXT:
-        return kind
-    try:
-        return Kind.OTHER if find_wrapper(data.decode()) else kind
-    except ManifestFault:
-        return Kind.OTHER
 
 
 def sketch(kind: Kind, data: bytes) -> bytes:
