@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,6 +38,43 @@ GenerateOption = Annotated[
         help=f"Also a model that writes, for OpenAI's protocol at /v1/completions: {MODELS}."
     ),
 ]
+WatermarkOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "With --generate: mark every text, whatever a request says: gumbel-dual, gumbel, kgw,"
+            " sbw or synthid."
+        )
+    ),
+]
+KeyOption = Annotated[
+    str,
+    typer.Option(
+        help=("The id of the key that marks and signs what --generate writes, and signs reports.")
+    ),
+]
+SignpostOption = Annotated[
+    str,
+    typer.Option(help="Where anybody can test for the mark: a URL that every manifest names."),
+]
+AccessOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "What is told of the test for a watermark: open, or verdict-only, without the numbers"
+            " by which a stranger could try until a mark is gone."
+        )
+    ),
+]
+TrustOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help=(
+            "PEM file of certificates that you trust; may be given several times. Your own keys'"
+            " are trusted."
+        )
+    ),
+]
 
 
 def serve(
@@ -46,14 +85,19 @@ def serve(
     calibration: CalibrationOption = None,
     generate: GenerateOption = "",
     precision: PrecisionOption = "",
+    watermark: WatermarkOption = "",
+    key: KeyOption = "",
+    signpost: SignpostOption = "",
+    watermark_detector: AccessOption = "open",
+    trust: TrustOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
     root_path: RootPathOption = "",
 ) -> None:
-    """Serve a page and an API that say whether a text was machine-written, how sure that is, and
-    why. Ctrl-C stops it.
+    """Serve a page and an API that say where a text comes from, whether it was machine-written, how
+    sure that is, and why; and, if asked, a model that writes. Ctrl-C stops it.
     """
-    _check(root_path)
+    _check(root_path, generate=generate, watermark=watermark, key=key)
     from staged.detectors.calibration.calibration import check_fpr
     from staged.web.app import create_app
     from staged.web.serve import listen, run, url_of
@@ -61,19 +105,25 @@ def serve(
     check_fpr(fpr)
     with listen(host, port) as sock:  # before the models are read: a port in use is said at once
         from staged.detectors.opening import open_examiner
+        from staged.web.provenance.checker import open_checker
 
         say(f"reading the detector {detector} …")
         examiner = open_examiner(detector, fpr=fpr, calibration=calibration, device=device)
         if why := examiner.load_scorer():
             say(why)
-        generator = _open_generator(generate, precision, device) if generate else None
-        app = create_app(examiner, generator=generator)
+        marks = {"watermark": watermark, "key": key, "signpost": signpost}
+        generator = _generator(generate, precision, device, marks) if generate else None
+        # after the model, whose key has by then noted what it marks with
+        checker = open_checker(key=key, trust=trust or (), level=fpr, access=watermark_detector)
+        if checker.signer:
+            say(f"reports are signed by key {key}")
+        app = create_app(examiner, checker=checker, generator=generator)
         say(f"serving at {url_of(sock)} · Ctrl-C stops")
         run(app, sock, root_path=root_path)
     say("stopped")
 
 
-def _check(root_path: str) -> None:
+def _check(root_path: str, *, generate: str, watermark: str, key: str) -> None:
     """Refuse what no server can be started with."""
     from staged.web import missing_libraries
 
@@ -86,12 +136,17 @@ def _check(root_path: str) -> None:
             "--root-path must begin with a slash and not end with one, as /detector, not"
             f" {root_path!r}"
         )
+    if watermark and not generate:
+        raise PlanError("--watermark marks what --generate MODEL writes; name the model, too")
+    if watermark and not key:
+        raise PlanError("--watermark needs --key ID, a key that `staged keys list` shows")
 
 
-def _open_generator(model: str, precision: str, device: str) -> Generator:
+def _generator(model: str, precision: str, device: str, marks: Mapping[str, str]) -> Generator:
+    """The model that writes; says what is put on its texts."""
     from staged.web.completions.generator import open_generator
 
     say(f"reading the model {model} …")
-    generator = open_generator(model, precision=precision, device=device)
-    say(f"{generator.name} writes at /v1/completions; nothing that it writes is marked")
+    generator = open_generator(model, precision=precision, device=device, **marks)
+    say(f"{generator.name} writes at /v1/completions; {generator.marks_in_words}")
     return generator

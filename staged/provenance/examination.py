@@ -46,7 +46,7 @@ class WatermarkFinding:
     Attributes:
         found: p_value is at most the level asked for.
         p_value: of the strongest candidate, corrected for all that were tested; None where there
-            was nothing to test for, or too little text.
+            was nothing to test for, or too little text, or it is not to be told.
         tokens: that were counted.
         scheme, key, model: of the strongest candidate; the model is the one whose tokenizer read.
         score: sum of the tokens' values.
@@ -108,10 +108,9 @@ class Examination:
             case "signed":
                 return f"signed by {self.signature.signer}, and unchanged since"
             case "watermarked":
-                return (
-                    f"the {self.watermark.scheme} mark of key {self.watermark.key} stands in it"
-                    f" (p {p_text(self.watermark.p_value or 0.0)})"
-                )
+                mark = self.watermark
+                how = "" if mark.p_value is None else f" (p {p_text(mark.p_value)})"
+                return f"the {mark.scheme} mark of key {mark.key} stands in it{how}"
             case "looks machine-written":
                 return (
                     "no valid signature and no mark, but its words look machine-written; that is"

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from staged.cli import app
-from staged.errors import PlanError, ServeError
+from staged.errors import PlanError, ServeError, StagedError
+from staged.keys.ring import new_key, open_key
 from staged.web.serve import listen
 from tests.web.fake import FakeExaminer
 
@@ -18,7 +19,7 @@ JUDGED = ("--calibration", "mine.json", "--device", "cpu")
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[FakeExaminer]:
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[FakeExaminer]:
     """The examiners made; the server itself returns at once."""
     made: list[FakeExaminer] = []
 
@@ -31,6 +32,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[FakeExaminer]:
         sys.modules, "staged.detectors.opening", SimpleNamespace(open_examiner=examiner)
     )  # type: ignore[arg-type]
     monkeypatch.setattr("staged.web.serve.run", lambda *_, **__: None)
+    monkeypatch.setenv("STAGED_KEYS", str(tmp_path / "keys"))
     return made
 
 
@@ -93,3 +95,45 @@ def test_without_a_model_to_read_with_the_server_says_so_and_serves(
     result = CliRunner().invoke(app, ["serve", "--port", "0", *JUDGED])
     assert result.exit_code == 0, result.output
     assert "texts are not shown word by word: no smollm2-135m" in result.output
+
+
+def test_a_model_that_writes_is_served_with_its_marks(served: list[FakeExaminer]) -> None:
+    new_key("alpha")
+    command = ["serve", "--port", "0", *JUDGED, "--generate", "mini-s"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "mini-s writes at /v1/completions; nothing that it writes is marked" in result.output
+    result = CliRunner().invoke(app, [*command, "--watermark", "gumbel-dual", "--key", "alpha"])
+    assert result.exit_code == 0, result.output
+    assert "key alpha marks and signs every text, by gumbel-dual" in flat(result.output)
+    assert "reports are signed by key alpha" in flat(result.output)
+    [use] = open_key("alpha").uses
+    assert use.scheme == "gumbel-dual"
+    result = CliRunner().invoke(app, [*command, "--key", "alpha"])
+    assert "nothing that it writes is marked; key alpha signs every text" in flat(result.output)
+    new_key("beta", purposes=["watermark"])
+    result = CliRunner().invoke(app, [*command, "--watermark", "kgw", "--key", "beta"])
+    assert "key beta marks every text, by kgw" in flat(result.output)
+    assert "reports" not in result.output
+
+
+def flat(output: str) -> str:
+    return " ".join(output.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--watermark", "gumbel-dual", "--key", "alpha"], "name the model"),
+        (["--generate", "mini-s", "--watermark", "gumbel-dual"], "needs --key"),
+        (["--generate", "mini-s", "--watermark", "gumble", "--key", "alpha"], "gumbel"),
+        (["--generate", "mini-s", "--watermark", "gumbel", "--key", "beta"], "beta"),
+        (["--watermark-detector", "closed"], "verdict-only"),
+        (["--key", "beta"], "beta"),
+    ],
+)
+def test_marks_that_cannot_be(served: list[FakeExaminer], options: list[str], message: str) -> None:
+    new_key("alpha")
+    error = CliRunner().invoke(app, ["serve", "--port", "0", *JUDGED, *options]).exception
+    assert isinstance(error, StagedError)
+    assert message in str(error)

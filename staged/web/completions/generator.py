@@ -65,6 +65,17 @@ class Generator:
         """Tokens of a prompt and its continuation together."""
         return self.network.config.n_ctx
 
+    @property
+    def marks_in_words(self) -> str:
+        """What is put on every text."""
+        marks = self.marks
+        if marks is None or not (marks.watermark or marks.signer):
+            return "nothing that it writes is marked or signed"
+        if marks.watermark is None:
+            return f"nothing that it writes is marked; key {marks.key} signs every text"
+        signs = "marks and signs" if marks.signer else "marks"
+        return f"key {marks.key} {signs} every text, by {marks.watermark.scheme}"
+
     def settings(self, asked: Completion, limits: Limits) -> SampleSettings:
         """What is asked, checked as far as that takes no tokenizer.
 
@@ -129,14 +140,14 @@ def open_generator(
     device: str = "auto",
     watermark: str = "",
     key: str = "",
-    detector: str = "",
+    signpost: str = "",
 ) -> Generator:
     """A model that writes; of a folder its last name is what requests call it.
 
     Args:
         watermark, key: the scheme that marks every text, and the key's id, which also signs if it
             is for that; empty ones are off.
-        detector: how anybody can test for the mark, for the manifest: a URL or a command.
+        signpost: how anybody can test for the mark, for the manifest: a URL.
 
     Raises:
         CheckpointError, PlanError, SamplingError: as `load_decoder`.
@@ -144,12 +155,12 @@ def open_generator(
     """
     network, tokenizer = load_decoder(model, precision=precision, rows=BATCH, device=device)
     name = PurePath(model).name
-    marks = _marks(name, model, network.config.n_vocab, watermark, key, detector) if key else None
+    marks = _marks(name, model, network.config.n_vocab, watermark, key, signpost) if key else None
     return Generator(name, model, precision, device, network, tokenizer, marks)
 
 
 def _marks(
-    name: str, model: str, vocabulary: int, watermark: str, key_id: str, detector: str
+    name: str, model: str, vocabulary: int, watermark: str, key_id: str, signpost: str
 ) -> Marks:
     """What a key puts on every text; it remembers that it marks with it."""
     key = open_key(key_id)
@@ -161,7 +172,7 @@ def _marks(
         weights=weights_digest(model),
         watermark=watermark or None,
         key=key_id,
-        detector=detector or None,
+        detector=signpost or None,
     )
     signer = signer_of(key) if "signing" in key.purposes else None
     return Marks(key_id, opened_watermark(settings, vocabulary), signer, facts)

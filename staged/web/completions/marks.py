@@ -41,14 +41,14 @@ class Marks:
         watermark: inside the text; None where there is none.
         signer: of the manifest; None where the key signs nothing.
         facts: what every manifest says, without what a request decides.
-        remember: takes each text, for a log of fingerprints; None keeps no log.
+        remember: takes the texts of a request, for a log of fingerprints; None keeps no log.
     """
 
     key: str
     watermark: Watermark | None
     signer: Signer | None
     facts: Facts
-    remember: Callable[[str], None] | None = None
+    remember: Callable[[list[str]], object] | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -75,11 +75,10 @@ class Marks:
 
     def put_on(self, settings: SampleSettings, rows: Sequence[Row]) -> tuple[bytes, ...]:
         """The manifests of these texts, in order, none where the key signs nothing; the log gets
-        each text.
+        all texts.
         """
         if self.remember is not None:
-            for row in rows:
-                self.remember(row["text"])
+            self.remember([row["text"] for row in rows])
         if self.signer is None:
             return ()
         facts, now = replace(self.facts, sampling=sampling(settings)), datetime.now(UTC)

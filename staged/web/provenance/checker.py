@@ -5,18 +5,27 @@ strangers are not told.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from staged.detectors.contract import Verdict
+from staged.errors import PlanError
+from staged.keys.ring import open_key
 from staged.provenance.examination import Examination
 from staged.provenance.manifest.encoding.text_wrapper import find_wrapper
 from staged.provenance.manifest.facts import ManifestFault, SignatureVerdict, Signer
 from staged.provenance.manifest.plain_text import stripped
 from staged.provenance.manifest.trust import Trust
-from staged.provenance.reading import signature_of
+from staged.provenance.reading import own_trust, signature_of, trust_by
 from staged.provenance.report import report_of, sign_report
+from staged.provenance.sign import signer_of
 from staged.provenance.verify import Verifier
+from staged.settings import nearest
+from staged.watermarks.candidates import candidates_of
 
+OPEN, VERDICT_ONLY = "open", "verdict-only"
+ACCESS = (OPEN, VERDICT_ONLY)
 TEXT = "text"  # what a text without a file is called
 
 
@@ -76,6 +85,32 @@ class Checker:
         if self.signer is None:
             return None
         return sign_report(report_of(examination, datetime.datetime.now(datetime.UTC)), self.signer)
+
+
+def open_checker(
+    *, key: str = "", trust: Sequence[Path] = (), level: float = 0.01, access: str = OPEN
+) -> Checker:
+    """A checker by the keys of this user: it looks for the marks of all that have marked anything,
+    and trusts what they signed.
+
+    Args:
+        key: the id of the key that signs reports; empty, or one for marks alone, signs none.
+        trust: PEM files of certificates that are trusted, too.
+        level: the share of texts without a mark that may be called marked.
+        access: one of `ACCESS`: what strangers are told of a watermark's test.
+
+    Raises:
+        PlanError: another access.
+        ProvenanceError, ArtifactError, CorpusError: a key or a file of certificates.
+    """
+    if access not in ACCESS:
+        raise PlanError(f"--watermark-detector {access!r}; {nearest(access, ACCESS)}")
+    trusts = [own_trust(), *map(trust_by, trust)]
+    anchors = tuple(anchor for each in trusts for anchor in each.anchors)
+    signing = open_key(key) if key else None
+    signer = signer_of(signing) if signing and "signing" in signing.purposes else None
+    verifier = Verifier(candidates_of(), None, level)
+    return Checker(verifier, Trust(anchors, trusts[0].revoked), signer, access == OPEN)
 
 
 def _without_manifest(text: str) -> str:

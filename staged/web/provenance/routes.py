@@ -4,6 +4,7 @@ watermark detection (examples/basic/online_serving/watermark_detection_server.py
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -139,4 +140,16 @@ async def _asked(request: Request, opened: Opens) -> tuple[str, Asked]:
         body = TextToVerify.model_validate_json(await request.body())
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from None
-    return body.id, Asked(body.text, manifest=body.manifest)
+    return body.id, Asked(body.text, manifest=_decoded(body.manifest))
+
+
+def _decoded(manifest: str) -> bytes:
+    """Base64, in lines or in one; empty where there is none.
+
+    Raises:
+        RefusedError: 422, something else.
+    """
+    try:
+        return base64.b64decode("".join(manifest.split()), validate=True)
+    except ValueError:
+        raise RefusedError(422, "manifest: not the base64 of a file; see /docs.") from None

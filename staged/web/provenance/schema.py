@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Base64Bytes, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from staged.web.schema import Strict
 
@@ -14,8 +14,8 @@ from staged.web.schema import Strict
 class TextToVerify(Strict):
     text: str
     id: str = Field("text", max_length=200)
-    manifest: Base64Bytes = Field(
-        b"", description="Base64 of the manifest beside the text, FILE.c2pa; else the one in it."
+    manifest: str = Field(
+        "", description="Base64 of the manifest beside the text, FILE.c2pa; else the one in it."
     )
 
 

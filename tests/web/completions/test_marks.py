@@ -52,7 +52,7 @@ def generator(key: Key) -> Generator:
         device="cpu",
         watermark="gumbel-dual",
         key="alpha",
-        detector="https://example.org/verify",
+        signpost="https://example.org/verify",
     )
 
 
@@ -188,14 +188,14 @@ def test_plain_gumbel_gives_one_text_a_prompt(key: Key, generator: Generator) ->
 
 def test_a_log_gets_every_text(generator: Generator) -> None:
     assert generator.marks is not None
-    texts: list[str] = []
+    texts: list[list[str]] = []
     marks = replace(generator.marks, remember=texts.append)
     with (
         serving(FakeExaminer(), generator=replace(generator, marks=marks)) as port,
         client_of(port) as client,
     ):
         answer = client.completions.create(**asked(n=2, max_tokens=5))
-    assert texts == [choice.text for choice in answer.choices]
+    assert texts == [[choice.text for choice in answer.choices]]
 
 
 def test_without_marks_nothing_is_said(generator: Generator) -> None:
