@@ -90,7 +90,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "guard serve upload worker",
         "examination",
         "api pages",
-        "completions",
+        "completions provenance",
         "app",
     ),
     "provenance": (

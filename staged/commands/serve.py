@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from staged.errors import PlanError, ServeError
 from staged.screen import say
 
 if TYPE_CHECKING:  # which imports a model's library
+    from staged.provenance.fingerprints.log import FingerprintLog
     from staged.web.completions.generator import Generator
 
 PortOption = Annotated[int, typer.Option(help="Where to listen; 0 takes any port that is free.")]
@@ -57,6 +59,19 @@ SignpostOption = Annotated[
     str,
     typer.Option(help="Where anybody can test for the mark: a URL that every manifest names."),
 ]
+FingerprintsOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "Keep a fingerprint of every text that --generate writes in this log: a file of"
+            " SQLite, or postgresql://USER@HOST/DATABASE."
+        )
+    ),
+]
+KeepDaysOption = Annotated[
+    float | None,
+    typer.Option(help="With --fingerprints: delete those that are older; by default none."),
+]
 AccessOption = Annotated[
     str,
     typer.Option(
@@ -88,6 +103,8 @@ def serve(
     watermark: WatermarkOption = "",
     key: KeyOption = "",
     signpost: SignpostOption = "",
+    fingerprints: FingerprintsOption = "",
+    keep_days: KeepDaysOption = None,
     watermark_detector: AccessOption = "open",
     trust: TrustOption = None,
     device: DeviceOption = "auto",
@@ -97,13 +114,15 @@ def serve(
     """Serve a page and an API that say where a text comes from, whether it was machine-written, how
     sure that is, and why; and, if asked, a model that writes. Ctrl-C stops it.
     """
-    _check(root_path, generate=generate, watermark=watermark, key=key)
+    _check(root_path)
+    _check_marks(generate, watermark, key, fingerprints)
     from staged.detectors.calibration.calibration import check_fpr
     from staged.web.app import create_app
     from staged.web.serve import listen, run, url_of
 
     check_fpr(fpr)
-    with listen(host, port) as sock:  # before the models are read: a port in use is said at once
+    # before the models are read: a port in use is said at once
+    with listen(host, port) as sock, _log(fingerprints, keep_days) as log:
         from staged.detectors.opening import open_examiner
         from staged.web.provenance.checker import open_checker
 
@@ -112,7 +131,7 @@ def serve(
         if why := examiner.load_scorer():
             say(why)
         marks = {"watermark": watermark, "key": key, "signpost": signpost}
-        generator = _generator(generate, precision, device, marks) if generate else None
+        generator = _generator(generate, precision, device, marks, log) if generate else None
         # after the model, whose key has by then noted what it marks with
         checker = open_checker(key=key, trust=trust or (), level=fpr, access=watermark_detector)
         if checker.signer:
@@ -123,7 +142,7 @@ def serve(
     say("stopped")
 
 
-def _check(root_path: str, *, generate: str, watermark: str, key: str) -> None:
+def _check(root_path: str) -> None:
     """Refuse what no server can be started with."""
     from staged.web import missing_libraries
 
@@ -136,17 +155,40 @@ def _check(root_path: str, *, generate: str, watermark: str, key: str) -> None:
             "--root-path must begin with a slash and not end with one, as /detector, not"
             f" {root_path!r}"
         )
-    if watermark and not generate:
-        raise PlanError("--watermark marks what --generate MODEL writes; name the model, too")
+
+
+def _check_marks(generate: str, watermark: str, key: str, fingerprints: str) -> None:
+    """Refuse marks that nothing is there to bear, or no key to make."""
+    for option, given in (("--watermark", watermark), ("--fingerprints", fingerprints)):
+        if given and not generate:
+            raise PlanError(f"{option} is for what --generate MODEL writes; name the model, too")
     if watermark and not key:
         raise PlanError("--watermark needs --key ID, a key that `staged keys list` shows")
 
 
-def _generator(model: str, precision: str, device: str, marks: Mapping[str, str]) -> Generator:
+def _log(
+    fingerprints: str, keep_days: float | None
+) -> AbstractContextManager[FingerprintLog | None]:
+    if not fingerprints:
+        return nullcontext()
+    from staged.provenance.fingerprints.opening import open_log
+
+    return open_log(fingerprints, keep_days=keep_days)
+
+
+def _generator(
+    model: str,
+    precision: str,
+    device: str,
+    marks: Mapping[str, str],
+    log: FingerprintLog | None,
+) -> Generator:
     """The model that writes; says what is put on its texts."""
     from staged.web.completions.generator import open_generator
 
     say(f"reading the model {model} …")
-    generator = open_generator(model, precision=precision, device=device, **marks)
+    generator = open_generator(model, precision=precision, device=device, log=log, **marks)
     say(f"{generator.name} writes at /v1/completions; {generator.marks_in_words}")
+    if log is not None:
+        say(f"a fingerprint of every text is kept in {log.place}")
     return generator

@@ -117,6 +117,17 @@ def test_a_model_that_writes_is_served_with_its_marks(served: list[FakeExaminer]
     assert "reports" not in result.output
 
 
+def test_fingerprints_of_what_is_written_are_kept(
+    served: list[FakeExaminer], tmp_path: Path
+) -> None:
+    command = ["serve", "--port", "0", *JUDGED, "--generate", "mini-s", "--keep-days", "30"]
+    place = tmp_path / "log.sqlite"
+    result = CliRunner().invoke(app, [*command, "--fingerprints", str(place)])
+    assert result.exit_code == 0, result.output
+    assert "a fingerprint of every text is kept in" in flat(result.output)
+    assert place.is_file()
+
+
 def flat(output: str) -> str:
     return " ".join(output.split())
 
@@ -130,6 +141,7 @@ def flat(output: str) -> str:
         (["--generate", "mini-s", "--watermark", "gumbel", "--key", "beta"], "beta"),
         (["--watermark-detector", "closed"], "verdict-only"),
         (["--key", "beta"], "beta"),
+        (["--fingerprints", "log.sqlite"], "name the model"),
     ],
 )
 def test_marks_that_cannot_be(served: list[FakeExaminer], options: list[str], message: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from staged.errors import SamplingError
 from staged.keys.ring import open_key
@@ -22,6 +23,9 @@ from staged.web.completions.marks import Marks, weights_digest
 from staged.web.completions.request import BATCH, Completion, checked, settings_of
 from staged.web.limits import Limits, RefusedError
 from staged.web.worker import Check
+
+if TYPE_CHECKING:  # needs the extra
+    from staged.provenance.fingerprints.log import FingerprintLog
 
 Write = Callable[[int, str], None]  # takes a sample's number and a piece of its text
 
@@ -141,6 +145,7 @@ def open_generator(
     watermark: str = "",
     key: str = "",
     signpost: str = "",
+    log: FingerprintLog | None = None,
 ) -> Generator:
     """A model that writes; of a folder its last name is what requests call it.
 
@@ -149,6 +154,8 @@ def open_generator(
             is for that; empty ones are off.
         signpost: how anybody can test for the mark, for the manifest: a URL.
 
+        log: takes a fingerprint of every text.
+
     Raises:
         CheckpointError, PlanError, SamplingError: as `load_decoder`.
         ProvenanceError, ArtifactError: the key.
@@ -156,7 +163,15 @@ def open_generator(
     network, tokenizer = load_decoder(model, precision=precision, rows=BATCH, device=device)
     name = PurePath(model).name
     marks = _marks(name, model, network.config.n_vocab, watermark, key, signpost) if key else None
+    if log is not None:
+        marks = replace(marks or Marks("", None, None, Facts()), remember=_remember(log, name, key))
     return Generator(name, model, precision, device, network, tokenizer, marks)
+
+
+def _remember(log: FingerprintLog, model: str, key: str) -> Callable[[list[str]], object]:
+    from staged.provenance.fingerprints.log import Entry  # needs the extra
+
+    return lambda texts: log.add_all([Entry(text, model, key) for text in texts])
 
 
 def _marks(

@@ -85,8 +85,10 @@ class Marks:
         return tuple(sign_beside(row["text"], facts, self.signer, new_signing(now)) for row in rows)
 
     def told(self, manifests: Sequence[bytes]) -> dict[str, Any]:
-        """The object `provenance` of an answer."""
+        """The object `provenance` of an answer; empty where texts are neither marked nor signed."""
         mark = self.watermark
+        if not (mark or self.signer):
+            return {}
         said: dict[str, Any] = {
             "watermark": {"scheme": mark.scheme, "key": self.key} if mark else None
         }

@@ -89,9 +89,8 @@ def _streamed(
 
 def _provenance(generator: Generator, written: Written) -> dict[str, Any]:
     """What an answer says of its marks; nothing where there are none."""
-    if generator.marks is None:
-        return {}
-    return {"provenance": generator.marks.told(written.manifests)}
+    told = generator.marks.told(written.manifests) if generator.marks else {}
+    return {"provenance": told} if told else {}
 
 
 async def _begun(

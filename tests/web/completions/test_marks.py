@@ -15,6 +15,7 @@ import openai
 import pytest
 
 from staged.keys.ring import Key, new_key, open_key
+from staged.provenance.fingerprints.opening import open_log
 from staged.provenance.manifest.plain_text import verify_beside
 from staged.provenance.manifest.trust import trust_from
 from staged.storage.digests import sha256_file
@@ -186,16 +187,16 @@ def test_plain_gumbel_gives_one_text_a_prompt(key: Key, generator: Generator) ->
         }
 
 
-def test_a_log_gets_every_text(generator: Generator) -> None:
-    assert generator.marks is not None
-    texts: list[list[str]] = []
-    marks = replace(generator.marks, remember=texts.append)
-    with (
-        serving(FakeExaminer(), generator=replace(generator, marks=marks)) as port,
-        client_of(port) as client,
-    ):
-        answer = client.completions.create(**asked(n=2, max_tokens=5))
-    assert texts == [[choice.text for choice in answer.choices]]
+def test_a_log_gets_every_text_and_finds_it_again(tmp_path: Path, key: Key) -> None:
+    with open_log(str(tmp_path / "log.sqlite")) as log:
+        generator = open_generator("mini-s", precision="fp32", device="cpu", log=log)
+        with serving(FakeExaminer(), generator=generator) as port, client_of(port) as client:
+            answer = client.completions.create(**asked(n=2))
+        assert "provenance" not in answer.model_extra
+        assert log.standing().models == {"mini-s": 2}
+        for choice in answer.choices:
+            assert log.find(choice.text)[0].similarity == 1
+        assert log.find("Words that nobody wrote here, of which there are twenty. " * 5) == []
 
 
 def test_without_marks_nothing_is_said(generator: Generator) -> None:
