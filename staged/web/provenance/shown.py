@@ -16,6 +16,7 @@ from staged.provenance.examination import (
     SIGNED,
     WATERMARKED,
     Examination,
+    WatermarkFinding,
 )
 from staged.provenance.manifest.facts import SignatureVerdict
 
@@ -23,8 +24,9 @@ HEADLINES = {
     SIGNED: "This text is signed",
     WATERMARKED: "This text carries a watermark",
     LOOKS_WRITTEN: "This scores like machine-written text",
-    NOTHING: "Nothing here says where it comes from",
+    NOTHING: "No evidence of where it comes from",
 }
+WARNINGS = ("invalid", "revoked", "expired")  # states of a signature that are no mere absence
 CSS_NAMES = {SIGNED: "signed", WATERMARKED: "machine", LOOKS_WRITTEN: "machine", NOTHING: "open"}
 
 
@@ -58,12 +60,18 @@ def _evidence(examination: Examination) -> Iterator[dict[str, Any]]:
     }
     says = f"{mark.reason[0].upper()}{mark.reason[1:]}."
     if mark.p_value is not None:
-        says += f" p {p_text(mark.p_value)}."
-    yield _row("watermark", "found" if mark.found else "not found", says, mark.found)
+        says += f" Its p‑value is {p_text(mark.p_value)}."  # a hyphen that stays on its line
+    yield _row("watermark", _state(mark), says, mark.found)
     if content is not None:
         machine = examination.conclusion == LOOKS_WRITTEN
         says = f"{content.detector}, {counted(content.words, 'word')}; the whole verdict is below."
         yield _row("content", content.verdict, says, machine)
+
+
+def _state(mark: WatermarkFinding) -> str:
+    if mark.found:
+        return "found"
+    return "not found" if mark.scheme else "not enough evidence" if mark.tokens else "not tested"
 
 
 def _row(kind: str, state: str, says: str, speaks: bool) -> dict[str, Any]:
@@ -72,7 +80,7 @@ def _row(kind: str, state: str, says: str, speaks: bool) -> dict[str, Any]:
         "kind": kind,
         "state": state,
         "says": says,
-        "speaks": speaks,
+        "css": "speaks" if speaks else "warns" if state in WARNINGS else "silent",
         "yes": yes,
         "no": no,
         "facts": [],

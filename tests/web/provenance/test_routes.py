@@ -161,7 +161,7 @@ def test_strangers_get_a_verdict_without_numbers(made: Made) -> None:
     assert (mark["found"], mark["p_value"], mark["score"], mark["passage"]) == (True, *[None] * 3)
     assert report["watermark"]["p_value"] is None
     for said in (json.dumps(row["watermark"]), row["sentence"], origin_of(page)):
-        assert not re.search(r"\bp [<≤=0-9]", said), said
+        assert not re.search(r"\bp [<≤=0-9]|p‑value is", said), said
 
 
 def origin_of(page: str) -> str:
@@ -221,6 +221,13 @@ def test_the_page_shows_what_a_signer_says(client: TestClient, made: Made) -> No
     for what in ("This text is signed", "staged key alpha", "mini-s", "own clock"):
         assert what in said
     assert "<dt>key</dt><dd>alpha</dd>" in said
+
+
+def test_the_page_warns_of_a_signature_that_is_broken(client: TestClient, made: Made) -> None:
+    changed = made.signed.replace("garden", "harbor", 1)
+    said = origin_of(client.post("/", files={"file": ("a.txt", changed)}, headers=HTML).text)
+    assert "No evidence of where it comes from" in said
+    assert re.search(r'class="warns">\s*<h2>Signature <span class="state">invalid', said)
 
 
 def test_the_reference_lists_the_routes(client: TestClient) -> None:
