@@ -22,7 +22,15 @@ from staged.errors import ArtifactError, StagedError
 from staged.storage.digests import sha256_file
 from staged.storage.gate import check_construction, check_stage
 from staged.storage.json_files import read_json, write_json
-from staged.storage.marks import CHECKPOINT, EMPTIED, MANIFEST, MARK, mark_construction, wanted_of
+from staged.storage.marks import (
+    CHECKPOINT,
+    EMPTIED,
+    MANIFEST,
+    MARK,
+    mark_construction,
+    temporary_of,
+    wanted_of,
+)
 from staged.storage.versions import versions
 from staged.storage.writing import disk_errors, locked
 
@@ -174,6 +182,8 @@ def check_name(folder: Path) -> None:
 
 
 def _sums(folder: Path) -> dict[str, str]:
+    """Of every file that the stage made; the rest of a manifest that a kill cut short is none."""
     aside = {folder / name for name in (MANIFEST, MARK, CHECKPOINT)}
+    aside.add(temporary_of(folder / MANIFEST))
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in aside)
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}

@@ -8,7 +8,7 @@ import pytest
 
 from staged.errors import ArtifactError, PlanError
 from staged.storage.json_files import read_json
-from staged.storage.marks import CHECKPOINT
+from staged.storage.marks import CHECKPOINT, MANIFEST, MARK, temporary_of, write_mark
 from staged.storage.stage_folders import build, is_complete
 
 
@@ -63,3 +63,18 @@ def test_what_a_writer_continues_from_is_kept_until_the_rest_is_whole(
     build(tmp_path / "stage", write, settings={})
     assert {path.name for path in (tmp_path / "stage").iterdir()} == {"piece", "manifest.json"}
     assert list(read_json(tmp_path / "stage" / "manifest.json")["files"]) == ["piece"]
+
+
+def test_killed_while_its_manifest_is_written_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    def write(partial: Path) -> None:
+        (partial / "piece").write_text("made", encoding="utf-8")
+
+    build(tmp_path / "whole", write, settings={})
+    build(tmp_path / "stage", write, settings={})
+    (tmp_path / "stage").rename(tmp_path / "stage.partial")
+    manifest = tmp_path / "stage.partial" / MANIFEST
+    manifest.rename(temporary_of(manifest))  # as SIGKILL leaves it
+    write_mark(tmp_path / "stage.partial" / MARK, {"settings": {}, "inputs": {}})
+    assert build(tmp_path / "stage", write, settings={})
+    made = {path.name: path.read_bytes() for path in (tmp_path / "stage").iterdir()}
+    assert made == {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()}
