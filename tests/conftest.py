@@ -97,6 +97,16 @@ def toml(settings: Any) -> str:
     return "\n".join(rows + tables)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forked_workers() -> Iterator[None]:
+    """Studies in this process do not wait for what their workers import."""
+    from tests.studies.commands import fork_workers
+
+    with pytest.MonkeyPatch.context() as patch:
+        fork_workers(patch)
+        yield
+
+
 @pytest.fixture(scope="session")
 def bpe() -> BPE:
     return train_bpe([prose(seed, 40) for seed in range(20)], 384)
@@ -157,14 +167,9 @@ def completions_server(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """A server that lets the tiny model write, as `completions_server.model`; who asks it wastes no
     time between two tries.
     """
-    import openai._base_client
+    from tests.samples.completions_server import CompletionsServer, ask_again_at_once
 
-    from staged.samples.writers import route
-    from tests.samples.completions_server import CompletionsServer
-
-    monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.001)
-    monkeypatch.setattr(openai._base_client, "MAX_RETRY_DELAY", 0.01)
-    monkeypatch.setattr(route, "RETRIES", 3)
+    ask_again_at_once(monkeypatch)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with CompletionsServer(tiny) as server:
         yield server

@@ -18,13 +18,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import openai._base_client
+import pytest
+
 from staged.samples.chat.template import ChatPrompts
 from staged.samples.decoders import load_decoder
 from staged.samples.engine import generate
 from staged.samples.methods import Method
 from staged.samples.rows import Options
 from staged.samples.stops import StopStrings
+from staged.samples.writers import route
 from staged.samples.writers.served import OFF, seed_of
+
+
+def ask_again_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Who asks a server wastes no time between two tries, of which there are few."""
+    patch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.001)
+    patch.setattr(openai._base_client, "MAX_RETRY_DELAY", 0.01)
+    patch.setattr(route, "RETRIES", 3)
 
 
 class RefusedError(Exception):

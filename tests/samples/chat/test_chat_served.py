@@ -17,7 +17,7 @@ from staged.samples.dataset import read_samples, sample, speak, write_samples
 from staged.samples.sample_stage import FILE, keep_folder
 from tests.model.llamas import write_chat_model
 from tests.samples.chat.test_chat_samples import TASKS, wanted
-from tests.samples.completions_server import CompletionsServer
+from tests.samples.completions_server import CompletionsServer, ask_again_at_once
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,8 @@ def chatty(tmp_path_factory: pytest.TempPathFactory, bpe: BPE) -> Path:
 
 
 @pytest.fixture
-def server(chatty: Path) -> Iterator[CompletionsServer]:
+def server(chatty: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CompletionsServer]:
+    ask_again_at_once(monkeypatch)
     with CompletionsServer(chatty) as server:
         yield server
 

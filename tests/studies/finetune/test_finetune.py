@@ -29,7 +29,7 @@ from staged.studies.finetune.results import Drop, FinetuneResult
 from staged.studies.finetune.stages import FinetuneStages, finetune_stages
 from staged.studies.finetune.texts import paired
 from tests.conftest import put_json
-from tests.studies.commands import kill_at_random_moments, run
+from tests.studies.commands import kill_at_random_moments, run, stages_in
 
 PLAN = """
 title = "Two styles of <cooking>"
@@ -119,10 +119,9 @@ def plan(
 @pytest.fixture(scope="module")
 def finished(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out") / "study"
-    result = run(plan, out, "--workers", "2")
-    assert result.returncode == 0, result.stderr
-    assert "92.7" in result.stdout  # the published figure stands beside ours
-    assert str(out / "report.html") in result.stdout.replace("\n", "")
+    shown = run(plan, out, "--workers", "2")
+    assert "92.7" in shown  # the published figure stands beside ours
+    assert str(out / "report.html") in shown.replace("\n", "")
     return out
 
 
@@ -201,7 +200,7 @@ def test_pairs_have_one_length(bpe: BPE) -> None:
 
 def test_finished_study_has_nothing_to_do(finished: Path, plan: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
-    assert run(plan, finished).returncode == 0
+    run(plan, finished)
     assert {
         path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()
     } == before
@@ -211,9 +210,8 @@ def test_killed_at_random_moments_the_result_has_the_same_bytes(
     finished: Path, plan: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "study"
-    kill_at_random_moments(plan, out, seed=2, longest_s=10)
-    result = run(plan, out, "--workers", "1")
-    assert result.returncode == 0, result.stderr
+    kill_at_random_moments(plan, out, stages=stages_in(finished), seed=2)
+    run(plan, out, "--workers", "1")
     for name in ("finetune.json", "report.html"):
         assert (out / name).read_bytes() == (finished / name).read_bytes(), name
 
@@ -225,7 +223,7 @@ def test_what_only_describes_is_recorded_and_redoes_no_stage(
     shutil.copytree(finished, out)
     text = 'author = "A. Writer"\n' + plan.read_text()
     told.write_text(text.replace("[corpus]", '[corpus]\nlicence = "all <rights>"'))
-    assert run(told, out).returncode == 0
+    run(told, out)
     changed = {
         path.relative_to(finished).as_posix()
         for path in finished.rglob("*")
