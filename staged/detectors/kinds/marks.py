@@ -24,7 +24,6 @@ from staged.pages.figures import counted
 from staged.watermarks.candidates import candidates_of
 from staged.watermarks.evidence import MIN_TOKENS, Candidate, MarkTest, test_text
 
-
 TESTED = 1e-12  # the score of a test whose p-value is 1
 
 
