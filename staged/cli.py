@@ -11,7 +11,8 @@ serve      serve
 bias       bias
 survey     survey make, survey tally
 release    card; release status, advance, verify, keygen, upload
-provenance keys new, keys list, keys rotate, keys revoke; sign; verify
+provenance keys new, list, rotate, revoke; sign; verify;
+           fingerprints add, find, delete, prune, status
 train_detector   train-detector, transfer
 """
 
@@ -40,7 +41,7 @@ from staged.commands import (
     survey,
     train_detector,
 )
-from staged.commands.provenance import keys, sign, verify
+from staged.commands.provenance import fingerprints, keys, sign, verify
 from staged.errors import StagedError
 from staged.notes import LOGGER
 from staged.screen import Notes, errors, open_outputs, say, visible
@@ -59,7 +60,7 @@ GROUPS: dict[str, tuple[Member, ...]] = {  # in the order in which --help shows 
     ),
     "Detectors": (train_detector.train_detector, train_detector.transfer),
     "GPT-2 and other models": (models.train, sample.sample, models.convert, models.evaluate_lm),
-    "Provenance": (keys.app, sign.sign, verify.verify),
+    "Provenance": (keys.app, sign.sign, verify.verify, fingerprints.app),
     "Release": (release.card, release.app),
 }
 INTERRUPTED = 130
@@ -118,7 +119,7 @@ for member in (command for members in GROUPS.values() for command in members):
         app.add_typer(member)
     else:
         app.command(name=name_of(member))(member)
-for group in (app, survey.app, keys.app, release.app):
+for group in (app, survey.app, keys.app, fingerprints.app, release.app):
     for info in group.registered_commands:
         info.cls = options.Command
 

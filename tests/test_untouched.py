@@ -91,6 +91,12 @@ def world(
     return made
 
 
+@pytest.fixture(autouse=True)
+def keys(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, and the secrets of logs, stand in a folder of the test's own."""
+    monkeypatch.setenv("STAGED_KEYS", str(tmp_path_factory.mktemp("keys")))
+
+
 def call(*arguments: object) -> str:
     """What a refusal says; nothing where the command did its work."""
     result = CliRunner().invoke(app, [str(one) for one in arguments])
@@ -234,13 +240,26 @@ FILES: dict[str, tuple[str, Callable[[World, Path], list[object]]]] = {
             *("--attack", "number", "--fpr", 0.1, "--out", out),
         ],
     ),
+    "fingerprints add": (
+        ".db",
+        lambda w, out: ["fingerprints", "add", w.essay, "--log", out, "--model", w.tiny],
+    ),
     "card": (".md", lambda w, out: ["card", w.study, "--out", out]),
     "sign": (".txt", lambda w, out: ["sign", w.essay, "--key", signing_key(w), "--out", out]),
     "sign html": (".html", lambda w, out: ["sign", page(w), "--key", signing_key(w), "--out", out]),
     "card html": (".html", lambda w, out: ["card", w.study, "--out", out]),
 }
-READ_ONLY = {"serve", "keys list", "release show", "release verify", "release upload"}
+READ_ONLY = {
+    "serve",
+    "fingerprints find",
+    "fingerprints status",
+    "keys list",
+    "release show",
+    "release verify",
+    "release upload",
+}
 KEYS = {"keys new", "keys rotate", "keys revoke"}  # in their own folder alone: tests/keys/
+LOGS = {"fingerprints delete", "fingerprints prune"}  # in a log alone: tests/provenance/
 
 
 def detector_plan(world: World) -> Path:
@@ -319,7 +338,7 @@ def test_every_command_is_here() -> None:
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         names |= {f"{name} {one}" for one in getattr(command, "commands", ())} or {name}
     tried = set(FOLDERS) | {name.removesuffix(" html").removesuffix(" parquet") for name in FILES}
-    assert names == tried | READ_ONLY | KEYS
+    assert names == tried | READ_ONLY | KEYS | LOGS
 
 
 @pytest.mark.parametrize("name", FOLDERS)

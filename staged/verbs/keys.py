@@ -81,11 +81,12 @@ def _imported(
     from staged.watermarks.strangers import read_configuration
 
     scheme, settings = read_configuration(configuration)
-    vocabulary = load_shape(model).n_vocab if model else 0  # before anything is made
-    made = make(key, purposes=purposes, origin=replace(origin, scheme=scheme, settings=settings))
+    origin = replace(origin, scheme=scheme, settings=settings)
     if not model:
-        return made
+        return make(key, purposes=purposes, origin=origin)
+    vocabulary = load_shape(model).n_vocab
     shown = settings_of(make_watermark(scheme, None, vocabulary, settings))
+    made = make(key, purposes=purposes, origin=origin)  # after all that can be refused
     return record_use(made, Use(scheme, model, vocabulary, shown))
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, func, insert, select
 
 from staged.errors import ProvenanceError
 from staged.provenance.fingerprints.addresses import Address
+from staged.provenance.fingerprints.contents import Entry, Match, Secret, Standing
 from staged.provenance.fingerprints.sketch import (
     LEAST_WORDS,
     bands_of,
@@ -33,57 +33,14 @@ TIDY_S = 60  # between two looks for fingerprints that are too old
 DAY_S = 86_400
 
 
-@dataclass(frozen=True)
-class Match:
-    """A generated text that is like another.
-
-    Attributes:
-        similarity: estimated Jaccard similarity of runs of three words, in [0, 1].
-        model: which wrote it, as it was logged.
-        at: when it was logged, in UTC.
-        key: id of the key that marked it; empty where none did.
-        id: its row in the log.
-    """
-
-    similarity: float
-    model: str
-    at: datetime.datetime
-    key: str
-    id: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A text to be logged; of it only a fingerprint is."""
-
-    text: str = field(repr=False)
-    model: str = ""
-    key: str = ""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What a log holds.
-
-    Attributes:
-        texts: how many.
-        first, last: when the oldest and the newest were logged, in UTC; None of an empty log.
-        models: model → texts.
-    """
-
-    texts: int
-    first: datetime.datetime | None
-    last: datetime.datetime | None
-    models: dict[str, int]
-
-
 class FingerprintLog:
     """An open log, to be closed, as by `with`; several threads and processes may use it at once."""
 
     def __init__(
-        self, engine: Engine, address: Address, secret: bytes, keep_days: float | None
+        self, engine: Engine, address: Address, secret: Secret, keep_days: float | None
     ) -> None:
-        self._engine, self._address, self._secret = engine, address, secret
+        self._engine, self._address, self._secret = engine, address, secret.data
+        self.secret_place = secret.place
         self._keep_days, self._tidied_s = keep_days, float("-inf")
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from staged.errors import ProvenanceError
 from staged.keys.ring import keys_folder
 from staged.keys.secret_files import OWNERS_FOLDER, flush_folder, read_secret, write_new
+from staged.provenance.fingerprints.contents import Secret
 from staged.provenance.fingerprints.sketch import VERSION
 from staged.storage.writing import disk_errors
 
@@ -55,11 +56,11 @@ def open_log(
             if make:
                 tables.make_tables(connection, place)
             tables.check_tables(connection, place)
-            number = _secret_of(connection, tables.facts, secret, place.shown)
+            key = _secret_of(connection, tables.facts, secret, place.shown)
     except BaseException:
         engine.dispose()
         raise
-    opened: FingerprintLog = log.FingerprintLog(engine, place, number, keep_days)
+    opened: FingerprintLog = log.FingerprintLog(engine, place, key, keep_days)
     return opened
 
 
@@ -68,7 +69,7 @@ def secret_place(log_id: str) -> Path:
     return keys_folder() / ".fingerprints" / f"{log_id}.key"
 
 
-def _secret_of(connection: Connection, facts: Any, given: Path | None, shown: str) -> bytes:
+def _secret_of(connection: Connection, facts: Any, given: Path | None, shown: str) -> Secret:
     """The log's secret; a new log gets one."""
     from sqlalchemy import insert, select
 
@@ -76,10 +77,11 @@ def _secret_of(connection: Connection, facts: Any, given: Path | None, shown: st
     known: dict[str, str] = {row.name: row.value for row in rows}
     if not known:
         log_id, secret = secrets.token_hex(8), secrets.token_bytes(BYTES)
-        _keep(given or secret_place(log_id), secret)
+        path = given or secret_place(log_id)
+        _keep(path, secret)
         new = {"log": log_id, "version": VERSION, "proof": _proof(secret)}
         connection.execute(insert(facts), [{"name": n, "value": value} for n, value in new.items()])
-        return secret
+        return Secret(path, secret)
     if known.get("version") != VERSION:
         raise ProvenanceError(f"{shown}: is a log of another version of staged; update staged")
     path = given or secret_place(known["log"])
@@ -91,7 +93,7 @@ def _secret_of(connection: Connection, facts: Any, given: Path | None, shown: st
     secret = read_secret(path)
     if not hmac.compare_digest(_proof(secret), known["proof"]):
         raise ProvenanceError(f"{path}: is not the secret of {shown}; bring that log's back")
-    return secret
+    return Secret(path, secret)
 
 
 def _keep(path: Path, secret: bytes) -> None:

@@ -23,7 +23,8 @@ from sqlalchemy.pool import NullPool
 from staged.errors import ProvenanceError
 from staged.keys.ring import all_keys, new_key
 from staged.provenance.fingerprints.addresses import address_of
-from staged.provenance.fingerprints.log import Entry, FingerprintLog, _like
+from staged.provenance.fingerprints.contents import Entry
+from staged.provenance.fingerprints.log import FingerprintLog, _like
 from staged.provenance.fingerprints.sketch import BANDS, bands_of, sketch_of
 from tests.conftest import prose
 from tests.provenance.fingerprints.conftest import PASSWORD, new_database
