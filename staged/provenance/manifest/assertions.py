@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ EDITED, TOLD = "c2pa.edited", "c2pa.edited.metadata"
 SELF_ASSERTED, STAMPED = "self-asserted", "time-stamped"
 SUCCESSES = (".match", ".validated", ".trusted", ".insideValidity")
 MALFORMED = "assertion.cbor.invalid"
+SHA256_BYTES, WEIGHTS = 32, re.compile(r"[0-9a-f]{64}")
 MOST_RANGES = 64
 
 
@@ -203,16 +205,23 @@ def read_facts(assertions: Mapping[str, Superbox]) -> tuple[Facts, datetime.date
         facts = replace(facts, model_type=_text(value, "modelType") or facts.model_type)
     if GENERATION in assertions:
         value = read_value(assertions[GENERATION])
-        weights, sampling = value.get("weights"), value.get("sampling")
+        sampling = value.get("sampling")
         facts = replace(
             facts,
-            weights=weights.hex() if isinstance(weights, bytes) and len(weights) == 32 else None,
+            weights=_weights(value.get("weights")),
             sampling=sampling if _is_json(sampling) and isinstance(sampling, dict) else {},
             watermark=_text(value, "watermark"),
             key=_text(value, "key"),
             detector=_text(value, "detector"),
         )
     return facts, when
+
+
+def _weights(value: Any) -> str | None:
+    """A SHA-256 in hexadecimal digits; c2pa-python takes no bytes, and holds it as such text."""
+    if isinstance(value, str) and WEIGHTS.fullmatch(value):
+        return value
+    return value.hex() if isinstance(value, bytes) and len(value) == SHA256_BYTES else None
 
 
 def read_sketch(assertions: Mapping[str, Superbox]) -> bytes:
