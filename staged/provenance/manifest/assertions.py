@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import datetime
 import json
-import re
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
