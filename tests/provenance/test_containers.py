@@ -323,3 +323,23 @@ def test_what_cannot_be_kept_is_refused() -> None:
 )
 def test_kinds(name: str, data: bytes, kind: Kind) -> None:
     assert kind_of(name, data) is kind
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", INSIDE)
+def test_two_hundred_files_of_a_kind(kind: str) -> None:
+    """By two signers in turn, embedded and beside, signed once or again: all agree."""
+    people = (ME, owner("An issued signer", "issued"))
+    for seed in range(200):
+        person = people[seed % 2]
+        name, data = f"a.{kind}", made(kind, seed, 1 + seed % 12)
+        signed = sign(name, data, person.signer, Order(FACTS, f"Number {seed}", True))
+        if seed % 5 == 4:
+            person = people[(seed + 1) % 2]
+            signed = sign(name, signed.data, person.signer, Order(FACTS, inside=True))
+        assert signature_of(name, signed.data, trust=person.trust).state == "valid", seed
+        anchors = people[0].anchors + people[1].anchors
+        assert encypher(signed.data, kind, anchors) == "Trusted", seed
+        if kind == "pdf":
+            assert official(signed.data, kind, anchors) == "Trusted", seed
+        assert signature_of(name, changed(signed.data, kind), trust=person.trust).state == "invalid"
