@@ -22,7 +22,7 @@ OPENING, CLOSING = b'<script type="application/c2pa">', b"</script>"
 MULTIPLE, CORRUPTED = "manifest.html.multipleManifests", "manifest.html.corruptedManifest"
 TAG = re.compile(  # attributes have an end: a page of a stranger is read in one pass
     rb"<!--.*?(?:-->|\Z)|<(?P<end>/?)(?P<name>[a-z][^\s/>\"'<]*)"
-    rb"(?P<attributes>(?:[^>\"']|\"[^\"]{0,4096}\"|'[^']{0,4096}'){0,4096})>",
+    rb"(?P<attributes>(?:[^<>\"']|\"[^\"]{0,4096}\"|'[^']{0,4096}'){0,4096})>",
     re.IGNORECASE | re.DOTALL,
 )
 ATTRIBUTE = re.compile(
@@ -86,10 +86,13 @@ def extract(data: bytes) -> Carried:
             " beside it that ends in .c2pa",
         )
     [script] = scripts
+    letters = b"".join(script.text.split())
     try:
-        manifest = base64.b64decode(b"".join(script.text.split()), validate=True)
+        manifest = base64.b64decode(letters, validate=True)
     except binascii.Error:
         return Carried(code=CORRUPTED, fault="the manifest in the page is no Base64")
+    if base64.b64encode(manifest) != letters:
+        return Carried(code=CORRUPTED, fault="the manifest in the page ends in loose bits")
     return Carried(manifest, ((script.begins, script.ends - script.begins),))
 
 
@@ -127,7 +130,7 @@ def _elements(data: bytes) -> Iterator[Element]:
         name = match["end"] + match["name"].lower()
         text = b""
         if name in RAW:
-            ending = re.compile(rb"</" + name + rb"(?:[\s/][^>]*)?>", re.IGNORECASE)
+            ending = re.compile(rb"</" + name + rb"(?:[\s/][^<>]*)?>", re.IGNORECASE)
             closing = ending.search(data, place - 1)
             text = data[place : closing.start() if closing else len(data)]
             place = closing.end() if closing else len(data)

@@ -20,6 +20,7 @@ ZIP64, MOST_MEMBERS = 0xFFFFFFFF, 0xFFFF
 STORED, DEFLATED = 0, 8
 ENCRYPTED, DESCRIBED_LATER, UTF8 = 1, 8, 0x800  # general-purpose flags
 VERSION = 20
+LARGEST_BYTES = 64 << 20  # of a member that is unpacked
 EPOCH = 0x21  # 1 January 1980, the first day that ZIP knows
 
 
@@ -60,8 +61,10 @@ class Member:
         """What the member holds.
 
         Raises:
-            PackageFault: packed by another method, encrypted, or damaged.
+            PackageFault: packed by another method, encrypted, damaged, or above 64 MiB.
         """
+        if self.size > LARGEST_BYTES:
+            raise PackageFault(f"{self.name!r} is too large to be read")
         if self.flags & ENCRYPTED or self.method not in (STORED, DEFLATED):
             raise PackageFault(f"{self.name!r} is encrypted, or packed by method {self.method}")
         content = self.packed if self.method == STORED else _inflated(self)
