@@ -14,6 +14,7 @@ from staged.samples.writers.contract import SampleSettings
 from staged.samples.writers.local import open_local
 from tests.web.fake import HUMAN_TEXT
 
+OPENINGS = ("The", "In the spring", "It was", "A letter")
 FACTS = Facts(model="mini-s", watermark="gumbel", key="alpha")
 
 
@@ -34,12 +35,19 @@ def make() -> Made:
         new_signing(datetime.datetime.now(datetime.UTC)),
     )
     settings = SampleSettings(
-        "mini-s", Method("plain"), 1, 200, precision="fp32", watermark="gumbel", key="alpha"
+        "mini-s",
+        Method("plain"),
+        len(OPENINGS),
+        200,
+        prompts=OPENINGS,
+        precision="fp32",
+        watermark="gumbel",
+        key="alpha",
     )
-    [row] = open_local(settings).block(0)
+    rows = open_local(settings).block(0)
     return Made(
         key,
         sign_text(HUMAN_TEXT, FACTS, signer, signing),
         sign_beside(HUMAN_TEXT, FACTS, signer, signing),
-        row["text"],
+        max((row["text"] for row in rows), key=len),  # some end early
     )
