@@ -126,21 +126,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args(argv)
     count, words, repeats = (4, 60, 2) if given.quick else (given.texts, 300, given.repeats)
+    turns, again = (1, 1) if given.quick else (2, given.repeats)
     texts = passages(count, words)
     n_words = sum(len(one.split()) for one in texts)
     options = {"threads": given.threads, "detector": given.detector}
-    turns: dict[str, list[dict[str, Any]]] = {reader: [] for reader in READERS}
-    for _ in range(2):
+    runs: dict[str, list[dict[str, Any]]] = {reader: [] for reader in READERS}
+    for _ in range(turns):
         for reader in READERS:
-            turns[reader].append(timed(reader, texts, repeats=repeats, **options))
-    rows = [row(reader, turns[reader], n_words, len(texts)) for reader in READERS]
+            runs[reader].append(timed(reader, texts, repeats=repeats, **options))
+    rows = [row(reader, runs[reader], n_words, len(texts)) for reader in READERS]
     slow = rows[-1]["words_per_s"]
     rows = [one | {"ratio": one["words_per_s"] / slow, "threads": given.threads} for one in rows]
-    rows.append(
-        commanded(
-            given.out.parent / "detect", texts[0], repeats=2 if given.quick else repeats, **options
-        )
-    )
+    rows.append(commanded(given.out.parent / "detect", texts[0], repeats=again, **options))
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(given.out, rows)
     table = Table("reader", "words a second [range]", f"to {BEFORE}", "peak memory, MB")

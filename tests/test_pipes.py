@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 STAGED = shlex.join([sys.executable, "-m", "staged.cli"])
-COMMANDS = ["--version", "--help", "detect --help", "release status no-plan.toml"]
+COMMANDS = ["--version", "--help", "detect --help", "detect no-text.txt"]
 PRINTS = """
 import csv, json, sys
 import typer

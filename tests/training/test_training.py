@@ -342,6 +342,7 @@ class TestWhole:
         self, settings: ReadersSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(transfer, "FEWEST", 2)
+        monkeypatch.setattr(transfer, "PARTS", 2)  # a detector is trained for each
         plan = replace(
             settings, families={"one/*": "first", "two/*": "second"}, years={"*": 2019}, judged=24
         )
