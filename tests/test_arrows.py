@@ -50,6 +50,13 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "convert training",
         "reading",
     ),
+    "watermarks": (
+        "contract",
+        "contexts kinds",
+        "processor scan schemes theory",
+        "evidence strangers",
+        "candidates",
+    ),
     "samples": (
         "chat columns prompts stops",
         "methods",

@@ -39,8 +39,8 @@ from staged.records import HUMAN, MACHINE, Document
 from staged.stats.metrics import auroc
 from staged.training.roberta import RobertaSettings, train_roberta
 from staged.watermarks.evidence import Candidate
-from staged.watermarks.gumbel import Gumbel
-from staged.watermarks.kgw import KGW
+from staged.watermarks.kinds.gumbel import Gumbel
+from staged.watermarks.kinds.kgw import KGW
 from tests.conftest import NOUNS, prose
 from tests.detectors.kinds.tiny import tiny_readers
 

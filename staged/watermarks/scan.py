@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from staged.streams import derive
 from staged.watermarks.contract import Watermark
-from staged.watermarks.gumbel import DualGumbel
-from staged.watermarks.synthid import SynthID
+from staged.watermarks.kinds.gumbel import DualGumbel
+from staged.watermarks.kinds.synthid import SynthID
 
 SHORTEST = 25  # tokens of a window
 GROWTH, OVERLAP = 1.4, 8  # of lengths of windows; a window begins every eighth of its length

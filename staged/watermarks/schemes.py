@@ -10,10 +10,10 @@ from typing import Any
 from staged.errors import PlanError
 from staged.settings import from_table, nearest
 from staged.watermarks.contract import Watermark
-from staged.watermarks.gumbel import DualGumbel, Gumbel, check_key
-from staged.watermarks.kgw import KGW
-from staged.watermarks.sbw import SBW
-from staged.watermarks.synthid import LAYERS, SynthID
+from staged.watermarks.kinds.gumbel import DualGumbel, Gumbel, check_key
+from staged.watermarks.kinds.kgw import KGW
+from staged.watermarks.kinds.sbw import SBW
+from staged.watermarks.kinds.synthid import LAYERS, SynthID
 
 KINDS: dict[str, type[Gumbel] | type[DualGumbel] | type[KGW] | type[SBW] | type[SynthID]] = {
     "gumbel": Gumbel,

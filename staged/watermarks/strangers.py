@@ -21,7 +21,7 @@ from typing import Any
 
 from staged.errors import PlanError
 from staged.settings import from_table, nearest
-from staged.watermarks.sbw import WIDTHS
+from staged.watermarks.kinds.sbw import WIDTHS
 from staged.watermarks.schemes import make_watermark
 
 KNOWN = (

@@ -26,9 +26,9 @@ from torch import Tensor
 
 from staged.errors import PlanError
 from staged.watermarks.contract import Watermark
-from staged.watermarks.gumbel import DualGumbel
-from staged.watermarks.sbw import SBW
-from staged.watermarks.synthid import SynthID
+from staged.watermarks.kinds.gumbel import DualGumbel
+from staged.watermarks.kinds.sbw import SBW
+from staged.watermarks.kinds.synthid import SynthID
 
 Floats = npt.NDArray[np.float64]
 NODES = 120  # of the integral, whose integrand decays as e^−t

@@ -16,8 +16,8 @@ from staged.errors import PlanError, ProvenanceError, StagedError
 from staged.keys.ring import Use, open_key, record_use
 from staged.model.causal import load_shape
 from staged.watermarks.candidates import candidates_of
-from staged.watermarks.gumbel import Gumbel
-from staged.watermarks.kgw import KGW
+from staged.watermarks.kinds.gumbel import Gumbel
+from staged.watermarks.kinds.kgw import KGW
 from staged.watermarks.schemes import make_watermark
 from tests.keys.chains import chain
 

@@ -17,8 +17,8 @@ from staged.model.bpe import BPE
 from staged.watermarks import evidence
 from staged.watermarks.contract import MISSING, Watermark
 from staged.watermarks.evidence import MIN_TOKENS, Candidate, pairs, read_pairs
-from staged.watermarks.kgw import KGW
-from staged.watermarks.sbw import SBW
+from staged.watermarks.kinds.kgw import KGW
+from staged.watermarks.kinds.sbw import SBW
 from tests.conftest import prose
 from tests.watermarks.marked import marked
 from tests.watermarks.plain import Exponential, Listed

@@ -9,9 +9,9 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from staged.errors import PlanError
 from staged.model.bpe import BPE
 from staged.watermarks.contract import Watermark
-from staged.watermarks.gumbel import DualGumbel, Gumbel
+from staged.watermarks.kinds.gumbel import DualGumbel, Gumbel
+from staged.watermarks.kinds.sbw import SBW
 from staged.watermarks.processor import MarkingProcessor
-from staged.watermarks.sbw import SBW
 from tests.model.llamas import write_llama
 from tests.watermarks.writing import p_value
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from staged.errors import PlanError
 from staged.watermarks.contract import SCHEMES
-from staged.watermarks.gumbel import DualGumbel, Gumbel
-from staged.watermarks.kgw import KGW
-from staged.watermarks.sbw import SBW
+from staged.watermarks.kinds.gumbel import DualGumbel, Gumbel
+from staged.watermarks.kinds.kgw import KGW
+from staged.watermarks.kinds.sbw import SBW
+from staged.watermarks.kinds.synthid import SynthID
 from staged.watermarks.schemes import KINDS, keys_of, make_watermark, settings_of
-from staged.watermarks.synthid import SynthID
 
 OTHERS: dict[str, dict[str, Any]] = {
     "gumbel": {"width": 2},

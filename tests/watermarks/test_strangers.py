@@ -10,12 +10,12 @@ import pytest
 from transformers import GenerationConfig, SynthIDTextWatermarkingConfig, WatermarkingConfig
 
 from staged.errors import PlanError
-from staged.watermarks.gumbel import DualGumbel, Gumbel
-from staged.watermarks.kgw import KGW
-from staged.watermarks.sbw import SBW
+from staged.watermarks.kinds.gumbel import DualGumbel, Gumbel
+from staged.watermarks.kinds.kgw import KGW
+from staged.watermarks.kinds.sbw import SBW
+from staged.watermarks.kinds.synthid import SynthID
 from staged.watermarks.schemes import make_watermark
 from staged.watermarks.strangers import read_configuration, scheme_and_settings
-from staged.watermarks.synthid import SynthID
 
 GREEN = WatermarkingConfig(
     greenlist_ratio=0.5, bias=1.5, hashing_key=99, seeding_scheme="selfhash", context_width=3

@@ -13,10 +13,10 @@ from staged.errors import PlanError
 from staged.watermarks import evidence, theory
 from staged.watermarks.contract import Watermark
 from staged.watermarks.evidence import MIN_TOKENS
-from staged.watermarks.gumbel import DualGumbel, Gumbel
-from staged.watermarks.kgw import KGW
-from staged.watermarks.sbw import SBW
-from staged.watermarks.synthid import SynthID
+from staged.watermarks.kinds.gumbel import DualGumbel, Gumbel
+from staged.watermarks.kinds.kgw import KGW
+from staged.watermarks.kinds.sbw import SBW
+from staged.watermarks.kinds.synthid import SynthID
 from tests.watermarks.marked import marked
 from tests.watermarks.plain import Listed
 

@@ -20,8 +20,8 @@ from staged.samples.engine import Decoder, generate
 from staged.samples.methods import method
 from staged.samples.rows import Generated, Options
 from staged.watermarks.contract import Watermark
-from staged.watermarks.gumbel import DualGumbel, Gumbel
-from staged.watermarks.sbw import SBW
+from staged.watermarks.kinds.gumbel import DualGumbel, Gumbel
+from staged.watermarks.kinds.sbw import SBW
 from tests.model.llamas import write_llama
 from tests.watermarks.writing import Fixed, p_value, write
 

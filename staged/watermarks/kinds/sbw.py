@@ -26,9 +26,9 @@ from torch import Tensor
 from staged.errors import PlanError
 from staged.model.grouped_search import invert
 from staged.settings import nearest
-from staged.watermarks.gumbel import check_key
-from staged.watermarks.nulls import binomial_survival
-from staged.watermarks.philox import MASK, philox4x32, word_of
+from staged.watermarks.kinds.gumbel import check_key
+from staged.watermarks.kinds.nulls import binomial_survival
+from staged.watermarks.kinds.philox import MASK, philox4x32, word_of
 
 WIDTHS = {"selfhash": 3, "lefthash": 1}  # tokens before a token; theirs count a self-hash token too
 LOW_BITS = 2**31 - 1

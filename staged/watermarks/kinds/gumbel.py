@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from staged.errors import PlanError
-from staged.watermarks.nulls import gamma_survival, two_gammas_survival
-from staged.watermarks.philox import Word, context_state, key_words, token_words, uniform
+from staged.watermarks.kinds.nulls import gamma_survival, two_gammas_survival
+from staged.watermarks.kinds.philox import Word, context_state, key_words, token_words, uniform
 
 ALPHA = 0.1
 

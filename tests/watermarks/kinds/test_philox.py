@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from staged.watermarks.philox import (
+from staged.watermarks.kinds.philox import (
     context_state,
     key_words,
     philox4x32,

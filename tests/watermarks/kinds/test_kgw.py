@@ -21,7 +21,7 @@ from transformers import (
 from staged.errors import PlanError
 from staged.watermarks.contract import MISSING, Watermark
 from staged.watermarks.evidence import pairs
-from staged.watermarks.kgw import KGW, in_own_list
+from staged.watermarks.kinds.kgw import KGW, in_own_list
 
 VOCABULARY = 211
 KEY = 15485863

@@ -12,8 +12,8 @@ from scipy import stats
 from staged.errors import PlanError
 from staged.samples.methods import method
 from staged.watermarks.contract import MISSING, Watermark
-from staged.watermarks.gumbel import DualGumbel, Gumbel
-from staged.watermarks.philox import context_state, key_words, token_words, uniform
+from staged.watermarks.kinds.gumbel import DualGumbel, Gumbel
+from staged.watermarks.kinds.philox import context_state, key_words, token_words, uniform
 from tests.watermarks.writing import Fixed, p_value, write
 
 GOLDEN = (

@@ -24,7 +24,7 @@ from transformers import (
 from staged.errors import PlanError
 from staged.watermarks.contract import MISSING
 from staged.watermarks.evidence import pairs
-from staged.watermarks.synthid import SynthID
+from staged.watermarks.kinds.synthid import SynthID
 
 VOCABULARY = 500
 KEYS = tuple(int(key) for key in np.random.default_rng(1).integers(-(2**63), 2**63, 30))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from staged.watermarks.nulls import (
+from staged.watermarks.kinds.nulls import (
     binomial_survival,
     gamma_survival,
     two_gammas_survival,

@@ -10,7 +10,7 @@ from scipy import stats
 
 from staged.errors import PlanError
 from staged.samples.methods import method
-from staged.watermarks.sbw import SBW
+from staged.watermarks.kinds.sbw import SBW
 from tests.watermarks.writing import Fixed, p_value, write
 
 with warnings.catch_warnings():

@@ -29,7 +29,7 @@ from staged.errors import PlanError
 from staged.model.grouped_search import invert
 from staged.settings import check_each
 from staged.watermarks.contract import MISSING
-from staged.watermarks.nulls import binomial_survival
+from staged.watermarks.kinds.nulls import binomial_survival
 
 SEEDINGS = ("lefthash", "selfhash")
 TABLE_SIZE = 1_000_003  # of the permutation that self-hash hashes tokens with
