@@ -4,7 +4,7 @@ evidence and its card.
 The verbs are functions, one a command of the command line; what they take and give are the types
 beside them. `docs/python.md` walks through them.
 
-    a text in hand   detect, open_examiner, calibrate, stress, evaluate_raid
+    a text in hand   detect, open_examiner, calibrate, calibrate_watermark, stress, evaluate_raid
     models           sample, train, convert, evaluate_lm
     studies          study, bias, make_survey, tally_survey, write_report
     detectors        train_detector, transfer
@@ -24,7 +24,7 @@ from staged.errors import StagedError
 from staged.progress import NamedProgress, Progress
 from staged.records import HUMAN, MACHINE, Document
 from staged.verbs.detectors import train_detector, transfer
-from staged.verbs.error_rates import calibrate, evaluate_raid, stress
+from staged.verbs.error_rates import calibrate, calibrate_watermark, evaluate_raid, stress
 from staged.verbs.keys import list_keys, new_key, revoke_key, rotate_key
 from staged.verbs.models import convert, evaluate_lm, sample, train
 from staged.verbs.provenance import sign
@@ -74,6 +74,8 @@ __all__ = [
     "FinishedStudy",
     "Fitted",
     "Key",
+    "KeyRate",
+    "KeyRates",
     "Method",
     "NamedProgress",
     "Normalized",
@@ -115,6 +117,7 @@ __all__ = [
     "advance_release",
     "bias",
     "calibrate",
+    "calibrate_watermark",
     "card",
     "convert",
     "detect",

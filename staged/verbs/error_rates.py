@@ -19,12 +19,13 @@ if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's
     from staged.detectors.calibration.calibration import Calibration
     from staged.detectors.calibration.exact import ExactTest
     from staged.detectors.calibration.fit import Fitted
+    from staged.detectors.calibration.key_rates import KeyRates
     from staged.detectors.examiner import Examiner
     from staged.detectors.names import DetectorName
     from staged.raid.results import RaidResult, RaidScores
     from staged.raid.settings import RaidSettings
 
-__all__ = ["calibrate", "evaluate_raid", "stress"]
+__all__ = ["calibrate", "calibrate_watermark", "evaluate_raid", "stress"]
 
 
 def calibrate(
@@ -87,6 +88,50 @@ def calibrate(
         known_by=known_by(name),
         progress=progress,
     )
+
+
+def calibrate_watermark(
+    key: str,
+    human: str | Path,
+    *,
+    fpr: float = 0.01,
+    out: str | Path | None = None,
+    literal: bool = False,
+    progress: Progress = silent,
+) -> KeyRates:
+    """How often a key calls human texts marked: its own false-positive rate, for each scheme and
+    tokenizer that it has marked with.
+
+    Args:
+        key: its id.
+        human: a file or folder (docs/formats.md) of texts that nobody marked.
+        fpr: a rate to report on beside 0.01 and 0.001, in (0, 1).
+        out: a JSON file to write.
+        literal: as `calibrate` takes it.
+
+    Raises:
+        ProvenanceError: no such key, or it has marked nothing.
+        CorpusError: no text, or none with enough tokens.
+        PlanError, ArtifactError: fpr out of range; `out` is read here, or not writable.
+
+    Example:
+        >>> import staged
+        >>> rates = staged.calibrate_watermark("alpha", "essays")  # doctest: +SKIP
+        >>> [(rate.scheme, rate.level, rate.rate) for rate in rates.rates]  # doctest: +SKIP
+    """
+    from staged.detectors.calibration.calibration import check_fpr
+    from staged.detectors.calibration.key_rates import LEVELS, key_rates
+    from staged.files.places import refuse_to_replace
+    from staged.watermarks.candidates import candidates_of
+
+    check_fpr(fpr)
+    refuse_to_replace(path_of(out), str(human))
+    candidates = candidates_of([key])
+    levels = sorted({*LEVELS, fpr}, reverse=True)
+    rates = key_rates(key, candidates, _people(human, literal), levels=levels, progress=progress)
+    if out is not None:
+        rates.save(Path(out))
+    return rates
 
 
 def _edges_words(name: DetectorName) -> tuple[int, ...]:

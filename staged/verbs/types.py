@@ -9,6 +9,7 @@ from staged.detectors.calibration.calibration import Calibration, fit_calibratio
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.calibration.error_rates import Achieved
 from staged.detectors.calibration.fit import Fitted
+from staged.detectors.calibration.key_rates import KeyRate, KeyRates
 from staged.detectors.catalog import load_detector, open_detector
 from staged.detectors.contract import (
     Change,
@@ -73,6 +74,8 @@ __all__ = [
     "FinishedStudy",
     "Fitted",
     "Key",
+    "KeyRate",
+    "KeyRates",
     "Method",
     "Normalized",
     "Opinion",
