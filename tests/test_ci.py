@@ -15,6 +15,7 @@ PROGRAMS = {
     "chromium": "chromium",
     "soffice": "libreoffice-writer-nogui",
     "pdftotext": "poppler-utils",
+    "pg_ctlcluster": "postgresql",
     "git": "git",
 }
 
@@ -81,10 +82,10 @@ def test_without_root_it_is_said(machine: Machine) -> None:
     code, calls, said = machine.run()
     assert (code, calls) == (0, ["make test [ -rs ]"])
     assert (
-        "ci: not root: chromium libreoffice-writer-nogui poppler-utils git are not installed"
-        in said
+        "ci: not root: chromium libreoffice-writer-nogui poppler-utils postgresql git are not"
+        " installed" in said
     )
-    assert "ci: not here: chromium soffice pdftotext – the tests that need them are skipped" in said
+    assert "ci: not here: chromium soffice pdftotext pg_ctlcluster – the tests that need" in said
 
 
 def test_a_registry_that_cannot_be_reached_is_not_fatal(machine: Machine) -> None:
@@ -95,7 +96,7 @@ def test_a_registry_that_cannot_be_reached_is_not_fatal(machine: Machine) -> Non
     assert "Debian's lists of packages cannot be had" in said
     assert [f"ci: {package} cannot be installed" in said for package in PROGRAMS.values()] == [
         True
-    ] * 4
+    ] * 5
 
 
 def test_failing_tests_fail_it(machine: Machine) -> None:
