@@ -13,20 +13,14 @@ revoked key was in other hands: what carries it is found with a warning.
 from __future__ import annotations
 
 import datetime
-import os
-import re
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from staged.errors import ProvenanceError
 from staged.keys.certificates import facts_of
+from staged.keys.folders import ID, build, free_id, is_key, keys_folder, next_id, place_of
 from staged.keys.key import (
     ACTIVE,
-    CERTIFICATE,
-    KEY,
     PURPOSES,
     RETIRED,
     REVOKED,
@@ -37,14 +31,7 @@ from staged.keys.key import (
     write_key,
 )
 from staged.keys.material import Origin, files_of
-from staged.keys.secret_files import (
-    EVERYBODY,
-    OWNER_ONLY,
-    OWNERS_FOLDER,
-    flush_folder,
-    held,
-    write_new,
-)
+from staged.keys.secret_files import held
 from staged.settings import nearest
 from staged.storage.writing import disk_errors
 
@@ -67,18 +54,7 @@ __all__ = [
     "usable",
 ]
 
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 FIRST = "key-1"
-
-
-def keys_folder() -> Path:
-    """Where keys stand: $STAGED_KEYS, else $XDG_DATA_HOME/staged/keys, else
-    ~/.local/share/staged/keys.
-    """
-    if chosen := os.environ.get("STAGED_KEYS"):
-        return Path(chosen)
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "staged" / "keys"
 
 
 def all_keys() -> list[Key]:
@@ -94,7 +70,7 @@ def all_keys() -> list[Key]:
         return []
     except OSError as error:
         raise ProvenanceError(f"{folder}: cannot be read: {error.strerror}") from None
-    return [read_key(place) for place in places if ID.fullmatch(place.name) and _is_key(place)]
+    return [read_key(place) for place in places if ID.fullmatch(place.name) and is_key(place)]
 
 
 def open_key(key_id: str) -> Key:
@@ -104,8 +80,8 @@ def open_key(key_id: str) -> Key:
         ProvenanceError: no id, or no such key; the sentence names the nearest.
         ArtifactError: it is damaged.
     """
-    place = _place(key_id)
-    if not _is_key(place):
+    place = place_of(key_id)
+    if not is_key(place):
         known = [key.id for key in all_keys()]
         advice = nearest(key_id, known) if known else "make it with `staged keys new`"
         raise ProvenanceError(f"no key {key_id!r} in {place.parent}; {advice}")
@@ -129,10 +105,10 @@ def new_key(
     """
     if not purposes or set(purposes) - set(PURPOSES):
         raise ProvenanceError(f"a key is for {' or '.join(PURPOSES)}, or for both")
-    key_id = key_id or _free_id(FIRST)
-    place, now = _place(key_id), _now()
+    key_id = key_id or free_id(FIRST)
+    place, now = place_of(key_id), _now()
     key = Key(key_id, now, ACTIVE, now, "", "", tuple(purposes), (), place)
-    _build(key, files_of(key_id, purposes, origin or Origin()))
+    build(key, files_of(key_id, purposes, origin or Origin()))
     return key
 
 
@@ -153,7 +129,7 @@ def rotate(key_id: str, new_id: str = "", *, origin: Origin | None = None) -> tu
             f"key {old.id!r} was rotated already; its successor is {old.successor!r}"
         )
     given = _successors_origin(old, origin or Origin())
-    new = new_key(new_id or _free_id(_next_id(old.id)), purposes=old.purposes, origin=given)
+    new = new_key(new_id or free_id(next_id(old.id)), purposes=old.purposes, origin=given)
     state = old.state if old.state == REVOKED else RETIRED
     return _changed(old, state=state, successor=new.id), new
 
@@ -247,56 +223,8 @@ def _successors_origin(old: Key, given: Origin) -> Origin:
     return replace(given, name=given.name or ("" if own else facts.subject))
 
 
-def _place(key_id: str) -> Path:
-    if not ID.fullmatch(key_id):
-        raise ProvenanceError(
-            f"{key_id!r} is no key's id: 1 to 48 letters, digits, `.`, `_` and `-`, a letter or a"
-            " digit first; keys stand in the folder that STAGED_KEYS names"
-        )
-    return keys_folder() / key_id
-
-
-def _is_key(place: Path) -> bool:
-    return (place / KEY).is_file()
-
-
-def _free_id(wanted: str) -> str:
-    while os.path.lexists(_place(wanted)):
-        wanted = _next_id(wanted)
-    return wanted
-
-
-def _next_id(key_id: str) -> str:
-    """`alpha-2` after `alpha`, `alpha-3` after `alpha-2`."""
-    stem, _, number = key_id.rpartition("-")
-    return f"{stem}-{int(number) + 1}" if stem and number.isdecimal() else f"{key_id}-2"
-
-
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _build(key: Key, files: dict[str, bytes]) -> None:
-    """Write a key's files beside its place, and put them there at once."""
-    folder = key.place.parent
-    taken = f"key {key.id!r} is there already, in {folder}, and a key is never overwritten; give"
-    if os.path.lexists(key.place):
-        raise ProvenanceError(f"{taken} another id, or `staged keys rotate {key.id}`")
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True, mode=OWNERS_FOLDER)
-        work = Path(tempfile.mkdtemp(prefix=f".{key.id}.", dir=folder))  # its owner's alone
-        try:
-            for name, data in files.items():
-                write_new(work / name, data, mode=EVERYBODY if name == CERTIFICATE else OWNER_ONLY)
-            write_key(key, work)
-            flush_folder(work)
-            work.rename(key.place)
-        except BaseException:
-            shutil.rmtree(work, ignore_errors=True)
-            if os.path.lexists(key.place):  # made by another process meanwhile
-                raise ProvenanceError(f"{taken} another id") from None
-            raise
-        flush_folder(folder)
 
 
 def _changed(key: Key, *, state: str, successor: str = "", reason: str = "") -> Key:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from staged.errors import ArtifactError, PlanError, ProvenanceError
-from staged.keys import ring
+from staged.keys import folders, ring
 from staged.keys.certificates import facts_of
 from staged.keys.key import WatermarkSecret
 from staged.keys.ring import (
@@ -136,7 +136,7 @@ def test_a_key_that_could_not_be_made_whole_is_absent(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ring, "write_key", full)
+    monkeypatch.setattr(folders, "write_key", full)
     with pytest.raises(ArtifactError, match="No space left"):
         new_key("alpha")
     assert list(keys.iterdir()) == []
