@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from staged.errors import SamplingError
@@ -12,6 +11,7 @@ from staged.keys.ring import open_key
 from staged.model.causal import TextTokenizer
 from staged.pages.figures import counted
 from staged.provenance.manifest.facts import Facts
+from staged.provenance.model_facts import facts, told_name
 from staged.provenance.sign import signer_of
 from staged.samples.decoders import load_decoder
 from staged.samples.engine import Decoder
@@ -19,7 +19,7 @@ from staged.samples.methods import Method
 from staged.samples.writers.contract import Row, SampleSettings
 from staged.samples.writers.local import EngineWriter
 from staged.samples.writers.marks import opened_watermark
-from staged.web.completions.marks import Marks, weights_digest
+from staged.web.completions.marks import Marks
 from staged.web.completions.request import BATCH, Completion, checked, settings_of
 from staged.web.limits import Limits, RefusedError
 from staged.web.worker import Check
@@ -161,8 +161,8 @@ def open_generator(
         ProvenanceError, ArtifactError: the key.
     """
     network, tokenizer = load_decoder(model, precision=precision, rows=BATCH, device=device)
-    name = PurePath(model).name
-    marks = _marks(name, model, network.config.n_vocab, watermark, key, signpost) if key else None
+    name = told_name(model)
+    marks = _marks(model, network.config.n_vocab, watermark, key, signpost) if key else None
     if log is not None:
         marks = replace(marks or Marks("", None, None, Facts()), remember=_remember(log, name, key))
     return Generator(name, model, precision, device, network, tokenizer, marks)
@@ -174,20 +174,12 @@ def _remember(log: FingerprintLog, model: str, key: str) -> Callable[[list[str]]
     return lambda texts: log.add_all([Entry(text, model, key) for text in texts])
 
 
-def _marks(
-    name: str, model: str, vocabulary: int, watermark: str, key_id: str, signpost: str
-) -> Marks:
+def _marks(model: str, vocabulary: int, watermark: str, key_id: str, signpost: str) -> Marks:
     """What a key puts on every text; it remembers that it marks with it."""
     key = open_key(key_id)
     settings = SampleSettings(
         model, Method("marked"), 1, 1, watermark=watermark, key=key_id if watermark else ""
     )
-    facts = Facts(
-        model=name,
-        weights=weights_digest(model),
-        watermark=watermark or None,
-        key=key_id,
-        detector=signpost or None,
-    )
+    said = facts(model, watermark=watermark, key=key_id if watermark else "", detector=signpost)
     signer = signer_of(key) if "signing" in key.purposes else None
-    return Marks(key_id, opened_watermark(settings, vocabulary), signer, facts)
+    return Marks(key_id, opened_watermark(settings, vocabulary), signer, said)

@@ -9,27 +9,23 @@ answered without a mark.
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from staged.model.checkpoints import model_folder
-from staged.model.formats.layouts import weight_files
 from staged.provenance.manifest.facts import Facts, Signer
 from staged.provenance.manifest.plain_text import sign_beside
 from staged.provenance.manifest.sign import new_signing
 from staged.samples.methods import Method
 from staged.samples.writers.contract import Row, SampleSettings
-from staged.storage.digests import sha256_file
 from staged.watermarks.contract import Watermark
 from staged.web.limits import RefusedError
 
 MANIFEST = "application/c2pa"
 HEADER = "X-Staged-Watermark"
 # Below it a watermark has little to choose from: docs/decisions/067 has the measured power.
-LEAST_TEMPERATURE, LEAST_TOP_K, LEAST_TOP_P = 0.5, 10, 0.5
+LEAST_TEMPERATURE, LEAST_TOP_K, LEAST_TOP_P = 0.7, 20, 0.8
 
 
 @dataclass(frozen=True)
@@ -116,22 +112,8 @@ def sampling(settings: SampleSettings) -> dict[str, Any]:
         "temperature": method.temperature,
         "top_k": method.top_k,
         "top_p": method.top_p[0],
+        "semantics": method.semantics,
         "repetition_penalty": settings.repetition_penalty,
         "length": settings.length,
         "seed": str(settings.seed),  # 64 bits are more than a JSON number holds for everybody
     }
-
-
-def weights_digest(model: str) -> str:
-    """SHA-256 of a model's weights, 64 hexadecimal digits: of the file, or of the list of its files
-    as sha256sum writes it.
-
-    Raises:
-        CheckpointError: as `model_folder`.
-    """
-    files = weight_files(model_folder(model))
-    sums = [sha256_file(path) for path in files]
-    if len(files) == 1:
-        return sums[0]
-    lines = "".join(f"{one}  {path.name}\n" for one, path in zip(sums, files, strict=True))
-    return hashlib.sha256(lines.encode()).hexdigest()

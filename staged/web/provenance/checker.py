@@ -13,10 +13,9 @@ from staged.detectors.contract import Verdict
 from staged.errors import PlanError
 from staged.keys.ring import open_key
 from staged.provenance.examination import Examination
-from staged.provenance.manifest.encoding.text_wrapper import find_wrapper
-from staged.provenance.manifest.facts import ManifestFault, SignatureVerdict, Signer
-from staged.provenance.manifest.plain_text import stripped
+from staged.provenance.manifest.facts import SignatureVerdict, Signer
 from staged.provenance.manifest.trust import Trust
+from staged.provenance.opened import without_manifest
 from staged.provenance.reading import own_trust, signature_of, trust_by
 from staged.provenance.report import report_of, sign_report
 from staged.provenance.sign import signer_of
@@ -66,7 +65,7 @@ class Checker:
         """(the text without a manifest, what its signature says)."""
         data, beside = asked.data or asked.text.encode(), asked.manifest or None
         signature = signature_of(asked.name, data, beside, trust=self.trust)
-        return _without_manifest(asked.text), signature
+        return without_manifest(asked.text), signature
 
     def examine(
         self, name: str, text: str, signature: SignatureVerdict, content: Verdict
@@ -111,13 +110,6 @@ def open_checker(
     signer = signer_of(signing) if signing and "signing" in signing.purposes else None
     verifier = Verifier(candidates_of(), None, level)
     return Checker(verifier, Trust(anchors, trusts[0].revoked), signer, access == OPEN)
-
-
-def _without_manifest(text: str) -> str:
-    try:
-        return stripped(text, find_wrapper(text))
-    except ManifestFault:  # remains of one: the detector's own cleaning takes them away
-        return text
 
 
 def _reserved(examination: Examination) -> Examination:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +16,10 @@ from staged.keys.ring import Key, new_key, open_key
 from staged.provenance.fingerprints.opening import open_log
 from staged.provenance.manifest.plain_text import verify_beside
 from staged.provenance.manifest.trust import trust_from
-from staged.storage.digests import sha256_file
+from staged.provenance.model_facts import weights_digest
 from staged.watermarks import evidence
 from staged.watermarks.schemes import make_watermark
 from staged.web.completions.generator import Generator, open_generator
-from staged.web.completions.marks import weights_digest
 from tests.web.fake import FakeExaminer
 from tests.web.servers import serving
 
@@ -163,10 +160,10 @@ def test_methods_that_leave_nothing_to_choose_are_refused(
 
 @pytest.mark.slow
 def test_least_methods_leave_a_mark(client: openai.OpenAI, key: Key, generator: Generator) -> None:
-    for least in ({"temperature": 0.5}, {"extra_body": {"top_k": 10}}, {"top_p": 0.5}):
-        answer = client.completions.create(**asked(n=4, **least))
-        values = sorted(p_value(choice.text, key, generator) for choice in answer.choices)
-        assert values[2] < 0.01, least
+    least = {"temperature": 0.7, "top_p": 0.8, "extra_body": {"top_k": 20}}
+    answer = client.completions.create(**asked(n=8, **least))
+    values = sorted(p_value(choice.text, key, generator) for choice in answer.choices)
+    assert values[5] < 0.01
 
 
 def test_plain_gumbel_gives_one_text_a_prompt(key: Key, generator: Generator) -> None:
@@ -207,20 +204,3 @@ def test_without_marks_nothing_is_said(generator: Generator) -> None:
         raw = client.completions.with_raw_response.create(**asked(max_tokens=5, temperature=0))
         assert "x-staged-watermark" not in raw.headers
         assert "provenance" not in raw.parse().model_extra
-
-
-def test_weights_of_one_file_and_of_several(tiny: Path, tmp_path: Path) -> None:
-    [weights] = tiny.glob("*.safetensors")
-    assert weights_digest(str(tiny)) == sha256_file(weights)
-    for path in tiny.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    parts = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
-    (tmp_path / weights.name).unlink()
-    for name in parts:
-        (tmp_path / name).write_bytes(name.encode())
-    index = tmp_path / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": {str(i): name for i, name in enumerate(parts)}}))
-    lines = "".join(
-        f"{sha256_file(path)}  {path.name}\n" for path in (index, *map(tmp_path.joinpath, parts))
-    )
-    assert weights_digest(str(tmp_path)) == hashlib.sha256(lines.encode()).hexdigest()
