@@ -16,7 +16,8 @@ from staged.watermarks.schemes import make_watermark
 
 
 def candidates_of(keys: Sequence[str] = (), *, model: str = "") -> tuple[Candidate, ...]:
-    """The marks to look for: of retired and revoked keys, too.
+    """The marks to look for: of retired and revoked keys, too. Models of one vocabulary are read
+    once, as each candidate more makes a p-value larger.
 
     Args:
         keys: ids; by default all keys that mark.
@@ -31,11 +32,21 @@ def candidates_of(keys: Sequence[str] = (), *, model: str = "") -> tuple[Candida
     chosen = [open_key(name) for name in keys] or [
         key for key in all_keys() if "watermark" in key.purposes
     ]
-    return tuple(
-        candidate
-        for key in chosen
-        for use in _uses(key, model, is_named=bool(keys))
-        for candidate in _candidate(key, use, is_named=bool(keys))
+    distinct: list[Candidate] = []
+    for key in chosen:
+        for use in _uses(key, model, is_named=bool(keys)):
+            for candidate in _candidate(key, use, is_named=bool(keys)):
+                if not any(_same(candidate, other) for other in distinct):
+                    distinct.append(candidate)
+    return tuple(distinct)
+
+
+def _same(a: Candidate, b: Candidate) -> bool:
+    """Whether two candidates look for one key's mark in the same tokens."""
+    return (
+        (a.key, a.watermark) == (b.key, b.watermark)
+        and a.tokenizer.vocabulary() == b.tokenizer.vocabulary()
+        and a.tokenizer.before == b.tokenizer.before
     )
 
 

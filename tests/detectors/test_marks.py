@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import staged
 from staged.cli import app
 from staged.detectors.catalog import open_detector
 from staged.detectors.identity import detector_files, known_by
+from staged.detectors.kinds.marks import MarkDetector
 from staged.detectors.names import parse_name
 from staged.errors import CheckpointError, PlanError, ProvenanceError
 from staged.keys.ring import Key, new_key, open_key, record_use
@@ -154,3 +156,16 @@ def test_a_rate_that_is_none(alpha: Key) -> None:
         staged.detect(["A text."], detector="watermark@alpha", fpr=0.0)
     with pytest.raises(PlanError, match="knows no kinds"):
         staged.detect(["A text."], detector="watermark@alpha", kind="essay")
+
+
+def test_models_of_one_tokenizer_are_looked_for_once(
+    alpha: Key, tiny: Path, tmp_path: Path
+) -> None:
+    """Each candidate more would cost a part of every p-value."""
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny, copy)
+    record_use(alpha, replace(alpha.uses[0], model=str(copy)))
+    detector = open_detector("watermark@alpha")
+    assert isinstance(detector, MarkDetector)
+    assert [mark.watermark.scheme for mark in detector.candidates] == ["gumbel", "kgw"]
+    assert {mark.model for mark in detector.candidates} == {str(tiny)}
