@@ -169,7 +169,7 @@ def open_generator(
 
 
 def _remember(log: FingerprintLog, model: str, key: str) -> Callable[[list[str]], object]:
-    from staged.provenance.fingerprints.log import Entry  # needs the extra
+    from staged.provenance.fingerprints.contents import Entry
 
     return lambda texts: log.add_all([Entry(text, model, key) for text in texts])
 
