@@ -14,6 +14,7 @@ from staged.samples.writers.contract import SampleSettings
 from staged.samples.writers.local import open_local
 from tests.web.fake import HUMAN_TEXT
 
+LEVEL = 1e-6  # each run has a key of its own, to which no text should look marked by chance
 OPENINGS = ("The", "In the spring", "It was", "A letter")
 FACTS = Facts(model="mini-s", watermark="gumbel", key="alpha")
 

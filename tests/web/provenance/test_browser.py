@@ -13,7 +13,7 @@ from staged.provenance.manifest.trust import trust_from
 from staged.provenance.report import check_report
 from staged.web.provenance.checker import open_checker
 from tests.web.fake import HUMAN_TEXT, FakeExaminer
-from tests.web.provenance.made import Made, make
+from tests.web.provenance.made import LEVEL, Made, make
 from tests.web.servers import serving
 from tests.web.test_browser import DESKTOP, PHONE, SCREENSHOTS, browser, opened, pytestmark
 
@@ -32,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
 
 @pytest.fixture(scope="module")
 def address(made: Made) -> Iterator[str]:
-    with serving(FakeExaminer(), checker=open_checker(key="alpha")) as port:
+    with serving(FakeExaminer(), checker=open_checker(key="alpha", level=LEVEL)) as port:
         yield f"http://127.0.0.1:{port}/"
 
 

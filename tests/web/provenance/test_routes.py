@@ -21,7 +21,7 @@ from staged.provenance.report import check_report
 from staged.web.app import create_app
 from staged.web.provenance.checker import Checker, open_checker
 from tests.web.fake import HUMAN_TEXT, MACHINE_TEXT, FakeExaminer
-from tests.web.provenance.made import Made, make
+from tests.web.provenance.made import LEVEL, Made, make
 
 HTML = {"accept": "text/html"}
 
@@ -35,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
 
 @pytest.fixture(scope="module")
 def checker(made: Made) -> Checker:
-    return open_checker(key="alpha")
+    return open_checker(key="alpha", level=LEVEL)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_the_contract_of_vllms_detector(client: TestClient, made: Made) -> None:
 
 
 def test_strangers_get_a_verdict_without_numbers(made: Made) -> None:
-    checker = open_checker(key="alpha", access="verdict-only")
+    checker = open_checker(key="alpha", access="verdict-only", level=LEVEL)
     with TestClient(create_app(FakeExaminer(), checker=checker)) as client:
         found = client.post("/detect", json={"text": made.marked}).json()
         row = verified(client, made.marked)
