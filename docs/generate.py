@@ -29,6 +29,7 @@ from staged.studies.detection.plan import StudySettings
 from staged.studies.detection.report.matrix import PUBLISHED, PUBLISHED_SIZES, Matrix, by_size
 from staged.studies.detection.results import FINDINGS, Findings
 from staged.studies.finetune.plan import FinetuneSettings
+from staged.studies.provenance.plan import ProvenanceSettings
 from staged.training.evidence.plan import EnsembleSettings, EvidenceSettings
 from staged.training.readers.plan import ReadersSettings
 
@@ -49,6 +50,7 @@ EXIT_CODES = (
 PLANS = {  # heading → the settings that a plan of this kind becomes
     "A release study: `staged study`": StudySettings,
     "A fine-tuning study: `staged study`, with a table `[styles]`": FinetuneSettings,
+    "A study of watermarks: `staged study`, with `schemes`": ProvenanceSettings,
     "A training run: each table of `staged train`": TrainSettings,
     "A detector of several readers: `staged train-detector`": ReadersSettings,
     "A detector of 2026-11: `staged train-detector`": EvidenceSettings,

@@ -9,7 +9,7 @@ beside them. `docs/python.md` walks through them.
     studies          study, bias, make_survey, tally_survey, write_report
     detectors        train_detector, transfer
     keys             new_key, list_keys, rotate_key, revoke_key
-    provenance       sign
+    provenance       sign, verify_texts, check_report
     release          card, release_status, advance_release, verify, make_keys
 
 Importing this is instant: a model's library is loaded by the first verb that needs one.
@@ -44,7 +44,7 @@ from staged.verbs.studies import (
     tally_survey,
     write_report,
 )
-from staged.verbs.texts import detect, open_examiner
+from staged.verbs.texts import check_report, detect, open_examiner, verify_texts
 
 if TYPE_CHECKING:  # what a checker and an editor see at once; a program when it asks
     from staged.verbs.types import *  # noqa: F403
@@ -70,6 +70,7 @@ __all__ = [
     "Detector",
     "Document",
     "Evaluation",
+    "Examination",
     "Examiner",
     "FinishedStudy",
     "Fitted",
@@ -87,12 +88,14 @@ __all__ = [
     "RaidResult",
     "RaidScores",
     "RaidSettings",
+    "ReportVerdict",
     "Sample",
     "SampleSettings",
     "Scored",
     "Scorer",
     "Segment",
     "Share",
+    "SignatureVerdict",
     "SignedFile",
     "Stage",
     "StagedError",
@@ -112,6 +115,7 @@ __all__ = [
     "Transfer",
     "Use",
     "Verdict",
+    "WatermarkFinding",
     "WordWeight",
     "WrittenCard",
     "advance_release",
@@ -119,6 +123,7 @@ __all__ = [
     "calibrate",
     "calibrate_watermark",
     "card",
+    "check_report",
     "convert",
     "detect",
     "evaluate_lm",
@@ -150,6 +155,7 @@ __all__ = [
     "train_detector",
     "transfer",
     "verify",
+    "verify_texts",
     "write_report",
 ]
 

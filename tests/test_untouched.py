@@ -247,6 +247,13 @@ FILES: dict[str, tuple[str, Callable[[World, Path], list[object]]]] = {
     "card": (".md", lambda w, out: ["card", w.study, "--out", out]),
     "sign": (".txt", lambda w, out: ["sign", w.essay, "--key", signing_key(w), "--out", out]),
     "sign html": (".html", lambda w, out: ["sign", page(w), "--key", signing_key(w), "--out", out]),
+    "verify": (
+        ".json",
+        lambda w, out: [
+            *("verify", w.essay, "--no-content", "--report", out),
+            *("--report-key", signing_key(w)),
+        ],
+    ),
     "card html": (".html", lambda w, out: ["card", w.study, "--out", out]),
 }
 READ_ONLY = {

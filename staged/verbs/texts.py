@@ -130,6 +130,7 @@ def verify_texts(
 
     Example:
         >>> import staged
+        >>> from pathlib import Path
         >>> _ = Path("note.txt").write_text("The boat came in.")
         >>> [examination] = staged.verify_texts("note.txt", detector="")
         >>> examination.conclusion

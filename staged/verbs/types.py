@@ -36,6 +36,9 @@ from staged.model.training.record import TrainingRecord
 from staged.model.training.run import TrainStep
 from staged.pipeline.stage import Stage
 from staged.pipeline.study_folder import StudyProgress
+from staged.provenance.examination import Examination, WatermarkFinding
+from staged.provenance.manifest.facts import SignatureVerdict
+from staged.provenance.report import ReportVerdict
 from staged.provenance.signed_files import SignedFile
 from staged.raid.evaluate import raid_detector
 from staged.raid.results import RaidResult, RaidScores
@@ -70,6 +73,7 @@ __all__ = [
     "Decision",
     "Detector",
     "Evaluation",
+    "Examination",
     "Examiner",
     "FinishedStudy",
     "Fitted",
@@ -85,12 +89,14 @@ __all__ = [
     "RaidResult",
     "RaidScores",
     "RaidSettings",
+    "ReportVerdict",
     "Sample",
     "SampleSettings",
     "Scored",
     "Scorer",
     "Segment",
     "Share",
+    "SignatureVerdict",
     "SignedFile",
     "Stage",
     "Standing",
@@ -109,6 +115,7 @@ __all__ = [
     "Transfer",
     "Use",
     "Verdict",
+    "WatermarkFinding",
     "WordWeight",
     "fit_calibration",
     "load_calibration",

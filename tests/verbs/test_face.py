@@ -37,7 +37,7 @@ VERBS = {
 }
 # names in annotations that are not ours
 FOREIGN = {"Any", "Callable", "Literal", "Mapping", "None", "Path", "Sequence", "date", "datetime"}
-FOREIGN |= {"bool", "bytes", "dict", "float", "int", "list", "str", "tuple"}
+FOREIGN |= {"Iterator", "bool", "bytes", "dict", "float", "int", "list", "str", "tuple"}
 
 
 def test_everything_public_is_named_once() -> None:
@@ -83,11 +83,13 @@ MAIN = {
     "train",
     "train_detector",
     "verify",
+    "verify_texts",
 }
 
 
 def test_the_examples_of_the_verbs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STAGED_KEYS", str(tmp_path / "keys"))
     tried = 0
     for module in (detectors, error_rates, keys, models, provenance, release, studies, texts):
         results = doctest.testmod(module)
