@@ -101,3 +101,17 @@ def _groups(x_BV: Tensor) -> tuple[Tensor, Tensor]:
     """Whole groups (B, G, W) of neighbouring columns, and the columns left over."""
     whole = x_BV.size(1) // WIDTH
     return x_BV[:, : whole * WIDTH].unflatten(1, (whole, WIDTH)), x_BV[:, whole * WIDTH :]
+
+
+def columns(is_wanted_BV: Tensor) -> tuple[Tensor, Tensor]:
+    """(columns that are wanted (B, K), ascending; whether there are so many (B, K)), K the most of
+    a row.
+    """
+    rows_N, columns_N = is_wanted_BV.nonzero(as_tuple=True)
+    counts_B = rows_N.bincount(minlength=len(is_wanted_BV))
+    first_B = counts_B.cumsum(dim=0) - counts_B
+    places_N = torch.arange(len(rows_N), device=rows_N.device) - first_B[rows_N]
+    most = int(counts_B.max())
+    columns_BK = rows_N.new_zeros(len(counts_B), most)
+    columns_BK[rows_N, places_N] = columns_N
+    return columns_BK, torch.arange(most, device=rows_N.device) < counts_B[:, None]

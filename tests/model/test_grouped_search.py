@@ -86,6 +86,16 @@ def test_invert_equals_one_cumulated_sum(n_vocab: int, seed: int, u: float, empt
         )  # groups are summed in float32
 
 
+def test_columns_of_rows_with_none_and_with_many() -> None:
+    wanted = torch.rand(6, 40, generator=torch.Generator().manual_seed(1)) < 0.3
+    wanted[2], wanted[4] = False, True
+    columns, is_there = grouped_search.columns(wanted)
+    assert columns.shape == is_there.shape == (6, 40)
+    assert [row[there].tolist() for row, there in zip(columns, is_there, strict=True)] == [
+        row.nonzero()[:, 0].tolist() for row in wanted
+    ]
+
+
 @pytest.mark.parametrize("only", [0, LARGE, 50255, 50256])
 @pytest.mark.parametrize("u", [0.0, 0.5, 1 - 2**-53])
 def test_invert_with_all_mass_on_one_token(only: int, u: float) -> None:

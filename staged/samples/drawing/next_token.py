@@ -15,11 +15,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from staged.model import grouped_search
 from staged.samples.methods import Method
 
 RANKED = 2048  # tokens among which a nucleus is looked for before all are ranked
+# masses above which a nucleus is looked for, one after another, the last with all that have any
+LIKELY = (2.0**-13, 2.0**-17, 0.0)
+ROUNDING = 1e-4  # of a sum of masses, and much more
 FLOAT = torch.finfo(torch.float32)
 
 
@@ -70,29 +74,27 @@ def distribution(logits_BV: Tensor, chosen: Method, top_p_B: Tensor) -> Tensor:
         return torch.zeros_like(logits_BV).scatter_(
             1, grouped_search.argmax(logits_BV)[:, None], 1.0
         )
-    mass_BK, ids_BK = _kept(logits_BV, chosen, top_p_B)
+    mass_BK, ids_BK = _mass(logits_BV, chosen)
     if chosen.top_p[0] < 1:
-        mass_BK = mass_BK / mass_BK.sum(dim=1, keepdim=True)
+        nucleus_BN, order_BN = _nucleus(mass_BK, top_p_B, chosen.semantics == "released")
+        mass_BK = torch.zeros_like(mass_BK).scatter_(
+            1, order_BN, nucleus_BN / nucleus_BN.sum(dim=1, keepdim=True)
+        )
     return mass_BK if ids_BK is None else torch.zeros_like(logits_BV).scatter_(1, ids_BK, mass_BK)
 
 
 def kept(logits_BV: Tensor, chosen: Method, top_p_B: Tensor) -> tuple[Tensor, Tensor]:
     """What a method that is not greedy leaves: (mass (B, K), 0 of what it drops; token ids (B, K)).
-    Mass need not sum to 1.
+    Mass need not sum to 1; a column without may name a token that another column has.
     """
-    mass_BK, ids_BK = _kept(logits_BV, chosen, top_p_B)
+    mass_BK, ids_BK = _mass(logits_BV, chosen)
     if ids_BK is None:
         ids_BK = torch.arange(mass_BK.size(1), device=mass_BK.device).expand(mass_BK.shape)
-    return mass_BK, ids_BK
-
-
-def _kept(logits_BV: Tensor, chosen: Method, top_p_B: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The same, with None in place of the ids of all tokens."""
-    mass_BK, ids_BK = _mass(logits_BV, chosen)
     if chosen.top_p[0] == 1:
         return mass_BK, ids_BK
-    mass_BN, order_BN = _nucleus(mass_BK, top_p_B, chosen.semantics == "released")
-    return mass_BN, order_BN if ids_BK is None else ids_BK.gather(1, order_BN)
+    released = chosen.semantics == "released"
+    mass_BN, order_BN = _small_nucleus(mass_BK, top_p_B, released)
+    return mass_BN, ids_BK.gather(1, order_BN)
 
 
 def _mass(logits_BV: Tensor, chosen: Method) -> tuple[Tensor, Tensor | None]:
@@ -155,14 +157,48 @@ def _nucleus(mass_BV: Tensor, top_p_B: Tensor, released: bool) -> tuple[Tensor, 
     for count in (everything,) if mass_BV.is_cuda else (RANKED, everything):
         if count <= everything:
             ranked_BK, order_BK = mass_BV.topk(count, dim=1)
-            before_BK = ranked_BK.cumsum(dim=1) - ranked_BK
-            # ties stand where the first of them does
-            first_BK = before_BK.gather(1, torch.searchsorted(-ranked_BK, -ranked_BK))
-            outside_BK = _outside(first_BK, ranked_BK, top_p_B, released)
+            outside_BK = _outside_ranked(ranked_BK, top_p_B, released)
             # whatever ranks behind it is outside, too
             if count < everything and bool(outside_BK[:, -1].all()):
                 break
     return ranked_BK.masked_fill(outside_BK, 0.0), order_BK
+
+
+def _small_nucleus(mass_BV: Tensor, top_p_B: Tensor, released: bool) -> tuple[Tensor, Tensor]:
+    """As `_nucleus`, with no more columns than the largest nucleus has tokens."""
+    if mass_BV.is_cuda:  # to ask how many there are would be to wait for the answer
+        return _nucleus(mass_BV, top_p_B, released)
+    mass_BK, ids_BK = _likely(mass_BV, top_p_B, LIKELY)
+    ranked_BK, order_BK = mass_BK.sort(dim=1, descending=True, stable=True)
+    outside_BK = _outside_ranked(ranked_BK, top_p_B, released)
+    nucleus_BK = ranked_BK.masked_fill(outside_BK, 0.0)
+    largest = int((nucleus_BK > 0).sum(dim=1).max())
+    return nucleus_BK[:, :largest], ids_BK.gather(1, order_BK)[:, :largest]
+
+
+def _likely(mass_BV: Tensor, top_p_B: Tensor, least: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+    """(mass, ids) (B, K) of tokens that hold the nucleus, ids ascending, 0 where a row has fewer:
+    those above the first mass of `least` with which they do, which is cheaper than to look for the
+    likeliest ones.
+    """
+    ids_BK, is_there_BK = grouped_search.columns(mass_BV > least[0])
+    mass_BK = mass_BV.gather(1, ids_BK) * is_there_BK
+    is_open_B = mass_BK.sum(dim=1) < top_p_B + ROUNDING
+    if len(least) == 1 or not bool(is_open_B.any()):
+        return mass_BK, ids_BK
+    more_mass_CK, more_ids_CK = _likely(mass_BV[is_open_B], top_p_B[is_open_B], least[1:])
+    wider = (0, max(more_ids_CK.size(1) - ids_BK.size(1), 0))
+    mass_BK, ids_BK = pad(mass_BK, wider), pad(ids_BK, wider)
+    wider = (0, ids_BK.size(1) - more_ids_CK.size(1))
+    mass_BK[is_open_B], ids_BK[is_open_B] = pad(more_mass_CK, wider), pad(more_ids_CK, wider)
+    return mass_BK, ids_BK
+
+
+def _outside_ranked(ranked_BK: Tensor, top_p_B: Tensor, released: bool) -> Tensor:
+    """Whether tokens are outside the nucleus, likeliest first; ties stand where the first does."""
+    before_BK = ranked_BK.cumsum(dim=1) - ranked_BK
+    first_BK = before_BK.gather(1, torch.searchsorted(-ranked_BK, -ranked_BK))
+    return _outside(first_BK, ranked_BK, top_p_B, released)
 
 
 def _outside(likelier_BV: Tensor, mass_BV: Tensor, top_p_B: Tensor, released: bool) -> Tensor:

@@ -19,10 +19,22 @@ import torch
 from torch import Tensor
 
 from staged.errors import PlanError
+from staged.model.grouped_search import columns
 from staged.watermarks.kinds.nulls import gamma_survival, two_gammas_survival
-from staged.watermarks.kinds.philox import Word, context_state, key_words, token_words, uniform
+from staged.watermarks.kinds.philox import (
+    Word,
+    Words,
+    context_state,
+    first_words,
+    key_words,
+    token_words,
+    uniform,
+)
 
 ALPHA = 0.1
+MOST_NOISE = 16.64  # a little above its bound
+MANY, LIKELIEST = 2048, 64  # columns
+AT_ONCE = 2  # rows of many columns
 
 
 @dataclass(frozen=True)
@@ -118,8 +130,43 @@ def _largest(
     mass_BK: Tensor, ids_BK: Tensor, contexts_BW: Tensor, key: tuple[Word, Word]
 ) -> Tensor:
     """(B,) the column with the largest ln(mass) + noise."""
-    words_BK = token_words(context_state(contexts_BW, key), key, ids_BK)
-    return (mass_BK.log() + _noise(words_BK)).argmax(dim=1)
+    count, state = mass_BK.size(1), context_state(contexts_BW, key)
+    if count <= MANY or mass_BK.is_cuda:
+        return (mass_BK.log() + _noise(token_words(state, key, ids_BK))).argmax(dim=1)
+    is_whole = ids_BK.stride(0) == 0 and torch.equal(ids_BK[0], torch.arange(count))
+    at_B = []
+    for first in range(0, len(mass_BK), AT_ONCE):  # so that what is in work stays in a cache
+        rows = slice(first, first + AT_ONCE)
+        s0, s1, s2, s3 = (word[rows] for word in state)
+        low, high = (word[rows] if isinstance(word, Tensor) else word for word in key)
+        some = (mass_BK[rows], ids_BK[rows], (s0, s1, s2, s3), (low, high))
+        at_B.append(_largest_of_many(*some, is_whole=is_whole))
+    return torch.cat(at_B)
+
+
+def _largest_of_many(
+    mass_BK: Tensor, ids_BK: Tensor, state: Words, key: tuple[Word, Word], *, is_whole: bool
+) -> Tensor:
+    """The same, where noise is computed of columns alone that can win against the best of the
+    likeliest ones, as it is bounded.
+
+    Args:
+        is_whole: whether the columns are all tokens from 0 on; where many can win, the noise of all
+            is cheaper.
+    """
+
+    def scores(columns_BN: Tensor) -> Tensor:
+        words_BN = token_words(state, key, ids_BK.gather(1, columns_BN))
+        return mass_BK.gather(1, columns_BN).log() + _noise(words_BN)
+
+    best_B1 = scores(mass_BK.topk(LIKELIEST, dim=1).indices).amax(dim=1, keepdim=True)
+    can_win_BK = mass_BK > (best_B1 - MOST_NOISE).exp()
+    if is_whole and int(can_win_BK.sum(dim=1).max()) > mass_BK.size(1) // 4:
+        words_BK = first_words(state, key, mass_BK.size(1))
+        return (mass_BK.log() + _noise(words_BK)).argmax(dim=1)
+    columns_BN, is_there_BN = columns(can_win_BK)
+    at_B1 = scores(columns_BN).masked_fill(~is_there_BN, -torch.inf).argmax(dim=1, keepdim=True)
+    return columns_BN.gather(1, at_B1)[:, 0]
 
 
 def _noise(words: Tensor) -> Tensor:

@@ -66,6 +66,17 @@ def token_words(state: Words, key: tuple[Word, Word], tokens_NK: Tensor) -> Tens
     return word_of(philox4x32((tokens_NK >> 2, s0, s1, s2), (k0 ^ s3, k1 ^ OF_TOKENS)), tokens_NK)
 
 
+def first_words(state: Words, key: tuple[Word, Word], count: int) -> Tensor:
+    """(N, count) words of the tokens 0 … count − 1: `token_words` at a quarter of its price, as
+    four neighbours share a counter.
+    """
+    s0, s1, s2, s3 = (word[:, None] for word in state)
+    k0, k1 = (word[:, None] if isinstance(word, Tensor) else word for word in key)
+    fours = torch.arange(-(-count // 4), device=s0.device)
+    words = philox4x32((fours, s0, s1, s2), (k0 ^ s3, k1 ^ OF_TOKENS))
+    return torch.stack(words, dim=2).flatten(1)[:, :count]
+
+
 def word_of(words: Words, tokens: Tensor) -> Tensor:
     """Of the four words that neighbouring tokens share, each token's own."""
     at = tokens & 3

@@ -32,6 +32,7 @@ from staged.watermarks.kinds.philox import MASK, philox4x32, word_of
 
 WIDTHS = {"selfhash": 3, "lefthash": 1}  # tokens before a token; theirs count a self-hash token too
 LOW_BITS = 2**31 - 1
+MANY = 2048  # columns, from which on not all are asked for their colour
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,31 @@ class SBW:
         return int(self.gamma * LOW_BITS)
 
     def choose(self, mass_BK: Tensor, ids_BK: Tensor, contexts_BW: Tensor, u_B: Tensor) -> Tensor:
+        if mass_BK.size(1) > MANY and not mass_BK.is_cuda:
+            return self._choose_of_many(mass_BK, ids_BK, contexts_BW, u_B)
         is_green_BK = self._are_green(contexts_BW, ids_BK)
         # red ones are made smaller, so that no delta overflows
         factor_BK = torch.where(is_green_BK, 1.0, math.exp(-self.delta))
         return invert(mass_BK.double() * factor_BK, u_B)
+
+    def _choose_of_many(
+        self, mass_BK: Tensor, ids_BK: Tensor, contexts_BW: Tensor, u_B: Tensor
+    ) -> Tensor:
+        """The same distribution by rejection, which asks of few tokens whether they are green:
+        drawn as without a mark, a red one is drawn again unless chance, e^−δ, keeps it.
+        """
+        at_B = torch.empty(len(u_B), dtype=torch.int64)
+        rows, trial = torch.arange(len(u_B)), 0
+        while len(rows):
+            first_N, second_N = _more_chance(u_B[rows], trial)
+            whole = len(rows) == len(u_B)
+            at_N = invert(mass_BK if whole else mass_BK[rows], first_N if trial else u_B[rows])
+            at_B[rows] = at_N
+            tokens_N1 = ids_BK[rows, at_N][:, None]
+            is_green_N = self._are_green(contexts_BW[rows], tokens_N1)[:, 0]
+            rows = rows[~is_green_N & (second_N >= math.exp(-self.delta))]
+            trial += 1
+        return at_B
 
     def values(self, contexts_NW: Tensor, tokens_N: Tensor) -> Tensor:
         """1 for a green token, 0 for another."""
@@ -109,6 +131,13 @@ class SBW:
             product_NK = _signed(self.key) * before_N[:, None] * of_tokens_NK
             seeds_NK = torch.minimum(seeds_NK, product_NK)
         return seeds_NK
+
+
+def _more_chance(u_N: Tensor, trial: int) -> tuple[Tensor, Tensor]:
+    """Two numbers in [0, 1) for a trial, made of one."""
+    bits_N = (u_N * 2**53).long()
+    words = philox4x32((bits_N & MASK, bits_N >> 32, trial, 0), (0, 0))
+    return ((words[0] << 21) + (words[1] >> 11)).double() / 2**53, words[2].double() / 2**32
 
 
 def _signed(key: int) -> int:

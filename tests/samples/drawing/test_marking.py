@@ -15,7 +15,7 @@ from staged.model.checkpoints import load_model
 from staged.model.gpt2.model import GPT2
 from staged.model.transformers_lm import load_outside
 from staged.samples.drawing.marking import Marker
-from staged.samples.drawing.next_token import draw, kept
+from staged.samples.drawing.next_token import distribution, draw, kept
 from staged.samples.engine import Decoder, generate
 from staged.samples.methods import method
 from staged.samples.rows import Generated, Options
@@ -174,12 +174,32 @@ def test_what_is_kept_is_what_can_be_drawn() -> None:
     for name in METHODS:
         mass, ids = kept(logits, method(name), top_p)
         assert mass.shape == ids.shape
-        possible = torch.zeros(5, 70).scatter_(1, ids, mass) > 0
+        possible = torch.zeros(5, 70).scatter_add_(1, ids, mass) > 0
         drawn = torch.zeros(5, 70)
         for u in torch.linspace(0, 1 - 1e-9, 500, dtype=torch.float64):
             drawn[range(5), draw(logits, u.expand(5), method(name), top_p)] = 1
         assert not bool((drawn > 0)[~possible].any())
         assert int(drawn.sum()) > 0.8 * int(possible.sum())
+
+
+@pytest.mark.parametrize(
+    "name", ["top-p-0.5", "top-p-0.97", "nucleus+released", "top-k-9+top-p-0.8"]
+)
+@pytest.mark.parametrize("spread", [0.3, 2.0, 5.0])
+def test_a_nucleus_is_the_one_that_is_drawn_from(name: str, spread: float) -> None:
+    """Flat rows and steep ones side by side, ties, and p's that differ."""
+    generator = torch.Generator().manual_seed(9)
+    logits = spread * torch.randn(12, 9000, generator=generator).mul(4).round() / 4
+    logits[::2] *= 3
+    top_p = torch.linspace(*((0.8, 1.0) if name.startswith("nucleus") else (0.9, 0.9)), 12)
+    mass, ids = kept(logits, method(name), top_p)
+    possible = torch.zeros_like(logits).scatter_add_(1, ids, mass)
+    torch.testing.assert_close(
+        possible / possible.sum(dim=1, keepdim=True), distribution(logits, method(name), top_p)
+    )
+    assert torch.equal(possible > 0, distribution(logits, method(name), top_p) > 0)
+    alone = kept(logits[3:4], method(name), top_p[3:4])
+    assert torch.equal(ids[3:4, : alone[1].size(1)], alone[1])
 
 
 def test_the_marker_grows() -> None:

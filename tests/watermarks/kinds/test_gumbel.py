@@ -11,6 +11,7 @@ from scipy import stats
 
 from staged.errors import PlanError
 from staged.samples.methods import method
+from staged.watermarks import gumbel
 from staged.watermarks.contract import MISSING, Watermark
 from staged.watermarks.kinds.gumbel import DualGumbel, Gumbel
 from staged.watermarks.kinds.philox import context_state, key_words, token_words, uniform
@@ -78,6 +79,22 @@ def test_the_choice_is_the_largest_logit_with_noise() -> None:
     noise = -(-uniform(token_words(context_state(contexts, key), key, ids)).double().log()).log()
     chosen = Gumbel(42).choose(logits.softmax(dim=1), ids, contexts, u)
     assert torch.equal(chosen, (logits.double() + noise).argmax(dim=1))
+
+
+@pytest.mark.parametrize("spread", [1.0, 4.0, 12.0])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_of_many_columns_the_same_one_wins(
+    monkeypatch: pytest.MonkeyPatch, spread: float, is_whole: bool
+) -> None:
+    """However many tokens can win: all that are likely enough get noise."""
+    logits, ids, contexts, u = rows(30, 3000)
+    ids = torch.arange(3000).expand(30, 3000) if is_whole else ids
+    mass = (spread * logits).softmax(dim=1)
+    for mark in (Gumbel(42), DualGumbel(42)):
+        quick = mark.choose(mass, ids, contexts, u)
+        with monkeypatch.context() as patch:
+            patch.setattr(gumbel, "MANY", 5000)
+            assert torch.equal(quick, mark.choose(mass, ids, contexts, u))
 
 
 def test_one_of_the_pair_chooses() -> None:

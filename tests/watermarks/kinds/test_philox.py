@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 
 from staged.watermarks.kinds.philox import (
     context_state,
+    first_words,
     key_words,
     philox4x32,
     token_words,
@@ -85,6 +86,14 @@ def test_a_key_a_row() -> None:
     assert drawn.tolist() == [
         [plain_word(key, [9, -1, 3], token) for token in (0, 1, 50256)] for key in keys
     ]
+
+
+@pytest.mark.parametrize("count", [1, 4, 50, 51])
+def test_neighbours_at_once(count: int) -> None:
+    contexts, key = torch.tensor([[3, 1, 4, 1], [5, 9, 2, 6]]), key_words(2**60 + 5)
+    state = context_state(contexts, key)
+    tokens = torch.arange(count).expand(2, count)
+    assert torch.equal(first_words(state, key, count), token_words(state, key, tokens))
 
 
 def test_fractions_are_never_0_or_1() -> None:

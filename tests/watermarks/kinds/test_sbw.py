@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import pytest
@@ -10,6 +11,7 @@ from scipy import stats
 
 from staged.errors import PlanError
 from staged.samples.methods import method
+from staged.watermarks.kinds import sbw
 from staged.watermarks.kinds.sbw import SBW
 from tests.watermarks.writing import Fixed, p_value, write
 
@@ -117,6 +119,29 @@ def test_a_choice_by_hand() -> None:
             torch.tensor([u], dtype=torch.float64),
         )
         assert chosen.tolist() == [column]
+
+
+@pytest.mark.parametrize("seeding", SEEDINGS)
+def test_of_many_columns_the_distribution_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, seeding: str
+) -> None:
+    draws, mark = 4000, SBW(5, seeding=seeding)
+    mass = torch.tensor([0.3, 0.25, 0.0, 0.2, 0.15, 0.1]).expand(draws, 6)
+    ids = torch.tensor([1, 50256, 9, 14, 33, 6]).expand(draws, 6)
+    contexts = torch.tensor([[17, 4, 11]])[:, : mark.width].expand(draws, mark.width)
+    green = mark.values(contexts[:6], ids[0]) > 0
+    assert 0 < int(green.sum()) < 6
+    weights = mass[0].double() * torch.where(green, math.exp(mark.delta), 1.0)
+    u = torch.rand(draws, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    monkeypatch.setattr(sbw, "MANY", 5)
+    counts = mark.choose(mass, ids, contexts, u).bincount(minlength=6)
+    assert counts[2] == 0
+    kept = weights > 0
+    expected = draws * weights[kept] / weights.sum()
+    assert stats.chisquare(counts[kept].numpy(), expected.numpy()).pvalue > 1e-3
+    assert torch.equal(
+        mark.choose(mass[:9], ids[:9], contexts[:9], u[:9]), mark.choose(mass, ids, contexts, u)[:9]
+    )
 
 
 @pytest.mark.parametrize("gamma", [0.5, 0.25, 0.1])
