@@ -11,8 +11,8 @@ from scipy import stats
 
 from staged.errors import PlanError
 from staged.samples.methods import method
-from staged.watermarks import gumbel
 from staged.watermarks.contract import MISSING, Watermark
+from staged.watermarks.kinds import gumbel
 from staged.watermarks.kinds.gumbel import DualGumbel, Gumbel
 from staged.watermarks.kinds.philox import context_state, key_words, token_words, uniform
 from tests.watermarks.writing import Fixed, p_value, write
