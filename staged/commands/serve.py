@@ -90,6 +90,12 @@ TrustOption = Annotated[
         )
     ),
 ]
+RevokedOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of certificates that count no more: a SHA-256 fingerprint a line, and why."
+    ),
+]
 
 
 def serve(
@@ -107,6 +113,7 @@ def serve(
     keep_days: KeepDaysOption = None,
     watermark_detector: AccessOption = "open",
     trust: TrustOption = None,
+    revoked: RevokedOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
     root_path: RootPathOption = "",
@@ -133,7 +140,9 @@ def serve(
         marks = {"watermark": watermark, "key": key, "signpost": signpost}
         generator = _generator(generate, precision, device, marks, log) if generate else None
         # after the model, whose key has by then noted what it marks with
-        checker = open_checker(key=key, trust=trust or (), level=fpr, access=watermark_detector)
+        checker = open_checker(
+            key=key, trust=trust or (), revoked=revoked, level=fpr, access=watermark_detector
+        )
         if checker.signer:
             say(f"reports are signed by key {key}")
         app = create_app(examiner, checker=checker, generator=generator)

@@ -13,7 +13,13 @@ from staged.errors import CorpusError, ProvenanceError
 from staged.keys.ring import REVOKED, all_keys
 from staged.provenance.containers.kinds import SIDECAR, Held, beside, inside, kind_of
 from staged.provenance.manifest.facts import ManifestFault, SignatureVerdict, Stamp
-from staged.provenance.manifest.trust import Trust, fingerprint, read_revocations, trust_from
+from staged.provenance.manifest.trust import (
+    Trust,
+    fingerprint,
+    joined,
+    read_revocations,
+    trust_from,
+)
 from staged.provenance.manifest.verdicts import absent_verdict, fault_verdict
 from staged.provenance.manifest.verify import verify_store
 from staged.provenance.time_stamps import read_stamp
@@ -29,6 +35,7 @@ __all__ = [
     "signature_of",
     "signature_of_file",
     "trust_by",
+    "trust_of_all",
 ]
 
 NOBODY = Trust()
@@ -124,6 +131,16 @@ def trust_by(anchors: Path | None = None, revoked: Path | None = None) -> Trust:
     pem = read_file(anchors) if anchors else b""
     lines = read_file(revoked).decode(errors="replace") if revoked else ""
     return _named(anchors or revoked, lambda: trust_from(pem, read_revocations(lines)))
+
+
+def trust_of_all(anchors: Sequence[str | Path] = (), revoked: str | Path | None = None) -> Trust:
+    """Trust in the certificates of files, and in those of the user's own keys.
+
+    Raises:
+        CorpusError, ProvenanceError, ArtifactError: as `trust_by` and `own_trust`.
+    """
+    revocations = trust_by(None, Path(revoked) if revoked else None)
+    return joined([own_trust(), revocations, *(trust_by(Path(file)) for file in anchors)])
 
 
 def own_trust() -> Trust:

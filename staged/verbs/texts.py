@@ -13,7 +13,6 @@ if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's
     from staged.detectors.contract import Verdict
     from staged.detectors.examiner import Examiner
     from staged.provenance.examination import Examination
-    from staged.provenance.manifest.trust import Trust
     from staged.provenance.report import ReportVerdict
 
 __all__ = ["check_report", "detect", "open_examiner", "verify_texts"]
@@ -138,6 +137,7 @@ def verify_texts(
     """
     from staged.errors import PlanError
     from staged.provenance.opened import opened_places
+    from staged.provenance.reading import trust_of_all
     from staged.provenance.verify import open_verifier
 
     given = [places] if isinstance(places, str | Path) else list(places)
@@ -149,7 +149,7 @@ def verify_texts(
     verifier = open_verifier(
         keys=keys,
         model=model,
-        trust=_trust(trust, revoked),
+        trust=trust_of_all(trust, revoked),
         detector=detector,
         level=level,
         device=device,
@@ -173,16 +173,7 @@ def check_report(
     import datetime
 
     from staged.provenance import report
-    from staged.provenance.reading import read_file
+    from staged.provenance.reading import read_file, trust_of_all
 
     now = datetime.datetime.now(datetime.UTC)
-    return report.check_report(read_file(Path(file)), _trust(trust, revoked), now)
-
-
-def _trust(trust: Sequence[str | Path], revoked: str | Path | None) -> Trust:
-    """Trust in the certificates of files, and in those of the user's own keys."""
-    from staged.provenance.manifest.trust import joined
-    from staged.provenance.reading import own_trust, trust_by
-
-    revocations = trust_by(None, Path(revoked) if revoked else None)
-    return joined([own_trust(), revocations, *(trust_by(Path(file)) for file in trust)])
+    return report.check_report(read_file(Path(file)), trust_of_all(trust, revoked), now)

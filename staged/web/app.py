@@ -135,13 +135,15 @@ def _add_provenance(
     limits: Limits,
     opener: Opener,
 ) -> None:
-    from staged.web.provenance.checker import Asked
+    from staged.provenance.opened import Opened
+    from staged.web.provenance.checker import opened_text
     from staged.web.provenance.routes import routes
 
-    async def opened(request: Request) -> Asked:
+    async def opened(request: Request) -> Opened:
         form = await read_form(request)
         text, _ = await _text_of(form, request, opener, limits)
-        return Asked(text, form.name, form.data, form.manifest)
+        _check_text(text, limits)
+        return opened_text(text, name=form.name, data=form.data, manifest=form.manifest)
 
     app.include_router(routes(examiner, checker, worker, limits, opened))
 
@@ -157,13 +159,14 @@ def _seen(
     """What the page shows of a text: where it comes from, and the detector's whole verdict."""
     if checker is None:
         return {"found": pages.found(examine_text(examiner, text, still_wanted), limits)}
-    from staged.web.provenance.checker import TEXT, Asked
+    from staged.web.provenance.checker import opened_text
     from staged.web.provenance.shown import origin
 
-    plain, signature = checker.opened(Asked(text, form.name, form.data, form.manifest))
+    opened = opened_text(text, name=form.name, data=form.data, manifest=form.manifest)
+    signature = checker.signature(opened)
     still_wanted()
-    seen = examine_text(examiner, plain, still_wanted)
-    examination = checker.examine(form.name or TEXT, plain, signature, seen.verdict)
+    seen = examine_text(examiner, opened.text, still_wanted)
+    examination = checker.examine(opened, signature, seen.verdict)
     shown = origin(examination, checker.report(examination))
     return {"found": pages.found(seen, limits), "origin": shown}
 

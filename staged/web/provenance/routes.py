@@ -13,11 +13,12 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from staged.provenance.examination import Examination
+from staged.provenance.opened import Opened
 from staged.provenance.verify import Verifier
 from staged.web.api import JSON, as_json, check_length, left, only_json
 from staged.web.examination import Examining
 from staged.web.limits import Limits, RefusedError
-from staged.web.provenance.checker import TEXT, Asked, Checker
+from staged.web.provenance.checker import Checker, opened_text
 from staged.web.provenance.schema import MarkFound, SignedReport, TextToTest, TextToVerify, Verified
 from staged.web.schema import PROBLEMS
 from staged.web.upload import FORM
@@ -48,7 +49,7 @@ NO_REPORT = "This server has no key to sign reports with; start it with --key."
 NO_KEYS = "This server knows no key that has marked anything; see staged keys list."
 
 
-Opens = Callable[[Request], Awaitable[Asked]]  # what a form holds
+Opens = Callable[[Request], Awaitable[Opened]]  # what a form holds
 
 
 def routes(
@@ -62,15 +63,14 @@ def routes(
     router = APIRouter()
 
     async def examined(request: Request) -> Examination:
-        name, asked = await _asked(request, opened)
-        check_length([("The text", asked.text)], limits)
+        asked = await _asked(request, opened, limits)
 
         def work(still_wanted: Check) -> Examination:
-            text, signature = checker.opened(asked)
+            signature = checker.signature(asked)
             still_wanted()
-            (verdict,) = examiner.examine([(name, text)])
+            (verdict,) = examiner.examine([(asked.id, asked.text)])
             still_wanted()
-            return checker.examine(name, text, signature, verdict)
+            return checker.examine(asked, signature, verdict)
 
         return await worker.run(work, lambda: left(request))
 
@@ -130,17 +130,17 @@ def mark_found(verifier: Verifier, text: str, *, open_to: bool) -> dict[str, Any
     }
 
 
-async def _asked(request: Request, opened: Opens) -> tuple[str, Asked]:
-    """(what to call it, a text) in JSON, or in a form as the page sends it."""
+async def _asked(request: Request, opened: Opens, limits: Limits) -> Opened:
+    """A text in JSON, or in a form as the page sends it."""
     if request.headers.get("content-type", "").lower().startswith(FORM):
-        asked = await opened(request)
-        return asked.name or TEXT, asked
+        return await opened(request)
     only_json(request)
     try:
         body = TextToVerify.model_validate_json(await request.body())
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from None
-    return body.id, Asked(body.text, manifest=_decoded(body.manifest))
+    check_length([("The text", body.text)], limits)
+    return opened_text(body.text, given=body.id, manifest=_decoded(body.manifest))
 
 
 def _decoded(manifest: str) -> bytes:

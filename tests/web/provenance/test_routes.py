@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
+from staged.cli import app
 from staged.errors import CorpusError, PlanError, ProvenanceError
 from staged.provenance.manifest.trust import trust_from
 from staged.provenance.report import check_report
@@ -97,6 +99,31 @@ def test_a_file_as_the_page_sends_it(client: TestClient, made: Made) -> None:
     assert (answer.json()["id"], answer.json()["signature"]) == ("note.txt", "valid")
     signed = ("note.txt", made.signed.encode())
     assert client.post("/api/verify", files={"file": signed}).json()["signature"] == "valid"
+
+
+@pytest.mark.parametrize("name", ["signed.txt", "marked.txt", "lines.txt"])
+def test_the_same_as_staged_verify(
+    client: TestClient, made: Made, tmp_path: Any, name: str
+) -> None:
+    """All but what only the page's own detector says."""
+    texts = {"signed.txt": made.signed, "marked.txt": made.marked}
+    data = texts.get(name, "A line.\r\nAnother.\r\n").encode()
+    (tmp_path / name).write_bytes(data)
+    command = ["verify", str(tmp_path / name), "--json", "--no-content", "--level", str(LEVEL)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    row = client.post("/api/verify", files={"file": (name, data)}).json()
+    assert list(row) == list(printed)
+    for kind in ("sha256", "conclusion", "sentence", "signature", "manifest", "watermark"):
+        assert row[kind] == printed[kind]
+
+
+def test_staged_verify_checks_a_report(client: TestClient, made: Made, tmp_path: Any) -> None:
+    answer = client.post("/api/report", json={"text": made.marked})
+    (tmp_path / "report.json").write_bytes(answer.content)
+    result = CliRunner().invoke(app, ["verify", str(tmp_path / "report.json")])
+    assert result.output.startswith("valid")
 
 
 def test_lines_of_a_pasted_text_end_as_in_a_file(client: TestClient, made: Made) -> None:
