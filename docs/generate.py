@@ -1,5 +1,5 @@
 """Writes what is generated in the documentation: docs/cli.md, docs/plans.md, the README's table and
-its picture, the tables of docs/evidence.md.
+its picture, the tables of docs/evidence.md and docs/watermarks.md.
 
 `make docs` writes; `tests/test_docs.py` fails when a file is not what this would write.
 """
@@ -20,7 +20,7 @@ import typer.main
 from staged.cells import load_cells
 from staged.cli import app
 from staged.model.training.plan import TrainSettings
-from staged.pages.figures import figure, percent
+from staged.pages.figures import estimate, figure, percent
 from staged.pages.markdown import table
 from staged.settings import DESCRIBES
 from staged.storage.json_files import read_json
@@ -30,6 +30,8 @@ from staged.studies.detection.report.matrix import PUBLISHED, PUBLISHED_SIZES, M
 from staged.studies.detection.results import FINDINGS, Findings
 from staged.studies.finetune.plan import FinetuneSettings
 from staged.studies.provenance.plan import ProvenanceSettings
+from staged.studies.provenance.results import PROVENANCE
+from staged.studies.provenance.tested import CROPPED, DRAWN, WHOLE
 from staged.training.evidence.plan import EnsembleSettings, EvidenceSettings
 from staged.training.readers.plan import ReadersSettings
 
@@ -38,7 +40,8 @@ RESULT = ROOT / "docs" / "results" / "mini-full"
 EVIDENCE = (
     ROOT / "docs" / "results" / "evidence"
 )  # facts.json of the shipped detector's training, and what bench/ measured
-WHOLE = "of all readers"
+WATERMARKS = ROOT / "docs" / "results" / "provenance"  # of the plan that ships
+OF_ALL = "of all readers"
 SHOWN = (
     ("roberta", "nucleus"),
     ("tfidf", "temperature-1"),
@@ -255,15 +258,16 @@ def readme(text: str) -> str:
     return text.split(BEGIN)[0] + block + text.split(END)[1]
 
 
-def evidence_page(text: str) -> str:
-    """docs/evidence.md with each table made anew from the committed JSON; one whose file is not
+def tabled(name: str, text: str) -> str:
+    """A page of docs/ with each table made anew from the committed JSON; one whose file is not
     there stays as it is.
     """
-    for name, (file, made) in EVIDENCE_TABLES.items():
-        begin = f"<!-- table: {name} -->"
-        if (EVIDENCE / file).is_file() and begin in text:
+    folder, tables = TABLES[name]
+    for title, (file, made) in tables.items():
+        begin = f"<!-- table: {title} -->"
+        if (folder / file).is_file() and begin in text:
             before, rest = text.split(begin, 1)
-            lines = made(read_json(EVIDENCE / file))
+            lines = made(read_json(folder / file))
             text = "\n".join([before + begin, *lines, END]) + rest.split(END, 1)[1]
     return text
 
@@ -284,7 +288,7 @@ def _folds(facts: Any) -> list[str]:
 def _flagged(facts: Any) -> list[str]:
     rows = [
         (row["source"], row["kind"], row["n"], percent(row["rate"], row["low"], row["high"]))
-        for row in facts["flagged"][WHOLE]
+        for row in facts["flagged"][OF_ALL]
         if row["n"]
     ]
     return table(("human texts", "kind", "n", "flagged at 1%, in %"), rows)
@@ -365,6 +369,104 @@ EVIDENCE_TABLES: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
 }
 
 
+def _human(result: Any) -> list[str]:
+    rows = [
+        (
+            f"`{row['scheme']}`",
+            f"{row['n_passages']:,} × {row['n_keys']}",
+            percent(*estimate(row, "flagged_1"), digits=2),
+            percent(*estimate(row, "flagged_01"), digits=2),
+            f"{100 * row['least_1']:.2f} to {100 * row['most_1']:.2f}",
+            f"{row['n_keys'] - row['keys_off']} of {row['n_keys']}",
+        )
+        for row in result["human"]
+    ]
+    header = ("scheme", "passages × keys", "p ≤ 0.01, in %", "p ≤ 0.001, in %")
+    return table((*header, "by key, at 0.01", "keys with uniform p"), rows)
+
+
+def _by_length(result: Any) -> list[str]:
+    read = [row for row in result["power"] if row["form"] == WHOLE]
+    lengths = sorted({row["length"] for row in read})
+    cells = {(_written(row), row["scheme"], row["length"]): row for row in read}
+    names = dict.fromkeys((_written(row), row["scheme"]) for row in read)
+    return table(
+        ("model, method", "scheme", *(f"{length} tokens" for length in lengths)),
+        [
+            (written, f"`{scheme}`", *(_found(cells.get((written, scheme, n))) for n in lengths))
+            for written, scheme in names
+        ],
+    )
+
+
+def _changed(result: Any) -> list[str]:
+    length = result["settings"]["attacked_tokens"]
+    rows = [row for row in result["power"] if row["form"] != DRAWN]
+    rows = [row for row in rows if row["length"] == length or row["form"] == CROPPED]
+    schemes = list(dict.fromkeys(row["scheme"] for row in rows))
+    cells = {(_written(row), row["form"], row["scheme"]): row for row in rows}
+    names = dict.fromkeys((_written(row), row["form"]) for row in rows)
+    return table(
+        ("model, method", "change", *(f"`{scheme}`" for scheme in schemes)),
+        [
+            (
+                written,
+                "none" if form == WHOLE else form.replace("_", " "),
+                *(_found(cells.get((written, form, scheme))) for scheme in schemes),
+            )
+            for written, form in names
+        ],
+    )
+
+
+def _costs(result: Any) -> list[str]:
+    return table(
+        (
+            "model, method",
+            "scheme",
+            "n",
+            "nats a token",
+            "more",
+            "to the limit, in %",
+            "repeated, in %",
+        ),
+        [
+            (
+                _written(row),
+                f"`{row['scheme']}`",
+                row["n"],
+                f"{row['nats']:.2f}",
+                figure(*estimate(row, "more"), form="+.3f"),
+                percent(*estimate(row, "whole"), digits=0),
+                percent(*estimate(row, "repeated")),
+            )
+            for row in result["costs"]
+        ],
+    )
+
+
+def _written(row: Any) -> str:
+    return f"{row['model']}, {row['method']}"
+
+
+def _found(row: Any) -> str:
+    if row is None:
+        return ""
+    return f"{percent(*estimate(row, 'found_1'), digits=0)}, n = {row['n']}"
+
+
+WATERMARK_TABLES: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
+    "human": (PROVENANCE, _human),
+    "length": (PROVENANCE, _by_length),
+    "changes": (PROVENANCE, _changed),
+    "cost": (PROVENANCE, _costs),
+}
+TABLES = {  # page → where its results lie, and its tables
+    "evidence.md": (EVIDENCE, EVIDENCE_TABLES),
+    "watermarks.md": (WATERMARKS, WATERMARK_TABLES),
+}
+
+
 def picture(path: Path) -> None:
     """The matrix of the committed result beside the published one, as PNG."""
     import matplotlib as mpl
@@ -419,8 +521,9 @@ def main() -> None:
     """Write everything that is generated; what needs the published result waits for it."""
     (ROOT / "docs" / "cli.md").write_text(cli_page(), encoding="utf-8")
     (ROOT / "docs" / "plans.md").write_text(plans_page(), encoding="utf-8")
-    evidence = ROOT / "docs" / "evidence.md"
-    evidence.write_text(evidence_page(evidence.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in TABLES:
+        page = ROOT / "docs" / name
+        page.write_text(tabled(name, page.read_text(encoding="utf-8")), encoding="utf-8")
     if (RESULT / "cells.json").is_file():
         page = ROOT / "README.md"
         page.write_text(readme(page.read_text(encoding="utf-8")), encoding="utf-8")
