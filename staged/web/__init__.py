@@ -3,13 +3,15 @@
     app          the routes; answers as HTML or JSON, as asked
     guard        before every request: how large, how slow, how many; after it: security headers,
                  and errors without a text
-    upload       a file's bytes → text; Word and PDF files by way of staged/files/extract.py
+    upload       a form, and a file's bytes → text; Word and PDF by way of staged/files/extract.py
     examination  what is asked of a detector for one page, or for a batch
-    worker       one thread that examines, a bounded queue before it
+    worker       one thread that examines and writes, a bounded queue before it
+    provenance/  signature, watermark and content of one text; signed reports
+    completions/ text for whoever asks, marked and signed
     pages        templates/ filled in; drawing makes the picture of a score
     serve        socket, uvicorn, shutdown
 
-A text lives in memory while it is examined. Nothing here logs one or writes one down.
+A text lives in memory while it is examined or written. Nothing here logs one or writes one down.
 """
 
 from __future__ import annotations
