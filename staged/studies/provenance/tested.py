@@ -31,6 +31,7 @@ from staged.studies.provenance.marked import (
 from staged.studies.stages import Corpus
 from staged.watermarks.contract import Watermark
 from staged.watermarks.evidence import pairs
+from staged.watermarks.scan import null_values
 
 FILE = "tests.parquet"
 DRAWN, WHOLE, CROPPED = "as drawn", "as text", "middle"
@@ -78,10 +79,7 @@ class HumanTests(Stage):
             mark = watermark_of(self.scheme, secret_of(self.seed, key), vocabulary)
             chance = np.random.default_rng(derive(self.seed, "ties", str(key)))
             for passage, (total, count) in zip(passages, sums(mark, tokens), strict=True):
-                p, above = (
-                    mark.p_value(total, count),
-                    mark.p_value(np.nextafter(total, np.inf), count),
-                )
+                p, above = mark.p_value(total, count), p_above(mark, total, count)
                 rows.append(
                     {
                         "key": key,
@@ -93,6 +91,16 @@ class HumanTests(Stage):
                 )
             progress(key + 1, self.n_keys)
         write_table(folder / FILE, rows)
+
+
+def p_above(mark: Watermark, total: float, count: int) -> float:
+    """The chance of a sum above `total`: that of the next one where sums come in steps, else the
+    p-value itself.
+    """
+    null = null_values(mark)
+    if null.chance is None:
+        return mark.p_value(total, count)
+    return mark.p_value(total + 1 / sum(null.weights), count)
 
 
 def sums(mark: Watermark, texts: Sequence[torch.Tensor]) -> Iterator[tuple[float, int]]:
