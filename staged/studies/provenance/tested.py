@@ -79,7 +79,8 @@ class HumanTests(Stage):
             mark = watermark_of(self.scheme, secret_of(self.seed, key), vocabulary)
             chance = np.random.default_rng(derive(self.seed, "ties", str(key)))
             for passage, (total, count) in zip(passages, sums(mark, tokens), strict=True):
-                p, above = mark.p_value(total, count), p_above(mark, total, count)
+                p = mark.p_value(total, count)
+                above = p_above(mark, total, count, p)
                 rows.append(
                     {
                         "key": key,
@@ -93,13 +94,13 @@ class HumanTests(Stage):
         write_table(folder / FILE, rows)
 
 
-def p_above(mark: Watermark, total: float, count: int) -> float:
+def p_above(mark: Watermark, total: float, count: int, p_value: float) -> float:
     """The chance of a sum above `total`: that of the next one where sums come in steps, else the
-    p-value itself.
+    p-value of `total` itself.
     """
     null = null_values(mark)
     if null.chance is None:
-        return mark.p_value(total, count)
+        return p_value
     return mark.p_value(total + 1 / sum(null.weights), count)
 
 
