@@ -16,6 +16,7 @@ from staged.files import extract
 from staged.files.places import KINDS, files_below, is_text
 from staged.files.texts import ROWS, STDIN, read_file, utf_text
 from staged.notes import note
+from staged.pages.figures import counted
 from staged.provenance.containers import html
 from staged.provenance.containers.kinds import SIDECAR, Kind, kind_of
 from staged.provenance.manifest.encoding.text_wrapper import find_wrapper
@@ -41,7 +42,8 @@ class Opened:
     Attributes:
         id: what to call it.
         text: without a manifest; empty where a file holds none that can be read.
-        name: of its file; empty of a row, and of standard input.
+        name: of the file that a manifest is bound to; empty of a row's own text, and of standard
+            input.
         data: what a manifest is bound to.
         sidecar: the manifest beside it, if any.
     """
@@ -70,15 +72,24 @@ def opened_places(places: Sequence[str], manifest: Path | None = None) -> Iterat
             yield _opened(STDIN, "", sys.stdin.buffer.read(), beside)
             continue
         for path in _files(place):
-            if path.suffix.lower() in ROWS:
-                for row in read_file(path):
-                    identity = row.row.get("id")
-                    name = f"{path}:{row.number if identity is None else identity}"
-                    yield Opened(name, without_manifest(row.text), "", row.text.encode())
-                continue
             side = sidecar_of(path)
             stored = beside if beside or not side.is_file() else read_bytes(side)
-            yield _opened(str(path), path.name, read_bytes(path), stored)
+            if path.suffix.lower() in ROWS:
+                yield from _rows(path, stored)
+            else:
+                yield _opened(str(path), path.name, read_bytes(path), stored)
+
+
+def _rows(path: Path, sidecar: bytes | None) -> Iterator[Opened]:
+    """The rows of a file; a manifest beside it is of all of them, where none is in a row's text."""
+    data = b"" if sidecar is None else read_bytes(path)
+    for row in read_file(path):
+        identity, text = row.row.get("id"), without_manifest(row.text)
+        name = f"{path}:{row.number if identity is None else identity}"
+        if sidecar is not None and text == row.text:
+            yield Opened(name, text, path.name, data, sidecar)
+        else:
+            yield Opened(name, text, "", row.text.encode())
 
 
 def without_manifest(text: str) -> str:
@@ -93,14 +104,20 @@ def without_manifest(text: str) -> str:
 
 def _files(place: str) -> list[Path]:
     path = Path(place)
-    if not place.strip() or not path.exists():
-        raise CorpusError(f"{place or 'an empty name'}: no such file or folder")
-    if not path.is_dir():
-        return [path]
-    files = [file for file in files_below(path) if file.suffix.lower() != SIDECAR]
+    try:
+        if not place.strip() or not path.exists():
+            raise CorpusError(f"{place.strip() or 'an empty name'}: no such file or folder")
+        if not path.is_dir():
+            if not (path.is_file() or path.is_fifo()):
+                raise CorpusError(f"{place}: is a device or a socket; give a file or a folder")
+            return [path]
+        files = [file for file in files_below(path) if file.suffix.lower() != SIDECAR]
+    except OSError as error:
+        raise CorpusError(f"{error.filename or place}: cannot be read: {error.strerror}") from None
     read = [file for file in files if is_text(file) or file.suffix.lower() in html.SUFFIXES]
     if len(read) < len(files):
-        note(f"{place}: {len(files) - len(read)} files passed over (read are {KINDS}, and HTML)")
+        passed_over = counted(len(files) - len(read), "file")
+        note(f"{place}: {passed_over} passed over (read are {KINDS}, and HTML)")
     if not read:
         raise CorpusError(f"{place}: holds no text of a kind that is read")
     return read
@@ -131,11 +148,25 @@ def _text(where: str, name: str, data: bytes) -> str:
 
 def _text_of_page(data: bytes) -> str:
     """What a reader sees of a page: a line a block, without scripts and styles."""
-    page = lxml.html.document_fromstring(data)
+    # what is no ASCII and declares nothing is read as Latin-1 else, which today's pages are not
+    encoding = "utf-8" if not data.isascii() and _is_utf_8(data) else None
+    parser = lxml.html.HTMLParser(encoding=encoding)
+    try:
+        page = lxml.html.document_fromstring(data, parser)
+    except lxml.etree.ParserError:  # nothing in it, or only a comment
+        return ""
     for element in page.xpath("|".join(f"//{name}" for name in UNREAD)):
         element.drop_tree()
     lines = (" ".join(part.split()) for part in _blocks(page))
     return "\n".join(line for line in lines if line)
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _blocks(page: lxml.html.HtmlElement) -> Iterator[str]:

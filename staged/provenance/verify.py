@@ -8,8 +8,9 @@ file ─► signature of the file          ─► text without a manifest
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from staged.detectors.calibration.calibration import check_fpr
 from staged.detectors.examiner import Examiner
@@ -21,6 +22,7 @@ from staged.provenance.manifest.facts import SignatureVerdict
 from staged.provenance.manifest.trust import Trust
 from staged.provenance.opened import Opened
 from staged.provenance.reading import NOBODY, signature_of
+from staged.storage.placeless import place_name
 from staged.watermarks.candidates import candidates_of
 from staged.watermarks.evidence import MIN_TOKENS, Candidate, MarkTest, test_text
 
@@ -41,10 +43,14 @@ class Verifier:
     level: float = 0.01
     trust: Trust = NOBODY
 
-    def verify(self, opened: Opened) -> Examination:
-        """A file, a row or a text, with the signature in it or beside it."""
-        signature = signature_of(opened.name, opened.data, opened.sidecar, trust=self.trust)
-        return self.examine(opened.id, opened.text, signature)
+    def verify(self, opened: Iterable[Opened]) -> Iterator[Examination]:
+        """Files, rows and texts, each with the signature in it or beside it; that of a file is
+        checked once for all its rows.
+        """
+        for (name, data, sidecar), texts in groupby(opened, key=_signed_part):
+            signature = signature_of(name, data, sidecar, trust=self.trust)
+            for each in texts:
+                yield self.examine(each.id, each.text, signature)
 
     def examine(self, name: str, text: str, signature: SignatureVerdict) -> Examination:
         """Everything that can be found out about one text.
@@ -67,11 +73,16 @@ class Verifier:
         if not self.candidates:
             why = "no key of yours has marked anything, so there was nothing to test for"
             return WatermarkFinding(False, None, 0, None, None, why)
-        return finding(
-            test_text(normalize(text).text, self.candidates, passages=True),
-            self.level,
-            len(self.candidates),
-        )
+        test = test_text(normalize(text).text, self.candidates, passages=True)
+        told = finding(test, self.level, len(self.candidates))
+        warnings = [each.warning for each in self.candidates if each.key == test.key]
+        if not (told.found and warnings[0]):
+            return told
+        return replace(told, warning=warnings[0], reason=f"{told.reason}; {warnings[0]}")
+
+
+def _signed_part(opened: Opened) -> tuple[str, bytes, bytes | None]:
+    return opened.name, opened.data, opened.sidecar
 
 
 def open_verifier(
@@ -126,7 +137,7 @@ def finding(test: MarkTest, level: float, candidates: int) -> WatermarkFinding:
         test.scheme,
         test.key,
         why,
-        test.tokenizer,
+        place_name(test.tokenizer),
         test.score,
         test.passage,
     )

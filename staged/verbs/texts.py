@@ -154,7 +154,7 @@ def verify_texts(
         level=level,
         device=device,
     )
-    return map(verifier.verify, opened)
+    return verifier.verify(opened)
 
 
 def check_report(
