@@ -48,10 +48,12 @@ class WatermarkFinding:
         p_value: of the strongest candidate, corrected for all that were tested; None where there
             was nothing to test for, or too little text, or it is not to be told.
         tokens: that were counted.
-        scheme, key, model: of the strongest candidate; the model is the one whose tokenizer read.
+        scheme, key, model: of the strongest candidate; the model is the one whose tokenizer read,
+            by its name and not by where it lies.
         score: sum of the tokens' values.
         passage: the part of the text that carries the mark, where it is not the whole.
         reason: one sentence for a person.
+        warning: what has to be known of the key: that others had it, and since when.
     """
 
     found: bool
@@ -63,6 +65,7 @@ class WatermarkFinding:
     model: str | None = None
     score: float | None = None
     passage: Passage | None = None
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,8 @@ class Examination:
             case "watermarked":
                 mark = self.watermark
                 how = "" if mark.p_value is None else f" (p {p_text(mark.p_value)})"
-                return f"the {mark.scheme} mark of key {mark.key} stands in it{how}"
+                warning = f"; {mark.warning}" if mark.warning else ""
+                return f"the {mark.scheme} mark of key {mark.key} stands in it{how}{warning}"
             case "looks machine-written":
                 return (
                     "no valid signature and no mark, but its words look machine-written; that is"

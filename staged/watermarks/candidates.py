@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from staged.errors import CheckpointError, ProvenanceError
-from staged.keys.ring import Key, Use, all_keys, open_key
+from staged.keys.ring import REVOKED, Key, Use, all_keys, open_key
 from staged.model.causal import load_shape, load_tokenizer
 from staged.notes import note
 from staged.watermarks.contract import Watermark
@@ -86,4 +86,11 @@ def _candidate(key: Key, use: Use, *, is_named: bool) -> Iterator[Candidate]:
             raise
         note(f"key {key.id}: not looked for in {use.model}'s tokens: {error}")
         return
-    yield Candidate(key.id, watermark_of_use(key, use), tokenizer, use.model)
+    yield Candidate(key.id, watermark_of_use(key, use), tokenizer, use.model, _warning(key))
+
+
+def _warning(key: Key) -> str:
+    if key.state != REVOKED:
+        return ""
+    why = f" ({key.reason})" if key.reason else ""
+    return f"the key was revoked on {key.changed[:10]}{why}, so others may have marked it"

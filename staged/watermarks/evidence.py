@@ -65,12 +65,14 @@ class Candidate(NamedTuple):
         key: the key's id.
         tokenizer: of the model that wrote, or may have written.
         model: whose tokenizer that is, for a person.
+        warning: what has to be known of the key: that others had it, and since when.
     """
 
     key: str
     watermark: Watermark
     tokenizer: TextTokenizer
     model: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ def tests_of(
         passages: test, beside the whole text, for a marked passage inside it; for each candidate
             that is one test more.
     """
-    readings = {id(tokenizer): _readings(text, tokenizer) for _, _, tokenizer, _ in candidates}
+    readings = {id(each.tokenizer): _readings(text, each.tokenizer) for each in candidates}
     tests = [
         _tests(readings[id(candidate.tokenizer)], candidate, passages) for candidate in candidates
     ]
@@ -184,7 +186,7 @@ def tests_of(
 
 def _tests(readings: list[Reading], candidate: Candidate, passages: bool) -> list[MarkTest]:
     """The test of the whole text, and that of its densest passage where there is one."""
-    key, watermark, _, model = candidate
+    key, watermark, model = candidate.key, candidate.watermark, candidate.model
     read = _pairs_of(readings, watermark)
     values = read.values(watermark)
     whole = _summed(values, watermark, key, model)

@@ -21,6 +21,7 @@ from staged.detectors.contract import Opinion, Scored
 from staged.detectors.names import DetectorName
 from staged.errors import CheckpointError
 from staged.pages.figures import counted
+from staged.storage.placeless import place_name
 from staged.watermarks.candidates import candidates_of
 from staged.watermarks.evidence import MIN_TOKENS, Candidate, MarkTest, test_text
 
@@ -56,7 +57,8 @@ def _score(test: MarkTest) -> float:
 
 
 def _opinion(test: MarkTest) -> Opinion:
-    of = f"the {test.scheme} mark of key {test.key} in tokens of {test.tokenizer or 'its model'}"
+    model = place_name(test.tokenizer) if test.tokenizer else "its model"
+    of = f"the {test.scheme} mark of key {test.key} in tokens of {model}"
     if not test.enough:
         tokens = counted(test.tokens, "token")
         return Opinion(of, None, f"{tokens} of the {MIN_TOKENS} that a test needs")

@@ -33,6 +33,7 @@ class WatermarkSaid(BaseModel):
     passage: dict[str, int] | None = Field(
         description="Characters start … end − 1 that carry the mark, where it is not the whole."
     )
+    warning: str = Field(description="What has to be known of the key; mostly empty.")
 
 
 class Verified(BaseModel):
