@@ -14,6 +14,7 @@ import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,18 @@ def write_report(path: Path, examination: Examination, signer: Signer) -> None:
     """Write the signed report of an examination, made now.
 
     Raises:
-        ArtifactError: something else than a report stands there, or it cannot be written.
+        ArtifactError: something else than a signed report stands there, such as one that somebody
+            has changed, or it cannot be written.
     """
-    data = sign_report(report_of(examination, datetime.datetime.now(datetime.UTC)), signer)
+    now = datetime.datetime.now(datetime.UTC)
+    data = sign_report(report_of(examination, now), signer)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, data, form=lambda old: is_report(old.read_bytes()))
+        write_atomic(path, data, form=partial(_is_as_signed, now=now))
+
+
+def _is_as_signed(path: Path, now: datetime.datetime) -> bool:
+    return check_report(path.read_bytes(), Trust(), now).state != "invalid"
 
 
 def check_report(data: bytes, trust: Trust, now: datetime.datetime) -> ReportVerdict:

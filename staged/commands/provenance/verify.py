@@ -19,6 +19,7 @@ from staged.screen import say, screen, visible
 
 if TYPE_CHECKING:
     from staged.provenance.examination import Examination
+    from staged.provenance.manifest.facts import Signer
 
 STYLES = {
     "signed": "bold green",
@@ -121,6 +122,7 @@ def verify(
     if (report is None) != (not report_key):
         raise PlanError("verify: --report and --report-key go together")
     refuse_to_replace(report, *places)
+    signer = _signer(report_key) if report_key else None
     examinations = verify_texts(
         places,
         keys=keys or (),
@@ -131,8 +133,8 @@ def verify(
         device=device,
         **trusted,
     )
-    if report is not None:
-        examinations = _written(report, report_key, list(examinations))
+    if report is not None and signer is not None:
+        examinations = _written(report, signer, list(examinations))
     for number, examination in enumerate(examinations):
         if as_json:
             typer.echo(json.dumps(examination.row(), ensure_ascii=False, allow_nan=False))
@@ -166,15 +168,21 @@ def _print_report(place: str, trusted: dict[str, Any], as_json: bool) -> None:
         say(f"of the text with SHA-256 {about['text']['sha256']}")
 
 
-def _written(path: Path, key: str, examinations: list[Examination]) -> Iterator[Examination]:
-    """The same, after the signed report of the one among them was written."""
+def _signer(key: str) -> Signer:
+    """Who signs the report; a key that may not is said before any text is read."""
     from staged.keys.ring import open_key
-    from staged.provenance.report import write_report
     from staged.provenance.sign import signer_of
+
+    return signer_of(open_key(key))
+
+
+def _written(path: Path, signer: Signer, examinations: list[Examination]) -> Iterator[Examination]:
+    """The same, after the signed report of the one among them was written."""
+    from staged.provenance.report import write_report
 
     if len(examinations) != 1:
         raise PlanError(f"verify: --report is of one text, and here are {len(examinations)}")
-    write_report(path, examinations[0], signer_of(open_key(key)))
+    write_report(path, examinations[0], signer)
     return iter(examinations)
 
 

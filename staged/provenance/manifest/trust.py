@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from staged.errors import ProvenanceError, first_line
+from staged.errors import ProvenanceError
 from staged.provenance.manifest.cose import algorithm_of
 from staged.provenance.manifest.facts import ManifestFault
 
@@ -59,8 +59,8 @@ def trust_from(pem: bytes, revoked: Mapping[str, str] | None = None) -> Trust:
     """
     try:
         anchors = x509.load_pem_x509_certificates(pem) if pem.strip() else []
-    except ValueError as error:
-        raise ProvenanceError(f"the certificates are not in PEM: {first_line(error)}") from None
+    except ValueError:
+        raise ProvenanceError("the certificates are not in PEM (-----BEGIN …)") from None
     return Trust(tuple(anchors), dict(revoked or {}))
 
 
