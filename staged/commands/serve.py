@@ -122,7 +122,9 @@ def serve(
     sure that is, and why; and, if asked, a model that writes. Ctrl-C stops it.
     """
     _check(root_path)
-    _check_marks(generate, watermark, key, fingerprints)
+    _check_marks(generate, watermark, key, fingerprints, signpost)
+    if keep_days is not None and not fingerprints:
+        raise PlanError("--keep-days is of the log that --fingerprints names; name it, too")
     from staged.detectors.calibration.calibration import check_fpr
     from staged.web.app import create_app
     from staged.web.serve import listen, run, url_of
@@ -166,9 +168,13 @@ def _check(root_path: str) -> None:
         )
 
 
-def _check_marks(generate: str, watermark: str, key: str, fingerprints: str) -> None:
+def _check_marks(generate: str, watermark: str, key: str, fingerprints: str, signpost: str) -> None:
     """Refuse marks that nothing is there to bear, or no key to make."""
-    for option, given in (("--watermark", watermark), ("--fingerprints", fingerprints)):
+    for option, given in (
+        ("--watermark", watermark),
+        ("--fingerprints", fingerprints),
+        ("--signpost", signpost),
+    ):
         if given and not generate:
             raise PlanError(f"{option} is for what --generate MODEL writes; name the model, too")
     if watermark and not key:

@@ -4,6 +4,7 @@ its bytes, which are signed, and its text, which is read.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ INLINE = frozenset(  # elements that stand in a line; every other one begins a l
         *("sup", "time", "tt", "u", "var", "wbr"),
     )
 )
+DECLARED = re.compile(rb"<meta\b[^<>]*charset\s*=", re.IGNORECASE)
+DECLARED_WITHIN = 1024  # bytes, as browsers look
 UNREAD = ("script", "style", "template", "noscript", "head")  # elements that nobody reads
 
 
@@ -148,12 +151,9 @@ def _text(where: str, name: str, data: bytes) -> str:
 
 def _text_of_page(data: bytes) -> str:
     """What a reader sees of a page: a line a block, without scripts and styles."""
-    # what is no ASCII and declares nothing is read as Latin-1 else, which today's pages are not
-    encoding = "utf-8" if not data.isascii() and _is_utf_8(data) else None
-    parser = lxml.html.HTMLParser(encoding=encoding)
     try:
-        page = lxml.html.document_fromstring(data, parser)
-    except lxml.etree.ParserError:  # nothing in it, or only a comment
+        page = lxml.html.document_fromstring(data, parser=_parser(data))
+    except lxml.etree.ParserError:  # nothing is in it
         return ""
     for element in page.xpath("|".join(f"//{name}" for name in UNREAD)):
         element.drop_tree()
@@ -161,12 +161,17 @@ def _text_of_page(data: bytes) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _is_utf_8(data: bytes) -> bool:
+def _parser(data: bytes) -> lxml.html.HTMLParser:
+    """By the encoding that a page names; UTF-8 of one that names none and is that, as browsers
+    have it; else the parser's own guess, Latin-1.
+    """
+    if DECLARED.search(data, 0, DECLARED_WITHIN):
+        return lxml.html.HTMLParser()
     try:
         data.decode()
     except UnicodeDecodeError:
-        return False
-    return True
+        return lxml.html.HTMLParser()
+    return lxml.html.HTMLParser(encoding="utf-8")
 
 
 def _blocks(page: lxml.html.HtmlElement) -> Iterator[str]:

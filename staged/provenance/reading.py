@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ def signature_of(
         _verdict,
         trust=trust,
         now=now or datetime.datetime.now(datetime.UTC),
-        stamps=_stamps(trust.anchors if authorities is None else authorities),
+        stamps=_stamps(trust.anchors if authorities is None else authorities, trust.revoked),
     )
     outer = check(beside(kind, data, sidecar)) if sidecar is not None else absent_verdict()
     if outer.state not in ("absent", "invalid"):
@@ -169,13 +169,15 @@ def _named(place: Path | None, read: Callable[[], Trust]) -> Trust:
         raise ProvenanceError(f"{place}: {error}") from None
 
 
-def _stamps(authorities: Sequence[Certificate]) -> Callable[[bytes, bytes], Stamp] | None:
+def _stamps(
+    authorities: Sequence[Certificate], revoked: Mapping[str, str]
+) -> Callable[[bytes, bytes], Stamp] | None:
     """What reads time stamps; None where the extra is not installed."""
     try:
         importlib.import_module("rfc3161_client")
     except ImportError:
         return None
-    return partial(read_stamp, anchors=tuple(authorities))
+    return partial(read_stamp, anchors=tuple(authorities), revoked=revoked)
 
 
 def _verdict(

@@ -38,6 +38,7 @@ from staged.provenance.manifest.trust import (
 from staged.storage.writing import disk_errors, write_atomic
 
 FORMAT = "staged report 1"
+TOLD = ("time", "conclusion", "sentence")  # what a reader is shown of every report
 
 
 @dataclass(frozen=True)
@@ -137,13 +138,13 @@ def check_report(data: bytes, trust: Trust, now: datetime.datetime) -> ReportVer
     except ManifestFault as fault:
         return ReportVerdict("invalid", f"The report does not hold: {fault}.")
     state, reason = "valid", "The report is what was signed, and the signer is trusted."
-    outside = first_outside(chain[:1], now)
-    if gone := revocation(chain, trust):
+    outside, path = first_outside(chain[:1], now), path_to_trust(chain, trust, now)
+    if gone := revocation((*chain, *(path or ())), trust):
         state, reason = "revoked", f"The certificate of {gone[0]} was revoked."
     elif outside is not None:
         state = "expired" if outside[1] else "invalid"
         reason = "The signer's certificate is not valid today."
-    elif path_to_trust(chain, trust, now) is None:
+    elif path is None:
         state, reason = "untrusted", "The report is what was signed; the signer is not trusted."
     return ReportVerdict(state, reason, name_of(chain[0]), fingerprint(chain[0]), report)
 
@@ -175,7 +176,8 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
         report, signature = value["report"], base64.b64decode(value["signature"], validate=True)
         is_known = set(value) == {"report", "signature"} and report["format"] == FORMAT
         canonical(report)
-        if is_known and isinstance(report["text"], dict):
+        told = [report["text"]["sha256"], *(report[name] for name in TOLD)]
+        if is_known and all(isinstance(each, str) for each in told):
             return report, signature
     except (ValueError, KeyError, TypeError, RecursionError):
         pass

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from staged.errors import ProvenanceError, first_line
+from staged.provenance.manifest.trust import fingerprint
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -85,13 +86,20 @@ def request_stamp(message: bytes, url: str) -> bytes:
     return token
 
 
-def read_stamp(token: bytes, message: bytes, anchors: Sequence[Certificate] = ()) -> TimeStamp:
+def read_stamp(
+    token: bytes,
+    message: bytes,
+    anchors: Sequence[Certificate] = (),
+    revoked: Container[str] = (),
+) -> TimeStamp:
     """What a token says of a message.
 
     Args:
         token: TimeStampToken, DER.
         message: what should be stamped.
         anchors: certificates of authorities that the reader trusts, or of who vouches for them.
+        revoked: fingerprints of certificates (SHA-256, hexadecimal) that count no more: a stamp
+            that holds one is not trusted, nor is one that leads to it.
 
     Raises:
         ProvenanceError: no token, one of another message, or not signed by the certificate that it
@@ -105,7 +113,9 @@ def read_stamp(token: bytes, message: bytes, anchors: Sequence[Certificate] = ()
     if fault:
         raise ProvenanceError(f"the time stamp does not hold: {fault}")
     authority = _authority_of(answer, certificates)
-    trusted = bool(anchors) and not _fault(client, answer, message, anchors)
+    counting = [each for each in anchors if fingerprint(each) not in revoked]
+    gone = any(fingerprint(each) in revoked for each in certificates)
+    trusted = bool(counting) and not gone and not _fault(client, answer, message, counting)
     return TimeStamp(answer.tst_info.gen_time.astimezone(UTC), authority, trusted)
 
 

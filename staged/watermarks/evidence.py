@@ -172,7 +172,8 @@ def tests_of(
         passages: test, beside the whole text, for a marked passage inside it; for each candidate
             that is one test more.
     """
-    readings = {id(each.tokenizer): _readings(text, each.tokenizer) for each in candidates}
+    tokenizers = {id(candidate.tokenizer): candidate.tokenizer for candidate in candidates}
+    readings = {name: _readings(text, tokenizer) for name, tokenizer in tokenizers.items()}
     tests = [
         _tests(readings[id(candidate.tokenizer)], candidate, passages) for candidate in candidates
     ]

@@ -4,9 +4,11 @@ of its own.
 
 from __future__ import annotations
 
+import base64
 import datetime
 import io
 import zipfile
+from collections.abc import Callable
 
 import docx
 import pytest
@@ -14,6 +16,8 @@ import pytest
 from staged.errors import ProvenanceError
 from staged.provenance.containers import html, word
 from staged.provenance.containers.kinds import Kind, kind_of
+from staged.provenance.manifest.collection_hash import Binding
+from staged.provenance.manifest.sign import filled, new_signing, sign_claim, size_of
 from staged.provenance.reading import signature_of
 from staged.provenance.sign import Order, sign
 from tests.provenance.signing import FACTS, encypher, made, official, owner
@@ -133,6 +137,31 @@ def test_a_manifest_copied_into_another_page() -> None:
     assert (verdict.state, verdict.reason, place) == ("invalid", "copied", start)
     moved = signature_of("a.html", b" " + page, trust=ME.trust)
     assert (moved.state, moved.reason) == ("invalid", "changed or copied")
+
+
+def test_nothing_that_can_be_seen_hides_in_the_manifest_s_element() -> None:
+    """Padding beside the signature is signed by nobody: a manifest that is written again without it
+    leaves room in what the hash leaves out.
+    """
+    claims, room, signing = [], 90, new_signing(datetime.datetime.now(datetime.UTC))
+
+    def filled_up(binding_of: Callable[[int], Binding]) -> bytes:
+        draft = sign_claim(binding_of(1 << 16), FACTS, ME.signer, signing)
+        size = size_of(draft) + room
+        claims.append(sign_claim(binding_of(size), FACTS, ME.signer, signing))
+        return filled(claims[0], size)
+
+    page = html.embed(made("html", 1), filled_up)
+    assert signature_of("a.html", page, trust=ME.trust).state == "valid"
+    [(start, length)] = html.extract(page).exclusions
+    letters = base64.b64encode(filled(claims[0], size_of(claims[0])))
+    style = b' style="display:block;background:url(another.png)"'
+    opening = html.OPENING[:-1] + style
+    opening += b" " * (length - len(opening) - 1 - len(letters) - len(html.CLOSING)) + b">"
+    forged = page[:start] + opening + letters + html.CLOSING + page[start + length :]
+    assert len(forged) == len(page)
+    verdict = signature_of("a.html", forged, trust=ME.trust)
+    assert (verdict.state, verdict.codes) == ("invalid", (html.CORRUPTED,))
 
 
 def test_stripped_and_doubled() -> None:

@@ -15,8 +15,9 @@ from staged.keys.ring import Key, new_key, revoke
 from staged.provenance.examination import Examination, WatermarkFinding
 from staged.provenance.manifest.facts import Signer
 from staged.provenance.manifest.plain_text import verify_text
-from staged.provenance.manifest.trust import Trust, trust_from
+from staged.provenance.manifest.trust import Trust, fingerprints, trust_from
 from staged.provenance.report import check_report, is_report, report_of, sign_report
+from tests.provenance.signers import Identity, identity
 
 NOW = datetime.datetime.now(datetime.UTC)
 TEXT = "A text about the sea."
@@ -89,6 +90,25 @@ def test_who_signed_is_trusted_by_certificate_alone(key: Key, signed: bytes) -> 
     assert check_report(signed, trust, NOW).state == "valid"
 
 
+def test_an_authority_that_was_revoked_vouches_for_no_report() -> None:
+    root = identity("Root", kind="ES256", authority=True)
+    issued = identity("Issued", issuer=root)
+    alone = Identity(issued.key, issued.chain[:1])  # its chain leaves the authority out
+    signed = sign_report(report_of(examination(), NOW), alone.signer)
+    assert check_report(signed, trust_from(root.pem), NOW).state == "valid"
+    revoked = trust_from(root.pem, {fingerprints(root.pem)[0]: ""})
+    assert check_report(signed, revoked, NOW).state == "revoked"
+
+
+def test_a_signed_report_that_does_not_say_what_is_read_of_it(key: Key) -> None:
+    signer, report = Signer(key.signing_pem(), key.certificates()), report_of(examination(), NOW)
+    for name in ("time", "conclusion", "sentence"):
+        signed = sign_report(report | {name: None}, signer)
+        assert check_report(signed, trust_from(key.certificates()), NOW).state == "invalid"
+    signed = sign_report(report | {"text": {}}, signer)
+    assert check_report(signed, trust_from(key.certificates()), NOW).state == "invalid"
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -139,6 +159,7 @@ def test_no_change_of_its_bytes_says_something_else(key: Key, signed: bytes) -> 
         b'{"report": {}, "signature": ""}',
         b'{"report": {"format": "staged report 2"}, "signature": ""}',
         b'{"report": {"format": "staged report 1", "text": {}}, "signature": "AA=="}',
+        b'{"report": {"format": "staged report 1", "text": "x"}, "signature": "AA=="}',
         b'{"report": {"format": "staged report 1", "text": {}, "x": "\\ud800"}, "signature": ""}',
         b"[" * 100_000,
     ],

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from staged.errors import ProvenanceError
 from staged.keys.certificates import private_pem
 from staged.provenance.manifest.facts import Signer
-from staged.provenance.manifest.trust import trust_from
+from staged.provenance.manifest.trust import fingerprint, trust_from
 from staged.provenance.reading import signature_of
 from staged.provenance.sign import Order, sign
 from tests.provenance.authority import Authority
@@ -56,6 +56,16 @@ def test_a_trusted_time_outlives_the_certificate(
     assert signature_of(name, signed.data, signed.sidecar, trust=both, now=LATER).state == "valid"
     report = judged(signed.data, signed.sidecar, kind, authority)
     assert "timeStamp.trusted" in report
+
+
+def test_an_authority_that_was_revoked_tells_no_time(authority: Authority) -> None:
+    signed = sign("a.txt", made("txt", 1), ME.signer, Order(FACTS, tsa=authority.url))
+    for gone in (authority.leaf, authority.root):
+        trust = trust_from(ME.anchors + authority.root_pem, {fingerprint(gone): "stolen"})
+        verdict = signature_of("a.txt", signed.data, signed.sidecar, trust=trust)
+        assert (verdict.state, verdict.timestamped) == ("valid", False)
+        late = signature_of("a.txt", signed.data, signed.sidecar, trust=trust, now=LATER)
+        assert late.state == "expired"
 
 
 def judged(data: bytes, sidecar: bytes | None, kind: str, authority: Authority) -> list[str]:

@@ -142,6 +142,8 @@ def flat(output: str) -> str:
         (["--watermark-detector", "closed"], "verdict-only"),
         (["--key", "beta"], "beta"),
         (["--fingerprints", "log.sqlite"], "name the model"),
+        (["--signpost", "https://a.example"], "name the model"),
+        (["--generate", "mini-s", "--keep-days", "30"], "--fingerprints"),
     ],
 )
 def test_marks_that_cannot_be(served: list[FakeExaminer], options: list[str], message: str) -> None:

@@ -86,6 +86,8 @@ def extract(data: bytes) -> Carried:
             " beside it that ends in .c2pa",
         )
     [script] = scripts
+    if set(script.attributes) != {b"type"}:  # no hash covers them, and they can be seen, as a style
+        return Carried(code=CORRUPTED, fault="the manifest's element says more than its type")
     letters = b"".join(script.text.split())
     try:
         manifest = base64.b64decode(letters, validate=True)

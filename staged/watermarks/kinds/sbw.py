@@ -32,6 +32,7 @@ from staged.watermarks.kinds.philox import MASK, philox4x32, word_of
 
 WIDTHS = {"selfhash": 3, "lefthash": 1}  # tokens before a token; theirs count a self-hash token too
 LOW_BITS = 2**31 - 1
+MOST_TRIALS = 32  # of a rejection, after which all colours are asked for
 MANY = 2048  # columns, from which on not all are asked for their colour
 
 
@@ -79,6 +80,9 @@ class SBW:
     def choose(self, mass_BK: Tensor, ids_BK: Tensor, contexts_BW: Tensor, u_B: Tensor) -> Tensor:
         if mass_BK.size(1) > MANY and not mass_BK.is_cuda:
             return self._choose_of_many(mass_BK, ids_BK, contexts_BW, u_B)
+        return self._choose(mass_BK, ids_BK, contexts_BW, u_B)
+
+    def _choose(self, mass_BK: Tensor, ids_BK: Tensor, contexts_BW: Tensor, u_B: Tensor) -> Tensor:
         is_green_BK = self._are_green(contexts_BW, ids_BK)
         # red ones are made smaller, so that no delta overflows
         factor_BK = torch.where(is_green_BK, 1.0, math.exp(-self.delta))
@@ -93,6 +97,10 @@ class SBW:
         at_B = torch.empty(len(u_B), dtype=torch.int64)
         rows, trial = torch.arange(len(u_B)), 0
         while len(rows):
+            if trial == MOST_TRIALS:  # next to all mass is red: the rest as it is where few are
+                first_N, _ = _more_chance(u_B[rows], trial)
+                at_B[rows] = self._choose(mass_BK[rows], ids_BK[rows], contexts_BW[rows], first_N)
+                break
             first_N, second_N = _more_chance(u_B[rows], trial)
             whole = len(rows) == len(u_B)
             at_N = invert(mass_BK if whole else mass_BK[rows], first_N if trial else u_B[rows])

@@ -144,6 +144,23 @@ def test_of_many_columns_the_distribution_is_the_same(
     )
 
 
+def test_a_sure_red_token_does_not_take_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn again until chance keeps it, it would be drawn a million million times."""
+    mark, vocabulary = SBW(5, delta=30.0), 10
+    contexts, ids = torch.tensor([[17, 4, 11]]), torch.arange(vocabulary)[None]
+    green = mark.values(contexts.expand(vocabulary, 3), ids[0]) > 0
+    assert 0 < int(green.sum()) < vocabulary
+    red = int((~green).nonzero()[0])
+    mass = torch.full((1, vocabulary), 1e-12)
+    mass[0, red] = 1.0
+    monkeypatch.setattr(sbw, "MANY", vocabulary - 1)
+    u = torch.tensor([0.5], dtype=torch.float64)
+    assert green[mark.choose(mass, ids, contexts, u)].all()  # e^30 is more than 10^12
+    only = torch.zeros(1, vocabulary)
+    only[0, red] = 1.0
+    assert mark.choose(only, ids, contexts, u).tolist() == [red]
+
+
 @pytest.mark.parametrize("gamma", [0.5, 0.25, 0.1])
 def test_the_share_of_green_is_the_true_threshold(gamma: float) -> None:
     mark = SBW(77, gamma=gamma)
