@@ -14,7 +14,16 @@ from staged.errors import PlanError
 from staged.plans.shipped import find_plan, shipped_plans
 
 SHIPPED = {
-    *("mini", "mini-full", "finetune", "minis", "release", "release-card", "evidence"),
+    *(
+        "mini",
+        "mini-full",
+        "finetune",
+        "minis",
+        "release",
+        "release-card",
+        "evidence",
+        "provenance",
+    ),
     *("own-models", "own-study", "own-release", "own-card"),
     *("evidence-2026-11", "evidence-gemma-2026-11", "evidence-ensemble-2026-11"),
 }

@@ -58,9 +58,11 @@ def write_provenance_report(folder: Path) -> None:
 
 def power_curve(rows: Sequence[Power]) -> str:
     """The share found at p ≤ 0.01 by length, one line a scheme, with 95% intervals, as one <svg>
-    element.
+    element; empty where no text was long enough for any length.
     """
     read = [row for row in rows if row.form == WHOLE]
+    if not read:
+        return ""
     lengths = sorted({row.length for row in read})
     schemes = list(dict.fromkeys(row.scheme for row in read))
     low, high = math.log(lengths[0]), math.log(lengths[-1])

@@ -53,7 +53,8 @@ class ProvenanceSettings:
         seed: of the keys, the draw of passages, the samples and the attacks.
         batch, precision: of generation.
         corpus: human text.
-        author, date: who made the study, and when; nothing depends on either.
+        author: who made the study; the report shows it, and nothing depends on it.
+        date: when it was made, likewise; never the clock's.
     """
 
     models: tuple[str, ...]
@@ -105,6 +106,7 @@ class ProvenanceSettings:
                     bool(self.lengths) and all(1 <= n <= self.length_tokens for n in self.lengths),
                     "lengths must lie between 1 and length_tokens",
                 ),
+                (len(set(self.lengths)) == len(self.lengths), "lengths: each once"),
                 (
                     1 <= self.attacked_tokens <= self.length_tokens,
                     "attacked_tokens must lie between 1 and length_tokens",
@@ -112,6 +114,11 @@ class ProvenanceSettings:
                 (
                     all(0 < share <= 1 for share in self.substitutions),
                     "substitutions are shares of words, above 0 and at most 1",
+                ),
+                (
+                    len({f"{share:.0%}" for share in self.substitutions})
+                    == len(self.substitutions),
+                    "substitutions: each percentage once",
                 ),
             ),
             where="provenance",

@@ -86,7 +86,7 @@ class Cost:
 
     Attributes:
         scheme: `none` is the same texts without a mark.
-        nats: a token of the judge's, on average over all tokens.
+        nats: a token of the judge's, on average over texts.
         more: nats a token above those of unmarked texts, paired by prompt; None of these.
         whole: share of texts that reach the length limit.
         repeated: share of a text's 4-token runs that it had before, on average.

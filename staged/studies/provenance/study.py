@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from staged.corpus.counts import COUNTS, CorpusCounts
+from staged.errors import PlanError
 from staged.model.causal import load_causal
 from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.study_folder import Study, StudyProgress, carry_out
@@ -16,6 +17,7 @@ from staged.settings import described
 from staged.storage.forms import json_object
 from staged.storage.records import from_json, read_record, to_json, write_record
 from staged.storage.versions import versions
+from staged.studies.generators.given_files import check_folder_name
 from staged.studies.models import model_facts, short_name
 from staged.studies.provenance.marked import SPLIT, UNMARKED, MarkedTexts
 from staged.studies.provenance.measures import cost, human_rates, power
@@ -47,7 +49,18 @@ class ProvenanceStages:
 
 
 def provenance_stages(settings: ProvenanceSettings) -> ProvenanceStages:
-    """The stages of a plan; nothing is read."""
+    """The stages of a plan; nothing is read.
+
+    Raises:
+        PlanError: two models whose folders have one name, or a name that cannot be a folder's.
+    """
+    names = [short_name(model) for model in settings.models]
+    if len(set(names)) != len(names):
+        raise PlanError(
+            f"provenance: two models are called the same: {', '.join(names)}; rename a folder"
+        )
+    for name in names:
+        check_folder_name(name, "provenance: model")
     corpus = Corpus(
         corpus=settings.corpus, model=settings.models[0], opening_words=settings.opening_words
     )
