@@ -22,14 +22,13 @@ from staged.commands.options import (
     LiteralOption,
     ThreadsOption,
 )
-from staged.errors import PlanError
-from staged.pages.figures import counted, estimate, percent
+from staged.commands.provenance.key_rates import calibrate_watermark
+from staged.pages.figures import estimate, percent
 from staged.screen import count_progress, print_table, say
 from staged.verbs import error_rates as verbs
 
 if TYPE_CHECKING:
     from staged.attacks.stress import Stressed, StressReport
-    from staged.detectors.calibration.key_rates import KeyRate, KeyRates
 
 HumanOption = Annotated[str, typer.Option(help=HUMAN_TEXT)]
 FprOption = Annotated[
@@ -78,7 +77,7 @@ def calibrate(
     rate on others; or, with --watermark, that of a key.
     """
     if watermark:
-        _calibrate_watermark(
+        calibrate_watermark(
             watermark, human, (machine, held_out), fpr, out, bool(literal), as_json=as_json
         )
         return
@@ -105,54 +104,6 @@ def calibrate(
         f"\ncalibration: {out}; to judge by it: staged detect TEXT{option} --calibration"
         f" {shlex.quote(str(out))}"
     )
-
-
-def _calibrate_watermark(
-    key: str,
-    human: str,
-    others: tuple[str | None, ...],
-    fpr: float,
-    out: Path | None,
-    literal: bool,
-    *,
-    as_json: bool,
-) -> None:
-    if any(others):
-        raise PlanError(
-            "calibrate: --watermark measures a key on --human alone; leave out --machine and"
-            " --held-out"
-        )
-    with count_progress("texts") as progress:
-        rates = verbs.calibrate_watermark(
-            key, human, fpr=fpr, out=out, literal=literal, progress=progress
-        )
-    if as_json:
-        typer.echo(json.dumps(rates.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
-        return
-    _print_key_rates(rates)
-    if out is not None:
-        say(f"\nrates: {out}")
-
-
-def _print_key_rates(rates: KeyRates) -> None:
-    """A row a mark, kind of text and level, and what they say of the key."""
-    header = ("scheme", "tokens of", "human texts", "p ≤", "n", "sources", "called marked", "rate")
-    title = f"key {rates.key} on {counted(rates.documents, 'human text')}"
-    print_table(title, header, list(map(_key_rate_line, rates.rates)))
-    say("rate: with its 95% interval over sources; n: texts with enough tokens to be tested")
-    if rates.is_above:
-        say(
-            f"key {rates.key} calls more human texts marked than its p-values say: make another"
-            f" key, by staged keys rotate {shlex.quote(rates.key)}, and measure that",
-            style="bold",
-        )
-
-
-def _key_rate_line(row: KeyRate) -> tuple[str, ...]:
-    rate = percent(row.rate, row.low, row.high, digits=2, unit="%")
-    numbers = (f"{number:,}" for number in (row.n, row.sources, row.flagged))
-    above = " above" * row.is_above
-    return row.scheme, row.tokenizer, row.texts, f"{row.level:g}", *numbers, f"{rate}{above}"
 
 
 def _print_fitted(facts: dict[str, Any]) -> None:

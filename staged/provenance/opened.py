@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,7 +58,7 @@ class Opened:
     sidecar: bytes | None = field(default=None, repr=False)
 
 
-def opened_places(places: Sequence[str], manifest: Path | None = None) -> Iterator[Opened]:
+def opened_places(places: Iterable[str], manifest: Path | None = None) -> Iterator[Opened]:
     """Everything that stands at these places, in their order.
 
     Args:

@@ -45,8 +45,7 @@ def study(
     """Run a release study: corpus, samples, detectors, cells, report. Killed and called again, it
     continues; a finished study in `out` is only read.
 
-    A plan with a table [styles] is a fine-tuning study instead, one with `schemes` a study of
-    watermarks.
+    A plan with a table [styles] is a fine-tuning study, one with `schemes` a study of watermarks.
 
     Args:
         plan: the name of one that ships, such as `mini`, or a TOML file.
@@ -72,6 +71,7 @@ def study(
     from staged.errors import PlanError
     from staged.plans.shipped import find_plan
     from staged.studies.finetune.plan import is_finetune
+    from staged.studies.finished import FinishedStudy
     from staged.studies.provenance.plan import is_provenance
 
     if not 0 <= workers <= MOST_WORKERS:
@@ -84,15 +84,12 @@ def study(
             f"{file}: --{'attacks' if attacks else 'samples'} belongs to release studies; this plan"
             f" is of a {other} study"
         )
+    processes = workers or processors()
     if other:
         carry_out = _finetune if other == "fine-tuning" else _provenance
-        carry_out(file, out, flags, workers or processors(), progress)
+        carry_out(file, out, flags, processes, progress)
     else:
-        _release(
-            file, out, flags | {"samples": str(samples)}, attacks, workers or processors(), progress
-        )
-    from staged.studies.finished import FinishedStudy
-
+        _release(file, out, flags | {"samples": str(samples)}, attacks, processes, progress)
     return FinishedStudy(out)
 
 

@@ -143,9 +143,8 @@ def verify_texts(
     given = [places] if isinstance(places, str | Path) else list(places)
     if manifest and (len(given) != 1 or Path(given[0]).is_dir()):
         raise PlanError("verify: --manifest is one file's; give that file alone")
-    opened = list(
-        opened_places([str(place) for place in given], Path(manifest) if manifest else None)
-    )
+    beside = Path(manifest) if manifest else None
+    opened = list(opened_places(map(str, given), beside))
     verifier = open_verifier(
         keys=keys,
         model=model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from staged.samples.writers.local import EngineWriter
 from staged.samples.writers.marks import opened_watermark
 from staged.web.completions.marks import Marks
 from staged.web.completions.request import BATCH, Completion, checked, settings_of
-from staged.web.limits import Limits, RefusedError
+from staged.web.limits import ClientGoneError, Limits, RefusedError
 from staged.web.worker import Check
 
 if TYPE_CHECKING:  # needs the extra
@@ -112,13 +113,21 @@ class Generator:
         watermark = self.marks.watermark if self.marks else None
         writer = EngineWriter(settings, self.tokenizer, None, self.network, watermark)
 
+        given: dict[int, list[str]] = defaultdict(list)
+
         def tell(sample: int, text: str) -> None:
             still_wanted()
             if text:
                 write(sample, text)
+                given[sample].append(text)
 
         firsts = range(0, settings.count, settings.batch)
-        rows = [row for first in firsts for row in writer.tell(first, tell)]
+        try:
+            rows = [row for first in firsts for row in writer.tell(first, tell)]
+        except ClientGoneError:  # who leaves a stream before its end has what came until then
+            if self.marks and self.marks.remember:
+                self.marks.remember(["".join(parts) for parts in given.values()])
+            raise
         manifests = self.marks.put_on(settings, rows) if self.marks else ()
         return Written(rows, sum(read), sum(row["length"] for row in rows), manifests)
 
@@ -153,7 +162,6 @@ def open_generator(
         watermark, key: the scheme that marks every text, and the key's id, which also signs if it
             is for that; empty ones are off.
         signpost: how anybody can test for the mark, for the manifest: a URL.
-
         log: takes a fingerprint of every text.
 
     Raises:

@@ -20,6 +20,8 @@ from staged.provenance.model_facts import weights_digest
 from staged.watermarks import evidence
 from staged.watermarks.schemes import make_watermark
 from staged.web.completions.generator import Generator, open_generator
+from staged.web.completions.request import Completion
+from staged.web.limits import ClientGoneError, Limits
 from tests.web.fake import FakeExaminer
 from tests.web.servers import serving
 
@@ -194,6 +196,27 @@ def test_a_log_gets_every_text_and_finds_it_again(tmp_path: Path, key: Key) -> N
         for choice in answer.choices:
             assert log.find(choice.text)[0].similarity == 1
         assert log.find("Words that nobody wrote here, of which there are twenty. " * 5) == []
+
+
+def test_a_log_gets_what_was_streamed_to_who_left(tmp_path: Path, key: Key) -> None:
+    """Else whoever leaves before a stream's last token has a text of which nothing is kept."""
+    with open_log(str(tmp_path / "log.sqlite")) as log:
+        generator = open_generator("mini-s", precision="fp32", device="cpu", log=log)
+        request = Completion.model_validate(asked(max_tokens=120))
+        pieces: list[str] = []
+
+        def still_wanted() -> None:
+            if len(pieces) == 80:
+                raise ClientGoneError("the client left")
+
+        with pytest.raises(ClientGoneError):
+            generator.write(
+                generator.settings(request, Limits()),
+                lambda _, text: pieces.append(text),
+                still_wanted,
+            )
+        assert log.standing().texts == 1
+        assert log.find("".join(pieces))[0].similarity == 1
 
 
 def test_without_marks_nothing_is_said(generator: Generator) -> None:
