@@ -17,6 +17,7 @@ from transformers import (
 
 import staged.studies.detection.study
 import staged.studies.finetune.study
+import staged.studies.provenance.study
 from tests.samples.completions_server import ask_again_at_once
 
 __all__ = [

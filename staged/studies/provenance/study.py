@@ -148,6 +148,13 @@ class ProvenanceStudy(Study):
 
     def check(self, inputs: Inputs) -> None:
         wanted = max(self.settings.n_human, self.settings.n_texts)
+        counts = read_record(inputs[self.stages.corpus.name] / COUNTS, CorpusCounts)
+        if (held := counts.passages.get(SPLIT, 0)) < wanted:
+            raise PlanError(
+                f"provenance: the corpus has {held:,} human passages for {SPLIT}, the plan asks for"
+                f" {wanted:,}; lower n_human or n_texts, give more text, or raise"
+                f" corpus.shares.{SPLIT}"
+            )
         self.stages.corpus.drawn(inputs, SPLIT, wanted, seed=self.settings.seed)
 
     def is_described(self, root: Path) -> bool:
