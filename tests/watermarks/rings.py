@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from staged.keys.ring import Key, Use, new_key, open_key, record_use
 from staged.model.bpe import BPE
+from staged.streams import derive
 from staged.watermarks.candidates import watermark_of_use
 from staged.watermarks.contract import MISSING, Watermark
 
 
+@contextmanager
+def drawn_secrets(name: str) -> Iterator[None]:
+    """Keys that are made here have the same secret in every run, and so have tests their p-values;
+    of a hundred keys that chance made one would call a text marked that is not.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        draw = partial(derive, 24, "secret of", name)
+        patch.setattr("staged.keys.material.secrets.randbits", lambda bits: draw() % 2**bits)
+        yield
+
+
 def used_key(name: str, model: Path, *schemes: str, vocabulary: int) -> Key:
     """A new key that has marked with each scheme, in this model's tokens."""
-    new_key(name, purposes=("watermark",))
+    with drawn_secrets(name):
+        new_key(name, purposes=("watermark",))
     for scheme in schemes:
         record_use(open_key(name), Use(scheme, str(model), vocabulary, {}))
     return open_key(name)
