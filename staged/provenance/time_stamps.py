@@ -57,8 +57,7 @@ def request_stamp(message: bytes, url: str) -> bytes:
             extra is not installed.
     """
     client = _client()
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise ProvenanceError(f"--tsa {url!r}: give an http or https URL of a time-stamp authority")
+    _check_url(url)
     asked = (
         client.TimestampRequestBuilder()
         .data(message)
@@ -117,6 +116,24 @@ def read_stamp(
     gone = any(fingerprint(each) in revoked for each in certificates)
     trusted = bool(counting) and not gone and not _fault(client, answer, message, counting)
     return TimeStamp(answer.tst_info.gen_time.astimezone(UTC), authority, trusted)
+
+
+def _check_url(url: str) -> None:
+    """Raises:
+    ProvenanceError: no URL of a server, or one with a password, which is not quoted.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if "@" in url.partition("?")[0]:  # nothing of it is shown, however it is mistyped
+        raise ProvenanceError(
+            "--tsa: the URL holds a user or a password, which would stand in every message; leave"
+            " them out: no authority is logged into"
+        )
+    if not host or parts.scheme not in ("http", "https"):
+        raise ProvenanceError(f"--tsa {url!r}: give an http or https URL of a time-stamp authority")
 
 
 def _client() -> ModuleType:

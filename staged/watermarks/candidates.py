@@ -72,7 +72,10 @@ def _uses(key: Key, model: str, *, is_named: bool) -> Sequence[Use]:
         return [Use(scheme, model, load_shape(model).n_vocab)]
     if is_named:
         advice = (
-            "name the model whose tokenizer reads with --model" if scheme else "mark with it first"
+            "name the model whose tokenizer reads with --model"
+            if scheme
+            else "a mark is looked for in the tokens of a model; mark one text with it first:"
+            f" staged sample MODEL --watermark gumbel-dual --key {key.id}"
         )
         raise ProvenanceError(f"key {key.id!r} has marked nothing here: {advice}")
     return []

@@ -131,7 +131,11 @@ def test_evaluated_and_attacked_like_any_detector(
         ("watermark", CheckpointError, "write watermark@KEY"),
         ("watermark@a,b", CheckpointError, "write watermark@KEY"),
         ("watermark@alpah", ProvenanceError, "did you mean 'alpha'"),
-        ("watermark@unused", ProvenanceError, "has marked nothing here"),
+        (
+            "watermark@unused",
+            ProvenanceError,
+            "has marked nothing here: .* staged sample MODEL .* --key unused",
+        ),
     ],
 )
 def test_what_is_no_such_detector(alpha: Key, name: str, error: type[Exception], says: str) -> None:

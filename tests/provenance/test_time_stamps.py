@@ -83,10 +83,29 @@ def test_each_failure_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["", "tsa.example", "ftp://tsa.example/", "http://", "file:///etc"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "tsa.example", "ftp://tsa.example/", "http://", "file:///etc"),
+        *("http://tsa.example:port/", "http://[::1/", "https://tsa.example:99999/"),
+    ],
+)
 def test_no_url_of_an_authority(url: str) -> None:
     with pytest.raises(ProvenanceError, match="http or https"):
         request_stamp(MESSAGE, url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://me:hunter2@127.0.0.1:9/x", "http://hunter2@tsa.example/", "me:hunter2@tsa"),
+        *("ftp://me:hunter2@tsa.example/", "http://me:hunt/er2@tsa.example/", "//hunter2@tsa"),
+    ],
+)
+def test_a_password_in_the_url_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ProvenanceError, match="a user or a password") as caught:
+        request_stamp(MESSAGE, url)
+    assert "hunt" not in str(caught.value)
 
 
 def test_nobody_listens() -> None:
