@@ -37,8 +37,8 @@ TIERS = (
 INSIDE = {  # the same of what stands in a room that has rooms of its own
     "commands": (
         "options",
-        "bias calibrate detect models provenance raid release sample serve studies survey"
-        " train_detector",
+        "provenance",
+        "bias calibrate detect models raid release sample serve studies survey train_detector",
     ),
     "model": (
         "formats grouped_search memory shape",
@@ -101,8 +101,8 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "app",
     ),
     "provenance": (
-        "fingerprints manifest time_stamps",
-        "containers examination model_facts",
+        "fingerprints manifest",
+        "containers examination model_facts time_stamps",
         "reading report sign",
         "opened signed_files",
         "verify",
