@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from staged.errors import CheckpointError, ProvenanceError
 from staged.keys.ring import REVOKED, Key, Use, all_keys, open_key
-from staged.model.causal import load_shape, load_tokenizer
+from staged.model.causal import TextTokenizer, load_shape, load_tokenizer
 from staged.notes import note
 from staged.watermarks.contract import Watermark
 from staged.watermarks.evidence import Candidate
@@ -22,7 +22,8 @@ def candidates_of(keys: Sequence[str] = (), *, model: str = "") -> tuple[Candida
     Args:
         keys: ids; by default all keys that mark.
         model: whose tokenizer reads for keys that have marked nothing here, such as a stranger's
-            that was imported; by default these are left out, unless they are named.
+            that was imported, or whose model is not here any more; by default these are left out,
+            unless they are named.
 
     Raises:
         ProvenanceError: no such key, one that marks nothing, or a named one of which nothing tells
@@ -35,7 +36,7 @@ def candidates_of(keys: Sequence[str] = (), *, model: str = "") -> tuple[Candida
     distinct: list[Candidate] = []
     for key in chosen:
         for use in _uses(key, model, is_named=bool(keys)):
-            for candidate in _candidate(key, use, is_named=bool(keys)):
+            for candidate in _candidate(key, use, model, is_named=bool(keys)):
                 if not any(_same(candidate, other) for other in distinct):
                     distinct.append(candidate)
     return tuple(distinct)
@@ -81,15 +82,27 @@ def _uses(key: Key, model: str, *, is_named: bool) -> Sequence[Use]:
     return []
 
 
-def _candidate(key: Key, use: Use, *, is_named: bool) -> Iterator[Candidate]:
+def _candidate(key: Key, use: Use, model: str, *, is_named: bool) -> Iterator[Candidate]:
     try:
-        tokenizer = load_tokenizer(use.model)
+        tokenizer, read_by = _reader(use, model)
     except CheckpointError as error:
         if is_named:
             raise
         note(f"key {key.id}: not looked for in {use.model}'s tokens: {error}")
         return
-    yield Candidate(key.id, watermark_of_use(key, use), tokenizer, use.model, _warning(key))
+    yield Candidate(key.id, watermark_of_use(key, use), tokenizer, read_by, _warning(key))
+
+
+def _reader(use: Use, model: str) -> tuple[TextTokenizer, str]:
+    """The tokenizer of what a key marked, and whose it is: the model's that was named where the one
+    that wrote is not here.
+    """
+    try:
+        return load_tokenizer(use.model), use.model
+    except CheckpointError:
+        if not model:
+            raise
+        return load_tokenizer(model), model
 
 
 def _warning(key: Key) -> str:

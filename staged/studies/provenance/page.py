@@ -20,6 +20,7 @@ from staged.storage.writing import write_atomic
 from staged.studies.detection.results import AGAIN
 from staged.studies.provenance.results import PROVENANCE, Power, ProvenanceResult
 from staged.studies.provenance.tested import CROPPED, DRAWN, WHOLE
+from staged.watermarks.evidence import MIN_TOKENS
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 300, 52, 150, 14, 44
 COLOURS = 5  # of the shared style
@@ -42,6 +43,7 @@ def write_provenance_report(folder: Path) -> None:
     shown = {
         "recorded": to_json(result.settings),
         "metrics": {},
+        "least": MIN_TOKENS,
         "cells": cells,
         "plots": plots,
         "whole": WHOLE,
