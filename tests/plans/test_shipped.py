@@ -128,7 +128,7 @@ def test_every_command_that_takes_a_plan_knows_the_names(command: list[str]) -> 
 def test_the_studies_are_listed() -> None:
     done = CliRunner().invoke(app, ["study", "--list"])
     names, titles = zip(*(line.split(maxsplit=1) for line in done.stdout.splitlines()), strict=True)
-    assert names == ("finetune", "mini", "mini-full", "own-study")
+    assert names == ("finetune", "mini", "mini-full", "own-study", "provenance")
     assert titles[1] == "The minis: a release study in miniature"
 
 
