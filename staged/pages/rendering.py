@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from staged.pages.figures import estimate, percent
+from staged.pages.figures import counted, estimate, percent
 
 __all__ = ["environment", "is_web_address", "unbroken"]
 
@@ -37,6 +37,7 @@ def environment(room: str, *, html: bool = True) -> Environment:
     templates.filters["percent"] = lambda row, what: percent(*estimate(row, what), unit="%")
     templates.filters["unbroken"] = unbroken
     templates.filters["shown"] = shown
+    templates.filters["counted"] = counted
     templates.tests["web_address"] = is_web_address
     templates.filters["pvalue"] = lambda value: "<0.0001" if value < 1e-4 else f"{value:.4f}"
     return templates

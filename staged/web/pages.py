@@ -21,7 +21,7 @@ from staged.detectors.contract import (
     Segment,
     Verdict,
 )
-from staged.pages.figures import counted, signed
+from staged.pages.figures import signed
 from staged.pages.rendering import environment
 from staged.stats.comparing import rate
 from staged.stats.thresholds import threshold_at_fpr
@@ -245,5 +245,4 @@ def kinds(segments: Sequence[Segment]) -> list[tuple[str, str, int]]:
 def _environment() -> Environment:
     templates = environment("staged.web")
     templates.filters["thousands"] = lambda number: f"{number:,}"
-    templates.filters["counted"] = counted
     return templates

@@ -44,7 +44,7 @@ class ProvenanceSettings:
         opening_words: of a human passage, which a text continues; its prompt.
         attacks: changes that can hide a mark, by name.
         substitutions: shares of words that become synonyms.
-        attacked_tokens: tokens of the texts that are changed.
+        attacked_tokens: tokens of the texts that are changed; one of `lengths`.
         n_human: human passages that know nothing of any key.
         human_tokens: of each of them, the first so many.
         n_keys: keys that human text is tested for.
@@ -108,8 +108,8 @@ class ProvenanceSettings:
                 ),
                 (len(set(self.lengths)) == len(self.lengths), "lengths: each once"),
                 (
-                    1 <= self.attacked_tokens <= self.length_tokens,
-                    "attacked_tokens must lie between 1 and length_tokens",
+                    self.attacked_tokens in self.lengths,
+                    "attacked_tokens must be one of lengths, at which texts are tested unchanged",
                 ),
                 (
                     all(0 < share <= 1 for share in self.substitutions),

@@ -45,7 +45,7 @@ schemes = ["gumbel", "kgw-selfhash"]
 methods = ["temperature-1"]
 n_texts = 5
 length_tokens = 48
-lengths = [16, 48]
+lengths = [16, 30, 48]
 opening_words = 4
 attacks = ["homoglyph"]
 substitutions = [0.5]
@@ -63,7 +63,7 @@ budget_tokens = 120
 minimum_tokens = 50
 shares = {{ test = 1.0 }}
 """
-SEED, SCHEMES, LENGTHS = 6, ("gumbel", "kgw-selfhash"), (16, 48)
+SEED, SCHEMES = 6, ("gumbel", "kgw-selfhash")
 STAGES = 1 + 3 + 2 + 2 + 3  # corpus, texts, human, tests, costs
 
 
@@ -118,7 +118,8 @@ def test_each_row_of_tests_is_what_the_text_gives(finished: Path, scheme: str) -
     tokenizer = load_tokenizer("mini-s")
     rows = read_table(finished / "tests/mini-s/temperature-1" / scheme / "tests.parquet")
     texts = {row["id"]: row for row in texts_of(finished, scheme)}
-    forms = [("as drawn", 16), ("as text", 16), ("as drawn", 48), ("as text", 48), ("middle", 48)]
+    forms = [(form, n) for n in (16, 30, 48) for form in ("as drawn", "as text")]
+    forms += [("middle", 48)]
     forms += [("homoglyph", 30), ("substitution 50%", 30)]
     assert list(dict.fromkeys((row["form"], row["length"]) for row in rows)) == forms
     assert len(rows) == 5 * len(forms)
@@ -245,6 +246,17 @@ def test_the_page_holds_every_number(finished: Path, result: ProvenanceResult) -
         )
         n = f", n = {row.n}" if row.form not in ("as text", "as drawn") else ""
         assert f"{share} {low} to {high}{n}" in shown
+    nothing = [row for row in result.power if (row.form, row.length) == ("as text", 30)]
+    assert (
+        "nothing "
+        + " ".join(
+            f"{100 * row.found_1:.1f} {100 * row.found_1_low:.1f} to {100 * row.found_1_high:.1f},"
+            f" n = {row.n}"
+            for row in nothing
+        )
+        in shown
+    )
+    assert "Here 1 model wrote 5 texts each by 1 method," in shown
     for cost in result.costs:
         assert f"{cost.nats:.3f} {cost.nats_low:.3f} to {cost.nats_high:.3f}" in shown
         if cost.more is not None:
@@ -346,13 +358,16 @@ def test_a_curve_a_scheme_and_labels_apart() -> None:
         (('methods = ["temperature-1"]', 'methods = ["greedy"]'), "nothing to chance"),
         (('methods = ["temperature-1"]', 'methods = ["topk"]'), "topk"),
         (('attacks = ["homoglyph"]', 'attacks = ["homoglif"]'), "did you mean 'homoglyph'"),
-        (("lengths = [16, 48]", "lengths = [16, 49]"), "between 1 and length_tokens"),
-        (("lengths = [16, 48]", "lengths = []"), "between 1 and length_tokens"),
-        (("lengths = [16, 48]", "lengths = [16, 16]"), "lengths: each once"),
+        (("lengths = [16, 30, 48]", "lengths = [16, 30, 49]"), "between 1 and length_tokens"),
+        (("lengths = [16, 30, 48]", "lengths = []"), "between 1 and length_tokens"),
+        (("lengths = [16, 30, 48]", "lengths = [30, 30]"), "lengths: each once"),
         (("length_tokens = 48", "length_tokens = 5000"), "length_tokens: 1 to 4,096"),
         (("substitutions = [0.5]", "substitutions = [1.5]"), "shares of words"),
         (("substitutions = [0.5]", "substitutions = [0.5, 0.501]"), "each percentage once"),
-        (("attacked_tokens = 30", "attacked_tokens = 60"), "attacked_tokens must lie"),
+        (
+            ("attacked_tokens = 30", "attacked_tokens = 60"),
+            "attacked_tokens must be one of lengths",
+        ),
         (("n_keys = 3", "n_keys = 0"), "n_keys must be at least 1"),
         (("n_marking_keys = 2", "n_marking_keys = 4"), "n_marking_keys must be 1 to n_keys"),
         (("n_texts = 5", "n_texts = 0"), "n_texts must be at least 1"),
