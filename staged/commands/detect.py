@@ -19,7 +19,7 @@ from rich.text import Text
 from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, ThreadsOption
 from staged.errors import PlanError
 from staged.files.sheets import defused
-from staged.pages.figures import counted
+from staged.pages.figures import counted, p_text
 from staged.screen import count_progress, say, screen, visible
 
 if TYPE_CHECKING:  # what opens a detector takes a second to import
@@ -262,7 +262,7 @@ def _print_verdict(verdict: Verdict) -> None:
         Text(f"· {counted(verdict.words, 'word')} · {visible(verdict.detector)}"),
     )
     say(verdict.reason)
-    say(f"score {_number(verdict.score, 3)} · p-value {_number(verdict.p_value, 4)}")
+    say(f"score {_number(verdict.score, 3)} · p-value {_p_value(verdict.p_value, 4)}")
     for opinion in verdict.opinions:
         say(
             f"{opinion.reader}:"
@@ -279,7 +279,7 @@ def _print_parts(verdict: Verdict, parts: Sequence[Segment]) -> None:
     for part in parts:
         text.append(verdict.normalized[at : part.start])
         text.append(verdict.normalized[part.start : part.end], style=STYLES[part.verdict])
-        text.append(f" [{part.verdict}, p {_number(part.p_value, 3)}]", style="bold")
+        text.append(f" [{part.verdict}, p {_p_value(part.p_value, 3)}]", style="bold")
         at = part.end
     screen.print(text, soft_wrap=True)
     if len(parts) > 1:
@@ -292,3 +292,10 @@ def _print_parts(verdict: Verdict, parts: Sequence[Segment]) -> None:
 
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _p_value(value: float | None, digits: int) -> str:
+    """Exact p-values can be far smaller than these digits show, and none is 0."""
+    if value is not None and value < 10**-digits:
+        return p_text(value)
+    return _number(value, digits)

@@ -4,7 +4,7 @@ and the one conclusion that they allow together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -156,3 +156,18 @@ def _plain(known: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: list(value) if isinstance(value, tuple) else value for name, value in known.items()
     }
+
+
+def signer_says(signature: SignatureVerdict) -> Iterator[tuple[str, str]]:
+    """(name, value) of what the signer says; nothing where the signature does not hold."""
+    if signature.signer:
+        yield "signer", signature.signer
+    if signature.signed_at:
+        by = f"by {signature.stamped_by}" if signature.stamped_by else "by the signer’s own clock"
+        yield "time", f"{signature.signed_at:%Y-%m-%d %H:%M} UTC, {by}"
+    facts = signature.facts
+    for name in ("model", "watermark", "key", "detector") if facts else ():
+        if value := getattr(facts, name):
+            yield name, value
+    if signature.ingredients:
+        yield "made from", ", ".join(signature.ingredients)

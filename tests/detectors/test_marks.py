@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -173,3 +174,11 @@ def test_models_of_one_tokenizer_are_looked_for_once(
     assert isinstance(detector, MarkDetector)
     assert [mark.watermark.scheme for mark in detector.candidates] == ["gumbel", "kgw"]
     assert {mark.model for mark in detector.candidates} == {str(tiny)}
+
+
+def test_no_p_value_is_printed_as_zero(alpha: Key, bpe: BPE, tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_text(marked_text(bpe, of_key(alpha, "gumbel"), 1, 120))
+    said = RUNNER.invoke(app, ["detect", str(text), "--detector", "watermark@alpha"]).output
+    assert "p-value 0.0000" not in said
+    assert re.search(r"p-value [1-9.]+e-\d\d", said)

@@ -80,6 +80,16 @@ def test_a_manifest_beside_the_file_by_default() -> None:
     assert read("a.txt").ingredients == ("a.txt",)
 
 
+def test_verify_tells_what_the_signer_says_where_the_signature_holds() -> None:
+    call("a.txt", "--key", "alpha", "--model", "acme-7", "--detector", "https://acme.example/")
+    arguments = ["verify", "a.txt", "--no-content"]
+    said = CliRunner().invoke(app, arguments, catch_exceptions=False).output
+    assert "the manifest says: signer Example Press · time 20" in said
+    assert "by the signer’s own clock · model acme-7 · detector https://acme.example/\n" in said
+    Path("a.txt.c2pa").write_bytes(Path("a.txt.c2pa").read_bytes().replace(b"acme-7", b"acme-8"))
+    assert "the manifest says" not in CliRunner().invoke(app, arguments).output
+
+
 def test_a_signed_copy_and_its_manifest() -> None:
     call("a.txt", "--key", "alpha", "--out", "new/b.txt")
     assert Path("new/b.txt").read_bytes() == Path("a.txt").read_bytes()

@@ -188,7 +188,7 @@ def _written(path: Path, signer: Signer, examinations: list[Examination]) -> Ite
 
 def _print(examination: Examination) -> None:
     """The conclusion, and a line of each kind of evidence with what it proves."""
-    from staged.provenance.examination import PROVES
+    from staged.provenance.examination import PROVES, signer_says
 
     screen.print(
         Text(examination.conclusion, style=STYLES[examination.conclusion]),
@@ -198,6 +198,9 @@ def _print(examination: Examination) -> None:
     for name, says in _evidence(examination).items():
         proves, proves_not = PROVES[name]
         screen.print(Text(f"{name:10}", style="bold"), Text(visible(says)), soft_wrap=True)
+        claims = signer_says(examination.signature) if name == "signature" else ()
+        if told := " · ".join(f"{what} {value}" for what, value in claims):
+            screen.print(Text(f"{'':10} the manifest says: {visible(told)}"), soft_wrap=True)
         say(f"{'':10} proves, where it speaks: {proves}", style="dim")
         say(f"{'':10} and not: {proves_not}", style="dim")
 

@@ -17,8 +17,8 @@ from staged.provenance.examination import (
     WATERMARKED,
     Examination,
     WatermarkFinding,
+    signer_says,
 )
-from staged.provenance.manifest.facts import SignatureVerdict
 
 HEADLINES = {
     SIGNED: "This text is signed",
@@ -56,7 +56,7 @@ def _evidence(examination: Examination) -> Iterator[dict[str, Any]]:
         examination.content,
     )
     yield _row("signature", signature.state, signature.sentence, signature.state == "valid") | {
-        "facts": list(_claims(signature))
+        "facts": list(signer_says(signature))
     }
     says = f"{mark.reason[0].upper()}{mark.reason[1:]}."
     if mark.p_value is not None:
@@ -85,18 +85,3 @@ def _row(kind: str, state: str, says: str, speaks: bool) -> dict[str, Any]:
         "no": no,
         "facts": [],
     }
-
-
-def _claims(signature: SignatureVerdict) -> Iterator[tuple[str, str]]:
-    """What the signer says, by name."""
-    if signature.signer:
-        yield "signer", signature.signer
-    if signature.signed_at:
-        by = f"by {signature.stamped_by}" if signature.stamped_by else "by the signer’s own clock"
-        yield "time", f"{signature.signed_at:%Y-%m-%d %H:%M} UTC, {by}"
-    facts = signature.facts
-    for name in ("model", "watermark", "key", "detector") if facts else ():
-        if value := getattr(facts, name):
-            yield name, value
-    if signature.ingredients:
-        yield "made from", ", ".join(signature.ingredients)
