@@ -124,7 +124,9 @@ def finding(test: MarkTest, level: float, candidates: int) -> WatermarkFinding:
         return WatermarkFinding(False, None, test.tokens, None, None, why)
     found = test.p_value <= level
     of = f"{counted(test.tokens, 'token')}, {counted(candidates, 'candidate')} tested"
-    where = "in a passage of it " if test.passage else ""
+    where = (
+        f"in its characters {test.passage.start:,} to {test.passage.end:,} " if test.passage else ""
+    )
     why = (
         f"the {test.scheme} mark of key {test.key} stands {where}({of})"
         if found

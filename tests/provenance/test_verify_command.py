@@ -160,7 +160,7 @@ def test_what_looks_machine_written_and_what_a_terminal_shows(
         *("signature", "watermark", "content")
     ]
     assert "content    machine:" in shown
-    assert shown.count("and not:") == 3
+    assert shown.count("proves, where it speaks,") == 3
     assert "no ground to accuse anybody" in shown
 
 

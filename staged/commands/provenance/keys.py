@@ -99,6 +99,8 @@ def new(
         model=model,
     )
     _say_made(made)
+    if imported and not model:
+        say("to look for its marks, tell staged verify with --model whose tokenizer reads")
 
 
 @app.command("list")

@@ -142,7 +142,7 @@ def verify(
             say("") if number else None
             _print(examination)
     if not as_json:
-        say(WARNING, style="dim")
+        _print_limits()
 
 
 def _is_report(place: str) -> bool:
@@ -187,8 +187,8 @@ def _written(path: Path, signer: Signer, examinations: list[Examination]) -> Ite
 
 
 def _print(examination: Examination) -> None:
-    """The conclusion, and a line of each kind of evidence with what it proves."""
-    from staged.provenance.examination import PROVES, signer_says
+    """The conclusion, and a line of each kind of evidence."""
+    from staged.provenance.examination import signer_says
 
     screen.print(
         Text(examination.conclusion, style=STYLES[examination.conclusion]),
@@ -196,13 +196,19 @@ def _print(examination: Examination) -> None:
         soft_wrap=True,
     )
     for name, says in _evidence(examination).items():
-        proves, proves_not = PROVES[name]
         screen.print(Text(f"{name:10}", style="bold"), Text(visible(says)), soft_wrap=True)
         claims = signer_says(examination.signature) if name == "signature" else ()
         if told := " · ".join(f"{what} {value}" for what, value in claims):
             screen.print(Text(f"{'':10} the manifest says: {visible(told)}"), soft_wrap=True)
-        say(f"{'':10} proves, where it speaks: {proves}", style="dim")
-        say(f"{'':10} and not: {proves_not}", style="dim")
+
+
+def _print_limits() -> None:
+    """What each kind of evidence proves, and what not; once for all texts."""
+    from staged.provenance.examination import PROVES
+
+    for name, (proves, proves_not) in PROVES.items():
+        say(f"{name} proves, where it speaks, {proves}; not {proves_not}", style="dim")
+    say(WARNING, style="dim")
 
 
 def _evidence(examination: Examination) -> dict[str, str]:

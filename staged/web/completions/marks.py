@@ -105,7 +105,7 @@ def _faults(chosen: Method) -> Iterator[str]:
 
 
 def sampling(settings: SampleSettings) -> dict[str, Any]:
-    """How tokens were drawn, for a manifest; the prompt is the client's, and not in it."""
+    """How tokens were drawn, for a manifest; prompt and seed are the client's, and not in it."""
     method = settings.method
     return {
         "method": method.name,
@@ -115,5 +115,4 @@ def sampling(settings: SampleSettings) -> dict[str, Any]:
         "semantics": method.semantics,
         "repetition_penalty": settings.repetition_penalty,
         "length": settings.length,
-        "seed": str(settings.seed),  # 64 bits are more than a JSON number holds for everybody
     }
