@@ -32,7 +32,7 @@ COMPUTE = (
         "serve",
         "bias",
     ),
-    *("survey make",),
+    *("survey make", "verify"),
 )
 DO_NOT = (
     "study",

@@ -324,7 +324,7 @@ def key(world: World) -> Path:
 
 
 def signing_key(world: World) -> str:
-    if not (world.folder / "own").is_dir():
+    if not (world.folder / "own" / "alpha").is_dir():
         assert not call("keys", "new", "alpha")
     return "alpha"
 

@@ -19,7 +19,8 @@ from staged.provenance.manifest.trust import Trust, fingerprints, trust_from
 from staged.provenance.report import check_report, is_report, report_of, sign_report
 from tests.provenance.signers import Identity, identity
 
-NOW = datetime.datetime.now(datetime.UTC)
+# later than the certificates that tests make, however long they wait for their turn
+NOW = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=2)
 TEXT = "A text about the sea."
 
 
