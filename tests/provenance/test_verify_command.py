@@ -330,7 +330,7 @@ def test_what_hides_in_characters_is_undone_before_the_test(change: str) -> None
 
 def test_a_marked_passage_within_human_text() -> None:
     text = f"{prose(1, 60)}\n\n{marked().strip()[:250]}\n\n{prose(2, 60)}"
-    found = row("-", given=text.encode())
+    found = row("-", "--key", "alpha", given=text.encode())
     assert evidence(found) == ("watermarked", "absent", True)
     passage = found["watermark"]["passage"]
     inside = text[passage["start"] : passage["end"]]
