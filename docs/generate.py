@@ -403,6 +403,7 @@ def _changed(result: Any) -> list[str]:
     length = result["settings"]["attacked_tokens"]
     rows = [row for row in result["power"] if row["form"] != DRAWN]
     rows = [row for row in rows if row["length"] == length or row["form"] == CROPPED]
+    rows = [row for row in rows if row["model"] == result["models"][-1]["name"]]  # the real one
     schemes = list(dict.fromkeys(row["scheme"] for row in rows))
     cells = {(_written(row), row["form"], row["scheme"]): row for row in rows}
     names = dict.fromkeys((_written(row), row["form"]) for row in rows)

@@ -25,7 +25,7 @@ from staged.errors import PlanError
 from staged.settings import nearest
 from staged.streams import derive
 
-__all__ = ["ATTACKS", "RATES", "Attack", "attack", "check_attacks", "reworded"]
+__all__ = ["ATTACKS", "RATES", "Attack", "attack", "check_attacks", "reworded", "words_of"]
 
 Attack = Callable[[str, np.random.Generator], str]
 
@@ -141,7 +141,7 @@ def misspelling(text: str, stream: np.random.Generator) -> str:
     """Words become common misspellings of theirs: a fifth of all words, or all that have one where
     those are fewer.
     """
-    return _reworded(text, misspellings(), RATES["misspelling"], stream)
+    return _reworded(text, misspellings(), "misspelling", stream)
 
 
 def upper_lower(text: str, stream: np.random.Generator) -> str:
@@ -169,15 +169,32 @@ def zero_width_space(text: str, stream: np.random.Generator) -> str:
 
 def synonym(text: str, stream: np.random.Generator) -> str:
     """Words become synonyms of theirs: half of all, or all that have any where those are fewer."""
-    return _reworded(text, synonyms(), RATES["synonym"], stream)
+    return _reworded(text, synonyms(), "synonym", stream)
 
 
-def reworded(text: str, share: float, *, seed: int, id: str) -> str:
-    """A share of a text's words, or all that have any where those are fewer, become synonyms of
-    theirs; what comes out depends on the text, the share, the seed and the id alone.
+def reworded(text: str, share: float, words: Sequence[str], *, seed: int, id: str) -> str:
+    """A share of a text's words, rounded down, each become another that is drawn from `words`: as
+    much of the text is lost as is said, whatever it then means. What comes out depends on the
+    arguments alone.
+
+    Args:
+        share: in [0, 1].
+        words: at least two different ones; one that stands there more often is drawn more often.
     """
     stream = np.random.default_rng(derive(seed, f"substitution {share:g}", id))
-    return _reworded(text, synonyms(), share, stream)
+
+    def other(old: str) -> str:
+        while (new := _drawn(words, stream)).lower() == old.lower():
+            pass
+        return _in_case(old, new.lower())
+
+    places = list(_WORD.finditer(text))
+    return _swap(text, _chosen(places, math.floor(len(places) * share), stream), other)
+
+
+def words_of(texts: Iterable[str]) -> list[str]:
+    """The words of texts, as attacks see them, in their order and as often as they stand there."""
+    return [word for text in texts for word in _WORD.findall(text)]
 
 
 def alternative_spelling(text: str, stream: np.random.Generator) -> str:
@@ -218,16 +235,16 @@ def _replace(
 
 
 def _reworded(
-    text: str, others: Mapping[str, Sequence[str]], share: float, stream: np.random.Generator
+    text: str, others: Mapping[str, Sequence[str]], name: str, stream: np.random.Generator
 ) -> str:
-    """A share of all words become others, or all that have others if these are fewer."""
+    """The attack's share of all words become others, or all that have others if these are fewer."""
 
     def other(old: str) -> str:
         return _in_case(old, _drawn(others[old.lower()], stream))
 
     words = list(_WORD.finditer(text))
     known = [word for word in words if word[0].lower() in others]
-    allowed = math.floor(len(words) * share)
+    allowed = math.floor(len(words) * RATES[name])
     return _swap(text, _chosen(known, allowed, stream), other)
 
 

@@ -43,7 +43,7 @@ class ProvenanceSettings:
         lengths: tokens after which texts are cut and tested again.
         opening_words: of a human passage, which a text continues; its prompt.
         attacks: changes that can hide a mark, by name.
-        substitutions: shares of words that become synonyms.
+        substitutions: shares of words that become others, drawn from human passages.
         attacked_tokens: tokens of the texts that are changed; one of `lengths`.
         n_human: human passages that know nothing of any key.
         human_tokens: of each of them, the first so many.

@@ -91,6 +91,7 @@ def provenance_stages(settings: ProvenanceSettings) -> ProvenanceStages:
             substitutions=settings.substitutions,
             attacked_tokens=settings.attacked_tokens,
             seed=settings.seed,
+            corpus=corpus,
             texts=stage,
         )
         for part in texts.values()

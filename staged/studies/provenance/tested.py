@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from staged.attacks.kinds import attack, reworded
+from staged.attacks.kinds import attack, reworded, words_of
 from staged.model.causal import load_causal, load_tokenizer
 from staged.model.checkpoints import model_folder
 from staged.model.formats.layouts import as_stage_inputs, tokenizer_files
@@ -121,7 +121,7 @@ class MarkTests(Stage):
     `form`, `length`, `tokens` that carry evidence, `p`, and whether its tokens are `same` as drawn.
 
     Forms: DRAWN and WHOLE, cut to each of `lengths`; the middle half of the text; the first
-    `attacked_tokens` under each attack, and with a share of their words replaced.
+    `attacked_tokens` under each attack, and with a share of their words replaced by words of human passages.
     """
 
     lengths: tuple[int, ...]
@@ -129,6 +129,7 @@ class MarkTests(Stage):
     substitutions: tuple[float, ...]
     attacked_tokens: int
     seed: int
+    corpus: Corpus
     texts: MarkedTexts
 
     @property
@@ -141,7 +142,8 @@ class MarkTests(Stage):
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         rows = self.texts.texts(inputs)
-        forms = list(self._forms(rows))
+        passages = self.corpus.drawn(inputs, SPLIT, self.texts.n_texts, seed=self.seed)
+        forms = list(self._forms(rows, words_of(passage.text for passage in passages)))
         tested: list[TableRow] = []
         vocabulary = vocabulary_of(self.texts.given)
         for done, (form, length, tokens) in enumerate(forms, start=1):
@@ -167,8 +169,14 @@ class MarkTests(Stage):
             progress(done, len(forms))
         write_table(folder / FILE, tested)
 
-    def _forms(self, rows: Sequence[TableRow]) -> Iterator[tuple[str, int, list[torch.Tensor]]]:
-        """(form, length in tokens of what it was made of, its tokens) of all texts."""
+    def _forms(
+        self, rows: Sequence[TableRow], words: Sequence[str]
+    ) -> Iterator[tuple[str, int, list[torch.Tensor]]]:
+        """(form, length in tokens of what it was made of, its tokens) of all texts.
+
+        Args:
+            words: that stand in for those that are replaced.
+        """
         given, most = self.texts.given, self.texts.length_tokens
         read = tokens_of(given, [row["text"] for row in rows])
         for length in self.lengths:
@@ -185,7 +193,7 @@ class MarkTests(Stage):
             yield name, self.attacked_tokens, tokens_of(given, changed)
         for share in self.substitutions:
             changed = [
-                reworded(text, share, seed=self.seed, id=str(row["id"]))
+                reworded(text, share, words, seed=self.seed, id=str(row["id"]))
                 for text, row in zip(cut, rows, strict=True)
             ]
             yield f"{SUBSTITUTED} {share:.0%}", self.attacked_tokens, tokens_of(given, changed)
