@@ -121,7 +121,8 @@ class MarkTests(Stage):
     `form`, `length`, `tokens` that carry evidence, `p`, and whether its tokens are `same` as drawn.
 
     Forms: DRAWN and WHOLE, cut to each of `lengths`; the middle half of the text; the first
-    `attacked_tokens` under each attack, and with a share of their words replaced by words of human passages.
+    `attacked_tokens` under each attack, and with a share of their words replaced by words of human
+    passages.
     """
 
     lengths: tuple[int, ...]
