@@ -161,6 +161,7 @@ def test_shipped_plans(installed: Installed) -> None:
         "mini",
         "mini-full",
         "own-study",
+        "provenance",
     ]
     for name, path in shipped_plans().items():
         assert installed.succeed("staged", "study", name, "--show") == path.read_text("utf-8")
@@ -170,7 +171,7 @@ def test_shipped_plans(installed: Installed) -> None:
     ("command", "typed"),
     [
         ("staged serve", "'staged[serve]'"),
-        ("staged release keygen keys", "'staged[release]'"),
+        ("staged fingerprints add essay.txt --log log.db", "'staged[provenance]'"),
         ("staged convert mini-s mini-s.gguf", "'staged[gguf]'"),
         ("staged stress --human essay.txt", "'staged[attacks]'"),
         ("staged study mini --attacks", "'staged[attacks]'"),
