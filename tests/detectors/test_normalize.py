@@ -227,3 +227,12 @@ def test_stacked_accents_take_no_longer_than_their_length() -> None:
     assert len(found.text) <= 31
     assert STACKED in {change.what for change in found.changes}
     assert normalize("Z" + "\u0300" * 12).text == "Z" + "\u0300" * 12  # as a joke has them
+
+
+def test_whatever_letter_of_mathematics_is_named_is_undone() -> None:
+    codes = (*range(0x2100, 0x2150), *range(0x1D400, 0x1D800))
+    for letter in (chr(code) for code in codes if unicodedata.category(chr(code)) != "Cn"):
+        for text in (f"A{letter}", f"{letter}A", letter + letter, f"word {letter}ord"):
+            once = normalize(text)
+            assert normalize(once.text) == type(once)(once.text, ())
+            assert not once.changes or once.text != text

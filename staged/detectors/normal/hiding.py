@@ -47,8 +47,12 @@ _BESIDE = regex.compile(
 # leaves two letters on each side
 _SOFT = regex.compile(r"(?<!\p{L}\p{L})\xad(?=\p{L})|(?<=\p{L})\xad(?!\p{L}\p{L})")
 _TURNING = regex.compile("[\u202d\u202e]")
+# letters and digits of mathematics; of the signs like letters, those that have a plain one
+_MATHEMATICAL = r"[[\U0001d400-\U0001d7ff]&&[\p{L}\p{Nd}]]"
+_SIGNS = r"[[\u2100-\u214f]&&\p{L}--[\u2107\u210f\u2132\u2135-\u2138\u213c-\u213f\u214e]]"
 _STYLED = regex.compile(
-    r"[[\u2100-\u214f\U0001d400-\U0001d7ff]&&\p{L}]{2,}|(?<=\p{L})[\U0001d400-\U0001d7ff]|[\U0001d400-\U0001d7ff](?=\p{L})",
+    rf"(?:[{_MATHEMATICAL}&&\p{{L}}]|{_SIGNS}){{2,}}"
+    rf"|(?<=\p{{L}}){_MATHEMATICAL}|{_MATHEMATICAL}(?=\p{{L}})",
     regex.V1,
 )
 _WIDE = regex.compile("[\uff21-\uff3a\uff41-\uff5a]")

@@ -64,9 +64,12 @@ MARKS = 30  # which no language comes near (UAX #15, Stream-Safe Text Format)
 _STACKED = regex.compile(rf"(\p{{M}}{{{MARKS}}})\p{{M}}+")
 
 
+MATHEMATICAL = 0x1D400
+
+
 def _plain_letters() -> dict[int, str]:
-    """Mathematical, full-width and ligated Latin letters and digits, to their plain ones: NFKC
-    where it is safe.
+    """Mathematical, full-width and ligated letters and digits, to their plain ones: NFKC where it
+    is safe.
     """
     ranges = (
         (0x2100, 0x214F),
@@ -80,7 +83,7 @@ def _plain_letters() -> dict[int, str]:
         kind = unicodedata.decomposition(chr(code)).split(" ")[0]
         plain = unicodedata.normalize("NFKC", chr(code))
         if (
-            plain.isascii()
+            (plain.isascii() or code >= MATHEMATICAL)  # Greek ones, too, and the dotless
             and plain.isalnum()
             and (kind in ("<font>", "<wide>", "<narrow>") or 0xFB00 <= code <= 0xFB06)
         ):
