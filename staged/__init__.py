@@ -20,6 +20,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from staged.engines.choice import Engine
 from staged.errors import StagedError
 from staged.progress import NamedProgress, Progress
 from staged.records import HUMAN, MACHINE, Document
@@ -69,6 +70,7 @@ __all__ = [
     "Decision",
     "Detector",
     "Document",
+    "Engine",
     "Evaluation",
     "Examination",
     "Examiner",

@@ -32,7 +32,6 @@ from staged.commands import (
     calibrate,
     detect,
     models,
-    options,
     raid,
     release,
     sample,
@@ -41,8 +40,9 @@ from staged.commands import (
     survey,
     train_detector,
 )
+from staged.commands.options import common as options
 from staged.commands.provenance import fingerprints, keys, sign, verify
-from staged.errors import StagedError
+from staged.errors import ShardDone, StagedError
 from staged.notes import LOGGER
 from staged.screen import Notes, errors, open_outputs, say, visible
 from staged.threads import wait_passively
@@ -138,6 +138,8 @@ def main() -> None:
             app()
         finally:
             sys.stdout.flush()  # here, where a failure can still be said
+    except ShardDone as done:
+        say(str(done))
     except StagedError as error:
         _refuse(str(error))
     except OSError as error:

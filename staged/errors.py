@@ -6,6 +6,7 @@ StagedError                 one clear sentence; the command line prints it and e
 ├── CheckpointError         a model, tokenizer or detector folder that is wrong
 ├── SamplingError           a generation request that cannot be met
 ├── ArtifactError           a stage's folder that is damaged, foreign, or cannot be written
+│   └── ShardDone           no fault: a shard has done its part, and another writes the result
 ├── ReleaseError            a release that cannot be signed, checked or uploaded
 ├── ProvenanceError         a key, a watermark or a manifest that cannot be used, made or read
 └── ServeError              the web server cannot start, or will not answer a request
@@ -22,6 +23,7 @@ __all__ = [
     "ReleaseError",
     "SamplingError",
     "ServeError",
+    "ShardDone",
     "StagedError",
     "first_line",
 ]
@@ -49,6 +51,10 @@ class SamplingError(StagedError):
 
 class ArtifactError(StagedError):
     """A stage's folder that is damaged, foreign, or cannot be written."""
+
+
+class ShardDone(ArtifactError):  # noqa: N818 (no fault)
+    """No fault: a shard has done its part of a job, and the result is another shard's to write."""
 
 
 class ReleaseError(StagedError):

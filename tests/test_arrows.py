@@ -21,7 +21,8 @@ PACKAGE = Path(staged.__file__).parent
 TIERS = (
     "errors notes pages progress records screen streams",
     "settings stats storage threads",
-    "cells files keys pipeline plans",
+    "cells engines files keys plans",
+    "pipeline",
     "corpus",
     "model",
     "watermarks",

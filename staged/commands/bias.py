@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options import (
+from staged.commands.options.common import (
     MODELS,
     SERVED,
     DeviceOption,

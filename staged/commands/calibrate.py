@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from staged.commands.options import (
+from staged.commands.options.common import (
     HUMAN_TEXT,
     CalibrationOption,
     DetectorOption,

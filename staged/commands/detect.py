@@ -16,7 +16,12 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from staged.commands.options import CalibrationOption, DetectorOption, DeviceOption, ThreadsOption
+from staged.commands.options.common import (
+    CalibrationOption,
+    DetectorOption,
+    DeviceOption,
+    ThreadsOption,
+)
 from staged.errors import PlanError
 from staged.files.sheets import defused
 from staged.pages.figures import counted, p_text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options import DetectorOption, DeviceOption, JsonOption, ThreadsOption
+from staged.commands.options.common import DetectorOption, DeviceOption, JsonOption, ThreadsOption
 from staged.errors import PlanError
 from staged.pages.figures import figure, percent
 from staged.screen import count_progress, print_table, say

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from staged.commands.options import (
+from staged.commands.options.common import (
     MODELS,
     SERVED,
     DeviceOption,

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options import LiteralOption, PlanArgument, ShowOption, show_plan
+from staged.commands.options.common import LiteralOption, PlanArgument, ShowOption, show_plan
+from staged.commands.options.engines import (
+    AddressOption,
+    EngineOption,
+    ShardOption,
+    WorkersOption,
+    engine_of,
+)
+from staged.engines.choice import ALL_CORES
 from staged.pages.figures import estimate, percent
 from staged.plans.shipped import study_titles
 from staged.screen import print_table, say, study_progress
@@ -46,9 +54,6 @@ AttacksOption = Annotated[
         help="Also score attacked test texts, under every attack of docs/robustness.md.",
     ),
 ]
-WorkersOption = Annotated[
-    int, typer.Option(help="Processes at work, one thread each; 0 takes one a core.")
-]
 ListOption = Annotated[
     bool, typer.Option("--list", help="Print name and title of each study that ships.")
 ]
@@ -61,7 +66,10 @@ def study(
     samples: SamplesOption = "",
     attacks: AttacksOption = False,
     literal: LiteralOption = False,
-    workers: WorkersOption = 0,
+    engine: EngineOption = "",
+    address: AddressOption = "",
+    workers: WorkersOption = None,
+    shard: ShardOption = "",
     names: ListOption = False,
     show: ShowOption = False,
 ) -> None:
@@ -82,7 +90,7 @@ def study(
             samples=samples,
             attacks=attacks,
             literal=bool(literal),
-            workers=workers,
+            engine=engine_of(engine, address, workers, shard, otherwise=ALL_CORES),
             progress=progress,
         )
     shown = {"fine-tuning study": _print_finetune, "watermark study": _print_provenance}

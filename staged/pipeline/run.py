@@ -1,42 +1,39 @@
-"""Runs a study's stages on all cores: each when what it needs is there, none twice.
+"""Runs a study's stages by an engine: each when what it needs is there, none twice.
 
-Every worker computes on one thread, so results don't depend on how many cores there are; a worker
-whose parent has died ends at once, so a killed study can be started again immediately.
+A stage that is a list of blocks is many workers' work, then one's, who joins them; any other is
+one's. Every worker computes on one thread, so results don't depend on how many there are.
 """
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
-import os
-import queue
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from staged.errors import ArtifactError
-from staged.pipeline.stage import Stage
-from staged.storage.stage_folders import build, fingerprint, is_complete
+from staged.engines.blocks import Blocks, blocks_left
+from staged.engines.choice import Engine
+from staged.engines.contract import Perform
+from staged.engines.scheduling import Work, hand_out
+from staged.engines.started import started
+from staged.pipeline.stage import SplitStage, Stage, StageBlocks
+from staged.progress import Progress
+from staged.storage.marks import BLOCKS
+from staged.storage.stage_folders import begin, build, fingerprint, is_complete, partial_of
 
 # (stage, share done in [0, 1]); 1.0 comes exactly once a stage
 StageProgress = Callable[[Stage, float], None]
-_messages: Any = None
+SECONDS = 1.0  # between two looks at what other shards have made
 
 
 def run_stages(
     root: Path,
     stages: Sequence[Stage],
     *,
-    workers: int = 1,
+    engine: Engine,
     report: StageProgress = lambda stage, share: None,
 ) -> int:
     """Make every stage's folder below `root` that is not already complete and current.
@@ -46,108 +43,39 @@ def run_stages(
             is not among them is complete.
 
     Returns:
-        How many stages had work to do.
+        How many stages had work to do here.
 
     Raises:
         StagedError: the first stage that fails; what is finished stays, and the next call continues
             from it.
-        ArtifactError: a worker process died, as when memory runs out.
+        ArtifactError: worker processes died, as when memory runs out.
     """
-    by_name = {stage.name: stage for stage in stages}
-    places = {name: number for number, name in enumerate(by_name)}
-    order = TopologicalSorter({stage.name: [need.name for need in stage.needs] for stage in stages})
-    order.prepare()
-    queue = _next(root, order, by_name, report)
-    if not queue:
-        return 0
-    worked = 0
-    running: dict[Future[bool], Stage] = {}
-    with _workers(root, workers) as (pool, messages):
-        while queue or running:
-            queue.sort(key=lambda stage: places[stage.name])
-            while queue and len(running) < workers:
-                stage = queue.pop(0)
-                running[pool.submit(_run, root, stage)] = stage
-            ended, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-            _relay(messages, by_name, report)
-            for future in ended:
-                stage = running.pop(future)
-                worked += future.result()
-                order.done(stage.name)
-                report(stage, 1.0)
-            queue += _next(root, order, by_name, report)
-    return worked
+    run = _Run(root, stages, engine, report)
+    works = run.next()
+    if works or run.waiting:
+        with started(engine) as workers:
+            hand_out(workers, works, then=run.then, report=run.moved, others=run.looked)
+    return run.worked
 
 
-def _next(
-    root: Path, order: TopologicalSorter[str], by_name: Mapping[str, Stage], report: StageProgress
-) -> list[Stage]:
-    """The stages that can be made now; those that are complete and current are reported, without
-    starting a worker, and what waited for them is looked at in turn.
-    """
-    to_make = []
-    while names := order.get_ready():
-        for name in names:
-            stage = by_name.get(name)
-            if stage is not None and not _is_current(root, stage):
-                to_make.append(stage)
-                continue
-            order.done(name)
-            if stage is not None:
-                report(stage, 1.0)
-    return to_make
-
-
-def _is_current(root: Path, stage: Stage) -> bool:
+def is_current(root: Path, stage: Stage) -> bool:
+    """Whether a stage's folder is there, of these settings and inputs."""
     folder = root / stage.name
     return is_complete(folder) and is_complete(
         folder, fingerprint(stage.settings, stage.inputs(root))
     )
 
 
-@contextmanager
-def _workers(root: Path, count: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
-    """Processes, which end with the block, and the queue of what they say.
-
-    Raises:
-        ArtifactError: one of them died.
-    """
-    context = multiprocessing.get_context("spawn")
-    messages = context.Queue()
-    pool = ProcessPoolExecutor(
-        count, mp_context=context, initializer=_start_worker, initargs=(messages,)
-    )
-    try:
-        yield pool, messages
-    except BrokenProcessPool:
-        raise ArtifactError(
-            f"{root}: a worker process died, most likely for lack of memory; run the command again:"
-            " it continues"
-        ) from None
-    finally:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def run_here(
     root: Path, stage: Stage, *, report: StageProgress = lambda stage, share: None
 ) -> bool:
     """Make one stage's folder in this process; True when there was work to do."""
-    worked = _make(root, stage, lambda share: report(stage, share))
+    worked = _make(root, stage, lambda done, total: report(stage, min(done / total, 0.99)))
     report(stage, 1.0)
     return worked
 
 
-def _run(root: Path, stage: Stage) -> bool:
-    """In a worker: make one stage's folder."""
-    return _make(root, stage, lambda share: _messages.put((stage.name, share)))
-
-
-def _make(root: Path, stage: Stage, tell: Callable[[float], None]) -> bool:
-    def progress(done: int, total: int) -> None:
-        tell(min(done / total, 0.99))
-
+def _make(root: Path, stage: Stage, progress: Progress) -> bool:
     inputs = stage.inputs(root)
     return build(
         root / stage.name,
@@ -157,36 +85,126 @@ def _make(root: Path, stage: Stage, tell: Callable[[float], None]) -> bool:
     )
 
 
-def _start_worker(messages: Any) -> None:
-    global _messages
-    _messages = messages
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    torch.set_num_threads(1)
-    _keep_freed_memory()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+@dataclass(frozen=True)
+class Making:
+    """A `Task`: a stage's folder, of which number 0 is all; a split stage's blocks are joined."""
+
+    root: Path
+    stage: Stage
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
+
+    @contextmanager
+    def opened(self) -> Iterator[Perform]:
+        def perform(number: int, progress: Progress) -> None:
+            _make(self.root, self.stage, progress)
+
+        yield perform
 
 
-def _keep_freed_memory() -> None:
-    """glibc gives large blocks back and gets them again, page by page, for every tensor: a fifth of
-    the time of scoring.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(-4, 0)  # M_MMAP_MAX: no block of its own for any allocation
-        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: in effect never
+def _shard(stage: Stage) -> int:
+    """Whose number 0 is, so that the shards share what cannot be split."""
+    return zlib.crc32(stage.name.encode())
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for([parent.sentinel])
-        os._exit(1)
+class _Run:
+    """Which stages can be made, and what of them is this process's to do."""
 
+    def __init__(
+        self, root: Path, stages: Sequence[Stage], engine: Engine, report: StageProgress
+    ) -> None:
+        self.worked = 0
+        self._root, self._engine, self._report = root, engine, report
+        self._stages = {stage.name: stage for stage in stages}
+        self._places = {name: place for place, name in enumerate(self._stages)}
+        self._order = TopologicalSorter(
+            {stage.name: [need.name for need in stage.needs] for stage in stages}
+        )
+        self._order.prepare()
+        self.waiting: dict[str, Stage] = {}  # for other shards
+        self._looked = time.monotonic()
 
-def _relay(messages: Any, stages: dict[str, Stage], report: StageProgress) -> None:
-    while True:
-        try:
-            name, share = messages.get_nowait()
-        except queue.Empty:
-            return
-        report(stages[name], share)
+    def next(self) -> list[Work]:
+        """What can be done now; stages that are complete and current are reported, and what waited
+        for them is looked at in turn.
+        """
+        works = []
+        while names := self._order.get_ready():
+            for name in sorted(names, key=lambda name: self._places.get(name, -1)):
+                stage = self._stages.get(name)
+                if stage is not None and not is_current(self._root, stage):
+                    works += self._works(stage)
+                else:
+                    self._done(name)
+        return works
+
+    def _done(self, name: str) -> None:
+        self._order.done(name)
+        self.waiting.pop(name, None)
+        if name in self._stages:
+            self._report(self._stages[name], 1.0)
+
+    def _works(self, stage: Stage) -> list[Work]:
+        """What of a stage is to be done here before all else."""
+        if not isinstance(stage, SplitStage) or not stage.blocks:
+            return self._whole(stage)
+        inputs = stage.inputs(self._root)
+        folder = begin(self._root / stage.name, settings=stage.settings, inputs=inputs)
+        if folder is None:
+            return self._whole(stage)
+        task = Blocks(folder, StageBlocks(stage, inputs))
+        own = self._engine.own(blocks_left(folder, task.job), first=_shard(stage))
+        return [Work(task, own, stage)]
+
+    def _whole(self, stage: Stage) -> list[Work]:
+        """A stage that is made, or joined, by one; another shard's is waited for."""
+        if self._engine.own([0], first=_shard(stage)):
+            return [Work(Making(self._root, stage), (0,), stage)]
+        self.waiting[stage.name] = stage
+        return []
+
+    def then(self, work: Work) -> list[Work]:
+        """What can begin now that this has ended."""
+        stage = work.about
+        assert isinstance(stage, Stage)
+        if isinstance(work.task, Making):
+            self.worked += 1
+            self._done(stage.name)
+            return self.next()
+        if self._is_split(stage):
+            self.waiting[stage.name] = stage
+            return []
+        return self._whole(stage)
+
+    def _is_split(self, stage: Stage) -> bool:
+        """Whether blocks of a stage are still other shards' work."""
+        folder = partial_of(self._root / stage.name) / BLOCKS
+        if self._engine.shard is None or not isinstance(stage, SplitStage):
+            return False
+        return not folder.is_dir() or bool(blocks_left(folder, StageBlocks(stage, {})))
+
+    def looked(self) -> list[Work] | None:
+        """What other shards have made possible; None where none is waited for."""
+        if not self.waiting:
+            return None
+        if time.monotonic() - self._looked < SECONDS:
+            return []
+        self._looked = time.monotonic()
+        works = []
+        for stage in list(self.waiting.values()):
+            if is_current(self._root, stage):
+                self._done(stage.name)
+                works += self.next()
+            elif not self._is_split(stage) and (joined := self._whole(stage)):
+                del self.waiting[stage.name]
+                works += joined
+        return works
+
+    def moved(self, work: Work, share: float) -> None:
+        """Report how far a stage is."""
+        stage = work.about
+        assert isinstance(stage, Stage)
+        if not (isinstance(work.task, Making) and isinstance(stage, SplitStage)):
+            self._report(stage, share)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from staged.engines.blocks import Job, computed
 from staged.progress import Progress
+from staged.storage.marks import BLOCKS
+from staged.storage.pieces import JSON, Encoding
 
-__all__ = ["Inputs", "Stage", "unrecorded"]
+__all__ = ["Inputs", "SplitStage", "Stage", "unrecorded"]
 
 Inputs = Mapping[str, Path]  # a stage's name → its folder; a file's name → the file
 RECORDED = "recorded"
@@ -78,6 +82,56 @@ class Stage(ABC):
     def inputs(self, root: Path) -> dict[str, Path]:
         """What it reads, where the study's folder is `root`."""
         return {stage.name: root / stage.name for stage in self.needs} | dict(self.files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitStage(Stage):
+    """A stage that is a list of blocks, each a pure function of its number: workers make them side
+    by side, in any order, and one of them joins them.
+
+    Attributes:
+        encoding: how a block's value stands in its file.
+    """
+
+    encoding: ClassVar[Encoding[Any]] = JSON
+
+    @property
+    @abstractmethod
+    def blocks(self) -> Sequence[str]:
+        """Of each block its file's name, from the fields alone."""
+
+    @abstractmethod
+    def opened(self, inputs: Inputs) -> AbstractContextManager[Callable[[int], Any]]:
+        """What all blocks need is loaded; what makes the value of a block from its number."""
+
+    @abstractmethod
+    def join(self, folder: Path, values: Iterator[Any], inputs: Inputs) -> None:
+        """Fill the folder from the values of all blocks, in order."""
+
+    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        """Make the blocks that are missing, here, and join all."""
+        (folder / BLOCKS).mkdir(exist_ok=True)
+        values = computed(folder / BLOCKS, StageBlocks(self, inputs), progress=progress)
+        self.join(folder, values, inputs)
+
+
+@dataclass(frozen=True)
+class StageBlocks(Job[Any]):
+    """The job of a split stage."""
+
+    stage: SplitStage
+    inputs: Inputs
+
+    @property
+    def encoding(self) -> Encoding[Any]:
+        return self.stage.encoding
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.stage.blocks
+
+    def opened(self) -> AbstractContextManager[Callable[[int], Any]]:
+        return self.stage.opened(self.inputs)
 
 
 def _counts(value: Any) -> bool:

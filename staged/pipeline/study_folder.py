@@ -4,12 +4,15 @@ last.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from staged.pipeline.run import run_here, run_stages
+from staged.engines.choice import ALL_CORES, Engine
+from staged.errors import ShardDone
+from staged.pipeline.run import SECONDS, StageProgress, is_current, run_here, run_stages
 from staged.pipeline.stage import Inputs, Stage
 from staged.storage.forms import holds
 from staged.storage.gate import check_construction, check_replaceable, check_stage, start_ledger
@@ -74,7 +77,7 @@ def carry_out(
     root: Path,
     study: Study,
     *,
-    workers: int = 1,
+    engine: Engine = ALL_CORES,
     report: StudyProgress = lambda stages, stage, share: None,
 ) -> bool:
     """Make or complete a study's folder.
@@ -84,18 +87,23 @@ def carry_out(
 
     Raises:
         StagedError: of any stage; what is finished stays.
+        ShardDone: the engine does a share of the work, and the results are another's to write.
     """
     stages = [*study.corpora, *study.others]
     inputs = folders(root, stages)
-    with disk_errors(root), locked(root):
-        _claim(root, study, stages)
-        worked = False
-        for corpus in study.corpora:
-            worked |= run_here(root, corpus, report=lambda *moved: report(stages, *moved))
+    shard, _ = engine.shard or (0, 1)
+    with disk_errors(root), locked(root, shared=engine.shard is not None):
+        if shard == 0:
+            _claim(root, study, stages)
+        worked = _make_corpora(root, study, shard, lambda *moved: report(stages, *moved))
         study.check(inputs)
         stages_made = run_stages(
-            root, study.others, workers=workers, report=lambda *moved: report(stages, *moved)
+            root, study.others, engine=engine, report=lambda *moved: report(stages, *moved)
         )
+        if shard != 0:
+            raise ShardDone(
+                f"{root}: shard {engine.said} has done its part; shard 0 writes the results"
+            )
         worked |= stages_made > 0
         wanted = fingerprint(study.recorded, inputs)
         complete = is_complete(root, wanted) and all(
@@ -107,6 +115,19 @@ def carry_out(
         study.write(root, inputs)
         write_json(root / MANIFEST, wanted | {"versions": versions()})
         return True
+
+
+def _make_corpora(root: Path, study: Study, shard: int, report: StageProgress) -> bool:
+    """Human texts: shard 0 makes them, others wait for it."""
+    worked = False
+    for corpus in study.corpora:
+        if shard == 0:
+            worked |= run_here(root, corpus, report=report)
+        else:
+            while not (is_current(root, corpus)):
+                time.sleep(SECONDS)
+            report(corpus, 1.0)
+    return worked
 
 
 def folders(root: Path, stages: Sequence[Stage]) -> dict[str, Path]:

@@ -8,20 +8,23 @@ finds its finished blocks, computes the missing ones, joins all and removes them
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from staged.engines.blocks import Job, block_values, computed
+from staged.engines.choice import HERE, Engine
 from staged.errors import PlanError, SamplingError
 from staged.progress import Progress, silent
 from staged.samples.columns import encoded, is_samples
-from staged.samples.writers.contract import SampleSettings, Writer
+from staged.samples.writers.contract import Row, SampleSettings, Writer
 from staged.samples.writers.opening import opened
-from staged.storage.pieces import BYTES, cached, continued
+from staged.storage.pieces import BYTES
 from staged.storage.stage_folders import fingerprint
 from staged.storage.writing import write_atomic
 
@@ -30,10 +33,47 @@ __all__ = ["FORMATS", "SampleSettings", "read_samples", "sample", "speak", "writ
 FORMATS = (".jsonl", ".parquet")
 
 
-def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progress = silent) -> str:
+@dataclass(frozen=True)
+class SampleBlocks(Job[bytes]):
+    """Samples by the batch; a block is its rows as lines of JSON."""
+
+    settings: SampleSettings
+
+    encoding = BYTES
+
+    @property
+    def names(self) -> Sequence[str]:
+        return tuple(f"{first:09d}.jsonl" for first in self._firsts)
+
+    @property
+    def _firsts(self) -> range:
+        return range(0, self.settings.count, self.settings.block)
+
+    @property
+    def at_once(self) -> int:
+        return self.settings.at_once
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[int], bytes]]:
+        with opened(self.settings) as writer:
+            yield self.by(writer)
+
+    def by(self, writer: Writer) -> Callable[[int], bytes]:
+        """What makes a block's lines, with a writer that is open."""
+        return lambda number: _lines(writer.block(self._firsts[number]))
+
+
+def write_samples(
+    out: str | Path,
+    settings: SampleSettings,
+    *,
+    engine: Engine = HERE,
+    progress: Progress = silent,
+) -> str:
     """Generate all samples into one .jsonl or .parquet file, which appears only when whole.
 
     Args:
+        engine: what computes.
         progress: called with (samples finished, samples asked for).
 
     Returns:
@@ -43,6 +83,7 @@ def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progre
         CheckpointError, SamplingError: the model, or what is asked of it.
         PlanError: `out` is no .jsonl or .parquet file's name.
         ArtifactError: the file cannot be written.
+        ShardDone: the engine does a share of the samples, and the file is another's to write.
     """
     out = Path(out)
     if out.suffix not in FORMATS or out.is_dir():
@@ -50,27 +91,56 @@ def write_samples(out: str | Path, settings: SampleSettings, *, progress: Progre
             f"{out}: samples are written into a .jsonl or .parquet file; choose such a name that is"
             " not a folder's"
         )
-    with opened(settings) as writer:  # before anything is written
-        facts = settings.deciding() | {"batch": settings.block} | writer.facts()
-        with continued(
-            out, fingerprint(facts, {}), pieces="?????????.jsonl", form=is_samples
-        ) as blocks:
-            lines = []
-            for block in _blocks(writer, settings, blocks):
-                lines.append(block)
-                progress(min(len(lines) * settings.block, settings.count), settings.count)
-            whole, logprobs = b"".join(lines), settings.logprobs
-            marked = bool(settings.watermark)
-            data = encoded(whole, out.suffix, logprobs=logprobs, chat=settings.chat, marked=marked)
-            write_atomic(out, data, form=is_samples)
+    job, count = SampleBlocks(settings), settings.count
+
+    def counted(done: int, blocks: int) -> None:
+        progress(min(done * settings.block, count), count)
+
+    with (
+        _checked(job, engine) as (facts, make),  # before anything is written
+        block_values(
+            out,
+            fingerprint(facts, {}),
+            job,
+            pieces="?????????.jsonl",
+            form=is_samples,
+            engine=engine,
+            make=make,
+            progress=counted,
+        ) as blocks,
+    ):
+        data = encoded(
+            b"".join(blocks),
+            out.suffix,
+            logprobs=settings.logprobs,
+            chat=settings.chat,
+            marked=bool(settings.watermark),
+        )
+        write_atomic(out, data, form=is_samples)
     return str(facts["computed_by"])
+
+
+@contextmanager
+def _checked(
+    job: SampleBlocks, engine: Engine
+) -> Iterator[tuple[dict[str, Any], Callable[[int], bytes] | None]]:
+    """What decides the bytes of samples that can be written, and what writes them, where this
+    process does.
+    """
+    settings = job.settings
+    with opened(settings) as writer:
+        facts = settings.deciding() | {"batch": settings.block} | writer.facts()
+        if engine.is_here:
+            yield facts, job.by(writer)
+            return
+    del writer  # workers have their own
+    yield facts, None
 
 
 def sample(settings: SampleSettings) -> Iterator[dict[str, Any]]:
     """The rows of all samples, in order, block after block."""
-    with opened(settings) as writer:
-        for block in _blocks(writer, settings):
-            yield from map(json.loads, block.split(b"\n")[:-1])
+    for block in computed(None, SampleBlocks(settings)):
+        yield from map(json.loads, block.split(b"\n")[:-1])
 
 
 def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, Any]:
@@ -90,19 +160,7 @@ def speak(settings: SampleSettings, write: Callable[[str], None]) -> dict[str, A
         return writer.speak(write)
 
 
-def _blocks(
-    writer: Writer, settings: SampleSettings, folder: Path | None = None
-) -> Iterator[bytes]:
-    """Each block's rows as lines of JSON, in order; kept in a folder, if there is one."""
-    pieces = (
-        (f"{first:09d}.jsonl", partial(_lines, writer, first))
-        for first in range(0, settings.count, settings.block)
-    )
-    return cached(folder, pieces, BYTES, at_once=writer.at_once)
-
-
-def _lines(writer: Writer, first: int) -> bytes:
-    rows = writer.block(first)
+def _lines(rows: Sequence[Row]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 

@@ -14,14 +14,16 @@ from staged.storage.forms import json_object
 MANIFEST = "manifest.json"
 MARK = "fingerprint.json"
 CHECKPOINT = "checkpoint.pt"  # in a folder under construction: what a killed writer continues from
+BLOCKS = "blocks"  # the same: a folder of finished blocks
 CONSTRUCTION = "staged: under construction"
+TEMPORARY = ".staged-tmp"  # how the name of a file ends until it is whole
 EMPTIED = "nothing: it is being emptied"  # in a mark
 STAGE_KEYS = {"settings", "inputs", "versions", "files"}
 
 
 def temporary_of(path: Path) -> Path:
     """The name under which a file is written until it is whole."""
-    return path.with_name(f".{path.name}.staged-tmp")
+    return path.with_name(f".{path.name}{TEMPORARY}")
 
 
 def from_root(path: Path) -> Path:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from staged.errors import ArtifactError
 from staged.storage.forms import Form
 from staged.storage.gate import check_construction, check_replaceable
-from staged.storage.marks import MARK, mark_construction, wanted_of
+from staged.storage.marks import MARK, TEMPORARY, mark_construction, wanted_of
 from staged.storage.writing import disk_errors, locked, write_atomic
 
 Value = TypeVar("Value")
@@ -172,18 +172,60 @@ def continued(
     folder = blocks_of(out)
     check_replaceable(out, form)
     with disk_errors(out), locked(folder):
-        check_construction(folder)
-        if wanted_of(folder) != json.loads(json.dumps(wanted)):
-            _remove_pieces(folder, pieces)
-            mark_construction(folder, wanted)
+        _claim(folder, wanted, pieces)
         yield folder
+        _give_up(folder, pieces)
+
+
+@contextmanager
+def shared_pieces(
+    out: Path, wanted: Mapping[str, Any], *, pieces: str, form: Form | None = None
+) -> Iterator[Path]:
+    """As `continued`, held together with other processes that make the same file's pieces; left at
+    the end.
+    """
+    folder = blocks_of(out)
+    check_replaceable(out, form)
+    with disk_errors(out):
+        with locked(folder, patient=True):
+            _claim(folder, wanted, pieces)
+        with locked(folder, shared=True, patient=True):
+            yield folder
+
+
+@contextmanager
+def gathered_pieces(out: Path, *, pieces: str) -> Iterator[Path | None]:
+    """What `shared_pieces` has left, held by this process alone and removed at the end; None where
+    another process has been here before.
+    """
+    folder = blocks_of(out)
+    with disk_errors(out), locked(folder, patient=True):
+        if wanted_of(folder) is None:
+            with suppress(OSError):
+                folder.rmdir()
+            yield None
+            return
+        yield folder
+        _give_up(folder, pieces)
+
+
+def _claim(folder: Path, wanted: Mapping[str, Any], pieces: str) -> None:
+    """Mark a folder as that of these pieces; others in it are removed."""
+    check_construction(folder)
+    if wanted_of(folder) != json.loads(json.dumps(wanted)):
         _remove_pieces(folder, pieces)
-        (folder / MARK).unlink()
-        with suppress(OSError):  # what its user has put there stays
-            folder.rmdir()
+        mark_construction(folder, wanted)
+
+
+def _give_up(folder: Path, pieces: str) -> None:
+    _remove_pieces(folder, pieces)
+    (folder / MARK).unlink()
+    with suppress(OSError):  # what its user has put there stays
+        folder.rmdir()
 
 
 def _remove_pieces(folder: Path, pieces: str) -> None:
-    for piece in folder.glob(pieces):
+    """Pieces, and what killed processes have left of some."""
+    for piece in [*folder.glob(pieces), *folder.glob(f".*{TEMPORARY}")]:
         if piece.name != MARK:
-            piece.unlink()
+            piece.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from staged.storage.digests import sha256_file
 from staged.storage.gate import check_construction, check_stage
 from staged.storage.json_files import read_json, write_json
 from staged.storage.marks import (
+    BLOCKS,
     CHECKPOINT,
     EMPTIED,
     MANIFEST,
@@ -48,8 +49,8 @@ def build(
     Args:
         folder: where the finished stage stands.
         write: fills the folder it is given; called again after a kill it finds what it had written
-            and continues. A `CHECKPOINT` that it leaves there is removed when all else is on the
-            disk.
+            and continues. A `CHECKPOINT` and a folder `BLOCKS` that it leaves there are removed
+            when all else is on the disk.
         settings: JSON values that determine the output.
         inputs: name → file or finished stage folder that the output depends on.
 
@@ -79,6 +80,29 @@ def build(
         return True
 
 
+def begin(folder: Path, *, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> Path | None:
+    """The folder of finished blocks of a stage that is to be built, which workers fill before
+    `build` joins them; those of other settings or inputs are gone.
+
+    Returns:
+        None where the stage is whole but for its name, and `build` has nothing to join.
+
+    Raises:
+        ArtifactError: something that is not ours stands in its place, or it cannot be written.
+    """
+    check_name(folder)
+    wanted = fingerprint(settings, inputs)
+    partial = partial_of(folder)
+    check_stage(folder)
+    with disk_errors(folder), locked(partial, patient=True):
+        check_construction(partial)
+        if is_complete(partial, wanted):
+            return None
+        _keep_only_matching(partial, wanted)
+        (partial / BLOCKS).mkdir(exist_ok=True)
+    return partial / BLOCKS
+
+
 def _fill(
     partial: Path, write: Callable[[Path], None], wanted: dict[str, Any], folders: Sequence[Path]
 ) -> None:
@@ -105,6 +129,8 @@ def _take_place(partial: Path, folder: Path) -> None:
     """Put a filled folder where it belongs; a finished stage that stands there goes."""
     for name in (MARK, CHECKPOINT):
         (partial / name).unlink(missing_ok=True)
+    if (partial / BLOCKS).is_dir():
+        shutil.rmtree(partial / BLOCKS)
     check_stage(folder)
     if folder.exists():
         _remove(folder)
@@ -185,5 +211,10 @@ def _sums(folder: Path) -> dict[str, str]:
     """Of every file that the stage made; the rest of a manifest that a kill cut short is none."""
     aside = {folder / name for name in (MANIFEST, MARK, CHECKPOINT)}
     aside.add(temporary_of(folder / MANIFEST))
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in aside)
+    blocks = folder / BLOCKS
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path not in aside and blocks not in path.parents
+    )
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}

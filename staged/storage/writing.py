@@ -18,9 +18,13 @@ from staged.storage.marks import temporary_of
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, shared: bool = False, patient: bool = False) -> Iterator[None]:
     """Create the folder and hold it for this process alone until the block ends or the process
     dies.
+
+    Args:
+        shared: hold it together with others that share it, for whom none can have it alone.
+        patient: wait for whoever holds it.
 
     Raises:
         ArtifactError: another live process holds it.
@@ -28,7 +32,10 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(
+            handle,
+            (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if patient else fcntl.LOCK_NB),
+        )
         yield
     except BlockingIOError:
         raise ArtifactError(

@@ -6,8 +6,10 @@ A study's own kinds say which texts these are.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,15 @@ from staged.errors import PlanError
 from staged.model.causal import TextTokenizer, load_tokenizer
 from staged.model.checkpoints import MINIS, model_folder, own_folder
 from staged.model.formats.layouts import as_stage_inputs, tokenizer_files, weight_files
-from staged.pipeline.stage import Inputs, Stage, unrecorded
+from staged.pipeline.stage import Inputs, SplitStage, Stage, unrecorded
 from staged.pipeline.tables import TableRow, write_table
 from staged.progress import Progress
 from staged.records import HUMAN, Document
 from staged.storage.marks import CHECKPOINT
 from staged.studies.texts import cut_to, drawn, parted
 from staged.training.roberta import RobertaSettings
+
+TEXTS_AT_ONCE = 16_384  # that are scored as one block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +194,7 @@ def encoder_files(base: str) -> Inputs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores(Stage):
+class Scores(SplitStage):
     """A trained detector's scores, a row a text in `scores.parquet`.
 
     Attributes:
@@ -208,18 +212,40 @@ class Scores(Stage):
 
     @property
     @abstractmethod
-    def n_sets(self) -> int:
-        """How many sets of texts there are."""
+    def set_sizes(self) -> Sequence[int]:
+        """How many texts each set has."""
 
     @abstractmethod
-    def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[TableRow]]]:
-        """Texts, and of each its row but for the score."""
+    def texts_of(self, inputs: Inputs, number: int) -> tuple[list[str], list[TableRow]]:
+        """The texts of a set, and of each its row but for the score."""
 
-    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+    @property
+    def blocks(self) -> Sequence[str]:
+        return tuple(f"{number:03d}-{first:09d}.json" for number, first in self._firsts)
+
+    @property
+    def _firsts(self) -> list[tuple[int, int]]:
+        """Of each block its set, and the first text of it that it scores."""
+        return [
+            (number, first)
+            for number, size in enumerate(self.set_sizes)
+            for first in range(0, size, TEXTS_AT_ONCE)
+        ]
+
+    @contextmanager
+    def opened(self, inputs: Inputs) -> Iterator[Callable[[int], list[TableRow]]]:
         detector = load_detector(inputs[self.detector.name], bulk=True)
-        rows: list[TableRow] = []
-        for done, (texts, about) in enumerate(self.sets(inputs), start=1):
-            scores = detector.score(texts)
-            rows += [row | {"score": score} for row, score in zip(about, scores, strict=True)]
-            progress(done, self.n_sets)
-        write_table(folder / "scores.parquet", rows)
+        texts_of = lru_cache(1)(partial(self.texts_of, inputs))
+
+        def make(number: int) -> list[TableRow]:
+            of_set, first = self._firsts[number]
+            texts, about = texts_of(of_set)
+            taken = slice(first, first + TEXTS_AT_ONCE)
+            scores = detector.score(texts[taken])
+            rows = zip(about[taken], scores, strict=True)
+            return [row | {"score": score} for row, score in rows]
+
+        yield make
+
+    def join(self, folder: Path, values: Iterator[list[TableRow]], inputs: Inputs) -> None:
+        write_table(folder / "scores.parquet", [row for rows in values for row in rows])

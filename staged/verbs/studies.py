@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from staged.engines.choice import ALL_CORES, Engine
 from staged.progress import NamedProgress, Progress, silent
-from staged.threads import processors
 from staged.verbs.given import names_of, path_of
 
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
@@ -28,8 +28,6 @@ __all__ = [
     "write_report",
 ]
 
-MOST_WORKERS = 1024
-
 
 def study(
     plan: str | Path = "mini",
@@ -39,7 +37,7 @@ def study(
     samples: str | Path = "",
     attacks: bool = False,
     literal: bool = False,
-    workers: int = 0,
+    engine: Engine = ALL_CORES,
     progress: StudyProgress = lambda stages, stage, share: None,
 ) -> FinishedStudy:
     """Run a release study: corpus, samples, detectors, cells, report. Killed and called again, it
@@ -55,8 +53,7 @@ def study(
             would write.
         attacks: also score attacked test texts, under every attack.
         literal: `<|endoftext|>` in human text is a part of it; else it separates texts.
-        workers: processes at work, one thread each; 0 takes one a core. Results do not depend on
-            it.
+        engine: what computes; results do not depend on it.
         progress: called with (all stages, the one that moved, its share done).
 
     Raises:
@@ -74,8 +71,6 @@ def study(
     from staged.studies.finished import FinishedStudy
     from staged.studies.provenance.plan import is_provenance
 
-    if not 0 <= workers <= MOST_WORKERS:
-        raise PlanError(f"the number of workers must be 0 to {MOST_WORKERS:,}, not {workers}")
     file, out = find_plan(plan, command="study"), Path(out)
     flags: dict[str, Any] = {"corpus": corpus, "literal": literal}
     other = "fine-tuning" * is_finetune(file) or "watermark" * is_provenance(file)
@@ -84,12 +79,11 @@ def study(
             f"{file}: --{'attacks' if attacks else 'samples'} belongs to release studies; this plan"
             f" is of a {other} study"
         )
-    processes = workers or processors()
     if other:
         carry_out = _finetune if other == "fine-tuning" else _provenance
-        carry_out(file, out, flags, processes, progress)
+        carry_out(file, out, flags, engine, progress)
     else:
-        _release(file, out, flags | {"samples": str(samples)}, attacks, processes, progress)
+        _release(file, out, flags | {"samples": str(samples)}, attacks, engine, progress)
     return FinishedStudy(out)
 
 
@@ -98,7 +92,7 @@ def _release(
     out: Path,
     flags: dict[str, Any],
     attacks: bool,
-    workers: int,
+    engine: Engine,
     progress: StudyProgress,
 ) -> None:
     from staged.attacks.kinds import ATTACKS
@@ -107,25 +101,25 @@ def _release(
 
     settings = read_study(plan, **flags)
     settings = replace(settings, attacks=tuple(ATTACKS)) if attacks else settings
-    run_study(out, settings, workers=workers, report=progress)
+    run_study(out, settings, engine=engine, report=progress)
 
 
 def _finetune(
-    plan: Path, out: Path, flags: dict[str, Any], workers: int, progress: StudyProgress
+    plan: Path, out: Path, flags: dict[str, Any], engine: Engine, progress: StudyProgress
 ) -> None:
     from staged.studies.finetune.plan import read_finetune
     from staged.studies.finetune.study import run_finetune
 
-    run_finetune(out, read_finetune(plan, **flags), workers=workers, report=progress)
+    run_finetune(out, read_finetune(plan, **flags), engine=engine, report=progress)
 
 
 def _provenance(
-    plan: Path, out: Path, flags: dict[str, Any], workers: int, progress: StudyProgress
+    plan: Path, out: Path, flags: dict[str, Any], engine: Engine, progress: StudyProgress
 ) -> None:
     from staged.studies.provenance.plan import read_provenance
     from staged.studies.provenance.study import run_provenance
 
-    run_provenance(out, read_provenance(plan, **flags), workers=workers, report=progress)
+    run_provenance(out, read_provenance(plan, **flags), engine=engine, report=progress)
 
 
 def write_report(folder: str | Path) -> Path:

@@ -29,7 +29,7 @@ def fork_workers(patch: pytest.MonkeyPatch, context: Any = FORKED) -> None:
     """Let studies start their workers by this, whatever they ask for."""
     parent = multiprocessing.parent_process
     asked = SimpleNamespace(get_context=lambda method: context, parent_process=parent)
-    patch.setattr("staged.pipeline.run.multiprocessing", asked)
+    patch.setattr("staged.engines.local.multiprocessing", asked)
 
 
 def typed(plan: Path, out: Path, *options: str) -> list[str]:
@@ -49,7 +49,7 @@ def in_a_forked_process(plan: Path, out: Path, held: Connection) -> None:
     """A study whose workers are forked from its own process, and hold what it holds."""
     with pytest.MonkeyPatch.context() as patch:
         fork_workers(patch, multiprocessing.get_context("fork"))
-        staged.study(plan, out, workers=2)
+        staged.study(plan, out, engine=staged.Engine(workers=2))
 
 
 def as_typed(plan: Path, out: Path, held: Connection) -> None:

@@ -123,7 +123,7 @@ verdicts: list[staged.Verdict] = staged.detect(["a text"], detector="evidence", 
 p: float | None = verdicts[0].p_value
 samples = staged.sample("mini-s", ["Once"], method="nucleus", length=10)
 text: str = samples[0].text
-study: staged.FinishedStudy = staged.study("mini", Path("out"), workers=2)
+study: staged.FinishedStudy = staged.study("mini", Path("out"), engine=staged.Engine(workers=2))
 accuracy: float = study.cells()[0].accuracy
 fitted = staged.calibrate("human", detector="evidence")
 rates: tuple[staged.Achieved, ...] = fitted.achieved

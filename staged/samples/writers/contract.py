@@ -20,6 +20,7 @@ from staged.samples.stops import check_stops
 from staged.settings import LARGEST, nearest
 
 Row = dict[str, Any]  # of a sample file: see `staged.samples.columns`
+AT_ONCE = 16  # requests at the same time: a small server's few places stay full
 LEAST_PENALTY = 0.001  # far below it logits divided by it are no longer finite
 
 
@@ -111,6 +112,13 @@ class SampleSettings:
         """
         return 1 if self.draft or parse_served(self.model) else self.batch
 
+    @property
+    def at_once(self) -> int:
+        """Blocks that may be asked for at the same time, by threads; here all threads compute
+        one.
+        """
+        return min(self.batch, AT_ONCE) if parse_served(self.model) else 1
+
     def prompt(self, i: int) -> str:
         """The text that sample i continues."""
         return self.prompts[i // self.per_prompt % len(self.prompts)] if self.prompts else ""
@@ -178,10 +186,6 @@ NUMBERS = {
 
 class Writer(Protocol):
     """What generates the samples of some settings."""
-
-    @property
-    def at_once(self) -> int:
-        """Blocks that may be asked for at the same time, by threads."""
 
     def block(self, first: int) -> list[Row]:
         """The rows of samples first … first + settings.block − 1, as far as there are so many."""

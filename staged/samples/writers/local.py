@@ -49,10 +49,6 @@ class LocalWriter(ABC):
         """Each prompt's continuation, that of row i from the stream of sample first + i."""
 
     @property
-    def at_once(self) -> int:
-        return 1  # all threads compute one block
-
-    @property
     def stops(self) -> StopStrings:
         return StopStrings(self.settings.stop, self.bpe.decode)
 

@@ -25,7 +25,6 @@ from staged.samples.writers.defaults import Agreement, Off
 from staged.samples.writers.route import STRANGE, Prompt, Route, text_of
 from staged.streams import derive, uniforms
 
-AT_ONCE = 16  # requests at the same time: a small server's few places stay full
 SEEDS = 2**31  # llama.cpp takes 32 bits, of which the highest number means a random seed
 # without these the defaults of a server, or of its model, would be at work
 OFF: dict[str, Any] = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
@@ -49,10 +48,6 @@ class ServedWriter:
     settings: SampleSettings
     route: Route
     agreement: Agreement
-
-    @property
-    def at_once(self) -> int:
-        return min(self.settings.batch, AT_ONCE)
 
     def block(self, first: int) -> list[Row]:
         prompt, asked = self._prompt(first), parameters(self.settings, first)

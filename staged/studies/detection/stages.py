@@ -9,7 +9,6 @@ Samples stand in studies/generators.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from staged.pipeline.stage import Inputs
@@ -88,26 +87,36 @@ class Scores(stages.Scores):
         return self.lengths if self.detector.method == MIX else (self.length_tokens,)
 
     @property
-    def n_sets(self) -> int:
-        return len(self.scored_lengths)
+    def set_sizes(self) -> tuple[int, ...]:
+        return tuple(
+            2 * self.n_valid + self.n_test * (1 + len(self._tested(tokens)))
+            for tokens in self.scored_lengths
+        )
 
-    def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[TableRow]]]:
-        for tokens in self.scored_lengths:
-            documents = self.corpus.cut(inputs, self.scored(inputs, tokens), tokens)
-            rows = [{"document": document.id, "length_tokens": tokens} for document in documents]
-            yield [document.text for document in documents], rows
+    def texts_of(self, inputs: Inputs, number: int) -> tuple[list[str], list[TableRow]]:
+        tokens = self.scored_lengths[number]
+        documents = self.corpus.cut(inputs, self.scored(inputs, tokens), tokens)
+        rows = [{"document": document.id, "length_tokens": tokens} for document in documents]
+        return [document.text for document in documents], rows
 
     def scored(self, inputs: Inputs, tokens: int) -> list[Document]:
         """What is scored at one length, whole: human `valid` and `test` texts, the detector's own
         machine `valid`, and every model's and method's `test`, or of the curve's other lengths
         its own model's.
         """
-        on_curve = tokens != self.length_tokens
-        model = self.detector.model
-        tested = [stage for stage in self.samples if not on_curve or stage.model == model]
         return [
             *self.corpus.drawn(inputs, "valid", self.n_valid, seed=self.seed),
             *self.corpus.drawn(inputs, "test", self.n_test, seed=self.seed),
             *self.detector.machine(inputs, "valid", self.n_valid),
-            *(document for stage in tested for document in stage.texts(inputs, "test")),
+            *(
+                document
+                for stage in self._tested(tokens)
+                for document in stage.texts(inputs, "test")
+            ),
         ]
+
+    def _tested(self, tokens: int) -> list[MachineTexts]:
+        """Whose texts are scored at one length."""
+        on_curve = tokens != self.length_tokens
+        model = self.detector.model
+        return [stage for stage in self.samples if not on_curve or stage.model == model]

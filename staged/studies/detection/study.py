@@ -13,6 +13,7 @@ from typing import Any
 
 from staged.cells import Cell
 from staged.corpus.counts import COUNTS, CorpusCounts
+from staged.engines.choice import ALL_CORES, Engine
 from staged.notes import note
 from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.study_folder import Study, StudyProgress, carry_out
@@ -125,7 +126,7 @@ def run_study(
     root: Path,
     settings: StudySettings,
     *,
-    workers: int = 1,
+    engine: Engine = ALL_CORES,
     report: StudyProgress = lambda stages, stage, share: None,
 ) -> bool:
     """Make or complete the study's folder.
@@ -134,7 +135,7 @@ def run_study(
         root: receives `report.html`, `cells.json`, `cells.csv`, `lengths.json`, `findings.json`,
             `study.json`, `gallery.json`, `manifest.json`, and one folder per stage; `attacks.json`
             where the plan names attacks.
-        workers: processes at work; the results don't depend on it.
+        engine: what computes; the results don't depend on it.
 
     Returns:
         True when work was done, False when everything was there.
@@ -152,7 +153,7 @@ def run_study(
         )
     encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
     refuse_learned((*settings.models, *encoders), settings.corpus)
-    return carry_out(root, study, workers=workers, report=report)
+    return carry_out(root, study, engine=engine, report=report)
 
 
 def _write_cells(root: Path, measured: Sequence[Measured], settings: StudySettings) -> None:

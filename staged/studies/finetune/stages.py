@@ -10,7 +10,6 @@ STYLE/corpus, STYLE/answers ─► detectors on fine-tuned ┘
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from staged.pipeline.stage import Inputs, Stage
@@ -77,32 +76,36 @@ class Scores(stages.Scores):
         return f"scores/{self.detector.kind}/{self.detector.trained}"
 
     @property
-    def n_sets(self) -> int:
-        return 4 * len(self.human)
+    def set_sizes(self) -> tuple[int, ...]:
+        """A class at a time: batches count in bfloat16."""
+        valid = sum(answers.counts["valid"] for answers in self.detector.answers)
+        base, *styles = (answers.counts["test"] for answers in self.answers)
+        pairs = (valid, base, *(size for style in styles for size in (style, style)))
+        return tuple(size for size in pairs for _ in ("human", "machine"))
 
-    def pairs(self, inputs: Inputs) -> Iterator[tuple[str, Pairs]]:
-        """Every set's name and pairs."""
+    def pairs(self, inputs: Inputs, number: int) -> tuple[str, Pairs]:
+        """A set's name and pairs."""
         base, *styles = map(World, self.human, self.answers)
-        yield "valid", self.detector.pairs(inputs, "valid")
-        yield "before", base.pairs(inputs, "test")
-        for world in styles:
-            after = world.pairs(inputs, "test")
-            lengths = world.corpus.tokenizer().count([text.text for text in after[1]])
-            yield f"matched/{world.name}", base.pairs(inputs, "test", list(lengths))
-            yield f"after/{world.name}", after
+        if number == 0:
+            return "valid", self.detector.pairs(inputs, "valid")
+        if number == 1:
+            return "before", base.pairs(inputs, "test")
+        world = styles[number // 2 - 1]
+        after = world.pairs(inputs, "test")
+        if number % 2:
+            return f"after/{world.name}", after
+        lengths = world.corpus.tokenizer().count([text.text for text in after[1]])
+        return f"matched/{world.name}", base.pairs(inputs, "test", list(lengths))
 
-    def sets(self, inputs: Inputs) -> Iterator[tuple[list[str], list[TableRow]]]:
-        bpe = self.human[0].tokenizer()
-        for name, pairs in self.pairs(inputs):
-            for documents in pairs:  # a class at a time: batches count in bfloat16
-                texts = [document.text for document in documents]
-                yield (
-                    texts,
-                    [
-                        {"set": name, "label": text.label, "source": text.source, "tokens": tokens}
-                        for text, tokens in zip(documents, bpe.count(texts), strict=True)
-                    ],
-                )
+    def texts_of(self, inputs: Inputs, number: int) -> tuple[list[str], list[TableRow]]:
+        name, pairs = self.pairs(inputs, number // 2)
+        documents = pairs[number % 2]
+        texts = [document.text for document in documents]
+        counts = self.human[0].tokenizer().count(texts)
+        return texts, [
+            {"set": name, "label": text.label, "source": text.source, "tokens": tokens}
+            for text, tokens in zip(documents, counts, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from staged.engines.choice import ALL_CORES, Engine
 from staged.model.causal import load_causal
 from staged.pipeline.stage import Inputs, Stage
 from staged.pipeline.study_folder import Study, StudyProgress, carry_out
@@ -70,7 +71,7 @@ def run_finetune(
     root: Path,
     settings: FinetuneSettings,
     *,
-    workers: int = 1,
+    engine: Engine = ALL_CORES,
     report: StudyProgress = lambda stages, stage, share: None,
 ) -> bool:
     """Make or complete the study's folder: `finetune.json`, `report.html`, `manifest.json` and a
@@ -86,7 +87,7 @@ def run_finetune(
     load_causal(settings.model)  # a damaged one is said now
     for world in settings.worlds:
         refuse_learned((settings.model, *encoders), settings.corpus_of(world))
-    return carry_out(root, FinetuneStudy(settings), workers=workers, report=report)
+    return carry_out(root, FinetuneStudy(settings), engine=engine, report=report)
 
 
 def shown_answers(inputs: Inputs, stages: FinetuneStages) -> dict[str, tuple[str, ...]]:

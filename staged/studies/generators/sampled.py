@@ -6,20 +6,27 @@ two models pair by number.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from staged.errors import SamplingError
 from staged.model.formats.layouts import model_files, weight_files
-from staged.pipeline.stage import Inputs, unrecorded
+from staged.pipeline.stage import Inputs, SplitStage, unrecorded
 from staged.progress import Progress, shifted
 from staged.records import Document
 from staged.samples.chat.template import template_of
-from staged.samples.dataset import SampleSettings, read_samples
+from staged.samples.columns import encoded
+from staged.samples.dataset import SampleBlocks, SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import keep_file
+from staged.storage.pieces import BYTES, Encoding
+from staged.storage.writing import write_atomic
 from staged.streams import derive
 from staged.studies.generators.lengths import Tokenizers
 from staged.studies.generators.prompts import Prompts, after_opening
@@ -31,7 +38,7 @@ SECONDS_A_TEXT = 0.5  # of a server
 
 
 @dataclass(frozen=True, kw_only=True)
-class Samples(MachineTexts):
+class Samples(MachineTexts, SplitStage):
     """One model's samples by one method.
 
     Attributes:
@@ -51,6 +58,7 @@ class Samples(MachineTexts):
     prompts: Prompts | None = None
     corpus: Corpus | None = None
     tokenizers: Tokenizers = unrecorded()
+    encoding: ClassVar[Encoding[Any]] = BYTES
 
     @property
     def folder(self) -> Path | None:
@@ -87,22 +95,68 @@ class Samples(MachineTexts):
         is_loose = self.is_asked or self.tokenizers.are_several
         return self.lengths | ({"train": 2 * self.lengths["train"]} if is_loose else {})
 
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """A split's samples by the batch; none of a server, whose answers are asked for and kept
+        one by one.
+        """
+        return tuple(f"{split}-{number:06d}.jsonl" for split, number in self._numbers)
+
+    @property
+    def _numbers(self) -> list[tuple[str, int]]:
+        """Of each block its split, and which of the split's it is."""
+        return [
+            (split, number)
+            for split, count in self.counts.items()
+            for number in range(-(-count // self.batch) if self.batch else 0)
+        ]
+
+    @contextmanager
+    def opened(self, inputs: Inputs) -> Iterator[Callable[[int], bytes]]:
+        with ExitStack() as stack:
+            makers: dict[str, Callable[[int], bytes]] = {}  # of the split at hand: a model is large
+
+            def make(number: int) -> bytes:
+                split, within = self._numbers[number]
+                if split not in makers:
+                    makers.clear()
+                    stack.close()
+                    job = SampleBlocks(self._wanted(inputs, split))
+                    makers[split] = stack.enter_context(job.opened())
+                return makers[split](within)
+
+            yield make
+
+    def join(self, folder: Path, values: Iterator[bytes], inputs: Inputs) -> None:
+        for split, numbers in groupby(self._numbers, key=itemgetter(0)):
+            lines = b"".join(next(values) for _ in numbers)
+            self._keep(folder / f"{split}.parquet", lines)
+
+    def _keep(self, out: Path, lines: bytes) -> None:
+        write_atomic(out, encoded(lines, out.suffix, logprobs=False, chat=self.is_asked))
+        self._check_answers(out)
+
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+        if self.blocks:
+            super().write(folder, inputs, progress)
+            return
         total, before = sum(self.counts.values()), 0
         for split, count in self.counts.items():
-            wanted = SampleSettings(
-                model=self.given,
-                method=method(self.method),
-                count=count,
-                length=self.written_lengths[split],
-                seed=derive(self.seed, self.method, split),
-                precision=self.precision or "",
-                **self._asked(inputs, split),
-            )
             out = folder / f"{split}.parquet"
-            keep_file(out, wanted, progress=shifted(progress, before, total))
+            keep_file(out, self._wanted(inputs, split), progress=shifted(progress, before, total))
             self._check_answers(out)
             before += count
+
+    def _wanted(self, inputs: Inputs, split: str) -> SampleSettings:
+        return SampleSettings(
+            model=self.given,
+            method=method(self.method),
+            count=self.counts[split],
+            length=self.written_lengths[split],
+            seed=derive(self.seed, self.method, split),
+            precision=self.precision or "",
+            **self._asked(inputs, split),
+        )
 
     def _check_answers(self, path: Path) -> None:
         """Refuse answers of which most say nothing: a detector would find these by that.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from staged.corpus.counts import COUNTS, CorpusCounts
+from staged.engines.choice import ALL_CORES, Engine
 from staged.errors import PlanError
 from staged.model.causal import load_causal
 from staged.pipeline.stage import Inputs, Stage
@@ -187,7 +188,7 @@ def run_provenance(
     root: Path,
     settings: ProvenanceSettings,
     *,
-    workers: int = 1,
+    engine: Engine = ALL_CORES,
     report: StudyProgress = lambda stages, stage, share: None,
 ) -> bool:
     """Make or complete the study's folder: `provenance.json`, `report.html`, `manifest.json` and a
@@ -201,4 +202,4 @@ def run_provenance(
     """
     for model in (*settings.models, settings.judge):
         load_causal(model)  # a damaged one is said now
-    return carry_out(root, ProvenanceStudy(settings), workers=workers, report=report)
+    return carry_out(root, ProvenanceStudy(settings), engine=engine, report=report)

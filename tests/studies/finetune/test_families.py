@@ -20,7 +20,7 @@ def test_a_llama(bpe: BPE, tiny_encoder: Path, human_folder: Path, tmp_path: Pat
     plan = tmp_path / "plan.toml"
     text = PLAN.format(model=model, human=human_folder, encoder=tiny_encoder, **styles)
     plan.write_text(text.replace("[styles]", 'detectors = ["tfidf"]\n[styles]'))
-    finished = staged.study(plan, tmp_path / "study", workers=1)
+    finished = staged.study(plan, tmp_path / "study", engine=staged.Engine(workers=1))
     assert finished.is_finetune
     found = read_json(tmp_path / "study" / "finetune.json")
     assert found["model"]["family"] == "llama"
