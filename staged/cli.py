@@ -40,7 +40,7 @@ from staged.commands import (
     survey,
     train_detector,
 )
-from staged.commands.options import common as options
+from staged.commands.options import shared as options
 from staged.commands.provenance import fingerprints, keys, sign, verify
 from staged.errors import ShardDone, StagedError
 from staged.notes import LOGGER

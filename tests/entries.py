@@ -130,7 +130,7 @@ def entries(folder: Path, model: str, encoder: str, human: str) -> Entries:
         calibrate(
             out,
             name,
-            detector,
+            lambda: detector,
             read_documents(human),
             fpr=0.1,
             identity=identity,

@@ -12,7 +12,7 @@ misspelt, copied out of a PDF, or with another country's spelling.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,20 @@ from staged.detectors.calibration.calibration import Calibration, check_fpr
 from staged.detectors.calibration.error_rates import ALL, grouped, is_called_machine
 from staged.detectors.calibration.exact import ExactTest
 from staged.detectors.calibration.parts import domain_of, refuse_shared
-from staged.detectors.calibration.scoring import AT_ONCE, in_batches, scored
+from staged.detectors.calibration.scoring import AT_ONCE, Scoring, in_batches
 from staged.detectors.contract import Detector
 from staged.detectors.coverage.reasons import comparable_words
 from staged.detectors.kinds.ensemble import Ensemble
 from staged.detectors.kinds.evidence import EvidenceDetector, one_line
 from staged.detectors.kinds.readers.detector import ReadersDetector
+from staged.engines.blocks import block_values
+from staged.engines.choice import HERE, Engine
 from staged.errors import PlanError
 from staged.progress import Progress, silent
 from staged.records import LABELS, Document
 from staged.settings import check_listed
 from staged.storage.forms import has_keys
 from staged.storage.json_files import write_json
-from staged.storage.pieces import continued
 from staged.streams import derive
 
 
@@ -113,6 +114,8 @@ def stress(
     settings: StressSettings,
     *,
     identity: Mapping[str, Any],
+    load: Callable[[], Detector] | None = None,
+    engine: Engine = HERE,
     progress: Progress = silent,
 ) -> StressReport:
     """Measure, and write `out`, a JSON file; a killed run continues with what it has not scored.
@@ -122,6 +125,8 @@ def stress(
             may be empty.
         identity: what scores and verdicts depend on, JSON values (`Examiner.identity`); what
             another scored is not continued.
+        load: opens the detector in a worker, where the engine has some.
+        engine: what computes.
         progress: called with (texts scored, all).
 
     Raises:
@@ -139,9 +144,19 @@ def stress(
         for reading in _readings(settings)
     }
     batches = in_batches([text for texts in read.values() for text in texts])
+    job = Scoring(batches, load or (lambda: detector))
     head = dict(identity) | {"settings": asdict(settings)}
-    with continued(out, identity, pieces="*.json", form=has_keys(head | {"rows": []})) as folder:
-        scores = scored(folder, detector, batches, progress)
+    with block_values(
+        out,
+        identity,
+        job,
+        pieces="*.json",
+        form=has_keys(head | {"rows": []}),
+        engine=engine,
+        make=job.by(detector),
+        progress=job.in_texts(progress),
+    ) as values:
+        scores = job.scores(values)
         kinds = kinds_of(detector, list(scores))
         rows = corrected(
             list(tabulate(documents, read, scores, calibration, settings.fprs, kinds=kinds))

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options.common import (
+from staged.commands.options.engines import (
+    AddressOption,
+    EngineOption,
+    ShardOption,
+    WorkersOption,
+    engine_of,
+)
+from staged.commands.options.shared import (
     MODELS,
     SERVED,
     DeviceOption,
@@ -81,6 +88,10 @@ def bias(
     batch: BatchOption = 128,
     precision: PrecisionOption = "",
     device: DeviceOption = "auto",
+    engine: EngineOption = "",
+    address: AddressOption = "",
+    workers: WorkersOption = None,
+    shard: ShardOption = "",
     threads: ThreadsOption = 0,
     terms: TermsOption = None,
     crows_pairs: CrowsPairsOption = None,
@@ -118,6 +129,7 @@ def bias(
             settings=settings,
             out=out,
             **files,
+            engine=engine_of(engine, address, workers, shard),
             progress=lambda what, done, total: progress(done, total, what),
         )
     for line in _summary(result):

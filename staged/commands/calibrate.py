@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from staged.commands.options.common import (
+from staged.commands.options.engines import (
+    AddressOption,
+    EngineOption,
+    ShardOption,
+    WorkersOption,
+    engine_of,
+)
+from staged.commands.options.shared import (
     HUMAN_TEXT,
     CalibrationOption,
     DetectorOption,
@@ -70,6 +77,10 @@ def calibrate(
     watermark: WatermarkOption = "",
     out: CalibratedOption = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = "",
+    address: AddressOption = "",
+    workers: WorkersOption = None,
+    shard: ShardOption = "",
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -93,6 +104,7 @@ def calibrate(
             literal=bool(literal),
             seed=seed,
             device=device,
+            engine=engine_of(engine, address, workers, shard),
             progress=progress,
         )
     if as_json:
@@ -207,6 +219,10 @@ def stress(
     seed: StressSeedOption = 1,
     out: FileOption = Path("stress.json"),
     device: DeviceOption = "auto",
+    engine: EngineOption = "",
+    address: AddressOption = "",
+    workers: WorkersOption = None,
+    shard: ShardOption = "",
     threads: ThreadsOption = 0,
 ) -> None:
     """How often a detector accuses human text that went through an attack, and how much machine
@@ -226,6 +242,7 @@ def stress(
             seed=seed,
             out=out,
             device=device,
+            engine=engine_of(engine, address, workers, shard),
             progress=progress,
         )
     _print_stressed(report)

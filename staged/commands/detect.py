@@ -16,7 +16,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from staged.commands.options.common import (
+from staged.commands.options.shared import (
     CalibrationOption,
     DetectorOption,
     DeviceOption,

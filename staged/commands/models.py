@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options.common import (
+from staged.commands.options.shared import (
     HUMAN_TEXT,
     MODELS,
     PLAN,

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options.common import DetectorOption, DeviceOption, JsonOption, ThreadsOption
+from staged.commands.options.engines import (
+    AddressOption,
+    EngineOption,
+    ShardOption,
+    WorkersOption,
+    engine_of,
+)
+from staged.commands.options.shared import DetectorOption, DeviceOption, JsonOption, ThreadsOption
 from staged.errors import PlanError
 from staged.pages.figures import figure, percent
 from staged.screen import count_progress, print_table, say
@@ -91,6 +98,10 @@ def evaluate(
     seed: SeedOption = 1,
     out: OutOption = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = "",
+    address: AddressOption = "",
+    workers: WorkersOption = None,
+    shard: ShardOption = "",
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -108,6 +119,10 @@ def evaluate(
         seed,
         out,
         device,
+        engine,
+        address,
+        workers,
+        shard,
         threads,
         as_json,
     )
@@ -124,6 +139,10 @@ def raid(
     seed: SeedOption = 1,
     out: OutOption = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = "",
+    address: AddressOption = "",
+    workers: WorkersOption = None,
+    shard: ShardOption = "",
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -144,6 +163,7 @@ def raid(
             predictions=predictions,
             out=out,
             device=device,
+            engine=engine_of(engine, address, workers, shard),
             progress=progress,
         )
     if as_json:

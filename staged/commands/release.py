@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from staged.commands.options.common import PLAN, Group, JsonOption, show_plan
+from staged.commands.options.shared import PLAN, Group, JsonOption, show_plan
 from staged.errors import PlanError
 from staged.pages.figures import counted
 from staged.screen import print_table, say

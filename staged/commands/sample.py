@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from staged.commands.options.common import (
+from staged.commands.options.engines import (
+    AddressOption,
+    EngineOption,
+    ShardOption,
+    WorkersOption,
+    engine_of,
+)
+from staged.commands.options.shared import (
     MODELS,
     SERVED,
     DeviceOption,
@@ -177,6 +184,10 @@ def sample(
     precision: PrecisionOption = "",
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
+    engine: EngineOption = "",
+    address: AddressOption = "",
+    workers: WorkersOption = None,
+    shard: ShardOption = "",
     draft: DraftOption = "",
     requests_per_minute: RequestsOption = 0,
     chat: ChatOption = False,
@@ -191,6 +202,7 @@ def sample(
     from staged.samples.dataset import SampleSettings, read_samples, write_samples
     from staged.samples.prompts import chosen_prompts, how_many
 
+    computing = engine_of(engine, address, workers, shard)
     refuse_to_replace(out, prompts)
     texts = chosen_prompts(prompt, prompts)
     settings = SampleSettings(
@@ -215,10 +227,12 @@ def sample(
         key=key,
     )
     if out is None:
+        if engine or workers is not None or shard:
+            raise PlanError("sample: workers keep what they write; give --out FILE")
         _print_samples(settings)
         return
     with count_progress("samples") as progress:
-        path = write_samples(out, settings, progress=progress)
+        path = write_samples(out, settings, engine=computing, progress=progress)
     say(f"{counted(settings.count, 'sample')} ({path}): {out}")
     if chat:
         say(_refusals([row["refused"] for row in read_samples(out)]))

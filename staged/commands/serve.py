@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options.common import (
+from staged.commands.options.shared import (
     MODELS,
     CalibrationOption,
     DetectorOption,

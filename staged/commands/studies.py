@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options.common import LiteralOption, PlanArgument, ShowOption, show_plan
 from staged.commands.options.engines import (
     AddressOption,
     EngineOption,
@@ -15,6 +14,7 @@ from staged.commands.options.engines import (
     WorkersOption,
     engine_of,
 )
+from staged.commands.options.shared import LiteralOption, PlanArgument, ShowOption, show_plan
 from staged.engines.choice import ALL_CORES
 from staged.pages.figures import estimate, percent
 from staged.plans.shipped import study_titles

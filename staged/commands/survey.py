@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from staged.commands.options.common import (
+from staged.commands.options.shared import (
     MODELS,
     SERVED,
     DeviceOption,

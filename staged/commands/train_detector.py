@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from staged.commands.options.common import PLAN, DeviceOption, PlanArgument, ThreadsOption
+from staged.commands.options.shared import PLAN, DeviceOption, PlanArgument, ThreadsOption
 from staged.pages.figures import figure, percent
 from staged.plans.shipped import find_plan
 from staged.progress import NamedProgress

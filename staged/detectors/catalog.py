@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from staged.detectors.contract import Detector, Trained
 from staged.detectors.names import HUB, KNOWN, DetectorName, parse_name
+from staged.engines.choice import Engine
 from staged.errors import CheckpointError
 from staged.model.checkpoints import is_at_hand
 from staged.model.devices import best_dtype, chosen_device
@@ -62,6 +65,19 @@ def open_detector(name: str | Path, *, device: str = "auto") -> Detector:
     raise CheckpointError(
         f"detector {name!r}: neither a known detector nor a folder or file; {nearest(name, KNOWN)}"
     )
+
+
+def loader(name: str, *, device: str, engine: Engine) -> Callable[[], Detector]:
+    """What gives a detector to whoever scores: opened now where this process does, else by each
+    worker.
+
+    Raises:
+        StagedError: as `open_detector`, now or then.
+    """
+    if not engine.is_here:
+        return partial(open_detector, name, device=device)
+    detector = open_detector(name, device=device)
+    return lambda: detector
 
 
 def calibration_file(name: DetectorName) -> Path | None:

@@ -23,6 +23,7 @@ import numpy as np
 from staged.detectors import catalog, identity
 from staged.detectors.names import parse_name
 from staged.detectors.normal.normalize import normalize
+from staged.engines.choice import HERE, Engine
 from staged.errors import CorpusError, PlanError
 from staged.files.places import refuse_to_replace
 from staged.model.devices import chosen_device
@@ -108,6 +109,7 @@ def evaluate_raid(
     predicted: Path | None = None,
     out: Path | None = None,
     device: str = "auto",
+    engine: Engine = HERE,
     progress: Progress = silent,
 ) -> RaidResult | RaidScores:
     """Score a RAID-format file, or join the scores it was given, and measure.
@@ -118,6 +120,7 @@ def evaluate_raid(
             scoring, what a killed run continues from. A file without labels gets predictions.json
             alone.
         device: where the detector computes, as `detectors.catalog.open_detector` takes it.
+        engine: what computes, where there is a folder.
         progress: called with (texts scored, texts).
 
     Returns:
@@ -138,6 +141,8 @@ def evaluate_raid(
         refuse_to_replace(out and out / name, path, predicted)
     if out is not None:
         check_fillable(out, KIND)
+    elif not engine.is_here:
+        raise PlanError("evaluate: workers keep what they score; give --out FOLDER")
     rows = _measurable(path, settings, predicted)
     if out is None:
         if predicted:
@@ -149,11 +154,11 @@ def evaluate_raid(
         if isinstance(result, RaidScores):
             return replace(result, scores=tuple(predictions(rows, scores)))
         return result
-    with disk_errors(out), locked(out):
+    with disk_errors(out), locked(out, shared=engine.shard is not None):
         start_ledger(out, KIND)
         for name in WRITTEN:
             check_replaceable(out / name, _is_begun if name == SCORED else None)
-        return _into(out, rows, settings, detector, predicted, device, progress)
+        return _into(out, rows, settings, detector, predicted, device, engine, progress)
 
 
 def _measurable(path: Path, settings: RaidSettings, predicted: Path | None) -> Rows:
@@ -191,6 +196,7 @@ def _into(
     detector: str,
     predicted: Path | None,
     device: str,
+    engine: Engine,
     progress: Progress,
 ) -> RaidResult | RaidScores:
     if predicted:
@@ -198,7 +204,7 @@ def _into(
     else:
         load = partial(catalog.open_detector, detector, device=device)
         scored_by = identity.scored_by(parse_name(detector), device)
-        scores = score_into(out, rows, load, scored_by, progress=progress)
+        scores = score_into(out, rows, load, scored_by, engine=engine, progress=progress)
     write_predictions(out / PREDICTIONS, rows, scores)
     result = _measure(rows, scores, settings, detector, predicted)
     if isinstance(result, RaidResult):

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,15 @@ import numpy as np
 
 from staged.detectors.contract import Detector
 from staged.detectors.normal.normalize import normalize
+from staged.engines.blocks import Job, block_values, computed
+from staged.engines.choice import HERE, Engine
 from staged.errors import ArtifactError, CheckpointError, CorpusError
 from staged.progress import Progress
 from staged.raid.results import Counts, FileCounts, Prediction
 from staged.raid.rows import Rows, texts_in_blocks
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json, write_json
-from staged.storage.pieces import JSON, blocks_of, cached, continued
+from staged.storage.pieces import JSON, blocks_of
 from staged.storage.records import to_json
 from staged.storage.writing import disk_errors, replacing, write_atomic
 
@@ -80,7 +82,9 @@ def collect(scores: list[float | None], extra: tuple[str, ...] = ()) -> Scores:
 
 def score_rows(rows: Rows, detector: Detector, *, progress: Progress) -> Scores:
     """Every text's score, kept in memory alone."""
-    return collect(_scored(None, rows, lambda: detector, progress))
+    job = RaidScoring(rows.path, len(rows), lambda: detector)
+    blocks = computed(None, job, progress=job.in_texts(progress))
+    return collect([score for block in blocks for score in block])
 
 
 def score_into(
@@ -89,6 +93,7 @@ def score_into(
     load: Callable[[], Detector],
     identity: dict[str, Any],
     *,
+    engine: Engine = HERE,
     progress: Progress,
 ) -> Scores:
     """Every text's score, kept in `folder` as they come; killed and started again, it goes on
@@ -98,6 +103,7 @@ def score_into(
         load: opens the detector, where a text is left to score.
         identity: what its scores depend on (`identity.scored_by`); what another detector or device
             scored is not continued.
+        engine: what computes.
 
     Raises:
         ArtifactError: the folder cannot be written, or holds another detector's scores.
@@ -119,27 +125,52 @@ def score_into(
         if scores is None:
             path.unlink(missing_ok=True)
             write_json(identity_file, wanted)
-            with continued(path, wanted, pieces="*.json") as blocks:
-                scores = _scored(blocks, rows, load, progress)
+            job = RaidScoring(rows.path, len(rows), load)
+            with block_values(
+                path,
+                wanted,
+                job,
+                pieces="*.json",
+                engine=engine,
+                progress=job.in_texts(progress),
+            ) as values:
+                scores = [score for block in values for score in block]
                 write_atomic(path, "".join(_lines(rows, scores)).encode())
         progress(len(scores), len(rows))
     return collect(scores)
 
 
-def _scored(
-    blocks: Path | None, rows: Rows, load: Callable[[], Detector], progress: Progress
-) -> list[float | None]:
-    """A score a text, block by block; the detector is asked for where a block is not there."""
-    detector, texts = cache(load), _TextBlocks(rows.path)
-    pieces = (
-        (f"{first:09d}.json", lambda first=first: _block(detector(), texts.block(first)))
-        for first in range(0, len(rows), BLOCK_TEXTS)
-    )
-    scores: list[float | None] = []
-    for block in cached(blocks, pieces, JSON):
-        scores += block
-        progress(len(scores), len(rows))
-    return scores
+@dataclass(frozen=True)
+class RaidScoring(Job[list[float | None]]):
+    """Scores of a file's texts, `BLOCK_TEXTS` a block; an empty text has none.
+
+    Attributes:
+        count: texts of the file.
+        load: opens the detector, where a text is left to score.
+    """
+
+    path: Path
+    count: int
+    load: Callable[[], Detector]
+
+    encoding = JSON
+
+    @property
+    def names(self) -> Sequence[str]:
+        return tuple(f"{first:09d}.json" for first in self._firsts)
+
+    @property
+    def _firsts(self) -> range:
+        return range(0, self.count, BLOCK_TEXTS)
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[int], list[float | None]]]:
+        detector, texts = self.load(), _TextBlocks(self.path)
+        yield lambda number: _block(detector, texts.block(self._firsts[number]))
+
+    def in_texts(self, progress: Progress) -> Progress:
+        """A progress in blocks as one in texts."""
+        return lambda done, _: progress(min(done * BLOCK_TEXTS, self.count), self.count)
 
 
 class _TextBlocks:

@@ -95,7 +95,7 @@ def write_calibration(
     calibrate(
         out,
         detector.name,
-        detector,
+        lambda: detector,
         people,
         fpr=FPR,
         identity=identity,

@@ -5,9 +5,11 @@ on labelled ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from staged.engines.choice import HERE, Engine
 from staged.errors import CheckpointError
 from staged.progress import Progress, silent
 from staged.records import MACHINE, Document
@@ -39,6 +41,7 @@ def calibrate(
     literal: bool = False,
     seed: int = 1,
     device: str = "auto",
+    engine: Engine = HERE,
     progress: Progress = silent,
 ) -> Fitted:
     """Fit a detector's p-values on human texts, and measure the false-positive rate on others. A
@@ -52,6 +55,7 @@ def calibrate(
         out: the file to write, which `detect` takes as its calibration.
         literal: `<|endoftext|>` in a file is a part of its text; else it separates texts.
         seed: of the split, and of the lengths and places of passages.
+        engine: what computes.
 
     Raises:
         CorpusError: no text is long enough, or a text stands where it may not.
@@ -63,7 +67,7 @@ def calibrate(
         >>> fitted = staged.calibrate("essays", fpr=0.02, out="essays.json")  # doctest: +SKIP
     """
     from staged.detectors.calibration import fit
-    from staged.detectors.catalog import open_detector
+    from staged.detectors.catalog import loader
     from staged.detectors.identity import known_by, scored_by
     from staged.detectors.names import parse_name
     from staged.model.devices import chosen_device
@@ -77,7 +81,7 @@ def calibrate(
     return fit.calibrate(
         Path(out),
         name.given,
-        open_detector(name.given, device=device),
+        loader(name.given, device=device, engine=engine),
         people,
         fpr=fpr,
         identity=scored_by(name, device),
@@ -86,6 +90,7 @@ def calibrate(
         seed=seed,
         edges_words=_edges_words(name),
         known_by=known_by(name),
+        engine=engine,
         progress=progress,
     )
 
@@ -181,6 +186,7 @@ def stress(
     seed: int = 1,
     out: str | Path = "stress.json",
     device: str = "auto",
+    engine: Engine = HERE,
     progress: Progress = silent,
 ) -> StressReport:
     """How often a detector accuses human text that went through an attack, and how much machine
@@ -194,6 +200,7 @@ def stress(
         most: texts of each domain, chosen at random; 0 takes all.
         without_normalisation: also as it would be if texts were not normalised first.
         literal, seed: as `calibrate` takes them; the seed also of the attacks.
+        engine: what computes.
         out: the file to write.
 
     Raises:
@@ -210,6 +217,8 @@ def stress(
     from staged.attacks.stress import StressSettings
     from staged.attacks.stress import stress as measure
     from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
+    from staged.detectors.catalog import open_detector
+    from staged.model.devices import chosen_device
 
     detector, names = str(detector), tuple(attacks or ATTACKS)
     settings = StressSettings(names, tuple(fprs), most, without_normalisation, seed)
@@ -225,6 +234,8 @@ def stress(
         machines,
         settings,
         identity=examiner.identity,
+        load=partial(open_detector, detector, device=chosen_device(device)),
+        engine=engine,
         progress=progress,
     )
 
@@ -246,6 +257,7 @@ def evaluate_raid(
     settings: RaidSettings | None = None,
     out: str | Path | None = None,
     device: str = "auto",
+    engine: Engine = HERE,
     progress: Progress = silent,
 ) -> RaidResult | RaidScores:
     """Measure a detector on texts of which is known who wrote them: RAID's files, or a user's own
@@ -257,6 +269,7 @@ def evaluate_raid(
         settings: rates, and which texts choose thresholds; by default as `RaidSettings()`.
         out: a folder that receives evaluation.json, predictions.json and raid_results.json; a
             killed call then continues.
+        engine: what computes; where that is not this process, `out` is needed.
         progress: called with (texts scored, all).
 
     Returns:
@@ -285,5 +298,6 @@ def evaluate_raid(
         predicted=path_of(predictions),
         out=path_of(out),
         device=device,
+        engine=engine,
         progress=progress,
     )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from staged.engines.choice import HERE, Engine
+from staged.errors import PlanError
 from staged.progress import Progress, silent
 
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
@@ -43,6 +45,7 @@ def sample(
     watermark: str = "",
     key: str = "",
     out: str | Path | None = None,
+    engine: Engine = HERE,
     progress: Progress = silent,
 ) -> list[Sample]:
     """Let a model write.
@@ -57,6 +60,7 @@ def sample(
         length: in new tokens, at most.
         seed, stop, …, key: as `SampleSettings` has them; sample i depends on the seed and i.
         out: a .jsonl or .parquet file that also receives them; a killed call then continues.
+        engine: what computes; where that is not this process, `out` is needed.
 
     Raises:
         CheckpointError, SamplingError, PlanError, ArtifactError: the model, what is asked, `out`.
@@ -92,7 +96,7 @@ def sample(
         watermark=watermark,
         key=key,
     )
-    return _sampled(settings, out, progress)
+    return _sampled(settings, out, engine, progress)
 
 
 def _method(given: str | Method) -> Method:
@@ -101,13 +105,17 @@ def _method(given: str | Method) -> Method:
     return method(given) if isinstance(given, str) else given
 
 
-def _sampled(settings: SampleSettings, out: str | Path | None, progress: Progress) -> list[Sample]:
+def _sampled(
+    settings: SampleSettings, out: str | Path | None, engine: Engine, progress: Progress
+) -> list[Sample]:
     from staged.samples import dataset
     from staged.samples.columns import Sample
 
     if out is not None:
-        dataset.write_samples(out, settings, progress=progress)
+        dataset.write_samples(out, settings, engine=engine, progress=progress)
         return [Sample.of(row) for row in dataset.read_samples(Path(out))]
+    if not engine.is_here:
+        raise PlanError("sample: workers keep what they write; give out=FILE")
     samples: list[Sample] = []
     for row in dataset.sample(settings):
         samples.append(Sample.of(row))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from staged.engines.choice import ALL_CORES, Engine
+from staged.engines.choice import ALL_CORES, HERE, Engine
 from staged.progress import NamedProgress, Progress, silent
 from staged.verbs.given import names_of, path_of
 
@@ -150,6 +150,7 @@ def bias(
     terms: str | Path | None = None,
     crows_pairs: str | Path | None = None,
     stereoset: str | Path | None = None,
+    engine: Engine = HERE,
     progress: NamedProgress = lambda what, done, total: None,
 ) -> BiasResult:
     """Probe models for differences between groups of people, and compare these between models. The
@@ -162,6 +163,7 @@ def bias(
         terms: templates and groups of your own, laid out as staged/studies/bias/terms.toml.
         crows_pairs: CrowS-Pairs' CSV file as published: score it too.
         stereoset: StereoSet's JSON file as published: score its intrasentence part too.
+        engine: what computes.
         progress: called with (what is done, how much of it, all of it).
 
     Raises:
@@ -186,7 +188,8 @@ def bias(
         stereoset=path_of(stereoset),
     )
     place, names = Path(out), names_of(models)
-    probe_models(names, asked, place, partial(progress, "completions and sentences"))
+    asking = partial(progress, "completions and sentences")
+    probe_models(names, asked, place, engine=engine, progress=asking)
     return compare_probed(names, asked, place, partial(progress, "comparisons"))
 
 

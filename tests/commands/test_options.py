@@ -10,7 +10,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from staged.cli import app
-from staged.commands.options.common import refuse_no_names
+from staged.commands.options.shared import refuse_no_names
 from staged.errors import PlanError
 
 

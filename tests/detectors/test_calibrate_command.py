@@ -96,7 +96,7 @@ class TestCalibrate:
         ]
         detector = Counting()
         fitted = fit.calibrate(
-            tmp_path / "c.json", "counting", detector, texts, fpr=0.1, identity={}
+            tmp_path / "c.json", "counting", lambda: detector, texts, fpr=0.1, identity={}
         )
         n_fit = sum(map(len, fitted.calibration.human))
         held_out = set(detector.seen[n_fit:])
@@ -113,7 +113,7 @@ class TestCalibrate:
         fitted = fit.calibrate(
             tmp_path / "c.json",
             "c",
-            Counting(),
+            Counting,
             texts[:5],
             fpr=0.2,
             held_out=texts[5:],
@@ -125,7 +125,7 @@ class TestCalibrate:
             fit.calibrate(
                 tmp_path / "c.json",
                 "c",
-                Counting(),
+                Counting,
                 texts[:5],
                 fpr=0.2,
                 held_out=texts[3:],
@@ -135,7 +135,7 @@ class TestCalibrate:
             CorpusError, match="5 of the machine-written texts are among the human ones"
         ):
             fit.calibrate(
-                tmp_path / "c.json", "c", Counting(), texts, fpr=0.2, machine=texts[:5], identity={}
+                tmp_path / "c.json", "c", Counting, texts, fpr=0.2, machine=texts[:5], identity={}
             )
         with pytest.raises(
             CorpusError, match="3 of the machine-written texts are among the human ones"
@@ -143,7 +143,7 @@ class TestCalibrate:
             fit.calibrate(
                 tmp_path / "c.json",
                 "c",
-                Counting(),
+                Counting,
                 texts[:5],
                 fpr=0.2,
                 machine=texts[5:],
@@ -154,7 +154,7 @@ class TestCalibrate:
     def test_one_source_cannot_be_split(self, tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match="a single source, so none can be held out"):
             fit.calibrate(
-                tmp_path / "c.json", "c", Counting(), [document(1, 60)], fpr=0.2, identity={}
+                tmp_path / "c.json", "c", Counting, [document(1, 60)], fpr=0.2, identity={}
             )
 
     def test_a_text_that_stands_there_twice_counts_once(self, tmp_path: Path) -> None:
@@ -164,14 +164,13 @@ class TestCalibrate:
         ]
         out = tmp_path / "c.json"
         once, again = (
-            fit.calibrate(out, "c", Counting(), some, fpr=0.2, identity={})
-            for some in (texts, twice)
+            fit.calibrate(out, "c", Counting, some, fpr=0.2, identity={}) for some in (texts, twice)
         )
         assert once == again
         others = [document(seed, 60) for seed in range(50, 56)]
         for part in ("held_out", "machine"):
             once, again = (
-                fit.calibrate(out, "c", Counting(), texts, fpr=0.2, identity={}, **{part: some})  # type: ignore[arg-type]
+                fit.calibrate(out, "c", Counting, texts, fpr=0.2, identity={}, **{part: some})  # type: ignore[arg-type]
                 for some in (others, others * 3)
             )
             assert once == again
@@ -185,7 +184,7 @@ class TestCalibrate:
         with pytest.raises(
             CheckpointError, match="detector counting: gave a score that is not finite"
         ):
-            fit.calibrate(tmp_path / "c.json", "c", Broken(), texts, fpr=0.2, identity={})
+            fit.calibrate(tmp_path / "c.json", "c", Broken, texts, fpr=0.2, identity={})
 
     def test_a_script_without_spaces_is_said(self, tmp_path: Path) -> None:
         texts = [
@@ -195,14 +194,14 @@ class TestCalibrate:
         with pytest.raises(
             CorpusError, match="in scripts without spaces words do not say how long a text is"
         ):
-            fit.calibrate(tmp_path / "c.json", "c", Counting(), texts, fpr=0.2, identity={})
+            fit.calibrate(tmp_path / "c.json", "c", Counting, texts, fpr=0.2, identity={})
 
     def test_none_is_long_enough(self, tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match="no human text to calibrate on has 50 words"):
             fit.calibrate(
                 tmp_path / "c.json",
                 "c",
-                Counting(),
+                Counting,
                 [document(1, 3), document(2, 3)],
                 fpr=0.2,
                 identity={},
@@ -219,17 +218,19 @@ class TestCalibrate:
         texts, out = [document(seed, 60) for seed in range(40)], tmp_path / "c.json"
         whole, first, then, other = Counting(), Dies(), Counting(), Counting()
         fit.calibrate(
-            tmp_path / "whole.json", "c", whole, texts, fpr=0.2, identity={"detector": "c"}
+            tmp_path / "whole.json", "c", lambda: whole, texts, fpr=0.2, identity={"detector": "c"}
         )
         with pytest.raises(KeyboardInterrupt):
-            fit.calibrate(out, "c", first, texts, fpr=0.2, identity={"detector": "c"})
+            fit.calibrate(out, "c", lambda: first, texts, fpr=0.2, identity={"detector": "c"})
         assert not out.exists()
         blocks = tmp_path / "c.json.blocks"
         shutil.copytree(blocks, tmp_path / "d.json.blocks")
-        fit.calibrate(out, "c", then, texts, fpr=0.2, identity={"detector": "c"})
+        fit.calibrate(out, "c", lambda: then, texts, fpr=0.2, identity={"detector": "c"})
         assert first.seen + then.seen == whole.seen
         assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
-        fit.calibrate(tmp_path / "d.json", "c", other, texts, fpr=0.2, identity={"detector": "d"})
+        fit.calibrate(
+            tmp_path / "d.json", "c", lambda: other, texts, fpr=0.2, identity={"detector": "d"}
+        )
         assert other.seen == whole.seen
         assert not blocks.exists()
 

@@ -214,16 +214,16 @@ def test_sigkill_at_random_moments(tiny: Path, tmp_path: Path) -> None:
         "8",
     ]
     reference, out = tmp_path / "reference.jsonl", tmp_path / "s.jsonl"
-    started = time.monotonic()
     subprocess.run([*command, "--out", str(reference)], check=True, capture_output=True)
-    whole_s = time.monotonic() - started
-    stream = random.Random(5)
+    blocks, stream = tmp_path / "s.jsonl.blocks", random.Random(5)
     kills = 0
-    for _ in range(4):
+    for finished in sorted(stream.sample(range(45), 4)):  # of 50 blocks
         process = subprocess.Popen(
             [*command, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        time.sleep(stream.uniform(0.3, 0.9) * whole_s)
+        while process.poll() is None and len(list(blocks.glob("*.jsonl"))) < finished:
+            time.sleep(0.01)
+        time.sleep(stream.uniform(0, 0.1))
         kills += process.poll() is None
         process.kill()
         process.wait()

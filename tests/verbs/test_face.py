@@ -41,7 +41,7 @@ FOREIGN |= {"Iterator", "bool", "bytes", "dict", "float", "int", "list", "str", 
 
 
 def test_everything_public_is_named_once() -> None:
-    ground = {"HUMAN", "MACHINE", "Document", "NamedProgress", "Progress", "StagedError"}
+    ground = {"HUMAN", "MACHINE", "Document", "Engine", "NamedProgress", "Progress", "StagedError"}
     assert set(staged.__all__) == {*VERBS, *types.__all__, *ground}
     assert len(staged.__all__) == len(set(staged.__all__))
     assert {*VERBS, "Verdict"} <= set(dir(staged))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options.common import Group, JsonOption
+from staged.commands.options.shared import Group, JsonOption
 from staged.errors import PlanError
 from staged.pages.figures import counted
 from staged.screen import print_table, say

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from staged.commands.options.common import Group, JsonOption
+from staged.commands.options.shared import Group, JsonOption
 from staged.screen import print_table, say
 from staged.verbs import keys as verbs
 

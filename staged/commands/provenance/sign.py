@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options.common import MODELS
+from staged.commands.options.shared import MODELS
 from staged.errors import PlanError
 from staged.screen import say
 from staged.verbs import provenance as verbs

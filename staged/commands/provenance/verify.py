@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from staged.commands.options.common import DetectorOption, DeviceOption, JsonOption, ThreadsOption
+from staged.commands.options.shared import DetectorOption, DeviceOption, JsonOption, ThreadsOption
 from staged.errors import PlanError
 from staged.files.places import refuse_to_replace
 from staged.pages.figures import p_text

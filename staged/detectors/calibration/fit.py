@@ -4,7 +4,7 @@ part, measured on the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,17 @@ from staged.detectors.calibration.calibration import (
 )
 from staged.detectors.calibration.error_rates import Achieved, achieved_rates, expected_fpr
 from staged.detectors.calibration.parts import cut_up, domain_of, parted
-from staged.detectors.calibration.scoring import in_batches, scored
+from staged.detectors.calibration.scoring import Scoring, in_batches
 from staged.detectors.contract import Detector
 from staged.detectors.coverage.reasons import comparable_words, coverage_of
 from staged.detectors.names import parse_name
+from staged.engines.blocks import block_values
+from staged.engines.choice import HERE, Engine
 from staged.errors import CorpusError, PlanError
 from staged.notes import note
 from staged.progress import Progress, silent
 from staged.records import Document
 from staged.storage.json_files import read_json
-from staged.storage.pieces import continued
 
 NAMED = 3  # of the texts that are refused
 
@@ -78,7 +79,7 @@ def _length(calibration: Calibration, index: int, fpr: float) -> dict[str, Any]:
 def calibrate(
     out: Path,
     name: str,
-    detector: Detector,
+    load: Callable[[], Detector],
     human: Sequence[Document],
     *,
     fpr: float,
@@ -88,6 +89,7 @@ def calibrate(
     seed: int = 1,
     edges_words: Sequence[int] = EDGES_WORDS,
     known_by: Sequence[str] = (),
+    engine: Engine = HERE,
     progress: Progress = silent,
 ) -> Fitted:
     """Fit a calibration on human documents, measure it on others, and write it; a killed run
@@ -99,6 +101,7 @@ def calibrate(
     Args:
         out: the file to write.
         name: the detector's, as `open_detector` takes it.
+        load: opens it, here or in a worker.
         human, machine, held_out: documents that did not train the detector.
         fpr: the false-positive rate to measure at; the calibration itself serves any.
         identity: what scores depend on, JSON values (`identity.scored_by`); what another detector
@@ -106,6 +109,7 @@ def calibrate(
         seed: of the split, and of the lengths and places of passages.
         edges_words: the shortest length of each bin.
         known_by: what the detector is beside its name (`identity.known_by`).
+        engine: what computes.
         progress: called with (texts scored, all).
 
     Raises:
@@ -120,9 +124,18 @@ def calibrate(
     refuse_taught(name, machine, what="machine-written")
     parts = parted(human, machine, held_out, seed=seed)
     people, machines, unseen = cut_up(parts, seed=seed, edges_words=edges_words)
-    with continued(out, identity, pieces="*.json", form=FORM) as folder:
-        batches = in_batches([document.text for document in (*people, *machines, *unseen)])
-        scores = scored(folder, detector, batches, progress)
+    texts = [document.text for document in (*people, *machines, *unseen)]
+    job = Scoring(in_batches(texts), load)
+    with block_values(
+        out,
+        identity,
+        job,
+        pieces="*.json",
+        form=FORM,
+        engine=engine,
+        progress=job.in_texts(progress),
+    ) as values:
+        scores = job.scores(values)
         calibration = _fitted(
             name, people, machines, scores, edges_words=edges_words, known_by=known_by
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 from staged.detectors.contract import Detector
+from staged.engines.blocks import Job
 from staged.errors import CheckpointError
-from staged.progress import Progress, silent
+from staged.progress import Progress
 from staged.storage.digests import digest
-from staged.storage.pieces import JSON, cached
+from staged.storage.pieces import JSON
 
 AT_ONCE = 64  # texts whose scores are one file
 
@@ -22,44 +25,57 @@ def in_batches(texts: Sequence[str]) -> list[list[str]]:
     return [distinct[start : start + AT_ONCE] for start in range(0, len(distinct), AT_ONCE)]
 
 
-def scored(
-    folder: Path,
-    detector: Detector,
-    batches: Sequence[Sequence[str]],
-    progress: Progress = silent,
-) -> dict[str, float]:
-    """The score of each text; of each batch a file in the folder, which a killed run finds again.
+@dataclass(frozen=True)
+class Scoring(Job[list[float]]):
+    """Scores of many texts, a batch a block.
 
-    Args:
-        folder: of this detector's scores alone, as `storage.pieces.continued` gives one.
-        batches: texts that are scored together; what came up before is not scored again.
-        progress: called with (texts scored, all).
+    Attributes:
+        batches: texts that are scored together, each in one batch alone; `in_batches` makes them.
+        load: opens the detector. One that is open already goes by `by`.
+    """
+
+    batches: Sequence[Sequence[str]]
+    load: Callable[[], Detector]
+
+    encoding = JSON
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        return tuple(f"{digest(texts)}.scores.json" for texts in self.batches)
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[int], list[float]]]:
+        yield self.by(self.load())
+
+    def by(self, detector: Detector) -> Callable[[int], list[float]]:
+        """What scores a batch, with a detector that is open.
+
+        Raises:
+            CheckpointError: (by what is returned) a score is not finite.
+        """
+        return lambda number: finite_scores(detector, self.batches[number])
+
+    def scores(self, values: Iterator[list[float]]) -> dict[str, float]:
+        """The score of each text, from the batches' in order."""
+        batches = zip(self.batches, values, strict=True)
+        return {
+            text: score
+            for texts, of_each in batches
+            for text, score in zip(texts, of_each, strict=True)
+        }
+
+    def in_texts(self, progress: Progress) -> Progress:
+        """A progress in batches as one in texts."""
+        ends = list(accumulate(map(len, self.batches), initial=0))
+        return lambda done, _: progress(ends[done], ends[-1])
+
+
+def finite_scores(detector: Detector, texts: Sequence[str]) -> list[float]:
+    """A score a text.
 
     Raises:
-        CheckpointError: a score is not finite.
+        CheckpointError: one is not finite.
     """
-    total = len({text for texts in batches for text in texts})
-    fresh = list(_fresh(batches))
-    pieces = (
-        (f"{digest(texts)}.scores.json", partial(_scores, detector, texts)) for texts in fresh
-    )
-    scores: dict[str, float] = {}
-    for texts, of_each in zip(fresh, cached(folder, pieces, JSON), strict=True):
-        scores |= dict(zip(texts, of_each, strict=True))
-        progress(len(scores), total)
-    return scores
-
-
-def _fresh(batches: Sequence[Sequence[str]]) -> Iterator[list[str]]:
-    """Of each batch the texts that no earlier one has."""
-    seen: set[str] = set()
-    for texts in batches:
-        if new := [text for text in dict.fromkeys(texts) if text not in seen]:
-            seen.update(new)
-            yield new
-
-
-def _scores(detector: Detector, texts: Sequence[str]) -> list[float]:
     scores = detector.score(texts)
     if not all(map(math.isfinite, scores)):
         raise CheckpointError(

@@ -8,7 +8,8 @@ DIR/likelihood/<model>/<what>/nats.json       preferences, or a sentence file's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from staged.engines.contract import Perform
 from staged.model.causal import CausalLM, load_causal
 from staged.model.sources.releases import folder_name
 from staged.model.sources.served import model_identity, parse_served
-from staged.progress import Progress, shifted, silent
+from staged.progress import Progress
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import FILE, keep_folder, weights_of
@@ -78,40 +80,69 @@ class Asked:
     pairs: tuple[Path, list[Item]] | None = None
     triples: tuple[Path, list[Item]] | None = None
 
-    def work(self, model: str) -> int:
-        """Completions for a model to generate, and sentences for it to read."""
-        items = [item for file in (self.pairs, self.triples) if file for item in file[1]]
-        persons = sum(len(groups) for groups in self.terms.groups.values())
-        generated = (
-            persons * sum(map(len, self.terms.templates.values())) * self.settings.per_prompt
-        )
-        if parse_served(model):
-            return generated
-        read = sum(preference_texts(self.terms, name) for name in self.terms.templates)
-        return generated + read + sum(len(item.sentences) for item in items)
 
+@dataclass(frozen=True)
+class Probe:
+    """One thing that a model has to do, a stage of its own.
 
-def ask(model: str, asked: Asked, out: Path, progress: Progress = silent) -> None:
-    """Make all of a model's stages that are not already there; a killed one continues.
-
-    Args:
-        progress: called with (completions and sentences done, all).
-
-    Raises:
-        CheckpointError, SamplingError: the model, or what is asked of it.
-        ArtifactError: `out` cannot be written.
+    Attributes:
+        place: its folder.
+        count: completions to generate, or sentences to read.
+        make: fills the folder, unless it is there; takes it and a progress.
     """
-    before, total = 0, asked.work(model)
+
+    place: Path
+    count: int
+    make: Callable[[Path, Progress], object]
+
+
+def probes(model: str, asked: Asked, out: Path) -> list[Probe]:
+    """All that a model has to do."""
+    listed = []
     for name in asked.terms.templates:
         wanted = sample_settings(model, name, prompts(asked.terms, name), asked.settings)
-        keep_folder(
-            samples_folder(out, model, name), wanted, progress=shifted(progress, before, total)
-        )
-        before += wanted.count
+        make: Callable[..., object] = partial(_complete, settings=wanted)
+        listed.append(Probe(samples_folder(out, model, name), wanted.count, make))
     for reading in () if parse_served(model) else _readings(asked):
-        _read(model, reading, out, asked.settings.device, shifted(progress, before, total))
-        before += reading.count
-    progress(total, total)
+        make = partial(_read, model=model, reading=reading, device=asked.settings.device)
+        listed.append(Probe(_nats_folder(out, model, reading.name), reading.count, make))
+    return listed
+
+
+@dataclass(frozen=True)
+class Probing:
+    """A `Task`: what models have to do, numbered model after model."""
+
+    models: tuple[str, ...]
+    asked: Asked
+    out: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.out)
+
+    @property
+    def probes(self) -> list[Probe]:
+        return [probe for model in self.models for probe in probes(model, self.asked, self.out)]
+
+    @contextmanager
+    def opened(self) -> Iterator[Perform]:
+        """A probe loads its own model.
+
+        Raises:
+            CheckpointError, SamplingError: (by what is returned) the model, or what is asked of it.
+            ArtifactError: (by what is returned) `out` cannot be written.
+        """
+        listed = self.probes
+
+        def perform(number: int, progress: Progress) -> None:
+            listed[number].make(listed[number].place, progress)
+
+        yield perform
+
+
+def _complete(place: Path, progress: Progress, *, settings: SampleSettings) -> None:
+    keep_folder(place, settings, progress=progress)
 
 
 def sample_settings(
@@ -230,14 +261,14 @@ def _sentences(model: CausalLM, *, items: Sequence[Item], progress: Progress) ->
     return [[next(scored) for _ in item.sentences] for item in items]
 
 
-def _read(model: str, reading: _Reading, out: Path, device: str, progress: Progress) -> None:
+def _read(place: Path, progress: Progress, *, model: str, reading: _Reading, device: str) -> None:
     def write(folder: Path) -> None:
         write_json(
             folder / "nats.json", reading.read(load_causal(model, device=device), progress=progress)
         )
 
     build(
-        _nats_folder(out, model, reading.name),
+        place,
         write,
         settings={"model": model, "what": reading.name, "device": device} | reading.settings,
         inputs=weights_of(model),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import accumulate, combinations
 from pathlib import Path
 
+from staged.engines.choice import HERE, Engine
+from staged.engines.scheduling import Work, hand_out
+from staged.engines.started import started
 from staged.errors import PlanError
 from staged.model.sources.served import model_identity, parse_served
 from staged.progress import Progress, shifted, silent
@@ -17,12 +20,13 @@ from staged.stats.judging import ALPHA, POWER
 from staged.storage.digests import sha256_file
 from staged.storage.gate import check_replaceable, start_ledger
 from staged.storage.records import write_record
+from staged.storage.stage_folders import is_complete
 from staged.storage.writing import disk_errors, write_atomic
 from staged.studies.bias import compare
 from staged.studies.bias.measures import Measure, all_measures
 from staged.studies.bias.page import page
 from staged.studies.bias.plan import BiasSettings
-from staged.studies.bias.probe import KIND, Asked, Probed, answers, ask
+from staged.studies.bias.probe import KIND, Asked, Probed, Probing, answers
 from staged.studies.bias.prompts import TERMS, read_terms
 from staged.studies.bias.results import (
     BIAS,
@@ -79,16 +83,23 @@ def read_asked(
 
 
 def probe_models(
-    models: Sequence[str], asked: Asked, out: Path, progress: Progress = silent
+    models: Sequence[str],
+    asked: Asked,
+    out: Path,
+    *,
+    engine: Engine = HERE,
+    progress: Progress = silent,
 ) -> None:
     """Everything that models have to do; interrupted, the next call continues.
 
     Args:
+        engine: what computes: a worker fills a folder of completions or likelihoods.
         progress: called with (completions and sentences done, all).
 
     Raises:
         PlanError: no model, or one given twice.
-        CheckpointError, SamplingError, ArtifactError: as `ask`.
+        CheckpointError, SamplingError, ArtifactError: a model, what is asked of it, or `out`.
+        ShardDone: the engine does a share of the work, and others are not done.
     """
     if not models:
         raise PlanError("bias: give at least one model")
@@ -97,14 +108,27 @@ def probe_models(
             raise PlanError(f"bias: {name} is given twice; a comparison needs two different models")
     for name in models:
         check_at_hand(name)
-    work = [asked.work(model) for model in models]
+    task = Probing(tuple(models), asked, out)
+    listed = task.probes
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         start_ledger(out, KIND)
         for name in RESULTS:
             check_replaceable(out / name)
-    for number, model in enumerate(models):
-        ask(model, asked, out, shifted(progress, sum(work[:number]), sum(work)))
+    own = engine.own(range(len(listed)))
+    ends = list(accumulate((listed[number].count for number in own), initial=0))
+    if engine.is_here:
+        with task.opened() as perform:
+            for done, number in enumerate(own):
+                perform(number, shifted(progress, ends[done], ends[-1]))
+    elif own:
+        with started(engine) as workers:
+            work = Work(task, own)
+            hand_out(
+                workers, [work], report=lambda _, share: progress(int(share * ends[-1]), ends[-1])
+            )
+    progress(ends[-1], ends[-1])
+    engine.check_shares(out, missing=sum(not is_complete(probe.place) for probe in listed))
 
 
 def compare_probed(

@@ -14,21 +14,20 @@ knows beforehand which attack will come.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from staged.attacks.rates import CLEAN, AttackedAs, AttackRate, corrected, measured, under
-from staged.detectors.calibration.scoring import scored
+from staged.detectors.calibration.scoring import finite_scores
 from staged.detectors.catalog import load_detector
 from staged.detectors.contract import Detector
-from staged.pipeline.stage import Inputs, Stage
-from staged.pipeline.tables import read_table, write_table
-from staged.progress import Progress, silent
+from staged.pipeline.stage import Inputs, SplitStage
+from staged.pipeline.tables import TableRow, read_table, write_table
 from staged.records import HUMAN, LABELS, Document
 from staged.stats.thresholds import threshold_at_fpr
-from staged.storage.pieces import continued
 from staged.studies.detection.graph import StudyStages
 from staged.studies.detection.plan import MIX
 from staged.studies.detection.results import AttackRow
@@ -36,6 +35,7 @@ from staged.studies.detection.stages import Detector as TrainedOnMix
 from staged.studies.generators.texts import MachineTexts
 from staged.studies.stages import Corpus
 
+AT_ONCE = 512  # documents whose texts are scored as one block
 FPRS = (0.05, 0.01)
 MEASURED = ("rate", "rate_low", "rate_high", "change", "change_low", "change_high", "p", "p_holm")
 
@@ -51,7 +51,7 @@ class Attacked(AttackRate):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttackedScores(Stage):
+class AttackedScores(SplitStage):
     """Scores of a detector that was trained on the mix, under each attack."""
 
     attacks: tuple[str, ...]
@@ -72,22 +72,45 @@ class AttackedScores(Stage):
     def cost(self) -> float:
         return self.detector.cost * len(self.attacks) / 5
 
-    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        parts = (
-            self.corpus.drawn(inputs, "valid", self.n_valid, seed=self.seed),
-            self.corpus.drawn(inputs, "test", self.n_test, seed=self.seed),
-            self.detector.machine(inputs, "test", self.n_test),
-        )
-        scores = folder / "scores.parquet"
-        valid, human, machine = (
-            self.corpus.cut(inputs, part, self.length_tokens) for part in parts
+    @property
+    def blocks(self) -> Sequence[str]:
+        """Some documents a block, in every form that they are read in."""
+        return tuple(f"{first:09d}.json" for first in self._firsts)
+
+    @property
+    def _firsts(self) -> range:
+        return range(0, self.n_valid + 2 * self.n_test, AT_ONCE)
+
+    @contextmanager
+    def opened(self, inputs: Inputs) -> Iterator[Callable[[int], list[TableRow]]]:
+        documents = self.corpus.cut(
+            inputs,
+            [
+                *self.corpus.drawn(inputs, "valid", self.n_valid, seed=self.seed),
+                *self.corpus.drawn(inputs, "test", self.n_test, seed=self.seed),
+                *self.detector.machine(inputs, "test", self.n_test),
+            ],
+            self.length_tokens,
         )
         detector = load_detector(inputs[self.detector.name], bulk=True)
-        with continued(scores, {}, pieces="*.json") as pieces:
-            rows = attacked_scores(
-                pieces, detector, valid, [*human, *machine], self.attacks, self.seed, progress
-            )
-            write_table(scores, rows)
+
+        def make(number: int) -> list[TableRow]:
+            first = self._firsts[number]
+            taken = documents[first : first + AT_ONCE]
+            return attacked_scores(detector, taken, self.attacks, self.seed)
+
+        yield make
+
+    def join(self, folder: Path, values: Iterator[list[TableRow]], inputs: Inputs) -> None:
+        """All documents of one attack and reading together."""
+        forms = {form: place for place, form in enumerate(_forms(self.attacks))}
+        rows = [row for block in values for row in block]
+        rows.sort(key=lambda row: forms[row["attack"], row["normalised"]])
+        write_table(folder / "scores.parquet", rows)
+
+
+def _forms(attacks: Sequence[str]) -> list[AttackedAs]:
+    return [(name, normalised) for name in (CLEAN, *attacks) for normalised in (False, True)]
 
 
 def attack_stages(stages: StudyStages) -> list[AttackedScores]:
@@ -115,48 +138,30 @@ def attack_stages(stages: StudyStages) -> list[AttackedScores]:
 
 
 def attacked_scores(
-    folder: Path,
-    detector: Detector,
-    valid: Sequence[Document],
-    test: Sequence[Document],
-    attacks: Sequence[str],
-    seed: int,
-    progress: Progress = silent,
-) -> list[dict[str, Any]]:
-    """Score valid texts clean and test texts clean and attacked, each as it is and normalised.
-
-    Args:
-        folder: receives scores as they come; a killed run continues from them.
+    detector: Detector, documents: Sequence[Document], attacks: Sequence[str], seed: int
+) -> list[TableRow]:
+    """Score `valid` documents clean and `test` ones clean and attacked, each as it is and
+    normalised; a text that comes up again is not scored again.
 
     Returns:
         Rows of `attack`, `normalised`, `document`, `label`, `split`, `score`, `changed` (what the
         detector read is not what it read without the attack).
     """
-    both = [*valid, *test]
-    of = {
-        (name, how): both if name == CLEAN else test
-        for name in (CLEAN, *attacks)
-        for how in (False, True)
-    }
-    read = {reading: under(documents, reading, seed=seed) for reading, documents in of.items()}
-    scores = scored(folder, detector, list(read.values()), progress)
-    return [
-        {
-            "attack": name,
-            "normalised": normalised,
-            "document": document.id,
-            "label": document.label,
-            "split": document.split,
-        }
-        | {"score": scores[text], "changed": text != before}
-        for (name, normalised), documents in of.items()
-        for document, text, before in zip(
-            documents,
-            read[name, normalised],
-            read[CLEAN, normalised][len(both) - len(documents) :],
-            strict=True,
-        )
-    ]
+    test = [document for document in documents if document.split == "test"]
+    of = {form: documents if form[0] == CLEAN else test for form in _forms(attacks)}
+    read = {form: under(of_form, form, seed=seed) for form, of_form in of.items()}
+    scores: dict[str, float] = {}
+    for texts in read.values():
+        fresh = list(dict.fromkeys(text for text in texts if text not in scores))
+        scores |= dict(zip(fresh, finite_scores(detector, fresh), strict=True))
+    rows = []
+    for (name, normalised), of_form in of.items():
+        clean = dict(zip(map(id, documents), read[CLEAN, normalised], strict=True))
+        for document, text in zip(of_form, read[name, normalised], strict=True):
+            about = {"attack": name, "normalised": normalised, "document": document.id}
+            about |= {"label": document.label, "split": document.split}
+            rows.append(about | {"score": scores[text], "changed": text != clean[id(document)]})
+    return rows
 
 
 def attack_table(inputs: Inputs, stages: Sequence[AttackedScores]) -> list[Attacked]:

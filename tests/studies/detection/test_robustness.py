@@ -78,12 +78,11 @@ def documents(split: str, label: int, count: int) -> list[Document]:
 
 
 @pytest.fixture
-def scored(tmp_path: Path) -> tuple[Counting, list[dict[str, Any]]]:
+def scored() -> tuple[Counting, list[dict[str, Any]]]:
     detector = Counting()
-    test = documents("test", HUMAN, 12) + documents("test", MACHINE, 10)
-    return detector, attacked_scores(
-        tmp_path, detector, documents("valid", HUMAN, 19), test, ["homoglyph", "number"], seed=4
-    )
+    read = documents("valid", HUMAN, 19) + documents("test", HUMAN, 12)
+    read += documents("test", MACHINE, 10)
+    return detector, attacked_scores(detector, read, ["homoglyph", "number"], seed=4)
 
 
 def test_every_text_is_scored_in_every_form_and_none_twice(
@@ -192,7 +191,7 @@ def studies(
     return here / "clean", here / "attacked", settings
 
 
-def _run_stages_here(root: Path, stages: Any, *, workers: int, report: Any) -> int:
+def _run_stages_here(root: Path, stages: Any, *, engine: Any, report: Any) -> int:
     return sum(run_here(root, stage, report=report) for stage in stages)
 
 
@@ -241,17 +240,20 @@ def test_the_table_covers_every_attack_and_the_page_shows_it(
     assert set(re.findall(r'<th scope="row">(\w+)', table)) == {CLEAN, *settings.attacks}
 
 
-def test_a_killed_stage_scores_no_text_again(
-    scored: tuple[Counting, list[dict[str, Any]]], tmp_path: Path
+def test_blocks_of_a_few_documents_say_the_same(
+    studies: tuple[Path, Path, StudySettings], tmp_path: Path
 ) -> None:
-    """All scores are there already, as of a run killed before its end."""
-    again = Counting()
-    test = documents("test", HUMAN, 12) + documents("test", MACHINE, 10)
-    rows = attacked_scores(
-        tmp_path, again, documents("valid", HUMAN, 19), test, ["homoglyph", "number"], seed=4
-    )
-    assert rows == scored[1]
-    assert again.asked == []
+    """However many documents a block has, and whichever were kept before a kill."""
+    _, attacked, settings = studies
+    out = tmp_path / "study"
+    shutil.copytree(attacked, out)
+    shutil.rmtree(out / "attacks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("staged.pipeline.study_folder.run_stages", _run_stages_here)
+        patch.setattr("staged.studies.detection.robustness.AT_ONCE", 7)
+        assert run_study(out, settings)
+    for name in ("attacks.json", "attacks/tfidf/tiny/scores.parquet"):
+        assert sha256_file(out / name) == sha256_file(attacked / name)
 
 
 def test_killed_in_the_middle_it_ends_with_the_same_bytes(

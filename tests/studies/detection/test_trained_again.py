@@ -42,7 +42,7 @@ def describe(folder: Path, loss: float) -> None:
 
 @pytest.fixture
 def run_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(root: Path, stages: Any, *, workers: int, report: Any) -> int:
+    def run(root: Path, stages: Any, *, engine: Any, report: Any) -> int:
         return sum(run_here(root, stage, report=report) for stage in stages)
 
     monkeypatch.setattr("staged.pipeline.study_folder.run_stages", run)
