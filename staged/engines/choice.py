@@ -13,7 +13,7 @@ from staged.settings import nearest
 
 __all__ = ["ALL_CORES", "ENGINES", "HERE", "Engine", "parse_shard"]
 
-ENGINES = ("local",)
+ENGINES = ("local", "ray")
 MOST_WORKERS = 4096
 
 
@@ -24,8 +24,8 @@ class Engine:
 
     Attributes:
         name: `local`, processes of this machine, or `ray`, a cluster's.
-        address: of a Ray cluster: `auto` for the one that this machine belongs to, or HOST:PORT;
-            empty starts one on this machine.
+        address: of a Ray cluster to which this machine belongs: `auto`, or HOST:PORT where there
+            are several; empty starts one on this machine.
         workers: processes, one thread each; 0 takes one a GPU where there are some, else one a
             core.
         shard: (i, N): of each job do every N-th block, beginning with the i-th; whoever finds all

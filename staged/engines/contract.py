@@ -42,10 +42,11 @@ class Moved:
 
 @dataclass(frozen=True)
 class Ended:
-    """A worker has done a number."""
+    """A worker has done a number, in so many seconds."""
 
     worker: int
     number: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Lost:
-    """A worker died, and another has its place; what it had is to be handed out again."""
+    """A worker died; what it had is to be handed out again. Another has its place, or gets it."""
 
     worker: int
 
@@ -68,17 +69,17 @@ Event = Moved | Ended | Failed | Lost
 
 
 class Workers(ABC):
-    """Workers, each a process with at most one GPU. A context: they start and end with it.
+    """Workers, each a process with at most one GPU. A context: they end with it.
 
     Attributes:
-        count: how many; they are numbered from 0.
+        count: how many, as far as the context is entered; they are numbered from 0.
     """
 
     count: int
 
     @abstractmethod
     def __enter__(self) -> Self:
-        """Start the workers."""
+        """Make ready what starts workers."""
 
     @abstractmethod
     def __exit__(
@@ -90,8 +91,12 @@ class Workers(ABC):
         """End the workers, whatever they are at."""
 
     @abstractmethod
+    def is_ready(self, worker: int) -> bool:
+        """Whether an idle worker can be given something now."""
+
+    @abstractmethod
     def start(self, worker: int, task: Task, numbers: Sequence[int]) -> None:
-        """Let an idle worker do some numbers, one after another."""
+        """Let an idle worker that is ready do some numbers, one after another."""
 
     @abstractmethod
     def wait(self, seconds: float) -> list[Event]:

@@ -1,7 +1,7 @@
 """Processes of this machine: one a GPU where there are some, else as many as are asked for.
 
-A worker whose parent has died ends at once, so a killed command can be given again immediately; one
-that died itself is replaced.
+A worker starts when there is something for it, and stays. One whose parent has died ends at once,
+so a killed command can be given again immediately; one that died itself is replaced.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
@@ -43,10 +44,9 @@ class LocalWorkers(Workers):
         self.count = count
         self._gpus = gpus
         self._context: Any = multiprocessing.get_context("spawn")
-        self._processes: list[_Process] = []
+        self._processes: dict[int, _Process] = {}  # by worker
 
     def __enter__(self) -> Self:
-        self._processes = [self._new(worker) for worker in range(self.count)]
         return self
 
     def __exit__(
@@ -55,22 +55,28 @@ class LocalWorkers(Workers):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for one in self._processes:
+        for one in self._processes.values():
             one.process.terminate()
-        for one in self._processes:
+        for one in self._processes.values():
             one.process.join()
             one.pipe.close()
-        self._processes = []
+        self._processes = {}
 
     def _new(self, worker: int) -> _Process:
         ours, theirs = self._context.Pipe()
         gpu = worker % self._gpus if self._gpus else None
         process = self._context.Process(target=_work, args=(theirs, gpu), daemon=True)
-        process.start()
+        with _interrupts_held():
+            process.start()
         theirs.close()
         return _Process(process, ours)
 
+    def is_ready(self, worker: int) -> bool:
+        return True
+
     def start(self, worker: int, task: Task, numbers: Sequence[int]) -> None:
+        if worker not in self._processes:
+            self._processes[worker] = self._new(worker)
         one = self._processes[worker]
         is_known = one.task == task.name
         with suppress(OSError):  # it has just died, as `wait` will say
@@ -78,7 +84,7 @@ class LocalWorkers(Workers):
         one.task = task.name
 
     def wait(self, seconds: float) -> list[Event]:
-        pipes = {one.pipe: worker for worker, one in enumerate(self._processes)}
+        pipes = {one.pipe: worker for worker, one in self._processes.items()}
         events: list[Event] = []
         for pipe in wait_for(list(pipes), seconds):
             events += self._heard(pipes[pipe])  # type: ignore[index]
@@ -94,14 +100,26 @@ class LocalWorkers(Workers):
         except (EOFError, OSError, pickle.UnpicklingError):
             one.process.join()
             one.pipe.close()
-            self._processes[worker] = self._new(worker)
+            del self._processes[worker]
             events.append(Lost(worker))
         return events
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """A process that starts meanwhile is deaf to Ctrl-C from its first moment, not only when it has
+    imported everything; the parent decides.
+    """
+    resource_tracker.ensure_running()  # started with the process, it would let interrupts in
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(pipe: Connection, gpu: int | None) -> None:
     """In a worker: do what comes through the pipe, until the parent ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     settle(gpu)
     worker = Worker()
@@ -115,13 +133,10 @@ def _work(pipe: Connection, gpu: int | None) -> None:
 
 def _do(worker: Worker, task: Task, number: int, pipe: Connection) -> None:
     try:
-        worker.do(task, number, lambda share: pipe.send((Moved, number, share)))
-        pipe.send((Ended, number))
+        seconds = worker.do(task, number, lambda share: pipe.send((Moved, number, share)))
+        pipe.send((Ended, number, seconds))
     except Exception as error:
-        try:
-            pipe.send((Failed, number, told(error)))
-        except (pickle.PicklingError, TypeError, AttributeError):
-            pipe.send((Failed, number, told(RuntimeError(repr(error)))))
+        pipe.send((Failed, number, told(error)))
 
 
 def _end_with_parent() -> None:

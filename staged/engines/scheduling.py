@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -93,7 +92,7 @@ class _Desk:
     def __init__(self, workers: Workers, report: WorkProgress) -> None:
         self.open: list[_Open] = []
         self._workers, self._report = workers, report
-        self._at: dict[int, tuple[_Open, list[int], float]] = {}  # worker → work, numbers, since
+        self._at: dict[int, tuple[_Open, list[int]]] = {}  # worker → work, numbers
         self._losses: Counter[tuple[str, int]] = Counter()
 
     def take(self, works: Iterable[Work], then: Next) -> None:
@@ -109,13 +108,15 @@ class _Desk:
     def hand(self) -> None:
         """Give each idle worker something, as far as there is something."""
         for worker in range(self._workers.count):
-            if worker not in self._at and (taken := self._choice()):
+            if worker in self._at or not self._workers.is_ready(worker):
+                continue
+            if taken := self._choice():
                 numbers = taken.cut(self._workers.count)
                 self._workers.start(worker, taken.work.task, numbers)
-                self._at[worker] = (taken, list(numbers), time.monotonic())
+                self._at[worker] = (taken, list(numbers))
 
     def _choice(self) -> _Open | None:
-        busy = {id(taken) for taken, _, _ in self._at.values()}
+        busy = {id(taken) for taken, _ in self._at.values()}
         left = [work for work in self.open if work.left]
         alone = (work for work in left if id(work) not in busy)
         return next(alone, None) or max(left, key=lambda work: len(work.left), default=None)
@@ -124,7 +125,7 @@ class _Desk:
         """Take note of what happened; the work that has ended with it, if one has."""
         if event.worker not in self._at:
             return []
-        taken, numbers, since = self._at[event.worker]
+        taken, numbers = self._at[event.worker]
         match event:
             case Moved(number=number, share=share):
                 taken.shares[number] = share
@@ -132,13 +133,11 @@ class _Desk:
                 raise error
             case Lost():
                 self._lose(event.worker)
-            case Ended(number=number):
+            case Ended(number=number, seconds=seconds):
                 taken.shares.pop(number, None)
                 taken.done += 1
+                taken.seconds = seconds
                 numbers.remove(number)
-                now = time.monotonic()
-                taken.seconds = now - since
-                self._at[event.worker] = (taken, numbers, now)
                 if not numbers:
                     del self._at[event.worker]
         if taken.done == len(taken.work.numbers):
@@ -153,7 +152,7 @@ class _Desk:
         Raises:
             ArtifactError: others have died there before.
         """
-        taken, numbers, _ = self._at.pop(worker)
+        taken, numbers = self._at.pop(worker)
         taken.left.extendleft(reversed(numbers))
         taken.shares.pop(numbers[0], None)
         losses = self._losses

@@ -16,6 +16,10 @@ def started(engine: Engine) -> Workers:
     Raises:
         PlanError: its library is not installed, or there is no such cluster.
     """
+    if engine.name == "ray":
+        from staged.engines.ray import RayWorkers
+
+        return RayWorkers(engine.workers, address=engine.address)
     gpus = count_gpus()
     return LocalWorkers(engine.workers or gpus or processors(), gpus=gpus)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pickle
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -22,13 +23,16 @@ class Worker:
         self._stack = ExitStack()
         self._open: tuple[str, Perform] | None = None
 
-    def do(self, task: Task, number: int, moved: Callable[[float], None]) -> None:
+    def do(self, task: Task, number: int, moved: Callable[[float], None]) -> float:
         """Do one number.
 
         Args:
             moved: called with the share done, in [0, 1).
+
+        Returns:
+            The seconds that it took.
         """
-        told = time.monotonic()
+        began = told = time.monotonic()
 
         def progress(done: int, total: int) -> None:
             nonlocal told
@@ -37,6 +41,7 @@ class Worker:
                 moved(min(done / total, 0.99))
 
         self._opened(task)(number, progress)
+        return time.monotonic() - began
 
     def _opened(self, task: Task) -> Perform:
         if self._open is None or self._open[0] != task.name:
@@ -83,8 +88,15 @@ def _keep_freed_memory() -> None:
 
 def told(error: BaseException) -> BaseException:
     """An error as another process may raise it: what is no sentence of ours says where it came
-    from.
+    from, and what cannot be pickled, or made again of it, what it was.
     """
-    if not isinstance(error, StagedError):
-        error.add_note("in a worker:\n" + "".join(traceback.format_exception(error)))
+    if isinstance(error, StagedError):
+        return error
+    error.add_note("in a worker:\n" + "".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever an error's own class may raise there
+        plain = RuntimeError(f"{type(error).__name__}: {error}")
+        plain.__notes__ = error.__notes__
+        return plain
     return error
