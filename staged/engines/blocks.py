@@ -89,6 +89,8 @@ def block_values(
         with continued(out, wanted, pieces=pieces, form=form) as folder:
             yield computed(folder, job, engine=engine, make=make, progress=progress)
         return
+    if job.names and not engine.own(range(len(job.names))):  # all may be done, and the file there
+        raise ShardDone(f"{out}: none of the blocks is shard {engine.said}'s")
     with shared_pieces(out, wanted, pieces=pieces, form=form) as folder:
         hand_out_blocks(folder, job, engine, progress)
         engine.check_shares(out, missing=len(blocks_left(folder, job)))

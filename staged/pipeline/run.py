@@ -19,6 +19,7 @@ from staged.engines.choice import Engine
 from staged.engines.contract import Perform
 from staged.engines.scheduling import Work, hand_out
 from staged.engines.started import started
+from staged.notes import note
 from staged.pipeline.stage import SplitStage, Stage, StageBlocks
 from staged.progress import Progress
 from staged.storage.marks import BLOCKS
@@ -27,6 +28,7 @@ from staged.storage.stage_folders import begin, build, fingerprint, is_complete,
 # (stage, share done in [0, 1]); 1.0 comes exactly once a stage
 StageProgress = Callable[[Stage, float], None]
 SECONDS = 1.0  # between two looks at what other shards have made
+IDLE_SECONDS = 10.0  # until it is said for what a shard waits that has nothing to do
 
 
 def run_stages(
@@ -75,13 +77,14 @@ def run_here(
     return worked
 
 
-def _make(root: Path, stage: Stage, progress: Progress) -> bool:
+def _make(root: Path, stage: Stage, progress: Progress, *, patient: bool = False) -> bool:
     inputs = stage.inputs(root)
     return build(
         root / stage.name,
         lambda folder: stage.write(folder, inputs, progress),
         settings=stage.settings,
         inputs=inputs,
+        patient=patient,
     )
 
 
@@ -99,7 +102,8 @@ class Making:
     @contextmanager
     def opened(self) -> Iterator[Perform]:
         def perform(number: int, progress: Progress) -> None:
-            _make(self.root, self.stage, progress)
+            # whoever else is at it is another shard, or a worker of a driver that has died
+            _make(self.root, self.stage, progress, patient=True)
 
         yield perform
 
@@ -124,7 +128,8 @@ class _Run:
         )
         self._order.prepare()
         self.waiting: dict[str, Stage] = {}  # for other shards
-        self._looked = time.monotonic()
+        self._looked = self._active = time.monotonic()
+        self._is_noted = False
 
     def next(self) -> list[Work]:
         """What can be done now; stages that are complete and current are reported, and what waited
@@ -167,6 +172,7 @@ class _Run:
 
     def then(self, work: Work) -> list[Work]:
         """What can begin now that this has ended."""
+        self._active = time.monotonic()
         stage = work.about
         assert isinstance(stage, Stage)
         if isinstance(work.task, Making):
@@ -192,6 +198,7 @@ class _Run:
         if time.monotonic() - self._looked < SECONDS:
             return []
         self._looked = time.monotonic()
+        self._note_waiting()
         works = []
         for stage in list(self.waiting.values()):
             if is_current(self._root, stage):
@@ -202,8 +209,21 @@ class _Run:
                 works += joined
         return works
 
+    def _note_waiting(self) -> None:
+        """Say once for what this shard waits, when it has had nothing to do for a while."""
+        if self._is_noted or time.monotonic() - self._active < IDLE_SECONDS:
+            return
+        self._is_noted = True
+        names = list(self.waiting)
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        note(
+            f"{self._root}: shard {self._engine.said} waits for other shards, which have still to"
+            f" do their part of {', '.join(names[:3])}{more}"
+        )
+
     def moved(self, work: Work, share: float) -> None:
         """Report how far a stage is."""
+        self._active = time.monotonic()
         stage = work.about
         assert isinstance(stage, Stage)
         if not (isinstance(work.task, Making) and isinstance(stage, SplitStage)):

@@ -12,6 +12,7 @@ from typing import Any
 
 from staged.engines.choice import ALL_CORES, Engine
 from staged.errors import ShardDone
+from staged.notes import note
 from staged.pipeline.run import SECONDS, StageProgress, is_current, run_here, run_stages
 from staged.pipeline.stage import Inputs, Stage
 from staged.storage.forms import holds
@@ -95,7 +96,7 @@ def carry_out(
     with disk_errors(root), locked(root, shared=engine.shard is not None):
         if shard == 0:
             _claim(root, study, stages)
-        worked = _make_corpora(root, study, shard, lambda *moved: report(stages, *moved))
+        worked = _make_corpora(root, study, engine, lambda *moved: report(stages, *moved))
         study.check(inputs)
         stages_made = run_stages(
             root, study.others, engine=engine, report=lambda *moved: report(stages, *moved)
@@ -117,17 +118,18 @@ def carry_out(
         return True
 
 
-def _make_corpora(root: Path, study: Study, shard: int, report: StageProgress) -> bool:
+def _make_corpora(root: Path, study: Study, engine: Engine, report: StageProgress) -> bool:
     """Human texts: shard 0 makes them, others wait for it."""
-    worked = False
+    if engine.shard is None or engine.shard[0] == 0:
+        return sum(run_here(root, corpus, report=report) for corpus in study.corpora) > 0
+    missing = [corpus.name for corpus in study.corpora if not is_current(root, corpus)]
+    if missing:
+        note(f"{root}: shard {engine.said} waits for shard 0, which makes {', '.join(missing)}")
     for corpus in study.corpora:
-        if shard == 0:
-            worked |= run_here(root, corpus, report=report)
-        else:
-            while not (is_current(root, corpus)):
-                time.sleep(SECONDS)
-            report(corpus, 1.0)
-    return worked
+        while not is_current(root, corpus):
+            time.sleep(SECONDS)
+        report(corpus, 1.0)
+    return False
 
 
 def folders(root: Path, stages: Sequence[Stage]) -> dict[str, Path]:

@@ -42,6 +42,7 @@ def build(
     *,
     settings: Mapping[str, Any],
     inputs: Mapping[str, Path] | None = None,
+    patient: bool = False,
 ) -> bool:
     """Make one stage's folder unless it is complete and still what these settings and inputs ask
     for.
@@ -53,6 +54,7 @@ def build(
             when all else is on the disk.
         settings: JSON values that determine the output.
         inputs: name → file or finished stage folder that the output depends on.
+        patient: wait for another process that builds the same folder.
 
     Returns:
         True when work was done, False when the folder was already complete.
@@ -70,8 +72,9 @@ def build(
     folders = [
         place for place in (partial, *partial.parents) if place == partial or not place.exists()
     ]
-    with disk_errors(folder), locked(partial):
+    with disk_errors(folder), locked(partial, patient=patient):
         if is_complete(folder, wanted):  # another process finished it before the lock was free
+            _leave(partial)
             return False
         check_construction(partial)
         if not is_complete(partial, wanted):  # else killed between its manifest and its new name
@@ -85,7 +88,7 @@ def begin(folder: Path, *, settings: Mapping[str, Any], inputs: Mapping[str, Pat
     `build` joins them; those of other settings or inputs are gone.
 
     Returns:
-        None where the stage is whole but for its name, and `build` has nothing to join.
+        None where the stage is whole, at least but for its name, and `build` has nothing to join.
 
     Raises:
         ArtifactError: something that is not ours stands in its place, or it cannot be written.
@@ -95,12 +98,21 @@ def begin(folder: Path, *, settings: Mapping[str, Any], inputs: Mapping[str, Pat
     partial = partial_of(folder)
     check_stage(folder)
     with disk_errors(folder), locked(partial, patient=True):
+        if is_complete(folder, wanted):  # another process finished it before the lock was free
+            _leave(partial)
+            return None
         check_construction(partial)
         if is_complete(partial, wanted):
             return None
         _keep_only_matching(partial, wanted)
         (partial / BLOCKS).mkdir(exist_ok=True)
     return partial / BLOCKS
+
+
+def _leave(partial: Path) -> None:
+    """Remove what holding the place of a stage that is there already has made."""
+    with suppress(OSError):
+        partial.rmdir()
 
 
 def _fill(

@@ -29,20 +29,42 @@ def locked(folder: Path, *, shared: bool = False, patient: bool = False) -> Iter
     Raises:
         ArtifactError: another live process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if patient else fcntl.LOCK_NB)
+    handle = _held(folder, how)
     try:
-        fcntl.flock(
-            handle,
-            (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if patient else fcntl.LOCK_NB),
-        )
         yield
-    except BlockingIOError:
-        raise ArtifactError(
-            f"{folder}: another staged process is writing here; wait for it or choose another place"
-        ) from None
     finally:
         os.close(handle)
+
+
+def _held(folder: Path, how: int) -> int:
+    """The folder, open and locked; one that whoever held it has renamed or removed meanwhile is
+    made again.
+    """
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(handle, how)
+            if _is_at(handle, folder):
+                return handle
+        except BlockingIOError:
+            os.close(handle)
+            raise ArtifactError(
+                f"{folder}: another staged process is writing here; wait for it or choose another"
+                " place"
+            ) from None
+        os.close(handle)
+
+
+def _is_at(handle: int, folder: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), folder.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
