@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 
 import staged
 from staged.cli import app
+from staged.storage.writing import locked
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["tests.studies.imports"])
+FORKED.set_forkserver_preload(["tests.studies.imports", "tests.studies.commands"])
 
 
 def fork_workers(patch: pytest.MonkeyPatch, context: Any = FORKED) -> None:
@@ -85,7 +86,17 @@ def kill_at_random_moments(
         process.kill()
         process.join()
         assert released.poll(60)
+        wait_until_free(out)
     assert kills
+
+
+def wait_until_free(folder: Path) -> None:
+    """A process that ends closes one thing after the other: its lock may outlive by a moment what
+    it held besides.
+    """
+    if folder.is_dir():
+        with locked(folder, patient=True):
+            pass
 
 
 def stages_in(folder: Path) -> int:
