@@ -21,6 +21,7 @@ __all__ = [
     "Check",
     "check_each",
     "check_listed",
+    "computing",
     "described",
     "describing",
     "determining",
@@ -35,6 +36,7 @@ T = TypeVar("T")
 Check = tuple[bool, str]  # whether it holds, and else what is wrong
 LARGEST = 2**31 - 1  # of a number that counts something: what files and tensors hold
 DESCRIBES = {"describes": True}
+COMPUTES = {"computes": True}
 
 
 def describing() -> Any:
@@ -44,12 +46,19 @@ def describing() -> Any:
     return field(default="", metadata=DESCRIBES)
 
 
+def computing(default: Any) -> Any:
+    """A key that says where and in which parts something is computed, not what: results record it
+    nowhere, so that what is finished stays valid on another machine.
+    """
+    return field(default=default, metadata=COMPUTES)
+
+
 def determining(settings: Any) -> dict[str, Any]:
-    """Settings as a table, without the keys that describe."""
+    """Settings as a table, without the keys that describe, or say how it is computed."""
     table = asdict(settings)
     for option in fields(settings):
         value = getattr(settings, option.name)
-        if option.metadata == DESCRIBES:
+        if option.metadata in (DESCRIBES, COMPUTES):
             del table[option.name]
         elif is_dataclass(value):
             table[option.name] = determining(value)

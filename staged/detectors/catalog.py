@@ -132,7 +132,7 @@ def _on_hub(name: str, device: str) -> Detector:
 
     folder = hub_folder(name)
     check_hub_sums(folder)
-    return load_roberta(str(folder)).to(device)
+    return load_roberta(str(folder), device=device)
 
 
 def load_detector(folder: str | Path, *, bulk: bool = False, device: str = "cpu") -> Trained:
@@ -167,7 +167,7 @@ def load_detector(folder: str | Path, *, bulk: bool = False, device: str = "cpu"
         from staged.detectors.kinds.roberta import load_roberta
 
         dtype = best_dtype(device) if bulk else torch.float32
-        return load_roberta(str(folder), dtype=dtype).to(device)
+        return load_roberta(str(folder), dtype=dtype, device=device)
     raise CheckpointError(
         f"{folder}: not a detector's folder; it holds no readers.json, detector.json, config.json,"
         " evidence.json or ensemble.json"

@@ -31,6 +31,7 @@ from staged.pipeline.stage import Inputs, SplitStage, Stage, unrecorded
 from staged.pipeline.tables import TableRow, write_table
 from staged.progress import Progress
 from staged.records import HUMAN, Document
+from staged.settings import determining
 from staged.storage.marks import CHECKPOINT
 from staged.studies.texts import cut_to, drawn, parted
 from staged.training.roberta import RobertaSettings
@@ -149,6 +150,12 @@ class TrainedDetector(Stage):
     @property
     def files(self) -> Inputs:
         return {} if self.roberta is None else encoder_files(self.roberta.base)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its fields; of the encoder's keys those that decide its bytes."""
+        decides = {} if self.roberta is None else {"roberta": determining(self.roberta)}
+        return super().settings | decides
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         train, valid = (self.documents(inputs, split) for split in ("train", "valid"))

@@ -72,18 +72,28 @@ class RobertaDetector:
     def score(self, texts: Sequence[str]) -> list[float]:
         """The machine label's logit minus the human one's, of the first `max_tokens` tokens."""
         ids = [row[: self.max_tokens] for row in encode(self.tokenizer, texts)]
-        scores = np.zeros(len(ids))
-        by_length = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
+        scores, together = np.zeros(len(ids)), self._together(ids)
         with torch.inference_mode():
-            for start in range(0, len(ids), self.batch):
-                rows = by_length[start : start + self.batch]
-                batch = {
-                    name: tensor.to(self.model.device)
-                    for name, tensor in batch_of(self.tokenizer, [ids[i] for i in rows]).items()
-                }
-                logits = self.model(**batch).logits.float().cpu()
-                scores[rows] = (logits[:, self.machine] - logits[:, 1 - self.machine]).numpy()
+            # none is waited for before all are on their way to a GPU
+            read = [self._odds([ids[i] for i in rows]) for rows in together]
+        for rows, odds in zip(together, read, strict=True):
+            scores[rows] = odds.cpu().numpy()
         return [float(score) for score in scores]
+
+    def read_together(self, texts: Sequence[str]) -> list[list[int]]:
+        """Which texts are read at once, by their numbers: those of like length."""
+        return self._together([row[: self.max_tokens] for row in encode(self.tokenizer, texts)])
+
+    def _together(self, ids: Sequence[list[int]]) -> list[list[int]]:
+        by_length = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
+        return [by_length[i : i + self.batch] for i in range(0, len(ids), self.batch)]
+
+    def _odds(self, ids: Sequence[list[int]]) -> Tensor:
+        """(B,) of texts that are read at once."""
+        batch = sent(batch_of(self.tokenizer, ids), self.model.device)
+        logits_BL = self.model(**batch).logits.float()
+        odds: Tensor = logits_BL[:, self.machine] - logits_BL[:, 1 - self.machine]
+        return odds
 
     def token_counts(self, text: str) -> tuple[int, int]:
         """(all tokens of the text, those that are read)."""
@@ -117,6 +127,15 @@ def batch_of(tokenizer: Any, ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
     return {"input_ids": inputs, "attention_mask": mask}
 
 
+def sent(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A batch on a device; on the way to a GPU nobody waits for it."""
+    if device.type == "cpu":
+        return batch
+    return {
+        name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in batch.items()
+    }
+
+
 def _marks(tokenizer: Any) -> tuple[Any, Any]:
     """The ids around a text: RoBERTa's <s> and </s>, or BERT's [CLS] and [SEP]."""
     if tokenizer.bos_token_id is not None:
@@ -124,15 +143,21 @@ def _marks(tokenizer: Any) -> tuple[Any, Any]:
     return tokenizer.cls_token_id, tokenizer.sep_token_id
 
 
-def load_roberta(name: str, *, dtype: torch.dtype = torch.float32) -> RobertaDetector:
+def load_roberta(
+    name: str, *, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> RobertaDetector:
     """A fine-tuned detector: a folder saved by us, or any two-label classifier from the hub or a
     local folder.
+
+    Args:
+        dtype: as `RobertaDetector` takes it.
+        device: where it computes, `cpu` or `cuda`.
 
     Raises:
         CheckpointError: not there, damaged, not two labels, or labels that don't say which means
             machine.
     """
-    (model, told), tokenizer = load_classifier(name, output_loading_info=True)
+    (model, told), tokenizer = load_classifier(name, device=device, output_loading_info=True)
     if told["missing_keys"]:  # transformers has started them at random
         raise CheckpointError(
             f"{name}: tensor {min(told['missing_keys'])!r} is missing; it is not a fine-tuned"
@@ -143,9 +168,8 @@ def load_roberta(name: str, *, dtype: torch.dtype = torch.float32) -> RobertaDet
             f"{name}: its tokenizer has no marks for beginning, end and padding; it is not an"
             " encoder's"
         )
-    return RobertaDetector(
-        model, tokenizer, machine=machine_index(model.config.id2label, name), dtype=dtype
-    )
+    machine = machine_index(model.config.id2label, name)
+    return RobertaDetector(model, tokenizer, machine=machine, dtype=dtype).to(device)
 
 
 def machine_index(id2label: dict[int, str], name: str) -> int:
@@ -167,12 +191,13 @@ def machine_index(id2label: dict[int, str], name: str) -> int:
     )
 
 
-def load_classifier(name: str, **options: Any) -> tuple[Any, Any]:
-    """A transformers sequence classifier and its tokenizer; of an encoder without a head, a fresh
-    one is put on.
+def load_classifier(name: str, *, device: str = "cpu", **options: Any) -> tuple[Any, Any]:
+    """A transformers sequence classifier in float32, in the processor's memory, and its tokenizer;
+    of an encoder without a head, a fresh one is put on.
 
     Args:
         name: as `RobertaSettings.base`, or a classifier's folder or hub name.
+        device: where it will compute, `cpu` or `cuda`, which decides its kernel of attention.
         options: further ones of transformers' `from_pretrained`.
 
     Raises:
@@ -180,8 +205,9 @@ def load_classifier(name: str, **options: Any) -> tuple[Any, Any]:
     """
     local = name.lower() in MINIS or own_folder(name) or is_written_as_path(name)
     place = str(model_folder(name)) if local else name
-    # on a CPU the fused kernel's backward is slower
-    options |= {"dtype": torch.float32, "attn_implementation": "eager"}
+    options |= {"dtype": torch.float32}
+    if device == "cpu":  # where the fused kernel's backward is slower
+        options |= {"attn_implementation": "eager"}
     try:
         model = AutoModelForSequenceClassification.from_pretrained(place, **options)
         tokenizer = AutoTokenizer.from_pretrained(place)

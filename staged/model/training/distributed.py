@@ -15,8 +15,11 @@ from staged.errors import ArtifactError, PlanError
 PATIENCE_S = 30.0
 
 
-def join() -> None:
+def join(device: str = "auto") -> None:
     """Under `torchrun` meet the other processes; else nothing.
+
+    Args:
+        device: as `place` takes it.
 
     Raises:
         PlanError: more processes than GPUs on a machine that has any.
@@ -24,7 +27,8 @@ def join() -> None:
     """
     if "RANK" not in os.environ or dist.is_initialized():
         return
-    processes, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    gpus = 0 if device == "cpu" else torch.cuda.device_count()
     if 0 < gpus < processes:
         raise PlanError(
             f"torchrun: {processes} processes on {gpus} GPU(s), and each needs its own; give"
@@ -32,7 +36,21 @@ def join() -> None:
         )
     threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
     _refuse_dead_launcher()
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("nccl" if place(device).type == "cuda" else "gloo")
+
+
+def place(device: str = "auto") -> torch.device:
+    """Where this process computes: the processor, or the GPU that is its own, which is the current
+    one from now on.
+
+    Args:
+        device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+    """
+    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(own)
+    return own
 
 
 def rank() -> int:
