@@ -87,7 +87,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "advance",
     ),
     "studies": (
-        "bias finished models texts",
+        "bias computed finished models texts",
         "stages",
         "generators calibrations",
         "detection",

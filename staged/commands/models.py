@@ -120,6 +120,7 @@ def train(
     lora_rank: LoraRankOption = None,
     lora_alpha: LoraAlphaOption = None,
     seed: SeedOption = None,
+    device: DeviceOption = "auto",
     show: ShowOption = False,
 ) -> None:
     """Pretrain or fine-tune models, by a plan or by flags; a flag outweighs the plan. Interrupted,
@@ -153,17 +154,17 @@ def train(
         "seed": seed,
     }
     runs = chosen_runs(plan, out, run or [], init, corpus)
-    _train_each({folder: with_flags(settings, flags) for folder, settings in runs.items()})
+    _train_each({folder: with_flags(settings, flags) for folder, settings in runs.items()}, device)
 
 
-def _train_each(runs: Mapping[Path, TrainSettings]) -> None:
+def _train_each(runs: Mapping[Path, TrainSettings], device: str) -> None:
     """Run after run, each into its folder, with a line on what came of it."""
     from staged.model.memory import peak_memory_mb
     from staged.model.training.train import train as train_run
 
     for folder, settings in runs.items():
         with train_progress(folder.name) as report:
-            worked = train_run(folder, settings, report=report)
+            worked = train_run(folder, settings, device=device, report=report)
         done = (
             f"trained · peak memory {peak_memory_mb():,.0f} MB"
             if worked

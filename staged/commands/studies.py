@@ -54,6 +54,15 @@ AttacksOption = Annotated[
         help="Also score attacked test texts, under every attack of docs/robustness.md.",
     ),
 ]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "Where models write and encoders learn and score: cpu, cuda, or auto, which takes a GPU"
+            " where there is one; by default what the plan says, else auto."
+        )
+    ),
+]
 ListOption = Annotated[
     bool, typer.Option("--list", help="Print name and title of each study that ships.")
 ]
@@ -66,6 +75,7 @@ def study(
     samples: SamplesOption = "",
     attacks: AttacksOption = False,
     literal: LiteralOption = False,
+    device: DeviceOption = "",
     engine: EngineOption = "",
     address: AddressOption = "",
     workers: WorkersOption = None,
@@ -90,6 +100,7 @@ def study(
             samples=samples,
             attacks=attacks,
             literal=bool(literal),
+            device=device,
             engine=engine_of(engine, address, workers, shard, otherwise=ALL_CORES),
             progress=progress,
         )

@@ -21,6 +21,16 @@ def best_dtype(device: str = "cpu") -> torch.dtype:
     return torch.bfloat16 if best_precision(device) == "bf16" else torch.float32
 
 
+def check_device(device: str) -> None:
+    """Refuse what is no device's name.
+
+    Raises:
+        PlanError: it is unknown.
+    """
+    if device not in DEVICES:
+        raise PlanError(f"device {device!r}; choose {', '.join(DEVICES)}")
+
+
 def chosen_device(device: str, precision: str = "") -> str:
     """`cpu` or `cuda`; `auto` takes a GPU where there is one, and the processor for int8, which is
     made for it.
@@ -29,8 +39,7 @@ def chosen_device(device: str, precision: str = "") -> str:
         PlanError: unknown device.
         SamplingError: a GPU that is not there, or int8 on one.
     """
-    if device not in DEVICES:
-        raise PlanError(f"device {device!r}; choose {', '.join(DEVICES)}")
+    check_device(device)
     if device == "auto":
         return "cuda" if static_is_native() and precision != "int8" else "cpu"
     if device == "cuda" and not static_is_native():

@@ -21,6 +21,7 @@ from staged.pipeline.stage import Inputs, Stage
 from staged.progress import Progress, silent
 from staged.records import Document
 from staged.storage.json_files import write_json
+from staged.studies.computed import record_device
 from staged.studies.stages import Corpus, TrainedDetector
 
 FPR = 0.01  # only what is reported of it: a calibration serves any rate
@@ -48,9 +49,12 @@ class Calibrated(Stage):
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         people = valid_passages([inputs[corpus.name] for corpus in self.corpora])
-        detector = inputs[self.detector.name]
+        detector, device = inputs[self.detector.name], self.detector.computes_on
         try:
-            write_calibration(folder / CALIBRATION, detector, people, bulk=True, progress=progress)
+            write_calibration(
+                folder / CALIBRATION, detector, people, bulk=True, device=device, progress=progress
+            )
+            record_device(folder, device)
         except CorpusError as error:  # all are too short: no reason to end a study
             write_json(folder / NONE, {"reason": str(error)})
 
@@ -75,6 +79,7 @@ def write_calibration(
     people: Sequence[Document],
     *,
     bulk: bool = False,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> None:
     """A detector's calibration of human texts, none of them held out: what it achieves is measured
@@ -83,13 +88,13 @@ def write_calibration(
     Args:
         folder: the detector's.
         people: texts that did not teach it.
-        bulk: as `load_detector` takes it.
+        bulk, device: as `load_detector` takes them.
 
     Raises:
         CorpusError: no text is long enough.
         StagedError: the detector cannot be opened, or gives scores that are not finite.
     """
-    detector = load_detector(folder, bulk=bulk)
+    detector = load_detector(folder, bulk=bulk, device=device)
     digests = known_by(parse_name(str(folder)), with_scorer=True)
     identity = {"detector": list(digests), "human": documents_digest(people)}
     calibrate(

@@ -26,13 +26,16 @@ from staged.detectors.catalog import load_detector
 from staged.errors import PlanError
 from staged.model.causal import TextTokenizer, load_tokenizer
 from staged.model.checkpoints import MINIS, model_folder, own_folder
+from staged.model.devices import chosen_device
 from staged.model.formats.layouts import as_stage_inputs, tokenizer_files, weight_files
+from staged.model.training import distributed
 from staged.pipeline.stage import Inputs, SplitStage, Stage, unrecorded
 from staged.pipeline.tables import TableRow, write_table
 from staged.progress import Progress
 from staged.records import HUMAN, Document
 from staged.settings import determining
 from staged.storage.marks import CHECKPOINT
+from staged.studies.computed import record_device
 from staged.studies.texts import cut_to, drawn, parted
 from staged.training.roberta import RobertaSettings
 
@@ -122,6 +125,7 @@ class TrainedDetector(Stage):
         kind: `tfidf` or `roberta`.
         n_train, n_valid: texts per class.
         roberta: how the encoder learns; None for the other kind.
+        device: where an encoder learns and scores, as `chosen_device` takes it.
     """
 
     kind: str
@@ -129,6 +133,16 @@ class TrainedDetector(Stage):
     n_valid: int
     seed: int
     roberta: RobertaSettings | None
+    device: str = unrecorded("cpu")
+
+    @property
+    def computes_on(self) -> str:
+        """`cpu` or `cuda`, on the machine where this is asked; words are counted by processors.
+
+        Raises:
+            SamplingError: a GPU that is not there.
+        """
+        return "cpu" if self.roberta is None else chosen_device(self.device)
 
     @property
     def cost(self) -> float:
@@ -159,7 +173,11 @@ class TrainedDetector(Stage):
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         train, valid = (self.documents(inputs, split) for split in ("train", "valid"))
-        train_detector(train, valid, folder, roberta=self.roberta, progress=progress)
+        device = self.computes_on
+        train_detector(train, valid, folder, roberta=self.roberta, device=device, progress=progress)
+        if distributed.rank() > 0:
+            return
+        record_device(folder, device)
         corpora = {inputs[stage.name]: stage.corpus.source for stage in self.corpora}
         taught = [*_passages(corpora, train), *self.sampled(inputs)]
         chose = _passages(corpora, valid)
@@ -179,9 +197,12 @@ def train_detector(
     folder: Path,
     *,
     roberta: RobertaSettings | None,
+    device: str = "cpu",
     progress: Progress,
 ) -> None:
-    """Train a detector and save it into a stage's folder: RoBERTa, or without it TF-IDF."""
+    """Train a detector and save it into a stage's folder: RoBERTa, or without it TF-IDF. Of several
+    processes the first one saves.
+    """
     if roberta is None:
         from staged.detectors.kinds.tfidf import train_tfidf
 
@@ -189,8 +210,11 @@ def train_detector(
         return
     from staged.training.roberta import train_roberta
 
-    checkpoint = folder / CHECKPOINT
-    train_roberta(train, valid, roberta, checkpoint=checkpoint, progress=progress).save(folder)
+    trained = train_roberta(
+        train, valid, roberta, checkpoint=folder / CHECKPOINT, device=device, progress=progress
+    )
+    if distributed.rank() == 0:
+        trained.save(folder)
 
 
 def encoder_files(base: str) -> Inputs:
@@ -241,7 +265,8 @@ class Scores(SplitStage):
 
     @contextmanager
     def opened(self, inputs: Inputs) -> Iterator[Callable[[int], list[TableRow]]]:
-        detector = load_detector(inputs[self.detector.name], bulk=True)
+        device = self.detector.computes_on
+        detector = load_detector(inputs[self.detector.name], bulk=True, device=device)
         texts_of = lru_cache(1)(partial(self.texts_of, inputs))
 
         def make(number: int) -> list[TableRow]:
@@ -256,3 +281,4 @@ class Scores(SplitStage):
 
     def join(self, folder: Path, values: Iterator[list[TableRow]], inputs: Inputs) -> None:
         write_table(folder / "scores.parquet", [row for rows in values for row in rows])
+        record_device(folder, self.detector.computes_on)

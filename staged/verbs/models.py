@@ -127,6 +127,7 @@ def train(
     settings: TrainSettings,
     out: str | Path,
     *,
+    device: str = "auto",
     progress: Callable[[TrainStep], None] = lambda step: None,
 ) -> TrainingRecord:
     """Pretrain or fine-tune a model into a folder in the hub's layout. A killed call continues.
@@ -135,6 +136,7 @@ def train(
         settings: the plan of one run, as `staged.read_training_plan` reads several; fine-tuning
             begins with `staged.FINE_TUNING`.
         out: the folder; one that this has finished already stays as it is.
+        device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
         progress: called after each step.
 
     Returns:
@@ -161,7 +163,7 @@ def train(
             "train takes the settings of one run: one of staged.read_training_plan(plan), or"
             " staged.TrainSettings(…)"
         )
-    run(Path(out), settings, report=progress)
+    run(Path(out), settings, device=device, report=progress)
     return read_record(Path(out))
 
 

@@ -37,6 +37,7 @@ def study(
     samples: str | Path = "",
     attacks: bool = False,
     literal: bool = False,
+    device: str = "",
     engine: Engine = ALL_CORES,
     progress: StudyProgress = lambda stages, stage, share: None,
 ) -> FinishedStudy:
@@ -53,6 +54,8 @@ def study(
             would write.
         attacks: also score attacked test texts, under every attack.
         literal: `<|endoftext|>` in human text is a part of it; else it separates texts.
+        device: where models write and encoders learn and score, `cpu`, `cuda` or `auto`; by default
+            the plan's, which is `auto`, a GPU where there is one.
         engine: what computes; results do not depend on it.
         progress: called with (all stages, the one that moved, its share done).
 
@@ -66,13 +69,16 @@ def study(
         >>> [cell.accuracy for cell in study.cells()]  # doctest: +SKIP
     """
     from staged.errors import PlanError
+    from staged.model.devices import chosen_device
     from staged.plans.shipped import find_plan
     from staged.studies.finetune.plan import is_finetune
     from staged.studies.finished import FinishedStudy
     from staged.studies.provenance.plan import is_provenance
 
+    if device and engine.name == "local":  # a cluster's GPUs are elsewhere
+        chosen_device(device)
     file, out = find_plan(plan, command="study"), Path(out)
-    flags: dict[str, Any] = {"corpus": corpus, "literal": literal}
+    flags: dict[str, Any] = {"corpus": corpus, "literal": literal, "device": device}
     other = "fine-tuning" * is_finetune(file) or "watermark" * is_provenance(file)
     if other and (attacks or samples):
         raise PlanError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -58,6 +57,7 @@ class Run:
         folder: where it saves, and finds what a killed run saved.
         documents: the corpus, each with its split.
         report: called after every step.
+        device: as `distributed.place` takes it.
 
     Raises:
         CorpusError, CheckpointError, PlanError: what the settings name is missing or does not fit.
@@ -69,6 +69,8 @@ class Run:
         settings: TrainSettings,
         documents: Sequence[Document],
         report: StepProgress,
+        *,
+        device: str = "auto",
     ) -> None:
         self.folder, self.settings, self.report = folder, settings, report
         if settings.batch // settings.micro_batch < world():
@@ -90,8 +92,7 @@ class Run:
         self.learned = _learned(documents, passages, settings.init)
         self.rows = self.task.rows(texts)
         self.valid_rows = self.task.rows(valid[: settings.valid_rows])
-        place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(place)
+        self.device = distributed.place(device)
         self.loss: nn.Module = self.task.loss.to(self.device)
         if world() > 1:
             self.loss = nn.parallel.DistributedDataParallel(self.task.loss)

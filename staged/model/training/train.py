@@ -13,6 +13,7 @@ from pathlib import Path
 from staged.corpus.build import documents_digest, recorded, split_documents
 from staged.errors import PlanError
 from staged.model.checkpoints import model_folder
+from staged.model.devices import chosen_device
 from staged.model.training import distributed
 from staged.model.training.distributed import rank
 from staged.model.training.plan import TrainSettings
@@ -22,12 +23,22 @@ from staged.storage.gate import check_stage
 from staged.storage.stage_folders import build, check_name, fingerprint, is_complete, partial_of
 
 
-def train(folder: Path, settings: TrainSettings, *, report: StepProgress = lambda _: None) -> bool:
+def train(
+    folder: Path,
+    settings: TrainSettings,
+    *,
+    device: str = "auto",
+    report: StepProgress = lambda _: None,
+) -> bool:
     """Train into `folder`: a model in the hub's layout, `loss.jsonl`, `training.json`, and the
     manifest last.
 
     Under `torchrun` every process calls this; the first one writes. Killed at any moment and called
     again, it continues from the last checkpoint in `folder.partial`.
+
+    Args:
+        device: `cpu`, `cuda`, or `auto` for a GPU where there is one; a process has a GPU of its
+            own. What is finished stays, whatever made it.
 
     Returns:
         True when work was done, False when the folder was already complete.
@@ -35,9 +46,12 @@ def train(folder: Path, settings: TrainSettings, *, report: StepProgress = lambd
     Raises:
         CorpusError, CheckpointError, PlanError: what the settings name is missing or does not fit.
         CheckpointError: the loss stopped being a finite number.
+        SamplingError: a GPU that is not there.
         ArtifactError: the folder holds something else, or cannot be written.
     """
-    distributed.join()
+    if device != "auto":
+        device = chosen_device(device)
+    distributed.join(device)
     check_name(folder)
     documents = split_documents(settings.corpus)
     wanted = fingerprint(
@@ -57,7 +71,7 @@ def train(folder: Path, settings: TrainSettings, *, report: StepProgress = lambd
     distributed.barrier()
 
     def work(partial: Path) -> None:
-        Run(partial, settings, documents, report).train()
+        Run(partial, settings, documents, report, device=device).train()
 
     if rank() == 0:
         build(folder, work, settings=wanted["settings"], inputs=start_files(settings))

@@ -219,6 +219,7 @@ def _samples(
         prompts=prompts,
         corpus=corpus if corpus.opening_words else None,
         tokenizers=corpus.tokenizers,
+        device=settings.device,
     )
 
 
@@ -233,6 +234,7 @@ def _detector(
         n_valid=settings.n_valid,
         seed=settings.seed,
         roberta=settings.roberta if kind == "roberta" else None,
+        device=settings.device,
         model=model,
         method=name,
         length_tokens=settings.length_tokens,

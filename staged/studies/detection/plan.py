@@ -11,9 +11,10 @@ from staged.attacks.kinds import check_attacks
 from staged.corpus.build import CorpusSettings, given, recorded
 from staged.detectors.catalog import DETECTORS
 from staged.errors import PlanError
+from staged.model.devices import check_device
 from staged.model.sources.served import parse_served
 from staged.samples.methods import method
-from staged.settings import check_listed, describing, from_table, over, read_toml
+from staged.settings import check_listed, computing, describing, from_table, over, read_toml
 from staged.storage.placeless import named
 from staged.studies.generators.given_files import read_given
 from staged.studies.generators.prompts import OPENING, OPENING_WORDS, ChatSettings, Prompts
@@ -55,6 +56,8 @@ class StudySettings:
         date: when it was made, likewise; never the clock's.
         corpus: the human text.
         roberta: how detectors of that kind are trained.
+        device: where models write, and encoders learn and score: `cpu`, `cuda`, or `auto` for a GPU
+            where there is one.
     """
 
     models: tuple[str, ...]
@@ -81,6 +84,7 @@ class StudySettings:
     date: str = describing()
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     roberta: RobertaSettings = field(default_factory=RobertaSettings)
+    device: str = computing("auto")
 
     def __post_init__(self) -> None:
         for name in ("models", "methods", "detectors", "lengths"):
@@ -90,6 +94,7 @@ class StudySettings:
                 known=DETECTORS if name == "detectors" else (),
             )
         check_attacks(self.attacks)
+        check_device(self.device)
         for name in ("n_train", "n_valid", "n_test", "length_tokens", "batch"):
             if getattr(self, name) < 1:
                 raise PlanError(f"study: {name} must be at least 1, not {getattr(self, name)}")
@@ -172,16 +177,21 @@ class StudySettings:
 
 
 def read_study(
-    path: str | Path, *, corpus: str = "", literal: bool = False, samples: str = ""
+    path: str | Path,
+    *,
+    corpus: str = "",
+    literal: bool = False,
+    samples: str = "",
+    device: str = "",
 ) -> StudySettings:
-    """A study plan from TOML, with another corpus or other samples if they are named, `end_of_text`
-    literal if asked.
+    """A study plan from TOML, with another corpus, other samples or another device if they are
+    named, `end_of_text` literal if asked.
 
     Raises:
         PlanError: unreadable or wrong; the sentence names the key.
     """
     other = {"samples": samples} | dict.fromkeys(OF_SAMPLES, "") if samples else {}
-    table = read_toml(Path(path)) | other
+    table = read_toml(Path(path)) | other | ({"device": device} if device else {})
     inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | given(
         corpus, literal=literal
     )

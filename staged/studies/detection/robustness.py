@@ -28,6 +28,7 @@ from staged.pipeline.stage import Inputs, SplitStage
 from staged.pipeline.tables import TableRow, read_table, write_table
 from staged.records import HUMAN, LABELS, Document
 from staged.stats.thresholds import threshold_at_fpr
+from staged.studies.computed import record_device
 from staged.studies.detection.graph import StudyStages
 from staged.studies.detection.plan import MIX
 from staged.studies.detection.results import AttackRow
@@ -92,7 +93,8 @@ class AttackedScores(SplitStage):
             ],
             self.length_tokens,
         )
-        detector = load_detector(inputs[self.detector.name], bulk=True)
+        device = self.detector.computes_on
+        detector = load_detector(inputs[self.detector.name], bulk=True, device=device)
 
         def make(number: int) -> list[TableRow]:
             first = self._firsts[number]
@@ -107,6 +109,7 @@ class AttackedScores(SplitStage):
         rows = [row for block in values for row in block]
         rows.sort(key=lambda row: forms[row["attack"], row["normalised"]])
         write_table(folder / "scores.parquet", rows)
+        record_device(folder, self.detector.computes_on)
 
 
 def _forms(attacks: Sequence[str]) -> list[AttackedAs]:

@@ -12,10 +12,11 @@ from typing import Any
 from staged.corpus.build import DESCRIPTION, CorpusSettings, given, recorded
 from staged.detectors.catalog import DETECTORS
 from staged.errors import PlanError
+from staged.model.devices import check_device
 from staged.model.training.plan import FINE_TUNING, TrainSettings
 from staged.samples.methods import method
 from staged.samples.prompts import check_prompts
-from staged.settings import check_listed, describing, from_table, over, read_toml
+from staged.settings import check_listed, computing, describing, from_table, over, read_toml
 from staged.storage.placeless import named
 from staged.training.roberta import RobertaSettings
 
@@ -81,6 +82,8 @@ class FinetuneSettings:
         roberta: how detectors of that kind are trained.
         author: who made the study; the report shows it, and nothing depends on it.
         date: when it was made, likewise; never the clock's.
+        device: where models learn and write, and encoders learn and score: `cpu`, `cuda`, or `auto`
+            for a GPU where there is one.
     """
 
     model: str
@@ -103,6 +106,7 @@ class FinetuneSettings:
     roberta: RobertaSettings = field(default_factory=RobertaSettings)
     author: str = describing()
     date: str = describing()
+    device: str = computing("auto")
 
     def __post_init__(self) -> None:
         if len(self.styles) < 2:
@@ -116,6 +120,7 @@ class FinetuneSettings:
                 "finetune: opening must be a phrase that every text begins with, not empty"
             )
         check_prompts((self.opening,))
+        check_device(self.device)
         check_listed(self.detectors, where="finetune: detectors", known=DETECTORS)
         for name in ("n_train", "n_valid", "n_test", "rounds", "round_tokens", "batch"):
             least = len(self.styles) if name in ("n_train", "n_valid") else 1
@@ -193,14 +198,16 @@ def is_finetune(path: Path) -> bool:
     return "styles" in read_toml(path)
 
 
-def read_finetune(path: Path, *, corpus: str = "", literal: bool = False) -> FinetuneSettings:
-    """A fine-tuning plan from TOML, with another human text for the untuned model if one is named;
-    `literal` holds for all texts.
+def read_finetune(
+    path: Path, *, corpus: str = "", literal: bool = False, device: str = ""
+) -> FinetuneSettings:
+    """A fine-tuning plan from TOML, with another human text for the untuned model or another device
+    if they are named; `literal` holds for all texts.
 
     Raises:
         PlanError: unreadable or wrong; the sentence names the key.
     """
-    table = read_toml(path)
+    table = read_toml(path) | ({"device": device} if device else {})
     inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | given(
         corpus, literal=literal
     )

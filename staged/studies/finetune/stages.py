@@ -181,6 +181,7 @@ def _world(settings: FinetuneSettings, name: str) -> World:
         table="corpus" if is_base else f"style_corpus (style {name!r})",
     )
     training = replace(settings.training, init=settings.model, corpus=human)
+    tuned = Tuned(training=training, corpus=corpus, style=name, device=settings.device)
     answers = Answers(
         opening=settings.opening,
         rounds=settings.rounds,
@@ -190,7 +191,8 @@ def _world(settings: FinetuneSettings, name: str) -> World:
         batch=settings.batch,
         precision=settings.precision,
         counts={split: settings.count(name, split) for split in SPLITS},
-        tuned=None if is_base else Tuned(training=training, corpus=corpus, style=name),
+        tuned=None if is_base else tuned,
+        device=settings.device,
         world=name,
         given=settings.model,
     )
@@ -207,6 +209,7 @@ def _detector(
         n_valid=settings.n_valid,
         seed=settings.seed,
         roberta=settings.roberta if kind == "roberta" else None,
+        device=settings.device,
         trained=trained,
         human=tuple(worlds[name].corpus for name in names),
         answers=tuple(worlds[name].answers for name in names),

@@ -16,7 +16,9 @@ from typing import Any
 from staged.corpus.build import recorded
 from staged.model.bpe import REPLACEMENT
 from staged.model.checkpoints import model_folder
+from staged.model.devices import chosen_device
 from staged.model.formats.layouts import model_files
+from staged.model.training import distributed
 from staged.model.training.plan import TrainSettings
 from staged.model.training.train import train
 from staged.pipeline.stage import Inputs, Stage, unrecorded
@@ -26,6 +28,7 @@ from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import keep_file
 from staged.streams import derive
+from staged.studies.computed import record_device
 from staged.studies.finetune.texts import Pairs, paired
 from staged.studies.stages import Corpus
 from staged.studies.texts import SPLITS
@@ -37,11 +40,13 @@ class Tuned(Stage):
 
     Attributes:
         training: with the model to start from and the style's corpus.
+        device: where it learns, as `train` takes it.
     """
 
     training: TrainSettings
     corpus: Corpus
     style: str = unrecorded()
+    device: str = unrecorded("cpu")
 
     @property
     def name(self) -> str:
@@ -61,7 +66,14 @@ class Tuned(Stage):
         return recorded(self.training) | {"init": Path(self.training.init).name}
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        train(folder / "model", self.training, report=lambda at: progress(at.step, at.steps))
+        train(
+            folder / "model",
+            self.training,
+            device=self.device,
+            report=lambda at: progress(at.step, at.steps),
+        )
+        device = distributed.place(self.device).type
+        record_device(folder, device, precision=self.training.precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +83,7 @@ class Answers(Stage):
     Attributes:
         counts: split → texts.
         tuned: the model; None for the one that the plan names, `given`.
+        device: where it writes, as `chosen_device` takes it.
     """
 
     opening: str
@@ -84,6 +97,7 @@ class Answers(Stage):
     tuned: Tuned | None
     world: str = unrecorded()
     given: str = unrecorded()
+    device: str = unrecorded("cpu")
 
     @property
     def name(self) -> str:
@@ -108,6 +122,11 @@ class Answers(Stage):
                 keep_file(out, wanted, progress=shifted(progress, done, total))
                 prompts = tuple(_whole(row).rstrip(REPLACEMENT) for row in read_samples(out))
                 done += self.counts[split]
+        record_device(folder, self._computes_on, precision=self.precision)
+
+    @property
+    def _computes_on(self) -> str:
+        return chosen_device(self.device, self.precision)
 
     def _round(
         self, model: str, split: str, number: int, prompts: tuple[str, ...]
@@ -121,6 +140,7 @@ class Answers(Stage):
             prompts=prompts,
             batch=self.batch,
             precision=self.precision,
+            device=self._computes_on,
             context="slide",
         )
 

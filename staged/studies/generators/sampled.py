@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from staged.errors import SamplingError
+from staged.model.devices import chosen_device
 from staged.model.formats.layouts import model_files, weight_files
 from staged.pipeline.stage import Inputs, SplitStage, unrecorded
 from staged.progress import Progress, shifted
@@ -28,6 +29,7 @@ from staged.samples.sample_stage import keep_file
 from staged.storage.pieces import BYTES, Encoding
 from staged.storage.writing import write_atomic
 from staged.streams import derive
+from staged.studies.computed import record_device
 from staged.studies.generators.lengths import Tokenizers
 from staged.studies.generators.prompts import Prompts, after_opening
 from staged.studies.generators.texts import MachineTexts
@@ -48,6 +50,7 @@ class Samples(MachineTexts, SplitStage):
         server: the model's name behind its server; None of a model that is here.
         prompts: what it writes from; None where it begins by itself.
         corpus: of the openings; None without.
+        device: where a model that is here writes, as `chosen_device` takes it.
     """
 
     lengths: dict[str, int]
@@ -58,11 +61,21 @@ class Samples(MachineTexts, SplitStage):
     prompts: Prompts | None = None
     corpus: Corpus | None = None
     tokenizers: Tokenizers = unrecorded()
+    device: str = unrecorded("cpu")
     encoding: ClassVar[Encoding[Any]] = BYTES
 
     @property
     def folder(self) -> Path | None:
         return folder_of(self.given)
+
+    @property
+    def computes_on(self) -> str:
+        """`cpu` or `cuda`, on the machine where this is asked; `cpu` of a model behind a server.
+
+        Raises:
+            SamplingError: a GPU that is not there, or that is asked for int8.
+        """
+        return "cpu" if self.folder is None else chosen_device(self.device, self.precision or "")
 
     @cached_property
     def cost(self) -> float:
@@ -131,6 +144,7 @@ class Samples(MachineTexts, SplitStage):
         for split, numbers in groupby(self._numbers, key=itemgetter(0)):
             lines = b"".join(next(values) for _ in numbers)
             self._keep(folder / f"{split}.parquet", lines)
+        record_device(folder, self.computes_on, precision=self.precision or "")
 
     def _keep(self, out: Path, lines: bytes) -> None:
         write_atomic(out, encoded(lines, out.suffix, logprobs=False, chat=self.is_asked))
@@ -155,6 +169,7 @@ class Samples(MachineTexts, SplitStage):
             length=self.written_lengths[split],
             seed=derive(self.seed, self.method, split),
             precision=self.precision or "",
+            device=self.computes_on,
             **self._asked(inputs, split),
         )
 

@@ -15,6 +15,7 @@ import torch
 
 from staged.model.causal import load_shape, load_tokenizer
 from staged.model.checkpoints import model_folder
+from staged.model.devices import chosen_device
 from staged.model.formats.layouts import model_files, weight_files
 from staged.pipeline.stage import Inputs, Stage, unrecorded
 from staged.pipeline.tables import TableRow, read_table, write_table
@@ -24,6 +25,7 @@ from staged.samples.engine import generate
 from staged.samples.methods import method
 from staged.samples.rows import Generated, Options
 from staged.streams import derive
+from staged.studies.computed import record_device
 from staged.studies.provenance.plan import VARIANTS
 from staged.studies.stages import Corpus
 from staged.watermarks.contract import Watermark
@@ -58,6 +60,7 @@ class MarkedTexts(Stage):
         scheme: as the plan calls it; UNMARKED is none.
         vocabulary: of the model's scores.
         corpus: of the openings.
+        device: where it writes, as `chosen_device` takes it.
     """
 
     model: str
@@ -72,6 +75,7 @@ class MarkedTexts(Stage):
     precision: str
     corpus: Corpus
     given: str = unrecorded()
+    device: str = unrecorded("cpu")
 
     @property
     def name(self) -> str:
@@ -87,8 +91,9 @@ class MarkedTexts(Stage):
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         openings = self.corpus.openings(inputs, SPLIT, self.n_texts, seed=self.seed)
+        device, at_once = chosen_device(self.device, self.precision), min(self.batch, self.n_texts)
         decoder, tokenizer = load_decoder(
-            self.given, precision=self.precision, rows=min(self.batch, self.n_texts)
+            self.given, precision=self.precision, rows=at_once, device=device
         )
         end, done = tokenizer.end_of_text, 0
         prompts = [ids or [end] for ids in tokenizer.encode_batch(openings)]
@@ -115,6 +120,7 @@ class MarkedTexts(Stage):
             done += len(part)
             progress(done, self.n_texts)
         self._join(folder)
+        record_device(folder, device, precision=self.precision)
 
     def _parts(self) -> Iterator[range]:
         """Texts that are generated at once: of one key, and no more than a batch."""

@@ -11,8 +11,17 @@ from typing import Any
 from staged.attacks.kinds import ATTACKS, check_attacks
 from staged.corpus.build import CorpusSettings, given, recorded
 from staged.errors import PlanError
+from staged.model.devices import check_device
 from staged.samples.methods import method
-from staged.settings import check_each, check_listed, describing, from_table, over, read_toml
+from staged.settings import (
+    check_each,
+    check_listed,
+    computing,
+    describing,
+    from_table,
+    over,
+    read_toml,
+)
 from staged.storage.placeless import named
 
 # a scheme as a plan calls it → the scheme, and what of its settings is not the usual
@@ -55,6 +64,8 @@ class ProvenanceSettings:
         corpus: human text.
         author: who made the study; the report shows it, and nothing depends on it.
         date: when it was made, likewise; never the clock's.
+        device: where models write and the judge reads: `cpu`, `cuda`, or `auto` for a GPU where
+            there is one.
     """
 
     models: tuple[str, ...]
@@ -79,12 +90,14 @@ class ProvenanceSettings:
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     author: str = describing()
     date: str = describing()
+    device: str = computing("auto")
 
     def __post_init__(self) -> None:
         check_listed(self.models, where="provenance: models")
         check_listed(self.schemes, where="provenance: schemes", known=VARIANTS)
         check_listed(self.methods, where="provenance: methods")
         check_attacks(self.attacks)
+        check_device(self.device)
         for name in self.methods:
             if method(name).temperature == 0:
                 raise PlanError(
@@ -135,13 +148,15 @@ def is_provenance(path: Path) -> bool:
     return "schemes" in read_toml(path)
 
 
-def read_provenance(path: Path, *, corpus: str = "", literal: bool = False) -> ProvenanceSettings:
-    """A plan from TOML, with other human text if one is named.
+def read_provenance(
+    path: Path, *, corpus: str = "", literal: bool = False, device: str = ""
+) -> ProvenanceSettings:
+    """A plan from TOML, with other human text or another device if they are named.
 
     Raises:
         PlanError: unreadable or wrong; the sentence names the key.
     """
-    table = read_toml(path)
+    table = read_toml(path) | ({"device": device} if device else {})
     inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]")
     inner |= given(corpus, literal=literal)
     table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")

@@ -119,6 +119,7 @@ def _texts(
         seed=settings.seed,
         batch=settings.batch,
         precision=settings.precision,
+        device=settings.device,
         corpus=corpus,
         given=model,
     )

@@ -14,12 +14,14 @@ import torch
 from staged.attacks.kinds import attack, reworded, words_of
 from staged.model.causal import load_causal, load_tokenizer
 from staged.model.checkpoints import model_folder
+from staged.model.devices import chosen_device
 from staged.model.formats.layouts import as_stage_inputs, tokenizer_files
 from staged.model.reading.token_statistics import token_statistics
 from staged.pipeline.stage import Inputs, Stage, unrecorded
 from staged.pipeline.tables import TableRow, write_table
 from staged.progress import Progress
 from staged.streams import derive
+from staged.studies.computed import record_device
 from staged.studies.provenance.marked import (
     SPLIT,
     MarkedTexts,
@@ -233,7 +235,8 @@ class Costs(Stage):
         return 10.0
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        rows, judge = self.texts.texts(inputs), load_causal(self.judge)
+        rows, device = self.texts.texts(inputs), chosen_device(self.texts.device)
+        judge = load_causal(self.judge, device=device)
         read = [
             judge.tokenizer.encode_batch([row["prompt"], row["prompt"] + row["text"]])
             for row in rows
@@ -246,6 +249,7 @@ class Costs(Stage):
                 for row, (prompt, _), statistics in zip(rows, read, judged, strict=True)
             ],
         )
+        record_device(folder, device, precision="fp32")
 
 
 def _cost(row: TableRow, prompt: int, logprob: np.ndarray) -> TableRow:
