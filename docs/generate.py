@@ -182,7 +182,12 @@ def _kind(hint: Any, option: Field[Any]) -> str:
     if get_origin(hint) is tuple:
         return f"list of {args[0]}s"
     if get_origin(hint) is dict:
-        return f"table of {args[1]}s by name"
+        inner = get_args(hint)[1]
+        return (
+            f"tables by name, each a {_kind(inner, option)}"
+            if is_dataclass(inner)
+            else (f"table of {args[1]}s by name")
+        )
     return "text, or a date" if _is_date(option) else KINDS.get(hint, str(hint))
 
 

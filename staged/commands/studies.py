@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ from staged.screen import print_table, say, study_progress
 from staged.verbs import studies as verbs
 
 if TYPE_CHECKING:
+    from staged.studies.detection.report.matrix import Matrix
     from staged.studies.finetune.results import FinetuneResult
 
 DEFAULT_PLAN = Path("mini")
@@ -135,19 +137,8 @@ def _print_study(folder: Path) -> None:
     cells = load_cells(folder / "cells.json")
     methods = values(cells, "tested_method")
     for detector in values(cells, "detector"):
-        matrix = by_size(cells, detector, "nucleus" if "nucleus" in methods else methods[0])
-        rows = [
-            (
-                name,
-                *(
-                    percent(cell.accuracy, cell.accuracy_low, cell.accuracy_high) if cell else "–"
-                    for cell in line
-                ),
-            )
-            for name, line in zip(matrix.rows, matrix.cells, strict=True)
-        ]
-        title = f"{detector}, {matrix.fixed}: accuracy in % [95% interval]"
-        print_table(title, ("trained on ↓  tested on →", *matrix.columns), rows)
+        _print_matrix(by_size(cells, detector, "nucleus" if "nucleus" in methods else methods[0]))
+    _print_published(values(cells, "trained_on"))
     say(
         f"n = {cells[0].n_human} human + {cells[0].n_machine} machine texts of at most"
         f" {' '.join(map(str, length_of(cells[0])))} a cell"
@@ -155,6 +146,41 @@ def _print_study(folder: Path) -> None:
     for finding in read_record(folder / FINDINGS, Findings, again=AGAIN).findings:
         say(f"{finding.verdict}: {finding.claim}")
     say(f"\nreport: {folder / 'report.html'}")
+
+
+def _print_matrix(matrix: Matrix) -> None:
+    rows = [
+        (
+            name,
+            *(
+                percent(cell.accuracy, cell.accuracy_low, cell.accuracy_high) if cell else "–"
+                for cell in line
+            ),
+        )
+        for name, line in zip(matrix.rows, matrix.cells, strict=True)
+    ]
+    title = f"{matrix.detector}, {matrix.fixed}: accuracy in % [95% interval]"
+    print_table(title, ("trained on ↓  tested on →", *matrix.columns), rows)
+
+
+def _print_published(models: Sequence[str]) -> None:
+    """What was published of the four sizes, where these are the study's models."""
+    from staged.studies.detection.report.matrix import (
+        PUBLISHED,
+        PUBLISHED_SIZES,
+        PUBLISHED_TFIDF,
+        are_published,
+    )
+
+    if not are_published(models):
+        return
+    sizes = zip(PUBLISHED_SIZES, PUBLISHED, strict=True)
+    rows = [(size, *(f"{value:.1f}" for value in line)) for size, line in sizes]
+    title = "published in 2019, RoBERTa, nucleus: accuracy in %, n = 5,000 + 5,000, 510 tokens"
+    print_table(title, ("trained on ↓  tested on →", *PUBLISHED_SIZES), rows)
+    rows = [(name, *(f"{value:.2f}" for value in line)) for name, line in PUBLISHED_TFIDF.items()]
+    title = "published in 2019, TF-IDF, trained and tested on the same texts: accuracy in %"
+    print_table(title, ("method", *PUBLISHED_SIZES), rows)
 
 
 def _print_finetune(folder: Path) -> None:

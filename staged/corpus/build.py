@@ -20,6 +20,7 @@ from staged.corpus.duplicates import drop_duplicates
 from staged.corpus.files import read_corpus
 from staged.corpus.learned import DOCUMENTS, digests_by_source
 from staged.corpus.passages import cut
+from staged.corpus.published import check_webtext, published_documents, published_files
 from staged.corpus.splits import assign
 from staged.errors import ArtifactError, CorpusError, PlanError
 from staged.records import Document
@@ -29,7 +30,8 @@ from staged.storage.records import write_record
 
 PASSAGES = "passages.parquet"  # in the stage's folder
 SEPARATES, LITERAL = "separates", "literal"
-USUAL = (("end_of_text", SEPARATES), ("architecture", "gpt2"))  # of keys that settings have gained
+# of keys that settings have gained
+USUAL = (("end_of_text", SEPARATES), ("architecture", "gpt2"), ("published", False))
 DESCRIPTION = ("title", "licence", "url")
 
 
@@ -44,6 +46,8 @@ class CorpusSettings:
         seed: of the draw that deals sources to splits.
         end_of_text: `separates` documents where it stands in a file or row as `<|endoftext|>`, or
             is `literal`, a part of the text.
+        published: whether OpenAI's `webtext.{train,valid,test}.jsonl`, where `source` is a folder
+            that holds them, keep their splits and their rows whole; other text is dealt as ever.
         title: what the text is called; like the two that follow, reports show it and nothing
             depends on it.
         licence: the terms under which the text may be used.
@@ -58,6 +62,7 @@ class CorpusSettings:
     )
     seed: int = 1
     end_of_text: str = SEPARATES
+    published: bool = False
     title: str = describing()
     licence: str = describing()
     url: str = describing()
@@ -102,8 +107,10 @@ def read_documents_of(settings: CorpusSettings) -> list[Document]:
     """The corpus's documents, in their order.
 
     Raises:
-        CorpusError: as `read_corpus` does.
+        CorpusError: as `read_corpus` does; or a published set lacks a file.
     """
+    if files := _published(settings):
+        return published_documents(files)
     return read_corpus(settings.source, literal=settings.end_of_text == LITERAL)
 
 
@@ -114,8 +121,18 @@ def split_documents(settings: CorpusSettings) -> list[Document]:
         CorpusError: as `read_corpus` and `assign` do.
     """
     documents = read_documents_of(settings)
+    if _published(settings):
+        return documents
     splits = assign(documents, settings.shares, seed=settings.seed)
     return [replace(document, split=splits[document.source]) for document in documents]
+
+
+def _published(settings: CorpusSettings) -> dict[str, Path]:
+    """The published set's files, where the source holds one and the settings ask for it."""
+    if not settings.published:
+        return {}
+    check_webtext(settings.source)
+    return published_files(settings.source)
 
 
 def text_digest(settings: CorpusSettings) -> str:
@@ -139,7 +156,7 @@ def build_passages(
     count_tokens: Callable[[list[str]], list[int]],
 ) -> tuple[list[Document], CorpusCounts]:
     """All passages and what there is to say of them: passages and sources per split, and what was
-    removed.
+    removed. Of a published set each text is a passage, and none is removed.
 
     Args:
         documents: of the corpus, each with its split (`split_documents`).
@@ -147,13 +164,27 @@ def build_passages(
     Raises:
         CorpusError: a split ends up without a passage.
     """
+    if _published(settings):
+        kept, removed = list(documents), Removed(0, 0, 0, 0)
+    else:
+        kept, removed = _cut(documents, settings, count_tokens)
+    counts = Counter(passage.split for passage in kept)
+    sources = {name: len({p.source for p in kept if p.split == name}) for name in counts}
+    return kept, CorpusCounts(dict(counts), sources, removed)
+
+
+def _cut(
+    documents: Iterable[Document],
+    settings: CorpusSettings,
+    count_tokens: Callable[[list[str]], list[int]],
+) -> tuple[list[Document], Removed]:
     sizes = {"budget": settings.budget_tokens, "minimum": settings.minimum_tokens}
     passages = [
         passage for document in documents for passage in cut(document, count_tokens, **sizes)
     ]
     kept, removed = drop_duplicates(passages)
-    counts = Counter(passage.split for passage in kept)
-    empty = [name for name, share in settings.shares.items() if share > 0 and not counts[name]]
+    there = {passage.split for passage in kept}
+    empty = [name for name, share in settings.shares.items() if share > 0 and name not in there]
     if empty:
         raise CorpusError(
             f"corpus {settings.source!r}: no passage of"
@@ -162,8 +193,7 @@ def build_passages(
             " sentences and paragraphs, and what is longer than budget_tokens between two of them"
             " is left out"
         )
-    sources = {name: len({p.source for p in kept if p.split == name}) for name in counts}
-    return kept, CorpusCounts(dict(counts), sources, Removed(**removed))
+    return kept, Removed(**removed)
 
 
 def write_corpus(
@@ -191,8 +221,8 @@ def read_documents(path: Path, *, split: str = "") -> list[Document]:
         ArtifactError: the file is missing or damaged.
     """
     try:
-        rows = pq.read_table(path).to_pylist()
-        return [Document(**row) for row in rows if not split or row["split"] == split]
+        wanted = [("split", "=", split)] if split else None
+        return [Document(**row) for row in pq.read_table(path, filters=wanted).to_pylist()]
     except (OSError, pa.ArrowException, TypeError, KeyError) as error:
         raise ArtifactError(
             f"{path}: damaged or missing: {error}; delete its folder and run the command again"

@@ -17,6 +17,7 @@ FORMER = Path("plans")  # the repository's folder of them, before they moved int
 # shipped plans → the command that takes them; the others are detectors'
 COMMANDS = {
     "finetune": "study",
+    "gpt2": "study",
     "mini": "study",
     "mini-full": "study",
     "minis": "train",

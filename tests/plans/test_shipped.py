@@ -17,6 +17,7 @@ SHIPPED = {
     *(
         "mini",
         "mini-full",
+        "gpt2",
         "finetune",
         "minis",
         "release",
@@ -128,8 +129,8 @@ def test_every_command_that_takes_a_plan_knows_the_names(command: list[str]) -> 
 def test_the_studies_are_listed() -> None:
     done = CliRunner().invoke(app, ["study", "--list"])
     names, titles = zip(*(line.split(maxsplit=1) for line in done.stdout.splitlines()), strict=True)
-    assert names == ("finetune", "mini", "mini-full", "own-study", "provenance")
-    assert titles[1] == "The minis: a release study in miniature"
+    assert names == ("finetune", "gpt2", "mini", "mini-full", "own-study", "provenance")
+    assert titles[2] == "The minis: a release study in miniature"
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))

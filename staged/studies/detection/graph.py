@@ -183,7 +183,9 @@ def _corpus(settings: StudySettings, given: GivenTexts) -> StudyCorpus:
         corpus=settings.corpus,
         opening_words=settings.openings(writing),
         tokenizers=Tokenizers(writing, has_given, settings.tokenizer),
-        lengths=tuple(sorted({*settings.lengths, 2 * settings.length_tokens})),
+        lengths=tuple(
+            sorted({*settings.lengths, 2 * settings.length_tokens, settings.trained_tokens})
+        ),
     )
 
 
@@ -212,7 +214,7 @@ def _samples(
         counts=counts(settings),
         seed=settings.seed,
         given=model,
-        lengths={"train": settings.length_tokens, "valid": longest, "test": longest},
+        lengths={"train": settings.trained_tokens, "valid": longest, "test": longest},
         batch=None if is_served else settings.batch,
         precision=None if is_served else settings.precision,
         server=short_name(model) if is_served else None,
@@ -233,11 +235,12 @@ def _detector(
         n_train=settings.n_train,
         n_valid=settings.n_valid,
         seed=settings.seed,
-        roberta=settings.roberta if kind == "roberta" else None,
+        roberta=settings.encoder(kind),
         device=settings.device,
         model=model,
         method=name,
         length_tokens=settings.length_tokens,
+        train_tokens=settings.train_tokens,
         opening_words=corpus.opening_words or None,
         corpus=corpus,
         samples=tuple(samples[model, method] for method in methods),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from staged.attacks.kinds import check_attacks
 from staged.corpus.build import CorpusSettings, given, recorded
+from staged.corpus.published import published_files
 from staged.detectors.catalog import DETECTORS
 from staged.errors import PlanError
 from staged.model.devices import check_device
@@ -16,14 +17,22 @@ from staged.model.sources.served import parse_served
 from staged.samples.methods import method
 from staged.settings import check_listed, computing, describing, from_table, over, read_toml
 from staged.storage.placeless import named
-from staged.studies.generators.given_files import read_given
+from staged.studies.generators.given_files import check_folder_name, read_given
 from staged.studies.generators.prompts import OPENING, OPENING_WORDS, ChatSettings, Prompts
 from staged.studies.models import short_name
 from staged.training.roberta import RobertaSettings
 
 MIX = "mix"
 OF_SAMPLES = ("samples_title", "samples_licence", "samples_url")  # of a plan's, not of others
-LATER_KEYS = ("attacks", "tokenizer", "opening_words", "samples", "chat")
+LATER_KEYS = (
+    "attacks",
+    "tokenizer",
+    "opening_words",
+    "samples",
+    "chat",
+    "encoders",
+    "train_tokens",
+)
 
 
 @dataclass(frozen=True)
@@ -35,9 +44,10 @@ class StudySettings:
         models: shipped names, folders, hub names or `openai:NAME@URL` behind a server, from the
             smallest to the largest; with `samples`, by default all that these hold.
         methods: sampling methods; `mix` (equal parts of all) is always trained on as well.
-        detectors: `tfidf`, `roberta`.
+        detectors: `tfidf`, `roberta`, and names of `encoders`.
         n_train, n_valid, n_test: texts per class and set.
         length_tokens: length of the texts in the matrix, and of training texts.
+        train_tokens: length of training texts, where these are longer.
         lengths: of the length curve, in tokens; test texts are generated at the longest.
         tokenizer: a model whose tokens all lengths are counted in; by default the models' own, and
             where these differ, or one is not here, texts are cut to as many words.
@@ -58,6 +68,8 @@ class StudySettings:
         roberta: how detectors of that kind are trained.
         device: where models write, and encoders learn and score: `cpu`, `cuda`, or `auto` for a GPU
             where there is one.
+        encoders: by name, each a detector as `roberta` is: with a base of its own, and with the
+            keys of `roberta` where it says no other.
     """
 
     models: tuple[str, ...]
@@ -68,6 +80,7 @@ class StudySettings:
     n_valid: int = 250
     n_test: int = 500
     length_tokens: int = 64
+    train_tokens: int | None = None
     lengths: tuple[int, ...] = (32, 64, 128, 256)
     seed: int = 1
     batch: int = 128
@@ -85,14 +98,15 @@ class StudySettings:
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     roberta: RobertaSettings = field(default_factory=RobertaSettings)
     device: str = computing("auto")
+    encoders: dict[str, RobertaSettings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("models", "methods", "detectors", "lengths"):
-            check_listed(
-                getattr(self, name),
-                where=f"study: {name}",
-                known=DETECTORS if name == "detectors" else (),
-            )
+        for name in ("models", "methods", "lengths"):
+            check_listed(getattr(self, name), where=f"study: {name}")
+        known = (*DETECTORS, *self.encoders)
+        check_listed(self.detectors, where="study: detectors", known=known)
+        for name in self.encoders:
+            _check_encoder(name)
         check_attacks(self.attacks)
         check_device(self.device)
         for name in ("n_train", "n_valid", "n_test", "length_tokens", "batch"):
@@ -103,11 +117,7 @@ class StudySettings:
                 f"study: lengths {list(self.lengths)} must be positive and hold length_tokens"
                 f" {self.length_tokens}"
             )
-        if max(self.lengths) > self.corpus.budget_tokens:
-            raise PlanError(
-                f"study: the longest of lengths, {max(self.lengths)}, is above corpus.budget_tokens"
-                f" {self.corpus.budget_tokens}: machine texts would be longer than any human one"
-            )
+        self._check_lengths()
         if MIX in self.methods:
             raise PlanError(
                 f"study: {MIX!r} is what detectors train on besides each method, not a sampling"
@@ -116,6 +126,21 @@ class StudySettings:
         for name in () if self.samples else self.methods:  # theirs may be called anything
             method(name)
         self._check_prompts()
+
+    def _check_lengths(self) -> None:
+        """Texts are no shorter where detectors learn from them, and no longer than human ones."""
+        longest = max(*self.lengths, self.trained_tokens)
+        if longest > self.corpus.budget_tokens:
+            what = "the longest of lengths" if longest in self.lengths else "train_tokens"
+            raise PlanError(
+                f"study: {what}, {longest}, is above corpus.budget_tokens"
+                f" {self.corpus.budget_tokens}: machine texts would be longer than any human one"
+            )
+        if self.trained_tokens < self.length_tokens:
+            raise PlanError(
+                f"study: train_tokens {self.train_tokens} must be at least length_tokens"
+                f" {self.length_tokens}"
+            )
 
     def _check_prompts(self) -> None:
         """What models are given to write from fits together."""
@@ -162,6 +187,21 @@ class StudySettings:
         return None
 
     @property
+    def trained_tokens(self) -> int:
+        """Length of training texts."""
+        return self.length_tokens if self.train_tokens is None else self.train_tokens
+
+    def encoder(self, kind: str) -> RobertaSettings | None:
+        """How a kind of detector learns; None of one that is no encoder."""
+        return (self.encoders | {"roberta": self.roberta}).get(kind)
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The encoders that detectors start from."""
+        learning = (self.encoder(kind) for kind in self.detectors)
+        return tuple(dict.fromkeys(encoder.base for encoder in learning if encoder))
+
+    @property
     def trained_methods(self) -> tuple[str, ...]:
         """Every method, then the mix."""
         return (*self.methods, MIX)
@@ -174,6 +214,12 @@ class StudySettings:
             {key: value for key, value in recorded(self).items() if key not in LATER_KEYS or value}
         )
         return without_paths
+
+
+def _check_encoder(name: str) -> None:
+    if name in DETECTORS:
+        raise PlanError(f"study: encoders: {name!r} is a detector's name already; choose another")
+    check_folder_name(name, "study: encoders:")
 
 
 def read_study(
@@ -195,13 +241,31 @@ def read_study(
     inner = over({}, table.get("corpus", {}), where=f"{path} [corpus]") | given(
         corpus, literal=literal
     )
-    table["corpus"] = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
-    table["roberta"] = from_table(
-        RobertaSettings, table.get("roberta", {}), where=f"{path} [roberta]"
-    )
+    human = from_table(CorpusSettings, inner, where=f"{path} [corpus]")
+    table["corpus"] = human if corpus else _beside(human, table.get("samples"))
+    table |= _encoders(table, str(path))
     if "chat" in table:
         table["chat"] = from_table(ChatSettings, table["chat"], where=f"{path} [chat]")
     return from_table(StudySettings, _with_found(table), where=str(path))
+
+
+def _beside(corpus: CorpusSettings, samples: Any) -> CorpusSettings:
+    """A published set of human text where it stands among the samples that are given."""
+    if corpus.published and isinstance(samples, str) and published_files(samples):
+        return replace(corpus, source=samples)
+    return corpus
+
+
+def _encoders(table: dict[str, Any], path: str) -> dict[str, Any]:
+    """The tables of a plan that say how encoders learn, as settings."""
+    common = over({}, table.get("roberta", {}), where=f"{path} [roberta]")
+    named = over({}, table.get("encoders", {}), where=f"{path} [encoders]")
+    encoders = {}
+    for name, own in named.items():
+        where = f"{path} [encoders.{name}]"
+        encoders[name] = from_table(RobertaSettings, over(common, own, where=where), where=where)
+    roberta = from_table(RobertaSettings, common, where=f"{path} [roberta]")
+    return {"roberta": roberta} | ({"encoders": encoders} if encoders else {})
 
 
 def _with_found(table: dict[str, Any]) -> dict[str, Any]:

@@ -26,13 +26,15 @@ class Detector(TrainedDetector):
     """A detector trained on one model's texts by one method, or by all in equal parts (`mix`).
 
     Attributes:
-        length_tokens: of the texts that it learns from.
+        length_tokens: of the texts that it learns from and chooses on.
+        train_tokens: of those that it learns from, where these are longer.
         opening_words: cut off human passages; None where there are none.
     """
 
     model: str
     method: str
     length_tokens: int
+    train_tokens: int | None = None
     opening_words: int | None = None
     corpus: Corpus
     samples: tuple[MachineTexts, ...]
@@ -50,11 +52,12 @@ class Detector(TrainedDetector):
         return mixed([stage.texts(inputs, split) for stage in self.samples], count)
 
     def documents(self, inputs: Inputs, split: str) -> list[Document]:
-        """Human and machine texts of one split at the matrix's length."""
+        """Human and machine texts of one split, cut to its length."""
+        longer = self.train_tokens if split == "train" else None
         count = {"train": self.n_train, "valid": self.n_valid}[split]
         people = self.corpus.drawn(inputs, split, count, seed=self.seed)
         documents = people + self.machine(inputs, split, count)
-        return self.corpus.cut(inputs, documents, self.length_tokens)
+        return self.corpus.cut(inputs, documents, longer or self.length_tokens)
 
     def sampled(self, inputs: Inputs) -> list[Document]:
         return self.machine(inputs, "train", self.n_train)

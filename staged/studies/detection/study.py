@@ -151,8 +151,7 @@ def run_study(
             f"study: models are given the first {openings} words of human passages, as a server"
             " takes no empty prompt and a task wants its opening; opening_words says how many"
         )
-    encoders = (settings.roberta.base,) if "roberta" in settings.detectors else ()
-    refuse_learned((*settings.models, *encoders), settings.corpus)
+    refuse_learned((*settings.models, *settings.bases), settings.corpus)
     return carry_out(root, study, engine=engine, report=report)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from staged.corpus.build import PASSAGES, read_documents
@@ -17,7 +18,7 @@ from staged.pipeline.tables import write_table
 from staged.progress import Progress
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json
-from staged.storage.records import read_record, write_record
+from staged.storage.records import LATER, read_record, write_record
 from staged.studies.generators.dealing import Kind, dealt
 from staged.studies.generators.given_files import (
     GivenFile,
@@ -43,6 +44,8 @@ class GivenChecks:
         empty, repeated: rows that were left out: without a text, or with one that came up before.
         human: left out, because the same text stands among the human passages.
         prompts_cut: rows whose text began with their prompt, which was cut off.
+        whole: splits of the output dataset that were taken as they were published, with what would
+            have been left out, as the plan asks for every row; None where there is none.
     """
 
     model: str
@@ -54,6 +57,7 @@ class GivenChecks:
     repeated: int
     human: int
     prompts_cut: int
+    whole: tuple[str, ...] | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +93,8 @@ class GivenSamples(MachineTexts):
         human = human_digests(inputs[self.corpus.name])
         texts = self._texts(self.found)[self.model, self.method]
         kept, left_out = _checked(texts, human)
-        for split, chosen in self._chosen(kept, human).items():
+        whole = self._whole(texts, kept)
+        for split, chosen in self._chosen(kept, human, whole).items():
             rows = [{"id": number, "text": text.text} for number, text in enumerate(chosen)]
             write_table(folder / f"{split}.parquet", rows)
         checks = GivenChecks(
@@ -100,6 +105,7 @@ class GivenSamples(MachineTexts):
             taken=sum(self.counts.values()),
             **left_out,
             prompts_cut=sum(text.prompt_cut for text in texts),
+            whole=tuple(whole) or None,
         )
         write_record(folder / CHECKS, checks)
 
@@ -116,8 +122,28 @@ class GivenSamples(MachineTexts):
                 texts[name, method].append(text)
         return texts
 
-    def _chosen(self, texts: Sequence[GivenText], human: set[str]) -> dict[str, list[GivenText]]:
+    def _whole(
+        self, texts: Sequence[GivenText], kept: Sequence[GivenText]
+    ) -> dict[str, list[GivenText]]:
+        """The splits of the output dataset of which the plan asks for every row, though some would
+        be left out: these are compared as they were published.
+        """
+        if not all(file.is_published for file in self.found):
+            return {}
+        rows, fit = (_by_split(several, self.counts) for several in (texts, kept))
+        return {
+            split: rows[split]
+            for split, count in self.counts.items()
+            if len(fit[split]) < count == len(rows[split])
+        }
+
+    def _chosen(
+        self, texts: Sequence[GivenText], human: set[str], whole: dict[str, list[GivenText]]
+    ) -> dict[str, list[GivenText]]:
         """As many texts a split as the plan asks for.
+
+        Args:
+            whole: of a split, what is taken whatever is fit.
 
         Raises:
             PlanError: there are too few.
@@ -126,11 +152,7 @@ class GivenSamples(MachineTexts):
         fit = {kind: _checked(rows, human)[0] for kind, rows in undealt.items()}
         groups = ((kind, text.group) for kind, rows in fit.items() for text in rows)
         of_group = dealt(groups, self.counts, seed=self.seed)
-        splits: dict[str, list[GivenText]] = {split: [] for split in self.counts}
-        for text in texts:
-            split = text.split or of_group[text.group]
-            if split in splits:
-                splits[split].append(text)
+        splits = _by_split(texts, self.counts, of_group) | whole
         for split, count in self.counts.items():
             if len(splits[split]) < count:
                 self._refuse(texts, split, len(splits[split]), count)
@@ -157,6 +179,20 @@ def human_digests(corpus: Path) -> set[str]:
     documents = read_json(corpus / DOCUMENTS) if (corpus / DOCUMENTS).is_file() else {}
     whole = {digest for digests in documents.values() for digest in digests}
     return whole | {text_words_digest(passage.text) for passage in passages}
+
+
+def _by_split(
+    texts: Sequence[GivenText],
+    splits: Iterable[str],
+    of_group: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, list[GivenText]]:
+    """Texts by split: as their rows or files say it, else as their groups are dealt."""
+    several: dict[str, list[GivenText]] = {split: [] for split in splits}
+    for text in texts:
+        split = text.split or of_group.get(text.group, "")
+        if split in several:
+            several[split].append(text)
+    return several
 
 
 def _checked(texts: Sequence[GivenText], human: set[str]) -> tuple[list[GivenText], dict[str, int]]:

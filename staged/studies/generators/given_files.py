@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from staged.corpus.published import WEBTEXT
 from staged.errors import PlanError
 from staged.files.texts import ROWS, read_rows, row_text
 from staged.model.sources.releases import BUCKET, released
@@ -31,7 +32,7 @@ DATASET = re.compile(
     r"\.(?P<split>train|valid|test)\.jsonl"
 )
 METHODS = {None: "temperature-1", "-k40": "top-k-40", "-nucleus": "nucleus"}
-HUMAN_SET = "webtext."
+HUMAN_SET = f"{WEBTEXT}."
 UNFINISHED = (".blocks", ".partial")  # folders of a run that has not ended
 UNKNOWN = "unknown"  # the method of rows that do not say theirs
 
@@ -49,6 +50,11 @@ class GivenFile:
     model: str | None = None
     method: str | None = None
     split: str | None = None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is one of the output dataset's, by its name."""
+        return DATASET.fullmatch(self.path.name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,3 +224,26 @@ def test_one_prompt_for_all_says_so(tmp_path: Path) -> None:
     put(tmp_path / "data" / "mine.jsonl", *rows)
     with pytest.raises(PlanError, match="all 30 come from 1 prompts or sources"):
         stage(tmp_path / "data", "mine", "unknown", {"train": 3, "valid": 2, "test": 2})
+
+
+def test_a_published_split_that_the_plan_asks_for_whole_is_taken_whole(tmp_path: Path) -> None:
+    """A few of 250,000 texts of a model repeat each other; the plan asks for all of them."""
+    folder = tmp_path / "data"
+    texts = [prose(i, 2) for i in range(5)]
+    dataset(folder, "small-117M.train.jsonl", [*texts, texts[0], ""])
+    dataset(folder, "small-117M.valid.jsonl", [prose(7, 2), prose(8, 2), ""])
+    dataset(folder, "small-117M.test.jsonl", [prose(9, 2)])
+    made, inputs = stage(folder, "124M", "temperature-1", {"train": 7, "valid": 2, "test": 1})
+    taken = [text.text for text in made.texts(inputs, "train")]
+    assert sorted(taken) == sorted([*texts, texts[0], ""])
+    checks = made.checks(inputs)
+    assert checks.whole == ("train",)
+    assert checks.empty == 2
+
+
+def test_rows_of_another_set_are_never_taken_back(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"text": prose(i, 1), "split": "train"} for i in range(3)]
+    rows += [rows[0], *({"text": prose(i, 1), "split": s} for i, s in ((8, "valid"), (9, "test")))]
+    put(tmp_path / "data" / "mine.jsonl", *rows)
+    with pytest.raises(PlanError, match=r"hold 3 texts of mine .* the plan asks for 4"):
+        stage(tmp_path / "data", "mine", "unknown", {"train": 4, "valid": 1, "test": 1})

@@ -19,7 +19,14 @@ from staged.storage.records import from_json, read_record, to_json
 from staged.storage.writing import write_atomic
 from staged.studies.detection.report.abstract import abstract_of
 from staged.studies.detection.report.curves import length_curve
-from staged.studies.detection.report.matrix import PUBLISHED, PUBLISHED_SIZES, by_method, by_size
+from staged.studies.detection.report.matrix import (
+    PUBLISHED,
+    PUBLISHED_SIZES,
+    PUBLISHED_TFIDF,
+    are_published,
+    by_method,
+    by_size,
+)
 from staged.studies.detection.results import (
     AGAIN,
     ATTACKS,
@@ -102,6 +109,7 @@ def _render(
             ],
             published_sizes=PUBLISHED_SIZES,
             published=PUBLISHED,
+            published_tfidf=PUBLISHED_TFIDF if are_published(facts.settings.models) else {},
             curves=[(d, m, length_curve(curve, d, m)) for d in detectors for m in methods],
             attacks=_attacks(folder / ATTACKS) if facts.settings.has_attacks else [],
             gallery=_gallery(read_record(folder / GALLERY, tuple[GalleryText, ...], again=AGAIN)),
