@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -67,6 +68,15 @@ def barrier() -> None:
     """Wait until every process is here."""
     if world() > 1:
         dist.barrier()
+
+
+def agreed(value: Any) -> Any:
+    """What the first process says, JSON values, on every one."""
+    if world() == 1:
+        return value
+    said = [value]
+    dist.broadcast_object_list(said, src=0)
+    return said[0]
 
 
 def _end_with_launcher(launcher: int) -> None:

@@ -28,6 +28,7 @@ class Task(Protocol):
     """What differs between the objectives; `loss` sums cross-entropy over a micro-batch.
 
     Attributes:
+        blocks: the model's layers, without embeddings and head.
         n_ctx: the longest passage in tokens.
     """
 
@@ -36,6 +37,9 @@ class Task(Protocol):
 
     @property
     def loss(self) -> nn.Module: ...
+
+    @property
+    def blocks(self) -> Iterable[nn.Module]: ...
 
     @property
     def n_ctx(self) -> int: ...
@@ -73,6 +77,20 @@ def recompute(blocks: Iterable[nn.Module]) -> None:
         )
 
 
+def fuse(blocks: Iterable[nn.Module]) -> None:
+    """Let `torch.compile` make one program of each block; blocks of one shape share it."""
+    for block in blocks:
+        block.forward = torch.compile(block.forward)
+
+
+def _prepare(blocks: Iterable[nn.Module], settings: TrainSettings) -> None:
+    """How blocks compute, as the settings say."""
+    if settings.compile:
+        fuse(blocks)
+    if settings.checkpointing:
+        recompute(blocks)
+
+
 class CausalLoss(nn.Module):
     """Summed next-token cross-entropy in nats; logits only where there is a target, and only for
     some rows at a time.
@@ -103,8 +121,8 @@ class CausalTask:
         self.saved_dtype = torch.float32 if settings.saved_precision == "fp32" else torch.bfloat16
         if settings.lora_rank:
             _adapt(settings, trained)
-        if settings.checkpointing:
-            recompute(trained.blocks)
+        self.blocks = trained.blocks
+        _prepare(self.blocks, settings)
         self.loss = CausalLoss(trained.module, trained.hidden, lambda: trained.head)
 
     def rows(self, texts: Sequence[str]) -> list[list[int]]:
@@ -159,8 +177,8 @@ class MaskedTask:
             "n_ctx": settings.n_ctx,
         }
         self.model = encoder.new_encoder(self.tokenizer, **shape)
-        if settings.checkpointing:
-            recompute(self.model.base_model.encoder.layer)
+        self.blocks: Iterable[nn.Module] = self.model.base_model.encoder.layer
+        _prepare(self.blocks, settings)
         self.loss = MaskedLoss(self.model)
 
     def rows(self, texts: Sequence[str]) -> list[list[int]]:

@@ -17,6 +17,7 @@ from staged.settings import (
     LARGEST,
     Check,
     check_each,
+    computing,
     determining,
     from_table,
     is_folder_name,
@@ -28,6 +29,7 @@ from staged.settings import (
 GPT2_ARCHITECTURE = "gpt2"
 OBJECTIVES = ("causal", "masked")
 PRECISIONS = ("bf16", "fp32")
+PARALLEL = ("ddp", "fsdp")
 SHAPE = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
 PACE = ("steps", "batch", "micro_batch", "valid_every", "valid_rows", "checkpoint_every")
 
@@ -70,6 +72,9 @@ class TrainSettings:
             saved; 0 trains all weights.
         lora_alpha: LoRA's scale; the product of its matrices counts alpha / rank.
         seed: of weights, order of passages and dropout.
+        parallel: of several processes, `ddp` (each has all weights) or `fsdp` (each has its share
+            of them).
+        compile: let `torch.compile` fuse each block: faster on a GPU after a minute of compiling.
     """
 
     objective: str = "causal"
@@ -101,6 +106,8 @@ class TrainSettings:
     lora_rank: int = 0
     lora_alpha: float = 16.0
     seed: int = 1
+    parallel: str = computing("ddp")
+    compile: bool = computing(False)
 
     def __post_init__(self) -> None:
         check_each(self._checks(), where="train")
@@ -113,6 +120,10 @@ class TrainSettings:
         for name in ("precision", "saved_precision"):
             value = getattr(self, name)
             yield value in PRECISIONS, f"{name} {value!r}; known: {', '.join(PRECISIONS)}"
+        yield (
+            self.parallel in PARALLEL,
+            f"parallel {self.parallel!r}; known: {', '.join(PARALLEL)}",
+        )
         yield from self._of_numbers()
         yield (
             self.objective != "masked" or not (self.init or self.n_embd % (2 * self.n_head)),

@@ -6,7 +6,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +18,15 @@ from staged.corpus.learned import Learned, merged, model_learned, text_words_dig
 from staged.errors import CheckpointError, PlanError
 from staged.model.checkpoints import model_folder
 from staged.model.memory import peak_memory_mb
-from staged.model.training import data, distributed
+from staged.model.training import data
 from staged.model.training.distributed import rank, world
 from staged.model.training.objectives import Task, new_task
+from staged.model.training.parallel import sharing
+from staged.model.training.parallel.checkpoints import Checkpoints, Counters
 from staged.model.training.plan import TrainSettings, as_recorded
 from staged.model.training.schedule import learning_rate
-from staged.model.training.snapshots import opened_snapshot, save_snapshot
 from staged.records import Document
 from staged.storage.json_files import write_json
-from staged.storage.marks import CHECKPOINT
 from staged.storage.records import to_json
 from staged.storage.writing import write_atomic
 
@@ -93,10 +92,9 @@ class Run:
         self.rows = self.task.rows(texts)
         self.valid_rows = self.task.rows(valid[: settings.valid_rows])
         self.device = distributed.place(device)
-        self.loss: nn.Module = self.task.loss.to(self.device)
-        if world() > 1:
-            self.loss = nn.parallel.DistributedDataParallel(self.task.loss)
+        self.loss: nn.Module = sharing.shared_loss(self.task, settings, self.device)
         self.optimizer = _adamw(self.task.model, settings)
+        self.checkpoints = Checkpoints(folder, self.task.model, self.optimizer, self.device)
         self.step, self.curve, self.tokens = 0, list[dict[str, float]](), 0
 
     def train(self) -> None:
@@ -116,13 +114,17 @@ class Run:
             self.curve.append({"step": self.step, "train": loss})
             if valid is not None:
                 self.curve[-1]["valid"] = valid
-            if self._due(self.settings.checkpoint_every) and rank() == 0:
+            if self._due(self.settings.checkpoint_every):
                 self._checkpoint()
             passed, steps = time.monotonic() - started, self.settings.steps
             speed = (self.tokens - first_tokens) / passed
             left = (steps - self.step) * passed / (self.step - first_step)
             self.report(TrainStep(self.step, steps, loss, valid, speed, left, peak_memory_mb()))
+        if is_sharded := sharing.is_sharded(self.loss):
+            sharing.gather(self.task.model)
         if rank() == 0:
+            if is_sharded:
+                self.checkpoints.save_trained(self._counters())
             self._finish()
 
     def _check_finite(self, what: str, loss: float) -> None:
@@ -143,7 +145,7 @@ class Run:
         targets = sum(int((target_ids != data.IGNORED).sum()) for _, target_ids in batches)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, settings)
-        total = self._backward(batches[rank() :: world()], targets)
+        total = self._backward(sharing.own_batches(batches, self.loss), targets)
         nn.utils.clip_grad_norm_(self.task.model.parameters(), settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -165,12 +167,11 @@ class Run:
 
     def _backward(self, batches: Sequence[tuple[Tensor, Tensor]], targets: int) -> Tensor:
         """Gradients of this process's micro-batches, and its part of the loss; `targets` are those
-        of all processes, over which DDP takes the mean.
+        of all processes, over whose gradients the mean is taken.
         """
         total = torch.zeros((), device=self.device)
         for i, (inputs, target_ids) in enumerate(batches):
-            is_last = i == len(batches) - 1 or world() == 1
-            with nullcontext() if is_last else self.loss.no_sync():  # type: ignore[operator]
+            with sharing.adding_up(self.loss, is_last=i == len(batches) - 1):
                 loss = self._summed(self.loss, inputs, target_ids) * (world() / max(targets, 1))
                 loss.backward()
             total += loss.detach()
@@ -178,7 +179,8 @@ class Run:
 
     def _summed(self, loss: nn.Module, inputs: Tensor, target_ids: Tensor) -> Tensor:
         """The loss summed over a micro-batch's targets, in nats."""
-        is_bf16 = self.settings.precision == "bf16"
+        # sharded weights are gathered in bfloat16 already
+        is_bf16 = self.settings.precision == "bf16" and not sharing.is_sharded(self.loss)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=is_bf16):
             summed: Tensor = loss(inputs.to(self.device), target_ids.to(self.device))
         return summed
@@ -193,6 +195,7 @@ class Run:
             inputs, target_ids = self.task.batch(rows[n : n + size], (self.settings.seed, 0, n, 1))
             total += float(self._summed(self.task.loss, inputs, target_ids))
             targets += int((target_ids != data.IGNORED).sum())
+        sharing.settle(self.loss)
         self.task.model.train()
         # where tokens are masked, so short a text may have none by chance
         if not targets and self.settings.objective != "masked":
@@ -202,33 +205,17 @@ class Run:
             )
         return total / max(targets, 1)
 
-    def _trained(self) -> dict[str, Tensor]:
-        """The weights that training changes: all of them, or LoRA's."""
-        return {
-            name: weight.data
-            for name, weight in self.task.model.named_parameters()
-            if weight.requires_grad
-        }
+    def _counters(self) -> Counters:
+        return Counters(self.step, self.tokens, self.curve)
 
     def _checkpoint(self) -> None:
-        state = {
-            "weights": self._trained(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "tokens": self.tokens,
-            "curve": self.curve,
-        }
-        save_snapshot(self.folder / CHECKPOINT, state)
+        """After the last step sharded weights are gathered, and kept whole."""
+        if self.step < self.settings.steps or not sharing.is_sharded(self.loss):
+            self.checkpoints.save(self._counters())
 
     def _resume(self) -> None:
-        path = self.folder / CHECKPOINT
-        if path.is_file():
-            with opened_snapshot(path, device=self.device) as state:
-                for name, weight in self._trained().items():
-                    weight.copy_(state["weights"][name])
-                self.optimizer.load_state_dict(state["optimizer"])
-                self.step, self.tokens, self.curve = state["step"], state["tokens"], state["curve"]
-        distributed.barrier()  # every process has read it before the first one can be done with it
+        at = self.checkpoints.load()
+        self.step, self.tokens, self.curve = at.step, at.tokens, at.curve
 
     def _finish(self) -> None:
         self.task.save(self.folder)

@@ -42,23 +42,30 @@ def save_snapshot(path: Path, state: dict[str, Any]) -> None:
 
 
 @contextmanager
-def opened_snapshot(path: Path, *, device: torch.device | str = "cpu") -> Iterator[dict[str, Any]]:
+def opened_snapshot(
+    path: Path, *, device: torch.device | str = "cpu", mapped: bool = False
+) -> Iterator[dict[str, Any]]:
     """The saved state; what goes wrong while it is put to use is a damaged file's fault, too.
+
+    Args:
+        mapped: read from the disk only the tensors that are looked at.
 
     Raises:
         CheckpointError: damaged, unreadable, or larger than the memory that is free.
     """
     try:
-        yield torch.load(path, map_location=device, weights_only=True)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: cannot be read: {error.strerror or error}; the checkpoint stays as it is"
-        ) from None
-    except (*DAMAGE, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise CheckpointError(
-                f"{path}: not enough memory to continue from it; free some: the checkpoint is whole"
-            ) from None
-        raise CheckpointError(
-            f"{path}: damaged checkpoint; delete it to train this model again"
-        ) from None
+        yield torch.load(path, map_location=device, weights_only=True, mmap=mapped)
+    except (OSError, *DAMAGE, MemoryError) as error:
+        raise refusal(path, error) from None
+
+
+def refusal(path: Path, error: Exception) -> CheckpointError:
+    """What is said of a checkpoint that cannot be continued from."""
+    if isinstance(error, OSError):
+        reason = error.strerror or error
+        return CheckpointError(f"{path}: cannot be read: {reason}; the checkpoint stays as it is")
+    if is_out_of_memory(error):
+        return CheckpointError(
+            f"{path}: not enough memory to continue from it; free some: the checkpoint is whole"
+        )
+    return CheckpointError(f"{path}: damaged checkpoint; delete it to train this model again")

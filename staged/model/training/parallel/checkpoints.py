@@ -1,0 +1,168 @@
+"""What a killed run continues from, whichever processes wrote it: the single file of a process that
+had all weights, or the folder of many that had a share each. Either kind is read by any number of
+processes, with all weights or a share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from staged.model.training.distributed import agreed, barrier, rank
+from staged.model.training.parallel.shares import (
+    load_shares,
+    remove_shares,
+    save_shares,
+    share_folders,
+    share_step,
+)
+from staged.model.training.snapshots import opened_snapshot, save_snapshot
+from staged.storage.marks import CHECKPOINT
+
+MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's, of each weight
+
+
+@dataclass(frozen=True)
+class Counters:
+    """How far a run is.
+
+    Attributes:
+        step: steps taken.
+        tokens: targets seen.
+        curve: the rows of `loss.jsonl`.
+    """
+
+    step: int = 0
+    tokens: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    def values(self) -> dict[str, Any]:
+        """JSON values that make these counters again."""
+        return {"step": self.step, "tokens": self.tokens, "curve": self.curve}
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of a run's folder under construction.
+
+    Attributes:
+        model: whose weights are kept, those that training changes; sharded or not.
+        optimizer: AdamW over these weights.
+        device: where they lie.
+    """
+
+    folder: Path
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+
+    def save(self, at: Counters) -> None:
+        """Keep what the run can continue from; every process calls this.
+
+        Raises:
+            ArtifactError, OSError: no space, or no permission.
+        """
+        if self._is_sharded():
+            save_shares(self.folder, at.step, self._tensors(), at.values())
+            if rank() == 0:
+                (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        elif rank() == 0:
+            self._save_file(self.optimizer.state_dict(), at)
+
+    def save_trained(self, at: Counters) -> None:
+        """Keep a trained model's whole weights, so that a kill while it is saved costs no step; the
+        first process calls this.
+
+        Raises:
+            OSError: no space, or no permission.
+        """
+        self._save_file(None, at)
+
+    def load(self) -> Counters:
+        """Continue from the newest checkpoint, where there is one; every process calls this.
+
+        Raises:
+            CheckpointError: damaged, unreadable, or larger than the memory that is free.
+        """
+        name, counters = agreed(self._newest()), Counters()
+        with torch.no_grad():
+            if name == CHECKPOINT:
+                counters = self._load_file(self.folder / name)
+            elif name:
+                counters = Counters(**load_shares(self.folder / name, self._tensors()))
+        barrier()  # every process has read it before the first one can be done with it
+        return counters
+
+    def _save_file(self, optimizer: dict[str, Any] | None, at: Counters) -> None:
+        weights = {name: weight.data for name, weight in self._weights().items()}
+        state = {"weights": weights, "optimizer": optimizer} | at.values()
+        save_snapshot(self.folder / CHECKPOINT, state)
+        remove_shares(self.folder)
+
+    def _newest(self) -> str:
+        """A kill between a new checkpoint and the removal of one of the other kind leaves both."""
+        folders, file = share_folders(self.folder), self.folder / CHECKPOINT
+        if not file.is_file():
+            return folders[-1].name if folders else ""
+        if not folders:
+            return CHECKPOINT
+        with opened_snapshot(file, mapped=True) as state:
+            return folders[-1].name if share_step(folders[-1]) > state["step"] else CHECKPOINT
+
+    def _load_file(self, path: Path) -> Counters:
+        is_sharded = self._is_sharded()
+        device = "cpu" if is_sharded else self.device
+        with opened_snapshot(path, device=device, mapped=is_sharded) as state:
+            for name, weight in self._weights().items():
+                _copy(weight, state["weights"][name])
+            if state["optimizer"] and is_sharded:
+                self._copy_moments(state["optimizer"]["state"])
+            elif state["optimizer"]:
+                self.optimizer.load_state_dict(state["optimizer"])
+            return Counters(state["step"], state["tokens"], state["curve"])
+
+    def _copy_moments(self, moments: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Take each process's share of an optimizer's state, which numbers weights by group."""
+        ordered = (weight for group in self.optimizer.param_groups for weight in group["params"])
+        for number, weight in enumerate(ordered):
+            own = self._moments(weight)
+            for key, value in moments.get(number, {}).items():
+                _copy(own[key], value)
+
+    def _tensors(self) -> dict[str, Any]:
+        """Weights and moments, to be written or to be read into."""
+        weights = self._weights()
+        return {
+            "weights": {name: weight.detach() for name, weight in weights.items()},
+            "moments": {name: self._moments(weight) for name, weight in weights.items()},
+        }
+
+    def _moments(self, weight: nn.Parameter) -> dict[str, Tensor]:
+        """The optimizer's state of a weight, made as it is at the start where there is none."""
+        state: dict[str, Tensor] = self.optimizer.state[weight]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=weight.device)
+            state |= {name: torch.zeros_like(weight.detach()) for name in MOMENTS}
+        return state
+
+    def _weights(self) -> dict[str, nn.Parameter]:
+        """Those that training changes: all of them, or LoRA's."""
+        return {name: w for name, w in self.model.named_parameters() if w.requires_grad}
+
+    def _is_sharded(self) -> bool:
+        return any(isinstance(weight, DTensor) for weight in self._weights().values())
+
+
+def _copy(target: Tensor, whole: Tensor) -> None:
+    """A whole tensor into one, or this process's share of it into that."""
+    if isinstance(target, DTensor):
+        there = whole.to(target.device)
+        mesh, placements = target.device_mesh, target.placements
+        whole = distribute_tensor(there, mesh, placements, src_data_rank=None)
+    target.copy_(whole)
