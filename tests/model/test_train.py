@@ -533,6 +533,7 @@ def test_a_file_where_the_model_should_go_is_said_at_once(
         ("[a]\nlora_rank = 4", "needs a model to start from"),
         ("[a]\nsaved_precision = 'int8'", "saved_precision 'int8'; known: bf16, fp32"),
         ("[a]\ncheckpointing = 1", "checkpointing must be of type bool"),
+        ("[a]\nparallel = 'zero'", "parallel 'zero'; known: ddp, fsdp"),
         ("[a", "not valid TOML"),
         (
             "[a]\ncorpus = 'my-texts'",

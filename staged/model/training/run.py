@@ -18,11 +18,11 @@ from staged.corpus.learned import Learned, merged, model_learned, text_words_dig
 from staged.errors import CheckpointError, PlanError
 from staged.model.checkpoints import model_folder
 from staged.model.memory import peak_memory_mb
-from staged.model.training import data
+from staged.model.training import data, distributed
 from staged.model.training.distributed import rank, world
 from staged.model.training.objectives import Task, new_task
-from staged.model.training.parallel import sharing
 from staged.model.training.parallel.checkpoints import Checkpoints, Counters
+from staged.model.training.parallel.sharing import shared
 from staged.model.training.plan import TrainSettings, as_recorded
 from staged.model.training.schedule import learning_rate
 from staged.records import Document
@@ -92,9 +92,10 @@ class Run:
         self.rows = self.task.rows(texts)
         self.valid_rows = self.task.rows(valid[: settings.valid_rows])
         self.device = distributed.place(device)
-        self.loss: nn.Module = sharing.shared_loss(self.task, settings, self.device)
-        self.optimizer = _adamw(self.task.model, settings)
-        self.checkpoints = Checkpoints(folder, self.task.model, self.optimizer, self.device)
+        self.sharing = shared(self.task, settings, self.device)
+        model, is_sharded = self.task.model, self.sharing.is_sharded
+        self.optimizer = _adamw(model, settings)
+        self.checkpoints = Checkpoints(folder, model, self.optimizer, self.device, is_sharded)
         self.step, self.curve, self.tokens = 0, list[dict[str, float]](), 0
 
     def train(self) -> None:
@@ -120,10 +121,9 @@ class Run:
             speed = (self.tokens - first_tokens) / passed
             left = (steps - self.step) * passed / (self.step - first_step)
             self.report(TrainStep(self.step, steps, loss, valid, speed, left, peak_memory_mb()))
-        if is_sharded := sharing.is_sharded(self.loss):
-            sharing.gather(self.task.model)
+        self.sharing.gather()
         if rank() == 0:
-            if is_sharded:
+            if self.sharing.is_sharded:
                 self.checkpoints.save_trained(self._counters())
             self._finish()
 
@@ -145,7 +145,7 @@ class Run:
         targets = sum(int((target_ids != data.IGNORED).sum()) for _, target_ids in batches)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, settings)
-        total = self._backward(sharing.own_batches(batches, self.loss), targets)
+        total = self._backward(self.sharing.own(batches), targets)
         nn.utils.clip_grad_norm_(self.task.model.parameters(), settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -171,8 +171,10 @@ class Run:
         """
         total = torch.zeros((), device=self.device)
         for i, (inputs, target_ids) in enumerate(batches):
-            with sharing.adding_up(self.loss, is_last=i == len(batches) - 1):
-                loss = self._summed(self.loss, inputs, target_ids) * (world() / max(targets, 1))
+            with self.sharing.adding_up(is_last=i == len(batches) - 1):
+                loss = self._summed(self.sharing.loss, inputs, target_ids) * (
+                    world() / max(targets, 1)
+                )
                 loss.backward()
             total += loss.detach()
         return total
@@ -180,7 +182,7 @@ class Run:
     def _summed(self, loss: nn.Module, inputs: Tensor, target_ids: Tensor) -> Tensor:
         """The loss summed over a micro-batch's targets, in nats."""
         # sharded weights are gathered in bfloat16 already
-        is_bf16 = self.settings.precision == "bf16" and not sharing.is_sharded(self.loss)
+        is_bf16 = self.settings.precision == "bf16" and not self.sharing.is_sharded
         with torch.autocast(self.device.type, torch.bfloat16, enabled=is_bf16):
             summed: Tensor = loss(inputs.to(self.device), target_ids.to(self.device))
         return summed
@@ -195,7 +197,7 @@ class Run:
             inputs, target_ids = self.task.batch(rows[n : n + size], (self.settings.seed, 0, n, 1))
             total += float(self._summed(self.task.loss, inputs, target_ids))
             targets += int((target_ids != data.IGNORED).sum())
-        sharing.settle(self.loss)
+        self.sharing.settle()
         self.task.model.train()
         # where tokens are masked, so short a text may have none by chance
         if not targets and self.settings.objective != "masked":
@@ -210,7 +212,7 @@ class Run:
 
     def _checkpoint(self) -> None:
         """After the last step sharded weights are gathered, and kept whole."""
-        if self.step < self.settings.steps or not sharing.is_sharded(self.loss):
+        if self.step < self.settings.steps or not self.sharing.is_sharded:
             self.checkpoints.save(self._counters())
 
     def _resume(self) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from staged.model.training.plan import TrainSettings
 
 SCRIPT = """
-import os, pickle, sys
+import os, pickle, shutil, sys
 from pathlib import Path
-import torch
+import torch, torch._dynamo
 torch.set_num_threads(1)
 from staged.model.training.train import train
 
@@ -36,22 +36,24 @@ def child(part, rank):
                        "WORLD_SIZE": str(part.processes), "MASTER_PORT": str(part.port)}
     work(part)
 
-for part in pickle.loads(bytes.fromhex(sys.argv[1])):
+for number, part in enumerate(pickle.loads(bytes.fromhex(sys.argv[1]))):
     children = []
     for rank in range(part.processes):
-        number = os.fork()
-        if number == 0:
+        child_of = os.fork()
+        if child_of == 0:
             try:
                 child(part, rank)
             except BaseException as error:
                 print(f"rank {rank} of {part.processes}: {error!r}", file=sys.stderr, flush=True)
                 os._exit(1)
             os._exit(0)
-        children.append(number)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]) for number in children]
+        children.append(child_of)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in children]
     if any(codes):
         sys.exit(f"{part.folder.name} on {part.processes}: {codes}")
-    print([path.name for path in sorted(part.folder.with_name(part.folder.name + ".partial").glob("*"))], flush=True)
+    partial = part.folder.with_name(part.folder.name + ".partial")
+    if partial.is_dir():
+        shutil.copytree(partial, part.folder.with_name(f"left-{number}"))
 """
 
 
@@ -66,14 +68,15 @@ class Part:
     port: int = 0
 
 
-def train_in_parts(*parts: Part) -> list[list[str]]:
-    """One part after another; behind each, what stands in the folder under construction."""
+def train_in_parts(*parts: Part) -> None:
+    """One part after another; what part i leaves under construction is copied to `left-i` beside
+    it.
+    """
     given = [Part(p.folder, p.settings, p.processes, p.stop_after, free_port()) for p in parts]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, pickle.dumps(given).hex()], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    return [eval(line) for line in done.stdout.splitlines()]
 
 
 def free_port() -> int:

@@ -5,23 +5,15 @@ processes, with all weights or a share.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from staged.model.training.distributed import agreed, barrier, rank
-from staged.model.training.parallel.shares import (
-    load_shares,
-    remove_shares,
-    save_shares,
-    share_folders,
-    share_step,
-)
+from staged.model.training.parallel.folders import remove_shares, share_folders, share_step
 from staged.model.training.snapshots import opened_snapshot, save_snapshot
 from staged.storage.marks import CHECKPOINT
 
@@ -52,15 +44,17 @@ class Checkpoints:
     """The checkpoints of a run's folder under construction.
 
     Attributes:
-        model: whose weights are kept, those that training changes; sharded or not.
+        model: whose weights are kept, those that training changes.
         optimizer: AdamW over these weights.
         device: where they lie.
+        is_sharded: each process has its share of weights and optimizer, as `DTensor`.
     """
 
     folder: Path
     model: nn.Module
     optimizer: torch.optim.Optimizer
     device: torch.device
+    is_sharded: bool = False
 
     def save(self, at: Counters) -> None:
         """Keep what the run can continue from; every process calls this.
@@ -68,7 +62,9 @@ class Checkpoints:
         Raises:
             ArtifactError, OSError: no space, or no permission.
         """
-        if self._is_sharded():
+        if self.is_sharded:
+            from staged.model.training.parallel.shares import save_shares
+
             save_shares(self.folder, at.step, self._tensors(), at.values())
             if rank() == 0:
                 (self.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -93,8 +89,11 @@ class Checkpoints:
         name, counters = agreed(self._newest()), Counters()
         with torch.no_grad():
             if name == CHECKPOINT:
-                counters = self._load_file(self.folder / name)
+                load = self._load_shares_of_file if self.is_sharded else self._load_file
+                counters = load(self.folder / name)
             elif name:
+                from staged.model.training.parallel.shares import load_shares
+
                 counters = Counters(**load_shares(self.folder / name, self._tensors()))
         barrier()  # every process has read it before the first one can be done with it
         return counters
@@ -116,24 +115,27 @@ class Checkpoints:
             return folders[-1].name if share_step(folders[-1]) > state["step"] else CHECKPOINT
 
     def _load_file(self, path: Path) -> Counters:
-        is_sharded = self._is_sharded()
-        device = "cpu" if is_sharded else self.device
-        with opened_snapshot(path, device=device, mapped=is_sharded) as state:
+        with opened_snapshot(path, device=self.device) as state:
             for name, weight in self._weights().items():
-                _copy(weight, state["weights"][name])
-            if state["optimizer"] and is_sharded:
-                self._copy_moments(state["optimizer"]["state"])
-            elif state["optimizer"]:
+                weight.copy_(state["weights"][name])
+            if state["optimizer"]:  # a trained model's is not kept
                 self.optimizer.load_state_dict(state["optimizer"])
             return Counters(state["step"], state["tokens"], state["curve"])
 
-    def _copy_moments(self, moments: Mapping[int, Mapping[str, Tensor]]) -> None:
-        """Take each process's share of an optimizer's state, which numbers weights by group."""
-        ordered = (weight for group in self.optimizer.param_groups for weight in group["params"])
-        for number, weight in enumerate(ordered):
-            own = self._moments(weight)
-            for key, value in moments.get(number, {}).items():
-                _copy(own[key], value)
+    def _load_shares_of_file(self, path: Path) -> Counters:
+        from staged.model.training.parallel.shares import copy_share
+
+        # the optimizer numbers weights as its groups have them
+        ordered = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        with opened_snapshot(path, mapped=True) as state:
+            for name, weight in self._weights().items():
+                copy_share(weight, state["weights"][name])
+            moments = state["optimizer"]["state"] if state["optimizer"] else {}
+            for number, values in moments.items():
+                own = self._moments(ordered[number])
+                for key, value in values.items():
+                    copy_share(own[key], value)
+            return Counters(state["step"], state["tokens"], state["curve"])
 
     def _tensors(self) -> dict[str, Any]:
         """Weights and moments, to be written or to be read into."""
@@ -154,15 +156,3 @@ class Checkpoints:
     def _weights(self) -> dict[str, nn.Parameter]:
         """Those that training changes: all of them, or LoRA's."""
         return {name: w for name, w in self.model.named_parameters() if w.requires_grad}
-
-    def _is_sharded(self) -> bool:
-        return any(isinstance(weight, DTensor) for weight in self._weights().values())
-
-
-def _copy(target: Tensor, whole: Tensor) -> None:
-    """A whole tensor into one, or this process's share of it into that."""
-    if isinstance(target, DTensor):
-        there = whole.to(target.device)
-        mesh, placements = target.device_mesh, target.placements
-        whole = distribute_tensor(there, mesh, placements, src_data_rank=None)
-    target.copy_(whole)
