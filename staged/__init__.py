@@ -5,7 +5,7 @@ The verbs are functions, one a command of the command line; what they take and g
 beside them. `docs/python.md` walks through them.
 
     a text in hand   detect, open_examiner, calibrate, calibrate_watermark, stress, evaluate_raid
-    models           sample, train, convert, evaluate_lm
+    models           sample, train, tokenize, convert, evaluate_lm
     studies          study, bias, make_survey, tally_survey, write_report
     detectors        train_detector, transfer
     keys             new_key, list_keys, rotate_key, revoke_key
@@ -27,7 +27,7 @@ from staged.records import HUMAN, MACHINE, Document
 from staged.verbs.detectors import train_detector, transfer
 from staged.verbs.error_rates import calibrate, calibrate_watermark, evaluate_raid, stress
 from staged.verbs.keys import list_keys, new_key, revoke_key, rotate_key
-from staged.verbs.models import convert, evaluate_lm, sample, train
+from staged.verbs.models import convert, evaluate_lm, sample, tokenize, train
 from staged.verbs.provenance import sign
 from staged.verbs.release import (
     WrittenCard,
@@ -85,6 +85,7 @@ __all__ = [
     "Opinion",
     "Outcome",
     "Override",
+    "PackedTokens",
     "Problem",
     "Progress",
     "RaidResult",
@@ -153,6 +154,7 @@ __all__ = [
     "study",
     "tally_bias",
     "tally_survey",
+    "tokenize",
     "train",
     "train_detector",
     "transfer",

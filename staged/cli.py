@@ -13,6 +13,7 @@ survey     survey make, survey tally
 release    card; release status, advance, verify, keygen, upload
 provenance keys new, list, rotate, revoke; sign; verify;
            fingerprints add, find, delete, prune, status
+tokenize   tokenize
 train_detector   train-detector, transfer
 """
 
@@ -38,6 +39,7 @@ from staged.commands import (
     serve,
     studies,
     survey,
+    tokenize,
     train_detector,
 )
 from staged.commands.options import shared as options
@@ -59,7 +61,13 @@ GROUPS: dict[str, tuple[Member, ...]] = {  # in the order in which --help shows 
         serve.serve,
     ),
     "Detectors": (train_detector.train_detector, train_detector.transfer),
-    "GPT-2 and other models": (models.train, sample.sample, models.convert, models.evaluate_lm),
+    "GPT-2 and other models": (
+        models.train,
+        tokenize.tokenize,
+        sample.sample,
+        models.convert,
+        models.evaluate_lm,
+    ),
     "Provenance": (keys.app, sign.sign, verify.verify, fingerprints.app),
     "Release": (release.card, release.app),
 }

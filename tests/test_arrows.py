@@ -39,7 +39,8 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
     "commands": (
         "options",
         "provenance",
-        "bias calibrate detect models raid release sample serve studies survey train_detector",
+        "bias calibrate detect models raid release sample serve studies survey tokenize"
+        " train_detector",
     ),
     "model": (
         "formats grouped_search memory shape",

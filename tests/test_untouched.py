@@ -120,6 +120,9 @@ FOLDERS: dict[str, Callable[[World, Path], list[object]]] = {
         "--out",
         out,
     ],
+    "tokenize": lambda w, out: [
+        *("tokenize", w.human, "--tokenizer", w.tiny, "--valid-share", 0.3, "--out", out)
+    ],
     "convert": lambda w, out: ["convert", w.tiny, out],
     "evaluate": lambda w, out: ["evaluate", w.raid, "--detector", w.detector, "--out", out],
     "raid": lambda w, out: ["raid", w.raid, "--detector", w.detector, "--out", out],

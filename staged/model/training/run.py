@@ -13,10 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from staged.corpus.build import build_passages
-from staged.corpus.learned import Learned, merged, model_learned, text_words_digest
 from staged.errors import CheckpointError, PlanError
-from staged.model.checkpoints import model_folder
 from staged.model.memory import peak_memory_mb
 from staged.model.training import data, distributed
 from staged.model.training.distributed import rank, world
@@ -24,10 +21,9 @@ from staged.model.training.objectives import Task, new_task
 from staged.model.training.parallel.checkpoints import Checkpoints, Counters
 from staged.model.training.parallel.sharing import shared
 from staged.model.training.plan import TrainSettings, as_recorded
+from staged.model.training.rows.contract import TrainingText
 from staged.model.training.schedule import learning_rate
-from staged.records import Document
 from staged.storage.json_files import write_json
-from staged.storage.records import to_json
 from staged.storage.writing import write_atomic
 
 
@@ -54,7 +50,7 @@ class Run:
 
     Args:
         folder: where it saves, and finds what a killed run saved.
-        documents: the corpus, each with its split.
+        text: the corpus.
         report: called after every step.
         device: as `distributed.place` takes it.
 
@@ -66,7 +62,7 @@ class Run:
         self,
         folder: Path,
         settings: TrainSettings,
-        documents: Sequence[Document],
+        text: TrainingText,
         report: StepProgress,
         *,
         device: str = "auto",
@@ -78,19 +74,8 @@ class Run:
                 " micro-batches a step; lower micro_batch so that each gets one"
             )
         torch.manual_seed(settings.seed)
-        learned_from = (one.text for one in documents if one.split == "pretrain")
-        self.task: Task = new_task(settings, learned_from)
-        if settings.corpus.budget_tokens > self.task.n_ctx:
-            raise PlanError(
-                f"train: budget_tokens {settings.corpus.budget_tokens} is more than the model's"
-                f" context of {self.task.n_ctx} tokens, beyond which nothing would be learned;"
-                " lower it"
-            )
-        passages, self.counts = build_passages(documents, settings.corpus, self.task.count)
-        texts, valid = _texts(passages)
-        self.learned = _learned(documents, passages, settings.init)
-        self.rows = self.task.rows(texts)
-        self.valid_rows = self.task.rows(valid[: settings.valid_rows])
+        self.task: Task = new_task(settings, text.tokenizer_texts())
+        self.taught = text.taught(self.task, settings)
         self.device = distributed.place(device)
         self.sharing = shared(self.task, settings, self.device)
         model, is_sharded = self.task.model, self.sharing.is_sharded
@@ -156,13 +141,11 @@ class Run:
 
     def _micro_batches(self) -> list[tuple[Tensor, Tensor]]:
         """(inputs, wanted) of the step's passages, in the parts that are computed at once."""
-        settings, rows = self.settings, self.rows
-        chosen = data.step_rows(self.step, rows=len(rows), batch=settings.batch, seed=settings.seed)
-        size = settings.micro_batch
-        parts = [chosen[i : i + size] for i in range(0, settings.batch, size)]
+        settings, size = self.settings, self.settings.micro_batch
+        rows = self.taught.rows.of_step(self.step, batch=settings.batch, seed=settings.seed)
         return [
-            self.task.batch([rows[i] for i in part], (settings.seed, self.step, n))
-            for n, part in enumerate(parts)
+            self.task.batch(rows[i : i + size], (settings.seed, self.step, n))
+            for n, i in enumerate(range(0, settings.batch, size))
         ]
 
     def _backward(self, batches: Sequence[tuple[Tensor, Tensor]], targets: int) -> Tensor:
@@ -191,7 +174,7 @@ class Run:
     def _validate(self) -> float:
         """Mean loss of the validation rows in nats per target token, with the same masks always."""
         self.task.model.eval()
-        size, rows = self.settings.micro_batch, self.valid_rows
+        size, rows = self.settings.micro_batch, self.taught.valid_rows
         total, targets = 0.0, 0
         for n in range(0, len(rows), size):
             inputs, target_ids = self.task.batch(rows[n : n + size], (self.settings.seed, 0, n, 1))
@@ -221,6 +204,7 @@ class Run:
 
     def _finish(self) -> None:
         self.task.save(self.folder)
+        learned = self.taught.learned()
         curve = "".join(json.dumps(row) + "\n" for row in self.curve)
         write_atomic(self.folder / "loss.jsonl", curve.encode())
         facts = {
@@ -228,34 +212,12 @@ class Run:
             "valid_loss_nats_per_token": [row["valid"] for row in self.curve if "valid" in row][-1],
             "steps": self.step,
             "tokens_seen": self.tokens,
-            "corpus": to_json(self.counts),
-            "sources": sorted(self.learned.sources),
-            "texts": sorted(self.learned.texts),
+            "corpus": self.taught.counts,
+            "sources": sorted(learned.sources),
+            "texts": sorted(learned.texts),
             "settings": as_recorded(self.settings),
         }
         write_json(self.folder / "training.json", facts)
-
-
-def _texts(passages: Sequence[Document]) -> tuple[list[str], list[str]]:
-    """Texts to learn from, and to validate on."""
-    texts = [one.text for one in passages if one.split == "pretrain"]
-    valid = [one.text for one in passages if one.split == "valid"]
-    if not texts or not valid:
-        raise PlanError(
-            "train: the corpus needs the splits `pretrain` and `valid`; set their shares above 0"
-        )
-    return texts, valid
-
-
-def _learned(documents: Sequence[Document], passages: Sequence[Document], init: str) -> Learned:
-    """What a run learns from, and what a model given as `init` did, as far as its folder says."""
-    sources = frozenset(passage.source for passage in passages if passage.split == "pretrain")
-    texts = frozenset(
-        text_words_digest(document.text) for document in documents if document.source in sources
-    )
-    return merged(
-        [Learned(sources=sources, texts=texts), model_learned(model_folder(init)) if init else None]
-    )
 
 
 def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:

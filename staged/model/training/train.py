@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from staged.corpus.build import documents_digest, recorded, split_documents
+from staged.corpus.build import recorded
 from staged.errors import PlanError
 from staged.model.checkpoints import model_folder
 from staged.model.devices import chosen_device
 from staged.model.training import distributed
 from staged.model.training.distributed import rank
 from staged.model.training.plan import TrainSettings
+from staged.model.training.rows.opening import training_text
 from staged.model.training.run import Run, StepProgress
 from staged.model.training.trainable.start import start_files
 from staged.storage.gate import check_stage
@@ -53,10 +54,8 @@ def train(
         device = chosen_device(device)
     distributed.join(device)
     check_name(folder)
-    documents = split_documents(settings.corpus)
-    wanted = fingerprint(
-        recorded(settings) | {"text": documents_digest(documents)}, start_files(settings)
-    )
+    text = training_text(settings)
+    wanted = fingerprint(recorded(settings) | {"text": text.digest}, start_files(settings))
     if is_complete(folder, wanted):
         return False
     check_stage(folder)
@@ -71,7 +70,7 @@ def train(
     distributed.barrier()
 
     def work(partial: Path) -> None:
-        Run(partial, settings, documents, report, device=device).train()
+        Run(partial, settings, text, report, device=device).train()
 
     if rank() == 0:
         build(folder, work, settings=wanted["settings"], inputs=start_files(settings))
