@@ -8,6 +8,8 @@ line shows each once, on standard error. What stops the work is an error (`error
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LOGGER = "staged"
 
@@ -15,3 +17,18 @@ LOGGER = "staged"
 def note(sentence: str) -> None:
     """One sentence: where, and what was left out there."""
     logging.getLogger(LOGGER).warning(sentence)
+
+
+@contextmanager
+def unnoted() -> Iterator[None]:
+    """Notes of what is read again were said when it was read first."""
+    logger = logging.getLogger(LOGGER)
+    logger.addFilter(_none)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_none)
+
+
+def _none(record: logging.LogRecord) -> bool:
+    return False

@@ -7,8 +7,10 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import math
 import os
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,15 +23,18 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 screen = Console()
 errors = Console(stderr=True)
+MINUTE_S = 60.0
 WIDEST = 10_000  # columns of a table that no terminal shows
 
 
@@ -108,6 +113,14 @@ def say(text: str, *, style: str = "") -> None:
     screen.print(visible(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
+
+
 class Notes(logging.Handler):
     """Shows every note once, on standard error."""
 
@@ -128,14 +141,17 @@ def _line(text: str, *, style: str = "") -> None:
 
 
 @contextmanager
-def count_progress(what: str) -> Iterator[Any]:
+def count_progress(what: str, *, rate: bool = False) -> Iterator[Any]:
     """A bar, or in a file a line for each piece of work that is done; nothing where there was
     nothing to wait for.
+
+    Args:
+        rate: of work that may take days: how many a second, and in a file a line a minute.
     """
     if not errors.is_terminal:
-        yield from _counted_lines(what)
+        yield from _counted_lines(what, every_s=MINUTE_S if rate else math.inf)
         return
-    with _bars(MofNCompleteColumn()) as bars:
+    with _bars(MofNCompleteColumn(), *[_Rate()] * rate) as bars:
         task = bars.add_task(what, total=None)
         try:
             yield lambda done, total, now=what: bars.update(
@@ -146,14 +162,21 @@ def count_progress(what: str) -> Iterator[Any]:
                 bars.remove_task(task)
 
 
-def _counted_lines(what: str) -> Iterator[Any]:
-    """How far each piece of work came, said when the next one begins or all ends."""
+def _counted_lines(what: str, *, every_s: float) -> Iterator[Any]:
+    """How far each piece of work came, said when the next one begins or all ends, and so often
+    between.
+    """
     came: list[tuple[str, str]] = []
+    said_s, before = time.monotonic(), 0
 
     def report(done: int, total: int, now: str = what) -> None:
+        nonlocal said_s, before
         if came and came[-1][0] != now:
             _line(came[-1][1])
         came[:] = [(now, f"{now} {done:,}/{total:,}")]
+        if (passed_s := time.monotonic() - said_s) >= every_s:
+            _line(f"{came[0][1]} · {(done - before) / passed_s:,.0f} a second")
+            said_s, before = time.monotonic(), done
 
     try:
         yield report

@@ -37,7 +37,7 @@ TIERS = (
 )
 INSIDE = {  # the same of what stands in a room that has rooms of its own
     "commands": (
-        "options",
+        "options printed",
         "provenance",
         "bias calibrate detect models raid release sample serve studies survey tokenize"
         " train_detector",
@@ -77,6 +77,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "calibration identity scorer",
         "examiner",
         "opening verdicts",
+        "bulk",
     ),
     "release": (
         "licences outcomes",
@@ -115,6 +116,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "pdf_lines word",
         "pdf",
         "extract",
+        "rows",
         "texts",
         "places",
     ),

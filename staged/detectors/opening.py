@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from staged.detectors.calibration.calibration import Calibration, check_fpr
@@ -16,6 +17,27 @@ from staged.detectors.names import DetectorName, parse_name
 from staged.detectors.scorer import Scorer
 from staged.errors import CheckpointError
 from staged.model.devices import chosen_device
+
+
+@dataclass(frozen=True)
+class ExaminerSettings:
+    """What `open_examiner` takes, as a value that any process can open."""
+
+    detector: str = "evidence"
+    fpr: float = 0.01
+    calibration: str | Path | None = None
+    kind: str = ""
+    device: str = "auto"
+
+    def open(self) -> Examiner:
+        """Raises as `open_examiner`."""
+        return open_examiner(
+            self.detector,
+            fpr=self.fpr,
+            calibration=self.calibration,
+            kind=self.kind,
+            device=self.device,
+        )
 
 
 def open_examiner(

@@ -5,23 +5,19 @@ reads such files starts here.
 from __future__ import annotations
 
 import codecs
-import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from staged.errors import CorpusError, first_line
+from staged.errors import CorpusError
 from staged.files import extract
+from staged.files.rows import SAVE, RowReader, is_read_in_parts, json_lines
 from staged.notes import note
 
 STDIN = "-"
-SAVE = "save it as that"
 ROWS = (".jsonl", ".ndjson", ".parquet")  # a text a row
 NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # what a JSON string may hold
 
@@ -136,37 +132,8 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         CorpusError: damaged; as `read_text` and `json_lines`.
     """
-    if path.suffix.lower() != ".parquet":
+    if not is_read_in_parts(path):
         yield from json_lines(read_text(path).split("\n"), str(path))
         return
-    try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        # also a date that Python has no name for
-        raise CorpusError(f"{path}: not a readable Parquet file: {first_line(error)}") from None
-    yield from enumerate(rows, start=1)
-
-
-def json_lines(
-    lines: Iterable[str], where: str, *, like: str = '{"text": "…"}'
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line, object) of every line that is not blank.
-
-    Args:
-        where: how errors call the lines' source.
-        like: what errors say that an object looks like.
-
-    Raises:
-        CorpusError: a line that is not a JSON object, by its number.
-    """
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                # not JSON, a number of thousands of digits, nested a thousand deep
-                reason = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
-                raise CorpusError(f"{where}, line {number}: not JSON: {reason}") from None
-            if not isinstance(row, dict):
-                raise CorpusError(f"{where}, line {number}: must be an object like {like}")
-            yield number, row
+    for place, row in RowReader(path).after():
+        yield place.rows, row

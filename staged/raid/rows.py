@@ -24,7 +24,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from staged.errors import CorpusError, first_line
-from staged.files.texts import json_lines
+from staged.files.rows import json_lines
 from staged.raid.form import GROUPS, HUMAN_MODEL, UNATTACKED, form_of
 
 __all__ = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from staged.errors import ArtifactError
 
-__all__ = ["digest", "sha256_file"]
+__all__ = ["TextsDigest", "digest", "sha256_file"]
 
 
 def sha256_file(path: Path) -> str:
@@ -24,8 +24,28 @@ def sha256_file(path: Path) -> str:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+class TextsDigest:
+    """What `digest` gives of texts that come one after the other."""
+
+    def __init__(self) -> None:
+        self._sum, self._between = hashlib.sha256(), b""
+
+    def add(self, text: str) -> None:
+        """Take in the next text."""
+        self._sum.update(self._between + text.encode("utf-8", "surrogatepass"))
+        self._between = b"\0"
+
+    @property
+    def name(self) -> str:
+        """24 hexadecimal digits."""
+        return self._sum.hexdigest()[:24]
+
+
 def digest(parts: Iterable[str]) -> str:
     """24 hexadecimal digits of SHA-256 over texts in their order: a name for what was computed from
     them.
     """
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    texts = TextsDigest()
+    for part in parts:
+        texts.add(part)
+    return texts.name

@@ -59,7 +59,7 @@ def rows_have_keys(*needed: str, also: Iterable[str] = ()) -> Form:
 
     def form(path: Path) -> bool:
         with suppress(OSError, ValueError, RecursionError), open(path, "rb") as file:
-            rows = [json.loads(line) for line in file if line.strip()]
+            rows = (json.loads(line) for line in file if line.strip())
             return all(
                 isinstance(row, dict) and row.keys() - set(also) == set(needed) for row in rows
             )

@@ -25,6 +25,8 @@ from staged.cli import app
 from staged.corpus.files import read_corpus
 from staged.detectors import examiner as examining
 from staged.detectors import opening
+from staged.detectors.bulk.blocks import write_verdicts
+from staged.detectors.bulk.inputs import given
 from staged.detectors.calibration.calibration import fit_calibration
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.examiner import Examiner, segment_spans
@@ -33,8 +35,8 @@ from staged.detectors.inputs import read_texts
 from staged.detectors.kinds.evidence import EvidenceDetector, Weights
 from staged.detectors.kinds.features import FEATURES
 from staged.detectors.names import parse_name
-from staged.detectors.opening import open_examiner
-from staged.detectors.verdicts import judged, write_judged
+from staged.detectors.opening import ExaminerSettings, open_examiner
+from staged.detectors.verdicts import judged
 from staged.errors import CheckpointError, CorpusError, PlanError
 from staged.model.causal import load_causal
 from staged.storage.marks import mark_construction
@@ -549,7 +551,7 @@ class TestCommand:
             "".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8"
         )
         for width, shown in ((60, 0), (100, 1)):
-            monkeypatch.setattr("staged.commands.detect.screen", Console(width=width))
+            monkeypatch.setattr("staged.commands.printed.verdicts.screen", Console(width=width))
             table = run(str(path))
             assert (table.count("Text X [b][31mlong"), table.count("Text Y [b][31mlong")) == (
                 shown,
@@ -590,6 +592,7 @@ class TestCommand:
             (["--json", "--csv"], "one of"),
             (["--csv", "--segments"], "--csv has no place for parts"),
             (["--out", "a.txt"], "ends in .jsonl"),
+            (["--workers", "2"], "give --out"),
             (["--fpr", "2"], "between 0 and 1"),
         ],
     )
@@ -639,10 +642,10 @@ class TestResuming:
     def test_continues_with_what_is_missing(
         self, detector: CountsHarbours, calibration: Path, tmp_path: Path
     ) -> None:
-        texts = [(f"t{i}", text_with(i % 7)) for i in range(200)]
-        examiner = open_examiner("harbours", calibration=calibration)
+        texts = given([(f"t{i}", text_with(i % 7)) for i in range(200)])
+        settings = ExaminerSettings("harbours", calibration=calibration)
         whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
-        write_judged(whole, examiner, texts)
+        write_verdicts(whole, texts, settings)
         detector.asked = 0
 
         def stop(done: int, total: int) -> None:
@@ -650,10 +653,10 @@ class TestResuming:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            write_judged(out, examiner, texts, progress=stop)
+            write_verdicts(out, texts, settings, progress=stop)
         assert not out.exists()
-        write_judged(out, examiner, texts)
-        assert detector.asked == len(texts)
+        write_verdicts(out, texts, settings)
+        assert detector.asked == texts.count
         assert out.read_bytes() == whole.read_bytes()
         assert not out.with_name("out.jsonl.blocks").exists()
 
@@ -668,10 +671,10 @@ class TestResuming:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            write_judged(
+            write_verdicts(
                 tmp_path / "o.jsonl",
-                open_examiner("harbours", calibration=calibration),
-                texts,
+                given(texts),
+                ExaminerSettings("harbours", calibration=calibration),
                 progress=stop,
             )
         assert seen == [0, 16, 32]
@@ -680,11 +683,10 @@ class TestResuming:
     def test_other_texts_are_not_taken_for_these(
         self, detector: CountsHarbours, calibration: Path, tmp_path: Path
     ) -> None:
-        out = tmp_path / "out.jsonl"
-        examiner = open_examiner("harbours", calibration=calibration)
+        out, settings = tmp_path / "out.jsonl", ExaminerSettings("h", calibration=calibration)
         with pytest.raises(KeyboardInterrupt):
-            write_judged(out, examiner, [("a", text_with(6))], progress=_interrupt)
-        write_judged(out, examiner, [("a", text_with(0))])
+            write_verdicts(out, given([("a", text_with(6))]), settings, progress=_interrupt)
+        write_verdicts(out, given([("a", text_with(0))]), settings)
         assert json.loads(out.read_text(encoding="utf-8"))["verdict"] == "human-like"
 
     def test_a_detector_that_was_trained_again_is_another(self, tmp_path: Path) -> None:
