@@ -118,7 +118,11 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
+        return Text("" if speed is None else _a_second(speed), style="progress.data.speed")
+
+
+def _a_second(rate: float) -> str:
+    return f"{rate:,.0f} a second" if rate >= 10 else f"{rate:.1f} a second"
 
 
 class Notes(logging.Handler):
@@ -175,7 +179,7 @@ def _counted_lines(what: str, *, every_s: float) -> Iterator[Any]:
             _line(came[-1][1])
         came[:] = [(now, f"{now} {done:,}/{total:,}")]
         if (passed_s := time.monotonic() - said_s) >= every_s:
-            _line(f"{came[0][1]} · {(done - before) / passed_s:,.0f} a second")
+            _line(f"{came[0][1]} · {_a_second((done - before) / passed_s)}")
             said_s, before = time.monotonic(), done
 
     try:
