@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from staged.commands.options.shared import (
-    CalibrationOption,
-    DetectorOption,
-    DeviceOption,
-    ThreadsOption,
-)
 from staged.commands.options.engines import (
     AddressOption,
     EngineOption,
     ShardOption,
     WorkersOption,
     engine_of,
+)
+from staged.commands.options.shared import (
+    CalibrationOption,
+    DetectorOption,
+    DeviceOption,
+    ThreadsOption,
 )
 from staged.commands.printed.verdicts import (
     SHOWN,

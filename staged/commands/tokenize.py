@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from staged.commands.options.common import HUMAN_TEXT, MODELS, LiteralOption, ThreadsOption
+from staged.commands.options.shared import HUMAN_TEXT, MODELS, LiteralOption, ThreadsOption
 from staged.screen import count_progress, say
 from staged.verbs import models as verbs
 
