@@ -7,6 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from staged.commands.options.engines import (
+    AddressOption,
+    EngineOption,
+    ShardOption,
+    WorkersOption,
+    engine_of,
+)
 from staged.commands.options.shared import PLAN, DeviceOption, PlanArgument, ThreadsOption
 from staged.pages.figures import figure, percent
 from staged.plans.shipped import find_plan
@@ -30,6 +37,10 @@ def train_detector(
     plan: PlanArgument = Path("evidence"),
     out: OutOption = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = "",
+    address: AddressOption = "",
+    workers: WorkersOption = None,
+    shard: ShardOption = "",
     threads: ThreadsOption = 0,
 ) -> None:
     """Train a detector like `evidence` by a plan, or one of an earlier kind. Interrupted, the same
@@ -38,7 +49,13 @@ def train_detector(
     from staged.training.readers.plan import is_of_readers
 
     with count_progress("texts") as progress:
-        detector = verbs.train_detector(plan, out, device=device, progress=_named(progress))
+        detector = verbs.train_detector(
+            plan,
+            out,
+            device=device,
+            engine=engine_of(engine, address, workers, shard),
+            progress=_named(progress),
+        )
     facts = read_json(detector / "facts.json")
     (_print_readers if is_of_readers(find_plan(plan)) else _print_evidence)(facts)
     say(f"detector: {detector}")

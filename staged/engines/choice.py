@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from staged.errors import PlanError, ShardDone
@@ -80,6 +80,11 @@ class Engine:
                 " shards are still to come: the last shard to end writes the result, and one that"
                 " was interrupted is given again"
             )
+
+    @property
+    def whole(self) -> Engine:
+        """The same for a piece of work that is one shard's alone."""
+        return replace(self, shard=None)
 
     @property
     def said(self) -> str:

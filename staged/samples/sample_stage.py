@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from staged.engines.choice import HERE, Engine
 from staged.model.checkpoints import model_folder, own_folder
 from staged.model.devices import best_precision
 from staged.model.formats.layouts import files_beside_weights, weight_files
@@ -28,13 +29,15 @@ def keep_file(out: Path, settings: SampleSettings, *, progress: Progress) -> Non
     shutil.rmtree(out.with_name(f"{out.name}.blocks"), ignore_errors=True)
 
 
-def keep_folder(folder: Path, settings: SampleSettings, *, progress: Progress) -> None:
+def keep_folder(
+    folder: Path, settings: SampleSettings, *, engine: Engine = HERE, progress: Progress
+) -> None:
     """`write_samples` as a stage of its own, FILE in its folder: redone where settings, the model's
     files or the precision differ.
     """
 
     def write(place: Path) -> None:
-        write_samples(place / FILE, settings, progress=progress)
+        write_samples(place / FILE, settings, engine=engine, progress=progress)
 
     served = parse_served(settings.model)
     computed_in = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from staged.engines.choice import HERE, Engine
+from staged.errors import PlanError
 from staged.progress import NamedProgress
 
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
@@ -18,6 +20,7 @@ def train_detector(
     out: str | Path | None = None,
     *,
     device: str = "auto",
+    engine: Engine = HERE,
     progress: NamedProgress = lambda what, done, total: None,
 ) -> Path:
     """Train a detector like `evidence` by a plan, or one of an earlier kind.
@@ -27,6 +30,7 @@ def train_detector(
         plan: the name of one that ships, or a TOML file.
         out: the folder of all that is made, `out/PLAN` by default.
         device: where texts are generated and read.
+        engine: what generates and reads them.
         progress: called with (what is done, how much of it, all of it).
 
     Returns:
@@ -50,9 +54,13 @@ def train_detector(
     file = find_plan(plan, command=DETECTORS)
     place = Path(out) if out is not None else Path("out", file.stem)
     if is_of_readers(file):
-        build_readers(place, read_readers(file), device=device, progress=progress)
+        build_readers(place, read_readers(file), device=device, engine=engine, progress=progress)
+    elif engine.shard:
+        raise PlanError(f"{file}: a plan of 2026-11 has no shards; give --workers")
     else:
-        build_detector(place, read_detector_plan(file), device=device, progress=progress)
+        build_detector(
+            place, read_detector_plan(file), device=device, engine=engine, progress=progress
+        )
     return place / "detector"
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from staged.engines.choice import HERE, Engine
 from staged.errors import PlanError, SamplingError
 from staged.progress import Progress, shifted
 from staged.records import MACHINE, Document, count_words
@@ -64,6 +65,7 @@ def build_machine(
     settings: EvidenceSettings,
     *,
     device: str = "cpu",
+    engine: Engine = HERE,
     progress: Progress,
 ) -> list[Document]:
     """Every cell's texts; a killed run continues with the first block that is missing.
@@ -73,6 +75,7 @@ def build_machine(
             it, where they are a user's; samples of a model that was trained again since are made
             anew.
         device: where texts are generated, `cpu` or `cuda`.
+        engine: what computes.
         progress: called with (texts written, all).
 
     Raises:
@@ -89,7 +92,7 @@ def build_machine(
     for cell, sources in every:
         wanted, out = _sampling(cell, sources, settings, device), folder / f"{cell.name}.jsonl"
         further = shifted(progress, before, total)
-        rows = _rows(out, wanted, digests[cell.model], progress=further)
+        rows = _rows(out, wanted, digests[cell.model], engine=engine, progress=further)
         before += cell.count
         progress(before, total)
         texts += [_machine(cell, source, row) for source, row in zip(sources, rows, strict=True)]
@@ -97,7 +100,12 @@ def build_machine(
 
 
 def _rows(
-    out: Path, wanted: SampleSettings, weights: Sequence[str], *, progress: Progress
+    out: Path,
+    wanted: SampleSettings,
+    weights: Sequence[str],
+    *,
+    engine: Engine,
+    progress: Progress,
 ) -> list[dict[str, Any]]:
     """A cell's samples, generated where they are missing or a model's before it was trained again.
 
@@ -110,7 +118,7 @@ def _rows(
         # before the record: a kill between them must not make old samples new ones
         out.unlink(missing_ok=True)
         write_json(record, {"weights": weights})
-        write_samples(out, wanted, progress=progress)
+        write_samples(out, wanted, engine=engine, progress=progress)
     rows = read_samples(out)
     keys = ("prompt", "model", "method", "repetition_penalty")
     of_cell = (wanted.model, wanted.method.name, wanted.repetition_penalty)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from staged.detectors.kinds.evidence import Matrix, one_line
 from staged.detectors.normal.normalize import normalize
+from staged.engines.choice import HERE, Engine
 from staged.model.causal import CausalLM
 from staged.progress import NamedProgress
 from staged.records import MACHINE, Document
@@ -16,13 +17,18 @@ from staged.storage.writing import write_atomic
 from staged.training.evidence.generated import build_machine, generator_of
 from staged.training.evidence.passages import attacked, build_human, corpus_of, is_clean
 from staged.training.evidence.plan import EvidenceSettings
-from staged.training.features import features_of
+from staged.training.features import Features, features_of
 
 BLOCK = 128  # texts whose features are one file
 
 
 def gather(
-    folder: Path, settings: EvidenceSettings, *, device: str, progress: NamedProgress
+    folder: Path,
+    settings: EvidenceSettings,
+    *,
+    device: str,
+    engine: Engine = HERE,
+    progress: NamedProgress,
 ) -> list[Document]:
     """All texts of the plan, with the human ones under its attacks."""
     human = build_human(folder / "human", settings)
@@ -31,6 +37,7 @@ def gather(
         human,
         settings,
         device=device,
+        engine=engine,
         progress=lambda done, total: progress("samples", done, total),
     )
     return human + attacked(human, settings) + machine
@@ -48,14 +55,8 @@ def read_features(
     """(documents, features) under a scorer, of the texts as a detector reads them."""
     texts = [one_line(normalize(document.text).text) for document in documents]
     batches = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
-    return features_of(
-        folder,
-        batches,
-        scorer,
-        load,
-        most_tokens=most_tokens,
-        progress=partial(progress, "features"),
-    )
+    job = Features(batches, scorer, load, most_tokens)
+    return features_of(folder, job, progress=partial(progress, "features"))
 
 
 def keep_test(folder: Path, documents: Sequence[Document]) -> None:

@@ -21,6 +21,7 @@ from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.identity import detector_files, known_by
 from staged.detectors.kinds.features import FEATURES
 from staged.detectors.names import parse_name
+from staged.engines.choice import HERE, Engine
 from staged.errors import PlanError
 from staged.model.checkpoints import model_folder
 from staged.model.devices import chosen_device
@@ -45,6 +46,7 @@ def build_detector(
     settings: EvidenceSettings | EnsembleSettings,
     *,
     device: str = "cpu",
+    engine: Engine = HERE,
     progress: NamedProgress = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Everything from the plan to `out/detector`: the detector, its calibration, and `facts.json`,
@@ -56,6 +58,7 @@ def build_detector(
     Args:
         device: where texts are generated and read: `cpu`, `cuda`, or `auto` for a GPU where there
             is one.
+        engine: what lets generators write.
 
     Raises:
         CorpusError, CheckpointError, SamplingError: a corpus or a model of the plan.
@@ -77,7 +80,7 @@ def build_detector(
         start_ledger(out, "detector's training")
         for name in ("human", "test", "detector"):
             check_stage(out / name)
-        documents = gather(out, plan, device=device, progress=progress)
+        documents = gather(out, plan, device=device, engine=engine, progress=progress)
         wanted, inputs = _wanted(settings, plan), _inputs(out, plan)
         build(out / "test", partial(keep_test, documents=documents), settings=wanted, inputs=inputs)
         reading = partial(read_features, out / "features", documents, progress=progress)

@@ -11,7 +11,7 @@ source, people's and machines', is held out together. A killed run continues.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,8 @@ from staged.detectors.kinds.readers.encoder import EncoderReader, save_encoder
 from staged.detectors.kinds.readers.lexical import save_lexical
 from staged.detectors.kinds.readers.numbers import NumbersReader
 from staged.detectors.names import parse_name
+from staged.engines.choice import HERE, Engine
+from staged.errors import ShardDone
 from staged.model.checkpoints import model_folder
 from staged.model.devices import chosen_device
 from staged.progress import NamedProgress
@@ -70,6 +72,7 @@ def build_readers(
     settings: ReadersSettings,
     *,
     device: str = "cpu",
+    engine: Engine = HERE,
     progress: NamedProgress = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Everything from the plan to `out/detector`: the detector, its two calibrations, and
@@ -78,8 +81,10 @@ def build_readers(
     Args:
         device: where texts are generated and read for numbers: `cpu`, `cuda`, or `auto` for a GPU
             where there is one.
+        engine: what lets generators write, and reads for numbers.
 
     Raises:
+        ShardDone: the engine does a share of that, and it is done.
         CorpusError, CheckpointError, SamplingError: a set of texts or a model of the plan.
         PlanError: a text that fits no pattern of the plan.
         ArtifactError: the place cannot be written.
@@ -87,16 +92,22 @@ def build_readers(
     device = chosen_device(device)
     place = out / "detector"
     out.mkdir(parents=True, exist_ok=True)
-    with disk_errors(out), locked(out):
+    with disk_errors(out), locked(out, shared=engine.shard is not None):
         start_ledger(out, "detector's training")
         check_stage(place)
-        examples = gather(out, settings, device=device, progress=progress)
+        examples = gather(out, settings, device=device, engine=engine, progress=progress)
         check_plan(examples, settings)
+        read = partial(judged, out, examples, settings, device=device, engine=engine)
+        if engine.shard:
+            read(progress=progress)
+            raise ShardDone(
+                f"{out}: all samples and numbers are there; the command without --shard trains the"
+                " detector"
+            )
         texts = {"texts": digest([*map(str, examples)]), "staged": __version__}
         stages = build_words(out, examples, settings, texts=texts, progress=progress)
-        write = partial(
-            finish, out=out, examples=examples, settings=settings, device=device, progress=progress
-        )
+        read = partial(read, progress=progress)
+        write = partial(finish, out=out, read=read, examples=examples, settings=settings)
         wanted = texts | {"settings": asdict(settings)}
         build(place, write, settings=wanted, inputs={stage.name: stage for stage in stages})
     return dict(read_json(place / "facts.json"))
@@ -118,13 +129,23 @@ def check_plan(examples: Sequence[Example], settings: ReadersSettings) -> None:
 
 
 def gather(
-    out: Path, settings: ReadersSettings, *, device: str, progress: NamedProgress
+    out: Path,
+    settings: ReadersSettings,
+    *,
+    device: str,
+    engine: Engine = HERE,
+    progress: NamedProgress,
 ) -> list[Example]:
     """All texts of the plan: labelled sets, people's corpora, what its generators write."""
     examples = [example for file in settings.labelled for example in read_labelled(file)]
     examples += [example for corpus in settings.human for example in read_people(corpus)]
     return examples + own_texts(
-        out / "samples", examples, settings, device=device, progress=partial(progress, "samples")
+        out / "samples",
+        examples,
+        settings,
+        device=device,
+        engine=engine,
+        progress=partial(progress, "samples"),
     )
 
 
@@ -206,13 +227,12 @@ def finish(
     folder: Path,
     *,
     out: Path,
+    read: Callable[[], tuple[list[Crop], Floats]],
     examples: Sequence[Example],
     settings: ReadersSettings,
-    device: str,
-    progress: NamedProgress,
 ) -> None:
     """The detector with calibrations and facts, from the readers' stages and the judged crops."""
-    crops, features = judged(out, examples, settings, device=device, progress=progress)
+    crops, features = read()
     machine, shares = are_machine(crops), even_shares(crops, settings)
     readings = out_of_fold(out, crops, features, shares, settings)
     combination = fit_combination(readings, machine, shares)

@@ -15,12 +15,14 @@ from pathlib import Path
 
 from staged.detectors.kinds.readers.plain import plain
 from staged.detectors.normal.normalize import normalize
+from staged.engines.choice import HERE, Engine
 from staged.errors import PlanError
 from staged.progress import Progress, shifted
 from staged.records import HUMAN, MACHINE, count_words
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import FILE, keep_folder
+from staged.storage.stage_folders import is_complete
 from staged.streams import derive
 from staged.training.readers.labelled import SHORTEST, Example
 from staged.training.readers.plan import OWN, ReadersSettings
@@ -36,6 +38,7 @@ def own_texts(
     settings: ReadersSettings,
     *,
     device: str = "cpu",
+    engine: Engine = HERE,
     progress: Progress,
 ) -> list[Example]:
     """The generators' texts, without the words that they continue: of each generator and method a
@@ -44,16 +47,18 @@ def own_texts(
     Args:
         folder: receives the stages.
         people: human examples, of which `settings.prompts` takes its share a source.
+        engine: what computes; a shard lets its own generators write.
         progress: called with (texts written, all).
 
     Raises:
         SamplingError, CheckpointError: as `write_samples`.
+        ShardDone: other shards' generators have not written.
         PlanError: a source of `prompts` that no example has.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    total, before, examples = sum(settings.generators.values()), 0, []
-    prompts = _passages(people, settings)
-    for name, count in settings.generators.items():
+    total, before = sum(settings.generators.values()), 0
+    prompts, places = _passages(people, settings), {}
+    for number, (name, count) in enumerate(settings.generators.items()):
         sources = [
             example
             for source, share in settings.prompts.items()
@@ -61,11 +66,19 @@ def own_texts(
         ]
         wanted = _wanted(name, sources, settings, device)
         place = folder / f"{Path(wanted.model).name}.{name.partition(' ')[2]}"
-        keep_folder(place, wanted, progress=shifted(progress, before, total))
-        examples += list(_examples(place / FILE, name, sources))
+        if engine.own([number]):
+            further = shifted(progress, before, total)
+            keep_folder(place, wanted, engine=engine.whole, progress=further)
+        places[place] = (name, sources)
         before += count
         progress(before, total)
-    return examples
+    if engine.shard:
+        engine.check_shares(folder, missing=sum(not is_complete(place) for place in places))
+    return [
+        example
+        for place, (name, sources) in places.items()
+        for example in _examples(place / FILE, name, sources)
+    ]
 
 
 def _wanted(

@@ -19,12 +19,13 @@ from staged.detectors.kinds.readers.encoder import EncoderReader, load_encoder
 from staged.detectors.kinds.readers.kind import KindReader
 from staged.detectors.kinds.readers.lexical import LexicalReader, load_lexical
 from staged.detectors.kinds.readers.sentences import Mixing, Sentence, fit_mixing, sentences
-from staged.model.causal import CausalLM, load_causal
+from staged.engines.choice import HERE, Engine
+from staged.model.causal import load_causal
 from staged.model.devices import best_dtype
 from staged.progress import NamedProgress, Progress, silent
 from staged.records import HUMAN, MACHINE
 from staged.streams import derive
-from staged.training.features import features_of
+from staged.training.features import Features, features_of
 from staged.training.readers.crops import Crop, careless, cropped
 from staged.training.readers.labelled import Example
 from staged.training.readers.lexical import train_kinds
@@ -80,21 +81,22 @@ def _drawn(
 def numbers_of(
     folder: Path,
     crops: Sequence[Crop],
-    scorer: CausalLM,
     settings: ReadersSettings,
     *,
+    device: str,
+    engine: Engine = HERE,
     progress: Progress = silent,
 ) -> Floats:
     """(crops, features) the zero-shot numbers of each crop, as `features_of` keeps them."""
-    return features_of(
-        folder,
+    dtype = best_dtype(device)
+    job = Features(
         [[crop.text for crop in block] for block in _blocks(crops, settings)],
         settings.scorer,
-        lambda: scorer,
-        most_tokens=settings.most_tokens,
-        dtype=str(scorer.head.dtype),
-        progress=progress,
+        partial(load_causal, settings.scorer, dtype=dtype, device=device),
+        settings.most_tokens,
+        str(dtype),
     )
+    return features_of(folder, job, engine=engine, progress=progress)
 
 
 def _blocks(crops: Sequence[Crop], settings: ReadersSettings) -> Iterator[list[Crop]]:
@@ -122,13 +124,18 @@ def judged(
     settings: ReadersSettings,
     *,
     device: str,
+    engine: Engine = HERE,
     progress: NamedProgress,
 ) -> tuple[list[Crop], Floats]:
     """The judged crops, and their zero-shot numbers (crops, features), kept in `out/numbers`."""
     crops = judged_crops(examples, settings)
-    scorer = load_causal(settings.scorer, dtype=best_dtype(device), device=device)
     return crops, numbers_of(
-        out / "numbers", crops, scorer, settings, progress=partial(progress, "numbers")
+        out / "numbers",
+        crops,
+        settings,
+        device=device,
+        engine=engine,
+        progress=partial(progress, "numbers"),
     )
 
 
