@@ -21,6 +21,7 @@ PACKAGE = Path(staged.__file__).parent
 TIERS = (
     "errors notes pages progress records screen streams",
     "settings stats storage threads",
+    "places",
     "cells engines files keys plans",
     "pipeline",
     "corpus",

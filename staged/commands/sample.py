@@ -199,10 +199,12 @@ def sample(
     the same bytes.
     """
     from staged.files.places import refuse_to_replace
+    from staged.places.mirror import place
     from staged.samples.dataset import SampleSettings, read_samples, write_samples
     from staged.samples.prompts import chosen_prompts, how_many
 
     computing = engine_of(engine, address, workers, shard)
+    out = place(out) if out else None
     refuse_to_replace(out, prompts)
     texts = chosen_prompts(prompt, prompts)
     settings = SampleSettings(

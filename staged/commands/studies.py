@@ -107,7 +107,7 @@ def study(
             progress=progress,
         )
     shown = {"fine-tuning study": _print_finetune, "watermark study": _print_provenance}
-    shown.get(finished.kind, _print_study)(out)
+    shown.get(finished.kind, _print_study)(finished.folder)
 
 
 def _print_titles() -> None:

@@ -11,6 +11,7 @@ from staged.corpus.embedded import EMBEDDED
 from staged.errors import CorpusError
 from staged.files.places import KINDS, first_fault_last, name_in, note_without_text, text_files
 from staged.files.texts import FileText, read_file
+from staged.places.files import fetched
 from staged.records import HUMAN, MACHINE, Document
 from staged.settings import nearest
 
@@ -47,7 +48,7 @@ def each_document(
     if source in EMBEDDED and label == HUMAN:
         yield from EMBEDDED[source]()
         return
-    path = Path(source)
+    path = fetched(source)
     if source.strip() and not _exists(path):
         raise CorpusError(
             f"corpus {source!r}: no such file, folder or embedded corpus;"

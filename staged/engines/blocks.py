@@ -19,6 +19,8 @@ from staged.engines.contract import Perform
 from staged.engines.scheduling import Work, hand_out
 from staged.engines.started import started
 from staged.errors import ShardDone
+from staged.places.blocks import bring, claimed, drop, is_away, keep, names_in, send
+from staged.places.files import sent
 from staged.progress import Progress, silent
 from staged.storage.forms import Form
 from staged.storage.marks import TEMPORARY
@@ -86,18 +88,25 @@ def block_values(
         StagedError: of a block; those that are finished stay.
     """
     if engine.shard is None:
-        with continued(out, wanted, pieces=pieces, form=form) as folder:
-            yield computed(folder, job, engine=engine, make=make, progress=progress)
+        with sent(out), continued(out, wanted, pieces=pieces, form=form) as folder:
+            store = claimed(folder)
+            yield computed(store, job, engine=engine, make=make, progress=progress)
+            drop(store)
         return
     if job.names and not engine.own(range(len(job.names))):  # all may be done, and the file there
         raise ShardDone(f"{out}: none of the blocks is shard {engine.said}'s")
-    with shared_pieces(out, wanted, pieces=pieces, form=form) as folder:
-        hand_out_blocks(folder, job, engine, progress)
-        engine.check_shares(out, missing=len(blocks_left(folder, job)))
-    with gathered_pieces(out, pieces=pieces) as whole:
-        if whole is None or blocks_left(whole, job):
-            raise ShardDone(f"{out}: shard {engine.said} has done its part; another wrote the file")
-        yield computed(whole, job, progress=progress)
+    with sent(out):
+        with shared_pieces(out, wanted, pieces=pieces, form=form) as folder:
+            store = claimed(folder)
+            hand_out_blocks(store, job, engine, progress)
+            engine.check_shares(out, missing=len(blocks_left(store, job)))
+        with gathered_pieces(out, pieces=pieces) as whole:
+            if whole is None or blocks_left(store, job):
+                raise ShardDone(
+                    f"{out}: shard {engine.said} has done its part; another wrote the file"
+                )
+            yield computed(store, job, progress=progress)
+            drop(store)
 
 
 def computed(
@@ -118,10 +127,13 @@ def computed(
     """
     if folder is not None and not engine.is_here:
         hand_out_blocks(folder, job, engine, progress)
+    if folder is not None:
+        bring(folder, job.names)
     total = len(job.names)
     with _opened_once(job, make) as value_of:
         pieces = ((name, partial(value_of, number)) for number, name in enumerate(job.names))
-        for done, value in enumerate(cached(folder, pieces, job.encoding, at_once=job.at_once), 1):
+        values = cached(folder, pieces, job.encoding, at_once=job.at_once, keep=keep)
+        for done, value in enumerate(values, 1):
             if engine.is_here:
                 progress(done, total)
             yield value
@@ -129,7 +141,7 @@ def computed(
 
 def blocks_left(folder: Path | None, job: Job[Any]) -> list[int]:
     """The numbers of the blocks that are not there."""
-    there = {entry.name for entry in os.scandir(folder)} if folder else set()
+    there = names_in(folder) if folder else set()
     return [number for number, name in enumerate(job.names) if name not in there]
 
 
@@ -171,7 +183,12 @@ def _make_block(
 ) -> None:
     file = folder / job.names[number]
     if not file.is_file():
-        write_block(file, job.encoding.encode(make(number)))
+        data = job.encoding.encode(make(number))
+        if is_away(folder):
+            send(file, data)
+            return
+        write_block(file, data)
+    keep(file)
 
 
 def write_block(file: Path, data: bytes) -> None:

@@ -13,6 +13,8 @@ from staged.files import word
 from staged.files.texts import ROWS, writable
 from staged.notes import note
 from staged.pages.figures import counted
+from staged.places import mirror
+from staged.places.files import fetched
 from staged.storage.gate import is_work, stands_in_work
 
 __all__ = [
@@ -53,7 +55,7 @@ def text_files(place: str, *, but: Path | None = None) -> list[Path]:
         CorpusError: nothing there, a folder without a file to read, another kind of file, or a
             place that cannot be looked at.
     """
-    path = Path(place)
+    path = fetched(place)
     try:
         if not place.strip() or not path.exists():
             name = place if place.strip() else "an empty name"
@@ -93,6 +95,7 @@ def files_below(folder: Path) -> list[Path]:
         OSError: a folder that may not be looked into.
     """
     paths: list[Path] = []
+    path = type(folder)  # also the copy of a URL
     everything = stands_in_work(folder)
     for place, folders, files in os.walk(folder, onerror=_raised):
         links = [name for name in folders if Path(place, name).is_symlink()]
@@ -103,7 +106,7 @@ def files_below(folder: Path) -> list[Path]:
             and _is_meant(name)
             and (everything or not _is_ours(Path(place, name)))
         ]
-        paths += [Path(place, name) for name in (*files, *links) if _is_meant(name)]
+        paths += [path(place, name) for name in (*files, *links) if _is_meant(name)]
     return sorted(paths)
 
 
@@ -202,13 +205,13 @@ def refuse_to_replace(
     a pipe.
 
     Args:
-        sources: files, and folders whose files are read.
+        sources: files, and folders whose files are read; also at URLs.
         passed_over: whether a file in such a folder is not read.
 
     Raises:
         PlanError: `out` is one of the sources, or is there and no regular file.
     """
-    if out is None or not out.exists():
+    if out is None or not fetched(out).exists():
         return
     if out.is_dir():
         raise PlanError(f"{out}: is a folder; name a file to write, such as one inside it")
@@ -217,18 +220,10 @@ def refuse_to_replace(
             f"{out}: is no ordinary file and would be replaced by one; choose another place to"
             " write to"
         )
-    for source in sources:
-        files = [Path(source)] if source and Path(source).is_file() else []
-        if (
-            source
-            and Path(source).is_dir()
-            and out.resolve().is_relative_to(Path(source).resolve())
-        ):
-            files = [
-                file
-                for file in files_below(Path(source))
-                if file.is_file() and not passed_over(file)
-            ]
+    for path in (mirror.place(source) for source in sources if source):
+        files = [path] if path.is_file() else []
+        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            files = [file for file in files_below(path) if file.is_file() and not passed_over(file)]
         if any(out.samefile(file) for file in files):
             raise PlanError(
                 f"{out}: is read here and would be replaced; choose another place to write to"

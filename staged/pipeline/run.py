@@ -21,6 +21,9 @@ from staged.engines.scheduling import Work, hand_out
 from staged.engines.started import started
 from staged.notes import note
 from staged.pipeline.stage import SplitStage, Stage, StageBlocks
+from staged.places.blocks import claimed, store_of
+from staged.places.mirror import url_of
+from staged.places.stages import agree, at_hand, check_free, publish
 from staged.progress import Progress
 from staged.storage.marks import BLOCKS
 from staged.storage.stage_folders import begin, build, fingerprint, is_complete, partial_of
@@ -63,29 +66,36 @@ def run_stages(
 def is_current(root: Path, stage: Stage) -> bool:
     """Whether a stage's folder is there, of these settings and inputs."""
     folder = root / stage.name
-    return is_complete(folder) and is_complete(
-        folder, fingerprint(stage.settings, stage.inputs(root))
-    )
+    if not (url_of(folder) or is_complete(folder)):
+        return False
+    wanted = fingerprint(stage.settings, at_hand(stage.inputs(root)))
+    agree(folder, wanted)
+    return is_complete(folder, wanted)
 
 
 def run_here(
     root: Path, stage: Stage, *, report: StageProgress = lambda stage, share: None
 ) -> bool:
     """Make one stage's folder in this process; True when there was work to do."""
-    worked = _make(root, stage, lambda done, total: report(stage, min(done / total, 0.99)))
+    worked = not is_current(root, stage) and _make(
+        root, stage, lambda done, total: report(stage, min(done / total, 0.99))
+    )
     report(stage, 1.0)
     return worked
 
 
 def _make(root: Path, stage: Stage, progress: Progress, *, patient: bool = False) -> bool:
-    inputs = stage.inputs(root)
-    return build(
+    inputs = at_hand(stage.inputs(root))
+    check_free(root / stage.name)
+    worked = build(
         root / stage.name,
         lambda folder: stage.write(folder, inputs, progress),
         settings=stage.settings,
         inputs=inputs,
         patient=patient,
     )
+    publish(root / stage.name)
+    return worked
 
 
 @dataclass(frozen=True)
@@ -155,12 +165,13 @@ class _Run:
         """What of a stage is to be done here before all else."""
         if not isinstance(stage, SplitStage) or not stage.blocks:
             return self._whole(stage)
-        inputs = stage.inputs(self._root)
+        inputs = at_hand(stage.inputs(self._root))
+        check_free(self._root / stage.name)
         folder = begin(self._root / stage.name, settings=stage.settings, inputs=inputs)
         if folder is None:
             return self._whole(stage)
-        task = Blocks(folder, StageBlocks(stage, inputs))
-        own = self._engine.own(blocks_left(folder, task.job), first=_shard(stage))
+        task = Blocks(claimed(folder), StageBlocks(stage, inputs))
+        own = self._engine.own(blocks_left(task.folder, task.job), first=_shard(stage))
         return [Work(task, own, stage)]
 
     def _whole(self, stage: Stage) -> list[Work]:
@@ -189,7 +200,7 @@ class _Run:
         folder = partial_of(self._root / stage.name) / BLOCKS
         if self._engine.shard is None or not isinstance(stage, SplitStage):
             return False
-        return not folder.is_dir() or bool(blocks_left(folder, StageBlocks(stage, {})))
+        return not folder.is_dir() or bool(blocks_left(store_of(folder), StageBlocks(stage, {})))
 
     def looked(self) -> list[Work] | None:
         """What other shards have made possible; None where none is waited for."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from staged.engines.blocks import Job, computed
+from staged.places.blocks import claimed
+from staged.places.stages import at_hand
 from staged.progress import Progress
 from staged.storage.marks import BLOCKS
 from staged.storage.pieces import JSON, Encoding
@@ -111,7 +113,8 @@ class SplitStage(Stage):
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         """Make the blocks that are missing, here, and join all."""
         (folder / BLOCKS).mkdir(exist_ok=True)
-        values = computed(folder / BLOCKS, StageBlocks(self, inputs), progress=progress)
+        store = claimed(folder / BLOCKS)
+        values = computed(store, StageBlocks(self, inputs), progress=progress)
         self.join(folder, values, inputs)
 
 
@@ -131,7 +134,7 @@ class StageBlocks(Job[Any]):
         return self.stage.blocks
 
     def opened(self) -> AbstractContextManager[Callable[[int], Any]]:
-        return self.stage.opened(self.inputs)
+        return self.stage.opened(at_hand(self.inputs))
 
 
 def _counts(value: Any) -> bool:

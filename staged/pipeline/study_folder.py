@@ -15,9 +15,12 @@ from staged.errors import ShardDone
 from staged.notes import note
 from staged.pipeline.run import SECONDS, StageProgress, is_current, run_here, run_stages
 from staged.pipeline.stage import Inputs, Stage
+from staged.places.files import fetch_files, send_files
+from staged.places.stages import at_hand
 from staged.storage.forms import holds
 from staged.storage.gate import check_construction, check_replaceable, check_stage, start_ledger
 from staged.storage.json_files import read_json, write_json
+from staged.storage.ledger import LEDGER
 from staged.storage.marks import MANIFEST
 from staged.storage.stage_folders import fingerprint, is_complete, partial_of
 from staged.storage.versions import versions
@@ -93,9 +96,12 @@ def carry_out(
     stages = [*study.corpora, *study.others]
     inputs = folders(root, stages)
     shard, _ = engine.shard or (0, 1)
+    files = (*study.results, *study.earlier, LEDGER)
     with disk_errors(root), locked(root, shared=engine.shard is not None):
         if shard == 0:
+            fetch_files(root, [*files, MANIFEST])
             _claim(root, study, stages)
+            send_files(root, [LEDGER])
         worked = _make_corpora(root, study, engine, lambda *moved: report(stages, *moved))
         study.check(inputs)
         stages_made = run_stages(
@@ -106,7 +112,7 @@ def carry_out(
                 f"{root}: shard {engine.said} has done its part; shard 0 writes the results"
             )
         worked |= stages_made > 0
-        wanted = fingerprint(study.recorded, inputs)
+        wanted = fingerprint(study.recorded, at_hand(inputs))
         complete = is_complete(root, wanted) and all(
             (root / name).is_file() for name in study.results
         )
@@ -115,6 +121,7 @@ def carry_out(
         (root / MANIFEST).unlink(missing_ok=True)
         study.write(root, inputs)
         write_json(root / MANIFEST, wanted | {"versions": versions()})
+        send_files(root, files, last=MANIFEST)
         return True
 
 

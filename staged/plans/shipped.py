@@ -6,6 +6,7 @@ from pathlib import Path
 
 from staged.errors import PlanError
 from staged.notes import note
+from staged.places.files import fetched
 from staged.settings import nearest, read_toml
 
 __all__ = ["find_plan", "plan_text", "shipped_plans", "study_titles"]
@@ -36,15 +37,15 @@ def find_plan(given: str | Path, *, command: str = "") -> Path:
     """The file of a plan: a user's, or one that ships.
 
     Args:
-        given: a file, or the name of a shipped plan, such as `mini`. A regular file outweighs the
-            shipped plan of its name, a folder does not. `plans/mini.toml` names the shipped plan,
-            too, where no such file is.
+        given: a file, also at a URL, or the name of a shipped plan, such as `mini`. A regular file
+            outweighs the shipped plan of its name, a folder does not. `plans/mini.toml` names the
+            shipped plan, too, where no such file is.
         command: that is to take it; any by default.
 
     Raises:
         PlanError: neither, or a shipped plan of another command; the sentence has the nearest name.
     """
-    path, shipped = Path(given), shipped_plans()
+    path, shipped = fetched(given), shipped_plans()
     fitting = {name: file for name, file in shipped.items() if command in ("", _command(name))}
     if _is_there(path, str(path) in shipped):
         return path

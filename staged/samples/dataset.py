@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from staged.engines.blocks import Job, block_values, computed
 from staged.engines.choice import HERE, Engine
 from staged.errors import PlanError, SamplingError
+from staged.places.mirror import place
 from staged.progress import Progress, silent
 from staged.samples.columns import encoded, is_samples
 from staged.samples.writers.contract import Row, SampleSettings, Writer
@@ -85,7 +86,7 @@ def write_samples(
         ArtifactError: the file cannot be written.
         ShardDone: the engine does a share of the samples, and the file is another's to write.
     """
-    out = Path(out)
+    out = place(out)
     if out.suffix not in FORMATS or out.is_dir():
         raise PlanError(
             f"{out}: samples are written into a .jsonl or .parquet file; choose such a name that is"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from staged.errors import PlanError, SamplingError
 from staged.files.places import note_without_text
 from staged.files.texts import ROWS, read_rows, read_text, row_text
+from staged.places.files import fetched
 
 FIELDS = ("prompt", "text")  # of a row, the first that it has
 
@@ -24,17 +24,18 @@ def read_prompts(source: str) -> list[str]:
             (named by its number).
         SamplingError: no prompt.
     """
-    if Path(source).suffix.lower() in ROWS:
+    path = fetched(source)
+    if path.suffix.lower() in ROWS:
         rows = {
             number: row_text(row, f"{source}, row {number}", under=FIELDS)
-            for number, row in read_rows(Path(source))
+            for number, row in read_rows(path)
         }
         note_without_text(
             source, [str(number) for number, text in rows.items() if not text.strip()], what="row"
         )
         lines = list(rows.values())
     else:
-        lines = read_text(source).split("\n")
+        lines = read_text(str(path)).split("\n")
     prompts = [line for line in lines if line.strip()]
     if not prompts:
         raise SamplingError(f"prompts {source}: holds no prompt; put one on each line")

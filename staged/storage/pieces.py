@@ -25,6 +25,7 @@ from staged.storage.marks import MARK, TEMPORARY, mark_construction, wanted_of
 from staged.storage.writing import disk_errors, locked, write_atomic
 
 Value = TypeVar("Value")
+Keep = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def cached(
     encoding: Encoding[Value],
     *,
     at_once: int = 1,
+    keep: Keep = lambda file: None,
 ) -> Iterator[Value]:
     """Each piece's value, in order: read where its file is there, else made, and kept at once.
 
@@ -63,24 +65,26 @@ def cached(
             not, and what makes its value.
         at_once: pieces that are made at the same time, each by a thread of its own; where one
             fails, those at work beside it are still kept.
+        keep: called with the file of each piece that is made.
 
     Raises:
         ArtifactError: a piece is damaged, or cannot be written.
     """
     if at_once > 1:
-        yield from _made_beside(folder, pieces, encoding, at_once)
+        yield from _made_beside(folder, pieces, encoding, at_once, keep)
         return
     for name, make in pieces:
         file = folder and folder / name
         if file and file.is_file():
             yield _read(file, encoding)
         else:
-            yield _kept(file, make(), encoding)
+            yield _kept(file, make(), encoding, keep)
 
 
-def _kept(file: Path | None, value: Value, encoding: Encoding[Value]) -> Value:
+def _kept(file: Path | None, value: Value, encoding: Encoding[Value], keep: Keep) -> Value:
     if file is not None:
         write_atomic(file, encoding.encode(value))
+        keep(file)
     return value
 
 
@@ -89,6 +93,7 @@ def _made_beside(
     pieces: Iterable[tuple[str, Callable[[], Value]]],
     encoding: Encoding[Value],
     at_once: int,
+    keep: Keep,
 ) -> Iterator[Value]:
     """`cached`, whose threads make values while this one keeps and gives them."""
     listed = [(name, folder and folder / name, make) for name, make in pieces]
@@ -101,7 +106,7 @@ def _made_beside(
             continue
         while name not in values:
             other, value = next(finished)
-            values[other] = _kept(folder and folder / other, value, encoding)
+            values[other] = _kept(folder and folder / other, value, encoding, keep)
         yield values.pop(name)
 
 

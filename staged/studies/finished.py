@@ -7,6 +7,7 @@ from pathlib import Path
 
 from staged.cells import Cell, load_cells
 from staged.errors import ArtifactError
+from staged.places.mirror import place
 
 # by the file that only such a study has
 KINDS = {"finetune.json": "fine-tuning study", "provenance.json": "watermark study"}
@@ -19,7 +20,7 @@ class FinishedStudy:
     folder: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))
+        object.__setattr__(self, "folder", place(self.folder))
 
     @property
     def kind(self) -> str:

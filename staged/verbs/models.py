@@ -109,12 +109,13 @@ def _method(given: str | Method) -> Method:
 def _sampled(
     settings: SampleSettings, out: str | Path | None, engine: Engine, progress: Progress
 ) -> list[Sample]:
+    from staged.places.mirror import place
     from staged.samples import dataset
     from staged.samples.columns import Sample
 
     if out is not None:
         dataset.write_samples(out, settings, engine=engine, progress=progress)
-        return [Sample.of(row) for row in dataset.read_samples(Path(out))]
+        return [Sample.of(row) for row in dataset.read_samples(place(out))]
     if not engine.is_here:
         raise PlanError("sample: workers keep what they write; give out=FILE")
     samples: list[Sample] = []

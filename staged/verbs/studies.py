@@ -48,7 +48,7 @@ def study(
 
     Args:
         plan: the name of one that ships, such as `mini`, or a TOML file.
-        out: the study's folder.
+        out: the study's folder, or a URL such as `s3://BUCKET/NAME`.
         corpus: human text instead of the plan's, a file or folder.
         samples: texts that somebody has, a file or folder, in place of those that the plan's models
             would write.
@@ -70,6 +70,7 @@ def study(
     """
     from staged.errors import PlanError
     from staged.model.devices import chosen_device
+    from staged.places.mirror import place
     from staged.plans.shipped import find_plan
     from staged.studies.finetune.plan import is_finetune
     from staged.studies.finished import FinishedStudy
@@ -77,7 +78,7 @@ def study(
 
     if device and engine.name == "local":  # a cluster's GPUs are elsewhere
         chosen_device(device)
-    file, out = find_plan(plan, command="study"), Path(out)
+    file, out = find_plan(plan, command="study"), place(out)
     flags: dict[str, Any] = {"corpus": corpus, "literal": literal, "device": device}
     other = "fine-tuning" * is_finetune(file) or "watermark" * is_provenance(file)
     if other and (attacks or samples):

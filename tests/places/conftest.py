@@ -1,0 +1,82 @@
+"""A store of objects as Amazon's, on this machine."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.studies.commands import fork_workers
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[Any]:
+    """A client of the store, whose address and credentials stand in the environment, for the
+    processes that tests start as well.
+    """
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield boto3.client("s3")
+    server.stop()
+
+
+@pytest.fixture
+def bucket(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket, and an empty cache on this machine; workers know of both."""
+    fork_workers(monkeypatch, multiprocessing.get_context("fork"))
+    name = f"bucket-{uuid4().hex[:12]}"
+    store.create_bucket(Bucket=name)
+    made = Bucket(store, name)
+    made.on_another_machine = lambda: monkeypatch.setenv(
+        "XDG_CACHE_HOME", str(tmp_path / uuid4().hex)
+    )
+    made.on_another_machine()
+    return made
+
+
+class Bucket:
+    """What stands in a bucket.
+
+    Attributes:
+        on_another_machine: from here on this machine's cache is another, empty one.
+    """
+
+    on_another_machine: Callable[[], None]
+
+    def __init__(self, client: Any, name: str) -> None:
+        self.client, self.name = client, name
+
+    def url(self, key: str) -> str:
+        return f"s3://{self.name}/{key}"
+
+    def put(self, key: str, data: str | bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=data)
+
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.name, Key=key)
+
+    def get(self, key: str) -> bytes:
+        data: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        return data
+
+    def keys(self) -> set[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return {entry["Key"] for page in pages for entry in page.get("Contents", ())}
+
+    def all(self) -> dict[str, bytes]:
+        return {key: self.get(key) for key in self.keys()}
