@@ -17,6 +17,7 @@ from staged.commands.options.engines import (
 )
 from staged.commands.options.shared import LiteralOption, PlanArgument, ShowOption, show_plan
 from staged.engines.choice import ALL_CORES
+from staged.errors import PlanError
 from staged.pages.figures import estimate, percent
 from staged.plans.shipped import study_titles
 from staged.screen import print_table, say, study_progress
@@ -65,6 +66,15 @@ DeviceOption = Annotated[
         )
     ),
 ]
+OnlyOption = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "Make this stage alone, by its folder's name, such as detectors/roberta/124M/nucleus;"
+            " under torchrun an encoder's training is shared (docs/train.md)."
+        )
+    ),
+]
 ListOption = Annotated[
     bool, typer.Option("--list", help="Print name and title of each study that ships.")
 ]
@@ -78,6 +88,7 @@ def study(
     attacks: AttacksOption = False,
     literal: LiteralOption = False,
     device: DeviceOption = "",
+    only: OnlyOption = "",
     engine: EngineOption = "",
     address: AddressOption = "",
     workers: WorkersOption = None,
@@ -94,6 +105,14 @@ def study(
     if names or show:
         _print_titles() if names else show_plan(plan)
         return
+    if only:
+        if attacks or engine or address or shard or workers is not None:
+            raise PlanError(
+                "--only makes one stage, by this command's process or those of torchrun; leave out"
+                " --attacks, --engine, --address, --workers and --shard"
+            )
+        _make_stage(only, plan, out, corpus, samples, bool(literal), device)
+        return
     with study_progress() as progress:
         finished = verbs.study(
             plan,
@@ -108,6 +127,23 @@ def study(
         )
     shown = {"fine-tuning study": _print_finetune, "watermark study": _print_provenance}
     shown.get(finished.kind, _print_study)(finished.folder)
+
+
+def _make_stage(
+    name: str, plan: Path, out: Path, corpus: str, samples: str, literal: bool, device: str
+) -> None:
+    with study_progress() as progress:
+        folder = verbs.study_stage(
+            name,
+            plan,
+            out,
+            corpus=corpus,
+            samples=samples,
+            literal=literal,
+            device=device,
+            progress=progress,
+        )
+    say(f"{folder}: made")
 
 
 def _print_titles() -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "bias",
     "make_survey",
     "study",
+    "study_stage",
     "tally_bias",
     "tally_survey",
     "write_report",
@@ -92,6 +93,43 @@ def study(
     else:
         _release(file, out, flags | {"samples": str(samples)}, attacks, engine, progress)
     return FinishedStudy(out)
+
+
+def study_stage(
+    name: str,
+    plan: str | Path = "mini",
+    out: str | Path = "out/study",
+    *,
+    corpus: str = "",
+    samples: str | Path = "",
+    literal: bool = False,
+    device: str = "",
+    progress: StudyProgress = lambda stages, stage, share: None,
+) -> Path:
+    """Make one stage of a study, whose inputs are finished. Killed and called again, it continues.
+
+    Under `torchrun` every process calls this, and they share the training of an encoder.
+
+    Args:
+        name: of the stage, such as `detectors/roberta/124M/nucleus`.
+        plan, out, corpus, samples, literal, device: as `study` takes them.
+        progress: called with (the stage alone, the stage, its share done).
+
+    Returns:
+        The stage's folder.
+
+    Raises:
+        PlanError: there is no such stage, what it reads is not finished, or processes cannot share
+            it.
+        StagedError: of the stage.
+    """
+    from staged.plans.shipped import find_plan
+    from staged.studies.single import make_stage, study_of
+
+    file, out = find_plan(plan, command="study"), Path(out)
+    asked = study_of(file, corpus=corpus, samples=str(samples), literal=literal, device=device)
+    make_stage(out, asked, name, report=progress)
+    return out / name
 
 
 def _release(

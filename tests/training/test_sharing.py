@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import socket
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from staged.training.roberta import RobertaSettings, train_roberta
 from staged.training.sharing import own_parts
 from tests.conftest import prose
 from tests.test_detector_contract import documents
+from tests.training.processes import together
 
 # 58 texts: three steps of 19, and one of a single text, of which the second process gets none
 SETTINGS = RobertaSettings(
@@ -104,30 +102,6 @@ def test_two_processes_killed_within_an_epoch_go_on(
     together(lambda: train_roberta(*texts(), settings, checkpoint=shared))
     train_roberta(*texts(), settings, checkpoint=alone)
     assert_close(*(torch.load(path, weights_only=True) for path in (alone, shared)))
-
-
-def together(work: Callable[[], object]) -> None:
-    """Do this in two processes that meet as under torchrun.
-
-    Raises:
-        AssertionError: one of them failed.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-
-    def run(process: int) -> None:
-        os.environ.update(place | {"RANK": str(process), "LOCAL_RANK": str(process)})
-        work()
-
-    fork = multiprocessing.get_context("fork")
-    workers = [fork.Process(target=run, args=(process,)) for process in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(100)
-    assert [worker.exitcode for worker in workers] == [0, 0]
 
 
 def assert_close(one: dict[str, object], other: dict[str, object]) -> None:

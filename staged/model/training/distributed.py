@@ -54,6 +54,11 @@ def place(device: str = "auto") -> torch.device:
     return own
 
 
+def launched() -> int:
+    """How many processes `torchrun` has started, this one among them; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
 def rank() -> int:
     """0 … world() − 1; the first one writes."""
     return dist.get_rank() if dist.is_initialized() else 0
