@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
@@ -30,43 +30,61 @@ def drop_duplicates(passages: Sequence[Document]) -> tuple[list[Document], dict[
         The passages kept, in their order; and counts: `verbatim`, `near`, `verbatim_across_splits`,
         `near_across_splits`.
     """
-    index = MinHashLSH(threshold=JACCARD, num_perm=64)
-    shingles: dict[str, frozenset[str]] = {}
     split_of: dict[str, str] = {}
-    by_words: dict[str, str] = {}
     dropped: Counter[str] = Counter(
         verbatim=0, near=0, verbatim_across_splits=0, near_across_splits=0
     )
-    for passage in sorted(passages, key=lambda p: SPLITS.index(p.split)):
+    for passage, kind, twin in repeats(sorted(passages, key=lambda p: SPLITS.index(p.split))):
+        if twin:
+            dropped[kind] += 1
+            dropped[f"{kind}_across_splits"] += split_of[twin] != passage.split
+        else:
+            split_of[passage.id] = passage.split
+    return [passage for passage in passages if passage.id in split_of], dict(dropped)
+
+
+def repeats(
+    passages: Iterable[Document], jaccard: float = JACCARD
+) -> Iterator[tuple[Document, str, str]]:
+    """(passage, `verbatim` or `near`, the id of a passage before it that it repeats) of each; of
+    one that repeats none of those that did not themselves, the id is empty.
+
+    Args:
+        jaccard: similarity of shingles from which two passages are near-duplicates.
+    """
+    index = MinHashLSH(threshold=jaccard, num_perm=64)
+    shingles: dict[str, frozenset[str]] = {}
+    by_words: dict[str, str] = {}
+    for passage in passages:
         words = WORD.findall(passage.text.lower())
-        passage_shingles = _shingles(words)
+        passage_shingles = shingles_of(words)
         minhash = MinHash(num_perm=64)
         minhash.update_batch([shingle.encode() for shingle in sorted(passage_shingles)])
         twin = by_words.get(" ".join(words))
         kind = "verbatim" if twin else "near"
-        twin = twin or _first_similar(passage_shingles, index.query(minhash), shingles)
-        if twin:
-            dropped[kind] += 1
-            dropped[f"{kind}_across_splits"] += split_of[twin] != passage.split
-            continue
-        index.insert(passage.id, minhash)
-        shingles[passage.id], split_of[passage.id] = passage_shingles, passage.split
-        by_words[" ".join(words)] = passage.id
-    return [passage for passage in passages if passage.id in split_of], dict(dropped)
+        twin = twin or _first_similar(passage_shingles, index.query(minhash), shingles, jaccard)
+        if not twin:
+            index.insert(passage.id, minhash)
+            shingles[passage.id] = passage_shingles
+            by_words[" ".join(words)] = passage.id
+        yield passage, kind, twin or ""
 
 
-def _shingles(words: Sequence[str]) -> frozenset[str]:
+def shingles_of(words: Sequence[str]) -> frozenset[str]:
     """Every run of so many words; of a shorter text the whole."""
     starts = range(max(1, len(words) - SHINGLE_WORDS + 1))
     return frozenset(" ".join(words[i : i + SHINGLE_WORDS]) for i in starts)
 
 
 def _first_similar(
-    passage_shingles: frozenset[str], candidates: Iterable[str], shingles: dict[str, frozenset[str]]
+    passage_shingles: frozenset[str],
+    candidates: Iterable[str],
+    shingles: dict[str, frozenset[str]],
+    jaccard: float,
 ) -> str | None:
     for other in sorted(candidates):
         shared = len(passage_shingles & shingles[other])
-        if shared / (len(passage_shingles) + len(shingles[other]) - shared) >= JACCARD:
+        if shared / (len(passage_shingles) + len(shingles[other]) - shared) >= jaccard:
             return other
     return None
 

@@ -28,6 +28,18 @@ def assign(
     Raises:
         CorpusError: unknown split, shares that don't add up to 1, or fewer sources than splits.
     """
+    size: dict[str, int] = defaultdict(int)
+    for document in documents:
+        size[document.source] += len(document.text)
+    return deal(size, shares, seed=seed)
+
+
+def deal(size: Mapping[str, int], shares: Mapping[str, float], *, seed: int) -> dict[str, str]:
+    """The same of sources whose characters have been counted, in their order.
+
+    Raises:
+        CorpusError: as `assign`.
+    """
     fractions = {name: shares.get(name, 0.0) for name in SPLITS if shares.get(name, 0.0) > 0}
     if (
         set(shares) - set(SPLITS)
@@ -38,9 +50,6 @@ def assign(
             f"corpus shares {dict(shares)}: they must be fractions for {', '.join(SPLITS)} that add"
             " up to 1"
         )
-    size: dict[str, int] = defaultdict(int)
-    for document in documents:
-        size[document.source] += len(document.text)
     if len(size) < len(fractions):
         raise CorpusError(
             f"corpus: {len(size)} source(s) for {len(fractions)} splits ({', '.join(fractions)}); "
