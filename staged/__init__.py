@@ -5,6 +5,7 @@ The verbs are functions, one a command of the command line; what they take and g
 beside them. `docs/python.md` walks through them.
 
     a text in hand   detect, open_examiner, calibrate, calibrate_watermark, stress, evaluate_raid
+    millions of them detect_files
     models           sample, train, tokenize, convert, evaluate_lm
     studies          study, bias, make_survey, tally_survey, write_report
     detectors        train_detector, transfer
@@ -46,7 +47,7 @@ from staged.verbs.studies import (
     tally_survey,
     write_report,
 )
-from staged.verbs.texts import check_report, detect, open_examiner, verify_texts
+from staged.verbs.texts import check_report, detect, detect_files, open_examiner, verify_texts
 
 if TYPE_CHECKING:  # what a checker and an editor see at once; a program when it asks
     from staged.verbs.types import *  # noqa: F403
@@ -130,6 +131,7 @@ __all__ = [
     "check_report",
     "convert",
     "detect",
+    "detect_files",
     "evaluate_lm",
     "evaluate_raid",
     "fit_calibration",

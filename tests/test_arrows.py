@@ -29,7 +29,7 @@ TIERS = (
     "watermarks",
     "detectors samples",
     "attacks provenance raid survey",
-    "training web",
+    "ray training web",
     "studies",
     "release",
     "verbs",

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from staged.engines.choice import HERE, Engine
 from staged.progress import Progress, silent
-from staged.verbs.given import named_texts
+from staged.verbs.given import named_texts, names_of
 
 if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's library
     from staged.detectors.contract import Verdict
@@ -15,7 +16,7 @@ if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's
     from staged.provenance.examination import Examination
     from staged.provenance.report import ReportVerdict
 
-__all__ = ["check_report", "detect", "open_examiner", "verify_texts"]
+__all__ = ["check_report", "detect", "detect_files", "open_examiner", "verify_texts"]
 
 
 def detect(
@@ -68,6 +69,58 @@ def detect(
         verdicts.append(verdict)
         progress(len(verdicts), len(named))
     return verdicts
+
+
+def detect_files(
+    places: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    detector: str | Path = "evidence",
+    fpr: float = 0.01,
+    calibration: str | Path | None = None,
+    kind: str = "",
+    segments: bool = False,
+    device: str = "auto",
+    engine: Engine = HERE,
+    progress: Progress = silent,
+) -> Path:
+    """Verdicts of any number of texts into a file, by one process or many; a killed call continues.
+
+    Args:
+        places: files of any kind, folders, files of rows, as `staged detect` reads them.
+        out: a .jsonl or .parquet file, a row a text in the order of the texts.
+        detector, …, device: as `detect` takes them.
+        engine: what computes.
+        progress: called with (texts judged, all).
+
+    Returns:
+        The file.
+
+    Raises:
+        CorpusError: a text that cannot be read; all are looked at before the first is judged.
+        CheckpointError, PlanError: as `detect`; another ending of `out`.
+        ArtifactError: `out` cannot be written, or is not ours to replace.
+        ShardDone: the engine does a share of the texts, and the file is another's to write.
+
+    Example:
+        >>> import staged
+        >>> from pathlib import Path
+        >>> _ = Path("rows.jsonl").write_text('{"id": "a", "text": "Too short."}')
+        >>> staged.detect_files("rows.jsonl", "scores.parquet", detector="lrr@mini-s").name
+        'scores.parquet'
+    """
+    from staged.detectors.bulk.blocks import write_verdicts
+    from staged.detectors.bulk.columns import holds_verdicts
+    from staged.detectors.bulk.inputs import look_at
+    from staged.detectors.opening import ExaminerSettings
+    from staged.files.places import refuse_to_replace
+
+    names, file = names_of(places), Path(out)
+    refuse_to_replace(file, *names, passed_over=holds_verdicts)
+    settings = ExaminerSettings(str(detector), fpr, calibration, kind, device)
+    texts = look_at(names, out=file)
+    write_verdicts(file, texts, settings, segments=segments, engine=engine, progress=progress)
+    return file
 
 
 def open_examiner(
