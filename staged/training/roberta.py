@@ -37,6 +37,7 @@ from staged.progress import Progress, silent
 from staged.records import LABELS, Document
 from staged.settings import computing
 from staged.training import sharing
+from staged.training.first_token import read_first_token
 
 KEEP_EVERY = 5000  # steps within an epoch between two snapshots
 ENCODED_AT_ONCE = 4096  # texts whose tokens stand in memory as lists
@@ -139,6 +140,7 @@ class _Run:
         self.model, self.tokenizer = load_classifier(
             settings.base, device=place.type, num_labels=2, id2label=LABELS
         )
+        read_first_token(self.model)
         longest = min(settings.max_tokens, RobertaDetector(self.model, self.tokenizer).max_tokens)
         self.settings, self.checkpoint = replace(settings, max_tokens=longest), checkpoint
         self.place, self.progress, self.model = place, progress, self.model.to(place)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from staged.detectors.kinds.packed_roberta import PackedRoberta, can_be_packed
 from staged.errors import CheckpointError, first_line
 from staged.model.bpe import without_callers_state
 from staged.model.checkpoints import MINIS, model_folder, own_folder
@@ -88,10 +90,15 @@ class RobertaDetector:
         by_length = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
         return [by_length[i : i + self.batch] for i in range(0, len(ids), self.batch)]
 
+    @cached_property
+    def _packed(self) -> PackedRoberta:
+        return PackedRoberta(self.model)
+
     def _odds(self, ids: Sequence[list[int]]) -> Tensor:
         """(B,) of texts that are read at once."""
         batch = sent(batch_of(self.tokenizer, ids), self.model.device)
-        logits_BL = self.model(**batch).logits.float()
+        is_packed = can_be_packed(self.model)
+        logits_BL = self._packed(**batch) if is_packed else self.model(**batch).logits.float()
         odds: Tensor = logits_BL[:, self.machine] - logits_BL[:, 1 - self.machine]
         return odds
 
