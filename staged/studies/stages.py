@@ -37,7 +37,7 @@ from staged.settings import determining
 from staged.storage.marks import CHECKPOINT
 from staged.studies.computed import record_device
 from staged.studies.texts import cut_to, drawn, parted
-from staged.training.roberta import RobertaSettings
+from staged.training.roberta import COMPUTATION, RobertaSettings
 
 TEXTS_AT_ONCE = 16_384  # that are scored as one block
 
@@ -167,8 +167,10 @@ class TrainedDetector(Stage):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its fields; of the encoder's keys those that decide its bytes."""
-        decides = {} if self.roberta is None else {"roberta": determining(self.roberta)}
+        """Its fields; of the encoder's keys those that decide its bytes, and how it is computed."""
+        if self.roberta is None:
+            return super().settings
+        decides = {"roberta": determining(self.roberta), "computation": COMPUTATION}
         return super().settings | decides
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:

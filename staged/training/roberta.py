@@ -39,6 +39,7 @@ from staged.settings import computing
 from staged.training import sharing
 from staged.training.first_token import read_first_token
 
+COMPUTATION = 2  # counted up where the same settings give a detector, or its scores, other bytes
 KEEP_EVERY = 5000  # steps within an epoch between two snapshots
 ENCODED_AT_ONCE = 4096  # texts whose tokens stand in memory as lists
 WARM_UP = 20  # steps
