@@ -79,8 +79,8 @@ def build_readers(
     `facts.json`, which is returned.
 
     Args:
-        device: where texts are generated and read for numbers: `cpu`, `cuda`, or `auto` for a GPU
-            where there is one.
+        device: where texts are generated and read for numbers, and the encoder learns: `cpu`,
+            `cuda`, or `auto` for a GPU where there is one.
         engine: what lets generators write, and reads for numbers.
 
     Raises:
@@ -105,7 +105,7 @@ def build_readers(
                 " detector"
             )
         texts = {"texts": digest([*map(str, examples)]), "staged": __version__}
-        stages = build_words(out, examples, settings, texts=texts, progress=progress)
+        stages = build_words(out, examples, settings, texts=texts, device=device, progress=progress)
         read = partial(read, progress=progress)
         write = partial(finish, out=out, read=read, examples=examples, settings=settings)
         wanted = texts | {"settings": asdict(settings)}
@@ -155,18 +155,25 @@ def build_words(
     settings: ReadersSettings,
     *,
     texts: dict[str, Any],
+    device: str = "cpu",
     progress: NamedProgress,
 ) -> list[Path]:
     """The stages of the readers of words, `out/all` and `out/fold-0` …, each made where missing.
 
     Args:
         texts: what identifies the examples, for the stages' settings.
+        device: where the encoder learns, `cpu` or `cuda`.
     """
     stages = []
     for fold in (None, *range(settings.n_folds)):
         stage = out / (ALL if fold is None else f"fold-{fold}")
         write = partial(
-            train_words, examples=examples, settings=settings, fold=fold, progress=progress
+            train_words,
+            examples=examples,
+            settings=settings,
+            fold=fold,
+            device=device,
+            progress=progress,
         )
         wanted = texts | {"settings": settings.of_words(fold)}
         build(stage, write, settings=wanted, inputs=own_weights(settings.encoder.base))
@@ -180,6 +187,7 @@ def train_words(
     examples: Sequence[Example],
     settings: ReadersSettings,
     fold: int | None,
+    device: str = "cpu",
     progress: NamedProgress,
 ) -> None:
     """Lexical reader and encoder, of all sources or of those outside a fold, into a stage."""
@@ -201,6 +209,7 @@ def train_words(
         crops,
         settings.encoder if fold is None else settings.encoder.of_steps(settings.fold_steps),
         checkpoint=folder / CHECKPOINT,
+        device=device,
         progress=partial(progress, f"encoder, {name}"),
     )
     save_encoder(folder, EncoderReader(trained, tokenizer, max_tokens=settings.encoder.max_tokens))

@@ -86,21 +86,23 @@ def train_encoder(
     settings: EncoderSettings,
     *,
     checkpoint: Path,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> TokenOdds:
-    """Fine-tune in place.
+    """Fine-tune in place; what a step reads does not depend on the device.
 
     Args:
         tokenizer: a `tokenizers.Tokenizer` that puts its marks around a text.
         checkpoint: file that holds the state; a killed run continues from it.
+        device: where it computes, `cpu` or `cuda`; the model comes back to the processor.
         progress: called with (steps done, all).
 
     Raises:
         CheckpointError: the loss stopped being finite.
     """
-    model.encoder.embeddings.requires_grad_(False)
+    model.to(device).encoder.embeddings.requires_grad_(False)
     masters = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    reading = copy.deepcopy(model).to(best_dtype())
+    reading = copy.deepcopy(model).to(best_dtype(device))
     copies = dict(reading.named_parameters())
     optimizer = torch.optim.AdamW(
         masters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -126,7 +128,7 @@ def train_encoder(
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             save_snapshot(checkpoint, state | {"steps": step + 1})
         progress(step + 1, settings.steps)
-    return model.eval()
+    return model.to("cpu").eval()
 
 
 def rate(step: int, steps: int) -> float:
@@ -166,4 +168,7 @@ def _loss(model: TokenOdds, tokenizer: Any, batch: list[Crop], settings: Encoder
         dropped[:, 0] = False
         ids_BT = ids_BT.masked_fill(dropped, token_id(tokenizer, UNKNOWN))
     labels = torch.tensor([float(crop.example.label == MACHINE) for crop in batch])
-    return F.binary_cross_entropy_with_logits(mean_odds(model(ids_BT, mask_BT), mask_BT), labels)
+    device = model.unit.weight.device
+    ids_BT, mask_BT = ids_BT.to(device), mask_BT.to(device)
+    odds_B = mean_odds(model(ids_BT, mask_BT), mask_BT)
+    return F.binary_cross_entropy_with_logits(odds_B, labels.to(device))
