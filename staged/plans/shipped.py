@@ -26,6 +26,7 @@ COMMANDS = {
     "own-models": "train",
     "own-release": "release",
     "own-study": "study",
+    "pretrain-124m": "train",
     "provenance": "study",
     "release": "release",
     "release-card": "card",

@@ -20,6 +20,7 @@ SHIPPED = {
         "gpt2",
         "finetune",
         "minis",
+        "pretrain-124m",
         "release",
         "release-card",
         "evidence",

@@ -152,6 +152,22 @@ def test_a_full_disk_leaves_the_checkpoint_before(
 
 
 @pytest.mark.slow
+def test_compiled_blocks_learn_the_same_and_with_dropout_too(
+    settings: TrainSettings, root: Path, tmp_path: Path
+) -> None:
+    compiled = replace(settings, compile=True, checkpointing=True, steps=3)
+    train_in_parts(
+        Part(tmp_path / "alone", compiled, 1),
+        Part(tmp_path / "pair", compiled, 2),
+        Part(tmp_path / "dropped", replace(compiled, dropout=0.1), 1),
+    )
+    for name in ("alone", "pair"):
+        for one, two in zip(curve(root / "alone")[:3], curve(tmp_path / name), strict=True):
+            assert two["train"] == pytest.approx(one["train"], abs=SAME)
+    assert len(curve(tmp_path / "dropped")) == 3
+
+
+@pytest.mark.slow
 def test_another_family_with_tied_weights_and_lora(settings: TrainSettings, tmp_path: Path) -> None:
     llama = replace(settings, architecture="llama", steps=3)
     tuned = replace(llama, architecture="gpt2", init=str(tmp_path / "alone"), lora_rank=2)
