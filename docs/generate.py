@@ -19,6 +19,7 @@ import typer.main
 
 from staged.cells import load_cells
 from staged.cli import app
+from staged.corpus.building.plan import BuildSettings
 from staged.model.training.plan import TrainSettings
 from staged.pages.figures import estimate, figure, percent
 from staged.pages.markdown import table
@@ -58,6 +59,7 @@ PLANS = {  # heading → the settings that a plan of this kind becomes
     "A detector of several readers: `staged train-detector`": ReadersSettings,
     "A detector of 2026-11: `staged train-detector`": EvidenceSettings,
     "Several detectors as one: `staged train-detector`": EnsembleSettings,
+    "A corpus from pages: `staged corpus build`": BuildSettings,
 }
 PLANS_INTRO = """
 Every key of the plans, TOML files, that `staged` takes.

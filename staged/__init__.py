@@ -7,6 +7,7 @@ beside them. `docs/python.md` walks through them.
     a text in hand   detect, open_examiner, calibrate, calibrate_watermark, stress, evaluate_raid
     millions of them detect_files
     models           sample, train, tokenize, convert, evaluate_lm
+    corpus           build_corpus, dedup_corpus
     studies          study, bias, make_survey, tally_survey, write_report
     detectors        train_detector, transfer
     keys             new_key, list_keys, rotate_key, revoke_key
@@ -25,6 +26,7 @@ from staged.engines.choice import Engine
 from staged.errors import StagedError
 from staged.progress import NamedProgress, Progress
 from staged.records import HUMAN, MACHINE, Document
+from staged.verbs.corpus import build_corpus, dedup_corpus
 from staged.verbs.detectors import train_detector, transfer
 from staged.verbs.error_rates import calibrate, calibrate_watermark, evaluate_raid, stress
 from staged.verbs.keys import list_keys, new_key, revoke_key, rotate_key
@@ -65,11 +67,13 @@ __all__ = [
     "BiasResult",
     "BiasSettings",
     "Blank",
+    "BuildCounts",
     "Calibration",
     "Cell",
     "Change",
     "CorpusSettings",
     "Decision",
+    "Deduplicated",
     "Detector",
     "Document",
     "Engine",
@@ -125,11 +129,13 @@ __all__ = [
     "WrittenCard",
     "advance_release",
     "bias",
+    "build_corpus",
     "calibrate",
     "calibrate_watermark",
     "card",
     "check_report",
     "convert",
+    "dedup_corpus",
     "detect",
     "detect_files",
     "evaluate_lm",

@@ -9,6 +9,7 @@ calibrate  calibrate, stress
 raid       evaluate, raid
 serve      serve
 bias       bias
+corpus     corpus build, corpus dedup
 survey     survey make, survey tally
 release    card; release status, advance, verify, keygen, upload
 provenance keys new, list, rotate, revoke; sign; verify;
@@ -42,6 +43,7 @@ from staged.commands import (
     tokenize,
     train_detector,
 )
+from staged.commands.corpus import group as corpus
 from staged.commands.options import shared as options
 from staged.commands.provenance import fingerprints, keys, sign, verify
 from staged.errors import ShardDone, StagedError
@@ -68,6 +70,7 @@ GROUPS: dict[str, tuple[Member, ...]] = {  # in the order in which --help shows 
         models.convert,
         models.evaluate_lm,
     ),
+    "Human text": (corpus.app,),
     "Provenance": (keys.app, sign.sign, verify.verify, fingerprints.app),
     "Release": (release.card, release.app),
 }
@@ -127,7 +130,7 @@ for member in (command for members in GROUPS.values() for command in members):
         app.add_typer(member)
     else:
         app.command(name=name_of(member))(member)
-for group in (app, survey.app, keys.app, fingerprints.app, release.app):
+for group in (app, corpus.app, survey.app, keys.app, fingerprints.app, release.app):
     for info in group.registered_commands:
         info.cls = options.Command
 

@@ -39,9 +39,14 @@ TIERS = (
 INSIDE = {  # the same of what stands in a room that has rooms of its own
     "commands": (
         "options printed",
-        "provenance",
+        "corpus provenance",
         "bias calibrate detect models raid release sample serve studies survey tokenize"
         " train_detector",
+    ),
+    "corpus": (
+        "counts duplicates embedded passages splits",
+        "files learned published repeats",
+        "build building",
     ),
     "model": (
         "formats grouped_search memory shape",

@@ -124,6 +124,9 @@ FOLDERS: dict[str, Callable[[World, Path], list[object]]] = {
         *("tokenize", w.human, "--tokenizer", w.tiny, "--valid-share", 0.3, "--out", out)
     ],
     "convert": lambda w, out: ["convert", w.tiny, out],
+    "corpus build": lambda w, out: [
+        *("corpus", "build", corpus_plan(w), "--out", out),
+    ],
     "evaluate": lambda w, out: ["evaluate", w.raid, "--detector", w.detector, "--out", out],
     "raid": lambda w, out: ["raid", w.raid, "--detector", w.detector, "--out", out],
     "train-detector": lambda w, out: ["train-detector", detector_plan(w), "--out", out],
@@ -204,6 +207,11 @@ FILES: dict[str, tuple[str, Callable[[World, Path], list[object]]]] = {
             out,
         ],
     ),
+    "corpus dedup": (".jsonl", lambda w, out: ["corpus", "dedup", w.human, "--out", out]),
+    "corpus dedup parquet": (
+        ".parquet",
+        lambda w, out: ["corpus", "dedup", w.human, "--out", out],
+    ),
     "convert": (".gguf", lambda w, out: ["convert", w.tiny, out]),
     "evaluate-lm": (".json", lambda w, out: ["evaluate-lm", w.tiny, w.essay, "--out", out]),
     "detect": (
@@ -270,6 +278,15 @@ READ_ONLY = {
 }
 KEYS = {"keys new", "keys rotate", "keys revoke"}  # in their own folder alone: tests/keys/
 LOGS = {"fingerprints delete", "fingerprints prune"}  # in a log alone: tests/provenance/
+
+
+def corpus_plan(world: World) -> Path:
+    path = world.folder / "corpus.toml"
+    pages = world.folder / "pages"
+    pages.mkdir(exist_ok=True)
+    (pages / "a.html").write_text(f"<html><body><p>{prose(3, 40)}</p></body></html>")
+    path.write_text(f'pages = ["{pages}"]\nquality = []\nlanguages = []\n[shares]\ntrain = 1\n')
+    return path
 
 
 def detector_plan(world: World) -> Path:

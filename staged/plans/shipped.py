@@ -30,6 +30,7 @@ COMMANDS = {
     "provenance": "study",
     "release": "release",
     "release-card": "card",
+    "webtext": "corpus build",
 }
 DETECTORS = "train-detector"
 

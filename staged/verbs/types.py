@@ -5,6 +5,8 @@ from __future__ import annotations
 from staged.attacks.stress import Stressed, StressReport, StressSettings
 from staged.cells import Cell
 from staged.corpus.build import CorpusSettings
+from staged.corpus.building.results import BuildCounts
+from staged.corpus.repeats.dedup import Deduplicated
 from staged.detectors.calibration.calibration import Calibration, fit_calibration
 from staged.detectors.calibration.calibration_file import load_calibration
 from staged.detectors.calibration.error_rates import Achieved
@@ -67,11 +69,13 @@ __all__ = [
     "BiasResult",
     "BiasSettings",
     "Blank",
+    "BuildCounts",
     "Calibration",
     "Cell",
     "Change",
     "CorpusSettings",
     "Decision",
+    "Deduplicated",
     "Detector",
     "Evaluation",
     "Examination",

@@ -26,6 +26,7 @@ SHIPPED = {
         "evidence",
         "provenance",
     ),
+    "webtext",
     *("own-models", "own-study", "own-release", "own-card"),
     *("evidence-2026-11", "evidence-gemma-2026-11", "evidence-ensemble-2026-11"),
 }

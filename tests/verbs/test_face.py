@@ -17,6 +17,7 @@ import pytest
 
 import staged
 from staged.verbs import (
+    corpus,
     detectors,
     error_rates,
     keys,
@@ -32,7 +33,9 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 VERBS = {
     name: getattr(module, name)
-    for module in (detectors, error_rates, keys, models, provenance, release, studies, texts)
+    for module in (
+        *(corpus, detectors, error_rates, keys, models, provenance, release, studies, texts),
+    )
     for name in module.__all__
 }
 # names in annotations that are not ours
