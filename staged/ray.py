@@ -105,7 +105,7 @@ class Detect:
                 f"staged.ray.Detect: the rows have {', '.join(sorted(taken))} already; give a"
                 " prefix= for the new columns"
             )
-        table = table_of(judged(self._examiner, map(self._pair, range(len(texts)), texts)))
+        table = table_of(judged(self._examiner, map(self._pair, range(1, len(texts) + 1), texts)))
         return {f"{self._prefix}{name}": table.column(name).combine_chunks() for name in COLUMNS}
 
     def _pair(self, number: int, value: Any) -> tuple[str, str]:

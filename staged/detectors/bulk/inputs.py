@@ -122,7 +122,7 @@ def look_at(places: Sequence[str], *, out: Path | None = None) -> Inputs:
     Raises:
         CorpusError: as `read_texts`; all texts are looked at first.
     """
-    files, dealing = input_files(places, out=out), _Dealing()
+    files, dealing = input_files(places, out=out), _Dealing(KEPT_BYTES)
 
     def look(number: int) -> Iterator[None]:
         place = Place()
@@ -142,16 +142,16 @@ def look_at(places: Sequence[str], *, out: Path | None = None) -> Inputs:
 
 def given(texts: Iterable[Text]) -> Inputs:
     """Texts that are at hand, dealt into blocks."""
-    dealing = _Dealing(most_bytes=sys.maxsize)
+    dealing = _Dealing(sys.maxsize)
     for number, text in enumerate(texts):
         dealing.take(text, 0, Place(number))
     return dealing.dealt(())
 
 
 class _Dealing:
-    """Deals texts into blocks, one text after the other."""
+    """Deals texts into blocks, one text after the other; keeps them while they are so small."""
 
-    def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, most_bytes: int) -> None:
         self.first = 0  # texts taken
         self._room = most_bytes
         self._kept: list[Text] | None = []
