@@ -129,7 +129,7 @@ def bias(
             settings=settings,
             out=out,
             **files,
-            engine=engine_of(engine, address, workers, shard),
+            engine=engine_of(engine, address, workers, shard, device=device),
             progress=lambda what, done, total: progress(done, total, what),
         )
     for line in _summary(result):

@@ -104,7 +104,7 @@ def calibrate(
             literal=bool(literal),
             seed=seed,
             device=device,
-            engine=engine_of(engine, address, workers, shard),
+            engine=engine_of(engine, address, workers, shard, device=device),
             progress=progress,
         )
     if as_json:
@@ -242,7 +242,7 @@ def stress(
             seed=seed,
             out=out,
             device=device,
-            engine=engine_of(engine, address, workers, shard),
+            engine=engine_of(engine, address, workers, shard, device=device),
             progress=progress,
         )
     _print_stressed(report)

@@ -120,7 +120,7 @@ def detect(
     refuse_to_replace(out or html, *places, passed_over=holds_verdicts)
     settings = ExaminerSettings(detector, fpr, calibration, kind, device)
     if out is not None:
-        by = engine_of(engine, address, workers, shard)
+        by = engine_of(engine, address, workers, shard, device=device)
         _write_verdicts(out, places, settings, by, segments=segments)
         return
     texts, examiner = _opened(places, settings, html)

@@ -163,7 +163,7 @@ def raid(
             predictions=predictions,
             out=out,
             device=device,
-            engine=engine_of(engine, address, workers, shard),
+            engine=engine_of(engine, address, workers, shard, device=device),
             progress=progress,
         )
     if as_json:

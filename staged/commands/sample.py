@@ -203,7 +203,7 @@ def sample(
     from staged.samples.dataset import SampleSettings, read_samples, write_samples
     from staged.samples.prompts import chosen_prompts, how_many
 
-    computing = engine_of(engine, address, workers, shard)
+    computing = engine_of(engine, address, workers, shard, device=device)
     out = place(out) if out else None
     refuse_to_replace(out, prompts)
     texts = chosen_prompts(prompt, prompts)

@@ -122,7 +122,7 @@ def study(
             attacks=attacks,
             literal=bool(literal),
             device=device,
-            engine=engine_of(engine, address, workers, shard, otherwise=ALL_CORES),
+            engine=engine_of(engine, address, workers, shard, device=device, otherwise=ALL_CORES),
             progress=progress,
         )
     shown = {"fine-tuning study": _print_finetune, "watermark study": _print_provenance}

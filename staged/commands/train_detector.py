@@ -53,7 +53,7 @@ def train_detector(
             plan,
             out,
             device=device,
-            engine=engine_of(engine, address, workers, shard),
+            engine=engine_of(engine, address, workers, shard, device=device),
             progress=_named(progress),
         )
     facts = read_json(detector / "facts.json")

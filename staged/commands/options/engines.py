@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from staged.engines.choice import ALL_CORES, HERE, Engine, parse_shard
+from staged.threads import processors
 
 EngineOption = Annotated[
     str,
@@ -42,10 +43,19 @@ ShardOption = Annotated[
 
 
 def engine_of(
-    name: str, address: str, workers: int | None, shard: str, *, otherwise: Engine = HERE
+    name: str,
+    address: str,
+    workers: int | None,
+    shard: str,
+    *,
+    device: str,
+    otherwise: Engine = HERE,
 ) -> Engine:
     """The engine that the options name; `otherwise` where they say nothing, or all GPUs where there
     are several.
+
+    Args:
+        device: as the command takes it; where GPUs are kept out, processors are counted.
 
     Raises:
         PlanError: one of them cannot be.
@@ -53,5 +63,8 @@ def engine_of(
     if not (name or address or shard) and workers is None:
         from staged.engines.started import count_gpus
 
-        return otherwise if otherwise != HERE or count_gpus() < 2 else ALL_CORES
+        has_several = otherwise == HERE and device != "cpu" and count_gpus() > 1
+        return ALL_CORES if has_several else otherwise
+    if device == "cpu" and name != "ray":
+        workers = workers or processors()
     return Engine(name or "local", address, workers or 0, parse_shard(shard))
