@@ -45,6 +45,11 @@ class Engine:
             raise PlanError(f"engine {self.name!r}; {nearest(self.name, ENGINES)}")
         if self.address and self.name != "ray":
             raise PlanError(f"--address {self.address} is of --engine ray; give that, or leave it")
+        if self.address and not re.fullmatch(r"auto|[^\s/]+:\d{1,5}", self.address):
+            raise PlanError(
+                f"--address {self.address}: give auto, or HOST:PORT of a Ray cluster to which this"
+                " machine belongs"
+            )
         if not 0 <= self.workers <= MOST_WORKERS:
             raise PlanError(
                 f"the number of workers must be 0 to {MOST_WORKERS:,}, not {self.workers}"

@@ -25,7 +25,11 @@ from staged.threads import processors
 MOVED_SECONDS = 1.0  # between two questions how far an actor is
 PATIENCE_SECONDS = 60.0  # until it is said that the cluster has no place for a worker
 OBJECT_STORE = 100 * 2**20  # bytes: what goes through it is small
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+ENVIRONMENT = {  # which Ray reads when it is imported
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns of actors without a GPU
+    "RAY_raylet_start_wait_time_s": "120",  # 30 are too few on a machine that is busy
+}
 
 
 @dataclass
@@ -204,6 +208,8 @@ def library() -> Any:
     Raises:
         PlanError: it is not installed.
     """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
         import ray.exceptions
@@ -218,8 +224,6 @@ def _join(ray: Any, address: str, workers: int) -> None:
     Raises:
         PlanError: there is none, or not one that this Python and Ray can join.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
     here: dict[str, Any] = {
         "num_cpus": max(workers, processors()),
         "object_store_memory": OBJECT_STORE,
@@ -233,7 +237,7 @@ def _join(ray: Any, address: str, workers: int) -> None:
                 logging_level="ERROR",
                 **({} if address else here),
             )
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises plain ones, too
         raise PlanError(
             f"--address {address}: no Ray cluster that this machine can join: {first_line(error)};"
             " start one with `ray start`, docs/scale.md"

@@ -87,15 +87,17 @@ def test_no_cluster_at_an_address(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two nodes of a core each."""
-    from ray.cluster_utils import Cluster
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ray_engine.ENVIRONMENT.items():
+            patch.setenv(name, value)
+        from ray.cluster_utils import Cluster
 
-    whole = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    whole.add_node(num_cpus=1)
-    whole.wait_for_nodes()
-    yield whole
-    whole.shutdown()
+        head = {"num_cpus": 1, "include_dashboard": False}
+        whole = Cluster(initialize_head=True, head_node_args=head)
+        whole.add_node(num_cpus=1)
+        whole.wait_for_nodes()
+        yield whole
+        whole.shutdown()
 
 
 @pytest.fixture
