@@ -24,8 +24,9 @@ from staged.model.training.plan import TrainSettings
 from staged.pages.figures import estimate, figure, percent
 from staged.pages.markdown import table
 from staged.settings import DESCRIBES
-from staged.storage.json_files import read_json
+from staged.storage.json_files import read_json, write_json
 from staged.storage.records import read_record
+from staged.studies.costs.rates import RATES
 from staged.studies.detection.plan import StudySettings
 from staged.studies.detection.report.matrix import PUBLISHED, PUBLISHED_SIZES, Matrix, by_size
 from staged.studies.detection.results import FINDINGS, Findings
@@ -42,6 +43,10 @@ EVIDENCE = (
     ROOT / "docs" / "results" / "evidence"
 )  # facts.json of the shipped detector's training, and what bench/ measured
 WATERMARKS = ROOT / "docs" / "results" / "provenance"  # of the plan that ships
+BENCH = ROOT / "docs" / "results" / "bench"
+# what bench/ measured → the work, and the end of a file's name → the processor, of two cores
+MEASURED = {"decode": "sample", "train": "train", "scoring": "score"}
+MACHINES = {"": "Intel Xeon with AMX", "zen4": "AMD Zen 4", "zen5": "AMD Zen 5"}
 OF_ALL = "of all readers"
 SHOWN = (
     ("roberta", "nucleus"),
@@ -525,9 +530,35 @@ def picture(path: Path) -> None:
     figure.savefig(path, dpi=130, metadata={"Software": None})
 
 
+def rates() -> list[dict[str, Any]]:
+    """Our engine's measured rates in bf16, which is what studies compute in, for
+    staged/plans/rates.json, by which `staged study --dry-run` tells hours.
+    """
+    rows = []
+    for file in sorted(BENCH.glob("*.json")):
+        kind, _, machine = file.stem.partition("-")
+        for row in read_json(file) if kind in MEASURED else ():
+            if row["engine"] == "staged" and row["precision"].startswith("bf16"):
+                is_gpu = machine == "cuda"
+                rows.append(
+                    {
+                        "work": MEASURED[kind],
+                        "model": row["model"],
+                        "device": row["device"] if is_gpu else MACHINES[machine],
+                        "cores": 0 if is_gpu else 2,
+                        "batch": row["batch"],
+                        "precision": row["precision"],
+                        "tokens_per_s": row["tokens_per_s"],
+                        "file": file.name,
+                    }
+                )
+    return rows
+
+
 def main() -> None:
     """Write everything that is generated; what needs the published result waits for it."""
     (ROOT / "docs" / "cli.md").write_text(cli_page(), encoding="utf-8")
+    write_json(RATES, rates())
     (ROOT / "docs" / "plans.md").write_text(plans_page(), encoding="utf-8")
     for name in TABLES:
         page = ROOT / "docs" / name

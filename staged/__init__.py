@@ -8,7 +8,7 @@ beside them. `docs/python.md` walks through them.
     millions of them detect_files
     models           sample, train, tokenize, convert, evaluate_lm
     corpus           build_corpus, dedup_corpus
-    studies          study, bias, make_survey, tally_survey, write_report
+    studies          study, dry_run, bias, make_survey, tally_survey, write_report
     detectors        train_detector, transfer
     keys             new_key, list_keys, rotate_key, revoke_key
     provenance       sign, verify_texts, check_report
@@ -42,6 +42,7 @@ from staged.verbs.release import (
 )
 from staged.verbs.studies import (
     bias,
+    dry_run,
     make_survey,
     study,
     study_stage,
@@ -76,6 +77,7 @@ __all__ = [
     "Deduplicated",
     "Detector",
     "Document",
+    "DryRun",
     "Engine",
     "Evaluation",
     "Examination",
@@ -138,6 +140,7 @@ __all__ = [
     "dedup_corpus",
     "detect",
     "detect_files",
+    "dry_run",
     "evaluate_lm",
     "evaluate_raid",
     "fit_calibration",

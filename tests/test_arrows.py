@@ -95,7 +95,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "advance",
     ),
     "studies": (
-        "bias computed finished models texts",
+        "bias computed costs finished models texts",
         "stages",
         "generators calibrations",
         "detection",

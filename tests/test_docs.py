@@ -5,6 +5,7 @@ parse.
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -241,3 +242,9 @@ def test_committed_plans_parse() -> None:
     assert is_finetune(find_plan("finetune"))
     assert not is_finetune(find_plan("mini"))
     assert len(read_finetune(find_plan("finetune")).styles) == 4
+
+
+def test_the_rates_of_dry_runs_are_those_that_were_measured() -> None:
+    assert json.loads(generate.RATES.read_text(encoding="utf-8")) == generate.rates(), (
+        "run `make docs`"
+    )

@@ -16,10 +16,27 @@ from staged.progress import Progress
 from staged.storage.marks import BLOCKS
 from staged.storage.pieces import JSON, Encoding
 
-__all__ = ["Inputs", "SplitStage", "Stage", "unrecorded"]
+__all__ = ["Effort", "Inputs", "SplitStage", "Stage", "unrecorded"]
 
 Inputs = Mapping[str, Path]  # a stage's name → its folder; a file's name → the file
 RECORDED = "recorded"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a stage lets a model do, as far as its fields tell.
+
+    Attributes:
+        work: `sample`, `train` or `score`.
+        model: as the plan names it; `tfidf`, which is none, by that name.
+        texts: how many, over all passes.
+        length: of a text, in tokens, at most.
+    """
+
+    work: str
+    model: str
+    texts: int
+    length: int
 
 
 def unrecorded(default: Any = MISSING) -> Any:
@@ -58,6 +75,11 @@ class Stage(ABC):
     def cost(self) -> float:
         """Expected seconds on one core, for the progress bar only."""
         return 1.0
+
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        """What it lets models do, without a look at any; nothing of work that no model does."""
+        return ()
 
     @property
     def files(self) -> Inputs:

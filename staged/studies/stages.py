@@ -149,6 +149,11 @@ class TrainedDetector(Stage):
         return 6.0 if self.roberta is None else 25.0
 
     @property
+    def learner(self) -> str:
+        """What learns and reads, as efforts name it."""
+        return self.kind if self.roberta is None else self.roberta.base
+
+    @property
     @abstractmethod
     def corpora(self) -> tuple[Corpus, ...]:
         """Where its human texts come from."""

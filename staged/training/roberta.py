@@ -86,6 +86,11 @@ class RobertaSettings:
                 " micro_batch at least 0, learning_rate above 0, token_dropout in [0, 1)"
             )
 
+    def usual_tokens(self, longest: int) -> int:
+        """Of a text of so many tokens, how many a step of training reads on average."""
+        most = min(longest, self.max_tokens)
+        return (min(10, most) + most) // 2 if self.random_length else most
+
 
 def train_roberta(
     train: Sequence[Document],

@@ -15,12 +15,15 @@ if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's
     from staged.pipeline.study_folder import StudyProgress
     from staged.studies.bias.plan import BiasSettings
     from staged.studies.bias.results import BiasResult, Tally
+    from staged.studies.costs.dry_run import DryRun
+    from staged.studies.detection.plan import StudySettings
     from staged.studies.finished import FinishedStudy
     from staged.survey.plan import SurveySettings
     from staged.survey.results import Survey
 
 __all__ = [
     "bias",
+    "dry_run",
     "make_survey",
     "study",
     "study_stage",
@@ -132,6 +135,58 @@ def study_stage(
     return out / name
 
 
+def dry_run(
+    plan: str | Path = "mini",
+    *,
+    corpus: str = "",
+    samples: str | Path = "",
+    attacks: bool = False,
+    device: str = "",
+) -> DryRun:
+    """What a release study will take here: stages, blocks, tokens, bytes, and hours by measured
+    rates. Nothing is downloaded or written, and no human text is read.
+
+    Args:
+        plan, corpus, samples, attacks, device: as `study` takes them.
+
+    Raises:
+        PlanError: of the plan; or it is of another kind of study.
+        SamplingError: there is no GPU, and one is asked for.
+        CheckpointError: no model has a name that the plan says.
+
+    Example:
+        >>> import staged
+        >>> staged.dry_run("gpt2").blocks  # doctest: +SKIP
+    """
+    from staged.errors import PlanError
+    from staged.plans.shipped import find_plan
+    from staged.studies.costs.dry_run import dry_run as counted
+    from staged.studies.detection.study import ReleaseStudy
+    from staged.studies.finetune.plan import is_finetune
+    from staged.studies.provenance.plan import is_provenance
+
+    file = find_plan(plan, command="study")
+    if is_finetune(file) or is_provenance(file):
+        raise PlanError(f"{file}: --dry-run counts release studies; this plan is of another kind")
+    flags = {"corpus": corpus, "samples": str(samples), "device": device}
+    settings = _settings(file, flags, attacks)
+    study = ReleaseStudy(settings)
+    return counted(
+        settings.title,
+        [*study.corpora, *study.others],
+        device=settings.device,
+        tokenizer=settings.tokenizer,
+    )
+
+
+def _settings(plan: Path, flags: dict[str, Any], attacks: bool) -> StudySettings:
+    from staged.attacks.kinds import ATTACKS
+    from staged.studies.detection.plan import read_study
+
+    settings = read_study(plan, **flags)
+    return replace(settings, attacks=tuple(ATTACKS)) if attacks else settings
+
+
 def _release(
     plan: Path,
     out: Path,
@@ -140,13 +195,9 @@ def _release(
     engine: Engine,
     progress: StudyProgress,
 ) -> None:
-    from staged.attacks.kinds import ATTACKS
-    from staged.studies.detection.plan import read_study
     from staged.studies.detection.study import run_study
 
-    settings = read_study(plan, **flags)
-    settings = replace(settings, attacks=tuple(ATTACKS)) if attacks else settings
-    run_study(out, settings, engine=engine, report=progress)
+    run_study(out, _settings(plan, flags, attacks), engine=engine, report=progress)
 
 
 def _finetune(

@@ -55,6 +55,7 @@ from staged.samples.dataset import SampleSettings
 from staged.samples.methods import Method, method
 from staged.studies.bias.plan import BiasSettings
 from staged.studies.bias.results import BiasResult, Tally
+from staged.studies.costs.dry_run import DryRun
 from staged.studies.finished import FinishedStudy
 from staged.survey.plan import SurveySettings
 from staged.survey.results import Survey
@@ -77,6 +78,7 @@ __all__ = [
     "Decision",
     "Deduplicated",
     "Detector",
+    "DryRun",
     "Evaluation",
     "Examination",
     "Examiner",

@@ -24,7 +24,7 @@ from staged.attacks.rates import CLEAN, AttackedAs, AttackRate, corrected, measu
 from staged.detectors.calibration.scoring import finite_scores
 from staged.detectors.catalog import load_detector
 from staged.detectors.contract import Detector
-from staged.pipeline.stage import Inputs, SplitStage
+from staged.pipeline.stage import Effort, Inputs, SplitStage
 from staged.pipeline.tables import TableRow, read_table, write_table
 from staged.records import HUMAN, LABELS, Document
 from staged.stats.thresholds import threshold_at_fpr
@@ -72,6 +72,14 @@ class AttackedScores(SplitStage):
     @property
     def cost(self) -> float:
         return self.detector.cost * len(self.attacks) / 5
+
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        """Clean and attacked, each as it is and normalised, if all of these differ."""
+        test = 2 * self.n_test * (1 + len(self.attacks))
+        return (
+            Effort("score", self.detector.learner, 2 * (self.n_valid + test), self.length_tokens),
+        )
 
     @property
     def blocks(self) -> Sequence[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from staged.pipeline.stage import Inputs
+from staged.pipeline.stage import Effort, Inputs
 from staged.pipeline.tables import TableRow
 from staged.records import Document
 from staged.studies import stages
@@ -42,6 +42,16 @@ class Detector(TrainedDetector):
     @property
     def name(self) -> str:
         return f"detectors/{self.kind}/{self.model}/{self.method}"
+
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        longest, passes = self.train_tokens or self.length_tokens, 1
+        if self.roberta is not None:
+            longest, passes = self.roberta.usual_tokens(longest), self.roberta.epochs
+        return (
+            Effort("train", self.learner, 2 * self.n_train * passes, longest),
+            Effort("score", self.learner, 2 * self.n_valid * passes, self.length_tokens),
+        )
 
     @property
     def corpora(self) -> tuple[Corpus, ...]:
@@ -88,6 +98,11 @@ class Scores(stages.Scores):
     def scored_lengths(self) -> tuple[int, ...]:
         """In tokens: the whole curve for a detector that was trained on the mix."""
         return self.lengths if self.detector.method == MIX else (self.length_tokens,)
+
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        sizes = zip(self.set_sizes, self.scored_lengths, strict=True)
+        return tuple(Effort("score", self.detector.learner, *size) for size in sizes)
 
     @property
     def set_sizes(self) -> tuple[int, ...]:

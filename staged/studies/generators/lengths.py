@@ -21,8 +21,9 @@ import numpy as np
 from staged.corpus.build import read_documents, write_corpus
 from staged.errors import PlanError
 from staged.model.causal import TextTokenizer, load_tokenizer
-from staged.model.checkpoints import model_folder
+from staged.model.checkpoints import is_at_hand, model_folder
 from staged.model.formats.layouts import as_stage_inputs, tokenizer_files
+from staged.model.sources.served import parse_served
 from staged.pipeline.stage import Inputs, unrecorded
 from staged.progress import Progress
 from staged.records import Document, count_words
@@ -66,10 +67,18 @@ class Tokenizers:
         return distinct(here) or (ANY,)
 
     @property
+    def are_here(self) -> bool:
+        """Whether what counts can be asked without downloading."""
+        written = () if self.named else self.models
+        return all(parse_served(model) or is_at_hand(model) for model in written)
+
+    @property
     def are_several(self) -> bool:
         """Whether texts are cut to words, as no one tokenizer is every model's."""
+        if self.named:
+            return False
         lacking = self.given or any(folder_of(model) is None for model in self.models)
-        return not self.named and (lacking or len(self.counted_by) > 1)
+        return lacking or len(self.counted_by) > 1
 
 
 @dataclass(frozen=True, kw_only=True)

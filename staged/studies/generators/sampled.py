@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from staged.errors import SamplingError
 from staged.model.devices import chosen_device
 from staged.model.formats.layouts import model_files, weight_files
-from staged.pipeline.stage import Inputs, SplitStage, unrecorded
+from staged.pipeline.stage import Effort, Inputs, SplitStage, unrecorded
 from staged.progress import Progress, shifted
 from staged.records import Document
 from staged.samples.chat.template import template_of
@@ -83,6 +83,14 @@ class Samples(MachineTexts, SplitStage):
         if self.folder is None:
             return SECONDS_A_TEXT * sum(self.counts.values())
         return sum(path.stat().st_size for path in weight_files(self.folder)) / 1e6 + 4
+
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        lengths = self.written_lengths if self.tokenizers.are_here else self.lengths
+        return tuple(
+            Effort("sample", self.given, count, lengths[split])
+            for split, count in self.counts.items()
+        )
 
     @property
     def files(self) -> Inputs:

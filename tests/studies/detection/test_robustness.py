@@ -284,7 +284,7 @@ def test_the_flag_takes_every_attack(
     monkeypatch.setattr(
         "staged.studies.detection.study.run_study", lambda out, settings, **_: seen.append(settings)
     )
-    monkeypatch.setattr("staged.commands.studies._print_study", lambda out: None)
+    monkeypatch.setattr("staged.commands.studies.print_study", lambda out: None)
     path = str(plan(tmp_path, tiny, human_folder))
     for options in ((), ("--attacks",)):
         assert (
