@@ -100,7 +100,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "generators calibrations",
         "detection",
         "finetune provenance",
-        "single",
+        "plans single",
     ),
     "web": (
         "drawing highlights limits schema",

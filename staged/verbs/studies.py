@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from staged.engines.choice import ALL_CORES, HERE, Engine
 from staged.progress import NamedProgress, Progress, silent
@@ -16,7 +15,6 @@ if TYPE_CHECKING:  # what only a checker reads: `import staged` loads no model's
     from staged.studies.bias.plan import BiasSettings
     from staged.studies.bias.results import BiasResult, Tally
     from staged.studies.costs.dry_run import DryRun
-    from staged.studies.detection.plan import StudySettings
     from staged.studies.finished import FinishedStudy
     from staged.survey.plan import SurveySettings
     from staged.survey.results import Survey
@@ -72,29 +70,17 @@ def study(
         >>> study = staged.study("mini", "out/mini")  # doctest: +SKIP
         >>> [cell.accuracy for cell in study.cells()]  # doctest: +SKIP
     """
-    from staged.errors import PlanError
     from staged.model.devices import chosen_device
     from staged.places.mirror import place
     from staged.plans.shipped import find_plan
-    from staged.studies.finetune.plan import is_finetune
     from staged.studies.finished import FinishedStudy
-    from staged.studies.provenance.plan import is_provenance
+    from staged.studies.plans import Asked, run_plan
 
     if device and engine.name == "local":  # a cluster's GPUs are elsewhere
         chosen_device(device)
     file, out = find_plan(plan, command="study"), place(out)
-    flags: dict[str, Any] = {"corpus": corpus, "literal": literal, "device": device}
-    other = "fine-tuning" * is_finetune(file) or "watermark" * is_provenance(file)
-    if other and (attacks or samples):
-        raise PlanError(
-            f"{file}: --{'attacks' if attacks else 'samples'} belongs to release studies; this plan"
-            f" is of a {other} study"
-        )
-    if other:
-        carry_out = _finetune if other == "fine-tuning" else _provenance
-        carry_out(file, out, flags, engine, progress)
-    else:
-        _release(file, out, flags | {"samples": str(samples)}, attacks, engine, progress)
+    asked = Asked(corpus, str(samples), attacks, literal=literal, device=device)
+    run_plan(file, out, asked, engine=engine, report=progress)
     return FinishedStudy(out)
 
 
@@ -158,64 +144,11 @@ def dry_run(
         >>> import staged
         >>> staged.dry_run("gpt2").blocks  # doctest: +SKIP
     """
-    from staged.errors import PlanError
     from staged.plans.shipped import find_plan
-    from staged.studies.costs.dry_run import dry_run as counted
-    from staged.studies.detection.study import ReleaseStudy
-    from staged.studies.finetune.plan import is_finetune
-    from staged.studies.provenance.plan import is_provenance
+    from staged.studies.plans import Asked, count_study
 
-    file = find_plan(plan, command="study")
-    if is_finetune(file) or is_provenance(file):
-        raise PlanError(f"{file}: --dry-run counts release studies; this plan is of another kind")
-    flags = {"corpus": corpus, "samples": str(samples), "device": device}
-    settings = _settings(file, flags, attacks)
-    study = ReleaseStudy(settings)
-    return counted(
-        settings.title,
-        [*study.corpora, *study.others],
-        device=settings.device,
-        tokenizer=settings.tokenizer,
-    )
-
-
-def _settings(plan: Path, flags: dict[str, Any], attacks: bool) -> StudySettings:
-    from staged.attacks.kinds import ATTACKS
-    from staged.studies.detection.plan import read_study
-
-    settings = read_study(plan, **flags)
-    return replace(settings, attacks=tuple(ATTACKS)) if attacks else settings
-
-
-def _release(
-    plan: Path,
-    out: Path,
-    flags: dict[str, Any],
-    attacks: bool,
-    engine: Engine,
-    progress: StudyProgress,
-) -> None:
-    from staged.studies.detection.study import run_study
-
-    run_study(out, _settings(plan, flags, attacks), engine=engine, report=progress)
-
-
-def _finetune(
-    plan: Path, out: Path, flags: dict[str, Any], engine: Engine, progress: StudyProgress
-) -> None:
-    from staged.studies.finetune.plan import read_finetune
-    from staged.studies.finetune.study import run_finetune
-
-    run_finetune(out, read_finetune(plan, **flags), engine=engine, report=progress)
-
-
-def _provenance(
-    plan: Path, out: Path, flags: dict[str, Any], engine: Engine, progress: StudyProgress
-) -> None:
-    from staged.studies.provenance.plan import read_provenance
-    from staged.studies.provenance.study import run_provenance
-
-    run_provenance(out, read_provenance(plan, **flags), engine=engine, report=progress)
+    asked = Asked(corpus, str(samples), attacks, device=device)
+    return count_study(find_plan(plan, command="study"), asked)
 
 
 def write_report(folder: str | Path) -> Path:

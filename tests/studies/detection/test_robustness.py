@@ -282,7 +282,7 @@ def test_the_flag_takes_every_attack(
 ) -> None:
     seen: list[StudySettings] = []
     monkeypatch.setattr(
-        "staged.studies.detection.study.run_study", lambda out, settings, **_: seen.append(settings)
+        "staged.studies.plans.run_study", lambda out, settings, **_: seen.append(settings)
     )
     monkeypatch.setattr("staged.commands.studies.print_study", lambda out: None)
     path = str(plan(tmp_path, tiny, human_folder))
