@@ -84,7 +84,7 @@ def test_a_data_set_of_ray(tmp_path: Path) -> None:
     data = pytest.importorskip("ray.data")
     rows = [{"n": i, "text": prose(i, 1 + i % 9)} for i in range(60)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
-    ray.init(num_cpus=2, include_dashboard=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False)
     try:
         judged = (
             data.read_parquet(str(tmp_path / "rows.parquet"))
