@@ -31,6 +31,7 @@ from staged.commands.options.shared import (
 )
 from staged.commands.provenance.key_rates import calibrate_watermark
 from staged.pages.figures import estimate, percent
+from staged.places.mirror import place
 from staged.screen import count_progress, print_table, say
 from staged.verbs import error_rates as verbs
 
@@ -92,7 +93,7 @@ def calibrate(
             watermark, human, (machine, held_out), fpr, out, bool(literal), as_json=as_json
         )
         return
-    out = out or Path("calibration.json")
+    out = place(out or "calibration.json")
     with count_progress("texts") as progress:
         fitted = verbs.calibrate(
             human,
@@ -246,7 +247,7 @@ def stress(
             progress=progress,
         )
     _print_stressed(report)
-    say(f"\nall groups: {out}")
+    say(f"\nall groups: {place(out)}")
 
 
 def _print_stressed(report: StressReport) -> None:

@@ -116,7 +116,9 @@ def detect(
     from staged.detectors.bulk.columns import holds_verdicts
     from staged.detectors.opening import ExaminerSettings
     from staged.files.places import refuse_to_replace
+    from staged.places.mirror import place
 
+    out = place(out) if out else None
     refuse_to_replace(out or html, *places, passed_over=holds_verdicts)
     settings = ExaminerSettings(detector, fpr, calibration, kind, device)
     if out is not None:

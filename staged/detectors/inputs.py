@@ -13,6 +13,8 @@ from staged.files.places import first_fault_last, text_files
 from staged.files.rows import Place, RowReader, is_read_in_parts, json_lines
 from staged.files.texts import ROWS, STDIN, read_file, read_text, row_text, writable
 from staged.notes import unnoted
+from staged.places import mirror
+from staged.places.files import fetched
 
 ADVICE = "save it as that, as .docx or as .pdf, or leave it out"
 
@@ -36,8 +38,8 @@ class InputFile:
 
     @property
     def path(self) -> Path:
-        """Where it is."""
-        return Path(self.name)
+        """Where it is, or of a URL its copy."""
+        return mirror.place(self.name)
 
     @property
     def is_read_once(self) -> bool:
@@ -61,6 +63,8 @@ class InputFile:
         Raises:
             CorpusError: it cannot be read; so does what is given.
         """
+        if again:  # perhaps on another machine
+            fetched(self.name)
         if self.read is None and self.path.suffix.lower() in ROWS and is_read_in_parts(self.path):
             reader = RowReader(self.path, only=("text", "id"))
             return lambda place: map(self._row, reader.after(place))
@@ -98,7 +102,7 @@ def input_files(places: Sequence[str], *, out: Path | None = None) -> list[Input
         CorpusError: as `text_files`.
     """
     names = [
-        str(file)
+        f"{file}"
         for place in places
         for file in ([STDIN] if place == STDIN else text_files(place, but=out))
     ]
@@ -111,9 +115,9 @@ def read_texts(places: Sequence[str], *, out: Path | None = None) -> Iterator[Te
     Args:
         places: files, and folders of files, as `text_files` takes them: a file with rows has a text
             a row, with an "id" or else its row number (behind the file's name where several are
-            read), any other file is one text, its id its path; `-` is standard input, one text, or
-            rows where its first character is `{`. A text may be empty, so that every row is
-            answered.
+            read), any other file is one text, its id its path or URL; `-` is standard input, one
+            text, or rows where its first character is `{`. A text may be empty, so that every row
+            is answered.
         out: the file that the results go to, which is left out of a folder.
 
     Raises:

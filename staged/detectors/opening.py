@@ -17,6 +17,7 @@ from staged.detectors.names import DetectorName, parse_name
 from staged.detectors.scorer import Scorer
 from staged.errors import CheckpointError
 from staged.model.devices import chosen_device
+from staged.places.files import fetched
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def open_examiner(
     check_fpr(fpr)
     name, device = parse_name(detector), chosen_device(device)
     opened = open_detector(detector, device=device)
-    file = Path(calibration) if calibration else calibration_file(name)
+    file = fetched(calibration) if calibration else calibration_file(name)
     loaded = load_calibration(file) if file else None
     if isinstance(opened, MarkDetector) and loaded is None:
         return _exact(opened, name, fpr, kind, device)

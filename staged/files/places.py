@@ -211,7 +211,7 @@ def refuse_to_replace(
     Raises:
         PlanError: `out` is one of the sources, or is there and no regular file.
     """
-    if out is None or not fetched(out).exists():
+    if out is None or not (out := fetched(out)).exists():
         return
     if out.is_dir():
         raise PlanError(f"{out}: is a folder; name a file to write, such as one inside it")

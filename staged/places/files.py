@@ -16,7 +16,7 @@ from staged.storage.pieces import blocks_of
 from staged.storage.versions import cache_folder
 from staged.storage.writing import write_atomic
 
-__all__ = ["fetch_files", "fetched", "send_files", "sent"]
+__all__ = ["edited", "fetch_files", "fetched", "send_files", "sent"]
 
 
 def fetched(given: str | Path) -> Path:
@@ -67,9 +67,27 @@ def sent(out: Path) -> Iterator[None]:
     clear(blocks_of(out))
 
 
+@contextmanager
+def edited(root: Path) -> Iterator[None]:
+    """The files of a folder, not those of folders in it, are here as at its URL, and there as the
+    block leaves them.
+    """
+    url = url_of(root)
+    if not url:
+        yield
+        return
+    names = {name for name in objects.listed(url) if "/" not in name}
+    fetch_files(root, sorted(names))
+    yield
+    names |= {path.name for path in root.iterdir() if path.is_file()}
+    send_files(root, sorted(names))
+
+
 def fetch_files(root: Path, names: Sequence[str]) -> None:
     """Make files of a folder what they are at its URL, of which some may not be there."""
     url = url_of(root)
+    if url:
+        root.mkdir(parents=True, exist_ok=True)
     for name in names if url else ():
         data = objects.read(f"{url}/{name}")
         (root / name).unlink(missing_ok=True)

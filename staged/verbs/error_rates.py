@@ -71,6 +71,7 @@ def calibrate(
     from staged.detectors.identity import known_by, scored_by
     from staged.detectors.names import parse_name
     from staged.model.devices import chosen_device
+    from staged.places.mirror import place
 
     fit.check_options(fpr, seed)
     name = parse_name(str(detector))
@@ -79,7 +80,7 @@ def calibrate(
     fit.note_taught_corpora(name.given, (str(human), str(held_out or "")))
     device = chosen_device(device)
     return fit.calibrate(
-        Path(out),
+        place(out),
         name.given,
         loader(name.given, device=device, engine=engine),
         people,
@@ -127,6 +128,8 @@ def calibrate_watermark(
     from staged.detectors.calibration.calibration import check_fpr
     from staged.detectors.calibration.key_rates import LEVELS, key_rates
     from staged.files.places import refuse_to_replace
+    from staged.places.files import sent
+    from staged.places.mirror import place
     from staged.watermarks.candidates import candidates_of
 
     check_fpr(fpr)
@@ -135,7 +138,8 @@ def calibrate_watermark(
     levels = sorted({*LEVELS, fpr}, reverse=True)
     rates = key_rates(key, candidates, _people(human, literal), levels=levels, progress=progress)
     if out is not None:
-        rates.save(Path(out))
+        with sent(place(out)):
+            rates.save(place(out))
     return rates
 
 
@@ -219,6 +223,7 @@ def stress(
     from staged.detectors.calibration.fit import note_taught_corpora, refuse_taught
     from staged.detectors.catalog import open_detector
     from staged.model.devices import chosen_device
+    from staged.places.mirror import place
 
     detector, names = str(detector), tuple(attacks or ATTACKS)
     settings = StressSettings(names, tuple(fprs), most, without_normalisation, seed)
@@ -227,7 +232,7 @@ def stress(
     note_taught_corpora(detector, (str(human),))
     examiner = open_examiner(detector, fpr=settings.fprs[0], calibration=calibration, device=device)
     return measure(
-        Path(out),
+        place(out),
         examiner.detector,
         _calibration_of(examiner),
         people,

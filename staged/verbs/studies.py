@@ -112,10 +112,11 @@ def study_stage(
             it.
         StagedError: of the stage.
     """
+    from staged.places.mirror import place
     from staged.plans.shipped import find_plan
     from staged.studies.single import make_stage, study_of
 
-    file, out = find_plan(plan, command="study"), Path(out)
+    file, out = find_plan(plan, command="study"), place(out)
     asked = study_of(file, corpus=corpus, samples=str(samples), literal=literal, device=device)
     make_stage(out, asked, name, report=progress)
     return out / name
@@ -157,17 +158,20 @@ def write_report(folder: str | Path) -> Path:
     Raises:
         ArtifactError: a file is missing or damaged.
     """
+    from staged.places.files import edited
+    from staged.places.mirror import place
     from staged.studies.detection.report.page import write_report as write_release
     from staged.studies.finetune.page import write_finetune_report
     from staged.studies.finished import FinishedStudy
     from staged.studies.provenance.page import write_provenance_report
 
-    study = FinishedStudy(Path(folder))
+    study = FinishedStudy(place(folder))
     writers = {
         "fine-tuning study": write_finetune_report,
         "watermark study": write_provenance_report,
     }
-    writers.get(study.kind, write_release)(study.folder)
+    with edited(study.folder):
+        writers.get(study.kind, write_release)(study.folder)
     return study.report
 
 

@@ -114,8 +114,9 @@ def detect_files(
     from staged.detectors.bulk.inputs import look_at
     from staged.detectors.opening import ExaminerSettings
     from staged.files.places import refuse_to_replace
+    from staged.places.mirror import place
 
-    names, file = names_of(places), Path(out)
+    names, file = names_of(places), place(out)
     refuse_to_replace(file, *names, passed_over=holds_verdicts)
     settings = ExaminerSettings(str(detector), fpr, calibration, kind, device)
     texts = look_at(names, out=file)

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from staged.places.mirror import place
 from tests.studies.commands import fork_workers
 
 
@@ -63,6 +64,11 @@ class Bucket:
 
     def url(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
+
+    @property
+    def study(self) -> Path:
+        """A folder in it, as the path of this machine."""
+        return place(self.url("study"))
 
     def put(self, key: str, data: str | bytes) -> None:
         self.client.put_object(Bucket=self.name, Key=key, Body=data)

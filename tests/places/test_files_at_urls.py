@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+import staged
 from staged.cli import app, main
 from staged.engines.choice import Engine
 from staged.errors import ArtifactError, PlanError, ShardDone
@@ -146,6 +150,63 @@ def test_a_file_that_is_read_is_not_written(
     place_twice = bucket.url("x.jsonl")
     with pytest.raises(PlanError, match="is read here and would be replaced"):
         run("sample", str(tiny), "--prompts", place_twice, "--out", place_twice)
+
+
+def test_texts_of_a_bucket_are_judged(bucket: Bucket, tiny: Path) -> None:
+    bucket.put("texts/a.jsonl", '{"id": "a", "text": "Too short."}\n')
+    bucket.put("texts/b.txt", "Too short, too.")
+    said = run("detect", bucket.url("texts"), "--detector", f"lrr@{tiny}", "--json")
+    ids = [json.loads(line)["id"] for line in said.splitlines()]
+    assert ids == ["a", bucket.url("texts/b.txt")]
+    bucket.delete("texts/b.txt")
+    said = run("detect", bucket.url("texts"), "--detector", f"lrr@{tiny}", "--json")
+    assert len(said.splitlines()) == 1
+
+
+def test_shards_on_two_machines_judge_a_table_in_a_bucket(
+    bucket: Bucket, tiny: Path, tmp_path: Path
+) -> None:
+    rows = [{"id": f"t{number}", "text": f"Too short {number}."} for number in range(40)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "texts.parquet")
+    bucket.put("texts.parquet", (tmp_path / "texts.parquet").read_bytes())
+    detector = f"lrr@{tiny}"
+    staged.detect_files(tmp_path / "texts.parquet", tmp_path / "local.parquet", detector=detector)
+
+    def shard(number: int) -> None:
+        bucket.on_another_machine()
+        staged.detect_files(
+            bucket.url("texts.parquet"),
+            bucket.url("verdicts.parquet"),
+            detector=detector,
+            engine=Engine(workers=1, shard=(number, 2)),
+        )
+
+    with pytest.raises(ShardDone, match="1 block of other shards"):
+        shard(0)
+    shard(1)
+    assert bucket.keys() == {"texts.parquet", "verdicts.parquet"}
+    assert bucket.get("verdicts.parquet") == (tmp_path / "local.parquet").read_bytes()
+
+
+def test_a_calibration_in_a_bucket_judges(
+    bucket: Bucket, tiny: Path, human_folder: Path, tmp_path: Path
+) -> None:
+    detector = ("--detector", f"lrr@{tiny}")
+    for file in sorted(human_folder.iterdir())[:6]:
+        bucket.put(f"human/{file.name}", file.read_bytes())
+    said = run(
+        "calibrate", "--human", bucket.url("human"), *detector, "--out", bucket.url("c.json")
+    )
+    assert bucket.url("c.json") in said
+    assert {key for key in bucket.all() if key.startswith("c")} == {"c.json"}
+    (tmp_path / "text.txt").write_text("Too short.")
+    bucket.on_another_machine()
+    run("detect", str(tmp_path / "text.txt"), *detector, "--calibration", bucket.url("c.json"))
+
+
+def test_commands_that_write_to_local_places_alone_say_so(bucket: Bucket) -> None:
+    with pytest.raises(PlanError, match="staged bias writes to local places alone"):
+        run("bias", "mini-s", "--out", bucket.url("bias"))
 
 
 def test_what_is_wrong_is_one_sentence(

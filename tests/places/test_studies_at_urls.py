@@ -125,6 +125,9 @@ def test_a_study_in_a_bucket_is_a_local_one_and_goes_on_anywhere(
     bucket.on_another_machine()
     staged.study(plan, bucket.url("study"), engine=HERE)
     assert log.lines == made
+    bucket.delete("study/report.html")
+    bucket.on_another_machine()
+    staged.write_report(bucket.url("study"))
     assert in_bucket(bucket) == local
 
 

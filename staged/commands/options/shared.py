@@ -15,6 +15,7 @@ import typer
 import typer.core
 
 from staged.errors import PlanError
+from staged.places.mirror import place, url_of
 from staged.plans.shipped import find_plan, plan_text
 from staged.samples.writers.pace import use_pace
 from staged.threads import use_threads
@@ -29,6 +30,7 @@ PLAN = "a TOML file, or the name of one that ships with staged"
 HUMAN_TEXT = (
     "Human text: a file or folder of a kind that docs/formats.md lists, such as .txt or .jsonl."
 )
+STORING = ("calibrate", "detect", "sample", "stress", "study")  # whose --out can be a URL
 TEXTS = ("--prompt", "--stop")  # options whose values are no names
 LONGEST_PART, LONGEST = 255, 4095  # bytes of a file's name, and of a path, on Linux
 
@@ -125,8 +127,9 @@ class Command(typer.core.TyperCommand):
     """A command that looks at what it was given before anything else."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Raises PlanError, as `refuse_no_names`."""
+        """Raises PlanError, as `refuse_no_names` and `refuse_urls`."""
         refuse_no_names(args)
+        refuse_urls(str(ctx.info_name), args)
         return super().parse_args(ctx, args)
 
 
@@ -179,6 +182,20 @@ def refuse_no_names(args: Sequence[str]) -> None:
         ):
             raise PlanError(
                 f"{where}{value[:40]!r} … is longer than a file's name can be; give a shorter one"
+            )
+
+
+def refuse_urls(command: str, args: Sequence[str]) -> None:
+    """Refuse a URL to write to, of a command that writes to local places alone.
+
+    Raises:
+        PlanError: it is one.
+    """
+    for option, value in _values(args):
+        if option == "--out" and command not in STORING and url_of(place(value)):
+            raise PlanError(
+                f"{value}: staged {command} writes to local places alone; name one, and copy what"
+                " it makes"
             )
 
 

@@ -50,7 +50,7 @@ def calibrate_watermark(
         return
     _print_key_rates(rates)
     if out is not None:
-        say(f"\nrates: {out}")
+        say(f"\nrates: {place(out)}")
 
 
 def _print_key_rates(rates: KeyRates) -> None:
