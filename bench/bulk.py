@@ -178,7 +178,8 @@ def rates(folder: Path, *, rows: int, repeats: int) -> Iterator[dict[str, Any]]:
 
 def measure(folder: Path, *, rows: int, rated: int, repeats: int) -> list[dict[str, Any]]:
     """All rows of the benchmark; what it works with stands in a folder."""
-    write_detector(folder / "detector")
+    if not (folder / "detector" / "calibration.json").is_file():
+        write_detector(folder / "detector")
     workers = min(2, processors())
     return [
         *rates(folder, rows=rated, repeats=repeats),

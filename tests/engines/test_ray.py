@@ -21,6 +21,7 @@ from staged.engines import ray as ray_engine
 from staged.engines.choice import Engine
 from staged.errors import ArtifactError, PlanError, SamplingError
 from staged.samples.dataset import read_samples, write_samples
+from tests.detectors.bulk.test_blocks import kill_ten_times, write_rows
 from tests.engines.drivers import Written, kill_some, samples, started, study, written
 from tests.engines.jobs import Squares, lines, squares, write
 from tests.engines.test_kills import blocks_in, wanted
@@ -177,6 +178,12 @@ def test_ten_kills_of_samples(engine: Engine, tiny: Path, tmp_path: Path) -> Non
     assert out.read_bytes() == (tmp_path / "undisturbed.jsonl").read_bytes()
     assert [row["id"] for row in read_samples(out)] == list(range(240))
     assert {path.name for path in tmp_path.iterdir()} == {"s.jsonl", "undisturbed.jsonl"}
+
+
+@pytest.mark.slow
+def test_ten_kills_of_verdicts(engine: Engine, tmp_path: Path) -> None:
+    rows, out = write_rows(tmp_path / "rows.parquet", 1500), tmp_path / "v.parquet"
+    kill_ten_times(rows, out, engine, workers=actors)
 
 
 @pytest.mark.slow

@@ -79,6 +79,7 @@ def test_it_takes_what_an_examiner_takes_and_loads_no_cluster() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray Data warns of itself
 def test_a_data_set_of_ray(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")
     data = pytest.importorskip("ray.data")
