@@ -8,6 +8,7 @@ do what it had. A driver that dies takes its actors with it, and continues when 
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from staged.threads import processors
 
 MOVED_SECONDS = 1.0  # between two questions how far an actor is
 PATIENCE_SECONDS = 60.0  # until it is said that the cluster has no place for a worker
+CONNECT_SECONDS = 10.0
 OBJECT_STORE = 100 * 2**20  # bytes: what goes through it is small
 ENVIRONMENT = {  # which Ray reads when it is imported
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -230,6 +232,8 @@ def _join(ray: Any, address: str, workers: int) -> None:
         "include_dashboard": False,
     }
     try:
+        if address not in ("", "auto"):
+            _check_answer(address)
         with _silent(ray):
             ray.init(
                 address or "local",
@@ -244,6 +248,16 @@ def _join(ray: Any, address: str, workers: int) -> None:
             if address
             else f"--engine ray: Ray does not start here: {first_line(error)}"
         ) from None
+
+
+def _check_answer(address: str) -> None:
+    """Whether anybody is there: Ray would wait for ever, deaf to Ctrl-C.
+
+    Raises:
+        OSError: nobody is.
+    """
+    host, port = address.rsplit(":", 1)
+    socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 @contextmanager

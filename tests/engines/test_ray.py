@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -77,12 +78,19 @@ def test_nobody_imports_ray_who_does_not_use_it() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.slow
 def test_no_cluster_at_an_address(tmp_path: Path) -> None:
-    with pytest.raises(
-        PlanError, match=r"no Ray cluster that this machine can join: .*; start one"
-    ):
-        write(tmp_path / "out.txt", Squares(tmp_path), Engine("ray", "auto"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(PlanError, match=r"no Ray cluster that this machine can join: .*; start"):
+        write(tmp_path / "out.txt", Squares(tmp_path), Engine("ray", address))
+
+
+@pytest.mark.parametrize("address", ["ray://host:10001", "host", "host:", "a b:1", "host:123456"])
+def test_no_address(address: str) -> None:
+    with pytest.raises(PlanError, match="give auto, or HOST:PORT of a Ray cluster"):
+        Engine("ray", address)
+    with pytest.raises(PlanError, match="is of --engine ray"):
+        Engine(address="auto")
 
 
 @pytest.fixture(scope="module")
