@@ -11,6 +11,7 @@ import typer
 
 from staged.errors import PlanError
 from staged.pages.figures import counted, percent
+from staged.places.mirror import place
 from staged.screen import count_progress, print_table, say
 from staged.verbs import error_rates as verbs
 
