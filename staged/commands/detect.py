@@ -79,8 +79,8 @@ OutOption = Annotated[
     Path | None,
     typer.Option(
         help=(
-            "Write verdicts into this .jsonl or .parquet file, of any number of texts; interrupted,"
-            " the same command continues it."
+            "Write verdicts into this .jsonl or .parquet file, also at a URL such as"
+            " s3://BUCKET/NAME, of any number of texts; interrupted, the same command continues it."
         )
     ),
 ]

@@ -118,8 +118,8 @@ OutOption = Annotated[
     Path | None,
     typer.Option(
         help=(
-            "File to write, .jsonl or .parquet; by default texts are printed, a single one while it"
-            " is made."
+            "File to write, .jsonl or .parquet, also at a URL such as s3://BUCKET/NAME; by default"
+            " texts are printed, a single one while it is made."
         )
     ),
 ]

@@ -26,7 +26,13 @@ from staged.verbs import studies as verbs
 DEFAULT_PLAN = Path("mini")
 
 OutOption = Annotated[
-    Path, typer.Option(help="Folder of the study; a finished stage in it is never done again.")
+    Path,
+    typer.Option(
+        help=(
+            "Folder of the study, also at a URL such as s3://BUCKET/NAME; a finished stage in it is"
+            " never done again."
+        )
+    ),
 ]
 CorpusOption = Annotated[
     str,
