@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         ("slides", pa.int64()),
     ]
 )
+GROUP = 65_536  # rows of a row group, as many as are in memory at once
 # after those, when asked for
 LOGPROBS = pa.schema([("tokens", pa.list_(pa.int64())), ("logprobs", pa.list_(pa.float32()))])
 # after the first ones, of a chat
@@ -99,23 +100,47 @@ class Sample:
         return cls(**{name: row[name] for name in SCHEMA.names} | asked | several)
 
 
-def encoded(
-    lines: bytes, suffix: str, *, logprobs: bool, chat: bool = False, marked: bool = False
-) -> bytes:
-    """Rows in JSON, a line each, as a .jsonl or .parquet file.
+def write_rows(
+    path: Path,
+    blocks: Iterable[bytes],
+    suffix: str,
+    *,
+    logprobs: bool,
+    chat: bool = False,
+    marked: bool = False,
+) -> None:
+    """Write rows into a .jsonl or .parquet file as they come; memory holds one row group.
 
     Args:
+        path: under which name it is written.
+        blocks: rows in JSON, a line each.
+        suffix: of the name that it is to have.
         logprobs: whether the rows hold their tokens and log-probabilities.
         chat: whether they are a chat model's answers.
         marked: whether they carry a watermark.
     """
     if suffix == ".jsonl":
-        return lines
+        with open(path, "wb") as file:
+            file.writelines(blocks)
+        return
     schema = pa.unify_schemas([SCHEMA, *[CHAT] * chat, *[MARKS] * marked, *[LOGPROBS] * logprobs])
-    table = pa.Table.from_pylist([json.loads(line) for line in lines.splitlines()], schema=schema)
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()
+    with pq.ParquetWriter(path, schema) as writer:
+        for table in _row_groups(blocks, schema):
+            writer.write_table(table, row_group_size=GROUP)
+
+
+def _row_groups(blocks: Iterable[bytes], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Rows as tables of one row group each, the last one shorter."""
+    held: list[pa.RecordBatch] = []  # columns take a third of what rows do
+    for block in blocks:
+        rows = [json.loads(line) for line in block.splitlines()]
+        held.append(pa.RecordBatch.from_pylist(rows, schema=schema))
+        while sum(batch.num_rows for batch in held) >= GROUP:
+            table = pa.Table.from_batches(held)
+            yield table.slice(0, GROUP).combine_chunks()
+            held = table.slice(GROUP).to_batches()
+    if held:
+        yield pa.Table.from_batches(held).combine_chunks()
 
 
 def is_samples(path: Path) -> bool:

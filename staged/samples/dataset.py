@@ -22,12 +22,12 @@ from staged.engines.choice import HERE, Engine
 from staged.errors import PlanError, SamplingError
 from staged.places.mirror import place
 from staged.progress import Progress, silent
-from staged.samples.columns import encoded, is_samples
+from staged.samples.columns import is_samples, write_rows
 from staged.samples.writers.contract import Row, SampleSettings, Writer
 from staged.samples.writers.opening import opened
 from staged.storage.pieces import BYTES
 from staged.storage.stage_folders import fingerprint
-from staged.storage.writing import write_atomic
+from staged.storage.writing import replacing
 
 __all__ = ["FORMATS", "SampleSettings", "read_samples", "sample", "speak", "write_samples"]
 
@@ -109,15 +109,16 @@ def write_samples(
             make=make,
             progress=counted,
         ) as blocks,
+        replacing(out, form=is_samples) as temporary,
     ):
-        data = encoded(
-            b"".join(blocks),
+        write_rows(
+            temporary,
+            blocks,
             out.suffix,
             logprobs=settings.logprobs,
             chat=settings.chat,
             marked=bool(settings.watermark),
         )
-        write_atomic(out, data, form=is_samples)
     return str(facts["computed_by"])
 
 
@@ -165,15 +166,18 @@ def _lines(rows: Sequence[Row]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def read_samples(path: Path) -> list[dict[str, Any]]:
+def read_samples(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Rows of a sample file.
+
+    Args:
+        columns: of a .parquet file, those that are read; by default all.
 
     Raises:
         SamplingError: missing or damaged.
     """
     try:
         if path.suffix == ".parquet":
-            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+            rows: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
             return rows
         return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     except (OSError, ValueError, pa.ArrowException) as error:

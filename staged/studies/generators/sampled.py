@@ -22,12 +22,12 @@ from staged.pipeline.stage import Effort, Inputs, SplitStage, unrecorded
 from staged.progress import Progress, shifted
 from staged.records import Document
 from staged.samples.chat.template import template_of
-from staged.samples.columns import encoded
+from staged.samples.columns import write_rows
 from staged.samples.dataset import SampleBlocks, SampleSettings, read_samples
 from staged.samples.methods import method
 from staged.samples.sample_stage import keep_file
 from staged.storage.pieces import BYTES, Encoding
-from staged.storage.writing import write_atomic
+from staged.storage.writing import replacing
 from staged.streams import derive
 from staged.studies.computed import record_device
 from staged.studies.generators.lengths import Tokenizers
@@ -150,13 +150,12 @@ class Samples(MachineTexts, SplitStage):
 
     def join(self, folder: Path, values: Iterator[bytes], inputs: Inputs) -> None:
         for split, numbers in groupby(self._numbers, key=itemgetter(0)):
-            lines = b"".join(next(values) for _ in numbers)
-            self._keep(folder / f"{split}.parquet", lines)
+            out = folder / f"{split}.parquet"
+            blocks = (next(values) for _ in numbers)
+            with replacing(out) as temporary:
+                write_rows(temporary, blocks, out.suffix, logprobs=False, chat=self.is_asked)
+            self._check_answers(out)
         record_device(folder, self.computes_on, precision=self.precision or "")
-
-    def _keep(self, out: Path, lines: bytes) -> None:
-        write_atomic(out, encoded(lines, out.suffix, logprobs=False, chat=self.is_asked))
-        self._check_answers(out)
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
         if self.blocks:

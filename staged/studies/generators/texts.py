@@ -37,7 +37,7 @@ class MachineTexts(Stage):
 
     def texts(self, inputs: Inputs, split: str) -> list[Document]:
         """The texts of a split, as they came."""
-        rows = read_samples(inputs[self.name] / f"{split}.parquet")
+        rows = read_samples(inputs[self.name] / f"{split}.parquet", ["id", "text"])
         source = f"{self.model}/{self.method}/{split}"
         return [
             Document(f"{source}/{row['id']}", row["text"], MACHINE, source, split) for row in rows
