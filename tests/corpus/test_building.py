@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -574,3 +576,79 @@ def test_the_verb(crawl: Path, tmp_path: Path) -> None:
     assert counts.documents == 8
     assert seen == {"texts", "pairs of texts", "clusters", "documents"}
     assert BuildSettings(("x",)).threshold == verbs.THRESHOLD
+
+
+# --- executors ---------------------------------------------------------------------------------
+
+SBATCH = """#!{python}
+# Slurm's sbatch, in miniature: every task of an array, one after another, in this very moment.
+import os, re, subprocess, sys
+script = open(sys.argv[-1]).read()
+last = int(re.search(r"--array=0-(\\d+)", script)[1])
+for task in range(last + 1):
+    given = dict(os.environ, SLURM_ARRAY_TASK_ID=str(task), SLURM_NODELIST="here", RUN_OFFSET="0")
+    with open({log!r}, "a") as log:
+        subprocess.run(["bash", sys.argv[-1]], env=given, stdout=log, stderr=log)
+print("Submitted batch job 17")
+"""
+SRUN = """#!/bin/bash
+while [[ "$1" == -* ]]; do [[ "$1" == -n ]] && shift; shift; done
+exec "$@"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of commands that do as Slurm's do; its log."""
+    folder, log = tmp_path / "bin", tmp_path / "slurm.log"
+    folder.mkdir()
+    commands = {
+        "sbatch": SBATCH.format(python=sys.executable, log=str(log)),
+        "srun": SRUN,
+        "squeue": "#!/bin/bash\n",  # no job is there any more
+        "scontrol": "#!/bin/bash\necho here\n",
+        "merge_stats": "#!/bin/bash\n",
+    }
+    for name, text in commands.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(stat.S_IRWXU)
+    places = f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", places)
+    return log
+
+
+@pytest.mark.slow
+def test_on_slurm_the_same_comes_out(crawl: Path, built: Path, tmp_path: Path, slurm: Path) -> None:
+    executor = ExecutorSettings("slurm", tasks=2, partition="cpu", setup="echo set up")
+    build(tmp_path / "out", crawl, executor=executor)
+    assert tree(tmp_path / "out") == tree(built)
+    assert "set up\n" in slurm.read_text()
+
+
+def test_a_slurm_job_that_failed_is_said(
+    crawl: Path, tmp_path: Path, slurm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (slurm.parent / "bin" / "srun").write_text("#!/bin/bash\nexit 1\n")
+    executor = ExecutorSettings("slurm", tasks=2, partition="cpu")
+    with pytest.raises(CorpusError, match=r"texts: 2 of 2 tasks were not done.*continues"):
+        build(tmp_path / "out", crawl, executor=executor)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(PlanError, match="no command sbatch here"):
+        build(tmp_path / "out", crawl, executor=executor)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_on_ray_the_same_comes_out(crawl: Path, built: Path, tmp_path: Path) -> None:
+    executor = ExecutorSettings("ray", tasks=2, memory_gb=1)
+    build(tmp_path / "out", crawl, executor=executor)
+    assert tree(tmp_path / "out") == tree(built)
+
+
+def test_without_ray_one_sentence_says_what_to_install(
+    crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(PlanError, match=r"pip install 'staged\[ray\]'"):
+        build(tmp_path / "out", crawl, executor=ExecutorSettings("ray"))
+    assert not (tmp_path / "out").exists()

@@ -382,6 +382,7 @@ def generated(count: int) -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_memory_stays_flat_over_a_million_rows(tmp_path: Path) -> None:
     """From the first tenth on it grows by the 5 bytes a row that are said, and by less than 10%."""
     source = tmp_path / "in.jsonl"

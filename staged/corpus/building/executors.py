@@ -6,6 +6,7 @@ datatrove's logs are written only by Slurm's jobs, into their own files.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -142,12 +143,26 @@ def cluster(settings: ExecutorSettings) -> Iterator[None]:
 
 
 def _join(ray: Any, settings: ExecutorSettings) -> None:
+    from staged.engines.ray import OBJECT_STORE, QUIET
+
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    here: dict[str, Any] = {
+        "num_cpus": max(settings.workers, processors()),
+        "object_store_memory": OBJECT_STORE,
+        "include_dashboard": False,
+    }
+    address = settings.address
     try:
-        ray.init(address=settings.address or None, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise PlanError(
-            f"executor ray: no cluster at {settings.address!r}: {first_line(error)}"
-        ) from None
+        ray.init(
+            address or "local",
+            log_to_driver=False,
+            logging_level="ERROR",
+            **({} if address else here),
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        what = f"no cluster at {address!r}" if address else "Ray does not start here"
+        raise PlanError(f"executor ray: {what}: {first_line(error)}") from None
 
 
 @contextmanager
