@@ -187,24 +187,34 @@ def measure(folder: Path, *, rows: int, rated: int, repeats: int) -> list[dict[s
     ]
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("out/bench/bulk.json"))
+def take_options(parser: argparse.ArgumentParser) -> None:
+    """What the benchmark can be told, here and as a part of bench/scale.py."""
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--rows", type=int, default=MILLION, help="of which memory is looked at")
     parser.add_argument("--rated", type=int, default=50_000, help="passages of which rates are")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args(argv)
-    rows, rated, repeats = (
-        (5000, 500, 1) if given.quick else (given.rows, given.rated, given.repeats)
-    )
-    folder = given.out.parent / "bulk"
+    parser.add_argument("--quick", action="store_true", help="a few rows, to see that it works")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Measure, write, show."""
+    rows, rated, repeats = (given.rows, given.rated, given.repeats)
+    if given.quick:
+        rows, rated, repeats = 5000, 500, 1
+    out = given.out or Path("out/bench/bulk.json")
+    folder = out.parent / "bulk"
     folder.mkdir(parents=True, exist_ok=True)
     measured = measure(folder, rows=rows, rated=rated, repeats=repeats)
-    write_json(given.out, measured)
+    write_json(out, measured)
     show(measured)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    take_options(parser)
+    run(parser.parse_args())
 
 
 def show(measured: list[dict[str, Any]]) -> None:

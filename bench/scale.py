@@ -4,7 +4,10 @@
                                              and with two: 100,000 blocks that do nothing, 5,000
                                              that write an empty file; JSON on standard output and
                                              in out/bench/scale-engines.json
-    python bench/scale.py engines --quick    a few hundred, to see that it works
+    python bench/scale.py detect             texts a second of `staged detect --out` with one worker
+                                             and with two, and memory at 1,000,000 rows, or --rows;
+                                             bench/bulk.py says what is measured
+    python bench/scale.py PART --quick       a few hundred, to see that it works
 
 `nothing` is what an engine takes to hand a number out and to hear of its end; `file` is what a
 finished block takes besides: a file that is written under another name, flushed and renamed.
@@ -25,6 +28,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import bulk
 
 from staged.engines.blocks import Blocks, Job
 from staged.engines.choice import ENGINES, Engine
@@ -135,6 +140,9 @@ def main() -> None:
     part.add_argument("--repeats", type=int, default=5)
     part.add_argument("--out", type=Path)
     part.set_defaults(run=engines)
+    part = parts.add_parser("detect", help="texts a second of bulk detection, and its memory")
+    bulk.take_options(part)
+    part.set_defaults(run=bulk.run)
     options = parser.parse_args()
     options.run(options)
 
