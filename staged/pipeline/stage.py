@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +14,7 @@ from staged.engines.blocks import Job, computed
 from staged.places.blocks import claimed
 from staged.places.stages import at_hand
 from staged.progress import Progress
-from staged.storage.marks import BLOCKS
+from staged.storage.marks import BLOCKS, MARK
 from staged.storage.pieces import JSON, Encoding
 
 __all__ = ["Effort", "Inputs", "SplitStage", "Stage", "unrecorded"]
@@ -133,7 +134,12 @@ class SplitStage(Stage):
         """Fill the folder from the values of all blocks, in order."""
 
     def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        """Make the blocks that are missing, here, and join all."""
+        """Make the blocks that are missing, here, and join all; what a killed join has left, or a
+        version that made this otherwise, goes.
+        """
+        for item in folder.iterdir():
+            if item.name not in (MARK, BLOCKS):
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
         (folder / BLOCKS).mkdir(exist_ok=True)
         store = claimed(folder / BLOCKS)
         values = computed(store, StageBlocks(self, inputs), progress=progress)

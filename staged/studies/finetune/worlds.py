@@ -9,7 +9,12 @@ All answers start from one opening phrase, and each later round continues the mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +26,15 @@ from staged.model.formats.layouts import model_files
 from staged.model.training import distributed
 from staged.model.training.plan import TrainSettings
 from staged.model.training.train import train
-from staged.pipeline.stage import Inputs, Stage, unrecorded
-from staged.progress import Progress, shifted
+from staged.pipeline.stage import Inputs, SplitStage, Stage, unrecorded
+from staged.pipeline.tables import table_of, write_tables
+from staged.progress import Progress
 from staged.records import MACHINE, Document
+from staged.samples.columns import SCHEMA
 from staged.samples.dataset import SampleSettings, read_samples
 from staged.samples.methods import method
-from staged.samples.sample_stage import keep_file
+from staged.samples.writers.contract import Row
+from staged.samples.writers.local import LocalWriter, open_local
 from staged.streams import derive
 from staged.studies.computed import record_device
 from staged.studies.finetune.texts import Pairs, paired
@@ -77,7 +85,7 @@ class Tuned(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers(Stage):
+class Answers(SplitStage):
     """What a model writes after the opening: a file a split and round.
 
     Attributes:
@@ -111,38 +119,71 @@ class Answers(Stage):
     def files(self) -> Inputs:
         return model_files(model_folder(self.given)) if self.tuned is None else {}
 
-    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
+    @property
+    def blocks(self) -> Sequence[str]:
+        """A split's texts by the batch, through all rounds."""
+        return tuple(f"{split}-{first:09d}.json" for split, first in self._firsts)
+
+    @property
+    def _firsts(self) -> list[tuple[str, int]]:
+        """Of each block its split, and the first text of it that it makes."""
+        return [
+            (split, first) for split in SPLITS for first in range(0, self.counts[split], self.batch)
+        ]
+
+    @contextmanager
+    def opened(self, inputs: Inputs) -> Iterator[Callable[[int], list[list[Row]]]]:
         model = str(inputs[self.tuned.name] / "model") if self.tuned else self.given
-        done, total = 0, self.rounds * sum(self.counts.values())
-        for split in SPLITS:
-            prompts: tuple[str, ...] = (self.opening,)
-            for number in range(1, self.rounds + 1):
-                out = folder / f"{split}-{number}.parquet"
-                wanted = self._round(model, split, number, prompts)
-                keep_file(out, wanted, progress=shifted(progress, done, total))
-                prompts = tuple(_whole(row).rstrip(REPLACEMENT) for row in read_samples(out))
-                done += self.counts[split]
+        loaded = lru_cache(1)(partial(self._loaded, model))
+
+        def make(number: int) -> list[list[Row]]:
+            split, first = self._firsts[number]
+            writer = loaded(min(self.batch, self.counts[split]))
+            return list(self._all_rounds(writer, split, first))
+
+        yield make
+
+    def _loaded(self, model: str, rows: int) -> LocalWriter:
+        """A model that writes, at most so many texts at once."""
+        return open_local(
+            SampleSettings(
+                model=model,
+                method=method(self.method),
+                count=rows,
+                length=self.round_tokens,
+                batch=self.batch,
+                precision=self.precision,
+                device=self._computes_on,
+                context="slide",
+            )
+        )
+
+    def _all_rounds(self, writer: LocalWriter, split: str, first: int) -> Iterator[list[Row]]:
+        """The rows of each round of a batch of texts, of which each continues itself."""
+        prompts: tuple[str, ...] = (self.opening,)
+        for number in range(1, self.rounds + 1):
+            settings = replace(
+                writer.settings,
+                count=self.counts[split],
+                seed=derive(self.seed, split, str(number)),  # the same numbers for every world
+                prompts=prompts,
+            )
+            rows = replace(writer, settings=settings).block(first)
+            yield rows
+            written = [_whole(row).rstrip(REPLACEMENT) for row in rows]
+            # text i continues prompt i modulo their number
+            prompts = (*written, *[""] * (self.batch - len(written)))
+
+    def join(self, folder: Path, values: Iterator[list[list[Row]]], inputs: Inputs) -> None:
+        for split, of_split in groupby(self._firsts, key=itemgetter(0)):
+            blocks = [[table_of(rows, SCHEMA) for rows in next(values)] for _ in of_split]
+            for number, tables in enumerate(zip(*blocks, strict=True), 1):
+                write_tables(folder / f"{split}-{number}.parquet", tables)
         record_device(folder, self._computes_on, precision=self.precision)
 
     @property
     def _computes_on(self) -> str:
         return chosen_device(self.device, self.precision)
-
-    def _round(
-        self, model: str, split: str, number: int, prompts: tuple[str, ...]
-    ) -> SampleSettings:
-        return SampleSettings(
-            model=model,
-            method=method(self.method),
-            count=self.counts[split],
-            length=self.round_tokens,
-            seed=derive(self.seed, split, str(number)),  # the same numbers for every world
-            prompts=prompts,
-            batch=self.batch,
-            precision=self.precision,
-            device=self._computes_on,
-            context="slide",
-        )
 
     def texts(self, inputs: Inputs, split: str, *, only_round: int = 0) -> list[Document]:
         """What was written after the opening, in all rounds or in one of them alone."""

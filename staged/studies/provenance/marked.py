@@ -6,22 +6,23 @@ texts share a key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import torch
 
-from staged.model.causal import load_shape, load_tokenizer
+from staged.model.causal import TextTokenizer, load_shape, load_tokenizer
 from staged.model.checkpoints import model_folder
 from staged.model.devices import chosen_device
 from staged.model.formats.layouts import model_files, weight_files
-from staged.pipeline.stage import Inputs, Stage, unrecorded
-from staged.pipeline.tables import TableRow, read_table, write_table
-from staged.progress import Progress
+from staged.pipeline.stage import Inputs, SplitStage, unrecorded
+from staged.pipeline.tables import TableRow, read_columns, read_table, table_of, write_tables
 from staged.samples.decoders import load_decoder
-from staged.samples.engine import generate
+from staged.samples.engine import Decoder, generate
 from staged.samples.methods import method
 from staged.samples.rows import Generated, Options
 from staged.streams import derive
@@ -50,7 +51,7 @@ def watermark_of(variant: str, secret: int, vocabulary: int) -> Watermark:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkedTexts(Stage):
+class MarkedTexts(SplitStage):
     """One model's texts by one method, under one scheme: a row a text of `id`, `key`, `prompt`,
     `text`, `tokens` (as they were drawn) and `reason`.
 
@@ -89,49 +90,73 @@ class MarkedTexts(Stage):
     def files(self) -> Inputs:
         return model_files(model_folder(self.given))
 
-    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        openings = self.corpus.openings(inputs, SPLIT, self.n_texts, seed=self.seed)
-        device, at_once = chosen_device(self.device, self.precision), min(self.batch, self.n_texts)
-        decoder, tokenizer = load_decoder(
-            self.given, precision=self.precision, rows=at_once, device=device
-        )
-        end, done = tokenizer.end_of_text, 0
-        prompts = [ids or [end] for ids in tokenizer.encode_batch(openings)]
-        for part in self._parts():
-            piece = folder / f"{part[0]:06}.parquet"
-            if not piece.is_file():
-                generated = generate(
-                    decoder,
-                    [prompts[i] for i in part],
-                    method(self.method),
-                    length=self.length_tokens,
-                    end=end,
-                    seed=derive(self.seed, self.method),
-                    first=part[0],
-                    options=Options(
-                        context="slide", watermark=self._mark(part[0], decoder.config.n_vocab)
-                    ),
-                )
-                rows = [
-                    self._row(i, openings[i], drawn, tokenizer.decode(drawn.tokens))
-                    for i, drawn in zip(part, generated, strict=True)
-                ]
-                write_table(piece, rows)
-            done += len(part)
-            progress(done, self.n_texts)
-        self._join(folder)
-        record_device(folder, device, precision=self.precision)
+    @property
+    def blocks(self) -> Sequence[str]:
+        return tuple(f"{part[0]:09d}.json" for part in self._parts)
 
-    def _parts(self) -> Iterator[range]:
-        """Texts that are generated at once: of one key, and no more than a batch."""
+    @cached_property
+    def _parts(self) -> list[range]:
+        """Texts that are generated at once."""
+        return self.parts(self.batch)
+
+    def parts(self, most: int) -> list[range]:
+        """Neighbouring texts of one key, at most so many."""
         edges = [
             text
             for text in range(self.n_texts)
             if text == 0 or self.key(text) != self.key(text - 1)
         ]
-        for first, end in pairwise([*edges, self.n_texts]):
-            for start in range(first, end, self.batch):
-                yield range(start, min(start + self.batch, end))
+        return [
+            range(start, min(start + most, end))
+            for first, end in pairwise([*edges, self.n_texts])
+            for start in range(first, end, most)
+        ]
+
+    @property
+    def _computes_on(self) -> str:
+        return chosen_device(self.device, self.precision)
+
+    @contextmanager
+    def opened(self, inputs: Inputs) -> Iterator[Callable[[int], list[TableRow]]]:
+        openings = self.corpus.openings(inputs, SPLIT, self.n_texts, seed=self.seed)
+        decoder, tokenizer = load_decoder(
+            self.given,
+            precision=self.precision,
+            rows=min(self.batch, self.n_texts),
+            device=self._computes_on,
+        )
+
+        def make(number: int) -> list[TableRow]:
+            part = self._parts[number]
+            prompts = [openings[i] for i in part]
+            drawn = self._generated(decoder, tokenizer, prompts, part[0])
+            return [
+                self._row(i, prompt, text, tokenizer.decode(text.tokens))
+                for i, prompt, text in zip(part, prompts, drawn, strict=True)
+            ]
+
+        yield make
+
+    def _generated(
+        self, decoder: Decoder, tokenizer: TextTokenizer, prompts: Sequence[str], first: int
+    ) -> list[Generated]:
+        """What the model writes after neighbouring openings, the first of them number `first`."""
+        end = tokenizer.end_of_text
+        mark = self._mark(first, decoder.config.n_vocab)
+        return generate(
+            decoder,
+            [ids or [end] for ids in tokenizer.encode_batch(prompts)],
+            method(self.method),
+            length=self.length_tokens,
+            end=end,
+            seed=derive(self.seed, self.method),
+            first=first,
+            options=Options(context="slide", watermark=mark),
+        )
+
+    def join(self, folder: Path, values: Iterator[list[TableRow]], inputs: Inputs) -> None:
+        write_tables(folder / FILE, map(table_of, values))
+        record_device(folder, self._computes_on, precision=self.precision)
 
     def key(self, text: int) -> int:
         """The number of the key that marks a text."""
@@ -152,16 +177,19 @@ class MarkedTexts(Stage):
             "reason": drawn.reason,
         }
 
-    def _join(self, folder: Path) -> None:
-        pieces = sorted(folder.glob("[0-9]*.parquet"))
-        rows = [row for piece in pieces for row in read_table(piece)]
-        write_table(folder / FILE, sorted(rows, key=lambda row: row["id"]))
-        for piece in pieces:
-            piece.unlink()
-
     def texts(self, inputs: Inputs) -> list[TableRow]:
         """Its rows, in the order of their ids."""
         return read_table(inputs[self.name] / FILE)
+
+    def parts_of(self, inputs: Inputs) -> Callable[[range], list[TableRow]]:
+        """What gives the rows of neighbouring texts; all are held in columns."""
+        columns = read_columns(inputs[self.name] / FILE)
+
+        def part_of(part: range) -> list[TableRow]:
+            rows: list[TableRow] = columns.slice(part.start, len(part)).to_pylist()
+            return rows
+
+        return part_of
 
 
 def vocabulary_of(given: str) -> int:

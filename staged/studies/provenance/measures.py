@@ -14,9 +14,10 @@ from staged.stats.comparing import interval, rate, resampled_means, stream
 from staged.stats.judging import holm
 from staged.stats.metrics import clustered_rate
 from staged.studies.provenance import tested
+from staged.studies.provenance.costs import Costs
 from staged.studies.provenance.marked import UNMARKED
 from staged.studies.provenance.results import Cost, HumanRates, Power
-from staged.studies.provenance.tested import CROPPED, Costs, HumanTests, MarkTests
+from staged.studies.provenance.tested import CROPPED, HumanTests, MarkTests
 
 Interval = tuple[float | None, float | None, float | None]
 RATES = (0.01, 0.001)

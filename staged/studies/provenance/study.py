@@ -20,12 +20,13 @@ from staged.storage.records import from_json, read_record, to_json, write_record
 from staged.storage.versions import versions
 from staged.studies.generators.given_files import check_folder_name
 from staged.studies.models import model_facts, short_name
+from staged.studies.provenance.costs import Costs
 from staged.studies.provenance.marked import SPLIT, UNMARKED, MarkedTexts
 from staged.studies.provenance.measures import cost, human_rates, power
 from staged.studies.provenance.page import write_provenance_report
 from staged.studies.provenance.plan import ProvenanceSettings
 from staged.studies.provenance.results import PROVENANCE, ProvenanceResult, RecordedProvenance
-from staged.studies.provenance.tested import Costs, HumanTests, MarkTests
+from staged.studies.provenance.tested import HumanTests, MarkTests
 from staged.studies.stages import Corpus
 
 

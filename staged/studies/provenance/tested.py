@@ -4,7 +4,8 @@ changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,16 +13,12 @@ import numpy as np
 import torch
 
 from staged.attacks.kinds import attack, reworded, words_of
-from staged.model.causal import load_causal, load_tokenizer
+from staged.model.causal import load_tokenizer
 from staged.model.checkpoints import model_folder
-from staged.model.devices import chosen_device
 from staged.model.formats.layouts import as_stage_inputs, tokenizer_files
-from staged.model.reading.token_statistics import token_statistics
-from staged.pipeline.stage import Inputs, Stage, unrecorded
-from staged.pipeline.tables import TableRow, write_table
-from staged.progress import Progress
+from staged.pipeline.stage import Inputs, SplitStage, unrecorded
+from staged.pipeline.tables import TableRow, table_of, write_tables
 from staged.streams import derive
-from staged.studies.computed import record_device
 from staged.studies.provenance.marked import (
     SPLIT,
     MarkedTexts,
@@ -38,10 +35,11 @@ from staged.watermarks.scan import null_values
 FILE = "tests.parquet"
 DRAWN, WHOLE, CROPPED = "as drawn", "as text", "middle"
 SUBSTITUTED = "substitution"  # with its share behind it
+PASSAGES_AT_ONCE, TEXTS_AT_ONCE = 16_384, 1024  # that are tested as one block
 
 
 @dataclass(frozen=True, kw_only=True)
-class HumanTests(Stage):
+class HumanTests(SplitStage):
     """Human passages under one scheme and every key: a row a passage and key of `key`, `source`,
     `tokens` that carry evidence, `p`, and `p_random`, which is uniform for counts, too.
 
@@ -70,30 +68,56 @@ class HumanTests(Stage):
     def files(self) -> Inputs:
         return as_stage_inputs("tokenizer", tokenizer_files(model_folder(self.given)))
 
-    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        passages = self.corpus.drawn(inputs, SPLIT, self.n_human, seed=self.seed)
-        tokens = [
-            ids[: self.human_tokens]
-            for ids in tokens_of(self.given, [passage.text for passage in passages])
+    @property
+    def blocks(self) -> Sequence[str]:
+        return tuple(f"{key:06d}-{first:09d}.json" for key, first in self._firsts)
+
+    @property
+    def _firsts(self) -> list[tuple[int, int]]:
+        """Of each block its key, and the first passage that it tests."""
+        return [
+            (key, first)
+            for key in range(self.n_keys)
+            for first in range(0, self.n_human, PASSAGES_AT_ONCE)
         ]
-        vocabulary, rows = vocabulary_of(self.given), []
-        for key in range(self.n_keys):
+
+    @contextmanager
+    def opened(self, inputs: Inputs) -> Iterator[Callable[[int], list[TableRow]]]:
+        passages = self.corpus.drawn(inputs, SPLIT, self.n_human, seed=self.seed)
+        sources = [passage.source for passage in passages]
+        read = tokens_of(self.given, [passage.text for passage in passages])
+        tokens = [ids[: self.human_tokens] for ids in read]
+        vocabulary = vocabulary_of(self.given)
+
+        def make(number: int) -> list[TableRow]:
+            key, first = self._firsts[number]
+            taken = slice(first, first + PASSAGES_AT_ONCE)
             mark = watermark_of(self.scheme, secret_of(self.seed, key), vocabulary)
-            chance = np.random.default_rng(derive(self.seed, "ties", str(key)))
-            for passage, (total, count) in zip(passages, sums(mark, tokens), strict=True):
-                p = mark.p_value(total, count)
-                above = p_above(mark, total, count, p)
-                rows.append(
-                    {
-                        "key": key,
-                        "source": passage.source,
-                        "tokens": count,
-                        "p": p,
-                        "p_random": above + (p - above) * chance.random(),
-                    }
+            ties = np.random.default_rng(derive(self.seed, "ties", str(key)))
+            shares = ties.random(self.n_human)[taken].tolist()
+            return [
+                {"key": key, "source": source} | tested
+                for source, tested in zip(
+                    sources[taken], _against_chance(mark, tokens[taken], shares), strict=True
                 )
-            progress(key + 1, self.n_keys)
-        write_table(folder / FILE, rows)
+            ]
+
+        yield make
+
+    def join(self, folder: Path, values: Iterator[list[TableRow]], inputs: Inputs) -> None:
+        write_tables(folder / FILE, map(table_of, values))
+
+
+def _against_chance(
+    mark: Watermark, texts: Sequence[torch.Tensor], shares: Sequence[float]
+) -> Iterator[TableRow]:
+    """Of each text its `tokens`, `p`, and `p_random`: that share of the way from the chance of more
+    to `p`.
+    """
+    for (total, count), share in zip(sums(mark, texts), shares, strict=True):
+        p = mark.p_value(total, count)
+        above = p_above(mark, total, count, p)
+        yield {"tokens": count, "p": p, "p_random": above + (p - above) * share}
 
 
 def p_above(mark: Watermark, total: float, count: int, p_value: float) -> float:
@@ -118,7 +142,7 @@ def sums(mark: Watermark, texts: Sequence[torch.Tensor]) -> Iterator[tuple[float
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkTests(Stage):
+class MarkTests(SplitStage):
     """The texts of one stage, tested for their own keys: a row a text and form of `id`, `key`,
     `form`, `length`, `tokens` that carry evidence, `p`, and whether its tokens are `same` as drawn.
 
@@ -143,34 +167,35 @@ class MarkTests(Stage):
     def cost(self) -> float:
         return 10.0
 
-    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        rows = self.texts.texts(inputs)
+    @property
+    def blocks(self) -> Sequence[str]:
+        """Some texts of one key, in every form."""
+        return tuple(f"{part[0]:09d}.json" for part in self._parts)
+
+    @property
+    def _parts(self) -> list[range]:
+        return self.texts.parts(TEXTS_AT_ONCE)
+
+    @contextmanager
+    def opened(self, inputs: Inputs) -> Iterator[Callable[[int], list[list[TableRow]]]]:
         passages = self.corpus.drawn(inputs, SPLIT, self.texts.n_texts, seed=self.seed)
-        forms = list(self._forms(rows, words_of(passage.text for passage in passages)))
-        tested: list[TableRow] = []
-        vocabulary = vocabulary_of(self.texts.given)
-        for done, (form, length, tokens) in enumerate(forms, start=1):
-            for key in range(self.texts.n_keys):
-                mark = watermark_of(self.texts.scheme, secret_of(self.texts.seed, key), vocabulary)
-                own = [i for i, row in enumerate(rows) if row["key"] == key]
-                if not own:
-                    continue
-                found = sums(mark, [tokens[i] for i in own])
-                for i, (total, count) in zip(own, found, strict=True):
-                    drawn = torch.tensor(rows[i]["tokens"][:length], dtype=torch.int64)
-                    tested.append(
-                        {
-                            "id": rows[i]["id"],
-                            "key": key,
-                            "form": form,
-                            "length": length,
-                            "tokens": count,
-                            "p": mark.p_value(total, count) if count else 1.0,
-                            "same": torch.equal(tokens[i], drawn),
-                        }
-                    )
-            progress(done, len(forms))
-        write_table(folder / FILE, tested)
+        words = words_of(passage.text for passage in passages)
+        part_of, vocabulary = self.texts.parts_of(inputs), vocabulary_of(self.texts.given)
+
+        def make(number: int) -> list[list[TableRow]]:
+            part = self._parts[number]
+            rows = part_of(part)
+            secret = secret_of(self.texts.seed, self.texts.key(part[0]))
+            mark = watermark_of(self.texts.scheme, secret, vocabulary)
+            return [_tested(mark, rows, *form) for form in self._forms(rows, words)]
+
+        yield make
+
+    def join(self, folder: Path, values: Iterator[list[list[TableRow]]], inputs: Inputs) -> None:
+        """All texts in one form together."""
+        blocks = [[table_of(rows) for rows in forms] for forms in values]
+        of_forms = zip(*blocks, strict=True)
+        write_tables(folder / FILE, [table for tables in of_forms for table in tables])
 
     def _forms(
         self, rows: Sequence[TableRow], words: Sequence[str]
@@ -206,65 +231,36 @@ class MarkTests(Stage):
         return [tokenizer.decode(tokens[: self.attacked_tokens].tolist()) for tokens in read]
 
 
+def _tested(
+    mark: Watermark,
+    rows: Sequence[TableRow],
+    form: str,
+    length: int,
+    tokens: Sequence[torch.Tensor],
+) -> list[TableRow]:
+    """The tests of the texts of one key in one form.
+
+    Args:
+        rows: the texts as they were written.
+        length: in tokens, of what the form was made of.
+        tokens: of each text in this form.
+    """
+    return [
+        {
+            "id": row["id"],
+            "key": row["key"],
+            "form": form,
+            "length": length,
+            "tokens": count,
+            "p": mark.p_value(total, count) if count else 1.0,
+            "same": torch.equal(read, torch.tensor(row["tokens"][:length], dtype=torch.int64)),
+        }
+        for row, read, (total, count) in zip(rows, tokens, sums(mark, tokens), strict=True)
+    ]
+
+
 def _middle(text: str) -> str:
     """The middle half of a text, from word to word."""
     words = text.split(" ")
     quarter = len(words) // 4
     return " ".join(words[quarter : len(words) - quarter])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs(Stage):
-    """What the texts of one stage cost the judge, and how often they repeat: a row a text of `id`,
-    `nats` and `judged` (its sum, and over how many of the judge's tokens), `length`, `reason`,
-    `repeated` (the share of its 4-token runs that it had before).
-
-    Attributes:
-        judge: a model by name or folder.
-    """
-
-    judge: str
-    texts: MarkedTexts
-
-    @property
-    def name(self) -> str:
-        return f"costs/{self.texts.model}/{self.texts.method}/{self.texts.scheme}"
-
-    @property
-    def cost(self) -> float:
-        return 10.0
-
-    def write(self, folder: Path, inputs: Inputs, progress: Progress) -> None:
-        rows, device = self.texts.texts(inputs), chosen_device(self.texts.device)
-        judge = load_causal(self.judge, device=device)
-        read = [
-            judge.tokenizer.encode_batch([row["prompt"], row["prompt"] + row["text"]])
-            for row in rows
-        ]
-        judged = token_statistics(judge, [whole for _, whole in read], progress=progress)
-        write_table(
-            folder / FILE,
-            [
-                _cost(row, len(prompt), statistics.logprob)
-                for row, (prompt, _), statistics in zip(rows, read, judged, strict=True)
-            ],
-        )
-        record_device(folder, device, precision="fp32")
-
-
-def _cost(row: TableRow, prompt: int, logprob: np.ndarray) -> TableRow:
-    own = logprob[max(prompt - 1, 0) :]
-    return {
-        "id": row["id"],
-        "nats": float(-own.sum()),
-        "judged": len(own),
-        "length": len(row["tokens"]),
-        "reason": row["reason"],
-        "repeated": repeated(row["tokens"]),
-    }
-
-
-def repeated(tokens: Sequence[int], width: int = 4) -> float:
-    """The share of a text's runs of so many tokens that stood in it before."""
-    runs = [tuple(tokens[i : i + width]) for i in range(len(tokens) - width + 1)]
-    return 1 - len(set(runs)) / len(runs) if runs else 0.0

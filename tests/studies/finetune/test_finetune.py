@@ -17,18 +17,24 @@ from staged.errors import ArtifactError
 from staged.model.bpe import BPE
 from staged.pipeline.stage import Inputs
 from staged.pipeline.study_folder import folders
+from staged.progress import silent
 from staged.records import HUMAN, MACHINE, Document
+from staged.samples.dataset import SampleSettings
+from staged.samples.writers.local import LocalWriter
 from staged.stats.comparing import interval
 from staged.stats.metrics import clustered_means
 from staged.storage.json_files import read_json
 from staged.storage.records import read_record, to_json
+from staged.studies.finetune import worlds
 from staged.studies.finetune.measures import _drop
 from staged.studies.finetune.page import write_finetune_report
 from staged.studies.finetune.plan import BASE, FinetuneSettings, read_finetune
 from staged.studies.finetune.results import Drop, FinetuneResult
 from staged.studies.finetune.stages import FinetuneStages, finetune_stages
 from staged.studies.finetune.texts import paired
+from staged.studies.texts import SPLITS
 from tests.conftest import put_json
+from tests.studies.blocks import check_made_backwards
 from tests.studies.commands import kill_at_random_moments, run, stages_in
 
 PLAN = """
@@ -175,6 +181,35 @@ def test_every_model_starts_from_the_opening_and_continues_itself(
             assert settings.opening not in one.text
             assert one.text.startswith(a.text)
             assert one.text.endswith(b.text)
+
+
+def test_blocks_in_any_order_give_the_bytes_of_two_workers(
+    finished: Path, plan: Path, tmp_path: Path
+) -> None:
+    """A batch of 8 texts goes through both rounds; of 60 the last one has 4, of 30 it has 6."""
+    _, stages, inputs = opened(finished, plan)
+    for world, count in {"base": 8 + 5 + 2, "soup": 4 + 3 + 2}.items():
+        answers = stages.worlds[world].answers
+        assert len(answers.blocks) == count
+        check_made_backwards(answers, finished, inputs, tmp_path / world)
+
+
+def test_a_model_is_loaded_once_for_all_rounds(
+    finished: Path, plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, stages, inputs = opened(finished, plan)
+    loaded, load = list[str](), worlds.open_local
+
+    def open_local(settings: SampleSettings) -> LocalWriter:
+        loaded.append(settings.model)
+        return load(settings)
+
+    monkeypatch.setattr(worlds, "open_local", open_local)
+    (tmp_path / "train-1.parquet.blocks").mkdir()  # as an earlier version left it
+    stages.worlds["soup"].answers.write(tmp_path, inputs, silent)
+    assert loaded == [str(finished / "soup" / "tuned" / "model")]
+    names = [f"{split}-{number}.parquet" for split in SPLITS for number in (1, 2)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "blocks"])
 
 
 def test_no_document_is_learned_from_and_tested(finished: Path, plan: Path) -> None:

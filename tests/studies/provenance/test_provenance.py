@@ -23,19 +23,22 @@ from staged.cli import app
 from staged.errors import ArtifactError, PlanError
 from staged.model.causal import load_shape, load_tokenizer
 from staged.pipeline.tables import TableRow, read_table
+from staged.progress import silent
+from staged.samples import engine
 from staged.stats.judging import holm
 from staged.storage.json_files import read_json
 from staged.storage.records import read_record
 from staged.studies.provenance import marked
+from staged.studies.provenance.costs import repeated
 from staged.studies.provenance.marked import secret_of
 from staged.studies.provenance.page import power_curve
 from staged.studies.provenance.plan import VARIANTS, read_provenance
 from staged.studies.provenance.results import Power, ProvenanceResult
 from staged.studies.provenance.study import provenance_stages
-from staged.studies.provenance.tested import repeated
 from staged.watermarks import evidence
 from staged.watermarks.schemes import make_watermark
 from tests.conftest import put_json
+from tests.studies.blocks import check_made_backwards
 from tests.studies.commands import kill_at_random_moments, run, stages_in
 
 PLAN = """
@@ -304,13 +307,13 @@ def test_killed_it_continues_to_the_same_bytes(plan: Path, finished: Path, tmp_p
     assert manifest.stat().st_mtime_ns == before
 
 
-def test_texts_go_on_behind_the_last_piece(
+def test_texts_go_on_behind_the_last_block(
     plan: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pieces are of one key and at most a batch: texts 0 and 1, 2, 3 and 4."""
+    """Blocks are of one key and at most a batch: texts 0 and 1, 2, 3 and 4."""
     stages = provenance_stages(read_provenance(plan))
     stage = stages.costs["mini-s", "temperature-1"][1].texts
-    firsts, made = [], marked.generate
+    firsts, made = [], engine.generate
 
     def generate(*arguments: Any, first: int, **named: Any) -> Any:
         firsts.append(first)
@@ -319,14 +322,55 @@ def test_texts_go_on_behind_the_last_piece(
         return made(*arguments, first=first, **named)
 
     monkeypatch.setattr(marked, "generate", generate)
+    (tmp_path / "000000.parquet").write_text("a piece of an earlier version")
     inputs = {"corpus": finished / "corpus"}
     with pytest.raises(KeyboardInterrupt):
-        stage.write(tmp_path, inputs, lambda done, total: None)
-    stage.write(tmp_path, inputs, lambda done, total: None)
+        stage.write(tmp_path, inputs, silent)
+    stage.write(tmp_path, inputs, silent)
     assert firsts == [0, 2, 3, 3]
     whole = finished / "texts/mini-s/temperature-1/gumbel/texts.parquet"
-    assert [path.name for path in tmp_path.iterdir()] == ["texts.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blocks", "texts.parquet"]
     assert (tmp_path / "texts.parquet").read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["texts", "human", "tests", "costs"])
+def test_blocks_in_any_order_give_the_bytes_of_two_workers(
+    kind: str, plan: Path, finished: Path, tmp_path: Path
+) -> None:
+    stages = provenance_stages(read_provenance(plan))
+    costs = stages.costs["mini-s", "temperature-1"][1]
+    stage = {
+        "texts": costs.texts,
+        "human": stages.human[0],
+        "tests": stages.tests[0],
+        "costs": costs,
+    }[kind]
+    check_made_backwards(stage, finished, stage.inputs(finished), tmp_path / "made")
+    assert len(stage.blocks) == {"texts": 3, "human": 3, "tests": 2, "costs": 1}[kind]
+
+
+def test_parts_of_many_texts(
+    plan: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are more than a block takes: rows stand in the same order, and say the same."""
+    monkeypatch.setattr("staged.studies.provenance.tested.TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr("staged.studies.provenance.tested.PASSAGES_AT_ONCE", 7)
+    monkeypatch.setattr("staged.studies.provenance.costs.TEXTS_AT_ONCE", 2)
+    stages = provenance_stages(read_provenance(plan))
+    costs = stages.costs["mini-s", "temperature-1"][1]
+    for stage, count in ((stages.tests[0], 3), (stages.human[1], 15), (costs, 3)):
+        assert len(stage.blocks) == count
+        folder = tmp_path / stage.name
+        folder.mkdir(parents=True)
+        stage.write(folder, stage.inputs(finished), silent)
+        rows, wanted = (
+            read_table(path / stage.name / "tests.parquet") for path in (tmp_path, finished)
+        )
+        assert len(rows) == len(wanted)
+        for ours, theirs in zip(rows, wanted, strict=True):
+            for name, value in theirs.items():
+                is_float = isinstance(value, float)
+                assert ours[name] == (pytest.approx(value, rel=1e-6) if is_float else value)
 
 
 def row(scheme: str, length: int, share: float, form: str = "as text") -> Power:
