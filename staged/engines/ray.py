@@ -71,7 +71,7 @@ class RayWorkers(Workers):
     def __enter__(self) -> Self:
         if not self._ray.is_initialized():
             self._is_ours = True
-            _join(self._ray, self._address, self._wanted)
+            join(self._ray, self._address, self._wanted)
         resources = self._ray.cluster_resources()
         gpus, cores = (int(resources.get(kind, 0)) for kind in ("GPU", "CPU"))
         places = max(1, gpus or cores)
@@ -204,8 +204,11 @@ class RayWorkers(Workers):
             )
 
 
-def library() -> Any:
+def library(*, asked_by: str = "--engine ray") -> Any:
     """Ray.
+
+    Args:
+        asked_by: the option, for the sentence of the error.
 
     Raises:
         PlanError: it is not installed.
@@ -216,12 +219,15 @@ def library() -> Any:
         import ray
         import ray.exceptions
     except ImportError:
-        raise PlanError("--engine ray needs the library Ray: pip install 'staged[ray]'") from None
+        raise PlanError(f"{asked_by} needs the library Ray: pip install 'staged[ray]'") from None
     return ray
 
 
-def _join(ray: Any, address: str, workers: int) -> None:
+def join(ray: Any, address: str, workers: int, *, asked_by: str = "--engine ray") -> None:
     """Become a driver of the cluster at an address, or of one that starts here.
+
+    Args:
+        asked_by: the option, for the sentence of the error.
 
     Raises:
         PlanError: there is none, or not one that this Python and Ray can join.
@@ -246,7 +252,7 @@ def _join(ray: Any, address: str, workers: int) -> None:
             f"--address {address}: no Ray cluster that this machine can join: {first_line(error)};"
             " start one with `ray start`, docs/scale.md"
             if address
-            else f"--engine ray: Ray does not start here: {first_line(error)}"
+            else f"{asked_by}: Ray does not start here: {first_line(error)}"
         ) from None
 
 

@@ -6,7 +6,6 @@ datatrove's logs are written only by Slurm's jobs, into their own files.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -128,41 +127,17 @@ def cluster(settings: ExecutorSettings) -> Iterator[None]:
     if settings.name != RAY:
         yield
         return
-    try:
-        import ray
-    except ImportError:
-        raise PlanError("executor ray needs the library ray: pip install 'staged[ray]'") from None
+    from staged.engines.ray import join, library
+
+    ray = library(asked_by="executor ray")
     ours = not ray.is_initialized()
     if ours:
-        _join(ray, settings)
+        join(ray, settings.address, settings.workers, asked_by="executor ray")
     try:
         yield
     finally:
         if ours:
             ray.shutdown()
-
-
-def _join(ray: Any, settings: ExecutorSettings) -> None:
-    from staged.engines.ray import OBJECT_STORE, QUIET
-
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    here: dict[str, Any] = {
-        "num_cpus": max(settings.workers, processors()),
-        "object_store_memory": OBJECT_STORE,
-        "include_dashboard": False,
-    }
-    address = settings.address
-    try:
-        ray.init(
-            address or "local",
-            log_to_driver=False,
-            logging_level="ERROR",
-            **({} if address else here),
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        what = f"no cluster at {address!r}" if address else "Ray does not start here"
-        raise PlanError(f"executor ray: {what}: {first_line(error)}") from None
 
 
 @contextmanager
