@@ -45,7 +45,8 @@ EVIDENCE = (
 WATERMARKS = ROOT / "docs" / "results" / "provenance"  # of the plan that ships
 BENCH = ROOT / "docs" / "results" / "bench"
 # what bench/ measured → the work, and the end of a file's name → the processor, of two cores
-MEASURED = {"decode": "sample", "train": "train", "scoring": "score"}
+ENCODER = "encoder_step"
+MEASURED = {"decode": "sample", "train": "train", ENCODER: "train", "scoring": "score"}
 MACHINES = {"": "Intel Xeon with AMX", "zen4": "AMD Zen 4", "zen5": "AMD Zen 5"}
 OF_ALL = "of all readers"
 SHOWN = (
@@ -539,11 +540,11 @@ def rates() -> list[dict[str, Any]]:
         kind, _, machine = file.stem.partition("-")
         for row in read_json(file) if kind in MEASURED else ():
             if row["engine"] == "staged" and row["precision"].startswith("bf16"):
-                is_gpu = machine == "cuda"
+                is_gpu = row.get("device", "cpu") != "cpu"
                 rows.append(
                     {
                         "work": MEASURED[kind],
-                        "model": row["model"],
+                        "model": row["model"].lower() if kind == ENCODER else row["model"],
                         "device": row["device"] if is_gpu else MACHINES[machine],
                         "cores": 0 if is_gpu else 2,
                         "batch": row["batch"],

@@ -62,6 +62,9 @@ def determining(settings: Any) -> dict[str, Any]:
             del table[option.name]
         elif is_dataclass(value):
             table[option.name] = determining(value)
+        elif isinstance(value, dict):
+            inner = {key: item for key, item in value.items() if is_dataclass(item)}
+            table[option.name] |= {key: determining(item) for key, item in inner.items()}
     return table
 
 

@@ -155,6 +155,13 @@ def test_encoders_take_the_keys_of_roberta(tmp_path: Path) -> None:
     assert settings.encoder("tfidf") is None
 
 
+def test_how_an_encoder_is_computed_is_not_recorded(tmp_path: Path) -> None:
+    text = '[encoders.big]\nbase = "b"\nmicro_batch = 8\n'
+    recorded = read_study(plan_of(tmp_path, text)).recorded()["encoders"]["big"]
+    assert recorded["base"] == "b"
+    assert "micro_batch" not in recorded
+
+
 def test_a_plan_without_the_new_keys_records_none(tmp_path: Path) -> None:
     recorded = read_study(plan_of(tmp_path, "")).recorded()
     assert not {"encoders", "train_tokens", "published"} & {*recorded, *recorded["corpus"]}
