@@ -7,6 +7,8 @@
     python bench/scale.py detect             texts a second of `staged detect --out` with one worker
                                              and with two, and memory at 1,000,000 rows, or --rows;
                                              bench/bulk.py says what is measured
+    python bench/scale.py project            what WebText's 8 million documents would take by these,
+                                             and what would run out first; bench/projection.py
     python bench/scale.py PART --quick       a few hundred, to see that it works
 
 `nothing` is what an engine takes to hand a number out and to hear of its end; `file` is what a
@@ -30,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import bulk
+import projection
 
 from staged.engines.blocks import Blocks, Job
 from staged.engines.choice import ENGINES, Engine
@@ -143,6 +146,9 @@ def main() -> None:
     part = parts.add_parser("detect", help="texts a second of bulk detection, and its memory")
     bulk.take_options(part)
     part.set_defaults(run=bulk.run)
+    part = parts.add_parser("project", help="what millions of documents would take, by these")
+    projection.take_options(part)
+    part.set_defaults(run=projection.project)
     options = parser.parse_args()
     options.run(options)
 
