@@ -43,11 +43,12 @@ def hand_out(
 ) -> None:
     """Let workers do all works.
 
-    A worker takes up a work at which nobody is, in the order given, or else helps with the one of
-    which most is left: so models are loaded no more often than there are workers.
+    A worker stays with the work it was at, unless others are at that and there is one at which
+    nobody is. A new one it takes up in the order given, or else it helps with the one of which most
+    is left. So a model is loaded no more often than there are workers.
 
     Args:
-        report: called with (work, share done in [0, 1)), not at its end.
+        report: called with (work, share done in [0, 1)), not at its end; the share never falls.
         others: asked now and then for works that other processes have made possible; None where
             nothing is waited for.
 
@@ -74,10 +75,16 @@ class _Open:
     done: int = 0
     seconds: float = SECONDS  # of a number, as far as is known
     shares: dict[int, float] = field(default_factory=dict)
+    told: float = 0.0
 
     @property
     def share(self) -> float:
-        return (self.done + sum(self.shares.values())) / len(self.work.numbers)
+        """What is to be reported as done: of what a dead worker had done half nothing is taken
+        back.
+        """
+        done = (self.done + sum(self.shares.values())) / len(self.work.numbers)
+        self.told = max(self.told, min(done, 0.99))
+        return self.told
 
     def cut(self, workers: int) -> tuple[int, ...]:
         """The next numbers for a worker."""
@@ -93,6 +100,7 @@ class _Desk:
         self.open: list[_Open] = []
         self._workers, self._report = workers, report
         self._at: dict[int, tuple[_Open, list[int]]] = {}  # worker → work, numbers
+        self._last: dict[int, _Open] = {}  # worker → the work that it took up last
         self._losses: Counter[tuple[str, int]] = Counter()
 
     def take(self, works: Iterable[Work], then: Next) -> None:
@@ -106,20 +114,29 @@ class _Desk:
                 waiting.extend(then(work))
 
     def hand(self) -> None:
-        """Give each idle worker something, as far as there is something."""
-        for worker in range(self._workers.count):
-            if worker in self._at or not self._workers.is_ready(worker):
-                continue
-            if taken := self._choice():
+        """Give each idle worker something, as far as there is something; first those that can stay
+        with what they are at.
+        """
+        workers = range(self._workers.count)
+        idle = [one for one in workers if one not in self._at and self._workers.is_ready(one)]
+        for worker in sorted(idle, key=lambda worker: not self._is_left(worker)):
+            if taken := self._choice(worker):
                 numbers = taken.cut(self._workers.count)
                 self._workers.start(worker, taken.work.task, numbers)
-                self._at[worker] = (taken, list(numbers))
+                self._at[worker], self._last[worker] = (taken, list(numbers)), taken
 
-    def _choice(self) -> _Open | None:
+    def _is_left(self, worker: int) -> bool:
+        """Whether there is more of what a worker was at last."""
+        last = self._last.get(worker)
+        return last is not None and bool(last.left)
+
+    def _choice(self, worker: int) -> _Open | None:
         busy = {id(taken) for taken, _ in self._at.values()}
         left = [work for work in self.open if work.left]
-        alone = (work for work in left if id(work) not in busy)
-        return next(alone, None) or max(left, key=lambda work: len(work.left), default=None)
+        alone = [work for work in left if id(work) not in busy]
+        if self._is_left(worker) and (not alone or self._last[worker] in alone):
+            return self._last[worker]
+        return alone[0] if alone else max(left, key=lambda work: len(work.left), default=None)
 
     def hear(self, event: Ended | Failed | Lost | Moved) -> list[Work]:
         """Take note of what happened; the work that has ended with it, if one has."""
@@ -143,7 +160,7 @@ class _Desk:
         if taken.done == len(taken.work.numbers):
             self.open.remove(taken)
             return [taken.work]
-        self._report(taken.work, min(taken.share, 0.99))
+        self._report(taken.work, taken.share)
         return []
 
     def _lose(self, worker: int) -> None:

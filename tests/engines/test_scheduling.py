@@ -94,6 +94,44 @@ def test_a_worker_takes_up_a_work_that_nobody_is_at_and_else_helps_with_the_larg
     )
 
 
+def test_workers_that_end_at_once_stay_with_what_they_are_at() -> None:
+    """Another's number would be its model loaded again."""
+    workers = Answering()
+    hand_out(workers, works(z=1, a=4, b=4))
+    tasks = [[task for worker, task, _ in workers.given if worker == which] for which in (0, 1)]
+    assert tasks == [["z", "b", "b", "b", "b"], ["a"] * 4]
+
+
+def test_who_helps_stays_with_what_it_helps_with() -> None:
+    workers = Answering(count=3, seconds=2.0)
+    hand_out(workers, works(a=12, b=12))
+    tasks = [task for worker, task, _ in workers.given if worker == 2]
+    assert tasks == sorted(tasks)
+    assert len(tasks) >= 6
+
+
+def test_who_helps_leaves_for_what_nobody_is_at() -> None:
+    workers = Answering(count=2, seconds=2.0)
+    later = {"b": works(c=2), "a": [], "c": []}
+    hand_out(workers, works(a=12, b=1), then=lambda work: later[work.task.name])
+    assert [task for worker, task, _ in workers.given if worker == 1][:3] == ["b", "c", "c"]
+
+
+def test_the_share_does_not_fall_when_a_worker_dies() -> None:
+    told: list[Event] = [Moved(0, 0, 0.8), Lost(0)]
+
+    def answer(worker: int, task: str, number: int) -> Event | None:
+        if not told:
+            return None
+        if len(told) == 2:
+            workers.asked[worker][1].insert(0, number)
+        return told.pop(0)
+
+    workers, shares = Answering(count=1, answer=answer), list[float]()
+    hand_out(workers, works(a=4), report=lambda work, share: shares.append(share))
+    assert shares == [0.2, 0.2, 0.25, 0.5, 0.75]
+
+
 def test_short_pieces_are_given_by_the_many_and_the_last_ones_are_shared() -> None:
     workers = Answering(seconds=1e-4)
     hand_out(workers, works(a=5000))
