@@ -63,6 +63,10 @@ class Job(ABC, Generic[Value]):
     def opened(self) -> AbstractContextManager[Callable[[int], Value]]:
         """What all blocks need is loaded; what makes the value of a block from its number."""
 
+    def is_over(self, folder: Path) -> bool:
+        """Whether a folder of blocks that is gone has become what it was for."""
+        return False
+
 
 @contextmanager
 def block_values(
@@ -182,13 +186,26 @@ def _make_block(
     folder: Path, job: Job[Value], make: Callable[[int], Value], number: int, progress: Progress
 ) -> None:
     file = folder / job.names[number]
-    if not file.is_file():
-        data = job.encoding.encode(make(number))
-        if is_away(folder):
-            send(file, data)
-            return
+    if file.is_file():
+        keep(file)
+        return
+    if _is_over(folder, job):
+        return
+    data = job.encoding.encode(make(number))
+    if is_away(folder):
+        send(file, data)
+        return
+    try:
         write_block(file, data)
-    keep(file)
+        keep(file)
+    except FileNotFoundError:
+        if not _is_over(folder, job):
+            raise
+
+
+def _is_over(folder: Path, job: Job[Any]) -> bool:
+    """Whether others have made all blocks meanwhile, this one too, and joined them."""
+    return not folder.is_dir() and job.is_over(folder)
 
 
 def write_block(file: Path, data: bytes) -> None:

@@ -138,6 +138,7 @@ class _Run:
         )
         self._order.prepare()
         self.waiting: dict[str, Stage] = {}  # for other shards
+        self._ahead: dict[str, float] = {}  # of a split stage the share that was there before
         self._looked = self._active = time.monotonic()
         self._is_noted = False
 
@@ -171,8 +172,11 @@ class _Run:
         if folder is None:
             return self._whole(stage)
         task = Blocks(claimed(folder), StageBlocks(stage, inputs))
-        own = self._engine.own(blocks_left(task.folder, task.job), first=_shard(stage))
-        return [Work(task, own, stage)]
+        left = blocks_left(task.folder, task.job)
+        if not task.folder.is_dir():  # another shard has just joined them
+            return self._whole(stage)
+        self._ahead[stage.name] = 1 - len(left) / len(stage.blocks)
+        return [Work(task, self._engine.own(left, first=_shard(stage)), stage)]
 
     def _whole(self, stage: Stage) -> list[Work]:
         """A stage that is made, or joined, by one; another shard's is waited for."""
@@ -233,9 +237,12 @@ class _Run:
         )
 
     def moved(self, work: Work, share: float) -> None:
-        """Report how far a stage is."""
+        """Report how far a stage is; not while its blocks are joined."""
         self._active = time.monotonic()
         stage = work.about
         assert isinstance(stage, Stage)
-        if not (isinstance(work.task, Making) and isinstance(stage, SplitStage)):
+        if not (isinstance(stage, SplitStage) and stage.blocks):
             self._report(stage, share)
+        elif isinstance(work.task, Blocks):
+            own = len(work.numbers) / len(stage.blocks)
+            self._report(stage, min(self._ahead[stage.name] + own * share, 0.99))

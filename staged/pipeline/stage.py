@@ -16,6 +16,7 @@ from staged.places.stages import at_hand
 from staged.progress import Progress
 from staged.storage.marks import BLOCKS, MARK
 from staged.storage.pieces import JSON, Encoding
+from staged.storage.stage_folders import is_complete, whole_of
 
 __all__ = ["Effort", "Inputs", "SplitStage", "Stage", "unrecorded"]
 
@@ -163,6 +164,9 @@ class StageBlocks(Job[Any]):
 
     def opened(self) -> AbstractContextManager[Callable[[int], Any]]:
         return self.stage.opened(at_hand(self.inputs))
+
+    def is_over(self, folder: Path) -> bool:
+        return is_complete(whole_of(folder.parent))
 
 
 def _counts(value: Any) -> bool:

@@ -92,8 +92,12 @@ def drop(store: Path) -> None:
 
 def names_in(store: Path) -> set[str]:
     """The names of the blocks that are finished, whoever made them."""
-    url = url_of(store)
-    return set(objects.listed(url)) if url else {entry.name for entry in os.scandir(store)}
+    if url := url_of(store):
+        return set(objects.listed(url))
+    try:
+        return {entry.name for entry in os.scandir(store)}
+    except FileNotFoundError:  # another process has just joined them
+        return set()
 
 
 def bring(store: Path, names: Sequence[str]) -> None:

@@ -35,6 +35,8 @@ from staged.storage.marks import (
 from staged.storage.versions import versions
 from staged.storage.writing import disk_errors, locked
 
+PARTIAL = ".partial"
+
 
 def build(
     folder: Path,
@@ -151,7 +153,12 @@ def _take_place(partial: Path, folder: Path) -> None:
 
 def partial_of(folder: Path) -> Path:
     """Where a folder stands while it is under construction."""
-    return folder.with_name(f"{folder.name}.partial")
+    return folder.with_name(folder.name + PARTIAL)
+
+
+def whole_of(partial: Path) -> Path:
+    """Where a folder that is under construction will stand."""
+    return partial.with_name(partial.name.removesuffix(PARTIAL))
 
 
 def fingerprint(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict[str, Any]:
