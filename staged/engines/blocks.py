@@ -104,7 +104,7 @@ def block_values(
             store = claimed(folder)
             hand_out_blocks(store, job, engine, progress)
             engine.check_shares(out, missing=len(blocks_left(store, job)))
-        with gathered_pieces(out, pieces=pieces) as whole:
+        with gathered_pieces(out, wanted, pieces=pieces) as whole:
             if whole is None or blocks_left(store, job):
                 raise ShardDone(
                     f"{out}: shard {engine.said} has done its part; another wrote the file"

@@ -187,25 +187,28 @@ def shared_pieces(
     out: Path, wanted: Mapping[str, Any], *, pieces: str, form: Form | None = None
 ) -> Iterator[Path]:
     """As `continued`, held together with other processes that make the same file's pieces; left at
-    the end.
+    the end. Others' pieces are removed when nobody holds them.
     """
     folder = blocks_of(out)
     check_replaceable(out, form)
     with disk_errors(out):
-        with locked(folder, patient=True):
-            _claim(folder, wanted, pieces)
-        with locked(folder, shared=True, patient=True):
-            yield folder
+        while True:
+            with locked(folder, shared=True, patient=True):
+                if _is_of(folder, wanted):
+                    yield folder
+                    return
+            with locked(folder, patient=True):
+                _claim(folder, wanted, pieces)
 
 
 @contextmanager
-def gathered_pieces(out: Path, *, pieces: str) -> Iterator[Path | None]:
+def gathered_pieces(out: Path, wanted: Mapping[str, Any], *, pieces: str) -> Iterator[Path | None]:
     """What `shared_pieces` has left, held by this process alone and removed at the end; None where
     another process has been here before.
     """
     folder = blocks_of(out)
     with disk_errors(out), locked(folder, patient=True):
-        if wanted_of(folder) is None:
+        if not _is_of(folder, wanted):
             with suppress(OSError):
                 folder.rmdir()
             yield None
@@ -214,10 +217,15 @@ def gathered_pieces(out: Path, *, pieces: str) -> Iterator[Path | None]:
         _give_up(folder, pieces)
 
 
+def _is_of(folder: Path, wanted: Mapping[str, Any]) -> bool:
+    """Whether a folder is marked as that of these pieces."""
+    return bool(wanted_of(folder) == json.loads(json.dumps(wanted)))
+
+
 def _claim(folder: Path, wanted: Mapping[str, Any], pieces: str) -> None:
     """Mark a folder as that of these pieces; others in it are removed."""
     check_construction(folder)
-    if wanted_of(folder) != json.loads(json.dumps(wanted)):
+    if not _is_of(folder, wanted):
         _remove_pieces(folder, pieces)
         mark_construction(folder, wanted)
 

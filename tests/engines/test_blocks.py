@@ -14,7 +14,8 @@ from staged.engines.blocks import Blocks, blocks_left, computed, hand_out_blocks
 from staged.engines.choice import Engine, parse_shard
 from staged.errors import PlanError, SamplingError, ShardDone
 from staged.storage.marks import TEMPORARY, mark_construction
-from tests.engines.jobs import Squares, lines, squares, told, write
+from staged.storage.pieces import gathered_pieces, shared_pieces
+from tests.engines.jobs import PIECES, Squares, lines, squares, told, write
 from tests.engines.test_local import wait_until
 from tests.studies.commands import FORKED, fork_workers, wait_until_free
 
@@ -127,6 +128,42 @@ def test_shards_at_once(tmp_path: Path) -> None:
     assert sorted(lines(tmp_path / "ended")) == ["done", "done", "wrote"]
     assert [int(line) for line in lines(tmp_path / "o.txt")] == squares(60)
     assert sorted(map(int, lines(tmp_path / "made"))) == list(range(60))
+    assert not (tmp_path / "o.txt.blocks").exists()
+
+
+def test_a_shard_that_comes_later_does_not_wait_for_those_at_work(tmp_path: Path) -> None:
+    out = tmp_path / "o.txt"
+
+    def later(count: int) -> threading.Thread:
+        thread = threading.Thread(target=enter, args=(count,), daemon=True)
+        thread.start()
+        return thread
+
+    def enter(count: int) -> None:
+        with shared_pieces(out, {"count": count}, pieces=PIECES) as folder:
+            told(tmp_path / "entered", f"{count} {len(list(folder.glob(PIECES)))}")
+
+    with shared_pieces(out, {"count": 12}, pieces=PIECES) as folder:
+        (folder / "000000.json").write_text("0")
+        later(12).join(30)
+        assert lines(tmp_path / "entered") == ["12", "1"]
+        other = later(5)  # whose pieces are not these
+        other.join(0.3)
+        assert other.is_alive()
+        assert (folder / "000000.json").is_file()
+    other.join(30)
+    assert lines(tmp_path / "entered") == ["12", "1", "5", "0"]
+
+
+def test_what_others_have_begun_meanwhile_is_not_joined(tmp_path: Path) -> None:
+    out = tmp_path / "o.txt"
+    for wanted in ({"count": 5}, {"count": 12}):
+        with shared_pieces(out, wanted, pieces=PIECES):
+            pass
+    with gathered_pieces(out, {"count": 5}, pieces=PIECES) as whole:
+        assert whole is None
+    with gathered_pieces(out, {"count": 12}, pieces=PIECES) as whole:
+        assert whole == tmp_path / "o.txt.blocks"
     assert not (tmp_path / "o.txt.blocks").exists()
 
 
