@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -174,17 +175,19 @@ class RaidScoring(Job[list[float | None]]):
 
 
 class _TextBlocks:
-    """A file's texts, a block at a time; read once where blocks are asked for in turn."""
+    """A file's texts, a block at a time; in ascending order it is read once."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._next = path, -1
+        self._path, self._next = path, 0
         self._blocks: Iterator[list[str]] = iter(())
 
     def block(self, first: int) -> list[str]:
-        if first != self._next:
+        if not 0 < self._next <= first:
             self._blocks = texts_in_blocks(self._path, first=first, size=BLOCK_TEXTS)
+            self._next = first
+        passed_over = (first - self._next) // BLOCK_TEXTS
         self._next = first + BLOCK_TEXTS
-        return next(self._blocks)
+        return next(islice(self._blocks, passed_over, None))
 
 
 def _block(detector: Detector, texts: list[str]) -> list[float | None]:

@@ -11,7 +11,7 @@ import math
 import random
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from staged.raid.results import (
     ReportedSide,
 )
 from staged.raid.rows import GROUPS, read_rows, texts_in_blocks
-from staged.raid.scores import collect
+from staged.raid.scores import BLOCK_TEXTS, RaidScoring, collect
 from staged.raid.settings import RaidSettings
 from staged.storage.json_files import read_json
 from staged.storage.records import read_record, to_json, write_record
@@ -1185,3 +1185,36 @@ def test_strings_that_are_not_utf_8(tmp_path: Path) -> None:
     pq.write_table(pa.table(columns), tmp_path / "f.parquet")
     with pytest.raises(CorpusError, match="cannot be read as labelled texts"):
         list(texts_in_blocks(tmp_path / "f.parquet", first=0, size=9))
+
+
+def test_blocks_in_ascending_order_take_one_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a worker is given them, which has some of a file's blocks and not others."""
+    texts = [f"text {number}" for number in range(6 * BLOCK_TEXTS + 3)]
+    table = pa.table({"id": [str(number) for number in range(len(texts))], "generation": texts})
+    pq.write_table(table, tmp_path / "f.parquet")
+    readings: list[int] = []
+
+    def counted(path: Path, *, first: int, size: int) -> Iterator[list[str]]:
+        readings.append(first)
+        return texts_in_blocks(path, first=first, size=size)
+
+    monkeypatch.setattr("staged.raid.scores.texts_in_blocks", counted)
+    job = RaidScoring(tmp_path / "f.parquet", len(texts), Lengths)
+    with job.opened() as make:
+        for number in (1, 2, 5, 6):
+            first = number * BLOCK_TEXTS
+            assert make(number) == list(range(first, min(first + BLOCK_TEXTS, len(texts))))
+        assert readings == [BLOCK_TEXTS]
+        assert make(0) == list(range(BLOCK_TEXTS))
+    assert readings == [BLOCK_TEXTS, 0]
+
+
+class Lengths:
+    """A detector that finds a text's number."""
+
+    name = "numbers"
+
+    def score(self, texts: Sequence[str]) -> list[float]:
+        return [float(text.split()[1]) for text in texts]
