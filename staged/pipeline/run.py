@@ -204,7 +204,7 @@ class _Run:
         folder = partial_of(self._root / stage.name) / BLOCKS
         if self._engine.shard is None or not isinstance(stage, SplitStage):
             return False
-        return not folder.is_dir() or bool(blocks_left(store_of(folder), StageBlocks(stage, {})))
+        return bool(blocks_left(store_of(folder), StageBlocks(stage, {})))
 
     def looked(self) -> list[Work] | None:
         """What other shards have made possible; None where none is waited for."""

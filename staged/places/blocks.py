@@ -2,9 +2,10 @@
 
     s3://bucket/x.jsonl.blocks/fingerprint.json     the mark, as in a local folder
     s3://bucket/x.jsonl.blocks/DIGEST/000000128…    a block; DIGEST is of what the mark says
+    out/scores/tfidf/x.partial/blocks/DIGEST/000…   a stage's block, at a URL or not
 
-There is no lock: who still makes blocks of other settings sends them elsewhere, and blocks of the
-same settings have the same bytes.
+There no lock is held: who still makes blocks of other settings puts them elsewhere, and blocks of
+the same settings have the same bytes.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ __all__ = ["bring", "claimed", "clear", "drop", "is_away", "keep", "names_in", "
 
 
 def store_of(folder: Path) -> Path:
-    """Where the blocks of a marked folder stand: in it, or at a URL below what its mark says."""
-    if not url_of(folder):
+    """Where the blocks of a marked folder stand: in it, which commands hold; of a stage, or at a
+    URL, below what the mark says.
+    """
+    marked = _marked(folder)
+    if marked == folder and not url_of(folder):
         return folder
-    wanted = wanted_of(_marked(folder))
-    return folder / digest([json.dumps(wanted, sort_keys=True)])
+    return folder / digest([json.dumps(wanted_of(marked), sort_keys=True)])
 
 
 def _marked(folder: Path) -> Path:
@@ -39,7 +42,8 @@ def _marked(folder: Path) -> Path:
 
 
 def claimed(folder: Path) -> Path:
-    """`store_of` a folder whose mark stands at its URL, too; blocks of other settings go there.
+    """`store_of` a folder, there to be filled, whose mark stands at its URL, too; blocks of other
+    settings go there.
 
     Raises:
         ArtifactError: objects stand there that carry no mark.
@@ -51,7 +55,7 @@ def claimed(folder: Path) -> Path:
         if objects.read(f"{url}/{MARK}") != ours:
             clear(marked)
             objects.write(f"{url}/{MARK}", ours)
-        store.mkdir(exist_ok=True)
+    store.mkdir(exist_ok=True)
     return store
 
 
@@ -91,12 +95,15 @@ def drop(store: Path) -> None:
 
 
 def names_in(store: Path) -> set[str]:
-    """The names of the blocks that are finished, whoever made them."""
+    """The names of the blocks that are finished, whoever made them; none where others have joined
+    them meanwhile.
+    """
     if url := url_of(store):
         return set(objects.listed(url))
     try:
-        return {entry.name for entry in os.scandir(store)}
-    except FileNotFoundError:  # another process has just joined them
+        with os.scandir(store) as entries:
+            return {entry.name for entry in entries}
+    except FileNotFoundError:
         return set()
 
 
