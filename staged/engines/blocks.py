@@ -205,7 +205,7 @@ def _make_block(
 
 def _is_over(folder: Path, job: Job[Any]) -> bool:
     """Whether others have made all blocks meanwhile, this one too, and joined them."""
-    return not folder.is_dir() and job.is_over(folder)
+    return not (folder.is_dir() or is_away(folder)) and job.is_over(folder)
 
 
 def write_block(file: Path, data: bytes) -> None:

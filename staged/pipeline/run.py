@@ -21,9 +21,9 @@ from staged.engines.scheduling import Work, hand_out
 from staged.engines.started import started
 from staged.notes import note
 from staged.pipeline.stage import SplitStage, Stage, StageBlocks
-from staged.places.blocks import claimed, store_of
+from staged.places.blocks import claimed, clear, store_of
 from staged.places.mirror import url_of
-from staged.places.stages import agree, at_hand, check_free, publish
+from staged.places.stages import agree, at_hand, check_free, publish, stands_at_url
 from staged.progress import Progress
 from staged.storage.marks import BLOCKS
 from staged.storage.stage_folders import begin, build, fingerprint, is_complete, partial_of
@@ -66,7 +66,7 @@ def run_stages(
 def is_current(root: Path, stage: Stage) -> bool:
     """Whether a stage's folder is there, of these settings and inputs."""
     folder = root / stage.name
-    if not (url_of(folder) or is_complete(folder)):
+    if not (is_complete(folder) or stands_at_url(folder)):
         return False
     wanted = fingerprint(stage.settings, at_hand(stage.inputs(root)))
     agree(folder, wanted)
@@ -77,14 +77,14 @@ def run_here(
     root: Path, stage: Stage, *, report: StageProgress = lambda stage, share: None
 ) -> bool:
     """Make one stage's folder in this process; True when there was work to do."""
-    worked = not is_current(root, stage) and _make(
-        root, stage, lambda done, total: report(stage, min(done / total, 0.99))
-    )
+    worked = _make(root, stage, lambda done, total: report(stage, min(done / total, 0.99)))
     report(stage, 1.0)
     return worked
 
 
 def _make(root: Path, stage: Stage, progress: Progress, *, patient: bool = False) -> bool:
+    if url_of(root) and is_current(root, stage):
+        return False
     inputs = at_hand(stage.inputs(root))
     check_free(root / stage.name)
     worked = build(
@@ -175,6 +175,10 @@ class _Run:
         left = blocks_left(task.folder, task.job)
         if not task.folder.is_dir():  # another shard has just joined them
             return self._whole(stage)
+        if url_of(self._root) and is_current(self._root, stage):  # the same, at a URL
+            clear(partial_of(self._root / stage.name))
+            self._done(stage.name)
+            return []
         self._ahead[stage.name] = 1 - len(left) / len(stage.blocks)
         return [Work(task, self._engine.own(left, first=_shard(stage)), stage)]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from staged.storage.digests import digest
 from staged.storage.marks import CONSTRUCTION, MARK, wanted_of
 
 __all__ = ["bring", "claimed", "clear", "drop", "is_away", "keep", "names_in", "send", "store_of"]
+
+BLOCK = re.compile(r"(blocks/)?[0-9a-f]{24}/[^/]+")
 
 
 def store_of(folder: Path) -> Path:
@@ -60,29 +63,30 @@ def claimed(folder: Path) -> Path:
 
 
 def clear(folder: Path) -> None:
-    """Remove what is below a URL and carries the mark of work in progress, the mark last.
+    """Remove what is below a URL and carries the mark of work in progress, the mark last; blocks
+    alone carry none where a worker whose driver has died has sent them.
 
     Raises:
-        ArtifactError: it carries none.
+        ArtifactError: it is something else.
     """
     url = url_of(folder)
     if not url:
         return
-    if names := objects.listed(url).keys() - {""}:
-        mark = objects.read(f"{url}/{MARK}")
-        if mark is None or not is_mark(mark):
-            raise ArtifactError(
-                f"{url}: holds {min(names)}, and is no work in progress of staged; move it"
-                " elsewhere, or choose another place"
-            )
-        objects.delete(f"{url}/{name}" for name in names - {MARK})
-        objects.delete([f"{url}/{MARK}"])
+    names = objects.listed(url).keys() - {""}
+    others = {name for name in names if not BLOCK.fullmatch(name)}
+    if others and not is_mark(objects.read(f"{url}/{MARK}")):
+        raise ArtifactError(
+            f"{url}: holds {min(others)}, and is no work in progress of staged; move it"
+            " elsewhere, or choose another place"
+        )
+    objects.delete(f"{url}/{name}" for name in names - {MARK})
+    objects.delete(f"{url}/{name}" for name in names & {MARK})
 
 
-def is_mark(data: bytes) -> bool:
+def is_mark(data: bytes | None) -> bool:
     """Whether an object is a mark of work in progress."""
     try:
-        value: Any = json.loads(data)
+        value: Any = json.loads(data or b"")
     except ValueError:
         return False
     return isinstance(value, dict) and value.get("mark") == CONSTRUCTION

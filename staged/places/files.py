@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,9 @@ from staged.places.blocks import clear
 from staged.places.mirror import place, url_of
 from staged.storage.digests import digest
 from staged.storage.forms import json_object
+from staged.storage.marks import TEMPORARY
 from staged.storage.pieces import blocks_of
 from staged.storage.versions import cache_folder
-from staged.storage.writing import write_atomic
 
 __all__ = ["edited", "fetch_files", "fetched", "send_files", "sent"]
 
@@ -33,19 +34,25 @@ def fetched(given: str | Path) -> Path:
         return path
     now, seen = objects.listed(url), json_object(_seen(url)) or {}
     changed = [name for name in now if seen.get(name) != now[name] or not (path / name).is_file()]
-    for name in changed:
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
     objects.download({_below(url, name): path / name for name in changed})
     for name in seen.keys() - now.keys():
         (path / name).unlink(missing_ok=True)
-    _seen(url).parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(_seen(url), json.dumps(now).encode(), form=lambda file: True)
+    if seen != now:
+        _note_seen(url, now)
     return path
 
 
 def _seen(url: str) -> Path:
     """Where the versions of the objects stand of which the copy is."""
     return cache_folder() / "places" / "seen" / f"{digest([url])}.json"
+
+
+def _note_seen(url: str, versions: dict[str, str]) -> None:
+    """Other processes may do so at the same time."""
+    _seen(url).parent.mkdir(parents=True, exist_ok=True)
+    fresh = _seen(url).with_name(f"{uuid.uuid4().hex}{TEMPORARY}")
+    fresh.write_text(json.dumps(versions), encoding="utf-8")
+    fresh.replace(_seen(url))
 
 
 def _below(url: str, name: str) -> str:

@@ -4,6 +4,7 @@ sentence. An object is whole or not there, as its store promises.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from staged.errors import ArtifactError, StagedError, first_line
 from staged.storage.digests import digest
 from staged.storage.marks import TEMPORARY
 
-__all__ = ["delete", "download", "listed", "read", "upload", "write"]
+__all__ = ["delete", "download", "listed", "read", "sha256", "upload", "write"]
 
 LIBRARIES = {"s3fs": "staged[s3]", "gcsfs": "gcsfs"}  # what an import error names → what to install
 PATTERN = {*"*?["}
@@ -30,6 +31,16 @@ def read(url: str) -> bytes | None:
             return data
         except FileNotFoundError:
             return None
+
+
+def sha256(url: str) -> str:
+    """Hexadecimal SHA-256 of an object's bytes.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    with _spoken(url) as (store, key), store.open(key, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write(url: str, data: bytes) -> None:
@@ -49,10 +60,14 @@ def download(files: Mapping[str, Path]) -> None:
     """Files of objects: URL → file, each of them whole or not there; several at once.
 
     Raises:
-        ArtifactError: one of the objects is not there.
+        ArtifactError: one of the objects is not there, or has a name that would lead elsewhere.
     """
     if not files:
         return
+    for url, file in files.items():
+        if {"", ".", ".."} & {*url.partition("://")[2].split("/")}:
+            raise ArtifactError(f"{url}: has a name that no file here can have; leave it out")
+        file.parent.mkdir(parents=True, exist_ok=True)
     fresh = {
         url: file.with_name(f".{file.name}.{uuid.uuid4().hex}{TEMPORARY}")
         for url, file in files.items()

@@ -7,7 +7,6 @@ fetched is as its manifest says, or refused.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import uuid
@@ -32,7 +31,7 @@ from staged.storage.marks import (
 )
 from staged.storage.stage_folders import is_complete, partial_of
 
-__all__ = ["agree", "at_hand", "check_free", "publish"]
+__all__ = ["agree", "at_hand", "check_free", "publish", "stands_at_url"]
 
 BEING_SENT = json.dumps({"mark": CONSTRUCTION, "wanted": EMPTIED}).encode()
 
@@ -49,6 +48,11 @@ def at_hand(inputs: Mapping[str, Path]) -> dict[str, Path]:
             if manifest is not None and manifest != _manifest_in(folder):
                 _fetch(folder, manifest)
     return dict(inputs)
+
+
+def stands_at_url(folder: Path) -> bool:
+    """Whether a stage is finished at its URL; a local place has none."""
+    return _manifest_at(folder) is not None
 
 
 def agree(folder: Path, wanted: Mapping[str, Any]) -> None:
@@ -70,11 +74,12 @@ def publish(folder: Path) -> None:
     Raises:
         ArtifactError: what stands there is not as staged wrote it.
     """
-    url, ours, theirs = url_of(folder), _manifest_in(folder), _manifest_at(folder)
-    if not url or ours is None:
+    url = url_of(folder)
+    if not url:
         return
+    ours, theirs = (folder / MANIFEST).read_bytes(), _manifest_at(folder)
     if ours != theirs:
-        there = _checked(url, theirs, thoroughly=True)
+        there = _checked(folder, thoroughly=True)
         objects.write(f"{url}/{MARK}", BEING_SENT)
         objects.delete(f"{url}/{name}" for name in there & {MANIFEST})
         files = stage_files(folder) or {}
@@ -91,8 +96,8 @@ def check_free(folder: Path) -> None:
     Raises:
         ArtifactError: it does; the first foreign object is named.
     """
-    if url := url_of(folder):
-        _checked(url, _manifest_at(folder), thoroughly=False)
+    if url_of(folder):
+        _checked(folder, thoroughly=False)
 
 
 def _manifest_at(folder: Path) -> bytes | None:
@@ -113,7 +118,7 @@ def _parsed(manifest: bytes | None) -> dict[str, Any]:
     return value if isinstance(value, dict) and value.keys() >= STAGE_KEYS else {}
 
 
-def _checked(url: str, manifest: bytes | None, *, thoroughly: bool) -> set[str]:
+def _checked(folder: Path, *, thoroughly: bool) -> set[str]:
     """The names of what stands at a stage's URL, which is all ours.
 
     Args:
@@ -122,15 +127,14 @@ def _checked(url: str, manifest: bytes | None, *, thoroughly: bool) -> set[str]:
     Raises:
         ArtifactError: something is not.
     """
+    url = url_of(folder)
     there = objects.listed(url).keys()
-    if MARK in there and is_mark(objects.read(f"{url}/{MARK}") or b""):
+    if MARK in there and is_mark(objects.read(f"{url}/{MARK}")):
         return set(there)  # being sent, or it was left so
-    files = _parsed(manifest).get("files", {})
+    # after the names: what another process has sent meanwhile is whole
+    files = _parsed(_manifest_at(folder)).get("files", {})
     for name in sorted(there - {MANIFEST} if files else there):
-        if name not in files or (
-            thoroughly
-            and hashlib.sha256(objects.read(f"{url}/{name}") or b"").hexdigest() != files[name]
-        ):
+        if name not in files or (thoroughly and objects.sha256(f"{url}/{name}") != files[name]):
             raise ArtifactError(f"{url}/{name}: {NOT_OURS}")
     return set(there)
 
@@ -146,8 +150,6 @@ def _fetch(folder: Path, manifest: bytes) -> None:
         folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{TEMPORARY}") for _ in range(2)
     )
     try:
-        for name in files:
-            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
         fresh.mkdir(parents=True, exist_ok=True)
         objects.download({f"{url}/{name}": fresh / name for name in files})
         for name, known in files.items():

@@ -11,8 +11,31 @@ from uuid import uuid4
 
 import pytest
 
+import staged
 from staged.places.mirror import place
 from tests.studies.commands import fork_workers
+
+PLAN = """
+title = "A study of a random model"
+models = ["{model}"]
+methods = ["temperature-1"]
+detectors = ["tfidf"]
+n_train = 24
+n_valid = 20
+n_test = 16
+length_tokens = 24
+lengths = [24]
+batch = 8
+[corpus]
+source = "{human}"
+budget_tokens = 60
+minimum_tokens = 20
+[corpus.shares]
+train = 0.4
+valid = 0.25
+test = 0.35
+"""
+HERE = staged.Engine(workers=1)
 
 
 @pytest.fixture(scope="session")
@@ -86,3 +109,30 @@ class Bucket:
 
     def all(self) -> dict[str, bytes]:
         return {key: self.get(key) for key in self.keys()}
+
+    def files(self) -> dict[str, bytes]:
+        """Name → bytes below `study`."""
+        return {key.removeprefix("study/"): data for key, data in self.all().items()}
+
+
+@pytest.fixture(scope="session")
+def plan(tiny: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plan") / "plan.toml"
+    path.write_text(PLAN.format(model=tiny, human=human_folder))
+    return path
+
+
+@pytest.fixture(scope="session")
+def local(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Every file of the study where its folder is a local one."""
+    root = tmp_path_factory.mktemp("local") / "study"
+    staged.study(plan, root, engine=HERE)
+    return files_in(root)
+
+
+def files_in(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }

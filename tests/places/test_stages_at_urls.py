@@ -20,6 +20,7 @@ from staged.pipeline.stage import Inputs, SplitStage, Stage, StageBlocks
 from staged.places import objects
 from staged.places.blocks import claimed
 from staged.places.mirror import Mirror, place, url_of
+from staged.places.stages import check_free
 from staged.progress import Progress
 from staged.storage.marks import MANIFEST, MARK
 from staged.storage.stage_folders import begin
@@ -184,6 +185,37 @@ def test_blocks_of_a_driver_with_another_plan_are_elsewhere(bucket: Bucket) -> N
     assert not any(".partial/" in key for key in bucket.all())
 
 
+def test_blocks_of_a_worker_whose_driver_is_gone_are_in_nobodys_way(bucket: Bucket) -> None:
+    run_here(bucket.study, A)
+    store, _ = begun(bucket, Doubled(letters=A))
+    url = url_of(store)
+    run_here(bucket.study, Doubled(letters=A))
+    objects.write(f"{url}/1.json", b'"a"')
+    run_here(bucket.study, B)
+    run_here(bucket.study, Doubled(letters=B))
+    assert files_of(bucket) == {
+        "letters/a.txt": "b",
+        "letters/below/b.txt": "b",
+        "doubled/all.txt": "bbb",
+    }
+
+
+def test_a_stage_that_is_sent_while_somebody_looks_is_ours(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, study = objects.listed, bucket.study
+
+    def sent_before(url: str) -> dict[str, str]:
+        monkeypatch.setattr(objects, "listed", listed)
+        run_here(study, A)
+        return listed(url)
+
+    monkeypatch.setattr(objects, "listed", sent_before)
+    check_free(study / "letters")
+    assert objects.listed is listed
+    assert is_current(study, A)
+
+
 def test_a_joined_stage_leaves_no_blocks(bucket: Bucket) -> None:
     run_here(bucket.study, A)
     run_here(bucket.study, Doubled(letters=A))
@@ -203,6 +235,13 @@ def test_blocks_are_not_put_where_there_is_no_mark(bucket: Bucket) -> None:
     with pytest.raises(ArtifactError, match="is no work in progress of staged"):
         begun(bucket, Doubled(letters=A))
     assert bucket.get("study/doubled.partial/letter.txt") == b"to keep"
+
+
+@pytest.mark.parametrize("key", ["in/../../x", "in//x", "in/./x"])
+def test_names_that_lead_elsewhere_are_refused(bucket: Bucket, key: str) -> None:
+    with pytest.raises(ArtifactError, match="has a name that no file here can have"):
+        objects.download({bucket.url(key): bucket.study / "x"})
+    assert not bucket.study.exists()
 
 
 def test_names_with_signs_of_patterns_are_names(bucket: Bucket) -> None:

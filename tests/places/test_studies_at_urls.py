@@ -14,56 +14,7 @@ import staged
 from staged.engines import blocks
 from staged.errors import PlanError, ShardDone
 from staged.pipeline import run
-from tests.places.conftest import Bucket
-
-PLAN = """
-title = "A study of a random model"
-models = ["{model}"]
-methods = ["temperature-1"]
-detectors = ["tfidf"]
-n_train = 24
-n_valid = 20
-n_test = 16
-length_tokens = 24
-lengths = [24]
-batch = 8
-[corpus]
-source = "{human}"
-budget_tokens = 60
-minimum_tokens = 20
-[corpus.shares]
-train = 0.4
-valid = 0.25
-test = 0.35
-"""
-HERE = staged.Engine(workers=1)
-
-
-@pytest.fixture(scope="module")
-def plan(tiny: Path, human_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("plan") / "plan.toml"
-    path.write_text(PLAN.format(model=tiny, human=human_folder))
-    return path
-
-
-@pytest.fixture(scope="module")
-def local(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Every file of the study where its folder is a local one."""
-    root = tmp_path_factory.mktemp("local") / "study"
-    staged.study(plan, root, engine=HERE)
-    return files_in(root)
-
-
-def files_in(root: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
-
-
-def in_bucket(bucket: Bucket, key: str = "study") -> dict[str, bytes]:
-    return {name.removeprefix(f"{key}/"): data for name, data in bucket.all().items()}
+from tests.places.conftest import HERE, Bucket
 
 
 class Log:
@@ -119,7 +70,7 @@ def test_a_study_in_a_bucket_is_a_local_one_and_goes_on_anywhere(
     study = staged.study(plan, bucket.url("study"), engine=staged.Engine(workers=2))
     made = log.lines
     assert len(set(made)) == len(made) > len(before)
-    assert in_bucket(bucket) == local
+    assert bucket.files() == local
     assert f"{study.report}" == bucket.url("study/report.html")
     assert study.cells()
     bucket.on_another_machine()
@@ -128,7 +79,7 @@ def test_a_study_in_a_bucket_is_a_local_one_and_goes_on_anywhere(
     bucket.delete("study/report.html")
     bucket.on_another_machine()
     staged.write_report(bucket.url("study"))
-    assert in_bucket(bucket) == local
+    assert bucket.files() == local
 
 
 def work(plan: Path, url: str, cache: Path, shard: int) -> None:
@@ -154,7 +105,7 @@ def test_shards_without_a_shared_folder_make_a_study_in_a_bucket(
     for shard in shards:
         shard.join(120)
     assert [shard.exitcode for shard in shards] == [0, 3]
-    assert in_bucket(bucket) == local
+    assert bucket.files() == local
     assert len(set(log.lines)) == len(log.lines)
 
 
