@@ -484,6 +484,14 @@ def test_the_exact_index_of_a_build_is_that_of_passages(tmp_path: Path) -> None:
 # --- refusals, plan and command ------------------------------------------------------------------
 
 
+def test_fewer_sites_than_splits_are_said_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "crawl" / "only.example"
+    folder.mkdir(parents=True)
+    (folder / "a.html").write_bytes(page(prose(1)).encode())
+    with pytest.raises(CorpusError, match=r"1 site\(s\) are left \(only\.example\) for 2 splits"):
+        build(tmp_path / "out", tmp_path / "crawl")
+
+
 def test_what_cannot_be_built_is_said(crawl: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"no such file or folder.*does not download"):
         build(tmp_path / "out", tmp_path / "nowhere")
@@ -492,7 +500,7 @@ def test_what_cannot_be_built_is_said(crawl: Path, tmp_path: Path) -> None:
         build(tmp_path / "out", tmp_path / "empty")
     with pytest.raises(CorpusError, match=r"nothing stays of 6 files: left out were.*language"):
         build(tmp_path / "out", crawl, languages=("fi",))
-    with pytest.raises(CorpusError, match=r"6 source|source\(s\) for 4 splits"):
+    with pytest.raises(CorpusError, match=r"site\(s\) are left .* for 4 splits"):
         build(
             tmp_path / "other",
             crawl / "mirror",

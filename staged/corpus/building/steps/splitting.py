@@ -17,6 +17,7 @@ from datatrove.pipeline.base import PipelineStep
 from staged.corpus.building.results import SplitCounts
 from staged.corpus.building.steps.texts import Known
 from staged.corpus.splits import deal
+from staged.errors import CorpusError
 from staged.records import HUMAN
 
 COLUMNS = pa.schema(
@@ -47,7 +48,19 @@ class Stays:
         self.documents[text.site] += 1
 
     def dealt(self, shares: Mapping[str, float], seed: int) -> dict[str, str]:
-        """site → split, as `splits.deal`."""
+        """site → split, as `splits.deal`.
+
+        Raises:
+            CorpusError: fewer sites have text left than there are splits.
+        """
+        splits = [name for name, share in shares.items() if share > 0]
+        if len(self.characters) < len(splits):
+            sites = ", ".join(self.characters) or "none"
+            raise CorpusError(
+                f"corpus build: pages of {len(self.characters)} site(s) are left ({sites}) for"
+                f" {len(splits)} splits ({', '.join(splits)}), and a site lies in one split: give"
+                " pages of more sites, or fewer splits in the plan, such as shares = { train = 1 }"
+            )
         return deal(self.characters, shares, seed=seed)
 
     def counts(self, splits: Mapping[str, str]) -> dict[str, SplitCounts]:
