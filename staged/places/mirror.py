@@ -38,14 +38,13 @@ def place(given: str | Path) -> Path:
     """The path of a place that a user names: a local one's own, a URL's copy.
 
     Raises:
-        PlanError: a URL of no store that fsspec knows, or whose name no file can have.
+        PlanError: a URL of no store that fsspec knows, or whose name no file can have. A path whose
+            first folder ends in a colon is local where that folder is.
     """
     match = None if isinstance(given, Mirror) else URL.fullmatch(str(given))
-    if match is None or match["scheme"] in NO_STORES:
+    if match is None or Path(f"{match['scheme']}:").is_dir():
         return Path(given) if isinstance(given, str) else given
-    if not _is_known(match["scheme"]):
-        if len(match["slashes"]) == 1:
-            return Path(given)
+    if match["scheme"] in NO_STORES or not _is_known(match["scheme"]):
         raise PlanError(
             f"{given}: is no place that is known; give a local file or folder, or one such as"
             " s3://BUCKET/NAME or gs://BUCKET/NAME"

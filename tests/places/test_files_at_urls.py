@@ -244,13 +244,26 @@ def test_a_store_that_does_not_answer_is_one_sentence(
     s3fs.S3FileSystem.clear_instance_cache()
 
 
-@pytest.mark.parametrize("url", ["s3://bucket//x", "s3://bucket/../x", "s3://", "foo://bucket/x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://bucket//x",
+        "s3://bucket/../x",
+        "s3://",
+        "foo://bucket/x",
+        "foo:/x",  # what a Path makes of two slashes
+        "https://host/x",
+        "file:///x",
+    ],
+)
 def test_a_place_that_no_file_can_stand_for_is_refused(url: str) -> None:
     with pytest.raises(PlanError, match="place"):
         place(url)
 
 
-@pytest.mark.parametrize("name", ["folder/x", "C:/x", "foo:/x", "https://host/x", "file:///x"])
-def test_all_else_is_local(name: str) -> None:
+@pytest.mark.parametrize("name", ["folder/x", "C:/x", "foo:/x"])
+def test_all_else_is_local(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "foo:").mkdir()
+    monkeypatch.chdir(tmp_path)
     assert place(name) == Path(name)
     assert type(place(name)) is type(Path())
