@@ -124,6 +124,7 @@ def study(
         return
     if as_json and not dry_run:
         raise PlanError("study: --json belongs to --dry-run; a finished study has its JSON files")
+    chosen = engine_of(engine, address, workers, shard, device=device, otherwise=ALL_CORES)
     if dry_run:
         counts = verbs.dry_run(plan, corpus=corpus, samples=samples, attacks=attacks, device=device)
         print_dry_run(counts, as_json=as_json)
@@ -145,7 +146,7 @@ def study(
             attacks=attacks,
             literal=bool(literal),
             device=device,
-            engine=engine_of(engine, address, workers, shard, device=device, otherwise=ALL_CORES),
+            engine=chosen,
             progress=progress,
         )
     shown = {"fine-tuning study": print_finetune, "watermark study": print_provenance}

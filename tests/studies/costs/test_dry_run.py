@@ -72,6 +72,14 @@ def test_the_published_study_is_counted(alone: Path, on: Any) -> None:
     assert list(alone.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "wrong", [["--engine", "rya"], ["--workers", "-1"], ["--shard", "4/4"], ["--address", "foo"]]
+)
+def test_what_the_study_itself_would_refuse_is_refused(wrong: list[str]) -> None:
+    done = CliRunner().invoke(app, ["study", "mini", "--dry-run", *wrong])
+    assert isinstance(done.exception, PlanError)
+
+
 def test_hours_are_the_measured_rate_by_operations_a_token(alone: Path, on: Any) -> None:
     on(ZEN_5)
     work = {(row.work, row.model): row for row in staged.dry_run("gpt2").work}
