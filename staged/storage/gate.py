@@ -25,17 +25,18 @@ from pathlib import Path
 from staged.errors import ArtifactError
 from staged.storage.digests import sha256_file
 from staged.storage.forms import Form
-from staged.storage.ledger import LEDGER, ledger_over, read_ledger
+from staged.storage.ledger import LEDGER, Ledger, ledger_over, read_ledger
 from staged.storage.marks import (
     EMPTIED,
     MANIFEST,
     MARK,
     from_root,
     in_construction,
+    is_unfinished,
     stage_files,
     temporary_of,
     wanted_of,
-    write_mark,
+    write_first,
 )
 
 LEFT_BY_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # a look into a folder leaves these
@@ -128,7 +129,8 @@ def _named(folder: Path, files: list[Path]) -> str:
 def start_ledger(
     folder: Path, kind: str, *, of: str | None = None, adopted: Iterable[Path] = ()
 ) -> None:
-    """Mark a folder as one that `kind` fills, or find it marked so.
+    """Mark a folder as one that `kind` fills, or find it marked so; several processes may come to
+    it at the same moment.
 
     Args:
         kind: what an error calls the work: `release study`, `survey`, …
@@ -139,17 +141,24 @@ def start_ledger(
     Raises:
         ArtifactError: it holds work of another kind, or of other settings.
     """
-    ledger = read_ledger(folder)
-    if ledger is None:
-        check_replaceable(folder / LEDGER)
-        files = {path.name: [sha256_file(path)] for path in adopted if path.is_file()}
-        write_mark(folder / LEDGER, {"kind": kind, "of": of or "", "files": files})
-        return
+    ledger = read_ledger(folder) or _new_ledger(folder, kind, of or "", adopted)
     check_ledger(folder, kind)
     if of is not None and ledger.of != of:
         raise ArtifactError(
             f"{folder}: holds a {kind} of other settings; choose another folder for a new one"
         )
+
+
+def _new_ledger(folder: Path, kind: str, of: str, adopted: Iterable[Path]) -> Ledger:
+    files = {path.name: [sha256_file(path)] for path in adopted if path.is_file()}
+    place = folder / LEDGER
+    if (place.exists() or place.is_symlink()) and read_ledger(folder) is None:
+        check_replaceable(place)
+        place.unlink()  # empty, or of work that is not finished
+    write_first(place, {"kind": kind, "of": of, "files": files})
+    ledger = read_ledger(folder)
+    assert ledger is not None
+    return ledger
 
 
 def check_fillable(folder: Path, kind: str) -> None:
@@ -164,7 +173,7 @@ def check_fillable(folder: Path, kind: str) -> None:
     if read_ledger(folder) is not None:
         check_ledger(folder, kind)
     # without the mark's temporary file: left by a kill before the mark was whole
-    elif files := [path for path in _files_in(folder) if path != temporary_of(folder / LEDGER)]:
+    elif files := [path for path in _files_in(folder) if not is_unfinished(path, folder / LEDGER)]:
         raise ArtifactError(
             f"{folder}: {_named(folder, files)}, and nothing here was made as a {kind}; choose a"
             " new folder"

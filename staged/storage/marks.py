@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,32 @@ def in_construction(folder: Path) -> bool:
 def write_mark(path: Path, value: Any) -> None:
     """Write a mark, JSON values, whole or not at all; no ledger over it has a part in that."""
     temporary = temporary_of(path)
-    with open(temporary, "w", encoding="utf-8") as file:
+    _write(temporary, value)
+    temporary.replace(path)
+
+
+def write_first(path: Path, value: Any) -> None:
+    """As `write_mark`, unless another process has written one meanwhile, which stays."""
+    own = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
+    _write(own, value)
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system where no file has two names
+        own.replace(path)
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def _write(path: Path, value: Any) -> None:
+    with open(path, "w", encoding="utf-8") as file:
         file.write(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
+
+
+def is_unfinished(path: Path, mark: Path) -> bool:
+    """Whether a file is what a kill has left of a mark that was being written."""
+    is_temporary = path.name.startswith(f".{mark.name}.") and path.name.endswith(TEMPORARY)
+    return path.parent == mark.parent and is_temporary

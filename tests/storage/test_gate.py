@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from staged.errors import ArtifactError
 from staged.files.places import files_below
 from staged.storage import stage_folders
 from staged.storage.forms import is_sealed, rows_have_keys, sealed
-from staged.storage.gate import check_replaceable, check_stage, is_work, start_ledger
+from staged.storage.gate import (
+    check_fillable,
+    check_replaceable,
+    check_stage,
+    is_work,
+    start_ledger,
+)
 from staged.storage.json_files import read_json, write_json
 from staged.storage.ledger import LEDGER
 from staged.storage.marks import MANIFEST, MARK, mark_construction
@@ -400,3 +407,37 @@ def test_a_stage_of_before_is_known(tmp_path: Path) -> None:
     check_stage(tmp_path / "b")
     assert is_complete(tmp_path / "b")
     assert stage_folders.partial_of(tmp_path / "b").name == "b.partial"
+
+
+def test_processes_that_come_to_a_folder_at_the_same_moment_mark_it_once(tmp_path: Path) -> None:
+    """As the shards of a job array do; what one of them has entered stays."""
+    gate, faults = threading.Barrier(8), list[Exception]()
+
+    def start(folder: Path, name: str) -> None:
+        gate.wait()
+        try:
+            start_ledger(folder, "study")
+            if name == "0":
+                write_atomic(folder / "report.html", b"made")
+        except Exception as error:
+            faults.append(error)
+
+    for turn in range(10):
+        folder = tmp_path / f"{turn}"
+        folder.mkdir()
+        threads = [threading.Thread(target=start, args=(folder, f"{i}")) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert faults == []
+        assert tree(folder).keys() == {LEDGER, "report.html"}
+        check_replaceable(folder / "report.html")
+
+
+def test_a_mark_that_a_kill_cut_short_stands_in_nobodys_way(tmp_path: Path) -> None:
+    for left in (f".{LEDGER}.staged-tmp", f".{LEDGER}.0123456789abcdef.staged-tmp"):
+        (tmp_path / left).write_text("{")
+    check_fillable(tmp_path, "study")
+    (tmp_path / f".{LEDGER}.txt").write_text("mine")
+    refused(lambda: check_fillable(tmp_path, "study"), tmp_path, naming=r"\.txt, and nothing here")
