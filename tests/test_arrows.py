@@ -117,7 +117,7 @@ INSIDE = {  # the same of what stands in a room that has rooms of its own
         "opened signed_files",
         "verify",
     ),
-    "training": ("features first_token sharing", "evidence readers roberta", "transfer"),
+    "training": ("features sharing", "evidence readers roberta", "transfer"),
     "files": (
         "extracted installed legible pdf_layout sheets",
         "pdf_lines word",

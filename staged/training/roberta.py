@@ -37,7 +37,6 @@ from staged.progress import Progress, silent
 from staged.records import LABELS, Document
 from staged.settings import computing
 from staged.training import sharing
-from staged.training.first_token import read_first_token
 
 COMPUTATION = 2  # counted up where the same settings give a detector, or its scores, other bytes
 KEEP_EVERY = 5000  # steps within an epoch between two snapshots
@@ -146,7 +145,6 @@ class _Run:
         self.model, self.tokenizer = load_classifier(
             settings.base, device=place.type, num_labels=2, id2label=LABELS
         )
-        read_first_token(self.model)
         longest = min(settings.max_tokens, RobertaDetector(self.model, self.tokenizer).max_tokens)
         self.settings, self.checkpoint = replace(settings, max_tokens=longest), checkpoint
         self.place, self.progress, self.model = place, progress, self.model.to(place)
