@@ -54,6 +54,8 @@ class Engine:
             raise PlanError(
                 f"the number of workers must be 0 to {MOST_WORKERS:,}, not {self.workers}"
             )
+        if isinstance(self.shard, str):
+            raise PlanError(f"shard {self.shard!r}: give a pair of numbers, such as (0, 4)")
         if self.shard and not 0 <= self.shard[0] < self.shard[1]:
             raise PlanError(_no_shard(self.said))
 

@@ -218,6 +218,11 @@ def test_no_shard(text: str) -> None:
         parse_shard(text)
 
 
+def test_an_engines_shard_is_a_pair() -> None:
+    with pytest.raises(PlanError, match=r"such as \(0, 4\)"):
+        Engine(shard="0/2")  # type: ignore[arg-type]
+
+
 def test_every_block_is_one_shards() -> None:
     shards = [Engine(shard=parse_shard(f"{i}/7")).own(range(100), first=3) for i in range(7)]
     assert sorted(number for shard in shards for number in shard) == list(range(100))
