@@ -13,31 +13,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from staged.detectors.contract import Detector
-from staged.detectors.normal.normalize import normalize
-from staged.engines.blocks import Job, block_values, computed
+from staged.engines.blocks import block_values, computed
 from staged.engines.choice import HERE, Engine
-from staged.errors import ArtifactError, CheckpointError, CorpusError
+from staged.errors import ArtifactError, CorpusError
 from staged.progress import Progress
 from staged.raid.results import Counts, FileCounts, Prediction
-from staged.raid.rows import Rows, texts_in_blocks
+from staged.raid.rows import Rows
+from staged.raid.scoring import RaidScoring
 from staged.storage.digests import sha256_file
 from staged.storage.json_files import read_json, write_json
-from staged.storage.pieces import JSON, blocks_of
+from staged.storage.pieces import blocks_of
 from staged.storage.records import to_json
-from staged.storage.writing import disk_errors, replacing, write_atomic
+from staged.storage.writing import disk_errors, locked, replacing, write_atomic
 
 IDENTITY, SCORED = "scores.json", "scores.jsonl"
-BLOCK_TEXTS = 256
 FINITE, MISSING, NOT_A_NUMBER, INFINITE = range(4)
 KINDS = ("scored", "missing", "nan", "infinite")
 
@@ -110,22 +107,13 @@ def score_into(
         ArtifactError: the folder cannot be written, or holds another detector's scores.
         CheckpointError: the detector gave another number of scores than texts.
     """
-    path, identity_file = folder / SCORED, folder / IDENTITY
+    path = folder / SCORED
     wanted = identity | {"file": sha256_file(rows.path)}
     with disk_errors(path):
-        kept = read_json(identity_file) if identity_file.is_file() else None
-        begun = path.is_file() or blocks_of(path).is_dir()
-        if begun and (kept is None or kept["detector"] != wanted["detector"]):
-            whose = (
-                "that are not of `staged raid`"
-                if kept is None
-                else f"of the detector {kept['detector']!r}"
-            )
-            raise ArtifactError(f"{folder}: holds scores {whose}; choose another --out")
-        scores = _read(path, rows) if kept == wanted and path.is_file() else None
+        scores = _claim(folder, rows, wanted)
         if scores is None:
-            path.unlink(missing_ok=True)
-            write_json(identity_file, wanted)
+            if engine.shard is None:  # another shard may just have finished it
+                path.unlink(missing_ok=True)
             job = RaidScoring(rows.path, len(rows), load)
             with block_values(
                 path,
@@ -141,67 +129,38 @@ def score_into(
     return collect(scores)
 
 
-@dataclass(frozen=True)
-class RaidScoring(Job[list[float | None]]):
-    """Scores of a file's texts, `BLOCK_TEXTS` a block; an empty text has none.
+def _claim(folder: Path, rows: Rows, wanted: dict[str, Any]) -> list[float | None] | None:
+    """The scores of a whole file; else None, and the folder is one of scores of that. Shards come
+    here one after another, but for those that find it so.
 
-    Attributes:
-        count: texts of the file.
-        load: opens the detector, where a text is left to score.
+    Raises:
+        ArtifactError: it holds another detector's scores.
     """
-
-    path: Path
-    count: int
-    load: Callable[[], Detector]
-
-    encoding = JSON
-
-    @property
-    def names(self) -> Sequence[str]:
-        return tuple(f"{first:09d}.json" for first in self._firsts)
-
-    @property
-    def _firsts(self) -> range:
-        return range(0, self.count, BLOCK_TEXTS)
-
-    @contextmanager
-    def opened(self) -> Iterator[Callable[[int], list[float | None]]]:
-        detector, texts = self.load(), _TextBlocks(self.path)
-        yield lambda number: _block(detector, texts.block(self._firsts[number]))
-
-    def in_texts(self, progress: Progress) -> Progress:
-        """A progress in blocks as one in texts."""
-        return lambda done, _: progress(min(done * BLOCK_TEXTS, self.count), self.count)
+    if _is_of(folder, wanted):
+        return _read(folder / SCORED, rows)
+    with locked(blocks_of(folder / SCORED), patient=True):
+        if not _is_of(folder, wanted):
+            _check_own(folder, wanted["detector"])
+            (folder / SCORED).unlink(missing_ok=True)
+            write_json(folder / IDENTITY, wanted)
+    return _read(folder / SCORED, rows)
 
 
-class _TextBlocks:
-    """A file's texts, a block at a time; in ascending order it is read once."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._next = path, 0
-        self._blocks: Iterator[list[str]] = iter(())
-
-    def block(self, first: int) -> list[str]:
-        if not 0 < self._next <= first:
-            self._blocks = texts_in_blocks(self._path, first=first, size=BLOCK_TEXTS)
-            self._next = first
-        passed_over = (first - self._next) // BLOCK_TEXTS
-        self._next = first + BLOCK_TEXTS
-        return next(islice(self._blocks, passed_over, None))
+def _is_of(folder: Path, wanted: dict[str, Any]) -> bool:
+    return (folder / IDENTITY).is_file() and bool(read_json(folder / IDENTITY) == wanted)
 
 
-def _block(detector: Detector, texts: list[str]) -> list[float | None]:
-    """A score a text; an empty one has none: it could choose a threshold."""
-    cleaned = [normalize(text).text for text in texts]
-    full = [text for text in cleaned if text]
-    scores = detector.score(full)
-    if len(scores) != len(full):
-        raise CheckpointError(
-            f"detector {detector.name}: gave {len(scores)} scores for {len(full)} texts; it must"
-            " give one a text"
+def _check_own(folder: Path, detector: str) -> None:
+    path, file = folder / SCORED, folder / IDENTITY
+    kept = read_json(file) if file.is_file() else None
+    is_begun = path.is_file() or any(blocks_of(path).iterdir())
+    if is_begun and (kept is None or kept["detector"] != detector):
+        whose = (
+            "that are not of `staged raid`"
+            if kept is None
+            else f"of the detector {kept['detector']!r}"
         )
-    given = iter(scores)
-    return [next(given) if text else None for text in cleaned]
+        raise ArtifactError(f"{folder}: holds scores {whose}; choose another --out")
 
 
 def _lines(rows: Rows, scores: list[float | None]) -> Iterator[str]:
@@ -213,7 +172,9 @@ def _lines(rows: Rows, scores: list[float | None]) -> Iterator[str]:
 
 
 def _read(path: Path, rows: Rows) -> list[float | None] | None:
-    """The scores of a whole file of these rows; None of one that is not, or is damaged."""
+    """The scores of a whole file of these rows; None of one that is not there, or is damaged."""
+    if not path.is_file():
+        return None
     values = {"missing": None, "nan": math.nan, "infinite": math.inf}
     try:
         lines = [json.loads(line) for line in path.read_bytes().splitlines()]

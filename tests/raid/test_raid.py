@@ -10,6 +10,7 @@ import json
 import math
 import random
 import shutil
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +27,16 @@ from typer.testing import CliRunner
 import staged
 from staged.cli import app
 from staged.detectors import catalog
-from staged.errors import ArtifactError, CheckpointError, CorpusError, PlanError, StagedError
+from staged.engines.choice import Engine
+from staged.errors import (
+    ArtifactError,
+    CheckpointError,
+    CorpusError,
+    PlanError,
+    ShardDone,
+    StagedError,
+)
+from staged.progress import silent
 from staged.raid import evaluate
 from staged.raid import scores as raid_scores
 from staged.raid.cells import calibration_side, choose_cuts, eligible_rows
@@ -39,7 +49,8 @@ from staged.raid.results import (
     ReportedSide,
 )
 from staged.raid.rows import GROUPS, read_rows, texts_in_blocks
-from staged.raid.scores import BLOCK_TEXTS, RaidScoring, collect
+from staged.raid.scores import collect
+from staged.raid.scoring import BLOCK_TEXTS, RaidScoring
 from staged.raid.settings import RaidSettings
 from staged.storage.json_files import read_json
 from staged.storage.records import read_record, to_json, write_record
@@ -828,7 +839,7 @@ class TestLabelledTexts:
 class TestResume:
     @pytest.fixture(autouse=True)
     def _blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(raid_scores, "BLOCK_TEXTS", 64)
+        monkeypatch.setattr("staged.raid.scoring.BLOCK_TEXTS", 64)
 
     def test_killed_run_goes_on(
         self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -1200,7 +1211,7 @@ def test_blocks_in_ascending_order_take_one_reading(
         readings.append(first)
         return texts_in_blocks(path, first=first, size=size)
 
-    monkeypatch.setattr("staged.raid.scores.texts_in_blocks", counted)
+    monkeypatch.setattr("staged.raid.scoring.texts_in_blocks", counted)
     job = RaidScoring(tmp_path / "f.parquet", len(texts), Lengths)
     with job.opened() as make:
         for number in (1, 2, 5, 6):
@@ -1209,6 +1220,38 @@ def test_blocks_in_ascending_order_take_one_reading(
         assert readings == [BLOCK_TEXTS]
         assert make(0) == list(range(BLOCK_TEXTS))
     assert readings == [BLOCK_TEXTS, 0]
+
+
+def test_shards_that_begin_at_the_same_moment_say_once_what_they_score(tmp_path: Path) -> None:
+    table = pa.table({"id": ["a"], "generation": ["text 1"]})
+    pq.write_table(table, tmp_path / "f.parquet")
+    rows = read_rows(tmp_path / "f.parquet")
+    gate, faults = threading.Barrier(6), list[Exception]()
+
+    def begin(folder: Path) -> None:
+        gate.wait()
+        try:
+            raid_scores.score_into(
+                folder, rows, Lengths, {"detector": "numbers"}, engine=NOTHING, progress=silent
+            )
+        except ShardDone:
+            pass
+        except Exception as error:
+            faults.append(error)
+
+    for turn in range(5):
+        folder = tmp_path / f"{turn}"
+        folder.mkdir()
+        threads = [threading.Thread(target=begin, args=(folder,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert faults == []
+        assert read_json(folder / "scores.json")["detector"] == "numbers"
+
+
+NOTHING = Engine(shard=(1, 2))  # of one block
 
 
 class Lengths:
