@@ -166,7 +166,7 @@ class StageBlocks(Job[Any]):
         return self.stage.opened(at_hand(self.inputs))
 
     def is_over(self, folder: Path) -> bool:
-        return is_complete(whole_of(folder.parent))
+        return is_complete(whole_of(folder.parents[1]))
 
 
 def _counts(value: Any) -> bool:

@@ -14,6 +14,7 @@ from staged.errors import SamplingError
 from staged.pipeline import run
 from staged.pipeline.run import is_current, run_here, run_stages
 from staged.pipeline.stage import Stage, StageBlocks
+from staged.places.blocks import claimed
 from staged.progress import silent
 from staged.storage.marks import BLOCKS
 from staged.storage.stage_folders import begin, partial_of
@@ -96,8 +97,9 @@ def test_a_block_that_others_have_made_and_joined_meanwhile(
     squares: Squares, tmp_path: Path
 ) -> None:
     """As where a shard is given twice, or a worker was thought dead."""
-    folder = begin(tmp_path / "squares", settings=squares.settings, inputs={})
-    assert folder
+    begun = begin(tmp_path / "squares", settings=squares.settings, inputs={})
+    assert begun
+    folder = claimed(begun)
     task = Blocks(folder, StageBlocks(squares, {}))
     with task.opened() as perform:
         perform(3, silent)

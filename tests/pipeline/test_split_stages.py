@@ -67,3 +67,13 @@ def test_blocks_that_others_have_joined_meanwhile_are_none(tmp_path: Path) -> No
     task = begun(tmp_path, Repeated(letter="a"))
     shutil.rmtree(task.folder)
     assert blocks_left(task.folder, task.job) == [0, 1, 2]
+
+
+def test_a_worker_whose_stage_was_joined_meanwhile_has_nothing_to_do(tmp_path: Path) -> None:
+    stage = Repeated(letter="a")
+    task = begun(tmp_path, stage)
+    with task.opened() as perform:
+        perform(0, silent)
+        assert run_here(tmp_path, stage)
+        perform(1, silent)
+    assert not task.folder.exists()
