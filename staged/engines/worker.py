@@ -38,7 +38,7 @@ class Worker:
             nonlocal told
             if (now := time.monotonic()) - told >= SECONDS:
                 told = now
-                moved(min(done / total, 0.99))
+                moved(min(done / max(total, 1), 0.99))
 
         self._opened(task)(number, progress)
         return time.monotonic() - began

@@ -171,9 +171,12 @@ class _Run:
         folder = begin(self._root / stage.name, settings=stage.settings, inputs=inputs)
         if folder is None:
             return self._whole(stage)
-        task = Blocks(claimed(folder), StageBlocks(stage, inputs))
+        try:
+            task = Blocks(claimed(folder), StageBlocks(stage, inputs))
+        except FileNotFoundError:  # another shard has just joined them
+            return self._whole(stage)
         left = blocks_left(task.folder, task.job)
-        if not task.folder.is_dir():  # another shard has just joined them
+        if not task.folder.is_dir():  # the same
             return self._whole(stage)
         if url_of(self._root) and is_current(self._root, stage):  # the same, at a URL
             clear(partial_of(self._root / stage.name))

@@ -166,7 +166,8 @@ class StageBlocks(Job[Any]):
         return self.stage.opened(at_hand(self.inputs))
 
     def is_over(self, folder: Path) -> bool:
-        return is_complete(whole_of(folder.parents[1]))
+        blocks = folder.parent  # of all settings
+        return is_complete(whole_of(blocks.parent))
 
 
 def _counts(value: Any) -> bool:

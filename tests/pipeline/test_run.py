@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from staged.errors import SamplingError
 from staged.pipeline import run
 from staged.pipeline.run import is_current, run_here, run_stages
 from staged.pipeline.stage import Stage, StageBlocks
-from staged.places.blocks import claimed
+from staged.places.blocks import claimed, store_of
 from staged.progress import silent
 from staged.storage.marks import BLOCKS
 from staged.storage.stage_folders import begin, partial_of
@@ -42,7 +43,8 @@ def test_what_stands_is_continued_and_counted(squares: Squares, tmp_path: Path) 
     root = tmp_path / "root"
     with pytest.raises(SamplingError, match="number 9: cannot be had"):
         run_stages(root, [replace(squares, refused=9)], engine=ALONE)
-    left = blocks_left(partial_of(root / "squares") / BLOCKS, StageBlocks(squares, {}))
+    store = store_of(partial_of(root / "squares") / BLOCKS)
+    left = blocks_left(store, StageBlocks(squares, {}))
     assert 9 in left
     shares = reported(root, [squares])
     assert shares == sorted(shares)
@@ -97,10 +99,9 @@ def test_a_block_that_others_have_made_and_joined_meanwhile(
     squares: Squares, tmp_path: Path
 ) -> None:
     """As where a shard is given twice, or a worker was thought dead."""
-    begun = begin(tmp_path / "squares", settings=squares.settings, inputs={})
-    assert begun
-    folder = claimed(begun)
-    task = Blocks(folder, StageBlocks(squares, {}))
+    folder = begin(tmp_path / "squares", settings=squares.settings, inputs={})
+    assert folder
+    task = Blocks(claimed(folder), StageBlocks(squares, {}))
     with task.opened() as perform:
         perform(3, silent)
         assert run_here(tmp_path, squares)
@@ -108,25 +109,27 @@ def test_a_block_that_others_have_made_and_joined_meanwhile(
         perform(4, silent)
     assert lines(tmp_path / "made").count("4") == 1
     assert is_current(tmp_path, squares)
-    assert blocks_left(folder, task.job) == list(range(12))
+    assert blocks_left(task.folder, task.job) == list(range(12))
 
 
 def test_a_folder_that_is_not_there_is_no_joined_one(squares: Squares, tmp_path: Path) -> None:
     """As on a machine that does not share it."""
-    task = Blocks(tmp_path / "squares.partial" / BLOCKS, StageBlocks(squares, {}))
+    task = Blocks(tmp_path / "squares.partial" / BLOCKS / "digest", StageBlocks(squares, {}))
     with task.opened() as perform, pytest.raises(FileNotFoundError):
         perform(4, silent)
 
 
+@pytest.mark.parametrize("moment", ["claimed", "blocks_left"])
 def test_blocks_that_vanish_before_they_are_counted(
-    squares: Squares, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moment: str, squares: Squares, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another shard joins them between two looks of this one."""
+    look = getattr(run, moment)
 
-    def blocks_left_late(folder: Path, job: StageBlocks) -> list[int]:
+    def late(*arguments: Any) -> Any:
         run_here(tmp_path, squares)
-        return blocks_left(folder, job)
+        return look(*arguments)
 
-    monkeypatch.setattr(run, "blocks_left", blocks_left_late)
+    monkeypatch.setattr(run, moment, late)
     assert reported(tmp_path, [squares]) == [1]
     assert sorted(map(int, lines(tmp_path / "made"))) == list(range(12))
