@@ -30,7 +30,7 @@ from staged.storage.pieces import BYTES
 from staged.storage.writing import replacing
 
 FORMATS = (".jsonl", ".parquet")
-GROUP_ROWS = 2**13  # of a row group that is written
+GROUP_ROWS = 2**15  # of a row group that is written: of each the writer keeps 7 kB to the end
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,7 @@ def _join_tables(path: Path, blocks: Iterable[bytes]) -> None:
     with pq.ParquetWriter(path, first.schema) as writer:
         for table in _grouped(first, tables):
             writer.write_table(table, row_group_size=GROUP_ROWS)
+            pa.default_memory_pool().release_unused()
 
 
 def _grouped(first: pa.Table, others: Iterable[pa.Table]) -> Iterator[pa.Table]:
