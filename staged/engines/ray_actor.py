@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import torch
+
 from staged.engines.contract import Ended, Failed, Task
 from staged.engines.worker import Worker, settle, told
 from staged.errors import ArtifactError, PlanError
 from staged.storage.versions import VERSIONED, versions
 
 Outcome = Ended | Failed
+BFLOAT16 = "bfloat16"
 
 
 class Actor:
@@ -74,12 +77,12 @@ def _compare(wanted: dict[str, str]) -> Exception | None:
     differing = [
         f"{name} {version} ({here.get(name)} there)"
         for name, version in wanted.items()
-        if here.get(name) != version
+        if here.get(name) != version and not (name == BFLOAT16 and torch.cuda.is_available())
     ]
     return (
         PlanError(
             f"a machine of the Ray cluster would not give the same bytes: it has not"
-            f" {', '.join(differing)}; install the same on all machines"
+            f" {', '.join(differing)}; take machines that are alike"
         )
         if differing
         else None
@@ -87,4 +90,9 @@ def _compare(wanted: dict[str, str]) -> Exception | None:
 
 
 def versions_here() -> dict[str, str]:
-    return {name: version for name, version in versions().items() if name in VERSIONED}
+    """What of this machine decides bytes that are said to be the same: libraries, and whether its
+    processor multiplies bfloat16 itself, which chooses the precision of what no GPU computes.
+    """
+    native = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    known = {name: version for name, version in versions().items() if name in VERSIONED}
+    return known | {BFLOAT16: "native" if native else "emulated"}

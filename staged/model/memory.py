@@ -9,6 +9,7 @@ can be set back to what is held at present. Source: https://docs.kernel.org/file
 
 from __future__ import annotations
 
+import gc
 import resource
 import sys
 from contextlib import suppress
@@ -32,6 +33,15 @@ def peak_memory_mb(device: str = "") -> float:
         return 1024 * int((OWN / "status").read_text().split("VmHWM:")[1].split()[0]) / 1e6
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def release_gpu() -> None:
+    """Give back the memory of a GPU that PyTorch keeps for models of this process that are gone, so
+    that other processes may have it.
+    """
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from staged.engines.blocks import Job, block_values, computed
 from staged.engines.choice import HERE, Engine
 from staged.errors import PlanError, SamplingError
+from staged.model.memory import release_gpu
 from staged.places.mirror import place
 from staged.progress import Progress, silent
 from staged.samples.columns import is_samples, write_rows
@@ -136,6 +137,7 @@ def _checked(
             yield facts, job.by(writer)
             return
     del writer  # workers have their own
+    release_gpu()
     yield facts, None
 
 

@@ -25,6 +25,7 @@ from staged.engines.blocks import Job, block_values
 from staged.engines.choice import HERE, Engine
 from staged.errors import PlanError
 from staged.model.devices import chosen_device
+from staged.model.memory import release_gpu
 from staged.progress import Progress, silent
 from staged.storage.pieces import BYTES
 from staged.storage.writing import replacing
@@ -116,6 +117,8 @@ def write_verdicts(
     identity = dict(examiner.identity) | {"fpr": examiner.fpr, "segments": segments}
     make = job.by(examiner) if engine.is_here else None
     del examiner  # workers have their own
+    if make is None:
+        release_gpu()
     pieces = f"*{out.suffix}"
     with block_values(
         out,
