@@ -237,7 +237,8 @@ def test_a_store_that_does_not_answer_is_one_sentence(
     import s3fs
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(s3fs.core, "S3_RETRYABLE_ERRORS", ())
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(ArtifactError, match=r"s3://bucket/x: cannot be reached: Could not connect"):
         objects.read("s3://bucket/x")
