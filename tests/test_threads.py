@@ -32,7 +32,7 @@ COMPUTE = (
         "serve",
         "bias",
     ),
-    *("survey make", "verify"),
+    *("survey make", "tokenize", "verify"),
 )
 DO_NOT = (
     "study",

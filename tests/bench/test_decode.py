@@ -26,6 +26,7 @@ ENGINES = [
 ]
 
 
+@pytest.mark.slow
 def test_quick_run_writes_its_rows(tmp_path: Path) -> None:
     out = tmp_path / "new" / "decode.json"
     chosen = [word for name in ENGINES for word in ("--engine", name)]

@@ -15,6 +15,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "bench" / "detect.py"
 
 
+@pytest.mark.slow
 def test_quick_run_writes_its_rows(tmp_path: Path) -> None:
     out = tmp_path / "new" / "detect.json"
     done = subprocess.run(

@@ -23,6 +23,7 @@ KEYS = {
 KEYS |= {"peak_memory_mb", "repeats"}
 
 
+@pytest.mark.slow
 def test_quick_run_writes_its_rows(tmp_path: Path) -> None:
     out = tmp_path / "new" / "scoring.json"
     command = [sys.executable, SCRIPT, "--quick", "--threads", "1", "--out", out]

@@ -409,7 +409,7 @@ class TestCommand:
             parameter.name for parameter in typer.main.get_command(app).commands["train"].params
         }  # type: ignore[attr-defined]
         known = {one.name for cls in (TrainSettings, CorpusSettings) for one in fields(cls)}
-        assert flags - known == {"plan", "out", "run", "show", "threads"}
+        assert flags - known == {"plan", "out", "run", "show", "threads", "device"}
 
 
 def test_masked_objective_saves_a_roberta_that_transformers_loads(
