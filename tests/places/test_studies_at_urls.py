@@ -64,12 +64,14 @@ def test_a_study_in_a_bucket_is_a_local_one_and_goes_on_anywhere(
     with pytest.raises(PlanError, match="as was asked for"):
         staged.study(plan, bucket.url("study"), engine=HERE)
     before = log.lines
-    assert {line[-2:] for line in before} >= {" 0", " 1", " 2", " 3"}  # or some behind it, too
+    assert {line[-2:] for line in before} >= {" 0", " 1", " 2", " 3"}
     bucket.on_another_machine()
     log.fails_at = ""
     study = staged.study(plan, bucket.url("study"), engine=staged.Engine(workers=2))
     made = log.lines
-    assert len(set(made)) == len(made) > len(before)
+    again = [line for line in before if made.count(line) > 1]
+    assert len(again) <= 1  # what a worker was at behind the fourth, when the study ended
+    assert len(set(made)) == len(made) - len(again) > len(before)
     assert bucket.files() == local
     assert f"{study.report}" == bucket.url("study/report.html")
     assert study.cells()
