@@ -35,7 +35,7 @@ DATASET = (
 )  # one set of WebText, and one a model and method: openai/gpt-2-output-dataset
 WORDS = 830  # of a document: WebText's 40 GB, at six bytes a word
 MEASURED = 20_000  # documents whose memory is measured
-BLOCK = 2048  # texts of a block of detection
+BLOCK = 4096  # texts of a large block of detection
 
 
 def row(what: str, documents: int, hours: float, by: str) -> dict[str, Any]:

@@ -475,7 +475,41 @@ WATERMARK_TABLES: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
     "changes": (PROVENANCE, _changed),
     "cost": (PROVENANCE, _costs),
 }
+
+
+def _engines(rows: Any) -> list[str]:
+    lines = [
+        (
+            row["engine"],
+            row["workers"],
+            {"nothing": "does nothing", "file": "writes an empty file"}[row["block"]],
+            f"{row['blocks']:,}",
+            f"{row['blocks_per_s']:,.0f}",
+            f"{row['ratio_to_one']:.2f}",
+        )
+        for row in rows
+    ]
+    return table(("engine", "workers", "a block", "blocks", "a second", "to one worker"), lines)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+
+
+def _projected(result: Any) -> list[str]:
+    lines = [
+        (row["what"], f"{row['documents']:,}", _hours(row["core_hours"]), row["by"])
+        for row in result["rates"]
+    ]
+    return table(("work", "documents", "hours of a core", "by"), lines)
+
+
+SCALE_TABLES: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
+    "engines": ("scale-engines.json", _engines),
+    "projection": ("scale-projection.json", _projected),
+}
 TABLES = {  # page → where its results lie, and its tables
+    "bench.md": (BENCH, SCALE_TABLES),
     "evidence.md": (EVIDENCE, EVIDENCE_TABLES),
     "watermarks.md": (WATERMARKS, WATERMARK_TABLES),
 }
