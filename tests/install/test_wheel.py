@@ -158,6 +158,7 @@ def test_shipped_plans(installed: Installed) -> None:
     titles = installed.succeed("staged", "study", "--list")
     assert [line.split()[0] for line in titles.splitlines()] == [
         "finetune",
+        "gpt2",
         "mini",
         "mini-full",
         "own-study",
